@@ -1,0 +1,141 @@
+"""What graphspec says when something is wrong.
+
+A :class:`Diagnostic` is one problem with its place, the nodes involved and a fix. Everything that is found in one run
+is raised together in one :class:`SpecError`. The other exceptions each name the exit status that the command line gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a source file: 1-based line and column, and how many characters to underline.
+
+    A value of a spec that was given as a dict has ``line`` and ``column`` None and the file ``<dict>``.
+    """
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+    length: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRef:
+    """A node named in a diagnostic: its output shape where that is known, and where it stands."""
+
+    name: str
+    type: str | None = None
+    shape: tuple[int | str, ...] | None = None
+    line: int | None = None
+    note: str = ""  # what about it matters here, such as "padding: same"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One problem: a code of the table in LANGUAGE.md, its place, and how to mend it.
+
+    ``path`` is the dotted path of keys, such as ``layers.hidden_1.units``.
+    """
+
+    code: str
+    message: str
+    file: str = "<dict>"
+    line: int | None = None
+    column: int | None = None
+    path: str = ""
+    hint: str | None = None
+    nodes: tuple[NodeRef, ...] = ()
+    severity: Severity = "error"
+    length: int = 1
+
+    @classmethod
+    def at(cls, mark: Mark, code: str, message: str, **more: Any) -> Diagnostic:
+        return cls(code, message, mark.file, mark.line, mark.column, length=mark.length, **more)
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity == "error"
+
+    def sort_key(self) -> tuple[str, int, int, str, str]:
+        return (self.file, self.line or 0, self.column or 0, self.code, self.message)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record of ``--format json``."""
+        nodes = [
+            {"name": n.name, "type": n.type, "shape": None if n.shape is None else list(n.shape), "line": n.line}
+            for n in self.nodes
+        ]
+        record = asdict(self)
+        keys = ("code", "severity", "message", "file", "line", "column", "path", "hint")
+        return {key: record[key] for key in keys} | {"nodes": nodes}
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
+        text = f"{place}: {self.severity}[{self.code}]: {self.message}"
+        return text if self.hint is None else f"{text} (help: {self.hint})"
+
+    def as_warning(self) -> Diagnostic:
+        return replace(self, severity="warning")
+
+
+class GraphspecError(Exception):
+    """Base of every exception that graphspec raises on purpose; ``status`` is the command's exit status."""
+
+    status = 1
+
+
+class SpecError(GraphspecError):
+    """The spec or its data is wrong (GS1–GS5, GS7): all diagnostics of the run, sorted by place."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics: list[Diagnostic] = sorted(diagnostics, key=Diagnostic.sort_key)
+        super().__init__("\n".join(str(d) for d in self.diagnostics))
+
+
+class ShapeError(GraphspecError):
+    """Operands or arguments that cannot work together, raised while lowering a node.
+
+    Only the caller knows the spec: it turns this into a :class:`Diagnostic` with file, line and the nodes' shapes.
+
+    Args:
+        code: the diagnostic's code, ``GS301`` … ``GS308`` (or ``GS105`` for an argument's value).
+        message: what is wrong, without the node's name in front.
+        hint: how to mend it.
+        key: the node's key whose value is at fault; the diagnostic points there.
+    """
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None, key: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint, self.key = code, message, hint, key
+
+
+class UsageError(GraphspecError):
+    """The command line or a call's arguments are wrong."""
+
+    status = 2
+
+
+class RunError(GraphspecError):
+    """The run failed (GS6): a loss that is not finite, too little memory, a damaged checkpoint, a dead worker."""
+
+    status = 3
+
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        super().__init__(f"{code}: {message}" + (f" (help: {hint})" if hint else ""))
+        self.code, self.message, self.hint = code, message, hint
+
+
+def did_you_mean(name: str, known: Sequence[str], *, quote: str = "'") -> str | None:
+    """``did you mean 'x'?`` for the closest of ``known`` (case is not counted), or None if nothing is close."""
+    from difflib import get_close_matches
+
+    folded = {k.lower().replace("_", ""): k for k in reversed(known)}
+    close = get_close_matches(name.lower().replace("_", ""), list(folded), n=1, cutoff=0.6)
+    return f"did you mean {quote}{folded[close[0]]}{quote}?" if close else None
