@@ -1,0 +1,178 @@
+"""The builder that layers, losses and regularizers emit operators with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from inspect import Parameter
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from graphspec.compiler.dims import Dim, show
+from graphspec.compiler.ir import Array, Graph, Layout, Node, Param, Type, Value
+from graphspec.errors import ShapeError
+from graphspec.ops import OPS
+from graphspec.ops.base import attributes
+
+if TYPE_CHECKING:
+    from graphspec.activations import Activation
+    from graphspec.initializers import Initializer
+    from graphspec.regularizers import Regularizer
+
+_KEEP_WHOLE = 64  # integer vectors up to this length are followed symbolically
+
+
+@dataclass
+class Builder:
+    """Appends operators to a graph on behalf of one spec node.
+
+    ``g.Relu(x)``, ``g.Gemm(a, b, c, transB=1)``, … have the ONNX operator's name; positional arguments are its inputs,
+    keywords its attributes. Output types are inferred at once; what cannot work raises :class:`ShapeError`.
+
+    Args:
+        graph: the graph to extend.
+        owner: the spec node whose name prefixes everything that is emitted.
+        weights: the spec node whose weights are used; another than ``owner`` for a node with ``share``.
+        trainable: False freezes the weights that are made here.
+    """
+
+    graph: Graph
+    owner: str
+    weights: str = ""
+    trainable: bool = True
+    _prefix: str = ""
+    _names: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def sharing(self) -> bool:
+        return bool(self.weights) and self.weights != self.owner
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in OPS:
+            raise AttributeError(f"no operator is called {name!r}")
+
+        def emit(*inputs: Value | None, **attrs: Any) -> Any:
+            return self.emit(name, inputs, attrs)
+
+        return emit
+
+    def emit(self, op: str, inputs: Sequence[Value | None], attrs: dict[str, Any]) -> Any:
+        """One operator node. Returns its output, or a tuple of outputs where the operator has several."""
+        cls = OPS[op]
+        declared = attributes(cls)
+        if unknown := attrs.keys() - declared.keys():
+            raise TypeError(f"{op} does not implement the attributes {sorted(unknown)}")
+        attrs = declared | attrs
+        if missing := [k for k, v in attrs.items() if v is Parameter.empty]:
+            raise TypeError(f"{op} needs the attributes {missing}")
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
+        types = cls.infer(*inputs, **attrs)
+        node = Node(self._unique(f"{self.owner}/{self._prefix}{op}"), op, tuple(inputs), attrs, self.owner)
+        several = isinstance(types, tuple)
+        kinds = cast("tuple[Type, ...]", types if several else (types,))
+        names = [node.name if k == 0 else f"{node.name}:{k}" for k in range(len(kinds))]
+        node.outputs = tuple(Value(n, t, "op", node, k) for k, (n, t) in enumerate(zip(names, kinds, strict=True)))
+        first = node.outputs[0]
+        if (
+            first.dtype == "int64"
+            and first.rank <= 1
+            and all(isinstance(d, int) and d <= _KEEP_WHOLE for d in first.shape)
+        ):
+            first.dims = cls.dims(*inputs, **attrs)
+        self.graph.nodes.append(node)
+        return node.outputs if several else first
+
+    def _unique(self, name: str) -> str:
+        count = self._names[name] = self._names.get(name, 0) + 1
+        return name if count == 1 else f"{name}_{count}"
+
+    def param(
+        self,
+        role: str,
+        shape: Sequence[int],
+        initializer: Initializer,
+        *,
+        layout: Layout | None = None,
+        regularizer: Regularizer | None = None,
+        trainable: bool = True,
+        state: bool = False,
+    ) -> Value:
+        """The weight ``<node>/<role>`` of ``shape`` in Keras's layout; the value has the graph's ``layout``.
+
+        A node with ``share`` gets the weight of the node it shares; ``GS307`` if that has another shape.
+        """
+        name = f"{self.weights or self.owner}/{self._prefix}{role}"
+        shape = tuple(shape)
+        if known := self.graph.params.get(name):
+            if known.shape != shape:
+                raise ShapeError(
+                    "GS307",
+                    f"shares '{name}' of shape {show(known.shape)}, but its inputs need shape {show(shape)}",
+                    hint=f"give '{self.owner}' inputs of the same feature sizes as '{self.weights}', or weights of its own",
+                )
+            return self.graph.values[name]
+        param = Param(
+            name,
+            shape,
+            initializer,
+            layout or Layout(),
+            trainable=trainable and self.trainable and not state,
+            state=state,
+            regularizer=regularizer,
+        )
+        value = Value(name, Type("float32", param.stored_shape), "param", param=param)
+        self.graph.params[name] = param
+        self.graph.values[name] = value
+        return value
+
+    def constant(self, data: Any, dtype: str | None = None) -> Value:
+        """A constant tensor; ``dtype`` defaults to int64 for integers and float32 for floats."""
+        array: Array = np.asarray(data)
+        if dtype is None:
+            dtype = {"i": "int64", "u": "int64", "f": "float32", "b": "bool"}[array.dtype.kind]
+        array = array.astype(dtype)
+        array.flags.writeable = False
+        name = self._unique(f"{self.owner}/{self._prefix}const")
+        return Value(name, Type(dtype, array.shape), "constant", data=array)
+
+    def ints(self, values: Sequence[Dim | Value]) -> Value:
+        """An int64 vector for Reshape, Expand, …: integers, or values of shape (1,) such as a ``size`` of another tensor."""
+        if all(isinstance(v, int) for v in values):
+            return self.constant(np.array(values, np.int64))
+        parts = [v if isinstance(v, Value) else self.constant(np.array([v], np.int64)) for v in values]
+        return cast(Value, self.Concat(*parts, axis=0))
+
+    def size(self, X: Value, axis: int) -> int | Value:
+        """The size of an axis: an integer where it is fixed, else an int64 value of shape (1,)."""
+        d = X.shape[axis]
+        if isinstance(d, int):
+            return d
+        axis %= X.rank
+        return cast(
+            Value, self.Slice(self.Shape(X), self.constant([axis]), self.constant([axis + 1]), self.constant([0]))
+        )
+
+    def reshape(self, X: Value, shape: Sequence[int | Value]) -> Value:
+        """Reshape to sizes that are integers or values of shape (1,)."""
+        return cast(Value, self.Reshape(X, self.ints(shape)))
+
+    def activate(self, activation: Activation | None, X: Value) -> Value:
+        """``activation(X)``, X itself for none."""
+        return X if activation is None else activation.lower(self, X)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[Builder]:
+        """Weights and operators made inside are called ``<node>/<name>/…`` (wrappers: ``forward``, ``backward``)."""
+        before = self._prefix
+        self._prefix = f"{before}{name}/"
+        try:
+            yield self
+        finally:
+            self._prefix = before
+
+    def transpose(self, X: Value, perm: Sequence[int]) -> Value:
+        """X with permuted axes; X itself where the permutation is the identity."""
+        return X if list(perm) == list(range(X.rank)) else cast(Value, self.Transpose(X, perm=tuple(perm)))

@@ -1,0 +1,215 @@
+"""The intermediate representation: values, operator nodes and the graph. Operators are ONNX operators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from graphspec.compiler.dims import Dim, Shape, show
+from graphspec.errors import ShapeError
+
+if TYPE_CHECKING:
+    from graphspec.initializers import Initializer
+    from graphspec.regularizers import Regularizer
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """Element type (``float32``, ``int64``, ``bool``, …) and shape; the batch axis is ``"N"``.
+
+    Every floating tensor is ``float32`` here; a program may be bound in float64 for gradient checks.
+    """
+
+    dtype: str
+    shape: Shape
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{show(self.shape)}"
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype == "float32"
+
+
+@dataclass(eq=False, slots=True)
+class Value:
+    """A tensor of the graph: an input, a target, a parameter, a constant or an operator's output.
+
+    ``data`` is a constant's array; ``dims`` is what a small integer vector holds where that is known symbolically
+    (the output of Shape and what is computed from it). ``mask`` is a bool value, or None if nothing is masked.
+    Two values with the same name are the same tensor (they may differ in ``mask``).
+    """
+
+    name: str
+    type: Type
+    kind: Literal["input", "target", "param", "constant", "op"] = "op"
+    node: Node | None = None
+    index: int = 0
+    data: Array | None = None
+    dims: tuple[Dim, ...] | None = None
+    param: Param | None = None
+    mask: Value | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def rank(self) -> int:
+        return len(self.type.shape)
+
+    @property
+    def features(self) -> int:
+        """The size of the last axis, which must be fixed (GS305)."""
+        return self.fixed(-1)
+
+    def fixed(self, axis: int) -> int:
+        """The size of ``axis``, which must be an integer (GS305) and exist (GS301)."""
+        if not -self.rank <= axis < self.rank:
+            raise ShapeError("GS301", f"needs an axis {axis}, but its input has shape {show(self.shape)}")
+        d = self.shape[axis]
+        if not isinstance(d, int):
+            raise ShapeError(
+                "GS305",
+                f"needs a fixed size on axis {axis}, but its input {show(self.shape)} varies there ('{d}')",
+                hint=f"give '{d}' a number in `inputs`, or reduce that axis first",
+            )
+        return d
+
+    def with_mask(self, mask: Value | None) -> Value:
+        """The same tensor with another mask."""
+        return Value(self.name, self.type, self.kind, self.node, self.index, self.data, self.dims, self.param, mask)
+
+    def known(self) -> tuple[Dim, ...] | None:
+        """What an integer vector holds: the data of a constant or the symbolic ``dims``; None if unknown."""
+        if self.data is not None:
+            return tuple(int(x) for x in self.data.reshape(-1))
+        return self.dims
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """One operator applied to values. ``owner`` is the spec node that it was lowered from."""
+
+    name: str
+    op: str
+    inputs: tuple[Value | None, ...]
+    attrs: dict[str, Any]
+    owner: str
+    outputs: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a parameter lies in the graph (ONNX's layout), seen from Keras's.
+
+    The last axis is cut into ``len(gates)`` equal blocks that are put in that order, then axes are permuted by ``perm``,
+    then the result is reshaped to ``shape``. Empty means unchanged. Regularizers and optimizers that work elementwise
+    need not know; whatever leaves the program (weights, checkpoints, initial values) is in Keras's layout.
+    """
+
+    gates: tuple[int, ...] = ()
+    perm: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+
+    def pack(self, logical: Array) -> Array:
+        """Keras's layout → the graph's (a new array or a view)."""
+        x = logical
+        if self.gates:
+            blocks = np.split(x, len(self.gates), axis=-1)
+            x = np.concatenate([blocks[i] for i in self.gates], axis=-1)
+        if self.perm:
+            x = x.transpose(self.perm)
+        return x.reshape(self.shape) if self.shape else x
+
+    def unpack(self, stored: Array, logical_shape: tuple[int, ...]) -> Array:
+        """The graph's layout → Keras's (a new array or a view)."""
+        x = stored
+        if self.shape:
+            x = x.reshape([logical_shape[p] for p in self.perm] if self.perm else logical_shape)
+        if self.perm:
+            x = x.transpose(np.argsort(self.perm))
+        if self.gates:
+            blocks = np.split(x, len(self.gates), axis=-1)
+            x = np.concatenate([blocks[self.gates.index(i)] for i in range(len(self.gates))], axis=-1)
+        return x
+
+    def packed_shape(self, logical_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.shape:
+            return self.shape
+        return tuple(logical_shape[p] for p in self.perm) if self.perm else logical_shape
+
+
+@dataclass(eq=False, slots=True)
+class Param:
+    """A weight or a statistic: ``<node>/<role>``, its shape in Keras's layout, and how it starts.
+
+    ``state`` parameters (moving statistics) are updated by the forward pass in training, never by an optimizer.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    initializer: Initializer
+    layout: Layout = field(default_factory=Layout)
+    trainable: bool = True
+    state: bool = False
+    regularizer: Regularizer | None = None
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        return self.layout.packed_shape(self.shape)
+
+
+@dataclass(eq=False, slots=True)
+class Graph:
+    """Operator nodes in topological order with their inputs, targets, parameters and heads.
+
+    ``outputs`` maps a head to its value; ``penalties`` are the scalar values of regularizers that are added to the loss.
+    """
+
+    name: str
+    inputs: dict[str, Value] = field(default_factory=dict)
+    targets: dict[str, Value] = field(default_factory=dict)
+    params: dict[str, Param] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)  # parameter values by name
+    nodes: list[Node] = field(default_factory=list)
+    outputs: dict[str, Value] = field(default_factory=dict)
+    penalties: list[Value] = field(default_factory=list)
+
+    def needed(self, wanted: Iterable[Value]) -> list[Node]:
+        """The nodes that ``wanted`` depends on, in order."""
+        keep: set[str] = set()
+        stack = [v.node for v in wanted if v.node is not None]
+        while stack:
+            node = stack.pop()
+            if node.name in keep:
+                continue
+            keep.add(node.name)
+            stack.extend(v.node for v in node.inputs if v is not None and v.node is not None)
+        return [n for n in self.nodes if n.name in keep]
+
+    def copy(self) -> Graph:
+        """A graph that can be extended without changing this one (nodes and values are shared)."""
+        return Graph(
+            self.name,
+            dict(self.inputs),
+            dict(self.targets),
+            dict(self.params),
+            dict(self.values),
+            list(self.nodes),
+            dict(self.outputs),
+            list(self.penalties),
+        )

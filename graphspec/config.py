@@ -1,0 +1,127 @@
+"""What every object of a spec is made of: strict pydantic models, found by name in registries.
+
+A layer, loss, optimizer, … is one small class derived from :class:`Config`; its fields are Keras's arguments with
+Keras's defaults. An argument that takes an object accepts a name or a mapping, ``he_normal`` or ``{type: L2, l2: 0.001}``;
+:func:`named` makes the field type for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from graphspec.errors import did_you_mean
+
+T = TypeVar("T", bound="Config")
+
+
+class Config(BaseModel):
+    """Base of everything that a spec configures: strict types, no unknown keys, immutable."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Registry(Generic[T]):
+    """The classes of one kind by all the names that Keras knows them by.
+
+    Args:
+        kind: what the classes are, for messages: ``"layer"``, ``"loss"``, …
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._classes: dict[str, type[T]] = {}
+        self._primary: list[str] = []
+
+    def add(self, *names: str) -> Callable[[type[T]], type[T]]:
+        """Class decorator: register under ``names`` (default: the class's name); the first one is the primary name."""
+
+        def register(cls: type[T]) -> type[T]:
+            every = names or (cls.__name__,)
+            self._primary.append(every[0])
+            for name in every:
+                if self._classes.setdefault(name, cls) is not cls:
+                    raise ValueError(f"two {self.kind} classes are called {name!r}")
+            return cls
+
+        return register
+
+    def get(self, name: str) -> type[T] | None:
+        return self._classes.get(name)
+
+    def names(self) -> list[str]:
+        """All names, aliases included, in order of registration."""
+        return list(self._classes)
+
+    def primary(self) -> list[str]:
+        """One name a class."""
+        return list(self._primary)
+
+    def __iter__(self) -> Iterator[type[T]]:
+        return (self._classes[name] for name in self._primary)
+
+    def parse(self, value: Any) -> Any:
+        """An instance from a name, a mapping with ``type``, or an instance.
+
+        Raises:
+            PydanticCustomError: ``GS111`` unknown name, ``GS103``/``GS104`` malformed, or ``nested`` whose context has
+                the ``errors`` of the inner model, each with its ``loc`` below this value.
+        """
+        if isinstance(value, Config):
+            return value
+        if isinstance(value, str):
+            name, arguments = value, {}
+        elif isinstance(value, dict):
+            if not isinstance(value.get("type"), str):
+                raise PydanticCustomError("GS103", "a {kind} needs a key 'type' with its name", {"kind": self.kind})
+            name, arguments = value["type"], {k: v for k, v in value.items() if k != "type"}
+        else:
+            text = "must be the name of a {kind} or a mapping with its `type`"
+            raise PydanticCustomError("GS104", text, {"kind": self.kind})
+        cls = self.get(name)
+        if cls is None:
+            context: dict[str, Any] = {"kind": self.kind, "name": name, "hint": did_you_mean(name, self.names())}
+            if isinstance(value, dict):
+                context["below"] = "type"
+            raise PydanticCustomError("GS111", "unknown {kind} '{name}'", context)
+        try:
+            return cls.model_validate(arguments)
+        except ValidationError as error:
+            inner = error.errors(include_url=False)
+            nested: dict[str, Any] = {"kind": self.kind, "name": name, "errors": inner}
+            raise PydanticCustomError("nested", "{kind} '{name}'", nested) from None
+
+
+def named(registry: Registry[Any], base: Any) -> Any:
+    """The field type of an argument that takes an object of ``registry`` by name or mapping."""
+    schema = {"$ref": f"#/$defs/{registry.kind}"}
+    return Annotated[base, BeforeValidator(registry.parse), WithJsonSchema(schema)]
+
+
+def _as_tuple(n: int) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return tuple(value)
+        return (value,) * n
+
+    return convert
+
+
+def _as_plain_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(ge=0.0, le=1.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Ints = Annotated[tuple[int, ...], BeforeValidator(_as_plain_tuple)]
+"""A list of integers."""
+IntOrInts = Annotated[int | tuple[int, ...], BeforeValidator(_as_plain_tuple)]
+"""One integer or a list of them (axes)."""
+Size1 = Annotated[tuple[PositiveInt], BeforeValidator(_as_tuple(1))]
+Size2 = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_tuple(2))]
+"""One integer for both spatial axes, or one each."""

@@ -1,0 +1,162 @@
+"""What an operator is: strict inference of its output types, and binding to NumPy calls with their gradients."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+
+from graphspec.compiler.dims import Dim, Shape, show
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.errors import ShapeError
+
+if TYPE_CHECKING:
+    from graphspec.runtime.random import Stream
+    from graphspec.runtime.replicas import Group
+
+Call = tuple[Any, ...]
+"""A function and its operands, ``(f, *operands)``: a program is a flat list of them."""
+Calls = list[Call]
+Backward = Callable[..., Calls]
+Bound = tuple[Any, Calls, Backward | None]
+
+
+class Context(Protocol):
+    """What ``bind`` may ask for. Built by ``runtime/bind.py``, one for each node of a program."""
+
+    training: bool
+    dtype: np.dtype[Any]
+    """The floating dtype of this program: float32, or float64 for gradient checks."""
+    group: Group
+    rows: slice
+    """This worker's slice of the batch."""
+    total: int
+    """The whole batch's length: losses are scaled by it, never by ``len(X)``."""
+
+    def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
+        """The buffer of output ``k``. Its axes lie in memory as those of ``like``, or in ``order`` (slowest first)."""
+
+    def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        """A temporary, valid within this node's forward calls or within its backward calls; never from one to the other."""
+
+    def save(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        """A buffer that keeps its content from this node's forward calls to its backward calls."""
+
+    def constant(self, value: Any, dtype: Any = None) -> Array:
+        """An array filled when binding and never written by a call."""
+
+    def zeros_like(self, X: Array) -> Array:
+        """Zeros of X's shape, dtype and memory order (shared; never written)."""
+
+    def wants(self, i: int) -> bool:
+        """Whether the gradient of input ``i`` is needed."""
+
+    def grad(self, i: int) -> Array | None:
+        """Where to write the gradient of input ``i`` (write, never add); None if nobody needs it."""
+
+    def give(self, i: int, array: Array) -> None:
+        """Hand over ``array`` (writable, owned by this operator) as the gradient of input ``i``."""
+
+    def free(self, i: int) -> bool:
+        """Whether input ``i`` may be overwritten in place: nothing reads it afterwards."""
+
+    def all_reduce(self, array: Array) -> Calls:
+        """Calls that replace ``array`` by its sum over the group of workers."""
+
+    def stream(self, purpose: str) -> Stream:
+        """Counter-based random numbers for this node, keyed by seed, purpose, node and step."""
+
+
+class Op:
+    """An ONNX operator.
+
+    A subclass states ``infer(*inputs, **attributes) → Type or tuple`` and ``bind(ctx, *inputs, **attributes) →
+    (output or outputs, calls, backward)``. The positional arguments are the ONNX schema's inputs (None where an optional
+    one is absent), the keyword-only arguments of ``bind`` its attributes with their defaults: what is not declared there
+    is refused when building. ``infer`` gets values: ``X.shape``, ``X.dtype``, ``X.known()``; ``bind`` gets arrays.
+
+    ``backward(*dYs)`` is called once, when binding in reverse, and returns calls; an output whose gradient nobody needs
+    comes as None. ``backward`` is None for an operator that has no gradient.
+    """
+
+    keeps_in: ClassVar[tuple[int, ...] | None] = None
+    """The inputs that backward reads; None for all."""
+    keeps_out: ClassVar[bool] = True
+    """Whether backward reads the outputs."""
+    variadic: ClassVar[bool] = False
+    exported: ClassVar[bool] = True
+    """False for training-only operators (losses), which have no ONNX counterpart."""
+
+    infer: ClassVar[Callable[..., Type | tuple[Type, ...]]]
+    bind: ClassVar[Callable[..., Bound]]
+
+    @staticmethod
+    def dims(*inputs: Value | None, **attributes: Any) -> tuple[Dim, ...] | None:
+        """What the output holds, where it is a small integer vector that is known symbolically."""
+        return None
+
+
+OPS: dict[str, type[Op]] = {}
+OpClass = TypeVar("OpClass", bound=type[Op])
+
+
+def op(cls: OpClass) -> OpClass:
+    """Class decorator: register an operator under its ONNX name."""
+    OPS[cls.__name__] = cls
+    return cls
+
+
+def attributes(cls: type[Op]) -> dict[str, Any]:
+    """The attributes that an operator declares, with their defaults (``inspect.Parameter.empty`` if required)."""
+    parameters = inspect.signature(cls.bind).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def need(
+    condition: bool, message: str, *, code: str = "GS301", hint: str | None = None, key: str | None = None
+) -> None:
+    """Raise :class:`ShapeError` unless ``condition`` holds."""
+    if not condition:
+        raise ShapeError(code, message, hint=hint, key=key)
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The shape of an elementwise result by NumPy's rule; symbolic dimensions must be equal or meet a 1.
+
+    Raises:
+        ShapeError: ``GS302`` where two sizes differ and neither is 1.
+    """
+    rank = max(map(len, shapes))
+    out: list[Dim] = []
+    for axis in range(-rank, 0):
+        size: Dim = 1
+        for shape in shapes:
+            d = shape[axis] if -axis <= len(shape) else 1
+            if d == 1 or d == size:
+                continue
+            if size != 1:
+                raise ShapeError("GS302", f"shapes {' and '.join(map(show, shapes))} do not broadcast on axis {axis}")
+            size = d
+        out.append(size)
+    return tuple(out)
+
+
+def normalize_axis(axis: int, rank: int) -> int:
+    """``axis`` counted from the front; ``GS301`` if there is no such axis."""
+    need(-rank <= axis < rank, f"axis {axis} does not exist in rank {rank}", key="axis")
+    return axis % rank
+
+
+def same_dtype(*values: Value | None) -> str:
+    """The common dtype of operands; ``GS306`` if they differ."""
+    kinds = {v.dtype for v in values if v is not None}
+    need(len(kinds) == 1, f"operands have different dtypes: {', '.join(sorted(kinds))}", code="GS306")
+    return kinds.pop()
+
+
+def need_float(*values: Value | None) -> None:
+    for v in values:
+        if v is not None:
+            need(v.type.is_float, f"needs a float32 tensor, got {v.type}", code="GS306")

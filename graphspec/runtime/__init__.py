@@ -1,0 +1,1 @@
+"""Binding a graph to buffers and running it: train, evaluate, predict, checkpoint."""

@@ -1,0 +1,409 @@
+"""Bind a graph to a batch shape: buffers for every value, and one flat program of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphspec.compiler.dims import Shape
+from graphspec.compiler.ir import Array, Graph, Node, Type, Value
+from graphspec.ops import OPS
+from graphspec.ops.base import Backward, Calls
+from graphspec.runtime.buffers import Pool, Scratch, axis_order, root
+from graphspec.runtime.random import Clock, Stream
+from graphspec.runtime.replicas import Group, Single
+from graphspec.runtime.store import Store
+
+_NEVER = 1 << 60
+
+
+@dataclass
+class Program:
+    """A bound graph: copy a batch into ``feeds``, ``run`` it, read ``fetches``.
+
+    ``calls`` is forward then backward; ``spans`` says which of them belong to which node, for printing and profiling.
+    ``grads`` are the gradients of inputs that were asked for.
+    """
+
+    feeds: dict[str, Array]
+    fetches: dict[str, Array]
+    calls: Calls
+    spans: list[tuple[str, str, int, int]]
+    nbytes: int
+    grads: dict[str, Array] = field(default_factory=dict)
+    backward_start: int = 0
+    """Where the backward calls begin."""
+    forgotten: list[Array] = field(default_factory=list)
+    """Forward arrays that no backward call may read: tests fill them with NaN."""
+
+    def run(self) -> None:
+        for f, *a in self.calls:
+            f(*a)
+
+    def describe(self) -> str:
+        """The program, a line a node: phase, node, and its calls' names."""
+        lines = []
+        for phase, name, start, stop in self.spans:
+            names = ", ".join(getattr(c[0], "__name__", type(c[0]).__name__) for c in self.calls[start:stop])
+            lines.append(f"{phase:8} {name}: {names}")
+        return "\n".join(lines)
+
+
+def concrete(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> dict[str, Value]:
+    """Every value's type for given input shapes, by running the operators' inference on numbers."""
+    known: dict[str, Value] = {}
+
+    def lookup(value: Value | None) -> Value | None:
+        if value is None or value.kind == "constant":
+            return value
+        if value.name not in known:
+            shape = value.type.shape if value.kind == "param" else tuple(shapes[value.name])
+            known[value.name] = Value(value.name, Type(value.dtype, shape), value.kind)
+        return known[value.name]
+
+    for node in nodes:
+        cls = OPS[node.op]
+        inputs = [lookup(v) for v in node.inputs]
+        types = cls.infer(*inputs, **node.attrs)
+        for value, kind in zip(node.outputs, types if isinstance(types, tuple) else (types,), strict=True):
+            known[value.name] = Value(value.name, kind)
+        if node.outputs[0].dims is not None:
+            known[node.outputs[0].name].dims = cls.dims(*inputs, **node.attrs)
+    return known
+
+
+class _Context:
+    """The binder's side of :class:`graphspec.ops.base.Context` for one node."""
+
+    def __init__(self, binder: _Binder, node: Node, index: int) -> None:
+        self._binder, self._node, self._index = binder, node, index
+        self.training, self.dtype, self.group = binder.training, binder.dtype, binder.group
+        self.rows, self.total = binder.rows, binder.total
+        self.pending: Calls = []
+
+    def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
+        kind = self._binder.types[self._node.outputs[k].name].type
+        if like is not None and like.ndim == len(kind.shape):
+            order = axis_order(like)
+        return self._binder.pool.take(_ints(kind.shape), self._binder.dtype_of(kind), order)
+
+    def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        return self._binder.scratch.take(shape, self.dtype if dtype is None else dtype)
+
+    def save(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        buffer = self._binder.saved.take(shape, self.dtype if dtype is None else dtype)
+        return buffer
+
+    def constant(self, value: Any, dtype: Any = None) -> Array:
+        array = np.array(value, self.dtype if dtype is None else dtype)
+        self._binder.extra += array.nbytes
+        return array
+
+    def zeros_like(self, X: Array) -> Array:
+        return self._binder.zeros(X)
+
+    def wants(self, i: int) -> bool:
+        value = self._node.inputs[i] if i < len(self._node.inputs) else None
+        return value is not None and value.name in self._binder.wanted
+
+    def grad(self, i: int) -> Array | None:
+        if not self.wants(i):
+            return None
+        value = self._node.inputs[i]
+        assert value is not None
+        binder = self._binder
+        like = binder.arrays[value.name]
+        if value.name not in binder.gradients:
+            binder.set_gradient(value.name, binder.gradient_buffer(value, like))
+            return binder.gradients[value.name]
+        more = binder.scratch.take(like.shape, like.dtype, axis_order(like))
+        total = binder.gradients[value.name]
+        self.pending.append((np.add, total, more, total))
+        return more
+
+    def give(self, i: int, array: Array) -> None:
+        if not self.wants(i):
+            return
+        value = self._node.inputs[i]
+        assert value is not None
+        binder = self._binder
+        if value.name in binder.gradients:
+            total = binder.gradients[value.name]
+            self.pending.append((np.add, total, array, total))
+        elif value.param is not None or value.name in binder.asked:
+            target = binder.gradient_buffer(value, binder.arrays[value.name])
+            binder.set_gradient(value.name, target)
+            self.pending.append((np.copyto, target, array))
+        else:
+            binder.set_gradient(value.name, array)
+
+    def free(self, i: int) -> bool:
+        value = self._node.inputs[i]
+        return value is not None and self._binder.may_overwrite(value, self._node, self._index)
+
+    def all_reduce(self, array: Array) -> Calls:
+        return [] if self.group.size == 1 else [(self.group.all_reduce, array)]
+
+    def stream(self, purpose: str) -> Stream:
+        return Stream(self._binder.seed, purpose, self._node.name, self._binder.clock)
+
+
+def _ints(shape: Shape) -> tuple[int, ...]:
+    assert all(isinstance(d, int) for d in shape), shape
+    return tuple(int(d) for d in shape)
+
+
+class _Binder:
+    def __init__(
+        self,
+        graph: Graph,
+        fetches: Mapping[str, Value],
+        loss: Value | None,
+        shapes: Mapping[str, Shape],
+        store: Store,
+        gradient: Array | None,
+        training: bool,
+        seed: int,
+        clock: Clock,
+        group: Group,
+        rows: slice,
+        total: int,
+        input_grads: Sequence[str],
+    ) -> None:
+        self.graph, self.store, self.gradient, self.training = graph, store, gradient, training
+        self.seed, self.clock, self.group, self.rows, self.total = seed, clock, group, rows, total
+        self.dtype = store.dtype
+        self.fetches, self.loss, self.asked = dict(fetches), loss, set(input_grads)
+        roots = [*fetches.values(), *([loss] if loss is not None else [])]
+        self.nodes = graph.needed(roots)
+        self.shapes = shapes
+        self.types = concrete(graph, self.nodes, shapes)
+        self.pool, self.saved, self.scratch = Pool(), Pool(), Scratch()
+        self.arrays: dict[str, Array] = {}
+        self.gradients: dict[str, Array] = {}
+        self.extra = 0
+        self._zeros: dict[Any, Array] = {}
+        self.calls: Calls = []
+        self.spans: list[tuple[str, str, int, int]] = []
+        self.wanted = self._wanted()
+        self.last = self._last_uses()
+        self._root_last: dict[int, int] = {}
+        self._candidates: list[list[int]] = [[] for _ in self.nodes]
+        self._pinned: set[int] = set()
+        self._forward: set[int] = set()
+        self._gradient_views: dict[int, int] = {}
+
+    def dtype_of(self, kind: Type) -> np.dtype[Any]:
+        return self.dtype if kind.is_float else np.dtype(kind.dtype)
+
+    def zeros(self, X: Array) -> Array:
+        key = (X.shape, X.dtype.str, axis_order(X))
+        if key not in self._zeros:
+            order = axis_order(X)
+            zeros = np.zeros([X.shape[k] for k in order], X.dtype).transpose(np.argsort(order))
+            self.extra += zeros.nbytes
+            self._zeros[key] = zeros
+        return self._zeros[key]
+
+    def _wanted(self) -> set[str]:
+        """Names of the values whose gradient is needed: those with something trainable upstream, on the way to the loss."""
+        if self.loss is None:
+            return set()
+        on_path = {n.name for n in self.graph.needed([self.loss])}
+        wanted: set[str] = set(self.asked)
+        for node in self.nodes:
+            for v in node.inputs:
+                if v is not None and v.param is not None and v.param.trainable:
+                    wanted.add(v.name)
+            if node.name in on_path and any(v is not None and v.name in wanted for v in node.inputs):
+                wanted.update(v.name for v in node.outputs if v.type.is_float)
+        return wanted
+
+    def _last_uses(self) -> dict[str, int]:
+        """The index of the last node that reads each value; ``_NEVER`` for what must survive the forward pass."""
+        last: dict[str, int] = {}
+        for index, node in enumerate(self.nodes):
+            for v in node.inputs:
+                if v is not None:
+                    last[v.name] = max(index, last.get(v.name, 0))
+        for value in [*self.fetches.values(), *([self.loss] if self.loss is not None else [])]:
+            last[value.name] = _NEVER
+        for node in self.nodes:
+            if not any(v is not None and v.name in self.wanted for v in node.inputs):
+                continue
+            cls = OPS[node.op]
+            kept = range(len(node.inputs)) if cls.keeps_in is None else cls.keeps_in
+            for k in kept:
+                if k < len(node.inputs) and (v := node.inputs[k]) is not None:
+                    last[v.name] = _NEVER
+            if cls.keeps_out:
+                for v in node.outputs:
+                    last[v.name] = _NEVER
+        return last
+
+    def may_overwrite(self, value: Value, node: Node, index: int) -> bool:
+        if value.kind != "op" or sum(v is not None and v.name == value.name for v in node.inputs) != 1:
+            return False
+        block = root(self.arrays[value.name])
+        mine = [v for v in node.inputs if v is not None and root(self.arrays[v.name]) == block]
+        return len(mine) == 1 and block in self._root_last and self._root_last[block] <= index
+
+    def gradient_buffer(self, value: Value, like: Array) -> Array:
+        if value.param is not None and value.param.trainable:
+            assert self.gradient is not None
+            return self.store.view(value.name, self.gradient)
+        return self.pool.take(like.shape, like.dtype, axis_order(like))
+
+    def _source(self, value: Value) -> Array:
+        if value.name in self.arrays:
+            return self.arrays[value.name]
+        if value.kind == "constant":
+            assert value.data is not None
+            array = value.data.astype(self.dtype_of(value.type))
+            self.extra += array.nbytes
+        elif value.kind == "param":
+            array = self.store.view(value.name)
+        else:
+            array = self.pool.take(_ints(tuple(self.shapes[value.name])), self.dtype_of(value.type))
+            array[...] = 0
+        self.arrays[value.name] = array
+        self._pinned.add(root(array))
+        return array
+
+    def _note(self, value: Value, array: Array) -> None:
+        """Record a forward array; its memory lives as long as its longest-lived alias."""
+        self.arrays[value.name] = array
+        block = root(array)
+        if block in self._pinned:
+            return
+        last = max(self._root_last.get(block, -1), self.last.get(value.name, -1))
+        self._root_last[block] = last
+        if last < len(self.nodes):
+            self._candidates[max(last, 0)].append(block)
+
+    def bind(self) -> Program:
+        feeds = {n: self._source(v) for n, v in {**self.graph.inputs, **self.graph.targets}.items() if n in self.shapes}
+        backwards: list[tuple[Node, _Context, Backward]] = []
+        for index, node in enumerate(self.nodes):
+            inputs = [None if v is None else self._source(v) for v in node.inputs]
+            self.scratch.reset()
+            context = _Context(self, node, index)
+            outputs, calls, backward = OPS[node.op].bind(context, *inputs, **node.attrs)
+            arrays = outputs if isinstance(outputs, tuple) else (outputs,)
+            for value, array in zip(node.outputs, arrays, strict=True):
+                expected = _ints(self.types[value.name].shape)
+                assert array.shape == expected, f"{node.name}: bound {array.shape}, inferred {expected}"
+                self._note(value, array)
+            self._append("forward", node, calls)
+            if backward is not None and any(v is not None and v.name in self.wanted for v in node.inputs):
+                backwards.append((node, context, backward))
+            self._release_forward(index)
+        backward_start = len(self.calls)
+        self._bind_backward(backwards)
+        fetches = {n: self._source(v) for n, v in self.fetches.items()}
+        nbytes = self.pool.nbytes + self.saved.nbytes + self.scratch.nbytes + self.extra
+        grads = {n: self.gradients[n] for n in self.asked}
+        return Program(feeds, fetches, self.calls, self.spans, nbytes, grads, backward_start, self._forgotten())
+
+    def _forgotten(self) -> list[Array]:
+        """Forward arrays whose memory holds nothing that a backward call or a reader of fetches may read."""
+        kept = {root(self.arrays[n]) for n, last in self.last.items() if last == _NEVER and n in self.arrays}
+        kept |= self._pinned
+        values = [v.name for node in self.nodes for v in node.outputs]
+        return [self.arrays[n] for n in values if root(self.arrays[n]) not in kept]
+
+    def _release_forward(self, index: int) -> None:
+        for block in [b for b in self._candidates[index] if self._root_last.get(b) == index]:
+            del self._root_last[block]
+            self.pool.release(block)
+
+    def set_gradient(self, name: str, array: Array) -> None:
+        """Record a gradient; its memory is reused when the last gradient that views it has been consumed."""
+        self.gradients[name] = array
+        block = root(array)
+        self._gradient_views[block] = self._gradient_views.get(block, 0) + 1
+
+    def _consume_gradient(self, name: str) -> None:
+        block = root(self.gradients.pop(name))
+        self._gradient_views[block] -= 1
+        if self._gradient_views[block] == 0 and block not in self._forward:
+            self.pool.release(block)
+
+    def _bind_backward(self, backwards: list[tuple[Node, _Context, Backward]]) -> None:
+        if self.loss is None:
+            return
+        self._forward = {root(a) for a in self.arrays.values()} | self._pinned
+        seed = np.ones((), self.dtype)
+        self.set_gradient(self.loss.name, seed)
+        self.calls.append((seed.fill, 1.0))  # an operator may overwrite the gradient that it is handed
+        for node, context, backward in reversed(backwards):
+            dYs = [self.gradients.get(v.name) for v in node.outputs]
+            if all(dY is None for dY in dYs):
+                continue
+            self.scratch.reset()
+            calls = list(backward(*dYs))
+            self._append("backward", node, calls + context.pending)
+            for v in node.outputs:
+                if v.name in self.gradients and v.name not in self.asked:
+                    self._consume_gradient(v.name)
+        self._zero_unreached()
+
+    def _zero_unreached(self) -> None:
+        """A weight that does not reach the loss has gradient zero, written once."""
+        if self.gradient is not None:
+            for segment in self.store.segments["trainable"]:
+                if segment.param.name not in self.gradients:
+                    self.store.view(segment.param.name, self.gradient)[...] = 0
+        for name in self.asked:
+            if name not in self.gradients:
+                self.gradients[name] = np.zeros_like(self.arrays[name])
+
+    def _append(self, phase: str, node: Node, calls: Calls) -> None:
+        self.spans.append((phase, node.name, len(self.calls), len(self.calls) + len(calls)))
+        self.calls.extend(calls)
+
+
+def bind(
+    graph: Graph,
+    store: Store,
+    *,
+    fetches: Mapping[str, Value],
+    shapes: Mapping[str, Shape],
+    loss: Value | None = None,
+    gradient: Array | None = None,
+    training: bool = False,
+    seed: int = 0,
+    clock: Clock | None = None,
+    group: Group | None = None,
+    rows: slice | None = None,
+    total: int | None = None,
+    input_grads: Sequence[str] = (),
+) -> Program:
+    """A program that computes ``fetches`` and, with a ``loss``, the gradient of every trainable weight.
+
+    Args:
+        shapes: the actual shape of every input and target that is needed.
+        loss: a scalar value; its gradients are written into ``gradient``, a vector laid out as ``store``'s trainable one.
+        training: dropout drops and batch statistics are used.
+        rows, total: this worker's slice of the batch, and the whole batch's length; by default one worker has all.
+        input_grads: names of inputs whose gradient is wanted too (``Program.grads``).
+    """
+    batch = total if total is not None else int(next(iter(shapes.values()))[0])
+    return _Binder(
+        graph,
+        fetches,
+        loss,
+        shapes,
+        store,
+        gradient,
+        training,
+        seed,
+        clock or Clock(),
+        group or Single(),
+        rows or slice(0, batch),
+        batch,
+        input_grads,
+    ).bind()

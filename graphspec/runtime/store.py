@@ -1,0 +1,90 @@
+"""The parameters of a model: flat vectors with a view for each weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from graphspec.compiler.ir import Array, Graph, Param
+from graphspec.runtime.buffers import aligned
+from graphspec.runtime.random import generator
+
+Group = Literal["trainable", "frozen", "state"]
+_LINE = 16  # elements: every weight starts on a 64-byte line of float32
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Where a trainable weight lies in the flat vector: ``vector[start:stop]``, then padding zeros."""
+
+    param: Param
+    start: int
+    stop: int
+
+
+class Store:
+    """All parameters of a graph in three vectors: ``trainable``, ``frozen`` and ``state`` (moving statistics).
+
+    The vectors are in the graph's layout, with zeros between weights; what goes in and out by name is in Keras's.
+    """
+
+    def __init__(self, graph: Graph, dtype: Any = np.float32) -> None:
+        self.params = dict(graph.params)
+        self.dtype = np.dtype(dtype)
+        self.segments: dict[Group, list[Segment]] = {"trainable": [], "frozen": [], "state": []}
+        sizes: dict[Group, int] = {"trainable": 0, "frozen": 0, "state": 0}
+        self._where: dict[str, tuple[Group, Segment]] = {}
+        for param in self.params.values():
+            group = group_of(param)
+            segment = Segment(param, sizes[group], sizes[group] + param.size)
+            self.segments[group].append(segment)
+            self._where[param.name] = (group, segment)
+            sizes[group] += param.size + (-param.size % _LINE)
+        self.vectors: dict[Group, Array] = {}
+        for group, size in sizes.items():
+            vector = aligned(size * self.dtype.itemsize).view(self.dtype)
+            vector[:] = 0
+            self.vectors[group] = vector
+
+    def view(self, name: str, vector: Array | None = None) -> Array:
+        """The weight as the graph sees it, a view into its vector (or into ``vector``, laid out alike)."""
+        group, segment = self._where[name]
+        flat = self.vectors[group] if vector is None else vector
+        return flat[segment.start : segment.stop].reshape(segment.param.stored_shape)
+
+    def initialize(self, seed: int) -> None:
+        """Draw every weight anew: keyed by the seed and the weight's name, in Keras's layout."""
+        for name, param in self.params.items():
+            values = param.initializer(param.shape, generator(seed, "initial", name))
+            self.view(name)[...] = param.layout.pack(values)
+
+    def get(self, vector: Array | None = None, group: Group | None = None) -> dict[str, Array]:
+        """Copies in Keras's layout by name; of another vector laid out as ``group`` if one is given."""
+        names = self._where if group is None else [s.param.name for s in self.segments[group]]
+        return {n: self._copy_out(n, vector) for n in names}
+
+    def _copy_out(self, name: str, vector: Array | None) -> Array:
+        param = self.params[name]
+        return np.ascontiguousarray(param.layout.unpack(self.view(name, vector), param.shape)).copy()
+
+    def set(self, values: Mapping[str, Array], vector: Array | None = None) -> None:
+        """Write weights given by name in Keras's layout.
+
+        Raises:
+            KeyError: a name that is no weight.
+            ValueError: a wrong shape.
+        """
+        for name, value in values.items():
+            param = self.params[name]
+            array = np.asarray(value, self.dtype)
+            if array.shape != param.shape:
+                raise ValueError(f"weight '{name}' has shape {param.shape}, got {array.shape}")
+        for name, value in values.items():
+            self.view(name, vector)[...] = self.params[name].layout.pack(np.asarray(value, self.dtype))
+
+
+def group_of(param: Param) -> Group:
+    return "state" if param.state else "trainable" if param.trainable else "frozen"
