@@ -29,6 +29,8 @@ class Layer(Config):
     """The least and the largest number of inputs (None: any number)."""
     supports_masking: ClassVar[bool] = False
     """Whether a mask of the input travels on to the output, as Keras's ``supports_masking``."""
+    handles_mask: ClassVar[bool] = False
+    """Whether ``lower`` itself decides on the mask of every output (recurrent layers, pooling over time, merging)."""
     call_arguments: ClassVar[tuple[str, ...]] = ()
     """Keras's call arguments that name other nodes (``initial_state``): keys of the node, values in ``calls``."""
     refused: ClassVar[dict[str, str]] = {}

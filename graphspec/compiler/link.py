@@ -1,0 +1,85 @@
+"""Nodes → a directed graph: cycles, dead ends, and an order in which every node follows what it reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphspec.errors import Diagnostic, NodeRef
+
+if TYPE_CHECKING:
+    from graphspec.spec.model import NodeDecl, Ref, Spec
+
+
+def reads(node: NodeDecl) -> list[Ref]:
+    """The references of a node that resolve: its inputs, then its call arguments."""
+    refs = list(node.inputs)
+    for value in node.call.values():
+        refs += value
+    return [r for r in refs if r is not None]
+
+
+def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
+    """The nodes in topological order (file order where that is free), without those on or behind a cycle.
+
+    Diagnostics: one GS202 for each group of nodes that form cycles, with a path; GS204 for nodes that reach no head.
+    """
+    import networkx as nx
+
+    declared = {node.name: node for node in spec.nodes}
+    graph = nx.DiGraph()
+    graph.add_nodes_from(declared)
+    for node in spec.nodes:
+        graph.add_edges_from((ref.name, node.name) for ref in reads(node) if ref.name in declared)
+    diagnostics = []
+    knots = [c for c in nx.strongly_connected_components(graph) if len(c) > 1 or graph.has_edge(*(2 * list(c)))]
+    position = {name: k for k, name in enumerate(declared)}
+    for knot in sorted(knots, key=lambda c: min(position[n] for n in c)):
+        diagnostics.append(_cycle(graph.subgraph(knot), declared, position))
+    tangled = set().union(*knots) if knots else set()
+    behind = {n for k in tangled for n in nx.descendants(graph, k)} | tangled if tangled else set()
+    diagnostics += _dead_ends(spec, graph, declared, tangled)
+    free = graph.subgraph(n for n in graph if n not in behind)
+    order = nx.lexicographical_topological_sort(free, key=position.__getitem__)
+    return [declared[n] for n in order], diagnostics
+
+
+def _cycle(knot: object, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:
+    import networkx as nx
+
+    start = min(knot, key=position.__getitem__)  # type: ignore[call-overload]
+    path = [u for u, _ in nx.find_cycle(knot, start)]
+    shift = min(range(len(path)), key=lambda k: position[path[k]])
+    path = path[shift:] + path[:shift]
+    last = declared[path[0]]
+    return Diagnostic.at(
+        last.mark,
+        "GS202",
+        f"'{path[0]}' depends on itself: {' → '.join([*path, path[0]])}",
+        path=last.tree.path,
+        hint=f"let '{path[0]}' take another input than '{path[-1]}'",
+        nodes=tuple(NodeRef(n, declared[n].type, line=declared[n].mark.line) for n in path),
+    )
+
+
+def _dead_ends(spec: Spec, graph: object, declared: dict[str, NodeDecl], tangled: set[str]) -> list[Diagnostic]:
+    heads = [h.layer.name for h in spec.heads.values() if h.layer is not None and h.layer.name in declared]
+    if len(heads) < len(spec.heads) and any(h.layer is None for h in spec.heads.values()):
+        return []  # a head that is wrong itself is said elsewhere; what leads to it is not dead
+    alive: set[str] = set()
+    stack = list(heads)
+    while stack:
+        name = stack.pop()
+        if name not in alive:
+            alive.add(name)
+            stack.extend(graph.predecessors(name))  # type: ignore[attr-defined]
+    shared = {node.share for node in spec.nodes if node.share is not None and node.name in alive}
+    found = []
+    for node in spec.nodes:
+        if node.name in alive or node.name in tangled or node.name in shared or graph.out_degree(node.name):  # type: ignore[attr-defined]
+            continue  # of a chain that leads nowhere its end is named
+        text = f"{node.type or 'node'} '{node.name}' reaches no head: it is neither trained nor exported"
+        hint = f"name it in the `inputs` of a layer or in `outputs`, or remove '{node.name}'"
+        refs = (NodeRef(node.name, node.type, line=node.mark.line),)
+        at = Diagnostic.at(node.mark, "GS204", text, path=node.tree.path, hint=hint, nodes=refs)
+        found.append(at.as_warning())
+    return found

@@ -1,0 +1,25 @@
+"""Dropout vanishes, BatchNormalization uses its moving statistics: the graph as it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphspec.compiler.ir import Graph, Node, Value
+from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+
+
+def drop_training(graph: Graph) -> Graph:
+    """The graph in inference mode."""
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.op == "Dropout":
+            assert inputs[0] is not None
+            return (inputs[0],)
+        if node.op == "BatchNormalization":
+            made = state.node(
+                node.name, node.op, inputs, node.attrs | {"training_mode": 0}, node.owner, [node.outputs[0].type]
+            )
+            return (made[0],)
+        return None
+
+    return rebuild(graph, visit)

@@ -1,0 +1,40 @@
+"""Compute once, before the file is written, what depends on weights and constants only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from graphspec.compiler.ir import Graph, Node, Value
+from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+
+if TYPE_CHECKING:
+    from graphspec.runtime.store import Store
+
+
+def fold_constants(graph: Graph, store: Store) -> Graph:
+    """Replace every node whose inputs are all weights or constants by a constant, computed by the runtime."""
+    from graphspec.runtime.bind import bind
+
+    known: set[str] = set()
+    for node in graph.nodes:
+        if node.inputs and all(v is None or v.kind in ("param", "constant") or v.name in known for v in node.inputs):
+            known.update(v.name for v in node.outputs)
+    if not known:
+        return graph
+    used = [
+        v for n in graph.nodes for v in n.inputs if v is not None and v.name in known and n.outputs[0].name not in known
+    ]
+    used += [v for v in graph.outputs.values() if v.name in known]
+    program = bind(graph, store, fetches={v.name: v for v in used}, shapes={}, total=1)
+    program.run()
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.outputs[0].name not in known:
+            return None
+        return [
+            Value(v.name, v.type, "constant", data=program.fetches[v.name].copy()) if v.name in program.fetches else v
+            for v in node.outputs
+        ]
+
+    return rebuild(graph, visit)

@@ -1,0 +1,129 @@
+"""Serialise a trained graph as an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.compiler.ir import Graph, Node, Value
+from graphspec.compiler.passes.cancel_transposes import cancel_transposes
+from graphspec.compiler.passes.drop_training import drop_training
+from graphspec.compiler.passes.fold_constants import fold_constants
+
+if TYPE_CHECKING:
+    from graphspec.runtime.store import Store
+
+OPSET, IR = 17, 8
+NEWEST_OPSET = 22
+IR_OF_OPSET = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
+TARGETS = {
+    "ort-1.14": 17,
+    "ort-1.15": 19,
+    "ort-1.17": 20,
+    "ort-1.18": 21,
+    "ort-1.20": 21,
+    "ort-1.21": 22,
+    "ort-1.22": 22,
+}
+
+
+def prepare(graph: Graph, store: Store) -> Graph:
+    """The graph as it is written: in inference mode, constants computed, Transposes moved out of the way."""
+    return cancel_transposes(fold_constants(drop_training(graph), store))
+
+
+def to_model(
+    graph: Graph,
+    store: Store,
+    *,
+    labels: Mapping[str, Sequence[str]],
+    metadata: Mapping[str, str],
+    opset: int = OPSET,
+) -> Any:
+    """An ``onnx.ModelProto``: nodes named after spec nodes, inputs and outputs by the spec's names, batch axis ``N``."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = prepare(graph, store)
+    names = _tensor_names(graph)
+    nodes, initializers, written = [], [], set()
+
+    def tensor(value: Value | None) -> str:
+        if value is None:
+            return ""
+        name = names.get(value.name, value.name)
+        if value.kind in ("param", "constant") and name not in written:
+            written.add(name)
+            data = store.view(value.name) if value.kind == "param" else value.data
+            initializers.append(numpy_helper.from_array(np.ascontiguousarray(_plain(data, value)), name))
+        return name
+
+    for node in graph.nodes:
+        inputs = [tensor(v) for v in node.inputs]
+        nodes.append(_node(helper, node, inputs, [tensor(v) for v in node.outputs]))
+    for head, value in graph.outputs.items():
+        if tensor(value) != head:  # an input or a value that is two heads at once
+            nodes.append(helper.make_node("Identity", [tensor(value)], [head], name=f"{head}/output"))
+    outputs = [_info(helper, head, value) for head, value in graph.outputs.items()]
+    for head, words in labels.items():
+        more, constants = _label_nodes(onnx, head, graph.outputs[head], words)
+        nodes += more
+        initializers += constants
+        shape = list(graph.outputs[head].shape[:-1])
+        outputs.append(helper.make_tensor_value_info(f"{head}_label", TensorProto.STRING, shape))
+    inputs = [_info(helper, name, value) for name, value in graph.inputs.items()]
+    proto = helper.make_graph(nodes, graph.name, inputs, outputs, initializers)
+    model = helper.make_model(
+        proto, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_OF_OPSET[opset], producer_name="graphspec"
+    )
+    helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model)
+    return model
+
+
+def _plain(data: Any, value: Value) -> np.ndarray[Any, Any]:
+    return np.asarray(data, np.float32 if value.type.is_float else np.dtype(value.dtype))
+
+
+def _tensor_names(graph: Graph) -> dict[str, str]:
+    """A computed value that is one head has the head's name."""
+    uses: dict[str, list[str]] = {}
+    for head, value in graph.outputs.items():
+        if value.kind == "op":
+            uses.setdefault(value.name, []).append(head)
+    return {name: heads[0] for name, heads in uses.items()}
+
+
+def _node(helper: Any, node: Node, inputs: list[str], outputs: list[str]) -> Any:
+    attrs = {k: list(v) if isinstance(v, tuple) else v for k, v in node.attrs.items() if v is not None}
+    return helper.make_node(node.op, inputs, outputs, name=node.name, **attrs)
+
+
+def _info(helper: Any, name: str, value: Value) -> Any:
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
+    return helper.make_tensor_value_info(name, kind, list(value.shape))
+
+
+def _label_nodes(onnx: Any, head: str, value: Value, words: Sequence[str]) -> tuple[list[Any], list[Any]]:
+    """``<head>_label``: ArgMax over the last axis, or value > 0.5 for one unit, then Gather from the names."""
+    helper = onnx.helper
+    strings = helper.make_tensor(f"{head}/labels", onnx.TensorProto.STRING, [len(words)], [w.encode() for w in words])
+    index = f"{head}/index"
+    constants = [strings]
+    if value.shape[-1] == 1:
+        half = onnx.numpy_helper.from_array(np.float32(0.5), f"{head}/half")
+        last = onnx.numpy_helper.from_array(np.array([-1], np.int64), f"{head}/last")
+        constants += [half, last]
+        nodes = [
+            helper.make_node("Greater", [head, half.name], [f"{head}/positive"], name=f"{head}/Greater"),
+            helper.make_node(
+                "Cast", [f"{head}/positive"], [f"{head}/id"], name=f"{head}/Cast", to=onnx.TensorProto.INT64
+            ),
+            helper.make_node("Squeeze", [f"{head}/id", last.name], [index], name=f"{head}/Squeeze"),
+        ]
+    else:
+        nodes = [helper.make_node("ArgMax", [head], [index], name=f"{head}/ArgMax", axis=-1, keepdims=0)]
+    gather = helper.make_node("Gather", [strings.name, index], [f"{head}_label"], name=f"{head}/Gather")
+    return [*nodes, gather], constants
