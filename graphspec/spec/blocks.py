@@ -1,0 +1,93 @@
+"""The definitions under ``blocks``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphspec.errors import did_you_mean
+from graphspec.spec.names import is_name
+from graphspec.spec.tree import Problems, Tree, describe, meant
+
+KEYS = ("description", "params", "inputs", "layers", "outputs")
+
+
+@dataclass(slots=True)
+class Block:
+    """A block as it is written; ``wrong`` if it cannot be instantiated, which has been reported."""
+
+    name: str
+    tree: Tree
+    params: dict[str, Tree]
+    inputs: dict[str, Tree]
+    layers: Tree
+    outputs: Tree
+    wrong: bool
+
+    def defaults(self, given: Mapping[str, Tree]) -> dict[str, Tree]:
+        """The params that an instance does not give."""
+        return {name: tree for name, tree in self.params.items() if name not in given}
+
+
+def read_blocks(tree: Tree | None, problems: Problems) -> dict[str, Block]:
+    """The blocks by name; what is wrong with them is reported whether anything uses them or not."""
+    if tree is None or tree.value is None:
+        return {}
+    if not isinstance(tree.value, dict):
+        problems.value(tree, "GS104", f"`blocks` must be a mapping of blocks, not {describe(tree.plain())}")
+        return {}
+    return {name: _read_block(name, body, tree, problems) for name, body in tree.value.items()}
+
+
+def _read_block(name: str, body: Tree, around: Tree, problems: Problems) -> Block:
+    if not is_name(name):
+        problems.key(
+            around, name, "GS105", f"block '{name}' may have only letters, digits, '_', '-' and '.' in its name"
+        )
+    nothing = Tree([], body.mark, path=body.path)
+    if not isinstance(body.value, dict):
+        problems.value(body, "GS104", f"block '{name}' must be a mapping, not {describe(body.plain())}")
+        return Block(name, body, {}, {}, nothing, nothing, True)
+    for key in body.value:
+        if key not in KEYS:
+            problems.key(body, key, "GS102", f"unknown key '{key}' of block '{name}'", hint=did_you_mean(key, KEYS))
+    missing = [key for key in ("inputs", "layers", "outputs") if key not in body.value]
+    for key in set(missing) - meant(body, KEYS):
+        problems.node(body, "GS103", f"block '{name}' needs `{key}`", subject=key)
+    wrong = bool(missing)
+    params: dict[str, Tree] = {}
+    given = body.get("params")
+    if given is not None and given.value is not None:
+        if isinstance(given.value, dict):
+            params = given.value
+        else:
+            problems.value(given, "GS104", f"`params` must be a mapping of defaults, not {describe(given.plain())}")
+    inputs = _input_names(body, name, problems)
+    layers, outputs = body.get("layers") or nothing, body.get("outputs") or nothing
+    if not isinstance(layers.value, list):
+        problems.value(layers, "GS104", f"`layers` must be a list of nodes, not {describe(layers.plain())}")
+        wrong = True
+    if not isinstance(outputs.value, list | str):
+        problems.value(outputs, "GS104", f"`outputs` must be a list of names, not {describe(outputs.plain())}")
+        wrong = True
+    return Block(name, body, params, inputs or {}, layers, outputs, wrong or inputs is None)
+
+
+def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] | None:
+    given = body.get("inputs")
+    if given is None:
+        return None
+    items = given.value if isinstance(given.value, list) else [given]
+    names: dict[str, Tree] = {}
+    for item in items:
+        if not isinstance(item.value, str):
+            problems.value(item, "GS104", f"`inputs` of block '{block}' holds names, not {describe(item.plain())}")
+            return None
+        if not is_name(item.value):
+            message = f"input '{item.value}' of block '{block}' may have only letters, digits, '_', '-' and '.'"
+            problems.value(item, "GS105", message)
+        if item.value in names:
+            problems.value(item, "GS107", f"block '{block}' has two inputs called '{item.value}'")
+            return None
+        names[item.value] = item
+    return names

@@ -1,0 +1,79 @@
+"""One entry of ``layers``: what it is, its name and how often it is repeated."""
+
+from __future__ import annotations
+
+from graphspec.errors import did_you_mean
+from graphspec.spec.names import Kind, is_name
+from graphspec.spec.tree import Problems, Tree, describe, item_name
+
+NODE_KEYS = ("name", "type", "inputs", "trainable", "repeat")
+BLOCK_KEYS = ("name", "block", "params", "inputs", "repeat", "trainable")
+SHARE_KEYS = ("name", "share", "inputs")
+ENTRY_KEYS = ("name", "type", "block", "share", "params", "inputs", "repeat", "trainable")
+
+
+def entry_name(entry: Tree, problems: Problems) -> str | None:
+    """The name that an entry gives itself."""
+    name = entry.get("name")
+    if name is None or name.unknown:
+        return None
+    if not isinstance(name.value, str):
+        message = f"`name` must be text, not {describe(name.plain())}"
+        problems.value(name, "GS104", message, hint="put quotes around it")
+        return None
+    if not is_name(name.value):
+        problems.value(name, "GS105", f"name '{name.value}' may have only letters, digits, '_', '-' and '.'")
+    return name.value or None
+
+
+def entry_kind(entry: Tree, problems: Problems) -> Kind:
+    """What an entry is; checks which keys stand together."""
+    if "share" in entry.value:
+        wrong = [key for key in entry.value if key not in SHARE_KEYS]
+        for key in wrong:
+            message = f"`{key}` cannot stand beside `share`, which takes everything from its owner"
+            problems.key(entry, key, "GS206", message, hint="only `name` and `inputs` may stand beside `share`")
+        return "failed" if wrong or not _is_name_of(entry, "share", problems) else "share"
+    if "block" in entry.value:
+        if "type" in entry.value:
+            problems.key(entry, "type", "GS105", "`type` cannot stand beside `block`", hint="remove one of them")
+            return "failed"
+        for key in entry.value:
+            if key not in BLOCK_KEYS:
+                hint = did_you_mean(key, BLOCK_KEYS) or "arguments of a block go into `params`"
+                problems.key(entry, key, "GS102", f"unknown key '{key}' of a block instance", hint=hint)
+        return "block" if _is_name_of(entry, "block", problems) else "failed"
+    if "type" in entry.value:
+        if "params" in entry.value:
+            problems.key(entry, "params", "GS102", "`params` belongs to a `block`, not to a `type`")
+        return "node" if _is_name_of(entry, "type", problems) else "failed"
+    problems_before = len(problems.found)
+    for key in entry.value:
+        if key not in ENTRY_KEYS and (hint := did_you_mean(key, ("type", "block", "share"))):
+            problems.key(entry, key, "GS102", f"unknown key '{key}'", hint=hint)
+    if len(problems.found) == problems_before:
+        name = item_name(entry)
+        what = f"node '{name}'" if name else "a node"
+        problems.node(entry, "GS103", f"{what} needs `type`, `block` or `share`", subject="type")
+    return "failed"
+
+
+def _is_name_of(entry: Tree, key: str, problems: Problems) -> bool:
+    value = entry.value[key]
+    if not isinstance(value.value, str) and not value.unknown:
+        problems.value(value, "GS104", f"`{key}` must be a name, not {describe(value.plain())}")
+    return isinstance(value.value, str)
+
+
+def entry_copies(entry: Tree, problems: Problems) -> int | None:
+    """``repeat``, or None."""
+    repeat = entry.get("repeat")
+    if repeat is None or repeat.unknown or "share" in entry.value:
+        return None
+    if isinstance(repeat.value, bool) or not isinstance(repeat.value, int):
+        problems.value(repeat, "GS104", f"`repeat` must be an integer, not {describe(repeat.plain())}")
+        return None
+    if repeat.value < 1:
+        problems.value(repeat, "GS105", f"`repeat` must be at least 1, not {repeat.value}")
+        return None
+    return int(repeat.value)

@@ -1,0 +1,336 @@
+"""Expand: variables, blocks, repeat and share → flat concrete nodes, each with the marks of its source."""
+
+from __future__ import annotations
+
+from collections import ChainMap, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from graphspec.errors import Diagnostic, did_you_mean
+from graphspec.spec.blocks import Block, read_blocks
+from graphspec.spec.entries import entry_copies, entry_kind, entry_name
+from graphspec.spec.model import Ref
+from graphspec.spec.names import Item, Kind, Scope, Source, is_name, locate, resolve
+from graphspec.spec.namespace import claim, resolve_heads
+from graphspec.spec.shares import place_shares
+from graphspec.spec.substitute import Substitution
+from graphspec.spec.tree import Problems, Tree, describe, item_name
+
+MAX_NODES = 100_000
+"""Concrete nodes that a spec may expand to."""
+MAX_NESTING = 40
+"""Blocks inside blocks."""
+
+
+@dataclass(slots=True)
+class Expanded:
+    """The flat spec.
+
+    Attributes:
+        sections: the document's other sections, with variables written out.
+        nodes: in the file's order; ``refs`` has each one's inputs by its concrete name.
+        unused: nodes of blocks that nothing uses, to be checked only.
+        heads: what each head takes.
+        overflow: whether the spec is too large to go on with.
+    """
+
+    sections: dict[str, Tree]
+    nodes: list[Item]
+    unused: list[Item]
+    refs: dict[str, list[Ref | None]]
+    heads: dict[str, Ref | None]
+    top: Scope
+    overflow: bool
+    problems: Problems = field(repr=False)
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        return self.problems.found
+
+
+def expand(tree: Tree, problems: Problems | None = None) -> Expanded:
+    """Write out variables, blocks, repeats and shares; problems are collected, never raised."""
+    return _Expander(tree, problems or Problems()).run()
+
+
+class _Expander:
+    def __init__(self, tree: Tree, problems: Problems) -> None:
+        self.tree, self.problems = tree, problems
+        self.substitution = Substitution(problems)
+        self.blocks: dict[str, Block] = {}
+        self.used: set[str] = set()
+        self.loops: set[frozenset[str]] = set()
+        self.pending: deque[Item] = deque()
+        self.count = 0
+        self.variables: Mapping[str, Tree] = {}
+
+    def run(self) -> Expanded:
+        variables = self.variables = self._variables()
+        self.blocks = read_blocks(self.tree.get("blocks"), self.problems)
+        sections = {
+            key: self.substitution.apply(value, variables)
+            for key, value in self.tree.value.items()
+            if key not in ("vars", "blocks", "layers")
+        }
+        top = Scope("", variables, ())
+        self._declare_inputs(top, sections.get("inputs"))
+        outputs = sections.get("outputs")
+        if outputs is not None and isinstance(outputs.value, dict):
+            top.reserved.update(name for name, head in outputs.value.items() if head.get("layer") is not None)
+        layers = self.tree.get("layers")
+        if layers is not None:
+            self._fill(top, layers)
+        unused: list[Scope] = []
+        for name, block in self.blocks.items():
+            if name not in self.used and not block.wrong:
+                unused.append(self._unused(block))
+        place_shares(self.pending, self._build_shared, self.problems)
+        nodes = list(_flatten(top))
+        refs = {node.full: [None if s is None else resolve(s, self.problems) for s in node.sources] for node in nodes}
+        checked = [node for scope in unused for node in _flatten(scope)]
+        for scope in (top, *unused):
+            self._resolve_all(scope)
+        heads = resolve_heads(top, outputs, self.problems)
+        return Expanded(sections, nodes, checked, refs, heads, top, self.count > MAX_NODES, self.problems)
+
+    def _variables(self) -> Mapping[str, Tree]:
+        given = self.tree.get("vars")
+        if given is None or given.value is None:
+            return {}
+        if not isinstance(given.value, dict):
+            self.problems.value(given, "GS104", f"`vars` must be a mapping, not {describe(given.plain())}")
+            return {}
+        for name in given.value:
+            if not is_name(name):
+                self.problems.key(
+                    given, name, "GS105", f"variable '{name}' may have only letters, digits, '_', '-' and '.'"
+                )
+        return self.substitution.variables(given.value, {})
+
+    def _declare_inputs(self, top: Scope, inputs: Tree | None) -> None:
+        if inputs is None or not isinstance(inputs.value, dict):
+            return
+        for name, value in inputs.value.items():
+            item = Item("input", name, top, value)
+            mark = inputs.key_marks.get(name, value.mark)
+            claim(top, name, item, mark, inputs.below(name), "input", self.problems)
+            top.entrance[name] = item
+
+    # One scope's entries
+
+    def _fill(self, scope: Scope, layers: Tree) -> None:
+        """Make the items of ``scope`` from a list of entries."""
+        layers = self.substitution.apply(layers, scope.variables)
+        if not isinstance(layers.value, list):
+            if layers.unknown:
+                return
+            self.problems.value(layers, "GS104", f"`layers` must be a list of nodes, not {describe(layers.plain())}")
+            return
+        for entry in layers.value:
+            name, repeat = entry.get("name"), entry.get("repeat")
+            if name is None or not isinstance(name.value, str):
+                continue
+            scope.reserved.add(name.value)
+            if repeat is not None and isinstance(repeat.value, int) and repeat.value <= MAX_NODES:
+                scope.reserved.update(f"{name.value}_{i + 1}" for i in range(repeat.value))
+        above: Item | None = None
+        for entry in layers.value:
+            if self.count > MAX_NODES:
+                return
+            above = self._entry(scope, entry, above)
+
+    def _entry(self, scope: Scope, entry: Tree, above: Item | None) -> Item:
+        """The item of one entry (the last copy of a repeated one)."""
+        if not isinstance(entry.value, dict):
+            if not entry.unknown:
+                self.problems.value(entry, "GS104", f"a node must be a mapping, not {describe(entry.plain())}")
+            return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
+        name = entry_name(entry, self.problems)
+        kind = entry_kind(entry, self.problems)
+        sources = self._sources(scope, entry, above)
+        copies = entry_copies(entry, self.problems)
+        item: Item | None = None
+        for copy in range(copies or 1):
+            self.count += 1
+            if self.count > MAX_NODES:
+                at = entry.get("repeat") or entry
+                self.problems.value(at, "GS110", f"the spec expands to more than {MAX_NODES:,} nodes")
+                break
+            if item is not None:
+                sources = [Source(scope, item=item, mark=entry.first_key)]
+            called = (f"{name}_{copy + 1}" if copies else name) if name else self._default_name(scope, entry)
+            item = self._item(scope, entry, kind, called, sources)
+        if item is None:
+            item = self._item(scope, entry, "failed", name or scope.default_name("layer"), sources)
+        elif copies and name and name != item.name:
+            self._claim(scope, entry, name, item)
+        return item
+
+    def _item(self, scope: Scope, entry: Tree, kind: Kind, name: str, sources: list[Source | None]) -> Item:
+        item = Item("share" if kind == "share" else "node", name, scope, entry)
+        item.sources = sources
+        item.failed = kind == "failed"
+        trainable = entry.get("trainable")
+        if trainable is not None and trainable.value is False:
+            item.trainable = False
+        self._claim(scope, entry, name, item)
+        scope.items.append(item)
+        if kind == "share":
+            self.pending.append(item)
+        elif kind == "block":
+            self._instantiate(item)
+        return item
+
+    def _claim(self, scope: Scope, entry: Tree, name: str, item: Item) -> None:
+        at = entry.get("name")
+        path = entry.path if at is None else at.path
+        claim(scope, name, item, entry.first_key if at is None else at.mark, path, "node", self.problems)
+
+    def _default_name(self, scope: Scope, entry: Tree) -> str:
+        for _ in range(len(scope.items) + 1):
+            if (share := entry.get("share")) is None or not isinstance(share.value, str):
+                break
+            owner = locate(scope, share.value)
+            if not isinstance(owner, Item):
+                break
+            entry = owner.tree
+        kind = entry.get("type") or entry.get("block")
+        return scope.default_name(kind.value if kind is not None and isinstance(kind.value, str) else "layer")
+
+    def _sources(self, scope: Scope, entry: Tree, above: Item | None) -> list[Source | None]:
+        given = entry.get("inputs")
+        if given is None:
+            return [self._default_source(scope, entry, above)]
+        return self._named(scope, given, "inputs")
+
+    def _named(self, scope: Scope, given: Tree, key: str) -> list[Source | None]:
+        """Sources for one name or a list of names."""
+        if given.unknown and given.value is None:
+            return [None]
+        names = given.value if isinstance(given.value, list) else [given]
+        if not names:
+            self.problems.value(given, "GS203", f"`{key}` is empty; name at least one node or input")
+            return [None]
+        sources: list[Source | None] = []
+        for value in names:
+            if isinstance(value.value, str):
+                sources.append(Source.named(scope, value))
+                continue
+            if not value.unknown:
+                self.problems.value(value, "GS104", f"`{key}` holds names, not {describe(value.plain())}")
+            sources.append(None)
+        return sources
+
+    def _default_source(self, scope: Scope, entry: Tree, above: Item | None) -> Source | None:
+        if above is not None:
+            return Source(scope, item=above, mark=entry.first_key)
+        if len(scope.entrance) == 1:
+            return Source(scope, item=next(iter(scope.entrance.values())), mark=entry.first_key)
+        if scope.entrance:
+            names = ", ".join(scope.entrance)
+            called = f"'{name}' is the first node" if (name := item_name(entry)) else "this node is the first"
+            message = f"{called} and there are {len(scope.entrance)} inputs: {names}"
+            hint = f"say which one: `inputs: {next(iter(scope.entrance))}`"
+            self.problems.node(entry, "GS203", message, hint=hint)
+        return None
+
+    # Blocks
+
+    def _instantiate(self, item: Item) -> None:
+        """Make ``item`` an instance of the block that it names; it fails if that cannot be."""
+        at = item.tree.value["block"]
+        block = self.blocks.get(at.value)
+        item.failed = True
+        if block is None:
+            hint = did_you_mean(at.value, list(self.blocks)) or "define it under `blocks`"
+            self.problems.value(at, "GS111", f"unknown block '{at.value}'", hint=hint)
+            return
+        self.used.add(at.value)
+        stack = item.scope.stack
+        if at.value in stack:
+            loop = (*stack[stack.index(at.value) :], at.value)
+            if frozenset(loop) not in self.loops:
+                self.loops.add(frozenset(loop))
+                self.problems.value(at, "GS205", f"block '{at.value}' contains itself: {' → '.join(loop)}")
+            return
+        if len(stack) >= MAX_NESTING:
+            self.problems.value(at, "GS110", f"blocks are nested deeper than {MAX_NESTING} levels")
+            return
+        params = self._params(item, block)
+        self._build(item, block, self._inner_variables(block, params))
+
+    def _inner_variables(self, block: Block, params: dict[str, Tree]) -> Mapping[str, Tree]:
+        """What a block sees: the document's variables, shadowed by its own params."""
+        outer = ChainMap(params, cast("dict[str, Tree]", self.variables))
+        return self.substitution.variables(block.defaults(params), outer)
+
+    def _params(self, item: Item, block: Block) -> dict[str, Tree]:
+        given = item.tree.get("params")
+        if given is None or (given.unknown and given.value is None):
+            return {}
+        if not isinstance(given.value, dict):
+            self.problems.value(given, "GS104", f"`params` must be a mapping, not {describe(given.plain())}")
+            return {}
+        for name in given.value:
+            if name not in block.params:
+                hint = did_you_mean(name, list(block.params)) or f"its params: {', '.join(block.params) or 'none'}"
+                self.problems.key(given, name, "GS102", f"block '{block.name}' has no param '{name}'", hint=hint)
+        return {name: value for name, value in given.value.items() if name in block.params}
+
+    def _build(self, item: Item, block: Block, variables: Mapping[str, Tree]) -> None:
+        """Fill ``item`` with the nodes of ``block``."""
+        item.failed = True
+        if block.wrong:
+            return
+        if len(item.sources) != len(block.inputs):
+            names = ", ".join(block.inputs)
+            message = f"block '{block.name}' takes {len(block.inputs)} inputs ({names}), '{item.full}' gives {len(item.sources)}"
+            at = item.tree.get("inputs")
+            if at is None:
+                self.problems.node(item.tree, "GS203", message)
+            else:
+                self.problems.value(at, "GS203", message)
+            return
+        inner = Scope(f"{item.full}/", variables, (*item.scope.stack, block.name), item.trainable)
+        for (name, at), source in zip(block.inputs.items(), item.sources, strict=True):
+            bound = source or Source.unknown(inner, at.mark)
+            claim(inner, name, bound, at.mark, at.path, "block input", self.problems)
+            inner.entrance[name] = bound
+        item.kind, item.inner, item.failed = "block", inner, False
+        self._fill(inner, block.layers)
+        outputs = self._named(inner, self.substitution.apply(block.outputs, variables), "outputs")
+        item.outputs = [source or Source.unknown(inner, block.outputs.mark) for source in outputs]
+
+    def _build_shared(self, item: Item, owner: Item) -> None:
+        """Fill ``item`` with the block of the instance ``owner``, as ``owner`` has it."""
+        assert owner.inner is not None
+        self._build(item, self.blocks[owner.inner.stack[-1]], owner.inner.variables)
+
+    def _unused(self, block: Block) -> Scope:
+        """A block that nothing uses, built with its default params and inputs that nobody knows."""
+        scope = Scope("", self.variables, ())
+        item = Item("node", block.name, scope, block.tree)
+        item.sources = [Source.unknown(scope, block.tree.mark) for _ in block.inputs]
+        scope.items.append(item)
+        self._build(item, block, self._inner_variables(block, {}))
+        return scope
+
+    def _resolve_all(self, scope: Scope) -> None:
+        """Resolve what no concrete node has asked for: what goes into instances, and what comes out."""
+        for item in scope.items:
+            for source in (*item.sources, *item.outputs):
+                if source is not None:
+                    resolve(source, self.problems)
+            if item.inner is not None:
+                self._resolve_all(item.inner)
+
+
+def _flatten(scope: Scope) -> Sequence[Item]:
+    nodes: list[Item] = []
+    for item in scope.items:
+        if item.inner is not None:
+            nodes.extend(_flatten(item.inner))
+        elif item.kind == "node":
+            nodes.append(item)
+    return nodes

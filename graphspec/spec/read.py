@@ -1,0 +1,388 @@
+"""Read: text or a dict → marked tree.
+
+YAML 1.2 (core schema) and JSON are read by one loader, from the parser's event stream: depth and size are checked
+before anything is built, no tag constructs anything, and every value remembers its place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from graphspec.errors import Diagnostic, Mark, SpecError, did_you_mean
+from graphspec.spec.override import override
+from graphspec.spec.tree import MAX_DEPTH, MAX_VALUES, Problems, Tree, describe
+
+MAX_BYTES: Final = 16 * 2**20
+"""Size of a file; a spec of 10,000 layers has about 2 MB."""
+
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NUMBER = re.compile(
+    r"(?P<int>[-+]?[0-9]+)|0o(?P<oct>[0-7]+)|0x(?P<hex>[0-9a-fA-F]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
+    r"|(?P<inf>[-+]?\.(?:inf|Inf|INF))|(?P<nan>\.(?:nan|NaN|NAN))"
+)
+_CORE_TAGS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None), "map": dict, "seq": list}
+_MAX_DIGITS = 4000
+
+
+def read(source: str | os.PathLike[str] | Mapping[str, Any], *, sets: Sequence[str] = ()) -> Tree:
+    """The tree of a spec: a file's path, or a dict.
+
+    Args:
+        sets: overrides ``key.path=VALUE``, applied in order.
+
+    Raises:
+        SpecError: GS101 no YAML or JSON, GS104 a key that is no string, GS106 a key given twice, GS110 too deep or large.
+        UsageError: an override that is malformed or leads nowhere.
+    """
+    problems = Problems()
+    if isinstance(source, Mapping):
+        tree = _from_plain(source, problems)
+    else:
+        name = os.fspath(source)
+        tree = _Builder(name, problems).build(_load(name))
+    if not isinstance(tree.value, dict):
+        problems.value(tree, "GS101", f"a spec is a mapping of keys, not {describe(tree.plain())}")
+    if problems.found:
+        raise SpecError(problems.found)
+    for text in sets:
+        tree = override(tree, text, read_value)
+    return tree.set_paths()
+
+
+def read_value(text: str, file: str) -> Tree:
+    """One YAML value that comes from elsewhere than a file; its marks have no line.
+
+    Raises:
+        SpecError: it is no YAML.
+    """
+    problems = Problems()
+    tree = _Builder(file, problems, placeless=True).build(text or "null")
+    if problems.found:
+        raise SpecError(problems.found)
+    return tree
+
+
+def from_plain(source: Mapping[str, Any]) -> Tree:
+    """The tree of a spec that is given as a dict: the file is ``<dict>``, there are no lines."""
+    problems = Problems()
+    tree = _from_plain(source, problems)
+    if problems.found:
+        raise SpecError(problems.found)
+    return tree.set_paths()
+
+
+def _fail(file: str, message: str, *, line: int | None = None, column: int | None = None, **more: Any) -> SpecError:
+    return SpecError([Diagnostic(more.pop("code", "GS101"), message, file, line, column, **more)])
+
+
+def _load(file: str) -> str:
+    path = Path(file)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise _fail(file, f"the file has {size / 2**20:.0f} MiB, a spec at most {MAX_BYTES // 2**20}", code="GS110")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        folder = path.parent if path.parent.is_dir() else None
+        names = [str(p) for p in folder.iterdir() if p.suffix in (".yaml", ".yml", ".json")] if folder else []
+        raise _fail(file, f"no such file: {file!r}", hint=did_you_mean(file, names)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _fail(file, f"cannot read {file!r}: {reason}") from None
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        head = data[: error.start]
+        line, column = head.count(b"\n") + 1, error.start - (head.rfind(b"\n") + 1) + 1
+        text = f"not YAML or JSON: byte 0x{data[error.start]:02x} is no UTF-8 text"
+        raise _fail(file, text, line=line, column=column) from None
+
+
+def _from_plain(source: Any, problems: Problems) -> Tree:
+    mark = Mark("<dict>")
+    count = 0
+
+    def convert(value: Any, path: str, depth: int) -> Tree:
+        nonlocal count
+        count += 1
+        if depth > MAX_DEPTH or count > MAX_VALUES:
+            what = f"deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"larger than {MAX_VALUES:,} values"
+            raise _fail("<dict>", f"the spec is {what}", code="GS110", path=path)
+        if isinstance(value, Mapping):
+            children = {}
+            for key, child in value.items():
+                text = str(key) if isinstance(key, int) and not isinstance(key, bool) else key
+                where = f"{path}.{text}" if path else str(text)
+                if not isinstance(text, str):
+                    problems.at(mark, "GS104", f"a key must be a string, not {describe(key)}", path=where)
+                else:
+                    children[text] = convert(child, where, depth + 1)
+            return Tree(children, mark, dict.fromkeys(children, mark))
+        if isinstance(value, list | tuple):
+            return Tree([convert(item, f"{path}.{i}", depth + 1) for i, item in enumerate(value)], mark)
+        if hasattr(value, "tolist"):  # NumPy's numbers and arrays
+            return convert(value.tolist(), path, depth)
+        if isinstance(value, os.PathLike):
+            return Tree(os.fspath(value), mark)
+        if value is not None and not isinstance(value, str | int | float | bool):
+            problems.at(mark, "GS104", f"a {type(value).__name__} cannot stand in a spec", path=path)
+            value = None
+        return Tree(value, mark)
+
+    return convert(source, "", 0)
+
+
+class _Open:
+    """A collection that is being built."""
+
+    __slots__ = ("anchor", "key", "key_mark", "marks", "start", "value")
+
+    def __init__(self, value: dict[str, Tree] | list[Tree], start: Any, anchor: str | None) -> None:
+        self.value: Any = value
+        self.start, self.anchor = start, anchor
+        self.marks: dict[str, Mark] = {}
+        self.key: str | None = None
+        self.key_mark: Mark | None = None
+
+
+class _Builder:
+    """Builds a tree from the events of one document, without recursion."""
+
+    def __init__(self, file: str, problems: Problems, *, placeless: bool = False) -> None:
+        self.file, self.problems, self.placeless = file, problems, placeless
+        self.anchors: dict[str, Tree | None] = {}
+        self.stack: list[_Open] = []
+        self.count = 0
+
+    def build(self, text: str) -> Tree:
+        top: Tree | None = None
+        for event in self._events(text):
+            tree: Tree
+            if isinstance(event, ScalarEvent):
+                mark = self._mark(event)
+                if self._takes_key():
+                    self._set_key(event, mark)
+                    continue
+                tree = Tree(self._scalar(event, mark), mark)
+                self._remember(event.anchor, tree)
+            elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+                self._open(event)
+                continue
+            elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+                tree = self._close(event)
+            elif isinstance(event, AliasEvent):
+                if self._takes_key():
+                    raise self._stop(event, "GS104", "a key must be a string, not an alias")
+                tree = self._alias(event)
+            elif isinstance(event, DocumentStartEvent) and top is not None:
+                raise self._stop(event, "GS101", "a second document begins here; a spec is one document")
+            else:
+                continue
+            if not self.stack:
+                top = tree
+            else:
+                self._add(tree)
+        if top is None:
+            raise _fail(self.file, "the file is empty", line=1, column=1, hint="`graphspec init` writes a first spec")
+        return top
+
+    def _events(self, text: str) -> Iterator[Any]:
+        try:
+            yield from YAML(typ="safe", pure=True).parse(text)
+        except MarkedYAMLError as error:
+            raise SpecError([*self.problems.found, self._syntax_error(error, text)]) from None
+        except ReaderError as error:
+            head = text[: error.position]
+            line, column = head.count("\n") + 1, error.position - head.rfind("\n")
+            code = ord(error.character) if isinstance(error.character, str) else int(error.character)
+            message = f"not YAML or JSON: character U+{code:04X} is not allowed in text"
+            found = Diagnostic("GS101", message, self.file, line, column)
+            raise SpecError([*self.problems.found, found]) from None
+        except (YAMLError, ValueError, IndexError, KeyError, AssertionError, OverflowError) as error:
+            # ruamel.yaml raises plain exceptions for some malformed escapes and directives
+            found = Diagnostic("GS101", f"not YAML or JSON: {error}".rstrip(": "), self.file)
+            raise SpecError([*self.problems.found, found]) from None
+
+    def _syntax_error(self, error: MarkedYAMLError, text: str) -> Diagnostic:
+        place = error.problem_mark or error.context_mark
+        problem = re.sub(r"\('(.*)',\)", r"'\1'", (error.problem or "syntax error").strip())
+        message = "not YAML or JSON: " + problem.replace("'<stream end>'", "the end of the text")
+        if error.context:
+            message += f", {error.context.strip()}"
+            if error.context_mark is not None and error.context_mark is not place:
+                message += f" that begins at line {error.context_mark.line + 1}"
+        hint = None
+        if place is not None:
+            line = (text.splitlines() or [""])[min(place.line, text.count("\n"))] if text else ""
+            if re.search(r"""(?<!["'$])\$\{""", line):
+                hint = 'put quotes around a variable inside braces: "${x}"'
+            elif "\t" in line[: place.column + 1]:
+                hint = "indent with spaces, not with tabs"
+            elif "mapping values are not allowed" in message:
+                hint = "check the indentation; put quotes around text that holds ': '"
+        if place is None or self.placeless:
+            return Diagnostic("GS101", message, self.file, hint=hint)
+        return Diagnostic("GS101", message, self.file, place.line + 1, place.column + 1, hint=hint)
+
+    def _mark(self, event: Any, end: Any = None) -> Mark:
+        if self.placeless:
+            return Mark(self.file)
+        start, stop = event.start_mark, end or event.end_mark
+        length = stop.column - start.column if start.line == stop.line else 1
+        return Mark(self.file, start.line + 1, start.column + 1, max(1, length))
+
+    def _path(self) -> str:
+        steps = [entry.key if isinstance(entry.value, dict) else str(len(entry.value)) for entry in self.stack]
+        return ".".join(step for step in steps if step is not None)
+
+    def _stop(self, event: Any, code: str, message: str, hint: str | None = None) -> SpecError:
+        """The error that ends reading, with all that was found before it."""
+        self.problems.at(self._mark(event), code, message, path=self._path(), hint=hint)
+        return SpecError(self.problems.found)
+
+    def _takes_key(self) -> bool:
+        return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
+
+    def _set_key(self, event: Any, mark: Mark) -> None:
+        value = self._scalar(event, mark)
+        entry = self.stack[-1]
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = event.value
+        if not isinstance(value, str):
+            message = f"a key must be a string, not {describe(value)}"
+            self.problems.at(mark, "GS104", message, path=self._path(), hint="put quotes around it")
+            value = f"{event.value}"
+        entry.key, entry.key_mark = value, mark
+
+    def _open(self, event: Any) -> None:
+        if self._takes_key():
+            word = "mapping" if isinstance(event, MappingStartEvent) else "list"
+            hint = None
+            if isinstance(event, MappingStartEvent) and event.flow_style:
+                hint = 'put quotes around a variable inside braces: "${x}"'
+            raise self._stop(event, "GS104", f"a key must be a string, not a {word}", hint)
+        self._check_tag(event, None)
+        if len(self.stack) >= MAX_DEPTH:
+            raise self._stop(event, "GS110", f"the document is deeper than {MAX_DEPTH} levels")
+        self._count(event, 1)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None
+        self.stack.append(_Open({} if isinstance(event, MappingStartEvent) else [], event, event.anchor))
+
+    def _close(self, event: Any) -> Tree:
+        entry = self.stack.pop()
+        start = entry.start
+        mark = self._mark(start, event.end_mark)
+        if not start.flow_style and entry.marks:
+            mark = next(iter(entry.marks.values()))
+        tree = Tree(entry.value, mark, entry.marks)
+        self._remember(entry.anchor, tree)
+        return tree
+
+    def _add(self, tree: Tree) -> None:
+        entry = self.stack[-1]
+        if isinstance(entry.value, list):
+            entry.value.append(tree)
+            return
+        assert entry.key is not None
+        assert entry.key_mark is not None
+        if entry.key in entry.value:
+            first = entry.marks[entry.key].line
+            where = "" if first is None else f"; first at line {first}"
+            message = f"key '{entry.key}' is given twice{where}"
+            self.problems.at(entry.key_mark, "GS106", message, path=self._path())
+        else:
+            entry.value[entry.key], entry.marks[entry.key] = tree, entry.key_mark
+        entry.key = None
+
+    def _remember(self, anchor: str | None, tree: Tree) -> None:
+        if anchor is not None:
+            self.anchors[anchor] = tree
+
+    def _alias(self, event: Any) -> Tree:
+        name = event.anchor
+        if name not in self.anchors:
+            hint = did_you_mean(name, list(self.anchors), quote="*")
+            raise self._stop(event, "GS101", f"no anchor '&{name}' stands before this alias", hint)
+        tree = self.anchors[name]
+        if tree is None:
+            raise self._stop(event, "GS110", f"alias '*{name}' stands inside its own anchor and never ends")
+        if len(self.stack) + tree.depth > MAX_DEPTH:
+            raise self._stop(event, "GS110", f"the document is deeper than {MAX_DEPTH} levels")
+        self._count(event, tree.size)
+        return tree
+
+    def _count(self, event: Any, values: int) -> None:
+        self.count += values
+        if self.count > MAX_VALUES:
+            raise self._stop(event, "GS110", f"the document is larger than {MAX_VALUES:,} values, aliases written out")
+
+    def _check_tag(self, event: Any, value: Any) -> str | None:
+        """The core schema's short tag of an event; reports every other tag, which could only construct objects."""
+        tag = event.tag
+        if tag is None or tag == "!":
+            return "str" if tag == "!" and isinstance(event, ScalarEvent) else None
+        name = str(tag).removeprefix("tag:yaml.org,2002:")
+        expected = _CORE_TAGS.get(name) if name != tag else None
+        kind = type(value) if isinstance(event, ScalarEvent) else dict if isinstance(event, MappingStartEvent) else list
+        if expected is None or not (expected is str or kind is expected or (expected is float and kind is int)):
+            written = f"!!{name}" if name != tag else name
+            text = f"tag '{written}' is not allowed: a spec holds only plain values"
+            self.problems.at(self._mark(event), "GS101", text, path=self._path(), hint="remove the tag")
+            return None
+        return name
+
+    def _scalar(self, event: Any, mark: Mark) -> Any:
+        self._count(event, 1)
+        text: str = event.value
+        if not text.isascii():  # joins JSON's pairs of \uXXXX; a half of one alone is no character
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if event.style is not None:
+            value: Any = text
+        else:
+            value = self._resolve(text, mark)
+        if event.ctag is not None:
+            tag = self._check_tag(event, value)
+            if tag == "str":
+                return text
+            if tag == "float":
+                return float(value)
+        return value
+
+    def _resolve(self, text: str, mark: Mark) -> Any:
+        """A plain scalar by YAML 1.2's core schema."""
+        if text in _NULL:
+            return None
+        if text in _BOOL:
+            return _BOOL[text]
+        if text[0] not in "+-.0123456789" or (match := _NUMBER.fullmatch(text)) is None:
+            return text
+        kind = match.lastgroup
+        if len(text) > _MAX_DIGITS:
+            self.problems.at(mark, "GS105", f"a number of {len(text)} digits is too long", path=self._path())
+            return None
+        if kind == "int":
+            return int(text)
+        if kind == "oct" or kind == "hex":
+            return int(match[kind], 8 if kind == "oct" else 16)
+        return float(text.replace(".", "", 1)) if kind in ("inf", "nan") else float(text)

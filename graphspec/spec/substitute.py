@@ -1,0 +1,115 @@
+"""Variables: ``${x}`` in values.
+
+A value that is exactly ``${x}`` keeps the variable's type; inside longer text it is formatted; ``$${`` writes ``${``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import cast
+
+from graphspec.errors import did_you_mean
+from graphspec.spec.tree import MAX_DEPTH, MAX_VALUES, Problems, Tree, describe, show
+
+_PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+_MAX_TEXT = 65_536
+
+
+class Substitution:
+    """Writes variables into trees, with a limit on what may come of it."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems
+        self.written = 0
+
+    def variables(self, given: Mapping[str, Tree], outer: Mapping[str, Tree]) -> Mapping[str, Tree]:
+        """``outer`` with the definitions ``given``, which may use each other, and of ``outer`` what they do not shadow."""
+        uses = {
+            name: {used for used in _used(tree) if used in given and not (used == name and name in outer)}
+            for name, tree in given.items()
+        }
+        written: dict[str, Tree] = {}
+        known = ChainMap(written, cast("dict[str, Tree]", outer))
+        while uses:
+            try:
+                order = list(TopologicalSorter(uses).static_order())
+            except CycleError as error:
+                loop = error.args[1]
+                first = given[loop[0]]
+                self.problems.value(first, "GS105", f"variables use each other in a circle: {' → '.join(loop)}")
+                for name in loop:
+                    written[name] = Tree(None, given[name].mark, path=given[name].path, unknown=True)
+                    uses.pop(name, None)
+                uses = {name: used - set(loop) for name, used in uses.items()}
+                continue
+            for name in order:
+                written[name] = self.apply(given[name], known)
+            break
+        return known
+
+    def apply(self, tree: Tree, known: Mapping[str, Tree]) -> Tree:
+        """``tree`` with the variables' values; unknown ones are reported (GS108) and leave an unknown value."""
+        if not tree.dynamic:
+            return tree
+        if isinstance(tree.value, str):
+            return self._text(tree, known)
+        if isinstance(tree.value, dict):
+            children = {key: self.apply(child, known) for key, child in tree.value.items()}
+            changed = Tree(children, tree.mark, tree.key_marks, tree.path)
+        else:
+            changed = Tree([self.apply(child, known) for child in tree.value], tree.mark, None, tree.path)
+        if changed.size > MAX_VALUES or changed.depth > MAX_DEPTH:
+            return self._unknown(tree, "GS110", "the variables in this value make it too deep or large")
+        return changed
+
+    def _unknown(self, tree: Tree, code: str, message: str, hint: str | None = None) -> Tree:
+        self.problems.value(tree, code, message, hint=hint)
+        return Tree(None, tree.mark, path=tree.path, unknown=True)
+
+    def _text(self, tree: Tree, known: Mapping[str, Tree]) -> Tree:
+        text: str = tree.value
+        pieces: list[str] = []
+        end = length = 0
+        for match in _PATTERN.finditer(text):
+            pieces.append(text[end : match.start()])
+            end = match.end()
+            if match.group() == "$${":
+                pieces.append("${")
+                continue
+            if match.group(1) is None:
+                message = f"{show(text)} opens a variable and does not close it"
+                return self._unknown(tree, "GS105", message, "`$${` writes `${`")
+            name = match.group(1).strip()
+            variable = known.get(name)
+            if variable is None:
+                hint = did_you_mean(name, list(known)) or "define it under `vars`"
+                return self._unknown(tree, "GS108", f"unknown variable '{name}' in {show(text)}", hint)
+            if variable.unknown:
+                return Tree(None, tree.mark, path=tree.path, unknown=True)
+            if match.group() == text:
+                self.written += variable.size
+                if self.written > 10 * MAX_VALUES:
+                    return self._unknown(tree, "GS110", "variables make the document too large")
+                return Tree(variable.value, tree.mark, variable.key_marks, tree.path)
+            if isinstance(variable.value, dict | list):
+                message = f"variable '{name}' is {describe(variable.plain())}, which cannot stand inside text"
+                return self._unknown(tree, "GS104", message)
+            pieces.append(variable.value if isinstance(variable.value, str) else show(variable.value))
+            length += len(pieces[-1])
+            if length > _MAX_TEXT:
+                return self._unknown(tree, "GS110", "the variables in this text make it too long")
+        return Tree("".join(pieces) + text[end:], tree.mark, None, tree.path)
+
+
+def _used(tree: Tree) -> Iterator[str]:
+    if not tree.dynamic:
+        return
+    if isinstance(tree.value, str):
+        for match in _PATTERN.finditer(tree.value):
+            if match.group(1) is not None:
+                yield match.group(1).strip()
+    for child in tree.children():
+        yield from _used(child)

@@ -1,0 +1,177 @@
+"""The marked tree: a document's values, each with the place where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+from graphspec.errors import Diagnostic, Mark, did_you_mean
+
+Scalar: TypeAlias = "str | int | float | bool | None"
+
+MAX_DEPTH = 100
+"""Levels of nesting that a document may have; the deepest real spec has about ten."""
+MAX_VALUES = 400_000
+"""Values that a document may hold once its aliases and variables are written out."""
+
+
+class Tree:
+    """One value of a document. Trees may share parts (aliases, variables): never change one in place.
+
+    Attributes:
+        key_marks: for a mapping, where each key stands.
+        path: dotted keys from the top; an item of a list by its ``name`` if it has one, else by its index.
+        size, depth: values within, itself included, and levels below it.
+        dynamic: whether a variable may occur in it, so that substitution can pass over the rest.
+        unknown: whether a variable in it could not be found; that has been reported, and nothing more is said of it.
+    """
+
+    __slots__ = ("depth", "dynamic", "key_marks", "mark", "path", "size", "unknown", "value")
+
+    def __init__(
+        self,
+        value: dict[str, Tree] | list[Tree] | Scalar,
+        mark: Mark,
+        key_marks: dict[str, Mark] | None = None,
+        path: str = "",
+        *,
+        unknown: bool = False,
+    ) -> None:
+        self.value: Any = value
+        self.mark = mark
+        self.key_marks: dict[str, Mark] = key_marks or {}
+        self.path = path
+        self.size, self.depth, self.dynamic, self.unknown = 1, 0, False, unknown
+        for child in self.children():
+            self.size += child.size
+            self.depth = max(self.depth, child.depth + 1)
+            self.dynamic = self.dynamic or child.dynamic
+            self.unknown = self.unknown or child.unknown
+        if isinstance(value, str):
+            self.dynamic = "${" in value
+
+    def children(self) -> Iterator[Tree]:
+        if isinstance(self.value, dict):
+            yield from self.value.values()
+        elif isinstance(self.value, list):
+            yield from self.value
+
+    def get(self, key: str) -> Tree | None:
+        """The value under ``key``; None if this is no mapping or has no such key."""
+        return self.value.get(key) if isinstance(self.value, dict) else None
+
+    def plain(self) -> Any:
+        """The plain Python value."""
+        if isinstance(self.value, dict):
+            return {key: child.plain() for key, child in self.value.items()}
+        if isinstance(self.value, list):
+            return [child.plain() for child in self.value]
+        return self.value
+
+    def find(self, loc: Sequence[str | int]) -> tuple[Tree | None, Mark | None]:
+        """The value at ``loc`` (keys and indices), and the mark of its key; None where there is none."""
+        tree: Tree | None = self
+        key_mark: Mark | None = None
+        for step in loc:
+            value = None if tree is None else tree.value
+            if isinstance(value, dict) and isinstance(step, str):
+                key_mark = tree.key_marks.get(step) if tree is not None else None
+                tree = value.get(step)
+            elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
+                tree, key_mark = value[step], None
+            else:
+                return None, None
+        return tree, key_mark
+
+    @property
+    def first_key(self) -> Mark:
+        """The first key with its value, where both stand on one line: what stands for a whole node."""
+        if not isinstance(self.value, dict) or not self.value:
+            return self.mark
+        key, child = next(iter(self.value.items()))
+        start, end = self.key_marks.get(key, self.mark), child.mark
+        if start.column is None or end.column is None or start.line != end.line or start.file != end.file:
+            return start
+        return Mark(start.file, start.line, start.column, max(start.length, end.column + end.length - start.column))
+
+    def below(self, key: str) -> str:
+        """The path of ``key`` in this mapping."""
+        return f"{self.path}.{key}" if self.path else key
+
+    def set_paths(self, path: str = "") -> Tree:
+        """Give this tree and all below it their paths, the first one where a part is shared; returns itself."""
+        if self.path:
+            return self
+        self.path = path
+        if isinstance(self.value, dict):
+            for key, child in self.value.items():
+                child.set_paths(f"{path}.{key}" if path else key)
+        elif isinstance(self.value, list):
+            for index, child in enumerate(self.value):
+                child.set_paths(f"{path}.{item_name(child) or index}" if path else str(index))
+        return self
+
+
+def item_name(item: Tree) -> str | None:
+    """What a list's item is called: its ``name``, if it is a mapping that has one."""
+    name = item.get("name")
+    return name.value if name is not None and isinstance(name.value, str) else None
+
+
+def describe(value: Any) -> str:
+    """``value`` as a message quotes it: short, in YAML's words."""
+    if isinstance(value, dict | list | tuple):
+        word = "mapping" if isinstance(value, dict) else "list"
+        text = show(value)
+        return text if len(text) <= 60 else f"a {word} of {len(value)}"
+    return show(value)
+
+
+def show(value: Any) -> str:
+    """``value`` in flow style."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"'{value if len(value) <= 60 else value[:57] + '…'}'"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {show(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(show, value)) + "]"
+    return repr(value)
+
+
+def meant(tree: Tree, known: Sequence[str]) -> set[str]:
+    """Those of the ``known`` keys that a misspelt key of the mapping ``tree`` was meant to be: they are not missing."""
+    hints = {did_you_mean(key, known) for key in tree.value if key not in known}
+    return {key for key in known if f"did you mean '{key}'?" in hints}
+
+
+class Problems:
+    """Collects diagnostics; what is said twice about one place (a block's node, used many times) is kept once."""
+
+    def __init__(self) -> None:
+        self.found: list[Diagnostic] = []
+        self._seen: set[tuple[object, ...]] = set()
+
+    def at(
+        self, mark: Mark, code: str, message: str, *, path: str = "", subject: str = "", hint: str | None = None
+    ) -> None:
+        """Report at ``mark``; ``subject`` tells apart what has the same code and place, such as two missing keys."""
+        key = (code, mark.file, mark.line, mark.column, path, subject)
+        if key not in self._seen:
+            self._seen.add(key)
+            self.found.append(Diagnostic.at(mark, code, message, path=path, hint=hint))
+
+    def value(self, tree: Tree, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
+        """Report at a value."""
+        self.at(tree.mark, code, message, path=tree.path, hint=hint, subject=subject)
+
+    def key(self, tree: Tree, key: str, code: str, message: str, *, hint: str | None = None) -> None:
+        """Report at a key of the mapping ``tree``."""
+        self.at(tree.key_marks.get(key, tree.mark), code, message, path=tree.below(key), hint=hint)
+
+    def node(self, tree: Tree, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
+        """Report at a mapping as a whole: its first key."""
+        self.at(tree.first_key, code, message, path=tree.path, hint=hint, subject=subject)
