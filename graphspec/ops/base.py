@@ -47,6 +47,12 @@ class Context(Protocol):
     def constant(self, value: Any, dtype: Any = None) -> Array:
         """An array filled when binding and never written by a call."""
 
+    def shape(self, k: int = 0) -> tuple[int, ...]:
+        """The shape of output ``k``."""
+
+    def static(self, i: int) -> Array | None:
+        """What input ``i`` holds where binding knows it: a constant, or integers computed from shapes; else None."""
+
     def zeros_like(self, X: Array) -> Array:
         """Zeros of X's shape, dtype and memory order (shared; never written)."""
 

@@ -102,6 +102,18 @@ class _Context:
         self._binder.extra += array.nbytes
         return array
 
+    def shape(self, k: int = 0) -> tuple[int, ...]:
+        return _ints(self._binder.types[self._node.outputs[k].name].shape)
+
+    def static(self, i: int) -> Array | None:
+        value = self._node.inputs[i] if i < len(self._node.inputs) else None
+        if value is None:
+            return None
+        if value.data is not None:
+            return value.data
+        known = self._binder.types[value.name]
+        return None if known.dims is None else np.array(known.dims, np.int64).reshape(_ints(known.shape))
+
     def zeros_like(self, X: Array) -> Array:
         return self._binder.zeros(X)
 
@@ -391,7 +403,7 @@ def bind(
         rows, total: this worker's slice of the batch, and the whole batch's length; by default one worker has all.
         input_grads: names of inputs whose gradient is wanted too (``Program.grads``).
     """
-    batch = total if total is not None else int(next(iter(shapes.values()))[0])
+    batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)
     return _Binder(
         graph,
         fetches,

@@ -1,0 +1,159 @@
+"""Independent implementations of the operators: onnxruntime, and ONNX's own node tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
+
+import numpy as np
+import onnxruntime as ort
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from graphs import dtype_name, run
+from graphspec.compiler.ir import Graph
+
+Array = np.ndarray[Any, Any]
+OPSET, IR = 17, 8
+
+
+def onnx_type(dtype: str) -> int:
+    """``"float32"`` → TensorProto.FLOAT."""
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def onnx_attributes(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Our attributes as ONNX has them: no absent ones, dtypes as enumeration, arrays as tensors."""
+    out: dict[str, Any] = {}
+    for key, value in attrs.items():
+        if value is None:
+            continue
+        if key in ("to", "dtype"):
+            value = onnx_type(value)
+        elif isinstance(value, np.ndarray):
+            value = numpy_helper.from_array(value)
+        out[key] = value
+    return out
+
+
+def make_model(
+    nodes: Sequence[NodeProto],
+    inputs: Mapping[str, Array],
+    outputs: Sequence[str],
+    constants: Mapping[str, Array] | None = None,
+) -> ModelProto:
+    """A model at opset 17, IR 8 whose inputs have the types of these arrays."""
+    feeds = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in inputs.items()
+    ]
+    tensors = [numpy_helper.from_array(np.ascontiguousarray(a), n) for n, a in (constants or {}).items()]
+    graph = helper.make_graph(list(nodes), "oracle", feeds, [ValueInfoProto(name=n) for n in outputs], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+
+
+def session(model: ModelProto | bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    data = model if isinstance(model, bytes) else model.SerializeToString()
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+def ort_run(
+    op: str | Graph,
+    inputs: Sequence[Array | None] | Mapping[str, Array],
+    attrs: Mapping[str, Any] | None = None,
+    *,
+    constants: set[int] | frozenset[int] = frozenset(),
+    outputs: int = 1,
+    params: Mapping[str, Array] | None = None,
+) -> list[Array]:
+    """What onnxruntime computes for one operator, or for a graph of ours.
+
+    Args:
+        op: an operator's name with its ``inputs`` in order (None: absent), or a Graph with its inputs by name.
+        attrs: attributes as our operators take them.
+        constants: the indices of inputs that are initializers.
+        outputs: how many outputs the operator has.
+        params: a graph's weights by name, in the graph's layout.
+    """
+    if isinstance(op, Graph):
+        assert isinstance(inputs, Mapping)
+        return _run_graph(op, inputs, params or {})
+    assert not isinstance(inputs, Mapping)
+    names = ["" if a is None else f"x{k}" for k, a in enumerate(inputs)]
+    arrays = {n: a for n, a in zip(names, inputs, strict=True) if a is not None}
+    held = {f"x{k}" for k in constants}
+    results = [f"y{k}" for k in range(outputs)]
+    node = helper.make_node(op, names, results, name=op, **onnx_attributes(attrs or {}))
+    model = make_model(
+        [node],
+        {n: a for n, a in arrays.items() if n not in held},
+        results,
+        {n: a for n, a in arrays.items() if n in held},
+    )
+    return list(session(model).run(None, {n: a for n, a in arrays.items() if n not in held}))
+
+
+def _run_graph(graph: Graph, inputs: Mapping[str, Array], params: Mapping[str, Array]) -> list[Array]:
+    nodes, constants = [], {n: np.asarray(a, np.float32) for n, a in params.items()}
+    for node in graph.needed(graph.outputs.values()):
+        for value in node.inputs:
+            if value is not None and value.data is not None:
+                constants[value.name] = value.data
+        names = ["" if v is None else v.name for v in node.inputs]
+        outputs = [v.name for v in node.outputs]
+        nodes.append(helper.make_node(node.op, names, outputs, name=node.name, **onnx_attributes(node.attrs)))
+    used = {n for node in nodes for n in node.input}
+    model = make_model(
+        nodes,
+        {n: a for n, a in inputs.items() if n in used},
+        [v.name for v in graph.outputs.values()],
+        {n: a for n, a in constants.items() if n in used},
+    )
+    return list(session(model).run(None, {n: a for n, a in inputs.items() if n in used}))
+
+
+def compare(
+    op: str,
+    inputs: Sequence[Array | None],
+    attrs: Mapping[str, Any] | None = None,
+    *,
+    constants: set[int] | frozenset[int] = frozenset(),
+    outputs: int = 1,
+    rtol: float = 1e-4,
+    atol: float = 1e-5,
+) -> None:
+    """Assert that our operator and onnxruntime agree: dtypes, shapes and values of the first ``outputs`` outputs."""
+    ours = run(op, list(inputs), set(constants), **(attrs or {}))
+    theirs = ort_run(op, inputs, attrs, constants=constants, outputs=outputs)
+    for k, (mine, reference) in enumerate(zip(ours, theirs, strict=False)):
+        assert dtype_name(mine) == dtype_name(reference), f"{op} output {k}: {mine.dtype}, expected {reference.dtype}"
+        assert mine.shape == reference.shape, f"{op} output {k}: shape {mine.shape}, expected {reference.shape}"
+        np.testing.assert_allclose(mine, reference, rtol, atol, err_msg=f"{op} output {k}, attributes {attrs}")
+
+
+def imported_attributes(node: NodeProto) -> dict[str, Any]:
+    """A NodeProto's attributes as our operators take them."""
+    out: dict[str, Any] = {}
+    for attribute in node.attribute:
+        value = helper.get_attribute_value(attribute)
+        if attribute.name in ("to", "dtype"):
+            value = helper.tensor_dtype_to_np_dtype(value).name
+        elif attribute.type == AttributeProto.TENSOR:
+            value = numpy_helper.to_array(value)
+        elif attribute.type == AttributeProto.STRING:
+            value = value.decode()
+        elif attribute.type == AttributeProto.STRINGS:
+            value = tuple(v.decode() for v in value)
+        elif attribute.type in (AttributeProto.INTS, AttributeProto.FLOATS):
+            value = tuple(value)
+        out[attribute.name] = value
+    return out
+
+
+def to_array(tensor: TensorProto) -> Array:
+    return numpy_helper.to_array(tensor)
