@@ -7,6 +7,8 @@ A symbolic dimension is a string in a canonical form, so that equal computations
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 
 Dim = int | str
 Shape = tuple[Dim, ...]
@@ -40,31 +42,66 @@ def add(d: Dim, k: Dim) -> Dim:
     return add(f"{head}+{other}", offset + more)
 
 
+def factors(d: Dim) -> tuple[int, list[str]]:
+    """``"N*time*4"`` → ``(4, ["N", "time"])``: the integer factor and the symbolic ones, sorted."""
+    if isinstance(d, int):
+        return d, []
+    parts, depth, start = [], 0, 0
+    for k, c in enumerate(d):
+        depth += (c == "(") - (c == ")")
+        if depth == 0 and c in "+-/":
+            return 1, [d]
+        if depth == 0 and c == "*":
+            parts.append(d[start:k])
+            start = k + 1
+    parts.append(d[start:])
+    whole, names = 1, []
+    for part in parts:
+        if part.isdigit():
+            whole *= int(part)
+        else:
+            names.append(part[1:-1] if part.startswith("(") else part)
+    return whole, sorted(names)
+
+
+def _join(whole: int, names: Iterable[str]) -> Dim:
+    names = sorted(names)
+    if whole == 0 or not names:
+        return whole
+    if whole == 1 and len(names) == 1:
+        return names[0]
+    return "*".join([*map(_group, names), *([str(whole)] if whole != 1 else [])])
+
+
 def mul(d: Dim, k: Dim) -> Dim:
     """``d · k``."""
-    if isinstance(d, int) and isinstance(k, int):
-        return d * k
-    if d == 1:
-        return k
-    if k == 1:
-        return d
-    if d == 0 or k == 0:
-        return 0
-    return "*".join(x if isinstance(x, str) and re.fullmatch(r"[\w.<>*]+", x) else _group(str(x)) for x in (d, k))
+    whole, names = factors(d)
+    more, others = factors(k)
+    return _join(whole * more, names + others)
+
+
+def quotient(d: Dim, k: Dim) -> Dim | None:
+    """``d / k`` where ``k`` divides ``d`` whatever the sizes are, else None."""
+    whole, names = factors(d)
+    part, others = factors(k)
+    if part == 0 or whole % part or Counter(others) - Counter(names):
+        return None
+    return _join(whole // part, (Counter(names) - Counter(others)).elements())
 
 
 def floordiv(d: Dim, k: int) -> Dim:
     """``⌊d / k⌋``."""
     if isinstance(d, int):
         return d // k
-    return d if k == 1 else f"{_group(d)}//{k}"
+    exact = quotient(d, k)
+    return exact if exact is not None else f"{_group(d)}//{k}"
 
 
 def ceildiv(d: Dim, k: int) -> Dim:
     """``⌈d / k⌉``."""
     if isinstance(d, int):
         return -(-d // k)
-    return d if k == 1 else floordiv(add(d, k - 1), k)
+    return d if k == 1 else exact if (exact := quotient(d, k)) is not None else floordiv(add(d, k - 1), k)
 
 
 def product(shape: Shape) -> Dim:
