@@ -1,0 +1,201 @@
+"""What `make_keras.py` is built on: a section's files, a Keras model from a spec, repairs to Keras's torch backend."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras.src.ops.nn
+import numpy as np
+from cases import Case
+from keras.src import backend
+from safetensors.numpy import save_file
+
+if keras.backend.backend() == "torch":
+    import torch
+
+    keras.config.set_floatx("float64")
+HERE = Path(__file__).parent
+Arrays = dict[str, np.ndarray]
+
+
+class Section:
+    """Collects cases, then writes the two files."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.cases, self.arrays = name, dict[str, Any](), dict[str, np.ndarray]()
+
+    def add(self, case: str, args: dict[str, Any], **kinds: Any) -> None:
+        """`kinds` are arrays, or dicts of arrays by name."""
+        assert case not in self.cases, case
+        self.cases[case] = args
+        for kind, value in kinds.items():
+            for name, array in value.items() if isinstance(value, dict) else [("", value)]:
+                array = np.asarray(array)
+                array = array.astype(np.float32) if array.dtype.kind == "f" else array
+                self.arrays[f"{case}/{kind}/{name}".rstrip("/")] = np.ascontiguousarray(array).reshape(array.shape)
+
+    def write(self) -> None:
+        path = HERE / f"{self.name}.safetensors"
+        if self.arrays:
+            save_file(self.arrays, path)
+            path.chmod(0o644)
+        lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in self.cases.items())
+        (HERE / f"{self.name}.json").write_text("{\n" + lines + "\n}\n")
+        print(self.name, len(self.cases), "cases")
+
+
+def generator(case: str) -> np.random.Generator:
+    """One stream a case, so that adding a case changes no other."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(case.encode()).digest()[:8], "little"))
+
+
+def plain(x: Any) -> np.ndarray:
+    return keras.ops.convert_to_numpy(x)
+
+
+def exact(x: Any) -> np.ndarray:
+    """Float64 values that float32 holds exactly."""
+    return np.asarray(x, np.float32).astype(np.float64)
+
+
+CALL_ARGUMENTS = {"initial_state"}
+
+
+def make(args: dict[str, Any], **more: Any) -> Any:
+    """A Keras layer from a node's mapping; its nested mappings become objects."""
+    args = {key: value for key, value in args.items() if key not in CALL_ARGUMENTS}
+    module = {"layer": keras.layers, "backward_layer": keras.layers}
+    for key, value in args.items():
+        if key in module and isinstance(value, dict):
+            args[key] = make(value)
+        elif key.endswith("_regularizer") and isinstance(value, dict):
+            args[key] = getattr(keras.regularizers, value["type"])(**{k: v for k, v in value.items() if k != "type"})
+        elif isinstance(value, list):
+            args[key] = tuple(tuple(item) if isinstance(item, list) else item for item in value)
+    return getattr(keras.layers, args.pop("type"))(**args, **more)
+
+
+def build(spec: dict[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
+    """The functional model of a spec, and its layers by node."""
+    values: dict[str, Any] = {
+        name: keras.Input(tuple(value["shape"]), dtype=value.get("dtype"), name=name)
+        for name, value in spec["inputs"].items()
+    }
+    inputs = dict(values)
+    layers: dict[str, Any] = {}
+    previous = next(iter(values))
+
+    def value(name: str) -> Any:
+        node, _, k = name.partition(":")
+        found = values[node]
+        return found[int(k or 0)] if isinstance(found, (list, tuple)) else found
+
+    for node in spec["layers"]:
+        args = {key: item for key, item in node.items() if key not in ("name", "inputs", "share")}
+        taken = node.get("inputs", previous)
+        x = [value(name) for name in taken] if isinstance(taken, list) else value(taken)
+        call = {"initial_state": [value(name) for name in args["initial_state"]]} if "initial_state" in args else {}
+        if "share" in node:
+            layer = layers[node["share"]]
+        else:
+            layer = layers[node["name"]] = make(args, name=node["name"])
+        values[node["name"]] = layer(x, **call)
+        previous = node["name"]
+    outputs = {head: value(item.get("layer", head)) for head, item in spec["outputs"].items()}
+    return keras.Model(inputs=inputs, outputs=outputs), layers
+
+
+def variables(layers: dict[str, Any]) -> dict[str, Any]:
+    """Keras variables by graphspec's names."""
+    named = {}
+    for node, layer in layers.items():
+        for variable in layer.weights:
+            part = ""
+            if isinstance(layer, keras.layers.Bidirectional):
+                part = "forward/" if any(variable is v for v in layer.forward_layer.weights) else "backward/"
+            named[f"{node}/{part}{variable.name}"] = variable
+    return named
+
+
+def draw_weights(rng: np.random.Generator, named: dict[str, Any]) -> Arrays:
+    made = {}
+    for name, variable in named.items():
+        role, shape = name.rsplit("/", 1)[-1], tuple(variable.shape)
+        if role == "moving_variance":
+            made[name] = exact(rng.uniform(0.5, 1.5, shape))
+        elif role == "gamma":
+            made[name] = exact(1 + 0.3 * rng.normal(size=shape))
+        else:
+            made[name] = exact(0.5 * rng.normal(size=shape))
+        variable.assign(made[name])
+    return made
+
+
+def draw_inputs(rng: np.random.Generator, case: Case) -> Arrays:
+    made = {}
+    for name, item in case["spec"]["inputs"].items():
+        shape = (case.get("batch", 2), *(case.get("time", 5) if d is None else d for d in item["shape"]))
+        dtype = item.get("dtype", "float32")
+        if name in case.get("values", {}):
+            array = np.asarray(case["values"][name])
+        elif dtype == "float32":
+            array = rng.normal(size=shape)
+        else:
+            array = rng.integers(0, 6, shape)
+        made[name] = exact(array) if dtype == "float32" else array.astype(dtype)
+    return made
+
+
+def tensors(arrays: Arrays) -> dict[str, Any]:
+    """Torch tensors; the float ones want their gradient."""
+    return {name: torch.tensor(a).requires_grad_(a.dtype.kind == "f") for name, a in arrays.items()}
+
+
+def gradients(named: dict[str, Any], x: dict[str, Any]) -> dict[str, Arrays]:
+    """After `backward`: by weight that trains, and by float input (zero where nothing arrived)."""
+
+    def grad(t: Any) -> np.ndarray:
+        return np.zeros(tuple(t.shape)) if t.grad is None else plain(t.grad)
+
+    weights = {name: grad(v.value) for name, v in named.items() if v.trainable}
+    return {"gradients": weights, "input_gradients": {name: grad(t) for name, t in x.items() if t.requires_grad}}
+
+
+def state(named: dict[str, Any]) -> Arrays:
+    return {name: plain(v) for name, v in named.items() if name.rsplit("/", 1)[-1].startswith("moving_")}
+
+
+def average_pool(
+    inputs: Any, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: Any = None
+) -> Any:
+    """Average pooling that leaves padding out, as TensorFlow's and JAX's.
+
+    Keras's torch backend repeats the edge instead where the padding is uneven.
+    """
+    from keras.src.backend.torch import nn
+
+    if padding == "valid":
+        return original_average_pool(inputs, pool_size, strides, padding, data_format)
+    rank = inputs.ndim - 2
+    size = nn.standardize_tuple(pool_size, rank, "pool_size")
+    step = size if strides is None else nn.standardize_tuple(strides, rank, "strides")
+    x = inputs if data_format == "channels_first" else torch.movedim(inputs, -1, 1)
+    pads = [p for d in reversed(range(rank)) for p in nn._compute_padding_length(x.shape[2 + d], size[d], step[d])]
+    parts = [torch.nn.functional.pad(part, pads) for part in (x, torch.ones_like(x))]
+    total, count = (original_average_pool(p, size, step, "valid", "channels_first") for p in parts)
+    y = total / count
+    return y if data_format == "channels_first" else torch.movedim(y, 1, -1)
+
+
+original_average_pool = backend.nn.average_pool
+if keras.backend.backend() == "torch":
+    backend.nn.average_pool = average_pool
+    # The torch path of LayerNormalization takes axis 1 of rank 3 for the last one and fails.
+    keras.src.ops.nn.is_continuous_axis = lambda axis: False
+    # Its sparse cross-entropy over the last axis of rank 3 hands PyTorch a view that its gradient refuses.
+    nll_loss = torch.nn.functional.nll_loss
+    torch.nn.functional.nll_loss = lambda x, *args, **kwargs: nll_loss(x.contiguous(), *args, **kwargs)
