@@ -1,8 +1,13 @@
-"""Learning-rate schedules."""
+"""Learning-rate schedules: the rate of an optimizer as a function of the global step, counted from 0."""
 
 from __future__ import annotations
 
-from graphspec.config import Config, Registry
+import math
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from graphspec.config import Config, NonNegative, Positive, Registry
 
 
 class Schedule(Config):
@@ -13,3 +18,130 @@ class Schedule(Config):
 
 
 SCHEDULES: Registry[Schedule] = Registry("schedule")
+
+
+@SCHEDULES.add()
+class ExponentialDecay(Schedule):
+    """``initial_learning_rate · decay_rate ^ (step / decay_steps)``; with ``staircase`` the exponent is rounded down."""
+
+    initial_learning_rate: float
+    decay_steps: Positive
+    decay_rate: NonNegative
+    staircase: bool = False
+    name: str = "ExponentialDecay"
+
+    def __call__(self, step: int) -> float:
+        p = step / self.decay_steps
+        return self.initial_learning_rate * float(self.decay_rate ** (math.floor(p) if self.staircase else p))
+
+
+@SCHEDULES.add()
+class InverseTimeDecay(Schedule):
+    """``initial_learning_rate / (1 + decay_rate · step / decay_steps)``; with ``staircase`` the quotient is rounded down."""
+
+    initial_learning_rate: float
+    decay_steps: Positive
+    decay_rate: NonNegative
+    staircase: bool = False
+    name: str = "InverseTimeDecay"
+
+    def __call__(self, step: int) -> float:
+        p = step / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * (math.floor(p) if self.staircase else p))
+
+
+@SCHEDULES.add()
+class PolynomialDecay(Schedule):
+    """``(initial − end) · (1 − step / decay_steps) ^ power + end``, at most ``decay_steps`` steps.
+
+    With ``cycle``, ``decay_steps`` is its first multiple that is not below the step.
+    """
+
+    initial_learning_rate: float
+    decay_steps: Positive
+    end_learning_rate: float = 0.0001
+    power: float = 1.0
+    cycle: bool = False
+    name: str = "PolynomialDecay"
+
+    def __call__(self, step: int) -> float:
+        steps = self.decay_steps * (max(math.ceil(step / self.decay_steps), 1) if self.cycle else 1)
+        p = min(step, steps) / steps
+        span = self.initial_learning_rate - self.end_learning_rate
+        return float(span * (1 - p) ** self.power + self.end_learning_rate)
+
+
+@SCHEDULES.add()
+class PiecewiseConstantDecay(Schedule):
+    """``values[k]`` up to and including step ``boundaries[k]``; the last value after the last boundary."""
+
+    boundaries: list[float] = Field(min_length=1)
+    values: list[float]
+    name: str = "PiecewiseConstant"
+
+    @model_validator(mode="after")
+    def _lengths(self) -> PiecewiseConstantDecay:
+        if len(self.values) != len(self.boundaries) + 1:
+            text = "has {n} values for {m} boundaries: there must be one value more than boundaries"
+            context = {"n": len(self.values), "m": len(self.boundaries), "below": "values"}
+            raise PydanticCustomError("GS105", text, context)
+        if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
+            raise PydanticCustomError("GS105", "boundaries must increase", {"below": "boundaries"})
+        return self
+
+    def __call__(self, step: int) -> float:
+        return self.values[sum(step > boundary for boundary in self.boundaries)]
+
+
+@SCHEDULES.add()
+class CosineDecay(Schedule):
+    """``((1 − alpha) · ½(1 + cos(π · step / decay_steps)) + alpha) · initial_learning_rate``.
+
+    With ``warmup_target``, the rate first rises linearly to it in ``warmup_steps``, then decays from it.
+    Loshchilov and Hutter, *SGDR*, ICLR 2017; Goyal et al., arXiv:1706.02677.
+    """
+
+    initial_learning_rate: float
+    decay_steps: Positive
+    alpha: float = 0.0
+    name: str = "CosineDecay"
+    warmup_target: float | None = None
+    warmup_steps: NonNegative = 0
+
+    def __call__(self, step: int) -> float:
+        start, target, elapsed = self.initial_learning_rate, self.warmup_target, float(step)
+        if target is not None:
+            if step < self.warmup_steps:
+                return start + (target - start) * step / self.warmup_steps
+            start, elapsed = target, step - self.warmup_steps
+        cosine = 0.5 * (1 + math.cos(math.pi * min(elapsed, self.decay_steps) / self.decay_steps))
+        return start * ((1 - self.alpha) * cosine + self.alpha)
+
+
+@SCHEDULES.add()
+class CosineDecayRestarts(Schedule):
+    """Cosine decay that restarts; each period is ``t_mul`` times longer and starts ``m_mul`` times as high.
+
+    Loshchilov and Hutter, *SGDR: Stochastic gradient descent with warm restarts*, ICLR 2017.
+    """
+
+    initial_learning_rate: float
+    first_decay_steps: Positive
+    t_mul: float = Field(2.0, ge=1)
+    m_mul: NonNegative = 1.0
+    alpha: float = 0.0
+    name: str = "SGDRDecay"
+
+    def __call__(self, step: int) -> float:
+        fraction, length, restarts = step / self.first_decay_steps, 1.0, 0
+        if self.t_mul == 1:
+            restarts = math.floor(fraction)
+            fraction -= restarts
+        else:
+            while fraction >= length:
+                fraction -= length
+                length *= self.t_mul
+                restarts += 1
+            fraction /= length
+        cosine = 0.5 * self.m_mul**restarts * (1 + math.cos(math.pi * fraction))
+        return float(self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha))
