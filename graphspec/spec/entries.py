@@ -49,11 +49,11 @@ def entry_kind(entry: Tree, problems: Problems) -> Kind:
         return "node" if _is_name_of(entry, "type", problems) else "failed"
     problems_before = len(problems.found)
     for key in entry.value:
-        if key not in ENTRY_KEYS and (hint := did_you_mean(key, ("type", "block", "share"))):
-            problems.key(entry, key, "GS102", f"unknown key '{key}'", hint=hint)
+        if key not in ENTRY_KEYS and (close := did_you_mean(key, ("type", "block", "share"))):
+            problems.key(entry, key, "GS102", f"unknown key '{key}'", hint=close)
     if len(problems.found) == problems_before:
-        name = item_name(entry)
-        what = f"node '{name}'" if name else "a node"
+        called = item_name(entry)
+        what = f"node '{called}'" if called else "a node"
         problems.node(entry, "GS103", f"{what} needs `type`, `block` or `share`", subject="type")
     return "failed"
 

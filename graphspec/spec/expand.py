@@ -285,7 +285,8 @@ class _Expander:
             return
         if len(item.sources) != len(block.inputs):
             names = ", ".join(block.inputs)
-            message = f"block '{block.name}' takes {len(block.inputs)} inputs ({names}), '{item.full}' gives {len(item.sources)}"
+            takes = f"{len(block.inputs)} input{'' if len(block.inputs) == 1 else 's'} ({names})"
+            message = f"block '{block.name}' takes {takes}, '{item.full}' gives {len(item.sources)}"
             at = item.tree.get("inputs")
             if at is None:
                 self.problems.node(item.tree, "GS203", message)

@@ -65,7 +65,12 @@ class NodeDecl:
 
 @dataclass(frozen=True, slots=True)
 class HeadDecl:
-    """A head. ``class_weight`` is by class index; labels have been resolved."""
+    """A head.
+
+    Attributes:
+        class_weight: by class index, labels looked up.
+        wrong: whether something about it has been reported; what is missing here may then be there.
+    """
 
     name: str
     layer: Ref | None
@@ -76,6 +81,7 @@ class HeadDecl:
     labels: list[str] | None
     mark: Mark
     tree: Tree = field(repr=False, compare=False)
+    wrong: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,20 @@ def read_value(text: str, file: str) -> Tree:
     return tree
 
 
+def decode(data: bytes) -> str:
+    """The text of a file: UTF-8, or UTF-16 with a byte-order mark.
+
+    Raises:
+        UnicodeDecodeError: it is no text.
+    """
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+
+
+def text_lines(text: str) -> list[str]:
+    """Lines as YAML counts them."""
+    return re.split("\r\n|\r|\n", text)
+
+
 def from_plain(source: Mapping[str, Any]) -> Tree:
     """The tree of a spec that is given as a dict: the file is ``<dict>``, there are no lines."""
     problems = Problems()
@@ -108,9 +122,8 @@ def _load(file: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _fail(file, f"cannot read {file!r}: {reason}") from None
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return data.decode(encoding)
+        return decode(data)
     except UnicodeDecodeError as error:
         head = data[: error.start]
         line, column = head.count(b"\n") + 1, error.start - (head.rfind(b"\n") + 1) + 1
@@ -233,7 +246,7 @@ class _Builder:
                 message += f" that begins at line {error.context_mark.line + 1}"
         hint = None
         if place is not None:
-            line = (text.splitlines() or [""])[min(place.line, text.count("\n"))] if text else ""
+            line = text_lines(text)[place.line]
             if re.search(r"""(?<!["'$])\$\{""", line):
                 hint = 'put quotes around a variable inside braces: "${x}"'
             elif "\t" in line[: place.column + 1]:

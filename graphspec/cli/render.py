@@ -1,0 +1,117 @@
+"""Diagnostics as text with an excerpt of the source, or as JSON."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from graphspec.errors import Diagnostic, NodeRef
+from graphspec.spec.read import decode, text_lines
+
+_WIDTH = 100
+"""Columns of an excerpt; a longer line is cut around the place."""
+_COLOURS = {"error": "1;31", "warning": "1;33", "gutter": "1;34", "help": "1;36", "bold": "1"}
+
+
+def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False, sources: Mapping[str, str] | None = None) -> str:
+    """All ``diagnostics`` as text, in the order given, a blank line between them.
+
+    Args:
+        colour: with ANSI escapes.
+        sources: text by file name; other files are read.
+    """
+    excerpts = _Excerpts(sources or {})
+    return "\n\n".join(_render(diagnostic, excerpts, colour) for diagnostic in diagnostics)
+
+
+def render_json(diagnostics: Iterable[Diagnostic]) -> str:
+    """The list that ``--format json`` prints."""
+    return json.dumps([diagnostic.to_json() for diagnostic in diagnostics], indent=2, ensure_ascii=False)
+
+
+class _Excerpts:
+    """Lines of source files, each read once."""
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self._lines = {file: text_lines(text) for file, text in sources.items()}
+
+    def line(self, file: str, number: int) -> str | None:
+        if file not in self._lines:
+            try:
+                self._lines[file] = text_lines(decode(Path(file).read_bytes()))
+            except (OSError, ValueError):
+                self._lines[file] = []
+        lines = self._lines[file]
+        return lines[number - 1] if number <= len(lines) else None
+
+
+def _render(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
+    def paint(kind: str, text: str) -> str:
+        return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if colour else text
+
+    place = _clean(diagnostic.file)
+    if diagnostic.line is not None:
+        place += f":{diagnostic.line}:{diagnostic.column}"
+    label = paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
+    lines = [f"{paint('bold', place)}: {label}: {_clean(diagnostic.message)}"]
+    margin = " " * (len(str(diagnostic.line or "")) + 1)
+    text = None if diagnostic.line is None else excerpts.line(diagnostic.file, diagnostic.line)
+    if text is not None:
+        assert diagnostic.column is not None
+        shown, start, length = _cut(text, diagnostic.column - 1, diagnostic.length)
+        bar = paint("gutter", "│")
+        carets = paint(diagnostic.severity, "^" * max(1, _columns(shown[start : start + length])))
+        lines.append(f"{margin}{bar}")
+        lines.append(f"{paint('gutter', str(diagnostic.line))} {bar} {_clean(shown)}")
+        lines.append(f"{margin}{bar} {' ' * _columns(shown[:start])}{carets}")
+    elif diagnostic.line is None:
+        margin = "  "
+        if diagnostic.path:
+            lines.append(f"{margin}{paint('gutter', '=')} at {_clean(diagnostic.path)}")
+    lines += [f"{margin}{paint('gutter', '=')} {_clean(line)}" for line in _nodes(diagnostic.nodes)]
+    if diagnostic.hint:
+        lines.append(f"{margin}{paint('gutter', '=')} {paint('help', 'help')}: {_clean(diagnostic.hint)}")
+    return "\n".join(lines)
+
+
+def _cut(text: str, start: int, length: int) -> tuple[str, int, int]:
+    """A line that fits, and where in it the place is."""
+    text = text.replace("\t", " ").rstrip()
+    if _columns(text) <= _WIDTH:
+        return text, start, length
+    left = max(0, min(start - _WIDTH // 3, len(text) - _WIDTH))
+    cut = text[left : left + _WIDTH]
+    shown = ("…" if left else "") + cut + ("…" if left + _WIDTH < len(text) else "")
+    start += (1 if left else 0) - left
+    return shown, start, min(length, len(shown) - start)
+
+
+def _columns(text: str) -> int:
+    """Columns that ``text`` takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _clean(text: str) -> str:
+    """``text`` without characters that would steer a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+
+
+def _nodes(nodes: tuple[NodeRef, ...]) -> list[str]:
+    """A line for each node: its name, shape, type, place and what matters about it."""
+    shapes = ["" if node.shape is None else f"({', '.join(map(str, node.shape))})" for node in nodes]
+    names = max((len(node.name) for node in nodes), default=0)
+    widest = max(map(len, shapes), default=0)
+    lines = []
+    for node, shape in zip(nodes, shapes, strict=True):
+        origin = f"from {node.type}" if node.type else "input"
+        if node.line is not None:
+            origin += f" at line {node.line}"
+        if node.note:
+            origin += f", {node.note}"
+        shape = f"{shape:<{widest}}   " if widest else ""
+        lines.append(f"{node.name:<{names}}  {shape}{origin}")
+    return lines

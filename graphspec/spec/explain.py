@@ -1,0 +1,232 @@
+"""Validate a mapping of the document by its class, and say in the document's terms what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from graphspec.activations import ACTIVATIONS
+from graphspec.callbacks import CALLBACKS
+from graphspec.config import Config, Registry
+from graphspec.errors import did_you_mean
+from graphspec.initializers import INITIALIZERS
+from graphspec.layers import LAYERS
+from graphspec.losses import LOSSES
+from graphspec.metrics import METRICS
+from graphspec.optimizers import OPTIMIZERS
+from graphspec.regularizers import REGULARIZERS
+from graphspec.schedules import SCHEDULES
+from graphspec.spec.tree import Problems, Tree, describe, meant
+
+C = TypeVar("C", bound=Config)
+Errors = Sequence[Mapping[str, Any]]
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    registry.kind: registry
+    for registry in (
+        *(LAYERS, ACTIVATIONS, INITIALIZERS, REGULARIZERS),
+        *(LOSSES, METRICS, OPTIMIZERS, SCHEDULES, CALLBACKS),
+    )
+}
+"""Everything that a name in a spec can be looked up in, by what it is."""
+
+_TYPES = {
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_type": "a number",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "list_type": "a list",
+    "none_required": "null",
+    "string_type": "text",
+    "tuple_type": "a list",
+}
+_BOUNDS = {
+    "greater_than": ("gt", ">"),
+    "greater_than_equal": ("ge", ">="),
+    "less_than": ("lt", "<"),
+    "less_than_equal": ("le", "<="),
+}
+
+
+def validate(cls: type[C], tree: Tree, what: str, problems: Problems, *, without: Sequence[str] = ()) -> C | None:
+    """An instance of ``cls`` from the mapping ``tree``, or None if anything is wrong, which is reported.
+
+    Args:
+        what: what the mapping is, for messages: ``Dense 'hidden_1'``.
+        without: keys that are no fields of ``cls``.
+    """
+    given: dict[str, Tree] = {key: child for key, child in tree.value.items() if key not in without}
+    unknown = {key for key, child in given.items() if child.unknown}
+    before = len(problems.found)
+    values = {key: _accepted(child, what, problems) for key, child in given.items() if key not in unknown}
+    values = _strip(cls, values, tree, what, problems)
+    try:
+        made = cls.model_validate(values)
+    except ValidationError as error:
+        explain(error.errors(include_url=False), cls, tree, what, problems, spoken_for=unknown)
+        return None
+    return made if not unknown and len(problems.found) == before else None
+
+
+def _strip(cls: type[Config], values: dict[str, Any], tree: Tree, what: str, problems: Problems) -> dict[str, Any]:
+    """``values`` without arguments that have no effect; those that are refused are reported unless they are off."""
+    refused: Mapping[str, str] = getattr(cls, "refused", {})
+    ignored: Sequence[str] = getattr(cls, "ignored", ())
+    for key in refused.keys() & values.keys():
+        if values[key] not in (None, False):
+            problems.value(tree.value[key], "GS105", f"`{key}` of {what} is refused: {refused[key]}")
+    return {key: value for key, value in values.items() if key not in refused and key not in ignored}
+
+
+def _accepted(tree: Tree, what: str, problems: Problems) -> Any:
+    """The plain value of an argument; layers inside it lose the arguments that have no effect."""
+    if isinstance(tree.value, dict):
+        values = {key: _accepted(child, what, problems) for key, child in tree.value.items()}
+        cls = LAYERS.get(kind) if isinstance(kind := values.get("type"), str) else None
+        return values if cls is None else _strip(cls, values, tree, f"{kind} in {what}", problems)
+    if isinstance(tree.value, list):
+        return [_accepted(child, what, problems) for child in tree.value]
+    return tree.value
+
+
+def explain(
+    errors: Errors, cls: type[Config], tree: Tree, what: str, problems: Problems, *, spoken_for: set[str] | None = None
+) -> None:
+    """Report pydantic's ``errors`` about ``tree``; one diagnostic a wrong value.
+
+    Args:
+        spoken_for: keys whose value is unknown; that they are missing is not worth saying.
+    """
+    fields = _fields(cls)
+    excused = meant(tree, fields) | (spoken_for or set()) if isinstance(tree.value, dict) else set()
+    groups: dict[str | int | None, list[Mapping[str, Any]]] = {}
+    for error in errors:
+        groups.setdefault(error["loc"][0] if error["loc"] else None, []).append(error)
+    for key, group in groups.items():
+        kind = group[0]["type"]
+        if key is None:
+            problems.node(tree, *_whole(group[0], what), hint=_hint(group[0]), subject=group[0]["msg"])
+        elif kind == "extra_forbidden":
+            hint = did_you_mean(str(key), fields) or _known(fields)
+            problems.key(tree, str(key), "GS102", f"unknown key '{key}' of {what}", hint=hint)
+        elif kind == "missing" and len(group[0]["loc"]) == 1:
+            if key not in excused:
+                problems.node(tree, "GS103", f"{what} needs `{key}`", subject=str(key))
+        else:
+            _explain_value(group, tree, what, problems)
+
+
+@cache
+def _fields(cls: type[Config]) -> list[str]:
+    return [field.alias or name for name, field in cls.model_fields.items()]
+
+
+def _known(fields: Sequence[str]) -> str | None:
+    return f"it takes {', '.join(fields)}" if 0 < len(fields) <= 8 else None
+
+
+def _whole(error: Mapping[str, Any], what: str) -> tuple[str, str]:
+    """Code and message of an error about a whole mapping."""
+    code = error["type"] if error["type"].startswith("GS") else "GS105"
+    return code, f"{what}: {_said(error)}"
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    text: str = error["msg"]
+    return re.sub(r"^(Value error|Assertion failed), ", "", text).replace("Input should be", "must be")
+
+
+def _hint(error: Mapping[str, Any]) -> str | None:
+    hint = error.get("ctx", {}).get("hint")
+    return None if hint is None else str(hint)
+
+
+def _place(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, str, int]:
+    """The value at ``loc``, its name below ``tree``, and how many steps lead there.
+
+    Pydantic's locations also name the members of unions and index what one number stands for; these are passed over.
+    """
+    name, steps = "", 0
+    for step in loc:
+        child = tree.find([step])[0]
+        if child is not None:
+            tree, steps = child, steps + 1
+            name += f"[{step}]" if isinstance(step, int) else f".{step}" if name else step
+    return tree, name, steps
+
+
+def _explain_value(group: Errors, tree: Tree, what: str, problems: Problems) -> None:
+    """Report the errors about one argument. Of a union's members, those speak that got furthest into the value."""
+    places = [(error, *_place(tree, error["loc"])) for error in group]
+    furthest = max(steps for *_, steps in places)
+    by_place: dict[str, tuple[Tree, list[Mapping[str, Any]]]] = {}
+    tagged = any(len(error["loc"]) > 1 and isinstance(error["loc"][1], str) for error in group)
+    for error, value, name, steps in places:
+        if steps == furthest or not tagged:
+            by_place.setdefault(name, (value, []))[1].append(error)
+    for name, (value, errors) in by_place.items():
+        _explain_one(errors, value, name, what, problems)
+
+
+def _explain_one(errors: Errors, value: Tree, name: str, what: str, problems: Problems) -> None:
+    chosen = next((e for e in errors if e["type"] not in _TYPES and e["type"] != "literal_error"), None)
+    if chosen is None:
+        wanted = list(dict.fromkeys(_wanted(error) for error in errors))
+        literals = [text for error in errors for text in re.findall(r"'([^']*)'", _wanted(error))]
+        hint = did_you_mean(value.value, literals) if literals and isinstance(value.value, str) else None
+        code = "GS105" if literals and isinstance(value.value, str) else "GS104"
+        message = f"`{name}` of {what} must be {' or '.join(wanted)}, not {describe(value.plain())}"
+        problems.value(value, code, message, hint=hint)
+        return
+    context = chosen.get("ctx", {})
+    kind: str = chosen["type"]
+    if kind == "nested":
+        cls = REGISTRIES[context["kind"]].get(context["name"])
+        assert cls is not None
+        explain(context["errors"], cls, value, f"{context['name']} in {what}", problems)
+    elif kind.startswith("GS"):
+        at = (value.get(context["below"]) if "below" in context else None) or value
+        said, hint = chosen["msg"], _hint(chosen)
+        if kind == "GS111":
+            message = f"{said} in {what}"
+        elif kind == "GS103" and isinstance(value.value, dict) and "type" not in value.value:
+            message = f"`{name}` of {what} needs `type`, the name of {_a(context['kind'])}"
+            hint = next((close for key in value.value if (close := did_you_mean(key, ["type"]))), hint)
+        elif said.startswith("must be"):
+            message = f"`{name}` of {what} {said}, not {describe(value.plain())}"
+        else:
+            message = f"`{name}` of {what}: {said}"
+        problems.value(at, kind, message, hint=hint)
+    else:
+        message = f"`{name}` of {what} {_demand(chosen)}, not {describe(value.plain())}"
+        problems.value(value, "GS105", message)
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
+
+
+def _wanted(error: Mapping[str, Any]) -> str:
+    return str(error["ctx"]["expected"]) if error["type"] == "literal_error" else _TYPES[error["type"]]
+
+
+def _demand(error: Mapping[str, Any]) -> str:
+    """What a value must be, in words."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in _BOUNDS:
+        key, sign = _BOUNDS[kind]
+        return f"must be {sign} {context[key]:g}"
+    if kind in ("too_long", "too_short"):
+        count = context.get("max_length", context.get("min_length"))
+        return f"must have {count} value{'' if count == 1 else 's'}"
+    if kind == "missing":
+        return f"must have at least {error['loc'][-1] + 1} values"
+    if kind == "finite_number":
+        return "must be finite"
+    said = _said(error)
+    return said if said.startswith("must") else f"is wrong: {said}"
