@@ -70,7 +70,7 @@ class Registry(Generic[T]):
             PydanticCustomError: ``GS111`` unknown name, ``GS103``/``GS104`` malformed, or ``nested`` whose context has
                 the ``errors`` of the inner model, each with its ``loc`` below this value.
         """
-        if isinstance(value, Config):
+        if value is None or isinstance(value, Config):  # whether null may stand here, the field's type says
             return value
         if isinstance(value, str):
             name, arguments = value, {}
