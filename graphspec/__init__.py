@@ -1,0 +1,53 @@
+"""graphspec: neural networks as data. Check a spec, train it with NumPy, export it to ONNX, proved equal.
+
+import graphspec as gs
+
+model = gs.compile("specs/newswires.yaml")
+history = model.fit()
+model.export("newswires.onnx")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
+
+if TYPE_CHECKING:
+    from graphspec.model import History, Model, compile, validate  # noqa: A004
+    from graphspec.runtime.rundir import load
+    from graphspec.spec.model import Spec
+
+__version__ = "0.1.0"
+__all__ = [
+    "Diagnostic",
+    "GraphspecError",
+    "History",
+    "Model",
+    "RunError",
+    "Spec",
+    "SpecError",
+    "UsageError",
+    "compile",
+    "load",
+    "validate",
+]
+
+_WHERE = {
+    "History": "graphspec.model",
+    "Model": "graphspec.model",
+    "Spec": "graphspec.spec.model",
+    "compile": "graphspec.model",
+    "load": "graphspec.runtime.rundir",
+    "validate": "graphspec.model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs NumPy when it is first used: ``import graphspec`` stays quick."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'graphspec' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_WHERE[name]), name)
+    return value

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphspec.compiler.build import Builder
-
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.errors import Diagnostic, Mark, NodeRef, ShapeError
 

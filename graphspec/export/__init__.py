@@ -1,0 +1,72 @@
+"""Export: the trained graph as an ONNX file, proved equal to the runtime under onnxruntime."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphspec.compiler.ir import Array
+from graphspec.errors import UsageError
+from graphspec.files import write_atomic
+
+if TYPE_CHECKING:
+    from graphspec.export.prove import Proof
+    from graphspec.model import Model
+
+
+def export(
+    model: Model,
+    path: Path,
+    *,
+    opset: int | None = None,
+    target: str | None = None,
+    rows: Mapping[str, Array] | None = None,
+) -> Proof:
+    """Serialise, prove, and only then write ``path`` (by a temporary name and a rename).
+
+    Args:
+        opset: ONNX opset, 17 (onnxruntime 1.14 and later) by default.
+        target: ``ort-1.20`` and the like, instead of ``opset``.
+        rows: inputs to prove on; by default rows of the spec's test data, if they can be read, else seeded ones.
+
+    Raises:
+        SpecError: GS701 or GS702; no file is written.
+        UsageError: an unknown opset or target.
+    """
+    from graphspec import __version__
+    from graphspec.export.onnx import to_model
+    from graphspec.export.prove import prove
+    from graphspec.runtime.fit import rows_of_test
+
+    document = json.dumps(model.spec.document, sort_keys=True)
+    metadata = {
+        "graphspec_version": __version__,
+        "spec": document,
+        "spec_sha256": hashlib.sha256(document.encode()).hexdigest(),
+        "labels": json.dumps(model.labels),
+    }
+    level = _opset(opset, target)
+    proto = to_model(model.graph, model.store, labels=model.labels, metadata=metadata, opset=level)
+    proof = prove(model, proto.SerializeToString(), rows if rows is not None else rows_of_test(model))
+    proto.metadata_props.add(key="proof", value=json.dumps(proof.to_json()))
+    write_atomic(path, proto.SerializeToString())
+    return proof
+
+
+def _opset(opset: int | None, target: str | None) -> int:
+    from graphspec.export.onnx import IR_OF_OPSET, OPSET, TARGETS
+
+    if opset is not None and target is not None:
+        raise UsageError("give either an opset or a target, not both")
+    if target is not None:
+        if target not in TARGETS:
+            raise UsageError(f"unknown target '{target}'; known are {', '.join(TARGETS)}")
+        return TARGETS[target]
+    if opset is None:
+        return OPSET
+    if opset not in IR_OF_OPSET:
+        raise UsageError(f"opset {opset} is not supported; choose {min(IR_OF_OPSET)} to {max(IR_OF_OPSET)}")
+    return opset

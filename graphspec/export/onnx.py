@@ -11,17 +11,18 @@ from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.cancel_transposes import cancel_transposes
 from graphspec.compiler.passes.drop_training import drop_training
 from graphspec.compiler.passes.fold_constants import fold_constants
+from graphspec.errors import Diagnostic, SpecError
 
 if TYPE_CHECKING:
     from graphspec.runtime.store import Store
 
-OPSET, IR = 17, 8
-NEWEST_OPSET = 22
-IR_OF_OPSET = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
+OPSET = 17
+IR_OF_OPSET = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
+"""The IR version that the first onnxruntime with an opset reads."""
 TARGETS = {
     "ort-1.14": 17,
-    "ort-1.15": 19,
-    "ort-1.17": 20,
+    "ort-1.15": 18,
+    "ort-1.17": 19,
     "ort-1.18": 21,
     "ort-1.20": 21,
     "ort-1.21": 22,
@@ -75,12 +76,31 @@ def to_model(
         outputs.append(helper.make_tensor_value_info(f"{head}_label", TensorProto.STRING, shape))
     inputs = [_info(helper, name, value) for name, value in graph.inputs.items()]
     proto = helper.make_graph(nodes, graph.name, inputs, outputs, initializers)
-    model = helper.make_model(
-        proto, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_OF_OPSET[opset], producer_name="graphspec"
-    )
+    level = min(opset, OPSET)
+    if missing := too_new(graph, level):
+        raise SpecError([_unavailable(node, level) for node in missing])
+    imports = [helper.make_opsetid("", level)]
+    model = helper.make_model(proto, opset_imports=imports, ir_version=IR_OF_OPSET[opset], producer_name="graphspec")
+    if opset > OPSET:
+        from onnx import version_converter
+
+        model = version_converter.convert_version(model, opset)
+        model.ir_version = IR_OF_OPSET[opset]
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     return model
+
+
+def too_new(graph: Graph, opset: int) -> list[Node]:
+    """The nodes whose operator, as it is written for opset 17, is newer than ``opset``."""
+    import onnx
+
+    return [n for n in graph.nodes if onnx.defs.get_schema(n.op, OPSET).since_version > opset]
+
+
+def _unavailable(node: Node, opset: int) -> Diagnostic:
+    text = f"'{node.owner}' needs the operator {node.op}, which opset {opset} does not have in this form"
+    return Diagnostic("GS702", text, path=f"layers.{node.owner}", hint=f"export for opset {OPSET} or later")
 
 
 def _plain(data: Any, value: Value) -> np.ndarray[Any, Any]:

@@ -1,0 +1,54 @@
+"""The stages that need no data, in one call: read, expand, parse, link, lower. Every problem is collected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphspec.errors import Diagnostic, SpecError
+
+if TYPE_CHECKING:
+    from graphspec.compiler.lower import Lowered
+    from graphspec.spec.model import Spec
+
+Source = str | Path | dict[str, Any]
+
+
+@dataclass
+class Checked:
+    """What checking a source gave. ``spec`` and ``lowered`` are complete only where no diagnostic is an error."""
+
+    spec: Spec | None
+    lowered: Lowered | None
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return [d for d in self.diagnostics if d.is_error]
+
+    def require(self) -> tuple[Spec, Lowered]:
+        """The spec and its graph; raises :class:`SpecError` with all diagnostics if any is an error."""
+        if self.errors or self.spec is None or self.lowered is None:
+            raise SpecError(self.diagnostics)
+        return self.spec, self.lowered
+
+
+def check(source: Source, sets: Sequence[str] = ()) -> Checked:
+    """Check a spec (a path or a dict) and collect all diagnostics, sorted by place. Never raises for a wrong spec."""
+    from graphspec.compiler.heads import check_heads
+    from graphspec.compiler.link import link
+    from graphspec.compiler.lower import lower
+    from graphspec.runtime.memory import check_memory
+    from graphspec.spec.parse import parse
+
+    spec, found = parse(source, sets)
+    if spec is None:
+        return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
+    order, more = link(spec)
+    lowered = lower(spec, order)
+    found = [*found, *more, *lowered.diagnostics, *check_heads(spec, lowered)]
+    if not any(d.is_error for d in found):
+        found += check_memory(spec, lowered)
+    return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))

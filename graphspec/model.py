@@ -1,0 +1,273 @@
+"""A compiled model: fit, evaluate, predict, weights, export, save."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.compiler.check import Source, check
+from graphspec.compiler.dims import Shape
+from graphspec.compiler.ir import Array, Value
+from graphspec.errors import Diagnostic, RunError, UsageError
+from graphspec.runtime.bind import bind, concrete
+from graphspec.runtime.programs import Programs
+from graphspec.runtime.store import Store
+
+if TYPE_CHECKING:
+    from graphspec.callbacks import Callback
+    from graphspec.compiler.lower import Lowered
+    from graphspec.export.prove import Proof
+    from graphspec.runtime.data import Arrays
+    from graphspec.runtime.train import Observer, Trainer
+    from graphspec.runtime.update import Update
+    from graphspec.spec.model import Spec
+
+Data = Array | Mapping[str, Array] | None
+
+
+class History:
+    """What ``fit`` returns: ``history`` maps Keras's keys to one value an epoch; ``epoch`` lists the epochs."""
+
+    def __init__(self, history: dict[str, list[float]]) -> None:
+        self.history = history
+        self.epoch = list(range(max(map(len, history.values()), default=0)))
+
+
+class Model:
+    """A network with its weights. Made by :func:`compile` or :func:`load`.
+
+    Attributes:
+        spec: the parsed spec.
+        graph: the operator graph that is trained and exported.
+        warnings: the diagnostics that are no errors.
+    """
+
+    def __init__(
+        self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = (), source: str = "<dict>"
+    ) -> None:
+        self.spec, self.graph, self.warnings, self.source = spec, lowered.graph, list(warnings), source
+        self.seed = spec.training.seed
+        self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
+        self.epochs_done = 0
+        self._refuse_if_too_large()
+        self.store = Store(self.graph)
+        self.store.initialize(self.seed)
+        self._update: Update | None = None
+        self._programs = Programs()
+
+    def _refuse_if_too_large(self) -> None:
+        from graphspec.runtime.memory import available, human
+
+        need, have = sum(p.size * 4 for p in self.graph.params.values()), available()
+        if need > have:
+            raise RunError("GS602", f"the weights alone need {human(need)} of memory, there is {human(have)}")
+
+    def fit(
+        self,
+        x: Data = None,
+        y: Data = None,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        shuffle: bool | None = None,
+        validation_data: tuple[Data, Data] | tuple[Data, Data, Data] | None = None,
+        validation_split: float | None = None,
+        sample_weight: Data = None,
+        class_weight: Mapping[Any, Any] | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int | str = "auto",
+    ) -> History:
+        """Train for ``epochs`` more epochs. Without arrays the spec's data are used; arguments override the spec.
+
+        Args:
+            x, y: arrays by input and head name, or bare arrays where there is one input or head.
+            validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
+            validation_split: a fraction of the rows, drawn by the seed.
+            class_weight: ``{class: weight}`` for the only head, or ``{head: {class: weight}}``.
+            verbose: 0 says nothing, else a line an epoch.
+
+        Raises:
+            SpecError: the data do not fit (GS5), or there is nothing to train (GS404).
+            RunError: GS601 a loss that is not finite, GS602 too little memory.
+            UsageError: arguments that do not go together.
+        """
+        from graphspec.runtime.fit import prepare_fit
+        from graphspec.runtime.observe import observer
+
+        trainer = prepare_fit(
+            self,
+            x,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            callbacks=callbacks,
+            observer=observer(verbose),
+        )
+        trainer.run()
+        return History(trainer.history)
+
+    def trainer(self, observer: Observer, directory: Path) -> Trainer:
+        """The run that the spec describes, on its own data, with checkpoints in ``directory``."""
+        from graphspec.runtime.fit import prepare_fit
+
+        return prepare_fit(self, observer=observer, directory=directory)
+
+    @property
+    def update(self) -> Update:
+        """The optimizer's state; made when first asked for, kept over several fits."""
+        from graphspec.runtime.update import Update
+
+        if self._update is None:
+            self._update = Update(self.spec.training.optimizer, self.store)
+        return self._update
+
+    def evaluate(
+        self, x: Data = None, y: Data = None, *, batch_size: int | None = None, sample_weight: Data = None
+    ) -> dict[str, float]:
+        """Losses and metrics, by the keys of ``fit``'s history; without arrays on the spec's test data."""
+        from graphspec.runtime.fit import load_part, user_arrays
+
+        arrays = load_part(self, "test") if x is None else user_arrays(self, x, y, sample_weight)
+        return self.evaluate_arrays(arrays, batch_size or self.spec.training.batch_size)
+
+    def evaluate_arrays(self, arrays: Arrays, batch_size: int, prefix: str = "") -> dict[str, float]:
+        """Losses and metrics over checked arrays, in inference mode."""
+        from graphspec.runtime.data import Feeder
+        from graphspec.runtime.fit import objective_for
+        from graphspec.runtime.totals import Totals
+        from graphspec.runtime.train import fetches
+
+        objective = objective_for(self, arrays)
+        feeder = Feeder(arrays, batch_size, shuffle=False, seed=self.seed)
+        totals, wanted = Totals(self), fetches(self, objective)
+        feeder.start(0)
+        for batch in range(feeder.batches):
+            rows = feeder.rows(batch)
+            shapes = feeder.shapes(rows)
+            key = ("evaluate", tuple(sorted(shapes.items())))
+            program = self._programs.get(
+                key,
+                lambda s=shapes: bind(objective.graph, self.store, fetches=wanted, shapes=s, seed=self.seed),  # type: ignore[misc]
+            )
+            feeder.copy(batch, program.feeds)
+            program.run()
+            totals.add(rows, program.fetches, program.feeds)
+        return totals.logs(prefix)
+
+    def predict(self, x: Data, *, batch_size: int = 32) -> Any:
+        """The heads' values for new rows: a dict of arrays by head, or the array itself for one head.
+
+        Raises:
+            SpecError: arrays that do not fit the inputs (GS5).
+        """
+        outputs = self.predict_dict(x, batch_size=batch_size)
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    def predict_dict(self, x: Data, *, batch_size: int = 32) -> dict[str, Array]:
+        """As :meth:`predict`, always by head."""
+        from graphspec.runtime.fit import user_inputs
+
+        feeds = user_inputs(self, x)
+        total = len(next(iter(feeds.values())))
+        parts = [
+            self.run({n: a[start : start + batch_size] for n, a in feeds.items()})
+            for start in range(0, total, batch_size)
+        ]
+        return {head: np.concatenate([p[head] for p in parts]) for head in self.graph.outputs}
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """One batch through the network in inference mode; copies of the heads."""
+        shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
+        key = ("predict", tuple(sorted(shapes.items())))
+        program = self._programs.get(
+            key, lambda: bind(self.graph, self.store, fetches=self.graph.outputs, shapes=shapes, seed=self.seed)
+        )
+        for name, buffer in program.feeds.items():
+            buffer[...] = feeds[name]
+        program.run()
+        return {head: array.copy() for head, array in program.fetches.items()}
+
+    def concrete(self, shapes: Mapping[str, Shape]) -> dict[str, Value]:
+        """Every value's type for given input shapes; raises :class:`ShapeError` where the network does not take them."""
+        return concrete(self.graph, self.graph.needed(self.graph.outputs.values()), shapes)
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """Copies of all weights and statistics, ``"hidden_1/kernel" → float32 array``, in Keras's layout."""
+        return self.store.get()
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Write some or all weights.
+
+        Raises:
+            UsageError: an unknown name or a wrong shape; nothing is written then.
+        """
+        from graphspec.errors import did_you_mean
+
+        for name in weights:
+            if name not in self.graph.params:
+                hint = did_you_mean(name, list(self.graph.params))
+                raise UsageError(f"no weight is called '{name}'" + (f"; {hint}" if hint else ""))
+        try:
+            self.store.set(weights)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def export(self, path: str | Path, *, opset: int | None = None, target: str | None = None) -> Proof:
+        """Write an ONNX file, after it has been proved equal to the runtime under onnxruntime.
+
+        Raises:
+            SpecError: GS701 where the numbers differ, GS702 where an operator is not available at the target; no file then.
+        """
+        from graphspec.export import export
+
+        return export(self, Path(path), opset=opset, target=target)
+
+    def save(self, path: str | Path) -> None:
+        """Write a run directory: the spec, the weights, and the optimizer's state."""
+        from graphspec.runtime.rundir import save_model
+
+        save_model(self, Path(path))
+
+    def save_weights(self, directory: Path) -> None:
+        from graphspec.runtime.checkpoint import save_arrays
+
+        save_arrays(directory / "weights.safetensors", self.weights)
+
+
+def compile(source: Source | Spec, sets: Sequence[str] = ()) -> Model:  # noqa: A001
+    """Check a spec and build the model, with fresh weights drawn by the spec's seed.
+
+    Args:
+        source: a path, a dict, or a parsed ``Spec``.
+        sets: overrides, ``"training.epochs=5"``, as ``--set`` on the command line.
+
+    Raises:
+        SpecError: with all diagnostics of the spec.
+    """
+    from graphspec.spec.model import Spec
+
+    if isinstance(source, Spec):
+        source = source.document
+    checked = check(source, sets)
+    spec, lowered = checked.require()
+    name = "<dict>" if isinstance(source, dict) else str(source)
+    return Model(spec, lowered, checked.diagnostics, name)
+
+
+def validate(source: Source, sets: Sequence[str] = (), *, data: bool = False) -> list[Diagnostic]:
+    """Every problem of a spec, sorted by place; with ``data`` also those of its data files."""
+    checked = check(source, sets)
+    if not data or checked.errors or checked.spec is None or checked.lowered is None:
+        return checked.diagnostics
+    from graphspec.runtime.fit import check_data
+
+    return sorted([*checked.diagnostics, *check_data(checked.spec, checked.lowered.graph)], key=Diagnostic.sort_key)

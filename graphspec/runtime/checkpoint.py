@@ -1,0 +1,97 @@
+"""Checkpoints: one safetensors file that holds all of a run's state, written to a temporary name and renamed.
+
+Weights and optimizer slots are in Keras's layout. What is not an array is JSON in the file's metadata, so that arrays
+and counters can never belong to different moments; ``checkpoint.json`` beside it repeats it for people to read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphspec.compiler.ir import Array
+from graphspec.errors import RunError
+from graphspec.files import write_atomic
+
+FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """The state of a run between two steps.
+
+    Attributes:
+        arrays: ``weight/<name>``, ``slot/<slot>/<name>``, ``callback/<k>/<name>``.
+        state: epoch, batch, step, learning rate, totals of the epoch so far, history, callbacks: plain JSON.
+    """
+
+    arrays: dict[str, Array]
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+def digest(arrays: Mapping[str, Array]) -> str:
+    """A sha256 of names, shapes and bytes."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file atomically."""
+    from safetensors.numpy import save
+
+    data = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_atomic(path, save(data, metadata=dict(metadata or {}) | {"format": "np"}))
+
+
+def load_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """The arrays and metadata of a safetensors file.
+
+    Raises:
+        RunError: GS603 if the file is missing or not a whole safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise RunError("GS603", f"{path} does not exist", "start the run again with --overwrite")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunError("GS603", f"{path} is damaged: {error}", "restore it, or start again with --overwrite") from error
+
+
+def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
+    """Write ``checkpoint.safetensors`` and its readable half ``checkpoint.json``."""
+    text = json.dumps(checkpoint.state, allow_nan=True)
+    metadata = {"graphspec": text, "sha256": digest(checkpoint.arrays), "version": str(FORMAT)}
+    save_arrays(directory / "checkpoint.safetensors", checkpoint.arrays, metadata)
+    write_atomic(directory / "checkpoint.json", json.dumps(checkpoint.state, indent=1).encode())
+
+
+def load_checkpoint(directory: Path) -> Checkpoint:
+    """The checkpoint of a run directory.
+
+    Raises:
+        RunError: GS603 if it is missing, truncated, altered, or of a newer format.
+    """
+    path = directory / "checkpoint.safetensors"
+    arrays, metadata = load_arrays(path)
+    hint = "restore it, or start again with --overwrite"
+    if metadata.get("version") != str(FORMAT):
+        raise RunError("GS603", f"{path} is no checkpoint of this version of graphspec", hint)
+    if metadata.get("sha256") != digest(arrays):
+        raise RunError("GS603", f"{path} is damaged: its content does not match its checksum", hint)
+    try:
+        return Checkpoint(arrays, json.loads(metadata["graphspec"]))
+    except (KeyError, ValueError) as error:
+        raise RunError("GS603", f"{path} is damaged: {error}", hint) from error

@@ -1,0 +1,126 @@
+"""How much memory training takes, estimated from the graph before anything is allocated, and how much there is."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.compiler.ir import Graph
+from graphspec.errors import Diagnostic, ShapeError
+
+if TYPE_CHECKING:
+    from graphspec.compiler.lower import Lowered
+    from graphspec.spec.model import Spec
+
+_VIEWS = frozenset(
+    ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice", "Split", "Shape", "Dropout")
+)
+_VARIED = 16  # elements assumed on an axis whose size only the data will tell
+
+
+def estimate(graph: Graph, batch_size: int, slots: int = 1, *, training: bool = True) -> int:
+    """Bytes of a training run: weights, gradients and optimizer slots, then every value and its gradient, float32.
+
+    An axis that varies counts as 16 steps, so this is a lower bound there.
+    """
+    weights = sum(p.size * 4 for p in graph.params.values())
+    trained = sum(p.size * 4 for p in graph.params.values() if p.trainable)
+    return (
+        weights + (trained * (1 + slots) if training else 0) + activations(graph, batch_size) * (2 if training else 1)
+    )
+
+
+def activations(graph: Graph, batch_size: int) -> int:
+    """Bytes of all values of a batch, views not counted."""
+    from graphspec.runtime.bind import concrete
+
+    nodes = graph.needed(graph.outputs.values())
+    shapes = {
+        n: tuple(d if isinstance(d, int) else batch_size if d == "N" else _VARIED for d in v.shape)
+        for n, v in graph.inputs.items()
+    }
+    try:
+        types = concrete(graph, nodes, shapes)
+    except ShapeError:  # a window longer than the 16 steps assumed: the data will tell
+        return 0
+    total = sum(_bytes(shapes[n], v.dtype) for n, v in graph.inputs.items())
+    for node in nodes:
+        if node.op not in _VIEWS:
+            total += sum(_bytes(types[v.name].shape, v.dtype) for v in node.outputs)
+    return total
+
+
+def _bytes(shape: tuple[int | str, ...], dtype: str) -> int:
+    return math.prod(int(d) for d in shape) * np.dtype(dtype).itemsize
+
+
+def available() -> int:
+    """Bytes that this process may use: the machine's memory, or the container's limit if that is less."""
+    limits = [_physical()]
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(name).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            limits.append(int(text))
+    return min(limits)
+
+
+def _physical() -> int:
+    if sys.platform == "win32":
+        return _physical_windows()
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 1 << 62  # unknown: nothing is refused
+
+
+def _physical_windows() -> int:
+    import ctypes
+
+    class Status(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            ("total", ctypes.c_ulonglong),
+            ("rest", ctypes.c_ulonglong * 6),
+        )
+
+    status = Status()
+    status.length = ctypes.sizeof(Status)
+    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
+    return int(status.total)
+
+
+def human(nbytes: int) -> str:
+    """``1.5 GiB``."""
+    size = float(nbytes)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} PiB"
+
+
+def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """GS602 as a warning where training cannot fit; ``train`` makes it a refusal."""
+    graph = lowered.graph
+    need = estimate(graph, spec.training.batch_size, len(spec.training.optimizer.slots()))
+    have = available()
+    if need <= have:
+        return []
+    text = f"training needs about {human(need)} of memory, there is {human(have)}"
+    weights = sum(p.size * 4 for p in graph.params.values())
+    if weights > need // 2 and graph.params:
+        largest = max(graph.params.values(), key=lambda p: p.size)
+        hint = f"the weight '{largest.name}' {largest.shape} alone takes {human(largest.size * 4)}: make it smaller"
+    else:
+        hint = f"use a smaller `batch_size` (now {spec.training.batch_size}) or smaller layers"
+    mark = spec.tree.mark
+    return [Diagnostic.at(mark, "GS602", text, path="", hint=hint).as_warning()]

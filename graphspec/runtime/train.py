@@ -1,0 +1,230 @@
+"""Training: epochs of steps, with metrics, validation, callbacks and checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from graphspec.compiler.heads import Objective
+from graphspec.compiler.ir import Array
+from graphspec.errors import RunError
+from graphspec.runtime.bind import Program, bind
+from graphspec.runtime.checkpoint import Checkpoint, save_checkpoint
+from graphspec.runtime.interrupt import Interrupt, interruptible
+from graphspec.runtime.rundir import write_history
+from graphspec.runtime.totals import Totals
+
+if TYPE_CHECKING:
+    from graphspec.callbacks import Callback
+    from graphspec.model import Model
+    from graphspec.runtime.data import Arrays, Feeder
+    from graphspec.runtime.update import Update
+
+
+class Observer(Protocol):
+    """Who is told how training goes: the command line's progress bar, plain lines, nobody."""
+
+    def begin(self, epochs: int, first: int, steps: int) -> None: ...
+    def step(self, epoch: int, step: int, totals: Totals) -> None: ...
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None: ...
+    def say(self, text: str) -> None: ...
+    def end(self) -> None: ...
+
+
+class Trainer:
+    """One call of ``fit``: also the ``run`` that callbacks see.
+
+    Args:
+        total: the epoch to stop before, counted over the model's life (a resumed or second ``fit`` goes on).
+        directory: where checkpoints go at the end of every epoch; None for none.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        update: Update,
+        objective: Objective,
+        feeder: Feeder,
+        validation: Arrays | None,
+        callbacks: Sequence[Callback],
+        observer: Observer,
+        total: int,
+        directory: Path | None,
+    ) -> None:
+        self.model, self.update, self.objective = model, update, objective
+        self.feeder, self.validation, self.observer = feeder, validation, observer
+        self.total, self.directory, self.rate = total, directory, update.rate
+        self.stopped: str | None = None
+        self.totals = Totals(model)
+        self.epoch, self.batch = model.epochs_done, 0
+        self.history: dict[str, list[float]] = {}
+        self.states = [c.start(self) for c in callbacks]
+        self._programs: dict[int, Program] = {}
+
+    # What callbacks may do.
+
+    def stop(self, reason: str) -> None:
+        self.stopped = reason
+
+    def weights(self) -> dict[str, Array]:
+        return self.model.weights
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        self.model.set_weights(weights)
+
+    def save(self, path: Path, weights_only: bool) -> None:
+        from graphspec.runtime.checkpoint import save_arrays
+
+        if weights_only or path.suffix == ".safetensors":
+            save_arrays(path, self.model.weights)
+        else:
+            self.model.save(path)
+
+    def say(self, text: str) -> None:
+        self.observer.say(text)
+
+    # The run.
+
+    def run(self) -> None:
+        """Train until ``total`` epochs are done, a callback stops, or Ctrl-C is pressed.
+
+        Raises:
+            RunError: GS601 where a head's loss is not finite; the weights are those before that step.
+            KeyboardInterrupt: after Ctrl-C; with a directory, the checkpoint of this very step has been written.
+        """
+        self.observer.begin(self.total, self.epoch, self.feeder.batches)
+        try:
+            with interruptible() as interrupt:
+                while self.epoch < self.total and self.stopped is None:
+                    self._epoch(interrupt)
+        finally:
+            self.observer.end()
+        for state in self.states:
+            state.on_train_end()
+
+    def _epoch(self, interrupt: Interrupt) -> None:
+        self.feeder.start(self.epoch)
+        while self.batch < self.feeder.batches:
+            self._step()
+            if interrupt.asked:
+                self.checkpoint()
+                raise KeyboardInterrupt
+            if self.stopped is not None:
+                return
+        logs = self.totals.logs()
+        if self.validation is not None:
+            logs |= self.model.evaluate_arrays(self.validation, self.feeder.batch_size, prefix="val_")
+        for key, value in logs.items():
+            self.history.setdefault(key, []).append(value)
+        epoch = self.epoch
+        self.epoch, self.batch = epoch + 1, 0
+        self.model.epochs_done = self.epoch
+        self.totals.reset()
+        for state in self.states:
+            state.on_epoch_end(epoch, logs)
+        self.observer.epoch(epoch, logs)
+        if self.directory is not None:
+            self.checkpoint()
+
+    def _step(self) -> None:
+        rows = self.feeder.rows(self.batch)
+        program = self._programs.get(rows) or self._bind(rows)
+        self.feeder.copy(self.batch, program.feeds)
+        program.run()
+        loss = float(program.fetches["loss:loss"])
+        if not math.isfinite(loss):
+            self._not_finite(program, loss)
+            if self.stopped is not None:
+                return
+        for f, *a in self.update.calls:
+            f(*a)
+        self.totals.add(rows, program.fetches, program.feeds)
+        self.batch += 1
+        self.update.clock.step += 1
+        for state in self.states:
+            state.on_batch_end(self.batch - 1, loss)
+        self.observer.step(self.epoch, self.batch, self.totals)
+
+    def _not_finite(self, program: Program, loss: float) -> None:
+        for state in self.states:
+            state.on_batch_end(self.batch, loss)
+        if self.stopped is not None:  # TerminateOnNaN asked for a quiet end
+            return
+        heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[f"loss:{n}_loss"]))]
+        who = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
+        raise RunError(
+            "GS601",
+            f"{who} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}",
+            "lower `learning_rate`, set `clipnorm`, or scale the inputs; the weights are those before this step",
+        )
+
+    def _bind(self, rows: int) -> Program:
+        shapes = self.feeder.shapes(rows)
+        program = bind(
+            self.objective.graph,
+            self.model.store,
+            fetches=fetches(self.model, self.objective),
+            shapes=shapes,
+            loss=self.objective.total,
+            gradient=self.update.gradient,
+            training=True,
+            seed=self.model.seed,
+            clock=self.update.clock,
+            total=rows,
+        )
+        self._programs[rows] = program
+        return program
+
+    # Checkpoints.
+
+    def checkpoint(self) -> None:
+        """Write the state between two steps, if there is a directory."""
+        if self.directory is None:
+            return
+        arrays = {f"weight/{n}": a for n, a in self.model.weights.items()} | self.update.arrays()
+        for k, state in enumerate(self.states):
+            arrays |= {f"callback/{k}/{n}": a for n, a in state.arrays().items()}
+        saved: dict[str, Any] = {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "step": self.update.clock.step,
+            "learning_rate": self.rate.value,
+            "stopped": self.stopped,
+            "totals": self.totals.state(),
+            "history": self.history,
+            "callbacks": [s.state_dict() for s in self.states],
+        }
+        save_checkpoint(self.directory, Checkpoint(arrays, saved))
+        self.model.save_weights(self.directory)
+        write_history(self.directory, self.history)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Take up the state of a checkpoint, so that the run ends with the bits of one that was not interrupted."""
+        arrays, saved = checkpoint.arrays, checkpoint.state
+        self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
+        self.update.load(arrays)
+        self.update.clock.step = saved["step"]
+        self.rate.value = saved["learning_rate"]
+        self.epoch = self.model.epochs_done = saved["epoch"]
+        self.batch, self.stopped = saved["batch"], saved["stopped"]
+        self.totals.load(saved["totals"])
+        self.history = saved["history"]
+        for k, (state, values) in enumerate(zip(self.states, saved["callbacks"], strict=True)):
+            prefix = f"callback/{k}/"
+            mine = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
+            state.load_state_dict(values, mine)
+
+
+def fetches(model: Model, objective: Objective) -> dict[str, Any]:
+    """What a step is asked for: the losses, the heads that metrics read, and their masks."""
+    wanted: dict[str, Any] = {"loss:loss": objective.total}
+    wanted |= {f"loss:{name}_loss": value for name, value in objective.losses.items()}
+    for head in model.spec.heads.values():
+        if head.metrics:
+            value = model.graph.outputs[head.name]
+            wanted[head.name] = value
+            if value.mask is not None:
+                wanted[f"mask:{head.name}"] = value.mask
+    return wanted
