@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from graphs import build, check_gradients, feed, run, scalar_loss
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from graphs import check_gradients, run
-from graphspec.errors import ShapeError
 from oracles import ort_run
+
+from graphspec.runtime.bind import bind
+from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -66,3 +67,76 @@ def test_conv_matches_onnxruntime(case: tuple[list[Array | None], dict[str, Any]
 def test_conv_gradients(case: tuple[list[Array | None], dict[str, Any]]) -> None:
     inputs, attrs = case
     check_gradients("Conv", inputs, [0, 1] if inputs[2] is None else [0, 1, 2], **attrs)
+
+
+@st.composite
+def poolings(draw: st.DrawFn) -> tuple[Array, dict[str, Any]]:
+    rank = draw(st.integers(1, 3))
+    vector = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(rank))  # noqa: E731
+    kernel, strides = vector(1, 4 if rank < 3 else 3), vector(1, 4)
+    auto_pad = draw(st.sampled_from(["NOTSET", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"]))
+    if auto_pad.startswith("SAME"):  # onnxruntime computes negative padding for strides beyond the window
+        strides = tuple(min(s, k) for s, k in zip(strides, kernel, strict=True))
+    attrs: dict[str, Any] = {"kernel_shape": kernel, "strides": strides, "auto_pad": auto_pad}
+    pads = (0,) * (2 * rank)
+    if auto_pad == "NOTSET":
+        pads = attrs["pads"] = tuple(draw(st.integers(0, k - 1)) for k in kernel * 2)
+        attrs["ceil_mode"] = draw(st.integers(0, 1))
+    spatial = [draw(st.integers(max(1, k - pads[i] - pads[i + rank]), k + 6)) for i, k in enumerate(kernel)]
+    if auto_pad == "VALID":
+        spatial = [max(s, k) for s, k in zip(spatial, kernel, strict=True)]
+    X = normal(draw(st.integers(0, 1000)), draw(st.integers(1, 3)), draw(st.integers(1, 4)), *spatial)
+    if draw(st.booleans()):
+        X = np.round(X)  # many equal numbers
+    return X, attrs
+
+
+@SETTINGS
+@given(poolings(), st.integers(1, 2))
+def test_max_pool_matches_onnxruntime(case: tuple[Array, dict[str, Any]], dilation: int) -> None:
+    X, attrs = case
+    extents = [(k - 1) * dilation + 1 for k in attrs["kernel_shape"]]
+    if attrs["auto_pad"] == "NOTSET" and all(s >= e for s, e in zip(X.shape[2:], extents, strict=True)):
+        attrs = attrs | {"dilations": (dilation,) * (X.ndim - 2)}
+    same("MaxPool", [X], **attrs)
+
+
+@SETTINGS
+@given(poolings(), st.integers(0, 1))
+def test_average_pool_matches_onnxruntime(case: tuple[Array, dict[str, Any]], include: int) -> None:
+    X, attrs = case
+    same("AveragePool", [X], count_include_pad=include, **attrs)
+
+
+@SETTINGS
+@given(poolings(), st.integers(0, 1))
+def test_pool_gradients(case: tuple[Array, dict[str, Any]], include: int) -> None:
+    X, attrs = case
+    distinct = np.random.default_rng(0).permutation(X.size).reshape(X.shape) / X.size
+    check_gradients("MaxPool", [distinct], [0], **attrs)
+    check_gradients("AveragePool", [distinct], [0], count_include_pad=include, **attrs)
+
+
+@pytest.mark.parametrize(("kernel", "strides"), [((2, 2), (2, 2)), ((3, 3), (1, 1)), ((2, 3), (1, 2))])
+def test_max_pool_gradient_goes_to_the_first_maximum(kernel: tuple[int, int], strides: tuple[int, int]) -> None:
+    X = np.random.default_rng(0).integers(0, 2, (2, 3, 7, 6)).astype(np.float32)
+    graph, _ = build("MaxPool", [X], kernel_shape=kernel, strides=strides)
+    loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape, np.float32)})
+    program = bind(graph, Store(graph), fetches={"loss": loss}, loss=loss, shapes={"x0": X.shape}, input_grads=["x0"])
+    feed(graph, program, {"x0": X})
+    program.run()
+    expected = np.zeros_like(X)
+    for n, c, i, j in np.ndindex(*graph.outputs["y0"].shape):
+        top, left = i * strides[0], j * strides[1]
+        window = X[n, c, top : top + kernel[0], left : left + kernel[1]]
+        di, dj = np.unravel_index(window.argmax(), window.shape)
+        expected[n, c, top + di, left + dj] += 1
+    np.testing.assert_array_equal(program.grads["x0"], expected)
+
+
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "GlobalMaxPool"])
+@pytest.mark.parametrize("shape", [(2, 3, 5), (3, 4, 5, 2), (1, 1, 2, 3, 4)])
+def test_global_pooling(op: str, shape: tuple[int, ...]) -> None:
+    X = normal(0, *shape)
+    same(op, [X])
+    check_gradients(op, [X], [0])

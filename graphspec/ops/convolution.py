@@ -122,7 +122,7 @@ def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequ
 
     Inputs whose index has the same remainder by the stride see the same taps of the kernel.
     """
-    groups, _, channels = kernel.shape[:3]
+    groups = kernel.shape[0]
     phases = [[_phase(a, f) for f in range(a.stride)] for a in axes]
     calls: Calls = []
     for parts in product(*phases):
