@@ -1,12 +1,414 @@
-"""Callbacks of training."""
+"""Callbacks of training, with Keras's arguments: what each is told and does, and the state that a checkpoint keeps.
+
+Relative file names are taken from the run directory, where there is one.
+"""
 
 from __future__ import annotations
 
-from graphspec.config import Config, Registry
+import csv
+import io
+import math
+import string
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from graphspec.config import Config, NonNegative, Positive, PositiveInt, Registry
+from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.metrics import METRICS
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array
+    from graphspec.errors import Severity
+    from graphspec.optimizers import Rate
+
+Logs = dict[str, float]
+Problem = tuple[str, "Severity", str, str, str | None]
+"""The key at fault, severity, code, message, hint."""
+NonNegativeInt = Annotated[int, Field(ge=0)]
+
+
+class Run(Protocol):
+    """What a callback may ask of the training that it takes part in."""
+
+    rate: Rate
+    directory: Path | None
+    epoch: int
+    """The epoch that is running, from 0."""
+
+    def stop(self, reason: str) -> None: ...
+    def weights(self) -> dict[str, Array]: ...
+    def set_weights(self, weights: Mapping[str, Array]) -> None: ...
+    def save(self, path: Path, weights_only: bool) -> None: ...
+    def say(self, text: str) -> None: ...
+
+
+class State:
+    """A callback at work in one run. Attributes named in ``saved`` are plain JSON and go into a checkpoint."""
+
+    saved: tuple[str, ...] = ()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """``epoch`` counts from 0; what is added to ``logs`` is seen by later callbacks."""
+
+    def on_batch_end(self, step: int, loss: float) -> None:
+        """``step`` counts from 0 in the epoch."""
+
+    def on_train_end(self) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.saved}
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that belong to :meth:`state_dict`."""
+        return {}
+
+    def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        for name in self.saved:
+            setattr(self, name, values[name])
 
 
 class Callback(Config):
     """Base of the callbacks."""
 
+    def start(self, run: Run) -> State:
+        """The callback at work in ``run``, which has not begun.
+
+        Raises:
+            SpecError: GS105 where an argument does not fit the run.
+        """
+        raise NotImplementedError
+
+    def check(self, keys: Sequence[str]) -> list[Problem]:
+        """GS105: what does not fit a run whose logs have these keys."""
+        return []
+
 
 CALLBACKS: Registry[Callback] = Registry("callback")
+
+
+def direction(monitor: str) -> Literal["min", "max"] | None:
+    """Which way a logged figure improves, by its name: a loss, or a metric of any head; None if it is neither."""
+    name = monitor.removeprefix("val_")
+    if name == "loss" or name.endswith("_loss"):
+        return "min"
+    for known in sorted(METRICS.names(), key=len, reverse=True):
+        if name == known or name.endswith(f"_{known}"):
+            return "max" if METRICS.get(known).direction == "up" else "min"  # type: ignore[union-attr]
+    return None
+
+
+class Monitor(Callback):
+    """Base of the callbacks that watch one figure of the logs."""
+
+    monitor: str = "val_loss"
+    verbose: int = 0
+    mode: Literal["auto", "min", "max"] = "auto"
+
+    def check(self, keys: Sequence[str]) -> list[Problem]:
+        if self.monitor in keys:
+            return []
+        text = f"`monitor` '{self.monitor}' is not among the figures of this run"
+        hint = did_you_mean(self.monitor, keys) or f"they are {', '.join(keys)}"
+        return [("monitor", "warning", "GS105", text, hint)]
+
+    def larger_is_better(self) -> bool:
+        mode = direction(self.monitor) if self.mode == "auto" else self.mode
+        if mode is None:
+            text = f"cannot tell whether '{self.monitor}' should be large or small"
+            raise SpecError(
+                [Diagnostic("GS105", f"{type(self).__name__} {text}", hint="set `mode: max` or `mode: min`")]
+            )
+        return mode == "max"
+
+
+class _Watching(State):
+    """Keeps the best value of the figure so far."""
+
+    def __init__(self, config: Monitor, run: Run, best: float | None, min_delta: float) -> None:
+        self.run, self.monitor, self.best = run, config.monitor, best
+        self._larger, self._min_delta = config.larger_is_better(), abs(min_delta)
+        self._complained = False
+
+    def current(self, logs: Logs) -> float | None:
+        value = logs.get(self.monitor)
+        if value is None and not self._complained:
+            self._complained = True
+            self.run.say(f"warning: there is no figure '{self.monitor}' to monitor; there are {', '.join(logs)}")
+        return value
+
+    def improves(self, value: float, reference: float | None) -> bool:
+        if reference is None:
+            return True
+        return value - self._min_delta > reference if self._larger else value + self._min_delta < reference
+
+
+@CALLBACKS.add()
+class EarlyStopping(Monitor):
+    """Stop when a figure has not improved by more than ``min_delta`` for ``patience`` epochs."""
+
+    min_delta: float = 0.0
+    patience: NonNegativeInt = 0
+    baseline: float | None = None
+    restore_best_weights: bool = False
+    start_from_epoch: NonNegativeInt = 0
+
+    def start(self, run: Run) -> State:
+        return _EarlyStopping(self, run)
+
+
+class _EarlyStopping(_Watching):
+    saved = ("best", "wait", "best_epoch", "stopped_epoch")
+
+    def __init__(self, config: EarlyStopping, run: Run) -> None:
+        super().__init__(config, run, None, config.min_delta)
+        self.config = config
+        self.wait = self.best_epoch = self.stopped_epoch = 0
+        self.best_weights: dict[str, Array] = {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        config, current = self.config, self.current(logs)
+        if current is None or epoch < config.start_from_epoch:
+            return
+        if config.restore_best_weights and not self.best_weights:
+            self.best_weights, self.best_epoch = self.run.weights(), epoch
+        self.wait += 1
+        if self.improves(current, self.best):
+            self.best, self.best_epoch = current, epoch
+            if config.restore_best_weights:
+                self.best_weights = self.run.weights()
+            if config.baseline is None or self.improves(current, config.baseline):
+                self.wait = 0
+        elif self.wait >= config.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.run.stop(f"{config.monitor} has not improved for {self.wait} epochs")
+
+    def on_train_end(self) -> None:
+        if self.stopped_epoch > 0 and self.config.verbose > 0:
+            self.run.say(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights:
+            if self.config.verbose > 0:
+                self.run.say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+            self.run.set_weights(self.best_weights)
+
+    def arrays(self) -> dict[str, Array]:
+        return self.best_weights
+
+    def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        super().load_state_dict(values, arrays)
+        self.best_weights = dict(arrays)
+
+
+@CALLBACKS.add()
+class ModelCheckpoint(Monitor):
+    """Save the model at the end of every epoch, or of every ``save_freq`` batches, or only when it is the best so far.
+
+    ``filepath`` may have ``{epoch:02d}`` and any figure of the logs, ``{val_loss:.2f}``. A name that ends in
+    ``.safetensors`` gets the weights, any other becomes a run directory.
+    """
+
+    filepath: str = Field(min_length=1)
+    save_best_only: bool = False
+    save_weights_only: bool = False
+    save_freq: Literal["epoch"] | PositiveInt = "epoch"
+    initial_value_threshold: float | None = None
+
+    @field_validator("filepath")
+    @classmethod
+    def _format(cls, filepath: str) -> str:
+        try:
+            fields = _fields(filepath)
+            if not all(name.isidentifier() for name in fields):
+                raise ValueError("only names may stand in braces")
+            filepath.format(**(dict.fromkeys(fields, 0.5) | {"epoch": 1, "batch": 1}))
+        except (ValueError, IndexError, LookupError) as error:
+            raise PydanticCustomError("GS105", "is no format of a file name: {why}", {"why": str(error)}) from None
+        if filepath.endswith((".h5", ".hdf5", ".keras")):
+            text = "is a Keras file; end the name in .safetensors for weights, or name a folder"
+            raise PydanticCustomError("GS105", text)
+        return filepath
+
+    @model_validator(mode="after")
+    def _suffix(self) -> ModelCheckpoint:
+        if self.save_weights_only and not self.filepath.endswith(".safetensors"):
+            text = "must end in .safetensors where save_weights_only is set"
+            raise PydanticCustomError("GS105", text, {"below": "filepath"})
+        return self
+
+    def check(self, keys: Sequence[str]) -> list[Problem]:
+        problems = super().check(keys) if self.save_best_only else []
+        for name in _fields(self.filepath):
+            if name not in ("epoch", "batch", *keys):
+                text = f"`filepath` names '{name}', which is not among the figures of this run"
+                problems.append(("filepath", "error", "GS105", text, did_you_mean(name, ["epoch", "batch", *keys])))
+        return problems
+
+    def start(self, run: Run) -> State:
+        return _ModelCheckpoint(self, run)
+
+
+def _fields(text: str) -> list[str]:
+    return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+
+
+class _ModelCheckpoint(_Watching):
+    saved = ("best", "batches")
+
+    def __init__(self, config: ModelCheckpoint, run: Run) -> None:
+        super().__init__(config, run, config.initial_value_threshold, 0.0)
+        self.config, self.batches = config, 0
+
+    def on_batch_end(self, step: int, loss: float) -> None:
+        if isinstance(self.config.save_freq, int):
+            self.batches += 1
+            if self.batches >= self.config.save_freq:
+                self.batches = 0
+                self._save(self.run.epoch, {"loss": loss}, step)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.config.save_freq == "epoch":
+            self._save(epoch, logs, None)
+
+    def _save(self, epoch: int, logs: Logs, step: int | None) -> None:
+        if self.config.save_best_only and not self._is_best(epoch, logs):
+            return
+        path = self._path(epoch, logs, step)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.run.save(path, self.config.save_weights_only or path.suffix == ".safetensors")
+        self._say(f"Epoch {epoch + 1}: saved the model to {path}")
+
+    def _is_best(self, epoch: int, logs: Logs) -> bool:
+        current = self.current(logs)
+        if current is None:
+            return True  # as Keras: rather too many checkpoints than none
+        best = "none" if self.best is None else f"{self.best:.5f}"
+        if not self.improves(current, self.best):
+            self._say(f"Epoch {epoch + 1}: {self.monitor} did not improve from {best}")
+            return False
+        self._say(f"Epoch {epoch + 1}: {self.monitor} improved from {best} to {current:.5f}")
+        self.best = current
+        return True
+
+    def _path(self, epoch: int, logs: Logs, step: int | None) -> Path:
+        values: dict[str, Any] = {"epoch": epoch + 1, **({} if step is None else {"batch": step + 1}), **logs}
+        try:
+            return located(self.run, self.config.filepath.format(**values))
+        except KeyError as missing:
+            text = f"`filepath` '{self.config.filepath}' names {missing}; this run has {', '.join(values)}"
+            raise SpecError([Diagnostic("GS105", f"ModelCheckpoint: {text}")]) from None
+
+    def _say(self, text: str) -> None:
+        if self.config.verbose > 0:
+            self.run.say(text)
+
+
+def located(run: Run, name: str) -> Path:
+    """A file name of the spec: relative to the run directory, else to the current folder."""
+    return (run.directory or Path()) / name
+
+
+@CALLBACKS.add()
+class ReduceLROnPlateau(Monitor):
+    """Multiply the learning rate by ``factor`` when a figure has not improved for ``patience`` epochs."""
+
+    factor: Positive = Field(0.1, lt=1)
+    patience: int = Field(10, ge=0)
+    min_delta: float = 1e-4
+    cooldown: NonNegativeInt = 0
+    min_lr: NonNegative = 0.0
+
+    def start(self, run: Run) -> State:
+        if run.rate.schedule is not None:
+            text = "ReduceLROnPlateau cannot change a learning rate that follows a schedule"
+            raise SpecError([Diagnostic("GS105", text, hint="give the optimizer a number as its learning_rate")])
+        return _ReduceLROnPlateau(self, run)
+
+
+class _ReduceLROnPlateau(_Watching):
+    saved = ("best", "wait", "cooldown")
+
+    def __init__(self, config: ReduceLROnPlateau, run: Run) -> None:
+        super().__init__(config, run, None, config.min_delta)
+        self.config = config
+        self.wait = self.cooldown = 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        logs["learning_rate"] = rate = self.run.rate.value
+        current = self.current(logs)
+        if current is None:
+            return
+        if self.cooldown > 0:
+            self.cooldown -= 1
+            self.wait = 0
+        if self.improves(current, self.best):
+            self.best, self.wait = current, 0
+        elif self.cooldown == 0:
+            self.wait += 1
+            if self.wait >= self.config.patience and rate > self.config.min_lr:
+                self.run.rate.value = max(rate * self.config.factor, self.config.min_lr)
+                self.cooldown, self.wait = self.config.cooldown, 0
+                if self.config.verbose > 0:
+                    self.run.say(f"Epoch {epoch + 1}: learning rate reduced to {self.run.rate.value:g}")
+
+
+@CALLBACKS.add()
+class CSVLogger(Callback):
+    """Write the figures of every epoch to a table: ``epoch`` (from 0), then the figures by name."""
+
+    filename: str = Field(min_length=1)
+    separator: str = Field(",", min_length=1, max_length=1)
+    append: bool = False
+
+    def start(self, run: Run) -> State:
+        return _CSVLogger(self, located(run, self.filename))
+
+
+class _CSVLogger(State):
+    saved = ("keys", "size")
+
+    def __init__(self, config: CSVLogger, path: Path) -> None:
+        self.config, self.path = config, path
+        self.keys: list[str] | None = None
+        self.size: int | None = None
+        """Bytes written; what stands behind them is of epochs that a resumed run does again."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=self.config.separator)
+        if self.keys is None:
+            self.keys = sorted(logs)
+            if not any(key.startswith("val_") for key in self.keys):
+                self.keys += [f"val_{key}" for key in self.keys]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        there = self.path.stat().st_size if self.path.exists() else 0
+        start = min(there, self.size) if self.size is not None else there if self.config.append else 0
+        if start == 0:
+            writer.writerow(["epoch", *self.keys])
+        writer.writerow([epoch, *(logs.get(key, "NA") for key in self.keys)])
+        with self.path.open("r+b" if there else "wb") as file:
+            file.truncate(start)
+            file.seek(start)
+            self.size = start + file.write(text.getvalue().encode())
+
+
+@CALLBACKS.add()
+class TerminateOnNaN(Callback):
+    """Stop when the loss is NaN or infinite; with ``raise_error`` the run fails with GS601, as it does without this."""
+
+    raise_error: bool = False
+
+    def start(self, run: Run) -> State:
+        return _TerminateOnNaN(self, run)
+
+
+class _TerminateOnNaN(State):
+    def __init__(self, config: TerminateOnNaN, run: Run) -> None:
+        self.config, self.run = config, run
+
+    def on_batch_end(self, step: int, loss: float) -> None:
+        if not math.isfinite(loss) and not self.config.raise_error:
+            self.run.say(f"Batch {step}: invalid loss {loss}, terminating training")
+            self.run.stop(f"the loss is {loss}")
