@@ -132,6 +132,7 @@ class _Expander:
             if name is None or not isinstance(name.value, str):
                 continue
             scope.reserved.add(name.value)
+            scope.written.setdefault(name.value, entry)
             if repeat is not None and isinstance(repeat.value, int) and repeat.value <= MAX_NODES:
                 scope.reserved.update(f"{name.value}_{i + 1}" for i in range(repeat.value))
         above: Item | None = None
@@ -188,13 +189,13 @@ class _Expander:
         claim(scope, name, item, entry.first_key if at is None else at.mark, path, "node", self.problems)
 
     def _default_name(self, scope: Scope, entry: Tree) -> str:
-        for _ in range(len(scope.items) + 1):
-            if (share := entry.get("share")) is None or not isinstance(share.value, str):
+        """After the entry's type; a share is called after the type that it shares."""
+        for _ in range(len(scope.written) + 1):
+            share = entry.get("share")
+            if share is None or not isinstance(share.value, str):
                 break
             owner = locate(scope, share.value)
-            if not isinstance(owner, Item):
-                break
-            entry = owner.tree
+            entry = owner.tree if isinstance(owner, Item) else scope.written.get(share.value, entry)
         kind = entry.get("type") or entry.get("block")
         return scope.default_name(kind.value if kind is not None and isinstance(kind.value, str) else "layer")
 

@@ -100,6 +100,8 @@ class Scope:
         names: what a name stands for: an item, or a block's input.
         entrance: what the first node takes if it does not say: the spec's inputs, or the block's.
         places: the mark and path of each name.
+        reserved: names that no default name may take.
+        written: the entries that have a name, to look ahead.
         stack: the names of the blocks around it, its own last.
     """
 
@@ -112,6 +114,7 @@ class Scope:
         self.entrance: dict[str, Item | Source] = {}
         self.items: list[Item] = []
         self.reserved: set[str] = set()
+        self.written: dict[str, Tree] = {}
         self.clashes = 0
         self._counters: dict[str, int] = {}
 

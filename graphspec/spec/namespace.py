@@ -69,7 +69,8 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
         for suffix in _generated(head):
             generated = f"{name}{suffix}"
             if generated in places:
-                later = max((places[generated], places[name]), key=_order)
+                own = (outputs.key_marks.get(name, head.mark), outputs.below(name))
+                later = max((places[generated], own), key=_order)
                 message = f"{kinds[generated]} '{generated}' has the name that head '{name}' generates"
                 problems.at(later[0], "GS107", message, path=later[1], subject=generated, hint="rename one of them")
     return heads

@@ -95,15 +95,6 @@ def text_lines(text: str) -> list[str]:
     return re.split("\r\n|\r|\n", text)
 
 
-def from_plain(source: Mapping[str, Any]) -> Tree:
-    """The tree of a spec that is given as a dict: the file is ``<dict>``, there are no lines."""
-    problems = Problems()
-    tree = _from_plain(source, problems)
-    if problems.found:
-        raise SpecError(problems.found)
-    return tree.set_paths()
-
-
 def _fail(file: str, message: str, *, line: int | None = None, column: int | None = None, **more: Any) -> SpecError:
     return SpecError([Diagnostic(more.pop("code", "GS101"), message, file, line, column, **more)])
 

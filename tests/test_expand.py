@@ -1,0 +1,595 @@
+"""Variables, blocks, repeat, share and default connections → flat nodes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphspec.errors import Diagnostic
+from graphspec.spec.expand import Expanded, expand
+from graphspec.spec.names import snake_case
+from graphspec.spec.read import read
+
+INPUT = "inputs: {x: {shape: [4]}}\n"
+TWO = "inputs: {x: {shape: [4]}, y: {shape: [4]}}\n"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    def expanded(text: str, **more: Any) -> Expanded:
+        path = tmp_path / "spec.yaml"
+        path.write_text(text)
+        return expand(read(path, **more))
+
+    return expanded
+
+
+def wires(expanded: Expanded) -> dict[str, list[str | None]]:
+    """What each concrete node takes: ``node`` or ``node:k``."""
+    return {
+        name: [None if r is None else r.name if r.output == 0 else f"{r.name}:{r.output}" for r in refs]
+        for name, refs in expanded.refs.items()
+    }
+
+
+def args(expanded: Expanded, name: str) -> dict[str, Any]:
+    (node,) = [node for node in expanded.nodes if node.full == name]
+    plain = node.tree.plain()
+    return {key: value for key, value in plain.items() if key not in ("name", "type", "inputs")}
+
+
+def found(expanded: Expanded) -> list[tuple[str, int | None, int | None]]:
+    return [(d.code, d.line, d.column) for d in sorted(expanded.diagnostics, key=Diagnostic.sort_key)]
+
+
+def fine(expanded: Expanded) -> Expanded:
+    assert not expanded.diagnostics, expanded.diagnostics
+    return expanded
+
+
+# Connections
+
+
+def test_default_connections_and_forward_references(run: Any) -> None:
+    text = INPUT + "layers:\n- {type: Dense}\n- {name: b, type: Dense, inputs: c}\n- {type: Dense}\n"
+    text += (
+        "- {name: c, type: Add, inputs: [dense_1, 'x:0']}\n- {type: LSTM, inputs: 'dense_2:1'}\noutputs: {lstm_1: {}}\n"
+    )
+    expanded = fine(run(text))
+    assert wires(expanded) == {
+        "dense_1": ["x"],
+        "b": ["c"],
+        "dense_2": ["b"],
+        "c": ["dense_1", "x"],
+        "lstm_1": ["dense_2:1"],
+    }
+    assert expanded.heads["lstm_1"] is not None
+
+
+def test_default_names_skip_what_is_taken(run: Any) -> None:
+    text = (
+        INPUT.replace("x:", "dense_1:") + "layers:\n- {name: dense_3, type: Dense}\n- {type: Dense}\n- {type: Dense}\n"
+    )
+    text += "- {type: MaxPooling2D}\n- {type: BatchNormalization}\noutputs: {dense_5: {layer: dense_3}}\n"
+    names = list(wires(fine(run(text))))
+    assert names == ["dense_3", "dense_2", "dense_4", "max_pooling2d_1", "batch_normalization_1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "snake"),
+    [
+        ("Conv2D", "conv2d"),
+        ("LSTM", "lstm"),
+        ("MaxPooling2D", "max_pooling2d"),
+        ("ReLU", "re_lu"),
+        ("PReLU", "p_re_lu"),
+    ],
+)
+def test_snake_case_is_that_of_keras(name: str, snake: str) -> None:
+    assert snake_case(name) == snake
+
+
+def test_first_node_with_several_inputs(run: Any) -> None:
+    expanded = run(TWO + "layers:\n- {name: a, type: Dense}\n- {name: b, type: Dense}\n")
+    assert found(expanded) == [("GS203", 3, 4)]
+    assert "x, y" in expanded.diagnostics[0].message
+    assert wires(expanded) == {"a": [None], "b": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code", "words"),
+    [
+        ("[]", "GS203", "empty"),
+        ("3", "GS104", "names"),
+        ("[[x]]", "GS104", "names"),
+        ("hiden", "GS201", "did you mean 'hidden'?"),
+        ("'hidden:'", "GS201", "output"),
+        ("'x:1'", "GS201", "1 output"),
+        ("hidden/one", "GS201", "unknown node"),
+    ],
+)
+def test_bad_inputs(inputs: str, code: str, words: str, run: Any) -> None:
+    text = INPUT + f"layers:\n- {{name: hidden, type: Dense}}\n- {{name: b, type: Dense, inputs: {inputs}}}\n"
+    (problem,) = run(text).diagnostics
+    assert problem.code == code
+    assert problem.line == 4
+    assert words in str(problem)
+    assert problem.path.startswith("layers.b.inputs")
+
+
+# Variables
+
+
+def test_variables_keep_their_type(run: Any) -> None:
+    text = "vars: {n: 64, m: '${n}', f: 0.001, t: true, l: [1, '${n}'], z: null, s: a}\n" + INPUT
+    text += "layers:\n- {type: D, a: '${m}', b: 'u${n}_${f}_${t}_${z}_${s}', "
+    text += "c: '$${n}', d: '${l}', e: '${ n }', f: ['${z}']}\n"
+    assert args(fine(run(text)), "d_1") == {
+        "a": 64,
+        "b": "u64_0.001_true_null_a",
+        "c": "${n}",
+        "d": [1, 64],
+        "e": 64,
+        "f": [None],
+    }
+
+
+def test_keys_are_never_substituted(run: Any) -> None:
+    assert args(fine(run("vars: {k: units}\n" + INPUT + "layers:\n- {type: D, '${k}': 3}\n")), "d_1") == {"${k}": 3}
+
+
+def test_variables_reach_every_section_and_names(run: Any) -> None:
+    text = "vars: {n: deep, e: 3}\n" + INPUT + "layers:\n- {name: '${n}_1', type: D}\n"
+    text += "outputs: {h: {layer: '${n}_1'}}\ntraining: {epochs: '${e}'}\n"
+    expanded = fine(run(text))
+    assert list(wires(expanded)) == ["deep_1"]
+    assert expanded.sections["training"].plain() == {"epochs": 3}
+    assert expanded.heads["h"] is not None
+
+
+def test_overrides_come_before_substitution(run: Any) -> None:
+    text = "vars: {n: 1}\n" + INPUT + "layers:\n- {name: d, type: D, units: '${n}'}\n"
+    assert args(fine(run(text, sets=["vars.n=7"])), "d") == {"units": 7}
+
+
+def test_a_value_keeps_the_place_where_it_is_used(run: Any) -> None:
+    expanded = fine(run("vars:\n  n: 64\n" + INPUT + "layers:\n- {type: D, units: '${n}'}\n"))
+    units = expanded.nodes[0].tree.value["units"]
+    assert (units.value, units.mark.line, units.mark.column, units.path) == (64, 5, 20, "layers.0.units")
+
+
+@pytest.mark.parametrize(
+    ("variables", "value", "code", "words"),
+    [
+        ("{units: 1}", "${unit}", "GS108", "did you mean 'units'?"),
+        ("{}", "a ${b} c", "GS108", "unknown variable 'b'"),
+        ("{l: [1]}", "a ${l}", "GS104", "inside text"),
+        ("{}", "${open", "GS105", "close"),
+    ],
+)
+def test_bad_variables(variables: str, value: str, code: str, words: str, run: Any) -> None:
+    expanded = run(f"vars: {variables}\n{INPUT}layers:\n- {{type: D, units: '{value}'}}\n- {{type: D}}\n")
+    assert found(expanded) == [(code, 4, 20)]
+    assert words in str(expanded.diagnostics[0])
+    assert expanded.nodes[0].tree.value["units"].unknown
+
+
+def test_variables_in_a_circle(run: Any) -> None:
+    expanded = run(
+        "vars:\n  a: ${b}\n  b: x${a}\n  c: ${a}\n  d: 1\n" + INPUT + "layers:\n- {type: D, a: '${c}', d: '${d}'}\n"
+    )
+    (problem,) = expanded.diagnostics
+    assert problem.code == "GS105"
+    assert "→" in problem.message
+    assert args(expanded, "d_1")["d"] == 1
+
+
+def test_an_unknown_variable_in_inputs_says_nothing_more(run: Any) -> None:
+    expanded = run(INPUT + "layers:\n- {type: D, inputs: '${who}'}\n- {type: D, inputs: [x, '${who}']}\n")
+    assert found(expanded) == [("GS108", 3, 21), ("GS108", 4, 25)]
+    assert wires(expanded) == {"d_1": [None], "d_2": ["x", None]}
+
+
+# Blocks
+
+INCEPTION = """
+blocks:
+  inception:
+    params: {narrow: 32, wide: "${narrow}", k: "${k}"}
+    inputs: [x]
+    layers:
+      - {name: one, type: Conv2D, filters: "${narrow}", inputs: x}
+      - {name: three, type: Conv2D, filters: "${wide}", kernel_size: "${k}", inputs: x}
+      - {type: Concatenate, inputs: [one, three]}
+    outputs: [concatenate_1, one]
+vars: {k: 3}
+inputs: {x: {shape: [4]}}
+"""
+
+
+def test_block_instance(run: Any) -> None:
+    text = INCEPTION + "layers:\n- {type: Dense}\n- {name: mix, block: inception, params: {wide: 96}}\n"
+    text += "- {type: Dense}\n- {type: Add, inputs: ['mix:1', mix/three, 'mix:0']}\n- {block: inception}\n"
+    expanded = fine(run(text))
+    assert wires(expanded) == {
+        "dense_1": ["x"],
+        "mix/one": ["dense_1"],
+        "mix/three": ["dense_1"],
+        "mix/concatenate_1": ["mix/one", "mix/three"],
+        "dense_2": ["mix/concatenate_1"],
+        "add_1": ["mix/one", "mix/three", "mix/concatenate_1"],
+        "inception_1/one": ["add_1"],
+        "inception_1/three": ["add_1"],
+        "inception_1/concatenate_1": ["inception_1/one", "inception_1/three"],
+    }
+    assert args(expanded, "mix/three") == {"filters": 96, "kernel_size": 3}
+    assert args(expanded, "inception_1/three") == {"filters": 32, "kernel_size": 3}
+
+
+def test_nested_blocks_see_only_their_own_names(run: Any) -> None:
+    text = "vars: {n: 1}\n" + INPUT + "blocks:\n"
+    text += "  inner: {params: {m: '${n}'}, inputs: [a], outputs: [d], "
+    text += "layers: [{name: d, type: D, m: '${m}', n: '${n}'}]}\n"
+    text += "  outer: {params: {n: 2, m: 7}, inputs: [b], outputs: [e/d], "
+    text += "layers: [{name: e, block: inner}, {type: D, v: '${n}'}]}\n"
+    text += "layers:\n- {name: o, block: outer, params: {n: 5}}\n"
+    expanded = fine(run(text))
+    assert wires(expanded) == {"o/e/d": ["x"], "o/d_1": ["o/e/d"]}
+    assert args(expanded, "o/e/d") == {"m": 1, "n": 1}, (
+        "the inner block sees the document's vars, not the outer's params"
+    )
+    assert args(expanded, "o/d_1") == {"v": 5}
+
+
+def test_params_are_substituted_where_the_block_is_used(run: Any) -> None:
+    text = "vars: {n: 1}\n" + INPUT + "blocks:\n"
+    text += "  inner: {params: {m: 0}, inputs: [a], outputs: [d], layers: [{name: d, type: D, m: '${m}'}]}\n"
+    text += (
+        "  outer: {params: {n: 2}, inputs: [b], outputs: [e], layers: [{name: e, block: inner, params: {m: '${n}'}}]}\n"
+    )
+    text += "layers: [{name: o, block: outer, params: {n: '${n}'}}, {name: p, block: outer}]\n"
+    expanded = fine(run(text))
+    assert args(expanded, "o/e/d") == {"m": 1}
+    assert args(expanded, "p/e/d") == {"m": 2}
+
+
+def test_two_inputs_and_pass_through(run: Any) -> None:
+    text = TWO + "blocks:\n  swap: {inputs: [a, b], outputs: [b, a], layers: []}\n"
+    text += "layers:\n- {name: s, block: swap, inputs: [x, y]}\n- {name: t, block: swap, inputs: [s, 's:1']}\n"
+    text += "- {name: d, type: Add, inputs: ['t:0', 't:1', s]}\noutputs: {d: {}, s: {}}\n"
+    expanded = run(text)
+    assert wires(expanded) == {"d": ["x", "y", "y"]}
+
+
+def test_a_block_sees_nothing_from_outside(run: Any) -> None:
+    text = (
+        INPUT + "blocks:\n  b:\n    inputs: [a]\n    outputs: [d]\n    layers: [{name: d, type: D, inputs: [x, a]}]\n"
+    )
+    expanded = run(
+        text + "layers: [{name: n, type: D}, {name: i, block: b}, {name: j, block: b}, {type: D, inputs: i/a}]\n"
+    )
+    assert found(expanded) == [("GS201", 6, 42), ("GS201", 7, 90)], "once for two instances"
+    assert "pass the value" in str(expanded.diagnostics)
+
+
+def test_an_unused_block_is_checked(run: Any) -> None:
+    text = (
+        INPUT
+        + "blocks:\n  b: {inputs: [a, c], params: {k: 3}, outputs: [e], "
+        + "layers: [{name: d, type: D, k: '${k}', u: '${u}'}]}\n"
+    )
+    expanded = run(text + "layers: [{type: D}]\n")
+    assert [d.code for d in sorted(expanded.diagnostics, key=Diagnostic.sort_key)] == ["GS201", "GS203", "GS108"]
+    assert wires(expanded) == {"d_1": ["x"]}
+    assert [node.tree.value["k"].plain() for node in expanded.unused] == [3]
+
+
+def test_a_block_that_contains_itself(run: Any) -> None:
+    text = INPUT + "blocks:\n  a: {inputs: [x], outputs: [q], layers: [{name: q, block: b}]}\n"
+    text += "  b: {inputs: [x], outputs: [q], layers: [{name: q, block: a}]}\n"
+    for used in ("layers: [{type: D}]\n", "layers: [{block: a}, {block: b}]\n"):
+        (problem,) = run(text + used).diagnostics
+        assert problem.code == "GS205"
+        assert "a → b → a" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("entry", "code", "words"),
+    [
+        ("{block: inceptoin}", "GS111", "did you mean 'inception'?"),
+        ("{block: 3}", "GS104", "`block`"),
+        ("{block: inception, params: {narow: 3}}", "GS102", "did you mean 'narrow'?"),
+        ("{block: inception, params: 3}", "GS104", "`params`"),
+        ("{block: inception, param: {narrow: 3}}", "GS102", "did you mean 'params'?"),
+        ("{block: inception, filters: 3}", "GS102", "`params`"),
+        ("{block: inception, inputs: [x, x]}", "GS203", "takes 1 input (x)"),
+        ("{block: inception, type: Dense}", "GS105", "`type`"),
+        ("{name: m, block: inception, repeat: 2, inputs: 'm_1:2'}", "GS201", "2 outputs"),
+    ],
+)
+def test_bad_instances(entry: str, code: str, words: str, run: Any) -> None:
+    expanded = run(INCEPTION + f"layers:\n- {entry}\n- {{type: Dense}}\n")
+    (problem,) = expanded.diagnostics
+    assert (problem.code, problem.line) == (code, 14)
+    assert words in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ("3", "GS104", "mapping"),
+        ("{inputs: [x], layers: []}", "GS103", "`outputs`"),
+        ("{inputs: [x], layers: [], output: [x]}", "GS102", "did you mean 'outputs'?"),
+        ("{inputs: [x, x], layers: [], outputs: [x]}", "GS107", "two inputs"),
+        ("{inputs: [a b], layers: [], outputs: ['a b']}", "GS105", "letters"),
+        ("{inputs: [3], layers: [], outputs: [x]}", "GS104", "names"),
+        ("{inputs: [x], layers: {a: 1}, outputs: [x]}", "GS104", "list"),
+        ("{inputs: [x], layers: [], outputs: {x: 1}}", "GS104", "`outputs`"),
+        ("{inputs: [x], layers: [], outputs: [z]}", "GS201", "unknown node 'z'"),
+        ("{params: [k], inputs: [x], layers: [], outputs: [x]}", "GS104", "`params`"),
+    ],
+)
+def test_bad_blocks(body: str, code: str, words: str, run: Any) -> None:
+    (problem,) = run(INPUT + f"blocks:\n  b: {body}\nlayers: [{{type: D}}]\n").diagnostics
+    assert (problem.code, problem.line) == (code, 3)
+    assert words in str(problem)
+
+
+# Repeat
+
+
+def test_repeat(run: Any) -> None:
+    text = (
+        INPUT
+        + "layers:\n- {name: r, type: D, repeat: 3}\n- {type: E}\n"
+        + "- {type: D, repeat: 2, inputs: r_1}\n- {name: s, type: D, repeat: 1}\n"
+    )
+    expanded = fine(run(text + "- {type: F, inputs: [r, s, r_2]}\n"))
+    assert wires(expanded) == {
+        "r_1": ["x"],
+        "r_2": ["r_1"],
+        "r_3": ["r_2"],
+        "e_1": ["r_3"],
+        "d_1": ["r_1"],
+        "d_2": ["d_1"],
+        "s_1": ["d_2"],
+        "f_1": ["r_3", "s_1", "r_2"],
+    }
+
+
+def test_repeat_of_a_block(run: Any) -> None:
+    expanded = fine(
+        run(INCEPTION + "layers:\n- {name: m, block: inception, repeat: 2}\n- {type: D, inputs: ['m:1', m_1/one]}\n")
+    )
+    assert wires(expanded)["m_2/one"] == ["m_1/concatenate_1"]
+    assert wires(expanded)["d_1"] == ["m_2/one", "m_1/one"]
+
+
+@pytest.mark.parametrize(
+    ("repeat", "code"), [("0", "GS105"), ("-1", "GS105"), ("1.5", "GS104"), ("true", "GS104"), ("x", "GS104")]
+)
+def test_bad_repeat(repeat: str, code: str, run: Any) -> None:
+    expanded = run(INPUT + f"layers:\n- {{name: r, type: D, repeat: {repeat}}}\n- {{type: D, inputs: r}}\n")
+    assert found(expanded) == [(code, 3, 30)]
+
+
+# Share
+
+SHARED = (
+    INPUT
+    + "layers:\n- {name: a, type: D, units: 3, trainable: false}\n"
+    + "- {name: b, share: a}\n- {share: c}\n- {name: c, share: b, inputs: x}\n"
+)
+
+
+def test_share_resolves_to_the_first_owner(run: Any) -> None:
+    expanded = fine(run(SHARED))
+    assert wires(expanded) == {"a": ["x"], "b": ["a"], "d_1": ["b"], "c": ["x"]}
+    assert [node.owner and node.owner.full for node in expanded.nodes] == [None, "a", "a", "a"]
+    assert not any(node.trainable for node in expanded.nodes)
+
+
+def test_share_of_a_block_instance(run: Any) -> None:
+    text = (
+        INCEPTION
+        + "layers:\n- {name: m, block: inception, params: {wide: 9}}\n"
+        + "- {name: n, share: m, inputs: x}\n- {name: o, share: n}\n"
+    )
+    expanded = fine(run(text + "- {name: p, share: o/three, inputs: 'o:1'}\n"))
+    owners = {node.full: node.owner and node.owner.full for node in expanded.nodes}
+    assert owners["n/three"] == owners["o/three"] == owners["p"] == "m/three"
+    assert wires(expanded)["o/one"] == ["n/concatenate_1"]
+    assert wires(expanded)["p"] == ["o/one"]
+    assert args(expanded, "o/three")["filters"] == 9
+
+
+def test_share_inside_a_shared_block(run: Any) -> None:
+    text = INPUT + "blocks:\n  b: {inputs: [a], outputs: [e], layers: [{name: d, type: D}, {name: e, share: d}]}\n"
+    expanded = fine(run(text + "layers: [{name: m, block: b}, {name: n, share: m}]\n"))
+    assert {node.full: node.owner and node.owner.full for node in expanded.nodes} == {
+        "m/d": None,
+        "m/e": "m/d",
+        "n/d": "m/d",
+        "n/e": "m/d",
+    }
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("{name: s, share: aa}", "did you mean 'a'?"),
+        ("{name: s, share: 'a:0'}", "not one of its outputs"),
+        ("{name: s, share: x}", "input"),
+        ("{name: s, share: a, units: 3}", "`units` cannot stand beside `share`"),
+        ("{name: s, share: a, type: D}", "`type` cannot stand beside `share`"),
+        ("{name: s, share: a, repeat: 2}", "`repeat` cannot stand beside `share`"),
+        ("{name: s, share: s}", "s → s"),
+    ],
+)
+def test_bad_share(entry: str, words: str, run: Any) -> None:
+    expanded = run(INPUT + f"layers:\n- {{name: a, type: D}}\n- {entry}\n- {{type: D}}\n")
+    (problem,) = expanded.diagnostics
+    assert (problem.code, problem.line) == ("GS206", 4)
+    assert words in str(problem)
+    assert wires(expanded)["d_1"] == ["s"]
+
+
+def test_shares_in_a_circle_are_said_once(run: Any) -> None:
+    text = (
+        INPUT + "layers:\n- {name: a, share: b}\n- {name: b, share: c}\n- {name: c, share: a}\n- {name: d, share: c}\n"
+    )
+    (problem,) = run(text).diagnostics
+    assert problem.code == "GS206"
+    assert "a → b → c → a" in problem.message
+
+
+def test_trainable_reaches_into_blocks(run: Any) -> None:
+    expanded = fine(run(INCEPTION + "layers:\n- {name: m, block: inception, trainable: false}\n- {type: D}\n"))
+    assert [node.trainable for node in expanded.nodes] == [False, False, False, True]
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (INPUT + "layers:\n- {name: a, type: D}\n- {name: a, type: D}\n", (4, 10)),
+        (INPUT + "layers:\n- {name: x, type: D}\n", (3, 10)),
+        ("layers:\n- {name: x, type: D}\n" + INPUT, (3, 10)),
+        (INPUT + "layers:\n- {name: a, type: D, repeat: 2}\n- {name: a_1, type: D}\n", (4, 10)),
+        (INPUT + "layers:\n- {name: a, type: D}\noutputs: {x: {layer: a}}\n", (4, 11)),
+        (INPUT + "layers:\n- {name: a, type: D}\noutputs: {x: {}}\n", (4, 11)),
+        (INPUT + "layers:\n- {name: a, type: D}\n- {name: b, type: D}\noutputs: {a: {layer: b}}\n", (5, 11)),
+        (INPUT + "layers:\n- {name: a, type: D}\n- {name: a_label, type: D}\noutputs: {a: {labels: [p, q]}}\n", (5, 11)),
+        ("outputs: {a: {loss: mse}}\nlayers:\n- {name: a, type: D}\n- {name: a_sample_weight, type: D}\n" + INPUT, (4, 10)),
+        (INPUT + "layers:\n- {name: a, type: D}\noutputs: {a: {loss: ctc}, a_length: {layer: a}}\n", (4, 27)),
+        (INPUT + "layers:\n- {name: a, type: D}\n- {name: a_input_length, type: D}\noutputs: {a: {loss: CTC}}\n", (5, 11)),
+    ],
+)  # fmt: skip
+def test_clashes_are_reported_at_the_later_place(text: str, place: tuple[int, int], run: Any) -> None:
+    assert found(run(text)) == [("GS107", *place)]
+
+
+def test_a_head_may_have_the_name_of_its_layer(run: Any) -> None:
+    text = INPUT + "layers:\n- {name: a, type: D, repeat: 2}\noutputs: {a: {layer: 'a:1'}, a_2: {}, b: {layer: a_1}}\n"
+    expanded = fine(run(text))
+    assert {name: ref and (ref.name, ref.output) for name, ref in expanded.heads.items()} == {
+        "a": ("a_2", 1),
+        "a_2": ("a_2", 0),
+        "b": ("a_1", 0),
+    }
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "a:b", "''", "..", "a#1"])
+def test_bad_names(name: str, run: Any) -> None:
+    expanded = run(INPUT + f'layers:\n- {{name: "{name.strip(chr(39))}", type: D}}\n')
+    assert found(expanded) == [("GS105", 3, 10)]
+
+
+@pytest.mark.parametrize("name", ["a-b", "A.b_1", "größe", "9", "-x"])
+def test_good_names(name: str, run: Any) -> None:
+    assert list(wires(fine(run(INPUT + f'layers:\n- {{name: "{name}", type: D}}\n')))) == [name]
+
+
+def test_bad_entries(run: Any) -> None:
+    text = (
+        INPUT
+        + "layers:\n- 3\n- {name: a}\n- {nam: b, typ: Dense}\n- {type: 3}\n"
+        + "- {name: 4, type: D}\n- {type: D, params: {}}\n"
+    )
+    assert found(run(text)) == [
+        ("GS104", 3, 3),
+        ("GS103", 4, 4),
+        ("GS102", 5, 12),
+        ("GS104", 6, 10),
+        ("GS104", 7, 10),
+        ("GS102", 8, 13),
+    ]
+
+
+def test_bad_heads(run: Any) -> None:
+    text = (
+        INPUT
+        + "layers: [{name: topic, type: D}]\noutputs:\n  topik: {}\n  a: {layer: x}\n"
+        + "  b: {layer: topi}\n  c: {layer: 3}\n  'd e': {layer: topic}\n"
+    )
+    assert found(run(text)) == [("GS201", 4, 3), ("GS201", 5, 14), ("GS201", 6, 14), ("GS104", 7, 14), ("GS105", 8, 3)]
+
+
+def test_blocks_that_only_pass_on_in_a_circle(run: Any) -> None:
+    text = INPUT + "blocks: {i: {inputs: [a], outputs: [a], layers: []}}\n"
+    expanded = run(text + "layers: [{name: p, block: i, inputs: q}, {name: q, block: i, inputs: p}, {type: D}]\n")
+    assert [d.code for d in expanded.diagnostics] == ["GS202"]
+    assert wires(expanded) == {"d_1": [None]}
+
+
+# Limits
+
+BLOCKS = "".join(
+    f"  b{i}: {{inputs: [x], outputs: [j0], layers: ["
+    + ", ".join(f"{{name: j{j}, block: b{i + 1}}}" for j in range(10))
+    + "]}\n"
+    for i in range(12)
+)
+HUGE = {
+    "repeat": INPUT + "layers: [{name: r, type: D, repeat: 1000000000}]\n",
+    "repeats": INPUT + "layers: [" + ", ".join(["{type: D, repeat: 30000}"] * 50) + "]\n",
+    "blocks": f"{INPUT}blocks:\n{BLOCKS}  b12: {{inputs: [x], outputs: [a], layers: [{{name: a, type: D}}]}}\n"
+    "layers: [{block: b0}]\n",
+    "text": "vars:\n  v0: abcdefgh\n"
+    + "".join(f"  v{i + 1}: ${{v{i}}}${{v{i}}}\n" for i in range(60))
+    + INPUT
+    + "layers: [{type: D}]\n",
+    "lists": "vars:\n  v0: [1, 2]\n"
+    + "".join(f"  v{i + 1}: ['${{v{i}}}', '${{v{i}}}']\n" for i in range(60))
+    + INPUT
+    + "layers: [{type: D}]\n",
+    "depth": "vars:\n  v0: [1]\n"
+    + "".join(f"  v{i + 1}: ['${{v{i}}}']\n" for i in range(3000))
+    + INPUT
+    + "layers: [{type: D}]\n",
+    "nesting": INPUT
+    + "blocks:\n"
+    + "".join(f"  b{i}: {{inputs: [x], outputs: [j], layers: [{{name: j, block: b{i + 1}}}]}}\n" for i in range(1500))
+    + "layers: [{block: b0}]\n",
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_what_grows_without_end_is_refused(name: str, run: Any) -> None:
+    start = time.process_time()
+    expanded = run(HUGE[name])
+    assert expanded.diagnostics[0].code in ("GS110", "GS111")
+    assert "GS110" in {d.code for d in expanded.diagnostics}
+    assert time.process_time() - start < 8
+
+
+def test_long_chains_need_no_recursion(run: Any) -> None:
+    rows = "".join(f"- {{name: s{i}, share: s{i + 1}, inputs: p}}\n" for i in range(2000))
+    text = INPUT + "blocks: {i: {inputs: [a], outputs: [a], layers: []}}\n"
+    text += (
+        f"layers:\n- {{name: d, type: D}}\n- {{name: p, block: i, repeat: 2000}}\n{rows}- {{name: s2000, type: D}}\n"
+    )
+    expanded = fine(run(text))
+    assert wires(expanded)["s0"] == ["d"]
+    assert {node.owner.full for node in expanded.nodes if node.owner} == {"s2000"}
+
+
+def test_expanding_is_linear(tmp_path: Path) -> None:
+    def seconds(count: int) -> float:
+        doc = {
+            "inputs": {"x": {"shape": [4]}},
+            "vars": {"n": 4},
+            "layers": [{"name": f"l{i}", "type": "D", "units": "${n}"} for i in range(count)],
+        }
+        tree = read(doc)
+        start = time.process_time()
+        assert not expand(tree).diagnostics
+        return time.process_time() - start
+
+    small, large = min(seconds(500) for _ in range(3)), min(seconds(4000) for _ in range(2))
+    assert large < 8 * small * 3
