@@ -42,6 +42,16 @@ def add(d: Dim, k: Dim) -> Dim:
     return add(f"{head}+{other}", offset + more)
 
 
+def subtract(d: Dim, k: Dim) -> Dim | None:
+    """``d - k`` where that is an integer or ``d`` with another offset, else None."""
+    if isinstance(k, int):
+        return add(d, -k)
+    head, offset = _split(k)
+    if isinstance(d, int) or _split(d)[0] != head:
+        return None
+    return _split(d)[1] - offset
+
+
 def factors(d: Dim) -> tuple[int, list[str]]:
     """``"N*time*4"`` → ``(4, ["N", "time"])``: the integer factor and the symbolic ones, sorted."""
     if isinstance(d, int):

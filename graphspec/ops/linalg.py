@@ -7,6 +7,28 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
+from graphspec.ops.common import reduce_to
+
+
+def for_blas(ctx: Context, X: Array) -> tuple[Array, Calls]:
+    """X where BLAS can read its matrices as they lie, else a copy: ``np.dot`` would make one in every call."""
+    item = X.itemsize
+    for row, column, n in ((X.strides[-2], X.strides[-1], X.shape[-1]), (X.strides[-1], X.strides[-2], X.shape[-2])):
+        if column == item and row % item == 0 and row >= max(n, 1) * item:
+            return X, []
+    copy = ctx.scratch(X.shape, X.dtype)
+    return copy, [(np.copyto, copy, X)]
+
+
+def product(ctx: Context, a: Array, b: Array, out: Array) -> Calls:
+    """Calls for ``out = a · b`` of matrices that may lie transposed in memory."""
+    if not out.flags.c_contiguous and out.T.flags.c_contiguous:
+        a, b, out = b.T, a.T, out.T
+    (a, first), (b, second) = for_blas(ctx, a), for_blas(ctx, b)
+    if out.flags.c_contiguous:
+        return [*first, *second, (np.dot, a, b, out)]
+    t = ctx.scratch(out.shape, out.dtype)
+    return [*first, *second, (np.dot, a, b, t), (np.copyto, out, t)]
 
 
 @op
@@ -49,7 +71,7 @@ class Gemm(Op):
     ) -> Bound:
         Y = ctx.out()
         a, b = (A.T if transA else A), (B.T if transB else B)
-        calls: Calls = [(np.dot, a, b, Y)]
+        calls = product(ctx, a, b, Y)
         if alpha != 1.0:
             calls.append((np.multiply, Y, ctx.constant(alpha), Y))
         if C is not None and beta != 0.0:
@@ -66,33 +88,109 @@ class Gemm(Op):
             if alpha != 1.0:
                 calls.append((np.multiply, dY, ctx.constant(alpha), dY))
             if (dA := ctx.grad(0)) is not None:
-                calls.append((np.dot, b, dY.T, dA) if transA else (np.dot, dY, b.T, dA))
+                calls += product(ctx, dY, b.T, dA.T if transA else dA)
             if (dB := ctx.grad(1)) is not None:
-                calls.append((np.dot, dY.T, a, dB) if transB else (np.dot, a.T, dY, dB))
+                calls += product(ctx, a.T, dY, dB.T if transB else dB)
             return calls
 
         return Y, calls, backward
 
 
-def reduce_to(ctx: Context, i: int, dY: Array, X: Array, scale: float = 1.0) -> Calls:
-    """Calls that write the gradient of input ``i``, which was broadcast from X's shape to dY's, as a sum of ``scale · dY``.
+def matrix_shape(A: Value, B: Value) -> Type:
+    """The shape of ``A @ B`` by NumPy's rules."""
+    need(A.rank > 0 and B.rank > 0, f"needs at least vectors, got {show(A.shape)} and {show(B.shape)}")
+    left = A.shape if A.rank > 1 else (1, *A.shape)
+    right = B.shape if B.rank > 1 else (*B.shape, 1)
+    need(left[-1] == right[-2], f"inner sizes differ: {show(A.shape)} and {show(B.shape)}", code="GS304")
+    lead = broadcast(left[:-2], right[:-2]) if A.rank > 2 or B.rank > 2 else ()
+    rows = left[-2:-1] if A.rank > 1 else ()
+    columns = right[-1:] if B.rank > 1 else ()
+    return Type(A.dtype, (*lead, *rows, *columns))
 
-    Sums over leading axes are products with a row of ones: ten times as fast as ``np.add.reduce``.
-    """
-    dX = ctx.grad(i)
-    if dX is None:
-        return []
-    lead = dY.ndim - X.ndim
-    axes = tuple(range(lead)) + tuple(k + lead for k in range(X.ndim) if X.shape[k] == 1 and dY.shape[k + lead] != 1)
-    calls: Calls
-    if not axes:
-        calls = [(np.copyto, dX.reshape(dY.shape), dY)]
-    elif axes == tuple(range(len(axes))) and dY.flags.c_contiguous and dX.flags.c_contiguous:
-        rows = int(np.prod(dY.shape[: len(axes)], dtype=np.int64))
-        calls = [(np.dot, ctx.constant(np.ones(rows)), dY.reshape(rows, -1), dX.reshape(-1))]
-    else:
-        total = dX.reshape([dY.shape[k] if k not in axes else 1 for k in range(dY.ndim)])
-        calls = [(np.add.reduce, dY, axes, None, total, True)]
-    if scale != 1.0:
-        calls.append((np.multiply, dX, ctx.constant(scale), dX))
-    return calls
+
+@op
+class MatMul(Op):
+    """``Y = A @ B`` of the last two axes, the others broadcast; a vector is a row on the left, a column on the right."""
+
+    keeps_in, keeps_out = (0, 1), False
+
+    @staticmethod
+    def infer(A: Value, B: Value) -> Type:
+        need_float(A, B)
+        return matrix_shape(A, B)
+
+    @staticmethod
+    def bind(ctx: Context, A: Array, B: Array) -> Bound:
+        Y = ctx.out()
+        a = A if A.ndim > 1 else A[None, :]
+        b = B if B.ndim > 1 else B[:, None]
+        shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+        y = Y.reshape(shape, copy=False)
+        if b.ndim == 2 and (rows := as_matrix(a)) is not None:
+            calls = product(ctx, rows, b, y.reshape(-1, y.shape[-1], copy=False))
+        else:
+            calls = batched(ctx, a, b, y)
+
+        def backward(dY: Array) -> Calls:
+            calls: Calls = []
+            dy = dY.reshape(shape, copy=False)
+            if b.ndim == 2 and a.ndim > 2:  # one product over all rows
+                flat, copied = rows_of(ctx, dy)
+                calls += copied
+                if (dA := ctx.grad(0)) is not None:
+                    if (target := as_matrix(dA)) is not None:
+                        calls += product(ctx, flat, b.T, target)
+                    else:
+                        calls += batched(ctx, dy, b.T, dA)
+                if (dB := ctx.grad(1)) is not None:
+                    left, copied = rows_of(ctx, a)
+                    calls += [*copied, *product(ctx, left.T, flat, dB.reshape(b.shape, copy=False))]
+                return calls
+            for i, X, x, left, right in ((0, A, a, dy, b.mT), (1, B, b, a.mT, dy)):
+                if not ctx.wants(i):
+                    continue
+                lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+                if (*lead, *x.shape[-2:]) == x.shape:
+                    if (dX := ctx.grad(i)) is not None:
+                        calls += batched(ctx, left, right, dX.reshape(x.shape, copy=False))
+                else:
+                    full = ctx.scratch((*lead, *x.shape[-2:]))
+                    calls += batched(ctx, left, right, full)
+                    squeezed = full if x.shape == X.shape else full.reshape((*lead, *X.shape), copy=False)
+                    calls += reduce_to(ctx, i, squeezed, X)
+            return calls
+
+        return Y, calls, backward
+
+
+def as_matrix(X: Array) -> Array | None:
+    """X with its leading axes as one, where that is a view."""
+    try:
+        return X.reshape(-1 if X.size else 0, X.shape[-1], copy=False)
+    except ValueError:
+        return None
+
+
+def rows_of(ctx: Context, X: Array) -> tuple[Array, Calls]:
+    """X as a matrix, copied where it is no view."""
+    if (rows := as_matrix(X)) is not None:
+        return rows, []
+    copy = ctx.scratch(X.shape, X.dtype)
+    return copy.reshape(-1, X.shape[-1]), [(np.copyto, copy, X)]
+
+
+def batched(ctx: Context, a: Array, b: Array, out: Array) -> Calls:
+    """Calls for ``out = a @ b`` with broadcast leading axes."""
+    (a, first), (b, second) = for_blas(ctx, a), for_blas(ctx, b)
+    if all(n == 1 for n in out.shape[:-2]):
+        return [*first, *second, *product(ctx, matrix(a), matrix(b), matrix(out))]
+    if out.strides[-1] == out.itemsize or out.shape[-1] == 1:
+        return [*first, *second, (np.matmul, a, b, out)]
+    if out.strides[-2] == out.itemsize:
+        return [*first, *second, (np.matmul, b.mT, a.mT, out.mT)]
+    t = ctx.scratch(out.shape, out.dtype)
+    return [*first, *second, (np.matmul, a, b, t), (np.copyto, out, t)]
+
+
+def matrix(X: Array) -> Array:
+    return X.reshape(X.shape[-2:], copy=False)

@@ -1,0 +1,399 @@
+"""Elementwise operators of several inputs with broadcasting: arithmetic, comparison, logic, choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+
+from graphspec.compiler.dims import Dim, add, floordiv, mul, subtract
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, op, same_dtype
+from graphspec.ops.common import bit_mask, give_each, give_sum, scratch_like, target, words
+
+
+class Arithmetic(Op):
+    """Operands of one numeric dtype, broadcast."""
+
+    @staticmethod
+    def infer(*operands: Value) -> Type:
+        need(len(operands) > 0, "needs an input")
+        dtype = same_dtype(*operands)
+        need(dtype != "bool", "needs numbers, got bool tensors", code="GS306")
+        return Type(dtype, broadcast(*(X.shape for X in operands)))
+
+
+def combine(A: Value | None, B: Value | None, function: Callable[[Dim, Dim], Dim | None]) -> tuple[Dim, ...] | None:
+    """A function of two small integer vectors, element by element, where both are known and each result is."""
+    left, right = (None if v is None else v.known() for v in (A, B))
+    if left is None or right is None:
+        return None
+    size = max(len(left), len(right))
+    left, right = (v * size if len(v) == 1 else v for v in (left, right))
+    results = [function(a, b) for a, b in zip(left, right, strict=True)]
+    return None if any(r is None for r in results) else tuple(r for r in results if r is not None)
+
+
+@op
+class Add(Arithmetic):
+    """``C = A + B``."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        return combine(A, B, add)
+
+    @staticmethod
+    def bind(ctx: Context, A: Array, B: Array) -> Bound:
+        C = target(ctx, (0, A), (1, B))
+        return C, [(np.add, A, B, C)], lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
+
+
+@op
+class Sub(Arithmetic):
+    """``C = A - B``."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        return combine(A, B, subtract)
+
+    @staticmethod
+    def bind(ctx: Context, A: Array, B: Array) -> Bound:
+        C = target(ctx, (0, A), (1, B))
+        return C, [(np.subtract, A, B, C)], lambda dC: give_sum(ctx, dC, (A, B), (1.0, -1.0))
+
+
+@op
+class Mul(Arithmetic):
+    """``C = A · B``."""
+
+    keeps_in, keeps_out = (0, 1), False
+
+    @staticmethod
+    def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        return combine(A, B, mul)
+
+    @staticmethod
+    def bind(ctx: Context, A: Array, B: Array) -> Bound:
+        C = target(ctx, (0, A), (1, B))
+
+        def backward(dC: Array) -> Calls:
+            return give_each(
+                ctx,
+                dC,
+                {
+                    0: (A, lambda out: [(np.multiply, dC, B, out)]),
+                    1: (B, lambda out: [(np.multiply, dC, A, out)]),
+                },
+            )
+
+        return C, [(np.multiply, A, B, C)], backward
+
+
+@op
+class Div(Arithmetic):
+    """``C = A / B``; of integers the quotient towards 0."""
+
+    keeps_in, keeps_out = (1,), True
+
+    @staticmethod
+    def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        return combine(A, B, lambda a, b: floordiv(a, b) if isinstance(b, int) and b > 0 else None)
+
+    @staticmethod
+    def bind(ctx: Context, A: Array, B: Array) -> Bound:
+        if A.dtype.kind != "f":
+            return integer_quotient(ctx, A, B)
+        C = target(ctx, (0, A), (1, B))
+
+        def backward(dC: Array) -> Calls:  # dA = dC / B, dB = -C · dC / B
+            return give_each(
+                ctx,
+                dC,
+                {
+                    1: (
+                        B,
+                        lambda out: [(np.multiply, dC, C, out), (np.divide, out, B, out), (np.negative, out, out)],
+                    ),
+                    0: (A, lambda out: [(np.divide, dC, B, out)]),
+                },
+            )
+
+        return C, [(np.divide, A, B, C)], backward
+
+
+def integer_quotient(ctx: Context, A: Array, B: Array) -> Bound:
+    C = ctx.out()
+    if A.dtype.kind == "u":
+        return C, [(np.floor_divide, A, B, C)], None
+    rest = ctx.scratch(C.shape, C.dtype)  # (A - remainder) / B is exact, and fmod has A's sign
+    return C, [(np.fmod, A, B, rest), (np.subtract, A, rest, rest), (np.floor_divide, rest, B, C)], None
+
+
+@op
+class Mod(Op):
+    """``C = A mod B`` with B's sign, or A's where ``fmod`` is 1; no gradient."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def bind(ctx: Context, A: Array, B: Array, *, fmod: int = 0) -> Bound:
+        C = ctx.out()
+        return C, [(np.fmod if fmod else np.remainder, A, B, C)], None
+
+    @staticmethod
+    def infer(A: Value, B: Value, *, fmod: int = 0) -> Type:
+        need(fmod == 1 or not A.type.is_float, "floats need fmod=1", code="GS306")
+        return Arithmetic.infer(A, B)
+
+
+@op
+class Pow(Op):
+    """``Z = X ** Y``. X and Y may differ in dtype; Z has X's."""
+
+    @staticmethod
+    def infer(X: Value, Y: Value) -> Type:
+        need("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors", code="GS306")
+        return Type(X.dtype, broadcast(X.shape, Y.shape))
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, Y: Array) -> Bound:
+        held = ctx.static(1)
+        exponent = float(held.reshape(())) if held is not None and held.size == 1 and X.shape == ctx.shape() else None
+        Z = ctx.out(like=X) if X.shape == ctx.shape() else ctx.out()
+        calls: Calls = []
+        E = Y
+        if X.dtype.kind == "f" and Y.dtype != X.dtype:
+            E = ctx.save(Y.shape, X.dtype)
+            calls.append((partial(np.copyto, casting="unsafe"), E, Y))
+        fast: dict[float, Calls] = {
+            2.0: [(np.square, X, Z)],
+            3.0: [(np.multiply, X, X, Z), (np.multiply, Z, X, Z)],
+            0.5: [(np.sqrt, X, Z)],
+            -1.0: [(np.reciprocal, X, Z)],
+        }
+        if X.dtype.kind == "f" and exponent in fast:
+            calls += fast[exponent]
+        elif X.dtype.kind != "f" and Y.dtype != X.dtype:
+            calls.append((partial(np.power, out=Z, casting="unsafe"), X, Y))
+        else:
+            calls.append((np.power, X, E, Z))
+
+        def slope(out: Array, dZ: Array) -> Calls:
+            if exponent == 2.0:
+                return [(np.multiply, dZ, X, out), (np.add, out, out, out)]
+            less, t = ctx.scratch(E.shape), scratch_like(ctx, dZ)
+            return [
+                (np.subtract, E, ctx.constant(1.0), less),
+                (np.power, X, less, t),
+                (np.multiply, t, E, t),
+                (np.multiply, dZ, t, out),
+            ]
+
+        def logarithm(out: Array, dZ: Array) -> Calls:  # Z · log(X), and 0 where X is 0 or below
+            t = ctx.scratch(X.shape)
+            least = ctx.constant(np.finfo(X.dtype).tiny)
+            return [
+                (partial(np.maximum, out=t), X, least),
+                (np.log, t, t),
+                (np.multiply, dZ, Z, out),
+                (np.multiply, out, t, out),
+            ]
+
+        def backward(dZ: Array) -> Calls:
+            return give_each(ctx, dZ, {1: (Y, lambda out: logarithm(out, dZ)), 0: (X, lambda out: slope(out, dZ))})
+
+        return Z, calls, backward
+
+
+class Extremum(Arithmetic):
+    """The largest or smallest of the operands; the gradient goes to the first that reaches it."""
+
+    variadic = True
+    choose: ClassVar[np.ufunc]
+
+    @classmethod
+    def bind(cls, ctx: Context, *operands: Array) -> Bound:
+        Y = target(ctx, *list(enumerate(operands))[:2])  # later ones are read after Y has been written
+        first, *others = operands
+        choose = partial(cls.choose, out=Y)
+        calls: Calls = [(choose, first, others[0])] if others else [(np.copyto, Y, first)]
+        calls += [(choose, Y, X) for X in others[1:]]
+
+        def backward(dY: Array) -> Calls:
+            def take(X: Array) -> Callable[[Array], Calls]:
+                def write(out: Array) -> Calls:
+                    won = scratch_like(ctx, dY, np.bool_)
+                    if out is dY:  # the last: whatever is left
+                        return [(np.equal, X, Y, won), (np.multiply, dY, won, dY)]
+                    return [(np.equal, X, Y, won), (np.multiply, dY, won, out), (np.subtract, dY, out, dY)]
+
+                return write
+
+            return give_each(ctx, dY, {k: (X, take(X)) for k, X in enumerate(operands)})
+
+        return Y, calls, backward
+
+
+@op
+class Max(Extremum):
+    """``Y = max(X₀, X₁, …)``."""
+
+    choose = np.maximum
+
+
+@op
+class Min(Extremum):
+    """``Y = min(X₀, X₁, …)``."""
+
+    choose = np.minimum
+
+
+def total(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound:
+    """``Y = scale · Σ operands``."""
+    Y = target(ctx, *list(enumerate(operands))[:2])
+    first, *others = operands
+    calls: Calls = [(np.add, first, others[0], Y)] if others else [(np.copyto, Y, first)]
+    calls += [(np.add, Y, X, Y) for X in others[1:]]
+    if scale != 1.0:
+        calls.append((np.multiply, Y, ctx.constant(scale), Y))
+    return Y, calls, lambda dY: give_sum(ctx, dY, operands, [scale] * len(operands))
+
+
+@op
+class Sum(Arithmetic):
+    """``Y = X₀ + X₁ + …``."""
+
+    variadic = True
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def bind(ctx: Context, *operands: Array) -> Bound:
+        return total(ctx, operands, 1.0)
+
+
+@op
+class Mean(Arithmetic):
+    """``Y = (X₀ + … + Xₙ₋₁) / n``."""
+
+    variadic = True
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def bind(ctx: Context, *operands: Array) -> Bound:
+        return total(ctx, operands, 1.0 / len(operands))
+
+
+class Predicate(Op):
+    """A bool function of two operands of one dtype; no gradient."""
+
+    keeps_in, keeps_out = (), False
+    function: ClassVar[np.ufunc]
+    kinds: ClassVar[str] = "fiu"
+
+    @classmethod
+    def infer(cls, A: Value, B: Value) -> Type:
+        dtype = same_dtype(A, B)
+        need(np.dtype(dtype).kind in cls.kinds, f"does not take {dtype} tensors", code="GS306")
+        return Type("bool", broadcast(A.shape, B.shape))
+
+    @classmethod
+    def bind(cls, ctx: Context, A: Array, B: Array) -> Bound:
+        C = target(ctx, (0, A), (1, B), dtype=np.dtype(np.bool_))
+        return C, [(cls.function, A, B, C)], None
+
+
+@op
+class Equal(Predicate):
+    """``C = A == B``."""
+
+    function, kinds = np.equal, "fiub"
+
+
+@op
+class Greater(Predicate):
+    """``C = A > B``."""
+
+    function = np.greater
+
+
+@op
+class GreaterOrEqual(Predicate):
+    """``C = A >= B``."""
+
+    function = np.greater_equal
+
+
+@op
+class Less(Predicate):
+    """``C = A < B``."""
+
+    function = np.less
+
+
+@op
+class LessOrEqual(Predicate):
+    """``C = A <= B``."""
+
+    function = np.less_equal
+
+
+@op
+class And(Predicate):
+    """``C = A and B``."""
+
+    function, kinds = np.logical_and, "b"
+
+
+@op
+class Or(Predicate):
+    """``C = A or B``."""
+
+    function, kinds = np.logical_or, "b"
+
+
+@op
+class Xor(Predicate):
+    """``C = A xor B``."""
+
+    function, kinds = np.logical_xor, "b"
+
+
+@op
+class Where(Op):
+    """``Y = A where condition, else B``, as ``B ^ ((A ^ B) & mask)`` on the bits."""
+
+    keeps_in, keeps_out = (0,), False
+
+    @staticmethod
+    def infer(condition: Value, A: Value, B: Value) -> Type:
+        need(condition.dtype == "bool", f"needs a bool condition, got {condition.type}", code="GS306")
+        return Type(same_dtype(A, B), broadcast(condition.shape, A.shape, B.shape))
+
+    @staticmethod
+    def bind(ctx: Context, condition: Array, A: Array, B: Array) -> Bound:
+        Y = target(ctx, (1, A))
+        mask, spread = bit_mask(ctx, condition, A.dtype)
+        y, b = words(Y), words(B)
+        calls: Calls = [
+            *spread,
+            (np.bitwise_xor, words(A), b, y),
+            (np.bitwise_and, y, mask, y),
+            (np.bitwise_xor, y, b, y),
+        ]
+
+        def backward(dY: Array) -> Calls:
+            mask, spread = bit_mask(ctx, condition, dY.dtype)
+            d = words(dY)
+            either: dict[int, tuple[Array, Callable[[Array], Calls]]] = {
+                1: (A, lambda out: [(np.bitwise_and, d, mask, words(out))]),
+                2: (B, lambda out: [(np.invert, mask, mask), (np.bitwise_and, d, mask, words(out))]),
+            }
+            return spread + give_each(ctx, dY, either)
+
+        return Y, calls, backward

@@ -1,0 +1,245 @@
+"""Operators that pick elements by index: Gather, GatherElements, OneHot, Range."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from graphspec.compiler.dims import Dim, ceildiv, show, subtract
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.errors import ShapeError
+from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op
+from graphspec.ops.common import copy_cast
+from graphspec.ops.shape import integer, known
+
+
+def need_integers(indices: Value) -> None:
+    need(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}", code="GS306")
+
+
+def wrap(ctx: Context, indices: Array, size: int, ids: Array) -> Calls:
+    """Calls that write ``indices`` into the int64 ``ids``, with negative ones counted from the end of ``size``."""
+    calls: Calls = [(np.copyto, ids, indices)] if indices.dtype != np.int64 else []
+    source = ids if calls else indices
+    negative = ctx.scratch(ids.shape, np.int64)
+    return [
+        *calls,
+        (np.right_shift, source, ctx.constant(63, np.int64), negative),
+        (np.bitwise_and, negative, ctx.constant(size, np.int64), negative),
+        (np.add, source, negative, ids),
+    ]
+
+
+def clip(ctx: Context, ids: Array, size: int) -> Calls:
+    """Calls that move indices out of range to the nearest that exists, as ``np.take`` does with ``mode="clip"``."""
+    low, high = ctx.constant(0, np.int64), ctx.constant(max(size - 1, 0), np.int64)
+    return [(partial(np.maximum, out=ids), ids, low), (partial(np.minimum, out=ids), ids, high)]
+
+
+def contiguous(ctx: Context, X: Array) -> tuple[Array, Calls]:
+    """X in C order, copied where it is not: np.take would copy it in every call."""
+    if X.flags.c_contiguous:
+        return X, []
+    copy = ctx.scratch(X.shape, X.dtype)
+    return copy, [(np.copyto, copy, X)]
+
+
+def scatter_add(ctx: Context, dX: Array, places: Array, dY: Array) -> Calls:
+    """Calls for ``dX = 0; dX[places] += dY`` on the flat elements: seven times as fast in one dimension as in two."""
+    source, calls = contiguous(ctx, dY)
+    total = dX if dX.flags.c_contiguous else ctx.scratch(dX.shape, dX.dtype)
+    calls += [(total.fill, 0), (np.add.at, total.reshape(-1), places.reshape(-1), source.reshape(-1))]
+    return calls if total is dX else [*calls, (np.copyto, dX, total)]
+
+
+@op
+class Gather(Op):
+    """The slices of X at ``indices`` along ``axis``; negative indices count from the end."""
+
+    keeps_in, keeps_out = (1,), False
+
+    @staticmethod
+    def infer(X: Value, indices: Value, *, axis: int = 0) -> Type:
+        need_integers(indices)
+        at = normalize_axis(axis, X.rank)
+        size, held = X.shape[at], indices.known()
+        if isinstance(size, int) and indices.data is not None and held is not None:
+            wrong = [k for k in held if isinstance(k, int) and not -size <= k < size]
+            need(not wrong, f"has no index {wrong[:1]} on axis {axis} of {show(X.shape)}", code="GS304")
+        return Type(X.dtype, (*X.shape[:at], *indices.shape, *X.shape[at + 1 :]))
+
+    @staticmethod
+    def dims(X: Value, indices: Value, *, axis: int = 0) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        held, which = X.known(), indices.known()
+        if held is None or which is None or not all(isinstance(k, int) for k in which):
+            return None
+        return tuple(held[int(k)] for k in which)
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, indices: Array, *, axis: int = 0) -> Bound:
+        at = axis % X.ndim
+        held = ctx.static(1)
+        if held is not None and held.ndim == 0:
+            return one_slice(ctx, X, at, int(held))
+        Y, size = ctx.out(), X.shape[at]
+        data, calls = contiguous(ctx, X)
+        if held is not None:
+            ids = ctx.constant(held % max(size, 1), np.int64)
+        else:
+            ids = ctx.scratch(indices.shape, np.int64)
+            calls += wrap(ctx, indices, size, ids)
+        calls.append((np.take, data, ids, at, Y, "clip"))
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            before, after = (int(np.prod(s, dtype=np.int64)) for s in (X.shape[:at], X.shape[at + 1 :]))
+            ids = rows = ctx.scratch((indices.size,), np.int64)
+            calls = wrap(ctx, indices.reshape(-1), size, ids) + clip(ctx, ids, size)
+            if before != 1:
+                rows = ctx.scratch((before, indices.size), np.int64)
+                calls.append((np.add, ctx.constant(np.arange(before)[:, None] * size, np.int64), ids, rows))
+            places = rows
+            if after != 1:
+                places = ctx.scratch((*rows.shape, after), np.int64)
+                calls += [
+                    (np.multiply, rows, ctx.constant(after, np.int64), rows),
+                    (np.add, rows[..., None], ctx.constant(np.arange(after), np.int64), places),
+                ]
+            return calls + scatter_add(ctx, dX, places, dY)
+
+        return Y, calls, backward
+
+
+def one_slice(ctx: Context, X: Array, axis: int, index: int) -> Bound:
+    """``X[…, index, …]``, a view."""
+    place: tuple[Any, ...] = (..., index, *[slice(None)] * (X.ndim - 1 - axis))
+
+    def backward(dY: Array) -> Calls:
+        dX = ctx.grad(0)
+        return [] if dX is None else [(dX.fill, 0), (np.copyto, dX[place], dY)]
+
+    return X[place], [], backward
+
+
+@op
+class GatherElements(Op):
+    """``Y[…, k, …] = X[…, indices[…, k, …], …]`` along ``axis``; negative indices count from the end."""
+
+    keeps_in, keeps_out = (1,), False
+
+    @staticmethod
+    def infer(X: Value, indices: Value, *, axis: int = 0) -> Type:
+        need_integers(indices)
+        at = normalize_axis(axis, X.rank)
+        need(X.rank == indices.rank, f"takes {show(indices.shape)} from {show(X.shape)}: the ranks differ")
+        fits = all(
+            not (isinstance(d, int) and isinstance(e, int)) or d <= e
+            for k, (d, e) in enumerate(zip(indices.shape, X.shape, strict=True))
+            if k != at
+        )
+        need(fits, f"indices {show(indices.shape)} are larger than {show(X.shape)} off axis {axis}", code="GS302")
+        return Type(X.dtype, indices.shape)
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, indices: Array, *, axis: int = 0) -> Bound:
+        at = axis % X.ndim
+        Y, size = ctx.out(), X.shape[at]
+        data, calls = contiguous(ctx, X)
+        strides = [int(np.prod(X.shape[k + 1 :], dtype=np.int64)) for k in range(X.ndim)]
+        lengths = [1 if k == at else n for k, n in enumerate(indices.shape)]
+        starts = sum(
+            (
+                np.arange(n).reshape([-1 if j == k else 1 for j in range(X.ndim)]) * strides[k]
+                for k, n in enumerate(lengths)
+            ),
+            np.zeros(lengths, np.int64),
+        )
+        base, stride = ctx.constant(starts, np.int64), ctx.constant(strides[at], np.int64)
+
+        def flat(ids: Array) -> Calls:
+            return [
+                *wrap(ctx, indices, size, ids),
+                *clip(ctx, ids, size),
+                (np.multiply, ids, stride, ids),
+                (np.add, ids, base, ids),
+            ]
+
+        ids = ctx.scratch(indices.shape, np.int64)
+        calls += [*flat(ids), (np.take, data.reshape(-1), ids, None, Y, "clip")]
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            ids = ctx.scratch(indices.shape, np.int64)
+            return flat(ids) + scatter_add(ctx, dX, ids, dY)
+
+        return Y, calls, backward
+
+
+@op
+class OneHot(Op):
+    """A new axis of size ``depth``: ``values[1]`` at the index, ``values[0]`` elsewhere and for indices out of range."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(indices: Value, depth: Value, values: Value, *, axis: int = -1) -> Type:
+        need(indices.dtype != "bool", f"needs numbers as indices, got {indices.type}", code="GS306")
+        size = integer(depth, "depth")
+        need(values.shape == (2,), f"needs two values, got shape {show(values.shape)}")
+        at = normalize_axis(axis, indices.rank + 1)
+        return Type(values.dtype, (*indices.shape[:at], size, *indices.shape[at:]))
+
+    @staticmethod
+    def bind(ctx: Context, indices: Array, depth: Array, values: Array, *, axis: int = -1) -> Bound:
+        Y = ctx.out()
+        at = axis % Y.ndim
+        size = Y.shape[at]
+        kind = indices.dtype
+        column = np.arange(size).reshape([-1 if k == at else 1 for k in range(Y.ndim)])
+        below = column - size  # a negative index counts from the end
+        source = np.expand_dims(indices, at)
+        hot, also = ctx.scratch(Y.shape, np.bool_), ctx.scratch(Y.shape, np.bool_)
+        calls: Calls = [(np.equal, source, ctx.constant(column, kind), hot)]
+        if kind.kind != "u":
+            calls += [(np.equal, source, ctx.constant(below, kind), also), (np.logical_or, hot, also, hot)]
+        if Y.dtype.kind == "b":
+            calls += [(np.copyto, Y, values[:1]), (partial(np.copyto, where=hot), Y, values[1:])]
+            return Y, calls, None
+        difference = ctx.scratch((1,), Y.dtype)
+        calls += [
+            (np.subtract, values[1:], values[:1], difference),
+            (copy_cast, Y, hot),
+            (np.multiply, Y, difference, Y),
+            (np.add, Y, values[:1], Y),
+        ]
+        return Y, calls, None
+
+
+@op
+class Range(Op):
+    """The integers ``start, start + delta, …`` below ``limit``."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(start: Value, limit: Value, delta: Value) -> Type:
+        need(start.dtype == limit.dtype == delta.dtype == "int64", "needs int64 scalars", code="GS306")
+        (first,), (last,), step = known(start, "start"), known(limit, "limit"), integer(delta, "delta")
+        need(step != 0, "needs a delta other than 0", code="GS105")
+        span = subtract(last, first) if step > 0 else subtract(first, last)
+        if span is None:
+            raise ShapeError("GS305", f"cannot tell how many steps of {step} are in {first}:{last}")
+        count = ceildiv(span, abs(step))
+        return Type("int64", (max(count, 0) if isinstance(count, int) else count,))
+
+    @staticmethod
+    def bind(ctx: Context, start: Array, limit: Array, delta: Array) -> Bound:
+        Y = ctx.out()
+        first, step = (int(held.reshape(())) for held in (ctx.static(0), ctx.static(2)) if held is not None)
+        return Y, [(np.copyto, Y, ctx.constant(first + step * np.arange(Y.size), np.int64))], None

@@ -1,0 +1,140 @@
+"""Operators that compare the elements of an axis: ArgMax, ArgMin, TopK."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op
+from graphspec.ops.indexing import scatter_add
+from graphspec.ops.reduce import reduced_shape
+from graphspec.ops.shape import integer
+
+
+class ArgExtremum(Op):
+    """The index of the largest or smallest element; of the first of equals unless ``select_last_index``."""
+
+    keeps_in, keeps_out = (), False
+    find: ClassVar[Literal["argmax", "argmin"]]
+
+    @staticmethod
+    def infer(X: Value, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Type:
+        return Type("int64", reduced_shape(X.shape, (normalize_axis(axis, X.rank),), keepdims))
+
+    @classmethod
+    def bind(cls, ctx: Context, X: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Bound:
+        at = axis % X.ndim
+        Y = ctx.out()
+        flat = Y.reshape([n for k, n in enumerate(X.shape) if k != at], copy=False)
+        source = np.flip(X, at) if select_last_index else X
+        calls: Calls = [(getattr(source, cls.find), at, flat)]
+        if select_last_index:
+            calls.append((np.subtract, ctx.constant(X.shape[at] - 1, np.int64), flat, flat))
+        return Y, calls, None
+
+
+@op
+class ArgMax(ArgExtremum):
+    """The index of the largest element."""
+
+    find = "argmax"
+
+
+@op
+class ArgMin(ArgExtremum):
+    """The index of the smallest element."""
+
+    find = "argmin"
+
+
+def sort_keys(ctx: Context, X: Array, largest: bool, keys: Array) -> Calls:
+    """Calls that fill the int64 ``keys`` (rows, n) so that sorted keys are X's elements in order, equal ones by index.
+
+    The upper half of a key is X as an integer of the same order (the bits of a negative float are turned round), the
+    lower half the index: sorting needs no memory beside the keys, where argsort makes an array.
+    """
+    rows, n = keys.shape
+    low = ctx.constant(np.arange(n), np.int64)
+    flip, word = ctx.constant(0x7FFFFFFF, np.int64), ctx.constant(32, np.int64)
+    calls: Calls = []
+    if X.dtype.kind == "f":
+        sign = ctx.scratch(keys.shape, np.int64)
+        plain = ctx.scratch(X.shape, X.dtype)
+        bits = plain.view(np.int32).reshape(rows, n)
+        calls += [
+            (np.add, X, ctx.constant(0.0, X.dtype), plain),  # -0.0 becomes 0.0
+            (np.copyto, keys, bits),
+            (np.right_shift, keys, ctx.constant(63, np.int64), sign),
+            (np.bitwise_and, sign, flip, sign),
+            (np.bitwise_xor, keys, sign, keys),
+        ]
+    else:
+        calls.append((np.copyto, keys.reshape(X.shape), X))
+    if largest:
+        calls.append((np.invert, keys, keys))
+    return [*calls, (np.left_shift, keys, word, keys), (np.bitwise_or, keys, low, keys), (keys.sort, 1)]
+
+
+def argsort(X: Array, largest: bool, order: Array) -> None:
+    """Stable argsort of rows of a dtype whose keys do not fit: allocates."""
+    if largest:
+        n = X.shape[1]
+        np.subtract(n - 1, np.argsort(X[:, ::-1], 1, "stable")[:, ::-1], out=order)
+    else:
+        order[...] = np.argsort(X, 1, "stable")
+
+
+@op
+class TopK(Op):
+    """The ``K`` largest (or smallest) elements along ``axis``, in order, and their indices; the first of equals first."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value, K: Value, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Type, Type]:  # noqa: A002
+        at, k = normalize_axis(axis, X.rank), integer(K, "K")
+        size = X.shape[at]
+        need(not isinstance(size, int) or 0 <= k <= size, f"takes {k} of {size} elements", code="GS304")
+        shape = (*X.shape[:at], k, *X.shape[at + 1 :])
+        return Type(X.dtype, shape), Type("int64", shape)
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, K: Array, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> Bound:  # noqa: A002
+        at = axis % X.ndim
+        last = np.moveaxis(X, at, -1)
+        n, k = X.shape[at], ctx.shape()[at]
+        rows = X.size // max(n, 1)
+        values, indices = ctx.out(0), ctx.out(1)
+        order = ctx.scratch((rows, n), np.int64)
+        flat = ctx.scratch(last.shape, X.dtype)
+        calls: Calls = [(np.copyto, flat, last)]
+        if X.dtype == np.float32 or np.can_cast(X.dtype, np.int32):
+            calls += [
+                *sort_keys(ctx, flat, bool(largest), order),
+                (np.bitwise_and, order, ctx.constant(0xFFFFFFFF, np.int64), order),
+            ]
+        else:
+            calls.append((argsort, flat.reshape(rows, n), bool(largest), order))
+        best, places = order[:, :k], ctx.save((rows, k), np.int64)
+        found = ctx.scratch((rows, k), X.dtype)
+        shape = (*last.shape[:-1], k)
+        calls += [
+            (np.copyto, np.moveaxis(indices, at, -1), best.reshape(shape, copy=False)),
+            (np.add, best, ctx.constant(np.arange(rows)[:, None] * n, np.int64), places),
+            (np.take, flat.reshape(-1), places, None, found, "clip"),
+            (np.copyto, np.moveaxis(values, at, -1), found.reshape(shape)),
+        ]
+
+        def backward(dV: Array | None, dI: Array | None = None) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None or dV is None:
+                return []
+            source = ctx.scratch(shape)
+            return [
+                (np.copyto, source, np.moveaxis(dV, at, -1)),
+                *scatter_add(ctx, np.moveaxis(dX, at, -1), places, source),
+            ]
+
+        return (values, indices), calls, backward

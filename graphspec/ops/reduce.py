@@ -1,0 +1,301 @@
+"""Reductions over axes, and sums along one. ``axes`` is an input of ReduceSum and an attribute of the others (opset 17)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from graphspec.compiler.dims import Dim, Shape
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
+from graphspec.ops.common import scratch_like, sum_axes
+from graphspec.runtime.buffers import axis_order
+
+
+def chosen_axes(axes: Sequence[Any] | None, rank: int) -> tuple[int, ...]:
+    """The axes to reduce, counted from the front: all of them where none are given."""
+    return tuple(sorted({normalize_axis(int(k), rank) for k in axes})) if axes else tuple(range(rank))
+
+
+def reduced_shape(shape: Shape, axes: Sequence[int], keepdims: int) -> Shape:
+    out: list[Dim] = []
+    for k, d in enumerate(shape):
+        if k not in axes:
+            out.append(d)
+        elif keepdims:
+            out.append(1)
+    return tuple(out)
+
+
+def reduced_out(ctx: Context, X: Array, axes: Sequence[int]) -> tuple[Array, Array]:
+    """The output buffer, in X's memory order, and the same with the reduced axes kept as 1."""
+    kept = [k for k in axis_order(X) if k not in axes]
+    if len(ctx.shape()) == X.ndim:
+        Y = ctx.out(like=X)
+    else:
+        rank = sorted(kept)
+        Y = ctx.out(order=[rank.index(k) for k in kept])
+    return Y, expanded(Y, X.shape, axes)
+
+
+def expanded(Y: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:
+    """Y with the reduced axes as size 1."""
+    return Y.reshape([1 if k in axes else n for k, n in enumerate(shape)], copy=False)
+
+
+class Reduction(Op):
+    """Reduces the axes of an attribute."""
+
+    floats: ClassVar[bool] = True
+
+    @classmethod
+    def infer(cls, X: Value, *, axes: Sequence[int] | None = None, keepdims: int = 1) -> Type:
+        if cls.floats:
+            need_float(X)
+        return Type(X.dtype, reduced_shape(X.shape, chosen_axes(axes, X.rank), keepdims))
+
+    @classmethod
+    def bind(cls, ctx: Context, X: Array, *, axes: Sequence[int] | None = None, keepdims: int = 1) -> Bound:
+        over = chosen_axes(axes, X.ndim)
+        Y, wide = reduced_out(ctx, X, over)
+        return Y, *cls.reduce(ctx, X, Y, wide, over)
+
+    @staticmethod
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
+        """Calls and backward; ``wide`` is Y with the reduced axes kept."""
+        raise NotImplementedError
+
+
+def total(ctx: Context, X: Array, Y: Array, axes: tuple[int, ...], scale: float) -> tuple[Calls, Any]:
+    """``Y = scale · Σ X``."""
+    calls = sum_axes(ctx, X, axes, Y)
+    if scale != 1.0:
+        calls.append((np.multiply, Y, ctx.constant(scale), Y))
+
+    def backward(dY: Array) -> Calls:
+        dX = ctx.grad(0)
+        if dX is None:
+            return []
+        calls: Calls = [] if scale == 1.0 else [(np.multiply, dY, ctx.constant(scale), dY)]
+        return [*calls, (np.copyto, dX, expanded(dY, X.shape, axes))]
+
+    return calls, backward
+
+
+@op
+class ReduceSum(Op):
+    """``Y = Σ X`` over ``axes``, an input; all of them, or none with ``noop_with_empty_axes``, where it is absent."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value, axes: Value | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Type:
+        need(X.dtype != "bool", "needs numbers, got bool tensors", code="GS306")
+        held = axes.known() if axes is not None else ()
+        need(held is not None, "needs axes that are known when building", code="GS305")
+        if not held and noop_with_empty_axes:
+            return X.type
+        return Type(X.dtype, reduced_shape(X.shape, chosen_axes(held, X.rank), keepdims))
+
+    @staticmethod
+    def bind(
+        ctx: Context, X: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+    ) -> Bound:
+        held = ctx.static(1) if axes is not None else None
+        listed = [] if held is None else held.tolist()
+        over = () if not listed and noop_with_empty_axes else chosen_axes(listed, X.ndim)
+        Y, _ = reduced_out(ctx, X, over)
+        return Y, *total(ctx, X, Y, over, 1.0)
+
+
+@op
+class ReduceMean(Reduction):
+    """``Y = Σ X / n``."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
+        count = int(np.prod([X.shape[k] for k in axes], dtype=np.int64))
+        return total(ctx, X, Y, axes, 1.0 / max(count, 1))
+
+
+class Extremum(Reduction):
+    """The largest or smallest element; the gradient is shared evenly by those that reach it, as in TensorFlow."""
+
+    floats = False
+    choose: ClassVar[np.ufunc]
+
+    @classmethod
+    def reduce(cls, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            won, count = scratch_like(ctx, X, np.bool_), ctx.scratch(Y.shape)
+            share = expanded(dY, X.shape, axes)
+            return [
+                (np.equal, X, wide, won),
+                (partial(np.copyto, casting="unsafe"), dX, won),
+                *sum_axes(ctx, dX, axes, count),
+                (np.divide, dY, count, dY),
+                (np.multiply, dX, share, dX),
+            ]
+
+        return [(cls.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], backward
+
+
+@op
+class ReduceMax(Extremum):
+    """``Y = max X``."""
+
+    choose = np.maximum
+
+
+@op
+class ReduceMin(Extremum):
+    """``Y = min X``."""
+
+    choose = np.minimum
+
+
+@op
+class ReduceSumSquare(Reduction):
+    """``Y = Σ X²``."""
+
+    keeps_in, keeps_out = (0,), False
+    floats = False
+
+    @staticmethod
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
+        flat = X.T if X.flags.f_contiguous else X
+        calls: Calls
+        if X.dtype.kind == "f" and len(axes) == X.ndim and X.ndim > 0 and flat.flags.c_contiguous:
+            line = flat.reshape(-1, copy=False)
+            calls = [(np.dot, line, line, Y.reshape((), copy=False))]
+        else:
+            t = scratch_like(ctx, X)
+            calls = [(np.square, X, t), *sum_axes(ctx, t, axes, Y)]
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            return [(np.add, dY, dY, dY), (np.multiply, X, expanded(dY, X.shape, axes), dX)]
+
+        return calls, backward
+
+
+@op
+class ReduceL1(Reduction):
+    """``Y = Σ |X|``."""
+
+    keeps_in, keeps_out = (0,), False
+    floats = False
+
+    @staticmethod
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
+        t = scratch_like(ctx, X)
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            return [(np.sign, X, dX), (np.multiply, dX, expanded(dY, X.shape, axes), dX)]
+
+        return [(np.absolute, X, t), *sum_axes(ctx, t, axes, Y)], backward
+
+
+@op
+class ReduceL2(Reduction):
+    """``Y = √(Σ X²)``; the gradient at 0 is 0."""
+
+    @staticmethod
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
+        t = scratch_like(ctx, X)
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            norm = scratch_like(ctx, Y)
+            least = ctx.constant(np.finfo(X.dtype).tiny)
+            return [
+                (partial(np.maximum, out=norm), Y, least),
+                (np.divide, dY, norm, dY),
+                (np.multiply, X, expanded(dY, X.shape, axes), dX),
+            ]
+
+        return [(np.square, X, t), *sum_axes(ctx, t, axes, Y), (np.sqrt, Y, Y)], backward
+
+
+@op
+class ReduceProd(Reduction):
+    """``Y = Π X``; the gradient is exact where elements are 0."""
+
+    keeps_in, keeps_out = (0,), False
+    floats = False
+
+    @staticmethod
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            order = [*(k for k in range(X.ndim) if k not in axes), *axes]
+            lead = [X.shape[k] for k in order[: X.ndim - len(axes)]]
+            moved = [X.shape[k] for k in order]
+            rows = int(np.prod(lead, dtype=np.int64))
+            flat, before, after = (ctx.scratch((rows, X.size // max(rows, 1))) for _ in range(3))
+            return [
+                (np.copyto, flat.reshape(moved), X.transpose(order)),
+                (before[:, :1].fill, 1.0),
+                (after[:, -1:].fill, 1.0),
+                (np.multiply.accumulate, flat[:, :-1], 1, None, before[:, 1:]),
+                (np.multiply.accumulate, flat[:, :0:-1], 1, None, after[:, -2::-1]),
+                (np.multiply, before, after, before),
+                (np.copyto, dX.transpose(order), before.reshape(moved)),
+                (np.multiply, dX, expanded(dY, X.shape, axes), dX),
+            ]
+
+        return [(np.multiply.reduce, X, axes, Y.dtype, Y, Y.ndim == X.ndim)], backward
+
+
+@op
+class CumSum(Op):
+    """``Y[k] = Σ X[…k]`` along an axis; from the end with ``reverse``, without ``X[k]`` itself with ``exclusive``."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value, axis: Value, *, exclusive: int = 0, reverse: int = 0) -> Type:
+        need(X.dtype != "bool", "needs numbers, got bool tensors", code="GS306")
+        held = axis.known()
+        need(held is not None and len(held) == 1, "needs one axis, known when building", code="GS305")
+        normalize_axis(int((held or (0,))[0]), X.rank)
+        return X.type
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> Bound:
+        held = ctx.static(1)
+        assert held is not None
+        at = int(held.reshape(())) % X.ndim
+        Y = ctx.out(like=X)
+
+        def accumulate(A: Array, out: Array, backwards: bool) -> Calls:
+            if backwards:
+                A, out = np.flip(A, at), np.flip(out, at)
+            if not exclusive:
+                return [(np.add.accumulate, A, at, A.dtype, out)]
+            lead = (slice(None),) * at
+            head, tail, rest = out[*lead, :1], out[*lead, 1:], A[*lead, :-1]
+            return [(head.fill, 0), (np.add.accumulate, rest, at, A.dtype, tail)]
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            return [] if dX is None else accumulate(dY, dX, not reverse)
+
+        return Y, accumulate(X, Y, bool(reverse)), backward

@@ -1,0 +1,258 @@
+"""Operators that change a tensor's shape or type: mostly views, which cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphspec.compiler.dims import Dim, product, quotient, show
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, normalize_axis, op
+from graphspec.ops.common import copy_cast, reduce_to
+
+
+def known(value: Value, what: str) -> tuple[Dim, ...]:
+    """What a small integer vector holds, which must be known when building (GS305)."""
+    held = value.known()
+    need(held is not None, f"needs {what} known when building", code="GS305")
+    return held or ()
+
+
+def integer(value: Value, what: str) -> int:
+    """What an integer scalar holds (GS305)."""
+    (held,) = known(value, what)
+    need(isinstance(held, int), f"needs a fixed {what}, got '{held}'", code="GS305")
+    return int(held)
+
+
+def reshaped(ctx: Context, X: Array) -> Bound:
+    """X with the output's shape: a view where the order of elements in memory allows it, else a copy."""
+    shape = ctx.shape()
+    try:
+        Y, calls = X.reshape(shape, copy=False), list[tuple[object, ...]]()
+    except ValueError:
+        Y = ctx.out()
+        calls = [(np.copyto, Y.reshape(X.shape, copy=False), X)]
+
+    def backward(dY: Array) -> Calls:
+        try:
+            ctx.give(0, dY.reshape(X.shape, copy=False))
+            return []
+        except ValueError:
+            dX = ctx.grad(0)
+        if dX is None:
+            return []
+        try:
+            return [(np.copyto, dX.reshape(shape, copy=False), dY)]
+        except ValueError:
+            flat = ctx.scratch(shape)
+            return [(np.copyto, flat, dY), (np.copyto, dX, flat.reshape(X.shape, copy=False))]
+
+    return Y, calls, backward
+
+
+class View(Op):
+    """An operator that neither reads nor changes elements."""
+
+    keeps_in, keeps_out = (), False
+
+
+@op
+class Identity(View):
+    """``Y = X``."""
+
+    @staticmethod
+    def infer(X: Value) -> Type:
+        return X.type
+
+    @staticmethod
+    def dims(X: Value) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        return X.known()
+
+    @staticmethod
+    def bind(ctx: Context, X: Array) -> Bound:
+        return reshaped(ctx, X)
+
+
+@op
+class Reshape(View):
+    """The elements of X, in C order, in another shape: -1 is what remains, 0 copies X's size unless ``allowzero``."""
+
+    @staticmethod
+    def infer(X: Value, shape: Value, *, allowzero: int = 0) -> Type:
+        asked = list(known(shape, "sizes"))
+        free = [k for k, d in enumerate(asked) if d == -1]
+        need(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(asked))}", code="GS304")
+        # Sizes that are copied cancel, even where they are 0.
+        copied = [k for k, d in enumerate(asked) if d == 0 and not allowzero]
+        need(not copied or copied[-1] < X.rank, f"copies axis {copied[-1:]} of {show(X.shape)}")
+        rest = product(tuple(d for k, d in enumerate(X.shape) if k not in copied))
+        fixed = product(tuple(d for k, d in enumerate(asked) if k not in copied and k not in free))
+        for k in copied:
+            asked[k] = X.shape[k]
+        message = f"cannot reshape {show(X.shape)} to {show(tuple(asked))}"
+        if free:
+            size = 0 if rest == 0 else quotient(rest, fixed)
+            need(size is not None, f"{message}: the sizes do not divide", code="GS304")
+            asked[free[0]] = -1 if size is None else size
+        else:
+            need(rest == fixed, f"{message}: the numbers of elements differ", code="GS304")
+        return Type(X.dtype, tuple(asked))
+
+    @staticmethod
+    def dims(X: Value, shape: Value, **_: int) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        return X.known()
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, shape: Array, *, allowzero: int = 0) -> Bound:
+        return reshaped(ctx, X)
+
+
+@op
+class Flatten(View):
+    """A matrix: the axes before ``axis`` are its rows, the others its columns."""
+
+    @staticmethod
+    def infer(X: Value, *, axis: int = 1) -> Type:
+        need(-X.rank <= axis <= X.rank, f"axis {axis} does not exist in rank {X.rank}", key="axis")
+        at = axis % X.rank if axis < 0 else axis
+        return Type(X.dtype, (product(X.shape[:at]), product(X.shape[at:])))
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, *, axis: int = 1) -> Bound:
+        return reshaped(ctx, X)
+
+
+def unit_axes(axes: Value | None, rank: int) -> list[int]:
+    held = known(axes, "axes") if axes is not None else ()
+    out = [normalize_axis(int(k), rank) for k in held]
+    need(len(set(out)) == len(out), f"names an axis twice in {show(held)}", key="axis")
+    return out
+
+
+@op
+class Squeeze(View):
+    """X without the ``axes`` of size 1; without all such axes where none are named."""
+
+    @staticmethod
+    def infer(X: Value, axes: Value | None = None) -> Type:
+        gone = unit_axes(axes, X.rank) if axes is not None else [k for k, d in enumerate(X.shape) if d == 1]
+        for k in gone:
+            need(X.shape[k] == 1, f"cannot drop axis {k} of {show(X.shape)}: its size is not 1", code="GS304")
+        return Type(X.dtype, tuple(d for k, d in enumerate(X.shape) if k not in gone))
+
+    @staticmethod
+    def dims(X: Value, *_: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        return X.known()
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, axes: Array | None = None) -> Bound:
+        return reshaped(ctx, X)
+
+
+@op
+class Unsqueeze(View):
+    """X with new axes of size 1 at ``axes``, counted in the output."""
+
+    @staticmethod
+    def infer(X: Value, axes: Value) -> Type:
+        new = unit_axes(axes, X.rank + len(known(axes, "axes")))
+        rest = iter(X.shape)
+        return Type(X.dtype, tuple(1 if k in new else next(rest) for k in range(X.rank + len(new))))
+
+    @staticmethod
+    def dims(X: Value, *_: Value) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        return X.known()
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, axes: Array) -> Bound:
+        return reshaped(ctx, X)
+
+
+@op
+class Transpose(View):
+    """X with its axes in the order ``perm``, by default reversed."""
+
+    @staticmethod
+    def infer(X: Value, *, perm: Sequence[int] | None = None) -> Type:
+        order = list(range(X.rank))[::-1] if perm is None else list(perm)
+        need(sorted(order) == list(range(X.rank)), f"{order} is no order of the axes of {show(X.shape)}", key="dims")
+        return Type(X.dtype, tuple(X.shape[k] for k in order))
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, *, perm: Sequence[int] | None = None) -> Bound:
+        order = list(range(X.ndim))[::-1] if perm is None else list(perm)
+
+        def backward(dY: Array) -> Calls:
+            ctx.give(0, dY.transpose([order.index(k) for k in range(X.ndim)]))
+            return []
+
+        return X.transpose(order), [], backward
+
+
+@op
+class Expand(Op):
+    """X repeated along axes of size 1, by broadcasting with ``shape``."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value, shape: Value) -> Type:
+        return Type(X.dtype, broadcast(X.shape, known(shape, "sizes")))
+
+    @staticmethod
+    def dims(X: Value, shape: Value) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        held = X.known()
+        (size,) = known(shape, "sizes") if shape.shape == (1,) else (1,)
+        return held * int(size) if held is not None and len(held) == 1 else held
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, shape: Array) -> Bound:
+        if X.shape == ctx.shape():
+            return reshaped(ctx, X)
+        Y = ctx.out(like=X)
+        return Y, [(np.copyto, Y, X)], lambda dY: reduce_to(ctx, 0, dY, X)
+
+
+@op
+class Shape(Op):
+    """The sizes of X from axis ``start`` up to ``end``, as an int64 vector."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value, *, start: int = 0, end: int | None = None) -> Type:
+        return Type("int64", (len(X.shape[start:end]),))
+
+    @staticmethod
+    def dims(X: Value, *, start: int = 0, end: int | None = None) -> tuple[Dim, ...]:  # type: ignore[override]
+        return X.shape[start:end]
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, *, start: int = 0, end: int | None = None) -> Bound:
+        Y = ctx.out()
+        return Y, [(np.copyto, Y, ctx.constant(X.shape[start:end], np.int64))], None
+
+
+@op
+class Cast(Op):
+    """X as another dtype, by name; in the file ONNX's number for it."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value, *, to: str) -> Type:
+        need(np.dtype(to).kind in "fiub" and to != "float64", f"does not cast to {to}", code="GS306")
+        return Type(to, X.shape)
+
+    @staticmethod
+    def dims(X: Value, *, to: str) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        return X.known()
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, *, to: str) -> Bound:
+        if X.dtype == (ctx.dtype if to == "float32" else to):
+            return reshaped(ctx, X)
+        Y = ctx.out(like=X)
+        return Y, [(copy_cast, Y, X)], None

@@ -1,0 +1,309 @@
+"""Operators that cut tensors up and put them together: Concat, Split, Slice, Pad, Tile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from graphspec.compiler.dims import Dim, add, ceildiv, mul, show, subtract
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.errors import ShapeError
+from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
+from graphspec.ops.common import scratch_like, sum_axes
+from graphspec.ops.shape import known, reshaped
+
+_FAR = 1 << 30  # ONNX writes "up to the end" as a very large number
+
+
+def along(axis: int, start: int | None, stop: int | None, step: int | None = None) -> tuple[slice, ...]:
+    """The index of ``start:stop:step`` on ``axis``."""
+    return (*[slice(None)] * axis, slice(start, stop, step))
+
+
+@op
+class Concat(Op):
+    """The inputs one after the other along ``axis``."""
+
+    variadic = True
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(*inputs: Value, axis: int) -> Type:
+        first = inputs[0]
+        at = normalize_axis(axis, first.rank)
+        total: Dim = 0
+        for X in inputs:
+            need(X.rank == first.rank, f"joins shapes of different rank: {show(first.shape)} and {show(X.shape)}")
+            same = all(d == e for k, (d, e) in enumerate(zip(X.shape, first.shape, strict=True)) if k != at)
+            need(same, f"joins shapes that differ off axis {axis}", code="GS302")
+            total = add(total, X.shape[at])
+        return Type(same_dtype(*inputs), (*first.shape[:at], total, *first.shape[at + 1 :]))
+
+    @staticmethod
+    def dims(*inputs: Value, axis: int) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        out: tuple[Dim, ...] = ()
+        for X in inputs:
+            if (held := X.known()) is None:
+                return None
+            out += held
+        return out
+
+    @staticmethod
+    def bind(ctx: Context, *inputs: Array, axis: int) -> Bound:
+        at = axis % inputs[0].ndim
+        Y = ctx.out(like=inputs[0])
+        stops = np.cumsum([X.shape[at] for X in inputs]).tolist()
+        places = [along(at, stop - X.shape[at], stop) for X, stop in zip(inputs, stops, strict=True)]
+        calls: Calls = [(np.copyto, Y[place], X) for X, place in zip(inputs, places, strict=True) if X.size]
+
+        def backward(dY: Array) -> Calls:
+            for k, place in enumerate(places):
+                ctx.give(k, dY[place])
+            return []
+
+        return Y, calls, backward
+
+
+@op
+class Split(Op):
+    """Pieces of the sizes in ``split`` along ``axis``, as views."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value, split: Value, *, axis: int = 0) -> tuple[Type, ...]:
+        at = normalize_axis(axis, X.rank)
+        sizes = known(split, "sizes")
+        total: Dim = 0
+        for size in sizes:
+            total = add(total, size)
+        message = f"cannot split axis {axis} of {show(X.shape)} into {show(sizes)}"
+        need(total == X.shape[at], f"{message}: the sizes do not add up", code="GS304")
+        return tuple(Type(X.dtype, (*X.shape[:at], size, *X.shape[at + 1 :])) for size in sizes)
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, split: Array, *, axis: int = 0) -> Bound:
+        held = ctx.static(1)
+        assert held is not None
+        at, stops = axis % X.ndim, np.cumsum(held).tolist()
+        places = [along(at, start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+
+        def backward(*dYs: Array | None) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            pairs = [(dX[place], dY) for place, dY in zip(places, dYs, strict=True)]
+            return [(part.fill, 0) if dY is None else (np.copyto, part, dY) for part, dY in pairs]
+
+        return tuple(X[place] for place in places), [], backward
+
+
+def sliced(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
+    """How many elements ``start:stop:step`` takes of an axis of ``size`` (GS305 where that cannot be told).
+
+    A symbolic axis is taken to be longer than any offset from its ends that is written down.
+    """
+    if isinstance(size, int) and isinstance(start, int) and isinstance(stop, int):
+        return len(range(*slice(start, stop_index(stop, step), step).indices(size)))
+
+    def from_front(bound: Dim) -> Dim:
+        if not isinstance(bound, int) or 0 <= bound <= _FAR:
+            return bound
+        return size if bound > _FAR else -1 if bound < -_FAR else add(size, bound)
+
+    first, last = from_front(start), from_front(stop)
+    if step < 0:
+        first, last = last, add(size, -1) if first == size else first
+    span = subtract(last, first)
+    if span is None:
+        raise ShapeError("GS305", f"cannot tell how many of '{size}' elements {start}:{stop}:{step} takes")
+    count = ceildiv(span, abs(step))
+    return max(count, 0) if isinstance(count, int) else count
+
+
+def stop_index(stop: int, step: int) -> int | None:
+    """ONNX's end of a slice as Python's: one before the front is written as a very negative number."""
+    return None if step < 0 and stop < -_FAR else stop
+
+
+def slice_table(
+    X: Value, starts: Value, ends: Value, axes: Value | None, steps: Value | None
+) -> list[tuple[int, Dim, Dim, int]]:
+    """(axis, start, end, step) for every axis that is cut."""
+    first, last = known(starts, "starts"), known(ends, "ends")
+    which = known(axes, "axes") if axes is not None else tuple(range(len(first)))
+    by = known(steps, "steps") if steps is not None else (1,) * len(first)
+    need(len(first) == len(last) == len(which) == len(by), "starts, ends, axes and steps differ in length")
+    table = []
+    for a, s, e, step in zip(which, first, last, by, strict=True):
+        need(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}", code="GS105")
+        table.append((normalize_axis(int(a), X.rank), s, e, int(step)))
+    return table
+
+
+@op
+class Slice(Op):
+    """``starts:ends:steps`` on ``axes``, as a view. Negative bounds count from the end and are clipped, as in Python."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None) -> Type:
+        shape = list(X.shape)
+        for axis, start, end, step in slice_table(X, starts, ends, axes, steps):
+            shape[axis] = sliced(X.shape[axis], start, end, step)
+        return Type(X.dtype, tuple(shape))
+
+    @staticmethod
+    def dims(X: Value, *bounds: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+        held = X.known()
+        (starts, ends), more = bounds[:2], [*bounds[2:], None, None]
+        if held is None or starts is None or ends is None:
+            return None
+        for _, start, end, step in slice_table(X, starts, ends, more[0], more[1]):
+            if not (isinstance(start, int) and isinstance(end, int)):
+                return None
+            held = held[start : stop_index(end, step) : step]
+        return held
+
+    @staticmethod
+    def bind(
+        ctx: Context, X: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None
+    ) -> Bound:
+        first, last, which, by = (None if (s := ctx.static(k)) is None else s.tolist() for k in (1, 2, 3, 4))
+        assert first is not None
+        assert last is not None
+        place = [slice(None)] * X.ndim
+        for k, (start, end) in enumerate(zip(first, last, strict=True)):
+            step = by[k] if by is not None else 1
+            place[which[k] if which is not None else k] = slice(start, stop_index(end, step), step)
+        index = tuple(place)
+
+        def backward(dY: Array) -> Calls:
+            if dY.size == X.size and all(s.step in (None, 1) for s in index):
+                ctx.give(0, dY)
+                return []
+            dX = ctx.grad(0)
+            return [] if dX is None else [(dX.fill, 0), (np.copyto, dX[index], dY)]
+
+        return X[index], [], backward
+
+
+Mode = Literal["constant", "reflect", "edge"]
+
+
+@op
+class Pad(Op):
+    """X with ``pads`` (all begins, then all ends) more elements: a constant, its mirror image, or its edge.
+
+    Negative pads of ``constant`` crop.
+    """
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value, pads: Value, constant: Value | None = None, *, mode: Mode = "constant") -> Type:
+        held = known(pads, "pads")
+        need(len(held) == 2 * X.rank, f"has {len(held)} pads for rank {X.rank}")
+        same_dtype(X, constant)
+        shape: list[Dim] = []
+        for d, low, high in zip(X.shape, held[: X.rank], held[X.rank :], strict=True):
+            need(isinstance(low, int) and isinstance(high, int), "needs fixed pads", code="GS305")
+            most = max(int(low), int(high))
+            need(mode == "constant" or min(int(low), int(high)) >= 0, f"mode {mode} cannot crop", code="GS105")
+            if isinstance(d, int) and most > 0 and mode != "constant":
+                room = d - 1 if mode == "reflect" else most if d else 0
+                need(most <= room, f"cannot {mode} {most} elements of an axis of {d}", code="GS303")
+            size = add(add(d, int(low)), int(high))
+            need(not isinstance(size, int) or size >= 0, f"crops more than there is of {show(X.shape)}", code="GS303")
+            shape.append(size)
+        return Type(X.dtype, tuple(shape))
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, pads: Array, constant: Array | None = None, *, mode: Mode = "constant") -> Bound:
+        held = ctx.static(1)
+        assert held is not None
+        low, high = held.tolist()[: X.ndim], held.tolist()[X.ndim :]
+        source = tuple(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, X.shape, strict=True))
+        inner = tuple(slice(max(a, 0), n - max(b, 0)) for a, b, n in zip(low, high, ctx.shape(), strict=True))
+        if not held.any():
+            return reshaped(ctx, X)
+        Y = ctx.out(like=X)
+        calls: Calls = []
+        if mode == "constant":
+            calls.append((Y.fill, 0) if constant is None else (np.copyto, Y, constant))
+        calls.append((np.copyto, Y[inner], X[source]))
+        borders = [] if mode == "constant" else mirrored(Y.shape, low, high, mode)
+        calls += [(np.copyto, Y[there], Y[here]) for there, here in borders]
+
+        def backward(dY: Array) -> Calls:
+            calls: Calls = []
+            for there, here in reversed(borders):
+                if mode == "edge":
+                    axis = len(here) - 1
+                    edge = scratch_like(ctx, dY[here])
+                    calls += [*sum_axes(ctx, dY[there], (axis,), edge), (np.add, dY[here], edge, dY[here])]
+                else:
+                    calls.append((np.add, dY[here], dY[there], dY[here]))
+            if X[source].size == X.size:
+                ctx.give(0, dY[inner])
+            elif (dX := ctx.grad(0)) is not None:
+                calls += [(dX.fill, 0), (np.copyto, dX[source], dY[inner])]
+            return calls
+
+        return Y, calls, backward
+
+
+def mirrored(
+    shape: Sequence[int], low: Sequence[int], high: Sequence[int], mode: Mode
+) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """(border, its source) for each padded side, an axis after the other: a later axis copies earlier borders too."""
+    pairs = []
+    for axis, (a, b, n) in enumerate(zip(low, high, shape, strict=True)):
+        end = n - b
+        if a:
+            here = along(axis, a, a + 1) if mode == "edge" else along(axis, 2 * a, a, -1)
+            pairs.append((along(axis, 0, a), here))
+        if b:
+            before = end - b - 2
+            mirror = along(axis, end - 2, before if before >= 0 else None, -1)
+            pairs.append((along(axis, end, n), along(axis, end - 1, end) if mode == "edge" else mirror))
+    return pairs
+
+
+@op
+class Tile(Op):
+    """X repeated ``repeats`` times along each axis."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value, repeats: Value) -> Type:
+        times = known(repeats, "repeats")
+        need(len(times) == X.rank, f"has {len(times)} repeats for rank {X.rank}")
+        return Type(X.dtype, tuple(mul(d, n) for d, n in zip(X.shape, times, strict=True)))
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, repeats: Array) -> Bound:
+        held = ctx.static(1)
+        assert held is not None
+        Y = ctx.out()
+        blocks = [n for pair in zip(held.tolist(), X.shape, strict=True) for n in pair]
+        single = [n for size in X.shape for n in (1, size)]
+        calls: Calls = [(np.copyto, Y.reshape(blocks, copy=False), X.reshape(single, copy=False))]
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            calls: Calls = []
+            try:
+                parts = dY.reshape(blocks, copy=False)
+            except ValueError:
+                flat = ctx.scratch(dY.shape)
+                calls, parts = [(np.copyto, flat, dY)], flat.reshape(blocks)
+            return calls + sum_axes(ctx, parts, range(0, len(blocks), 2), dX)
+
+        return Y, calls, backward

@@ -1,0 +1,97 @@
+"""Softmax and LogSoftmax."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need_float, normalize_axis, op
+from graphspec.ops.common import scratch_like, sum_axes, target
+
+_FEW = 64  # up to so many classes, the maximum over rows of a transposed copy is faster than over each row
+
+
+class Normalized(Op):
+    """A function of a float tensor along ``axis``."""
+
+    keeps_in, keeps_out = (), True
+
+    @staticmethod
+    def infer(X: Value, *, axis: int = -1) -> Type:
+        need_float(X)
+        normalize_axis(axis, X.rank)
+        return X.type
+
+
+def maximum(ctx: Context, X: Array, axis: int, out: Array) -> Calls:
+    """Calls that write the maximum of X along ``axis``, which is kept as size 1, into ``out``."""
+    if axis != X.ndim - 1 or X.shape[axis] > _FEW or not X.flags.c_contiguous or X.ndim < 2:
+        return [(np.maximum.reduce, X, axis, None, out, True)]
+    columns = ctx.scratch((X.shape[axis], X.size // X.shape[axis]), X.dtype)
+    best = out.reshape(-1, copy=False)
+    return [(np.copyto, columns, X.reshape(-1, X.shape[axis]).T), (np.maximum.reduce, columns, 0, None, best)]
+
+
+def over(X: Array, axis: int) -> tuple[int, ...]:
+    return tuple(1 if k == axis else n for k, n in enumerate(X.shape))
+
+
+@op
+class Softmax(Normalized):
+    """``Y = exp(X - max X) / Σ exp(X - max X)`` along ``axis``."""
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, *, axis: int = -1) -> Bound:
+        at = axis % X.ndim
+        Y = target(ctx, (0, X))
+        most, total = ctx.scratch(over(X, at)), ctx.scratch(over(X, at))
+        calls: Calls = [
+            *maximum(ctx, X, at, most),
+            (np.subtract, X, most, Y),
+            (np.exp, Y, Y),
+            *sum_axes(ctx, Y, (at,), total),
+            (np.divide, Y, total, Y),
+        ]
+
+        def backward(dY: Array) -> Calls:  # dX = Y · (dY - Σ dY · Y)
+            t, total = scratch_like(ctx, dY), ctx.scratch(over(X, at))
+            ctx.give(0, dY)
+            return [
+                (np.multiply, dY, Y, t),
+                *sum_axes(ctx, t, (at,), total),
+                (np.subtract, dY, total, dY),
+                (np.multiply, dY, Y, dY),
+            ]
+
+        return Y, calls, backward
+
+
+@op
+class LogSoftmax(Normalized):
+    """``Y = X - max X - log Σ exp(X - max X)`` along ``axis``."""
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, *, axis: int = -1) -> Bound:
+        at = axis % X.ndim
+        Y = target(ctx, (0, X))
+        most, total, t = ctx.scratch(over(X, at)), ctx.scratch(over(X, at)), scratch_like(ctx, X)
+        calls: Calls = [
+            *maximum(ctx, X, at, most),
+            (np.subtract, X, most, Y),
+            (np.exp, Y, t),
+            *sum_axes(ctx, t, (at,), total),
+            (np.log, total, total),
+            (np.subtract, Y, total, Y),
+        ]
+
+        def backward(dY: Array) -> Calls:  # dX = dY - exp(Y) · Σ dY
+            t, total = scratch_like(ctx, dY), ctx.scratch(over(X, at))
+            ctx.give(0, dY)
+            return [
+                (np.exp, Y, t),
+                *sum_axes(ctx, dY, (at,), total),
+                (np.multiply, t, total, t),
+                (np.subtract, dY, t, dY),
+            ]
+
+        return Y, calls, backward
