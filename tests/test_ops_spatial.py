@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
+import graphs
 import numpy as np
 import pytest
-from graphs import build, check_gradients, feed, run, scalar_loss
+from graphs import build, check_gradients, dtype_name, feed, run, scalar_loss
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracles import ort_run
 
+from graphspec.compiler.build import Builder
+from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.runtime.bind import bind
 from graphspec.runtime.store import Store
 
@@ -28,6 +34,43 @@ def same(op: str, inputs: list[Array | None], constants: set[int] = frozenset(),
     theirs = ort_run(op, inputs, attrs, constants=constants, outputs=len(ours))
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@contextmanager
+def lying(perm: tuple[int, ...]) -> Iterator[None]:
+    """Inside, the first input of every operator goes through a Transpose first: its memory has another axis order."""
+
+    def build_transposed(op: str, inputs: list[Array | None], constants: set[int] = frozenset(), **attrs: Any) -> Any:
+        graph = Graph("test")
+        g = Builder(graph, "node")
+        values: list[Any] = []
+        for k, array in enumerate(inputs):
+            value = None if array is None else Value(f"x{k}", Type(dtype_name(array), array.shape), "input")
+            if value is not None:
+                graph.inputs[value.name] = value
+            values.append(g.Transpose(value, perm=perm) if k == 0 else value)
+        out = getattr(g, op)(*values, **attrs)
+        for k, value in enumerate(out if isinstance(out, tuple) else (out,)):
+            graph.outputs[f"y{k}"] = value
+        return graph, out
+
+    with patch.object(graphs, "build", build_transposed):
+        yield
+
+
+def both_layouts(op: str, inputs: list[Array | None], wrt: list[int], seed: int = 0, **attrs: Any) -> None:
+    """Values and gradients do not depend on the order of the first input's axes in memory."""
+    X = inputs[0]
+    assert X is not None
+    expected = run(op, inputs, **attrs)
+    check_gradients(op, inputs, wrt, outputs=[0], **attrs)
+    channels_last = (0, *range(2, X.ndim), 1)
+    for order in (channels_last, tuple(np.random.default_rng(seed).permutation(X.ndim))):
+        moved = [np.ascontiguousarray(X.transpose(order)), *inputs[1:]]
+        with lying(tuple(int(i) for i in np.argsort(order))):
+            for a, b in zip(run(op, moved, **attrs), expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+            check_gradients(op, moved, wrt, outputs=[0], **attrs)
 
 
 @st.composite
@@ -66,7 +109,7 @@ def test_conv_matches_onnxruntime(case: tuple[list[Array | None], dict[str, Any]
 @given(convolutions())
 def test_conv_gradients(case: tuple[list[Array | None], dict[str, Any]]) -> None:
     inputs, attrs = case
-    check_gradients("Conv", inputs, [0, 1] if inputs[2] is None else [0, 1, 2], **attrs)
+    both_layouts("Conv", inputs, [0, 1] if inputs[2] is None else [0, 1, 2], **attrs)
 
 
 @st.composite
@@ -113,8 +156,8 @@ def test_average_pool_matches_onnxruntime(case: tuple[Array, dict[str, Any]], in
 def test_pool_gradients(case: tuple[Array, dict[str, Any]], include: int) -> None:
     X, attrs = case
     distinct = np.random.default_rng(0).permutation(X.size).reshape(X.shape) / X.size
-    check_gradients("MaxPool", [distinct], [0], **attrs)
-    check_gradients("AveragePool", [distinct], [0], count_include_pad=include, **attrs)
+    both_layouts("MaxPool", [distinct], [0], **attrs)
+    both_layouts("AveragePool", [distinct], [0], count_include_pad=include, **attrs)
 
 
 @pytest.mark.parametrize(("kernel", "strides"), [((2, 2), (2, 2)), ((3, 3), (1, 1)), ((2, 3), (1, 2))])
@@ -139,4 +182,52 @@ def test_max_pool_gradient_goes_to_the_first_maximum(kernel: tuple[int, int], st
 def test_global_pooling(op: str, shape: tuple[int, ...]) -> None:
     X = normal(0, *shape)
     same(op, [X])
-    check_gradients(op, [X], [0])
+    both_layouts(op, [X], [0])
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[Array]:
+    shape = tuple(draw(st.lists(st.integers(1, 5), min_size=2, max_size=5)))
+    seed, count = draw(st.integers(0, 1000)), shape[1]
+    X = normal(seed, *shape) * 2 + draw(st.sampled_from([0, 3]))
+    mean, var = normal(seed + 3, count), np.abs(normal(seed + 4, count)) + 0.1
+    return [X, normal(seed + 1, count), normal(seed + 2, count), mean, var]
+
+
+@SETTINGS
+@given(batches(), st.sampled_from([1e-5, 1e-3]))
+def test_batch_normalization_matches_onnxruntime(inputs: list[Array], epsilon: float) -> None:
+    same("BatchNormalization", inputs, epsilon=epsilon)
+    same("BatchNormalization", inputs, epsilon=epsilon, momentum=0.7, training_mode=1)
+
+
+@SETTINGS
+@given(batches())
+def test_batch_normalization_gradients(inputs: list[Array]) -> None:
+    both_layouts("BatchNormalization", inputs, [0, 1, 2], epsilon=1e-2)
+    both_layouts("BatchNormalization", inputs, [0, 1, 2], epsilon=1e-2, training_mode=1)
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> tuple[list[Array | None], int]:
+    shape = tuple(draw(st.lists(st.integers(1, 5), min_size=2, max_size=4)))
+    axis = draw(st.integers(1, len(shape) - 1))
+    seed = draw(st.integers(0, 1000))
+    B = normal(seed + 2, *shape[axis:]) if draw(st.booleans()) else None
+    return [normal(seed, *shape) + 1, normal(seed + 1, *shape[axis:]), B], draw(
+        st.sampled_from([axis, axis - len(shape)])
+    )
+
+
+@SETTINGS
+@given(layers(), st.sampled_from([1e-5, 1e-3]))
+def test_layer_normalization_matches_onnxruntime(case: tuple[list[Array | None], int], epsilon: float) -> None:
+    inputs, axis = case
+    same("LayerNormalization", inputs, axis=axis, epsilon=epsilon)
+
+
+@SETTINGS
+@given(layers())
+def test_layer_normalization_gradients(case: tuple[list[Array | None], int]) -> None:
+    inputs, axis = case
+    both_layouts("LayerNormalization", inputs, [0, 1] if inputs[2] is None else [0, 1, 2], axis=axis, epsilon=1e-2)

@@ -34,6 +34,8 @@ class Context(Protocol):
     """This worker's slice of the batch."""
     total: int
     """The whole batch's length: losses are scaled by it, never by ``len(X)``."""
+    outputs: int
+    """How many outputs this node has."""
 
     def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
         """The buffer of output ``k``. Its axes lie in memory as those of ``like``, or in ``order`` (slowest first)."""

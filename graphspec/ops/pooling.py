@@ -261,7 +261,8 @@ def _counts(a: Axis, end: int | None) -> Array:
     """How many numbers each window along an axis is the mean of; ``end`` is the padding behind if padding counts."""
     low, high = (0, a.size) if end is None else (-a.begin, a.size + end)
     start = np.arange(a.out) * a.stride - a.begin
-    return np.maximum(np.minimum(start + a.kernel, high) - np.maximum(start, low), 1)
+    counts: Array = np.minimum(start + a.kernel, high) - np.maximum(start, low)
+    return np.maximum(counts, 1)  # a window wholly inside the padding sums to 0
 
 
 def window_sums(U: Array, V: Array, axis: int, a: Axis) -> Calls:

@@ -81,7 +81,7 @@ class _Context:
     def __init__(self, binder: _Binder, node: Node, index: int) -> None:
         self._binder, self._node, self._index = binder, node, index
         self.training, self.dtype, self.group = binder.training, binder.dtype, binder.group
-        self.rows, self.total = binder.rows, binder.total
+        self.rows, self.total, self.outputs = binder.rows, binder.total, len(node.outputs)
         self.pending: Calls = []
 
     def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:

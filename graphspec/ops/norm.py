@@ -1,0 +1,330 @@
+"""Normalization: BatchNormalization, LayerNormalization."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
+from graphspec.ops.channels import Channels, channel_order, contiguous
+from graphspec.runtime.buffers import axis_order
+
+
+@op
+class BatchNormalization(Op):
+    """``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` for each channel of X (N, C, …).
+
+    With ``training_mode`` mean and (biased) variance are those of the whole batch, over all workers, and the moving
+    statistics become ``momentum · old + (1 - momentum) · batch``. Where these are parameters they are updated in place,
+    the node has the one output Y, and a program that is not bound for training uses them; else the node has ONNX's three
+    outputs (Y, running_mean, running_var).
+    """
+
+    keeps_in, keeps_out = (0, 1, 3, 4), False
+
+    @staticmethod
+    def infer(
+        X: Value,
+        scale: Value,
+        B: Value,
+        input_mean: Value,
+        input_var: Value,
+        *,
+        epsilon: float = 1e-5,
+        momentum: float = 0.9,
+        training_mode: int = 0,
+    ) -> Type | tuple[Type, ...]:
+        need_float(X, scale, B, input_mean, input_var)
+        need(X.rank >= 2, f"batch normalization needs (N, C, …), got {show(X.shape)}")
+        count = X.fixed(1)
+        for name, value in {"scale": scale, "B": B, "input_mean": input_mean, "input_var": input_var}.items():
+            need(
+                value.shape == (count,),
+                f"{name} {show(value.shape)} does not fit {count} channels of {show(X.shape)}",
+                code="GS304",
+            )
+        if training_mode and input_mean.kind != "param":
+            return X.type, input_mean.type, input_var.type
+        return X.type
+
+    @staticmethod
+    def bind(
+        ctx: Context,
+        X: Array,
+        scale: Array,
+        B: Array,
+        input_mean: Array,
+        input_var: Array,
+        *,
+        epsilon: float = 1e-5,
+        momentum: float = 0.9,
+        training_mode: int = 0,
+    ) -> Bound:
+        learning = bool(training_mode) and (ctx.training or ctx.outputs == 3)
+        order, count = channel_order(X), X.shape[1]
+        lying, calls = contiguous(ctx, X, order)
+        Y = X if ctx.free(0) and not calls else ctx.out(order=order)
+        channels = Channels(ctx, X.shape, order)
+        inverse, factor, offset = ctx.save((count,)), ctx.save((count,)), ctx.scratch((count,))
+        small, tiny = ctx.scratch((count,)), ctx.constant(epsilon)
+        mean, var, outputs = input_mean, input_var, (Y,)
+        samples = X.size // max(count, 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
+        share = ctx.constant(1 / max(samples, 1))
+        if learning:
+            mean, var = ctx.save((count,)), ctx.scratch((count,))
+            calls += batch_statistics(ctx, X, lying, channels, mean, var, share)
+            running = (input_mean, input_var) if ctx.outputs == 1 else (ctx.out(1), ctx.out(2))
+            outputs = (Y,) if ctx.outputs == 1 else (Y, *running)
+            if ctx.group.rank == 0 or ctx.outputs == 3:  # rank 0 alone writes shared state
+                old, new = ctx.constant(momentum), ctx.constant(1 - momentum)
+                for before, batch, after in zip((input_mean, input_var), (mean, var), running, strict=True):
+                    calls += [
+                        (np.multiply, before, old, after),
+                        (np.multiply, batch, new, small),
+                        (np.add, after, small, after),
+                    ]
+        calls += [
+            (np.add, var, tiny, inverse),
+            (np.sqrt, inverse, inverse),
+            (np.reciprocal, inverse, inverse),
+            (np.multiply, scale, inverse, factor),
+            (np.multiply, mean, factor, small),
+            (np.subtract, B, small, offset),
+        ]
+        (times, more), (plus, most) = channels.spread(factor), channels.spread(offset)
+        calls += more + most
+        for x, y in channels.blocks(lying, Y.transpose(order)):
+            calls += [(np.multiply, x, channels.over(x, times), y), (np.add, y, channels.over(x, plus), y)]
+
+        def backward(dY: Array, *_: None) -> Calls:
+            lying, calls = contiguous(ctx, X, order)
+            dlying, copied = contiguous(ctx, dY, order)
+            calls += copied
+            sums = ctx.scratch((2, count))
+            if ctx.wants(1) or ctx.wants(2) or learning:
+                calls += _gradient_sums(ctx, lying, dlying, channels, mean, sums)
+            if (dscale := ctx.grad(1)) is not None:
+                calls.append((np.multiply, sums[1], inverse, dscale))
+            if (dB := ctx.grad(2)) is not None:
+                calls.append((np.copyto, dB, sums[0]))
+            if not ctx.wants(0):
+                return calls
+            times, more = channels.spread(factor)
+            calls += more
+            if learning:
+                calls += ctx.all_reduce(sums)
+                calls += _centre(ctx, lying, dlying, channels, sums, (times, factor, inverse, mean, share))
+            else:
+                for (dy,) in channels.blocks(dlying):
+                    calls.append((np.multiply, dy, channels.over(dy, times), dy))
+            if copied:
+                dX = ctx.grad(0)
+                assert dX is not None
+                calls.append((np.copyto, dX.transpose(order), dlying))
+            else:
+                ctx.give(0, dY)
+            return calls
+
+        return (outputs if ctx.outputs == 3 else Y), calls, backward
+
+
+def batch_statistics(
+    ctx: Context, X: Array, lying: Array, channels: Channels, mean: Array, var: Array, share: Array
+) -> Calls:
+    """Calls that write mean and biased variance of each channel over all workers; ``share`` is 1 / their samples.
+
+    Every worker sums the differences from a number of its own, its first: ``E[x²] - E[x]²`` would lose all digits where
+    the mean is large.
+    """
+    count = len(mean)
+    own = channels.rows
+    pilot, total, square = (ctx.scratch((count,)) for _ in range(3))
+    first, second = channels.sums(), channels.sums()
+    calls: Calls = [(np.copyto, pilot, X[(0, slice(None), *(0,) * (X.ndim - 2))])] if own else [(pilot.fill, 0.0)]
+    wide, more = channels.spread(pilot)
+    calls += more
+    spare = channels.scratch()
+    for (x,) in channels.blocks(lying):
+        t = channels.like(x, spare)
+        calls += [(np.subtract, x, channels.over(x, wide), t), *first.add(t), (np.multiply, t, t, t), *second.add(t)]
+    n = ctx.constant(own)
+    calls += [
+        *first.total(total),
+        *second.total(square),
+        (np.multiply, pilot, n, mean),
+        (np.add, mean, total, mean),
+        *ctx.all_reduce(mean),
+        (np.multiply, mean, share, mean),
+    ]
+    # Σ(x - mean)² = Σ(x - pilot)² - e · (2 Σ(x - pilot) - n · e), e = mean - pilot
+    calls += [
+        (np.subtract, mean, pilot, pilot),
+        (np.multiply, pilot, n, var),
+        (np.subtract, total, var, var),
+        (np.add, total, var, var),
+        (np.multiply, var, pilot, var),
+        (np.subtract, square, var, var),
+        *ctx.all_reduce(var),
+        (np.multiply, var, share, var),
+        (partial(np.maximum, out=var), var, ctx.zeros_like(var)),
+    ]
+    return calls
+
+
+def _gradient_sums(ctx: Context, X: Array, dY: Array, channels: Channels, mean: Array, sums: Array) -> Calls:
+    """Calls that write ``Σ dY`` and ``Σ dY · (X - mean)`` of each channel over this worker's rows."""
+    wide, calls = channels.spread(mean)
+    spare = channels.scratch()
+    plain, product = channels.sums(), channels.sums()
+    for x, dy in channels.blocks(X, dY):
+        t = channels.like(x, spare)
+        calls += [(np.subtract, x, channels.over(x, wide), t), (np.multiply, t, dy, t)]
+        calls += [*plain.add(dy), *product.add(t)]
+    return calls + plain.total(sums[0]) + product.total(sums[1])
+
+
+def _centre(
+    ctx: Context, X: Array, dY: Array, channels: Channels, sums: Array, given: tuple[Array, Array, Array, Array, Array]
+) -> Calls:
+    """Calls that turn dY into dX: ``factor · (dY - Σ dY / n - (X - mean) · inverse² · Σ dY (X - mean) / n)``."""
+    times, factor, inverse, mean, share = given
+    slope, offset = ctx.scratch(mean.shape), ctx.scratch(mean.shape)
+    calls: Calls = [
+        (np.multiply, sums, share, sums),
+        (np.multiply, sums, factor, sums),
+        (np.multiply, sums[1], inverse, slope),
+        (np.multiply, slope, inverse, slope),
+        (np.negative, slope, slope),
+        (np.multiply, slope, mean, offset),
+        (np.add, offset, sums[0], offset),
+        (np.negative, offset, offset),
+    ]
+    (tilt, more), (plus, most) = channels.spread(slope), channels.spread(offset)
+    calls += more + most
+    spare = channels.scratch()
+    for x, dy in channels.blocks(X, dY):
+        t = channels.like(x, spare)
+        calls += [
+            (np.multiply, x, channels.over(x, tilt), t),
+            (np.multiply, dy, channels.over(x, times), dy),
+            (np.add, dy, t, dy),
+            (np.add, dy, channels.over(x, plus), dy),
+        ]
+    return calls
+
+
+@op
+class LayerNormalization(Op):
+    """``Y = (X - mean) / sqrt(var + epsilon) · Scale + B``; mean and biased variance over ``axis`` and all after it.
+
+    Scale and B have the shape of these axes. The optional outputs Mean and InvStdDev are not given.
+    """
+
+    keeps_in, keeps_out = (1,), False
+
+    @staticmethod
+    def infer(
+        X: Value, Scale: Value, B: Value | None = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+    ) -> Type:
+        need_float(X, Scale, B)
+        need(stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
+        axis = normalize_axis(axis, X.rank)
+        shape = tuple(X.fixed(k) for k in range(axis, X.rank))
+        for name, value in {"Scale": Scale, "B": B}.items():
+            need(
+                value is None or value.shape == shape,
+                f"{name} {show(value.shape) if value is not None else ''} does not fit the axes {show(shape)}",
+                code="GS304",
+            )
+        return X.type
+
+    @staticmethod
+    def bind(
+        ctx: Context,
+        X: Array,
+        Scale: Array,
+        B: Array | None = None,
+        *,
+        axis: int = -1,
+        epsilon: float = 1e-5,
+        stash_type: int = 1,
+    ) -> Bound:
+        axis %= X.ndim
+        order = axis_order(X)
+        if order[axis:] != tuple(range(axis, X.ndim)):
+            order = tuple(range(X.ndim))
+        lying, calls = contiguous(ctx, X, order)
+        size = Scale.size
+        rows = X.size // size
+        Y = ctx.out(order=order)
+        channels = Channels(ctx, (rows, size), (0, 1))
+        keep = any(ctx.wants(i) for i in range(3))
+        normal = ctx.save((rows, size)) if keep else Y.transpose(order).reshape(rows, size)
+        mean, inverse = ctx.scratch((rows, 1)), ctx.save((rows, 1))
+        averaging, share, tiny = ctx.constant(np.full(size, 1 / size)), ctx.constant(1 / size), ctx.constant(epsilon)
+        scale = Scale.reshape(size)
+        (times, more), (plus, most) = channels.spread(scale), channels.spread(scale if B is None else B.reshape(size))
+        calls += more + most
+        start = 0
+        for x, h, y in channels.blocks(lying, normal, Y.transpose(order)):
+            xr, hr = x.reshape(-1, size), h.reshape(-1, size)
+            part = slice(start, start := start + len(xr))
+            m, i = mean[part], inverse[part]
+            calls += [
+                (np.dot, xr, averaging, m[:, 0]),
+                (np.subtract, xr, m, hr),
+                (np.vecdot, hr, hr, i[:, 0]),
+                (np.multiply, i, share, i),
+                (np.add, i, tiny, i),
+                (np.sqrt, i, i),
+                (np.reciprocal, i, i),
+                (np.multiply, hr, i, hr),
+                (np.multiply, h, channels.over(h, times), y),
+            ]
+            if B is not None:
+                calls.append((np.add, y, channels.over(y, plus), y))
+
+        def backward(dY: Array) -> Calls:
+            dlying, copied = contiguous(ctx, dY, order)
+            calls = list(copied)
+            products, plain = channels.sums(), channels.sums()
+            dScale, dB = ctx.grad(1), (ctx.grad(2) if B is not None else None)
+            times, more = channels.spread(scale)
+            calls += more
+            spare = channels.scratch()
+            mean, slope = ctx.scratch((rows, 1)), ctx.scratch((rows, 1))
+            start = 0
+            for h, dy in channels.blocks(normal, dlying):
+                t = channels.like(h, spare)
+                hr, dr, tr = (a.reshape(-1, size) for a in (h, dy, t))
+                part = slice(start, start := start + len(hr))
+                m, s, i = mean[part], slope[part], inverse[part]
+                if dB is not None:
+                    calls += plain.add(dy)
+                if dScale is not None:
+                    calls += [(np.multiply, dy, h, t), *products.add(t)]
+                if ctx.wants(0):
+                    calls += [
+                        (np.multiply, dy, channels.over(dy, times), dy),
+                        (np.dot, dr, averaging, m[:, 0]),
+                        (np.vecdot, dr, hr, s[:, 0]),
+                        (np.multiply, s, share, s),
+                        (np.multiply, hr, s, tr),
+                        (np.subtract, dr, tr, dr),
+                        (np.subtract, dr, m, dr),
+                        (np.multiply, dr, i, dr),
+                    ]
+            if dB is not None:
+                calls += plain.total(dB.reshape(size))
+            if dScale is not None:
+                calls += products.total(dScale.reshape(size))
+            if copied and (dX := ctx.grad(0)) is not None:
+                calls.append((np.copyto, dX.transpose(order), dlying))
+            elif not copied:
+                ctx.give(0, dY)
+            return calls
+
+        return Y, calls, backward
