@@ -1,20 +1,239 @@
-"""Initial values of weights."""
+"""Initial values of weights, in Keras's layout and by Keras's formulas."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
-from graphspec.config import Config, Registry
+from graphspec.compiler.dims import show
+from graphspec.config import Config, Ints, Positive, Registry
+from graphspec.errors import ShapeError
+
+Array = np.ndarray[Any, Any]
 
 
 class Initializer(Config):
     """Draws the initial value of a weight in Keras's layout."""
 
-    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray[Any, Any]:
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
         """A float32 array of ``shape``; ``random`` is keyed by the seed and the weight's name."""
         raise NotImplementedError
 
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise :class:`ShapeError` (GS301) if a weight of ``shape`` cannot start so."""
+
 
 INITIALIZERS: Registry[Initializer] = Registry("initializer")
+
+
+@INITIALIZERS.add("Zeros", "zeros", "zero")
+class Zeros(Initializer):
+    """All 0."""
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        return np.zeros(shape, np.float32)
+
+
+@INITIALIZERS.add("Ones", "ones", "one")
+class Ones(Initializer):
+    """All 1."""
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        return np.ones(shape, np.float32)
+
+
+@INITIALIZERS.add("Constant", "constant")
+class Constant(Initializer):
+    """All ``value``."""
+
+    value: Annotated[float, Field(description="The value of every element.")] = 0.0
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        return np.full(shape, self.value, np.float32)
+
+
+@INITIALIZERS.add("Identity", "identity", "IdentityInitializer")
+class Identity(Initializer):
+    """``gain`` on the diagonal of a matrix, 0 elsewhere."""
+
+    gain: Annotated[float, Field(description="The value on the diagonal.")] = 1.0
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 2:
+            raise ShapeError("GS301", f"initializer 'identity' needs a matrix, but the weight has shape {show(shape)}")
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        return np.float32(self.gain) * np.eye(*shape, dtype=np.float32)
+
+
+class RandomInitializer(Initializer):
+    """Draws in float64 and rounds to float32; ``seed`` gives the weight a stream of its own."""
+
+    seed: Annotated[int | None, Field(description="Fixes this weight's values whatever the run's seed.")] = None
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        """A float64 array of ``shape``."""
+        raise NotImplementedError
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        if self.seed is not None:
+            random = np.random.Generator(np.random.Philox(self.seed % 2**64))
+        return self.draw(shape, random).astype(np.float32)
+
+
+def truncated(shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    """Standard normal values, drawn again until within 2 standard deviations."""
+    z = random.standard_normal(shape)
+    while (outside := np.abs(z) > 2.0).any():
+        z[outside] = random.standard_normal(int(outside.sum()))
+    return z
+
+
+@INITIALIZERS.add("RandomNormal", "random_normal", "normal")
+class RandomNormal(RandomInitializer):
+    """Normal(``mean``, ``stddev``)."""
+
+    mean: Annotated[float, Field(description="Mean.")] = 0.0
+    stddev: Annotated[float, Field(ge=0.0, description="Standard deviation.")] = 0.05
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        return random.standard_normal(shape) * self.stddev + self.mean
+
+
+@INITIALIZERS.add("TruncatedNormal", "truncated_normal")
+class TruncatedNormal(RandomNormal):
+    """Normal(``mean``, ``stddev``) without what lies beyond two ``stddev``."""
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        return truncated(shape, random) * self.stddev + self.mean
+
+
+@INITIALIZERS.add("RandomUniform", "random_uniform", "uniform")
+class RandomUniform(RandomInitializer):
+    """Uniform on [``minval``, ``maxval``)."""
+
+    minval: Annotated[float, Field(description="Lower bound.")] = -0.05
+    maxval: Annotated[float, Field(description="Upper bound.")] = 0.05
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        return random.random(shape) * (self.maxval - self.minval) + self.minval
+
+
+def fans(
+    shape: tuple[int, ...], input_axes: tuple[int, ...] | None = None, output_axes: tuple[int, ...] | None = None
+) -> tuple[int, int]:
+    """The numbers of inputs and of outputs that a weight joins.
+
+    A kernel ``(…, in, out)`` of a convolution counts its receptive field in both, as Keras does.
+    """
+    if input_axes is not None and output_axes is not None:
+        return math.prod(shape[a] for a in input_axes), math.prod(shape[a] for a in output_axes)
+    if len(shape) < 2:
+        return (shape[0], shape[0]) if shape else (1, 1)
+    field = math.prod(shape[:-2])
+    return shape[-2] * field, shape[-1] * field
+
+
+Mode = Literal["fan_in", "fan_out", "fan_avg"]
+Distribution = Literal["truncated_normal", "untruncated_normal", "uniform", "normal"]
+
+_TRUNCATED_STDDEV = 0.87962566103423978  # of a standard normal cut at ±2
+
+
+class Fans(RandomInitializer):
+    """Variance ``scale / n``, where n is the number of inputs, of outputs, or their mean."""
+
+    input_axes: Annotated[Ints | None, Field(description="Axes that count as inputs, where not Keras's rule.")] = None
+    output_axes: Annotated[Ints | None, Field(description="Axes that count as outputs.")] = None
+
+    rule: ClassVar[tuple[float, Mode, Distribution]]
+
+    def variance_rule(self) -> tuple[float, Mode, Distribution]:
+        """``scale``, ``mode`` and ``distribution``."""
+        return self.rule
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        scale, mode, distribution = self.variance_rule()
+        fan_in, fan_out = fans(shape, self.input_axes, self.output_axes)
+        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
+        variance = scale / max(1.0, n)
+        if distribution == "uniform":
+            return (random.random(shape) * 2 - 1) * math.sqrt(3 * variance)
+        if distribution == "untruncated_normal":
+            return random.standard_normal(shape) * math.sqrt(variance)
+        return truncated(shape, random) * (math.sqrt(variance) / _TRUNCATED_STDDEV)
+
+
+@INITIALIZERS.add("VarianceScaling", "variance_scaling")
+class VarianceScaling(Fans):
+    """Variance ``scale / n``, drawn from ``distribution`` (``normal`` means truncated)."""
+
+    scale: Annotated[Positive, Field(description="The variance times the fan.")] = 1.0
+    mode: Annotated[Mode, Field(description="What n is: inputs, outputs, or their mean.")] = "fan_in"
+    distribution: Annotated[Distribution, Field(description="The law of the values.")] = "truncated_normal"
+
+    def variance_rule(self) -> tuple[float, Mode, Distribution]:
+        return self.scale, self.mode, self.distribution
+
+
+@INITIALIZERS.add("GlorotUniform", "glorot_uniform")
+class GlorotUniform(Fans):
+    """Uniform with variance ``2 / (in + out)`` (Glorot and Bengio, 2010)."""
+
+    rule = (1.0, "fan_avg", "uniform")
+
+
+@INITIALIZERS.add("GlorotNormal", "glorot_normal")
+class GlorotNormal(Fans):
+    """Truncated normal with variance ``2 / (in + out)`` (Glorot and Bengio, 2010)."""
+
+    rule = (1.0, "fan_avg", "truncated_normal")
+
+
+@INITIALIZERS.add("HeUniform", "he_uniform")
+class HeUniform(Fans):
+    """Uniform with variance ``2 / in`` (He et al., 2015)."""
+
+    rule = (2.0, "fan_in", "uniform")
+
+
+@INITIALIZERS.add("HeNormal", "he_normal")
+class HeNormal(Fans):
+    """Truncated normal with variance ``2 / in`` (He et al., 2015)."""
+
+    rule = (2.0, "fan_in", "truncated_normal")
+
+
+@INITIALIZERS.add("LecunUniform", "lecun_uniform")
+class LecunUniform(Fans):
+    """Uniform with variance ``1 / in`` (Klambauer et al., 2017)."""
+
+    rule = (1.0, "fan_in", "uniform")
+
+
+@INITIALIZERS.add("LecunNormal", "lecun_normal")
+class LecunNormal(Fans):
+    """Truncated normal with variance ``1 / in`` (Klambauer et al., 2017)."""
+
+    rule = (1.0, "fan_in", "truncated_normal")
+
+
+@INITIALIZERS.add("Orthogonal", "orthogonal", "OrthogonalInitializer")
+class Orthogonal(RandomInitializer):
+    """Orthonormal columns (or rows, where those are fewer), times ``gain`` (Saxe et al., 2014)."""
+
+    gain: Annotated[float, Field(description="Factor of the orthogonal matrix.")] = 1.0
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) < 2:
+            text = f"initializer 'orthogonal' needs a matrix, but the weight has shape {show(shape)}"
+            raise ShapeError("GS301", text)
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
+        q = q * np.sign(np.diag(r))  # makes the distribution uniform over orthogonal matrices
+        return np.asarray(self.gain * (q.T if rows < columns else q).reshape(shape))

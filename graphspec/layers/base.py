@@ -2,21 +2,81 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from graphspec.activations import ACTIVATIONS, Activation
-from graphspec.config import Config, Registry, named
+from graphspec.compiler.dims import show
+from graphspec.config import Config, Rate, Registry
+from graphspec.errors import ShapeError
 from graphspec.initializers import INITIALIZERS, Initializer
 from graphspec.regularizers import REGULARIZERS, Regularizer
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.compiler.ir import Layout, Value
 
-ActivationField = named(ACTIVATIONS, Activation | None)
+T = TypeVar("T")
+
+
+def _reference(kind: str, *, optional: bool = False) -> WithJsonSchema:
+    schema: dict[str, Any] = {"$ref": f"#/$defs/{kind}"}
+    return WithJsonSchema({"anyOf": [schema, {"type": "null"}]} if optional else schema)
+
+
+ActivationField = Annotated[
+    Activation | None, BeforeValidator(ACTIVATIONS.parse), _reference("activation", optional=True)
+]
 """An activation by name or mapping, or null."""
-InitializerField = named(INITIALIZERS, Initializer)
-RegularizerField = named(REGULARIZERS, Regularizer | None)
+InitializerField = Annotated[Initializer, BeforeValidator(INITIALIZERS.parse), _reference("initializer")]
+RegularizerField = Annotated[
+    Regularizer | None, BeforeValidator(REGULARIZERS.parse), _reference("regularizer", optional=True)
+]
+
+
+def only(allowed: T, reason: str) -> Callable[[T], T]:
+    """A validator for an argument of Keras that is accepted with one value alone (GS105 otherwise)."""
+
+    def check(value: T) -> T:
+        if value != allowed:
+            raise PydanticCustomError("GS105", "{reason}", {"reason": reason})
+        return value
+
+    return check
+
+
+Constraint = Annotated[
+    None,
+    BeforeValidator(only(None, "constraints are not available yet: only null is accepted")),
+    Field(description="Only null so far."),
+]
+Weights = Annotated[
+    None,
+    BeforeValidator(only(None, "weights are not written into a spec: use `set_weights` from Python")),
+    Field(description="Refused: use `set_weights` from Python."),
+]
+Stateful = Annotated[
+    bool,
+    AfterValidator(only(False, "a stateful layer depends on earlier batches, which the exported graph cannot keep")),
+    Field(description="Refused: the exported graph keeps nothing between batches."),
+]
+NoRate = Annotated[
+    Rate,
+    AfterValidator(
+        only(0.0, "recurrent_dropout is not available: ONNX's operators have no dropout on the state; use `dropout`")
+    ),
+    Field(description="Only 0: ONNX's recurrent operators have no dropout on the state."),
+]
+Machinery = Annotated[Any, Field(description="About Keras's machinery: accepted without effect.")]
+Seed = Annotated[int | None, Field(description="A seed of this layer's own.")]
+
+
+def starts(name: str) -> Any:
+    """The default of an initializer field, by name, so that the JSON Schema shows it."""
+    return Field(default=name, validate_default=True, description="How the weight starts.")
 
 
 class Layer(Config):
@@ -33,13 +93,18 @@ class Layer(Config):
     """Whether ``lower`` itself decides on the mask of every output (recurrent layers, pooling over time, merging)."""
     call_arguments: ClassVar[tuple[str, ...]] = ()
     """Keras's call arguments that name other nodes (``initial_state``): keys of the node, values in ``calls``."""
-    refused: ClassVar[dict[str, str]] = {}
-    """Keras arguments that are refused, with the reason (GS105)."""
     ignored: ClassVar[tuple[str, ...]] = ("dtype",)
-    """Arguments about Keras's machinery: accepted without effect."""
+    """Arguments that every Keras layer takes and that have no meaning here: accepted without effect."""
 
-    def lower(self, g: Builder, *inputs: Value, **calls: Any) -> Value | tuple[Value, ...]:
-        """Emit operators for ``inputs`` and return the output, or a tuple of outputs.
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_ignored(cls, arguments: Any) -> Any:
+        if isinstance(arguments, dict) and any(key in arguments for key in cls.ignored):
+            return {key: value for key, value in arguments.items() if key not in cls.ignored}
+        return arguments
+
+    def lower(self, g: Builder, *inputs: Any, **calls: Any) -> Value | tuple[Value, ...]:
+        """Emit operators for ``inputs`` (values) and return the output, or a tuple of outputs.
 
         ``calls`` holds the values of ``call_arguments`` that the node gives: a list of values each.
 
@@ -48,5 +113,57 @@ class Layer(Config):
         """
         raise NotImplementedError
 
+    @property
+    def mixes_rows(self) -> bool:
+        """Whether the rows of a batch influence each other in training."""
+        return False
+
+    def weight(
+        self,
+        g: Builder,
+        role: str,
+        shape: Sequence[int],
+        *,
+        layout: Layout | None = None,
+        initializer: Initializer | None = None,
+        state: bool = False,
+    ) -> Value:
+        """The parameter ``role`` with the initializer and the regularizer that Keras's argument names give it.
+
+        ``recurrent_kernel`` starts by ``recurrent_initializer``, ``gamma`` by ``gamma_initializer``, and so on.
+        """
+        prefix = role.removesuffix("_kernel")
+        start = initializer or getattr(self, f"{prefix}_initializer")
+        try:
+            start.check(tuple(shape))
+        except ShapeError as error:
+            error.key = f"{prefix}_initializer"
+            raise
+        penalty = getattr(self, f"{prefix}_regularizer", None)
+        return g.param(role, shape, start, layout=layout, regularizer=penalty, state=state)
+
 
 LAYERS: Registry[Layer] = Registry("layer")
+"""All layers by name."""
+
+LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")]
+"""A layer within a layer, by name or mapping."""
+
+_CODES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9}  # onnx.TensorProto.DataType
+
+
+def cast_to(g: Builder, X: Value, dtype: str) -> Value:
+    """``X`` with another element type; ``X`` itself where it has that type."""
+    return X if X.dtype == dtype else cast("Value", g.Cast(X, to=_CODES[dtype])).with_mask(X.mask)
+
+
+def as_float(g: Builder, X: Value) -> Value:
+    """Integers and bools as float32, as Keras promotes them."""
+    return cast_to(g, X, "float32")
+
+
+def need_rank(X: Value, least: int, most: int | None, axes: str, hint: str | None = None) -> None:
+    """GS301 unless the rank is within bounds; ``axes`` names them: ``"(batch, time, features)"``."""
+    if X.rank < least or (most is not None and X.rank > most):
+        wanted = f"rank-{least}" if least == most else f"at least rank-{least}"
+        raise ShapeError("GS301", f"needs {wanted} data {axes}, got {show(X.shape)}", hint=hint)

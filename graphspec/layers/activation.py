@@ -1,0 +1,81 @@
+"""Activations as layers of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+from pydantic import Field
+
+from graphspec import activations
+from graphspec.config import IntOrInts, NonNegative
+from graphspec.errors import ShapeError
+from graphspec.layers.base import LAYERS, ActivationField, Layer, RegularizerField, as_float
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+@LAYERS.add("Activation")
+class Activation(Layer):
+    """``activation(x)``."""
+
+    supports_masking = True
+
+    activation: ActivationField = Field(description="The function.")
+    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return g.activate(self.activation, as_float(g, X))
+
+
+@LAYERS.add("ReLU")
+class ReLU(Layer):
+    """``max(x, 0)``, with a ceiling, a slope below and a threshold where given."""
+
+    supports_masking = True
+
+    max_value: Annotated[NonNegative | None, Field(description="Largest output; null for no limit.")] = None
+    negative_slope: Annotated[NonNegative, Field(description="Slope below the threshold.")] = 0.0
+    threshold: Annotated[NonNegative, Field(description="Inputs up to here count as 0.")] = 0.0
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        relu = activations.Relu(negative_slope=self.negative_slope, max_value=self.max_value, threshold=self.threshold)
+        return relu.lower(g, as_float(g, X))
+
+
+@LAYERS.add("LeakyReLU")
+class LeakyReLU(Layer):
+    """``x`` above 0, ``negative_slope · x`` below."""
+
+    supports_masking = True
+
+    negative_slope: Annotated[NonNegative, Field(description="Slope below 0.")] = 0.3
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return activations.LeakyRelu(negative_slope=self.negative_slope).lower(g, as_float(g, X))
+
+
+@LAYERS.add("Softmax")
+class Softmax(Layer):
+    """``eˣ / Σ eˣ`` over one axis or several. A mask of the input's own shape takes no part and gets 0."""
+
+    supports_masking = True
+
+    axis: Annotated[IntOrInts, Field(description="The axis, or axes, that sum to 1.")] = -1
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        for axis in axes:
+            if not -X.rank <= axis < X.rank or axis % X.rank == 0:
+                raise ShapeError("GS301", f"needs an axis from 1 to {X.rank - 1}, got {axis}", key="axis")
+        X = as_float(g, X)
+        mask = X.mask if X.mask is not None and X.mask.rank == X.rank else None
+        if mask is not None:
+            X = g.Where(mask, X, g.constant(-1e9))
+        if len(axes) == 1:
+            Y = g.Softmax(X, axis=axes[0])
+        else:
+            e = g.Exp(g.Sub(X, g.ReduceMax(X, axes=axes, keepdims=1)))
+            Y = g.Div(e, g.ReduceSum(e, g.constant(list(axes)), keepdims=1))
+        return cast("Value", Y if mask is None else g.Where(mask, Y, g.constant(0.0)))

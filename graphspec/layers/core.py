@@ -1,0 +1,140 @@
+"""Dense, Embedding, Masking, Rescaling: layers on single values, vectors and ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from graphspec.config import PositiveInt
+from graphspec.errors import ShapeError
+from graphspec.layers.base import (
+    LAYERS,
+    ActivationField,
+    Constraint,
+    InitializerField,
+    Layer,
+    RegularizerField,
+    Weights,
+    as_float,
+    cast_to,
+    need_rank,
+    starts,
+)
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+@LAYERS.add("Dense")
+class Dense(Layer):
+    """Affine map over the last axis: ``activation(x @ kernel + bias)``.
+
+    Shapes: (batch, …, features) → (batch, …, units).
+    """
+
+    supports_masking = True
+
+    units: Annotated[PositiveInt, Field(description="Size of the output's last axis.")]
+    activation: ActivationField = Field(default=None, description="Applied to the result; null for none.")
+    use_bias: bool = Field(default=True, description="Whether a bias is added.")
+    kernel_initializer: InitializerField = starts("glorot_uniform")
+    bias_initializer: InitializerField = starts("zeros")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
+    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+    kernel_constraint: Constraint = None
+    bias_constraint: Constraint = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, None, "(batch, …, features)", hint="give the input a shape such as [1]")
+        X = as_float(g, X)
+        kernel = self.weight(g, "kernel", (X.features, self.units))
+        bias = self.weight(g, "bias", (self.units,)) if self.use_bias else None
+        if X.rank == 2:
+            Y = g.Gemm(X, kernel, bias)
+        else:
+            Y = g.MatMul(X, kernel)
+            Y = Y if bias is None else g.Add(Y, bias)
+        return g.activate(self.activation, Y)
+
+
+@LAYERS.add("Embedding")
+class Embedding(Layer):
+    """A vector for each id: row ``x`` of ``embeddings``. With ``mask_zero``, id 0 is padding and masked.
+
+    Shapes: integers (batch, …) → (batch, …, output_dim).
+    """
+
+    handles_mask = True
+
+    input_dim: Annotated[PositiveInt, Field(description="How many ids there are: the largest one plus 1.")]
+    output_dim: Annotated[PositiveInt, Field(description="Size of each vector.")]
+    embeddings_initializer: InitializerField = starts("uniform")
+    embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
+    embeddings_constraint: Constraint = None
+    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
+    weights: Weights = None
+
+    def lower(self, g: Builder, ids: Value) -> Value:
+        if ids.dtype in ("float32", "bool"):
+            is_input = ids.kind == "input"
+            where = f"declare input '{ids.name}' with `dtype: int64`" if is_input else "feed it integers"
+            raise ShapeError("GS306", f"needs integer ids, got {ids.dtype}", hint=where)
+        ids = cast_to(g, ids, "int64")
+        table = self.weight(g, "embeddings", (self.input_dim, self.output_dim))
+        Y = cast("Value", g.Gather(table, ids, axis=0))
+        return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
+
+
+@LAYERS.add("Masking")
+class Masking(Layer):
+    """Masks the steps whose features all equal ``mask_value``, and zeroes them.
+
+    Shapes: (batch, time, features) → the same.
+    """
+
+    handles_mask = True
+
+    mask_value: float = Field(default=0.0, description="What the features of a masked step hold.")
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, None, "(batch, …, features)")
+        X = as_float(g, X)
+        differs = g.Not(g.Equal(X, g.constant(self.mask_value, "float32")))
+        keep = g.ReduceMax(cast_to(g, differs, "float32"), axes=(-1,), keepdims=1)
+        mask = cast_to(g, g.Squeeze(keep, g.constant([X.rank - 1])), "bool")
+        return cast("Value", g.Mul(X, keep)).with_mask(mask)
+
+
+def _numbers(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Numbers = Annotated[float | tuple[float, ...], BeforeValidator(_numbers)]
+
+
+@LAYERS.add("Rescaling")
+class Rescaling(Layer):
+    """``x · scale + offset`` as float32; a list has one number for each feature of the last axis.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    scale: Annotated[Numbers, Field(description="Factor, such as 0.00392156862745098 for bytes.")]
+    offset: Annotated[Numbers, Field(description="Added after scaling.")] = 0.0
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        Y = as_float(g, X)
+        for key, op in (("scale", "Mul"), ("offset", "Add")):
+            numbers = np.asarray(getattr(self, key), np.float32)
+            if numbers.ndim and (X.rank < 2 or numbers.size not in (1, X.features)):
+                text = f"has {numbers.size} numbers in `{key}` for {X.shape[-1]} features"
+                raise ShapeError("GS304", text, hint="give one number, or one for each feature", key=key)
+            if key == "scale" or np.any(numbers):
+                Y = g.emit(op, (Y, g.constant(numbers)), {})
+        return Y

@@ -1,0 +1,231 @@
+"""Layers of several inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+
+from pydantic import BeforeValidator, Field
+
+from graphspec.compiler.dims import show
+from graphspec.errors import ShapeError
+from graphspec.layers.base import LAYERS, Layer, as_float
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+class Merge(Layer):
+    """An elementwise operator over two inputs or more, which broadcast; a lower rank gets new axes behind the batch.
+
+    The output is masked where every input is, and only if every input has a mask.
+    """
+
+    arity: ClassVar[tuple[int, int | None]] = (2, None)
+    handles_mask = True
+
+    def lower(self, g: Builder, *inputs: Value) -> Value:
+        rank = max(X.rank for X in inputs)
+        lined_up = [_widen(g, X, rank) for X in inputs]
+        Y = self.merge(g, lined_up)
+        masks = [X.mask for X in inputs if X.mask is not None]
+        if len(masks) < len(inputs) or len({m.rank for m in masks}) > 1:
+            return Y.with_mask(None)
+        return Y.with_mask(reduce(g.Or, masks))
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        raise NotImplementedError
+
+
+def _widen(g: Builder, X: Value, rank: int) -> Value:
+    """``X`` with axes of size 1 behind the batch; its mask is lost then, as Keras loses it for the values."""
+    if X.rank == rank:
+        return X
+    return cast("Value", g.Unsqueeze(X, g.constant(list(range(1, rank - X.rank + 1)))))
+
+
+def _over_features(g: Builder, mask: Value, X: Value) -> Value:
+    """A mask with axes behind it up to the rank of what it masks."""
+    axes = list(range(mask.rank, X.rank))
+    return cast("Value", g.Unsqueeze(mask, g.constant(axes))) if axes else mask
+
+
+@LAYERS.add("Add")
+class Add(Merge):
+    """The sum of the inputs."""
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        return reduce(g.Add, inputs)
+
+
+@LAYERS.add("Subtract")
+class Subtract(Merge):
+    """The first input minus the second."""
+
+    arity = (2, 2)
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        return reduce(g.Sub, inputs)
+
+
+@LAYERS.add("Multiply")
+class Multiply(Merge):
+    """The product of the inputs; what is masked counts as 1, and gives 0 where every input is masked."""
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        masks = [None if X.mask is None else _over_features(g, X.mask, X) for X in inputs]
+        one = g.constant(1.0)
+        factors = [X if m is None else g.Where(m, as_float(g, X), one) for X, m in zip(inputs, masks, strict=True)]
+        Y = reduce(g.Mul, factors)
+        if any(m is None for m in masks):
+            return Y
+        return cast("Value", g.Where(reduce(g.Or, cast("list[Value]", masks)), Y, g.constant(0.0)))
+
+
+@LAYERS.add("Average")
+class Average(Merge):
+    """The mean of the inputs."""
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        return cast("Value", g.Mul(as_float(g, reduce(g.Add, inputs)), g.constant(1 / len(inputs))))
+
+
+class Extremum(Merge):
+    """Maximum or minimum. Where one input is masked the other is taken, from left to right as Keras does it."""
+
+    def pick(self, g: Builder, X: Value, Y: Value) -> Value:
+        raise NotImplementedError
+
+    def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        Y, taken = inputs[0], inputs[0].mask
+        for X in inputs[1:]:
+            mask = X.mask
+            if mask is not None:
+                X = g.Where(_over_features(g, mask, X), X, Y)
+            if taken is not None:
+                Y = g.Where(_over_features(g, taken, Y), Y, X)
+            taken = g.Or(taken, mask) if taken is not None and mask is not None else None
+            Y = self.pick(g, Y, X)
+        return Y
+
+
+@LAYERS.add("Maximum")
+class Maximum(Extremum):
+    """The largest of the inputs, element by element."""
+
+    def pick(self, g: Builder, X: Value, Y: Value) -> Value:
+        return cast("Value", g.Max(X, Y))
+
+
+@LAYERS.add("Minimum")
+class Minimum(Extremum):
+    """The smallest of the inputs, element by element."""
+
+    def pick(self, g: Builder, X: Value, Y: Value) -> Value:
+        return cast("Value", g.Min(X, Y))
+
+
+@LAYERS.add("Concatenate")
+class Concatenate(Layer):
+    """The inputs one behind the other along ``axis``; all other axes must agree.
+
+    The output has a mask if an input has one: steps of an input without count as not masked.
+    """
+
+    arity = (2, None)
+    handles_mask = True
+
+    axis: Annotated[int, Field(description="The axis along which they are joined; 0 is the batch.")] = -1
+
+    def lower(self, g: Builder, *inputs: Value) -> Value:
+        rank = inputs[0].rank
+        if not -rank <= self.axis < rank or self.axis % rank == 0:
+            text = f"needs an axis from 1 to {rank - 1}, got {self.axis}, for {show(inputs[0].shape)}"
+            raise ShapeError("GS301", text, key="axis")
+        axis = self.axis % rank
+        for X, Y in pairwise(inputs):
+            if X.rank != Y.rank or any(X.shape[k] != Y.shape[k] for k in range(rank) if k != axis):
+                raise ShapeError("GS302", f"joins shapes that differ off axis {self.axis}")
+        kinds = {X.dtype for X in inputs}
+        if len(kinds) > 1:
+            text = f"joins different dtypes: {', '.join(sorted(kinds))}"
+            hint = "make the integers floats first, with Rescaling, or vectors, with Embedding"
+            raise ShapeError("GS306", text, hint=hint)
+        Y = g.Concat(*inputs, axis=axis)
+        return cast("Value", Y.with_mask(_joined_mask(g, inputs, axis)))
+
+
+def _joined_mask(g: Builder, inputs: Sequence[Value], axis: int) -> Value | None:
+    """Masks joined like their inputs; along an axis that they do not have, what any of them keeps is kept."""
+    masks = [X.mask for X in inputs]
+    ranks = {m.rank for m in masks if m is not None}
+    if len(ranks) != 1:
+        return None
+    rank = ranks.pop()
+    if axis < rank:
+        return cast("Value", g.Concat(*(X.mask or _unmasked(g, X, rank) for X in inputs), axis=axis))
+    return None if any(m is None for m in masks) else reduce(g.Or, cast("list[Value]", masks))
+
+
+def _unmasked(g: Builder, X: Value, rank: int) -> Value:
+    """A mask over the first ``rank`` axes of ``X`` that masks nothing."""
+    return cast("Value", g.Expand(g.constant(True), g.ints([g.size(X, axis) for axis in range(rank)])))
+
+
+def _axes(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Axes = Annotated[int | tuple[int, int], BeforeValidator(_axes)]
+
+
+@LAYERS.add("Dot")
+class Dot(Layer):
+    """Products of two inputs summed over one axis of each, row by row of the batch.
+
+    Shapes: (batch, …, k, …), (batch, …, k, …) → (batch, *the first without its axis, *the second without its axis).
+    """
+
+    arity = (2, 2)
+    handles_mask = True
+
+    axes: Annotated[Axes, Field(description="The axis of both inputs, or of each; 0 is the batch and not allowed.")]
+    normalize: Annotated[bool, Field(description="Whether to scale to length 1 first: the cosine of the angle.")] = (
+        False
+    )
+
+    def lower(self, g: Builder, A: Value, B: Value) -> Value:
+        both = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        for X, axis in zip((A, B), both, strict=True):
+            if not -X.rank <= axis < X.rank or axis % X.rank == 0:
+                text = f"needs axes from 1 to {X.rank - 1} for {show(X.shape)}, got {axis}"
+                raise ShapeError("GS301", text, key="axes")
+        a, b = both[0] % A.rank, both[1] % B.rank
+        if A.shape[a] != B.shape[b]:
+            text = (
+                f"sums over axes of different sizes: {A.shape[a]} of {show(A.shape)}, {B.shape[b]} of {show(B.shape)}"
+            )
+            raise ShapeError("GS302", text, key="axes")
+        A, B = as_float(g, A), as_float(g, B)
+        if self.normalize:
+            A, B = _unit(g, A, a), _unit(g, B, b)
+        kept_a = [g.size(A, k) for k in range(1, A.rank) if k != a]
+        kept_b = [g.size(B, k) for k in range(1, B.rank) if k != b]
+        A = g.transpose(A, (*(k for k in range(A.rank) if k != a), a))
+        B = g.transpose(B, (0, b, *(k for k in range(1, B.rank) if k != b)))
+        if A.rank != 3:
+            A = g.reshape(A, (0, -1, g.size(A, -1))) if kept_a else g.Unsqueeze(A, g.constant([1]))
+        if B.rank != 3:
+            B = g.reshape(B, (0, g.size(B, 1), -1)) if kept_b else g.Unsqueeze(B, g.constant([2]))
+        Y = g.MatMul(A, B)
+        kept = [*kept_a, *kept_b] or [1]
+        return cast("Value", Y if len(kept_a) == len(kept_b) == 1 else g.reshape(Y, (0, *kept)))
+
+
+def _unit(g: Builder, X: Value, axis: int) -> Value:
+    """``x / max(‖x‖, 1e-7)`` along ``axis``; the maximum is taken below the root, whose slope at 0 is infinite."""
+    square = g.ReduceSum(g.Mul(X, X), g.constant([axis]), keepdims=1)
+    return cast("Value", g.Div(X, g.Sqrt(g.Max(square, g.constant(1e-14)))))

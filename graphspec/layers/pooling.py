@@ -1,0 +1,141 @@
+"""Pooling over windows and over whole axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
+
+from pydantic import Field
+
+from graphspec.config import Size1, Size2
+from graphspec.layers.base import LAYERS, Layer, cast_to
+from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, window
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+Padding = Annotated[
+    Literal["valid", "same"], Field(description="valid: none; same: the input's size over the strides.")
+]
+Length = Annotated[Size1, Field(description="Length of the window.")]
+Steps = Annotated[Size1 | None, Field(description="Step of the window; null for its length.")]
+Area = Annotated[Size2, Field(description="Height and width of the window.")]
+Steps2 = Annotated[Size2 | None, Field(description="Step of the window; null for its size.")]
+
+
+class Pooling(Layer):
+    """A reduction of every window, of any spatial rank. Padding never counts."""
+
+    rank: ClassVar[int]
+    op: ClassVar[str]
+
+    pool_size: tuple[int, ...]
+    strides: tuple[int, ...] | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = channels_first(g, X, self.rank, self.data_format)
+        strides = self.strides or self.pool_size
+        pads = window(X, self.pool_size, strides, self.padding, key="pool_size")
+        Y = g.emit(self.op, (X,), {"kernel_shape": self.pool_size, "strides": strides, **pads})
+        return from_channels_first(g, Y, self.data_format)
+
+
+@LAYERS.add("MaxPooling1D", "MaxPool1D")
+class MaxPooling1D(Pooling):
+    """The largest value of each window. Shapes: (batch, steps, channels) → (batch, steps′, channels)."""
+
+    rank, op = 1, "MaxPool"
+
+    pool_size: Length = (2,)
+    strides: Steps = None
+
+
+@LAYERS.add("MaxPooling2D", "MaxPool2D")
+class MaxPooling2D(Pooling):
+    """The largest value of each window. Shapes: (batch, height, width, channels) → (batch, height′, width′, channels)."""
+
+    rank, op = 2, "MaxPool"
+
+    pool_size: Area = (2, 2)
+    strides: Steps2 = None
+
+
+@LAYERS.add("AveragePooling1D", "AvgPool1D")
+class AveragePooling1D(Pooling):
+    """The mean of each window. Shapes: (batch, steps, channels) → (batch, steps′, channels)."""
+
+    rank, op = 1, "AveragePool"
+
+    pool_size: Length
+    strides: Steps = None
+
+
+@LAYERS.add("AveragePooling2D", "AvgPool2D")
+class AveragePooling2D(Pooling):
+    """The mean of each window. Shapes: (batch, height, width, channels) → (batch, height′, width′, channels)."""
+
+    rank, op = 2, "AveragePool"
+
+    pool_size: Area
+    strides: Steps2 = None
+
+
+class GlobalPooling(Layer):
+    """A reduction over all spatial axes."""
+
+    rank: ClassVar[int]
+    op: ClassVar[str]
+
+    data_format: DataFormat = None
+    keepdims: Annotated[bool, Field(description="Whether the reduced axes stay, with size 1.")] = False
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = channels_first(g, X, self.rank, self.data_format)
+        axes = tuple(range(2, self.rank + 2))
+        Y = self.reduce(g, X, axes)
+        return from_channels_first(g, Y, self.data_format) if self.keepdims else Y
+
+    def reduce(self, g: Builder, X: Value, axes: tuple[int, ...]) -> Value:
+        return cast("Value", g.emit(self.op, (X,), {"axes": axes, "keepdims": int(self.keepdims)}))
+
+
+@LAYERS.add("GlobalMaxPooling1D", "GlobalMaxPool1D")
+class GlobalMaxPooling1D(GlobalPooling):
+    """The largest value over time. Shapes: (batch, steps, channels) → (batch, channels)."""
+
+    rank, op = 1, "ReduceMax"
+
+
+@LAYERS.add("GlobalMaxPooling2D", "GlobalMaxPool2D")
+class GlobalMaxPooling2D(GlobalPooling):
+    """The largest value of each channel. Shapes: (batch, height, width, channels) → (batch, channels)."""
+
+    rank, op = 2, "ReduceMax"
+
+
+@LAYERS.add("GlobalAveragePooling1D", "GlobalAvgPool1D")
+class GlobalAveragePooling1D(GlobalPooling):
+    """The mean over time, over what is not masked. Shapes: (batch, steps, channels) → (batch, channels)."""
+
+    rank, op = 1, "ReduceMean"
+    handles_mask = True
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return super().lower(g, X).with_mask(None)
+
+    def reduce(self, g: Builder, X: Value, axes: tuple[int, ...]) -> Value:
+        if X.mask is None:
+            return super().reduce(g, X, axes)
+        keep = g.Unsqueeze(cast_to(g, X.mask, "float32"), g.constant([1]))
+        total = g.ReduceSum(g.Mul(X, keep), g.constant(list(axes)), keepdims=int(self.keepdims))
+        count = g.ReduceSum(keep, g.constant(list(axes)), keepdims=int(self.keepdims))
+        return cast("Value", g.Div(total, g.Max(count, g.constant(1.0))))  # a row without steps gives 0, not NaN
+
+
+@LAYERS.add("GlobalAveragePooling2D", "GlobalAvgPool2D")
+class GlobalAveragePooling2D(GlobalPooling):
+    """The mean of each channel. Shapes: (batch, height, width, channels) → (batch, channels)."""
+
+    rank, op = 2, "ReduceMean"

@@ -1,0 +1,170 @@
+"""Layers that move values without changing them: Flatten, Reshape, Permute, padding, upsampling."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from graphspec.compiler.dims import show
+from graphspec.config import Ints, PositiveInt, Size2
+from graphspec.errors import ShapeError
+from graphspec.layers.base import LAYERS, Layer, as_float, need_rank
+from graphspec.layers.spatial import DataFormat, axes_of, channels_first, from_channels_first
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+@LAYERS.add("Flatten")
+class Flatten(Layer):
+    """All axes behind the batch in one. Shapes: (batch, a, b, …) → (batch, a·b·…)."""
+
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        if self.data_format == "channels_first" and X.rank > 2:
+            X = g.transpose(X, (0, *range(2, X.rank), 1))
+        if X.rank == 2:
+            return X
+        fixed = all(isinstance(d, int) for d in X.shape[1:])
+        size = math.prod(cast("tuple[int, ...]", X.shape[1:])) if fixed else -1
+        return g.reshape(X, (0, size))  # 0 keeps the batch
+
+
+def _sizes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    if any(d < 1 and d != -1 for d in shape) or shape.count(-1) > 1:
+        text = "must have sizes of at least 1, and at most one -1 for what is left: got {shape}"
+        raise PydanticCustomError("GS105", text, {"shape": str(list(shape))})
+    return shape
+
+
+@LAYERS.add("Reshape")
+class Reshape(Layer):
+    """The same values in another shape. Shapes: (batch, …) → (batch, \\*target_shape)."""
+
+    target_shape: Annotated[
+        Ints, AfterValidator(_sizes), Field(description="Sizes without the batch; one may be -1: what is left.")
+    ]
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        shape, target = X.shape[1:], self.target_shape
+        if all(isinstance(d, int) for d in shape):
+            total = math.prod(cast("tuple[int, ...]", shape))
+            rest = math.prod(d for d in target if d != -1)
+            if total % rest or (-1 not in target and total != rest):
+                what = f"{rest} elements" if -1 not in target else f"a multiple of {rest}"
+                text = f"cannot make {show(target)}, which needs {what}, from {show(shape)}, which has {total} elements"
+                hint = f"let one size be -1, or choose sizes whose product is {total}"
+                raise ShapeError("GS304", text, hint=hint, key="target_shape")
+            target = tuple(total // rest if d == -1 else d for d in target)
+        elif -1 not in target:
+            text = f"cannot make the fixed {show(target)} from {show(shape)}, which varies"
+            raise ShapeError("GS305", text, hint="put -1 where the size varies", key="target_shape")
+        return g.reshape(X, (0, *target))
+
+
+def _permutation(dims: tuple[int, ...]) -> tuple[int, ...]:
+    if sorted(dims) != list(range(1, len(dims) + 1)):
+        text = "must hold every axis from 1 once (the batch is not among them): got {dims}"
+        raise PydanticCustomError("GS105", text, {"dims": str(list(dims))})
+    return dims
+
+
+@LAYERS.add("Permute")
+class Permute(Layer):
+    """The axes in another order: axis k of the output is axis ``dims[k-1]`` of the input."""
+
+    dims: Annotated[
+        Ints,
+        AfterValidator(_permutation),
+        Field(description="The order of the axes, counted from 1, without the batch."),
+    ]
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        if X.rank != len(self.dims) + 1:
+            text = f"needs rank-{len(self.dims) + 1} data for dims {list(self.dims)}, got {show(X.shape)}"
+            hint = f"name the axes 1 to {X.rank - 1} in the order wanted"
+            raise ShapeError("GS301", text, hint=hint, key="dims")
+        return g.transpose(X, (0, *self.dims))
+
+
+@LAYERS.add("RepeatVector")
+class RepeatVector(Layer):
+    """A vector n times along a new time axis. Shapes: (batch, features) → (batch, n, features)."""
+
+    n: Annotated[PositiveInt, Field(description="How often.")]
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, 2, "(batch, features)", hint="put Flatten in front")
+        return cast("Value", g.Expand(g.Unsqueeze(X, g.constant([1])), g.constant([1, self.n, 1])))
+
+
+def _borders(value: Any) -> Any:
+    """An integer, a pair, or a pair of pairs → a pair of pairs."""
+
+    def pair(v: Any) -> Any:
+        return (v, v) if isinstance(v, int) else tuple(v) if isinstance(v, list) else v
+
+    return tuple(pair(v) for v in value) if isinstance(value, list | tuple) else (pair(value),) * 2
+
+
+_Width = Annotated[int, Field(ge=0)]
+_NUMBER = {"type": "integer", "minimum": 0}
+_PAIR = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+Borders = Annotated[
+    tuple[tuple[_Width, _Width], tuple[_Width, _Width]],
+    BeforeValidator(_borders),
+    WithJsonSchema(
+        {"anyOf": [_NUMBER, {"type": "array", "items": {"anyOf": [_NUMBER, _PAIR]}, "minItems": 2, "maxItems": 2}]}
+    ),
+]
+
+
+@LAYERS.add("ZeroPadding2D")
+class ZeroPadding2D(Layer):
+    """Zeros around an image.
+
+    Shapes: (batch, height, width, channels) → (batch, top + height + bottom, left + width + right, channels).
+    """
+
+    padding: Annotated[Borders, Field(description="n, [vertical, horizontal] or [[top, bottom], [left, right]].")] = (
+        (1, 1),
+        (1, 1),
+    )
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 4, 4, axes_of(2, self.data_format))
+        first = 2 if self.data_format == "channels_first" else 1
+        pads = np.zeros((2, 4), np.int64)
+        pads[:, first : first + 2] = np.transpose(self.padding)
+        X = as_float(g, X)
+        return cast("Value", g.Pad(X, g.constant(pads.reshape(-1)))) if pads.any() else X
+
+
+@LAYERS.add("UpSampling2D")
+class UpSampling2D(Layer):
+    """An image enlarged by whole factors.
+
+    Shapes: (batch, height, width, channels) → (batch, height·size[0], width·size[1], channels).
+    """
+
+    size: Annotated[Size2, Field(description="Factors of height and width.")] = (2, 2)
+    data_format: DataFormat = None
+    interpolation: Annotated[
+        Literal["nearest", "bilinear"], Field(description="Repeat pixels, or interpolate between their centres.")
+    ] = "nearest"
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = channels_first(g, X, 2, self.data_format)
+        scales = g.constant(np.array([1, 1, *self.size], np.float32))
+        if self.interpolation == "nearest":
+            how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        else:
+            how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        return from_channels_first(g, g.Resize(X, None, scales, **how), self.data_format)

@@ -1,0 +1,157 @@
+"""Bidirectional and TimeDistributed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from graphspec.errors import ShapeError
+from graphspec.layers.base import LAYERS, Layer, LayerField, Weights, need_rank
+from graphspec.layers.recurrent import Recurrent
+from graphspec.layers.steps import flip_time
+from graphspec.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+def _recurrent(layer: Layer) -> Layer:
+    if not isinstance(layer, Recurrent):
+        kind = type(layer).__name__
+        raise PydanticCustomError(
+            "GS105", "must be a recurrent layer (LSTM, GRU, SimpleRNN), not {kind}", {"kind": kind}
+        )
+    return layer
+
+
+RecurrentField = Annotated[LayerField, AfterValidator(_recurrent)]
+
+
+@LAYERS.add("Bidirectional")
+class Bidirectional(Layer):
+    """A recurrent layer and a copy that goes backwards in time, merged.
+
+    Shapes: those of the layer, twice as many units with ``merge_mode: concat``. Outputs: the merged one (two with
+    ``merge_mode: null``), then with ``return_state`` the forward layer's states and the backward layer's.
+    """
+
+    handles_mask = True
+    call_arguments = ("initial_state",)
+
+    layer: Annotated[RecurrentField, Field(description="The layer that goes forward.")]
+    merge_mode: Annotated[
+        Literal["concat", "sum", "mul", "ave"] | None,
+        Field(description="How both outputs become one; null keeps two outputs."),
+    ] = "concat"
+    weights: Weights = None
+    backward_layer: Annotated[
+        RecurrentField | None, Field(description="The layer that goes backwards; a copy of `layer` where null.")
+    ] = None
+
+    @property
+    def activity_regularizer(self) -> Regularizer | None:
+        """The layer's, which penalises both outputs: sums, so the same on their concatenation."""
+        return cast(Recurrent, self.layer).activity_regularizer if self.merge_mode == "concat" else None
+
+    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
+        forward, backward = self._pair()
+        half = forward.states
+        if initial_state and len(initial_state) != half + backward.states:
+            text = f"takes {half + backward.states} initial states, got {len(initial_state)}"
+            raise ShapeError("GS203", text, hint="those of the forward layer first", key="initial_state")
+        sequences = forward.return_sequences
+        with g.part("forward"):
+            Y, states = forward.run(g, X, initial_state[:half], zero_masked=sequences)
+        with g.part("backward"):
+            Z, more = backward.run(g, X, initial_state[half:], zero_masked=sequences)
+        if sequences and forward.go_backwards:  # Keras merges in the order of the forward layer's steps
+            Y, Z = flip_time(g, Y), flip_time(g, Z)
+        merged = tuple(y.with_mask(X.mask if sequences else None) for y in self._merge(g, Y, Z))
+        if forward.return_state:
+            return (*merged, *states, *more)
+        return merged[0] if len(merged) == 1 else merged
+
+    def _merge(self, g: Builder, Y: Value, Z: Value) -> tuple[Value, ...]:
+        if self.merge_mode is None:
+            return Y, Z
+        if self.merge_mode == "concat":
+            return (g.Concat(Y, Z, axis=-1),)
+        if self.merge_mode == "mul":
+            return (g.Mul(Y, Z),)
+        total = g.Add(Y, Z)
+        return (total if self.merge_mode == "sum" else g.Mul(total, g.constant(0.5)),)
+
+    def _pair(self) -> tuple[Recurrent, Recurrent]:
+        """Both layers, which must agree on their outputs and differ in direction (GS105)."""
+        forward = cast(Recurrent, self.layer)
+        backward = cast("Recurrent | None", self.backward_layer)
+        if backward is None:
+            backward = forward.model_copy(update={"go_backwards": True})
+        key = "layer" if self.backward_layer is None else "backward_layer"
+        if forward.go_backwards == backward.go_backwards:
+            text = "needs one layer that goes forward and one that goes backwards"
+            hint = "set `go_backwards` to true on `backward_layer` alone"
+            raise ShapeError("GS105", text, hint=hint, key=key)
+        for name in ("return_sequences", "return_state"):
+            if getattr(forward, name) != getattr(backward, name):
+                raise ShapeError("GS105", f"needs the same `{name}` on both layers", key=key)
+        if forward.activity_regularizer != backward.activity_regularizer or (
+            forward.activity_regularizer is not None and self.merge_mode != "concat"
+        ):
+            text = "takes an activity_regularizer only with `merge_mode: concat` and the same on both layers"
+            raise ShapeError("GS105", text, key=key)
+        return forward, backward
+
+
+@LAYERS.add("TimeDistributed")
+class TimeDistributed(Layer):
+    """A layer applied to every step: the batch's rows times their steps become rows.
+
+    Shapes: (batch, time, …) → (batch, time, \\*the layer's output without its batch).
+    """
+
+    handles_mask = True
+
+    layer: Annotated[LayerField, Field(description="The layer that is applied to every step.")]
+
+    @property
+    def mixes_rows(self) -> bool:
+        return self.layer.mixes_rows
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 3, None, "(batch, time, …)")
+        least = self.layer.arity[0]
+        if least > 1:
+            text = f"cannot wrap {type(self.layer).__name__}, which takes {least} inputs or more"
+            raise ShapeError("GS105", text, key="layer")
+        Y = self._unrolled(g, X) if self.layer.mixes_rows and g.trainable else self._folded(g, X)
+        return Y.with_mask(X.mask)
+
+    def _folded(self, g: Builder, X: Value) -> Value:
+        batch, time, *rest = (g.size(X, axis) for axis in range(X.rank))
+        mask = X.mask
+        if mask is not None:
+            more = rest[: mask.rank - 2]
+            mask = g.reshape(mask, (-1, *more)) if more else None
+        Y = self._apply(g, g.reshape(X, (-1, *rest)).with_mask(mask))
+        return g.reshape(Y, (batch, time, *(g.size(Y, axis) for axis in range(1, Y.rank))))
+
+    def _unrolled(self, g: Builder, X: Value) -> Value:
+        """Step by step, because each step is a batch of its own to the layer."""
+        outputs = []
+        for t in range(X.fixed(1)):
+            at = g.constant(t)
+            mask = None if X.mask is None else g.Gather(X.mask, at, axis=1)
+            Y = self._apply(g, g.Gather(X, at, axis=1).with_mask(mask))
+            outputs.append(g.Unsqueeze(Y, g.constant([1])))
+        return cast("Value", g.Concat(*outputs, axis=1))
+
+    def _apply(self, g: Builder, X: Value) -> Value:
+        Y: Any = self.layer.lower(g, X)
+        if isinstance(Y, tuple):
+            raise ShapeError("GS105", "cannot wrap a layer with several outputs", key="layer")
+        return cast("Value", Y)
