@@ -99,7 +99,8 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     who = f"{owner.type} '{node.name}'"
     if layer is None or len(refs) < len(node.inputs) or any(len(calls_refs[k]) < len(v) for k, v in node.call.items()):
         return None
-    if not all([_exists(r, result, who) for r in every]):
+    missing = [r for r in every if not _exists(r, result, who)]
+    if missing:
         return None
     least, most = layer.arity
     if len(refs) < least or (most is not None and len(refs) > most):

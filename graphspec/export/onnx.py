@@ -118,6 +118,8 @@ def _tensor_names(graph: Graph) -> dict[str, str]:
 
 def _node(helper: Any, node: Node, inputs: list[str], outputs: list[str]) -> Any:
     attrs = {k: list(v) if isinstance(v, tuple) else v for k, v in node.attrs.items() if v is not None}
+    if node.op == "Cast":
+        attrs["to"] = helper.np_dtype_to_tensor_dtype(np.dtype(node.attrs["to"]))
     return helper.make_node(node.op, inputs, outputs, name=node.name, **attrs)
 
 

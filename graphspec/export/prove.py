@@ -46,7 +46,8 @@ class Proof:
     def __str__(self) -> str:
         heads = ", ".join(f"{h} {d:.1e}" for h, d in self.differences.items())
         lengths = "" if not self.lengths else f", {len(self.lengths)} lengths"
-        return f"equal to the runtime at batch sizes {', '.join(map(str, self.batches))}{lengths}; largest difference: {heads}"
+        batches = ", ".join(map(str, self.batches))
+        return f"equal to the runtime at batch sizes {batches}{lengths}; largest difference: {heads}"
 
 
 def prove(model: Model, data: bytes, rows: Mapping[str, Array] | None = None) -> Proof:

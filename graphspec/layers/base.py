@@ -149,12 +149,9 @@ LAYERS: Registry[Layer] = Registry("layer")
 LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")]
 """A layer within a layer, by name or mapping."""
 
-_CODES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7, "bool": 9}  # onnx.TensorProto.DataType
-
-
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:
     """``X`` with another element type; ``X`` itself where it has that type."""
-    return X if X.dtype == dtype else cast("Value", g.Cast(X, to=_CODES[dtype])).with_mask(X.mask)
+    return X if X.dtype == dtype else cast("Value", g.Cast(X, to=dtype)).with_mask(X.mask)
 
 
 def as_float(g: Builder, X: Value) -> Value:
