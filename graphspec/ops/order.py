@@ -94,9 +94,10 @@ class TopK(Op):
 
     @staticmethod
     def infer(X: Value, K: Value, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Type, Type]:  # noqa: A002
-        at, k = normalize_axis(axis, X.rank), integer(K, "K")
-        size = X.shape[at]
-        need(not isinstance(size, int) or 0 <= k <= size, f"takes {k} of {size} elements", code="GS304")
+        at, size = normalize_axis(axis, X.rank), X.shape[normalize_axis(axis, X.rank)]
+        known = K.known()
+        k = size if known == (size,) else integer(K, "K")  # all of an axis that varies
+        need(k == size or not isinstance(size, int) or 0 <= k <= size, f"takes {k} of {size} elements", code="GS304")
         shape = (*X.shape[:at], k, *X.shape[at + 1 :])
         return Type(X.dtype, shape), Type("int64", shape)
 
