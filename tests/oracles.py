@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,9 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
 
 import numpy as np
 import onnxruntime as ort
+from graphs import dtype_name, run
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from graphs import dtype_name, run
 from graphspec.compiler.ir import Graph
 
 Array = np.ndarray[Any, Any]
@@ -157,3 +158,18 @@ def imported_attributes(node: NodeProto) -> dict[str, Any]:
 
 def to_array(tensor: TensorProto) -> Array:
     return numpy_helper.to_array(tensor)
+
+
+def load_node_cases() -> dict[str, list[Any]]:
+    """ONNX's node tests whose model is a single node, by operator."""
+    from onnx.backend.test.loader import load_model_tests
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cases = load_model_tests(kind="node")
+    found: dict[str, list[Any]] = {}
+    for case in cases:
+        nodes = case.model.graph.node
+        if len(nodes) == 1 and nodes[0].domain in ("", "ai.onnx"):
+            found.setdefault(nodes[0].op_type, []).append(case)
+    return found

@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.compiler.dims import Dim, ceildiv, show, subtract
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.errors import ShapeError
-from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op
+from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
 from graphspec.ops.common import copy_cast
 from graphspec.ops.shape import integer, known
 
@@ -229,17 +229,18 @@ class Range(Op):
 
     @staticmethod
     def infer(start: Value, limit: Value, delta: Value) -> Type:
-        need(start.dtype == limit.dtype == delta.dtype == "int64", "needs int64 scalars", code="GS306")
+        dtype = same_dtype(start, limit, delta)
+        need(dtype in ("int32", "int64"), f"needs integers, got {dtype}", code="GS306")
         (first,), (last,), step = known(start, "start"), known(limit, "limit"), integer(delta, "delta")
         need(step != 0, "needs a delta other than 0", code="GS105")
         span = subtract(last, first) if step > 0 else subtract(first, last)
         if span is None:
             raise ShapeError("GS305", f"cannot tell how many steps of {step} are in {first}:{last}")
         count = ceildiv(span, abs(step))
-        return Type("int64", (max(count, 0) if isinstance(count, int) else count,))
+        return Type(dtype, (max(count, 0) if isinstance(count, int) else count,))
 
     @staticmethod
     def bind(ctx: Context, start: Array, limit: Array, delta: Array) -> Bound:
         Y = ctx.out()
         first, step = (int(held.reshape(())) for held in (ctx.static(0), ctx.static(2)) if held is not None)
-        return Y, [(np.copyto, Y, ctx.constant(first + step * np.arange(Y.size), np.int64))], None
+        return Y, [(np.copyto, Y, ctx.constant(first + step * np.arange(Y.size), Y.dtype))], None

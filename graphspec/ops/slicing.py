@@ -205,6 +205,7 @@ class Pad(Op):
 
     @staticmethod
     def infer(X: Value, pads: Value, constant: Value | None = None, *, mode: Mode = "constant") -> Type:
+        need(mode in ("constant", "reflect", "edge"), f"has no mode '{mode}'", code="GS105")
         held = known(pads, "pads")
         need(len(held) == 2 * X.rank, f"has {len(held)} pads for rank {X.rank}")
         same_dtype(X, constant)

@@ -1,0 +1,33 @@
+"""Fixtures of all tests, and what is printed after a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+node_counts: Counter[str] = Counter()
+"""How many of ONNX's node tests passed, and how many were excluded, by reason."""
+
+
+@pytest.fixture(scope="session")
+def node_cases() -> dict[str, list[Any]]:
+    """ONNX's node tests of one operator each, by operator; they are generated in memory in some seconds."""
+    from oracles import load_node_cases
+
+    return load_node_cases()
+
+
+@pytest.fixture(scope="session")
+def node_results() -> Counter[str]:
+    return node_counts
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not node_counts:
+        return
+    excluded = {reason: n for reason, n in node_counts.items() if reason != "passed"}
+    terminalreporter.write_line(f"ONNX node tests: {node_counts['passed']} passed, {sum(excluded.values())} excluded")
+    for reason, n in sorted(excluded.items(), key=lambda item: -item[1]):
+        terminalreporter.write_line(f"  {n:4} {reason}")
