@@ -134,8 +134,14 @@ class RunError(GraphspecError):
 
 def did_you_mean(name: str, known: Sequence[str], *, quote: str = "'") -> str | None:
     """``did you mean 'x'?`` for the closest of ``known`` (case is not counted), or None if nothing is close."""
-    from difflib import get_close_matches
+    from difflib import SequenceMatcher, get_close_matches
 
-    folded = {k.lower().replace("_", ""): k for k in reversed(known)}
-    close = get_close_matches(name.lower().replace("_", ""), list(folded), n=1, cutoff=0.6)
-    return f"did you mean {quote}{folded[close[0]]}{quote}?" if close else None
+    def fold(text: str) -> str:
+        return text.lower().replace("_", "")
+
+    close = get_close_matches(fold(name), {fold(k): None for k in known}, n=1, cutoff=0.6)
+    if not close:
+        return None
+    spellings = [k for k in known if fold(k) == close[0]]  # HeNormal and he_normal: as it is spelt here
+    best = max(spellings, key=lambda k: SequenceMatcher(None, name, k).ratio())
+    return f"did you mean {quote}{best}{quote}?"

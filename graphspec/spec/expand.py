@@ -79,7 +79,9 @@ class _Expander:
         if outputs is not None and isinstance(outputs.value, dict):
             top.reserved.update(name for name, head in outputs.value.items() if head.get("layer") is not None)
         layers = self.tree.get("layers")
-        if layers is not None:
+        if layers is None:
+            top.incomplete = True
+        else:
             self._fill(top, layers)
         unused: list[Scope] = []
         for name, block in self.blocks.items():
@@ -110,6 +112,7 @@ class _Expander:
 
     def _declare_inputs(self, top: Scope, inputs: Tree | None) -> None:
         if inputs is None or not isinstance(inputs.value, dict):
+            top.incomplete = True
             return
         for name, value in inputs.value.items():
             item = Item("input", name, top, value)
@@ -123,6 +126,7 @@ class _Expander:
         """Make the items of ``scope`` from a list of entries."""
         layers = self.substitution.apply(layers, scope.variables)
         if not isinstance(layers.value, list):
+            scope.incomplete = True
             if layers.unknown:
                 return
             self.problems.value(layers, "GS104", f"`layers` must be a list of nodes, not {describe(layers.plain())}")
@@ -130,6 +134,7 @@ class _Expander:
         for entry in layers.value:
             name, repeat = entry.get("name"), entry.get("repeat")
             if name is None or not isinstance(name.value, str):
+                scope.incomplete = scope.incomplete or name is not None
                 continue
             scope.reserved.add(name.value)
             scope.written.setdefault(name.value, entry)
@@ -138,6 +143,7 @@ class _Expander:
         above: Item | None = None
         for entry in layers.value:
             if self.count > MAX_NODES:
+                scope.incomplete = True
                 return
             above = self._entry(scope, entry, above)
 
@@ -156,6 +162,7 @@ class _Expander:
             self.count += 1
             if self.count > MAX_NODES:
                 at = entry.get("repeat") or entry
+                scope.incomplete = True
                 self.problems.value(at, "GS110", f"the spec expands to more than {MAX_NODES:,} nodes")
                 break
             if item is not None:

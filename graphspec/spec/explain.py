@@ -62,36 +62,13 @@ def validate(cls: type[C], tree: Tree, what: str, problems: Problems, *, without
     """
     given: dict[str, Tree] = {key: child for key, child in tree.value.items() if key not in without}
     unknown = {key for key, child in given.items() if child.unknown}
-    before = len(problems.found)
-    values = {key: _accepted(child, what, problems) for key, child in given.items() if key not in unknown}
-    values = _strip(cls, values, tree, what, problems)
+    values = {key: child.plain() for key, child in given.items() if key not in unknown}
     try:
         made = cls.model_validate(values)
     except ValidationError as error:
         explain(error.errors(include_url=False), cls, tree, what, problems, spoken_for=unknown)
         return None
-    return made if not unknown and len(problems.found) == before else None
-
-
-def _strip(cls: type[Config], values: dict[str, Any], tree: Tree, what: str, problems: Problems) -> dict[str, Any]:
-    """``values`` without arguments that have no effect; those that are refused are reported unless they are off."""
-    refused: Mapping[str, str] = getattr(cls, "refused", {})
-    ignored: Sequence[str] = getattr(cls, "ignored", ())
-    for key in refused.keys() & values.keys():
-        if values[key] not in (None, False):
-            problems.value(tree.value[key], "GS105", f"`{key}` of {what} is refused: {refused[key]}")
-    return {key: value for key, value in values.items() if key not in refused and key not in ignored}
-
-
-def _accepted(tree: Tree, what: str, problems: Problems) -> Any:
-    """The plain value of an argument; layers inside it lose the arguments that have no effect."""
-    if isinstance(tree.value, dict):
-        values = {key: _accepted(child, what, problems) for key, child in tree.value.items()}
-        cls = LAYERS.get(kind) if isinstance(kind := values.get("type"), str) else None
-        return values if cls is None else _strip(cls, values, tree, f"{kind} in {what}", problems)
-    if isinstance(tree.value, list):
-        return [_accepted(child, what, problems) for child in tree.value]
-    return tree.value
+    return None if unknown else made
 
 
 def explain(
@@ -110,7 +87,8 @@ def explain(
     for key, group in groups.items():
         kind = group[0]["type"]
         if key is None:
-            problems.node(tree, *_whole(group[0], what), hint=_hint(group[0]), subject=group[0]["msg"])
+            for error in group:
+                _explain_whole(error, tree, what, problems)
         elif kind == "extra_forbidden":
             hint = did_you_mean(str(key), fields) or _known(fields)
             problems.key(tree, str(key), "GS102", f"unknown key '{key}' of {what}", hint=hint)
@@ -130,10 +108,14 @@ def _known(fields: Sequence[str]) -> str | None:
     return f"it takes {', '.join(fields)}" if 0 < len(fields) <= 8 else None
 
 
-def _whole(error: Mapping[str, Any], what: str) -> tuple[str, str]:
-    """Code and message of an error about a whole mapping."""
+def _explain_whole(error: Mapping[str, Any], tree: Tree, what: str, problems: Problems) -> None:
+    """Report an error about keys together, at the one that the error names or else at the whole mapping."""
     code = error["type"] if error["type"].startswith("GS") else "GS105"
-    return code, f"{what}: {_said(error)}"
+    at = tree.get(error.get("ctx", {}).get("below", ""))
+    if at is None:
+        problems.node(tree, code, f"{what}: {_said(error)}", hint=_hint(error), subject=_said(error))
+    else:
+        problems.value(at, code, f"{what}: {_said(error)}, not {describe(at.plain())}", hint=_hint(error))
 
 
 def _said(error: Mapping[str, Any]) -> str:
@@ -170,7 +152,7 @@ def _explain_value(group: Errors, tree: Tree, what: str, problems: Problems) -> 
         if steps == furthest or not tagged:
             by_place.setdefault(name, (value, []))[1].append(error)
     for name, (value, errors) in by_place.items():
-        _explain_one(errors, value, name, what, problems)
+        _explain_one(errors, value, name or str(group[0]["loc"][0]), what, problems)
 
 
 def _explain_one(errors: Errors, value: Tree, name: str, what: str, problems: Problems) -> None:
@@ -197,10 +179,11 @@ def _explain_one(errors: Errors, value: Tree, name: str, what: str, problems: Pr
         elif kind == "GS103" and isinstance(value.value, dict) and "type" not in value.value:
             message = f"`{name}` of {what} needs `type`, the name of {_a(context['kind'])}"
             hint = next((close for key in value.value if (close := did_you_mean(key, ["type"]))), hint)
-        elif said.startswith("must be"):
-            message = f"`{name}` of {what} {said}, not {describe(value.plain())}"
+        elif said.startswith(("must", "is ", "has ")):
+            quoted = "" if re.search(r"\bgot\b", said) else f", not {describe(value.plain())}"
+            message = f"`{name}` of {what} {said}{quoted}"
         else:
-            message = f"`{name}` of {what}: {said}"
+            message = f"`{name}: {describe(value.plain())}` of {what}: {said}"
         problems.value(at, kind, message, hint=hint)
     else:
         message = f"`{name}` of {what} {_demand(chosen)}, not {describe(value.plain())}"

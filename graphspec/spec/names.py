@@ -101,6 +101,7 @@ class Scope:
         entrance: what the first node takes if it does not say: the spec's inputs, or the block's.
         places: the mark and path of each name.
         reserved: names that no default name may take.
+        incomplete: whether names may be missing because what declares them is wrong; unknown names then say nothing.
         written: the entries that have a name, to look ahead.
         stack: the names of the blocks around it, its own last.
     """
@@ -116,6 +117,7 @@ class Scope:
         self.reserved: set[str] = set()
         self.written: dict[str, Tree] = {}
         self.clashes = 0
+        self.incomplete = False
         self._counters: dict[str, int] = {}
 
     def default_name(self, kind: str) -> str:
@@ -163,7 +165,8 @@ def _step(source: Source, problems: Problems) -> Source | tuple[str, int] | None
         return None
     item = locate(source.scope, name)
     if item is None:
-        problems.value(at, "GS201", f"unknown node '{name}'", hint=suggest(source.scope, name))
+        if not source.scope.incomplete:
+            problems.value(at, "GS201", f"unknown node '{name}'", hint=suggest(source.scope, name))
         return None
     output = int(index) if colon else 0
     outputs = (

@@ -49,6 +49,8 @@ def _place(
         if owner is not None:
             problems.value(at, "GS206", f"'{at.value}' is an input and has no weights to share")
             return
+        if item.scope.incomplete:
+            return
         output = ":" in at.value and locate(item.scope, at.value.partition(":")[0]) is not None
         hint = "`share` names a node, not one of its outputs" if output else suggest(item.scope, at.value)
         problems.value(at, "GS206", f"'{item.name}' shares the weights of an unknown node '{at.value}'", hint=hint)
