@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.lower import Lowered
     from graphspec.spec.model import Spec
 
-_VIEWS = frozenset(
+VIEWS = frozenset(
     ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice", "Split", "Shape", "Dropout")
 )
 _VARIED = 16  # elements assumed on an axis whose size only the data will tell
@@ -50,7 +50,7 @@ def activations(graph: Graph, batch_size: int) -> int:
         return 0
     total = sum(_bytes(shapes[n], v.dtype) for n, v in graph.inputs.items())
     for node in nodes:
-        if node.op not in _VIEWS:
+        if node.op not in VIEWS:
             total += sum(_bytes(types[v.name].shape, v.dtype) for v in node.outputs)
     return total
 
