@@ -149,6 +149,7 @@ LAYERS: Registry[Layer] = Registry("layer")
 LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")]
 """A layer within a layer, by name or mapping."""
 
+
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:
     """``X`` with another element type; ``X`` itself where it has that type."""
     return X if X.dtype == dtype else cast("Value", g.Cast(X, to=dtype)).with_mask(X.mask)

@@ -11,7 +11,7 @@ from pydantic import Field
 from graphspec.activations import Activation
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Layout
-from graphspec.config import PositiveInt, Rate
+from graphspec.config import PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.initializers import Array, Initializer
 from graphspec.layers.base import (
@@ -28,7 +28,7 @@ from graphspec.layers.base import (
     as_float,
     starts,
 )
-from graphspec.layers.regularization import drop_shared
+from graphspec.layers.regularization import Share, drop_shared
 from graphspec.layers.steps import Steps, flip_time
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Recurrent(Layer):
     kernel_constraint: Constraint = None
     recurrent_constraint: Constraint = None
     bias_constraint: Constraint = None
-    dropout: Annotated[Rate, Field(description="Share of the input's features dropped, the same at every step.")] = 0.0
+    dropout: Annotated[Share, Field(description="Share of the input's features dropped, the same at every step.")] = 0.0
     recurrent_dropout: NoRate = 0.0
     seed: Seed = None
     return_sequences: ReturnSequences = False
@@ -127,8 +127,7 @@ class Recurrent(Layer):
         if self.dropout:
             X = drop_shared(g, X, self.dropout, self.seed, [g.size(X, 0), 1, features])
         steps = None if mask is None else Steps(g, mask)
-        if steps is not None:
-            X = steps.collect(X)
+        X = g.transpose(X, (1, 0, 2)) if steps is None else steps.collect(X)
         size = len(self.gates) * units
         gates = self.gates if len(self.gates) > 1 else ()
         kernel = self.weight(
@@ -139,17 +138,19 @@ class Recurrent(Layer):
         )
         bias = self.bias(g) if self.use_bias else None
         lengths = None if steps is None else steps.lengths
-        inputs = [g.transpose(X, (1, 0, 2)), kernel, recurrent, bias, lengths, *initial]
+        inputs = [X, kernel, recurrent, bias, lengths, *initial]
         outputs = g.emit(self.op, inputs, self._attributes())
         states = tuple(g.Squeeze(s, g.constant([0])) for s in outputs[1:])
         if self.return_sequences:
-            Y = g.transpose(g.Squeeze(outputs[0], g.constant([1])), (1, 0, 2))
-            if steps is not None:
+            Y = g.Squeeze(outputs[0], g.constant([1]))
+            if steps is None:
+                Y = g.transpose(Y, (1, 0, 2))
+            else:
                 Y = steps.distribute(Y, reverse=self.go_backwards, zero_masked=zero_masked)
         else:
             Y = states[0]
             if steps is not None and zero_masked:
-                Y = steps.zero_where_masked(Y, axis_end=0 if self.go_backwards else -1)
+                Y = steps.zero_where_masked(Y, step=0 if self.go_backwards else -1)
         if steps is not None and initial:
             states = tuple(steps.unless_empty(s, i) for s, i in zip(states, initial_state, strict=True))
         return Y, states

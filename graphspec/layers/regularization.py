@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from pydantic import BeforeValidator, Field
 
 from graphspec.compiler.dims import show
-from graphspec.config import PositiveInt, Rate
+from graphspec.config import PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, Seed, as_float
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
     from graphspec.compiler.ir import Value
+
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""A share to drop: never everything."""
 
 
 def drop(g: Builder, X: Value, rate: float, seed: int | None) -> Value:
@@ -45,7 +49,7 @@ class Dropout(Layer):
 
     supports_masking = True
 
-    rate: Annotated[Rate, Field(description="The share of elements that are dropped.")]
+    rate: Annotated[Share, Field(description="The share of elements that are dropped.")]
     noise_shape: Annotated[
         NoiseShape | None,
         Field(

@@ -29,33 +29,39 @@ class Steps:
     def __init__(self, g: Builder, mask: Value) -> None:
         self.g, self.mask = g, mask
         self.lengths: Value = g.ReduceSum(cast_to(g, mask, "int32"), g.constant([1]), keepdims=0)
+        self.batch, self.time = g.ints([g.size(mask, 0)]), g.ints([g.size(mask, 1)])
+        ones = g.Expand(g.constant(1), g.Concat(self.batch, g.constant([1]), axis=0))
+        self.row: Value = g.CumSum(ones, g.constant(0), exclusive=1)  # 0, 1, … down the batch
 
     def collect(self, X: Value) -> Value:
-        """``X`` (batch, time, features) with the kept steps in front."""
+        """The kept steps of ``X`` (batch, time, features) in front, as (time, batch, features)."""
         g = self.g
-        time = g.size(self.mask, 1)
-        _, order = g.TopK(cast_to(g, self.mask, "float32"), g.ints([time]), axis=1)
-        return self._take(X, order)
+        _, order = g.TopK(cast_to(g, self.mask, "float32"), self.time, axis=1)
+        places = g.transpose(g.Add(order, g.Mul(self.row, self.time)), (1, 0))
+        return cast("Value", g.Gather(g.reshape(X, (-1, X.features)), places, axis=0))
 
     def distribute(self, Y: Value, *, reverse: bool, zero_masked: bool) -> Value:
-        """Outputs ``Y`` of the collected steps at the steps they belong to; a masked step repeats the one processed before.
+        """Outputs ``Y`` (time, batch, units) of the collected steps where these came from, as (batch, time, units).
 
-        Before the first step that is processed there is 0; with ``zero_masked``, at all masked ones.
+        A masked step repeats the output of the one processed before it; before the first that is processed there is 0.
+        With ``zero_masked`` there is 0 at all masked ones.
         """
         g = self.g
         count = g.CumSum(cast_to(g, self.mask, "int64"), g.constant(1), exclusive=int(reverse))
         if reverse:  # the first kept step from here on
             lengths = g.Unsqueeze(cast_to(g, self.lengths, "int64"), g.constant([1]))
             index, exists = count, g.Less(count, lengths)
-        else:  # the last kept step up to here; index -1 where there is none
+        else:  # the last kept step up to here; -1 where there is none
             index, exists = g.Sub(count, g.constant(1)), g.Greater(count, g.constant(0))
+        places = g.Add(g.Mul(index, self.batch), self.row)
+        there = g.Gather(g.reshape(Y, (-1, Y.features)), places, axis=0)
         keep = g.Unsqueeze(self.mask if zero_masked else exists, g.constant([2]))
-        return cast("Value", g.Where(keep, self._take(Y, index), g.constant(0.0)))
+        return cast("Value", g.Where(keep, there, g.constant(0.0)))
 
-    def zero_where_masked(self, Y: Value, *, axis_end: int) -> Value:
-        """``Y`` (batch, units), 0 where the step at ``axis_end`` (0 or -1) is masked."""
+    def zero_where_masked(self, Y: Value, *, step: int) -> Value:
+        """``Y`` (batch, units), 0 where ``step`` (0 or -1) is masked."""
         g = self.g
-        last = g.Gather(self.mask, g.constant([axis_end]), axis=1)
+        last = g.Gather(self.mask, g.constant([step]), axis=1)
         return cast("Value", g.Where(last, Y, g.constant(0.0)))
 
     def unless_empty(self, state: Value, initial: Value) -> Value:
@@ -63,10 +69,3 @@ class Steps:
         g = self.g
         some = g.Unsqueeze(g.Greater(self.lengths, g.constant(0, "int32")), g.constant([1]))
         return cast("Value", g.Where(some, state, initial))
-
-    def _take(self, X: Value, index: Value) -> Value:
-        """Steps of ``X`` (batch, time, features) by an index for each row (batch, time)."""
-        g = self.g
-        sizes = g.ints([g.size(X, axis) for axis in range(3)])
-        wide = g.Expand(g.Unsqueeze(index, g.constant([2])), sizes)
-        return cast("Value", g.GatherElements(X, wide, axis=1))
