@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -17,7 +21,11 @@ from oracles import ort_run
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.errors import ShapeError
+from graphspec.initializers import Constant
 from graphspec.runtime.bind import bind
+from graphspec.runtime.random import Clock
+from graphspec.runtime.replicas import share
 from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]
@@ -45,9 +53,11 @@ def lying(perm: tuple[int, ...]) -> Iterator[None]:
         g = Builder(graph, "node")
         values: list[Any] = []
         for k, array in enumerate(inputs):
-            value = None if array is None else Value(f"x{k}", Type(dtype_name(array), array.shape), "input")
-            if value is not None:
-                graph.inputs[value.name] = value
+            if array is None or k in constants:
+                values.append(None if array is None else g.constant(array, dtype_name(array)))
+                continue
+            value = Value(f"x{k}", Type(dtype_name(array), array.shape), "input")
+            graph.inputs[value.name] = value
             values.append(g.Transpose(value, perm=perm) if k == 0 else value)
         out = getattr(g, op)(*values, **attrs)
         for k, value in enumerate(out if isinstance(out, tuple) else (out,)):
@@ -58,19 +68,21 @@ def lying(perm: tuple[int, ...]) -> Iterator[None]:
         yield
 
 
-def both_layouts(op: str, inputs: list[Array | None], wrt: list[int], seed: int = 0, **attrs: Any) -> None:
+def both_layouts(
+    op: str, inputs: list[Array | None], wrt: list[int], constants: set[int] = frozenset(), **attrs: Any
+) -> None:
     """Values and gradients do not depend on the order of the first input's axes in memory."""
     X = inputs[0]
     assert X is not None
-    expected = run(op, inputs, **attrs)
-    check_gradients(op, inputs, wrt, outputs=[0], **attrs)
+    expected = run(op, inputs, constants, **attrs)
+    check_gradients(op, inputs, wrt, constants, outputs=[0], **attrs)
     channels_last = (0, *range(2, X.ndim), 1)
-    for order in (channels_last, tuple(np.random.default_rng(seed).permutation(X.ndim))):
+    for order in (channels_last, tuple(np.random.default_rng(X.size).permutation(X.ndim))):
         moved = [np.ascontiguousarray(X.transpose(order)), *inputs[1:]]
         with lying(tuple(int(i) for i in np.argsort(order))):
-            for a, b in zip(run(op, moved, **attrs), expected, strict=True):
+            for a, b in zip(run(op, moved, constants, **attrs), expected, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-            check_gradients(op, moved, wrt, outputs=[0], **attrs)
+            check_gradients(op, moved, wrt, constants, outputs=[0], **attrs)
 
 
 @st.composite
@@ -231,3 +243,222 @@ def test_layer_normalization_matches_onnxruntime(case: tuple[list[Array | None],
 def test_layer_normalization_gradients(case: tuple[list[Array | None], int]) -> None:
     inputs, axis = case
     both_layouts("LayerNormalization", inputs, [0, 1] if inputs[2] is None else [0, 1, 2], axis=axis, epsilon=1e-2)
+
+
+@pytest.mark.parametrize("nearest", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric", "align_corners"])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_resize(mode: str, coordinates: str, nearest: str) -> None:
+    if mode == "linear" and nearest != "floor":
+        return
+    attrs = {"mode": mode, "coordinate_transformation_mode": coordinates, "nearest_mode": nearest}
+    X = normal(0, 2, 3, 4, 5)
+    for scales in ([1, 1, 2, 3], [1, 1, 2, 1], [1, 1, 1.5, 0.5], [1, 1, 0.4, 2.7]):
+        inputs = [X, None, np.array(scales, np.float32)]
+        same("Resize", inputs, {2}, **attrs)
+        check_gradients("Resize", inputs, [0], {2}, **attrs)
+    same("Resize", [X, None, None, np.array([2, 3, 7, 3])], {3}, **attrs)
+
+
+@pytest.mark.parametrize("scales", [[1, 1, 2, 3], [1, 1, 1.5, 2]])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_resize_in_other_layouts(mode: str, scales: list[float]) -> None:
+    attrs = {"mode": mode, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    both_layouts("Resize", [normal(0, 2, 3, 4, 5), None, np.array(scales, np.float32)], [0], constants={2}, **attrs)
+
+
+def dropped(X: Array, rate: float, *, step: int = 0, workers: int = 1, **attrs: Any) -> tuple[Array, Array]:
+    """The output and the gradient of ones of a Dropout on X, from programs of several workers."""
+    inputs = [X, np.array(rate, np.float32), np.array(True)]
+    graph, _ = graphs.build("Dropout", inputs, {1, 2}, **attrs)
+    loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape[1:], np.float32)})
+    outputs, grads = [], []
+    for rank in range(workers):
+        rows = share(len(X), rank, workers)
+        program = bind(
+            graph,
+            Store(graph),
+            fetches=graph.outputs,
+            loss=loss,
+            shapes={"x0": X[rows].shape},
+            training=True,
+            rows=rows,
+            total=len(X),
+            clock=Clock(step),
+            input_grads=["x0"],
+        )
+        feed(graph, program, {"x0": X[rows]})
+        program.run()
+        outputs.append(program.fetches["y0"].copy())
+        grads.append(program.grads["x0"].copy())
+    return np.concatenate(outputs), np.concatenate(grads)
+
+
+@pytest.mark.parametrize("shape", [(64, 33), (10, 7, 20, 3)])
+def test_dropout(shape: tuple[int, ...]) -> None:
+    X = normal(0, *shape) + 10
+    Y, dX = dropped(X, 0.3)
+    kept = Y != 0
+    np.testing.assert_allclose(Y[kept], X[kept] / 0.7, rtol=1e-6)
+    np.testing.assert_allclose(dX, kept / 0.7, rtol=1e-6)
+    assert abs(kept.mean() - 0.7) < 4 * np.sqrt(0.21 / X.size)
+    assert not np.array_equal(kept, dropped(X, 0.3, step=1)[0] != 0)
+    assert not np.array_equal(kept, dropped(X, 0.3, seed=1)[0] != 0)
+    np.testing.assert_array_equal(Y, dropped(X, 0.3, workers=3)[0])
+    np.testing.assert_array_equal(run("Dropout", [X, np.array(0.3), np.array(True)], {1, 2})[0], X)
+
+
+def test_dropout_mask_does_not_depend_on_memory_order() -> None:
+    X = normal(0, 6, 3, 4, 5) + 10
+    expected = dropped(X, 0.5)[0]
+    with lying((0, 3, 1, 2)):
+        moved = dropped(np.ascontiguousarray(X.transpose(0, 2, 3, 1)), 0.5)[0]
+    np.testing.assert_array_equal(moved, expected)
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes", "attrs", "code", "text"),
+    [
+        ("Conv", [(1, 2, 3, 3), (4, 2, 5, 5)], {}, "GS303", "window 5×5 is larger than its input 3×3"),
+        ("Conv", [(1, 2, 3, 3), (4, 3, 2, 2)], {}, "GS304", "takes 3 channels"),
+        ("Conv", [(1, 4, 3, 3), (4, 1, 2, 2)], {"group": 3}, "GS304", "do not divide by 3 groups"),
+        ("Conv", [(1, 2, 3, 3), (4, 2, 2, 2), (3,)], {}, "GS304", "bias"),
+        ("Conv", [(1, 2), (4, 2)], {}, "GS301", "spatial axes"),
+        ("Conv", [(1, 2, 3, 3), (4, 2, 2)], {}, "GS301", "rank"),
+        ("Conv", [(1, 2, 3, 3), (4, 2, 2, 2)], {"strides": (1,)}, "GS301", "strides"),
+        ("MaxPool", [(1, 2, 3, 3)], {"kernel_shape": (4, 2)}, "GS303", "window 4×2 is larger than its input 3×3"),
+        ("AveragePool", [(1, 2, 3)], {"kernel_shape": (2, 2)}, "GS301", "kernel_shape"),
+        ("GlobalMaxPool", [(1, 2)], {}, "GS301", "spatial"),
+        ("BatchNormalization", [(1, 2, 3), (3,), (2,), (2,), (2,)], {}, "GS304", "scale (3,) does not fit 2 channels"),
+        ("LayerNormalization", [(1, 2, 3), (2,)], {}, "GS304", "Scale (2,)"),
+        ("LayerNormalization", [(1, 2, 3), (3,)], {"axis": 3}, "GS301", "axis 3"),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    op: str, shapes: list[tuple[int, ...]], attrs: dict[str, Any], code: str, text: str
+) -> None:
+    with pytest.raises(ShapeError, match=re.escape(text)) as caught:
+        build(op, [np.zeros(s, np.float32) for s in shapes], **attrs)
+    assert caught.value.code == code
+
+
+def test_integers_are_refused() -> None:
+    with pytest.raises(ShapeError) as caught:
+        build("MaxPool", [np.zeros((1, 2, 3), np.int64)], kernel_shape=(2,))
+    assert caught.value.code == "GS306"
+
+
+@pytest.mark.parametrize(
+    ("attrs", "expected"),
+    [
+        ({"auto_pad": "SAME_UPPER", "strides": (2,)}, "(time+1)//2"),
+        ({"auto_pad": "VALID", "strides": (2,)}, "(time-3)//2+1"),
+        ({"pads": (2, 0)}, "time"),
+    ],
+)
+def test_sizes_that_vary_stay_symbolic(attrs: dict[str, Any], expected: str) -> None:
+    g = Builder(Graph("test"), "node")
+    X = Value("x", Type("float32", ("N", 4, "time")), "input")
+    W = Value("w", Type("float32", (5, 4, 3)), "input")
+    assert g.Conv(X, W, **attrs).shape == ("N", 5, expected)
+    assert g.MaxPool(X, kernel_shape=(3,), **attrs).shape == ("N", 4, expected)
+
+
+class Threads:
+    """A group of workers that are threads of this process."""
+
+    def __init__(self, rank: int, size: int, barrier: threading.Barrier, arrays: list[Any]) -> None:
+        self.rank, self.size, self._barrier, self._arrays = rank, size, barrier, arrays
+
+    def all_reduce(self, array: Array) -> None:
+        self._arrays[self.rank] = array
+        self.barrier()
+        total = np.sum(self._arrays, axis=0)
+        self.barrier()
+        array[...] = total
+
+    def barrier(self) -> None:
+        self._barrier.wait(timeout=20)
+
+
+@pytest.mark.parametrize("perm", [(0, 1, 2, 3), (0, 2, 3, 1)])
+@pytest.mark.parametrize("workers", [1, 3, 6])
+def test_batch_normalization_over_workers(workers: int, perm: tuple[int, ...]) -> None:
+    """Statistics and gradients of the whole batch, however it is shared; rank 0 alone writes the moving statistics."""
+    X = normal(0, 5, 3, 4, 2) * np.array([1, 2, 0.1], np.float32)[:, None, None] + 100
+    graph = Graph("test")
+    g = Builder(graph, "bn")
+    graph.inputs["x"] = x = Value("x", Type("float32", ("N", *(X.shape[k] for k in perm[1:]))), "input")
+    graph.inputs["c"] = c = Value("c", Type("float32", ("N", *X.shape[1:])), "input")
+    one, zero = Constant(value=1.0), Constant(value=0.0)
+    gamma, beta = g.param("gamma", (3,), one), g.param("beta", (3,), zero)
+    mean, var = g.param("moving_mean", (3,), zero, state=True), g.param("moving_variance", (3,), one, state=True)
+    y = g.BatchNormalization(
+        g.Transpose(x, perm=tuple(np.argsort(perm))), gamma, beta, mean, var, momentum=0.9, training_mode=1
+    )
+    graph.outputs["y"] = y
+    loss = Builder(graph, "loss").ReduceSum(g.Mul(y, c), keepdims=0)
+    cotangent = normal(1, *X.shape)
+
+    def work(rank: int, size: int, barrier: threading.Barrier, arrays: list[Any]) -> dict[str, Array]:
+        store, rows = Store(graph), share(len(X), rank, size)
+        store.initialize(0)
+        gradient = np.zeros_like(store.vectors["trainable"])
+        feeds = {"x": X[rows].transpose(perm), "c": cotangent[rows]}
+        program = bind(
+            graph,
+            store,
+            fetches={"y": y},
+            loss=loss,
+            gradient=gradient,
+            shapes={n: a.shape for n, a in feeds.items()},
+            training=True,
+            group=Threads(rank, size, barrier, arrays),
+            rows=rows,
+            total=len(X),
+            input_grads=["x"],
+        )
+        feed(graph, program, feeds)
+        program.run()
+        state = {n.removeprefix("bn/"): a for n, a in store.get(group="state").items()}
+        grads = {n.removeprefix("bn/"): a for n, a in store.get(gradient, "trainable").items()}
+        dX = program.grads["x"].transpose(np.argsort(perm))
+        return {"y": program.fetches["y"].copy(), "dX": dX.copy(), **state, **grads}
+
+    def results(size: int) -> list[dict[str, Array]]:
+        barrier, arrays = threading.Barrier(size), [None] * size
+        with ThreadPoolExecutor(size) as pool:
+            return list(pool.map(lambda rank: work(rank, size, barrier, arrays), range(size)))
+
+    exact = X.astype(np.float64)
+    m, v = exact.mean((0, 2, 3), keepdims=True), exact.var((0, 2, 3), keepdims=True)
+    normalized, d = (exact - m) / np.sqrt(v + 1e-5), cotangent.astype(np.float64)
+    centred = d - d.mean((0, 2, 3), keepdims=True) - normalized * (d * normalized).mean((0, 2, 3), keepdims=True)
+    found = results(workers)
+    close = partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3)
+    close(np.concatenate([r["y"] for r in found]), normalized)
+    close(np.concatenate([r["dX"] for r in found]) * np.sqrt(v + 1e-5), centred)
+    close(sum(r["gamma"] for r in found), (d * normalized).sum((0, 2, 3)))
+    close(sum(r["beta"] for r in found), d.sum((0, 2, 3)))
+    close(found[0]["moving_mean"], 0.1 * m.ravel())
+    close(found[0]["moving_variance"], 0.9 + 0.1 * v.ravel(), rtol=1e-5)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other["moving_mean"], 0)
+
+
+def test_batch_normalization_outside_training_uses_moving_statistics() -> None:
+    X, params = normal(0, 4, 3, 5), [normal(k, 3) for k in range(1, 4)] + [np.abs(normal(4, 3))]
+    graph = Graph("test")
+    g = Builder(graph, "bn")
+    graph.inputs["x"] = x = Value("x", Type("float32", X.shape), "input")
+    names = ["gamma", "beta", "moving_mean", "moving_variance"]
+    values = [g.param(n, (3,), Constant(value=0.0), state=n.startswith("moving")) for n in names]
+    graph.outputs["y"] = g.BatchNormalization(x, *values, training_mode=1)
+    store = Store(graph)
+    store.set({f"bn/{n}": p for n, p in zip(names, params, strict=True)})
+    program = bind(graph, store, fetches=graph.outputs, shapes={"x": X.shape})
+    feed(graph, program, {"x": X})
+    program.run()
+    expected = ort_run("BatchNormalization", [X, *params])[0]
+    np.testing.assert_allclose(program.fetches["y"], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(store.get()["bn/moving_mean"], params[2])

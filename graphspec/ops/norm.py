@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -70,14 +71,13 @@ class BatchNormalization(Op):
         channels = Channels(ctx, X.shape, order)
         inverse, factor, offset = ctx.save((count,)), ctx.save((count,)), ctx.scratch((count,))
         small, tiny = ctx.scratch((count,)), ctx.constant(epsilon)
-        mean, var, outputs = input_mean, input_var, (Y,)
+        mean, var = input_mean, input_var
+        running = (input_mean, input_var) if ctx.outputs == 1 else (ctx.out(1), ctx.out(2))
         samples = X.size // max(count, 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
         share = ctx.constant(1 / max(samples, 1))
         if learning:
             mean, var = ctx.save((count,)), ctx.scratch((count,))
             calls += batch_statistics(ctx, X, lying, channels, mean, var, share)
-            running = (input_mean, input_var) if ctx.outputs == 1 else (ctx.out(1), ctx.out(2))
-            outputs = (Y,) if ctx.outputs == 1 else (Y, *running)
             if ctx.group.rank == 0 or ctx.outputs == 3:  # rank 0 alone writes shared state
                 old, new = ctx.constant(momentum), ctx.constant(1 - momentum)
                 for before, batch, after in zip((input_mean, input_var), (mean, var), running, strict=True):
@@ -128,7 +128,7 @@ class BatchNormalization(Op):
                 ctx.give(0, dY)
             return calls
 
-        return (outputs if ctx.outputs == 3 else Y), calls, backward
+        return (Y if ctx.outputs == 1 else (Y, *running)), calls, backward
 
 
 def batch_statistics(
@@ -143,7 +143,8 @@ def batch_statistics(
     own = channels.rows
     pilot, total, square = (ctx.scratch((count,)) for _ in range(3))
     first, second = channels.sums(), channels.sums()
-    calls: Calls = [(np.copyto, pilot, X[(0, slice(None), *(0,) * (X.ndim - 2))])] if own else [(pilot.fill, 0.0)]
+    one: tuple[Any, ...] = (0, slice(None), *(0,) * (X.ndim - 2))
+    calls: Calls = [(np.copyto, pilot, X[one])] if own else [(pilot.fill, 0.0)]
     wide, more = channels.spread(pilot)
     calls += more
     spare = channels.scratch()

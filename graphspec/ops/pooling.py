@@ -13,6 +13,7 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.ops.common import sum_axes
 from graphspec.ops.windows import Axis, output_dims, spread, window_axes
 from graphspec.runtime.buffers import axis_order
 
@@ -313,7 +314,7 @@ class GlobalAveragePool(Op):
         Y = ctx.out()
         axes = tuple(range(2, X.ndim))
         share = ctx.constant(1 / max(1, int(np.prod(X.shape[2:], dtype=np.int64))))
-        calls: Calls = [(np.add.reduce, X, axes, None, Y, True), (np.multiply, Y, share, Y)]
+        calls: Calls = [*sum_axes(ctx, X, axes, Y), (np.multiply, Y, share, Y)]
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)

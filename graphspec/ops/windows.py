@@ -65,7 +65,7 @@ def ceil(a: int, b: int) -> int:
 
 
 def spread(values: Sequence[int] | None, rank: int, default: int, name: str) -> tuple[int, ...]:
-    """An attribute with an integer for each spatial axis; ``GS301`` if their number is wrong, ``GS105`` if one is below 1."""
+    """An attribute with an integer for each spatial axis; ``GS301`` for a wrong number, ``GS105`` for one below 1."""
     if values is None:
         return (default,) * rank
     need(len(values) == rank, f"{name} {list(values)} does not fit {rank} spatial axes", key=name)

@@ -1,0 +1,155 @@
+"""Resizing: Resize."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+
+from graphspec.compiler.dims import Dim, mul, show
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.ops.channels import contiguous
+from graphspec.runtime.buffers import axis_order
+
+COORDINATES: dict[str, Callable[[Array, float, int, int], Array]] = {
+    "half_pixel": lambda o, scale, size, out: (o + 0.5) / scale - 0.5,
+    "asymmetric": lambda o, scale, size, out: o / scale,
+    "align_corners": lambda o, scale, size, out: o * (size - 1) / max(out - 1, 1),
+}
+NEAREST: dict[str, Callable[[Array], Array]] = {
+    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
+    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
+
+
+@op
+class Resize(Op):
+    """X resampled to ``⌊size · scale⌋`` along each axis (or to ``sizes``), by the nearest number or linearly.
+
+    Output ``o`` lies at ``(o + ½) / scale - ½`` of the input (half_pixel), ``o / scale`` (asymmetric), or where the ends
+    meet (align_corners). Scales and sizes are constants; ``roi`` is not used.
+    """
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(
+        X: Value,
+        roi: Value | None = None,
+        scales: Value | None = None,
+        sizes: Value | None = None,
+        *,
+        coordinate_transformation_mode: str = "half_pixel",
+        mode: str = "nearest",
+        nearest_mode: str = "round_prefer_floor",
+    ) -> Type:
+        need_float(X)
+        for name, value, known in (
+            ("mode", mode, ("nearest", "linear")),
+            ("coordinate_transformation_mode", coordinate_transformation_mode, COORDINATES),
+            ("nearest_mode", nearest_mode, NEAREST),
+        ):
+            need(value in known, f"{name} {value!r} is not implemented ({', '.join(known)} are)", code="GS105")
+        if sizes is not None:
+            wanted = sizes.known()
+            need(wanted is not None and len(wanted) == X.rank, f"needs {X.rank} constant sizes")
+            assert wanted is not None
+            return Type(X.dtype, wanted)
+        data = None if scales is None else scales.data
+        need(data is not None, "needs constant scales or sizes")
+        assert data is not None
+        factors = [float(s) for s in data.reshape(-1)]
+        need(len(factors) == X.rank, f"{len(factors)} scales for the axes of {show(X.shape)}")
+        need(all(s > 0 for s in factors), f"scales {factors} must be above 0", code="GS105")
+        shape: list[Dim] = []
+        for k, s in enumerate(factors):
+            shape.append(mul(X.shape[k], int(s)) if s == int(s) else int(np.floor(X.fixed(k) * np.float32(s))))
+        need(0 not in shape, f"nothing is left of {show(X.shape)} scaled by {factors}", code="GS303")
+        return Type(X.dtype, tuple(shape))
+
+    @staticmethod
+    def bind(
+        ctx: Context,
+        X: Array,
+        roi: Array | None = None,
+        scales: Array | None = None,
+        sizes: Array | None = None,
+        *,
+        coordinate_transformation_mode: str = "half_pixel",
+        mode: str = "nearest",
+        nearest_mode: str = "round_prefer_floor",
+    ) -> Bound:
+        order, out = axis_order(X), ctx.shape()
+        Y = ctx.out(order=order)
+        factors = [o / max(n, 1) for o, n in zip(out, X.shape, strict=True)] if scales is None else scales.reshape(-1)
+        axes = [k for k in range(X.ndim) if out[k] != X.shape[k] or factors[k] != 1]
+        weights = {
+            k: weight(X.shape[k], out[k], float(factors[k]), coordinate_transformation_mode, mode, nearest_mode)
+            for k in axes
+        }
+        times = {k: out[k] // X.shape[k] for k in axes if X.shape[k] and out[k] % X.shape[k] == 0}
+        if len(times) == len(axes) and all(
+            np.array_equal(weights[k], np.repeat(np.eye(X.shape[k]), n, axis=0)) for k, n in times.items()
+        ):
+            return Y, [(np.copyto, Y[taps], X) for taps in phases(X.ndim, times)], lambda dY: repeated(ctx, dY, times)
+        lying, calls = contiguous(ctx, X, order)
+        matrices = {k: ctx.constant(w) for k, w in weights.items()}
+        calls += resample(ctx, lying, Y.transpose(order), [(order.index(k), matrices[k]) for k in axes])
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            assert dX is not None
+            dlying, calls = contiguous(ctx, dY, order)
+            back = [(order.index(k), matrices[k].T) for k in reversed(axes)]
+            return calls + resample(ctx, dlying, dX.transpose(order), back)
+
+        return Y, calls, backward
+
+
+def weight(size: int, out: int, scale: float, coordinates: str, mode: str, nearest: str) -> Array:
+    """The matrix (out, size) that resamples one axis."""
+    x = COORDINATES[coordinates](np.arange(out, dtype=np.float64), scale, size, out)
+    rows, W = np.arange(out), np.zeros((out, size))
+    if mode == "nearest":
+        W[rows, np.clip(NEAREST[nearest](x), 0, size - 1).astype(np.intp)] = 1
+        return W
+    x = np.clip(x, 0, size - 1)
+    low = np.minimum(np.floor(x).astype(np.intp), max(size - 2, 0))
+    W[rows, low] = 1 - (x - low)
+    W[rows, np.minimum(low + 1, size - 1)] += x - low
+    return W
+
+
+def phases(rank: int, times: dict[int, int]) -> list[tuple[slice, ...]]:
+    """The places in an array with ``times[k]`` repetitions along axis k that hold one copy each."""
+    steps = [times.get(k, 1) for k in range(rank)]
+    return [tuple(slice(p, None, s) for p, s in zip(at, steps, strict=True)) for at in product(*map(range, steps))]
+
+
+def repeated(ctx: Context, dY: Array, times: dict[int, int]) -> Calls:
+    """Calls that write the gradient of an input that was repeated ``times[k]`` times along axis k."""
+    dX = ctx.grad(0)
+    assert dX is not None
+    first, *more = (dY[taps] for taps in phases(dY.ndim, times))
+    return [(np.copyto, dX, first), *((np.add, dX, part, dX) for part in more)]
+
+
+def resample(ctx: Context, X: Array, Y: Array, matrices: list[tuple[int, Array]]) -> Calls:
+    """Calls that multiply C-contiguous X by a matrix along each of some axes, into C-contiguous Y."""
+    calls: Calls = []
+    for n, (axis, W) in enumerate(matrices):
+        shape = (*X.shape[:axis], len(W), *X.shape[axis + 1 :])
+        result = Y if n == len(matrices) - 1 else ctx.scratch(shape)
+        outer = int(np.prod(X.shape[:axis], dtype=np.int64))
+        inner = int(np.prod(X.shape[axis + 1 :], dtype=np.int64))
+        if inner == 1:
+            calls.append((np.dot, X.reshape(outer, -1), W.T, result.reshape(outer, -1)))
+        else:
+            source, into = X.reshape(outer, X.shape[axis], inner), result.reshape(outer, len(W), inner)
+            calls.append((np.matmul, W, source, into))
+        X = result
+    return calls if matrices else [(np.copyto, Y, X)]
