@@ -49,7 +49,7 @@ def make_model(
     feeds = [
         helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in inputs.items()
     ]
-    tensors = [numpy_helper.from_array(np.ascontiguousarray(a), n) for n, a in (constants or {}).items()]
+    tensors = [numpy_helper.from_array(np.asarray(a, order="C"), n) for n, a in (constants or {}).items()]
     graph = helper.make_graph(list(nodes), "oracle", feeds, [ValueInfoProto(name=n) for n in outputs], tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
 
@@ -85,6 +85,7 @@ def ort_run(
         assert isinstance(inputs, Mapping)
         return _run_graph(op, inputs, params or {})
     assert not isinstance(inputs, Mapping)
+    inputs = [None if a is None else np.asarray(a) for a in inputs]
     names = ["" if a is None else f"x{k}" for k, a in enumerate(inputs)]
     arrays = {n: a for n, a in zip(names, inputs, strict=True) if a is not None}
     held = {f"x{k}" for k in constants}
@@ -129,7 +130,8 @@ def compare(
     atol: float = 1e-5,
 ) -> None:
     """Assert that our operator and onnxruntime agree: dtypes, shapes and values of the first ``outputs`` outputs."""
-    ours = run(op, list(inputs), set(constants), **(attrs or {}))
+    inputs = [None if a is None else np.asarray(a) for a in inputs]
+    ours = run(op, inputs, set(constants), **(attrs or {}))
     theirs = ort_run(op, inputs, attrs, constants=constants, outputs=outputs)
     for k, (mine, reference) in enumerate(zip(ours, theirs, strict=False)):
         assert dtype_name(mine) == dtype_name(reference), f"{op} output {k}: {mine.dtype}, expected {reference.dtype}"
