@@ -1,0 +1,218 @@
+"""One array against the type that the graph expects: conversions, shapes, and what its values may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.compiler.dims import show
+from graphspec.errors import did_you_mean
+from graphspec.runtime.tables import DataError
+
+if TYPE_CHECKING:
+    from graphspec.compiler.dims import Dim
+    from graphspec.compiler.ir import Array, Type
+
+_CHUNK = 1 << 20  # elements looked at together: the temporaries of a check stay small
+_MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
+
+
+def _chunks(array: Array) -> Iterator[tuple[int, Array]]:
+    """Blocks of rows with the number of their first row."""
+    rows = max(_CHUNK // max(int(np.prod(array.shape[1:], dtype=np.int64)), 1), 1)
+    for start in range(0, len(array), rows):
+        yield start, array[start : start + rows]
+
+
+def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | None:
+    """Row and value of the first element for which ``bad`` holds."""
+    for start, block in _chunks(array):
+        found = bad(block)
+        if found.any():
+            place = int(found.reshape(-1).argmax())
+            return start + place // max(block[0].size, 1), block.reshape(-1)[place]
+    return None
+
+
+def convert(array: Array, kind: Type, labels: Sequence[str] | None = None) -> Array:
+    """``array`` with a dtype that becomes ``kind``'s without loss when a batch is copied; narrow ones are kept.
+
+    Integers and booleans may become floats, float64 becomes float32, floats become integers if exact, and text
+    becomes ids through ``labels``.
+
+    Raises:
+        DataError: GS504 what cannot be converted, GS505 a missing value, GS506 an unknown label.
+    """
+    if array.dtype.kind in "OUS":
+        array = _text(array, kind, labels)
+    have = array.dtype.kind
+    if kind.is_float:
+        if have not in "fiub":
+            raise DataError("GS504", f"has dtype {array.dtype}, which does not become float32", _dtype_hint(array))
+        if have != "f":
+            return array
+        check_finite(array)
+        if array.dtype.itemsize <= 4:
+            return array
+        with np.errstate(over="ignore"):
+            narrow = array.astype(np.float32)
+        if not np.isfinite(narrow).all():
+            row, value = first_bad(array, lambda x: np.abs(x) > np.finfo(np.float32).max) or (0, None)
+            raise DataError("GS504", f"is too large for float32: row {row} has {value}", "scale the values")
+        return narrow
+    wanted = np.dtype(kind.dtype)
+    if wanted.kind == "b" or have == "b":
+        if have == wanted.kind:
+            return array
+    elif have in "iu":
+        return _integers(array, wanted)
+    elif have == "f":
+        check_finite(array)
+        bad = first_bad(array, lambda x: np.rint(x) != x)
+        if bad is None:
+            info = np.iinfo(wanted)
+            bad = first_bad(array, lambda x: (x < float(info.min)) | (x >= float(info.max) + 1))
+        if bad is None:
+            return array.astype(wanted)
+        raise DataError("GS504", f"is no exact {wanted}: row {bad[0]} has {bad[1]}", "round it, or use a float input")
+    raise DataError("GS504", f"has dtype {array.dtype}, which does not become {wanted}", _dtype_hint(array))
+
+
+def _dtype_hint(array: Array) -> str:
+    if array.dtype.kind == "b":
+        return "booleans become floats only; store 0 and 1 as integers"
+    return "store numbers"
+
+
+def _integers(array: Array, wanted: np.dtype[Any]) -> Array:
+    if np.can_cast(array.dtype, wanted, "safe"):
+        return array
+    info = np.iinfo(wanted)
+    bad = first_bad(array, lambda x: (x < info.min) | (x > info.max))
+    if bad is not None:
+        raise DataError("GS504", f"does not fit {wanted}: row {bad[0]} has {bad[1]}")
+    return array.astype(wanted)
+
+
+def _text(array: Array, kind: Type, labels: Sequence[str] | None) -> Array:
+    """Ids of text through ``labels``; ``true`` and ``false`` as booleans."""
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
+    values = array.reshape(-1).tolist()
+    per_row = max(len(values) // max(len(array), 1), 1)
+    for place, value in enumerate(values):
+        if value is None or (labels is None and isinstance(value, str) and value.strip().lower() in _MISSING):
+            raise DataError("GS505", f"has no value in row {place // per_row}", "fill it in, or leave the row out")
+    if all(isinstance(v, str) for v in values):
+        if labels is not None:
+            ids = {label: k for k, label in enumerate(labels)}
+            for place, value in enumerate(values):
+                if value not in ids:
+                    hint = did_you_mean(value, labels) or f"the labels are {', '.join(labels[:12])}"
+                    raise DataError("GS506", f"has '{value}' in row {place // per_row}, which is no label", hint)
+            return _one_hot(np.array([ids[v] for v in values], np.int64).reshape(array.shape), kind, len(labels))
+        truth = {"true": True, "false": False}
+        if values and all(v.lower() in truth for v in values):
+            return np.array([truth[v.lower()] for v in values]).reshape(array.shape)
+        row, value = next(((k // per_row, v) for k, v in enumerate(values) if not _is_number(v)), (0, values[:1]))
+        hint = "give the head its `labels`" if labels is None else None
+        raise DataError("GS504", f"holds text: row {row} has '{value}'", hint)
+    raise DataError("GS504", "holds values that are neither numbers nor text")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _one_hot(ids: Array, kind: Type, classes: int) -> Array:
+    """One-hot rows where the target is a distribution over the classes."""
+    if kind.is_float and kind.shape[-1] == classes > 1 and ids.ndim == len(kind.shape) - 1:
+        return np.eye(classes, dtype=np.uint8)[ids]
+    return ids
+
+
+def check_finite(array: Array) -> None:
+    """GS505 where a float is NaN or infinite."""
+    bad = first_bad(array, lambda x: ~np.isfinite(x))
+    if bad is not None:
+        what = "a missing value or NaN" if np.isnan(bad[1]) else str(bad[1])
+        raise DataError("GS505", f"has {what} in row {bad[0]}", "fill it in, or leave the row out")
+
+
+def check_range(array: Array, limit: int, what: str, hint: str | None = None, spare: int | None = None) -> None:
+    """GS506 where an id is not in 0 … ``limit`` − 1 (nor ``spare``)."""
+
+    def bad(x: Array) -> Array:
+        outside: Array = (x < 0) | (x >= limit)
+        return outside if spare is None else outside & (x != spare)
+
+    found = first_bad(array, bad)
+    if found is not None:
+        raise DataError("GS506", f"has {what} {found[1]} in row {found[0]}, outside 0 … {limit - 1}", hint)
+
+
+def check_probabilities(array: Array) -> None:
+    """GS506 where a target of a cross-entropy is not in 0 … 1."""
+    found = first_bad(array, lambda x: (x < 0) | (x > 1))
+    if found is not None:
+        hint = "binary classes are 0 and 1; for class ids use sparse_categorical_crossentropy"
+        raise DataError("GS506", f"has {found[1]} in row {found[0]}, outside 0 … 1", hint)
+
+
+def reshape(array: Array, kind: Type, sizes: dict[str, int], *, squeeze: bool) -> Array:
+    """A view of ``array`` with ``kind``'s rank; symbolic dimensions are looked up in ``sizes``, new ones added.
+
+    ``(N,)`` fits ``(N, 1)``; with ``squeeze``, ``(N, …, 1)`` fits ``(N, …)``.
+
+    Raises:
+        DataError: GS503 another shape.
+    """
+    rank = len(kind.shape)
+    if array.ndim == 1 and rank == 2 and kind.shape[1] == 1:
+        array = array[:, None]
+    elif squeeze and array.ndim == rank + 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != rank:
+        raise DataError("GS503", f"has shape {show(array.shape)}, not {show(kind.shape)}", _shape_hint(array, kind))
+    for axis in range(1, rank):
+        size, have = size_of(kind.shape[axis], sizes), array.shape[axis]
+        if size is None:
+            sizes[str(kind.shape[axis])] = have
+        elif size != have:
+            known = "" if isinstance(kind.shape[axis], int) else f", where '{kind.shape[axis]}' is {size}"
+            text = f"has shape {show(array.shape)}, not {show(kind.shape)}{known}: axis {axis} has {have}"
+            raise DataError("GS503", text, _shape_hint(array, kind))
+    return array
+
+
+def _shape_hint(array: Array, kind: Type) -> str | None:
+    fixed = [d for d in kind.shape[1:] if isinstance(d, int)]
+    if len(fixed) == len(kind.shape) - 1 and array.ndim >= 1:
+        need, have = int(np.prod(fixed)), int(np.prod(array.shape[1:]))
+        if need == have and array.shape[1:] != tuple(fixed):
+            return f"reshape it to (-1, {', '.join(map(str, fixed))}), or change the spec"
+    if array.ndim == 1 and len(kind.shape) == 2 and kind.is_float and isinstance(kind.shape[1], int):
+        return "for class ids use sparse_categorical_crossentropy"
+    return None
+
+
+def size_of(dim: Dim, sizes: Mapping[str, int]) -> int | None:
+    """The number that a dimension stands for, given the sizes of names; None if one of them is not known."""
+    if isinstance(dim, int) or dim in sizes:
+        return dim if isinstance(dim, int) else sizes[dim]
+    text = dim
+    for name in sorted(sizes, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.])", str(sizes[name]), text)
+    if not re.fullmatch(r"[\d\s+\-*/()]+", text) or "**" in text:
+        return None
+    try:
+        return int(eval(text, {"__builtins__": {}}))  # only digits and operators are left
+    except (ArithmeticError, SyntaxError):
+        return None

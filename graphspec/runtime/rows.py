@@ -1,0 +1,161 @@
+"""Checked rows: splitting, weighting, and copying them batch by batch into a program's buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.runtime.random import generator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphspec.compiler.ir import Array
+
+
+@dataclass
+class Arrays:
+    """Arrays of equal length that fit the graph. Narrow dtypes are kept; a batch is converted when it is copied.
+
+    Attributes:
+        weights: sample weights by head, ``(N,)`` or one for each time step.
+        lengths: for CTC, by their own names: ``<head>_length``, ``<head>_input_length``.
+    """
+
+    inputs: dict[str, Array]
+    targets: dict[str, Array] = field(default_factory=dict)
+    weights: dict[str, Array] = field(default_factory=dict)
+    lengths: dict[str, Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def feeds(self) -> dict[str, Array]:
+        """All arrays by the names of the graph's inputs and targets."""
+        weights = {f"{head}_sample_weight": w for head, w in self.weights.items()}
+        return self.inputs | self.targets | weights | self.lengths
+
+    def select(self, rows: Array) -> Arrays:
+        """Copies of some rows."""
+        parts = (self.inputs, self.targets, self.weights, self.lengths)
+        return Arrays(*({name: array[rows] for name, array in part.items()} for part in parts))
+
+
+def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> tuple[Array, Array]:
+    """Rows to train on and rows to validate on, both in ascending order.
+
+    ``round(fraction · n)`` rows, at least one, of a permutation keyed by the seed. With ``classes`` (one id a row) each
+    class gives its share of them, by largest remainders; of equal ones the lower class comes first.
+
+    Raises:
+        SpecError: GS508 where there are not rows enough for both parts.
+    """
+    if n < 2:
+        raise SpecError([Diagnostic("GS508", f"{n} rows cannot be split into training and validation rows")])
+    count = min(max(round(fraction * n), 1), n - 1)
+    order = generator(seed, "split").permutation(n)
+    if classes is None:
+        chosen = order[:count]
+    else:
+        ids, sizes = np.unique(classes, return_counts=True)
+        quota = count * sizes / n
+        take = np.floor(quota).astype(np.int64)
+        remainders = np.round(quota - take, 9)  # equal shares must not differ by rounding
+        take[np.argsort(-remainders, kind="stable")[: count - take.sum()]] += 1
+        shuffled = classes[order]
+        chosen = np.concatenate([order[shuffled == k][:m] for k, m in zip(ids, take, strict=True)])
+    held = np.zeros(n, bool)
+    held[chosen] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def class_ids(y: Array) -> Array:
+    """One class id a row, of ids ``(N,)`` or ``(N, 1)``, of 0/1 values, or of one-hot rows."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        best: Array = y.argmax(1)
+        return best
+    flat: Array = np.rint(y.reshape(len(y), -1)[:, 0]).astype(np.int64)
+    return flat
+
+
+def row_weights(
+    class_weight: Mapping[Any, float] | Literal["balanced"],
+    y: Array,
+    classes: int,
+    labels: Sequence[str] | None = None,
+) -> Array:
+    """The weight of every row by its class, float32: as given (1 for a class not named), or ``N / (classes · count)``.
+
+    Args:
+        class_weight: by class id or label, or ``balanced``.
+        y: the head's targets.
+
+    Raises:
+        SpecError: GS405 for a class that does not exist.
+    """
+    ids = class_ids(y)
+    table = np.ones(classes)
+    if class_weight == "balanced":
+        table = len(ids) / (classes * np.maximum(np.bincount(ids, minlength=classes), 1))
+    else:
+        names = list(labels or ())
+        for key, weight in class_weight.items():
+            index = names.index(key) if key in names else int(key) if str(key).isdigit() else -1
+            if not 0 <= index < classes:
+                hint = did_you_mean(str(key), names) or f"classes are 0 to {classes - 1}"
+                raise SpecError([Diagnostic("GS405", f"class weight for an unknown class {key!r}", hint=hint)])
+            table[index] = weight
+    return table.astype(np.float32)[ids]
+
+
+class Feeder:
+    """Rows in batches, each epoch in an order of its own that the seed and the epoch give.
+
+    ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short.
+    """
+
+    def __init__(self, arrays: Arrays, batch_size: int, *, shuffle: bool, seed: int) -> None:
+        self.batch_size, self._shuffle, self._seed = batch_size, shuffle, seed
+        self._arrays = arrays.feeds()
+        self._n = len(arrays)
+        self.batches = -(-self._n // batch_size)
+        self._order: Array | None = None
+        self._scratch: dict[tuple[str, int], Array] = {}
+
+    def start(self, epoch: int) -> None:
+        """Set the order of the rows."""
+        if self._shuffle:
+            self._order = generator(self._seed, "shuffle", step=epoch).permutation(self._n)
+
+    def rows(self, batch: int) -> int:
+        """How many rows a batch has."""
+        return min(self.batch_size, self._n - batch * self.batch_size)
+
+    def shapes(self, rows: int) -> dict[str, tuple[int, ...]]:
+        """The shape of every feed of a batch of so many rows."""
+        return {name: (rows, *array.shape[1:]) for name, array in self._arrays.items()}
+
+    def copy(self, batch: int, feeds: Mapping[str, Array]) -> None:
+        """Copy a batch into the buffers that a program reads; feeds that there is no array for stay as they are."""
+        start = batch * self.batch_size
+        stop = start + self.rows(batch)
+        for name, buffer in feeds.items():
+            array = self._arrays.get(name)
+            if array is None:
+                continue
+            if self._order is None:
+                np.copyto(buffer, array[start:stop], casting="unsafe")
+                continue
+            rows = self._order[start:stop]
+            if array.dtype == buffer.dtype:
+                np.take(array, rows, axis=0, out=buffer, mode="clip")
+            else:
+                key = (name, len(rows))
+                if key not in self._scratch:
+                    self._scratch[key] = np.empty((len(rows), *array.shape[1:]), array.dtype)
+                np.take(array, rows, axis=0, out=self._scratch[key], mode="clip")
+                np.copyto(buffer, self._scratch[key], casting="unsafe")
