@@ -1,0 +1,354 @@
+"""Every operator's gradients against finite differences in float64.
+
+Each case is run plainly; with operands whose memory has another axis order; behind an operator, so that operands may be
+overwritten; and with every value used twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import graphs
+import numpy as np
+import pytest
+from graphs import Array, check_gradients, dtype_name
+
+from graphspec.compiler.build import Builder
+from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.ops import OPS
+
+_random = np.random.default_rng(7)
+
+
+def normal(*shape: int) -> Array:
+    return _random.standard_normal(shape)
+
+
+def positive(*shape: int) -> Array:
+    return _random.uniform(0.4, 2.0, shape)
+
+
+@dataclass
+class Case:
+    """Inputs (floats are differentiated unless constant), attributes, and the inputs that are constants."""
+
+    inputs: list[Array | None]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    constants: set[int] = field(default_factory=set)
+
+    @property
+    def wrt(self) -> list[int]:
+        return [
+            k for k, a in enumerate(self.inputs) if a is not None and a.dtype.kind == "f" and k not in self.constants
+        ]
+
+
+def one(**attrs: Any) -> list[Case]:
+    return [Case([normal(3, 4)], attrs), Case([normal(2, 3, 4)], attrs), Case([normal(5)], attrs)]
+
+
+def two(make: Callable[..., Array] = normal) -> list[Case]:
+    shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+        ((3, 4), (3, 4)),
+        ((2, 3, 4), (4,)),
+        ((3, 1), (3, 4)),
+        ((2, 1, 4), (3, 1)),
+        ((2, 3), ()),
+        ((2, 3, 4), (2, 1, 4)),
+    ]
+    return [Case([make(*a), make(*b)]) for a, b in shapes]
+
+
+def several() -> list[Case]:
+    return [*two(), Case([normal(3, 4), normal(4), normal(3, 1)]), Case([normal(2, 3)])]
+
+
+def reductions(make: Callable[..., Array] = normal) -> list[Case]:
+    axes: list[dict[str, Any]] = [
+        {},
+        {"keepdims": 0},
+        {"axes": (0,)},
+        {"axes": (1,), "keepdims": 0},
+        {"axes": (-1,)},
+        {"axes": (0, 2), "keepdims": 0},
+        {"axes": (1, 2)},
+        {"axes": (0, 3)},
+    ]
+    return [Case([make(2, 3, 4, 2)], a) for a in axes] + [Case([make(5)], {"axes": (0,)})]
+
+
+def ints(*values: int) -> Array:
+    return np.array(values, np.int64)
+
+
+def with_ints(shape: tuple[int, ...], *vectors: Array | None, **attrs: Any) -> Case:
+    return Case([normal(*shape), *vectors], attrs, {k + 1 for k, v in enumerate(vectors) if v is not None})
+
+
+CASES: dict[str, list[Case]] = {
+    "Abs": one(),
+    "Add": two(),
+    "Celu": one(alpha=0.7),
+    "Clip": [
+        Case([normal(3, 4), np.array(-0.5), np.array(0.8)], {}, {1, 2}),
+        Case([normal(5), None, np.array(0.3)], {}, {2}),
+    ],
+    "Concat": [
+        Case([normal(2, 3), normal(2, 1)], {"axis": 1}),
+        Case([normal(2, 3, 2), normal(1, 3, 2), normal(3, 3, 2)], {"axis": 0}),
+        Case([normal(2, 3, 2), normal(2, 4, 2)], {"axis": -2}),
+        Case([normal(2, 3), normal(2, 3)], {"axis": -1}),
+    ],
+    "Cos": one(),
+    "CumSum": [
+        with_ints((3, 4), np.array(axis), exclusive=exclusive, reverse=reverse)
+        for axis in (0, -1)
+        for exclusive in (0, 1)
+        for reverse in (0, 1)
+    ],
+    "Div": two(positive),
+    "Elu": one(alpha=1.0) + one(alpha=0.6),
+    "Erf": one(),
+    "Exp": one(),
+    "Expand": [with_ints((3, 1), ints(2, 3, 4)), with_ints((2, 3), ints(2, 3)), with_ints((1,), ints(5))],
+    "Flatten": [Case([normal(2, 3, 4)], {"axis": axis}) for axis in (0, 1, -1, 3)],
+    "Gather": [
+        with_ints((5, 3), np.array([[0, 4, 4], [-1, 2, 0]])),
+        with_ints((2, 5, 3), ints(1, 1, -2), axis=1),
+        with_ints((2, 5, 3), np.array(-1), axis=1),
+        with_ints((2, 5), np.array([[1, 1], [0, 4]]), axis=-1),
+        Case([normal(5, 3), np.array([[0, 4, 4], [-1, 2, 0]])]),
+        Case([normal(2, 5, 3), np.array([1, 1, -2], np.int32)], {"axis": 1}),
+    ],
+    "GatherElements": [
+        Case([normal(3, 4), np.array([[0, -1], [1, 1], [2, 0]])], {"axis": 1}),
+        Case([normal(3, 4), np.array([[0, -1, 2, 0]])], {"axis": 0}),
+        Case([normal(2, 3, 2), np.array([[[0, 1], [2, 2]]])], {"axis": 1}),
+    ],
+    "Gemm": [
+        Case([normal(3, 4), normal(4, 2), normal(2)]),
+        Case([normal(4, 3), normal(4, 2), normal(3, 1)], {"transA": 1, "alpha": 0.5, "beta": 2.0}),
+        Case([normal(3, 4), normal(2, 4), normal()], {"transB": 1}),
+        Case([normal(4, 3), normal(2, 4)], {"transA": 1, "transB": 1, "alpha": -1.5}),
+        Case([normal(4, 4), normal(4, 4), normal(4, 4)]),
+    ],
+    "HardSigmoid": one(alpha=0.2, beta=0.5),
+    "Identity": one(),
+    "LeakyRelu": one(alpha=0.2) + one(alpha=1.3),
+    "Log": [Case([positive(3, 4)])],
+    "LogSoftmax": [*one(), Case([normal(2, 3, 4)], {"axis": 1}), Case([normal(3, 80)])],
+    "MatMul": [
+        Case([normal(3, 4), normal(4, 2)]),
+        Case([normal(2, 3, 4), normal(4, 5)]),
+        Case([normal(2, 3, 4), normal(2, 4, 5)]),
+        Case([normal(2, 1, 3, 4), normal(3, 4, 2)]),
+        Case([normal(3, 4), normal(2, 4, 3)]),
+        Case([normal(4), normal(4, 3)]),
+        Case([normal(2, 3, 4), normal(4)]),
+        Case([normal(4), normal(2, 4, 3)]),
+        Case([normal(4), normal(4)]),
+        Case([normal(3, 3), normal(3, 3)]),
+    ],
+    "Max": several(),
+    "Mean": several(),
+    "Min": several(),
+    "Mul": two(),
+    "Neg": one(),
+    "Pad": [
+        with_ints((2, 3), ints(1, 0, 0, 2)),
+        with_ints((3, 4), ints(-1, 1, 1, -2)),
+        with_ints((3, 4), ints(1, 2, 2, 3), mode="reflect"),
+        with_ints((3, 4), ints(1, 2, 2, 3), mode="edge"),
+        with_ints((2, 3, 4), ints(0, 0, 1, 0, 2, 0), mode="reflect"),
+    ],
+    "Pow": [
+        *two(positive),
+        *(Case([positive(3, 4), np.array(e)], {}, {1}) for e in (2.0, 3.0, 0.5, -1.0, 1.7)),
+        Case([normal(3, 4), np.array(2)], {}, {1}),
+    ],
+    "Reciprocal": [Case([positive(3, 4)])],
+    "ReduceL1": reductions(),
+    "ReduceL2": reductions(),
+    "ReduceMax": reductions(),
+    "ReduceMean": reductions(),
+    "ReduceMin": reductions(),
+    "ReduceProd": [*reductions(), Case([np.array([[0.0, 2.0, 3.0], [1.0, 0.5, 2.0]])], {"axes": (1,)})],
+    "ReduceSum": [
+        with_ints((2, 3, 4, 2), None if axes is None else ints(*axes), keepdims=keepdims)
+        for axes in (None, (0,), (1, 3), (-1,), (0, 1, 2, 3), (1,))
+        for keepdims in (0, 1)
+    ],
+    "ReduceSumSquare": reductions(),
+    "Relu": one(),
+    "Reshape": [with_ints((2, 3, 4), ints(*sizes)) for sizes in ((6, 4), (0, -1), (4, 3, 2), (24,))],
+    "Selu": one(),
+    "Sigmoid": one(),
+    "Sin": one(),
+    "Slice": [
+        with_ints((4, 5), ints(1), ints(3)),
+        with_ints((4, 5), ints(-1, 0), ints(-(2**63), 9), ints(1, 0), ints(-1, 2)),
+        with_ints((2, 5, 3), ints(4), ints(5), ints(1)),
+        with_ints((4, 5), ints(0), ints(2**63 - 1), ints(0)),
+        with_ints((4, 5), ints(3), ints(-(2**63)), ints(0), ints(-1)),
+    ],
+    "Softmax": [
+        *one(),
+        Case([normal(2, 3, 4)], {"axis": 1}),
+        Case([normal(2, 3, 4)], {"axis": 0}),
+        Case([normal(3, 80)]),
+    ],
+    "Softplus": one(),
+    "Softsign": one(),
+    "Split": [with_ints((2, 6), ints(1, 3, 2), axis=1), with_ints((4, 2, 3), ints(2, 2))],
+    "Sqrt": [Case([positive(3, 4)])],
+    "Squeeze": [with_ints((2, 1, 3), ints(1)), Case([normal(1, 3, 1)])],
+    "Sub": two(),
+    "Sum": several(),
+    "Tanh": one(),
+    "ThresholdedRelu": one(alpha=0.3),
+    "Tile": [with_ints((2, 3), ints(3, 2)), with_ints((2, 1, 3), ints(1, 4, 1))],
+    "TopK": [with_ints((3, 5), ints(2), axis=axis, largest=largest) for axis in (0, -1) for largest in (0, 1)],
+    "Transpose": [Case([normal(2, 3, 4)], {"perm": perm}) for perm in ((1, 2, 0), (0, 2, 1), None)],
+    "Unsqueeze": [with_ints((2, 3), ints(0, -1)), with_ints((3,), ints(1))],
+    "Where": [
+        Case([np.array([[True], [False], [True]]), normal(3, 4), normal(3, 4)]),
+        Case([np.array([True, False, True, False]), normal(3, 1), normal(2, 3, 4)]),
+        Case([np.array(True), normal(3, 4), normal(4)]),
+    ],
+}
+
+NO_GRADIENT = {
+    "And",
+    "ArgMax",
+    "ArgMin",
+    "Cast",
+    "Ceil",
+    "Equal",
+    "Floor",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "Mod",
+    "Not",
+    "OneHot",
+    "Or",
+    "Range",
+    "Round",
+    "Shape",
+    "Sign",
+    "Xor",
+}
+
+ELSEWHERE = {
+    "AveragePool": "test_ops_spatial.py",
+    "BatchNormalization": "test_ops_spatial.py",
+    "Conv": "test_ops_spatial.py",
+    "Dropout": "test_ops_spatial.py",
+    "GlobalAveragePool": "test_ops_spatial.py",
+    "GlobalMaxPool": "test_ops_spatial.py",
+    "LayerNormalization": "test_ops_spatial.py",
+    "MaxPool": "test_ops_spatial.py",
+    "Resize": "test_ops_spatial.py",
+}
+"""Operators whose gradients are checked in another file."""
+
+
+@contextmanager
+def built(operand: Callable[[Builder, int, Value], Value], times: int = 1) -> Iterator[None]:
+    """Inside, an operator's float inputs go through ``operand`` first, and the operator is applied ``times`` times."""
+
+    def build(
+        op: str, inputs: list[Array | None], constants: set[int] = frozenset(), **attrs: Any
+    ) -> tuple[Graph, Any]:  # type: ignore[assignment]
+        graph = Graph("test")
+        g = Builder(graph, "node")
+        values: list[Value | None] = []
+        for k, array in enumerate(inputs):
+            if array is None or k in constants:
+                values.append(None if array is None else g.constant(array, dtype_name(array)))
+                continue
+            value = Value(f"x{k}", Type(dtype_name(array), array.shape), "input")
+            graph.inputs[value.name] = value
+            values.append(operand(g, k, value) if value.type.is_float else value)
+        out: Any = None
+        for n in range(times):
+            out = getattr(g, op)(*values, **attrs)
+            for k, y in enumerate(out if isinstance(out, tuple) else (out,)):
+                graph.outputs[f"y{n}_{k}"] = y
+        return graph, out
+
+    with patch.object(graphs, "build", build):
+        yield
+
+
+def check(op: str, case: Case, inputs: list[Array | None] | None = None) -> None:
+    check_gradients(op, case.inputs if inputs is None else inputs, case.wrt, case.constants, **case.attrs)
+
+
+@pytest.mark.parametrize("op", CASES)
+def test_plain(op: str) -> None:
+    for case in CASES[op]:
+        check(op, case)
+
+
+@pytest.mark.parametrize("op", CASES)
+def test_other_memory_order(op: str) -> None:
+    def restore(g: Builder, k: int, X: Value) -> Value:
+        return g.Transpose(X) if X.rank > 1 else X
+
+    for case in CASES[op]:
+        moved = [
+            np.ascontiguousarray(a.T) if k in case.wrt and a is not None and a.ndim > 1 else a
+            for k, a in enumerate(case.inputs)
+        ]
+        with built(restore):
+            check(op, case, moved)
+
+
+@pytest.mark.parametrize("op", CASES)
+def test_overwritten_operands(op: str) -> None:
+    for case in CASES[op]:
+        negative = [-a if k in case.wrt and a is not None else a for k, a in enumerate(case.inputs)]
+        with built(lambda g, k, X: g.Neg(X)):
+            check(op, case, negative)
+
+
+@pytest.mark.parametrize("op", CASES)
+def test_values_used_twice(op: str) -> None:
+    for case in CASES[op]:
+        with built(lambda g, k, X: g.Identity(X), times=2):
+            check(op, case)
+
+
+@pytest.mark.parametrize("op", [op for op in CASES if any(len(case.wrt) > 1 for case in CASES[op])])
+def test_same_value_for_all_operands(op: str) -> None:
+    for case in CASES[op]:
+        floats = [case.inputs[k] for k in case.wrt]
+        if len(floats) < 2 or len({a.shape for a in floats if a is not None}) > 1:
+            continue
+        seen: list[Value] = []
+
+        def first(g: Builder, k: int, X: Value, seen: list[Value] = seen) -> Value:
+            seen.append(g.Neg(X))
+            return seen[0]
+
+        with built(first):
+            graph, _ = graphs.build(op, case.inputs, case.constants, **case.attrs)
+            assert len({v.name for v in graph.nodes[-1].inputs if v is not None and v.type.is_float}) == 1
+            seen.clear()
+            inputs = [-floats[0] if k in case.wrt and floats[0] is not None else a for k, a in enumerate(case.inputs)]
+            check_gradients(op, inputs, case.wrt[:1], case.constants, **case.attrs)
+
+
+def test_every_operator_has_its_gradient_checked() -> None:
+    exported = {name for name, cls in OPS.items() if cls.exported}
+    assert exported <= CASES.keys() | NO_GRADIENT | ELSEWHERE.keys()
+    assert not CASES.keys() & NO_GRADIENT
+    for op, file in ELSEWHERE.items():
+        assert f'"{op}"' in (Path(__file__).parent / file).read_text()
