@@ -21,7 +21,7 @@ T = TypeVar("T", bound="Config")
 class Config(BaseModel):
     """Base of everything that a spec configures: strict types, no unknown keys, immutable."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(defer_build=True, strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Registry(Generic[T]):
@@ -97,7 +97,7 @@ class Registry(Generic[T]):
 
 def named(registry: Registry[Any], base: Any) -> Any:
     """The field type of an argument that takes an object of ``registry`` by name or mapping."""
-    schema = {"$ref": f"#/$defs/{registry.kind}"}
+    schema = {"x-kind": registry.kind}  # `spec/schema.py` makes the reference
     return Annotated[base, BeforeValidator(registry.parse), WithJsonSchema(schema)]
 
 

@@ -34,7 +34,7 @@ def _number_or_schedule(value: Any) -> Any:
 LearningRate = Annotated[
     NonNegative | Schedule,
     BeforeValidator(_number_or_schedule),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"$ref": "#/$defs/schedule"}]}),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"x-kind": "schedule"}]}),
 ]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Epsilon = Annotated[float, Field(ge=1e-30)]

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def _reference(kind: str, *, optional: bool = False) -> WithJsonSchema:
-    schema: dict[str, Any] = {"$ref": f"#/$defs/{kind}"}
+    schema: dict[str, Any] = {"x-kind": kind}  # `spec/schema.py` makes the reference
     return WithJsonSchema({"anyOf": [schema, {"type": "null"}]} if optional else schema)
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.config import Config, PositiveInt, named
@@ -24,10 +24,13 @@ SUFFIXES = ("_sample_weight", "_length", "_input_length")
 Finite = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
+_DIMENSION = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}, {"type": "string"}]}
+
+
 class InputKeys(Config):
     """An input of the network."""
 
-    shape: list[Any] = Field(
+    shape: Annotated[list[Any], WithJsonSchema({"type": "array", "items": _DIMENSION})] = Field(
         description="Dimensions without the batch: an integer, null for one that varies, or a word where two inputs agree."
     )
     dtype: Literal["float32", "int32", "int64", "uint8", "bool"] = Field("float32", description="Type of the values.")
