@@ -12,7 +12,7 @@ from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
 from graphspec.ops.channels import add_rows, column_sums, contiguous
-from graphspec.ops.patches import multiply, multiply_transposed, patches
+from graphspec.ops.patches import patches
 from graphspec.ops.windows import Axis, output_dims, spread, window_axes
 
 
@@ -80,12 +80,12 @@ class Conv(Op):
         rank = X.ndim - 2
         steps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
         axes = window_axes(X.shape[2:], ctx.shape()[2:], W.shape[2:], *steps, pads, auto_pad)
-        under = patches(ctx, X, axes, group, keep=ctx.wants(1))
+        under = patches(ctx, X, axes, group)
         Y = ctx.out(order=under.order)
         kernel = W.reshape(group, -1, *W.shape[1:])  # (g, o, c, k…)
         spatial = tuple(range(3, W.ndim + 1))
         packed, calls = pack(ctx, kernel, (0, *spatial, 2, 1))
-        calls = under.calls + calls + multiply(under.matrix, packed, under.rows(Y))
+        calls += under.multiply(packed, under.rows(Y))
         if B is not None:
             calls += add_rows(ctx, Y.transpose(under.order).reshape(-1, W.shape[0]), B)
 
@@ -95,7 +95,7 @@ class Conv(Op):
             if B is not None and (dB := ctx.grad(2)) is not None:
                 calls += column_sums(ctx, lying.reshape(-1, W.shape[0]), dB)
             if (dW := ctx.grad(1)) is not None:
-                total, more = multiply_transposed(ctx, under.matrix, under.rows(dY))
+                total, more = patches(ctx, X, axes, group).multiply_transposed(ctx, under.rows(dY))
                 total = total.reshape(group, *W.shape[2:], W.shape[1], -1)
                 target = dW.reshape(kernel.shape).transpose(0, *spatial, 2, 1)
                 calls += [*more, (np.copyto, target, total)]
@@ -135,15 +135,15 @@ def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequ
         inner = [axis for _, axis, _ in parts if axis is not None]
         flipped = kernel[(slice(None), slice(None), slice(None), *(taps for _, _, taps in parts))]
         packed, more = pack(ctx, flipped, (0, *range(3, kernel.ndim), 1, 2))
-        under = patches(ctx, dY, inner, groups, keep=False)
-        calls += more + under.calls
+        under = patches(ctx, dY, inner, groups)
+        calls += more
         try:
-            calls += multiply(under.matrix, packed, under.rows(target))
+            calls += under.multiply(packed, under.rows(target))
         except ValueError:  # the gradient lies in another order
             lying = target.transpose(under.order)
             result = ctx.scratch(lying.shape)
             rows = under.rows(result.transpose(np.argsort(under.order)))
-            calls += [*multiply(under.matrix, packed, rows), (np.copyto, lying, result)]
+            calls += [*under.multiply(packed, rows), (np.copyto, lying, result)]
     return calls
 
 

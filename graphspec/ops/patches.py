@@ -20,59 +20,127 @@ from graphspec.ops.channels import channel_order
 from graphspec.ops.windows import Axis
 
 _SMALL = 1_000_000  # up to m·n·k of about this, OpenBLAS has kernels that do not pack
-_PARTIAL = 1 << 19  # numbers in the partial sums of a weight gradient
+_CHUNK = 1 << 17  # numbers in a copy: it stays in the second-level cache between copying and multiplying
+_PARTIAL = 1 << 18  # numbers in the partial sums of a weight gradient
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of the patches: valid after its calls and until those of the next chunk."""
+
+    calls: Calls
+    matrix: Array
+    rows: slice
 
 
 @dataclass(frozen=True)
 class Patches:
-    """``matrix`` (groups, batches, rows, kernel·channels): window (k…, c) by window, for each batch of rows.
+    """Matrices (groups, batches, rows, kernel·channels): window (k…, c) by window, for each batch of rows.
 
     The product with a kernel, (groups, batches, rows, out), has the output's axes in ``order``: batches and rows are all
     but the channels, in that order.
     """
 
-    matrix: Array
+    shape: tuple[int, int, int, int]
     order: tuple[int, ...]
     calls: Calls
+    """What comes before the first chunk's calls."""
+    chunks: list[Chunk]
 
     def rows(self, Y: Array) -> Array:
         """An array (N, O, …) that is C-contiguous in ``order``, as (groups, batches, rows, out)."""
-        groups, batches, rows, _ = self.matrix.shape
-        return (
-            Y.transpose(self.order)
-            .reshape(batches, rows, groups, Y.shape[1] // groups, copy=False)
-            .transpose(2, 0, 1, 3)
-        )
+        groups, batches, rows, _ = self.shape
+        shape = (batches, rows, groups, Y.shape[1] // groups)
+        return Y.transpose(self.order).reshape(shape, copy=False).transpose(2, 0, 1, 3)
+
+    def multiply(self, kernel: Array, out: Array) -> Calls:
+        """Calls that write the product with ``kernel`` (groups, kernel·channels, out)."""
+        calls = list(self.calls)
+        for chunk in self.chunks:
+            calls += chunk.calls + _multiply(chunk.matrix, kernel, out[:, :, chunk.rows])
+        return calls
+
+    def multiply_transposed(self, ctx: Context, D: Array) -> tuple[Array, Calls]:
+        """``Σ matrixᵀ @ D`` over batches and rows, (groups, kernel·channels, out), in scratch, and its calls."""
+        groups, batches, _, depth = self.shape
+        n = D.shape[-1]
+        size = groups * depth * n
+        step = max(1, min(batches, _PARTIAL // max(size, 1)))
+        total = ctx.scratch((size,))
+        more, parts = ctx.scratch((size,)), ctx.scratch((step, size))
+        ones = ctx.constant(np.ones(step))
+        calls: Calls = list(self.calls) if self.chunks else [(total.fill, 0.0)]
+        first = True
+        for chunk in self.chunks:
+            calls += chunk.calls
+            A, E = chunk.matrix.transpose(1, 0, 3, 2), D[:, :, chunk.rows].transpose(1, 0, 2, 3)
+            for start in range(0, batches, step):
+                count = min(step, batches - start)
+                into = total if first else more
+                part = parts[:count] if count > 1 else into[None]
+                calls.append(
+                    (
+                        np.matmul,
+                        A[start : start + count],
+                        E[start : start + count],
+                        part.reshape(count, groups, depth, n),
+                    )
+                )
+                if count > 1:
+                    calls.append((np.dot, ones[:count], part, into))
+                if not first:
+                    calls.append((np.add, total, more, total))
+                first = False
+        return total.reshape(groups, depth, n), calls
 
 
-def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, keep: bool) -> Patches:
-    """The patches of X (N, C, …).
-
-    Args:
-        keep: keep the copy from forward to backward (its zero borders are then written only once).
-    """
+def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int) -> Patches:
+    """The patches of X (N, C, …), copied into scratch unless X's memory serves."""
     if groups == 1 and all(a.trivial for a in axes):
         order = channel_order(X)
         lying = X.transpose(order)
         if order[-1] == 1 and lying.flags.c_contiguous:
-            return Patches(lying.reshape(1, lying.shape[0], -1, lying.shape[-1]), order, [])
-    batch, channels = X.shape[0], X.shape[1] // groups
-    rank = len(axes)
+            matrix = lying.reshape(1, lying.shape[0], -1, lying.shape[-1])
+            _, batches, many, depth = matrix.shape
+            return Patches((1, batches, many, depth), order, [], [Chunk([], matrix, slice(0, many))])
+    batch, channels, rank = X.shape[0], X.shape[1] // groups, len(axes)
     overlapped = rank > 1 and axes[0].dilation == 1
     first = axes[0] if overlapped else Axis(1, 1, 1, 1, 1, 0)
     rest = axes[1:] if overlapped else axes
     height = (first.out - 1) * first.stride + first.kernel
     outs, kernels = [a.out for a in rest], [a.kernel for a in rest]
-    shape = (groups, batch, *outs, height, *kernels, channels)
-    copy = (ctx.save if keep else ctx.scratch)(shape)
-    calls: Calls = []
-    if keep:
-        copy[...] = 0
-    else:
-        calls += [(piece.fill, 0.0) for piece in _border(copy, first, rest) if piece.size]
+    windows, line = _product(outs), _product(kernels) * channels
 
+    most = max(1, min(batch, _CHUNK // (groups * windows * height * line)))
+    step = next((n for n in range(most, most // 2, -1) if batch % n == 0), most)
+    copy = ctx.scratch((groups, step, *outs, height, *kernels, channels))
+    item = copy.itemsize
+    matrix = as_strided(
+        copy,
+        (groups, first.out, step * windows, first.kernel * line),
+        (step * windows * height * line * item, first.stride * line * item, height * line * item, item),
+        writeable=False,
+    )
+    chunks = []
+    for start in range(0, batch, step):
+        count = min(step, batch - start)
+        calls = _copies(X[start : start + count], copy[:, :count], first if overlapped else None, rest)
+        rows = slice(start * windows, (start + count) * windows)
+        chunks.append(Chunk(calls, matrix[:, :, : count * windows], rows))
+    order = (2, 0, *range(3, rank + 2), 1) if overlapped else (0, *range(2, rank + 2), 1)
+    borders: Calls = [(piece.fill, 0.0) for piece in _borders(copy, first, rest) if piece.size]
+    return Patches((groups, first.out, batch * windows, matrix.shape[-1]), order, borders, chunks)
+
+
+def _copies(X: Array, copy: Array, first: Axis | None, rest: Sequence[Axis]) -> Calls:
+    """Calls that copy X into (groups, N, out…, height, kernel…, channels): one for each run of equal taps."""
+    groups, channels = copy.shape[0], copy.shape[-1]
     N, C, *spatial = X.strides
-    rows = slice(max(0, first.begin), max(0, first.begin, min(height, first.begin + first.size)))
+    spatial = spatial[-len(rest) :] if rest else []
+    down = X.strides[2] if first is not None else 0
+    axis = first or Axis(1, 1, 1, 1, 1, 0)
+    rows = _reached(axis, copy.shape[2 + len(rest)])
+    calls: Calls = []
     for runs in product(*(a.segments() for a in rest)):
         into: list[Any] = [slice(o, o_end) for o, o_end, _, _ in runs]
         taps = [slice(k, k_end) for _, _, k, k_end in runs]
@@ -80,37 +148,33 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, keep: 
         if target.size == 0:
             continue
         start = [o * a.stride + k * a.dilation - a.begin for a, (o, _, k, _) in zip(rest, runs, strict=True)]
-        if overlapped:
+        if first is not None:
             start.insert(0, rows.start - first.begin)
         source = X[(slice(None), slice(None), *(slice(s, None) for s in start))]
         strides = (
             channels * C,
             N,
-            *(a.stride * s for a, s in zip(rest, spatial[-len(rest) :], strict=True)),
-            spatial[0] if overlapped else 0,
-            *(a.dilation * s for a, s in zip(rest, spatial[-len(rest) :], strict=True)),
+            *(a.stride * s for a, s in zip(rest, spatial, strict=True)),
+            down,
+            *(a.dilation * s for a, s in zip(rest, spatial, strict=True)),
             C,
         )
+        assert target.shape[0] == groups
         calls.append((np.copyto, target, as_strided(source, target.shape, strides, writeable=False)))
-
-    line = int(np.prod(kernels, dtype=np.int64)) * channels
-    many = batch * int(np.prod(outs, dtype=np.int64))
-    item = copy.itemsize
-    matrix = as_strided(
-        copy,
-        (groups, first.out, many, first.kernel * line),
-        (many * height * line * item, first.stride * line * item, height * line * item, item),
-        writeable=False,
-    )
-    return Patches(matrix, (2, 0, *range(3, rank + 2), 1) if overlapped else (0, *range(2, rank + 2), 1), calls)
+    return calls
 
 
-def _border(copy: Array, first: Axis, rest: Sequence[Axis]) -> list[Array]:
+def _reached(axis: Axis, height: int) -> slice:
+    """The rows of a copy of ``height`` rows that hold inputs."""
+    start = max(0, axis.begin)
+    return slice(start, max(start, min(height, axis.begin + axis.size)))
+
+
+def _borders(copy: Array, first: Axis, rest: Sequence[Axis]) -> list[Array]:
     """The parts of the copy that no input reaches."""
-    height = copy.shape[2 + len(rest)]
     lead = (slice(None),) * (2 + len(rest))
-    end = max(0, first.begin, min(height, first.begin + first.size))
-    parts = [copy[(*lead, slice(0, max(0, first.begin)))], copy[(*lead, slice(end, None))]]
+    rows = _reached(first, copy.shape[len(lead)])
+    parts = [copy[(*lead, slice(0, rows.start))], copy[(*lead, slice(rows.stop, None))]]
     for place, axis in enumerate(rest):
         for o, o_end, k, k_end in axis.segments():
             for taps in (slice(0, k), slice(k_end, None)):
@@ -120,7 +184,7 @@ def _border(copy: Array, first: Axis, rest: Sequence[Axis]) -> list[Array]:
     return parts
 
 
-def multiply(A: Array, B: Array, out: Array) -> Calls:
+def _multiply(A: Array, B: Array, out: Array) -> Calls:
     """``out = A @ B`` for A (g, b, m, k), B (g, k, n), the rows cut so that each product is small enough to go unpacked."""
     B = B[:, None]
     m, most = A.shape[2], _SMALL // max(1, B.shape[-1] * A.shape[3])
@@ -140,26 +204,5 @@ def _cut(X: Array, rows: int) -> Array:
     return as_strided(X, (g, b, m // rows, rows, n), (sg, sb, rows * sm, sm, sn))
 
 
-def multiply_transposed(ctx: Context, A: Array, D: Array) -> tuple[Array, Calls]:
-    """``Σ_b A[g, b]ᵀ @ D[g, b]``, (g, k, n), in scratch."""
-    groups, batches, _, k = A.shape
-    n = D.shape[-1]
-    total = ctx.scratch((groups, k, n))
-    if batches == 0:
-        return total, [(total.fill, 0.0)]
-    if batches == 1:
-        return total, [(np.matmul, A[:, 0].swapaxes(1, 2), D[:, 0], total)]
-    A, D = A.transpose(1, 0, 3, 2), D.transpose(1, 0, 2, 3)
-    step = max(1, min(batches, _PARTIAL // (groups * k * n)))
-    parts = ctx.scratch((step, groups, k, n))
-    more = total if step == batches else ctx.scratch((groups, k, n))
-    ones = ctx.constant(np.ones(step))
-    calls: Calls = []
-    for start in range(0, batches, step):
-        count = min(step, batches - start)
-        into = total if start == 0 else more
-        calls.append((np.matmul, A[start : start + count], D[start : start + count], parts[:count]))
-        calls.append((np.dot, ones[:count], parts[:count].reshape(count, -1), into.reshape(-1)))
-        if start:
-            calls.append((np.add, total, more, total))
-    return total, calls
+def _product(sizes: Sequence[int]) -> int:
+    return int(np.prod(sizes, dtype=np.int64))
