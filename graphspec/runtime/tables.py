@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -69,23 +69,24 @@ class Npz:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            file = np.load(path, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError("GS501", f"'{path}' is a single array, not an .npz archive", "write it with np.savez")
-            self._file = file
-        except DataError:
-            raise
+            with path.open("rb") as file:
+                archive = np.load(file, allow_pickle=False)
+                if isinstance(archive, np.lib.npyio.NpzFile):
+                    self.names = list(archive.files)
+                    return
         except Exception as error:
-            raise DataError("GS501", f"'{path}' cannot be read as .npz: {_why(error)}") from None
-        self.names = list(self._file.files)
+            why = "it is no zip archive" if "pickle" in str(error) else _why(error)
+            raise DataError("GS501", f"'{path}' cannot be read as .npz: {why}") from None
+        raise DataError("GS501", f"'{path}' is a single array, not an .npz archive", "write it with np.savez")
 
     def read(self, names: Iterable[str]) -> dict[str, Array | DataError]:
-        return {name: self._one(name) for name in names}
+        with self._path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: self._one(archive, name) for name in names}
 
-    def _one(self, name: str) -> Array | DataError:
+    @staticmethod
+    def _one(archive: Mapping[str, Array], name: str) -> Array | DataError:
         try:
-            array: Array = self._file[name]
-            return array
+            return archive[name]
         except ValueError as error:
             if "allow_pickle" in str(error):
                 hint = "save numbers or fixed-width text: np.asarray(values, dtype=…)"

@@ -1,0 +1,430 @@
+"""Data: files and arrays against types; every diagnostic with its place; splits, weights and batches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphspec.compiler.ir import Type
+from graphspec.errors import Diagnostic, SpecError
+from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, load, row_weights, split
+from graphspec.spec.model import DataSource
+from graphspec.spec.read import read
+
+rng = np.random.default_rng(0)
+FLOAT, IDS = Type("float32", ("N", 2)), Type("int64", ("N",))
+WANTED = Wanted({"x": FLOAT}, {"y": IDS}, classes={"y": 3})
+
+
+def source(folder: Path, text: str) -> DataSource:
+    """The source of ``data: {train: …}`` in a spec with these lines."""
+    spec = folder / "spec.yaml"
+    spec.write_text("data:\n  train:\n" + "".join(f"    {line}\n" for line in text.splitlines()))
+    tree = read(spec).find(("data", "train"))[0]
+    assert tree is not None
+    keys = tree.plain()
+    return DataSource(folder / keys["file"], keys.get("inputs"), keys.get("targets"), None, None, tree)
+
+
+def brief(found: list[Diagnostic]) -> list[tuple[str, int | None, int | None]]:
+    return [(d.code, d.line, d.column) for d in found]
+
+
+def from_python(wanted: Wanted, x: Any, y: Any = None, **more: Any) -> tuple[Arrays | None, list[Diagnostic]]:
+    return check_arrays(x, y, wanted, **more)
+
+
+def one(array: Any, kind: Type, *, target: bool = False, **limits: Any) -> Any:
+    """The code of the only problem of one array, or the array as it comes out."""
+    if target:
+        wanted = Wanted({"x": Type("float32", ("N", 1))}, {"y": kind}, **limits)
+        arrays, found = check_arrays({"x": np.zeros((len(array), 1), np.float32)}, {"y": array}, wanted)
+    else:
+        arrays, found = check_arrays({"x": array}, None, Wanted({"x": kind}, **limits))
+    if arrays is None:
+        assert len(found) == 1, found
+        return found[0].code
+    return arrays.targets["y"] if target else arrays.inputs["x"]
+
+
+# Files.
+
+
+def test_npz_by_names_and_by_a_mapping(tmp_path: Path) -> None:
+    x, y = rng.integers(0, 2, (5, 2)).astype(np.uint8), np.arange(5) % 3
+    np.savez(tmp_path / "d.npz", x=x, y=y, words=x, label=y[:, None], y_sample_weight=np.ones(5), other=np.zeros(3))
+    arrays, found = load(source(tmp_path, "file: d.npz"), WANTED)
+    assert found == []
+    assert arrays is not None
+    assert arrays.inputs["x"].dtype == np.uint8
+    assert arrays.weights["y"].tolist() == [1] * 5
+    text = "file: d.npz\ninputs: {x: words}\ntargets: {y: label}"
+    arrays, found = load(source(tmp_path, text), WANTED)
+    assert found == []
+    assert arrays is not None
+    assert arrays.targets["y"].tolist() == y.tolist()
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet", "semicolon"])
+def test_tables(tmp_path: Path, kind: str) -> None:
+    rows = [("a b", 1, 0.5, "no"), ("c", 2, 1.5, "yes"), ("d", 3, 2.0, "no")]
+    names, path = ["text", "n [1]", 'v"', "answer"], tmp_path / f"d [x].{kind}"
+    if kind == "jsonl":
+        path.write_text("\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in rows))
+    elif kind == "parquet":
+        import duckdb
+
+        values = ", ".join(str(row) for row in rows)
+        columns = ", ".join('"' + n.replace('"', '""') + '"' for n in names)
+        duckdb.sql(f"select * from (values {values}) t({columns})").write_parquet(str(path))
+    else:
+        separator = {"csv": ",", "tsv": "\t", "semicolon": ";"}[kind]
+        path = path.with_suffix(".csv" if kind == "semicolon" else path.suffix)
+        header = separator.join('"' + n.replace('"', '""') + '"' for n in names)
+        path.write_text("\n".join([header, *(separator.join(map(str, row)) for row in rows)]))
+    text = f"file: '{path.name}'\ninputs: {{x: ['n [1]', 'v\"']}}\ntargets: {{y: answer}}"
+    wanted = Wanted({"x": FLOAT}, {"y": IDS}, classes={"y": 2}, labels={"y": ["no", "yes"]})
+    arrays, found = load(source(tmp_path, text), wanted)
+    assert found == []
+    assert arrays is not None
+    assert arrays.inputs["x"].tolist() == [[1, 0.5], [2, 1.5], [3, 2]]
+    assert arrays.inputs["x"].dtype == np.float32
+    assert arrays.targets["y"].tolist() == [0, 1, 0]
+
+
+def test_lists_of_a_table_are_rows(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text('{"x": [1, 2], "y": 0}\n{"x": [3, 4], "y": 2}\n')
+    arrays, found = load(source(tmp_path, "file: d.jsonl"), WANTED)
+    assert found == []
+    assert arrays is not None
+    assert arrays.inputs["x"].tolist() == [[1, 2], [3, 4]]
+    (tmp_path / "d.jsonl").write_text('{"x": [1, 2], "y": 0}\n{"x": [3], "y": 2}\n')
+    assert brief(load(source(tmp_path, "file: d.jsonl"), WANTED)[1]) == [("GS503", 3, 11)]
+
+
+def test_booleans_of_a_table_become_floats(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("x,y\ntrue,1\nFALSE,0\n")
+    wanted = Wanted({"x": Type("float32", ("N", 1))}, {"y": Type("float32", ("N", 1))})
+    arrays, found = load(source(tmp_path, "file: d.csv"), wanted)
+    assert found == []
+    assert arrays is not None
+    assert arrays.inputs["x"].tolist() == [[1], [0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "said"),
+    [
+        ("missing.npz", None, "GS501", "does not exist"),
+        ("d.txt", b"1", "GS105", "no data file"),
+        ("d.npz", b"", "GS508", "is empty"),
+        ("d.npz", b"\x80\x04N.", "GS501", "cannot be read"),
+        ("d.npz", b"PK\x03\x04broken", "GS501", "cannot be read"),
+        ("d.csv", b"x,y\n1,2\n1,2,3\n", "GS501", "line 3 has 3 values"),
+        ("d.csv", b"\x00\xff\xfe" * 50, "GS501", "cannot be read"),
+        ("d.jsonl", b'{"x": 1}\n{"x": nope}\n', "GS501", "Malformed JSON"),
+        ("d.parquet", b"PAR1 junk PAR1", "GS501", "cannot be read"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | None, code: str, said: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    arrays, found = load(source(tmp_path, f"file: {name}"), WANTED)
+    assert arrays is None
+    assert brief(found) == [(code, 3, 11)]
+    assert said in found[0].message
+    assert name in found[0].message
+
+
+def test_a_file_name_close_by_is_suggested(tmp_path: Path) -> None:
+    np.savez(tmp_path / "newswires_train.npz", x=np.zeros(1))
+    _, found = load(source(tmp_path, "file: newswire_train.npz"), WANTED)
+    assert found[0].hint == "did you mean 'newswires_train.npz'?"
+
+
+def test_pickled_objects_are_never_read(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "exploded",))
+
+    np.savez(tmp_path / "d.npz", x=np.array([Bomb(), 1], object), y=np.zeros(2, np.int64))
+    arrays, found = load(source(tmp_path, "file: d.npz"), WANTED)
+    assert arrays is None
+    assert brief(found) == [("GS504", 3, 11)]
+    assert "pickles" in found[0].message
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_every_problem_in_one_run_each_at_its_place(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", a=np.zeros((4, 3)), b=np.array([0, 5, 1, 2]), w=np.zeros(3))
+    wanted = Wanted({"x": FLOAT, "z": FLOAT}, {"y": IDS, "v": Type("float32", ("N", 1))}, classes={"y": 3})
+    text = "file: d.npz\ninputs:\n  x: a\n  z: aa\ntargets:\n  y: b\n  v: w"
+    arrays, found = load(source(tmp_path, text), wanted)
+    assert arrays is None
+    assert sorted(brief(found), key=lambda d: d[1] or 0) == [
+        ("GS503", 5, 10),
+        ("GS502", 6, 10),
+        ("GS506", 8, 10),
+    ]
+    messages = {d.code: d.message for d in found}
+    assert messages["GS503"].endswith("has shape (4, 3), not (N, 2): axis 1 has 3")
+    assert "has class 5 in row 1, outside 0 … 2" in messages["GS506"]
+    assert {d.code: d.path for d in found}["GS506"] == "data.train.targets.y"
+
+
+def test_a_missing_column_of_several_is_pointed_at(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("crim,zn,y\n1,2,0\n")
+    text = "file: d.csv\ninputs: {x: [crim, znn]}"
+    _, found = load(source(tmp_path, text), WANTED)
+    assert brief(found) == [("GS502", 4, 24)]
+    assert found[0].hint == "did you mean 'zn'?"
+
+
+def test_missing_and_wrong_values_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("a,b,c,y\n1,1,x,0\n,NA,x,2\n3,3,x,1\n")
+    wanted = Wanted({n: Type("float32", ("N", 1)) for n in "abc"}, {"y": IDS}, classes={"y": 3})
+    _, found = load(source(tmp_path, "file: d.csv"), wanted)
+    assert [(d.code, "row 1" in d.message, "row 0" in d.message) for d in found] == [
+        ("GS505", True, False),
+        ("GS505", True, False),
+        ("GS504", False, True),
+    ]
+
+
+def test_rows_must_agree(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.zeros((4, 2)), y=np.zeros(3, np.int64), y_sample_weight=np.ones(4))
+    _, found = load(source(tmp_path, "file: d.npz"), WANTED)
+    assert brief(found) == [("GS507", 3, 11)]
+    assert "array 'y'" in found[0].message
+    np.savez(tmp_path / "d.npz", x=np.zeros((0, 2)), y=np.zeros(0, np.int64))
+    assert [d.code for d in load(source(tmp_path, "file: d.npz"), WANTED)[1]] == ["GS508"]
+
+
+# Conversions.
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "wanted", "result"),
+    [
+        ([1, 2], "int64", "float32", "int64"),
+        ([1, 2], "uint8", "float32", "uint8"),
+        ([True, False], "bool", "float32", "bool"),
+        ([1.5], "float64", "float32", "float32"),
+        ([1.5], "float16", "float32", "float16"),
+        ([1e300], "float64", "float32", "GS504"),
+        ([float("nan")], "float32", "float32", "GS505"),
+        ([float("inf")], "float64", "float32", "GS505"),
+        ([1 + 2j], "complex64", "float32", "GS504"),
+        (["2020-01-01"], "datetime64[D]", "float32", "GS504"),
+        (["1"], "str", "float32", "GS504"),
+        ([2.0, 3.0], "float64", "int64", "int64"),
+        ([2.5], "float64", "int64", "GS504"),
+        ([1e19], "float64", "int64", "GS504"),
+        ([float("nan")], "float64", "int64", "GS505"),
+        ([7], "uint8", "int64", "uint8"),
+        ([7], "int64", "int32", "int32"),
+        ([2**40], "int64", "int32", "GS504"),
+        ([-1], "int64", "uint8", "GS504"),
+        ([2**63], "uint64", "int64", "GS504"),
+        ([True], "bool", "int64", "GS504"),
+        ([True], "bool", "bool", "bool"),
+        ([1], "int64", "bool", "GS504"),
+    ],
+)
+def test_conversions(values: list[Any], dtype: str, wanted: str, result: str) -> None:
+    found = one(np.array(values, dtype), Type(wanted, ("N",)))
+    assert (found if isinstance(found, str) else found.dtype.name) == result
+
+
+@pytest.mark.parametrize(
+    ("have", "want", "target", "result"),
+    [
+        ((4,), ("N", 1), False, (4, 1)),
+        ((4, 1), ("N", 1), False, (4, 1)),
+        ((4,), ("N", 2), False, "GS503"),
+        ((4, 28, 28), ("N", 28, 28, 1), False, "GS503"),
+        ((4, 7), ("N", "time"), False, (4, 7)),
+        ((), ("N",), False, "GS503"),
+        ((4, 7, 1), ("N", "time"), True, (4, 7)),
+        ((4, 1), ("N",), True, (4,)),
+        ((4, 2), ("N",), True, "GS503"),
+    ],
+)
+def test_shapes(have: tuple[int, ...], want: tuple[int | str, ...], target: bool, result: Any) -> None:
+    array = np.zeros(have, np.int64) if target else np.zeros(have, np.float32)
+    found = one(array, Type("int64" if target else "float32", want), target=target)
+    assert (found if isinstance(found, str) else found.shape) == result
+
+
+def test_named_dimensions_agree_between_inputs_and_targets() -> None:
+    wanted = Wanted(
+        {"a": Type("int64", ("N", "time")), "b": Type("int64", ("N", "time"))},
+        {"y": Type("int64", ("N", "(time-2)//2+1"))},
+    )
+    x = {"a": np.zeros((3, 8), int), "b": np.zeros((3, 8), int)}
+    assert from_python(wanted, x, {"y": np.zeros((3, 4), int)})[1] == []
+    _, found = from_python(wanted, x | {"b": np.zeros((3, 7), int)}, {"y": np.zeros((3, 5), int)})
+    assert [d.code for d in found] == ["GS503", "GS503"]
+    assert "where 'time' is 8" in found[0].message
+
+
+def test_ids_and_classes_have_limits() -> None:
+    kind = Type("int64", ("N", "t"))
+    assert one(np.array([[0, 9]]), kind, limits={"x": 10}).tolist() == [[0, 9]]
+    assert one(np.array([[0, 10]]), kind, limits={"x": 10}) == "GS506"
+    assert one(np.array([[-1, 3]]), kind, limits={"x": 10}) == "GS506"
+    assert one(np.array([0, 1, -1]), IDS, target=True, classes={"y": 2}) == "GS506"
+    assert one(np.array([0, 1, -1]), IDS, target=True, classes={"y": 2}, ignored={"y": -1}).tolist() == [0, 1, -1]
+    unit = Type("float32", ("N", 1))
+    assert one(np.array([0, 1, 2]), unit, target=True, probabilities=frozenset("y")) == "GS506"
+
+
+def test_text_targets_go_through_labels() -> None:
+    labels = {"y": ["no", "yes", "maybe"]}
+    text = np.array(["yes", "maybe", "no"])
+    assert one(text, IDS, target=True, labels=labels).tolist() == [1, 2, 0]
+    assert one(text.astype("S"), IDS, target=True, labels=labels).tolist() == [1, 2, 0]
+    assert one(text, Type("float32", ("N", 3)), target=True, labels=labels).tolist() == [
+        [0, 1, 0],
+        [0, 0, 1],
+        [1, 0, 0],
+    ]
+    binary = {"y": ["no", "yes"]}
+    assert one(np.array(["no", "yes"]), Type("float32", ("N", 1)), target=True, labels=binary).tolist() == [[0], [1]]
+    assert one(np.array(["yes", "yess"]), IDS, target=True, labels=labels) == "GS506"
+    assert one(text, IDS, target=True) == "GS504"
+    assert one(np.array(["yes", None], object), IDS, target=True, labels=labels) == "GS505"
+
+
+def test_the_first_bad_row_of_a_large_array_is_named() -> None:
+    x = np.zeros((300_000, 8), np.float32)
+    x[222_222, 3] = np.nan
+    _, found = from_python(Wanted({"x": Type("float32", ("N", 8))}), {"x": x})
+    assert found[0].message == "input 'x' has a missing value or NaN in row 222222"
+
+
+def test_arrays_from_python_are_named() -> None:
+    _, found = from_python(WANTED, {"z": np.zeros((2, 2))}, {"y": [0, 1], "yy": [1]})
+    assert [(d.code, d.file) for d in found] == [("GS502", "<arrays>")] * 3
+    assert found[0].hint == "did you mean 'x'?" or "the inputs are x" in str(found[0].hint)
+    assert [d.code for d in from_python(WANTED, {"x": [[1, 2], [3]]}, {"y": [0, 1]})[1]] == ["GS503"]
+
+
+def test_sample_weights() -> None:
+    steps = Wanted({"x": FLOAT}, {"y": Type("int64", ("N", 3))})
+    x, y = np.zeros((4, 2), np.float32), np.zeros((4, 3), np.int64)
+    for shape, code in (((4,), None), ((4, 1), "GS503"), ((4, 3), None), ((4, 3, 1), None), ((3,), "GS507")):
+        arrays, found = from_python(steps, {"x": x}, {"y": y}, sample_weight={"y": np.ones(shape)})
+        assert [d.code for d in found] == ([] if code is None else [code]), shape
+        assert arrays is None or arrays.weights["y"].dtype == np.float32
+    units = Wanted({"x": FLOAT}, {"y": Type("float32", ("N", 2))})
+    assert from_python(units, {"x": x}, {"y": x}, sample_weight={"y": np.ones((4, 1))})[1] == []
+    assert [d.code for d in from_python(units, {"x": x}, {"y": x}, sample_weight={"y": np.ones((4, 2))})[1]] == [
+        "GS503"
+    ]
+
+
+# CTC.
+
+
+@pytest.mark.parametrize(
+    ("labels", "more", "code"),
+    [
+        ([[1, 2, 0], [3, 1, 2]], {}, None),
+        ([[1, 1, 0], [3, 1, 2]], {}, None),
+        ([[1, 1, 2], [3, 1, 2]], {}, None),
+        ([[1, 1, 1], [3, 1, 2]], {}, "GS509"),
+        ([[1, 1, 1], [3, 1, 2]], {"y_length": [2, 3]}, None),
+        ([[1, 2, 3], [3, 1, 2]], {"y_input_length": [3, 2]}, "GS509"),
+        ([[1, 2, 3], [3, 1, 2]], {"y_input_length": [3, 9]}, "GS507"),
+        ([[1, 2, 3], [3, 1, 2]], {"y_length": [4, 1]}, "GS507"),
+        ([[1, 0, 3], [3, 1, 2]], {}, "GS506"),
+        ([[1, 4, 3], [3, 1, 2]], {}, "GS506"),
+    ],
+)
+def test_ctc_targets(labels: list[list[int]], more: dict[str, list[int]], code: str | None) -> None:
+    wanted = Wanted(
+        {"x": Type("float32", ("N", "t", 2))},
+        {"y": Type("int64", ("N", "y_labels"))},
+        classes={"y": 4},
+        ctc=frozenset("y"),
+        steps=lambda shapes: {"y": shapes["x"][1]},
+    )
+    arrays, found = from_python(wanted, {"x": np.zeros((2, 4, 2))}, {"y": np.array(labels), **more})
+    assert [d.code for d in found] == ([] if code is None else [code])
+    if arrays is not None:
+        assert set(arrays.lengths) == set(more)
+        assert set(arrays.feeds()) == {"x", "y", *more}
+
+
+# Rows.
+
+
+@given(st.integers(2, 60), st.floats(0.01, 0.99), st.integers(0, 5), st.booleans())
+def test_split_parts_the_rows(n: int, fraction: float, seed: int, stratified: bool) -> None:
+    classes = np.arange(n) % 3 if stratified else None
+    train, held = split(n, fraction, seed, classes)
+    assert sorted([*train, *held]) == list(range(n))
+    assert len(held) == min(max(round(fraction * n), 1), n - 1)
+    again = split(n, fraction, seed, classes)
+    assert (again[1] == held).all()
+    if classes is not None:
+        shares = np.bincount(classes[held], minlength=3) - len(held) * np.bincount(classes, minlength=3) / n
+        assert (np.abs(shares) < 1).all()
+
+
+def test_split_is_drawn_by_the_seed_and_stratified_by_largest_remainders() -> None:
+    assert (split(100, 0.2, 1)[1] != split(100, 0.2, 2)[1]).any()
+    classes = np.repeat([0, 1, 2], [70, 25, 5])
+    assert np.bincount(classes[split(100, 0.1, 3, classes)[1]]).tolist() == [7, 3]  # 7, 2.5, 0.5: the lower class first
+    with pytest.raises(SpecError, match="GS508"):
+        split(1, 0.5, 0)
+
+
+def test_row_weights() -> None:
+    y = np.array([0, 1, 1, 2, 2, 2])
+    assert row_weights({0: 2.0, 2: 0.5}, y, 3).tolist() == [2, 1, 1, 0.5, 0.5, 0.5]
+    assert row_weights({"b": 3.0}, np.eye(3)[y], 3, ["a", "b", "c"]).tolist() == [1, 3, 3, 1, 1, 1]
+    assert row_weights("balanced", y, 3) == pytest.approx([2, 1, 1, 2 / 3, 2 / 3, 2 / 3])
+    assert row_weights("balanced", np.float32([[1], [0], [1], [1]]), 2) == pytest.approx([2 / 3, 2, 2 / 3, 2 / 3])
+    assert class_ids(np.float32([[1], [0]])).tolist() == [1, 0]
+    with pytest.raises(SpecError, match=r"GS405.*did you mean 'b'"):
+        row_weights({"bb": 1.0}, y, 3, ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_feeder_gives_every_row_once_an_epoch(shuffle: bool) -> None:
+    arrays = Arrays(
+        {"x": np.arange(14, dtype=np.uint8).reshape(7, 2)}, {"y": np.arange(7)}, {"y": np.ones(7, np.float32)}
+    )
+    feeder = Feeder(arrays, 3, shuffle=shuffle, seed=1)
+    assert feeder.batches == 3
+    orders = []
+    for epoch in (0, 1, 0):
+        feeder.start(epoch)
+        order: list[int] = []
+        for batch in range(feeder.batches):
+            rows = feeder.rows(batch)
+            shapes = feeder.shapes(rows)
+            assert shapes == {"x": (rows, 2), "y": (rows,), "y_sample_weight": (rows,)}
+            feeds = {"x": np.zeros((rows, 2), np.float32), "y": np.zeros(rows, np.int64), "other": np.full(2, 5)}
+            feeder.copy(batch, feeds)
+            assert (feeds["x"][:, 0] == feeds["y"] * 2).all()
+            assert (feeds["other"] == 5).all()
+            order += feeds["y"].tolist()
+        assert sorted(order) == list(range(7))
+        orders.append(order)
+    assert orders[0] == orders[2]
+    assert (orders[0] != orders[1]) == shuffle
+
+
+def test_selected_rows_keep_everything() -> None:
+    arrays = Arrays({"x": np.arange(5)}, {"y": np.arange(5)}, {"y": np.arange(5)}, {"y_length": np.arange(5)})
+    part = arrays.select(np.array([3, 1]))
+    assert len(part) == 2
+    assert all(a.tolist() == [3, 1] for a in part.feeds().values())
