@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from graphspec.compiler.ir import Array
 
+_CACHE = 1 << 18
+
 
 @dataclass
 class Arrays:
@@ -112,6 +114,11 @@ def row_weights(
     return table.astype(np.float32)[ids]
 
 
+def _rows_in_cache(array: Array) -> int:
+    """How many rows to gather before they are converted: a gather of a whole batch would leave the cache."""
+    return max(_CACHE // max(array[:1].nbytes, 1), 1)
+
+
 class Feeder:
     """Rows in batches, each epoch in an order of its own that the seed and the epoch give.
 
@@ -124,7 +131,10 @@ class Feeder:
         self._n = len(arrays)
         self.batches = -(-self._n // batch_size)
         self._order: Array | None = None
-        self._scratch: dict[tuple[str, int], Array] = {}
+        self._scratch = {
+            name: np.empty((min(_rows_in_cache(a), batch_size), *a.shape[1:]), a.dtype)
+            for name, a in self._arrays.items()
+        }
 
     def start(self, epoch: int) -> None:
         """Set the order of the rows."""
@@ -154,8 +164,8 @@ class Feeder:
             if array.dtype == buffer.dtype:
                 np.take(array, rows, axis=0, out=buffer, mode="clip")
             else:
-                key = (name, len(rows))
-                if key not in self._scratch:
-                    self._scratch[key] = np.empty((len(rows), *array.shape[1:]), array.dtype)
-                np.take(array, rows, axis=0, out=self._scratch[key], mode="clip")
-                np.copyto(buffer, self._scratch[key], casting="unsafe")
+                scratch = self._scratch[name]
+                for first in range(0, len(rows), len(scratch)):
+                    part = rows[first : first + len(scratch)]
+                    np.take(array, part, axis=0, out=scratch[: len(part)], mode="clip")
+                    np.copyto(buffer[first : first + len(part)], scratch[: len(part)], casting="unsafe")
