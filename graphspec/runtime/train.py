@@ -101,6 +101,7 @@ class Trainer:
                     self._epoch(interrupt)
         finally:
             self.observer.end()
+        self.update.finish()
         for state in self.states:
             state.on_train_end()
 

@@ -21,7 +21,7 @@ class Update:
     """
 
     def __init__(self, optimizer: Optimizer, store: Store) -> None:
-        self.store = store
+        self.optimizer, self.store = optimizer, store
         weights = store.vectors["trainable"]
         self.gradient = _like(weights)
         self.slots = {name: _like(weights) for name in optimizer.slots()}
@@ -30,6 +30,10 @@ class Update:
         self.calls = optimizer.bind(
             weights, self.gradient, self.slots, store.segments["trainable"], self.clock, self.rate
         )
+
+    def finish(self) -> None:
+        """The end of a training: what the optimizer does last (``use_ema`` puts the averages in place)."""
+        self.optimizer.finalize(self.store.vectors["trainable"], self.slots)
 
     def arrays(self) -> dict[str, Array]:
         """``slot/<slot>/<weight>`` copies."""
