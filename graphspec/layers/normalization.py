@@ -18,6 +18,7 @@ from graphspec.layers.base import (
     Machinery,
     RegularizerField,
     as_float,
+    cast_to,
     need_rank,
     only,
     starts,
@@ -71,17 +72,26 @@ class BatchNormalization(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         axis = _axis(X, self.axis)
+        mask = X.mask
+        if mask is not None and mask.rank >= X.rank:
+            raise ShapeError(
+                "GS301", f"needs a mask of lower rank than its data {show(X.shape)}, got {show(mask.shape)}"
+            )
         X = as_float(g, X)
         shape = (X.fixed(axis),)
         gamma = self.weight(g, "gamma", shape) if self.scale else g.constant(np.ones(shape, np.float32))
         beta = self.weight(g, "beta", shape) if self.center else g.constant(np.zeros(shape, np.float32))
         mean = self.weight(g, "moving_mean", shape, state=True)
         variance = self.weight(g, "moving_variance", shape, state=True)
-        training = int(g.trainable)
         order = (0, axis, *(k for k in range(1, X.rank) if k != axis))  # ONNX's channels are axis 1
-        attributes: dict[str, Any] = {"epsilon": self.epsilon, "momentum": self.momentum, "training_mode": training}
+        attributes: dict[str, Any] = {"epsilon": self.epsilon, "momentum": self.momentum}
         inputs: list[Value] = [g.transpose(X, order), gamma, beta, mean, variance]
-        Y = g.emit("BatchNormalization", inputs, attributes)
+        if mask is not None and g.trainable:
+            keep = g.Unsqueeze(cast_to(g, mask, "float32"), g.constant(list(range(mask.rank, X.rank))))
+            inputs.insert(1, g.transpose(keep, order))
+            Y = g.emit("MaskedBatchNormalization", inputs, attributes)
+        else:
+            Y = g.emit("BatchNormalization", inputs, attributes | {"training_mode": int(g.trainable)})
         return g.transpose(Y, tuple(int(k) for k in np.argsort(order)))
 
 

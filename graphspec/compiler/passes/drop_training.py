@@ -20,6 +20,10 @@ def drop_training(graph: Graph) -> Graph:
                 node.name, node.op, inputs, node.attrs | {"training_mode": 0}, node.owner, [node.outputs[0].type]
             )
             return (made[0],)
+        if node.op == "MaskedBatchNormalization":
+            unmasked = (inputs[0], *inputs[2:])
+            name, attrs = node.name.replace("MaskedBatch", "Batch"), node.attrs | {"training_mode": 0}
+            return state.node(name, "BatchNormalization", unmasked, attrs, node.owner, [node.outputs[0].type])
         return None
 
     return rebuild(graph, visit)
