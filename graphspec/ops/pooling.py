@@ -1,12 +1,14 @@
 """Pooling: MaxPool, AveragePool, GlobalAveragePool, GlobalMaxPool.
 
-A window over several axes is taken one axis after the other, the last first: fewer calls than a call for each tap.
+A window over several axes is taken one axis after the other: fewer calls than one for each tap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
 from graphspec.ops.common import sum_axes
 from graphspec.ops.windows import Axis, output_dims, spread, window_axes
 from graphspec.runtime.buffers import axis_order
+
+_BLOCK = 1 << 16  # numbers of X in a block
 
 
 def pooled_type(
@@ -56,21 +60,34 @@ def along(X: Array, axis: int, where: slice) -> Array:
     return X[(slice(None),) * axis + (where,)]
 
 
-def shaped(buffer: Array, like: Array) -> Array:
-    """The first numbers of a flat buffer in the shape and memory order of ``like``."""
-    order = axis_order(like)
-    return buffer[: like.size].reshape([like.shape[k] for k in order]).transpose(np.argsort(order))
+def sample_blocks(X: Array, *arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """X and the others in blocks of samples, of which X's stays in the cache."""
+    step = max(1, _BLOCK * len(X) // max(X.size, 1))
+    for start in range(0, len(X), step):
+        yield tuple(a[start : start + step] for a in (X, *arrays))
 
 
-def stages(ctx: Context, X: Array, Y: Array, axes: Sequence[tuple[int, Axis]], *, keep: bool) -> list[Array]:
-    """X, then what it becomes after each axis, the last axis first; Y is the last of them."""
-    order, shape = axis_order(X), list(X.shape)
-    arrays = [X]
-    for k, a in list(reversed(axes))[:-1]:
-        shape[k] = a.out
-        buffer = (ctx.save if keep else ctx.scratch)([shape[i] for i in order], X.dtype)
-        arrays.append(buffer.transpose(np.argsort(order)))
-    return [*arrays, Y]
+class Stages:
+    """Temporaries between a block of X (N, C, …) and its output, where one axis is taken after the other."""
+
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[tuple[int, Axis]]) -> None:
+        self.axes = axes
+        shape, self._order = list(next(sample_blocks(X), (X,))[0].shape), axis_order(X)
+        self._buffers: list[Array] = []
+        for k, a in axes[:-1]:
+            shape[k] = a.out
+            self._buffers.append(ctx.scratch((int(np.prod(shape, dtype=np.int64)),), X.dtype))
+
+    def between(self, X: Array, Y: Array) -> list[Array]:
+        """X, what it becomes after each axis, Y."""
+        shape = list(X.shape)
+        arrays = [X]
+        for (k, a), buffer in zip(self.axes, self._buffers, strict=False):
+            shape[k] = a.out
+            lying = [shape[i] for i in self._order]
+            flat = buffer[: int(np.prod(lying, dtype=np.int64))]
+            arrays.append(flat.reshape(lying).transpose(np.argsort(self._order)))
+        return [*arrays, Y]
 
 
 @op
@@ -111,22 +128,32 @@ class MaxPool(Op):
         if not axes:
             return X, [], lambda dY: _give(ctx, dY)
         Y = ctx.out(like=X)
-        arrays = stages(ctx, X, Y, axes, keep=ctx.wants(0))
+        place = axis_order(X).index
+        stages = Stages(ctx, X, sorted(axes, key=lambda axis: place(axis[0])))  # whole planes first
         calls: Calls = []
-        for (k, a), U, V in zip(reversed(axes), arrays, arrays[1:], strict=False):
-            calls += maxima(U, V, k, a)
+        for x, y in sample_blocks(X, Y):
+            calls += in_stages(maxima, stages, x, y)
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
             assert dX is not None
-            spare = ctx.scratch((max(a.size for a in arrays[1:]),))
+            block = next(sample_blocks(X), (X,))[0]
+            largest = [max(a, b) for a, b in zip(block.shape, (0, 0, *Y.shape[2:]), strict=True)]
+            spare = ctx.scratch((int(np.prod(largest, dtype=np.int64)),))
             calls: Calls = []
-            dV = dY
-            for n, (k, a) in enumerate(axes):
-                U, V = arrays[-2 - n], arrays[-1 - n]
-                dU = dX if U is X else shaped(ctx.scratch((U.size,)), U)
-                calls += maxima_gradient(U, V, dV, dU, k, a, shaped(spare, V))
-                dV = dU
+            if not any(a.overlaps for _, a in axes):
+                taps = all_taps(X.ndim, axes)
+                for x, y, dx, dy in sample_blocks(X, Y, dX, dY):
+                    calls += maxima_gradient(x, y, dy, dx, taps, spare)
+                return calls
+            forth, back = Stages(ctx, X, axes[::-1]), Stages(ctx, X, axes[::-1])  # the last axis first: row by row
+            for x, y, dx, dy in sample_blocks(X, Y, dX, dY):
+                values, gradients = forth.between(x, y), back.between(dx, dy)
+                for (k, a), U, V in zip(forth.axes[:-1], values, values[1:], strict=False):
+                    calls += maxima(U, V, k, a)
+                for n, axis in enumerate(axes):
+                    U, V, dU, dV = values[-2 - n], values[-1 - n], gradients[-2 - n], gradients[-1 - n]
+                    calls += maxima_gradient(U, V, dV, dU, all_taps(X.ndim, [axis]), spare)
             return calls
 
         return Y, calls, backward
@@ -135,6 +162,41 @@ class MaxPool(Op):
 def _give(ctx: Context, dY: Array) -> Calls:
     ctx.give(0, dY)
     return []
+
+
+def in_stages(window: Callable[[Array, Array, int, Axis], Calls], stages: Stages, X: Array, Y: Array) -> Calls:
+    """Calls that take one axis after the other from X to Y."""
+    arrays = stages.between(X, Y)
+    pairs = zip(stages.axes, arrays, arrays[1:], strict=False)
+    return [call for (k, a), U, V in pairs for call in window(U, V, k, a)]
+
+
+Tap = tuple[tuple[slice, ...], tuple[slice, ...]]
+
+
+@dataclass(frozen=True)
+class Taps:
+    """The taps of a window, row by row: the outputs that each has, and the inputs that it reads."""
+
+    taps: list[Tap]
+    overlap: bool
+    covered: bool
+    """Whether every input is read."""
+
+
+def all_taps(rank: int, axes: Sequence[tuple[int, Axis]]) -> Taps:
+    taps = []
+    for numbers in product(*(range(a.kernel) for _, a in axes)):
+        outs, inputs = [slice(None)] * rank, [slice(None)] * rank
+        for (k, a), number in zip(axes, numbers, strict=True):
+            outs[k], inputs[k] = a.tap(number)
+        taps.append((tuple(outs), tuple(inputs)))
+    overlap = any(a.overlaps for _, a in axes)
+    return Taps(taps, overlap, not overlap and all(_reads(a) == a.size for _, a in axes))
+
+
+def _reads(a: Axis) -> int:
+    return sum(outs.stop - outs.start for outs, _ in (a.tap(k) for k in range(a.kernel)))
 
 
 def maxima(U: Array, V: Array, axis: int, a: Axis) -> Calls:
@@ -154,37 +216,36 @@ def maxima(U: Array, V: Array, axis: int, a: Axis) -> Calls:
     return calls
 
 
-def maxima_gradient(U: Array, V: Array, dV: Array, dU: Array, axis: int, a: Axis, spare: Array) -> Calls:
-    """Calls that write dU; dV and ``spare``, which has V's shape, are overwritten.
+def maxima_gradient(U: Array, V: Array, dV: Array, dU: Array, taps: Taps, spare: Array) -> Calls:
+    """Calls that write dU; dV and ``spare``, which is at least as large as V, are overwritten.
 
     ``U - V`` is negative where U is not the maximum, else +0: its sign bit, spread over the word, masks the gradient
     that is left for later taps, and what is masked out is this tap's. So the first maximum takes it all.
     """
     word = np.dtype(f"i{dV.itemsize}")
     shift = np.array(8 * dV.itemsize - 1, word)
-    taps = [a.tap(k) for k in range(a.kernel)]
-    covered = sum(outs.stop - outs.start for outs, _ in taps)
-    calls: Calls = [] if not a.overlaps and covered == a.size else [(dU.fill, 0.0)]
-    left, other = dV, spare
-    for k, (outs, inputs) in enumerate(taps):
-        if outs.stop == outs.start:
+    calls: Calls = [] if taps.covered else [(dU.fill, 0.0)]
+    order = axis_order(V)
+    lying = [V.shape[k] for k in order]
+    left, other = dV, spare[: V.size].reshape(lying).transpose(np.argsort(order))
+    for number, (outs, inputs) in enumerate(taps.taps):
+        into, rest, mask = dU[inputs], left[outs], other[outs]
+        if rest.size == 0:
             continue
-        into, rest = along(dU, axis, inputs), along(left, axis, outs)
-        if k == a.kernel - 1:  # what is left can only belong here
-            calls.append((np.add, into, rest, into) if a.overlaps else (np.copyto, into, rest))
+        if number == len(taps.taps) - 1:  # what is left can only belong here
+            calls.append((np.add, into, rest, into) if taps.overlap else (np.copyto, into, rest))
             break
-        mask = along(other, axis, outs)
         bits, rest_bits = mask.view(word), rest.view(word)
         calls += [
-            (np.subtract, along(U, axis, inputs), along(V, axis, outs), mask),
+            (np.subtract, U[inputs], V[outs], mask),
             (np.right_shift, bits, shift, bits),
             (np.bitwise_and, rest_bits, bits, bits),
         ]
-        if a.overlaps:
+        if taps.overlap:
             calls += [(np.bitwise_xor, rest_bits, bits, rest_bits), (np.add, into, rest, into)]
         else:
             calls.append((np.bitwise_xor, rest_bits, bits, into.view(word)))
-        if outs == slice(0, a.out):
+        if rest.shape == left.shape:
             left, other = other, left
         else:
             calls.append((np.copyto, rest, mask))
@@ -226,27 +287,28 @@ class AveragePool(Op):
         if not axes:
             return X, [], lambda dY: _give(ctx, dY)
         Y = ctx.out(like=X)
-        arrays = stages(ctx, X, Y, axes, keep=False)
         shares = np.ones((1,) * X.ndim)
         for k, a in axes:
             end = _padding_behind(a, pads, X.ndim - 2, k - 2, auto_pad) if count_include_pad else None
             shares = shares / _counts(a, end).reshape([-1 if i == k else 1 for i in range(X.ndim)])
         share = ctx.constant(shares.flat[0] if np.ptp(shares) == 0 else shares)
+        place = axis_order(X).index
+        planes_first = sorted(axes, key=lambda axis: place(axis[0]))
+        stages = Stages(ctx, X, planes_first)
         calls: Calls = []
-        for (k, a), U, V in zip(reversed(axes), arrays, arrays[1:], strict=False):
-            calls += window_sums(U, V, k, a)
-        calls.append((np.multiply, Y, share, Y))
+        for x, y in sample_blocks(X, Y):
+            calls += [*in_stages(window_sums, stages, x, y), (np.multiply, y, share, y)]
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
             assert dX is not None
-            calls: Calls = [(np.multiply, dY, share, dY)]
-            dV = dY
-            for n, (k, a) in enumerate(axes):
-                U = arrays[-2 - n]
-                dU = dX if U is X else shaped(ctx.scratch((U.size,)), U)
-                calls += window_sums_gradient(dV, dU, k, a)
-                dV = dU
+            stages = Stages(ctx, X, planes_first)
+            calls: Calls = []
+            for dx, dy in sample_blocks(dX, dY):
+                calls.append((np.multiply, dy, share, dy))
+                arrays = stages.between(dx, dy)
+                for n, (k, a) in enumerate(reversed(planes_first)):
+                    calls += window_sums_gradient(arrays[-1 - n], arrays[-2 - n], k, a)
             return calls
 
         return Y, calls, backward
@@ -285,8 +347,7 @@ def window_sums(U: Array, V: Array, axis: int, a: Axis) -> Calls:
 def window_sums_gradient(dV: Array, dU: Array, axis: int, a: Axis) -> Calls:
     """Calls that write dU: each output's gradient, summed over the windows that an input is in."""
     taps = [t for t in (a.tap(k) for k in range(a.kernel)) if t[0].stop > t[0].start]
-    covered = sum(outs.stop - outs.start for outs, _ in taps)
-    calls: Calls = [] if not a.overlaps and covered == a.size else [(dU.fill, 0.0)]
+    calls: Calls = [] if not a.overlaps and _reads(a) == a.size else [(dU.fill, 0.0)]
     for outs, inputs in taps:
         into, part = along(dU, axis, inputs), along(dV, axis, outs)
         calls.append((np.add, into, part, into) if a.overlaps else (np.copyto, into, part))
