@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -90,11 +89,6 @@ def schema() -> Schema:
         "additionalProperties": False,
         "$defs": definitions,
     }
-
-
-def schema_text() -> str:
-    """What stands in ``schemas/graphspec.schema.json``."""
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _arguments(cls: type[Config]) -> tuple[dict[str, Schema], list[str]]:
