@@ -33,7 +33,8 @@ class Update:
 
     def finish(self) -> None:
         """The end of a training: what the optimizer does last (``use_ema`` puts the averages in place)."""
-        self.optimizer.finalize(self.store.vectors["trainable"], self.slots)
+        if self.clock.step:
+            self.optimizer.finalize(self.store.vectors["trainable"], self.slots)
 
     def arrays(self) -> dict[str, Array]:
         """``slot/<slot>/<weight>`` copies."""
