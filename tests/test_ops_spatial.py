@@ -462,3 +462,41 @@ def test_batch_normalization_outside_training_uses_moving_statistics() -> None:
     expected = ort_run("BatchNormalization", [X, *params])[0]
     np.testing.assert_allclose(program.fetches["y"], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(store.get()["bn/moving_mean"], params[2])
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes", "attrs"),
+    [
+        ("Conv", [(0, 2, 5, 4), (3, 2, 3, 3), (3,)], {"pads": (1, 1, 1, 1), "strides": (2, 2)}),
+        ("Conv", [(0, 2, 5), (3, 2, 3)], {}),
+        ("Conv", [(0, 2, 5, 4), (3, 2, 1, 1), (3,)], {}),
+        ("MaxPool", [(0, 2, 5, 4)], {"kernel_shape": (2, 2), "strides": (2, 2)}),
+        ("MaxPool", [(0, 2, 5, 4)], {"kernel_shape": (3, 3)}),
+        ("AveragePool", [(0, 2, 5, 4)], {"kernel_shape": (3, 3)}),
+        ("GlobalAveragePool", [(0, 2, 5, 4)], {}),
+        ("GlobalMaxPool", [(0, 2, 5, 4)], {}),
+        ("LayerNormalization", [(0, 4, 3), (3,), (3,)], {}),
+    ],
+)
+def test_a_worker_without_rows_has_gradients_of_zero(
+    op: str, shapes: list[tuple[int, ...]], attrs: dict[str, Any]
+) -> None:
+    arrays = {f"x{k}": normal(k, *s) for k, s in enumerate(shapes)}
+    graph, _ = build(op, list(arrays.values()), **attrs)
+    loss = scalar_loss(graph, {"y0": np.ones((), np.float32)})
+    program = bind(
+        graph,
+        Store(graph),
+        fetches=graph.outputs,
+        loss=loss,
+        shapes={n: a.shape for n, a in arrays.items()},
+        training=True,
+        rows=slice(5, 5),
+        total=5,
+        input_grads=list(arrays),
+    )
+    feed(graph, program, arrays)
+    program.run()
+    for name, gradient in program.grads.items():
+        assert gradient.shape == arrays[name].shape
+        np.testing.assert_array_equal(gradient, 0)
