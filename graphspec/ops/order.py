@@ -123,7 +123,8 @@ class TopK(Op):
         shape = (*last.shape[:-1], k)
         calls += [
             (np.copyto, np.moveaxis(indices, at, -1), best.reshape(shape, copy=False)),
-            (np.add, best, ctx.constant(np.arange(rows)[:, None] * n, np.int64), places),
+            (np.copyto, places, best),
+            (np.add, places, ctx.constant(np.arange(rows)[:, None] * n, np.int64), places),
             (np.take, flat.reshape(-1), places, None, found, "clip"),
             (np.copyto, np.moveaxis(values, at, -1), found.reshape(shape)),
         ]

@@ -1,0 +1,100 @@
+"""A step allocates nothing that grows with the batch: programs of every kind of operator, forward and backward."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import Array, build, feed, scalar_loss
+
+from graphspec.runtime.bind import bind
+from graphspec.runtime.store import Store
+
+_LIMIT = 128 * 1024  # what NumPy itself buffers; the arrays below take 480 kB
+_random = np.random.default_rng(3)
+
+
+def normal(*shape: int) -> Array:
+    return np.asarray(_random.standard_normal(shape), np.float32)
+
+
+def ids(high: int, *shape: int) -> Array:
+    return _random.integers(0, high, shape)
+
+
+X, row, column = normal(300, 400), normal(400), normal(300, 1)
+UNARY = (
+    "Abs Celu Cos Elu Erf Exp HardSigmoid Identity LeakyRelu LogSoftmax Neg Relu Selu Sigmoid Sin Softmax Softplus "
+    "Softsign Tanh ThresholdedRelu Flatten Transpose Floor Ceil Round Sign"
+)
+CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
+    *((op, [X], {}) for op in UNARY.split()),
+    *((op, [abs(X) + 1], {}) for op in ("Log", "Sqrt", "Reciprocal")),
+    *((op, [X, other], {}) for op in ("Add", "Sub", "Mul", "Max", "Min", "Mean") for other in (X, row, column)),
+    *((op, [X, abs(other) + 1], {}) for op in ("Div",) for other in (X, row, column)),
+    *((op, [X, row], {}) for op in ("Equal", "Greater", "Less")),
+    ("Sum", [X, X, row], {}),
+    ("Pow", [abs(X) + 1, row], {}),
+    ("Where", [X > 0, X, row], {}),
+    *(
+        (op, [X], {"axes": axes, "keepdims": 0})
+        for op in ["ReduceMax", "ReduceMean", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceProd", "ReduceSumSquare"]
+        for axes in ((0,), (1,), (0, 1))
+    ),
+    *(("ReduceMean", [normal(20, 60, 100)], {"axes": axes}) for axes in ((0,), (1,), (2,), (0, 2), (1, 2))),
+    ("Gemm", [X, normal(400, 50), normal(50)], {}),
+    ("Gemm", [X, normal(50, 400)], {"transB": 1}),
+    ("MatMul", [normal(20, 60, 100), normal(100, 80)], {}),
+    ("MatMul", [normal(20, 60, 100), normal(20, 100, 80)], {}),
+    ("MatMul", [normal(60, 100), normal(20, 100, 80)], {}),
+    ("Concat", [X, X], {"axis": 1}),
+    ("Gather", [normal(1000, 100), ids(1000, 1200)], {}),
+    ("GatherElements", [X, ids(400, 300, 300)], {"axis": 1}),
+    ("ArgMax", [X], {"axis": 1}),
+]
+CONSTANTS: list[tuple[str, list[Any], dict[str, Any]]] = [
+    ("Reshape", [X, np.array([400, 300])], {}),
+    ("Slice", [X, np.array([10]), np.array([200])], {}),
+    ("Split", [X, np.array([100, 300])], {"axis": 1}),
+    ("Pad", [X, np.array([1, 2, 3, 4])], {}),
+    ("Pad", [X, np.array([1, 2, 3, 4])], {"mode": "reflect"}),
+    ("Tile", [X, np.array([2, 2])], {}),
+    ("Expand", [column, np.array([300, 400])], {}),
+    ("CumSum", [X, np.array(1)], {}),
+    ("CumSum", [X, np.array(0)], {"reverse": 1, "exclusive": 1}),
+    ("TopK", [X, np.array([50])], {}),
+    ("Clip", [X, np.array(-1, np.float32), np.array(1, np.float32)], {}),
+    ("OneHot", [ids(100, 1200), np.array(100), np.array([0, 1], np.float32)], {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attrs", "constant"), [*((*c, False) for c in CASES), *((*c, True) for c in CONSTANTS)]
+)
+def test_a_step_allocates_nothing(op: str, inputs: list[Any], attrs: dict[str, Any], constant: bool) -> None:
+    graph, _ = build(op, inputs, set(range(1, len(inputs))) if constant else set(), **attrs)
+    floats = {n: v for n, v in graph.outputs.items() if v.type.is_float}
+    asked = [n for n, v in graph.inputs.items() if v.type.is_float] if floats else []
+    loss = scalar_loss(graph, {n: normal(*v.shape) for n, v in floats.items()}) if floats else None
+    program = bind(
+        graph,
+        Store(graph),
+        fetches=graph.outputs if loss is None else {"loss": loss},
+        shapes={n: v.shape for n, v in graph.inputs.items()},
+        loss=loss,
+        input_grads=asked,
+    )
+    feed(graph, program, {f"x{k}": a for k, a in enumerate(inputs)})
+    with np.errstate(all="ignore"):
+        program.run()
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            program.run()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak - before < _LIMIT, f"{op} allocates {peak - before} bytes"
