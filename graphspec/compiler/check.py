@@ -48,7 +48,15 @@ def check(source: Source, sets: Sequence[str] = ()) -> Checked:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
     order, more = link(spec)
     lowered = lower(spec, order)
-    found = [*found, *more, *lowered.diagnostics, *check_heads(spec, lowered)]
+    found = [*found, *_once([*more, *lowered.diagnostics, *check_heads(spec, lowered)])]
     if not any(d.is_error for d in found):
         found += check_memory(spec, lowered)
     return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
+
+
+def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """``found`` without repetitions; what a block's node has wrong is said for the first instance alone."""
+    seen: dict[object, Diagnostic] = {}
+    for d in found:
+        seen.setdefault((d.code, d.file, d.line, d.column, d.path) if d.path.startswith("blocks.") else d, d)
+    return list(seen.values())

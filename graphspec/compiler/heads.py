@@ -40,7 +40,7 @@ def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
                     mark, code, f"head '{head.name}': {message}", path=path, hint=hint, nodes=nodes, severity=severity
                 )
             )
-    if not any(head.loss is not None for head in spec.heads.values()) and spec.heads:
+    if not any(head.loss is not None or head.wrong for head in spec.heads.values()) and spec.heads:
         first = next(iter(spec.heads.values()))
         text = "no head has a loss: there is nothing to train"
         hint = "give a head a loss, such as `loss: mean_squared_error`"
