@@ -225,10 +225,9 @@ class ModelCheckpoint(Monitor):
                 raise ValueError("only names may stand in braces")
             filepath.format(**(dict.fromkeys(fields, 0.5) | {"epoch": 1, "batch": 1}))
         except (ValueError, IndexError, LookupError) as error:
-            raise PydanticCustomError("GS105", "is no format of a file name: {why}", {"why": str(error)}) from None
+            raise PydanticCustomError("GS105", "cannot be formatted: {why}", {"why": str(error)}) from None
         if filepath.endswith((".h5", ".hdf5", ".keras")):
-            text = "is a Keras file; end the name in .safetensors for weights, or name a folder"
-            raise PydanticCustomError("GS105", text)
+            raise PydanticCustomError("GS105", "must end in .safetensors, for the weights, or name a folder")
         return filepath
 
     @model_validator(mode="after")

@@ -28,6 +28,8 @@ _BLOCK = 1 << 16  # elements: the four or five operands of a step stay in the se
 
 
 def _number_or_schedule(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | dict | Schedule):
+        raise PydanticCustomError("GS104", "must be a number or a schedule")
     return value if isinstance(value, int | float) else SCHEDULES.parse(value)
 
 

@@ -82,7 +82,7 @@ class PiecewiseConstantDecay(Schedule):
     @model_validator(mode="after")
     def _lengths(self) -> PiecewiseConstantDecay:
         if len(self.values) != len(self.boundaries) + 1:
-            text = "has {n} values for {m} boundaries: there must be one value more than boundaries"
+            text = "needs one value more than boundaries, got {n} for {m}"
             context = {"n": len(self.values), "m": len(self.boundaries), "below": "values"}
             raise PydanticCustomError("GS105", text, context)
         if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):

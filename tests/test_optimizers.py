@@ -132,7 +132,7 @@ def test_steps_do_not_allocate() -> None:
         ({"type": "AdamW", "weight_decay": None}, "GS105"),
         ({"type": "Adam", "beta_1": 1.0}, "less_than"),
         ({"type": "Adam", "epsilon": 0}, "greater_than_equal"),
-        ({"type": "Adam", "learning_rate": True}, "float_type"),
+        ({"type": "Adam", "learning_rate": True}, "GS104"),
         ({"type": "Adam", "learning_rate": "fast"}, "GS111"),
         ({"type": "Adam", "learning_rate": {"type": "CosineDecay"}}, "nested"),
     ],

@@ -115,7 +115,9 @@ def _explain_whole(error: Mapping[str, Any], tree: Tree, what: str, problems: Pr
     if at is None:
         problems.node(tree, code, f"{what}: {_said(error)}", hint=_hint(error), subject=_said(error))
     else:
-        problems.value(at, code, f"{what}: {_said(error)}, not {describe(at.plain())}", hint=_hint(error))
+        said = _said(error)
+        quoted = "" if re.search(r"\bgot\b", said) else f", not {describe(at.plain())}"
+        problems.value(at, code, f"{what}: {said}{quoted}", hint=_hint(error))
 
 
 def _said(error: Mapping[str, Any]) -> str:
