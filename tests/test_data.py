@@ -362,6 +362,16 @@ def test_ctc_targets(labels: list[list[int]], more: dict[str, list[int]], code: 
         assert set(arrays.feeds()) == {"x", "y", *more}
 
 
+def test_label_sequences_of_two_heads_may_differ_in_length() -> None:
+    kind = Type("int64", ("N", "labels"))
+    wanted = Wanted({"x": Type("int64", ("N", "labels"))}, {"a": kind, "b": kind}, ctc=frozenset("ab"))
+    y = {"a": np.ones((2, 3), int), "b": np.ones((2, 5), int)}
+    assert from_python(wanted, {"x": np.zeros((2, 9), int)}, y)[1] == []
+    assert [d.code for d in from_python(wanted, {"x": np.zeros((2, 9), int)}, y | {"b": np.ones(2, int)})[1]] == [
+        "GS503"
+    ]
+
+
 # Rows.
 
 

@@ -178,6 +178,8 @@ class _Check:
         wanted = self.wanted
         if name in wanted.inputs:
             return wanted.inputs[name]
+        if name in wanted.ctc:
+            return Type("int64", ("N", f"<labels of {name}>"))  # of no other head, and of no input
         if name in wanted.targets:
             return wanted.targets[name]
         return Type("float32" if name.endswith(WEIGHT) else "int64", ("N",))
