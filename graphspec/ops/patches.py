@@ -124,7 +124,7 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int) -> Patche
     chunks = []
     for start in range(0, batch, step):
         count = min(step, batch - start)
-        calls = _copies(X[start : start + count], copy[:, :count], first if overlapped else None, rest)
+        calls = _copies(X[start : start + count], copy[:, :count], first, rest)
         rows = slice(start * windows, (start + count) * windows)
         chunks.append(Chunk(calls, matrix[:, :, : count * windows], rows))
     order = (2, 0, *range(3, rank + 2), 1) if overlapped else (0, *range(2, rank + 2), 1)
@@ -132,14 +132,15 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int) -> Patche
     return Patches((groups, first.out, batch * windows, matrix.shape[-1]), order, borders, chunks)
 
 
-def _copies(X: Array, copy: Array, first: Axis | None, rest: Sequence[Axis]) -> Calls:
-    """Calls that copy X into (groups, N, out…, height, kernel…, channels): one for each run of equal taps."""
-    groups, channels = copy.shape[0], copy.shape[-1]
+def _copies(X: Array, copy: Array, first: Axis, rest: Sequence[Axis]) -> Calls:
+    """Calls that copy X into (groups, N, out…, height, kernel…, channels): one for each run of equal taps.
+
+    ``first`` is the axis that is not in ``rest``, or one of size 1 that X does not have.
+    """
     N, C, *spatial = X.strides
-    spatial = spatial[-len(rest) :] if rest else []
-    down = X.strides[2] if first is not None else 0
-    axis = first or Axis(1, 1, 1, 1, 1, 0)
-    rows = _reached(axis, copy.shape[2 + len(rest)])
+    overlapped, channels = len(spatial) > len(rest), copy.shape[-1]
+    down = spatial.pop(0) if overlapped else 0
+    rows = _reached(first, copy.shape[2 + len(rest)])
     calls: Calls = []
     for runs in product(*(a.segments() for a in rest)):
         into: list[Any] = [slice(o, o_end) for o, o_end, _, _ in runs]
@@ -148,7 +149,7 @@ def _copies(X: Array, copy: Array, first: Axis | None, rest: Sequence[Axis]) -> 
         if target.size == 0:
             continue
         start = [o * a.stride + k * a.dilation - a.begin for a, (o, _, k, _) in zip(rest, runs, strict=True)]
-        if first is not None:
+        if overlapped:
             start.insert(0, rows.start - first.begin)
         source = X[(slice(None), slice(None), *(slice(s, None) for s in start))]
         strides = (
@@ -159,7 +160,6 @@ def _copies(X: Array, copy: Array, first: Axis | None, rest: Sequence[Axis]) -> 
             *(a.dilation * s for a, s in zip(rest, spatial, strict=True)),
             C,
         )
-        assert target.shape[0] == groups
         calls.append((np.copyto, target, as_strided(source, target.shape, strides, writeable=False)))
     return calls
 
