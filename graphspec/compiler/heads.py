@@ -137,7 +137,7 @@ def add_losses(
         if weighted and head.name in weighted:
             shape = values.shape[: weighted[head.name]]
             weight = _target(graph, f"{head.name}_sample_weight", Type("float32", shape))
-        mask = y_pred.mask if y_pred.mask is not None and head.loss.uses_mask else None
+        mask = y_pred.mask if head.loss.uses_mask else None
         losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)
     return Objective(graph, _total(graph, spec, losses), losses)
 

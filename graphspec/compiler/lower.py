@@ -39,7 +39,8 @@ class Lowered:
         name = ref.name if ref.output == 0 else f"{ref.name}:{ref.output}"
         layer = getattr(decl, "layer", None)
         given = {} if layer is None else {k: getattr(layer, k) for k in _NOTED if hasattr(layer, k)}
-        note = ", ".join(f"{k}: {_plain(v)}" for k, v in given.items() if k == "padding" or k in layer.model_fields_set)
+        written = set() if layer is None else layer.model_fields_set
+        note = ", ".join(f"{k}: {_plain(v)}" for k, v in given.items() if k == "padding" or k in written)
         mark = None if decl is None else decl.mark
         kind = "input" if layer is None and getattr(decl, "type", None) is None else getattr(decl, "type", None)
         return NodeRef(name, kind, None if value is None else value.shape, mark.line if mark else None, note)
@@ -120,7 +121,7 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable)
     before = len(result.graph.nodes)
     try:
-        values = layer.lower(g, *inputs, **calls)  # type: ignore[arg-type]
+        values = layer.lower(g, *inputs, **calls)
     except ShapeError as error:
         del result.graph.nodes[before:]
         text = f"{who}{_joint(error.message)}{error.message}"

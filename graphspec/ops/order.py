@@ -97,7 +97,8 @@ class TopK(Op):
         at, size = normalize_axis(axis, X.rank), X.shape[normalize_axis(axis, X.rank)]
         known = K.known()
         k = size if known == (size,) else integer(K, "K")  # all of an axis that varies
-        need(k == size or not isinstance(size, int) or 0 <= k <= size, f"takes {k} of {size} elements", code="GS304")
+        unknown = not isinstance(size, int) or not isinstance(k, int)
+        need(k == size or unknown or 0 <= int(k) <= int(size), f"takes {k} of {size} elements", code="GS304")
         shape = (*X.shape[:at], k, *X.shape[at + 1 :])
         return Type(X.dtype, shape), Type("int64", shape)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Graph
 from graphspec.errors import Diagnostic, ShapeError
 
@@ -23,27 +25,31 @@ VIEWS = frozenset(
 _VARIED = 16  # elements assumed on an axis whose size only the data will tell
 
 
-def estimate(graph: Graph, batch_size: int, slots: int = 1, *, training: bool = True) -> int:
+def estimate(graph: Graph, shapes: Mapping[str, Shape], slots: int = 1, *, training: bool = True) -> int:
     """Bytes of a training run: weights, gradients and optimizer slots, then every value and its gradient, float32.
 
-    An axis that varies counts as 16 steps, so this is a lower bound there.
+    Args:
+        shapes: the shape of every input of a batch.
+        slots: state vectors of the optimizer.
     """
     weights = sum(p.size * 4 for p in graph.params.values())
     trained = sum(p.size * 4 for p in graph.params.values() if p.trainable)
-    return (
-        weights + (trained * (1 + slots) if training else 0) + activations(graph, batch_size) * (2 if training else 1)
-    )
+    return weights + (trained * (1 + slots) if training else 0) + activations(graph, shapes) * (2 if training else 1)
 
 
-def activations(graph: Graph, batch_size: int) -> int:
+def assumed_shapes(graph: Graph, batch_size: int) -> dict[str, Shape]:
+    """Input shapes before data are seen: an axis that varies counts as 16 steps, a lower bound."""
+    return {
+        n: tuple(d if isinstance(d, int) else batch_size if d == "N" else _VARIED for d in v.shape)
+        for n, v in graph.inputs.items()
+    }
+
+
+def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
     """Bytes of all values of a batch, views not counted."""
     from graphspec.runtime.bind import concrete
 
     nodes = graph.needed(graph.outputs.values())
-    shapes = {
-        n: tuple(d if isinstance(d, int) else batch_size if d == "N" else _VARIED for d in v.shape)
-        for n, v in graph.inputs.items()
-    }
     try:
         types = concrete(graph, nodes, shapes)
     except ShapeError:  # a window longer than the 16 steps assumed: the data will tell
@@ -111,7 +117,8 @@ def human(nbytes: int) -> str:
 def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """GS602 as a warning where training cannot fit; ``train`` makes it a refusal."""
     graph = lowered.graph
-    need = estimate(graph, spec.training.batch_size, len(spec.training.optimizer.slots()))
+    shapes = assumed_shapes(graph, spec.training.batch_size)
+    need = estimate(graph, shapes, len(spec.training.optimizer.slots()))
     have = available()
     if need <= have:
         return []

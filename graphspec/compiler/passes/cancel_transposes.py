@@ -7,14 +7,24 @@ from collections.abc import Sequence
 from graphspec.compiler.ir import Graph, Node, Type, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
 
-_UNARY = frozenset(
-    ("Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "Tanh", "Exp", "Log", "Sqrt", "Neg", "Abs")
-    + ("Erf", "Softplus", "Softsign", "Reciprocal", "Cast", "Identity", "Not", "Floor", "Ceil", "Round", "Sign")
-)
-_NARY = frozenset(
-    ("Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean", "Clip", "Where", "And", "Or", "Equal", "Greater", "Less")
-)
-_REDUCE = frozenset(("ReduceMean", "ReduceMax", "ReduceMin"))  # those with axes as an attribute at opset 17
+_UNARY = {"Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "Tanh", "Exp", "Log", "Sqrt", "Neg"}
+_UNARY |= {
+    "Abs",
+    "Erf",
+    "Softplus",
+    "Softsign",
+    "Reciprocal",
+    "Cast",
+    "Identity",
+    "Not",
+    "Floor",
+    "Ceil",
+    "Round",
+    "Sign",
+}
+_NARY = {"Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean", "Clip", "Where", "And", "Or", "Equal"}
+_NARY |= {"Greater", "Less"}
+_REDUCE = {"ReduceMean", "ReduceMax", "ReduceMin"}  # those with axes as an attribute at opset 17
 
 Perm = tuple[int, ...]
 

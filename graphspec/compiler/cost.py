@@ -1,0 +1,134 @@
+"""What every node of a spec costs: parameters, multiply-adds, and the memory of its values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.compiler.dims import Shape
+from graphspec.compiler.ir import Graph, Node, Param, Value
+from graphspec.errors import ShapeError
+from graphspec.runtime.bind import concrete
+from graphspec.runtime.memory import VIEWS
+
+if TYPE_CHECKING:
+    from graphspec.compiler.lower import Lowered
+    from graphspec.spec.model import Spec
+
+_LENGTHS = (16, 64, 256, 1024, 4096)
+"""Sizes to assume on an axis that varies: the first that the network takes."""
+
+
+@dataclass(slots=True)
+class NodeCost:
+    """One node of the spec.
+
+    Attributes:
+        trainable, frozen: parameters of its own; frozen ones include moving statistics.
+        multiply_adds: of matrix products, convolutions and recurrent layers, for the whole batch, forward.
+        activations: bytes of the values that it computes for the whole batch.
+    """
+
+    trainable: int = 0
+    frozen: int = 0
+    multiply_adds: int = 0
+    activations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The cost of every node by name, and the sizes that were assumed for the axes that vary."""
+
+    nodes: dict[str, NodeCost]
+    lengths: dict[str, int]
+
+    def total(self) -> NodeCost:
+        nodes = self.nodes.values()
+        return NodeCost(
+            sum(n.trainable for n in nodes),
+            sum(n.frozen for n in nodes),
+            sum(n.multiply_adds for n in nodes),
+            sum(n.activations for n in nodes),
+        )
+
+
+def cost(spec: Spec, lowered: Lowered, batch_size: int) -> Cost:
+    """The cost of a spec without errors, at a batch size; what no head needs is not computed and costs nothing."""
+    graph = lowered.graph
+    nodes = {node.name: NodeCost() for node in spec.nodes}
+    for param in graph.params.values():
+        owner = nodes[_owner(param, nodes)]
+        owner.trainable += param.size if param.trainable else 0
+        owner.frozen += 0 if param.trainable else param.size
+    types, lengths = _types(graph, batch_size)
+    for node in graph.needed(graph.outputs.values()):
+        if node.owner in nodes and types:
+            nodes[node.owner].multiply_adds += _multiply_adds(node, types)
+            if node.op not in VIEWS:
+                nodes[node.owner].activations += sum(_bytes(types[v.name]) for v in node.outputs)
+    return Cost(nodes, lengths)
+
+
+def _owner(param: Param, nodes: Mapping[str, NodeCost]) -> str:
+    """The node of ``<node>/<role>`` or ``<node>/<part>/<role>``; names of nodes hold slashes too."""
+    return next(name for name in _parents(param.name) if name in nodes)
+
+
+def _parents(name: str) -> Iterator[str]:
+    while name:
+        name = name.rpartition("/")[0]
+        yield name
+
+
+def _types(graph: Graph, batch_size: int) -> tuple[dict[str, Value], dict[str, int]]:
+    """Concrete types, with the shortest of ``_LENGTHS`` that works; none where none does."""
+    symbols = sorted({d for v in graph.inputs.values() for d in v.shape[1:] if isinstance(d, str)})
+    needed = graph.needed(graph.outputs.values())
+    for length in _LENGTHS:
+        known = dict.fromkeys(symbols, length) | {"N": batch_size}
+        shapes: dict[str, Shape] = {
+            name: tuple(known.get(d, 0) if isinstance(d, str) else d for d in value.shape)
+            for name, value in graph.inputs.items()
+        }
+        try:
+            return concrete(graph, needed, shapes), dict.fromkeys(symbols, length)
+        except ShapeError:
+            if not symbols:
+                raise
+    return {}, {}
+
+
+def _bytes(value: Value) -> int:
+    return _size(value.shape) * np.dtype(value.dtype).itemsize
+
+
+def _size(shape: Shape) -> int:
+    return math.prod(int(d) for d in shape)
+
+
+def _multiply_adds(node: Node, types: Mapping[str, Value]) -> int:
+    """Of one operator, forward; 0 for those that are no product of matrices."""
+    if node.op not in ("Gemm", "MatMul", "Conv", "ConvTranspose", "LSTM", "GRU", "RNN"):
+        return 0
+    shapes = [() if v is None else _shape(v, types) for v in node.inputs]
+    X, W = shapes[:2]
+    Y = types[node.outputs[0].name].shape
+    match node.op:
+        case "Gemm":
+            return _size(X) * int(Y[1])
+        case "MatMul":
+            return _size(Y) * int(X[-1])
+        case "Conv":
+            return _size(Y) * _size(W[1:])
+        case "ConvTranspose":
+            return _size(X) * _size(W[1:])
+        case _:  # LSTM, GRU, RNN: every step multiplies the input by W and the state by R
+            return _size(X[:2]) * (_size(W) + _size(shapes[2]))
+
+
+def _shape(value: Value, types: Mapping[str, Value]) -> Shape:
+    return types[value.name].shape if value.name in types else value.shape

@@ -1,0 +1,261 @@
+"""What ``fit``, ``evaluate`` and the command line share: arrays checked against the graph, and a trainer made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.compiler.heads import Objective, add_losses
+from graphspec.compiler.ir import Array, Graph
+from graphspec.compiler.limits import id_limits
+from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
+from graphspec.metrics import targets_of
+from graphspec.runtime.bind import concrete
+from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, load, row_weights, split
+from graphspec.runtime.train import Observer, Trainer
+
+if TYPE_CHECKING:
+    from graphspec.callbacks import Callback
+    from graphspec.model import Data, Model
+    from graphspec.spec.model import DataSource, HeadDecl, Spec
+
+
+def wanted(spec: Spec, graph: Graph, *, targets: bool = True) -> Wanted:
+    """What data must look like: the inputs' types, the targets of heads with a loss, and what ids may be."""
+    trained = [h for h in spec.heads.values() if h.loss is not None] if targets else []
+    values = {h.name: graph.outputs[h.name] for h in trained}
+    kinds = {h.name: targets_of(h.loss) for h in trained if h.loss is not None}
+    ids = [h for h in trained if kinds[h.name] == "ids"]
+    ctc = frozenset(name for name, kind in kinds.items() if kind == "labels")
+    classes = {h.name: values[h.name].shape[getattr(h.loss, "axis", -1)] for h in ids}
+    classes |= {name: values[name].shape[-1] for name in ctc}
+    ignored = {h.name: getattr(h.loss, "ignore_class", None) for h in ids}
+    return Wanted(
+        inputs={n: v.type for n, v in graph.inputs.items()},
+        targets={h.name: h.loss.target(values[h.name]) for h in trained if h.loss is not None},
+        classes={n: k for n, k in classes.items() if isinstance(k, int)},
+        ignored={n: k for n, k in ignored.items() if k is not None},
+        probabilities=frozenset(
+            h.name for h in trained if type(h.loss).__name__.endswith("Crossentropy") and h not in ids
+        ),
+        limits=id_limits(graph),
+        labels={h.name: h.labels for h in trained if h.labels is not None},
+        ctc=ctc,
+        steps=lambda shapes: _steps(graph, ctc, shapes),
+    )
+
+
+def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The time steps of CTC heads for given input shapes."""
+    nodes = graph.needed(graph.outputs[h] for h in heads)
+    known = concrete(graph, nodes, shapes)
+    return {h: int(known[graph.outputs[h].name].shape[1]) for h in heads if graph.outputs[h].name in known}
+
+
+def check_data(spec: Spec, graph: Graph) -> list[Diagnostic]:
+    """Every problem of the files that the spec names."""
+    found: list[Diagnostic] = []
+    for source in spec.data.values():
+        if source.file is not None:
+            found += load(source, wanted(spec, graph))[1]
+    return found
+
+
+def _loaded(model: Model, source: DataSource) -> Arrays:
+    arrays, found = load(source, wanted(model.spec, model.graph))
+    if arrays is None:
+        raise SpecError(found)
+    return arrays
+
+
+def load_part(model: Model, part: str) -> Arrays:
+    """The rows of ``train``, ``validation`` or ``test`` of the spec.
+
+    Raises:
+        UsageError: the spec has no such part with a file.
+        SpecError: GS5, every problem of the file.
+    """
+    source = model.spec.data.get(part)
+    if source is None or source.file is None:
+        raise UsageError(f"the spec names no {part} data: give arrays, or `data.{part}: {{file: …}}`")
+    return _loaded(model, source)
+
+
+def rows_of_test(model: Model) -> dict[str, Array] | None:
+    """Inputs of the test data (else of the training data), to prove an export on; None where there are none to be read."""
+    for part in ("test", "train"):
+        source = model.spec.data.get(part)
+        if source is not None and source.file is not None and source.file.is_file():
+            arrays, _ = load(source, wanted(model.spec, model.graph, targets=False))
+            if arrays is not None:
+                return arrays.inputs
+    return None
+
+
+def by_name(data: Data, names: Sequence[str], what: str) -> dict[str, Array]:
+    """Arrays by name, from a mapping, or from a bare array where there is one name."""
+    if data is None:
+        return {}
+    if isinstance(data, Mapping):
+        return dict(data)
+    if len(names) != 1:
+        raise UsageError(f"a bare array is not enough: give a dict of arrays for the {what}s {', '.join(names)}")
+    return {names[0]: data}
+
+
+def user_arrays(model: Model, x: Data, y: Data, sample_weight: Data = None) -> Arrays:
+    """Arrays given from Python, checked (SpecError with all GS5)."""
+    heads = [h.name for h in model.spec.heads.values() if h.loss is not None]
+    arrays, found = check_arrays(
+        by_name(x, list(model.graph.inputs), "input"),
+        by_name(y, heads, "head"),
+        wanted(model.spec, model.graph),
+        by_name(sample_weight, heads, "head"),
+    )
+    if arrays is None:
+        raise SpecError(found)
+    return arrays
+
+
+def user_inputs(model: Model, x: Data) -> dict[str, Array]:
+    """Inputs alone, checked."""
+    given = by_name(x, list(model.graph.inputs), "input")
+    arrays, found = check_arrays(given, None, wanted(model.spec, model.graph, targets=False))
+    if arrays is None:
+        raise SpecError(found)
+    return arrays.inputs
+
+
+def objective_for(model: Model, arrays: Arrays) -> Objective:
+    """The graph with losses for what these arrays bring along: sample weights, CTC lengths."""
+    weighted = {head: array.ndim for head, array in arrays.weights.items()}
+    lengths: dict[str, set[str]] = {}
+    for name in arrays.lengths:
+        suffix = "input_length" if name.endswith("_input_length") else "length"
+        lengths.setdefault(name.removesuffix(f"_{suffix}"), set()).add(suffix)
+    return add_losses(model.graph, model.spec, weighted=weighted, lengths=lengths)
+
+
+@dataclass
+class _Parts:
+    train: Arrays
+    validation: Arrays | None
+
+
+def prepare_fit(
+    model: Model,
+    x: Data = None,
+    y: Data = None,
+    *,
+    observer: Observer,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    shuffle: bool | None = None,
+    validation_data: tuple[Any, ...] | None = None,
+    validation_split: float | None = None,
+    sample_weight: Data = None,
+    class_weight: Mapping[Any, Any] | None = None,
+    callbacks: Sequence[Callback] | None = None,
+    directory: Path | None = None,
+) -> Trainer:
+    """Check everything that a run needs, and make it; nothing large is allocated before all checks have passed.
+
+    Raises:
+        SpecError: GS404 nothing to train, GS5 the data.
+        RunError: GS602 not enough memory.
+    """
+    training = model.spec.training
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if value is not None and value < 1:
+            raise UsageError(f"`{name}` must be at least 1, got {value}")
+    _refuse_untrainable(model)
+    parts = _parts(model, x, y, validation_data, validation_split, sample_weight)
+    size = batch_size or training.batch_size
+    _refuse_memory(model, parts.train, min(size, len(parts.train)))
+    _apply_class_weights(model, parts.train, class_weight)
+    feeder = Feeder(parts.train, size, shuffle=training.shuffle if shuffle is None else shuffle, seed=model.seed)
+    first = 0 if directory is not None else model.epochs_done
+    return Trainer(
+        model,
+        model.update,
+        objective_for(model, parts.train),
+        feeder,
+        parts.validation,
+        training.callbacks if callbacks is None else callbacks,
+        observer,
+        first + (epochs or training.epochs),
+        directory,
+    )
+
+
+def _refuse_untrainable(model: Model) -> None:
+    found = [d for d in model.warnings if d.code == "GS404"]
+    if found:
+        from dataclasses import replace
+
+        raise SpecError([replace(d, severity="error") for d in found])
+
+
+def _refuse_memory(model: Model, arrays: Arrays, rows: int) -> None:
+    from graphspec.runtime.memory import available, estimate, human
+
+    shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
+    need = estimate(model.graph, shapes, len(model.spec.training.optimizer.slots()))
+    have = available()
+    if need > have:
+        text = f"training needs about {human(need)} of memory, there is {human(have)}"
+        raise RunError("GS602", text, f"use a smaller `batch_size` (now {rows}) or smaller layers")
+
+
+def _parts(
+    model: Model, x: Data, y: Data, validation_data: tuple[Any, ...] | None, fraction: float | None, weight: Data
+) -> _Parts:
+    validation = None if validation_data is None else user_arrays(model, *validation_data)
+    source = model.spec.data.get("validation")
+    stratify = None
+    if x is not None:
+        train = user_arrays(model, x, y, weight)
+    else:
+        if weight is not None:
+            raise UsageError("`sample_weight` goes with arrays; in data files use `<head>_sample_weight`")
+        train = load_part(model, "train")
+        if source is not None and validation is None and fraction is None:
+            if source.file is not None:
+                validation = _loaded(model, source)
+            else:
+                fraction, stratify = source.split, source.stratify
+    if fraction is not None and validation is None:
+        if not 0 < fraction < 1:
+            raise UsageError(f"`validation_split` must be between 0 and 1, got {fraction}")
+        classes = None if stratify is None else class_ids(train.targets[stratify])
+        rows, held = split(len(train), fraction, model.seed, classes)
+        train, validation = train.select(rows), train.select(held)
+    return _Parts(train, validation)
+
+
+def _apply_class_weights(model: Model, arrays: Arrays, given: Mapping[Any, Any] | None) -> None:
+    """Class weights multiply the sample weights of the training rows."""
+    heads = [h for h in model.spec.heads.values() if h.loss is not None]
+    by_head = {h.name: h.class_weight for h in heads if h.class_weight is not None}
+    if given is not None:
+        named = set(given) <= {h.name for h in heads} and all(isinstance(v, Mapping | str) for v in given.values())
+        if not named and len(heads) != 1:
+            raise UsageError("with several heads, give `class_weight` as {head: {class: weight}}")
+        by_head = dict(given) if named else {heads[0].name: dict(given)}
+    for name, weights in by_head.items():
+        head = model.spec.heads[name]
+        rows = row_weights(weights, arrays.targets[name], _classes(model, head), head.labels)
+        before = arrays.weights.get(name)
+        if before is None:
+            arrays.weights[name] = rows
+        else:
+            arrays.weights[name] = (before * rows.reshape(-1, *(1,) * (before.ndim - 1))).astype(np.float32)
+
+
+def _classes(model: Model, head: HeadDecl) -> int:
+    last = model.graph.outputs[head.name].fixed(-1)
+    return 2 if last == 1 else last
