@@ -58,7 +58,7 @@ def to_model(
         if value.kind in ("param", "constant") and name not in written:
             written.add(name)
             data = store.view(value.name) if value.kind == "param" else value.data
-            initializers.append(numpy_helper.from_array(np.ascontiguousarray(_plain(data, value)), name))
+            initializers.append(numpy_helper.from_array(np.asarray(_plain(data, value), order="C"), name))
         return name
 
     for node in graph.nodes:
