@@ -41,9 +41,10 @@ class NodeCost:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of every node by name, and the sizes that were assumed for the axes that vary."""
+    """The cost of every node by name, the inputs' shapes, and the sizes assumed in them for the axes that vary."""
 
     nodes: dict[str, NodeCost]
+    shapes: dict[str, Shape]
     lengths: dict[str, int]
 
     def total(self) -> NodeCost:
@@ -64,13 +65,13 @@ def cost(spec: Spec, lowered: Lowered, batch_size: int) -> Cost:
         owner = nodes[_owner(param, nodes)]
         owner.trainable += param.size if param.trainable else 0
         owner.frozen += 0 if param.trainable else param.size
-    types, lengths = _types(graph, batch_size)
+    shapes, types, lengths = _assume(graph, batch_size)
     for node in graph.needed(graph.outputs.values()):
-        if node.owner in nodes and types:
+        if node.owner in nodes:
             nodes[node.owner].multiply_adds += _multiply_adds(node, types)
             if node.op not in VIEWS:
                 nodes[node.owner].activations += sum(_bytes(types[v.name]) for v in node.outputs)
-    return Cost(nodes, lengths)
+    return Cost(nodes, shapes, lengths)
 
 
 def _owner(param: Param, nodes: Mapping[str, NodeCost]) -> str:
@@ -84,22 +85,28 @@ def _parents(name: str) -> Iterator[str]:
         yield name
 
 
-def _types(graph: Graph, batch_size: int) -> tuple[dict[str, Value], dict[str, int]]:
-    """Concrete types, with the shortest of ``_LENGTHS`` that works; none where none does."""
+def _assume(graph: Graph, batch_size: int) -> tuple[dict[str, Shape], dict[str, Value], dict[str, int]]:
+    """Input shapes, all types, and the lengths assumed: the shortest of ``_LENGTHS`` that the network takes.
+
+    Raises:
+        ShapeError: none of them fits.
+    """
     symbols = sorted({d for v in graph.inputs.values() for d in v.shape[1:] if isinstance(d, str)})
     needed = graph.needed(graph.outputs.values())
+    problem: ShapeError | None = None
     for length in _LENGTHS:
-        known = dict.fromkeys(symbols, length) | {"N": batch_size}
+        lengths = dict.fromkeys(symbols, length)
+        known = lengths | {"N": batch_size}
         shapes: dict[str, Shape] = {
-            name: tuple(known.get(d, 0) if isinstance(d, str) else d for d in value.shape)
+            name: tuple(known[d] if isinstance(d, str) else d for d in value.shape)
             for name, value in graph.inputs.items()
         }
         try:
-            return concrete(graph, needed, shapes), dict.fromkeys(symbols, length)
-        except ShapeError:
-            if not symbols:
-                raise
-    return {}, {}
+            return shapes, concrete(graph, needed, shapes), lengths
+        except ShapeError as error:
+            problem = error
+    assert problem is not None
+    raise problem
 
 
 def _bytes(value: Value) -> int:

@@ -1,0 +1,68 @@
+"""``graphspec init``: a new spec for a kind of problem, to be edited."""
+
+from __future__ import annotations
+
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphspec.cli.console import out
+from graphspec.errors import UsageError
+
+SCHEMA = "graphspec.schema.json"
+
+
+class Kind(StrEnum):
+    """What a new spec is about; ``templates/<kind>.yaml`` holds it."""
+
+    binary = "binary"
+    multiclass = "multiclass"
+    regression = "regression"
+    images = "images"
+    text = "text"
+    sequence = "sequence"
+    two_heads = "two-heads"
+
+
+def init(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The spec to write.", show_default=False)],
+    kind: Annotated[Kind, typer.Option(help="The kind of problem.")] = Kind.multiclass,
+) -> None:
+    """Write a new spec that validates, with a schema beside it by which an editor completes and checks it."""
+    from importlib.resources import files
+
+    if path.suffix not in (".yaml", ".yml"):
+        raise UsageError(f"{path}: a new spec is YAML; let its name end in .yaml")
+    if path.exists():
+        raise UsageError(f"{path} exists; it is not overwritten")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}")
+    template = files("graphspec.cli").joinpath("templates", f"{kind.value}.yaml").read_text(encoding="utf-8")
+    text = template.replace("NAME", _name(path), 1).replace("SCHEMA", _schema(path), 1)
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+    out(f"{path}: a {kind.value} problem; edit it, then: graphspec validate {path}")
+
+
+def _name(path: Path) -> str:
+    """A name as the language has it: letters, digits, ``_``, ``-`` and ``.``; in quotes where YAML sees something else."""
+    name = re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network"
+    return name if name[0].isalpha() and name.lower() not in ("null", "true", "false") else f'"{name}"'
+
+
+def _schema(path: Path) -> str:
+    """The schema as seen from ``path``: in ``schemas/`` of a folder above, else beside it, written if it is not there."""
+    from graphspec.cli.schema import schema_text
+
+    folder = path.parent.resolve()
+    for above in (folder, *folder.parents):
+        if (above / "schemas" / SCHEMA).is_file():
+            return Path(os.path.relpath(above / "schemas" / SCHEMA, folder)).as_posix()
+    beside = folder / SCHEMA
+    if not beside.exists():
+        beside.write_text(schema_text(), encoding="utf-8", newline="\n")
+    return f"./{SCHEMA}"

@@ -1,0 +1,153 @@
+"""``graphspec predict``: the heads' values for new rows, from a run or from an ONNX file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graphspec.cli.console import out
+from graphspec.errors import SpecError, UsageError
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array, Graph
+    from graphspec.model import Model
+    from graphspec.spec.model import DataSource, Spec
+
+    Feeds = Mapping[str, Array]
+
+_ROWS = 256
+"""Rows that go through the network together."""
+
+
+def predict(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN_OR_ONNX", help="A run directory or an ONNX file.", show_default=False)
+    ],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="New rows: .npz, .csv, .tsv, .jsonl, .parquet.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help=".npz, .csv or .jsonl [default: CSV on stdout].", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Predict for new rows; arrays or columns are mapped to inputs as in the spec's data."""
+    from graphspec.cli.rows import encode_rows, suffix_of
+    from graphspec.files import write_atomic
+
+    suffix = suffix_of(output)
+    if source.is_dir():
+        outputs = _from_run(source, data)
+    elif source.is_file():
+        outputs = _from_onnx(source, data)
+    else:
+        raise UsageError(f"{source} does not exist; name a run directory or an ONNX file")
+    content = encode_rows(outputs, suffix)
+    if output is None:
+        out(content.decode().removesuffix("\n"))
+    else:
+        write_atomic(output, content)
+        out(f"{output}: {len(next(iter(outputs.values()))):,} rows of {', '.join(outputs)}")
+
+
+def _from_run(run: Path, data: Path) -> dict[str, Array]:
+    from graphspec.runtime.rundir import load
+
+    model = load(run)
+    return _in_batches(_rows(model.spec, model.graph, data), lambda feeds: _with_labels(model, model.run(feeds)))
+
+
+def _with_labels(model: Model, heads: Feeds) -> dict[str, Array]:
+    """The heads, and ``<head>_label`` as the exported graph has it."""
+    import numpy as np
+
+    outputs = dict(heads)
+    for head, words in model.labels.items():
+        values = heads[head]
+        index = (values[..., 0] > 0.5).astype(np.int64) if values.shape[-1] == 1 else values.argmax(-1)
+        outputs[f"{head}_label"] = np.array(words)[index]
+    return outputs
+
+
+def _from_onnx(file: Path, data: Path) -> dict[str, Array]:
+    from graphspec.compiler.check import check
+    from graphspec.export.session import session
+
+    try:
+        runner = session(file)
+    except Exception as error:
+        raise UsageError(f"onnxruntime does not load {file}: {error}") from None
+    document = _document(runner, file)
+    spec, lowered = check(document).require()
+    names = [o.name for o in runner.get_outputs()]
+    used = {i.name for i in runner.get_inputs()}
+
+    def run(feeds: Feeds) -> dict[str, Array]:
+        values = runner.run(names, {n: a for n, a in feeds.items() if n in used})
+        return {n: v.astype(str) if v.dtype == object else v for n, v in zip(names, values, strict=True)}
+
+    return _in_batches(_rows(spec, lowered.graph, data), run)
+
+
+def _document(runner: Any, file: Path) -> dict[str, Any]:
+    """The spec that the file carries."""
+    try:
+        document = json.loads(runner.get_modelmeta().custom_metadata_map["spec"])
+    except (KeyError, ValueError):
+        document = None
+    if not isinstance(document, dict):
+        raise UsageError(f"{file} was not exported by graphspec: it carries no spec that says what its inputs are")
+    return document
+
+
+def _rows(spec: Spec, graph: Graph, data: Path) -> dict[str, Array]:
+    """The inputs of new rows, checked and converted as training data are."""
+    from graphspec.compiler.limits import id_limits
+    from graphspec.runtime.data import Wanted, load
+
+    wanted = Wanted(inputs={n: v.type for n, v in graph.inputs.items()}, limits=id_limits(graph))
+    arrays, found = load(_source(spec, data), wanted)
+    if arrays is None:
+        raise SpecError(found)
+    return {name: array.astype(graph.inputs[name].dtype, copy=False) for name, array in arrays.inputs.items()}
+
+
+def _source(spec: Spec, data: Path) -> DataSource:
+    """``data`` with the first mapping of the spec's parts whose names it has; the inputs' own names count as one too."""
+    from graphspec.errors import Mark
+    from graphspec.runtime.tables import DataError, open_source
+    from graphspec.spec.model import DataSource
+    from graphspec.spec.tree import Tree
+
+    mappings = [spec.data[part].inputs or {} for part in ("test", "train", "validation") if part in spec.data]
+    try:
+        known = set(open_source(data).names)
+    except DataError:  # said where it is read
+        known = set()
+    fitting = (m for m in [*mappings, {}] if _names(spec, m) <= known)
+    mapping = next(fitting, mappings[0] if mappings else {})
+    return DataSource(data, dict(mapping), None, None, None, Tree({}, Mark(str(data))))
+
+
+def _names(spec: Spec, mapping: Mapping[str, str | list[str]]) -> set[str]:
+    names = (mapping.get(name, name) for name in spec.inputs)
+    return {n for name in names for n in ([name] if isinstance(name, str) else name)}
+
+
+def _in_batches(feeds: Feeds, run: Callable[[Feeds], dict[str, Array]]) -> dict[str, Array]:
+    import numpy as np
+
+    parts = [run(batch) for batch in _batches(feeds)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _batches(feeds: Feeds) -> Iterator[dict[str, Array]]:
+    total = len(next(iter(feeds.values())))
+    for start in range(0, total, _ROWS):
+        yield {name: array[start : start + _ROWS] for name, array in feeds.items()}

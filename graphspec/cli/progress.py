@@ -1,0 +1,95 @@
+"""How training is shown: a progress bar on a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from graphspec.runtime.observe import Lines, figures
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from graphspec.runtime.totals import Totals
+    from graphspec.runtime.train import Observer
+
+_EVERY = 0.1
+"""Seconds between two drawings: metrics are summed up for each, which must not slow small networks."""
+
+
+def watch() -> Observer:
+    """The observer for where stdout leads."""
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        return Bar()
+    return Lines()
+
+
+class Bar:
+    """One bar over all epochs, with losses, metrics and the time left, and a line above it for every epoch done."""
+
+    def __init__(self) -> None:
+        self._epochs = self._first = self._steps = 0
+        self._drawn = 0.0
+        self._began = 0.0
+
+    def begin(self, epochs: int, first: int, steps: int) -> None:
+        self._epochs, self._first, self._steps = epochs, first, steps
+        self._progress, self._task = _progress(epochs * steps, first * steps)
+        self._progress.start()
+        self._began = time.monotonic()
+
+    def step(self, epoch: int, step: int, totals: Totals) -> None:
+        now = time.monotonic()
+        if now - self._drawn < _EVERY:
+            return
+        self._drawn = now
+        self._update(epoch, step, figures(totals.logs()))
+
+    def _update(self, epoch: int, step: int, text: str) -> None:
+        where = f"epoch {epoch + 1}/{self._epochs}"
+        done = epoch * self._steps + step
+        self._progress.update(self._task, completed=done, where=where, step=f"{step}/{self._steps}", figures=text)
+        self._progress.refresh()
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        self.say(f"epoch {epoch + 1}/{self._epochs}  {_seconds(now - self._began)}  {figures(logs)}")
+        self._began = now
+        if epoch + 1 < self._epochs:
+            self._update(epoch + 1, 0, "")
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        self._progress.stop()
+
+
+def _progress(total: int, completed: int) -> tuple[Progress, TaskID]:
+    """A bar that is drawn only when asked to: no thread of its own beside the training."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    progress = Progress(
+        TextColumn("{task.fields[where]}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[step]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True, ratio=1), markup=False),
+        console=Console(),
+        auto_refresh=False,
+        transient=True,
+        expand=True,
+    )
+    return progress, progress.add_task("", total=total, completed=completed, where="", step="", figures="")
+
+
+def _seconds(duration: float) -> str:
+    """``0.4 s``, ``12 s``, ``2:05``."""
+    if duration < 60:
+        return f"{duration:.1f} s" if duration < 10 else f"{duration:.0f} s"
+    return f"{int(duration) // 60}:{int(duration) % 60:02d}"

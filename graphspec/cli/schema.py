@@ -1,0 +1,34 @@
+"""``graphspec schema``: the JSON Schema of specs, for editors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphspec.cli.console import out
+
+
+def schema(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a file instead.", show_default=False)
+    ] = None,
+) -> None:
+    """Print the JSON Schema of specs, with which an editor completes and checks them."""
+    from graphspec.files import write_atomic
+
+    text = schema_text()
+    if output is None:
+        out(text.rstrip("\n"))
+    else:
+        write_atomic(output, text)
+
+
+def schema_text() -> str:
+    """The schema as it is written to files."""
+    import json
+
+    from graphspec.spec.schema import schema
+
+    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,104 @@
+"""``graphspec summary``: a spec's nodes with shapes, parameters, memory and multiply-adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graphspec.cli.console import columns, count, out, show
+from graphspec.cli.options import Sets, SpecFile
+
+if TYPE_CHECKING:
+    from graphspec.compiler.cost import Cost
+    from graphspec.compiler.lower import Lowered
+    from graphspec.spec.model import HeadDecl, NodeDecl, Spec
+
+_HEADER = ("node", "type", "output", "parameters", "memory", "multiply-adds", "inputs")
+
+
+def summary(
+    spec: SpecFile,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="For the memory [default: the spec's].", show_default=False),
+    ] = None,
+    sets: Sets = None,
+) -> None:
+    """Print every node with its output shape, parameters, memory for a batch, and multiply-adds for a row."""
+    from graphspec.compiler.check import check
+    from graphspec.compiler.cost import cost
+
+    checked = check(str(spec), sets or ())
+    declaration, lowered = checked.require()
+    show(checked.diagnostics)
+    rows = batch_size or declaration.training.batch_size
+    costs = cost(declaration, lowered, rows)
+    title = f"{declaration.name}: {declaration.description}" if declaration.description else declaration.name
+    out(" ".join(title.split()))
+    out("")
+    lines = columns([_HEADER, *_table(declaration, lowered, costs, rows)], right=(3, 4, 5))
+    out(lines[0])
+    out("─" * max(map(len, lines)))
+    for line in lines[1:]:
+        out(line)
+    out("")
+    for head in declaration.heads.values():
+        out(f"head {head.name}: {_head(head)}")
+    for line in _footer(declaration, lowered, costs, rows):
+        out(line)
+
+
+def _table(spec: Spec, lowered: Lowered, costs: Cost, rows: int) -> Iterator[tuple[Any, ...]]:
+    from graphspec.compiler.dims import show
+    from graphspec.runtime.memory import human
+
+    for name, declared in spec.inputs.items():
+        yield name, "input", show(("N", *declared.shape)), "", "", "", declared.dtype
+    for node in spec.nodes:
+        own = costs.nodes[node.name]
+        outputs = lowered.outputs[node.name] or ()
+        shapes = " ".join(show(v.shape) for v in outputs)
+        size = own.trainable + own.frozen
+        parameters = f"{size:,}" if size else f"as {node.share}" if node.share else ""
+        memory = human(own.activations) if own.activations else ""
+        products = f"{own.multiply_adds // rows:,}" if own.multiply_adds else ""
+        yield node.name, node.type or "", shapes, parameters, memory, products, _inputs(node)
+
+
+def _inputs(node: NodeDecl) -> str:
+    refs = [ref for ref in node.inputs if ref is not None]
+    refs += [ref for group in node.call.values() for ref in group if ref is not None]
+    return ", ".join(ref.name if ref.output == 0 else f"{ref.name}:{ref.output}" for ref in refs)
+
+
+def _head(head: HeadDecl) -> str:
+    """``of layer 'topic', loss …, metrics …``."""
+    parts = []
+    if head.layer is not None and (head.layer.name, head.layer.output) != (head.name, 0):
+        parts.append(f"of {head.layer.name}" + (f":{head.layer.output}" if head.layer.output else ""))
+    parts.append(f"loss {type(head.loss).__name__}" if head.loss is not None else "no loss")
+    if head.weight != 1:
+        parts.append(f"weight {head.weight:g}")
+    if head.metrics:
+        parts.append("metrics " + ", ".join(metric.key for metric in head.metrics))
+    return ", ".join(parts)
+
+
+def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int) -> Iterator[str]:
+    from graphspec.runtime.memory import available, estimate, human
+
+    total = costs.total()
+    yield f"{count(total.trainable + total.frozen, 'parameter')}: {total.trainable:,} trainable, {total.frozen:,} not"
+    slots = len(spec.training.optimizer.slots())
+    training = estimate(lowered.graph, costs.shapes, slots)
+    inference = estimate(lowered.graph, costs.shapes, training=False)
+    yield (
+        f"memory at batch size {rows}: about {human(training)} in training, {human(inference)} in inference; "
+        f"there is {human(available())}"
+    )
+    yield f"{total.multiply_adds // rows:,} multiply-adds a row, forward (matrix products, convolutions, recurrent layers)"
+    if costs.lengths:
+        assumed = ", ".join(f"{name} = {length}" for name, length in costs.lengths.items())
+        yield f"counted with {assumed}, which vary from batch to batch"

@@ -1,0 +1,175 @@
+"""``graphspec train``: a run of a spec on its own data, in a run directory that can be resumed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphspec.cli.console import INTERRUPTED, err, out, show
+from graphspec.cli.options import Sets, SpecFile
+from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
+
+if TYPE_CHECKING:
+    from graphspec.compiler.check import Checked
+    from graphspec.model import Model
+    from graphspec.runtime.train import Trainer
+
+
+def train(
+    spec: SpecFile,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The run directory [default: runs/<name>].", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run, or for more epochs.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run directory if it exists.")] = False,
+    onnx: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Export to ONNX at the end.", show_default=False)
+    ] = None,
+    sets: Sets = None,
+) -> int | None:
+    """Train a spec on its data, with a checkpoint at every epoch's end, and evaluate it on its test data."""
+    from graphspec.cli.progress import watch
+    from graphspec.compiler.check import check
+    from graphspec.model import Model
+    from graphspec.runtime.rundir import check_resumable, start_run
+
+    if resume and overwrite:
+        raise UsageError("give either --resume or --overwrite, not both")
+    checked = check(str(spec), sets or ())
+    declaration, lowered = checked.require()
+    show(d for d in checked.diagnostics if d.code not in ("GS404", "GS602"))
+    _refuse(checked)
+    directory = directory or Path("runs") / declaration.name
+    _check_directory(directory, resume=resume, overwrite=overwrite)
+    model = Model(declaration, lowered, checked.diagnostics, str(spec))
+    trainer = model.trainer(watch(), directory)
+    if resume and _has_checkpoint(directory):
+        trainer.resume(check_resumable(model, directory))
+    if overwrite and directory.exists():
+        _remove(directory, [spec, *(s.file for s in declaration.data.values() if s.file is not None)])
+    start_run(model, directory)
+    try:
+        _run(trainer, directory)
+    except KeyboardInterrupt:
+        err(_interrupted(directory, _command(spec, directory, model.spec.name, onnx, sets or ())))
+        return INTERRUPTED
+    _finish(model, directory, onnx)
+    return None
+
+
+def _refuse(checked: Checked) -> None:
+    """What validating only warns of: nothing to train (GS404), more memory than there is (GS602)."""
+    for diagnostic in checked.diagnostics:
+        if diagnostic.code == "GS404":
+            raise SpecError([_as_error(diagnostic)])
+        if diagnostic.code == "GS602":
+            raise RunError("GS602", diagnostic.message, diagnostic.hint)
+
+
+def _as_error(diagnostic: Diagnostic) -> Diagnostic:
+    from dataclasses import replace
+
+    return replace(diagnostic, severity="error")
+
+
+# The run directory.
+
+
+def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is a file, not a run directory")
+    taken = directory.is_dir() and any(directory.iterdir())
+    if taken and not (resume or overwrite):
+        raise UsageError(
+            f"{directory} exists: go on with --resume, replace it with --overwrite, or choose another --out"
+        )
+    if overwrite and taken and not _is_run(directory):
+        raise UsageError(
+            f"{directory} is no run directory (it lacks spec.json or run.json): --overwrite leaves it alone"
+        )
+    if resume and not taken:
+        raise UsageError(f"there is no run in {directory} to resume")
+    if resume and not _is_run(directory) and not _only_begun(directory):
+        raise UsageError(f"{directory} is no run directory: it lacks spec.json or run.json")
+
+
+def _is_run(directory: Path) -> bool:
+    return (directory / "spec.json").is_file() and (directory / "run.json").is_file()
+
+
+def _only_begun(directory: Path) -> bool:
+    """Killed while the directory was being made: nothing but the first files, or their temporary names."""
+    return all(p.name.lstrip(".").startswith(("spec.json", "run.json")) for p in directory.iterdir())
+
+
+def _has_checkpoint(directory: Path) -> bool:
+    """Whether the run got as far as its first checkpoint; one killed before that begins again from its seed."""
+    written = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv")
+    if any((directory / name).exists() for name in written):
+        return True
+    err(f"{directory} has no checkpoint yet: beginning again")
+    return False
+
+
+def _remove(directory: Path, used: Sequence[Path]) -> None:
+    """Remove a run directory, unless that would remove more than a run."""
+    real = directory.resolve()
+    inside = next((p for p in (Path.cwd(), *used) if p.resolve().is_relative_to(real)), None)
+    if directory.is_symlink() or inside is not None:
+        why = "it is a symbolic link" if inside is None else f"{inside} lies in it"
+        raise UsageError(f"--overwrite does not remove {directory}: {why}")
+    shutil.rmtree(directory)
+
+
+# The run.
+
+
+def _run(trainer: Trainer, directory: Path) -> None:
+    if trainer.stopped is not None or trainer.epoch >= trainer.total:
+        why = f": {trainer.stopped}" if trainer.stopped is not None else ""
+        out(f"the run in {directory} is already finished after epoch {trainer.epoch}{why}")
+    trainer.run()
+
+
+def _finish(model: Model, directory: Path, onnx: Path | None) -> None:
+    from graphspec.cli.evaluate import print_figures
+
+    model.save_weights(directory)
+    if "test" in model.spec.data:
+        out("test data:")
+        print_figures(model.evaluate())
+    out(f"run: {directory}")
+    if onnx is not None:
+        out(f"{onnx}: {model.export(onnx)}")
+
+
+def _interrupted(directory: Path, command: str) -> str:
+    """What Ctrl-C leaves behind, and the command that goes on."""
+    try:
+        state = json.loads((directory / "checkpoint.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return f"interrupted before the first checkpoint; begin again with\n  {command}"
+    done = f"after epoch {state['epoch']}"
+    if state["batch"]:
+        done = f"in epoch {state['epoch'] + 1}, after step {state['batch']}"
+    return f"interrupted: a checkpoint {done} is in {directory}; go on with\n  {command}"
+
+
+def _command(spec: Path, directory: Path, name: str, onnx: Path | None, sets: Sequence[str]) -> str:
+    words = ["graphspec", "train", str(spec), "--resume"]
+    if directory != Path("runs") / name:
+        words += ["--out", str(directory)]
+    if onnx is not None:
+        words += ["--export", str(onnx)]
+    for text in sets:
+        words += ["--set", text]
+    return shlex.join(words)

@@ -1,0 +1,82 @@
+"""``graphspec validate``: every problem of some specs, and a line for each."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphspec.cli.console import count, out, show
+from graphspec.cli.options import Sets
+
+if TYPE_CHECKING:
+    from graphspec.compiler.check import Checked
+    from graphspec.errors import Diagnostic
+
+
+class Format(StrEnum):
+    """How diagnostics are printed."""
+
+    text = "text"
+    json = "json"
+
+
+def validate(
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Specs to check.", show_default=False)],
+    data: Annotated[bool, typer.Option("--data", help="Check the data files too.")] = False,
+    output: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.text,
+    sets: Sets = None,
+) -> int:
+    """Check specs and report every problem; nothing is trained or written."""
+    from graphspec.compiler.check import check
+
+    everything: list[Diagnostic] = []
+    wrong = False
+    for spec in specs:
+        checked = check(str(spec), sets or ())
+        found = _with_data(checked) if data else checked.diagnostics
+        wrong = wrong or any(d.is_error for d in found)
+        if output is Format.text:
+            show(found, sys.stdout)
+            out(f"{spec}: {_verdict(checked, found)}")
+        everything += found
+    if output is Format.json:
+        out(_json(everything))
+    return 1 if wrong else 0
+
+
+def _with_data(checked: Checked) -> list[Diagnostic]:
+    if checked.errors or checked.spec is None or checked.lowered is None:
+        return checked.diagnostics
+    from graphspec.runtime.fit import check_data
+
+    found = [*checked.diagnostics, *check_data(checked.spec, checked.lowered.graph)]
+    return sorted(found, key=lambda d: d.sort_key())
+
+
+def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
+    """``ok (12,345 parameters, 4 layers)`` or ``2 errors, 1 warning``."""
+    errors = sum(d.is_error for d in found)
+    warnings = len(found) - errors
+    more = f", {count(warnings, 'warning')}" if warnings else ""
+    if errors:
+        return count(errors, "error") + more
+    spec, lowered = checked.require()
+    size = sum(p.size for p in lowered.graph.params.values())
+    return f"ok{more} ({count(size, 'parameter')}, {count(len(spec.nodes), 'layer')})"
+
+
+def _json(found: list[Diagnostic]) -> str:
+    from graphspec.cli.render import render_json
+
+    text = render_json(found)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # a narrow console, or a file name that is no UTF-8: escapes keep every character
+        import json
+
+        return json.dumps(json.loads(text), indent=2)
+    return text
