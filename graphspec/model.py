@@ -48,7 +48,8 @@ class Model:
     def __init__(
         self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = (), source: str = "<dict>"
     ) -> None:
-        self.spec, self.graph, self.warnings, self.source = spec, lowered.graph, list(warnings), source
+        self.spec, self.graph, self.warnings = spec, lowered.graph, list(warnings)
+        self.source = spec.tree.mark.file
         self.seed = spec.training.seed
         self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
         self.epochs_done = 0
@@ -253,14 +254,9 @@ def compile(source: Source | Spec, sets: Sequence[str] = ()) -> Model:  # noqa: 
     Raises:
         SpecError: with all diagnostics of the spec.
     """
-    from graphspec.spec.model import Spec
-
-    if isinstance(source, Spec):
-        source = source.document
     checked = check(source, sets)
     spec, lowered = checked.require()
-    name = "<dict>" if isinstance(source, dict) else str(source)
-    return Model(spec, lowered, checked.diagnostics, name)
+    return Model(spec, lowered, checked.diagnostics)
 
 
 def validate(source: Source, sets: Sequence[str] = (), *, data: bool = False) -> list[Diagnostic]:

@@ -35,15 +35,16 @@ class Checked:
         return self.spec, self.lowered
 
 
-def check(source: Source, sets: Sequence[str] = ()) -> Checked:
-    """Check a spec (a path or a dict) and collect all diagnostics, sorted by place. Never raises for a wrong spec."""
+def check(source: Source | Spec, sets: Sequence[str] = ()) -> Checked:
+    """Check a spec (a path, a dict, or one that has been parsed) and collect all diagnostics, sorted by place. Never raises for a wrong spec."""
     from graphspec.compiler.heads import check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
     from graphspec.runtime.memory import check_memory
+    from graphspec.spec.model import Spec
     from graphspec.spec.parse import parse
 
-    spec, found = parse(source, sets)
+    spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
     if spec is None:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
     order, more = link(spec)

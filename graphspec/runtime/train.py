@@ -117,14 +117,14 @@ class Trainer:
         logs = self.totals.logs()
         if self.validation is not None:
             logs |= self.model.evaluate_arrays(self.validation, self.feeder.batch_size, prefix="val_")
-        for key, value in logs.items():
-            self.history.setdefault(key, []).append(value)
         epoch = self.epoch
         self.epoch, self.batch = epoch + 1, 0
         self.model.epochs_done = self.epoch
         self.totals.reset()
         for state in self.states:
             state.on_epoch_end(epoch, logs)
+        for key, value in logs.items():  # after the callbacks, which may add the learning rate
+            self.history.setdefault(key, []).append(value)
         self.observer.epoch(epoch, logs)
         if self.directory is not None:
             self.checkpoint()
