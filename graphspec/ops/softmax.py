@@ -8,7 +8,7 @@ from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need_float, normalize_axis, op
 from graphspec.ops.common import scratch_like, sum_axes, target
 
-_FEW = 64  # up to so many classes, the maximum over rows of a transposed copy is faster than over each row
+_FEW = 32  # up to so many classes, the maximum over rows of a transposed copy is faster than over each row
 
 
 class Normalized(Op):
