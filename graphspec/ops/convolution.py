@@ -95,7 +95,8 @@ class Conv(Op):
             if B is not None and (dB := ctx.grad(2)) is not None:
                 calls += column_sums(ctx, lying.reshape(-1, W.shape[0]), dB)
             if (dW := ctx.grad(1)) is not None:
-                total, more = patches(ctx, X, axes, group).multiply_transposed(ctx, under.rows(dY))
+                rows = patches(ctx, X, axes, group, least=16 * W.size)  # each chunk costs a sum of W's size
+                total, more = rows.multiply_transposed(ctx, under.rows(dY))
                 total = total.reshape(group, *W.shape[2:], W.shape[1], -1)
                 target = dW.reshape(kernel.shape).transpose(0, *spatial, 2, 1)
                 calls += [*more, (np.copyto, target, total)]

@@ -94,8 +94,8 @@ class Patches:
         return total.reshape(groups, depth, n), calls
 
 
-def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int) -> Patches:
-    """The patches of X (N, C, …), copied into scratch unless X's memory serves."""
+def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> Patches:
+    """The patches of X (N, C, …), copied into scratch unless X's memory serves; a chunk has about ``least`` numbers."""
     if groups == 1 and all(a.trivial for a in axes):
         order = channel_order(X)
         lying = X.transpose(order)
@@ -111,7 +111,7 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int) -> Patche
     outs, kernels = [a.out for a in rest], [a.kernel for a in rest]
     windows, line = _product(outs), _product(kernels) * channels
 
-    most = max(1, min(batch, _CHUNK // (groups * windows * height * line)))
+    most = max(1, min(batch, max(_CHUNK, least) // (groups * windows * height * line)))
     step = next((n for n in range(most, most // 2, -1) if batch % n == 0), most)
     copy = ctx.scratch((groups, step, *outs, height, *kernels, channels))
     item = copy.itemsize
