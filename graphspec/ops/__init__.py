@@ -3,6 +3,7 @@
 from graphspec.ops import (
     binary,
     convolution,
+    ctc,
     dropout,
     elementwise,
     erf,
@@ -27,6 +28,7 @@ __all__ = [
     "Op",
     "binary",
     "convolution",
+    "ctc",
     "dropout",
     "elementwise",
     "erf",
