@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from counting import assert_linear
 
 from graphspec.errors import Diagnostic
 from graphspec.spec.expand import Expanded, expand
@@ -561,11 +561,9 @@ HUGE = {
 
 @pytest.mark.parametrize("name", HUGE)
 def test_what_grows_without_end_is_refused(name: str, run: Any) -> None:
-    start = time.process_time()
     expanded = run(HUGE[name])
     assert expanded.diagnostics[0].code in ("GS110", "GS111")
     assert "GS110" in {d.code for d in expanded.diagnostics}
-    assert time.process_time() - start < 8
 
 
 def test_long_chains_need_no_recursion(run: Any) -> None:
@@ -579,17 +577,14 @@ def test_long_chains_need_no_recursion(run: Any) -> None:
     assert {node.owner.full for node in expanded.nodes if node.owner} == {"s2000"}
 
 
-def test_expanding_is_linear(tmp_path: Path) -> None:
-    def seconds(count: int) -> float:
+def test_expanding_is_linear() -> None:
+    def make(count: int) -> Any:
         doc = {
             "inputs": {"x": {"shape": [4]}},
             "vars": {"n": 4},
             "layers": [{"name": f"l{i}", "type": "D", "units": "${n}"} for i in range(count)],
         }
         tree = read(doc)
-        start = time.process_time()
-        assert not expand(tree).diagnostics
-        return time.process_time() - start
+        return lambda: expand(tree)
 
-    small, large = min(seconds(500) for _ in range(3)), min(seconds(4000) for _ in range(2))
-    assert large < 8 * small * 3
+    assert_linear(make, 200, 1600)
