@@ -1,0 +1,453 @@
+"""Layers: output shapes, weights, masks and errors. Their numbers are in `test_golden.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from graphspec.compiler.build import Builder
+from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.errors import ShapeError
+from graphspec.layers import LAYERS
+from graphspec.layers.base import Layer
+
+Dims = tuple[Any, ...]
+
+
+def source(name: str, shape: Dims, dtype: str = "float32", mask: Dims | None = None) -> Value:
+    value = Value(name, Type(dtype, shape), "input")
+    return value.with_mask(None if mask is None else Value(f"{name}/mask", Type("bool", mask), "input"))
+
+
+def lower(
+    layer: str | dict[str, Any], *inputs: Value | Dims, dtype: str = "float32", trainable: bool = True, **calls: Any
+) -> tuple[Graph, tuple[Value, ...]]:
+    """The graph of one layer called ``y`` on inputs given as values or shapes, and its outputs."""
+    parsed: Layer = LAYERS.parse(layer)
+    graph = Graph("test")
+    values = [v if isinstance(v, Value) else source(f"x{k}", v, dtype) for k, v in enumerate(inputs)]
+    outputs = parsed.lower(Builder(graph, "y", trainable=trainable), *values, **calls)
+    return graph, outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def weights(graph: Graph) -> dict[str, Dims]:
+    return {name.removeprefix("y/"): param.shape for name, param in graph.params.items()}
+
+
+def cell(kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "units": 5, **more}
+
+
+IMAGE, SEQUENCE, TIME = ("N", 8, 6, 3), ("N", 7, 3), ("N", "time", 3)
+
+SHAPES: list[tuple[str, dict[str, Any], list[Dims], Dims | list[Dims]]] = [
+    ("Dense", {"units": 4}, [("N", 3)], ("N", 4)),
+    ("Dense", {"units": 4, "activation": "relu"}, [TIME], ("N", "time", 4)),
+    ("Dense", {"units": 4, "use_bias": False}, [("N", "time", 2, 3)], ("N", "time", 2, 4)),
+    ("Activation", {"activation": "gelu"}, [TIME], TIME),
+    ("ReLU", {"max_value": 6.0, "negative_slope": 0.1, "threshold": 1.0}, [IMAGE], IMAGE),
+    ("LeakyReLU", {}, [IMAGE], IMAGE),
+    ("Softmax", {}, [TIME], TIME),
+    ("Softmax", {"axis": [1, 2]}, [TIME], TIME),
+    ("Rescaling", {"scale": [1, 2.5, 3], "offset": -1}, [IMAGE], IMAGE),
+    ("Masking", {}, [TIME], TIME),
+    ("Dropout", {"rate": 0.5}, [TIME], TIME),
+    ("Dropout", {"rate": 0.5, "noise_shape": [None, 1, 3], "seed": 7}, [TIME], TIME),
+    ("Flatten", {}, [("N",)], ("N", 1)),
+    ("Flatten", {}, [("N", 3)], ("N", 3)),
+    ("Flatten", {}, [IMAGE], ("N", 144)),
+    ("Flatten", {"data_format": "channels_first"}, [("N", 3, 8, 6)], ("N", 144)),
+    ("Flatten", {}, [TIME], ("N", "time*3")),
+    ("Reshape", {"target_shape": [4, -1]}, [IMAGE], ("N", 4, 36)),
+    ("Reshape", {"target_shape": [12, 12]}, [IMAGE], ("N", 12, 12)),
+    ("Reshape", {"target_shape": [-1]}, [TIME], ("N", "time*3")),
+    ("Permute", {"dims": [3, 1, 2]}, [IMAGE], ("N", 3, 8, 6)),
+    ("Permute", {"dims": [2, 1]}, [TIME], ("N", 3, "time")),
+    ("RepeatVector", {"n": 4}, [("N", 3)], ("N", 4, 3)),
+    ("ZeroPadding2D", {"padding": 2}, [IMAGE], ("N", 12, 10, 3)),
+    ("ZeroPadding2D", {"padding": [1, 2]}, [IMAGE], ("N", 10, 10, 3)),
+    (
+        "ZeroPadding2D",
+        {"padding": [[1, 0], [0, 2]], "data_format": "channels_first"},
+        [("N", 3, 8, "w")],
+        ("N", 3, 9, "w+2"),
+    ),
+    ("UpSampling2D", {"size": [2, 3]}, [IMAGE], ("N", 16, 18, 3)),
+    (
+        "UpSampling2D",
+        {"interpolation": "bilinear", "data_format": "channels_first"},
+        [("N", 3, 8, 6)],
+        ("N", 3, 16, 12),
+    ),
+    ("Conv1D", {"filters": 4, "kernel_size": 3}, [SEQUENCE], ("N", 5, 4)),
+    ("Conv1D", {"filters": 4, "kernel_size": [3], "padding": "same", "strides": 2}, [SEQUENCE], ("N", 4, 4)),
+    ("Conv1D", {"filters": 4, "kernel_size": 3, "padding": "causal", "dilation_rate": 2}, [TIME], ("N", "time", 4)),
+    ("Conv1D", {"filters": 4, "kernel_size": 3}, [TIME], ("N", "time-2", 4)),
+    ("Conv1D", {"filters": 4, "kernel_size": 3, "padding": "same"}, [TIME], ("N", "time", 4)),
+    ("Conv2D", {"filters": 4, "kernel_size": 3}, [IMAGE], ("N", 6, 4, 4)),
+    ("Conv2D", {"filters": 4, "kernel_size": [3, 1], "strides": 2, "padding": "same"}, [IMAGE], ("N", 4, 3, 4)),
+    ("Conv2D", {"filters": 6, "kernel_size": 2, "groups": 3, "dilation_rate": 2}, [IMAGE], ("N", 6, 4, 6)),
+    ("Conv2D", {"filters": 4, "kernel_size": 3, "data_format": "channels_first"}, [("N", 3, 8, 6)], ("N", 4, 6, 4)),
+    ("MaxPooling1D", {}, [SEQUENCE], ("N", 3, 3)),
+    ("MaxPooling1D", {"padding": "same"}, [SEQUENCE], ("N", 4, 3)),
+    ("AveragePooling1D", {"pool_size": 3, "strides": 1, "padding": "same"}, [TIME], TIME),
+    ("MaxPooling2D", {}, [IMAGE], ("N", 4, 3, 3)),
+    ("MaxPooling2D", {"data_format": "channels_first"}, [("N", 3, 8, 6)], ("N", 3, 4, 3)),
+    ("AveragePooling2D", {"pool_size": 3, "padding": "same"}, [IMAGE], ("N", 3, 2, 3)),
+    ("GlobalMaxPooling1D", {}, [TIME], ("N", 3)),
+    ("GlobalMaxPooling2D", {"keepdims": True}, [IMAGE], ("N", 1, 1, 3)),
+    ("GlobalAveragePooling1D", {"keepdims": True}, [TIME], ("N", 1, 3)),
+    ("GlobalAveragePooling2D", {"data_format": "channels_first", "keepdims": True}, [("N", 3, 8, 6)], ("N", 3, 1, 1)),
+    ("GlobalAveragePooling2D", {}, [("N", "h", "w", 3)], ("N", 3)),
+    ("BatchNormalization", {}, [("N", 3)], ("N", 3)),
+    ("BatchNormalization", {"axis": 1, "scale": False, "center": False}, [IMAGE], IMAGE),
+    ("LayerNormalization", {"axis": [1, 2]}, [IMAGE], IMAGE),
+    ("Add", {}, [TIME, TIME, ("N", 3)], TIME),
+    ("Subtract", {}, [SEQUENCE, ("N", 1, 3)], SEQUENCE),
+    ("Multiply", {}, [SEQUENCE, SEQUENCE], SEQUENCE),
+    ("Average", {}, [SEQUENCE, SEQUENCE], SEQUENCE),
+    ("Maximum", {}, [SEQUENCE, SEQUENCE, SEQUENCE], SEQUENCE),
+    ("Minimum", {}, [SEQUENCE, SEQUENCE], SEQUENCE),
+    ("Concatenate", {}, [TIME, ("N", "time", 2)], ("N", "time", 5)),
+    ("Concatenate", {"axis": 1}, [TIME, ("N", 4, 3)], ("N", "time+4", 3)),
+    ("Dot", {"axes": 1}, [("N", 4), ("N", 4)], ("N", 1)),
+    ("Dot", {"axes": [2, 1], "normalize": True}, [("N", "time", 4), ("N", 4, 2)], ("N", "time", 2)),
+    ("Dot", {"axes": -1}, [("N", 2, 3, 4), ("N", "time", 4)], ("N", 2, 3, "time")),
+    ("Embedding", {"input_dim": 9, "output_dim": 4}, [("N", "time")], ("N", "time", 4)),
+    ("Embedding", {"input_dim": 9, "output_dim": 4}, [("N",)], ("N", 4)),
+    ("LSTM", {"units": 5}, [TIME], ("N", 5)),
+    ("LSTM", {"units": 5, "return_sequences": True, "go_backwards": True, "dropout": 0.5}, [TIME], ("N", "time", 5)),
+    ("LSTM", {"units": 5, "return_state": True}, [TIME], [("N", 5)] * 3),
+    ("GRU", {"units": 5, "return_state": True, "return_sequences": True}, [TIME], [("N", "time", 5), ("N", 5)]),
+    ("SimpleRNN", {"units": 5, "use_bias": False}, [SEQUENCE], ("N", 5)),
+    ("Bidirectional", {"layer": cell("LSTM")}, [TIME], ("N", 10)),
+    ("Bidirectional", {"layer": cell("GRU", return_sequences=True), "merge_mode": "sum"}, [TIME], ("N", "time", 5)),
+    ("Bidirectional", {"layer": cell("GRU"), "merge_mode": None}, [TIME], [("N", 5), ("N", 5)]),
+    ("Bidirectional", {"layer": cell("LSTM", return_state=True)}, [TIME], [("N", 10), *[("N", 5)] * 4]),
+    (
+        "Bidirectional",
+        {"layer": cell("LSTM"), "backward_layer": {"type": "GRU", "units": 2, "go_backwards": True}},
+        [TIME],
+        ("N", 7),
+    ),
+    ("TimeDistributed", {"layer": {"type": "Dense", "units": 4}}, [TIME], ("N", "time", 4)),
+    ("TimeDistributed", {"layer": "Flatten"}, [("N", "time", 2, 3)], ("N", "time", 6)),
+    (
+        "TimeDistributed",
+        {"layer": {"type": "Conv2D", "filters": 4, "kernel_size": 3}},
+        [("N", "time", 8, 6, 3)],
+        ("N", "time", 6, 4, 4),
+    ),
+    ("TimeDistributed", {"layer": cell("LSTM")}, [("N", 2, "time", 3)], ("N", 2, 5)),
+    ("TimeDistributed", {"layer": "BatchNormalization"}, [SEQUENCE], SEQUENCE),
+]
+
+
+@pytest.mark.parametrize(("kind", "args", "inputs", "expected"), SHAPES, ids=[case[0] for case in SHAPES])
+def test_shape(kind: str, args: dict[str, Any], inputs: list[Dims], expected: Any) -> None:
+    dtype = "int64" if kind == "Embedding" else "float32"
+    _, outputs = lower({"type": kind, **args}, *inputs, dtype=dtype)
+    assert [v.shape for v in outputs] == (expected if isinstance(expected, list) else [expected])
+    assert all(v.dtype == "float32" for v in outputs)
+
+
+def test_every_layer_has_a_shape_case() -> None:
+    assert {case[0] for case in SHAPES} == set(LAYERS.primary())
+
+
+WEIGHTS: list[tuple[dict[str, Any], Dims, dict[str, Dims]]] = [
+    ({"type": "Dense", "units": 4}, ("N", 3), {"kernel": (3, 4), "bias": (4,)}),
+    ({"type": "Conv1D", "filters": 4, "kernel_size": 5}, TIME, {"kernel": (5, 3, 4), "bias": (4,)}),
+    (
+        {"type": "Conv2D", "filters": 6, "kernel_size": [2, 3], "groups": 3},
+        IMAGE,
+        {"kernel": (2, 3, 1, 6), "bias": (6,)},
+    ),
+    (cell("LSTM"), TIME, {"kernel": (3, 20), "recurrent_kernel": (5, 20), "bias": (20,)}),
+    (cell("GRU"), TIME, {"kernel": (3, 15), "recurrent_kernel": (5, 15), "bias": (2, 15)}),
+    (cell("GRU", reset_after=False), TIME, {"kernel": (3, 15), "recurrent_kernel": (5, 15), "bias": (15,)}),
+    (cell("SimpleRNN"), TIME, {"kernel": (3, 5), "recurrent_kernel": (5, 5), "bias": (5,)}),
+    (
+        {"type": "Bidirectional", "layer": cell("SimpleRNN", use_bias=False)},
+        TIME,
+        {
+            "forward/kernel": (3, 5),
+            "forward/recurrent_kernel": (5, 5),
+            "backward/kernel": (3, 5),
+            "backward/recurrent_kernel": (5, 5),
+        },
+    ),
+    (
+        {"type": "TimeDistributed", "layer": {"type": "Dense", "units": 4}},
+        TIME,
+        {"kernel": (3, 4), "bias": (4,)},
+    ),
+    (
+        {"type": "BatchNormalization"},
+        IMAGE,
+        {"gamma": (3,), "beta": (3,), "moving_mean": (3,), "moving_variance": (3,)},
+    ),
+    ({"type": "LayerNormalization", "axis": [1, 3]}, IMAGE, {"gamma": (8, 3), "beta": (8, 3)}),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape", "expected"), WEIGHTS, ids=[case[0]["type"] for case in WEIGHTS])
+def test_weights(layer: dict[str, Any], shape: Dims, expected: dict[str, Dims]) -> None:
+    graph, _ = lower(layer, shape)
+    assert weights(graph) == expected
+    for name, param in graph.params.items():
+        assert param.state == ("moving" in name)
+        logical = np.arange(param.size, dtype=np.float32).reshape(param.shape)
+        stored = param.layout.pack(logical)
+        assert stored.shape == param.stored_shape == graph.values[name].shape
+        np.testing.assert_array_equal(param.layout.unpack(stored, param.shape), logical)
+
+
+def test_layouts_are_onnx() -> None:
+    graph, _ = lower(cell("LSTM"), TIME)
+    kernel = graph.params["y/kernel"]
+    logical = np.arange(60.0).reshape(3, 20)
+    i, f, c, o = np.split(logical, 4, axis=1)
+    np.testing.assert_array_equal(kernel.layout.pack(logical), np.concatenate([i, o, f, c], axis=1).T[None])
+    graph, _ = lower({"type": "Conv2D", "filters": 4, "kernel_size": 2}, IMAGE)
+    logical = np.arange(48.0).reshape(2, 2, 3, 4)
+    np.testing.assert_array_equal(graph.params["y/kernel"].layout.pack(logical), np.moveaxis(logical, (3, 2), (0, 1)))
+
+
+def test_forget_bias_starts_at_one() -> None:
+    random = np.random.default_rng(0)
+    for flag, expected in ((True, [0.0] * 5 + [1.0] * 5 + [0.0] * 10), (False, [0.0] * 20)):
+        graph, _ = lower(cell("LSTM", unit_forget_bias=flag), TIME)
+        bias = graph.params["y/bias"]
+        assert bias.initializer(bias.shape, random).tolist() == expected
+
+
+def test_regularizers_and_trainable_reach_the_weights() -> None:
+    layer = cell("LSTM", kernel_regularizer="L1", recurrent_regularizer={"type": "L2", "l2": 0.5})
+    graph, _ = lower(layer, TIME, trainable=False)
+    kinds = {n: type(p.regularizer).__name__ for n, p in graph.params.items()}
+    assert kinds == {"y/kernel": "L1", "y/recurrent_kernel": "L2", "y/bias": "NoneType"}
+    assert not any(p.trainable for p in graph.params.values())
+
+
+def test_frozen_batch_normalization_uses_moving_statistics() -> None:
+    for trainable in (True, False):
+        graph, _ = lower("BatchNormalization", ("N", 3), trainable=trainable)
+        assert graph.nodes[-1].attrs["training_mode"] == int(trainable)
+
+
+def test_machinery_is_accepted() -> None:
+    LAYERS.parse(cell("LSTM", unroll=True, use_cudnn=False, stateful=False, dtype="float32"))
+    LAYERS.parse({"type": "BatchNormalization", "synchronized": True, "renorm_momentum": 0.9})
+    LAYERS.parse({"type": "Bidirectional", "layer": cell("GRU", unroll=True, dtype="float16")})
+
+
+@pytest.mark.parametrize("name", LAYERS.names())
+def test_aliases_are_keras_names(name: str) -> None:
+    assert LAYERS.get(name) is not None
+    assert name[0].isupper()
+
+
+# Masks -----------------------------------------------------------------------------------------------------------------
+
+MASKED = source("x", TIME, mask=("N", "time"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "kept"),
+    [
+        ({"type": "LSTM", "units": 2}, False),
+        ({"type": "LSTM", "units": 2, "return_sequences": True}, True),
+        ({"type": "Bidirectional", "layer": cell("GRU", return_sequences=True)}, True),
+        ({"type": "Bidirectional", "layer": cell("GRU")}, False),
+        ({"type": "TimeDistributed", "layer": {"type": "Dense", "units": 2}}, True),
+        ({"type": "GlobalAveragePooling1D"}, False),
+        ({"type": "Masking"}, True),
+    ],
+    ids=lambda value: value["type"] if isinstance(value, dict) else str(value),
+)
+def test_mask_of_layers_that_decide(layer: dict[str, Any], kept: bool) -> None:
+    assert LAYERS.parse(layer).handles_mask
+    _, (output, *_) = lower(layer, MASKED)
+    assert (output.mask is not None) == kept
+    assert output.mask is None or output.mask.shape == ("N", "time")
+
+
+def test_state_outputs_have_no_mask() -> None:
+    _, (output, *states) = lower(cell("LSTM", return_sequences=True, return_state=True), MASKED)
+    assert output.mask is not None
+    assert [s.mask for s in states] == [None, None]
+
+
+def test_embedding_masks_zeros_only_if_asked() -> None:
+    ids = source("x", ("N", "time"), "int32")
+    for flag in (False, True):
+        _, (output,) = lower({"type": "Embedding", "input_dim": 4, "output_dim": 2, "mask_zero": flag}, ids)
+        assert (output.mask is not None) == flag
+
+
+@pytest.mark.parametrize("kind", ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"])
+def test_merge_keeps_a_mask_if_all_have_one(kind: str) -> None:
+    other = source("z", TIME, mask=("N", "time"))
+    _, (output,) = lower(kind, MASKED, other)
+    assert output.mask is not None
+    assert output.mask.shape == ("N", "time")
+    _, (output,) = lower(kind, MASKED, source("z", TIME))
+    assert output.mask is None
+
+
+def test_concatenation_over_time_joins_masks() -> None:
+    _, (output,) = lower({"type": "Concatenate", "axis": 1}, MASKED, source("z", ("N", 4, 3)))
+    assert output.mask is not None
+    assert output.mask.shape == ("N", "time+4")
+
+
+def test_masked_statistics_only_where_they_are_learnt() -> None:
+    for trainable, op in ((True, "MaskedBatchNormalization"), (False, "BatchNormalization")):
+        graph, _ = lower("BatchNormalization", MASKED, trainable=trainable)
+        assert op in [node.op for node in graph.nodes]
+
+
+# Errors ----------------------------------------------------------------------------------------------------------------
+
+SHAPE_ERRORS: list[tuple[str, dict[str, Any], list[Dims], str, str, str | None]] = [
+    ("Dense", {"units": 1}, [("N",)], "GS301", "rank-2", None),
+    ("Dense", {"units": 1}, [("N", 2, "time")], "GS305", "varies", None),
+    ("Conv2D", {"filters": 1, "kernel_size": 3}, [("N", 10)], "GS301", "rank-4 data (batch, height", None),
+    ("Conv2D", {"filters": 1, "kernel_size": 9}, [IMAGE], "GS303", "window of 9 along the height", "kernel_size"),
+    ("Conv2D", {"filters": 4, "kernel_size": 3, "groups": 2}, [IMAGE], "GS304", "3 input channels", "groups"),
+    ("Conv2D", {"filters": 4, "kernel_size": 3, "groups": 3}, [IMAGE], "GS304", "4 filters", "groups"),
+    (
+        "Conv2D",
+        {"filters": 4, "kernel_size": 3, "strides": 2, "dilation_rate": 2},
+        [IMAGE],
+        "GS105",
+        "do not go together",
+        "dilation_rate",
+    ),
+    ("Conv1D", {"filters": 1, "kernel_size": 3}, [("N", 9, "c")], "GS305", "varies", None),
+    ("MaxPooling2D", {"pool_size": 7}, [IMAGE], "GS303", "along the width", "pool_size"),
+    ("GlobalMaxPooling1D", {}, [("N", 3)], "GS301", "rank-3", None),
+    ("Reshape", {"target_shape": [5, -1]}, [("N", 7, 7, 64)], "GS304", "(7, 7, 64), which has 3136", "target_shape"),
+    ("Reshape", {"target_shape": [5]}, [("N", 7)], "GS304", "needs 5 elements", "target_shape"),
+    ("Reshape", {"target_shape": [6]}, [TIME], "GS305", "which varies", "target_shape"),
+    ("Permute", {"dims": [2, 1]}, [IMAGE], "GS301", "rank-3", "dims"),
+    ("RepeatVector", {"n": 2}, [IMAGE], "GS301", "rank-2", None),
+    ("ZeroPadding2D", {}, [("N", 3)], "GS301", "rank-4", None),
+    ("UpSampling2D", {}, [("N", 3, 3)], "GS301", "rank-4", None),
+    ("Softmax", {"axis": 3}, [TIME], "GS301", "axis from 1 to 2", "axis"),
+    ("Rescaling", {"scale": [1, 2]}, [IMAGE], "GS304", "2 numbers in `scale` for 3", "scale"),
+    ("Dropout", {"rate": 0.5, "noise_shape": [1, 2]}, [TIME], "GS301", "noise_shape", "noise_shape"),
+    ("BatchNormalization", {"axis": 4}, [IMAGE], "GS301", "axis from 1 to 3", "axis"),
+    ("BatchNormalization", {}, [("N", 3, "time")], "GS305", "varies", None),
+    ("LayerNormalization", {"axis": 0}, [IMAGE], "GS301", "axis from 1 to 3", "axis"),
+    ("Concatenate", {}, [IMAGE, ("N", 6, 4, 3)], "GS302", "joins shapes that differ off axis -1", None),
+    ("Concatenate", {}, [IMAGE, ("N", 3)], "GS302", "off axis -1", None),
+    ("Concatenate", {"axis": 0}, [IMAGE, IMAGE], "GS301", "axis from 1", "axis"),
+    ("Add", {}, [("N", 3), ("N", 4)], "GS302", "do not broadcast", None),
+    ("Dot", {"axes": 1}, [("N", 3), ("N", 4)], "GS302", "different sizes", "axes"),
+    ("Dot", {"axes": [0, 1]}, [("N", 3), ("N", 4)], "GS301", "axes from 1", "axes"),
+    ("Embedding", {"input_dim": 3, "output_dim": 2}, [("N", 4)], "GS306", "integer ids", None),
+    ("LSTM", {"units": 2}, [("N", 3)], "GS301", "rank-3 data (batch, time, features)", None),
+    ("LSTM", {"units": 2, "activation": "gelu"}, [TIME], "GS105", "in its cell", "activation"),
+    ("GRU", {"units": 2, "recurrent_activation": "softmax"}, [TIME], "GS105", "in its cell", "recurrent_activation"),
+    ("Bidirectional", {"layer": cell("LSTM", go_backwards=True)}, [TIME], "GS105", "goes forward", "layer"),
+    (
+        "Bidirectional",
+        {"layer": cell("LSTM"), "backward_layer": cell("LSTM", go_backwards=True, return_sequences=True)},
+        [TIME],
+        "GS105",
+        "return_sequences",
+        "backward_layer",
+    ),
+    ("TimeDistributed", {"layer": "Flatten"}, [("N", 3)], "GS301", "at least rank-3", None),
+    ("TimeDistributed", {"layer": "Add"}, [TIME], "GS105", "2 inputs", "layer"),
+    ("TimeDistributed", {"layer": "BatchNormalization"}, [TIME], "GS305", "varies", None),
+    ("Dense", {"units": 2, "bias_initializer": "orthogonal"}, [("N", 3)], "GS301", "matrix", "bias_initializer"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "inputs", "code", "text", "key"), SHAPE_ERRORS, ids=[f"{c[0]}-{c[3]}" for c in SHAPE_ERRORS]
+)
+def test_shape_error(
+    kind: str, args: dict[str, Any], inputs: list[Dims], code: str, text: str, key: str | None
+) -> None:
+    with pytest.raises(ShapeError) as error:
+        lower({"type": kind, **args}, *inputs)
+    assert error.value.code == code
+    assert text in error.value.message
+    assert error.value.key == key
+
+
+def test_hints_name_the_fix() -> None:
+    def hint(layer: Any, shape: Dims, dtype: str = "float32") -> str:
+        with pytest.raises(ShapeError) as error:
+            lower(layer, shape, dtype=dtype)
+        return error.value.hint or ""
+
+    assert "target_shape: [28, 28, 1]" in hint({"type": "Conv2D", "filters": 1, "kernel_size": 3}, ("N", 28, 28))
+    assert "Embedding" in hint(cell("LSTM"), ("N", 5), "int64")
+    assert "dtype: int64" in hint({"type": "Embedding", "input_dim": 3, "output_dim": 2}, ("N", 4))
+
+
+def test_hint_of_a_recurrent_layer_on_another_ones_last_output() -> None:
+    graph = Graph("test")
+    layer = LAYERS.parse(cell("GRU"))
+    first = layer.lower(Builder(graph, "first"), source("x", TIME))
+    with pytest.raises(ShapeError) as error:
+        layer.lower(Builder(graph, "second"), first)
+    assert error.value.hint == "set `return_sequences: true` on 'first'"
+
+
+def test_initial_states_must_fit() -> None:
+    state = source("h", ("N", 5))
+    with pytest.raises(ShapeError, match="takes 2 initial states, got 1"):
+        lower(cell("LSTM"), TIME, initial_state=[state])
+    with pytest.raises(ShapeError, match=r"needs initial states of shape \(N, 5\), got \(N, 4\)"):
+        lower(cell("GRU"), TIME, initial_state=[source("h", ("N", 4))])
+    _, (output,) = lower({"type": "Bidirectional", "layer": cell("GRU")}, TIME, initial_state=[state, state])
+    assert output.shape == ("N", 10)
+
+
+ARGUMENT_ERRORS: list[tuple[dict[str, Any], str, str]] = [
+    (cell("LSTM", stateful=True), "stateful", "GS105"),
+    (cell("LSTM", recurrent_dropout=0.5), "recurrent_dropout", "GS105"),
+    ({"type": "Dense", "units": 2, "kernel_constraint": "max_norm"}, "kernel_constraint", "GS105"),
+    ({"type": "BatchNormalization", "renorm": True}, "renorm", "GS105"),
+    ({"type": "Embedding", "input_dim": 2, "output_dim": 2, "weights": [[1.0]]}, "weights", "GS105"),
+    ({"type": "Bidirectional", "layer": {"type": "Dense", "units": 2}}, "layer", "GS105"),
+    ({"type": "Permute", "dims": [0, 1]}, "dims", "GS105"),
+    ({"type": "Reshape", "target_shape": [-1, -1]}, "target_shape", "GS105"),
+    ({"type": "Dense", "units": 0}, "units", "greater_than_equal"),
+    ({"type": "Dense", "units": "4"}, "units", "int_type"),
+    ({"type": "Dense"}, "units", "missing"),
+    ({"type": "Dense", "units": 2, "unit": 3}, "unit", "extra_forbidden"),
+    ({"type": "Dense", "units": 2, "activation": "rleu"}, "activation", "GS111"),
+    ({"type": "Conv2D", "filters": 2, "kernel_size": 3, "padding": "causal"}, "padding", "literal_error"),
+    ({"type": "Dropout", "rate": 1.0}, "rate", "less_than"),
+    ({"type": "UpSampling2D", "interpolation": "bicubic"}, "interpolation", "literal_error"),
+]
+
+
+@pytest.mark.parametrize(
+    ("layer", "key", "kind"), ARGUMENT_ERRORS, ids=[f"{c[0]['type']}-{c[1]}" for c in ARGUMENT_ERRORS]
+)
+def test_argument_error(layer: dict[str, Any], key: str, kind: str) -> None:
+    cls = LAYERS.get(layer["type"])
+    assert cls is not None
+    with pytest.raises(ValidationError) as error:
+        cls.model_validate({k: v for k, v in layer.items() if k != "type"})
+    (found,) = error.value.errors()
+    assert found["loc"][0] == key
+    assert found["type"] == kind
+
+
+def test_an_error_in_a_wrapped_layer_is_nested() -> None:
+    with pytest.raises(PydanticCustomError) as error:
+        LAYERS.parse({"type": "Bidirectional", "layer": cell("LSTM", stateful=True)})
+    assert error.value.type == "nested"
