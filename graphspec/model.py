@@ -159,7 +159,8 @@ class Model:
                 lambda s=shapes: bind(objective.graph, self.store, fetches=wanted, shapes=s, seed=self.seed),  # type: ignore[misc]
             )
             feeder.copy(batch, program.feeds)
-            program.run()
+            with np.errstate(all="ignore"):
+                program.run()
             totals.add(rows, program.fetches, program.feeds)
         return totals.logs(prefix)
 
@@ -193,7 +194,8 @@ class Model:
         )
         for name, buffer in program.feeds.items():
             buffer[...] = feeds[name]
-        program.run()
+        with np.errstate(all="ignore"):
+            program.run()
         return {head: array.copy() for head, array in program.fetches.items()}
 
     def concrete(self, shapes: Mapping[str, Shape]) -> dict[str, Value]:

@@ -50,7 +50,7 @@ def save_arrays(path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, 
     from safetensors.numpy import save
 
     data = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomic(path, save(data, metadata=dict(metadata or {}) | {"format": "np"}))
+    write_atomic(path, save(data, metadata=dict(metadata or {})))
 
 
 def load_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
@@ -71,10 +71,12 @@ def load_arrays(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
-    """Write ``checkpoint.safetensors`` and its readable half ``checkpoint.json``."""
-    text = json.dumps(checkpoint.state, allow_nan=True)
-    metadata = {"graphspec": text, "sha256": digest(checkpoint.arrays), "version": str(FORMAT)}
-    save_arrays(directory / "checkpoint.safetensors", checkpoint.arrays, metadata)
+    """Write ``checkpoint.safetensors`` and its readable half ``checkpoint.json``.
+
+    The metadata are one entry, since safetensors writes several in no fixed order: equal runs give equal files.
+    """
+    record = {"format": FORMAT, "sha256": digest(checkpoint.arrays), "state": checkpoint.state}
+    save_arrays(directory / "checkpoint.safetensors", checkpoint.arrays, {"graphspec": json.dumps(record)})
     write_atomic(directory / "checkpoint.json", json.dumps(checkpoint.state, indent=1).encode())
 
 
@@ -87,11 +89,12 @@ def load_checkpoint(directory: Path) -> Checkpoint:
     path = directory / "checkpoint.safetensors"
     arrays, metadata = load_arrays(path)
     hint = "restore it, or start again with --overwrite"
-    if metadata.get("version") != str(FORMAT):
-        raise RunError("GS603", f"{path} is no checkpoint of this version of graphspec", hint)
-    if metadata.get("sha256") != digest(arrays):
-        raise RunError("GS603", f"{path} is damaged: its content does not match its checksum", hint)
     try:
-        return Checkpoint(arrays, json.loads(metadata["graphspec"]))
-    except (KeyError, ValueError) as error:
-        raise RunError("GS603", f"{path} is damaged: {error}", hint) from error
+        record = json.loads(metadata.get("graphspec", ""))
+    except ValueError:
+        record = {}
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise RunError("GS603", f"{path} is no checkpoint of this version of graphspec", hint)
+    if record["sha256"] != digest(arrays):
+        raise RunError("GS603", f"{path} is damaged: its content does not match its checksum", hint)
+    return Checkpoint(arrays, record["state"])

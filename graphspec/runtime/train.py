@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from graphspec.compiler.heads import Objective
 from graphspec.compiler.ir import Array
 from graphspec.errors import RunError
@@ -96,7 +98,7 @@ class Trainer:
         """
         self.observer.begin(self.total, self.epoch, self.feeder.batches)
         try:
-            with interruptible() as interrupt:
+            with np.errstate(all="ignore"), interruptible() as interrupt:  # what is not finite is found in the loss
                 while self.epoch < self.total and self.stopped is None:
                     self._epoch(interrupt)
         finally:

@@ -1,0 +1,195 @@
+"""The Python API: fit, evaluate, predict, weights, save and load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphspec as gs
+from specs import blobs, dense_spec, pairs, two_heads_spec
+
+
+def test_fit_learns_and_reports_kerass_keys() -> None:
+    x, y = blobs()
+    model = gs.compile(dense_spec())
+    history = model.fit({"x": x}, {"kind": y}, epochs=12, validation_data=(x, y), verbose=0).history
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert all(len(v) == 12 for v in history.values())
+    assert history["val_accuracy"][-1] > 0.8
+    assert model.evaluate(x, y) == pytest.approx(
+        {"loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1]}
+    )
+
+
+def test_several_heads_are_named_and_averaged() -> None:
+    x, y = pairs()
+    model = gs.compile(two_heads_spec())
+    figures = model.evaluate(x, y)
+    assert set(figures) == {"loss", "same_loss", "gap_loss", "same_accuracy", "gap_mae"}
+    assert figures["loss"] == pytest.approx((figures["same_loss"] + 0.5 * figures["gap_loss"]) / 1.5, rel=1e-6)
+    summed = two_heads_spec()
+    summed["training"]["combine"] = "sum"
+    total = gs.compile(summed).evaluate(x, y)["loss"]
+    assert total == pytest.approx(figures["same_loss"] + 0.5 * figures["gap_loss"], rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    x, y = blobs()
+    runs = []
+    for seed in (3, 3, 4):
+        spec = dense_spec()
+        spec["training"]["seed"] = seed
+        model = gs.compile(spec)
+        model.fit(x, y, verbose=0)
+        runs.append(model.weights)
+    assert all(np.array_equal(runs[0][n], runs[1][n]) for n in runs[0])
+    assert not np.array_equal(runs[0]["hidden/kernel"], runs[2]["hidden/kernel"])
+
+
+def test_a_second_fit_goes_on() -> None:
+    x, y = blobs()
+    once, twice = gs.compile(dense_spec()), gs.compile(dense_spec())
+    once.fit(x, y, epochs=4, verbose=0)
+    twice.fit(x, y, epochs=1, verbose=0)
+    twice.fit(x, y, epochs=3, verbose=0)
+    assert all(np.array_equal(once.weights[n], twice.weights[n]) for n in once.weights)
+
+
+def test_save_and_load_go_on_with_the_same_bits(tmp_path: Path) -> None:
+    x, y = blobs()
+    whole, first = gs.compile(dense_spec()), gs.compile(dense_spec())
+    whole.fit(x, y, epochs=4, verbose=0)
+    first.fit(x, y, epochs=2, verbose=0)
+    first.save(tmp_path / "run")
+    second = gs.load(tmp_path / "run")
+    assert np.array_equal(second.predict(x), first.predict(x))
+    second.fit(x, y, epochs=2, verbose=0)
+    assert all(np.array_equal(whole.weights[n], second.weights[n]) for n in whole.weights)
+
+
+def test_predict_in_batches_and_one_by_one() -> None:
+    x, _ = blobs(50)
+    model = gs.compile(dense_spec())
+    whole = model.predict(x, batch_size=50)
+    np.testing.assert_allclose(model.predict(x, batch_size=7), whole, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(whole.sum(1), 1.0, rtol=1e-6)
+    both = gs.compile(two_heads_spec()).predict(pairs(9)[0])
+    assert {k: v.shape for k, v in both.items()} == {"same": (9, 1), "gap": (9, 1)}
+
+
+def test_weights_are_copies_in_kerass_layout() -> None:
+    model = gs.compile(dense_spec())
+    weights = model.weights
+    assert {n: w.shape for n, w in weights.items()} == {
+        "hidden/kernel": (4, 8),
+        "hidden/bias": (8,),
+        "kind/kernel": (8, 3),
+        "kind/bias": (3,),
+    }
+    weights["hidden/kernel"][:] = 7
+    assert not (model.weights["hidden/kernel"] == 7).any()
+    model.set_weights({"hidden/kernel": weights["hidden/kernel"]})
+    assert (model.weights["hidden/kernel"] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"hiden/kernel": np.zeros((4, 8))}, "did you mean 'hidden/kernel'"),
+        ({"hidden/kernel": np.zeros((8, 4))}, "(8, 4)"),
+    ],
+)
+def test_wrong_weights_change_nothing(given: dict[str, Any], says: str) -> None:
+    model = gs.compile(dense_spec())
+    before = model.weights
+    with pytest.raises(gs.UsageError) as caught:
+        model.set_weights(given)
+    assert says in str(caught.value)
+    assert all(np.array_equal(before[n], w) for n, w in model.weights.items())
+
+
+def test_sample_weights_and_class_weights_agree() -> None:
+    x, y = blobs()
+    by_class, by_row = gs.compile(dense_spec()), gs.compile(dense_spec())
+    by_class.fit(x, y, class_weight={0: 3.0, 2: 0.5}, verbose=0)
+    by_row.fit(x, y, sample_weight=np.array([3.0, 1.0, 0.5])[y], verbose=0)
+    assert all(np.array_equal(by_class.weights[n], by_row.weights[n]) for n in by_row.weights)
+    plain = gs.compile(dense_spec())
+    plain.fit(x, y, verbose=0)
+    assert not np.array_equal(plain.weights["hidden/kernel"], by_row.weights["hidden/kernel"])
+
+
+def test_a_frozen_layer_stays() -> None:
+    spec = dense_spec()
+    spec["layers"][0]["trainable"] = False
+    model = gs.compile(spec)
+    before = model.weights
+    model.fit(*blobs(), verbose=0)
+    assert np.array_equal(before["hidden/kernel"], model.weights["hidden/kernel"])
+    assert not np.array_equal(before["kind/kernel"], model.weights["kind/kernel"])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run() -> None:
+    x, y = blobs()
+    spec = dense_spec()
+    spec["training"]["optimizer"] = {"type": "SGD", "learning_rate": 1e30}
+    model = gs.compile(spec)
+    with pytest.raises(gs.RunError) as caught, np.errstate(all="ignore"):
+        model.fit(x, y, epochs=5, verbose=0)
+    assert caught.value.code == "GS601"
+    assert "head 'kind'" in str(caught.value)
+    assert "epoch 1, step 2" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda x, y: (x[:, :3], y), "GS503"),
+        (lambda x, y: (x, y + 1), "GS506"),
+        (lambda x, y: (x, y[:-1]), "GS507"),
+        (lambda x, y: (x[:0], y[:0]), "GS508"),
+        (lambda x, y: (np.where(x > 3, np.nan, x), y), "GS505"),
+        (lambda x, y: ({"X": x}, y), "GS502"),
+    ],
+)
+def test_wrong_arrays(change: Any, code: str) -> None:
+    x, y = blobs()
+    model = gs.compile(dense_spec())
+    before = model.weights
+    with pytest.raises(gs.SpecError) as caught:
+        model.fit(*change(x, y), verbose=0)
+    assert code in {d.code for d in caught.value.diagnostics}
+    assert all(np.array_equal(before[n], w) for n, w in model.weights.items())
+
+
+def test_nothing_to_train() -> None:
+    spec = dense_spec(outputs={"kind": {}})
+    assert [(d.code, d.severity) for d in gs.validate(spec)] == [("GS404", "warning")]
+    model = gs.compile(spec)
+    assert model.predict(blobs(3)[0]).shape == (3, 3)
+    with pytest.raises(gs.SpecError, match="GS404"):
+        model.fit(*blobs(), verbose=0)
+
+
+def test_a_network_too_large_is_refused_before_it_is_made() -> None:
+    spec = dense_spec()
+    spec["layers"][0]["units"] = 10**13
+    assert [d.code for d in gs.validate(spec)] == ["GS602"]
+    with pytest.raises(gs.RunError, match="GS602"):
+        gs.compile(spec)
+
+
+def test_arguments_that_do_not_go_together() -> None:
+    x, y = blobs()
+    model = gs.compile(dense_spec())
+    with pytest.raises(gs.UsageError, match="epochs"):
+        model.fit(x, y, epochs=0)
+    with pytest.raises(gs.UsageError, match="validation_split"):
+        model.fit(x, y, validation_split=1.5)
+    with pytest.raises(gs.UsageError, match="train data"):
+        model.fit()
+    with pytest.raises(gs.UsageError, match="left, right"):
+        gs.compile(two_heads_spec()).predict(x)
