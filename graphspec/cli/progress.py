@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from graphspec.runtime.observe import Lines, figures
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
     from graphspec.runtime.totals import Totals
     from graphspec.runtime.train import Observer
 
 _EVERY = 0.1
 """Seconds between two drawings: metrics are summed up for each, which must not slow small networks."""
+_EMPTY = {"where": "", "step": "", "figures": ""}
 
 
 def watch() -> Observer:
@@ -31,35 +32,39 @@ class Bar:
     """One bar over all epochs, with losses, metrics and the time left, and a line above it for every epoch done."""
 
     def __init__(self) -> None:
-        self._epochs = self._first = self._steps = 0
-        self._drawn = 0.0
-        self._began = 0.0
+        self._epochs = self._steps = 0
+        self._drawn = self._began = 0.0
+        self._progress = _bars()
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
-        self._epochs, self._first, self._steps = epochs, first, steps
-        self._progress, self._task = _progress(epochs * steps, first * steps)
+        self._epochs, self._steps = epochs, steps
+        self._task = self._progress.add_task("", total=epochs * steps, completed=first * steps, **_EMPTY)
         self._progress.start()
         self._began = time.monotonic()
 
     def step(self, epoch: int, step: int, totals: Totals) -> None:
+        if self._due():
+            self._draw(epoch, step, figures(totals.logs()))
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        self.say(f"epoch {epoch + 1}/{self._epochs}  {_duration(now - self._began)}  {figures(logs)}")
+        self._began = now
+        if epoch + 1 < self._epochs and self._due():
+            self._draw(epoch + 1, 0, "")
+
+    def _due(self) -> bool:
         now = time.monotonic()
         if now - self._drawn < _EVERY:
-            return
+            return False
         self._drawn = now
-        self._update(epoch, step, figures(totals.logs()))
+        return True
 
-    def _update(self, epoch: int, step: int, text: str) -> None:
+    def _draw(self, epoch: int, step: int, text: str) -> None:
         where = f"epoch {epoch + 1}/{self._epochs}"
         done = epoch * self._steps + step
         self._progress.update(self._task, completed=done, where=where, step=f"{step}/{self._steps}", figures=text)
         self._progress.refresh()
-
-    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        now = time.monotonic()
-        self.say(f"epoch {epoch + 1}/{self._epochs}  {_seconds(now - self._began)}  {figures(logs)}")
-        self._began = now
-        if epoch + 1 < self._epochs:
-            self._update(epoch + 1, 0, "")
 
     def say(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -68,13 +73,13 @@ class Bar:
         self._progress.stop()
 
 
-def _progress(total: int, completed: int) -> tuple[Progress, TaskID]:
+def _bars() -> Progress:
     """A bar that is drawn only when asked to: no thread of its own beside the training."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
-    progress = Progress(
+    return Progress(
         TextColumn("{task.fields[where]}"),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[step]}"),
@@ -85,11 +90,10 @@ def _progress(total: int, completed: int) -> tuple[Progress, TaskID]:
         transient=True,
         expand=True,
     )
-    return progress, progress.add_task("", total=total, completed=completed, where="", step="", figures="")
 
 
-def _seconds(duration: float) -> str:
-    """``0.4 s``, ``12 s``, ``2:05``."""
-    if duration < 60:
-        return f"{duration:.1f} s" if duration < 10 else f"{duration:.0f} s"
-    return f"{int(duration) // 60}:{int(duration) % 60:02d}"
+def _duration(seconds: float) -> str:
+    """``40 ms``, ``2.5 s``, ``2:05``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -90,7 +90,8 @@ def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int) -> Iterator[st
     from graphspec.runtime.memory import available, estimate, human
 
     total = costs.total()
-    yield f"{count(total.trainable + total.frozen, 'parameter')}: {total.trainable:,} trainable, {total.frozen:,} not"
+    size = count(total.trainable + total.frozen, "parameter")
+    yield f"{size}: {total.trainable:,} trainable, {total.frozen:,} not trained"
     slots = len(spec.training.optimizer.slots())
     training = estimate(lowered.graph, costs.shapes, slots)
     inference = estimate(lowered.graph, costs.shapes, training=False)

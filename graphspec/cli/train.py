@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +18,10 @@ from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
+    from graphspec.compiler.ir import Graph
     from graphspec.model import Model
     from graphspec.runtime.train import Trainer
+    from graphspec.spec.model import Spec
 
 
 def train(
@@ -44,12 +47,15 @@ def train(
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
+    if onnx is not None and not onnx.parent.is_dir():
+        raise UsageError(f"--export {onnx}: there is no folder {onnx.parent}")
     checked = check(str(spec), sets or ())
     declaration, lowered = checked.require()
     show(d for d in checked.diagnostics if d.code not in ("GS404", "GS602"))
     _refuse(checked)
     directory = directory or Path("runs") / declaration.name
     _check_directory(directory, resume=resume, overwrite=overwrite)
+    _check_data(declaration, lowered.graph)
     model = Model(declaration, lowered, checked.diagnostics, str(spec))
     trainer = model.trainer(watch(), directory)
     if resume and _has_checkpoint(directory):
@@ -70,15 +76,23 @@ def _refuse(checked: Checked) -> None:
     """What validating only warns of: nothing to train (GS404), more memory than there is (GS602)."""
     for diagnostic in checked.diagnostics:
         if diagnostic.code == "GS404":
-            raise SpecError([_as_error(diagnostic)])
+            raise SpecError([replace(diagnostic, severity="error")])
         if diagnostic.code == "GS602":
             raise RunError("GS602", diagnostic.message, diagnostic.hint)
 
 
-def _as_error(diagnostic: Diagnostic) -> Diagnostic:
-    from dataclasses import replace
+def _check_data(spec: Spec, graph: Graph) -> None:
+    """Every problem of all data files at once; those of the test data would otherwise show after the training."""
+    from graphspec.runtime.fit import check_data
 
-    return replace(diagnostic, severity="error")
+    if "train" not in spec.data:
+        text = "there is nothing to train on: the spec has no `data.train`"
+        hint = "add `data: {train: {file: …}}`"
+        raise SpecError([Diagnostic.at(spec.tree.mark, "GS103", text, path="data.train", hint=hint)])
+    found = check_data(spec, graph)
+    if any(d.is_error for d in found):
+        raise SpecError(found)
+    show(found)
 
 
 # The run directory.
@@ -158,10 +172,10 @@ def _interrupted(directory: Path, command: str) -> str:
         state = json.loads((directory / "checkpoint.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return f"interrupted before the first checkpoint; begin again with\n  {command}"
-    done = f"after epoch {state['epoch']}"
-    if state["batch"]:
-        done = f"in epoch {state['epoch'] + 1}, after step {state['batch']}"
-    return f"interrupted: a checkpoint {done} is in {directory}; go on with\n  {command}"
+    done = (
+        f"epoch {state['epoch'] + 1}, step {state['batch']}" if state["batch"] else f"the end of epoch {state['epoch']}"
+    )
+    return f"interrupted: {directory} has a checkpoint of {done}; go on with\n  {command}"
 
 
 def _command(spec: Path, directory: Path, name: str, onnx: Path | None, sets: Sequence[str]) -> str:

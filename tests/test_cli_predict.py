@@ -1,0 +1,213 @@
+"""``graphspec evaluate``, ``predict`` and ``export``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from commands import SPEC, graphspec, project
+
+import graphspec as gs
+
+TABLE = SPEC.replace(
+    "train: {file: train.npz}",
+    "train: {file: train.csv, inputs: {features: [a, b, c, d]}, targets: {answer: said}}",
+).replace("  test: {file: test.npz}\n", "")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run with its ONNX file beside it, and the data it came from."""
+    folder = tmp_path_factory.mktemp("run")
+    result = graphspec("train", project(folder), "--out", folder / "run", "--export", folder / "tiny.onnx")
+    assert result.exit_code == 0, result.stderr
+    return folder / "run"
+
+
+@pytest.fixture
+def table_run(tmp_path: Path) -> Path:
+    """A run that was trained on a table."""
+    spec = project(tmp_path, TABLE)
+    data = np.load(tmp_path / "train.npz")
+    rows = np.column_stack([data["features"], data["answer"]]).tolist()
+    with (tmp_path / "train.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["d", "c", "b", "a", "said"], *([*x[::-1], ["no", "yes"][int(y)]] for *x, y in rows)]
+        )
+    result = graphspec("train", spec, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.stderr
+    return tmp_path / "run"
+
+
+def _table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# evaluate
+
+
+def test_evaluate(run: Path) -> None:
+    result = graphspec("evaluate", run)
+    assert result.exit_code == 0
+    figures = dict(line.split() for line in result.stdout.splitlines())
+    assert figures == {k: f"{v:.6g}" for k, v in gs.load(run).evaluate().items()}
+
+
+def test_evaluate_other_rows(run: Path) -> None:
+    result = graphspec("evaluate", run, "--data", run.parent / "train.npz")
+    assert result.exit_code == 0
+    assert result.stdout != graphspec("evaluate", run).stdout
+    result = graphspec("evaluate", run, "--data", "missing.npz")
+    assert result.exit_code == 1
+    assert "error[GS501]" in result.stderr
+
+
+def test_evaluate_without_test_data(table_run: Path) -> None:
+    result = graphspec("evaluate", table_run)
+    assert result.exit_code == 2
+    assert "--data" in result.stderr
+    assert graphspec("evaluate", table_run, "--data", table_run.parent / "train.csv").exit_code == 0
+
+
+@pytest.mark.parametrize("verb", [["evaluate"], ["export", "-o", "a.onnx"]], ids=lambda words: words[0])
+def test_no_run(verb: list[str], tmp_path: Path) -> None:
+    result = graphspec(*verb, tmp_path)
+    assert result.exit_code == 2
+    assert "is no run directory" in result.stderr
+
+
+def test_a_damaged_run(run: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "run"
+    damaged.mkdir()
+    for file in run.iterdir():
+        (damaged / file.name).write_bytes(
+            file.read_bytes()[: 2000 if file.name == "weights.safetensors" else None][:-3]
+        )
+    (damaged / "spec.json").write_bytes((run / "spec.json").read_bytes())
+    result = graphspec("evaluate", damaged)
+    assert result.exit_code == 3
+    assert "error[GS603]" in result.stderr
+
+
+# predict
+
+
+def test_predict_prints_a_table(run: Path) -> None:
+    result = graphspec("predict", run, run.parent / "test.npz")
+    assert result.exit_code == 0, result.stderr
+    rows = _table(result.stdout)
+    expected = gs.load(run).predict(np.load(run.parent / "test.npz")["features"])
+    assert list(rows[0]) == ["answer", "answer_label"]
+    np.testing.assert_allclose([float(r["answer"]) for r in rows], expected[:, 0], rtol=1e-6)
+    assert all(r["answer_label"] == ("yes" if float(r["answer"]) > 0.5 else "no") for r in rows)
+
+
+@pytest.mark.parametrize("name", ["run", "tiny.onnx"])
+def test_predict_writes_every_format(run: Path, tmp_path: Path, name: str) -> None:
+    source, data = run.parent / name, run.parent / "test.npz"
+    for suffix in ("csv", "npz", "jsonl"):
+        result = graphspec("predict", source, data, "-o", tmp_path / f"p.{suffix}")
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout == f"{tmp_path / f'p.{suffix}'}: 20 rows of answer, answer_label\n"
+    with np.load(tmp_path / "p.npz", allow_pickle=False) as arrays:
+        values, labels = arrays["answer"], arrays["answer_label"]
+    assert (values.shape, values.dtype, labels.shape, labels.dtype.kind) == ((20, 1), np.float32, (20,), "U")
+    rows = _table((tmp_path / "p.csv").read_text())
+    lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    for k in range(20):
+        assert np.float32(rows[k]["answer"]) == np.float32(lines[k]["answer"]) == values[k, 0]
+        assert rows[k]["answer_label"] == lines[k]["answer_label"] == labels[k]
+
+
+def test_run_and_onnx_agree(run: Path) -> None:
+    data = run.parent / "test.npz"
+    a, b = (_table(graphspec("predict", source, data).stdout) for source in (run, run.parent / "tiny.onnx"))
+    np.testing.assert_allclose([float(r["answer"]) for r in a], [float(r["answer"]) for r in b], rtol=1e-4, atol=1e-5)
+
+
+def test_predict_maps_columns(table_run: Path, tmp_path: Path) -> None:
+    """The columns of the training table, in another order and without the target; or an array with the input's name."""
+    graphspec("export", table_run, "-o", tmp_path / "t.onnx")
+    data = np.load(tmp_path / "test.npz")["features"]
+    (tmp_path / "new.jsonl").write_text(
+        "".join(json.dumps(dict(zip("acbd", map(float, x[[0, 2, 1, 3]]), strict=True))) + "\n" for x in data)
+    )
+    expected = graphspec("predict", table_run, tmp_path / "test.npz").stdout
+    for source in (table_run, tmp_path / "t.onnx"):
+        got = graphspec("predict", source, tmp_path / "new.jsonl")
+        assert got.exit_code == 0, got.stderr
+        pairs = zip(_table(got.stdout), _table(expected), strict=True)
+        assert all(float(a["answer"]) == pytest.approx(float(b["answer"]), rel=1e-4) for a, b in pairs)
+
+
+def _wrong(folder: Path) -> Iterator[tuple[Path, str]]:
+    np.savez(folder / "names.npz", other=np.zeros((2, 4)))
+    yield folder / "names.npz", "GS502"
+    np.savez(folder / "shape.npz", features=np.zeros((2, 5)))
+    yield folder / "shape.npz", "GS503"
+    np.savez(folder / "nan.npz", features=np.full((2, 4), np.nan))
+    yield folder / "nan.npz", "GS505"
+    np.savez(folder / "none.npz", features=np.zeros((0, 4)))
+    yield folder / "none.npz", "GS508"
+    np.savez(folder / "pickle.npz", features=np.array([[{}] * 4] * 2, dtype=object))
+    yield folder / "pickle.npz", "GS504"
+    (folder / "bad.npz").write_bytes(b"nothing")
+    yield folder / "bad.npz", "GS501"
+    yield folder / "missing.csv", "GS501"
+    yield folder / "data.txt", "GS105"
+
+
+def test_predict_from_wrong_data(run: Path, tmp_path: Path) -> None:
+    for file, code in _wrong(tmp_path):
+        for source in (run, run.parent / "tiny.onnx"):
+            result = graphspec("predict", source, file)
+            assert (result.exit_code, result.stdout) == (1, ""), file
+            assert f"{file}: error[{code}]" in result.stderr
+
+
+def test_predict_usage(run: Path, tmp_path: Path) -> None:
+    data = run.parent / "test.npz"
+    (tmp_path / "bad.onnx").write_bytes(b"nothing")
+    model = onnx.load(run.parent / "tiny.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    for source in (tmp_path / "none", tmp_path / "bad.onnx", tmp_path / "foreign.onnx"):
+        result = graphspec("predict", source, data)
+        assert (result.exit_code, result.stdout) == (2, ""), source
+    result = graphspec("predict", run, data, "-o", tmp_path / "p.xlsx")
+    assert result.exit_code == 2
+    result = graphspec("predict", run, data, "-o", tmp_path / "no" / "p.csv")
+    assert result.exit_code == 2
+
+
+# export
+
+
+def test_export(run: Path, tmp_path: Path) -> None:
+    for more, opset in (([], 17), (["--opset", "18"], 18), (["--target", "ort-1.20"], 21)):
+        result = graphspec("export", run, "-o", tmp_path / "a.onnx", *more)
+        assert result.exit_code == 0, result.stderr
+        assert "equal to the runtime" in result.stdout
+        assert onnx.load(tmp_path / "a.onnx").opset_import[0].version == opset
+
+
+def test_export_usage(run: Path, tmp_path: Path) -> None:
+    for more in (["--opset", "3"], ["--target", "ort-9"], ["--opset", "17", "--target", "ort-1.20"]):
+        result = graphspec("export", run, "-o", tmp_path / "a.onnx", *more)
+        assert result.exit_code == 2
+        assert not (tmp_path / "a.onnx").exists()
+
+
+def test_no_file_where_the_numbers_differ(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = gs.Model.run
+    monkeypatch.setattr(gs.Model, "run", lambda self, feeds: {n: a + 1 for n, a in forward(self, feeds).items()})
+    result = graphspec("export", run, "-o", tmp_path / "a.onnx")
+    assert result.exit_code == 1
+    assert "error[GS701]" in result.stderr
+    assert not (tmp_path / "a.onnx").exists()
