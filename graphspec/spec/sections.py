@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.config import Config, PositiveInt, named
@@ -49,6 +50,13 @@ class HeadKeys(Config):
     labels: list[str] | None = Field(None, description="Class names; the export then also gives `<head>_label`.")
 
 
+def _one_process(workers: int | str) -> int | str:
+    if workers not in (1, "auto"):
+        text = "`workers: {workers}` is not available yet: training runs in one process"
+        raise PydanticCustomError("GS105", text, {"workers": workers, "hint": "use 1 or `auto`"})
+    return workers
+
+
 class TrainingKeys(Config):
     """How the heads are trained."""
 
@@ -61,7 +69,9 @@ class TrainingKeys(Config):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Of weights, shuffling, dropout and splits.")
     combine: Literal["mean", "sum"] = Field("mean", description="How the heads' losses make the total.")
     callbacks: list[named(CALLBACKS, Callback)] = Field([], description="Callbacks.")  # type: ignore[valid-type]
-    workers: PositiveInt | Literal["auto"] = Field(1, description="Processes that share each batch.")
+    workers: Annotated[PositiveInt | Literal["auto"], AfterValidator(_one_process)] = Field(
+        1, description="Processes that share each batch: one so far."
+    )
 
 
 class DataKeys(Config):
