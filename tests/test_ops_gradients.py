@@ -233,12 +233,14 @@ TRAINING: dict[str, list[Case]] = {
         for W in (np.round(positive(5, 1, 2) / 2), np.ones((5, 1, 1)))
         for training in (True, False)
     ],
+    "PerRow": [Case([normal(4, 3)])],
     "ReduceLoss": [
         Case([normal(4, 3), weight, mask], {"reduction": reduction}, wrt=[0])
         for reduction in ("sum", "sum_over_batch_size", "mean_with_sample_weight")
         for weight in (None, positive(4), positive(4, 3))
         for mask in (None, np.array([True, False, True, True]))
     ],
+    "RowShare": [Case([normal(4, 3)])],
     "SigmoidCrossEntropy": with_targets(positive(4, 3), positive(2, 3, 1)),
     "SoftmaxCrossEntropy": with_targets(positive(4, 3), positive(2, 3, 80), positive(2, 3, 4)),
     "SparseSoftmaxCrossEntropy": [

@@ -163,6 +163,12 @@ class Builder:
         """``activation(X)``, X itself for none."""
         return X if activation is None else activation.lower(self, X)
 
+    def penalize(self, regularizer: Regularizer | None, *outputs: Value) -> None:
+        """Add the penalty on a layer's outputs to the loss, as Keras does: averaged over the batch, masked or not."""
+        if regularizer is not None:
+            with self.part("activity"):
+                self.graph.penalties += [self.PerRow(regularizer.lower(self, Y)) for Y in outputs]
+
     @contextmanager
     def part(self, name: str) -> Iterator[Builder]:
         """Weights and operators made inside are called ``<node>/<name>/…`` (wrappers: ``forward``, ``backward``)."""

@@ -167,5 +167,6 @@ def penalties(graph: Graph) -> list[Value]:
     terms = list(graph.penalties)
     for name, param in graph.params.items():
         if param.regularizer is not None and param.trainable:
-            terms.append(param.regularizer.lower(Builder(graph, f"{name}.penalty"), graph.values[name]))
+            g = Builder(graph, f"{name}.penalty")
+            terms.append(g.RowShare(param.regularizer.lower(g, graph.values[name])))
     return terms

@@ -130,9 +130,7 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         return None
     outputs = values if isinstance(values, tuple) else (values,)
     outputs = _carry_mask(node, owner, result, every, [v for v in inputs if v is not None], outputs)
-    if (penalty := getattr(layer, "activity_regularizer", None)) is not None:
-        with g.part("activity"):
-            result.graph.penalties.append(penalty.lower(g, outputs[0]))
+    g.penalize(getattr(layer, "activity_regularizer", None), *outputs)
     return outputs
 
 

@@ -12,7 +12,6 @@ from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, LayerField, Weights, need_rank
 from graphspec.layers.recurrent import Recurrent
 from graphspec.layers.steps import flip_time
-from graphspec.regularizers import Regularizer
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
@@ -52,11 +51,6 @@ class Bidirectional(Layer):
         RecurrentField | None, Field(description="The layer that goes backwards; a copy of `layer` where null.")
     ] = None
 
-    @property
-    def activity_regularizer(self) -> Regularizer | None:
-        """The layer's, which penalises both outputs: sums, so the same on their concatenation."""
-        return cast(Recurrent, self.layer).activity_regularizer if self.merge_mode == "concat" else None
-
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
         forward, backward = self._pair()
         half = forward.states
@@ -66,8 +60,10 @@ class Bidirectional(Layer):
         sequences = forward.return_sequences
         with g.part("forward"):
             Y, states = forward.run(g, X, initial_state[:half], zero_masked=sequences)
+            g.penalize(forward.activity_regularizer, Y, *(states if forward.return_state else ()))
         with g.part("backward"):
             Z, more = backward.run(g, X, initial_state[half:], zero_masked=sequences)
+            g.penalize(backward.activity_regularizer, Z, *(more if backward.return_state else ()))
         if sequences and forward.go_backwards:  # Keras merges in the order of the forward layer's steps
             Y, Z = flip_time(g, Y), flip_time(g, Z)
         merged = tuple(y.with_mask(X.mask if sequences else None) for y in self._merge(g, Y, Z))
@@ -99,11 +95,6 @@ class Bidirectional(Layer):
         for name in ("return_sequences", "return_state"):
             if getattr(forward, name) != getattr(backward, name):
                 raise ShapeError("GS105", f"needs the same `{name}` on both layers", key=key)
-        if forward.activity_regularizer != backward.activity_regularizer or (
-            forward.activity_regularizer is not None and self.merge_mode != "concat"
-        ):
-            text = "takes an activity_regularizer only with `merge_mode: concat` and the same on both layers"
-            raise ShapeError("GS105", text, key=key)
         return forward, backward
 
 

@@ -341,3 +341,44 @@ def weigh(ctx: Context, C: Array, weight: Array | None, mask: Array | None, scal
         (np.subtract, divisor, empty, divisor),
         (np.multiply, C, divisor, C),
     ]
+
+
+def scaled(ctx: Context, X: Array, factor: float) -> Bound:
+    """``Y = factor · X``."""
+    Y, scale = ctx.out(like=X), ctx.constant(factor)
+
+    def backward(dY: Array) -> Calls:
+        ctx.give(0, dY)
+        return [(np.multiply, dY, scale, dY)]
+
+    return Y, [(np.multiply, X, scale, Y)], backward
+
+
+class Scaling(Op):
+    """A multiple of X that depends on the batch."""
+
+    keeps_in, keeps_out = (), False
+    exported = False
+
+    @staticmethod
+    def infer(X: Value) -> Type:
+        need_float(X)
+        return X.type
+
+
+@op
+class PerRow(Scaling):
+    """``Y = X / n`` for a whole batch of n rows: an average by row, where X is summed over this worker's rows."""
+
+    @staticmethod
+    def bind(ctx: Context, X: Array) -> Bound:
+        return scaled(ctx, X, 1 / max(ctx.total, 1))
+
+
+@op
+class RowShare(Scaling):
+    """``Y = X · m / n`` for m of the batch's n rows: what every worker has alike counts once over all of them."""
+
+    @staticmethod
+    def bind(ctx: Context, X: Array) -> Bound:
+        return scaled(ctx, X, (ctx.rows.stop - ctx.rows.start) / max(ctx.total, 1))

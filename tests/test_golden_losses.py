@@ -1,0 +1,60 @@
+"""Every loss against Keras 3 (golden values made by `golden/make_keras.py`): values, scalar and gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from golden_cases import Case, load
+from golden_run import Array, assert_close, fitting, run
+from pydantic_core import PydanticCustomError
+
+from graphspec.compiler.build import Builder
+from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.losses import LOSSES, reduce
+from graphspec.runtime.store import Store
+
+NONE = [case for case in load("losses") if case.args["loss"].get("reduction") == "none"]
+CASES = [case for case in load("losses") if case.args["loss"].get("reduction") != "none"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_values_loss_and_gradient_are_those_of_keras(case: Case) -> None:
+    loss = LOSSES.parse(case.args["loss"])
+    graph = Graph(case.id)
+    arrays: dict[str, Any] = {}
+
+    def declare(name: str, array: Array, kind: Type | None = None) -> Value:
+        dtype = "float32" if array.dtype.kind == "f" else array.dtype.name
+        value = Value(name, kind or Type(dtype, ("N", *array.shape[1:])), "input")
+        graph.inputs[name], arrays[name] = value, array
+        return value
+
+    y_pred = declare("y_pred", case["y_pred"])
+    if "mask" in case:
+        y_pred = y_pred.with_mask(declare("mask", case["mask"]))
+    assert not [problem for problem in loss.check(y_pred) if problem[0] == "error"]
+    kind = loss.target(y_pred)
+    y_true = declare("y_true", fitting(case["y_true"], kind), kind)
+    weight = declare("sample_weight", case["sample_weight"]) if "sample_weight" in case else None
+
+    g = Builder(graph, "loss")
+    values = loss.lower(g, y_true, y_pred)
+    scalar = reduce(g, values, weight=weight, mask=y_pred.mask if loss.uses_mask else None, reduction=loss.reduction)
+    fetches = {"values": values, "loss": scalar}
+    if values.mask is not None:
+        fetches["counts"] = values.mask
+    found, _, gradients = run(graph, Store(graph, np.float64), arrays, fetches, loss=scalar, input_grads=["y_pred"])
+    each = found["values"] * found.get("counts", 1)
+    if y_pred.rank == 1:  # Keras's last axis is the batch here, and its only value the mean
+        each = each.mean()
+    assert_close({"values": each, "loss": found["loss"]}, {"values": case["values"], "loss": case["loss"]})
+    assert_close({"gradient": gradients["y_pred"]}, {"gradient": case["gradient"]})
+
+
+@pytest.mark.parametrize("case", NONE, ids=lambda case: case.id)
+def test_reduction_none_is_refused(case: Case) -> None:
+    with pytest.raises(PydanticCustomError) as error:
+        LOSSES.parse(case.args["loss"])
+    assert "reduction 'none' gives one per sample" in str(error.value.context)
