@@ -52,8 +52,8 @@ class HeadKeys(Config):
 
 def _one_process(workers: int | str) -> int | str:
     if workers not in (1, "auto"):
-        text = "`workers: {workers}` is not available yet: training runs in one process"
-        raise PydanticCustomError("GS105", text, {"workers": workers, "hint": "use 1 or `auto`"})
+        text = "training runs in one process so far"
+        raise PydanticCustomError("GS105", text, {"hint": "use 1 or `auto`"})
     return workers
 
 

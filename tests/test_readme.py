@@ -1,0 +1,54 @@
+"""The README is true: its commands are those that CI runs, its specs are valid, its answers are the program's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import graphspec as gs
+from graphspec.cli.render import render
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of a language; "" for those with none."""
+    fenced = re.findall(r"^```([a-z]*)\n(.*?)^```$", README, re.M | re.S)
+    return [text for name, text in fenced if name == language]
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    commands = [line for block in blocks("bash") for line in block.splitlines() if ".venv-test" in line]
+    assert len(commands) == 1
+    assert commands[0] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_first_spec_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "penguins.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
+    assert gs.validate(tmp_path / "penguins.yaml") == []
+
+
+def test_the_broken_spec_gets_the_answer_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("branches.yaml").write_text(blocks("yaml")[1], encoding="utf-8")
+    answer = render(gs.validate("branches.yaml"))
+    shown = next(b for b in blocks("") if "branches.yaml" in b)
+    assert shown.strip() == answer.strip()
+
+
+def test_the_folders_of_the_tree_exist() -> None:
+    tree = next(b for b in blocks("") if b.startswith("graphspec/"))
+    names = [n for line in tree.splitlines() for n in re.findall(r"[a-z_]+\.py|[a-z]+/", line.split("   ")[0])]
+    assert len(names) > 12
+    for name in names:
+        assert (ROOT / name).exists() or (ROOT / "graphspec" / name).exists(), name
+
+
+def test_paths_of_the_architecture_table_exist() -> None:
+    for path in re.findall(r"`(graphspec/[a-z_/]+(?:\.py)?)`", README):
+        assert (ROOT / path).exists(), path
+    for path in re.findall(r"\]\(((?:docs|specs)/[^)]+)\)", README):
+        assert (ROOT / path).exists(), path
