@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.compiler.check import Source, check
+from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Array, Value
 from graphspec.errors import Diagnostic, RunError, UsageError
-from graphspec.runtime.bind import bind, concrete
+from graphspec.runtime.bind import bind
 from graphspec.runtime.programs import Programs
 from graphspec.runtime.store import Store
 

@@ -36,7 +36,7 @@ class Checked:
 
 
 def check(source: Source | Spec, sets: Sequence[str] = ()) -> Checked:
-    """Check a spec (a path, a dict, or one that has been parsed) and collect all diagnostics, sorted by place. Never raises for a wrong spec."""
+    """Check a spec (a path, a dict, or a parsed one) and collect all diagnostics by place. Never raises for a wrong spec."""
     from graphspec.compiler.heads import check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower

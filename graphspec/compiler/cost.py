@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Graph, Node, Param, Value
 from graphspec.errors import ShapeError
-from graphspec.runtime.bind import concrete
 from graphspec.runtime.memory import VIEWS
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.compiler.concrete import concrete
 from graphspec.compiler.heads import Objective, add_losses
 from graphspec.compiler.ir import Array, Graph
 from graphspec.compiler.limits import id_limits
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.metrics import targets_of
-from graphspec.runtime.bind import concrete
 from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, load, row_weights, split
 from graphspec.runtime.train import Observer, Trainer
 

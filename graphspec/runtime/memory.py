@@ -47,7 +47,7 @@ def assumed_shapes(graph: Graph, batch_size: int) -> dict[str, Shape]:
 
 def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
     """Bytes of all values of a batch, views not counted."""
-    from graphspec.runtime.bind import concrete
+    from graphspec.compiler.concrete import concrete
 
     nodes = graph.needed(graph.outputs.values())
     try:
