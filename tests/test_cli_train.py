@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -158,6 +159,36 @@ def test_a_loss_that_is_not_finite(spec: Path) -> None:
     assert result.exit_code == 3
     assert "error[GS601]: the loss of head 'answer' is" in result.stderr
     assert "  = help: lower `learning_rate`" in result.stderr
+
+
+# The progress bar
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals")
+def test_a_bar_on_a_terminal(spec: Path) -> None:
+    ours, theirs = os.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm", "COLUMNS": "120"}
+    command = [sys.executable, "-m", "graphspec", "train", str(spec)]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+    os.close(ours)
+    text = shown.decode()
+    assert process.returncode == 0, text
+    assert "\r\x1b[2K" in text  # a line that is drawn again
+    assert "━" in text
+    assert "epoch 3/3 " in text
+    assert "val_accuracy" in text
+    assert text.rstrip().endswith("run: runs/tiny")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:  # Linux's way of saying that the other end is closed
+        return b""
 
 
 # Resuming
