@@ -274,6 +274,45 @@ def model_cases() -> list[Case]:
             ],
             {"x": [4]},
         ),
+        ("frozen_activity", [{**hidden, "trainable": False, "activity_regularizer": l2}, line], {"x": [4]}),
+        (
+            "activity_states",
+            [
+                {"name": "r", "type": "LSTM", "units": 2, "return_state": True, "activity_regularizer": l2},
+                {**line, "inputs": "r"},
+            ],
+            {"x": [3, 2]},
+        ),
+        (
+            "bidirectional_activity",
+            [
+                {
+                    "name": "r",
+                    "type": "Bidirectional",
+                    "merge_mode": "mul",
+                    "layer": {"type": "GRU", "units": 2, "return_state": True, "activity_regularizer": both},
+                },
+                {**line, "inputs": "r"},
+            ],
+            {"x": [3, 2]},
+        ),
+        (
+            "time_distributed",
+            [
+                {
+                    "name": "t",
+                    "type": "TimeDistributed",
+                    "layer": {
+                        "type": "Dense",
+                        "units": 3,
+                        "kernel_regularizer": l2,
+                        "activity_regularizer": l1,
+                    },
+                },
+                line,
+            ],
+            {"x": [3, 4]},
+        ),
     ):
         add(f"regularizer-{label}", inputs, layers, mse)
     ids = {"ids": {"shape": [None], "dtype": "int64"}}
@@ -294,6 +333,7 @@ def model_cases() -> list[Case]:
     add("mask-sparse-weighted", ids, steps, sparse, weight="element", **gaps)
     add("mask-padded", ids, steps, sparse, **padded)
     add("mask-no_recurrent", ids, [embed, softmax], sparse, **gaps)
+    add("mask-everything", ids, [embed, softmax], sparse, values={"ids": np.zeros((2, 3), int)}, batch=2)
     add("mask-mse", ids, [embed, read, line], mse, **gaps)
     add(
         "mask-binary",
