@@ -211,3 +211,11 @@ def test_no_file_where_the_numbers_differ(run: Path, tmp_path: Path, monkeypatch
     assert result.exit_code == 1
     assert "error[GS701]" in result.stderr
     assert not (tmp_path / "a.onnx").exists()
+
+
+@pytest.mark.parametrize("file", ["no/a.onnx", "."])
+def test_an_output_that_cannot_be_written(file: str, run: Path, tmp_path: Path) -> None:
+    for words in (["export", run], ["predict", run, run.parent / "test.npz"], ["schema"]):
+        result = graphspec(*words, "-o", tmp_path / file)
+        assert result.exit_code == 2
+        assert "folder" in result.stderr

@@ -7,6 +7,16 @@ from typing import Annotated
 
 import typer
 
+
+def writable(path: Path | None) -> Path | None:
+    """Refuse an output that cannot be written before any work is done for it."""
+    if path is not None and path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder; name a file")
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {path.parent}")
+    return path
+
+
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML or JSON file.", show_default=False)]
 RunDirectory = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run directory, as `train` writes it.", show_default=False)
@@ -20,4 +30,7 @@ Sets = Annotated[
         show_default=False,
     ),
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.", show_default=False)]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FILE", callback=writable, help="The file to write.", show_default=False),
+]

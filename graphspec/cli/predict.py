@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graphspec.cli.console import out
+from graphspec.cli.options import writable
 from graphspec.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ def predict(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help=".npz, .csv or .jsonl [default: CSV on stdout].", show_default=False
+            "--output",
+            "-o",
+            metavar="FILE",
+            callback=writable,
+            help=".npz, .csv or .jsonl [default: CSV on stdout].",
+            show_default=False,
         ),
     ] = None,
 ) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _EVERY = 0.1
 """Seconds between two drawings: metrics are summed up for each, which must not slow small networks."""
-_EMPTY = {"where": "", "step": "", "figures": ""}
 
 
 def watch() -> Observer:
@@ -38,7 +37,9 @@ class Bar:
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
         self._epochs, self._steps = epochs, steps
-        self._task = self._progress.add_task("", total=epochs * steps, completed=first * steps, **_EMPTY)
+        self._task = self._progress.add_task(
+            "", total=epochs * steps, completed=first * steps, where="", step="", figures=""
+        )
         self._progress.start()
         self._began = time.monotonic()
 

@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from graphspec.cli.console import out
+from graphspec.cli.options import writable
 
 
 def schema(
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a file instead.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", callback=writable, help="Write a file instead.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Print the JSON Schema of specs, with which an editor completes and checks them."""

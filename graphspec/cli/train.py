@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import INTERRUPTED, err, out, show
-from graphspec.cli.options import Sets, SpecFile
+from graphspec.cli.options import Sets, SpecFile, writable
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def train(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run directory if it exists.")] = False,
     onnx: Annotated[
-        Path | None, typer.Option("--export", metavar="FILE", help="Export to ONNX at the end.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--export", metavar="FILE", callback=writable, help="Export to ONNX at the end.", show_default=False
+        ),
     ] = None,
     sets: Sets = None,
 ) -> int | None:
@@ -47,8 +50,6 @@ def train(
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
-    if onnx is not None and not onnx.parent.is_dir():
-        raise UsageError(f"--export {onnx}: there is no folder {onnx.parent}")
     checked = check(str(spec), sets or ())
     declaration, lowered = checked.require()
     show(d for d in checked.diagnostics if d.code not in ("GS404", "GS602"))
