@@ -154,6 +154,12 @@ def _carry_mask(
     layer = owner.layer
     assert layer is not None
     mask = next((v.mask for v in inputs if v.mask is not None), None)
+    if mask is not None and node.call.get("initial_state"):
+        text = (
+            f"{owner.type} '{node.name}' does not use the mask of its input where `initial_state` is given, as in Keras"
+        )
+        hint = "steps that were masked count as data here; the output keeps the mask"
+        result.diagnostics.append(_diagnose(node, result, refs, "GS308", text, hint, "initial_state").as_warning())
     if mask is None or layer.handles_mask:
         return outputs
     if layer.supports_masking:

@@ -60,7 +60,7 @@ class Recurrent(Layer):
     follow with ``return_state``.
 
     A masked step leaves the states as they are and repeats the output before it (0 at the start), or gives 0 with
-    ``zero_output_for_mask``.
+    ``zero_output_for_mask``. With ``initial_state`` masked steps count like others, but the output keeps the mask.
     """
 
     op: ClassVar[str]
@@ -118,10 +118,13 @@ class Recurrent(Layer):
         return (Y, *states) if self.return_state else Y
 
     def run(self, g: Builder, X: Value, initial_state: Sequence[Value], *, zero_masked: bool) -> tuple[Value, States]:
-        """The output of every step in the order of time, or (without ``return_sequences``) of the last one; the states."""
+        """The output of every step in the order of time, or (without ``return_sequences``) of the last one; the states.
+
+        With ``initial_state`` Keras hands no mask to the layer: every step counts.
+        """
         _need_sequence(g, X)
         initial = self._initial(g, X, initial_state)
-        mask = X.mask
+        mask = None if initial else X.mask
         X = as_float(g, X)
         features, units = X.features, self.units
         if self.dropout:
@@ -151,8 +154,6 @@ class Recurrent(Layer):
             Y = states[0]
             if steps is not None and zero_masked:
                 Y = steps.zero_where_masked(Y, step=0 if self.go_backwards else -1)
-        if steps is not None and initial:
-            states = tuple(steps.unless_empty(s, i) for s, i in zip(states, initial_state, strict=True))
         return Y, states
 
     def _attributes(self) -> dict[str, Any]:

@@ -63,9 +63,3 @@ class Steps:
         g = self.g
         last = g.Gather(self.mask, g.constant([step]), axis=1)
         return cast("Value", g.Where(last, Y, g.constant(0.0)))
-
-    def unless_empty(self, state: Value, initial: Value) -> Value:
-        """``state``, but ``initial`` in rows without a kept step, where the operators give 0."""
-        g = self.g
-        some = g.Unsqueeze(g.Greater(self.lengths, g.constant(0, "int32")), g.constant([1]))
-        return cast("Value", g.Where(some, state, initial))
