@@ -97,8 +97,9 @@ class Gather(Op):
             if dX is None:
                 return []
             before, after = (int(np.prod(s, dtype=np.int64)) for s in (X.shape[:at], X.shape[at + 1 :]))
-            ids = rows = ctx.scratch((indices.size,), np.int64)
-            calls = wrap(ctx, indices.reshape(-1), size, ids) + clip(ctx, ids, size)
+            ids = ctx.scratch(indices.shape, np.int64)
+            calls = wrap(ctx, indices, size, ids) + clip(ctx, ids, size)
+            ids = rows = ids.reshape(-1)
             if before != 1:
                 rows = ctx.scratch((before, indices.size), np.int64)
                 calls.append((np.add, ctx.constant(np.arange(before)[:, None] * size, np.int64), ids, rows))
