@@ -107,7 +107,7 @@ def _nodes(nodes: tuple[NodeRef, ...]) -> list[str]:
     widest = max(map(len, shapes), default=0)
     lines = []
     for node, shape in zip(nodes, shapes, strict=True):
-        origin = f"from {node.type}" if node.type else "input"
+        origin = f"from {node.type}" if node.type and node.type != "input" else "input"
         if node.line is not None:
             origin += f" at line {node.line}"
         if node.note:

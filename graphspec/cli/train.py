@@ -59,8 +59,11 @@ def train(
     _check_data(declaration, lowered.graph)
     model = Model(declaration, lowered, checked.diagnostics, str(spec))
     trainer = model.trainer(watch(), directory)
-    if resume and _has_checkpoint(directory):
-        trainer.resume(check_resumable(model, directory))
+    if resume:
+        if _has_checkpoint(directory):
+            trainer.resume(check_resumable(model, directory))
+        for cut_off in directory.glob(".*.tmp"):  # files that a killed run was writing
+            cut_off.unlink()
     if overwrite and directory.exists():
         _remove(directory, [spec, *(s.file for s in declaration.data.values() if s.file is not None)])
     start_run(model, directory)

@@ -306,7 +306,8 @@ class _Binder:
         return [self.arrays[n] for n in values if root(self.arrays[n]) not in kept]
 
     def _release_forward(self, index: int) -> None:
-        for block in [b for b in self._candidates[index] if self._root_last.get(b) == index]:
+        # Two values may view one block and end here together.
+        for block in dict.fromkeys(b for b in self._candidates[index] if self._root_last.get(b) == index):
             del self._root_last[block]
             self.pool.release(block)
 
