@@ -1,0 +1,188 @@
+"""LSTM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, op
+from graphspec.ops.direction import Direction, OuterSum
+from graphspec.ops.recurrent import bind_recurrent, infer_recurrent
+
+_GATES = (1, 0, 2, 3)  # ONNX has i, o, f, c̃; o, i, f, c̃ puts the pairs of i · c̃ + f · c side by side
+
+
+class _Cell(Direction):
+    """Rows of a step: o, i, f, c̃ and the cell state before it; of its gradients: h's part of c, o, i, f, c̃, c before it."""
+
+    states, rows = 2, 6
+
+    def __init__(self, *inputs: Any, **attributes: Any) -> None:
+        super().__init__(*inputs, **attributes)
+        T, H, N = self.T, self.H, self.N
+        f, g, _ = (name for name, _, _ in self.functions)
+        self.one_tanh = f == "Sigmoid" and g == "Tanh" and self.clip is None
+        self.gates = self.ctx.save((T + 1, 5 * H, N))
+        self.squashed = self.ctx.save((T, H, N))  # what the output gate lets through
+        clipped = self.clip is not None and self.training
+        self.inside = self.ctx.save((T, 4 * H, N), np.bool_) if clipped else None
+
+    def state(self, k: int) -> tuple[Array, Array, int]:
+        return super().state(0) if k == 0 else (self.gates[:, 4 * self.H :], self.gates, 4 * self.H)
+
+    def unbounded(self, k: int) -> bool:
+        return k == 0 or not (self.f.bounded and self.g.bounded)
+
+    def packed(self, scaled: bool) -> tuple[Array, Calls]:
+        packed = self.ctx.scratch((4 * self.H, self.block.shape[1]))
+        bias, calls = self.both_biases()
+        for place, source in enumerate(_GATES):
+            calls += self.pack(packed, place, source, bias, 0.5 if scaled and place < 3 else 1.0)
+        return packed, calls
+
+    def prepare(self) -> Calls:
+        H, N = self.H, self.N
+        self.f, self.g, self.hf = self.gate(0, (3 * H, N)), self.gate(1, (H, N)), self.gate(2, (H, N))
+        self.pair, self.t = self.ctx.scratch((2 * H, N)), self.ctx.scratch((4 * H, N))
+        self.half = self.ctx.constant(0.5)
+        self.weights, calls = self.packed(self.one_tanh)
+        return calls
+
+    def step(self, s: int) -> Calls:
+        H = self.H
+        S, c = self.gates[s], self.gates[s + 1, 4 * H :]
+        Z, sigmoids = S[: 4 * H], S[: 3 * H]
+        calls: Calls = [(np.dot, self.weights, self.block[s], Z)]
+        if self.one_tanh:
+            calls += [
+                (np.tanh, Z, Z),
+                (np.multiply, sigmoids, self.half, sigmoids),
+                (np.add, sigmoids, self.half, sigmoids),
+            ]
+        else:
+            calls += self.limit(Z, None if self.inside is None else self.inside[s], self.t)
+            calls += [*self.f.apply(sigmoids), *self.g.apply(S[3 * H : 4 * H])]
+        calls += [
+            (np.multiply, S[H : 3 * H], S[3 * H :], self.pair),
+            (np.add, self.pair[:H], self.pair[H:], c),
+        ]
+        u = self.squashed[s]
+        calls += [(np.tanh, c, u)] if self.hf.name == "Tanh" else [(np.copyto, u, c), *self.hf.apply(u)]
+        return [*calls, (np.multiply, S[:H], u, self.h[s + 1])]
+
+    def start_backward(self, steps: int) -> Calls:
+        H, N = self.H, self.N
+        self.f, self.g, self.hf = (self.gate(k, (steps, n * H, N)) for k, n in enumerate((3, 1, 1)))
+        self.plain, calls = self.packed(False)
+        self.sums = OuterSum(self.ctx, 4 * H, self.plain.shape[1], steps)
+        return calls
+
+    def factors(self, start: int, stop: int, D: Array) -> Calls:
+        H = self.H
+        S, u = self.gates[start:stop], self.squashed[start:stop]
+        of_c, of_o, of_g, of_f = D[:, :H], D[:, H : 2 * H], D[:, 4 * H : 5 * H], D[:, 5 * H :]
+        calls = [
+            *self.f.slope(S[:, : 3 * H], D[:, H : 4 * H]),
+            (np.multiply, of_o, u, of_o),
+            (np.multiply, D[:, 2 * H : 4 * H], S[:, 3 * H :], D[:, 2 * H : 4 * H]),
+            *self.g.slope(S[:, 3 * H : 4 * H], of_g),
+            (np.multiply, of_g, S[:, H : 2 * H], of_g),
+            *self.hf.slope(u, of_c),
+            (np.multiply, of_c, S[:, :H], of_c),
+            (np.copyto, of_f, S[:, 2 * H : 3 * H]),
+        ]
+        if self.inside is not None:
+            calls.append((np.multiply, D[:, H : 5 * H], self.inside[start:stop], D[:, H : 5 * H]))
+        return calls
+
+    def later(self, carry: list[Array], D: Array, i: int) -> list[Array]:
+        return [carry[0], carry[1] if i + 1 == len(D) else D[i + 1, 5 * self.H :]]
+
+    def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
+        H = self.H
+        dh, dc = carry
+        six, later = D[i].reshape(6, H, self.N), self.later(carry, D, i)[1]
+        calls: Calls = [(np.multiply, six[:2], dh, six[:2]), (np.add, later, six[0], dc)]
+        if (source := sources[1]) is not None:
+            calls.append((np.add, dc, source[s], dc))
+        calls += [(np.multiply, six[2:], dc, six[2:]), (np.dot, self.plain[:, :H].T, D[i, H : 5 * H], dh)]
+        if i == 0:  # the block is about to be overwritten
+            calls.append((np.copyto, dc, six[5]))
+        return calls
+
+    def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
+        return self.sums.add(D[:, self.H : 5 * self.H], self.block[start:stop])
+
+    def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
+        H = self.H
+        calls: Calls = []
+        for place, source in enumerate(_GATES):
+            rows, d = slice(source * H, (source + 1) * H), self.sums.total[place * H : (place + 1) * H]
+            if dR is not None:
+                calls.append((np.copyto, dR[rows], d[:, :H]))
+            if dW is not None:
+                calls.append((np.copyto, dW[rows], d[:, H + 1 :]))
+            if dB is not None:
+                calls.append((np.copyto, dB.reshape(2, 4 * H)[:, rows], d[:, H]))
+        return calls
+
+    def inputs_of(self, D: Array) -> tuple[Array, Array]:
+        return D[:, self.H : 5 * self.H], self.plain[:, self.H + 1 :]
+
+
+@op
+class LSTM(Op):
+    """``i, o, f = f(·)``, ``c̃ = g(·)`` of ``W x + R h₋₁ + Wb + Rb``; ``c = f · c₋₁ + i · c̃``, ``h = o · h(c)``.
+
+    Shapes: X (T, N, I) → Y (T, D, N, H), Y_h and Y_c (D, N, H). Gate order i, o, f, c. No peepholes. A sequence of
+    length 0 gives zeros, whatever the initial states.
+    """
+
+    keeps_in, keeps_out = (1, 2), True
+
+    @staticmethod
+    def infer(
+        X: Value,
+        W: Value,
+        R: Value,
+        B: Value | None = None,
+        sequence_lens: Value | None = None,
+        initial_h: Value | None = None,
+        initial_c: Value | None = None,
+        **attributes: Any,
+    ) -> tuple[Type, ...]:
+        Y = infer_recurrent(4, 3, (X, W, R, B, sequence_lens, initial_h, initial_c), attributes)
+        last = Type(Y.dtype, Y.shape[1:])
+        return Y, last, last
+
+    @staticmethod
+    def bind(
+        ctx: Context,
+        X: Array,
+        W: Array,
+        R: Array,
+        B: Array | None = None,
+        sequence_lens: Array | None = None,
+        initial_h: Array | None = None,
+        initial_c: Array | None = None,
+        *,
+        hidden_size: int,
+        direction: str = "forward",
+        activations: Sequence[str] | None = None,
+        activation_alpha: Sequence[float] | None = None,
+        activation_beta: Sequence[float] | None = None,
+        clip: float | None = None,
+        layout: int = 0,
+    ) -> Bound:
+        attributes = {
+            "direction": direction,
+            "activations": activations,
+            "activation_alpha": activation_alpha,
+            "activation_beta": activation_beta,
+            "clip": clip,
+        }
+        inputs = (X, W, R, B, sequence_lens, initial_h, initial_c)
+        return bind_recurrent(_Cell, ctx, inputs, attributes, ("Sigmoid", "Tanh", "Tanh"))
