@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,9 @@ def run(
     *,
     loss: Value | None = None,
     training: bool = False,
-    input_grads: list[str] | None = None,
+    input_grads: Sequence[str] = (),
+    rows: slice | None = None,
+    total: int | None = None,
 ) -> tuple[Arrays, Arrays, Arrays]:
     """Fetches, gradients of weights (in Keras's layout) and gradients of inputs, after one run.
 
@@ -92,7 +94,9 @@ def run(
         loss=loss,
         gradient=gradient,
         training=training,
-        input_grads=input_grads or [],
+        input_grads=input_grads,
+        rows=rows,
+        total=total,
     )
     state = store.vectors["state"].copy()
     first = _results(program, store, arrays, gradient)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 from golden_cases import Case, load
 from golden_run import assert_close, compiled, cotangent_loss, onnx_outputs, run, store_of
@@ -9,10 +12,11 @@ from golden_run import assert_close, compiled, cotangent_loss, onnx_outputs, run
 CASES = load("layers")
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_outputs_masks_gradients_and_statistics_are_those_of_keras(case: Case) -> None:
+def test_outputs_masks_gradients_and_statistics_are_those_of_keras(case: Case, dtype: Any) -> None:
     _, graph = compiled(case)
-    store = store_of(graph, case["weights"])
+    store = store_of(graph, case["weights"], dtype)
     masks = {name: v.mask for name, v in graph.outputs.items() if v.mask is not None}
     loss = cotangent_loss(graph)
     arrays = case["inputs"] | {f"{name}/cotangent": a for name, a in case["cotangents"].items()}

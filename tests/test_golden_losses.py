@@ -19,8 +19,9 @@ NONE = [case for case in load("losses") if case.args["loss"].get("reduction") ==
 CASES = [case for case in load("losses") if case.args["loss"].get("reduction") != "none"]
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_values_loss_and_gradient_are_those_of_keras(case: Case) -> None:
+def test_values_loss_and_gradient_are_those_of_keras(case: Case, dtype: Any) -> None:
     loss = LOSSES.parse(case.args["loss"])
     graph = Graph(case.id)
     arrays: dict[str, Any] = {}
@@ -45,7 +46,7 @@ def test_values_loss_and_gradient_are_those_of_keras(case: Case) -> None:
     fetches = {"values": values, "loss": scalar}
     if values.mask is not None:
         fetches["counts"] = values.mask
-    found, _, gradients = run(graph, Store(graph, np.float64), arrays, fetches, loss=scalar, input_grads=["y_pred"])
+    found, _, gradients = run(graph, Store(graph, dtype), arrays, fetches, loss=scalar, input_grads=["y_pred"])
     each = found["values"] * found.get("counts", 1)
     if y_pred.rank == 1:  # Keras's last axis is the batch here, and its only value the mean
         each = each.mean()

@@ -10,12 +10,14 @@ from golden_cases import Case, load
 from golden_run import assert_close, compiled, fitting, run, store_of
 
 from graphspec.compiler.build import Builder
-from graphspec.compiler.heads import add_losses, penalties
+from graphspec.compiler.heads import Objective, add_losses, penalties
 from graphspec.runtime.data import row_weights
 
+CASES = load("models")
 
-@pytest.mark.parametrize("case", load("models"), ids=lambda case: case.id)
-def test_losses_gradients_and_statistics_are_those_of_keras(case: Case) -> None:
+
+def trained(case: Case) -> tuple[Objective, dict[str, Any]]:
+    """The model with its losses, and the arrays that it reads."""
     spec, graph = compiled(case)
     weights: dict[str, Any] = dict(case["sample_weights"])
     for head, target in case["targets"].items():
@@ -24,22 +26,21 @@ def test_losses_gradients_and_statistics_are_those_of_keras(case: Case) -> None:
             classes = max(graph.outputs[head].fixed(-1), 2)
             weights[head] = row_weights(decl.class_weight, target, classes, decl.labels)
     objective = add_losses(graph, spec, weighted={head: array.ndim for head, array in weights.items()})
+    targets = {head: fitting(a, objective.graph.targets[head].type) for head, a in case["targets"].items()}
+    return objective, case["inputs"] | targets | {f"{head}_sample_weight": a for head, a in weights.items()}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_losses_gradients_and_statistics_are_those_of_keras(case: Case, dtype: Any) -> None:
+    objective, arrays = trained(case)
     graph = objective.graph
     fetches = {f"losses/{head}": value for head, value in objective.losses.items()} | {"loss": objective.total}
     if terms := penalties(graph):
         fetches["regularization"] = Builder(graph, "regularization").Sum(*terms)
-    arrays = dict(case["inputs"])
-    arrays |= {head: fitting(target, graph.targets[head].type) for head, target in case["targets"].items()}
-    arrays |= {f"{head}_sample_weight": array for head, array in weights.items()}
-    store = store_of(graph, case["weights"])
+    store = store_of(graph, case["weights"], dtype)
     found, gradients, input_gradients = run(
-        graph,
-        store,
-        arrays,
-        fetches,
-        loss=objective.total,
-        training=True,
-        input_grads=list(case["input_gradients"]),
+        graph, store, arrays, fetches, loss=objective.total, training=True, input_grads=list(case["input_gradients"])
     )
     expected = {f"losses/{head}": array for head, array in case["losses"].items()} | {"loss": case["loss"]}
     expected["regularization"] = case["regularization"]
@@ -47,3 +48,25 @@ def test_losses_gradients_and_statistics_are_those_of_keras(case: Case) -> None:
     assert_close(gradients, case["gradients"])
     assert_close(input_gradients, case["input_gradients"])
     assert_close(store.get(group="state"), case["state"])
+
+
+ALONE = [case for case in CASES if not case.id.startswith("mask-") and "BatchNormalization" not in str(case.spec)]
+
+
+@pytest.mark.parametrize("case", ALONE, ids=lambda case: case.id)
+def test_shares_of_workers_add_up(case: Case) -> None:
+    """Where the workers need not talk within a step, their losses and gradients are sums: also those of penalties."""
+    objective, arrays = trained(case)
+    store = store_of(objective.graph, case["weights"])
+    total = len(next(iter(arrays.values())))
+    loss, sums = 0.0, {name: np.zeros(a.shape) for name, a in case["gradients"].items()}
+    for rows in (slice(0, 1), slice(1, total), slice(total, total)):
+        part = {name: a[rows] for name, a in arrays.items()}
+        fetches = {"loss": objective.total}
+        found, gradients, _ = run(
+            objective.graph, store, part, fetches, loss=objective.total, training=True, rows=rows, total=total
+        )
+        loss += found["loss"]
+        sums = {name: sums[name] + gradients[name] for name in sums}
+    assert_close({"loss": np.asarray(loss)}, {"loss": case["loss"]})
+    assert_close(sums, case["gradients"])

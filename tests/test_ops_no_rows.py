@@ -65,6 +65,7 @@ CASES: list[tuple[str, list[Any], set[int], dict[str, Any]]] = [
     ("CumSum", [f(0, 4), np.array(1)], {1}, {"exclusive": 1, "reverse": 1}),
     ("Reshape", [f(0, 6), i(0, 2, 3)], {1}, {}),
     ("Reshape", [f(0, 6), i(-1, 3)], {1}, {}),
+    ("Reshape", [f(0, 3), i(0, 2, 3)], {1}, {}),
     ("Squeeze", [f(0, 1), i(1)], {1}, {}),
     ("Unsqueeze", [f(0, 1), i(1)], {1}, {}),
     ("Expand", [f(0, 1), i(0, 3)], {1}, {}),

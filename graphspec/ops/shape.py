@@ -97,7 +97,8 @@ class Reshape(View):
             need(size is not None, f"{message}: the sizes do not divide", code="GS304")
             asked[free[0]] = -1 if size is None else size
         else:
-            need(rest == fixed, f"{message}: the numbers of elements differ", code="GS304")
+            empty = product(X.shape) == 0 == product(tuple(asked))  # a computed size of 0 rows need not mean to copy
+            need(rest == fixed or empty, f"{message}: the numbers of elements differ", code="GS304")
         return Type(X.dtype, tuple(asked))
 
     @staticmethod
