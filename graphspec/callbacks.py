@@ -82,8 +82,8 @@ class Callback(Config):
         """
         raise NotImplementedError
 
-    def check(self, keys: Sequence[str]) -> list[Problem]:
-        """GS105: what does not fit a run whose logs have these keys."""
+    def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
+        """GS105: what does not fit a run whose logs have these keys; ``scheduled``: its learning rate has a schedule."""
         return []
 
 
@@ -101,6 +101,13 @@ def direction(monitor: str) -> Literal["min", "max"] | None:
     return None
 
 
+def _figure_hint(name: str, keys: Sequence[str]) -> str:
+    plain = name.removeprefix("val_")
+    if plain != name and plain in keys:
+        return f"give the spec validation data, or name '{plain}'"
+    return did_you_mean(name, keys) or f"they are {', '.join(keys)}"
+
+
 class Monitor(Callback):
     """Base of the callbacks that watch one figure of the logs."""
 
@@ -108,29 +115,37 @@ class Monitor(Callback):
     verbose: int = 0
     mode: Literal["auto", "min", "max"] = "auto"
 
-    def check(self, keys: Sequence[str]) -> list[Problem]:
+    def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
+        undecided = self._mode() is None
         if self.monitor in keys:
-            return []
+            return [("monitor", "error", "GS105", *self._undecided())] if undecided else []
         text = f"`monitor` '{self.monitor}' is not among the figures of this run"
-        hint = did_you_mean(self.monitor, keys) or f"they are {', '.join(keys)}"
-        return [("monitor", "warning", "GS105", text, hint)]
+        hint = _figure_hint(self.monitor, keys)
+        return [("monitor", "error" if undecided else "warning", "GS105", text, hint)]
+
+    def _mode(self) -> Literal["min", "max"] | None:
+        return direction(self.monitor) if self.mode == "auto" else self.mode
+
+    def _undecided(self) -> tuple[str, str]:
+        text = f"cannot tell whether '{self.monitor}' should be large or small"
+        return text, "set `mode: max` or `mode: min`"
 
     def larger_is_better(self) -> bool:
-        mode = direction(self.monitor) if self.mode == "auto" else self.mode
+        mode = self._mode()
         if mode is None:
-            text = f"cannot tell whether '{self.monitor}' should be large or small"
-            raise SpecError(
-                [Diagnostic("GS105", f"{type(self).__name__} {text}", hint="set `mode: max` or `mode: min`")]
-            )
+            text, hint = self._undecided()
+            raise SpecError([Diagnostic("GS105", f"{type(self).__name__} {text}", hint=hint)])
         return mode == "max"
 
 
 class _Watching(State):
     """Keeps the best value of the figure so far."""
 
-    def __init__(self, config: Monitor, run: Run, best: float | None, min_delta: float) -> None:
+    def __init__(
+        self, config: Monitor, run: Run, best: float | None, min_delta: float, *, watches: bool = True
+    ) -> None:
         self.run, self.monitor, self.best = run, config.monitor, best
-        self._larger, self._min_delta = config.larger_is_better(), abs(min_delta)
+        self._larger, self._min_delta = watches and config.larger_is_better(), abs(min_delta)
         self._complained = False
 
     def current(self, logs: Logs) -> float | None:
@@ -237,12 +252,12 @@ class ModelCheckpoint(Monitor):
             raise PydanticCustomError("GS105", text, {"below": "filepath"})
         return self
 
-    def check(self, keys: Sequence[str]) -> list[Problem]:
+    def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
         problems = super().check(keys) if self.save_best_only else []
         for name in _fields(self.filepath):
             if name not in ("epoch", "batch", *keys):
                 text = f"`filepath` names '{name}', which is not among the figures of this run"
-                problems.append(("filepath", "error", "GS105", text, did_you_mean(name, ["epoch", "batch", *keys])))
+                problems.append(("filepath", "error", "GS105", text, _figure_hint(name, ["epoch", "batch", *keys])))
         return problems
 
     def start(self, run: Run) -> State:
@@ -257,7 +272,7 @@ class _ModelCheckpoint(_Watching):
     saved = ("best", "batches")
 
     def __init__(self, config: ModelCheckpoint, run: Run) -> None:
-        super().__init__(config, run, config.initial_value_threshold, 0.0)
+        super().__init__(config, run, config.initial_value_threshold, 0.0, watches=config.save_best_only)
         self.config, self.batches = config, 0
 
     def on_batch_end(self, step: int, loss: float) -> None:
@@ -319,11 +334,23 @@ class ReduceLROnPlateau(Monitor):
     cooldown: NonNegativeInt = 0
     min_lr: NonNegative = 0.0
 
+    def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
+        problems = super().check(keys)
+        if scheduled:
+            problems.append(("type", "error", "GS105", *_SCHEDULED))
+        return problems
+
     def start(self, run: Run) -> State:
         if run.rate.schedule is not None:
-            text = "ReduceLROnPlateau cannot change a learning rate that follows a schedule"
-            raise SpecError([Diagnostic("GS105", text, hint="give the optimizer a number as its learning_rate")])
+            text, hint = _SCHEDULED
+            raise SpecError([Diagnostic("GS105", f"ReduceLROnPlateau {text}", hint=hint)])
         return _ReduceLROnPlateau(self, run)
+
+
+_SCHEDULED = (
+    "cannot change a learning rate that follows a schedule",
+    "give the optimizer a number as its `learning_rate`",
+)
 
 
 class _ReduceLROnPlateau(_Watching):

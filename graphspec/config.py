@@ -18,6 +18,11 @@ from graphspec.errors import did_you_mean
 T = TypeVar("T", bound="Config")
 
 
+def a(noun: str) -> str:
+    """``an optimizer``, ``a loss``."""
+    return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
+
+
 class Config(BaseModel):
     """Base of everything that a spec configures: strict types, no unknown keys, immutable."""
 
@@ -60,6 +65,11 @@ class Registry(Generic[T]):
         """One name a class."""
         return list(self._primary)
 
+    def suggest(self, name: str) -> str | None:
+        """A name that may have been meant, else all of them where they are few."""
+        few = f"there are {', '.join(self._primary)}" if len(self._primary) <= 15 else None
+        return did_you_mean(name, self.names()) or few
+
     def __iter__(self) -> Iterator[type[T]]:
         return (self._classes[name] for name in self._primary)
 
@@ -76,14 +86,14 @@ class Registry(Generic[T]):
             name, arguments = value, {}
         elif isinstance(value, dict):
             if not isinstance(value.get("type"), str):
-                raise PydanticCustomError("GS103", "a {kind} needs a key 'type' with its name", {"kind": self.kind})
+                raise PydanticCustomError("GS103", "{kind} needs a key 'type' with its name", {"kind": self.kind})
             name, arguments = value["type"], {k: v for k, v in value.items() if k != "type"}
         else:
-            text = "must be the name of a {kind} or a mapping with its `type`"
-            raise PydanticCustomError("GS104", text, {"kind": self.kind})
+            text = "must be the name of {a_kind} or a mapping with its `type`"
+            raise PydanticCustomError("GS104", text, {"a_kind": a(self.kind)})
         cls = self.get(name)
         if cls is None:
-            context: dict[str, Any] = {"kind": self.kind, "name": name, "hint": did_you_mean(name, self.names())}
+            context: dict[str, Any] = {"kind": self.kind, "name": name, "hint": self.suggest(name)}
             if isinstance(value, dict):
                 context["below"] = "type"
             raise PydanticCustomError("GS111", "unknown {kind} '{name}'", context)

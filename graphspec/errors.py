@@ -139,7 +139,10 @@ def did_you_mean(name: str, known: Sequence[str], *, quote: str = "'") -> str | 
     def fold(text: str) -> str:
         return text.lower().replace("_", "")
 
-    close = get_close_matches(fold(name), {fold(k): None for k in known}, n=1, cutoff=0.6)
+    folded = fold(name)
+    close = get_close_matches(folded, {fold(k): None for k in known}, n=1, cutoff=0.6)
+    if not close and len(folded) >= 3:  # TopK for TopKCategoricalAccuracy
+        close = sorted((fold(k) for k in known if fold(k).startswith(folded)), key=len)[:1]
     if not close:
         return None
     spellings = [k for k in known if fold(k) == close[0]]  # HeNormal and he_normal: as it is spelt here

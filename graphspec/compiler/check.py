@@ -37,7 +37,7 @@ class Checked:
 
 def check(source: Source | Spec, sets: Sequence[str] = ()) -> Checked:
     """Check a spec (a path, a dict, or a parsed one) and collect all diagnostics by place. Never raises for a wrong spec."""
-    from graphspec.compiler.heads import check_heads
+    from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
     from graphspec.runtime.memory import check_memory
@@ -49,7 +49,8 @@ def check(source: Source | Spec, sets: Sequence[str] = ()) -> Checked:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
     order, more = link(spec)
     lowered = lower(spec, order)
-    found = [*found, *_once([*more, *lowered.diagnostics, *check_heads(spec, lowered)])]
+    later = [*more, *lowered.diagnostics, *check_heads(spec, lowered), *check_callbacks(spec)]
+    found = [*found, *_once(later)]
     if not any(d.is_error for d in found):
         found += check_memory(spec, lowered)
     return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))

@@ -121,6 +121,11 @@ def product(shape: Shape) -> Dim:
     return total
 
 
+def free(d: str) -> str:
+    """The names that a dimension is computed from, as a message lists them: ``'time'``."""
+    return " and ".join(f"'{name}'" for name in dict.fromkeys(re.findall(r"[^\W\d][\w.]*", d)))
+
+
 def show(shape: Shape) -> str:
     """``(N, 28, 28, 64)``."""
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

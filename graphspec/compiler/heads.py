@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pydantic_core import PydanticCustomError
+
+from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.compiler.lower import Lowered
 from graphspec.errors import Diagnostic, Mark
 
 if TYPE_CHECKING:
+    from graphspec.losses import Problem
     from graphspec.spec.model import HeadDecl, Spec
+    from graphspec.spec.tree import Tree
 
 
 @dataclass
@@ -24,6 +29,10 @@ class Objective:
     losses: dict[str, Value] = field(default_factory=dict)
 
 
+Place = tuple[str | int, ...]
+"""Keys and indices that lead to a value below a head or below `training`."""
+
+
 def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """GS401 to GS405 for every head whose value is known; GS404 (a warning) where there is nothing to train."""
     found: list[Diagnostic] = []
@@ -32,77 +41,109 @@ def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
         if value is None:
             continue
         nodes = () if head.layer is None else (lowered.node_ref(head.layer),)
-        for key, problem in _problems(head, value):
-            severity, code, message, hint = problem
-            mark, path = _place(head, key)
-            found.append(
-                Diagnostic.at(
-                    mark, code, f"head '{head.name}': {message}", path=path, hint=hint, nodes=nodes, severity=severity
-                )
-            )
-    if not any(head.loss is not None or head.wrong for head in spec.heads.values()) and spec.heads:
+        for at, (severity, code, message, hint) in _problems(head, value):
+            mark, path = _place(head.tree, at, (head.mark, head.tree.path))
+            joint = " " if message.startswith(("has ", "gives ")) else ": "
+            text = f"head '{head.name}'{joint}{message}"
+            found.append(Diagnostic.at(mark, code, text, path=path, hint=hint, nodes=nodes, severity=severity))
+    if spec.heads and (nothing := _nothing_to_train(spec, lowered)) is not None:
         first = next(iter(spec.heads.values()))
-        text = "no head has a loss: there is nothing to train"
-        hint = "give a head a loss, such as `loss: mean_squared_error`"
-        found.append(Diagnostic.at(first.mark, "GS404", text, path="outputs", hint=hint).as_warning())
-    elif lowered.graph.outputs and not any(p.trainable for p in lowered.graph.params.values()):
-        first = next(iter(spec.heads.values()))
-        text = "no layer has a weight that is trained: there is nothing to train"
-        hint = "add a layer with weights, or remove `trainable: false`"
-        found.append(Diagnostic.at(first.mark, "GS404", text, path="outputs", hint=hint).as_warning())
+        found.append(Diagnostic.at(first.mark, "GS404", nothing[0], path="outputs", hint=nothing[1]).as_warning())
     return found
 
 
-def _problems(head: HeadDecl, value: Value) -> list[tuple[str | tuple[str | int, ...], tuple]]:  # type: ignore[type-arg]
-    problems: list[tuple[str | tuple[str | int, ...], tuple]] = []  # type: ignore[type-arg]
+def _nothing_to_train(spec: Spec, lowered: Lowered) -> tuple[str, str] | None:
+    """Why training has nothing to do, and what to do about it."""
+    if not any(head.loss is not None or head.wrong for head in spec.heads.values()):
+        hint = "give a head a loss, such as `loss: mean_squared_error`"
+        return "no head has a loss: there is nothing to train", hint
+    graph = lowered.graph
+    if len(graph.outputs) == len(spec.heads) and not any(p.trainable for p in graph.params.values()):
+        hint = "remove `trainable: false`" if graph.params else "add a layer with weights"
+        return "no layer has a weight that is trained: there is nothing to train", hint
+    return None
+
+
+def _problems(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
+    problems: list[tuple[Place, Problem]] = []
     if head.loss is not None:
-        problems += [("loss", p) for p in head.loss.check(value)]
+        problems += [(("loss",), p) for p in head.loss.check(value)]
     if not any(p[0] == "error" for _, p in problems):
         for k, metric in enumerate(head.metrics):
             problems += [(("metrics", k), p) for p in metric.check(value, head.loss)]
     classes = value.shape[-1] if value.rank > 1 else 1
-    if head.labels is not None:
-        wanted = 2 if classes == 1 else classes
-        if len(head.labels) != wanted:
-            text = f"has {len(head.labels)} labels for {wanted} classes"
-            problems.append(("labels", ("error", "GS405", text, f"give {wanted} names, in the order of the classes")))
+    wanted = 2 if classes == 1 else classes
+    if head.labels is not None and len(head.labels) != wanted:
+        text = f"has {len(head.labels)} labels for {wanted} classes"
+        hint = f"give {wanted} names, in the order of the classes"
+        problems.append((("labels",), ("error", "GS405", text, hint)))
     if head.class_weight is not None:
-        problems += [("class_weight", p) for p in _class_weight(head, value)]
+        problems += _class_weight(head, value)
     return problems
 
 
-def _class_weight(head: HeadDecl, value: Value) -> list[tuple[str, str, str, str | None]]:
-    name = type(head.loss).__name__
-    if (
-        name not in ("BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy")
-        or value.rank != 2
-    ):
-        text = "class weights need a head with one label a row and a classification loss"
-        return [("error", "GS405", text, "use `<head>_sample_weight` in the data instead")]
+_CLASSIFIES = ("BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy")
+
+
+def _class_weight(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
+    if type(head.loss).__name__ not in _CLASSIFIES or value.rank != 2:
+        text = "class weights need a classification loss and one label a row"
+        hint = f"use sample weights: an array '{head.name}_sample_weight' in the data"
+        return [(("class_weight",), ("error", "GS405", text, hint))]
     classes = 2 if value.shape[-1] == 1 else value.shape[-1]
-    if isinstance(head.class_weight, dict) and isinstance(classes, int):
-        for key in head.class_weight:
-            known = key in (head.labels or ()) or (isinstance(key, int) and 0 <= key < classes) or _digits(key, classes)
-            if not known:
-                text = f"class weight for an unknown class {key!r}"
-                return [
-                    (
-                        "error",
-                        "GS405",
-                        text,
-                        f"classes are 0 to {classes - 1}" + (", or a label" if head.labels else ""),
-                    )
-                ]
-    return []
+    if not isinstance(head.class_weight, dict) or not isinstance(classes, int):
+        return []
+    hint = f"classes are 0 to {classes - 1}" + (", or a label" if head.labels else "")
+    wrong = [key for key in head.class_weight if key >= classes]
+    return [
+        (("class_weight", str(key)), ("error", "GS405", f"class weight for an unknown class {key}", hint))
+        for key in wrong
+    ]
 
 
-def _digits(key: object, classes: int) -> bool:
-    return isinstance(key, str) and key.isdigit() and int(key) < classes
+def _place(tree: Tree, at: Place, otherwise: tuple[Mark, str]) -> tuple[Mark, str]:
+    """Where ``at`` stands: the value, for a class its key; ``otherwise`` if there is nothing."""
+    value, key_mark = tree.find(at)
+    if value is None:
+        return otherwise
+    return (key_mark if at[0] == "class_weight" and len(at) > 1 and key_mark else value.mark), value.path
 
 
-def _place(head: HeadDecl, key: str | tuple[str | int, ...]) -> tuple[Mark, str]:
-    tree, _ = head.tree.find((key,) if isinstance(key, str) else key)
-    return (head.mark, head.tree.path) if tree is None else (tree.mark, tree.path)
+def check_callbacks(spec: Spec) -> list[Diagnostic]:
+    """GS105: callbacks that do not fit the figures that this spec logs, or its optimizer."""
+    tree = spec.training.tree
+    if tree is None or any(head.wrong for head in spec.heads.values()):
+        return []
+    keys = log_keys(spec)
+    rate, _ = tree.find(("optimizer", "learning_rate"))
+    scheduled = rate is not None and isinstance(rate.value, dict)
+    given = tree.get("callbacks")
+    found = []
+    for k, item in enumerate(given.value if given is not None and isinstance(given.value, list) else ()):
+        try:  # one by one, since one that is wrong leaves `training` without any
+            callback = CALLBACKS.parse(item.plain())
+        except PydanticCustomError:
+            continue
+        if not isinstance(callback, Callback):
+            continue
+        for key, severity, code, message, hint in callback.check(keys, scheduled=scheduled):
+            mark, path = _place(tree, ("callbacks", k, key), (item.mark, item.path))
+            joint = " " if message.startswith("cannot ") else ": "
+            text = f"{type(callback).__name__}{joint}{message}"
+            found.append(Diagnostic.at(mark, code, text, path=path, hint=hint, severity=severity))
+    return found
+
+
+def log_keys(spec: Spec) -> list[str]:
+    """The figures that a run of ``spec`` logs, by Keras's names; validation's too if there may be validation rows."""
+    several = len(spec.heads) > 1
+    trained = [head.name for head in spec.heads.values() if head.loss is not None]
+    keys = ["loss", *(f"{name}_loss" for name in trained if several)]
+    for head in spec.heads.values():
+        keys += [f"{head.name}_{metric.key}" if several else metric.key for metric in head.metrics]
+    if "validation" in spec.data or not spec.data:  # without files, `fit` may be given any
+        keys += [f"val_{key}" for key in keys]
+    return keys
 
 
 def add_losses(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.compiler.dims import Dim, Shape, show
+from graphspec.compiler.dims import Dim, Shape, free, show
 from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Value:
             raise ShapeError(
                 "GS305",
                 f"needs a fixed size on axis {axis}, but its input {show(self.shape)} varies there ('{d}')",
-                hint=f"give '{d}' a number in `inputs`, or reduce that axis first",
+                hint=f"give {free(d)} a number in `inputs`, or reduce that axis first, such as by global pooling",
             )
         return d
 

@@ -50,21 +50,27 @@ def _cycle(knot: object, declared: dict[str, NodeDecl], position: dict[str, int]
     path = [u for u, _ in nx.find_cycle(knot, start)]
     shift = min(range(len(path)), key=lambda k: position[path[k]])
     path = path[shift:] + path[:shift]
-    last = declared[path[0]]
+    first = declared[path[0]]
     return Diagnostic.at(
-        last.mark,
+        first.mark,
         "GS202",
         f"'{path[0]}' depends on itself: {' → '.join([*path, path[0]])}",
-        path=last.tree.path,
+        path=first.tree.path,
         hint=f"let '{path[0]}' take another input than '{path[-1]}'",
-        nodes=tuple(NodeRef(n, declared[n].type, line=declared[n].mark.line) for n in path),
+        nodes=tuple(NodeRef(n, declared[n].type or "node", line=declared[n].mark.line) for n in path),
     )
 
 
+def _uncertain(node: NodeDecl) -> bool:
+    """Whether what a node reads, or who is meant by its name, is not known because of an error."""
+    unread = None in node.inputs or any(None in refs for refs in node.call.values())
+    return unread or "#" in node.name
+
+
 def _dead_ends(spec: Spec, graph: object, declared: dict[str, NodeDecl], tangled: set[str]) -> list[Diagnostic]:
+    if not spec.heads or any(head.layer is None for head in spec.heads.values()) or any(map(_uncertain, spec.nodes)):
+        return []  # a reference that is wrong has been reported; where it was meant to lead, nobody knows
     heads = [h.layer.name for h in spec.heads.values() if h.layer is not None and h.layer.name in declared]
-    if len(heads) < len(spec.heads) and any(h.layer is None for h in spec.heads.values()):
-        return []  # a head that is wrong itself is said elsewhere; what leads to it is not dead
     alive: set[str] = set()
     stack = list(heads)
     while stack:
@@ -77,7 +83,9 @@ def _dead_ends(spec: Spec, graph: object, declared: dict[str, NodeDecl], tangled
     for node in spec.nodes:
         if node.name in alive or node.name in tangled or node.name in shared or graph.out_degree(node.name):  # type: ignore[attr-defined]
             continue  # of a chain that leads nowhere its end is named
-        text = f"{node.type or 'node'} '{node.name}' reaches no head: it is neither trained nor exported"
+        if node.type is None:
+            continue
+        text = f"{node.type} '{node.name}' reaches no head: it is neither trained nor exported"
         hint = f"name it in the `inputs` of a layer or in `outputs`, or remove '{node.name}'"
         refs = (NodeRef(node.name, node.type, line=node.mark.line),)
         at = Diagnostic.at(node.mark, "GS204", text, path=node.tree.path, hint=hint, nodes=refs)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.compiler.mend import merge_hint
 from graphspec.errors import Diagnostic, Mark, NodeRef, ShapeError
+from graphspec.spec.model import Ref
 
 if TYPE_CHECKING:
-    from graphspec.spec.model import InputDecl, NodeDecl, Ref, Spec
+    from graphspec.spec.model import InputDecl, NodeDecl, Spec
 
 _NOTED = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
 
@@ -36,20 +39,28 @@ class Lowered:
         """The line about a node in a diagnostic: its shape, its place, and the arguments that shape it."""
         decl = self.declared.get(ref.name)
         value = self.value(ref)
-        name = ref.name if ref.output == 0 else f"{ref.name}:{ref.output}"
+        name = visible(ref.name) if ref.output == 0 else f"{visible(ref.name)}:{ref.output}"
         layer = getattr(decl, "layer", None)
         given = {} if layer is None else {k: getattr(layer, k) for k in _NOTED if hasattr(layer, k)}
         written = set() if layer is None else layer.model_fields_set
-        note = ", ".join(f"{k}: {_plain(v)}" for k, v in given.items() if k == "padding" or k in written)
+        notes = [f"{k}: {_plain(v)}" for k, v in given.items() if k == "padding" or k in written]
+        if value is not None and not value.type.is_float:
+            notes.append(f"dtype: {value.dtype}")
         mark = None if decl is None else decl.mark
-        kind = "input" if layer is None and getattr(decl, "type", None) is None else getattr(decl, "type", None)
-        return NodeRef(name, kind, None if value is None else value.shape, mark.line if mark else None, note)
+        kind = getattr(decl, "type", None) or "input"
+        shape = None if value is None else value.shape
+        return NodeRef(name, kind, shape, mark.line if mark else None, ", ".join(notes))
+
+
+def visible(name: str) -> str:
+    """A node's name as the spec has it; a second node of one name has a number behind it, to go on checking."""
+    return re.sub(r"#\d+", "", name)
 
 
 def _plain(value: Any) -> str:
-    return (
-        str(list(value)) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else str(value)
-    )
+    if isinstance(value, tuple):
+        return str(list(value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
@@ -84,10 +95,14 @@ def _exists(ref: Ref, result: Lowered, who: str) -> bool:
     outputs = result.outputs.get(ref.name)
     if outputs is None or ref.output < len(outputs):
         return True
-    have = f"only output 0, '{ref.name}'" if len(outputs) == 1 else f"outputs 0 to {len(outputs) - 1}"
-    hint = "set `return_state: true` on a recurrent layer to get its states" if len(outputs) == 1 else None
+    have = "one output" if len(outputs) == 1 else f"outputs 0 to {len(outputs) - 1}"
+    layer = getattr(result.declared.get(ref.name), "layer", None)
+    hint = f"write '{ref.name}'" if len(outputs) == 1 else f"'{ref.name}:{len(outputs) - 1}' is the last"
+    if getattr(layer, "return_state", None) is False:
+        hint = f"set `return_state: true` on '{ref.name}' to get its states"
     text = f"{who} takes '{ref.name}:{ref.output}', but '{ref.name}' has {have}"
-    result.diagnostics.append(Diagnostic.at(ref.mark, "GS201", text, hint=hint))
+    node = (result.node_ref(Ref(ref.name, 0, ref.mark)),)
+    result.diagnostics.append(Diagnostic.at(ref.mark, "GS201", text, path=ref.path, hint=hint, nodes=node))
     return False
 
 
@@ -97,11 +112,10 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     refs = [r for r in node.inputs if r is not None]
     calls_refs = {k: [r for r in v if r is not None] for k, v in node.call.items()}
     every = refs + [r for v in calls_refs.values() for r in v]
-    who = f"{owner.type} '{node.name}'"
-    if layer is None or len(refs) < len(node.inputs) or any(len(calls_refs[k]) < len(v) for k, v in node.call.items()):
-        return None
+    who = f"{owner.type} '{visible(node.name)}'"
     missing = [r for r in every if not _exists(r, result, who)]
-    if missing:
+    unknown = None in node.inputs or any(None in refs for refs in node.call.values())
+    if layer is None or missing or unknown:
         return None
     least, most = layer.arity
     if len(refs) < least or (most is not None and len(refs) > most):
@@ -111,7 +125,9 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         if len(refs) > 1 and most == 1:
             hint = f"join {', '.join(repr(r.name) for r in refs)} first, such as with Concatenate"
         elif len(refs) < least:
-            hint = "list them: `inputs: [a, b]`"
+            hint = f"list them: `inputs: [{', '.join([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
+        else:
+            hint = f"remove {len(refs) - (most or 0)} of them"
         result.diagnostics.append(_diagnose(node, result, every, "GS203", text, hint, "inputs"))
         return None
     inputs = [result.value(r) for r in refs]
@@ -125,7 +141,11 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     except ShapeError as error:
         del result.graph.nodes[before:]
         text = f"{who}{_joint(error.message)}{error.message}"
-        hint = error.hint or _merge_hint(error, refs, result)
+        hint = error.hint
+        if hint is None and error.code == "GS302":
+            hint = merge_hint(refs, result, getattr(layer, "axis", None))
+        if error.code == "GS307":
+            every.append(Ref(owner.name, 0, owner.mark))
         result.diagnostics.append(_diagnose(node, result, every, error.code, text, hint, error.key))
         return None
     outputs = values if isinstance(values, tuple) else (values,)
@@ -134,7 +154,7 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     return outputs
 
 
-_VERBS = ("needs", "joins", "shares", "takes", "gets", "has", "cannot", "does", "is", "would", "expects", "divides")
+_VERBS = "needs joins shares takes gets has cannot does is would expects divides sums".split()  # noqa: SIM905
 
 
 def _joint(message: str) -> str:
@@ -165,27 +185,10 @@ def _carry_mask(
     if layer.supports_masking:
         return tuple(v if v.mask is not None else v.with_mask(mask) for v in outputs)
     if mask.rank <= min(v.rank for v in inputs):
-        text = f"{owner.type} '{node.name}' does not support masks: the mask of its input ends here"
+        text = f"{owner.type} '{visible(node.name)}' does not support masks: the mask of its input ends here"
         hint = "steps that were masked count as data from here on; put it behind the layer that consumes the mask"
         result.diagnostics.append(_diagnose(node, result, refs, "GS308", text, hint, None).as_warning())
     return tuple(v.with_mask(None) for v in outputs)
-
-
-def _merge_hint(error: ShapeError, refs: Sequence[Ref], result: Lowered) -> str | None:
-    """The fix for sizes that differ because one branch pads and the other does not."""
-    if error.code != "GS302":
-        return None
-    nodes = [result.declared.get(r.name) for r in refs]
-    paddings = [getattr(getattr(n, "layer", None), "padding", None) for n in nodes]
-    if "valid" in paddings and len({r.name for r in refs}) > 1:
-        k = paddings.index("valid")
-        place = nodes[k].mark.line if nodes[k] is not None else None  # type: ignore[union-attr]
-        return f"set `padding: same` on '{refs[k].name}'" + (f" (line {place})" if place else "")
-    shapes = [result.value(r) for r in refs]
-    ranks = {v.rank for v in shapes if v is not None}
-    if len(ranks) > 1:
-        return "bring them to one rank first, such as with Flatten or Reshape"
-    return "make the sizes equal, such as with a Dense or a 1×1 convolution in front"
 
 
 def _diagnose(

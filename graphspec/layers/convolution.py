@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -50,11 +51,12 @@ class Conv(Layer):
     bias_constraint: Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        X = channels_first(g, X, self.rank, self.data_format)
-        channels, groups = X.fixed(1), self.groups
+        given, X = X, channels_first(g, X, self.rank, self.data_format)
+        channels, groups = given.fixed(1 if self.data_format == "channels_first" else -1), self.groups
         for what, number in ((f"{channels} input channels", channels), (f"{self.filters} filters", self.filters)):
             if number % groups:
-                raise ShapeError("GS304", f"has {what}, which {groups} groups do not divide", key="groups")
+                hint = f"use a number that divides {channels} and {self.filters}: {gcd(channels, self.filters)} is one"
+                raise ShapeError("GS304", f"has {what}, which {groups} groups do not divide", hint=hint, key="groups")
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             text = "has strides and a dilation_rate above 1, which do not go together"
             raise ShapeError("GS105", text, hint="set one of them to 1", key="dilation_rate")

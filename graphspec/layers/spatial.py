@@ -80,9 +80,10 @@ def window(
     if padding == "causal":
         return {"pads": (extents[0] - 1, 0)}
     if padding == "valid":
-        for name, extent, d in zip(_AXES[len(size)], extents, spatial, strict=True):
+        for k, (name, extent, d) in enumerate(zip(_AXES[len(size)], extents, spatial, strict=True)):
             if isinstance(d, int) and extent > d:
-                text = f"has a window of {extent} along the {name}, but its input has {d}: {show(spatial)}"
+                made = f" ({key} {size[k]}, dilation_rate {dilations[k]})" if dilations and dilations[k] > 1 else ""
+                text = f"has a window of {extent}{made} along the {name}, but its input has {d} there"
                 hint = f"set `padding: same`, or a smaller `{key}`"
                 raise ShapeError("GS303", text, hint=hint, key=key)
         return {}

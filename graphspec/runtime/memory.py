@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.compiler.dims import Shape
+from graphspec.compiler.dims import Shape, show
 from graphspec.compiler.ir import Graph
 from graphspec.errors import Diagnostic, ShapeError
+from graphspec.spec.model import Ref
 
 if TYPE_CHECKING:
     from graphspec.compiler.lower import Lowered
@@ -123,11 +124,33 @@ def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     if need <= have:
         return []
     text = f"training needs about {human(need)} of memory, there is {human(have)}"
-    weights = sum(p.size * 4 for p in graph.params.values())
-    if weights > need // 2 and graph.params:
-        largest = max(graph.params.values(), key=lambda p: p.size)
-        hint = f"the weight '{largest.name}' {largest.shape} alone takes {human(largest.size * 4)}: make it smaller"
+    values = activations(graph, shapes) * 2
+    batch = f"a smaller `batch_size` (now {spec.training.batch_size})"
+    if need - values > values:
+        weight = max(graph.params.values(), key=lambda p: p.size)
+        owner = _owner(weight.name, lowered)
+        hint = f"its weight '{weight.name}' {show(weight.shape)} alone takes {human(weight.size * 4)}: make it smaller"
     else:
-        hint = f"use a smaller `batch_size` (now {spec.training.batch_size}) or smaller layers"
-    mark = spec.tree.mark
-    return [Diagnostic.at(mark, "GS602", text, path="", hint=hint).as_warning()]
+        owner = _largest(graph, shapes)
+        hint = f"use {batch}, or make the output of '{owner}' smaller" if owner else f"use {batch} or smaller layers"
+    decl = lowered.declared.get(owner)
+    mark, path = (spec.tree.first_key, "") if decl is None else (decl.mark, decl.tree.path)
+    nodes = () if decl is None else (lowered.node_ref(Ref(owner, 0, decl.mark)),)
+    return [Diagnostic.at(mark, "GS602", text, path=path, hint=hint, nodes=nodes).as_warning()]
+
+
+def _owner(weight: str, lowered: Lowered) -> str:
+    """The node that a weight belongs to: its name may have slashes, and so may the weight's role."""
+    while weight not in lowered.declared and "/" in weight:
+        weight = weight.rpartition("/")[0]
+    return weight
+
+
+def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
+    """The node whose values take most memory."""
+    from graphspec.compiler.concrete import concrete
+
+    nodes = graph.needed(graph.outputs.values())
+    types = concrete(graph, nodes, shapes)
+    sizes = {n: sum(_bytes(types[v.name].shape, v.dtype) for v in n.outputs) for n in nodes if n.op not in VIEWS}
+    return max(sizes, key=sizes.__getitem__).owner if sizes else ""

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphspec.errors import did_you_mean
-from graphspec.spec.names import is_name
+from graphspec.spec.names import bad_name, is_name
 from graphspec.spec.tree import Problems, Tree, describe, meant
 
 KEYS = ("description", "params", "inputs", "layers", "outputs")
+_MISSING = {
+    "inputs": "name what it takes: `inputs: [x]`",
+    "layers": "list its nodes, as `layers` of the document does",
+    "outputs": "name the nodes that it gives: `outputs: [y]`",
+}
 
 
 @dataclass(slots=True)
@@ -41,9 +46,8 @@ def read_blocks(tree: Tree | None, problems: Problems) -> dict[str, Block]:
 
 def _read_block(name: str, body: Tree, around: Tree, problems: Problems) -> Block:
     if not is_name(name):
-        problems.key(
-            around, name, "GS105", f"block '{name}' may have only letters, digits, '_', '-' and '.' in its name"
-        )
+        message, hint = bad_name("block name", name)
+        problems.key(around, name, "GS105", message, hint=hint)
     nothing = Tree([], body.mark, path=body.path)
     if not isinstance(body.value, dict):
         problems.value(body, "GS104", f"block '{name}' must be a mapping, not {describe(body.plain())}")
@@ -53,7 +57,7 @@ def _read_block(name: str, body: Tree, around: Tree, problems: Problems) -> Bloc
             problems.key(body, key, "GS102", f"unknown key '{key}' of block '{name}'", hint=did_you_mean(key, KEYS))
     missing = [key for key in ("inputs", "layers", "outputs") if key not in body.value]
     for key in set(missing) - meant(body, KEYS):
-        problems.node(body, "GS103", f"block '{name}' needs `{key}`", subject=key)
+        problems.node(body, "GS103", f"block '{name}' needs `{key}`", subject=key, hint=_MISSING[key])
     wrong = bool(missing)
     params: dict[str, Tree] = {}
     given = body.get("params")
@@ -84,8 +88,8 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
             problems.value(item, "GS104", f"`inputs` of block '{block}' holds names, not {describe(item.plain())}")
             return None
         if not is_name(item.value):
-            message = f"input '{item.value}' of block '{block}' may have only letters, digits, '_', '-' and '.'"
-            problems.value(item, "GS105", message)
+            message, hint = bad_name(f"block '{block}': input name", item.value)
+            problems.value(item, "GS105", message, hint=hint)
         if item.value in names:
             problems.value(item, "GS107", f"block '{block}' has two inputs called '{item.value}'")
             return None

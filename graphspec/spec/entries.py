@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphspec.errors import did_you_mean
-from graphspec.spec.names import Kind, is_name
+from graphspec.spec.names import Kind, bad_name, is_name
 from graphspec.spec.tree import Problems, Tree, describe, item_name
 
 NODE_KEYS = ("name", "type", "inputs", "trainable", "repeat")
@@ -22,7 +22,8 @@ def entry_name(entry: Tree, problems: Problems) -> str | None:
         problems.value(name, "GS104", message, hint="put quotes around it")
         return None
     if not is_name(name.value):
-        problems.value(name, "GS105", f"name '{name.value}' may have only letters, digits, '_', '-' and '.'")
+        message, hint = bad_name("node name", name.value)
+        problems.value(name, "GS105", message, hint=hint)
     return name.value or None
 
 
@@ -31,38 +32,48 @@ def entry_kind(entry: Tree, problems: Problems) -> Kind:
     if "share" in entry.value:
         wrong = [key for key in entry.value if key not in SHARE_KEYS]
         for key in wrong:
-            message = f"`{key}` cannot stand beside `share`, which takes everything from its owner"
+            message = f"`{key}`{_of(entry)} cannot stand beside `share`, which takes everything from its owner"
             problems.key(entry, key, "GS206", message, hint="only `name` and `inputs` may stand beside `share`")
         return "failed" if wrong or not _is_name_of(entry, "share", problems) else "share"
     if "block" in entry.value:
         if "type" in entry.value:
-            problems.key(entry, "type", "GS105", "`type` cannot stand beside `block`", hint="remove one of them")
+            message = f"`type`{_of(entry)} cannot stand beside `block`"
+            problems.key(entry, "type", "GS105", message, hint="remove one of them")
             return "failed"
         for key in entry.value:
             if key not in BLOCK_KEYS:
                 hint = did_you_mean(key, BLOCK_KEYS) or "arguments of a block go into `params`"
-                problems.key(entry, key, "GS102", f"unknown key '{key}' of a block instance", hint=hint)
+                called = item_name(entry)
+                what = f"block instance '{called}'" if called else "a block instance"
+                problems.key(entry, key, "GS102", f"unknown key '{key}' of {what}", hint=hint)
         return "block" if _is_name_of(entry, "block", problems) else "failed"
     if "type" in entry.value:
         if "params" in entry.value:
-            problems.key(entry, "params", "GS102", "`params` belongs to a `block`, not to a `type`")
+            hint = "arguments of a layer stand beside its `type`"
+            problems.key(entry, "params", "GS102", f"unknown key 'params'{_of(entry)}, which is no block", hint=hint)
         return "node" if _is_name_of(entry, "type", problems) else "failed"
     problems_before = len(problems.found)
     for key in entry.value:
         if key not in ENTRY_KEYS and (close := did_you_mean(key, ("type", "block", "share"))):
-            problems.key(entry, key, "GS102", f"unknown key '{key}'", hint=close)
+            problems.key(entry, key, "GS102", f"unknown key '{key}'{_of(entry)}", hint=close)
     if len(problems.found) == problems_before:
         called = item_name(entry)
         what = f"node '{called}'" if called else "a node"
-        problems.node(entry, "GS103", f"{what} needs `type`, `block` or `share`", subject="type")
+        hint = "say which layer it is: `type: Dense`"
+        problems.node(entry, "GS103", f"{what} needs `type`, `block` or `share`", subject="type", hint=hint)
     return "failed"
 
 
 def _is_name_of(entry: Tree, key: str, problems: Problems) -> bool:
     value = entry.value[key]
     if not isinstance(value.value, str) and not value.unknown:
-        problems.value(value, "GS104", f"`{key}` must be a name, not {describe(value.plain())}")
+        problems.value(value, "GS104", f"`{key}`{_of(entry)} must be a name, not {describe(value.plain())}")
     return isinstance(value.value, str)
+
+
+def _of(entry: Tree) -> str:
+    name = item_name(entry)
+    return f" of '{name}'" if name else ""
 
 
 def entry_copies(entry: Tree, problems: Problems) -> int | None:
@@ -71,9 +82,11 @@ def entry_copies(entry: Tree, problems: Problems) -> int | None:
     if repeat is None or repeat.unknown or "share" in entry.value:
         return None
     if isinstance(repeat.value, bool) or not isinstance(repeat.value, int):
-        problems.value(repeat, "GS104", f"`repeat` must be an integer, not {describe(repeat.plain())}")
+        message = f"`repeat`{_of(entry)} must be an integer, not {describe(repeat.plain())}"
+        problems.value(repeat, "GS104", message)
         return None
     if repeat.value < 1:
-        problems.value(repeat, "GS105", f"`repeat` must be at least 1, not {repeat.value}")
+        message = f"`repeat`{_of(entry)} must be at least 1, not {repeat.value}"
+        problems.value(repeat, "GS105", message, hint="remove the node, or `repeat` for one copy")
         return None
     return int(repeat.value)

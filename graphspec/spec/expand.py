@@ -11,7 +11,7 @@ from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.spec.blocks import Block, read_blocks
 from graphspec.spec.entries import entry_copies, entry_kind, entry_name
 from graphspec.spec.model import Ref
-from graphspec.spec.names import Item, Kind, Scope, Source, is_name, locate, resolve
+from graphspec.spec.names import Item, Kind, Scope, Source, bad_name, is_name, locate, resolve
 from graphspec.spec.namespace import claim, resolve_heads
 from graphspec.spec.shares import place_shares
 from graphspec.spec.substitute import Substitution
@@ -105,9 +105,8 @@ class _Expander:
             return {}
         for name in given.value:
             if not is_name(name):
-                self.problems.key(
-                    given, name, "GS105", f"variable '{name}' may have only letters, digits, '_', '-' and '.'"
-                )
+                message, hint = bad_name("variable name", name)
+                self.problems.key(given, name, "GS105", message, hint=hint)
         return self.substitution.variables(given.value, {})
 
     def _declare_inputs(self, top: Scope, inputs: Tree | None) -> None:
@@ -129,7 +128,8 @@ class _Expander:
             scope.incomplete = True
             if layers.unknown:
                 return
-            self.problems.value(layers, "GS104", f"`layers` must be a list of nodes, not {describe(layers.plain())}")
+            message = f"`layers` must be a list of nodes, not {describe(layers.plain())}"
+            self.problems.value(layers, "GS104", message, hint="begin every node with `-`")
             return
         for entry in layers.value:
             name, repeat = entry.get("name"), entry.get("repeat")
@@ -151,7 +151,8 @@ class _Expander:
         """The item of one entry (the last copy of a repeated one)."""
         if not isinstance(entry.value, dict):
             if not entry.unknown:
-                self.problems.value(entry, "GS104", f"a node must be a mapping, not {describe(entry.plain())}")
+                message = f"a node must be a mapping, not {describe(entry.plain())}"
+                self.problems.value(entry, "GS104", message, hint="such as `{name: y, type: Dense, units: 1}`")
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
         name = entry_name(entry, self.problems)
         kind = entry_kind(entry, self.problems)
@@ -260,7 +261,8 @@ class _Expander:
             loop = (*stack[stack.index(at.value) :], at.value)
             if frozenset(loop) not in self.loops:
                 self.loops.add(frozenset(loop))
-                self.problems.value(at, "GS205", f"block '{at.value}' contains itself: {' → '.join(loop)}")
+                message = f"block '{at.value}' contains itself: {' → '.join(loop)}"
+                self.problems.value(at, "GS205", message, hint="for copies in a row use `repeat`")
             return
         if len(stack) >= MAX_NESTING:
             self.problems.value(at, "GS110", f"blocks are nested deeper than {MAX_NESTING} levels")
@@ -295,11 +297,12 @@ class _Expander:
             names = ", ".join(block.inputs)
             takes = f"{len(block.inputs)} input{'' if len(block.inputs) == 1 else 's'} ({names})"
             message = f"block '{block.name}' takes {takes}, '{item.full}' gives {len(item.sources)}"
+            hint = f"give it {'one' if len(block.inputs) == 1 else 'a list of ' + str(len(block.inputs))} in `inputs`"
             at = item.tree.get("inputs")
             if at is None:
-                self.problems.node(item.tree, "GS203", message)
+                self.problems.node(item.tree, "GS203", message, hint=hint)
             else:
-                self.problems.value(at, "GS203", message)
+                self.problems.value(at, "GS203", message, hint=hint)
             return
         inner = Scope(f"{item.full}/", variables, (*item.scope.stack, block.name), item.trainable)
         for (name, at), source in zip(block.inputs.items(), item.sources, strict=True):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from graphspec.activations import ACTIVATIONS
 from graphspec.callbacks import CALLBACKS
-from graphspec.config import Config, Registry
+from graphspec.config import Config, Registry, a
 from graphspec.errors import did_you_mean
 from graphspec.initializers import INITIALIZERS
 from graphspec.layers import LAYERS
@@ -20,7 +20,7 @@ from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.regularizers import REGULARIZERS
 from graphspec.schedules import SCHEDULES
-from graphspec.spec.tree import Problems, Tree, describe, meant
+from graphspec.spec.tree import Problems, Tree, describe, meant, wrong_type
 
 C = TypeVar("C", bound=Config)
 Errors = Sequence[Mapping[str, Any]]
@@ -71,6 +71,19 @@ def validate(cls: type[C], tree: Tree, what: str, problems: Problems, *, without
     return None if unknown else made
 
 
+def salvage(cls: type[C], tree: Tree) -> C:
+    """What is right in a mapping that has something wrong: keys that are valid by themselves. ``cls`` requires none."""
+    good: dict[str, Any] = {}
+    for key, child in tree.value.items() if isinstance(tree.value, dict) else ():
+        if not child.unknown:
+            try:
+                cls.model_validate({key: child.plain()})
+            except ValidationError:
+                continue
+            good[key] = child.plain()
+    return cls.model_validate(good)
+
+
 def explain(
     errors: Errors, cls: type[Config], tree: Tree, what: str, problems: Problems, *, spoken_for: set[str] | None = None
 ) -> None:
@@ -94,7 +107,7 @@ def explain(
             problems.key(tree, str(key), "GS102", f"unknown key '{key}' of {what}", hint=hint)
         elif kind == "missing" and len(group[0]["loc"]) == 1:
             if key not in excused:
-                problems.node(tree, "GS103", f"{what} needs `{key}`", subject=str(key))
+                problems.node(tree, "GS103", f"{what} needs `{key}`", subject=str(key), hint=_about(cls, str(key)))
         else:
             _explain_value(group, tree, what, problems)
 
@@ -106,6 +119,13 @@ def _fields(cls: type[Config]) -> list[str]:
 
 def _known(fields: Sequence[str]) -> str | None:
     return f"it takes {', '.join(fields)}" if 0 < len(fields) <= 8 else None
+
+
+def _about(cls: type[Config], key: str) -> str | None:
+    """What a missing key would say."""
+    field = next((f for name, f in cls.model_fields.items() if (f.alias or name) == key), None)
+    text = None if field is None else field.description
+    return None if not text else f"`{key}`: {text[0].lower()}{text[1:].rstrip('.')}"
 
 
 def _explain_whole(error: Mapping[str, Any], tree: Tree, what: str, problems: Problems) -> None:
@@ -164,6 +184,7 @@ def _explain_one(errors: Errors, value: Tree, name: str, what: str, problems: Pr
         literals = [text for error in errors for text in re.findall(r"'([^']*)'", _wanted(error))]
         hint = did_you_mean(value.value, literals) if literals and isinstance(value.value, str) else None
         code = "GS105" if literals and isinstance(value.value, str) else "GS104"
+        hint = hint or next((h for w in wanted if (h := wrong_type(value, w))), None)
         message = f"`{name}` of {what} must be {' or '.join(wanted)}, not {describe(value.plain())}"
         problems.value(value, code, message, hint=hint)
         return
@@ -179,8 +200,9 @@ def _explain_one(errors: Errors, value: Tree, name: str, what: str, problems: Pr
         if kind == "GS111":
             message = f"{said} in {what}"
         elif kind == "GS103" and isinstance(value.value, dict) and "type" not in value.value:
-            message = f"`{name}` of {what} needs `type`, the name of {_a(context['kind'])}"
-            hint = next((close for key in value.value if (close := did_you_mean(key, ["type"]))), hint)
+            message = f"`{name}` of {what} needs `type`, the name of {a(context['kind'])}"
+            close = next((close for key in value.value if (close := did_you_mean(key, ["type"]))), None)
+            hint = close or REGISTRIES[context["kind"]].suggest("") or hint
         elif said.startswith(("must", "is ", "has ")):
             quoted = "" if re.search(r"\bgot\b", said) else f", not {describe(value.plain())}"
             message = f"`{name}` of {what} {said}{quoted}"
@@ -190,10 +212,6 @@ def _explain_one(errors: Errors, value: Tree, name: str, what: str, problems: Pr
     else:
         message = f"`{name}` of {what} {_demand(chosen)}, not {describe(value.plain())}"
         problems.value(value, "GS105", message)
-
-
-def _a(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
 
 
 def _wanted(error: Mapping[str, Any]) -> str:

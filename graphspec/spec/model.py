@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Output ``output`` of the node ``name`` (or the input ``name``), named at ``mark``."""
+    """Output ``output`` of the node ``name`` (or the input ``name``), named at ``mark``, whose keys are ``path``."""
 
     name: str
     output: int
     mark: Mark
+    path: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,13 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def bad_name(what: str, text: str) -> tuple[str, str | None]:
+    """The message about a name that is none, and one that would do."""
+    better = re.sub(r"[^\w.-]+", "_", text).strip("_")
+    hint = f"such as '{better}'" if is_name(better) else None
+    return f"{what} '{text}' may have only letters, digits, '_', '-' and '.'", hint
+
+
 def snake_case(name: str) -> str:
     """As Keras names its layers: ``MaxPooling2D`` → ``max_pooling2d``, ``ReLU`` → ``re_lu``."""
     name = re.sub(r"\W+", "", name)
@@ -146,11 +153,14 @@ def resolve(source: Source, problems: Problems) -> Ref | None:
     if current.state == "open":
         name = current.at.value if current.at is not None else source.scope.prefix.rstrip("/")
         message = f"'{name}' comes back to itself through blocks that only pass it on"
-        problems.at(current.mark, "GS202", message, path="" if current.at is None else current.at.path)
+        hint = "let one of these blocks take another input"
+        problems.at(current.mark, "GS202", message, path="" if current.at is None else current.at.path, hint=hint)
         current.found = None
     for passed in chain:
         passed.found, passed.state = current.found, "done"
-    return None if source.found is None else Ref(source.found[0], source.found[1], source.mark)
+    if source.found is None:
+        return None
+    return Ref(*source.found, source.mark, "" if source.at is None else source.at.path)
 
 
 def _step(source: Source, problems: Problems) -> Source | tuple[str, int] | None:
@@ -175,7 +185,7 @@ def _step(source: Source, problems: Problems) -> Source | tuple[str, int] | None
     if outputs is not None and output >= outputs:
         kind = "block instance" if outputs != 1 or (isinstance(item, Item) and item.kind == "block") else "input"
         word = "output" if outputs == 1 else "outputs"
-        hint = f"they count from 0: '{name}:{outputs - 1}' is the last" if outputs else None
+        hint = f"they count from 0: '{name}:{outputs - 1}' is the last" if outputs > 1 else f"write '{name}'"
         problems.value(at, "GS201", f"'{text}' does not exist: {kind} '{name}' has {outputs} {word}", hint=hint)
         return None
     return _output(item, output)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from graphspec.errors import Mark
 from graphspec.spec.model import Ref
-from graphspec.spec.names import Item, Scope, Source, is_name, locate, resolve
-from graphspec.spec.tree import Problems, Tree, describe
+from graphspec.spec.names import Item, Scope, Source, bad_name, is_name, locate, resolve, suggest
+from graphspec.spec.tree import Problems, Tree, describe, item_name
 
 Place = tuple[Mark, str]
 """A mark and a path."""
@@ -14,9 +14,8 @@ Place = tuple[Mark, str]
 def claim(scope: Scope, name: str, item: Item | Source, mark: Mark, path: str, what: str, problems: Problems) -> None:
     """Let ``name`` stand for ``item`` in ``scope``; a clash is reported at the later place (GS107)."""
     if what == "input" and not is_name(name):
-        problems.at(
-            mark, "GS105", f"input '{name}' may have only letters, digits, '_', '-' and '.' in its name", path=path
-        )
+        message, hint = bad_name("input name", name)
+        problems.at(mark, "GS105", message, path=path, hint=hint)
     other = scope.places.get(name)
     if other is None:
         scope.names[name], scope.places[name] = item, (mark, path)
@@ -28,7 +27,11 @@ def claim(scope: Scope, name: str, item: Item | Source, mark: Mark, path: str, w
 
 
 def _kind(item: Item | Source) -> str:
-    return "block input" if isinstance(item, Source) else "input" if item.kind == "input" else "node"
+    if isinstance(item, Source):
+        return "block input"
+    if item.kind != "input" and item.name != (written := item_name(item.tree)) and item.tree.get("repeat") is not None:
+        return f"copy of '{written}'"
+    return "input" if item.kind == "input" else "node"
 
 
 def _clash(name: str, new: Place, what: str, old: Place, old_what: str, problems: Problems) -> None:
@@ -38,7 +41,7 @@ def _clash(name: str, new: Place, what: str, old: Place, old_what: str, problems
     where = f" at line {line}" if line is not None else ""
     article = "an" if old_what == "input" else "a"
     message = f"{what} '{name}' has the name of {article} {old_what}{where}"
-    hint = "inputs, nodes and heads share one namespace"
+    hint = "rename one of them: inputs, nodes and heads share one namespace"
     problems.at(new[0], "GS107", message, path=new[1], hint=hint, subject=name)
 
 
@@ -59,19 +62,20 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
         mark = outputs.key_marks.get(name, head.mark)
         path = outputs.below(name)
         if not is_name(name):
-            problems.at(
-                mark, "GS105", f"head '{name}' may have only letters, digits, '_', '-' and '.' in its name", path=path
-            )
+            message, hint = bad_name("head name", name)
+            problems.at(mark, "GS105", message, path=path, hint=hint)
         heads[name] = _resolve_head(top, name, head, mark, path, problems)
         places.setdefault(name, (mark, path))
         kinds.setdefault(name, "head")
     for name, head in outputs.value.items():
-        for suffix in _generated(head):
+        for suffix, purpose in _generated(head):
             generated = f"{name}{suffix}"
             if generated in places:
                 own = (outputs.key_marks.get(name, head.mark), outputs.below(name))
                 later = max((places[generated], own), key=_order)
-                message = f"{kinds[generated]} '{generated}' has the name that head '{name}' generates"
+                line = places[generated][0].line
+                where = f" at line {line}" if line is not None else ""
+                message = f"{kinds[generated]} '{generated}'{where} has the name of {purpose} of head '{name}'"
                 problems.at(later[0], "GS107", message, path=later[1], subject=generated, hint="rename one of them")
     return heads
 
@@ -83,6 +87,11 @@ def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, prob
         if isinstance(own, Item) and own.kind == "input":
             _clash(name, (mark, path), "head", top.places[name], "input", problems)
             return None
+        if layer is None and not top.incomplete and locate(top, name) is None:
+            message = f"head '{name}' has no `layer`, and no node is called '{name}'"
+            hint = suggest(top, name) or "name its node: `layer: …`"
+            problems.at(mark, "GS201", message, path=path, hint=hint)
+            return None
         return None if layer is not None else resolve(Source.named(top, Tree(name, mark, path=path)), problems)
     if not isinstance(layer.value, str):
         problems.value(layer, "GS104", f"`layer` must be the name of a node, not {describe(layer.plain())}")
@@ -90,22 +99,24 @@ def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, prob
     ref = resolve(Source.named(top, layer), problems)
     named = locate(top, layer.value.partition(":")[0])
     if isinstance(named, Item) and named.kind == "input":
-        problems.value(layer, "GS201", f"'{layer.value}' is an input, not a node")
+        message = f"`layer` of head '{name}' is the input '{named.name}', not a node"
+        hint = f"put `{{type: Activation, activation: linear, inputs: {named.name}}}` between"
+        problems.value(layer, "GS201", message, hint=hint)
         return None
     if own is not None and own is not named:
         _clash(name, (mark, path), "head", top.places[name], _kind(own), problems)
     return ref
 
 
-def _generated(head: Tree) -> list[str]:
-    """Suffixes of the names that come of a head: ONNX outputs and arrays of the data."""
+def _generated(head: Tree) -> list[tuple[str, str]]:
+    """Suffixes of the names that come of a head, ONNX outputs and arrays of the data, and what they are."""
     suffixes = []
     if head.get("labels") is not None:
-        suffixes.append("_label")
+        suffixes.append(("_label", "the label output"))
     loss = head.get("loss")
     if loss is not None and loss.value is not None:
-        suffixes.append("_sample_weight")
+        suffixes.append(("_sample_weight", "the sample weights"))
         kind = loss.get("type") or loss
         if isinstance(kind.value, str) and kind.value.lower() == "ctc":
-            suffixes += ["_length", "_input_length"]
+            suffixes += [("_length", "the label lengths"), ("_input_length", "the numbers of time steps")]
     return suffixes

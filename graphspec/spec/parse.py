@@ -13,13 +13,20 @@ from graphspec.spec.entries import ENTRY_KEYS
 from graphspec.spec.expand import Expanded, expand
 from graphspec.spec.explain import validate
 from graphspec.spec.model import NodeDecl, Ref, Spec
-from graphspec.spec.names import Item, Source, is_name, resolve
+from graphspec.spec.names import Item, Source, bad_name, is_name, resolve
 from graphspec.spec.read import read
 from graphspec.spec.sections import parse_data, parse_heads, parse_inputs, parse_training
-from graphspec.spec.tree import Problems, Tree, describe, meant
+from graphspec.spec.tree import Problems, Tree, describe, meant, wrong_type
 
 VERSION = 1
 REQUIRED = ("graphspec", "name", "inputs", "layers", "outputs")
+_MISSING = {
+    "graphspec": f"begin with `graphspec: {VERSION}`",
+    "name": "it names the run directory and the ONNX graph",
+    "inputs": "such as `inputs: {x: {shape: [13]}}`",
+    "layers": "such as `layers: [{name: y, type: Dense, units: 1}]`",
+    "outputs": "name a node that is a head: `outputs: {y: {loss: mean_squared_error}}`",
+}
 KEYS = (*REQUIRED[:2], "description", "vars", "inputs", "blocks", *REQUIRED[3:], "training", "data")
 
 
@@ -38,12 +45,12 @@ def parse(
     Raises:
         UsageError: an override that is malformed or leads nowhere.
     """
+    problems = Problems()
     try:
-        tree = read(source, sets=sets)
+        tree = read(source, sets=sets, problems=problems)
     except SpecError as error:
         return None, error.diagnostics
     base = None if isinstance(source, Mapping) else Path(source).parent
-    problems = Problems()
     _check_document(tree, problems)
     expanded = expand(tree, problems)
     spec = None if expanded.overflow else _spec(tree, expanded, base, problems)
@@ -56,8 +63,7 @@ def _check_document(tree: Tree, problems: Problems) -> None:
             hint = did_you_mean(key, KEYS) or f"the keys are {', '.join(KEYS)}"
             problems.key(tree, key, "GS102", f"unknown key '{key}' of the document", hint=hint)
     for key in (key for key in REQUIRED if key not in tree.value and key not in meant(tree, KEYS)):
-        first = f"begin with `graphspec: {VERSION}`" if key == "graphspec" else None
-        problems.node(tree, "GS103", f"the document needs `{key}`", hint=first, subject=key)
+        problems.node(tree, "GS103", f"the document needs `{key}`", hint=_MISSING[key], subject=key)
 
 
 def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems) -> Spec:
@@ -66,8 +72,8 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
     _check_version(sections.get("graphspec"), problems)
     name = _text(sections.get("name"), "name", problems)
     if name and not is_name(name):
-        message = f"`name` '{name}' may have only letters, digits, '_', '-' and '.'"
-        problems.value(sections["name"], "GS105", message, hint="it names the run directory and the ONNX graph")
+        message, hint = bad_name("`name`", name)
+        problems.value(sections["name"], "GS105", message, hint=hint)
     inputs = parse_inputs(sections["inputs"], problems) if "inputs" in sections else {}
     heads = parse_heads(sections["outputs"], expanded.heads, problems) if "outputs" in sections else {}
     given = sections.get("inputs", nothing).value
@@ -102,7 +108,7 @@ def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
         return None
     if not isinstance(tree.value, str):
         problems.value(
-            tree, "GS104", f"`{key}` must be text, not {describe(tree.plain())}", hint="put quotes around it"
+            tree, "GS104", f"`{key}` must be text, not {describe(tree.plain())}", hint=wrong_type(tree, "text")
         )
         return None
     return tree.value

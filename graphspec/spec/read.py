@@ -43,25 +43,31 @@ _CORE_TAGS = {"str": str, "int": int, "float": float, "bool": bool, "null": type
 _MAX_DIGITS = 4000
 
 
-def read(source: str | os.PathLike[str] | Mapping[str, Any], *, sets: Sequence[str] = ()) -> Tree:
+def read(
+    source: str | os.PathLike[str] | Mapping[str, Any], *, sets: Sequence[str] = (), problems: Problems | None = None
+) -> Tree:
     """The tree of a spec: a file's path, or a dict.
 
     Args:
         sets: overrides ``key.path=VALUE``, applied in order.
+        problems: collects what does not keep the document from being read: GS104 a key that is no string, GS106 a key
+            given twice, GS101 a tag. Without it these are raised too.
 
     Raises:
-        SpecError: GS101 no YAML or JSON, GS104 a key that is no string, GS106 a key given twice, GS110 too deep or large.
+        SpecError: GS101 no YAML or JSON, GS110 too deep or large; with all that was found before.
         UsageError: an override that is malformed or leads nowhere.
     """
-    problems = Problems()
+    collected = problems is not None
+    problems = problems or Problems()
     if isinstance(source, Mapping):
         tree = _from_plain(source, problems)
     else:
         name = os.fspath(source)
         tree = _Builder(name, problems).build(_load(name))
     if not isinstance(tree.value, dict):
-        problems.value(tree, "GS101", f"a spec is a mapping of keys, not {describe(tree.plain())}")
-    if problems.found:
+        hint = "begin with `graphspec: 1`, then `name`, `inputs`, `layers` and `outputs`"
+        problems.value(tree, "GS101", f"a spec is a mapping of keys, not {describe(tree.plain())}", hint=hint)
+    if problems.found and not (collected and isinstance(tree.value, dict)):
         raise SpecError(problems.found)
     for text in sets:
         tree = override(tree, text, read_value)
@@ -159,11 +165,11 @@ def _from_plain(source: Any, problems: Problems) -> Tree:
 class _Open:
     """A collection that is being built."""
 
-    __slots__ = ("anchor", "key", "key_mark", "marks", "start", "value")
+    __slots__ = ("anchor", "key", "key_mark", "marks", "start", "unknown", "value")
 
     def __init__(self, value: dict[str, Tree] | list[Tree], start: Any, anchor: str | None) -> None:
         self.value: Any = value
-        self.start, self.anchor = start, anchor
+        self.start, self.anchor, self.unknown = start, anchor, False
         self.marks: dict[str, Mark] = {}
         self.key: str | None = None
         self.key_mark: Mark | None = None
@@ -187,7 +193,9 @@ class _Builder:
                 if self._takes_key():
                     self._set_key(event, mark)
                     continue
-                tree = Tree(self._scalar(event, mark), mark)
+                before = len(self.problems.found)
+                value = self._scalar(event, mark)
+                tree = Tree(value, mark, unknown=len(self.problems.found) > before)
                 self._remember(event.anchor, tree)
             elif isinstance(event, MappingStartEvent | SequenceStartEvent):
                 self._open(event)
@@ -199,7 +207,7 @@ class _Builder:
                     raise self._stop(event, "GS104", "a key must be a string, not an alias")
                 tree = self._alias(event)
             elif isinstance(event, DocumentStartEvent) and top is not None:
-                raise self._stop(event, "GS101", "a second document begins here; a spec is one document")
+                raise self._stop(event, "GS101", "a second document begins here", "one file holds one spec")
             else:
                 continue
             if not self.stack:
@@ -230,12 +238,18 @@ class _Builder:
     def _syntax_error(self, error: MarkedYAMLError, text: str) -> Diagnostic:
         place = error.problem_mark or error.context_mark
         problem = re.sub(r"\('(.*)',\)", r"'\1'", (error.problem or "syntax error").strip())
-        message = "not YAML or JSON: " + problem.replace("'<stream end>'", "the end of the text")
+        problem = problem.replace("'<stream end>'", "the end of the text").replace("'<scalar>'", "a value")
+        message = "not YAML or JSON: " + re.sub(r"'<(.*)>'", r"\1", problem)
+        began = None
         if error.context:
             message += f", {error.context.strip()}"
             if error.context_mark is not None and error.context_mark is not place:
-                message += f" that begins at line {error.context_mark.line + 1}"
+                began = error.context_mark.line + 1
+                message += f" that begins at line {began}"
         hint = None
+        if match := re.match(r"expected ',' or '(.)'", problem):
+            bracket = "{" if match[1] == "}" else "["
+            hint = f"put a comma in front, or close the '{bracket}' of line {began}"
         if place is not None:
             line = text_lines(text)[place.line]
             if re.search(r"""(?<!["'$])\$\{""", line):
@@ -285,13 +299,16 @@ class _Builder:
             if isinstance(event, MappingStartEvent) and event.flow_style:
                 hint = 'put quotes around a variable inside braces: "${x}"'
             raise self._stop(event, "GS104", f"a key must be a string, not a {word}", hint)
+        before = len(self.problems.found)
         self._check_tag(event, None)
+        unknown = len(self.problems.found) > before
         if len(self.stack) >= MAX_DEPTH:
             raise self._stop(event, "GS110", f"the document is deeper than {MAX_DEPTH} levels")
         self._count(event, 1)
         if event.anchor is not None:
             self.anchors[event.anchor] = None
         self.stack.append(_Open({} if isinstance(event, MappingStartEvent) else [], event, event.anchor))
+        self.stack[-1].unknown = unknown
 
     def _close(self, event: Any) -> Tree:
         entry = self.stack.pop()
@@ -299,7 +316,7 @@ class _Builder:
         mark = self._mark(start, event.end_mark)
         if not start.flow_style and entry.marks:
             mark = next(iter(entry.marks.values()))
-        tree = Tree(entry.value, mark, entry.marks)
+        tree = Tree(entry.value, mark, entry.marks, unknown=entry.unknown)
         self._remember(entry.anchor, tree)
         return tree
 
@@ -314,7 +331,7 @@ class _Builder:
             first = entry.marks[entry.key].line
             where = "" if first is None else f"; first at line {first}"
             message = f"key '{entry.key}' is given twice{where}"
-            self.problems.at(entry.key_mark, "GS106", message, path=self._path())
+            self.problems.at(entry.key_mark, "GS106", message, path=self._path(), hint="remove one of them")
         else:
             entry.value[entry.key], entry.marks[entry.key] = tree, entry.key_mark
         entry.key = None

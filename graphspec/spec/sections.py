@@ -15,7 +15,7 @@ from graphspec.errors import did_you_mean
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
-from graphspec.spec.explain import validate
+from graphspec.spec.explain import salvage, validate
 from graphspec.spec.model import DataSource, HeadDecl, InputDecl, Ref, Training
 from graphspec.spec.tree import Problems, Tree, describe
 
@@ -82,6 +82,9 @@ class DataKeys(Config):
     targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
 
 
+_FILE = "`file`: an .npz archive or a table (.csv, .tsv, .jsonl, .parquet), relative to the spec"
+
+
 class ValidationKeys(DataKeys):
     """Validation rows: a file, or a part of the training rows."""
 
@@ -89,22 +92,22 @@ class ValidationKeys(DataKeys):
     stratify: str | None = Field(None, description="Head whose classes the split keeps in proportion.")
 
 
-def mapping(tree: Tree, what: str, problems: Problems) -> bool:
+def mapping(tree: Tree, what: str, problems: Problems, hint: str | None = None) -> bool:
     """Whether ``tree`` is a mapping; reports it if not."""
     if not isinstance(tree.value, dict) and not tree.unknown:
-        problems.value(tree, "GS104", f"{what} must be a mapping, not {describe(tree.plain())}")
+        problems.value(tree, "GS104", f"{what} must be a mapping, not {describe(tree.plain())}", hint=hint)
     return isinstance(tree.value, dict)
 
 
 def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
-    if not mapping(tree, "`inputs`", problems):
+    if not mapping(tree, "`inputs`", problems, "such as `x: {shape: [13]}`"):
         return {}
     if not tree.value:
         problems.value(tree, "GS105", "`inputs` is empty; a spec has at least one input")
     inputs = {}
     for name, child in tree.value.items():
         what = f"input '{name}'"
-        if not mapping(child, what, problems):
+        if not mapping(child, what, problems, f"such as `{name}: {{shape: [13]}}`"):
             continue
         keys = validate(InputKeys, child, what, problems)
         shape = _shape(name, child.get("shape"), problems)
@@ -140,7 +143,7 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
 
 
 def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> dict[str, HeadDecl]:
-    if not mapping(tree, "`outputs`", problems):
+    if not mapping(tree, "`outputs`", problems, "such as `y: {loss: mean_squared_error}`"):
         return {}
     if not tree.value:
         problems.value(tree, "GS105", "`outputs` is empty; a spec has at least one head")
@@ -148,9 +151,10 @@ def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> 
     for name, child in tree.value.items():
         what = f"head '{name}'"
         body = Tree({}, child.mark, path=child.path) if child.value is None and not child.unknown else child
-        keys = validate(HeadKeys, body, what, problems) if mapping(body, what, problems) else None
+        hint = f"such as `{name}: {{loss: mean_squared_error}}`"
+        keys = validate(HeadKeys, body, what, problems) if mapping(body, what, problems, hint) else None
         wrong = keys is None
-        keys = keys or HeadKeys.model_validate({})
+        keys = keys or salvage(HeadKeys, body)
         before = len(problems.found)
         weights = _class_weight(name, keys, body, problems)
         mark = tree.key_marks.get(name, child.mark)
@@ -199,7 +203,7 @@ def parse_training(tree: Tree | None, problems: Problems) -> Training:
     keys = None
     if tree is not None and tree.value is not None and mapping(tree, "`training`", problems):
         keys = validate(TrainingKeys, tree, "`training`", problems)
-    keys = keys or TrainingKeys.model_validate({})
+    keys = keys or (TrainingKeys.model_validate({}) if tree is None else salvage(TrainingKeys, tree))
     return Training(
         optimizer=keys.optimizer,
         epochs=keys.epochs,
@@ -263,7 +267,7 @@ def _wrong_source(tree: Tree, keys: DataKeys, what: str, heads: list[str], probl
                 tree.value["stratify"], "GS201", f"`stratify` of {what}: no head '{keys.stratify}'", hint=hint
             )
         if keys.split is None and keys.file is None:
-            problems.node(tree, "GS103", f"{what} needs `file` or `split`", subject="file")
+            problems.node(tree, "GS103", f"{what} needs `file` or `split`", subject="file", hint=_FILE)
     elif keys.file is None:
-        problems.node(tree, "GS103", f"{what} needs `file`", subject="file")
+        problems.node(tree, "GS103", f"{what} needs `file`", subject="file", hint=_FILE)
     return len(problems.found) > before

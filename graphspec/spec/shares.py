@@ -47,7 +47,8 @@ def _place(
     else:
         item.failed = True
         if owner is not None:
-            problems.value(at, "GS206", f"'{at.value}' is an input and has no weights to share")
+            message = f"'{at.value}' is an input and has no weights to share"
+            problems.value(at, "GS206", message, hint="name a node whose weights are to be used")
             return
         if item.scope.incomplete:
             return
@@ -69,7 +70,7 @@ def _report_circles(blocked_on: Mapping[Item, Item], problems: Problems) -> None
             items = list(path)
             loop = [i.name for i in items[items.index(item) :]]
             message = f"'{item.name}' shares weights that nobody owns: {' → '.join([*loop, item.name])}"
-            problems.value(item.tree.value["share"], "GS206", message)
+            problems.value(item.tree.value["share"], "GS206", message, hint="one of them needs a `type`")
         done.update(path)
     for item in blocked_on:
         item.kind, item.failed = "node", True

@@ -37,9 +37,9 @@ class Substitution:
             try:
                 order = list(TopologicalSorter(uses).static_order())
             except CycleError as error:
-                loop = error.args[1]
-                first = given[loop[0]]
-                self.problems.value(first, "GS105", f"variables use each other in a circle: {' → '.join(loop)}")
+                loop = error.args[1][::-1]  # from a variable to one that it uses
+                message = f"variables use each other in a circle: {' → '.join(loop)}"
+                self.problems.value(given[loop[0]], "GS105", message, hint="give one of them a value")
                 for name in loop:
                     written[name] = Tree(None, given[name].mark, path=given[name].path, unknown=True)
                     uses.pop(name, None)

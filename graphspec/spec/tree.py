@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -142,6 +143,24 @@ def show(value: Any) -> str:
     return repr(value)
 
 
+def wrong_type(tree: Tree, wanted: str) -> str | None:
+    """How to mend a value that is no ``wanted`` (``an integer``, ``a list``, …), where that is plain."""
+    value = tree.value
+    if wanted == "text" and isinstance(value, bool | int | float):
+        return "put quotes around it"
+    if wanted == "a list" and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return f"put it into brackets: `[{value}]`"
+    if wanted == "true or false" and isinstance(value, str):
+        word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
+        return f"write `{word}`" if word in ("true", "false") else None
+    if wanted == "an integer" and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return f"write `{int(value)}`"
+    if wanted in ("an integer", "a number") and isinstance(value, str):
+        pattern = r"[-+]?\d+" if wanted == "an integer" else r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
+        return f"write `{value}` without quotes" if re.fullmatch(pattern, value) else None
+    return None
+
+
 def meant(tree: Tree, known: Sequence[str]) -> set[str]:
     """Those of the ``known`` keys that a misspelt key of the mapping ``tree`` was meant to be: they are not missing."""
     hints = {did_you_mean(key, known) for key in tree.value if key not in known}
@@ -154,12 +173,17 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
         self._seen: set[tuple[object, ...]] = set()
+        self._wrong: set[tuple[object, ...]] = set()
 
     def at(
         self, mark: Mark, code: str, message: str, *, path: str = "", subject: str = "", hint: str | None = None
     ) -> None:
         """Report at ``mark``; ``subject`` tells apart what has the same code and place, such as two missing keys."""
         key = (code, mark.file, mark.line, mark.column, path, subject)
+        if code == "GS102" and mark.line is not None and (mark.file, mark.line, mark.column) in self._wrong:
+            return  # that a key is no text has been said
+        if code == "GS104":
+            self._wrong.add((mark.file, mark.line, mark.column))
         if key not in self._seen:
             self._seen.add(key)
             self.found.append(Diagnostic.at(mark, code, message, path=path, hint=hint))
