@@ -45,3 +45,27 @@ def test_exported_graph_gives_the_same_outputs(case: Case) -> None:
     if case.args["training"]:  # an export is always in inference mode
         expected, _, _ = run(graph, store_of(graph, case["weights"]), case["inputs"], graph.outputs)
     assert_close(onnx_outputs(graph, case["weights"], case["inputs"]), expected)
+
+
+ALONE = [case for case in CASES if not (case.args["training"] and "BatchNormalization" in str(case.spec))]
+
+
+@pytest.mark.parametrize("case", ALONE, ids=lambda case: case.id)
+def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None:
+    """Each on its rows, one of them on none: outputs one behind the other and gradients added are those of the batch."""
+    _, graph = compiled(case)
+    store = store_of(graph, case["weights"])
+    loss = cotangent_loss(graph)
+    arrays = case["inputs"] | {f"{name}/cotangent": a for name, a in case["cotangents"].items()}
+    total = len(next(iter(arrays.values())))
+    outputs, sums = [], {name: np.zeros(a.shape) for name, a in case["gradients"].items()}
+    for rows in (slice(0, 1), slice(1, total), slice(total, total)):
+        part = {name: a[rows] for name, a in arrays.items()}
+        training = case.args["training"]
+        found, gradients, _ = run(
+            graph, store, part, graph.outputs, loss=loss, training=training, rows=rows, total=total
+        )
+        outputs.append(found)
+        sums = {name: a + gradients[name] for name, a in sums.items()}
+    assert_close({name: np.concatenate([found[name] for found in outputs]) for name in graph.outputs}, case["outputs"])
+    assert_close(sums, case["gradients"])

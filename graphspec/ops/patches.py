@@ -96,7 +96,7 @@ class Patches:
 
 def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> Patches:
     """The patches of X (N, C, …), copied into scratch unless X's memory serves; a chunk has about ``least`` numbers."""
-    if groups == 1 and all(a.trivial for a in axes):
+    if groups == 1 and X.size and all(a.trivial for a in axes):
         order = channel_order(X)
         lying = X.transpose(order)
         if order[-1] == 1 and lying.flags.c_contiguous:

@@ -68,7 +68,8 @@ class Resize(Op):
         shape: list[Dim] = []
         for k, s in enumerate(factors):
             shape.append(mul(X.shape[k], int(s)) if s == int(s) else int(np.floor(X.fixed(k) * np.float32(s))))
-        need(0 not in shape, f"nothing is left of {show(X.shape)} scaled by {factors}", code="GS303")
+        left = all(d != 0 or n == 0 for d, n in zip(shape, X.shape, strict=True))
+        need(left, f"nothing is left of {show(X.shape)} scaled by {factors}", code="GS303")
         return Type(X.dtype, tuple(shape))
 
     @staticmethod
@@ -147,7 +148,7 @@ def resample(ctx: Context, X: Array, Y: Array, matrices: list[tuple[int, Array]]
         outer = int(np.prod(X.shape[:axis], dtype=np.int64))
         inner = int(np.prod(X.shape[axis + 1 :], dtype=np.int64))
         if inner == 1:
-            calls.append((np.dot, X.reshape(outer, -1), W.T, result.reshape(outer, -1)))
+            calls.append((np.dot, X.reshape(outer, X.shape[axis]), W.T, result.reshape(outer, len(W))))
         else:
             source, into = X.reshape(outer, X.shape[axis], inner), result.reshape(outer, len(W), inner)
             calls.append((np.matmul, W, source, into))
