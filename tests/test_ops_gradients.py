@@ -90,6 +90,22 @@ def with_ints(shape: tuple[int, ...], *vectors: Array | None, **attrs: Any) -> C
     return Case([normal(*shape), *vectors], attrs, {k + 1 for k, v in enumerate(vectors) if v is not None})
 
 
+def recurrent(gates: int, states: int, **attrs: Any) -> list[Case]:
+    lens = np.array([4, 0, 2], np.int32)
+    return [
+        Case(
+            [normal(4, 3, 2), normal(D, 2 * gates, 2), normal(D, 2 * gates, 2), normal(D, 4 * gates), *more],
+            {"hidden_size": 2, "direction": direction, **attrs},
+        )
+        for D, direction in ((1, "forward"), (1, "reverse"), (2, "bidirectional"))
+        for more in (
+            [],
+            [None, *(normal(D, 3, 2) for _ in range(states))],
+            [lens, *(normal(D, 3, 2) for _ in range(states))],
+        )
+    ]
+
+
 CASES: dict[str, list[Case]] = {
     "Abs": one(),
     "Add": two(),
@@ -125,6 +141,7 @@ CASES: dict[str, list[Case]] = {
         Case([normal(5, 3), np.array([[0, 4, 4], [-1, 2, 0]])]),
         Case([normal(2, 5, 3), np.array([1, 1, -2], np.int32)], {"axis": 1}),
     ],
+    "GRU": [*recurrent(3, 1), *recurrent(3, 1, linear_before_reset=1)],
     "GatherElements": [
         Case([normal(3, 4), np.array([[0, -1], [1, 1], [2, 0]])], {"axis": 1}),
         Case([normal(3, 4), np.array([[0, -1, 2, 0]])], {"axis": 0}),
@@ -139,6 +156,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "HardSigmoid": one(alpha=0.2, beta=0.5),
     "Identity": one(),
+    "LSTM": recurrent(4, 2),
     "LeakyRelu": one(alpha=0.2) + one(alpha=1.3),
     "Log": [Case([positive(3, 4)])],
     "LogSoftmax": [*one(), Case([normal(2, 3, 4)], {"axis": 1}), Case([normal(3, 80)])],
@@ -171,6 +189,7 @@ CASES: dict[str, list[Case]] = {
         *(Case([positive(3, 4), np.array(e)], {}, {1}) for e in (2.0, 3.0, 0.5, -1.0, 1.7)),
         Case([normal(3, 4), np.array(2)], {}, {1}),
     ],
+    "RNN": recurrent(1, 1),
     "Reciprocal": [Case([positive(3, 4)])],
     "ReduceL1": reductions(),
     "ReduceL2": reductions(),

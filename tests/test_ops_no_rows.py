@@ -77,6 +77,11 @@ CASES: list[tuple[str, list[Any], set[int], dict[str, Any]]] = [
     *((op, [f(0, 4), f(4)], set(), {}) for op in ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"]),
     *((op, [np.zeros((0, 4), bool), np.zeros(4, bool)], set(), {}) for op in ("And", "Or", "Xor")),
     ("Not", [np.zeros((0, 4), bool)], set(), {}),
+    *(
+        (op, [f(5, 0, 3), f(1, 2 * gates, 3), f(1, 2 * gates, 2), f(1, 4 * gates), *more], set(), {"hidden_size": 2})
+        for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1))
+        for more in ([], [np.zeros(0, np.int32), f(1, 0, 2)])
+    ),
 ]
 ELSEWHERE = {
     "AveragePool",
