@@ -9,6 +9,8 @@ import pytest
 from golden_cases import Case, load
 from golden_run import assert_close, compiled, cotangent_loss, onnx_outputs, run, store_of
 
+from graphspec.compiler.check import check
+
 CASES = load("layers")
 
 
@@ -69,3 +71,9 @@ def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None
         sums = {name: a + gradients[name] for name, a in sums.items()}
     assert_close({name: np.concatenate([found[name] for found in outputs]) for name in graph.outputs}, case["outputs"])
     assert_close(sums, case["gradients"])
+
+
+def test_a_mask_that_initial_state_switches_off_is_a_warning() -> None:
+    case = next(case for case in CASES if case.id == "mask-LSTM-initial_state")
+    (warning,) = (d for d in check(case.spec).diagnostics if d.code == "GS308")
+    assert "LSTM 'y' does not use the mask of its input" in warning.message

@@ -1,4 +1,4 @@
-"""Layers: output shapes, weights, masks and errors. Their numbers are in `test_golden.py`."""
+"""Layers: output shapes, weights, masks and errors. Their numbers are in `test_golden_layers.py`."""
 
 from __future__ import annotations
 
