@@ -53,6 +53,15 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("Gather", [normal(1000, 100), ids(1000, 1200)], {}),
     ("GatherElements", [X, ids(400, 300, 300)], {"axis": 1}),
     ("ArgMax", [X], {"axis": 1}),
+    *(
+        (op, [normal(30, 100, 40), *(normal(1, gates * 32, n) for n in (40, 32)), None, lens], {"hidden_size": 32})
+        for op, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1))
+        for lens in (None, ids(31, 100).astype(np.int32))
+    ),
+    *((op, [X, normal(300, 400)], {}) for op in ("SoftmaxCrossEntropy", "SigmoidCrossEntropy", "SquaredError")),
+    *(("SparseSoftmaxCrossEntropy", [normal(120_000 // n, n), ids(n, 120_000 // n)], {}) for n in (8, 400)),
+    ("ReduceLoss", [X, normal(300), X > 0], {}),
+    ("CTCLoss", [normal(50, 60, 27), ids(26, 50, 12) + 1], {}),
 ]
 CONSTANTS: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("Reshape", [X, np.array([400, 300])], {}),

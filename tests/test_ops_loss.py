@@ -1,76 +1,239 @@
-"""Losses: against Keras's values and gradients, and their gradients against finite differences."""
+"""Losses: what their configurations say about a head, their reduction over workers, and their operators at extremes."""
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
-from golden_cases import Case, load
-from graphs import check_gradients, feed, run
+from graphs import build, feed, run
 
 from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
-from graphspec.losses import LOSSES, Loss, reduce
-from graphspec.runtime.bind import Program, bind
+from graphspec.compiler.ir import Graph, Node, Type, Value
+from graphspec.errors import ShapeError
+from graphspec.losses import LOSSES, reduce
+from graphspec.runtime.bind import bind
+from graphspec.runtime.replicas import share
 from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]
-GOLDEN = load("losses")
+
+KERAS_NAMES = {
+    "BinaryCrossentropy": "binary_crossentropy BCE bce",
+    "CategoricalCrossentropy": "categorical_crossentropy",
+    "SparseCategoricalCrossentropy": "sparse_categorical_crossentropy",
+    "MeanSquaredError": "mean_squared_error MSE mse",
+    "MeanAbsoluteError": "mean_absolute_error MAE mae",
+    "Huber": "huber",
+    "CTC": "ctc",
+}
 
 
-def build(
-    loss: Loss, y_pred: Array, y_true: Array, weight: Array | None = None, mask: Array | None = None, through: str = ""
-) -> tuple[Graph, Value]:
-    """The loss of an input ``x``, or of ``through(x)``, with its targets, weights and mask as inputs."""
-    graph = Graph("loss")
-    g = Builder(graph, "head.loss")
-
-    def given(name: str, array: Array | None, dtype: str) -> Value | None:
-        if array is None:
-            return None
-        value = graph.inputs[name] = Value(name, Type(dtype, array.shape), "input")
-        return value
-
-    x = given("x", y_pred, "float32")
-    assert x is not None
-    head: Value = getattr(g, through)(x) if through else x
-    masked = given("mask", mask, "bool")
-    head = head.with_mask(masked)
-    target = given("y", y_true, loss.target(head).dtype)
-    assert target is not None
-    values = loss.lower(g, target, head)
-    hidden = masked if loss.uses_mask else None
-    scalar = reduce(g, values, weight=given("weight", weight, "float32"), mask=hidden, reduction=loss.reduction)
-    return graph, scalar
+@pytest.mark.parametrize("name", KERAS_NAMES)
+def test_loss_names(name: str) -> None:
+    assert LOSSES.get(name) is not None
+    assert {LOSSES.get(alias) for alias in KERAS_NAMES[name].split()} == {LOSSES.get(name)}
 
 
-def program_of(graph: Graph, scalar: Value, arrays: dict[str, Array], dtype: Any, **more: Any) -> Program:
-    shapes = {n: arrays[n].shape for n in graph.inputs}
-    p = bind(
-        graph, Store(graph, dtype), fetches={"loss": scalar}, shapes=shapes, loss=scalar, input_grads=["x"], **more
-    )
-    feed(graph, p, arrays)
-    return p
+def head(
+    activation: str, *shape: int | str, dtype: str = "float32", axis: int = -1, mask: Value | None = None
+) -> Value:
+    """A head's value that this operator computes."""
+    X = Value("x", Type("float32", shape), "input")
+    node = Node("head", activation, (X,), {"axis": axis} if activation == "Softmax" else {}, "head")
+    return Value("head", Type(dtype, shape), "op", node, mask=mask)
 
 
-def arrays_of(case: Case) -> dict[str, Array]:
-    named = {"x": "y_pred", "y": "y_true", "weight": "sample_weight", "mask": "mask"}
-    arrays = {k: case[v] for k, v in named.items() if v in case}
-    if arrays["y"].ndim == arrays["x"].ndim and "Sparse" in case.id and arrays["y"].shape[-1] == 1:
-        arrays["y"] = arrays["y"][..., 0]
-    if "unequal" in case.id:  # the data layer gives targets the head's rank
-        arrays["y"] = arrays["y"][:, None]
-    return arrays
+@pytest.mark.parametrize(
+    ("loss", "y_pred", "code", "says"),
+    [
+        ("binary_crossentropy", head("Sigmoid", "N", 1), None, ""),
+        ("binary_crossentropy", head("Sigmoid", "N"), None, ""),
+        ("binary_crossentropy", head("HardSigmoid", "N", 3), None, ""),
+        ("binary_crossentropy", head("Softmax", "N", 3), "GS401", "compete"),
+        ("binary_crossentropy", head("Softmax", "N", 1), "GS401", "single unit"),
+        ("binary_crossentropy", head("Gemm", "N", 1), "GS401", "the activation is linear"),
+        ("binary_crossentropy", head("Tanh", "N", 1), "GS401", "the activation is tanh"),
+        ({"type": "BinaryCrossentropy", "from_logits": True}, head("Gemm", "N", 1), None, ""),
+        ({"type": "BinaryCrossentropy", "from_logits": True}, head("Sigmoid", "N", 1), "GS401", "sigmoid again"),
+        ({"type": "BinaryCrossentropy", "axis": 3}, head("Sigmoid", "N", 1), "GS402", "axis 3"),
+        ("categorical_crossentropy", head("Softmax", "N", 3), None, ""),
+        ("categorical_crossentropy", head("Softmax", "N", 1), "GS401", "always 1"),
+        ("categorical_crossentropy", head("Sigmoid", "N", 1), "GS402", "two classes"),
+        ("categorical_crossentropy", head("Sigmoid", "N", 3), "GS401", "sum to 1"),
+        ("categorical_crossentropy", head("MatMul", "N", 3), "GS401", "linear"),
+        ("categorical_crossentropy", head("Softmax", "N", 3, "time"), "GS402", "fixed number of classes"),
+        ({"type": "CategoricalCrossentropy", "axis": 1}, head("Softmax", "N", 3, 4), "GS401", "axis 2"),
+        ({"type": "CategoricalCrossentropy", "axis": 1}, head("Softmax", "N", 3, 4, axis=1), None, ""),
+        ({"type": "CategoricalCrossentropy", "axis": 0}, head("Softmax", "N", 3), "GS402", "axis 0"),
+        ({"type": "CategoricalCrossentropy", "from_logits": True}, head("Softmax", "N", 3), "GS401", "softmax again"),
+        ("sparse_categorical_crossentropy", head("Softmax", "N", "time", 3), None, ""),
+        ("sparse_categorical_crossentropy", head("ReduceSum", "N"), "GS402", "class axis"),
+        ("sparse_categorical_crossentropy", head("ReduceMean", "N", 3), None, ""),
+        ("mean_squared_error", head("Softmax", "N", 3), None, ""),
+        ("mean_squared_error", head("Gemm", "N", 1), None, ""),
+        ("mean_squared_error", head("ArgMax", "N", dtype="int64"), "GS402", "float32"),
+        ("huber", head("Softmax", "N", 1), "GS401", "always 1"),
+        ("mae", head("Gemm", "N", "time", mask=Value("m", Type("bool", ("N", "time")))), "GS402", "mask"),
+        ("ctc", head("Gemm", "N", "time", 27), None, ""),
+        ("ctc", head("Softmax", "N", "time", 27), None, ""),
+        ("ctc", head("Sigmoid", "N", "time", 27), "GS401", "logits"),
+        ("ctc", head("Gemm", "N", 27), "GS402", "time, classes"),
+        ("ctc", head("Gemm", "N", "time", 1), "GS402", "time, classes"),
+    ],
+)
+def test_loss_checks(loss: Any, y_pred: Value, code: str | None, says: str) -> None:
+    found = LOSSES.parse(loss).check(y_pred)
+    assert [problem[1] for problem in found] == ([] if code is None else [code])
+    for severity, _, message, hint in found:
+        assert severity == ("warning" if code == "GS401" else "error")
+        assert says in message
+        assert hint
 
 
-@pytest.mark.parametrize("case", [c for c in GOLDEN if c.args["loss"].get("reduction") != "none"], ids=lambda c: c.id)
-def test_loss_keras(case: Case) -> None:
-    arrays = arrays_of(case)
-    loss = LOSSES.parse(case.args["loss"])
-    graph, scalar = build(loss, *(arrays.get(k) for k in ("x", "y", "weight", "mask")))  # type: ignore[arg-type]
-    p = program_of(graph, scalar, arrays, np.float32)
-    for _ in range(2):
-        p.run()
-        np.testing.assert_allclose(p.fetches["loss"], case["loss"], rtol=2e-6, atol=1e-6)
-        np.testing.assert_allclose(p.grads["x"], case["gradient"], rtol=2e-5, atol=1e-6)
+@pytest.mark.parametrize(
+    ("loss", "shape", "target"),
+    [
+        ("mse", ("N", 3), Type("float32", ("N", 3))),
+        ("sparse_categorical_crossentropy", ("N", "time", 3), Type("int64", ("N", "time"))),
+        ({"type": "SparseCategoricalCrossentropy", "axis": 1}, ("N", 3, 7), Type("int64", ("N", 7))),
+        ("ctc", ("N", "time", 3), Type("int64", ("N", "labels"))),
+    ],
+)
+def test_loss_targets(loss: Any, shape: tuple[int | str, ...], target: Type) -> None:
+    assert LOSSES.parse(loss).target(head("Gemm", *shape)) == target
+
+
+def test_probabilities_of_a_softmax_are_never_computed() -> None:
+    for loss, activation in (("sparse_categorical_crossentropy", "Softmax"), ("bce", "Sigmoid")):
+        graph = Graph("test")
+        g = Builder(graph, "head")
+        x = graph.inputs["x"] = Value("x", Type("float32", ("N", 3)), "input")
+        y_pred = getattr(g, activation)(x)
+        config = LOSSES.parse(loss)
+        y_true = graph.targets["y"] = Value("y", config.target(y_pred), "target")
+        scalar = reduce(g, config.lower(g, y_true, y_pred), weight=None, mask=None)
+        assert activation not in {node.op for node in graph.needed([scalar])}
+
+
+class Threads:
+    """A group of workers that are threads of this process."""
+
+    def __init__(self, rank: int, size: int, barrier: threading.Barrier, arrays: list[Any]) -> None:
+        self.rank, self.size, self._barrier, self._arrays = rank, size, barrier, arrays
+
+    def all_reduce(self, array: Array) -> None:
+        self._arrays[self.rank] = array
+        self.barrier()
+        total = np.sum(self._arrays, axis=0)
+        self.barrier()
+        array[...] = total
+
+    def barrier(self) -> None:
+        self._barrier.wait(timeout=20)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size", "mean_with_sample_weight"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("workers", [2, 5, 9])
+def test_shares_of_workers_add_up(workers: int, masked: bool, weighted: bool, reduction: str) -> None:
+    """Also with workers that have no rows."""
+    random = np.random.default_rng(0)
+    arrays = {"x": random.standard_normal((7, 4, 3)), "y": random.integers(0, 3, (7, 4))}
+    arrays |= {"weight": random.uniform(0, 1, 7)} if weighted else {}
+    arrays |= {"mask": random.uniform(size=(7, 4)) > 0.3} if masked else {}
+    graph = Graph("test")
+    for name, array in arrays.items():
+        kind = {"f": "float32", "i": "int64", "b": "bool"}[array.dtype.kind]
+        graph.inputs[name] = Value(name, Type(kind, ("N", *array.shape[1:])), "input")
+    g, given = Builder(graph, "loss"), graph.inputs.get
+    values = g.SparseSoftmaxCrossEntropy(given("x"), given("y"))
+    scalar = reduce(g, values, weight=given("weight"), mask=given("mask"), reduction=reduction)  # type: ignore[arg-type]
+
+    def work(rank: int, size: int, barrier: threading.Barrier, shared: list[Any]) -> tuple[float, Array]:
+        rows = share(7, rank, size)
+        feeds = {n: a[rows] for n, a in arrays.items()}
+        program = bind(
+            graph,
+            Store(graph, np.float64),
+            fetches={"loss": scalar},
+            loss=scalar,
+            shapes={n: a.shape for n, a in feeds.items()},
+            group=Threads(rank, size, barrier, shared),
+            rows=rows,
+            total=7,
+            input_grads=["x"],
+        )
+        feed(graph, program, feeds)
+        program.run()
+        return float(program.fetches["loss"]), program.grads["x"].copy()
+
+    def everyone(size: int) -> tuple[float, Array]:
+        barrier, shared = threading.Barrier(size), [None] * size
+        with ThreadPoolExecutor(size) as pool:
+            parts = list(pool.map(lambda rank: work(rank, size, barrier, shared), range(size)))
+        return sum(p[0] for p in parts), np.concatenate([p[1] for p in parts])
+
+    loss, gradient = everyone(1)
+    again, gradients = everyone(workers)
+    assert loss == pytest.approx(again, rel=1e-12)
+    np.testing.assert_allclose(gradient, gradients, rtol=1e-10, atol=1e-14)
+
+
+def test_everything_masked_gives_0() -> None:
+    values, mask = np.array([1.0, 2.0], np.float32), np.zeros(2, bool)
+    for reduction in ("sum", "mean", "sum_over_batch_size", "mean_with_sample_weight"):
+        (loss,) = run("ReduceLoss", [values, None, mask], reduction=reduction)
+        assert loss == 0
+
+
+@pytest.mark.parametrize("classes", [3, 100])
+def test_softmax_cross_entropy_at_extremes(classes: int) -> None:
+    logits = np.zeros((2, classes), np.float32)
+    logits[:, 0] = [1e4, -1e4]
+    labels = np.array([1, 0])
+    (sparse,) = run("SparseSoftmaxCrossEntropy", [logits, labels])
+    (dense,) = run("SoftmaxCrossEntropy", [logits, np.eye(classes, dtype=np.float32)[labels]])
+    expected = [1e4, 1e4 + np.log(classes - 1)]
+    np.testing.assert_allclose(sparse, expected, rtol=1e-6)
+    np.testing.assert_allclose(dense, expected, rtol=1e-6)
+
+
+def test_sigmoid_cross_entropy_at_extremes() -> None:
+    logits = np.array([[-1e4, 1e4, -1e4, 1e4, -20.0, 20.0]], np.float32)
+    targets = np.array([[0, 1, 1, 0, 0, 1]], np.float32)
+    (values,) = run("SigmoidCrossEntropy", [logits, targets])
+    np.testing.assert_allclose(values, [[0, 0, 1e4, 1e4, 2.0611537e-09, 2.0611537e-09]], rtol=1e-6)
+
+
+def test_label_that_is_no_class_is_an_error() -> None:
+    graph, loss = build("SparseSoftmaxCrossEntropy", [np.zeros((2, 3), np.float32), np.array([0, 4])])
+    total = Builder(graph, "loss").ReduceLoss(loss)
+    shapes = {n: v.shape for n, v in graph.inputs.items()}
+    program = bind(graph, Store(graph), fetches={"loss": total}, shapes=shapes, loss=total, input_grads=["x0"])
+    program.feeds["x1"][...] = [0, 4]
+    with pytest.raises(IndexError):
+        program.run()
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs"),
+    [
+        ("SparseSoftmaxCrossEntropy", [np.zeros((2, 3)), np.zeros(3, np.int64)]),
+        ("SparseSoftmaxCrossEntropy", [np.zeros((2, 3)), np.zeros(2)]),
+        ("SoftmaxCrossEntropy", [np.zeros((2, 3)), np.zeros((2, 1))]),
+        ("SigmoidCrossEntropy", [np.zeros((2, 3)), np.zeros((2, 1))]),
+        ("SquaredError", [np.zeros((2, 3)), np.zeros(2)]),
+        ("ReduceLoss", [np.zeros((2, 3)), np.zeros(3)]),
+        ("ReduceLoss", [np.zeros((2, 3)), None, np.zeros(2)]),
+        ("CTCLoss", [np.zeros((2, 3)), np.zeros((2, 1), np.int64)]),
+        ("CTCLoss", [np.zeros((2, 3, 4)), np.zeros((1, 1), np.int64)]),
+        ("CTCLoss", [np.zeros((2, 3, 4)), np.zeros((2, 1))]),
+    ],
+)
+def test_loss_operators_are_strict(op: str, inputs: list[Array | None]) -> None:
+    with pytest.raises(ShapeError):
+        build(op, inputs)

@@ -196,14 +196,14 @@ class SigmoidCrossEntropy(Op):
     def bind(ctx: Context, logits: Array, targets: Array) -> Bound:
         Y, t = ctx.out(like=logits), scratch_like(ctx, logits)
         calls: Calls = [
+            (partial(np.maximum, out=Y), logits, ctx.zeros_like(logits)),
+            (np.multiply, logits, targets, t),
+            (np.subtract, Y, t, Y),  # exactly 0 for a target that is right, before the small term is added
             (np.absolute, logits, t),
             (np.negative, t, t),
             (np.exp, t, t),
             (np.log1p, t, t),
-            (partial(np.maximum, out=Y), logits, ctx.zeros_like(logits)),
             (np.add, Y, t, Y),
-            (np.multiply, logits, targets, t),
-            (np.subtract, Y, t, Y),
         ]
 
         def backward(dY: Array) -> Calls:  # dX = (sigmoid(X) - targets) · dY
