@@ -8,6 +8,7 @@ from graphspec.errors import Diagnostic, NodeRef
 
 if TYPE_CHECKING:
     from graphspec.spec.model import NodeDecl, Ref, Spec
+    from graphspec.spec.tree import Tree
 
 
 def reads(node: NodeDecl) -> list[Ref]:
@@ -79,15 +80,22 @@ def _dead_ends(spec: Spec, graph: object, declared: dict[str, NodeDecl], tangled
             alive.add(name)
             stack.extend(graph.predecessors(name))  # type: ignore[attr-defined]
     shared = {node.share for node in spec.nodes if node.share is not None and node.name in alive}
-    found = []
+    used = {node.name.partition("/")[0] for node in spec.nodes if node.name in alive or node.name in shared}
+    found: dict[str, Diagnostic] = {}
     for node in spec.nodes:
         if node.name in alive or node.name in tangled or node.name in shared or graph.out_degree(node.name):  # type: ignore[attr-defined]
             continue  # of a chain that leads nowhere its end is named
-        if node.type is None:
-            continue
-        text = f"{node.type} '{node.name}' reaches no head: it is neither trained nor exported"
-        hint = f"name it in the `inputs` of a layer or in `outputs`, or remove '{node.name}'"
-        refs = (NodeRef(node.name, node.type, line=node.mark.line),)
-        at = Diagnostic.at(node.mark, "GS204", text, path=node.tree.path, hint=hint, nodes=refs)
-        found.append(at.as_warning())
-    return found
+        instance = node.instance
+        if instance is not None and node.within is not None and instance.name not in used:
+            found[instance.name] = _dead_end(instance, node.within, f"instance '{instance.name}' of {instance.type}")
+        elif node.type is not None:
+            ref = NodeRef(node.name, node.type, line=node.mark.line)
+            found[node.name] = _dead_end(ref, node.tree, f"{node.type} '{node.name}'")
+    return list(found.values())
+
+
+def _dead_end(ref: NodeRef, tree: Tree, what: str) -> Diagnostic:
+    text = f"{what} reaches no head: it is neither trained nor exported"
+    inside = "in the block's `outputs`" if "/" in ref.name else "in `outputs`"
+    hint = f"name it in the `inputs` of a layer or {inside}, or remove '{ref.name.rpartition('/')[2]}'"
+    return Diagnostic.at(tree.first_key, "GS204", text, path=tree.path, hint=hint, nodes=(ref,)).as_warning()

@@ -197,13 +197,15 @@ def _diagnose(
     mark, path = place(node, key)
     unique = {(r.name, r.output): r for r in refs}
     nodes = tuple(result.node_ref(r) for r in unique.values())
+    if (instance := node.instance) is not None:
+        nodes += (instance,)
     return Diagnostic.at(mark, code, text, path=path, hint=hint, nodes=nodes)
 
 
 def place(node: NodeDecl, key: str | None) -> tuple[Mark, str]:
-    """The mark and path of a node's ``key``, or of the node where it has no such key."""
-    if key is not None:
-        tree, _ = node.tree.find((key,))
+    """The mark and path of a node's ``key``, also one of the layer that it wraps; of the node where there is none."""
+    for at in ((), ("layer",)) if key is not None else ():
+        tree, _ = node.tree.find((*at, str(key)))
         if tree is not None:
             return tree.mark, tree.path
     return node.mark, node.tree.path

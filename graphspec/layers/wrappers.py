@@ -22,7 +22,7 @@ def _recurrent(layer: Layer) -> Layer:
     if not isinstance(layer, Recurrent):
         kind = type(layer).__name__
         raise PydanticCustomError(
-            "GS105", "must be a recurrent layer (LSTM, GRU, SimpleRNN), not {kind}", {"kind": kind}
+            "GS105", "must be a recurrent layer (LSTM, GRU, SimpleRNN), not {kind}", {"kind": kind, "below": "type"}
         )
     return layer
 

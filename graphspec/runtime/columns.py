@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Type
 
 _CHUNK = 1 << 20  # elements looked at together: the temporaries of a check stay small
+LABELS = "give the head its `labels`"
 _MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
 
 
@@ -118,8 +119,7 @@ def _text(array: Array, kind: Type, labels: Sequence[str] | None) -> Array:
         if values and all(v.lower() in truth for v in values):
             return np.array([truth[v.lower()] for v in values]).reshape(array.shape)
         row, value = next(((k // per_row, v) for k, v in enumerate(values) if not _is_number(v)), (0, values[:1]))
-        hint = "give the head its `labels`" if labels is None else None
-        raise DataError("GS504", f"holds text: row {row} has '{value}'", hint)
+        raise DataError("GS504", f"holds text: row {row} has '{value}'", LABELS if labels is None else None)
     raise DataError("GS504", "holds values that are neither numbers nor text")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Type
 from graphspec.errors import Diagnostic, Mark, did_you_mean
-from graphspec.runtime.columns import check_probabilities, check_range, convert, reshape
+from graphspec.runtime.columns import LABELS, check_probabilities, check_range, convert, reshape
 from graphspec.runtime.rows import Arrays, Feeder, class_ids, row_weights, split
 from graphspec.runtime.tables import DataError, Source, open_source
 
@@ -77,6 +77,9 @@ def load(source: DataSource, wanted: Wanted) -> tuple[Arrays | None, list[Diagno
             del columns[name]
     needed = {c for _, c in columns.values() for c in ([c] if isinstance(c, str) else c)}
     arrays = table.read(sorted(needed & set(table.names)))
+    if arrays and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in arrays.values()):
+        check.report("file", "", DataError("GS508", f"data file '{source.file}' has no rows"), "")
+        return None, check.found
     for name, (section, column) in columns.items():
         check.take(section, name, table, column, arrays)
     return check.finish(), check.found
@@ -162,16 +165,18 @@ class _Check:
             return
         kind = self._kind(name)
         parts: list[Array] = []
-        for c in columns:
+        for k, c in enumerate(columns):
             subject = f"{table.kind} '{c}' of '{file}'"
-            part = self._converted(section, name, arrays[c], kind, subject)
+            part = self._converted(section, name, arrays[c], kind, subject, k)
             if part is not None and part.ndim != 1:
-                self.report(section, name, DataError("GS503", "is no single number a row"), subject)
+                self.report(section, name, DataError("GS503", "is no single number a row"), subject, k)
             elif part is not None:
                 parts.append(part)
         if len(parts) == len(columns):
             dtype = np.float32 if kind.is_float else np.dtype(kind.dtype)
-            subject = f"{table.kind}s {', '.join(columns[:4])}{', …' if len(columns) > 4 else ''} of '{file}'"
+            subject = (
+                f"the table of {table.kind}s {', '.join(columns[:4])}{', …' if len(columns) > 4 else ''} of '{file}'"
+            )
             self.put(section, name, np.stack(parts, axis=1, dtype=dtype, casting="unsafe"), subject)
 
     def _kind(self, name: str) -> Type:
@@ -184,9 +189,11 @@ class _Check:
             return wanted.targets[name]
         return Type("float32" if name.endswith(WEIGHT) else "int64", ("N",))
 
-    def _converted(self, section: str, name: str, array: Array | DataError, kind: Type, subject: str) -> Array | None:
+    def _converted(
+        self, section: str, name: str, array: Array | DataError, kind: Type, subject: str, item: int | None = None
+    ) -> Array | None:
         if isinstance(array, DataError):
-            self.report(section, name, array, subject)
+            self.report(section, name, array, subject, item)
             return None
         labels = self.wanted.labels.get(name) if section == "targets" else None
         try:
@@ -194,7 +201,9 @@ class _Check:
                 raise DataError("GS503", "is a single value, not an array with a row for each sample")
             return convert(array, kind, labels)
         except DataError as error:
-            self.report(section, name, error, subject)
+            if error.hint == LABELS and section == "inputs":
+                error.hint = "leave it out, or store numbers"
+            self.report(section, name, error, subject, item)
             return None
 
     def put(self, section: str, name: str, array: Array | DataError, subject: str) -> None:
@@ -259,7 +268,8 @@ class _Check:
         first = next(name for name, n in counts.items() if n == common)
         for name, n in counts.items():
             if n != common:
-                error = DataError("GS507", f"has {n} rows, but {self.subjects[first]} has {common}")
+                text = f"has {n} rows, but {self.subjects[first]} has {common}"
+                error = DataError("GS507", text, "all arrays have one row for each sample, in the same order")
                 self.report(self.sections[name], name, error, self.subjects[name])
         if common == 0:
             error = DataError("GS508", "has no rows")

@@ -305,6 +305,7 @@ class _Expander:
                 self.problems.value(at, "GS203", message, hint=hint)
             return
         inner = Scope(f"{item.full}/", variables, (*item.scope.stack, block.name), item.trainable)
+        inner.outermost = item.scope.outermost or item.tree
         for (name, at), source in zip(block.inputs.items(), item.sources, strict=True):
             bound = source or Source.unknown(inner, at.mark)
             claim(inner, name, bound, at.mark, at.path, "block input", self.problems)

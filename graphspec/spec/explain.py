@@ -204,7 +204,7 @@ def _explain_one(errors: Errors, value: Tree, name: str, what: str, problems: Pr
             close = next((close for key in value.value if (close := did_you_mean(key, ["type"]))), None)
             hint = close or REGISTRIES[context["kind"]].suggest("") or hint
         elif said.startswith(("must", "is ", "has ")):
-            quoted = "" if re.search(r"\bgot\b", said) else f", not {describe(value.plain())}"
+            quoted = "" if re.search(r"\bgot\b|, not ", said) else f", not {describe(value.plain())}"
             message = f"`{name}` of {what} {said}{quoted}"
         else:
             message = f"`{name}: {describe(value.plain())}` of {what}: {said}"

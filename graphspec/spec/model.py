@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphspec.errors import Mark
+from graphspec.errors import Mark, NodeRef
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
@@ -47,6 +47,7 @@ class NodeDecl:
         inputs: None where a name is unknown, which has been reported.
         share: the node whose weights it uses; ``layer`` is then that node's.
         call: Keras's call arguments: references to nodes, as lists.
+        within: for a node of a block, the entry of ``layers`` whose instance it belongs to.
         mark: the first key of the node.
     """
 
@@ -58,6 +59,16 @@ class NodeDecl:
     trainable: bool
     call: dict[str, list[Ref | None]]
     tree: Tree = field(repr=False, compare=False)
+    within: Tree | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def instance(self) -> NodeRef | None:
+        """The block instance that the node belongs to."""
+        if self.within is None:
+            return None
+        kind = self.within.get("block")
+        what = "share" if kind is None else f"block '{kind.value}'"
+        return NodeRef(self.name.partition("/")[0], what, line=self.within.first_key.line)
 
     @property
     def mark(self) -> Mark:

@@ -110,6 +110,7 @@ class Scope:
         reserved: names that no default name may take.
         incomplete: whether names may be missing because what declares them is wrong; unknown names then say nothing.
         written: the entries that have a name, to look ahead.
+        outermost: inside an instance, the entry of the document's ``layers`` that it belongs to.
         stack: the names of the blocks around it, its own last.
     """
 
@@ -123,6 +124,7 @@ class Scope:
         self.items: list[Item] = []
         self.reserved: set[str] = set()
         self.written: dict[str, Tree] = {}
+        self.outermost: Tree | None = None
         self.clashes = 0
         self.incomplete = False
         self._counters: dict[str, int] = {}
@@ -222,6 +224,10 @@ def suggest(scope: Scope, name: str) -> str | None:
             known = [f"{head}/{inner}" for inner, item in around.inner.names.items() if isinstance(item, Item)]
             return did_you_mean(name, known)
         name = head.split("/")[0]
+    if (match := re.fullmatch(r"(.+)_\d+", name)) and (entry := scope.written.get(match[1])) is not None:
+        repeat = entry.get("repeat")
+        if repeat is not None and isinstance(repeat.value, int):
+            return f"the copies are '{match[1]}_1' to '{match[1]}_{repeat.value}'"
     close = did_you_mean(name, list(scope.names))
     if close is None and scope.stack:
         return (

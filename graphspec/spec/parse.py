@@ -16,7 +16,7 @@ from graphspec.spec.model import NodeDecl, Ref, Spec
 from graphspec.spec.names import Item, Source, bad_name, is_name, resolve
 from graphspec.spec.read import read
 from graphspec.spec.sections import parse_data, parse_heads, parse_inputs, parse_training
-from graphspec.spec.tree import Problems, Tree, describe, meant, wrong_type
+from graphspec.spec.tree import Problems, Tree, describe, item_name, meant, wrong_type
 
 VERSION = 1
 REQUIRED = ("graphspec", "name", "inputs", "layers", "outputs")
@@ -138,6 +138,7 @@ def _parse_nodes(expanded: Expanded, problems: Problems) -> list[NodeDecl]:
                 trainable=owner.trainable,
                 call=_calls(item, problems),
                 tree=item.tree,
+                within=item.scope.outermost,
             )
         )
     return nodes
@@ -164,7 +165,9 @@ def _parse_layer(item: Item, problems: Problems) -> Layer | None:
         problems.value(tree.value["type"], "GS111", f"unknown layer '{kind}'", hint=hint)
         return None
     without = (*ENTRY_KEYS, *cls.call_arguments)
-    return validate(cls, tree, f"{kind} '{item.full}'", problems, without=without)
+    copied = item_name(tree) if tree.get("repeat") is not None else None  # what is wrong is wrong with every copy
+    name = item.full if copied is None else item.scope.prefix + copied
+    return validate(cls, tree, f"{kind} '{name}'", problems, without=without)
 
 
 def _calls(item: Item, problems: Problems) -> dict[str, list[Ref | None]]:

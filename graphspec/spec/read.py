@@ -125,7 +125,7 @@ def _load(file: str) -> str:
         head = data[: error.start]
         line, column = head.count(b"\n") + 1, error.start - (head.rfind(b"\n") + 1) + 1
         text = f"not YAML or JSON: byte 0x{data[error.start]:02x} is no UTF-8 text"
-        raise _fail(file, text, line=line, column=column) from None
+        raise _fail(file, text, line=line, column=column, hint="a spec is a text file in UTF-8") from None
 
 
 def _from_plain(source: Any, problems: Problems) -> Tree:
@@ -288,7 +288,8 @@ class _Builder:
             value = event.value
         if not isinstance(value, str):
             message = f"a key must be a string, not {describe(value)}"
-            self.problems.at(mark, "GS104", message, path=self._path(), hint="put quotes around it")
+            path = ".".join(filter(None, (self._path(), event.value)))
+            self.problems.at(mark, "GS104", message, path=path, hint="put quotes around it")
             value = f"{event.value}"
         entry.key, entry.key_mark = value, mark
 

@@ -93,7 +93,9 @@ class Substitution:
                 self.written += variable.size
                 if self.written > 10 * MAX_VALUES:
                     return self._unknown(tree, "GS110", "variables make the document too large")
-                return Tree(variable.value, tree.mark, variable.key_marks, tree.path)
+                result = Tree(variable.value, tree.mark, variable.key_marks, tree.path)
+                result.origin = variable.origin or variable.mark
+                return result
             if isinstance(variable.value, dict | list):
                 message = f"variable '{name}' is {describe(variable.plain())}, which cannot stand inside text"
                 return self._unknown(tree, "GS104", message)

@@ -24,10 +24,11 @@ class Tree:
         path: dotted keys from the top; an item of a list by its ``name`` if it has one, else by its index.
         size, depth: values within, itself included, and levels below it.
         dynamic: whether a variable may occur in it, so that substitution can pass over the rest.
+        origin: where the value was written, if a variable put it here.
         unknown: whether a variable in it could not be found; that has been reported, and nothing more is said of it.
     """
 
-    __slots__ = ("depth", "dynamic", "key_marks", "mark", "path", "size", "unknown", "value")
+    __slots__ = ("depth", "dynamic", "key_marks", "mark", "origin", "path", "size", "unknown", "value")
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Tree:
         self.mark = mark
         self.key_marks: dict[str, Mark] = key_marks or {}
         self.path = path
+        self.origin: Mark | None = None
         self.size, self.depth, self.dynamic, self.unknown = 1, 0, False, unknown
         for child in self.children():
             self.size += child.size
@@ -189,7 +191,14 @@ class Problems:
             self.found.append(Diagnostic.at(mark, code, message, path=path, hint=hint))
 
     def value(self, tree: Tree, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
-        """Report at a value."""
+        """Report at a value; where a variable put it there, say where that has it from."""
+        if tree.origin is not None:
+            source = (
+                f"the value is set at line {tree.origin.line}" if tree.origin.line else "the value is set elsewhere"
+            )
+            if tree.origin.file == "--set":
+                source = "the value is set by --set"
+            hint = f"{hint}; {source}" if hint else source
         self.at(tree.mark, code, message, path=tree.path, hint=hint, subject=subject)
 
     def key(self, tree: Tree, key: str, code: str, message: str, *, hint: str | None = None) -> None:
