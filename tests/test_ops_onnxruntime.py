@@ -26,8 +26,11 @@ ELSEWHERE = {
     "Dropout": "test_ops_spatial.py",
     "GlobalAveragePool": "test_ops_spatial.py",
     "GlobalMaxPool": "test_ops_spatial.py",
+    "GRU": "test_ops_recurrent.py",
+    "LSTM": "test_ops_recurrent.py",
     "LayerNormalization": "test_ops_spatial.py",
     "MaxPool": "test_ops_spatial.py",
+    "RNN": "test_ops_recurrent.py",
     "Resize": "test_ops_spatial.py",
 }
 """Operators whose comparison with onnxruntime is in another file."""
