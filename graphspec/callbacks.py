@@ -240,9 +240,11 @@ class ModelCheckpoint(Monitor):
                 raise ValueError("only names may stand in braces")
             filepath.format(**(dict.fromkeys(fields, 0.5) | {"epoch": 1, "batch": 1}))
         except (ValueError, IndexError, LookupError) as error:
-            raise PydanticCustomError("GS105", "cannot be formatted: {why}", {"why": str(error)}) from None
+            context = {"why": str(error), "hint": "such as `{epoch:02d}.safetensors`"}
+            raise PydanticCustomError("GS105", "cannot be formatted: {why}", context) from None
         if filepath.endswith((".h5", ".hdf5", ".keras")):
-            raise PydanticCustomError("GS105", "must end in .safetensors, for the weights, or name a folder")
+            hint = {"hint": f"such as `{filepath.rpartition('.')[0]}.safetensors`"}
+            raise PydanticCustomError("GS105", "must end in .safetensors, for the weights, or name a folder", hint)
         return filepath
 
     @model_validator(mode="after")

@@ -90,7 +90,7 @@ class Registry(Generic[T]):
             name, arguments = value["type"], {k: v for k, v in value.items() if k != "type"}
         else:
             text = "must be the name of {a_kind} or a mapping with its `type`"
-            raise PydanticCustomError("GS104", text, {"a_kind": a(self.kind)})
+            raise PydanticCustomError("GS104", text, {"a_kind": a(self.kind), "hint": f"such as `{self._primary[0]}`"})
         cls = self.get(name)
         if cls is None:
             context: dict[str, Any] = {"kind": self.kind, "name": name, "hint": self.suggest(name)}

@@ -93,6 +93,7 @@ def test_answer(name: str) -> None:
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
     assert found, "nothing is wrong with it"
+    assert all(d.hint for d in found), "a diagnostic has no fix"
     assert found == sorted(found, key=Diagnostic.sort_key)
 
 

@@ -144,6 +144,8 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         hint = error.hint
         if hint is None and error.code == "GS302":
             hint = merge_hint(refs, result, getattr(layer, "axis", None))
+        elif hint is None and error.code == "GS301":
+            hint = "axes count from 0, the batch; -1 is the last"
         if error.code == "GS307":
             every.append(Ref(owner.name, 0, owner.mark))
         result.diagnostics.append(_diagnose(node, result, every, error.code, text, hint, error.key))

@@ -101,7 +101,7 @@ class Masking(Layer):
     mask_value: float = Field(default=0.0, description="What the features of a masked step hold.")
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 2, None, "(batch, …, features)")
+        need_rank(X, 2, None, "(batch, …, features)", hint="give the input a shape such as [1]")
         X = as_float(g, X)
         differs = g.Not(g.Equal(X, g.constant(self.mask_value, "float32")))
         keep = g.ReduceMax(cast_to(g, differs, "float32"), axes=(-1,), keepdims=1)

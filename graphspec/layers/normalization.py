@@ -97,7 +97,7 @@ class BatchNormalization(Layer):
 
 def _axis(X: Value, axis: int) -> int:
     """An axis other than the batch, counted from the front; GS301 if there is none such."""
-    need_rank(X, 2, None, "(batch, …, channels)")
+    need_rank(X, 2, None, "(batch, …, channels)", hint="give the input a shape such as [1]")
     if not -X.rank <= axis < X.rank or axis % X.rank == 0:
         text = f"needs an axis from 1 to {X.rank - 1} of {show(X.shape)}, got {axis}"
         raise ShapeError("GS301", text, key="axis")

@@ -184,11 +184,13 @@ class Recurrent(Layer):
             return []
         if len(given) != self.states:
             text = f"takes {self.states} initial state{'s' * (self.states > 1)}, got {len(given)}"
-            raise ShapeError("GS203", text, key="initial_state")
+            hint = "one for each state: h and c of an LSTM, h of a GRU or a SimpleRNN"
+            raise ShapeError("GS203", text, hint=hint, key="initial_state")
         for state in given:
             if state.shape != (X.shape[0], self.units):
                 text = f"needs initial states of shape {show((X.shape[0], self.units))}, got {show(state.shape)}"
-                raise ShapeError("GS304", text, key="initial_state")
+                hint = "a state has as many features as the layer has units"
+                raise ShapeError("GS304", text, hint=hint, key="initial_state")
         return [g.Unsqueeze(as_float(g, state), g.constant([0])) for state in given]
 
 

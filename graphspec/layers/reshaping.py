@@ -13,7 +13,7 @@ from graphspec.compiler.dims import show
 from graphspec.config import Ints, PositiveInt, Size2
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, as_float, need_rank
-from graphspec.layers.spatial import DataFormat, axes_of, channels_first, from_channels_first
+from graphspec.layers.spatial import DataFormat, axes_of, channels_first, from_channels_first, rank_hint
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
@@ -139,7 +139,8 @@ class ZeroPadding2D(Layer):
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 4, 4, axes_of(2, self.data_format))
+        hint = rank_hint(X, 2, self.data_format)
+        need_rank(X, 4, 4, axes_of(2, self.data_format), hint=hint)
         first = 2 if self.data_format == "channels_first" else 1
         pads = np.zeros((2, 4), np.int64)
         pads[:, first : first + 2] = np.transpose(self.padding)

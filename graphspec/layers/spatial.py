@@ -37,14 +37,15 @@ def channels_first(g: Builder, X: Value, rank: int, data_format: str | None) -> 
     """``X`` as float32, its mask kept, with its channels in front of ``rank`` spatial axes; GS301 for another rank."""
     if X.rank != rank + 2:
         text = f"needs rank-{rank + 2} data {axes_of(rank, data_format)}, got {show(X.shape)}"
-        raise ShapeError("GS301", text, hint=_rank_hint(X, rank, data_format))
+        raise ShapeError("GS301", text, hint=rank_hint(X, rank, data_format))
     X = as_float(g, X)
     if data_format == "channels_first":
         return X
     return g.transpose(X, (0, rank + 1, *range(1, rank + 1))).with_mask(X.mask)
 
 
-def _rank_hint(X: Value, rank: int, data_format: str | None) -> str:
+def rank_hint(X: Value, rank: int, data_format: str | None) -> str:
+    """How to bring ``X`` to a batch, ``rank`` spatial axes and channels."""
     if X.rank == rank + 1:
         sizes = [d if isinstance(d, int) else -1 for d in X.shape[1:]]
         shape = [1, *sizes] if data_format == "channels_first" else [*sizes, 1]

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def _recurrent(layer: Layer) -> Layer:
     if not isinstance(layer, Recurrent):
         kind = type(layer).__name__
-        raise PydanticCustomError(
-            "GS105", "must be a recurrent layer (LSTM, GRU, SimpleRNN), not {kind}", {"kind": kind, "below": "type"}
-        )
+        hint = "TimeDistributed wraps layers that work step by step"
+        context = {"kind": kind, "below": "type", "hint": hint}
+        raise PydanticCustomError("GS105", "must be a recurrent layer (LSTM, GRU, SimpleRNN), not {kind}", context)
     return layer
 
 
@@ -114,11 +114,11 @@ class TimeDistributed(Layer):
         return self.layer.mixes_rows
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 3, None, "(batch, time, …)")
+        need_rank(X, 3, None, "(batch, time, …)", hint="without a time axis the layer needs no wrapper")
         least = self.layer.arity[0]
         if least > 1:
             text = f"cannot wrap {type(self.layer).__name__}, which takes {least} inputs or more"
-            raise ShapeError("GS105", text, key="layer")
+            raise ShapeError("GS105", text, hint="wrap a layer that takes one input", key="layer")
         Y = self._unrolled(g, X) if self.layer.mixes_rows and g.trainable else self._folded(g, X)
         return Y.with_mask(X.mask)
 

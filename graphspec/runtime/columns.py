@@ -192,7 +192,7 @@ def reshape(array: Array, kind: Type, sizes: dict[str, int], *, squeeze: bool) -
     return array
 
 
-def _shape_hint(array: Array, kind: Type) -> str | None:
+def _shape_hint(array: Array, kind: Type) -> str:
     fixed = [d for d in kind.shape[1:] if isinstance(d, int)]
     if len(fixed) == len(kind.shape) - 1 and array.ndim >= 1:
         need, have = int(np.prod(fixed)), int(np.prod(array.shape[1:]))
@@ -200,7 +200,7 @@ def _shape_hint(array: Array, kind: Type) -> str | None:
             return f"reshape it to (-1, {', '.join(map(str, fixed))}), or change the spec"
     if array.ndim == 1 and len(kind.shape) == 2 and kind.is_float and isinstance(kind.shape[1], int):
         return "for class ids use sparse_categorical_crossentropy"
-    return None
+    return "reshape the array, or change the shape in the spec"
 
 
 def size_of(dim: Dim, sizes: Mapping[str, int]) -> int | None:

@@ -13,7 +13,7 @@ from graphspec.compiler.ir import Type
 from graphspec.errors import Diagnostic, Mark, did_you_mean
 from graphspec.runtime.columns import LABELS, check_probabilities, check_range, convert, reshape
 from graphspec.runtime.rows import Arrays, Feeder, class_ids, row_weights, split
-from graphspec.runtime.tables import DataError, Source, open_source
+from graphspec.runtime.tables import NO_ROWS, DataError, Source, open_source
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
@@ -78,7 +78,7 @@ def load(source: DataSource, wanted: Wanted) -> tuple[Arrays | None, list[Diagno
     needed = {c for _, c in columns.values() for c in ([c] if isinstance(c, str) else c)}
     arrays = table.read(sorted(needed & set(table.names)))
     if arrays and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in arrays.values()):
-        check.report("file", "", DataError("GS508", f"data file '{source.file}' has no rows"), "")
+        check.report("file", "", DataError("GS508", f"data file '{source.file}' has no rows", NO_ROWS), "")
         return None, check.found
     for name, (section, column) in columns.items():
         check.take(section, name, table, column, arrays)
@@ -272,7 +272,7 @@ class _Check:
                 error = DataError("GS507", text, "all arrays have one row for each sample, in the same order")
                 self.report(self.sections[name], name, error, self.subjects[name])
         if common == 0:
-            error = DataError("GS508", "has no rows")
+            error = DataError("GS508", "has no rows", NO_ROWS)
             self.report("file", first, error, f"'{self.source.file}'" if self.source else self.subjects[first])
 
     def _check_ctc(self, head: str) -> None:

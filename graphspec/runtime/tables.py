@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
 
+NO_ROWS = "a data file has a row for each sample"
 SUFFIXES = (".npz", ".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -48,7 +49,7 @@ def open_source(path: Path) -> Source:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise DataError("GS501", f"data file '{path}' {what}", _near(path))
     if path.stat().st_size == 0:
-        raise DataError("GS508", f"data file '{path}' is empty")
+        raise DataError("GS508", f"data file '{path}' is empty", NO_ROWS)
     return Npz(path) if suffix == ".npz" else Table(path)
 
 
@@ -76,7 +77,7 @@ class Npz:
                     return
         except Exception as error:
             why = "it is no zip archive" if "pickle" in str(error) else _why(error)
-            raise DataError("GS501", f"'{path}' cannot be read as .npz: {why}") from None
+            raise DataError("GS501", f"'{path}' cannot be read as .npz: {why}", "write it with np.savez") from None
         raise DataError("GS501", f"'{path}' is a single array, not an .npz archive", "write it with np.savez")
 
     def read(self, names: Iterable[str]) -> dict[str, Array | DataError]:

@@ -39,7 +39,8 @@ def read_blocks(tree: Tree | None, problems: Problems) -> dict[str, Block]:
     if tree is None or tree.value is None:
         return {}
     if not isinstance(tree.value, dict):
-        problems.value(tree, "GS104", f"`blocks` must be a mapping of blocks, not {describe(tree.plain())}")
+        message = f"`blocks` must be a mapping of blocks, not {describe(tree.plain())}"
+        problems.value(tree, "GS104", message, hint="such as `name: {inputs: [x], layers: […], outputs: [y]}`")
         return {}
     return {name: _read_block(name, body, tree, problems) for name, body in tree.value.items()}
 
@@ -50,7 +51,8 @@ def _read_block(name: str, body: Tree, around: Tree, problems: Problems) -> Bloc
         problems.key(around, name, "GS105", message, hint=hint)
     nothing = Tree([], body.mark, path=body.path)
     if not isinstance(body.value, dict):
-        problems.value(body, "GS104", f"block '{name}' must be a mapping, not {describe(body.plain())}")
+        message = f"block '{name}' must be a mapping, not {describe(body.plain())}"
+        problems.value(body, "GS104", message, hint="such as `{inputs: [x], layers: […], outputs: [y]}`")
         return Block(name, body, {}, {}, nothing, nothing, True)
     for key in body.value:
         if key not in KEYS:
@@ -65,14 +67,17 @@ def _read_block(name: str, body: Tree, around: Tree, problems: Problems) -> Bloc
         if isinstance(given.value, dict):
             params = given.value
         else:
-            problems.value(given, "GS104", f"`params` must be a mapping of defaults, not {describe(given.plain())}")
+            message = f"`params` must be a mapping of defaults, not {describe(given.plain())}"
+            problems.value(given, "GS104", message, hint="such as `{units: 64}`")
     inputs = _input_names(body, name, problems)
     layers, outputs = body.get("layers") or nothing, body.get("outputs") or nothing
     if not isinstance(layers.value, list):
-        problems.value(layers, "GS104", f"`layers` must be a list of nodes, not {describe(layers.plain())}")
+        message = f"`layers` must be a list of nodes, not {describe(layers.plain())}"
+        problems.value(layers, "GS104", message, hint="begin every node with `-`")
         wrong = True
     if not isinstance(outputs.value, list | str):
-        problems.value(outputs, "GS104", f"`outputs` must be a list of names, not {describe(outputs.plain())}")
+        message = f"`outputs` must be a list of names, not {describe(outputs.plain())}"
+        problems.value(outputs, "GS104", message, hint=_MISSING["outputs"])
         wrong = True
     return Block(name, body, params, inputs or {}, layers, outputs, wrong or inputs is None)
 
@@ -85,13 +90,15 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     names: dict[str, Tree] = {}
     for item in items:
         if not isinstance(item.value, str):
-            problems.value(item, "GS104", f"`inputs` of block '{block}' holds names, not {describe(item.plain())}")
+            message = f"`inputs` of block '{block}' holds names, not {describe(item.plain())}"
+            problems.value(item, "GS104", message, hint=_MISSING["inputs"])
             return None
         if not is_name(item.value):
             message, hint = bad_name(f"block '{block}': input name", item.value)
             problems.value(item, "GS105", message, hint=hint)
         if item.value in names:
-            problems.value(item, "GS107", f"block '{block}' has two inputs called '{item.value}'")
+            message = f"block '{block}' has two inputs called '{item.value}'"
+            problems.value(item, "GS107", message, hint="rename one of them")
             return None
         names[item.value] = item
     return names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphspec.errors import did_you_mean
 from graphspec.spec.names import Kind, bad_name, is_name
-from graphspec.spec.tree import Problems, Tree, describe, item_name
+from graphspec.spec.tree import Problems, Tree, describe, item_name, wrong_type
 
 NODE_KEYS = ("name", "type", "inputs", "trainable", "repeat")
 BLOCK_KEYS = ("name", "block", "params", "inputs", "repeat", "trainable")
@@ -67,7 +67,9 @@ def entry_kind(entry: Tree, problems: Problems) -> Kind:
 def _is_name_of(entry: Tree, key: str, problems: Problems) -> bool:
     value = entry.value[key]
     if not isinstance(value.value, str) and not value.unknown:
-        problems.value(value, "GS104", f"`{key}`{_of(entry)} must be a name, not {describe(value.plain())}")
+        message = f"`{key}`{_of(entry)} must be a name, not {describe(value.plain())}"
+        what = {"type": "a layer", "block": "a block"}.get(key, "the node whose weights it takes")
+        problems.value(value, "GS104", message, hint=f"name {what}")
     return isinstance(value.value, str)
 
 
@@ -83,7 +85,9 @@ def entry_copies(entry: Tree, problems: Problems) -> int | None:
         return None
     if isinstance(repeat.value, bool) or not isinstance(repeat.value, int):
         message = f"`repeat`{_of(entry)} must be an integer, not {describe(repeat.plain())}"
-        problems.value(repeat, "GS104", message)
+        problems.value(
+            repeat, "GS104", message, hint=wrong_type(repeat, "an integer") or "the number of copies in a row"
+        )
         return None
     if repeat.value < 1:
         message = f"`repeat`{_of(entry)} must be at least 1, not {repeat.value}"

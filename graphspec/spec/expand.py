@@ -101,7 +101,8 @@ class _Expander:
         if given is None or given.value is None:
             return {}
         if not isinstance(given.value, dict):
-            self.problems.value(given, "GS104", f"`vars` must be a mapping, not {describe(given.plain())}")
+            message = f"`vars` must be a mapping, not {describe(given.plain())}"
+            self.problems.value(given, "GS104", message, hint="such as `{units: 64}`")
             return {}
         for name in given.value:
             if not is_name(name):
@@ -164,7 +165,8 @@ class _Expander:
             if self.count > MAX_NODES:
                 at = entry.get("repeat") or entry
                 scope.incomplete = True
-                self.problems.value(at, "GS110", f"the spec expands to more than {MAX_NODES:,} nodes")
+                message = f"the spec expands to more than {MAX_NODES:,} nodes"
+                self.problems.value(at, "GS110", message, hint="repeat fewer nodes or blocks")
                 break
             if item is not None:
                 sources = [Source(scope, item=item, mark=entry.first_key)]
@@ -219,7 +221,8 @@ class _Expander:
             return [None]
         names = given.value if isinstance(given.value, list) else [given]
         if not names:
-            self.problems.value(given, "GS203", f"`{key}` is empty; name at least one node or input")
+            hint = "name at least one node or input"
+            self.problems.value(given, "GS203", f"`{key}` is empty", hint=hint)
             return [None]
         sources: list[Source | None] = []
         for value in names:
@@ -227,7 +230,8 @@ class _Expander:
                 sources.append(Source.named(scope, value))
                 continue
             if not value.unknown:
-                self.problems.value(value, "GS104", f"`{key}` holds names, not {describe(value.plain())}")
+                message = f"`{key}` holds names, not {describe(value.plain())}"
+                self.problems.value(value, "GS104", message, hint="a node's name, or `name:k` for its output k")
             sources.append(None)
         return sources
 
@@ -265,7 +269,8 @@ class _Expander:
                 self.problems.value(at, "GS205", message, hint="for copies in a row use `repeat`")
             return
         if len(stack) >= MAX_NESTING:
-            self.problems.value(at, "GS110", f"blocks are nested deeper than {MAX_NESTING} levels")
+            message = f"blocks are nested deeper than {MAX_NESTING} levels"
+            self.problems.value(at, "GS110", message, hint="write some of them out")
             return
         params = self._params(item, block)
         self._build(item, block, self._inner_variables(block, params))
@@ -280,7 +285,8 @@ class _Expander:
         if given is None or (given.unknown and given.value is None):
             return {}
         if not isinstance(given.value, dict):
-            self.problems.value(given, "GS104", f"`params` must be a mapping, not {describe(given.plain())}")
+            message = f"`params` must be a mapping, not {describe(given.plain())}"
+            self.problems.value(given, "GS104", message, hint="such as `{units: 64}`")
             return {}
         for name in given.value:
             if name not in block.params:

@@ -20,7 +20,7 @@ from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.regularizers import REGULARIZERS
 from graphspec.schedules import SCHEDULES
-from graphspec.spec.tree import Problems, Tree, describe, meant, wrong_type
+from graphspec.spec.tree import Problems, Tree, describe, meant, show, wrong_type
 
 C = TypeVar("C", bound=Config)
 Errors = Sequence[Mapping[str, Any]]
@@ -109,7 +109,7 @@ def explain(
             if key not in excused:
                 problems.node(tree, "GS103", f"{what} needs `{key}`", subject=str(key), hint=_about(cls, str(key)))
         else:
-            _explain_value(group, tree, what, problems)
+            _explain_value(group, tree, what, problems, _about(cls, str(key)))
 
 
 @cache
@@ -124,8 +124,12 @@ def _known(fields: Sequence[str]) -> str | None:
 def _about(cls: type[Config], key: str) -> str | None:
     """What a missing key would say."""
     field = next((f for name, f in cls.model_fields.items() if (f.alias or name) == key), None)
-    text = None if field is None else field.description
-    return None if not text else f"`{key}`: {text[0].lower()}{text[1:].rstrip('.')}"
+    if field is None:
+        return None
+    said = [f"{field.description[0].lower()}{field.description[1:].rstrip('.')}"] if field.description else []
+    if not field.is_required() and isinstance(field.default, str | int | float):
+        said.append(f"{show(field.default).strip(chr(39))} by default")
+    return f"`{key}`: {'; '.join(said)}" if said else None
 
 
 def _explain_whole(error: Mapping[str, Any], tree: Tree, what: str, problems: Problems) -> None:
@@ -164,7 +168,7 @@ def _place(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, str, int]:
     return tree, name, steps
 
 
-def _explain_value(group: Errors, tree: Tree, what: str, problems: Problems) -> None:
+def _explain_value(group: Errors, tree: Tree, what: str, problems: Problems, about: str | None) -> None:
     """Report the errors about one argument. Of a union's members, those speak that got furthest into the value."""
     places = [(error, *_place(tree, error["loc"])) for error in group]
     furthest = max(steps for *_, steps in places)
@@ -174,17 +178,19 @@ def _explain_value(group: Errors, tree: Tree, what: str, problems: Problems) -> 
         if steps == furthest or not tagged:
             by_place.setdefault(name, (value, []))[1].append(error)
     for name, (value, errors) in by_place.items():
-        _explain_one(errors, value, name or str(group[0]["loc"][0]), what, problems)
+        _explain_one(errors, value, name or str(group[0]["loc"][0]), what, problems, about)
 
 
-def _explain_one(errors: Errors, value: Tree, name: str, what: str, problems: Problems) -> None:
+def _explain_one(
+    errors: Errors, value: Tree, name: str, what: str, problems: Problems, about: str | None = None
+) -> None:
     chosen = next((e for e in errors if e["type"] not in _TYPES and e["type"] != "literal_error"), None)
     if chosen is None:
         wanted = list(dict.fromkeys(_wanted(error) for error in errors))
         literals = [text for error in errors for text in re.findall(r"'([^']*)'", _wanted(error))]
         hint = did_you_mean(value.value, literals) if literals and isinstance(value.value, str) else None
         code = "GS105" if literals and isinstance(value.value, str) else "GS104"
-        hint = hint or next((h for w in wanted if (h := wrong_type(value, w))), None)
+        hint = hint or next((h for w in wanted if (h := wrong_type(value, w))), None) or about
         message = f"`{name}` of {what} must be {' or '.join(wanted)}, not {describe(value.plain())}"
         problems.value(value, code, message, hint=hint)
         return
@@ -208,10 +214,11 @@ def _explain_one(errors: Errors, value: Tree, name: str, what: str, problems: Pr
             message = f"`{name}` of {what} {said}{quoted}"
         else:
             message = f"`{name}: {describe(value.plain())}` of {what}: {said}"
-        problems.value(at, kind, message, hint=hint)
+            hint = hint or f"leave `{name}` out"
+        problems.value(at, kind, message, hint=hint or about)
     else:
         message = f"`{name}` of {what} {_demand(chosen)}, not {describe(value.plain())}"
-        problems.value(value, "GS105", message)
+        problems.value(value, "GS105", message, hint=about)
 
 
 def _wanted(error: Mapping[str, Any]) -> str:

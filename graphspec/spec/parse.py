@@ -97,7 +97,8 @@ def _check_version(tree: Tree | None, problems: Problems) -> None:
     if tree is None or tree.unknown:
         return
     if isinstance(tree.value, bool) or not isinstance(tree.value, int):
-        problems.value(tree, "GS104", f"`graphspec` must be an integer, not {describe(tree.plain())}")
+        message = f"`graphspec` must be an integer, not {describe(tree.plain())}"
+        problems.value(tree, "GS104", message, hint=f"write `graphspec: {VERSION}`")
     elif tree.value != VERSION:
         hint = f"this graphspec reads version {VERSION}"
         problems.value(tree, "GS109", f"language version {tree.value} is not known", hint=hint)
@@ -155,13 +156,13 @@ def _parse_layer(item: Item, problems: Problems) -> Layer | None:
     trainable = tree.get("trainable")
     if trainable is not None and not isinstance(trainable.value, bool) and not trainable.unknown:
         message = f"`trainable` of '{item.full}' must be true or false, not {describe(trainable.plain())}"
-        problems.value(trainable, "GS104", message)
+        problems.value(trainable, "GS104", message, hint=wrong_type(trainable, "true or false") or "false freezes it")
     kind = _type(tree)
     if item.failed or kind is None:
         return None
     cls = LAYERS.get(kind)
     if cls is None:
-        hint = did_you_mean(kind, LAYERS.names())
+        hint = did_you_mean(kind, LAYERS.names()) or "`graphspec schema` lists the layers"
         problems.value(tree.value["type"], "GS111", f"unknown layer '{kind}'", hint=hint)
         return None
     without = (*ENTRY_KEYS, *cls.call_arguments)
@@ -186,6 +187,6 @@ def _calls(item: Item, problems: Problems) -> dict[str, list[Ref | None]]:
             refs.append(None)
             if not value.unknown:
                 message = f"`{key}` of '{item.full}' holds names of nodes, not {describe(value.plain())}"
-                problems.value(value, "GS104", message)
+                problems.value(value, "GS104", message, hint="a node's name, or `name:k` for its output k")
         calls[key] = refs
     return calls

@@ -278,6 +278,10 @@ class _Builder:
         self.problems.at(self._mark(event), code, message, path=self._path(), hint=hint)
         return SpecError(self.problems.found)
 
+    def _too_deep(self, event: Any) -> SpecError:
+        text = f"the document is deeper than {MAX_DEPTH} levels"
+        return self._stop(event, "GS110", text, "a spec has about ten levels; is a bracket not closed?")
+
     def _takes_key(self) -> bool:
         return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
 
@@ -304,7 +308,7 @@ class _Builder:
         self._check_tag(event, None)
         unknown = len(self.problems.found) > before
         if len(self.stack) >= MAX_DEPTH:
-            raise self._stop(event, "GS110", f"the document is deeper than {MAX_DEPTH} levels")
+            raise self._too_deep(event)
         self._count(event, 1)
         if event.anchor is not None:
             self.anchors[event.anchor] = None
@@ -350,14 +354,17 @@ class _Builder:
         if tree is None:
             raise self._stop(event, "GS110", f"alias '*{name}' stands inside its own anchor and never ends")
         if len(self.stack) + tree.depth > MAX_DEPTH:
-            raise self._stop(event, "GS110", f"the document is deeper than {MAX_DEPTH} levels")
+            raise self._too_deep(event)
         self._count(event, tree.size)
         return tree
 
     def _count(self, event: Any, values: int) -> None:
         self.count += values
         if self.count > MAX_VALUES:
-            raise self._stop(event, "GS110", f"the document is larger than {MAX_VALUES:,} values, aliases written out")
+            text = f"the document is larger than {MAX_VALUES:,} values, aliases written out"
+            raise self._stop(
+                event, "GS110", text, "use fewer aliases; `repeat` and `blocks` make many nodes of a few lines"
+            )
 
     def _check_tag(self, event: Any, value: Any) -> str | None:
         """The core schema's short tag of an event; reports every other tag, which could only construct objects."""

@@ -103,7 +103,7 @@ def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
     if not mapping(tree, "`inputs`", problems, "such as `x: {shape: [13]}`"):
         return {}
     if not tree.value:
-        problems.value(tree, "GS105", "`inputs` is empty; a spec has at least one input")
+        problems.value(tree, "GS105", "`inputs` is empty", hint="such as `x: {shape: [13]}`")
     inputs = {}
     for name, child in tree.value.items():
         what = f"input '{name}'"
@@ -128,7 +128,8 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
         elif isinstance(value, int) and not isinstance(value, bool):
             shape.append(value)
             if value < 1:
-                problems.value(item, "GS105", f"a dimension of input '{name}' must be at least 1, not {value}")
+                message = f"a dimension of input '{name}' must be at least 1, not {value}"
+                problems.value(item, "GS105", message, hint="null stands for a size that varies")
         elif isinstance(value, str):
             shape.append(value)
             if value == "N" or not re.fullmatch(r"[^\W\d]\w*", value):
@@ -138,7 +139,7 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
                 problems.value(item, "GS105", f"'{value}' cannot name a dimension of input '{name}'", hint=hint)
         elif not item.unknown:
             message = f"a dimension of input '{name}' must be an integer, null or a word, not {describe(item.plain())}"
-            problems.value(item, "GS104", message)
+            problems.value(item, "GS104", message, hint="null stands for a size that varies")
     return None if tree.unknown else tuple(shape)
 
 
@@ -146,7 +147,7 @@ def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> 
     if not mapping(tree, "`outputs`", problems, "such as `y: {loss: mean_squared_error}`"):
         return {}
     if not tree.value:
-        problems.value(tree, "GS105", "`outputs` is empty; a spec has at least one head")
+        problems.value(tree, "GS105", "`outputs` is empty", hint="such as `y: {loss: mean_squared_error}`")
     heads = {}
     for name, child in tree.value.items():
         what = f"head '{name}'"
@@ -181,7 +182,8 @@ def _class_weight(
     if len(set(labels)) < len(labels):
         twice = next(label for i, label in enumerate(labels) if label in labels[:i])
         at = tree.value["labels"].value[labels.index(twice, labels.index(twice) + 1)]
-        problems.value(at, "GS405", f"label '{twice}' of head '{head}' is given twice")
+        message = f"label '{twice}' of head '{head}' is given twice"
+        problems.value(at, "GS405", message, hint="every class has a name of its own")
     if not isinstance(keys.class_weight, dict):
         return keys.class_weight
     at = tree.value["class_weight"]
@@ -258,11 +260,14 @@ def _wrong_source(tree: Tree, keys: DataKeys, what: str, heads: list[str], probl
     before = len(problems.found)
     if isinstance(keys, ValidationKeys):
         if keys.split is not None and keys.file is not None:
-            problems.value(tree.value["split"], "GS105", f"`split` of {what} cannot stand beside `file`")
+            problems.value(
+                tree.value["split"], "GS105", f"`split` of {what} cannot stand beside `file`", hint="remove one"
+            )
         if keys.stratify is not None and keys.split is None:
-            problems.key(tree, "stratify", "GS105", f"`stratify` of {what} needs `split`")
+            hint = "give the part of the training rows, such as `split: 0.1`"
+            problems.key(tree, "stratify", "GS105", f"`stratify` of {what} needs `split`", hint=hint)
         if keys.stratify is not None and heads and keys.stratify not in heads:
-            hint = did_you_mean(keys.stratify, heads)
+            hint = did_you_mean(keys.stratify, heads) or f"the heads are {', '.join(heads)}"
             problems.value(
                 tree.value["stratify"], "GS201", f"`stratify` of {what}: no head '{keys.stratify}'", hint=hint
             )

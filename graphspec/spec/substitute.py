@@ -16,6 +16,7 @@ from graphspec.spec.tree import MAX_DEPTH, MAX_VALUES, Problems, Tree, describe,
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _MAX_TEXT = 65_536
+_LARGE = "use variables for single values; `repeat` and `blocks` make many nodes of a few lines"
 
 
 class Substitution:
@@ -62,7 +63,7 @@ class Substitution:
         else:
             changed = Tree([self.apply(child, known) for child in tree.value], tree.mark, None, tree.path)
         if changed.size > MAX_VALUES or changed.depth > MAX_DEPTH:
-            return self._unknown(tree, "GS110", "the variables in this value make it too deep or large")
+            return self._unknown(tree, "GS110", "the variables in this value make it too deep or large", _LARGE)
         return changed
 
     def _unknown(self, tree: Tree, code: str, message: str, hint: str | None = None) -> Tree:
@@ -92,17 +93,17 @@ class Substitution:
             if match.group() == text:
                 self.written += variable.size
                 if self.written > 10 * MAX_VALUES:
-                    return self._unknown(tree, "GS110", "variables make the document too large")
+                    return self._unknown(tree, "GS110", "variables make the document too large", _LARGE)
                 result = Tree(variable.value, tree.mark, variable.key_marks, tree.path)
                 result.origin = variable.origin or variable.mark
                 return result
             if isinstance(variable.value, dict | list):
                 message = f"variable '{name}' is {describe(variable.plain())}, which cannot stand inside text"
-                return self._unknown(tree, "GS104", message)
+                return self._unknown(tree, "GS104", message, f"`${{{name}}}` alone keeps its type")
             pieces.append(variable.value if isinstance(variable.value, str) else show(variable.value))
             length += len(pieces[-1])
             if length > _MAX_TEXT:
-                return self._unknown(tree, "GS110", "the variables in this text make it too long")
+                return self._unknown(tree, "GS110", "the variables in this text make it too long", _LARGE)
         return Tree("".join(pieces) + text[end:], tree.mark, None, tree.path)
 
 
