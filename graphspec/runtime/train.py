@@ -63,7 +63,7 @@ class Trainer:
         self.epoch, self.batch = model.epochs_done, 0
         self.history: dict[str, list[float]] = {}
         self.states = [c.start(self) for c in callbacks]
-        self._programs: dict[int, Program] = {}
+        self.programs: dict[int, Program] = {}
 
     # What callbacks may do.
 
@@ -110,7 +110,7 @@ class Trainer:
     def _epoch(self, interrupt: Interrupt) -> None:
         self.feeder.start(self.epoch)
         while self.batch < self.feeder.batches:
-            self._step()
+            self.step()
             if interrupt.asked:
                 self.checkpoint()
                 raise KeyboardInterrupt
@@ -131,9 +131,9 @@ class Trainer:
         if self.directory is not None:
             self.checkpoint()
 
-    def _step(self) -> None:
+    def step(self) -> None:
         rows = self.feeder.rows(self.batch)
-        program = self._programs.get(rows) or self._bind(rows)
+        program = self.programs.get(rows) or self._bind(rows)
         self.feeder.copy(self.batch, program.feeds)
         program.run()
         loss = float(program.fetches["loss:loss"])
@@ -177,7 +177,7 @@ class Trainer:
             clock=self.update.clock,
             total=rows,
         )
-        self._programs[rows] = program
+        self.programs[rows] = program
         return program
 
     # Checkpoints.
