@@ -28,7 +28,7 @@ def train(
     spec: SpecFile,
     directory: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="The run directory [default: runs/<name>].", show_default=False),
+        typer.Option("--out", metavar="DIR", help="The run directory, runs/<name> by default.", show_default=False),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run, or for more epochs.")

@@ -67,16 +67,31 @@ def _bytes(shape: tuple[int | str, ...], dtype: str) -> int:
 
 
 def available() -> int:
-    """Bytes that this process may use: the machine's memory, or the container's limit if that is less."""
-    limits = [_physical()]
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(name).read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            limits.append(int(text))
-    return min(limits)
+    """Bytes that this process may use: the machine's memory, or the limit of its container if that is less."""
+    return min([_physical(), *_container_limits(Path("/"))])
+
+
+def _container_limits(root: Path) -> list[int]:
+    """The memory limits of this process's control group and of those above it (cgroup v2 and v1; none elsewhere)."""
+    try:
+        groups = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    limits = []
+    for line in groups:
+        controllers, path = line.split(":", 2)[1:]
+        if controllers in ("", "memory"):
+            mount = root / ("sys/fs/cgroup/memory" if controllers else "sys/fs/cgroup")
+            name = "memory.limit_in_bytes" if controllers else "memory.max"
+            group = Path(path.lstrip("/"))
+            for folder in {mount / part for part in (group, *group.parents)}:
+                try:
+                    text = (folder / name).read_text().strip()
+                except OSError:
+                    continue
+                if text.isdigit():  # "max" where there is no limit
+                    limits.append(int(text))
+    return limits
 
 
 def _physical() -> int:
@@ -107,7 +122,7 @@ def _physical_windows() -> int:
 
 def human(nbytes: int) -> str:
     """``1.5 GiB``."""
-    size = float(nbytes)
+    size = float(min(nbytes, 1 << 100))
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from graphspec.runtime.checkpoint import Checkpoint, load_arrays, load_checkpoin
 if TYPE_CHECKING:
     from graphspec.model import Model
 
+_BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _FREE = ("epochs",)  # what a resumed run may change: it may only grow
 
 
@@ -55,6 +57,8 @@ def _provenance(model: Model, document: Mapping[str, Any]) -> dict[str, Any]:
         "platform": platform.platform(terse=True),
         "seed": model.seed,
         "workers": 1,
+        "cores": os.cpu_count(),
+        "blas_threads": {k: os.environ[k] for k in _BLAS if k in os.environ},
         "plan": {},
         "spec_sha256": spec_hash(document),
         "data_sha256": {part: _file_hash(path) for part, path in sources.items()},

@@ -1,0 +1,66 @@
+"""Memory: the container's limit counts, and estimates follow the graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import graphspec as gs
+from graphspec.runtime.memory import _container_limits, assumed_shapes, available, estimate, human
+from specs import dense_spec
+
+
+def cgroup(root: Path, line: str, files: dict[str, str]) -> None:
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(line)
+    for name, text in files.items():
+        (root / "sys/fs/cgroup" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "sys/fs/cgroup" / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "files", "limits"),
+    [
+        ("0::/a/b\n", {"a/b/memory.max": "max\n", "a/memory.max": "1000\n"}, [1000]),
+        ("0::/\n", {"memory.max": "2000\n"}, [2000]),
+        ("5:memory:/docker/x\n0::/\n", {"memory/docker/x/memory.limit_in_bytes": "3000\n"}, [3000]),
+        ("5:memory:/gone\n", {"memory/memory.limit_in_bytes": "4000\n"}, [4000]),
+        ("3:cpu:/a\n", {"a/memory.max": "5\n"}, []),
+    ],
+)
+def test_limits_of_containers(tmp_path: Path, line: str, files: dict[str, str], limits: list[int]) -> None:
+    cgroup(tmp_path, line, files)
+    assert _container_limits(tmp_path) == limits
+
+
+def test_no_control_groups(tmp_path: Path) -> None:
+    assert _container_limits(tmp_path) == []
+    assert available() > 1 << 20
+
+
+def test_a_container_too_small_is_warned_of_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = dense_spec()
+    assert gs.validate(spec) == []
+    monkeypatch.setattr("graphspec.runtime.memory._container_limits", lambda root: [1000])
+    (found,) = gs.validate(spec)
+    assert (found.code, found.severity) == ("GS602", "warning")
+    assert "1000 B" in found.message
+    monkeypatch.setattr("graphspec.runtime.memory._container_limits", lambda root: [2000])
+    model = gs.compile(spec)
+    from specs import blobs
+
+    with pytest.raises(gs.RunError, match="GS602"):
+        model.fit(*blobs(), verbose=0)
+
+
+def test_estimates_grow_with_the_batch() -> None:
+    graph = gs.compile(dense_spec()).graph
+    small, large = (estimate(graph, assumed_shapes(graph, n), 2) for n in (1, 1001))
+    values = 4 + 8 + 8 + 3 + 3  # x, Gemm, Relu, Gemm, Softmax; Dropout is a view
+    assert large - small == 1000 * 2 * 4 * values
+    assert small == 2 * 4 * values + (4 * 8 + 8 + 8 * 3 + 3) * 4 * 4
+
+
+def test_human() -> None:
+    assert [human(n) for n in (5, 2048, 3 << 30)] == ["5 B", "2.0 KiB", "3.0 GiB"]

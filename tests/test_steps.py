@@ -1,0 +1,78 @@
+"""A training step as a whole: no growth, little allocation, and the same bits from the same state."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphspec as gs
+from graphspec.runtime.fit import prepare_fit
+from graphspec.runtime.observe import Silent
+from specs import blobs, dense_spec
+
+IMAGES = [
+    {"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same"},
+    {"type": "BatchNormalization"},
+    {"type": "ReLU"},
+    {"type": "MaxPooling2D"},
+    {"type": "Dropout", "rate": 0.3},
+    {"type": "Flatten"},
+]
+TEXT = [
+    {"type": "Embedding", "input_dim": 30, "output_dim": 5, "mask_zero": True},
+    {"type": "Bidirectional", "layer": {"type": "LSTM", "units": 4}},
+]
+CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], tuple[int, ...]]] = {
+    "dense": ({"shape": [4]}, [{"type": "Dense", "units": 8, "activation": "relu"}], (4,)),
+    "images": ({"shape": [8, 8, 2]}, IMAGES, (8, 8, 2)),
+    "text": ({"shape": [None], "dtype": "int64"}, TEXT, (9,)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_thousand_steps_do_not_grow(name: str) -> None:
+    source, layers, shape = CASES[name]
+    spec = dense_spec(inputs={"x": source}, layers=[*layers, dense_spec()["layers"][-1]])
+    random = np.random.default_rng(0)
+    x = random.integers(0, 30, (16, *shape)) if name == "text" else random.standard_normal((16, *shape))
+    trainer = prepare_fit(gs.compile(spec), x, random.integers(0, 3, 16), batch_size=16, observer=Silent())
+    trainer.feeder.start(0)
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            trainer.batch = 0
+            trainer.step()
+
+    steps(20)
+    tracemalloc.start()
+    try:
+        steps(5)
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        steps(1000)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 8192
+    assert peak - before < 128 * 1024
+
+
+def test_dropout_differs_by_step_and_agrees_on_a_rerun() -> None:
+    x, y = blobs(16)
+    losses = []
+    for _ in range(2):
+        spec = dense_spec()
+        spec["training"]["optimizer"] = {"type": "SGD", "learning_rate": 0.0}
+        trainer = prepare_fit(gs.compile(spec), x, y, batch_size=16, shuffle=False, observer=Silent())
+        trainer.feeder.start(0)
+        run = []
+        for _ in range(4):
+            trainer.batch = 0
+            trainer.step()
+            run.append(float(next(iter(trainer.programs.values())).fetches["loss:loss"]))
+        losses.append(run)
+    assert losses[0] == losses[1]
+    assert len(set(losses[0])) == 4
