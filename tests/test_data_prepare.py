@@ -59,11 +59,39 @@ def test_reviews_test_does_not_shape_the_vocabulary(prepare: ModuleType) -> None
     train, test = parts["reviews_ids_train"]["words"], parts["reviews_ids_test"]["words"]
     assert (len(train), len(test)) == (8_484, 2_121)
     assert set(range(2, 10_000)) <= set(np.unique(train)), "every word of the vocabulary occurs in training"
-    hot = parts["reviews_test"]["words"]
-    assert hot.shape == (2_121, 10_000)
+    hot = parts["reviews_train"]["words"]
+    assert hot.shape == (8_484, 10_000)
     assert not hot[:, 0].any()
-    for row in range(50):
-        assert set(np.flatnonzero(hot[row])) == set(test[row]) - {0}
+    assert hot[:, 1:].any(axis=0).all()
+
+
+def test_only_training_rows_of_reviews_have_weights(prepare: ModuleType) -> None:
+    parts = dict(prepare.reviews())
+    weight = parts["reviews_train"]["positive_sample_weight"]
+    assert weight.shape == (8_484,)
+    assert weight.min() >= 0
+    assert np.isclose(weight.mean(), 1)
+    assert set(parts["reviews_test"]) == {"words", "positive"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It isn't funny, just sad!", "it is n't not_funny just sad !"),
+        ("Never once does he make us laugh.", "never not_onc not_doe not_he not_mak us laugh"),
+        ("It cannot not work", "it can not not_not not_work"),
+        ("The film's charms (no, really)", "the film 's charm no real"),
+        ("''Conan''", "conan"),
+        ("", ""),
+    ],
+)
+def test_words_after_a_negation_are_marked(prepare: ModuleType, text: str, words: str) -> None:
+    assert prepare.signed_words(text) == words.split()
+
+
+def test_multi_hot_marks_the_words_that_occur(prepare: ModuleType) -> None:
+    ids = np.array([[3, 1, 3, 0], [5, 0, 0, 0]])
+    assert [set(np.flatnonzero(row)) for row in prepare.multi_hot(ids)] == [{1, 3}, {5}]
 
 
 def test_word_ids_are_ordered_by_frequency_then_alphabet(prepare: ModuleType) -> None:

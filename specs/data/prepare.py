@@ -220,20 +220,65 @@ def multi_hot(ids: np.ndarray) -> np.ndarray:
     return hot
 
 
+NEGATIONS = {
+    *("not", "no", "never", "n't", "nothing", "without", "neither", "nor", "none", "nobody", "nowhere"),
+    *("hardly", "barely", "lack", "lacks", "lacking"),
+}
+NEGATED = 4  # words after a negation
+TOKEN = re.compile(r"n't\b|[a-z0-9]+(?=n't\b)|'(?:s|re|ve|ll|d|m)\b|[a-z0-9]+|[.,;:!?()]")
+SUFFIXES = [  # and what takes their place
+    *(("iness", "y"), ("ingly", ""), ("edly", ""), ("fully", "ful"), ("ically", "ic"), ("ily", "y"), ("ness", "")),
+    *(("ies", "y"), ("ing", ""), ("ed", ""), ("ly", ""), ("es", ""), ("s", "")),
+]
+
+
+def stem(word: str) -> str:
+    """The word without its first fitting suffix, if 3 letters are left, and without a last e."""
+    for suffix, ending in SUFFIXES:
+        start = word.removesuffix(suffix)
+        if start != word and len(start) >= 3 and not (suffix == "s" and start[-1] in "su"):
+            word = start + ending
+            break
+    return word[:-1] if len(word) > 3 and word[-1] == "e" else word
+
+
+def signed_words(text: str) -> list[str]:
+    """Stems, ``!`` and ``?``; up to 4 stems between a negation and the next punctuation mark are ``not_…``."""
+    words, negated = [], 0
+    for token in TOKEN.findall(text.lower().replace("cannot", "can not")):
+        if token in ".,;:!?()":
+            negated = 0
+            if token in "!?":
+                words.append(token)
+            continue
+        words.append("not_" + stem(token) if negated else stem(token))
+        negated = NEGATED if token in NEGATIONS else max(negated - 1, 0)
+    return words
+
+
 def reviews() -> Iterator[tuple[str, Arrays]]:
-    """Film snippets: ``words`` multi-hot, or as ids in order; ``positive`` 0/1. A seeded fifth is the test."""
+    """Film snippets, ``positive`` 0/1; ``words`` multi-hot of signed_words, or ids of the words as they stand, in order.
+
+    Training rows of the former have a weight: how far the crowd's rating is from neutral. A seeded fifth is the test.
+    """
     import lzma
 
     with lzma.open(HERE / "movie_snippets.jsonl.xz", "rt", encoding="utf-8") as f:
         rows = [json.loads(line) for line in f]
-    texts = [re.findall(r"[a-z0-9]+(?:'[a-z]+)?", row["text"].lower()) for row in rows]
     positive = np.array([row["label"] for row in rows], np.uint8)
+    certainty = np.abs([row["mean"] for row in rows])
     test = held_out(len(rows), 2_121)
-    words = vocabulary([text for text, t in zip(texts, test, strict=True) if not t])
-    ids = word_ids(texts, words)
+
+    def ids(texts: list[list[str]]) -> np.ndarray:
+        return word_ids(texts, vocabulary([text for text, t in zip(texts, test, strict=True) if not t]))
+
+    signed = ids([signed_words(row["text"]) for row in rows])
+    plain = ids([re.findall(r"[a-z0-9]+(?:'[a-z]+)?", row["text"].lower()) for row in rows])
+    weight = (certainty[~test] / certainty[~test].mean()).astype(np.float32)
     for part, mask in ("train", ~test), ("test", test):
-        yield f"reviews_{part}", {"words": multi_hot(ids[mask]), "positive": positive[mask]}
-        yield f"reviews_ids_{part}", {"words": ids[mask], "positive": positive[mask]}
+        weights = {"positive_sample_weight": weight} if part == "train" else {}
+        yield f"reviews_{part}", {"words": multi_hot(signed[mask]), "positive": positive[mask], **weights}
+        yield f"reviews_ids_{part}", {"words": plain[mask], "positive": positive[mask]}
 
 
 def newswires() -> Iterator[tuple[str, Arrays]]:
