@@ -46,14 +46,13 @@ class Model:
         warnings: the diagnostics that are no errors.
     """
 
-    def __init__(
-        self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = (), source: str = "<dict>"
-    ) -> None:
+    def __init__(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = ()) -> None:
         self.spec, self.graph, self.warnings = spec, lowered.graph, list(warnings)
         self.source = spec.tree.mark.file
         self.seed = spec.training.seed
         self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
         self.epochs_done = 0
+        self.parts: dict[str, Arrays] = {}  # data that have been read already, by `train`, `validation`, `test`
         self._refuse_if_too_large()
         self.store = Store(self.graph)
         self.store.initialize(self.seed)

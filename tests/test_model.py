@@ -176,7 +176,8 @@ def test_nothing_to_train() -> None:
 
 def test_a_network_too_large_is_refused_before_it_is_made() -> None:
     spec = dense_spec()
-    spec["layers"][0]["units"] = 10**13
+    spec["layers"][0]["units"] = 2_000_000_000
+    spec["layers"].insert(1, {"type": "Dense", "units": 2_000_000_000})
     assert [d.code for d in gs.validate(spec)] == ["GS602"]
     with pytest.raises(gs.RunError, match="GS602"):
         gs.compile(spec)

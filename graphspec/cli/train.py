@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
     from graphspec.compiler.ir import Graph
     from graphspec.model import Model
+    from graphspec.runtime.data import Arrays
     from graphspec.runtime.train import Trainer
     from graphspec.spec.model import Spec
 
@@ -56,8 +57,9 @@ def train(
     _refuse(checked)
     directory = directory or Path("runs") / declaration.name
     _check_directory(directory, resume=resume, overwrite=overwrite)
-    _check_data(declaration, lowered.graph)
-    model = Model(declaration, lowered, checked.diagnostics, str(spec))
+    parts = _load_data(declaration, lowered.graph)
+    model = Model(declaration, lowered, checked.diagnostics)
+    model.parts = parts
     trainer = model.trainer(watch(), directory)
     if resume:
         if _has_checkpoint(directory):
@@ -85,18 +87,19 @@ def _refuse(checked: Checked) -> None:
             raise RunError("GS602", diagnostic.message, diagnostic.hint)
 
 
-def _check_data(spec: Spec, graph: Graph) -> None:
-    """Every problem of all data files at once; those of the test data would otherwise show after the training."""
-    from graphspec.runtime.fit import check_data
+def _load_data(spec: Spec, graph: Graph) -> dict[str, Arrays]:
+    """All data files, every problem of them at once; those of the test data would otherwise show after the training."""
+    from graphspec.runtime.fit import load_all
 
     if "train" not in spec.data:
         text = "there is nothing to train on: the spec has no `data.train`"
         hint = "add `data: {train: {file: …}}`"
         raise SpecError([Diagnostic.at(spec.tree.mark, "GS103", text, path="data.train", hint=hint)])
-    found = check_data(spec, graph)
+    parts, found = load_all(spec, graph)
     if any(d.is_error for d in found):
         raise SpecError(found)
     show(found)
+    return parts
 
 
 # The run directory.

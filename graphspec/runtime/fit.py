@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from graphspec.runtime.train import Observer, Trainer
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.model import Data, Model
-    from graphspec.spec.model import DataSource, HeadDecl, Spec
+    from graphspec.spec.model import HeadDecl, Spec
 
 
 def wanted(spec: Spec, graph: Graph, *, targets: bool = True) -> Wanted:
@@ -56,20 +56,22 @@ def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, 
     return {h: int(known[graph.outputs[h].name].shape[1]) for h in heads if graph.outputs[h].name in known}
 
 
+def load_all(spec: Spec, graph: Graph) -> tuple[dict[str, Arrays], list[Diagnostic]]:
+    """The rows of every file that the spec names, and every problem of them."""
+    found: list[Diagnostic] = []
+    parts = {}
+    for part, source in spec.data.items():
+        if source.file is not None:
+            arrays, more = load(source, wanted(spec, graph))
+            found += more
+            if arrays is not None:
+                parts[part] = arrays
+    return parts, found
+
+
 def check_data(spec: Spec, graph: Graph) -> list[Diagnostic]:
     """Every problem of the files that the spec names."""
-    found: list[Diagnostic] = []
-    for source in spec.data.values():
-        if source.file is not None:
-            found += load(source, wanted(spec, graph))[1]
-    return found
-
-
-def _loaded(model: Model, source: DataSource) -> Arrays:
-    arrays, found = load(source, wanted(model.spec, model.graph))
-    if arrays is None:
-        raise SpecError(found)
-    return arrays
+    return load_all(spec, graph)[1]
 
 
 def load_part(model: Model, part: str) -> Arrays:
@@ -79,15 +81,22 @@ def load_part(model: Model, part: str) -> Arrays:
         UsageError: the spec has no such part with a file.
         SpecError: GS5, every problem of the file.
     """
+    if part in model.parts:
+        return model.parts[part]
     source = model.spec.data.get(part)
     if source is None or source.file is None:
         raise UsageError(f"the spec names no {part} data: give arrays, or `data.{part}: {{file: …}}`")
-    return _loaded(model, source)
+    arrays, found = load(source, wanted(model.spec, model.graph))
+    if arrays is None:
+        raise SpecError(found)
+    return arrays
 
 
 def rows_of_test(model: Model) -> dict[str, Array] | None:
     """Inputs of the test data (else of the training data), to prove an export on; None where there are none to be read."""
     for part in ("test", "train"):
+        if part in model.parts:
+            return model.parts[part].inputs
         source = model.spec.data.get(part)
         if source is not None and source.file is not None and source.file.is_file():
             arrays, _ = load(source, wanted(model.spec, model.graph, targets=False))
@@ -195,8 +204,6 @@ def prepare_fit(
 def _refuse_untrainable(model: Model) -> None:
     found = [d for d in model.warnings if d.code == "GS404"]
     if found:
-        from dataclasses import replace
-
         raise SpecError([replace(d, severity="error") for d in found])
 
 
@@ -225,7 +232,7 @@ def _parts(
         train = load_part(model, "train")
         if source is not None and validation is None and fraction is None:
             if source.file is not None:
-                validation = _loaded(model, source)
+                validation = load_part(model, "validation")
             else:
                 fraction, stratify = source.split, source.stratify
     if fraction is not None and validation is None:
@@ -234,7 +241,7 @@ def _parts(
         classes = None if stratify is None else class_ids(train.targets[stratify])
         rows, held = split(len(train), fraction, model.seed, classes)
         train, validation = train.select(rows), train.select(held)
-    return _Parts(train, validation)
+    return _Parts(replace(train, weights=dict(train.weights)), validation)  # class weights are multiplied in
 
 
 def _apply_class_weights(model: Model, arrays: Arrays, given: Mapping[Any, Any] | None) -> None:
