@@ -111,9 +111,9 @@ def _figure_hint(name: str, keys: Sequence[str]) -> str:
 class Monitor(Callback):
     """Base of the callbacks that watch one figure of the logs."""
 
-    monitor: str = "val_loss"
-    verbose: int = 0
-    mode: Literal["auto", "min", "max"] = "auto"
+    monitor: str = Field("val_loss", description="The figure that is watched.")
+    verbose: int = Field(0, description="1 to say what is done.")
+    mode: Literal["auto", "min", "max"] = Field("auto", description="Should it be small or large? auto: by its name.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
         undecided = self._mode() is None
@@ -165,11 +165,11 @@ class _Watching(State):
 class EarlyStopping(Monitor):
     """Stop when a figure has not improved by more than ``min_delta`` for ``patience`` epochs."""
 
-    min_delta: float = 0.0
-    patience: NonNegativeInt = 0
-    baseline: float | None = None
-    restore_best_weights: bool = False
-    start_from_epoch: NonNegativeInt = 0
+    min_delta: float = Field(0.0, description="The least change that counts.")
+    patience: NonNegativeInt = Field(0, description="Epochs without improvement that are waited for.")
+    baseline: float | None = Field(None, description="Training stops unless this is reached.")
+    restore_best_weights: bool = Field(False, description="Whether the best weights are taken in the end.")
+    start_from_epoch: NonNegativeInt = Field(0, description="Epochs before it begins.")
 
     def start(self, run: Run) -> State:
         return _EarlyStopping(self, run)
@@ -225,11 +225,14 @@ class ModelCheckpoint(Monitor):
     ``.safetensors`` gets the weights, any other becomes a run directory.
     """
 
-    filepath: str = Field(min_length=1)
-    save_best_only: bool = False
-    save_weights_only: bool = False
-    save_freq: Literal["epoch"] | PositiveInt = "epoch"
-    initial_value_threshold: float | None = None
+    filepath: str = Field(
+        min_length=1,
+        description="A folder, or a .safetensors file; may have {epoch} and figures.",
+    )
+    save_best_only: bool = Field(False, description="Whether only improvements are saved.")
+    save_weights_only: bool = Field(False, description="Whether only the weights are saved.")
+    save_freq: Literal["epoch"] | PositiveInt = Field("epoch", description="`epoch`, or a number of batches.")
+    initial_value_threshold: float | None = Field(None, description="The figure to be improved on first.")
 
     @field_validator("filepath")
     @classmethod
@@ -330,11 +333,11 @@ def located(run: Run, name: str) -> Path:
 class ReduceLROnPlateau(Monitor):
     """Multiply the learning rate by ``factor`` when a figure has not improved for ``patience`` epochs."""
 
-    factor: Positive = Field(0.1, lt=1)
-    patience: int = Field(10, ge=0)
-    min_delta: float = 1e-4
-    cooldown: NonNegativeInt = 0
-    min_lr: NonNegative = 0.0
+    factor: Positive = Field(0.1, lt=1, description="What the learning rate is multiplied by.")
+    patience: int = Field(10, ge=0, description="Epochs without improvement that are waited for.")
+    min_delta: float = Field(1e-4, description="The least change that counts.")
+    cooldown: NonNegativeInt = Field(0, description="Epochs to wait after a change.")
+    min_lr: NonNegative = Field(0.0, description="The least learning rate.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
         problems = super().check(keys)
@@ -386,9 +389,9 @@ class _ReduceLROnPlateau(_Watching):
 class CSVLogger(Callback):
     """Write the figures of every epoch to a table: ``epoch`` (from 0), then the figures by name."""
 
-    filename: str = Field(min_length=1)
-    separator: str = Field(",", min_length=1, max_length=1)
-    append: bool = False
+    filename: str = Field(min_length=1, description="The table that is written.")
+    separator: str = Field(",", min_length=1, max_length=1, description="The character between values.")
+    append: bool = Field(False, description="Whether an existing table goes on.")
 
     def start(self, run: Run) -> State:
         return _CSVLogger(self, located(run, self.filename))
@@ -426,7 +429,7 @@ class _CSVLogger(State):
 class TerminateOnNaN(Callback):
     """Stop when the loss is NaN or infinite; with ``raise_error`` the run fails with GS601, as it does without this."""
 
-    raise_error: bool = False
+    raise_error: bool = Field(False, description="Whether the run fails instead of stopping.")
 
     def start(self, run: Run) -> State:
         return _TerminateOnNaN(self, run)

@@ -26,7 +26,14 @@ def a(noun: str) -> str:
 class Config(BaseModel):
     """Base of everything that a spec configures: strict types, no unknown keys, immutable."""
 
-    model_config = ConfigDict(defer_build=True, strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        defer_build=True,
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        allow_inf_nan=False,
+    )
 
 
 class Registry(Generic[T]):
@@ -124,7 +131,9 @@ def _as_plain_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-PositiveInt = Annotated[int, Field(ge=1)]
+LARGEST = 2**31 - 1
+"""The largest size that a spec may name; products of sizes stay far below what the runtime can count."""
+PositiveInt = Annotated[int, Field(ge=1, le=LARGEST)]
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[float, Field(gt=0.0)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from graphspec.config import Config, PositiveInt, Registry
 
@@ -70,7 +70,7 @@ class Metric(Config):
     targets: ClassVar[Literal["ids", "one_hot", "like"]]
     """What the targets are: class ids, one-hot rows, or values of the head's shape."""
 
-    name: str | None = None
+    name: str | None = Field(None, description="The figure's name; the metric's own by default.")
     _written: str | None = PrivateAttr(None)
 
     @property
@@ -198,7 +198,7 @@ class BinaryAccuracy(Metric):
 
     label: ClassVar[str] = "binary_accuracy"
     targets: ClassVar[Literal["like"]] = "like"
-    threshold: float = 0.5
+    threshold: float = Field(0.5, description="Above it the answer is 1.")
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         y_true, y_pred = _aligned(y_true, y_pred)
@@ -251,7 +251,7 @@ class TopKCategoricalAccuracy(Metric):
 
     label: ClassVar[str] = "top_k_categorical_accuracy"
     targets: ClassVar[Literal["one_hot"]] = "one_hot"
-    k: PositiveInt = 5
+    k: PositiveInt = Field(5, description="How many of the largest values count.")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return super().check_shape(y_pred) or _check_k(self, self.k, y_pred)
@@ -266,8 +266,8 @@ class SparseTopKCategoricalAccuracy(Metric):
 
     label: ClassVar[str] = "sparse_top_k_categorical_accuracy"
     targets: ClassVar[Literal["ids"]] = "ids"
-    k: PositiveInt = 5
-    from_sorted_ids: bool = False
+    k: PositiveInt = Field(5, description="How many of the largest values count.")
+    from_sorted_ids: bool = Field(False, description="Whether the head gives ids, the best first.")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if self.from_sorted_ids:

@@ -66,16 +66,20 @@ class Optimizer(Config):
     ``loss_scale_factor`` multiplies the loss and divides the gradients: with float32 the two cancel, so neither is done.
     """
 
-    learning_rate: LearningRate = 0.001
-    weight_decay: NonNegative | None = None
-    clipnorm: Positive | None = None
-    clipvalue: Positive | None = None
-    global_clipnorm: Positive | None = None
-    use_ema: bool = False
-    ema_momentum: float = Field(0.99, ge=0, le=1)
-    ema_overwrite_frequency: int | None = Field(None, ge=1)
-    loss_scale_factor: Positive | None = None
-    gradient_accumulation_steps: int | None = Field(None, ge=2)
+    learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
+    weight_decay: NonNegative | None = Field(None, description="What a step takes from each weight, times the rate.")
+    clipnorm: Positive | None = Field(None, description="Largest norm of the gradient of each weight.")
+    clipvalue: Positive | None = Field(None, description="Largest size of each element of the gradients.")
+    global_clipnorm: Positive | None = Field(None, description="Largest norm of all gradients together.")
+    use_ema: bool = Field(False, description="Whether to train a moving average of the weights.")
+    ema_momentum: float = Field(0.99, ge=0, le=1, description="How much of the moving average stays at each step.")
+    ema_overwrite_frequency: int | None = Field(
+        None, ge=1, description="Steps between taking the average; null for the end."
+    )
+    loss_scale_factor: Positive | None = Field(
+        None, description="The loss is multiplied by this, the gradients divided."
+    )
+    gradient_accumulation_steps: int | None = Field(None, ge=2, description="Steps that share one update.")
 
     @model_validator(mode="after")
     def _one_clip(self) -> Optimizer:
@@ -212,9 +216,9 @@ OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
 class SGD(Optimizer):
     """``p ← p − ηg``; with momentum ``m ← μm − ηg``, ``p ← p + m``; Nesterov's ``p ← p + μm − ηg``."""
 
-    learning_rate: LearningRate = 0.01
-    momentum: float = Field(0.0, ge=0, le=1)
-    nesterov: bool = False
+    learning_rate: LearningRate = Field(0.01, description="A number, or a schedule.")
+    momentum: float = Field(0.0, ge=0, le=1, description="How much of the last update stays.")
+    nesterov: bool = Field(False, description="Whether the gradient is taken ahead, as Nesterov does.")
 
     def moments(self) -> tuple[str, ...]:
         return ("momentum",) if self.momentum else ()
@@ -240,10 +244,10 @@ class RMSprop(Optimizer):
     Hinton, *Neural networks for machine learning*, lecture 6.
     """
 
-    rho: Decay = 0.9
-    momentum: float = Field(0.0, ge=0, le=1)
-    epsilon: Epsilon = 1e-7
-    centered: bool = False
+    rho: Decay = Field(0.9, description="How much of the mean square of the gradient stays.")
+    momentum: float = Field(0.0, ge=0, le=1, description="How much of the last update stays.")
+    epsilon: Epsilon = Field(1e-7, description="Added to the divisor.")
+    centered: bool = Field(False, description="Whether the mean of the gradient is taken out.")
 
     def moments(self) -> tuple[str, ...]:
         return ("velocity", *(("mean",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
@@ -276,10 +280,10 @@ class Adam(Optimizer):
     With ``amsgrad``, v is the largest so far. Kingma and Ba, *Adam*, ICLR 2015; Reddi et al., ICLR 2018.
     """
 
-    beta_1: Decay = 0.9
-    beta_2: Decay = 0.999
-    epsilon: Epsilon = 1e-7
-    amsgrad: bool = False
+    beta_1: Decay = Field(0.9, description="How much of the mean of the gradient stays.")
+    beta_2: Decay = Field(0.999, description="How much of the mean square of the gradient stays.")
+    epsilon: Epsilon = Field(1e-7, description="Added to the divisor.")
+    amsgrad: bool = Field(False, description="Whether the mean square never falls.")
 
     def moments(self) -> tuple[str, ...]:
         return ("momentum", "velocity", *(("velocity_max",) if self.amsgrad else ()))
@@ -307,7 +311,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay. Loshchilov and Hutter, *Decoupled weight decay regularization*, ICLR 2019."""
 
-    weight_decay: NonNegative | None = 0.004
+    weight_decay: NonNegative | None = Field(0.004, description="What a step takes from each weight, times the rate.")
 
     @model_validator(mode="after")
     def _decays(self) -> AdamW:

@@ -24,11 +24,11 @@ SCHEDULES: Registry[Schedule] = Registry("schedule")
 class ExponentialDecay(Schedule):
     """``initial_learning_rate · decay_rate ^ (step / decay_steps)``; with ``staircase`` the exponent is rounded down."""
 
-    initial_learning_rate: float
-    decay_steps: Positive
-    decay_rate: NonNegative
-    staircase: bool = False
-    name: str = "ExponentialDecay"
+    initial_learning_rate: float = Field(description="The rate at step 0.")
+    decay_steps: Positive = Field(description="Steps, not epochs, of one decay.")
+    decay_rate: NonNegative = Field(description="How far one decay goes.")
+    staircase: bool = Field(False, description="Whether the rate falls in stairs.")
+    name: str = Field("ExponentialDecay", description="Accepted without effect.")
 
     def __call__(self, step: int) -> float:
         p = step / self.decay_steps
@@ -39,11 +39,11 @@ class ExponentialDecay(Schedule):
 class InverseTimeDecay(Schedule):
     """``initial_learning_rate / (1 + decay_rate · step / decay_steps)``; with ``staircase`` the quotient is rounded down."""
 
-    initial_learning_rate: float
-    decay_steps: Positive
-    decay_rate: NonNegative
-    staircase: bool = False
-    name: str = "InverseTimeDecay"
+    initial_learning_rate: float = Field(description="The rate at step 0.")
+    decay_steps: Positive = Field(description="Steps, not epochs, of one decay.")
+    decay_rate: NonNegative = Field(description="How far one decay goes.")
+    staircase: bool = Field(False, description="Whether the rate falls in stairs.")
+    name: str = Field("InverseTimeDecay", description="Accepted without effect.")
 
     def __call__(self, step: int) -> float:
         p = step / self.decay_steps
@@ -57,12 +57,12 @@ class PolynomialDecay(Schedule):
     With ``cycle``, ``decay_steps`` is its first multiple that is not below the step.
     """
 
-    initial_learning_rate: float
-    decay_steps: Positive
-    end_learning_rate: float = 0.0001
-    power: float = 1.0
-    cycle: bool = False
-    name: str = "PolynomialDecay"
+    initial_learning_rate: float = Field(description="The rate at step 0.")
+    decay_steps: Positive = Field(description="Steps, not epochs, of one decay.")
+    end_learning_rate: float = Field(0.0001, description="The rate at the end.")
+    power: float = Field(1.0, description="Exponent of the polynomial.")
+    cycle: bool = Field(False, description="Whether it begins again beyond the end.")
+    name: str = Field("PolynomialDecay", description="Accepted without effect.")
 
     def __call__(self, step: int) -> float:
         steps = self.decay_steps * (max(math.ceil(step / self.decay_steps), 1) if self.cycle else 1)
@@ -75,9 +75,9 @@ class PolynomialDecay(Schedule):
 class PiecewiseConstantDecay(Schedule):
     """``values[k]`` up to and including step ``boundaries[k]``; the last value after the last boundary."""
 
-    boundaries: list[float] = Field(min_length=1)
-    values: list[float]
-    name: str = "PiecewiseConstant"
+    boundaries: list[float] = Field(min_length=1, description="Steps at which the rate changes.")
+    values: list[float] = Field(description="The rates: one more than boundaries.")
+    name: str = Field("PiecewiseConstant", description="Accepted without effect.")
 
     @model_validator(mode="after")
     def _lengths(self) -> PiecewiseConstantDecay:
@@ -101,12 +101,12 @@ class CosineDecay(Schedule):
     Loshchilov and Hutter, *SGDR*, ICLR 2017; Goyal et al., arXiv:1706.02677.
     """
 
-    initial_learning_rate: float
-    decay_steps: Positive
-    alpha: float = 0.0
-    name: str = "CosineDecay"
-    warmup_target: float | None = None
-    warmup_steps: NonNegative = 0
+    initial_learning_rate: float = Field(description="The rate at step 0.")
+    decay_steps: Positive = Field(description="Steps, not epochs, of one decay.")
+    alpha: float = Field(0.0, description="The rate at the end, as a share of the initial one.")
+    name: str = Field("CosineDecay", description="Accepted without effect.")
+    warmup_target: float | None = Field(None, description="The rate to warm up to first; null for none.")
+    warmup_steps: NonNegative = Field(0, description="Steps of the warm-up.")
 
     def __call__(self, step: int) -> float:
         start, target, elapsed = self.initial_learning_rate, self.warmup_target, float(step)
@@ -125,12 +125,12 @@ class CosineDecayRestarts(Schedule):
     Loshchilov and Hutter, *SGDR: Stochastic gradient descent with warm restarts*, ICLR 2017.
     """
 
-    initial_learning_rate: float
-    first_decay_steps: Positive
-    t_mul: float = Field(2.0, ge=1)
-    m_mul: NonNegative = 1.0
-    alpha: float = 0.0
-    name: str = "SGDRDecay"
+    initial_learning_rate: float = Field(description="The rate at step 0.")
+    first_decay_steps: Positive = Field(description="Steps, not epochs, of the first decay.")
+    t_mul: float = Field(2.0, ge=1, description="How much longer each decay is than the one before.")
+    m_mul: NonNegative = Field(1.0, description="How much lower each decay begins than the one before.")
+    alpha: float = Field(0.0, description="The rate at the end, as a share of the initial one.")
+    name: str = Field("SGDRDecay", description="Accepted without effect.")
 
     def __call__(self, step: int) -> float:
         fraction, length, restarts = step / self.first_decay_steps, 1.0, 0

@@ -24,6 +24,28 @@ if TYPE_CHECKING:
 _KEEP_WHOLE = 64  # integer vectors up to this length are followed symbolically
 
 
+_MOST_AXES = 32
+_FLOAT32 = float(np.finfo(np.float32).max)
+_LARGEST = 2**62
+
+
+def _check_sizes(types: Type | tuple[Type, ...]) -> None:
+    for kind in types if isinstance(types, tuple) else (types,):
+        if len(kind.shape) > _MOST_AXES:
+            text = f"would make data of {len(kind.shape)} axes, at most {_MOST_AXES}"
+            raise ShapeError("GS301", text, hint="join some of them with Reshape")
+        if any(isinstance(d, int) and d > _LARGEST for d in kind.shape):
+            text = f"would make data of {show(kind.shape)}, sizes beyond 64 bits"
+            raise ShapeError("GS105", text, hint="make its sizes smaller")
+
+
+def _check_numbers(array: Array) -> None:
+    """Numbers of a spec, which are few, must fit float32."""
+    for x in array.flat[:_KEEP_WHOLE] if array.dtype == np.float64 else ():
+        if _FLOAT32 < abs(x) < np.inf:
+            raise ShapeError("GS105", f"has the number {x:g}, which float32 cannot hold", hint="scale it")
+
+
 @dataclass
 class Builder:
     """Appends operators to a graph on behalf of one spec node.
@@ -70,6 +92,7 @@ class Builder:
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
         types = cls.infer(*inputs, **attrs)
+        _check_sizes(types)
         node = Node(self._unique(f"{self.owner}/{self._prefix}{op}"), op, tuple(inputs), attrs, self.owner)
         several = isinstance(types, tuple)
         kinds = cast("tuple[Type, ...]", types if several else (types,))
@@ -133,7 +156,8 @@ class Builder:
         array: Array = np.asarray(data)
         if dtype is None:
             dtype = {"i": "int64", "u": "int64", "f": "float32", "b": "bool"}[array.dtype.kind]
-        array = array.astype(dtype)
+        _check_numbers(array)
+        array = array.astype(dtype, copy=any(array.strides) or not array.ndim)  # a broadcast number takes no memory
         array.flags.writeable = False
         name = self._unique(f"{self.owner}/{self._prefix}const")
         return Value(name, Type(dtype, array.shape), "constant", data=array)

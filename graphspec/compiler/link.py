@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from graphspec.errors import Diagnostic, NodeRef
@@ -9,6 +10,10 @@ from graphspec.errors import Diagnostic, NodeRef
 if TYPE_CHECKING:
     from graphspec.spec.model import NodeDecl, Ref, Spec
     from graphspec.spec.tree import Tree
+
+
+_SHOWN = 12
+"""Nodes of a cycle that are named."""
 
 
 def reads(node: NodeDecl) -> list[Ref]:
@@ -35,30 +40,50 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
     knots = [c for c in nx.strongly_connected_components(graph) if len(c) > 1 or graph.has_edge(*(2 * list(c)))]
     position = {name: k for k, name in enumerate(declared)}
     for knot in sorted(knots, key=lambda c: min(position[n] for n in c)):
-        diagnostics.append(_cycle(graph.subgraph(knot), declared, position))
+        diagnostics.append(_cycle(knot, graph, declared, position))
     tangled = set().union(*knots) if knots else set()
-    behind = {n for k in tangled for n in nx.descendants(graph, k)} | tangled if tangled else set()
+    behind = _behind(tangled, graph)
     diagnostics += _dead_ends(spec, graph, declared, tangled)
     free = graph.subgraph(n for n in graph if n not in behind)
     order = nx.lexicographical_topological_sort(free, key=position.__getitem__)
     return [declared[n] for n in order], diagnostics
 
 
-def _cycle(knot: object, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:
-    import networkx as nx
+def _behind(tangled: set[str], graph: object) -> set[str]:
+    """``tangled`` and all that depends on it."""
+    found, stack = set(tangled), list(tangled)
+    while stack:
+        for name in graph.successors(stack.pop()):  # type: ignore[attr-defined]
+            if name not in found:
+                found.add(name)
+                stack.append(name)
+    return found
 
-    start = min(knot, key=position.__getitem__)  # type: ignore[call-overload]
-    path = [u for u, _ in nx.find_cycle(knot, start)]
-    shift = min(range(len(path)), key=lambda k: position[path[k]])
-    path = path[shift:] + path[:shift]
-    first = declared[path[0]]
+
+def _cycle(knot: set[str], graph: object, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:
+    """The shortest cycle through the first node of a group whose nodes all reach each other."""
+    start = min(knot, key=position.__getitem__)
+    before: dict[str, str] = {}
+    queue = deque([start])
+    while start not in before:
+        name = queue.popleft()
+        for after in graph.successors(name):  # type: ignore[attr-defined]
+            if after in knot and after not in before:
+                before[after] = name
+                queue.append(after)
+    path = [before[start]]
+    while path[-1] != start:
+        path.append(before[path[-1]])
+    path.reverse()
+    shown = path if len(path) <= _SHOWN else [*path[: _SHOWN // 2], "…", *path[-_SHOWN // 2 :]]
+    first = declared[start]
     return Diagnostic.at(
         first.mark,
         "GS202",
-        f"'{path[0]}' depends on itself: {' → '.join([*path, path[0]])}",
+        f"'{start}' depends on itself: {' → '.join([*shown, start])}",
         path=first.tree.path,
-        hint=f"let '{path[0]}' take another input than '{path[-1]}'",
-        nodes=tuple(NodeRef(n, declared[n].type or "node", line=declared[n].mark.line) for n in path),
+        hint=f"let '{start}' take another input than '{path[-1]}'",
+        nodes=tuple(NodeRef(n, declared[n].type or "node", line=declared[n].mark.line) for n in path[:_SHOWN]),
     )
 
 

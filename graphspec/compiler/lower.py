@@ -144,11 +144,15 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         hint = error.hint
         if hint is None and error.code == "GS302":
             hint = merge_hint(refs, result, getattr(layer, "axis", None))
-        elif hint is None and error.code == "GS301":
-            hint = "axes count from 0, the batch; -1 is the last"
+        hint = hint or _HINTS.get(error.code)
         if error.code == "GS307":
             every.append(Ref(owner.name, 0, owner.mark))
         result.diagnostics.append(_diagnose(node, result, every, error.code, text, hint, error.key))
+        return None
+    except OverflowError:
+        del result.graph.nodes[before:]
+        text, hint = f"{who} has a size that takes more than 64 bits", "make its sizes smaller"
+        result.diagnostics.append(_diagnose(node, result, every, "GS105", text, hint, None))
         return None
     outputs = values if isinstance(values, tuple) else (values,)
     outputs = _carry_mask(node, owner, result, every, [v for v in inputs if v is not None], outputs)
@@ -157,6 +161,13 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
 
 
 _VERBS = "needs joins shares takes gets has cannot does is would expects divides sums".split()  # noqa: SIM905
+
+
+_HINTS = {
+    "GS301": "axes count from 0, the batch; -1 is the last",
+    "GS304": "choose sizes that divide, whatever those that vary are",
+}
+"""For operators, which know no fix."""
 
 
 def _joint(message: str) -> str:

@@ -79,8 +79,8 @@ class BatchNormalization(Layer):
             )
         X = as_float(g, X)
         shape = (X.fixed(axis),)
-        gamma = self.weight(g, "gamma", shape) if self.scale else g.constant(np.ones(shape, np.float32))
-        beta = self.weight(g, "beta", shape) if self.center else g.constant(np.zeros(shape, np.float32))
+        gamma = self.weight(g, "gamma", shape) if self.scale else g.constant(np.broadcast_to(np.float32(1), shape))
+        beta = self.weight(g, "beta", shape) if self.center else g.constant(np.broadcast_to(np.float32(0), shape))
         mean = self.weight(g, "moving_mean", shape, state=True)
         variance = self.weight(g, "moving_variance", shape, state=True)
         order = (0, axis, *(k for k in range(1, X.rank) if k != axis))  # ONNX's channels are axis 1
@@ -129,7 +129,7 @@ class LayerNormalization(Layer):
         axes = sorted({_axis(X, axis) for axis in given})
         X = as_float(g, X)
         shape = tuple(X.fixed(axis) for axis in axes)
-        gamma = self.weight(g, "gamma", shape) if self.scale else g.constant(np.ones(shape, np.float32))
+        gamma = self.weight(g, "gamma", shape) if self.scale else g.constant(np.broadcast_to(np.float32(1), shape))
         beta = self.weight(g, "beta", shape) if self.center else None
         order = (*(k for k in range(X.rank) if k not in axes), *axes)  # ONNX normalises the last axes
         Y = g.LayerNormalization(g.transpose(X, order), gamma, beta, axis=-len(axes), epsilon=self.epsilon)

@@ -109,7 +109,7 @@ class Recurrent(Layer):
         size = len(self.gates) * self.units
         gates = self.gates if len(self.gates) > 1 else ()
         trained = self.weight(g, "bias", (size,), layout=Layout(gates=gates, shape=(1, size)))
-        return cast("Value", g.Concat(trained, g.constant(np.zeros((1, size), np.float32)), axis=1))
+        return cast("Value", g.Concat(trained, g.constant(np.broadcast_to(np.float32(0), (1, size))), axis=1))
 
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
         Y, states = self.run(g, X, initial_state, zero_masked=self.zero_output_for_mask)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Value
 
 
+MAX_STEPS = 2_000
+"""Steps that a layer is written out for, one by one."""
+
+
 def _recurrent(layer: Layer) -> Layer:
     if not isinstance(layer, Recurrent):
         kind = type(layer).__name__
@@ -133,8 +137,14 @@ class TimeDistributed(Layer):
 
     def _unrolled(self, g: Builder, X: Value) -> Value:
         """Step by step, because each step is a batch of its own to the layer."""
+        steps = X.fixed(1)
+        if steps > MAX_STEPS:
+            text = (
+                f"would be written out for {steps:,} steps, each a batch of its own in training, at most {MAX_STEPS:,}"
+            )
+            raise ShapeError("GS110", text, hint="freeze it with `trainable: false`, or use fewer steps", key="layer")
         outputs = []
-        for t in range(X.fixed(1)):
+        for t in range(steps):
             at = g.constant(t)
             mask = None if X.mask is None else g.Gather(X.mask, at, axis=1)
             Y = self._apply(g, g.Gather(X, at, axis=1).with_mask(mask))

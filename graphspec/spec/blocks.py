@@ -56,7 +56,8 @@ def _read_block(name: str, body: Tree, around: Tree, problems: Problems) -> Bloc
         return Block(name, body, {}, {}, nothing, nothing, True)
     for key in body.value:
         if key not in KEYS:
-            problems.key(body, key, "GS102", f"unknown key '{key}' of block '{name}'", hint=did_you_mean(key, KEYS))
+            hint = did_you_mean(key, KEYS) or f"a block has {', '.join(KEYS)}"
+            problems.key(body, key, "GS102", f"unknown key '{key}' of block '{name}'", hint=hint)
     missing = [key for key in ("inputs", "layers", "outputs") if key not in body.value]
     for key in set(missing) - meant(body, KEYS):
         problems.node(body, "GS103", f"block '{name}' needs `{key}`", subject=key, hint=_MISSING[key])

@@ -20,7 +20,7 @@ from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.regularizers import REGULARIZERS
 from graphspec.schedules import SCHEDULES
-from graphspec.spec.tree import Problems, Tree, describe, meant, show, wrong_type
+from graphspec.spec.tree import Problems, Tree, describe, listed, meant, show, wrong_type
 
 C = TypeVar("C", bound=Config)
 Errors = Sequence[Mapping[str, Any]]
@@ -45,6 +45,7 @@ _TYPES = {
     "string_type": "text",
     "tuple_type": "a list",
 }
+_SUCH = {"a number": "such as `0.5`", "an integer": "such as `1`", "a list": "such as `[1]`", "text": "write text"}
 _BOUNDS = {
     "greater_than": ("gt", ">"),
     "greater_than_equal": ("ge", ">="),
@@ -117,8 +118,8 @@ def _fields(cls: type[Config]) -> list[str]:
     return [field.alias or name for name, field in cls.model_fields.items()]
 
 
-def _known(fields: Sequence[str]) -> str | None:
-    return f"it takes {', '.join(fields)}" if 0 < len(fields) <= 8 else None
+def _known(fields: Sequence[str]) -> str:
+    return f"it takes {listed(fields)}" if fields else "it takes no arguments"
 
 
 def _about(cls: type[Config], key: str) -> str | None:
@@ -190,7 +191,7 @@ def _explain_one(
         literals = [text for error in errors for text in re.findall(r"'([^']*)'", _wanted(error))]
         hint = did_you_mean(value.value, literals) if literals and isinstance(value.value, str) else None
         code = "GS105" if literals and isinstance(value.value, str) else "GS104"
-        hint = hint or next((h for w in wanted if (h := wrong_type(value, w))), None) or about
+        hint = hint or next((h for w in wanted if (h := wrong_type(value, w))), None) or about or _SUCH.get(wanted[0])
         message = f"`{name}` of {what} must be {' or '.join(wanted)}, not {describe(value.plain())}"
         problems.value(value, code, message, hint=hint)
         return
@@ -236,6 +237,10 @@ def _demand(error: Mapping[str, Any]) -> str:
         return f"must have {count} value{'' if count == 1 else 's'}"
     if kind == "missing":
         return f"must have at least {error['loc'][-1] + 1} values"
+    if kind == "string_too_short":
+        return "must not be empty" if context["min_length"] == 1 else f"must have {context['min_length']} characters"
+    if kind == "string_too_long":
+        return f"must have {context['max_length']} character{'' if context['max_length'] == 1 else 's'}"
     if kind == "finite_number":
         return "must be finite"
     said = _said(error)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from graphspec.errors import Mark, did_you_mean
 from graphspec.spec.model import Ref
-from graphspec.spec.tree import Problems, Tree
+from graphspec.spec.tree import Problems, Tree, listed
 
 _NAME = re.compile(r"(?=.*\w)[\w.-]+")
 
@@ -18,11 +18,16 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def bad_name(what: str, text: str) -> tuple[str, str | None]:
+_SUGGESTIONS = 100
+"""Similar names that are looked for in a large scope; a search reads all of its names."""
+
+
+def bad_name(what: str, text: str) -> tuple[str, str]:
     """The message about a name that is none, and one that would do."""
     better = re.sub(r"[^\w.-]+", "_", text).strip("_")
-    hint = f"such as '{better}'" if is_name(better) else None
-    return f"{what} '{text}' may have only letters, digits, '_', '-' and '.'", hint
+    hint = f"such as '{better if is_name(better) else 'x'}'"
+    shown = text if len(text) <= 60 else text[:57] + "…"
+    return f"{what} '{shown}' may have only letters, digits, '_', '-' and '.'", hint
 
 
 def snake_case(name: str) -> str:
@@ -125,7 +130,7 @@ class Scope:
         self.reserved: set[str] = set()
         self.written: dict[str, Tree] = {}
         self.outermost: Tree | None = None
-        self.clashes = 0
+        self.clashes = self.suggestions = 0
         self.incomplete = False
         self._counters: dict[str, int] = {}
 
@@ -222,15 +227,18 @@ def suggest(scope: Scope, name: str) -> str | None:
         around = locate(scope, head)
         if isinstance(around, Item) and around.inner is not None:
             known = [f"{head}/{inner}" for inner, item in around.inner.names.items() if isinstance(item, Item)]
-            return did_you_mean(name, known)
+            return did_you_mean(name, known) or f"'{head}' has {listed(known)}"
         name = head.split("/")[0]
     if (match := re.fullmatch(r"(.+)_\d+", name)) and (entry := scope.written.get(match[1])) is not None:
         repeat = entry.get("repeat")
         if repeat is not None and isinstance(repeat.value, int):
             return f"the copies are '{match[1]}_1' to '{match[1]}_{repeat.value}'"
+    scope.suggestions += 1
+    if scope.suggestions > _SUGGESTIONS and len(scope.names) > _SUGGESTIONS:
+        return f"there are {listed(scope.names)}"
     close = did_you_mean(name, list(scope.names))
     if close is None and scope.stack:
         return (
             f"block '{scope.stack[-1]}' sees only its inputs and its own nodes; pass the value as one of its `inputs`"
         )
-    return close
+    return close or (f"there are {listed(scope.names)}" if scope.names else None)

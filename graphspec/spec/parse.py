@@ -108,9 +108,8 @@ def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
     if tree is None or tree.unknown:
         return None
     if not isinstance(tree.value, str):
-        problems.value(
-            tree, "GS104", f"`{key}` must be text, not {describe(tree.plain())}", hint=wrong_type(tree, "text")
-        )
+        message = f"`{key}` must be text, not {describe(tree.plain())}"
+        problems.value(tree, "GS104", message, hint=wrong_type(tree, "text") or "write text")
         return None
     return tree.value
 

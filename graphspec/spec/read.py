@@ -41,6 +41,7 @@ _NUMBER = re.compile(
 )
 _CORE_TAGS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None), "map": dict, "seq": list}
 _MAX_DIGITS = 4000
+_PLAIN = "a spec has mappings, lists, text, numbers, true, false and null"
 
 
 def read(
@@ -137,14 +138,16 @@ def _from_plain(source: Any, problems: Problems) -> Tree:
         count += 1
         if depth > MAX_DEPTH or count > MAX_VALUES:
             what = f"deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"larger than {MAX_VALUES:,} values"
-            raise _fail("<dict>", f"the spec is {what}", code="GS110", path=path)
+            raise _fail("<dict>", f"the spec is {what}", code="GS110", path=path, hint="a spec has about ten levels")
         if isinstance(value, Mapping):
             children = {}
             for key, child in value.items():
                 text = str(key) if isinstance(key, int) and not isinstance(key, bool) else key
                 where = f"{path}.{text}" if path else str(text)
                 if not isinstance(text, str):
-                    problems.at(mark, "GS104", f"a key must be a string, not {describe(key)}", path=where)
+                    problems.at(
+                        mark, "GS104", f"a key must be a string, not {describe(key)}", path=where, hint="use text"
+                    )
                 else:
                     children[text] = convert(child, where, depth + 1)
             return Tree(children, mark, dict.fromkeys(children, mark))
@@ -155,7 +158,7 @@ def _from_plain(source: Any, problems: Problems) -> Tree:
         if isinstance(value, os.PathLike):
             return Tree(os.fspath(value), mark)
         if value is not None and not isinstance(value, str | int | float | bool):
-            problems.at(mark, "GS104", f"a {type(value).__name__} cannot stand in a spec", path=path)
+            problems.at(mark, "GS104", f"a {type(value).__name__} cannot stand in a spec", path=path, hint=_PLAIN)
             value = None
         return Tree(value, mark)
 

@@ -10,14 +10,14 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks import CALLBACKS, Callback
-from graphspec.config import Config, PositiveInt, named
+from graphspec.config import LARGEST, Config, PositiveInt, named
 from graphspec.errors import did_you_mean
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
 from graphspec.spec.explain import salvage, validate
 from graphspec.spec.model import DataSource, HeadDecl, InputDecl, Ref, Training
-from graphspec.spec.tree import Problems, Tree, describe
+from graphspec.spec.tree import Problems, Tree, describe, listed
 
 PARTS = ("train", "validation", "test")
 SUFFIXES = ("_sample_weight", "_length", "_input_length")
@@ -25,6 +25,7 @@ SUFFIXES = ("_sample_weight", "_length", "_input_length")
 Finite = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
+_MOST_AXES = 31  # NumPy's limit is 64; nobody needs the half of it
 _DIMENSION = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}, {"type": "string"}]}
 
 
@@ -82,6 +83,7 @@ class DataKeys(Config):
     targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
 
 
+_DATA = "such as `train: {file: rows.csv}`"
 _FILE = "`file`: an .npz archive or a table (.csv, .tsv, .jsonl, .parquet), relative to the spec"
 
 
@@ -121,6 +123,10 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
     if tree is None or not isinstance(tree.value, list):
         return None
     shape: list[int | str] = []
+    before = len(problems.found)
+    if len(tree.value) > _MOST_AXES:
+        message = f"input '{name}' has {len(tree.value)} axes, at most {_MOST_AXES}"
+        problems.value(tree, "GS105", message, hint="join some of them")
     for axis, item in enumerate(tree.value, 1):
         value = item.value
         if value is None and not item.unknown:
@@ -129,6 +135,9 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
             shape.append(value)
             if value < 1:
                 message = f"a dimension of input '{name}' must be at least 1, not {value}"
+                problems.value(item, "GS105", message, hint="null stands for a size that varies")
+            elif value > LARGEST:
+                message = f"a dimension of input '{name}' must be at most {LARGEST}, not {value}"
                 problems.value(item, "GS105", message, hint="null stands for a size that varies")
         elif isinstance(value, str):
             shape.append(value)
@@ -140,7 +149,7 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
         elif not item.unknown:
             message = f"a dimension of input '{name}' must be an integer, null or a word, not {describe(item.plain())}"
             problems.value(item, "GS104", message, hint="null stands for a size that varies")
-    return None if tree.unknown else tuple(shape)
+    return None if tree.unknown or len(problems.found) > before else tuple(shape)
 
 
 def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> dict[str, HeadDecl]:
@@ -194,7 +203,9 @@ def _class_weight(
         elif re.fullmatch(r"[0-9]{1,9}", key):
             weights[int(key)] = weight
         else:
-            hint = did_you_mean(key, labels) or ("a class is an integer from 0" if not labels else None)
+            hint = did_you_mean(key, labels) or "a class is an integer from 0" + (
+                f", or {listed(labels)}" if labels else ""
+            )
             why = "is no label of" if labels else "is no class of"
             problems.key(at, key, "GS405", f"'{key}' in `class_weight` {why} head '{head}'", hint=hint)
     return weights
@@ -203,7 +214,8 @@ def _class_weight(
 def parse_training(tree: Tree | None, problems: Problems) -> Training:
     """What training says, its defaults where it is wrong."""
     keys = None
-    if tree is not None and tree.value is not None and mapping(tree, "`training`", problems):
+    hint = "such as `training: {epochs: 10}`"
+    if tree is not None and tree.value is not None and mapping(tree, "`training`", problems, hint):
         keys = validate(TrainingKeys, tree, "`training`", problems)
     keys = keys or (TrainingKeys.model_validate({}) if tree is None else salvage(TrainingKeys, tree))
     return Training(
@@ -222,7 +234,7 @@ def parse_training(tree: Tree | None, problems: Problems) -> Training:
 def parse_data(
     tree: Tree | None, base: Path | None, inputs: list[str], heads: list[str], problems: Problems
 ) -> dict[str, DataSource]:
-    if tree is None or tree.value is None or not mapping(tree, "`data`", problems):
+    if tree is None or tree.value is None or not mapping(tree, "`data`", problems, _DATA):
         return {}
     sources = {}
     for part, child in tree.value.items():
@@ -231,7 +243,7 @@ def parse_data(
             problems.key(tree, part, "GS102", f"unknown key '{part}' of `data`", hint=hint)
             continue
         what = f"`data.{part}`"
-        if not mapping(child, what, problems):
+        if not mapping(child, what, problems, _DATA):
             continue
         keys = validate(ValidationKeys if part == "validation" else DataKeys, child, what, problems)
         _check_names(child.get("inputs"), "input", inputs, [], problems)

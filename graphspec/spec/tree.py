@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from graphspec.errors import Diagnostic, Mark, did_you_mean
@@ -148,8 +148,8 @@ def show(value: Any) -> str:
 def wrong_type(tree: Tree, wanted: str) -> str | None:
     """How to mend a value that is no ``wanted`` (``an integer``, ``a list``, …), where that is plain."""
     value = tree.value
-    if wanted == "text" and isinstance(value, bool | int | float):
-        return "put quotes around it"
+    if wanted == "text":
+        return "put quotes around it" if isinstance(value, bool | int | float) else None
     if wanted == "a list" and isinstance(value, str | int | float) and not isinstance(value, bool):
         return f"put it into brackets: `[{value}]`"
     if wanted == "true or false" and isinstance(value, str):
@@ -161,6 +161,12 @@ def wrong_type(tree: Tree, wanted: str) -> str | None:
         pattern = r"[-+]?\d+" if wanted == "an integer" else r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
         return f"write `{value}` without quotes" if re.fullmatch(pattern, value) else None
     return None
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """``a, b, c``, the first ones of many."""
+    names = list(names)
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def meant(tree: Tree, known: Sequence[str]) -> set[str]:
