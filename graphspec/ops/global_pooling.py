@@ -1,0 +1,81 @@
+"""Pooling over all spatial axes: GlobalAveragePool, GlobalMaxPool."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.ops.common import sum_axes
+from graphspec.runtime.buffers import axis_order
+
+
+def _global_type(X: Value) -> Type:
+    need_float(X)
+    need(X.rank >= 3, f"global pooling needs (N, C, …) with spatial axes, got {show(X.shape)}")
+    return Type(X.dtype, (*X.shape[:2], *(1,) * (X.rank - 2)))
+
+
+@op
+class GlobalAveragePool(Op):
+    """The mean over all spatial axes: (N, C, …) → (N, C, 1…)."""
+
+    keeps_in, keeps_out = (), False
+
+    @staticmethod
+    def infer(X: Value) -> Type:
+        return _global_type(X)
+
+    @staticmethod
+    def bind(ctx: Context, X: Array) -> Bound:
+        Y = ctx.out()
+        axes = tuple(range(2, X.ndim))
+        share = ctx.constant(1 / max(1, int(np.prod(X.shape[2:], dtype=np.int64))))
+        calls: Calls = [*sum_axes(ctx, X, axes, Y), (np.multiply, Y, share, Y)]
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            return [] if dX is None else [(np.multiply, dY, share, dY), (np.copyto, dX, dY)]
+
+        return Y, calls, backward
+
+
+@op
+class GlobalMaxPool(Op):
+    """The largest number over all spatial axes: (N, C, …) → (N, C, 1…); its gradient goes to the first that is as large."""
+
+    keeps_in, keeps_out = (0,), False
+
+    @staticmethod
+    def infer(X: Value) -> Type:
+        return _global_type(X)
+
+    @staticmethod
+    def bind(ctx: Context, X: Array) -> Bound:
+        Y = ctx.out()
+        axes = tuple(range(2, X.ndim))
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            assert dX is not None
+            N, C, *spatial = X.shape
+            if dX.size == 0:
+                return []
+            lying = dX.transpose(axis_order(dX))
+            flat = lying.reshape(-1, copy=False)
+            steps = np.array(dX.strides) // dX.itemsize
+            places = ctx.constant(sum(np.indices(spatial)[k] * steps[k + 2] for k in range(len(spatial))), np.intp)
+            starts = ctx.constant(np.indices((N, C))[0] * steps[0] + np.indices((N, C))[1] * steps[1], np.intp)
+            rows = ctx.scratch((N, C, places.size))
+            first, at = ctx.scratch((N, C), np.intp), ctx.scratch((N, C), np.intp)
+            return [
+                (np.copyto, rows.reshape(X.shape), X),
+                (np.argmax, rows, 2, first),
+                (np.take, places.reshape(-1), first, None, at, "clip"),
+                (np.add, at, starts, at),
+                (dX.fill, 0.0),
+                (flat.put, at, dY.reshape(N, C)),
+            ]
+
+        return Y, [(np.maximum.reduce, X, axes, None, Y, True)], backward
