@@ -131,7 +131,7 @@ class Rescaling(Layer):
     def lower(self, g: Builder, X: Value) -> Value:
         Y = as_float(g, X)
         for key, op in (("scale", "Mul"), ("offset", "Add")):
-            numbers = np.asarray(getattr(self, key), np.float32)
+            numbers = np.asarray(getattr(self, key), np.float64)
             if numbers.ndim and (X.rank < 2 or numbers.size not in (1, X.features)):
                 text = f"has {numbers.size} numbers in `{key}` for {X.shape[-1]} features"
                 raise ShapeError("GS304", text, hint="give one number, or one for each feature", key=key)

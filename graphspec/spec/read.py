@@ -111,12 +111,14 @@ def _load(file: str) -> str:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise _fail(file, f"the file has {size / 2**20:.0f} MiB, a spec at most {MAX_BYTES // 2**20}", code="GS110")
+            text = f"the file has {size / 2**20:.0f} MiB, a spec at most {MAX_BYTES // 2**20}"
+            raise _fail(file, text, code="GS110", hint="is it a spec? data go into files of their own")
         data = path.read_bytes()
     except FileNotFoundError:
         folder = path.parent if path.parent.is_dir() else None
         names = [str(p) for p in folder.iterdir() if p.suffix in (".yaml", ".yml", ".json")] if folder else []
-        raise _fail(file, f"no such file: {file!r}", hint=did_you_mean(file, names)) from None
+        hint = did_you_mean(file, names) or "`graphspec init` writes a first spec"
+        raise _fail(file, f"no such file: {file!r}", hint=hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _fail(file, f"cannot read {file!r}: {reason}") from None
@@ -207,7 +209,7 @@ class _Builder:
                 tree = self._close(event)
             elif isinstance(event, AliasEvent):
                 if self._takes_key():
-                    raise self._stop(event, "GS104", "a key must be a string, not an alias")
+                    raise self._stop(event, "GS104", "a key must be a string, not an alias", "write it out")
                 tree = self._alias(event)
             elif isinstance(event, DocumentStartEvent) and top is not None:
                 raise self._stop(event, "GS101", "a second document begins here", "one file holds one spec")
@@ -231,11 +233,13 @@ class _Builder:
             line, column = head.count("\n") + 1, error.position - head.rfind("\n")
             code = ord(error.character) if isinstance(error.character, str) else int(error.character)
             message = f"not YAML or JSON: character U+{code:04X} is not allowed in text"
-            found = Diagnostic("GS101", message, self.file, line, column)
+            hint = "remove it; inside double quotes it may be written as an escape"
+            found = Diagnostic("GS101", message, self.file, line, column, hint=hint)
             raise SpecError([*self.problems.found, found]) from None
         except (YAMLError, ValueError, IndexError, KeyError, AssertionError, OverflowError) as error:
             # ruamel.yaml raises plain exceptions for some malformed escapes and directives
-            found = Diagnostic("GS101", f"not YAML or JSON: {error}".rstrip(": "), self.file)
+            hint = "check escapes inside double quotes, and lines that begin with '%'"
+            found = Diagnostic("GS101", f"not YAML or JSON: {error}".rstrip(": "), self.file, hint=hint)
             raise SpecError([*self.problems.found, found]) from None
 
     def _syntax_error(self, error: MarkedYAMLError, text: str) -> Diagnostic:
@@ -261,6 +265,9 @@ class _Builder:
                 hint = "indent with spaces, not with tabs"
             elif "mapping values are not allowed" in message:
                 hint = "check the indentation; put quotes around text that holds ': '"
+            elif "cannot start any token" in message:
+                hint = "put quotes around text that begins with this character"
+        hint = hint or "check indentation, quotes and brackets here and in the lines above"
         if place is None or self.placeless:
             return Diagnostic("GS101", message, self.file, hint=hint)
         return Diagnostic("GS101", message, self.file, place.line + 1, place.column + 1, hint=hint)
@@ -303,7 +310,7 @@ class _Builder:
     def _open(self, event: Any) -> None:
         if self._takes_key():
             word = "mapping" if isinstance(event, MappingStartEvent) else "list"
-            hint = None
+            hint = "check the indentation; put quotes around text that begins with a bracket"
             if isinstance(event, MappingStartEvent) and event.flow_style:
                 hint = 'put quotes around a variable inside braces: "${x}"'
             raise self._stop(event, "GS104", f"a key must be a string, not a {word}", hint)
@@ -351,11 +358,12 @@ class _Builder:
     def _alias(self, event: Any) -> Tree:
         name = event.anchor
         if name not in self.anchors:
-            hint = did_you_mean(name, list(self.anchors), quote="*")
+            hint = did_you_mean(name, list(self.anchors), quote="*") or "put quotes around text that begins with '*'"
             raise self._stop(event, "GS101", f"no anchor '&{name}' stands before this alias", hint)
         tree = self.anchors[name]
         if tree is None:
-            raise self._stop(event, "GS110", f"alias '*{name}' stands inside its own anchor and never ends")
+            text = f"alias '*{name}' stands inside its own anchor and never ends"
+            raise self._stop(event, "GS110", text, "write the value out")
         if len(self.stack) + tree.depth > MAX_DEPTH:
             raise self._too_deep(event)
         self._count(event, tree.size)
@@ -411,7 +419,8 @@ class _Builder:
             return text
         kind = match.lastgroup
         if len(text) > _MAX_DIGITS:
-            self.problems.at(mark, "GS105", f"a number of {len(text)} digits is too long", path=self._path())
+            message = f"a number of {len(text)} digits is too long"
+            self.problems.at(mark, "GS105", message, path=self._path(), hint="put quotes around text")
             return None
         if kind == "int":
             return int(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite, isnan
 from typing import Any, TypeAlias
 
 from graphspec.errors import Diagnostic, Mark, did_you_mean
@@ -136,6 +137,8 @@ def show(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and not isfinite(value):
+        return ".nan" if isnan(value) else ".inf" if value > 0 else "-.inf"
     if isinstance(value, str):
         return f"'{value if len(value) <= 60 else value[:57] + '…'}'"
     if isinstance(value, dict):
