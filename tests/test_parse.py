@@ -182,7 +182,7 @@ GS1: dict[str, tuple[str, str, int, int, str]] = {
     "104 name": (FINE.replace("name: s", "name: 5"), "GS104", 2, 7, "put quotes around it"),
     "104 call argument": (node("{type: LSTM, units: 1, initial_state: [3]}"), "GS104", 5, 42, "initial_state"),
     "105 bound": (node("{type: Dense, units: 0}"), "GS105", 5, 24, "must be >= 1, not 0"),
-    "105 nan": (node("{type: Dropout, rate: .nan}"), "GS105", 5, 25, "not nan"),
+    "105 nan": (node("{type: Dropout, rate: .nan}"), "GS105", 5, 25, "not .nan"),
     "105 choice": (
         node("{type: Conv2D, filters: 1, kernel_size: 1, padding: smae}"),
         "GS105",

@@ -75,7 +75,8 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None) -> Ar
         bad = first_bad(array, lambda x: np.rint(x) != x)
         if bad is None:
             info = np.iinfo(wanted)
-            bad = first_bad(array, lambda x: (x < float(info.min)) | (x >= float(info.max) + 1))
+            least, beyond = np.float64(info.min), np.float64(info.max) + 1  # not in the array's type, if that is narrow
+            bad = first_bad(array, lambda x: (x < least) | (x >= beyond))
         if bad is None:
             return array.astype(wanted)
         raise DataError("GS504", f"is no exact {wanted}: row {bad[0]} has {bad[1]}", "round it, or use a float input")

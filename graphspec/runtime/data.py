@@ -198,7 +198,7 @@ class _Check:
         labels = self.wanted.labels.get(name) if section == "targets" else None
         try:
             if array.ndim == 0:
-                raise DataError("GS503", "is a single value, not an array with a row for each sample")
+                raise DataError("GS503", "is a single value, not an array", "give it a row for each sample")
             return convert(array, kind, labels)
         except DataError as error:
             if error.hint == LABELS and section == "inputs":
@@ -239,7 +239,8 @@ class _Check:
             array = array[..., 0]
         if array.ndim > rank:
             dims = ", ".join(map(str, target.shape[:rank]))
-            raise DataError("GS503", f"has {array.ndim} axes; sample weights are (N,) or ({dims})")
+            text = f"has {array.ndim} axes; sample weights are (N,)" + (f" or ({dims})" if rank > 1 else "")
+            raise DataError("GS503", text, "give one weight for each row")
         return reshape(array, Type("float32", target.shape[: array.ndim]), self._sizes, squeeze=False)
 
     def finish(self) -> Arrays | None:
@@ -305,4 +306,5 @@ def _within(values: Array, low: int, high: int, name: str) -> None:
     bad = (values < low) | (values > high)
     if bad.any():
         row = int(bad.argmax())
-        raise DataError("GS507", f"cannot have '{name}' {values[row]} in row {row}: it must be {low} to {high}")
+        text = f"cannot have '{name}' {values[row]} in row {row}: it must be {low} to {high}"
+        raise DataError("GS507", text, "mend the lengths, or leave them out where padding with 0 tells them")

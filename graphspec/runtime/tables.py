@@ -92,9 +92,9 @@ class Npz:
             if "allow_pickle" in str(error):
                 hint = "save numbers or fixed-width text: np.asarray(values, dtype=…)"
                 return DataError("GS504", "holds Python objects, which are pickles and are never read", hint)
-            return DataError("GS501", f"is damaged: {_why(error)}")
+            return DataError("GS501", f"is damaged: {_why(error)}", "write the file again")
         except Exception as error:
-            return DataError("GS501", f"is damaged: {_why(error)}")
+            return DataError("GS501", f"is damaged: {_why(error)}", "write the file again")
 
 
 class Table:
@@ -146,7 +146,7 @@ class Table:
         try:
             columns = self._rows.project(", ".join(_quoted(n, '"') for n in wanted)).fetchnumpy()
         except self._error as error:
-            problem = DataError("GS501", f"cannot be read: {_why(error)}")
+            problem = DataError("GS501", f"cannot be read: {_why(error)}", "write the file again")
             return dict.fromkeys(wanted, problem)
         return {n: _plain(c) for n, c in zip(wanted, columns.values(), strict=True)}
 
