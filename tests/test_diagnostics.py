@@ -19,7 +19,7 @@ import pytest
 
 from graphspec.cli.render import render, render_json
 from graphspec.compiler.check import check
-from graphspec.errors import Diagnostic
+from graphspec.errors import Diagnostic, UsageError
 from graphspec.runtime.fit import check_data
 
 HERE = Path(__file__).parent / "diagnostics"
@@ -173,3 +173,19 @@ def test_a_dict_has_no_lines() -> None:
     assert (record["file"], record["line"], record["column"]) == ("<dict>", None, None)
     assert record["path"] == "layers.price.unit"
     assert record["hint"] == "did you mean 'units'?"
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("layers.hiden.units=3", "there is no 'hiden' in 'layers'; did you mean 'hidden'?"),
+        ("layers.7.units=1", "there is no '7' in 'layers'"),
+        ("layers.hidden.units.x=1", "'layers.hidden.units' is 64, with nothing below it"),
+        ("nam.x=1", "there is no 'nam'; did you mean 'name'?"),
+        ("layers.hidden", "--set takes key.path=VALUE"),
+        ("vars.rate={", "not YAML or JSON"),
+    ],
+)
+def test_an_override_that_leads_nowhere_is_wrong_usage(override: str, words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        check("set_values.yaml", [override])

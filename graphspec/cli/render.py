@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from graphspec.errors import Diagnostic, NodeRef
-from graphspec.spec.read import decode, text_lines
+from graphspec.spec.read import decode
+from graphspec.spec.syntax import text_lines
 
 _WIDTH = 100
 """Columns of an excerpt; a longer line is cut around the place."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     DocumentStartEvent,
@@ -23,10 +24,10 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
-from ruamel.yaml.reader import ReaderError
 
 from graphspec.errors import Diagnostic, Mark, SpecError, did_you_mean
 from graphspec.spec.override import override
+from graphspec.spec.syntax import explain_syntax
 from graphspec.spec.tree import MAX_DEPTH, MAX_VALUES, Problems, Tree, describe
 
 MAX_BYTES: Final = 16 * 2**20
@@ -95,11 +96,6 @@ def decode(data: bytes) -> str:
         UnicodeDecodeError: it is no text.
     """
     return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-
-
-def text_lines(text: str) -> list[str]:
-    """Lines as YAML counts them."""
-    return re.split("\r\n|\r|\n", text)
 
 
 def _fail(file: str, message: str, *, line: int | None = None, column: int | None = None, **more: Any) -> SpecError:
@@ -226,51 +222,12 @@ class _Builder:
     def _events(self, text: str) -> Iterator[Any]:
         try:
             yield from YAML(typ="safe", pure=True).parse(text)
-        except MarkedYAMLError as error:
-            raise SpecError([*self.problems.found, self._syntax_error(error, text)]) from None
-        except ReaderError as error:
-            head = text[: error.position]
-            line, column = head.count("\n") + 1, error.position - head.rfind("\n")
-            code = ord(error.character) if isinstance(error.character, str) else int(error.character)
-            message = f"not YAML or JSON: character U+{code:04X} is not allowed in text"
-            hint = "remove it; inside double quotes it may be written as an escape"
-            found = Diagnostic("GS101", message, self.file, line, column, hint=hint)
-            raise SpecError([*self.problems.found, found]) from None
         except (YAMLError, ValueError, IndexError, KeyError, AssertionError, OverflowError) as error:
             # ruamel.yaml raises plain exceptions for some malformed escapes and directives
-            hint = "check escapes inside double quotes, and lines that begin with '%'"
-            found = Diagnostic("GS101", f"not YAML or JSON: {error}".rstrip(": "), self.file, hint=hint)
+            found = explain_syntax(error, text, self.file)
+            if self.placeless:
+                found = replace(found, line=None, column=None)
             raise SpecError([*self.problems.found, found]) from None
-
-    def _syntax_error(self, error: MarkedYAMLError, text: str) -> Diagnostic:
-        place = error.problem_mark or error.context_mark
-        problem = re.sub(r"\('(.*)',\)", r"'\1'", (error.problem or "syntax error").strip())
-        problem = problem.replace("'<stream end>'", "the end of the text").replace("'<scalar>'", "a value")
-        message = "not YAML or JSON: " + re.sub(r"'<(.*)>'", r"\1", problem)
-        began = None
-        if error.context:
-            message += f", {error.context.strip()}"
-            if error.context_mark is not None and error.context_mark is not place:
-                began = error.context_mark.line + 1
-                message += f" that begins at line {began}"
-        hint = None
-        if match := re.match(r"expected ',' or '(.)'", problem):
-            bracket = "{" if match[1] == "}" else "["
-            hint = f"put a comma in front, or close the '{bracket}' of line {began}"
-        if place is not None:
-            line = text_lines(text)[place.line]
-            if re.search(r"""(?<!["'$])\$\{""", line):
-                hint = 'put quotes around a variable inside braces: "${x}"'
-            elif "\t" in line[: place.column + 1]:
-                hint = "indent with spaces, not with tabs"
-            elif "mapping values are not allowed" in message:
-                hint = "check the indentation; put quotes around text that holds ': '"
-            elif "cannot start any token" in message:
-                hint = "put quotes around text that begins with this character"
-        hint = hint or "check indentation, quotes and brackets here and in the lines above"
-        if place is None or self.placeless:
-            return Diagnostic("GS101", message, self.file, hint=hint)
-        return Diagnostic("GS101", message, self.file, place.line + 1, place.column + 1, hint=hint)
 
     def _mark(self, event: Any, end: Any = None) -> Mark:
         if self.placeless:
