@@ -49,6 +49,7 @@ def check(source: Source | Spec, sets: Sequence[str] = ()) -> Checked:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
     order, more = link(spec)
     lowered = lower(spec, order)
+    more = [lowered.with_shapes(d) for d in more]
     later = [*more, *lowered.diagnostics, *check_heads(spec, lowered), *check_callbacks(spec)]
     found = [*found, *_once(later)]
     if not any(d.is_error for d in found):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from graphspec.compiler.build import Builder
@@ -50,6 +50,11 @@ class Lowered:
         kind = getattr(decl, "type", None) or "input"
         shape = None if value is None else value.shape
         return NodeRef(name, kind, shape, mark.line if mark else None, ", ".join(notes))
+
+    def with_shapes(self, found: Diagnostic) -> Diagnostic:
+        """A diagnostic that was made before the shapes of its nodes were known."""
+        shapes = {n.name: v[0].shape for n in found.nodes if (v := self.outputs.get(n.name))}
+        return replace(found, nodes=tuple(replace(n, shape=n.shape or shapes.get(n.name)) for n in found.nodes))
 
 
 def visible(name: str) -> str:
