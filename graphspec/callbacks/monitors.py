@@ -1,93 +1,22 @@
-"""Callbacks of training, with Keras's arguments: what each is told and does, and the state that a checkpoint keeps.
-
-Relative file names are taken from the run directory, where there is one.
-"""
+"""Callbacks that watch a figure: EarlyStopping, ModelCheckpoint, ReduceLROnPlateau."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.config import Config, NonNegative, Positive, PositiveInt, Registry
+from graphspec.callbacks.base import CALLBACKS, Callback, Logs, NonNegativeInt, Problem, Run, State, located
+from graphspec.config import NonNegative, Positive, PositiveInt
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
 from graphspec.metrics import METRICS
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
-    from graphspec.errors import Severity
-    from graphspec.optimizers import Rate
-
-Logs = dict[str, float]
-Problem = tuple[str, "Severity", str, str, str | None]
-"""The key at fault, severity, code, message, hint."""
-NonNegativeInt = Annotated[int, Field(ge=0)]
-
-
-class Run(Protocol):
-    """What a callback may ask of the training that it takes part in."""
-
-    rate: Rate
-    directory: Path | None
-    epoch: int
-    """The epoch that is running, from 0."""
-
-    def stop(self, reason: str) -> None: ...
-    def weights(self) -> dict[str, Array]: ...
-    def set_weights(self, weights: Mapping[str, Array]) -> None: ...
-    def save(self, path: Path, weights_only: bool) -> None: ...
-    def say(self, text: str) -> None: ...
-
-
-class State:
-    """A callback at work in one run. Attributes named in ``saved`` are plain JSON and go into a checkpoint."""
-
-    saved: tuple[str, ...] = ()
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """``epoch`` counts from 0; what is added to ``logs`` is seen by later callbacks."""
-
-    def on_batch_end(self, step: int, loss: float) -> None:
-        """``step`` counts from 0 in the epoch."""
-
-    def on_train_end(self) -> None: ...
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.saved}
-
-    def arrays(self) -> dict[str, Array]:
-        """The arrays that belong to :meth:`state_dict`."""
-        return {}
-
-    def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-        for name in self.saved:
-            setattr(self, name, values[name])
-
-
-class Callback(Config):
-    """Base of the callbacks."""
-
-    def start(self, run: Run) -> State:
-        """The callback at work in ``run``, which has not begun.
-
-        Raises:
-            SpecError: GS105 where an argument does not fit the run.
-        """
-        raise NotImplementedError
-
-    def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
-        """GS105: what does not fit a run whose logs have these keys; ``scheduled``: its learning rate has a schedule."""
-        return []
-
-
-CALLBACKS: Registry[Callback] = Registry("callback")
 
 
 def direction(monitor: str) -> Literal["min", "max"] | None:
@@ -324,11 +253,6 @@ class _ModelCheckpoint(_Watching):
             self.run.say(text)
 
 
-def located(run: Run, name: str) -> Path:
-    """A file name of the spec: relative to the run directory, else to the current folder."""
-    return (run.directory or Path()) / name
-
-
 @CALLBACKS.add()
 class ReduceLROnPlateau(Monitor):
     """Multiply the learning rate by ``factor`` when a figure has not improved for ``patience`` epochs."""
@@ -383,63 +307,3 @@ class _ReduceLROnPlateau(_Watching):
                 self.cooldown, self.wait = self.config.cooldown, 0
                 if self.config.verbose > 0:
                     self.run.say(f"Epoch {epoch + 1}: learning rate reduced to {self.run.rate.value:g}")
-
-
-@CALLBACKS.add()
-class CSVLogger(Callback):
-    """Write the figures of every epoch to a table: ``epoch`` (from 0), then the figures by name."""
-
-    filename: str = Field(min_length=1, description="The table that is written.")
-    separator: str = Field(",", min_length=1, max_length=1, description="The character between values.")
-    append: bool = Field(False, description="Whether an existing table goes on.")
-
-    def start(self, run: Run) -> State:
-        return _CSVLogger(self, located(run, self.filename))
-
-
-class _CSVLogger(State):
-    saved = ("keys", "size")
-
-    def __init__(self, config: CSVLogger, path: Path) -> None:
-        self.config, self.path = config, path
-        self.keys: list[str] | None = None
-        self.size: int | None = None
-        """Bytes written; what stands behind them is of epochs that a resumed run does again."""
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, delimiter=self.config.separator)
-        if self.keys is None:
-            self.keys = sorted(logs)
-            if not any(key.startswith("val_") for key in self.keys):
-                self.keys += [f"val_{key}" for key in self.keys]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        there = self.path.stat().st_size if self.path.exists() else 0
-        start = min(there, self.size) if self.size is not None else there if self.config.append else 0
-        if start == 0:
-            writer.writerow(["epoch", *self.keys])
-        writer.writerow([epoch, *(logs.get(key, "NA") for key in self.keys)])
-        with self.path.open("r+b" if there else "wb") as file:
-            file.truncate(start)
-            file.seek(start)
-            self.size = start + file.write(text.getvalue().encode())
-
-
-@CALLBACKS.add()
-class TerminateOnNaN(Callback):
-    """Stop when the loss is NaN or infinite; with ``raise_error`` the run fails with GS601, as it does without this."""
-
-    raise_error: bool = Field(False, description="Whether the run fails instead of stopping.")
-
-    def start(self, run: Run) -> State:
-        return _TerminateOnNaN(self, run)
-
-
-class _TerminateOnNaN(State):
-    def __init__(self, config: TerminateOnNaN, run: Run) -> None:
-        self.config, self.run = config, run
-
-    def on_batch_end(self, step: int, loss: float) -> None:
-        if not math.isfinite(loss) and not self.config.raise_error:
-            self.run.say(f"Batch {step}: invalid loss {loss}, terminating training")
-            self.run.stop(f"the loss is {loss}")

@@ -1,0 +1,85 @@
+"""What a callback is: its arguments, and its state at work in one run, which a checkpoint keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from pydantic import Field
+
+from graphspec.config import Config, Registry
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array
+    from graphspec.errors import Severity
+    from graphspec.optimizers import Rate
+
+Logs = dict[str, float]
+Problem = tuple[str, "Severity", str, str, str | None]
+"""The key at fault, severity, code, message, hint."""
+NonNegativeInt = Annotated[int, Field(ge=0)]
+
+
+class Run(Protocol):
+    """What a callback may ask of the training that it takes part in."""
+
+    rate: Rate
+    directory: Path | None
+    epoch: int
+    """The epoch that is running, from 0."""
+
+    def stop(self, reason: str) -> None: ...
+    def weights(self) -> dict[str, Array]: ...
+    def set_weights(self, weights: Mapping[str, Array]) -> None: ...
+    def save(self, path: Path, weights_only: bool) -> None: ...
+    def say(self, text: str) -> None: ...
+
+
+class State:
+    """A callback at work in one run. Attributes named in ``saved`` are plain JSON and go into a checkpoint."""
+
+    saved: tuple[str, ...] = ()
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """``epoch`` counts from 0; what is added to ``logs`` is seen by later callbacks."""
+
+    def on_batch_end(self, step: int, loss: float) -> None:
+        """``step`` counts from 0 in the epoch."""
+
+    def on_train_end(self) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.saved}
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that belong to :meth:`state_dict`."""
+        return {}
+
+    def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        for name in self.saved:
+            setattr(self, name, values[name])
+
+
+class Callback(Config):
+    """Base of the callbacks."""
+
+    def start(self, run: Run) -> State:
+        """The callback at work in ``run``, which has not begun.
+
+        Raises:
+            SpecError: GS105 where an argument does not fit the run.
+        """
+        raise NotImplementedError
+
+    def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
+        """GS105: what does not fit a run whose logs have these keys; ``scheduled``: its learning rate has a schedule."""
+        return []
+
+
+CALLBACKS: Registry[Callback] = Registry("callback")
+
+
+def located(run: Run, name: str) -> Path:
+    """A file name of the spec: relative to the run directory, else to the current folder."""
+    return (run.directory or Path()) / name
