@@ -296,12 +296,12 @@ NO_GRADIENT = {
 
 ELSEWHERE = {
     "AveragePool": "test_ops_spatial.py",
-    "BatchNormalization": "test_ops_spatial.py",
+    "BatchNormalization": "test_ops_norm.py",
     "Conv": "test_ops_spatial.py",
     "Dropout": "test_ops_spatial.py",
     "GlobalAveragePool": "test_ops_spatial.py",
     "GlobalMaxPool": "test_ops_spatial.py",
-    "LayerNormalization": "test_ops_spatial.py",
+    "LayerNormalization": "test_ops_norm.py",
     "MaxPool": "test_ops_spatial.py",
     "Resize": "test_ops_spatial.py",
     "CTCLoss": "test_ctc.py",

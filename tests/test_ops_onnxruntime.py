@@ -21,14 +21,14 @@ SETTINGS = settings(
 
 ELSEWHERE = {
     "AveragePool": "test_ops_spatial.py",
-    "BatchNormalization": "test_ops_spatial.py",
+    "BatchNormalization": "test_ops_norm.py",
     "Conv": "test_ops_spatial.py",
     "Dropout": "test_ops_spatial.py",
     "GlobalAveragePool": "test_ops_spatial.py",
     "GlobalMaxPool": "test_ops_spatial.py",
     "GRU": "test_ops_recurrent.py",
     "LSTM": "test_ops_recurrent.py",
-    "LayerNormalization": "test_ops_spatial.py",
+    "LayerNormalization": "test_ops_norm.py",
     "MaxPool": "test_ops_spatial.py",
     "RNN": "test_ops_recurrent.py",
     "Resize": "test_ops_spatial.py",
