@@ -94,7 +94,7 @@ ELSEWHERE = {
     "MaxPool",
     "Resize",
 }
-"""In test_ops_spatial.py."""
+"""In test_ops_spatial.py and test_ops_norm.py."""
 NEVER_BATCHED = {"Range"}
 
 
