@@ -108,3 +108,11 @@ def test_one_value_as_two_heads(tmp_path: Path) -> None:
     x, _ = blobs(4)
     kind, again = session(tmp_path / "net.onnx", threads=1).run(["kind", "again"], {"x": x})
     assert np.array_equal(kind, again)
+
+
+def test_more_weights_than_a_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.export.LARGEST", 100)
+    with pytest.raises(gs.SpecError) as caught:
+        gs.compile(dense_spec()).export(tmp_path / "net.onnx")
+    assert [d.code for d in caught.value.diagnostics] == ["GS702"]
+    assert not list(tmp_path.iterdir())

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.compiler.ir import Array
-from graphspec.errors import UsageError
+from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.files import write_atomic
 
 if TYPE_CHECKING:
     from graphspec.export.prove import Proof
     from graphspec.model import Model
+
+LARGEST = 2**31 - 2**24  # protobuf's limit of a message, less room for the graph
 
 
 def export(
@@ -41,6 +43,10 @@ def export(
     from graphspec.export.prove import prove
     from graphspec.runtime.fit import rows_of_test
 
+    nbytes = sum(p.size * 4 for p in model.graph.params.values())
+    if nbytes > LARGEST:
+        text = f"the weights take {nbytes / 2**30:.1f} GiB, and one ONNX file holds at most 2 GiB"
+        raise SpecError([Diagnostic("GS702", text, file=model.source, path="layers", hint="make the network smaller")])
     document = json.dumps(model.spec.document, sort_keys=True)
     metadata = {
         "graphspec_version": __version__,
