@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 
 import pytest
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "2")  # read when NumPy is imported, which is later: tests use two threads at most
 
 node_counts: Counter[str] = Counter()
 """How many of ONNX's node tests passed, and how many were excluded, by reason."""
