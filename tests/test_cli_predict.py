@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,6 +20,12 @@ TABLE = SPEC.replace(
     "train: {file: train.npz}",
     "train: {file: train.csv, inputs: {features: [a, b, c, d]}, targets: {answer: said}}",
 ).replace("  test: {file: test.npz}\n", "")
+
+
+def arrays_of(path: Path) -> dict[str, Any]:
+    """The arrays of an archive, which is closed again."""
+    with np.load(path, allow_pickle=False) as archive:
+        return dict(archive)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def table_run(tmp_path: Path) -> Path:
     """A run that was trained on a table."""
     spec = project(tmp_path, TABLE)
-    data = np.load(tmp_path / "train.npz")
+    data = arrays_of(tmp_path / "train.npz")
     rows = np.column_stack([data["features"], data["answer"]]).tolist()
     with (tmp_path / "train.csv").open("w", newline="") as file:
         csv.writer(file).writerows(
@@ -102,7 +109,7 @@ def test_predict_prints_a_table(run: Path) -> None:
     result = graphspec("predict", run, run.parent / "test.npz")
     assert result.exit_code == 0, result.stderr
     rows = _table(result.stdout)
-    expected = gs.load(run).predict(np.load(run.parent / "test.npz")["features"])
+    expected = gs.load(run).predict(arrays_of(run.parent / "test.npz")["features"])
     assert list(rows[0]) == ["answer", "answer_label"]
     np.testing.assert_allclose([float(r["answer"]) for r in rows], expected[:, 0], rtol=1e-6)
     assert all(r["answer_label"] == ("yes" if float(r["answer"]) > 0.5 else "no") for r in rows)
@@ -134,7 +141,7 @@ def test_run_and_onnx_agree(run: Path) -> None:
 def test_predict_maps_columns(table_run: Path, tmp_path: Path) -> None:
     """The columns of the training table, in another order and without the target; or an array with the input's name."""
     graphspec("export", table_run, "-o", tmp_path / "t.onnx")
-    data = np.load(tmp_path / "test.npz")["features"]
+    data = arrays_of(tmp_path / "test.npz")["features"]
     (tmp_path / "new.jsonl").write_text(
         "".join(json.dumps(dict(zip("acbd", map(float, x[[0, 2, 1, 3]]), strict=True))) + "\n" for x in data)
     )
