@@ -26,7 +26,8 @@ def direction(monitor: str) -> Literal["min", "max"] | None:
         return "min"
     for known in sorted(METRICS.names(), key=len, reverse=True):
         if name == known or name.endswith(f"_{known}"):
-            return "max" if METRICS.get(known).direction == "up" else "min"  # type: ignore[union-attr]
+            metric = METRICS.get(known)
+            return "max" if metric is not None and metric.direction == "up" else "min"
     return None
 
 

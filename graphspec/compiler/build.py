@@ -67,10 +67,6 @@ class Builder:
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def sharing(self) -> bool:
-        return bool(self.weights) and self.weights != self.owner
-
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in OPS:
             raise AttributeError(f"no operator is called {name!r}")

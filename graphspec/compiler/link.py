@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import Diagnostic, NodeRef
 
@@ -49,25 +49,25 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
     return [declared[n] for n in order], diagnostics
 
 
-def _behind(tangled: set[str], graph: object) -> set[str]:
+def _behind(tangled: set[str], graph: Any) -> set[str]:
     """``tangled`` and all that depends on it."""
     found, stack = set(tangled), list(tangled)
     while stack:
-        for name in graph.successors(stack.pop()):  # type: ignore[attr-defined]
+        for name in graph.successors(stack.pop()):
             if name not in found:
                 found.add(name)
                 stack.append(name)
     return found
 
 
-def _cycle(knot: set[str], graph: object, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:
+def _cycle(knot: set[str], graph: Any, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:
     """The shortest cycle through the first node of a group whose nodes all reach each other."""
     start = min(knot, key=position.__getitem__)
     before: dict[str, str] = {}
     queue = deque([start])
     while start not in before:
         name = queue.popleft()
-        for after in graph.successors(name):  # type: ignore[attr-defined]
+        for after in graph.successors(name):
             if after in knot and after not in before:
                 before[after] = name
                 queue.append(after)
@@ -93,7 +93,7 @@ def _uncertain(node: NodeDecl) -> bool:
     return unread or "#" in node.name
 
 
-def _dead_ends(spec: Spec, graph: object, declared: dict[str, NodeDecl], tangled: set[str]) -> list[Diagnostic]:
+def _dead_ends(spec: Spec, graph: Any, declared: dict[str, NodeDecl], tangled: set[str]) -> list[Diagnostic]:
     if not spec.heads or any(head.layer is None for head in spec.heads.values()) or any(map(_uncertain, spec.nodes)):
         return []  # a reference that is wrong has been reported; where it was meant to lead, nobody knows
     heads = [h.layer.name for h in spec.heads.values() if h.layer is not None and h.layer.name in declared]
@@ -103,12 +103,12 @@ def _dead_ends(spec: Spec, graph: object, declared: dict[str, NodeDecl], tangled
         name = stack.pop()
         if name not in alive:
             alive.add(name)
-            stack.extend(graph.predecessors(name))  # type: ignore[attr-defined]
+            stack.extend(graph.predecessors(name))
     shared = {node.share for node in spec.nodes if node.share is not None and node.name in alive}
     used = {node.name.partition("/")[0] for node in spec.nodes if node.name in alive or node.name in shared}
     found: dict[str, Diagnostic] = {}
     for node in spec.nodes:
-        if node.name in alive or node.name in tangled or node.name in shared or graph.out_degree(node.name):  # type: ignore[attr-defined]
+        if node.name in alive or node.name in tangled or node.name in shared or graph.out_degree(node.name):
             continue  # of a chain that leads nowhere its end is named
         instance = node.instance
         if instance is not None and node.within is not None and instance.name not in used:

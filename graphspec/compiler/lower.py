@@ -81,19 +81,15 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
         result.declared[decl.name] = decl
     layers = {node.name: node for node in spec.nodes}
     result.declared.update(layers)
-    for node in _owners_first(order, layers):
-        result.outputs[node.name] = _lower_node(node, layers, result)
+    for node in order:  # weights are made by whichever of a node and those that share it comes first
+        if node.share is None or node.share in layers:
+            result.outputs[node.name] = _lower_node(node, layers, result)
     for head in spec.heads.values():
         if head.layer is not None and _exists(head.layer, result, f"head '{head.name}'"):
             value_or_none = result.value(head.layer)
             if value_or_none is not None:
                 result.graph.outputs[head.name] = value_or_none
     return result
-
-
-def _owners_first(order: Sequence[NodeDecl], layers: dict[str, NodeDecl]) -> list[NodeDecl]:
-    """``order``; weights are made by whichever of a node and those that share it comes first, so any order does."""
-    return [n for n in order if n.share is None or n.share in layers]
 
 
 def _exists(ref: Ref, result: Lowered, who: str) -> bool:
@@ -165,7 +161,21 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     return outputs
 
 
-_VERBS = "needs joins shares takes gets has cannot does is would expects divides sums".split()  # noqa: SIM905
+_VERBS = {
+    "needs",
+    "joins",
+    "shares",
+    "takes",
+    "gets",
+    "has",
+    "cannot",
+    "does",
+    "is",
+    "would",
+    "expects",
+    "divides",
+    "sums",
+}
 
 
 _HINTS = {

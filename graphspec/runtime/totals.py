@@ -18,7 +18,6 @@ class Totals:
     """
 
     def __init__(self, model: Model) -> None:
-        self._model = model
         trained = [h for h in model.spec.heads.values() if h.loss is not None]
         self.several = len(model.spec.heads) > 1
         self._losses = [h.name for h in trained]
