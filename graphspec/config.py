@@ -143,4 +143,5 @@ IntOrInts = Annotated[int | tuple[int, ...], BeforeValidator(_as_plain_tuple)]
 """One integer or a list of them (axes)."""
 Size1 = Annotated[tuple[PositiveInt], BeforeValidator(_as_tuple(1))]
 Size2 = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_tuple(2))]
-"""One integer for both spatial axes, or one each."""
+Size3 = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], BeforeValidator(_as_tuple(3))]
+"""One integer for all spatial axes, or one each."""

@@ -37,7 +37,7 @@ class Case:
 
 
 def load(section: str) -> list[Case]:
-    """Cases of layers, losses, metrics, models, optimizers, initializers or ctc, in the order of the file."""
+    """Cases of losses, metrics, models, optimizers, initializers, ctc or `layers_<family>`, in the order of the file."""
     cases = {key: Case(key, args) for key, args in json.loads((GOLDEN / f"{section}.json").read_text()).items()}
     path = GOLDEN / f"{section}.safetensors"
     arrays: dict[str, np.ndarray] = load_file(path) if path.exists() else {}
@@ -48,3 +48,8 @@ def load(section: str) -> list[Case]:
         else:
             cases[case].arrays[kind] = array
     return list(cases.values())
+
+
+def load_layers() -> list[Case]:
+    """The cases of all families of layers."""
+    return [case for path in sorted(GOLDEN.glob("layers_*.json")) for case in load(path.stem)]

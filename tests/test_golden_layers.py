@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden_cases import Case, load
+from golden_cases import Case, load_layers
 from golden_run import assert_close, compiled, cotangent_loss, onnx_outputs, run, store_of
 
 from graphspec.compiler.check import check
 
-CASES = load("layers")
+CASES = load_layers()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

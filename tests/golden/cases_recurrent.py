@@ -1,14 +1,12 @@
-"""The golden cases of recurrent layers and their wrappers, with the masks that reach them."""
+"""The golden cases of recurrent layers, with the masks that reach them."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from cases import GAPS, PADDED, Case, graph, masked, masking, single
 
 
-def recurrent() -> list[Case]:
+def layer_cases() -> list[Case]:
     cases = []
     for cls in ("LSTM", "GRU", "SimpleRNN"):
         gated = cls != "SimpleRNN"
@@ -129,116 +127,4 @@ def recurrent() -> list[Case]:
             },
         )
     )
-    return cases
-
-
-def wrappers() -> list[Case]:
-    cases = []
-
-    def both(label: str, inner: dict[str, Any], ids: list[list[int]] | None = None, **args: Any) -> None:
-        node = {"name": "y", "type": "Bidirectional", "layer": inner, **args}
-        name = f"{'mask-' if ids else ''}Bidirectional-{label}"
-        cases.append(masked(name, ids, node) if ids else graph(name, {"x": [4, 2]}, node))
-
-    for mode in ("concat", "sum", "ave", "mul"):
-        for sequences in (False, True):
-            inner = {"type": "LSTM", "units": 2, "return_sequences": sequences}
-            label = mode + ("_sequences" if sequences else "")
-            both(label, inner, merge_mode=mode)
-            both(label, inner, GAPS, merge_mode=mode)
-    for cls in ("GRU", "SimpleRNN"):
-        for sequences in (False, True):
-            inner = {"type": cls, "units": 3, "return_sequences": sequences}
-            label = cls + ("_sequences" if sequences else "")
-            both(label, inner)
-            both(label, inner, GAPS)
-            both(label + "_padded", inner, PADDED)
-    both("reset_before", {"type": "GRU", "units": 2, "reset_after": False, "return_sequences": True})
-    both("hard_sigmoid", {"type": "LSTM", "units": 2, "recurrent_activation": "hard_sigmoid", "use_bias": False})
-    both("padded", {"type": "LSTM", "units": 2}, PADDED)
-    both("padded_sequences", {"type": "LSTM", "units": 2, "return_sequences": True}, PADDED)
-    both(
-        "backward_layer",
-        {"type": "LSTM", "units": 2},
-        backward_layer={"type": "LSTM", "units": 3, "go_backwards": True, "activation": "relu"},
-    )
-    heads = {f"s{k}": {"layer": f"r:{k}"} for k in range(5)}
-    inner = {"type": "LSTM", "units": 2, "return_state": True, "return_sequences": True}
-    cases += [
-        graph(
-            "Bidirectional-return_state",
-            {"x": [4, 2]},
-            {"name": "r", "type": "Bidirectional", "layer": inner},
-            outputs=heads,
-        ),
-        masked(
-            "mask-Bidirectional-return_state",
-            GAPS,
-            {"name": "r", "type": "Bidirectional", "layer": inner},
-            outputs=heads,
-        ),
-        graph(
-            "Bidirectional-merge_none",
-            {"x": [4, 2]},
-            {
-                "name": "r",
-                "type": "Bidirectional",
-                "layer": {"type": "GRU", "units": 2, "return_sequences": True},
-                "merge_mode": None,
-            },
-            outputs={"s0": {"layer": "r:0"}, "s1": {"layer": "r:1"}},
-        ),
-        graph(
-            "Bidirectional-initial_state",
-            {"x": [4, 2], "h": [2], "c": [2], "i": [2], "d": [2]},
-            {
-                "name": "y",
-                "type": "Bidirectional",
-                "layer": {"type": "LSTM", "units": 2},
-                "inputs": "x",
-                "initial_state": ["h", "c", "i", "d"],
-            },
-        ),
-        masked(
-            "mask-Bidirectional-stack",
-            GAPS,
-            {"name": "one", "type": "Bidirectional", "layer": {"type": "LSTM", "units": 2, "return_sequences": True}},
-            {"name": "y", "type": "Bidirectional", "layer": {"type": "LSTM", "units": 2}},
-        ),
-    ]
-    for label, shape, inner in (
-        ("Dense", [3, 4], {"type": "Dense", "units": 2, "activation": "relu"}),
-        ("Dense_time", [None, 4], {"type": "Dense", "units": 2}),
-        (
-            "Conv2D",
-            [3, 4, 4, 2],
-            {"type": "Conv2D", "filters": 2, "kernel_size": 3, "padding": "same", "activation": "relu"},
-        ),
-        ("Conv2D_strides", [2, 5, 4, 2], {"type": "Conv2D", "filters": 2, "kernel_size": 2, "strides": 2}),
-        ("MaxPooling2D", [2, 4, 4, 1], {"type": "MaxPooling2D"}),
-        ("Flatten", [3, 2, 2], {"type": "Flatten"}),
-        ("Flatten_time", [None, 2, 2], {"type": "Flatten"}),
-        ("LSTM", [3, 4, 2], {"type": "LSTM", "units": 2}),
-        ("LayerNormalization", [3, 4], {"type": "LayerNormalization"}),
-    ):
-        cases.append(single(label, shape, "TimeDistributed", {"layer": inner}))
-    for training in (False, True):
-        mode = "training" if training else "inference"
-        cases.append(
-            single(
-                f"BatchNormalization_{mode}",
-                [3, 4],
-                "TimeDistributed",
-                {"layer": {"type": "BatchNormalization"}},
-                training=training,
-            )
-        )
-    cases += [
-        masked(
-            "mask-TimeDistributed",
-            GAPS,
-            {"name": "d", "type": "TimeDistributed", "layer": {"type": "Dense", "units": 2}},
-            {"name": "y", "type": "GRU", "units": 2},
-        ),
-    ]
     return cases

@@ -1,0 +1,29 @@
+"""The golden cases of initializers; data only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Args = dict[str, Any]
+
+
+INITIALIZERS: list[Args] = [
+    {"type": "GlorotUniform"},
+    {"type": "GlorotNormal"},
+    {"type": "HeUniform"},
+    {"type": "HeNormal"},
+    {"type": "LecunUniform"},
+    {"type": "LecunNormal"},
+    {"type": "VarianceScaling", "scale": 2.0, "mode": "fan_avg", "distribution": "uniform"},
+    {"type": "VarianceScaling", "scale": 0.5, "mode": "fan_out", "distribution": "untruncated_normal"},
+    {"type": "RandomUniform"},
+    {"type": "RandomNormal"},
+    {"type": "TruncatedNormal"},
+    {"type": "Zeros"},
+    {"type": "Ones"},
+    {"type": "Constant", "value": 0.3},
+    {"type": "Orthogonal"},
+    {"type": "Orthogonal", "gain": 2.0},
+    {"type": "Identity"},
+]
+INITIALIZER_SHAPES = [(64, 48), (48, 64), (40,), (5, 16, 24), (3, 3, 16, 24), (3, 3, 24, 16)]
