@@ -23,7 +23,7 @@ DataFormat = Annotated[
     Literal["channels_last", "channels_first"] | None,
     Field(description="Where the channels stand; null means channels_last."),
 ]
-_AXES = {1: ("steps",), 2: ("height", "width")}
+_AXES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
 def axes_of(rank: int, data_format: str | None) -> str:
@@ -33,11 +33,16 @@ def axes_of(rank: int, data_format: str | None) -> str:
     return f"({', '.join(('batch', *names))})"
 
 
-def channels_first(g: Builder, X: Value, rank: int, data_format: str | None) -> Value:
-    """``X`` as float32, its mask kept, with its channels in front of ``rank`` spatial axes; GS301 for another rank."""
+def need_spatial(X: Value, rank: int, data_format: str | None) -> None:
+    """GS301 unless ``X`` has a batch, ``rank`` spatial axes and channels."""
     if X.rank != rank + 2:
         text = f"needs rank-{rank + 2} data {axes_of(rank, data_format)}, got {show(X.shape)}"
         raise ShapeError("GS301", text, hint=rank_hint(X, rank, data_format))
+
+
+def channels_first(g: Builder, X: Value, rank: int, data_format: str | None) -> Value:
+    """``X`` as float32, its mask kept, with its channels in front of ``rank`` spatial axes; GS301 for another rank."""
+    need_spatial(X, rank, data_format)
     X = as_float(g, X)
     if data_format == "channels_first":
         return X
