@@ -2,14 +2,17 @@
 
 from graphspec.layers import (
     activation,
+    borders,
     convolution,
     core,
+    image,
     merging,
     normalization,
     pooling,
     recurrent,
     regularization,
     reshaping,
+    upsampling,
     wrappers,
 )
 from graphspec.layers.base import LAYERS, Layer
@@ -18,13 +21,16 @@ __all__ = [
     "LAYERS",
     "Layer",
     "activation",
+    "borders",
     "convolution",
     "core",
+    "image",
     "merging",
     "normalization",
     "pooling",
     "recurrent",
     "regularization",
     "reshaping",
+    "upsampling",
     "wrappers",
 ]

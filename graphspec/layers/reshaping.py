@@ -1,19 +1,18 @@
-"""Layers that move values without changing them: Flatten, Reshape, Permute, padding, upsampling."""
+"""Layers that move values without changing them: Flatten, Reshape, Permute, RepeatVector."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
-import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from graphspec.compiler.dims import show
-from graphspec.config import Ints, PositiveInt, Size2
+from graphspec.config import Ints, PositiveInt
 from graphspec.errors import ShapeError
-from graphspec.layers.base import LAYERS, Layer, as_float, need_rank
-from graphspec.layers.spatial import DataFormat, axes_of, channels_first, from_channels_first, rank_hint
+from graphspec.layers.base import LAYERS, Layer, need_rank
+from graphspec.layers.spatial import DataFormat
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
@@ -102,70 +101,3 @@ class RepeatVector(Layer):
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, 2, "(batch, features)", hint="put Flatten in front")
         return cast("Value", g.Expand(g.Unsqueeze(X, g.constant([1])), g.constant([1, self.n, 1])))
-
-
-def _borders(value: Any) -> Any:
-    """An integer, a pair, or a pair of pairs → a pair of pairs."""
-
-    def pair(v: Any) -> Any:
-        return (v, v) if isinstance(v, int) else tuple(v) if isinstance(v, list) else v
-
-    return tuple(pair(v) for v in value) if isinstance(value, list | tuple) else (pair(value),) * 2
-
-
-_Width = Annotated[int, Field(ge=0)]
-_NUMBER = {"type": "integer", "minimum": 0}
-_PAIR = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
-Borders = Annotated[
-    tuple[tuple[_Width, _Width], tuple[_Width, _Width]],
-    BeforeValidator(_borders),
-    WithJsonSchema(
-        {"anyOf": [_NUMBER, {"type": "array", "items": {"anyOf": [_NUMBER, _PAIR]}, "minItems": 2, "maxItems": 2}]}
-    ),
-]
-
-
-@LAYERS.add("ZeroPadding2D")
-class ZeroPadding2D(Layer):
-    """Zeros around an image.
-
-    Shapes: (batch, height, width, channels) → (batch, top + height + bottom, left + width + right, channels).
-    """
-
-    padding: Annotated[Borders, Field(description="n, [vertical, horizontal] or [[top, bottom], [left, right]].")] = (
-        (1, 1),
-        (1, 1),
-    )
-    data_format: DataFormat = None
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        hint = rank_hint(X, 2, self.data_format)
-        need_rank(X, 4, 4, axes_of(2, self.data_format), hint=hint)
-        first = 2 if self.data_format == "channels_first" else 1
-        pads = np.zeros((2, 4), np.int64)
-        pads[:, first : first + 2] = np.transpose(self.padding)
-        X = as_float(g, X)
-        return cast("Value", g.Pad(X, g.constant(pads.reshape(-1)))) if pads.any() else X
-
-
-@LAYERS.add("UpSampling2D")
-class UpSampling2D(Layer):
-    """An image enlarged by whole factors.
-
-    Shapes: (batch, height, width, channels) → (batch, height·size[0], width·size[1], channels).
-    """
-
-    size: Annotated[Size2, Field(description="Factors of height and width.")] = (2, 2)
-    data_format: DataFormat = None
-    interpolation: Annotated[
-        Literal["nearest", "bilinear"], Field(description="Repeat pixels, or interpolate between their centres.")
-    ] = "nearest"
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        X = channels_first(g, X, 2, self.data_format)
-        scales = g.constant(np.array([1, 1, *self.size], np.float32))
-        if self.interpolation == "nearest":
-            how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        else:
-            how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        return from_channels_first(g, g.Resize(X, None, scales, **how), self.data_format)

@@ -1,0 +1,113 @@
+"""Layers that bring images to a size: Resizing, CenterCrop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from graphspec.config import PositiveInt
+from graphspec.layers.base import LAYERS, Layer, cast_to
+from graphspec.layers.resampling import Interpolation, cut, need_fixed, resized, window
+from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, need_spatial
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+Height = Annotated[PositiveInt, Field(description="Height of the output.")]
+Width = Annotated[PositiveInt, Field(description="Width of the output.")]
+
+
+@LAYERS.add("Resizing")
+class Resizing(Layer):
+    """Images resampled to one size, as TensorFlow's and JAX's backend of Keras do it (half-pixel centres).
+
+    Integers are rounded and stay integers. Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
+    """
+
+    height: Height
+    width: Width
+    interpolation: Interpolation = "bilinear"
+    crop_to_aspect_ratio: Annotated[
+        bool, Field(description="Cut the largest window in the middle with the shape of the output out first.")
+    ] = False
+    pad_to_aspect_ratio: Annotated[
+        bool, Field(description="Pad both sides to the shape of the output first, with `fill_value`.")
+    ] = False
+    fill_mode: Annotated[Literal["constant"], Field(description="Only constant, as in Keras.")] = "constant"
+    fill_value: Annotated[float, Field(description="What `pad_to_aspect_ratio` pads with.")] = 0.0
+    antialias: Annotated[bool, Field(description="Average over more pixels where the image becomes smaller.")] = False
+    data_format: DataFormat = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Resizing:
+        if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
+            text = "pad_to_aspect_ratio and crop_to_aspect_ratio exclude each other"
+            raise PydanticCustomError("GS105", text, {"hint": "set one of them to false"})
+        return self
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, 2, self.data_format)
+        ratio = self.crop_to_aspect_ratio or self.pad_to_aspect_ratio
+        if ratio or self.antialias or self.interpolation != "bilinear":
+            why, key = (
+                (
+                    "keeping the aspect ratio",
+                    "crop_to_aspect_ratio" if self.crop_to_aspect_ratio else "pad_to_aspect_ratio",
+                )
+                if ratio
+                else ("`antialias`", "antialias")
+                if self.antialias
+                else (f"`{self.interpolation}`", "interpolation")
+            )
+            hint = "give it a number in `inputs`; only plain `bilinear` takes sizes that vary"
+            need_fixed(X, self.data_format, why, key=key, hint=hint)
+        size = self.height, self.width
+        Y = channels_first(g, X, 2, self.data_format)
+        if ratio:
+            old = Y.fixed(2), Y.fixed(3)
+            if self.crop_to_aspect_ratio:
+                Y = cut(g, Y, *window(old, size))
+            elif pads := self._pads(old):
+                Y = g.Pad(Y, g.constant([0, 0, *pads, 0, 0, *pads]), g.constant(self.fill_value, "float32"))
+        Y = from_channels_first(g, resized(g, Y, size, self.interpolation, self.antialias), self.data_format)
+        if X.dtype in ("float32", "bool"):
+            return Y
+        if self.interpolation != "nearest":
+            Y = g.Round(Y)
+        limits = np.iinfo(X.dtype)
+        if limits.bits < 32 and self.interpolation not in ("nearest", "bilinear"):  # kernels that overshoot
+            Y = g.Clip(Y, g.constant(float(limits.min)), g.constant(float(limits.max)))
+        return cast_to(g, Y, X.dtype)
+
+    def _pads(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """What is put on each of both sides, for height and width."""
+        (height, width), (h, w) = size, (self.height, self.width)
+        pads = (max(height, width * h // w) - height) // 2, (max(width, height * w // h) - width) // 2
+        return pads if any(pads) else None
+
+
+@LAYERS.add("CenterCrop")
+class CenterCrop(Layer):
+    """The middle of an image; of a smaller one the largest window with the shape of the output, resampled bilinearly.
+
+    Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
+    """
+
+    height: Height
+    width: Width
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, 2, self.data_format)
+        need_fixed(X, self.data_format, "cropping in the middle", key="height")
+        Y, size = channels_first(g, X, 2, self.data_format), (self.height, self.width)
+        old = Y.fixed(2), Y.fixed(3)
+        if all(d >= n for d, n in zip(old, size, strict=True)):
+            Y = cut(g, Y, *(((d - n) // 2, n) for d, n in zip(old, size, strict=True)))
+        else:
+            Y = resized(g, cut(g, Y, *window(old, size)), size)
+        return from_channels_first(g, Y, self.data_format)
