@@ -141,6 +141,8 @@ Ints = Annotated[tuple[int, ...], BeforeValidator(_as_plain_tuple)]
 """A list of integers."""
 IntOrInts = Annotated[int | tuple[int, ...], BeforeValidator(_as_plain_tuple)]
 """One integer or a list of them (axes)."""
+FloatOrFloats = Annotated[float | tuple[float, ...], BeforeValidator(_as_plain_tuple)]
+"""One number or a list of them."""
 Size1 = Annotated[tuple[PositiveInt], BeforeValidator(_as_tuple(1))]
 Size2 = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_tuple(2))]
 Size3 = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], BeforeValidator(_as_tuple(3))]

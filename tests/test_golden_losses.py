@@ -9,6 +9,7 @@ import pytest
 from golden_cases import Case, load
 from golden_run import Array, assert_close, fitting, run
 from pydantic_core import PydanticCustomError
+from workers import by_workers
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
@@ -19,9 +20,8 @@ NONE = [case for case in load("losses") if case.args["loss"].get("reduction") ==
 CASES = [case for case in load("losses") if case.args["loss"].get("reduction") != "none"]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_values_loss_and_gradient_are_those_of_keras(case: Case, dtype: Any) -> None:
+def lowered(case: Case) -> tuple[Graph, dict[str, Value], dict[str, Any], Value]:
+    """A graph of the loss alone, what to fetch, what to feed, and the head."""
     loss = LOSSES.parse(case.args["loss"])
     graph = Graph(case.id)
     arrays: dict[str, Any] = {}
@@ -43,14 +43,23 @@ def test_values_loss_and_gradient_are_those_of_keras(case: Case, dtype: Any) -> 
     g = Builder(graph, "loss")
     values = loss.lower(g, y_true, y_pred)
     scalar = reduce(g, values, weight=weight, mask=y_pred.mask if loss.uses_mask else None, reduction=loss.reduction)
-    fetches = {"values": values, "loss": scalar}
+    fetches: dict[str, Value] = {"values": values, "loss": scalar}
     if values.mask is not None:
         fetches["counts"] = values.mask
+    return graph, fetches, arrays, y_pred
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_values_loss_and_gradient_are_those_of_keras(case: Case, dtype: Any) -> None:
+    graph, fetches, arrays, y_pred = lowered(case)
+    scalar = fetches["loss"]
     found, _, gradients = run(graph, Store(graph, dtype), arrays, fetches, loss=scalar, input_grads=["y_pred"])
     each = found["values"] * found.get("counts", 1)
     if y_pred.rank == 1:  # Keras's last axis is the batch here, and its only value the mean
         each = each.mean()
-    assert_close({"values": each, "loss": found["loss"]}, {"values": case["values"], "loss": case["loss"]})
+    expected = case["values"] if each.ndim else np.asarray(case["values"].mean())  # values of the whole batch, by class
+    assert_close({"values": np.asarray(each), "loss": found["loss"]}, {"values": expected, "loss": case["loss"]})
     assert_close({"gradient": gradients["y_pred"]}, {"gradient": case["gradient"]})
 
 
@@ -59,3 +68,12 @@ def test_reduction_none_is_refused(case: Case) -> None:
     with pytest.raises(PydanticCustomError) as error:
         LOSSES.parse(case.args["loss"])
     assert "reduction 'none' gives one per sample" in str(error.value.context)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_shares_of_workers_add_up(case: Case) -> None:
+    """One worker or four, of which some may have no rows."""
+    graph, fetches, arrays, _ = lowered(case)
+    loss, gradient = by_workers(graph, fetches["loss"], arrays, 4, "y_pred")
+    assert_close({"loss": np.array(loss)}, {"loss": case["loss"]})
+    assert_close({"gradient": gradient}, {"gradient": case["gradient"]})

@@ -49,6 +49,14 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("MatMul", [normal(20, 60, 100), normal(100, 80)], {}),
     ("MatMul", [normal(20, 60, 100), normal(20, 100, 80)], {}),
     ("MatMul", [normal(60, 100), normal(20, 100, 80)], {}),
+    *(
+        ("Conv", [normal(30, 40, *sizes), normal(40, 1, *(3 for _ in sizes)), normal(40)], {"group": 40, **strides})
+        for sizes, strides in (((100,), {}), ((10, 10), {"strides": (2, 2)}), ((5, 5, 4), {"pads": (1,) * 6}))
+    ),
+    *(
+        ("ConvTranspose", [normal(30, 20, *sizes), normal(20, 10, *(2 for _ in sizes)), normal(10)], strides)
+        for sizes, strides in (((100,), {}), ((10, 10), {"strides": (2, 2)}), ((5, 5, 4), {"pads": (1,) * 6}))
+    ),
     ("Concat", [X, X], {"axis": 1}),
     ("Gather", [normal(1000, 100), ids(1000, 1200)], {}),
     ("GatherElements", [X, ids(400, 300, 300)], {"axis": 1}),
@@ -61,6 +69,8 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     *((op, [X, normal(300, 400)], {}) for op in ("SoftmaxCrossEntropy", "SigmoidCrossEntropy", "SquaredError")),
     *(("SparseSoftmaxCrossEntropy", [normal(120_000 // n, n), ids(n, 120_000 // n)], {}) for n in (8, 400)),
     ("ReduceLoss", [X, normal(300), X > 0], {}),
+    ("BatchSum", [X], {}),
+    ("CircleLoss", [X, ids(5, 300)], {}),
     ("CTCLoss", [normal(50, 60, 27), ids(26, 50, 12) + 1], {}),
 ]
 CONSTANTS: list[tuple[str, list[Any], dict[str, Any]]] = [

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import build, feed, run
+from graphs import build, run
+from workers import by_workers
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Node, Type, Value
 from graphspec.errors import ShapeError
 from graphspec.losses import LOSSES, reduce
 from graphspec.runtime.bind import bind
-from graphspec.runtime.replicas import share
 from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]
@@ -28,11 +26,27 @@ KERAS_NAMES = {
     "MeanAbsoluteError": "mean_absolute_error MAE mae",
     "Huber": "huber",
     "CTC": "ctc",
+    "BinaryFocalCrossentropy": "binary_focal_crossentropy",
+    "CategoricalFocalCrossentropy": "categorical_focal_crossentropy",
+    "CategoricalGeneralizedCrossEntropy": "categorical_generalized_cross_entropy",
+    "CategoricalHinge": "categorical_hinge",
+    "Circle": "circle",
+    "CosineSimilarity": "cosine_similarity",
+    "Dice": "dice",
+    "Hinge": "hinge",
+    "KLDivergence": "kl_divergence KLD kld",
+    "LogCosh": "log_cosh",
+    "MeanAbsolutePercentageError": "mean_absolute_percentage_error MAPE mape",
+    "MeanSquaredLogarithmicError": "mean_squared_logarithmic_error MSLE msle",
+    "Poisson": "poisson",
+    "SquaredHinge": "squared_hinge",
+    "Tversky": "tversky",
 }
 
 
 @pytest.mark.parametrize("name", KERAS_NAMES)
 def test_loss_names(name: str) -> None:
+    assert len(KERAS_NAMES) == len(LOSSES.primary()) == 22
     assert LOSSES.get(name) is not None
     assert {LOSSES.get(alias) for alias in KERAS_NAMES[name].split()} == {LOSSES.get(name)}
 
@@ -56,6 +70,29 @@ def head(
         ("binary_crossentropy", head("Softmax", "N", 1), "GS401", "single unit"),
         ("binary_crossentropy", head("Gemm", "N", 1), "GS401", "the activation is linear"),
         ("binary_crossentropy", head("Tanh", "N", 1), "GS401", "the activation is tanh"),
+        ("poisson", head("Gemm", "N", 1), "GS401", "linear also gives negative ones"),
+        ("poisson", head("Exp", "N", 1), None, ""),
+        ("hinge", head("Sigmoid", "N", 1), "GS401", "sigmoid gives none below 0"),
+        ("hinge", head("Gemm", "N", 1), None, ""),
+        ("kl_divergence", head("Relu", "N", 3), "GS401", "needs probabilities, but the activation is relu"),
+        ("categorical_generalized_cross_entropy", head("Gemm", "N", 3), "GS401", "needs probabilities"),
+        ("categorical_generalized_cross_entropy", head("Sigmoid", "N", 1), "GS402", "two classes"),
+        ("categorical_hinge", head("Gemm", "N"), "GS402", "needs a class axis"),
+        ("cosine_similarity", head("Gemm", "N"), "GS402", "compares vectors"),
+        ({"type": "CosineSimilarity", "axis": 2}, head("Gemm", "N", 3), "GS402", "axis 2"),
+        ("binary_focal_crossentropy", head("Softmax", "N", 3), "GS401", "compete"),
+        (
+            {"type": "CategoricalFocalCrossentropy", "alpha": [1.0, 2.0]},
+            head("Softmax", "N", 3),
+            "GS402",
+            "2 numbers as `alpha` for 3 classes",
+        ),
+        ("dice", head("Gemm", "N", 8, 8, 1), "GS401", "needs probabilities"),
+        ({"type": "Tversky", "axis": [1, 4]}, head("Sigmoid", "N", 8, 8, 1), "GS402", "axis 4"),
+        ({"type": "Dice", "axis": [1, -3]}, head("Sigmoid", "N", 8, 8, 1), "GS402", "an axis twice"),
+        ("circle", head("LpNormalization", "N", 8), None, ""),
+        ("circle", head("Gemm", "N", 8), "GS401", "ends in linear"),
+        ("circle", head("LpNormalization", "N", 3, 8), "GS402", "compares vectors (batch, features)"),
         ({"type": "BinaryCrossentropy", "from_logits": True}, head("Gemm", "N", 1), None, ""),
         ({"type": "BinaryCrossentropy", "from_logits": True}, head("Sigmoid", "N", 1), "GS401", "sigmoid again"),
         ({"type": "BinaryCrossentropy", "axis": 3}, head("Sigmoid", "N", 1), "GS402", "axis 3"),
@@ -118,23 +155,6 @@ def test_probabilities_of_a_softmax_are_never_computed() -> None:
         assert activation not in {node.op for node in graph.needed([scalar])}
 
 
-class Threads:
-    """A group of workers that are threads of this process."""
-
-    def __init__(self, rank: int, size: int, barrier: threading.Barrier, arrays: list[Any]) -> None:
-        self.rank, self.size, self._barrier, self._arrays = rank, size, barrier, arrays
-
-    def all_reduce(self, array: Array) -> None:
-        self._arrays[self.rank] = array
-        self.barrier()
-        total = np.sum(self._arrays, axis=0)
-        self.barrier()
-        array[...] = total
-
-    def barrier(self) -> None:
-        self._barrier.wait(timeout=20)
-
-
 @pytest.mark.parametrize("reduction", ["sum", "sum_over_batch_size", "mean_with_sample_weight"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
@@ -153,32 +173,8 @@ def test_shares_of_workers_add_up(workers: int, masked: bool, weighted: bool, re
     values = g.SparseSoftmaxCrossEntropy(given("x"), given("y"))
     scalar = reduce(g, values, weight=given("weight"), mask=given("mask"), reduction=reduction)  # type: ignore[arg-type]
 
-    def work(rank: int, size: int, barrier: threading.Barrier, shared: list[Any]) -> tuple[float, Array]:
-        rows = share(7, rank, size)
-        feeds = {n: a[rows] for n, a in arrays.items()}
-        program = bind(
-            graph,
-            Store(graph, np.float64),
-            fetches={"loss": scalar},
-            loss=scalar,
-            shapes={n: a.shape for n, a in feeds.items()},
-            group=Threads(rank, size, barrier, shared),
-            rows=rows,
-            total=7,
-            input_grads=["x"],
-        )
-        feed(graph, program, feeds)
-        program.run()
-        return float(program.fetches["loss"]), program.grads["x"].copy()
-
-    def everyone(size: int) -> tuple[float, Array]:
-        barrier, shared = threading.Barrier(size), [None] * size
-        with ThreadPoolExecutor(size) as pool:
-            parts = list(pool.map(lambda rank: work(rank, size, barrier, shared), range(size)))
-        return sum(p[0] for p in parts), np.concatenate([p[1] for p in parts])
-
-    loss, gradient = everyone(1)
-    again, gradients = everyone(workers)
+    loss, gradient = by_workers(graph, scalar, arrays, 1, "x")
+    again, gradients = by_workers(graph, scalar, arrays, workers, "x")
     assert loss == pytest.approx(again, rel=1e-12)
     np.testing.assert_allclose(gradient, gradients, rtol=1e-10, atol=1e-14)
 

@@ -82,7 +82,14 @@ def _problems(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
     return problems
 
 
-_CLASSIFIES = ("BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy")
+_CLASSIFIES = (
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "SparseCategoricalCrossentropy",
+)
 
 
 def _class_weight(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
@@ -176,7 +183,7 @@ def add_losses(
         values = head.loss.lower(g, y_true, y_pred, **more)
         weight = None
         if weighted and head.name in weighted:
-            shape = values.shape[: weighted[head.name]]
+            shape = values.shape[: weighted[head.name]] if values.rank else ("N",)  # one value for the whole batch
             weight = _target(graph, f"{head.name}_sample_weight", Type("float32", shape))
         mask = y_pred.mask if head.loss.uses_mask else None
         losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)

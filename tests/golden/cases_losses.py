@@ -69,6 +69,62 @@ def _losses() -> None:
     add("padded", {"type": "CTC"}, "ctc", (4, 8, 5))
     add("weighted", {"type": "CTC"}, "ctc", (3, 6, 4), weight="sample")
     add("sum", {"type": "CTC", "reduction": "sum"}, "ctc", (3, 6, 4))
+    numbers = {
+        "MeanAbsolutePercentageError": "real",
+        "MeanSquaredLogarithmicError": "positive",
+        "LogCosh": "real",
+        "Poisson": "positive",
+        "Hinge": "signs",
+        "SquaredHinge": "binary_logits",
+        "KLDivergence": "soft",
+        "CosineSimilarity": "real",
+        "CategoricalHinge": "onehot_logits",
+    }
+    for cls, kind in numbers.items():
+        add("2d", {"type": cls}, kind, (4, 3))
+        add("3d", {"type": cls}, kind, (2, 3, 4))
+        add("sum_weighted", {"type": cls, "reduction": "sum"}, kind, (4, 3), weight="sample")
+        add("masked_weighted", {"type": cls}, kind, (3, 4, 2), mask=True, weight="element")
+        if cls not in ("CosineSimilarity", "CategoricalHinge", "KLDivergence"):
+            add("unit", {"type": cls}, kind, (5, 1))
+    add("signs", {"type": "SquaredHinge"}, "signs", (4, 3))
+    add("zeros", {"type": "Hinge"}, "binary_logits", (4, 3))
+    add("negative", {"type": "MeanSquaredLogarithmicError"}, "real", (4, 3))
+    add("mean", {"type": "LogCosh", "reduction": "mean"}, "real", (4, 3))
+    add("axis_1", {"type": "CosineSimilarity", "axis": 1}, "real", (2, 3, 4))
+    for logits in (False, True):
+        suffix = "_logits" if logits else ""
+        focal = {"type": "BinaryFocalCrossentropy", "from_logits": logits}
+        add("2d" + suffix, focal, "binary" + suffix, (4, 3))
+        add("3d" + suffix, focal, "binary" + suffix, (2, 3, 2))
+        add("balanced" + suffix, {**focal, "apply_class_balancing": True, "alpha": 0.7}, "binary" + suffix, (4, 3))
+        add("gamma" + suffix, {**focal, "gamma": 0.5, "label_smoothing": 0.1}, "binary" + suffix, (5, 1))
+        add("axis" + suffix, {**focal, "axis": 1}, "binary" + suffix, (2, 3, 2))
+        add("masked" + suffix, focal, "binary" + suffix, (3, 4, 1), mask=True, weight="element")
+        focal = {"type": "CategoricalFocalCrossentropy", "from_logits": logits}
+        add("2d" + suffix, focal, "onehot" + suffix, (4, 3))
+        add("soft" + suffix, {**focal, "gamma": 1.5, "label_smoothing": 0.2}, "soft" + suffix, (2, 3, 4))
+        add("alpha" + suffix, {**focal, "alpha": [0.1, 0.5, 1.0]}, "onehot" + suffix, (4, 3))
+        add("axis_1" + suffix, {**focal, "axis": 1}, "onehot" + suffix, (2, 3, 4), axis=1)
+        add("masked" + suffix, focal, "onehot" + suffix, (3, 4, 2), mask=True)
+    general = {"type": "CategoricalGeneralizedCrossEntropy"}
+    add("2d", general, "ids", (4, 3))
+    add("q", {**general, "q": 0.9}, "ids", (2, 3, 4), weight="element")
+    add("masked", {**general, "q": 0.2, "reduction": "mean"}, "ids", (3, 4, 3), mask=True)
+    for cls, more in (("Dice", {}), ("Tversky", {}), ("Tversky", {"alpha": 0.3, "beta": 0.9})):
+        name = "weights_" if more else ""
+        add(name + "all", {"type": cls, **more}, "binary", (4, 3))
+        add(name + "image", {"type": cls, **more}, "binary", (2, 3, 3, 2))
+        add(name + "axes", {"type": cls, **more, "axis": [1, 2]}, "binary", (2, 3, 3, 2))
+        add(name + "last", {"type": cls, **more, "axis": -1}, "soft", (2, 3, 4), weight="element")
+        add(name + "batch", {"type": cls, **more, "axis": [0, 1]}, "binary", (2, 3, 4))
+        add(name + "weighted", {"type": cls, **more}, "binary", (4, 3), weight="sample")
+        add(name + "sum", {"type": cls, **more, "reduction": "sum"}, "binary", (4, 3))
+    add("plain", {"type": "Circle"}, "partners", (6, 3))
+    add("soft", {"type": "Circle", "gamma": 4.0, "margin": 0.25}, "partners", (8, 2))
+    add("diagonal", {"type": "Circle", "gamma": 4.0, "remove_diagonal": False}, "partners", (6, 3))
+    add("alone", {"type": "Circle", "gamma": 2.0}, "alone", (5, 3))
+    add("sum_weighted", {"type": "Circle", "gamma": 4.0, "reduction": "sum"}, "partners", (6, 3), weight="sample")
 
 
 _losses()

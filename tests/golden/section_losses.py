@@ -34,6 +34,13 @@ def draw_pair(rng: np.random.Generator, kind: str, shape: tuple[int, ...], extra
     onehot = np.moveaxis(np.eye(shape[axis])[ids], -1, axis)
     if kind == "real":
         y_true = exact(rng.normal(size=shape))
+    elif kind == "positive":
+        y_true, y_pred = rng.integers(0, 5, shape).astype(float), np.exp(y_pred)
+    elif kind == "signs":
+        y_true = rng.choice([-1.0, 1.0], shape)
+    elif kind in ("partners", "alone"):
+        y_true = np.arange(shape[0]) % 3 if kind == "partners" else np.array([0, 1, 0, 2, 3])
+        y_pred = y_pred / np.linalg.norm(y_pred, axis=1, keepdims=True)
     elif kind == "half":
         y_true, y_pred = rng.integers(0, 2, shape).astype(float), rng.choice([0.25, 0.5, 0.75], shape)
     elif kind == "binary":
@@ -67,7 +74,8 @@ def draw_mask(shape: tuple[int, ...]) -> np.ndarray:
 def loss_of(config: str | dict[str, Any], **more: Any) -> Any:
     if isinstance(config, str):
         return get_loss(config, None, None)
-    return getattr(keras.losses, config["type"])(**{k: v for k, v in config.items() if k != "type"}, **more)
+    args = {k: tuple(v) if k == "axis" and isinstance(v, list) else v for k, v in config.items() if k != "type"}
+    return getattr(keras.losses, config["type"])(**args, **more)
 
 
 def section() -> Section:

@@ -1,0 +1,211 @@
+"""What a loss is: it lowers to one value per sample (and time step); a common reduction makes the scalar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Type
+from graphspec.config import Config, Rate, Registry
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+    from graphspec.errors import Severity
+
+Problem = tuple["Severity", str, str, str | None]
+"""Severity, code, message without the head's name in front, hint."""
+
+EPSILON = 1e-7  # Keras's backend epsilon, by which probabilities keep away from 0 and 1
+VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout", "Slice"))
+UNBOUNDED = {
+    **dict.fromkeys(("Gemm", "MatMul", "Add", "Sub", "Conv", "ConvTranspose", "BatchNormalization"), "linear"),
+    **{name: name.lower() for name in ("Relu", "Tanh", "Elu", "Selu", "Softplus", "Softsign")},
+    "LeakyRelu": "leaky_relu",
+    "PRelu": "PReLU",
+    "LogSoftmax": "log_softmax",
+}
+"""Operators whose values are no probabilities, and the activation to name."""
+
+
+def _trainable(reduction: Any) -> Any:
+    if reduction in (None, "none"):
+        text = "training needs one number: reduction 'none' gives one per sample"
+        raise PydanticCustomError("GS105", "{reason}", {"reason": text})
+    return reduction
+
+
+Reduction = Annotated[
+    Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight"],
+    BeforeValidator(_trainable),
+    Field(description="How the values of all samples make the loss."),
+]
+FromLogits = Annotated[bool, Field(description="Whether the head's values are logits, not probabilities.")]
+Axis = Annotated[int, Field(description="The axis of the classes.")]
+Smoothing = Annotated[Rate, Field(description="How far targets are drawn towards equal probabilities.")]
+
+
+class Loss(Config):
+    """Base of the losses."""
+
+    label: ClassVar[str]
+    """The name that messages use."""
+    targets: ClassVar[Literal["like", "one_hot", "ids", "labels"]] = "like"
+    """What the targets are: values of the head's shape, one-hot rows, class ids, or sequences of class ids."""
+    uses_mask: ClassVar[bool] = True
+    """Whether the reduction leaves out what the head's mask hides; otherwise the mask is the loss's own business."""
+
+    reduction: Reduction = "sum_over_batch_size"
+
+    def target(self, y_pred: Value) -> Type:
+        """The type of the targets for a head of this shape."""
+        return Type("float32", y_pred.shape)
+
+    def check(self, y_pred: Value) -> list[Problem]:
+        """What is wrong with the head: its shape (GS402, errors), its activation (GS401, warnings)."""
+        if not y_pred.type.is_float:
+            text = f"{self.label} needs float32 values, got {y_pred.dtype}"
+            return [("error", "GS402", text, "use the layer that computes these values")]
+        if y_pred.rank == 0:
+            return [("error", "GS402", f"{self.label} needs one value per sample, got a single one", None)]
+        found = self.check_shape(y_pred)
+        return found or self.check_activation(y_pred)
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        mask = y_pred.mask if self.uses_mask else None
+        if mask is not None and mask.rank > max(y_pred.rank - 1, 1):
+            text = f"{self.label} gives one value per sample, but the mask {show(mask.shape)} hides time steps"
+            return [("error", "GS402", text, "give the head a feature axis: (batch, time, units)")]
+        return []
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        """GS401; for every loss, a softmax over a single unit."""
+        axis = axis_of(y_pred, "Softmax")
+        if axis is not None and y_pred.shape[axis] == 1:
+            text = "softmax over a single unit is always 1, so nothing can be learned"
+            return [("warning", "GS401", text, "use `activation: sigmoid`, or one unit per class")]
+        return []
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        """One value per sample: the mean over the last axis, or the sum over the classes.
+
+        The result's mask, where it has one, hides values that do not count.
+        """
+        raise NotImplementedError
+
+
+LOSSES: Registry[Loss] = Registry("loss")
+
+
+def reduce(
+    g: Builder, values: Value, *, weight: Value | None, mask: Value | None, reduction: Reduction = "sum_over_batch_size"
+) -> Value:
+    """The scalar loss: values times weights, summed, or averaged over what is not masked (weights do not count there).
+
+    A single value for the whole batch is its own sum and mean; weights multiply it row by row, and it has no mask.
+
+    Args:
+        weight: float32, the leading axes of ``values``.
+        mask: bool, likewise; what is False does not count.
+    """
+    if values.rank == 0:
+        if weight is None:
+            return cast("Value", g.RowShare(values))
+        values, mask = g.Expand(values, g.ints([g.size(weight, 0)])), None
+    hidden = values.mask
+    if mask is not None and hidden is not None:
+        if mask.rank < hidden.rank:
+            mask = g.Unsqueeze(mask, g.constant(list(range(mask.rank, hidden.rank))))
+        hidden = g.And(mask, hidden)
+    return cast("Value", g.ReduceLoss(values, weight, mask if hidden is None else hidden, reduction=reduction))
+
+
+def producer(y_pred: Value) -> str:
+    """The operator that computes the head's values, seen through those that only move them."""
+    value: Value | None = y_pred
+    while value is not None and value.node is not None:
+        if value.node.op not in VIEWS:
+            return value.node.op
+        value = value.node.inputs[0]
+    return ""
+
+
+def axis_of(y_pred: Value, op: str) -> int | None:
+    """The axis, from the front, that ``op`` works along, if it computes ``y_pred`` directly."""
+    if y_pred.node is None or y_pred.node.op != op:
+        return None
+    return int(y_pred.node.attrs["axis"]) % y_pred.rank
+
+
+def source(y_pred: Value) -> Value:
+    """The input of the operator that computes ``y_pred``."""
+    assert y_pred.node is not None
+    X = y_pred.node.inputs[0]
+    assert X is not None
+    return X
+
+
+def mean(g: Builder, X: Value, axis: int = -1) -> Value:
+    """The mean over ``axis``; a vector, one value per sample, is its own mean."""
+    if X.rank == 1:
+        return X
+    if X.shape[axis] == 1:
+        return cast("Value", g.Squeeze(X, g.constant([axis % X.rank])))
+    return cast("Value", g.ReduceMean(X, axes=(axis % X.rank,), keepdims=0))
+
+
+def total(g: Builder, X: Value) -> Value:
+    """The sum over the last axis; a vector, one value per sample, is its own sum."""
+    return X if X.rank == 1 else cast("Value", g.ReduceSum(X, g.constant([X.rank - 1]), keepdims=0))
+
+
+def clip(g: Builder, probabilities: Value) -> Value:
+    return cast("Value", g.Clip(probabilities, g.constant(EPSILON), g.constant(1.0 - EPSILON)))
+
+
+def smooth(g: Builder, y_true: Value, smoothing: float, share: float) -> Value:
+    """``y_true · (1 - smoothing) + smoothing · share``."""
+    if not smoothing:
+        return y_true
+    return cast("Value", g.Add(g.Mul(y_true, g.constant(1.0 - smoothing)), g.constant(smoothing * share)))
+
+
+def check_axis(label: str, axis: int, y_pred: Value) -> list[Problem]:
+    if not -y_pred.rank < axis < y_pred.rank or axis == 0:
+        text = f"{label} with axis {axis} does not fit the head's shape {show(y_pred.shape)}"
+        return [("error", "GS402", text, f"use an axis from 1 to {y_pred.rank - 1}, or -1")]
+    return []
+
+
+def check_classes(label: str, axis: int, y_pred: Value) -> list[Problem]:
+    """GS402 unless ``axis`` is one of a fixed number of classes, two at least (one of a softmax has its own warning)."""
+    if y_pred.rank < 2:
+        text = f"{label} needs a class axis, but the head has shape {show(y_pred.shape)}"
+        return [("error", "GS402", text, "use one unit per class")]
+    if found := check_axis(label, axis, y_pred):
+        return found
+    classes = y_pred.shape[axis]
+    if not isinstance(classes, int):
+        text = f"{label} needs a fixed number of classes, but axis {axis} of {show(y_pred.shape)} varies"
+        return [("error", "GS402", text, "put the classes on an axis of fixed size")]
+    if classes == 1 and axis_of(y_pred, "Softmax") != axis % y_pred.rank:
+        text = f"{label} needs at least two classes, but the head has one unit"
+        return [("error", "GS402", text, "use binary_crossentropy, or one unit per class")]
+    return []
+
+
+def check_probabilities(label: str, y_pred: Value, hint: str) -> list[Problem]:
+    """GS401 where the head's activation gives no probabilities."""
+    op = producer(y_pred)
+    if op not in UNBOUNDED:
+        return []
+    return [("warning", "GS401", f"{label} needs probabilities, but the activation is {UNBOUNDED[op]}", hint)]
+
+
+def of_class(g: Builder, X: Value, ids: Value) -> Value:
+    """The values of the classes ``ids`` (…) among ``X`` (…, classes)."""
+    last = g.constant([ids.rank])
+    return cast("Value", g.Squeeze(g.GatherElements(X, g.Unsqueeze(ids, last), axis=ids.rank), last))

@@ -1,0 +1,55 @@
+"""Circle loss: a metric between the rows of a batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+from pydantic import Field
+
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Type
+from graphspec.config import Positive
+from graphspec.losses.base import LOSSES, UNBOUNDED, Loss, Problem, producer
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+@LOSSES.add("circle", "Circle")
+class Circle(Loss):
+    """Rows of one class are drawn together, rows of different classes apart.
+
+    ``softplus(P + Q)`` with the distances ``d = max(1 - x · r, 0)`` of row x to the rows r of the whole batch and the
+    margin m: ``P = log Σ exp(-γ (m + d)⁺ (m - d))`` over x's class, ``Q = log Σ exp(γ (1 + m - d)⁺ (1 - m - d))`` over
+    the others.
+    A row without a partner does not count. Head: (batch, features), rows of length 1. Targets: class ids (batch,).
+    Sun et al., *Circle loss*, CVPR 2020.
+    """
+
+    label, targets, uses_mask = "circle", "ids", False
+    gamma: Annotated[Positive, Field(description="How sharply near rows count.")] = 80.0
+    margin: Annotated[float, Field(description="The margin m.")] = 0.4
+    remove_diagonal: Annotated[bool, Field(description="Whether a row is no partner of its own.")] = True
+
+    def target(self, y_pred: Value) -> Type:
+        return Type("int64", y_pred.shape[:1])
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if y_pred.rank == 2:
+            return []
+        text = f"circle compares vectors (batch, features), but the head has shape {show(y_pred.shape)}"
+        return [("error", "GS402", text, "reduce the head to one vector a row, such as by global pooling")]
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        op = producer(y_pred)
+        if op not in UNBOUNDED:
+            return super().check_activation(y_pred)
+        text = f"circle compares vectors of length 1, but the head ends in {UNBOUNDED[op]}"
+        return [("warning", "GS401", text, "put a UnitNormalization behind the layer")]
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        values = g.CircleLoss(
+            y_pred, y_true, gamma=self.gamma, margin=self.margin, remove_diagonal=int(self.remove_diagonal)
+        )
+        return cast("Value", values.with_mask(g.Greater(values, g.constant(0.0))))

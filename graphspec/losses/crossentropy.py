@@ -1,0 +1,294 @@
+"""Cross-entropies, computed from logits wherever the head's values come straight from a Softmax or Sigmoid operator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
+
+from pydantic import Field
+
+from graphspec.compiler.ir import Type
+from graphspec.config import FloatOrFloats, NonNegative, Rate
+from graphspec.losses.base import (
+    EPSILON,
+    LOSSES,
+    Axis,
+    FromLogits,
+    Loss,
+    Problem,
+    Smoothing,
+    axis_of,
+    check_axis,
+    check_classes,
+    check_probabilities,
+    clip,
+    mean,
+    of_class,
+    producer,
+    smooth,
+    source,
+    total,
+)
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+Gamma = Annotated[NonNegative, Field(description="How much less easy samples count; 0 for no difference.")]
+
+
+class Probabilistic(Loss):
+    """A cross-entropy: the head's values are probabilities, or logits with ``from_logits``."""
+
+    activation: ClassVar[str]
+    """The activation that fits."""
+    from_logits: FromLogits = False
+
+    def unfit(self, op: str, y_pred: Value) -> tuple[str, str] | None:
+        """A message and a hint where the activation ``op`` does not give this loss's probabilities."""
+        raise NotImplementedError
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        if found := super().check_activation(y_pred):
+            return found
+        op = producer(y_pred)
+        if self.from_logits:
+            if op in ("Softmax", "Sigmoid"):
+                text = f"{self.label} with `from_logits: true` applies {self.activation} again to a {op.lower()}"
+                hint = "set `from_logits: false`: the loss is computed from the logits all the same"
+                return [("warning", "GS401", text, hint)]
+            return []
+        if problem := self.unfit(op, y_pred):
+            return [("warning", "GS401", *problem)]
+        hint = f"add `activation: {self.activation}` to the layer, or set `from_logits: true` in the loss"
+        return check_probabilities(self.label, y_pred, hint)
+
+
+class Binary(Probabilistic):
+    """A cross-entropy of every unit by itself."""
+
+    activation = "sigmoid"
+    label_smoothing: Smoothing = 0.0
+    axis: Annotated[int, Field(description="The axis of the mean.")] = -1
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return super().check_shape(y_pred) or (check_axis(self.label, self.axis, y_pred) if y_pred.rank > 1 else [])
+
+    def unfit(self, op: str, y_pred: Value) -> tuple[str, str] | None:
+        if op != "Softmax":
+            return None
+        text = f"{self.label} takes every unit by itself, but softmax makes them compete"
+        return text, f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        y_true = smooth(g, y_true, self.label_smoothing, 0.5)
+        return mean(g, self.weighted(g, self.crossentropy(g, y_true, y_pred), y_true, y_pred), self.axis)
+
+    def crossentropy(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
+        """Of every unit."""
+        if self.from_logits:
+            return cast("Value", g.SigmoidCrossEntropy(y_pred, y_true))
+        if y_pred.node is not None and y_pred.node.op == "Sigmoid":
+            return cast("Value", g.SigmoidCrossEntropy(source(y_pred), y_true))
+        p, one = clip(g, y_pred), g.constant(1.0)
+        hit = g.Mul(y_true, g.Log(p))
+        return cast("Value", g.Neg(g.Add(hit, g.Mul(g.Sub(one, y_true), g.Log(g.Sub(one, p))))))
+
+    def weighted(self, g: Builder, values: Value, y_true: Value, y_pred: Value) -> Value:
+        """The cross-entropies, each times what it counts for."""
+        return values
+
+
+@LOSSES.add("binary_crossentropy", "BinaryCrossentropy", "BCE", "bce")
+class BinaryCrossentropy(Binary):
+    """``-mean(y log p + (1 - y) log(1 - p))`` over ``axis``.
+
+    Targets: like the head, numbers from 0 to 1; smoothing draws them towards 1/2.
+    """
+
+    label = "binary_crossentropy"
+
+
+@LOSSES.add("binary_focal_crossentropy", "BinaryFocalCrossentropy")
+class BinaryFocalCrossentropy(Binary):
+    """The cross-entropy of every unit times ``(1 - p)^gamma`` for the probability p of its target: easy ones count less.
+
+    With ``apply_class_balancing`` ones count ``alpha`` and zeros ``1 - alpha``. Lin et al., *Focal loss*, ICCV 2017.
+    """
+
+    label = "binary_focal_crossentropy"
+    apply_class_balancing: Annotated[bool, Field(description="Whether ones and zeros are weighted by `alpha`.")] = False
+    alpha: Annotated[Rate, Field(description="The weight of ones; zeros have 1 - alpha.")] = 0.25
+    gamma: Gamma = 2.0
+
+    def weighted(self, g: Builder, values: Value, y_true: Value, y_pred: Value) -> Value:
+        one = g.constant(1.0)
+        p = g.Sigmoid(y_pred) if self.from_logits else y_pred
+        zero = g.Sub(one, y_true)
+        missed = g.Add(g.Mul(y_true, g.Sub(one, p)), g.Mul(zero, p))
+        values = g.Mul(g.Pow(missed, g.constant(self.gamma, "float32")), values)
+        if not self.apply_class_balancing:
+            return values
+        balance = g.Add(g.Mul(y_true, g.constant(self.alpha)), g.Mul(zero, g.constant(1 - self.alpha)))
+        return cast("Value", g.Mul(balance, values))
+
+
+class Categorical(Probabilistic):
+    """A cross-entropy over the classes, which are ``axis``."""
+
+    activation = "softmax"
+    axis: Axis = -1
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return super().check_shape(y_pred) or check_classes(self.label, self.axis, y_pred)
+
+    def unfit(self, op: str, y_pred: Value) -> tuple[str, str] | None:
+        if op == "Sigmoid":
+            text = f"{self.label} needs probabilities that sum to 1 over the classes, but the activation is sigmoid"
+            return text, "use `activation: softmax`, or binary_crossentropy where several classes may apply"
+        axis = axis_of(y_pred, "Softmax")
+        if axis is not None and axis != self.axis % y_pred.rank:
+            text = f"{self.label} takes axis {self.axis} as the classes, but softmax runs over axis {axis}"
+            return text, "give both the same `axis`"
+        return None
+
+    def logits(self, y_pred: Value) -> Value | None:
+        """The logits, where they are known."""
+        if self.from_logits:
+            return y_pred
+        return source(y_pred) if axis_of(y_pred, "Softmax") == self.axis % y_pred.rank else None
+
+    def log_probabilities(self, g: Builder, y_pred: Value) -> Value:
+        """Of the last axis, normalised by its sum."""
+        total = g.ReduceSum(y_pred, g.constant([y_pred.rank - 1]), keepdims=1)
+        return cast("Value", g.Log(clip(g, g.Div(y_pred, total))))
+
+    def smoothed(self, g: Builder, y_true: Value, smoothing: float) -> Value:
+        """The targets, classes last."""
+        y_true = self.classes_last(g, y_true)
+        return smooth(g, y_true, smoothing, 1.0 / y_true.features)
+
+    def classes_last(self, g: Builder, X: Value) -> Value:
+        axis = self.axis % X.rank
+        return g.transpose(X, [*(k for k in range(X.rank) if k != axis), axis])
+
+
+@LOSSES.add("categorical_crossentropy", "CategoricalCrossentropy")
+class CategoricalCrossentropy(Categorical):
+    """``-Σ y log p`` over the classes.
+
+    Targets: like the head, one-hot or any distribution; smoothing draws them towards equal shares.
+    """
+
+    label, targets = "categorical_crossentropy", "one_hot"
+    label_smoothing: Smoothing = 0.0
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        y_true = self.smoothed(g, y_true, self.label_smoothing)
+        logits = self.logits(y_pred)
+        if logits is not None:
+            return cast("Value", g.SoftmaxCrossEntropy(self.classes_last(g, logits), y_true))
+        return total(g, g.Neg(g.Mul(y_true, self.log_probabilities(g, self.classes_last(g, y_pred)))))
+
+
+@LOSSES.add("categorical_focal_crossentropy", "CategoricalFocalCrossentropy")
+class CategoricalFocalCrossentropy(Categorical):
+    """``-Σ alpha (1 - p)^gamma y log p`` over the classes: easy ones count less.
+
+    Targets: like the head, one-hot or any distribution. Lin et al., *Focal loss*, ICCV 2017.
+    """
+
+    label, targets = "categorical_focal_crossentropy", "one_hot"
+    alpha: Annotated[FloatOrFloats, Field(description="A weight, or one for each class.")] = 0.25
+    gamma: Gamma = 2.0
+    label_smoothing: Smoothing = 0.0
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if found := super().check_shape(y_pred):
+            return found
+        classes = y_pred.fixed(self.axis)
+        if isinstance(self.alpha, tuple) and len(self.alpha) != classes:
+            text = f"{self.label} has {len(self.alpha)} numbers as `alpha` for {classes} classes"
+            return [("error", "GS402", text, "give one number, or one for each class")]
+        return []
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        y_true = self.smoothed(g, y_true, self.label_smoothing)
+        logits = self.logits(y_pred)
+        if logits is None:
+            log_p = self.log_probabilities(g, self.classes_last(g, y_pred))
+        else:
+            log_p = g.LogSoftmax(self.classes_last(g, logits), axis=-1)
+        missed = g.Pow(g.Sub(g.constant(1.0), g.Exp(log_p)), g.constant(self.gamma, "float32"))
+        weight = g.Neg(g.Mul(missed, g.constant(self.alpha, "float32")))
+        return total(g, g.Mul(weight, g.Mul(y_true, log_p)))
+
+
+@LOSSES.add("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
+class SparseCategoricalCrossentropy(Categorical):
+    """``-log p[y]``; the class ``ignore_class`` does not count, also not in the average.
+
+    Targets: class ids from 0, of the head's shape without the class axis.
+    """
+
+    label, targets = "sparse_categorical_crossentropy", "ids"
+    ignore_class: Annotated[int | None, Field(description="A class that does not count; null for none.")] = None
+
+    def target(self, y_pred: Value) -> Type:
+        axis = self.axis % y_pred.rank
+        return Type("int64", tuple(d for k, d in enumerate(y_pred.shape) if k != axis))
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        counts = None
+        if self.ignore_class is not None:
+            counts = g.Not(g.Equal(y_true, g.constant(self.ignore_class)))
+            y_true = g.Where(counts, y_true, g.constant(0))
+        logits = self.logits(y_pred)
+        if logits is not None:
+            values = g.SparseSoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
+        else:
+            values = g.Neg(of_class(g, self.log_probabilities(g, self.classes_last(g, y_pred)), y_true))
+        return cast("Value", values.with_mask(counts))
+
+
+@LOSSES.add("categorical_generalized_cross_entropy", "CategoricalGeneralizedCrossEntropy")
+class CategoricalGeneralizedCrossEntropy(Loss):
+    """``(1 - p[y]^q) / q``, which forgives wrong labels: between cross-entropy (q → 0) and mean absolute error (q → 1).
+
+    Targets: class ids from 0. Zhang and Sabuncu, NeurIPS 2018.
+    """
+
+    label, targets = "categorical_generalized_cross_entropy", "ids"
+    q: Annotated[float, Field(gt=0, lt=1, description="Between cross-entropy (0) and mean absolute error (1).")] = 0.5
+
+    def target(self, y_pred: Value) -> Type:
+        return Type("int64", y_pred.shape[:-1])
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return super().check_shape(y_pred) or check_classes(self.label, -1, y_pred)
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        hint = "add `activation: softmax` to the layer"
+        return super().check_activation(y_pred) or check_probabilities(self.label, y_pred, hint)
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        power = g.Pow(of_class(g, y_pred, y_true), g.constant(self.q))
+        return cast("Value", g.Mul(g.Sub(g.constant(1.0), power), g.constant(1 / self.q)))
+
+
+@LOSSES.add("kl_divergence", "KLDivergence", "KLD", "kld")
+class KLDivergence(Loss):
+    """``Σ y log(y / p)`` over the last axis, both kept between 1e-7 and 1.
+
+    Targets: like the head, a distribution. Kullback and Leibler, 1951.
+    """
+
+    label = "kl_divergence"
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        hint = "add `activation: softmax` to the layer"
+        return super().check_activation(y_pred) or check_probabilities(self.label, y_pred, hint)
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        y_true, y_pred = (g.Clip(X, g.constant(EPSILON), g.constant(1.0)) for X in (y_true, y_pred))
+        return total(g, g.Mul(y_true, g.Sub(g.Log(y_true), g.Log(y_pred))))

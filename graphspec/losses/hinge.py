@@ -1,0 +1,64 @@
+"""Hinge losses: nothing to gain beyond a margin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from graphspec.losses.base import LOSSES, Loss, Problem, check_classes, mean, producer, total
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+class Margin(Loss):
+    """``max(1 - y · y_pred, 0)`` of every unit, for targets y of -1 and 1; 0 counts as -1."""
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        op = producer(y_pred)
+        if op not in ("Sigmoid", "Softmax"):
+            return super().check_activation(y_pred)
+        text = f"{self.label} wants values beyond -1 and 1, but {op.lower()} gives none below 0"
+        return [("warning", "GS401", text, "use `activation: tanh` or none, or binary_crossentropy")]
+
+    def missing(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
+        """What lacks to the margin."""
+        signs = g.Where(g.Equal(y_true, g.constant(0.0)), g.constant(-1.0), y_true)
+        return cast("Value", g.Relu(g.Sub(g.constant(1.0), g.Mul(signs, y_pred))))
+
+
+@LOSSES.add("hinge", "Hinge")
+class Hinge(Margin):
+    """Mean of ``max(1 - y · y_pred, 0)`` over the last axis. Targets: like the head, -1 (or 0) and 1."""
+
+    label = "hinge"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        return mean(g, self.missing(g, y_true, y_pred))
+
+
+@LOSSES.add("squared_hinge", "SquaredHinge")
+class SquaredHinge(Margin):
+    """Mean of ``max(1 - y · y_pred, 0)²`` over the last axis. Targets: like the head, -1 (or 0) and 1."""
+
+    label = "squared_hinge"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        missing = self.missing(g, y_true, y_pred)
+        return mean(g, g.Mul(missing, missing))
+
+
+@LOSSES.add("categorical_hinge", "CategoricalHinge")
+class CategoricalHinge(Loss):
+    """``max(1 + max((1 - y) · y_pred) - Σ y · y_pred, 0)`` over the classes, the last axis. Targets: one-hot rows."""
+
+    label, targets = "categorical_hinge", "one_hot"
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return super().check_shape(y_pred) or check_classes(self.label, -1, y_pred)
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        right = total(g, g.Mul(y_true, y_pred))
+        others = g.Mul(g.Sub(g.constant(1.0), y_true), y_pred)
+        best = g.ReduceMax(others, axes=(y_pred.rank - 1,), keepdims=0)
+        return cast("Value", g.Relu(g.Add(g.Sub(best, right), g.constant(1.0))))

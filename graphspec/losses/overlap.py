@@ -1,0 +1,85 @@
+"""Losses of overlapping regions, over the whole batch unless axes are given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+from pydantic import Field
+
+from graphspec.compiler.dims import show
+from graphspec.config import IntOrInts
+from graphspec.losses.base import EPSILON, LOSSES, Loss, Problem, check_probabilities
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+class Overlap(Loss):
+    """One minus an index of overlap. Without ``axis`` all values of the whole batch make one index."""
+
+    axis: Annotated[IntOrInts | None, Field(description="The axes of a region; null for all of the batch.")] = None
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis or ()
+        for axis in axes:
+            if not -y_pred.rank <= axis < y_pred.rank:
+                text = f"{self.label} with axis {axis} does not fit the head's shape {show(y_pred.shape)}"
+                return [("error", "GS402", text, f"use axes from 0, the batch, to {y_pred.rank - 1}, or null for all")]
+        if len({axis % y_pred.rank for axis in axes}) < len(axes):
+            text = f"{self.label} has an axis twice in {list(axes)}"
+            return [("error", "GS402", text, "name every axis once")]
+        return super().check_shape(y_pred)
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        hint = "add `activation: sigmoid` or `activation: softmax` to the layer"
+        return super().check_activation(y_pred) or check_probabilities(self.label, y_pred, hint)
+
+    def sum(self, g: Builder, X: Value) -> Value:
+        """Over the region: what the batch axis adds is added over all of the batch."""
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        inner = {k % X.rank for k in (range(X.rank) if axes is None else axes)}
+        whole = 0 in inner
+        inner -= {0}
+        if inner:
+            X = g.ReduceSum(X, g.constant(sorted(inner)), keepdims=0)
+        return cast("Value", g.BatchSum(X)) if whole else X
+
+    def index(self, g: Builder, shared: Value, divisor: Value) -> Value:
+        """``1 - shared / (divisor + 1e-7)``: one value a row, or one for the batch."""
+        values = g.Sub(g.constant(1.0), g.Div(shared, g.Add(divisor, g.constant(EPSILON))))
+        if shared.rank == 0 or shared.shape[0] == "N":
+            return cast("Value", values)
+        reduction = g.ReduceSum(values, keepdims=0) if self.reduction == "sum" else g.ReduceMean(values, keepdims=0)
+        return cast("Value", reduction)  # no row has a value of its own
+
+
+@LOSSES.add("dice", "Dice")
+class Dice(Overlap):
+    """``1 - 2 Σ y · p / (Σ y + Σ p)``. Targets: like the head, from 0 to 1. Milletari et al., *V-Net*, 2016."""
+
+    label = "dice"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        shared = g.Mul(self.sum(g, g.Mul(y_true, y_pred)), g.constant(2.0))
+        return self.index(g, shared, g.Add(self.sum(g, y_true), self.sum(g, y_pred)))
+
+
+@LOSSES.add("tversky", "Tversky")
+class Tversky(Overlap):
+    """``1 - Σ y·p / (Σ y·p + alpha Σ y·(1 - p) + beta Σ (1 - y)·p)``. Targets: like the head, from 0 to 1.
+
+    Keras calls both weights by the other's error: ``alpha`` weighs what was missed. Salehi et al., 2017.
+    """
+
+    label = "tversky"
+    alpha: Annotated[float, Field(description="The weight of what should be there and is not.")] = 0.5
+    beta: Annotated[float, Field(description="The weight of what is there and should not be.")] = 0.5
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        one = g.constant(1.0)
+        shared = self.sum(g, g.Mul(y_true, y_pred))
+        missed = self.sum(g, g.Mul(g.Sub(one, y_pred), y_true))
+        extra = self.sum(g, g.Mul(y_pred, g.Sub(one, y_true)))
+        wrong = g.Add(g.Mul(missed, g.constant(self.alpha)), g.Mul(extra, g.constant(self.beta)))
+        return self.index(g, shared, g.Add(shared, wrong))

@@ -1,0 +1,122 @@
+"""Losses of numbers: errors, logarithms, counts, directions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, cast
+
+from pydantic import Field
+
+from graphspec.compiler.dims import show
+from graphspec.config import Positive
+from graphspec.losses.base import EPSILON, LOSSES, UNBOUNDED, Loss, Problem, check_axis, mean, producer
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+@LOSSES.add("mean_squared_error", "MeanSquaredError", "mse", "MSE")
+class MeanSquaredError(Loss):
+    """Mean of ``(y_pred - y_true)²`` over the last axis."""
+
+    label = "mean_squared_error"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        if y_pred.rank == 1:
+            y_true, y_pred = (g.Unsqueeze(X, g.constant([1])) for X in (y_true, y_pred))
+        return cast("Value", g.SquaredError(y_pred, y_true))
+
+
+@LOSSES.add("mean_absolute_error", "MeanAbsoluteError", "mae", "MAE")
+class MeanAbsoluteError(Loss):
+    """Mean of ``|y_pred - y_true|`` over the last axis."""
+
+    label = "mean_absolute_error"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        return mean(g, g.Abs(g.Sub(y_pred, y_true)))
+
+
+@LOSSES.add("huber", "Huber", "huber_loss")
+class Huber(Loss):
+    """Mean over the last axis of ``e² / 2`` where ``|e| ≤ delta``, else ``delta · (|e| - delta / 2)``; e is the error."""
+
+    label = "huber"
+    delta: Annotated[Positive, Field(description="Where the loss turns from quadratic to linear.")] = 1.0
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        error = g.Sub(y_pred, y_true)
+        held = g.Clip(error, g.constant(-self.delta), g.constant(self.delta))  # the loss is held · (error - held / 2)
+        return mean(g, g.Mul(held, g.Sub(error, g.Mul(held, g.constant(0.5)))))
+
+
+@LOSSES.add("log_cosh", "LogCosh", "logcosh")
+class LogCosh(Loss):
+    """Mean of ``log cosh(y_pred - y_true)`` over the last axis: about e² / 2 for small errors, ``|e| - log 2`` for large."""
+
+    label = "log_cosh"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        size = g.Abs(g.Sub(y_pred, y_true))
+        rest = g.Softplus(g.Mul(size, g.constant(-2.0)))
+        return mean(g, g.Sub(g.Add(size, rest), g.constant(math.log(2.0))))
+
+
+@LOSSES.add("mean_absolute_percentage_error", "MeanAbsolutePercentageError", "mape", "MAPE")
+class MeanAbsolutePercentageError(Loss):
+    """``100 · mean(|y_true - y_pred| / max(|y_true|, 1e-7))`` over the last axis."""
+
+    label = "mean_absolute_percentage_error"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        size = g.Max(g.Abs(y_true), g.constant(EPSILON))
+        return mean(g, g.Mul(g.Abs(g.Div(g.Sub(y_true, y_pred), size)), g.constant(100.0)))
+
+
+@LOSSES.add("mean_squared_logarithmic_error", "MeanSquaredLogarithmicError", "msle", "MSLE")
+class MeanSquaredLogarithmicError(Loss):
+    """Mean of ``(log(1 + y_true) - log(1 + y_pred))²`` over the last axis; what is negative counts as 0."""
+
+    label = "mean_squared_logarithmic_error"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        logs = (g.Log(g.Add(g.Max(X, g.constant(EPSILON)), g.constant(1.0))) for X in (y_pred, y_true))
+        difference = g.Sub(*logs)
+        return mean(g, g.Mul(difference, difference))
+
+
+@LOSSES.add("poisson", "Poisson")
+class Poisson(Loss):
+    """Mean of ``y_pred - y_true · log(y_pred + 1e-7)`` over the last axis: counts and the rate that explains them."""
+
+    label = "poisson"
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        op = producer(y_pred)
+        if op not in UNBOUNDED or op in ("Relu", "Softplus"):
+            return super().check_activation(y_pred)
+        text = f"poisson takes the logarithm of the head's values, but {UNBOUNDED[op]} also gives negative ones"
+        return [("warning", "GS401", text, "add `activation: exponential` or `activation: softplus` to the layer")]
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        return mean(g, g.Sub(y_pred, g.Mul(y_true, g.Log(g.Add(y_pred, g.constant(EPSILON))))))
+
+
+@LOSSES.add("cosine_similarity", "CosineSimilarity")
+class CosineSimilarity(Loss):
+    """``-Σ y_true · y_pred`` over ``axis``, both divided by their lengths: -1 for one direction, 1 for opposite ones."""
+
+    label = "cosine_similarity"
+    axis: Annotated[int, Field(description="The axis of the vectors.")] = -1
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if y_pred.rank < 2:
+            text = f"{self.label} compares vectors, but the head has shape {show(y_pred.shape)}"
+            return [("error", "GS402", text, "use several units, or mean_squared_error")]
+        return super().check_shape(y_pred) or check_axis(self.label, self.axis, y_pred)
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        axis = self.axis % y_pred.rank
+        ends = (g.Div(X, g.Max(g.ReduceL2(X, axes=(axis,)), g.constant(EPSILON))) for X in (y_true, y_pred))
+        return cast("Value", g.Neg(g.ReduceSum(g.Mul(*ends), g.constant([axis]), keepdims=0)))

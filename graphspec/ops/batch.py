@@ -1,0 +1,150 @@
+"""Operators that see the whole batch, whichever worker has its rows: training-only, never exported."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.ops.common import sum_axes
+
+_NOTHING = (
+    -1e30
+)  # the exponent of a pair that does not count; not -inf, so that a row without pairs has a gradient of 0
+
+
+@op
+class BatchSum(Op):
+    """``Y = Σ X`` over axis 0, the rows of all workers: shape (batch, …) → (…)."""
+
+    keeps_in, keeps_out = (), False
+    exported = False
+
+    @staticmethod
+    def infer(X: Value) -> Type:
+        need_float(X)
+        need(X.rank > 0, "needs a batch axis")
+        return Type(X.dtype, X.shape[1:])
+
+    @staticmethod
+    def bind(ctx: Context, X: Array) -> Bound:
+        Y = ctx.out()
+        calls: Calls = [*sum_axes(ctx, X, (0,), Y), *ctx.all_reduce(Y)]
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            return [*ctx.all_reduce(dY), (np.copyto, dX, dY)]
+
+        return Y, calls, backward
+
+
+@op
+class CircleLoss(Op):
+    """The circle loss of every row of X (batch, features) with class ids (batch,) against the rows of the whole batch.
+
+    With ``d = max(1 - x · r, 0)``: ``Y = softplus(P + Q)``, ``P = log Σ exp(-γ (m + d)⁺ (m - d))`` over the rows r of
+    x's class, ``Q = log Σ exp(γ (1 + m - d)⁺ (1 - m - d))`` over the others; 0 for a row where one of them is empty.
+    Sun et al., *Circle loss*, CVPR 2020, as Keras 3 has it. Every worker has all rows and its own rows' values.
+    """
+
+    keeps_in, keeps_out = (), False
+    exported = False
+
+    @staticmethod
+    def infer(X: Value, ids: Value, *, gamma: float = 80.0, margin: float = 0.4, remove_diagonal: int = 1) -> Type:
+        need_float(X)
+        need(X.rank == 2, f"needs rows of features, got {show(X.shape)}")
+        need(ids.dtype == "int64" and ids.shape == X.shape[:1], f"needs an id a row, got {ids.type}")
+        return Type(X.dtype, X.shape[:1])
+
+    @staticmethod
+    def bind(
+        ctx: Context, X: Array, ids: Array, *, gamma: float = 80.0, margin: float = 0.4, remove_diagonal: int = 1
+    ) -> Bound:
+        Y, n, total, own = ctx.out(), len(X), ctx.total, ctx.rows
+        every, labels = ctx.save((total, X.shape[1])), ctx.save((total,), np.int64)
+        raw, z, peak = ctx.save((n, total)), ctx.save((n,)), ctx.scratch((n, 1))
+        same, keep = ctx.save((n, total), np.bool_), ctx.scratch((n, total), np.bool_)
+        shares = ctx.save((2, n, total))  # each partner's in the sum of exponentials, each other row's in the other sum
+        d, scores, sums = ctx.scratch((n, total)), ctx.scratch((n, total)), ctx.scratch((n, 1))
+        diagonal = np.arange(n), np.arange(own.start, own.stop)
+        sides = ((-gamma, margin, 1.0, margin), (gamma, 1 + margin, -1.0, 1 - margin))  # γ (u + v d)⁺ (w - d)
+
+        def gather() -> None:
+            every.fill(0)
+            labels.fill(0)
+            every[own], labels[own] = X, ids
+
+        def forward() -> None:
+            np.matmul(X, every.T, out=raw)
+            np.subtract(1, raw, out=raw)
+            np.maximum(raw, 0, out=d)
+            np.equal(ids[:, None], labels, out=same)
+            z.fill(0)
+            for k, (scale, u, v, w) in enumerate(sides):
+                np.logical_not(same, out=keep) if k else np.copyto(keep, same)
+                if remove_diagonal:
+                    keep[diagonal] = False
+                share = shares[k]
+                np.multiply(d, v, out=share)
+                np.add(share, u, out=share)
+                np.maximum(share, 0, out=share)
+                np.subtract(w, d, out=scores)
+                np.multiply(share, scores, out=share)
+                np.multiply(share, scale, out=share)
+                np.logical_not(keep, out=keep)
+                np.copyto(share, _NOTHING, where=keep)
+                np.maximum.reduce(share, axis=1, out=peak, keepdims=True)
+                np.subtract(share, peak, out=share)
+                np.exp(share, out=share)
+                np.add.reduce(share, axis=1, out=sums, keepdims=True)
+                np.divide(share, sums, out=share)
+                np.log(sums, out=sums)
+                np.add(z, peak[:, 0], out=z)
+                np.add(z, sums[:, 0], out=z)
+            np.logaddexp(z, 0, out=Y)
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+            if dX is None:
+                return []
+            d, G, scores, slopes = (ctx.scratch((n, total)) for _ in range(4))
+            keep = ctx.scratch((n, total), np.bool_)
+            all_rows, sigma = ctx.scratch((total, X.shape[1])), ctx.scratch((n,))
+
+            def slope() -> None:
+                np.maximum(raw, 0, out=d)
+                G.fill(0)
+                for k, (scale, u, v, w) in enumerate(sides):
+                    np.multiply(d, v, out=scores)
+                    np.add(scores, u, out=scores)
+                    np.greater(scores, 0, out=keep)
+                    np.maximum(scores, 0, out=scores)
+                    np.subtract(w, d, out=slopes)
+                    np.multiply(slopes, v, out=slopes)
+                    np.multiply(slopes, keep, out=slopes)
+                    np.subtract(slopes, scores, out=slopes)
+                    np.multiply(slopes, scale, out=slopes)
+                    np.multiply(slopes, shares[k], out=slopes)
+                    np.add(G, slopes, out=G)
+                np.negative(z, out=sigma)
+                np.logaddexp(sigma, 0, out=sigma)
+                np.negative(sigma, out=sigma)
+                np.exp(sigma, out=sigma)
+                np.multiply(sigma, dY, out=sigma)
+                np.multiply(G, sigma[:, None], out=G)
+                np.greater(raw, 0, out=keep)
+                np.multiply(G, keep, out=G)
+                np.negative(G, out=G)
+                np.matmul(G.T, every[own], out=all_rows)
+
+            def collect() -> None:
+                np.matmul(G, every, out=dX)
+                np.add(dX, all_rows[own], out=dX)
+
+            return [(slope,), *ctx.all_reduce(all_rows), (collect,)]
+
+        return Y, [(gather,), *ctx.all_reduce(every), *ctx.all_reduce(labels), (forward,)], backward
