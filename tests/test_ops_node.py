@@ -45,6 +45,8 @@ CONSTANTS: dict[str, set[int]] = {
 # (operator, attribute) → why we refuse it
 REFUSED: dict[tuple[str, str], str] = {
     ("AveragePool", "dilations"): "attribute of opset 19: AveragePool dilations",
+    ("ConvTranspose", "auto_pad"): "attribute refused: ConvTranspose auto_pad (pads say it)",
+    ("ConvTranspose", "output_shape"): "attribute refused: ConvTranspose output_shape (pads and output_padding say it)",
     ("Dropout", "ratio"): "attribute of opset 7: Dropout ratio",
     ("Resize", "antialias"): "attribute of opset 18: Resize antialias",
     ("Resize", "axes"): "attribute of opset 18: Resize axes",

@@ -23,6 +23,7 @@ ELSEWHERE = {
     "AveragePool": "test_ops_spatial.py",
     "BatchNormalization": "test_ops_norm.py",
     "Conv": "test_ops_spatial.py",
+    "ConvTranspose": "test_ops_conv_transpose.py",
     "Dropout": "test_ops_spatial.py",
     "GlobalAveragePool": "test_ops_spatial.py",
     "GlobalMaxPool": "test_ops_spatial.py",
