@@ -96,6 +96,8 @@ class Op:
     variadic: ClassVar[bool] = False
     exported: ClassVar[bool] = True
     """False for training-only operators (losses), which have no ONNX counterpart."""
+    vanishes: ClassVar[bool] = False
+    """Whether it is its first input outside training: dropout, noise."""
 
     infer: ClassVar[Callable[..., Type | tuple[Type, ...]]]
     bind: ClassVar[Callable[..., Bound]]

@@ -1,4 +1,4 @@
-"""Normalization: BatchNormalization, LayerNormalization."""
+"""BatchNormalization."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
+from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
 from graphspec.ops.channels import Channels, channel_order, contiguous
-from graphspec.runtime.buffers import axis_order
 
 
 @op
@@ -215,117 +214,3 @@ def _centre(
             (np.add, dy, channels.over(x, plus), dy),
         ]
     return calls
-
-
-@op
-class LayerNormalization(Op):
-    """``Y = (X - mean) / sqrt(var + epsilon) · Scale + B``; mean and biased variance over ``axis`` and all after it.
-
-    Scale and B have the shape of these axes. The optional outputs Mean and InvStdDev are not given.
-    """
-
-    keeps_in, keeps_out = (1,), False
-
-    @staticmethod
-    def infer(
-        X: Value, Scale: Value, B: Value | None = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
-    ) -> Type:
-        need_float(X, Scale, B)
-        need(stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
-        axis = normalize_axis(axis, X.rank)
-        shape = tuple(X.fixed(k) for k in range(axis, X.rank))
-        for name, value in {"Scale": Scale, "B": B}.items():
-            need(
-                value is None or value.shape == shape,
-                f"{name} {show(value.shape) if value is not None else ''} does not fit the axes {show(shape)}",
-                code="GS304",
-            )
-        return X.type
-
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        Scale: Array,
-        B: Array | None = None,
-        *,
-        axis: int = -1,
-        epsilon: float = 1e-5,
-        stash_type: int = 1,
-    ) -> Bound:
-        axis %= X.ndim
-        order = axis_order(X)
-        if order[axis:] != tuple(range(axis, X.ndim)):
-            order = tuple(range(X.ndim))
-        lying, calls = contiguous(ctx, X, order)
-        size = Scale.size
-        rows = X.size // size
-        Y = ctx.out(order=order)
-        channels = Channels(ctx, (rows, size), (0, 1))
-        keep = any(ctx.wants(i) for i in range(3))
-        normal = ctx.save((rows, size)) if keep else Y.transpose(order).reshape(rows, size)
-        mean, inverse = ctx.scratch((rows, 1)), ctx.save((rows, 1))
-        averaging, share, tiny = ctx.constant(np.full(size, 1 / size)), ctx.constant(1 / size), ctx.constant(epsilon)
-        scale = Scale.reshape(size)
-        (times, more), (plus, most) = channels.spread(scale), channels.spread(scale if B is None else B.reshape(size))
-        calls += more + most
-        start = 0
-        for x, h, y in channels.blocks(lying, normal, Y.transpose(order)):
-            xr, hr = x.reshape(-1, size), h.reshape(-1, size)
-            part = slice(start, start := start + len(xr))
-            m, i = mean[part], inverse[part]
-            calls += [
-                (np.dot, xr, averaging, m[:, 0]),
-                (np.subtract, xr, m, hr),
-                (np.vecdot, hr, hr, i[:, 0]),
-                (np.multiply, i, share, i),
-                (np.add, i, tiny, i),
-                (np.sqrt, i, i),
-                (np.reciprocal, i, i),
-                (np.multiply, hr, i, hr),
-                (np.multiply, h, channels.over(h, times), y),
-            ]
-            if B is not None:
-                calls.append((np.add, y, channels.over(y, plus), y))
-
-        def backward(dY: Array) -> Calls:
-            dlying, copied = contiguous(ctx, dY, order)
-            calls = list(copied)
-            products, plain = channels.sums(), channels.sums()
-            dScale, dB = ctx.grad(1), (ctx.grad(2) if B is not None else None)
-            times, more = channels.spread(scale)
-            calls += more
-            spare = channels.scratch()
-            mean, slope = ctx.scratch((rows, 1)), ctx.scratch((rows, 1))
-            start = 0
-            for h, dy in channels.blocks(normal, dlying):
-                t = channels.like(h, spare)
-                hr, dr, tr = (a.reshape(-1, size) for a in (h, dy, t))
-                part = slice(start, start := start + len(hr))
-                m, s, i = mean[part], slope[part], inverse[part]
-                if dB is not None:
-                    calls += plain.add(dy)
-                if dScale is not None:
-                    calls += [(np.multiply, dy, h, t), *products.add(t)]
-                if ctx.wants(0):
-                    calls += [
-                        (np.multiply, dy, channels.over(dy, times), dy),
-                        (np.dot, dr, averaging, m[:, 0]),
-                        (np.vecdot, dr, hr, s[:, 0]),
-                        (np.multiply, s, share, s),
-                        (np.multiply, hr, s, tr),
-                        (np.subtract, dr, tr, dr),
-                        (np.subtract, dr, m, dr),
-                        (np.multiply, dr, i, dr),
-                    ]
-            if dB is not None:
-                calls += plain.total(dB.reshape(size))
-            if dScale is not None:
-                calls += products.total(dScale.reshape(size))
-            if copied and (dX := ctx.grad(0)) is not None:
-                calls.append((np.copyto, dX.transpose(order), dlying))
-            elif not copied:
-                ctx.give(0, dY)
-            return calls
-
-        return Y, calls, backward

@@ -1,4 +1,4 @@
-"""Dropout vanishes, BatchNormalization uses its moving statistics: the graph as it predicts."""
+"""Dropout and noise vanish, BatchNormalization uses its moving statistics: the graph as it predicts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.ops import OPS
 
 
 def drop_training(graph: Graph) -> Graph:
     """The graph in inference mode."""
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if node.op == "Dropout":
+        if OPS[node.op].vanishes:
             assert inputs[0] is not None
             return (inputs[0],)
         if node.op == "BatchNormalization":

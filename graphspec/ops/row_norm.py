@@ -1,0 +1,225 @@
+"""Normalization of rows of numbers: LayerNormalization, RMSNormalization, GroupNormalization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
+from graphspec.ops.channels import Channels, contiguous
+from graphspec.runtime.buffers import axis_order
+
+
+def normalize_rows(
+    ctx: Context,
+    X: Array,
+    scale: Array,
+    B: Array | None,
+    channels: Channels,
+    *,
+    order: Sequence[int],
+    size: int,
+    epsilon: float,
+    centred: bool = True,
+) -> Bound:
+    """``scale · (x - mean) / sqrt(var + epsilon) + B`` where every ``size`` numbers of X, its axes in ``order``, are a row.
+
+    Args:
+        scale, B: inputs 1 and 2, a number for each of the ``channels``, whose blocks consist of whole rows.
+        centred: false leaves the mean out: the root of the mean square divides.
+    """
+    lying, calls = contiguous(ctx, X, order)
+    rows = X.size // size
+    Y = ctx.out(order=order)
+    keep = any(ctx.wants(i) for i in range(3))
+    normal = ctx.save(lying.shape) if keep else Y.transpose(order)
+    mean, inverse = ctx.scratch((rows, 1)), ctx.save((rows, 1))
+    averaging, share, tiny = ctx.constant(np.full(size, 1 / size)), ctx.constant(1 / size), ctx.constant(epsilon)
+    scale = scale.reshape(-1)
+    (times, more), (plus, most) = channels.spread(scale), channels.spread(scale if B is None else B.reshape(-1))
+    calls += more + most
+    start = 0
+    for x, h, y in channels.blocks(lying, normal, Y.transpose(order)):
+        xr, hr = x.reshape(-1, size), h.reshape(-1, size)
+        part = slice(start, start := start + len(xr))
+        m, i = mean[part], inverse[part]
+        if centred:
+            calls += [(np.dot, xr, averaging, m[:, 0]), (np.subtract, xr, m, hr)]
+        source = hr if centred else xr
+        calls += [
+            (np.vecdot, source, source, i[:, 0]),
+            (np.multiply, i, share, i),
+            (np.add, i, tiny, i),
+            (np.sqrt, i, i),
+            (np.reciprocal, i, i),
+            (np.multiply, source, i, hr),
+            (np.multiply, h, channels.over(h, times), y),
+        ]
+        if B is not None:
+            calls.append((np.add, y, channels.over(y, plus), y))
+
+    def backward(dY: Array) -> Calls:
+        dlying, copied = contiguous(ctx, dY, order)
+        calls = list(copied)
+        products, plain = channels.sums(), channels.sums()
+        dScale, dB = ctx.grad(1), (ctx.grad(2) if B is not None else None)
+        times, more = channels.spread(scale)
+        calls += more
+        spare = channels.scratch()
+        mean, slope = ctx.scratch((rows, 1)), ctx.scratch((rows, 1))
+        start = 0
+        for h, dy in channels.blocks(normal, dlying):
+            t = channels.like(h, spare)
+            hr, dr, tr = (a.reshape(-1, size) for a in (h, dy, t))
+            part = slice(start, start := start + len(hr))
+            m, s, i = mean[part], slope[part], inverse[part]
+            if dB is not None:
+                calls += plain.add(dy)
+            if dScale is not None:
+                calls += [(np.multiply, dy, h, t), *products.add(t)]
+            if not ctx.wants(0):
+                continue
+            calls.append((np.multiply, dy, channels.over(dy, times), dy))
+            if centred:
+                calls.append((np.dot, dr, averaging, m[:, 0]))
+            calls += [
+                (np.vecdot, dr, hr, s[:, 0]),
+                (np.multiply, s, share, s),
+                (np.multiply, hr, s, tr),
+                (np.subtract, dr, tr, dr),
+            ]
+            if centred:
+                calls.append((np.subtract, dr, m, dr))
+            calls.append((np.multiply, dr, i, dr))
+        if dB is not None:
+            calls += plain.total(dB.reshape(-1))
+        if dScale is not None:
+            calls += products.total(dScale.reshape(-1))
+        if copied and (dX := ctx.grad(0)) is not None:
+            calls.append((np.copyto, dX.transpose(order), dlying))
+        elif not copied:
+            ctx.give(0, dY)
+        return calls
+
+    return Y, calls, backward
+
+
+def normalize_last(
+    ctx: Context, X: Array, scale: Array, B: Array | None, axis: int, epsilon: float, *, centred: bool
+) -> Bound:
+    """Over ``axis`` and all after it, which ``scale`` and ``B`` have the shape of."""
+    axis %= X.ndim
+    order = axis_order(X)
+    if order[axis:] != tuple(range(axis, X.ndim)):
+        order = tuple(range(X.ndim))
+    channels = Channels(ctx, (X.size // scale.size, scale.size), (0, 1))
+    return normalize_rows(ctx, X, scale, B, channels, order=order, size=scale.size, epsilon=epsilon, centred=centred)
+
+
+def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) -> Type:
+    """X's type; ``vectors`` must have the shape of ``axis`` and all after it."""
+    need_float(X, *vectors.values())
+    need(stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
+    axis = normalize_axis(axis, X.rank)
+    shape = tuple(X.fixed(k) for k in range(axis, X.rank))
+    for name, value in vectors.items():
+        need(
+            value is None or value.shape == shape,
+            f"{name} {show(value.shape) if value is not None else ''} does not fit the axes {show(shape)}",
+            code="GS304",
+        )
+    return X.type
+
+
+@op
+class LayerNormalization(Op):
+    """``Y = (X - mean) / sqrt(var + epsilon) · Scale + B``; mean and biased variance over ``axis`` and all after it.
+
+    Scale and B have the shape of these axes. The optional outputs Mean and InvStdDev are not given.
+    """
+
+    keeps_in, keeps_out = (1,), False
+
+    @staticmethod
+    def infer(
+        X: Value, Scale: Value, B: Value | None = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+    ) -> Type:
+        return infer_last(X, axis, stash_type, Scale=Scale, B=B)
+
+    @staticmethod
+    def bind(
+        ctx: Context,
+        X: Array,
+        Scale: Array,
+        B: Array | None = None,
+        *,
+        axis: int = -1,
+        epsilon: float = 1e-5,
+        stash_type: int = 1,
+    ) -> Bound:
+        return normalize_last(ctx, X, Scale, B, axis, epsilon, centred=True)
+
+
+@op
+class RMSNormalization(Op):
+    """``Y = X / sqrt(mean(X²) + epsilon) · scale``; the mean is taken over ``axis`` and all after it (opset 23)."""
+
+    keeps_in, keeps_out = (1,), False
+
+    @staticmethod
+    def infer(X: Value, scale: Value, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Type:
+        return infer_last(X, axis, stash_type, scale=scale)
+
+    @staticmethod
+    def bind(
+        ctx: Context, X: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+    ) -> Bound:
+        return normalize_last(ctx, X, scale, None, axis, epsilon, centred=False)
+
+
+@op
+class GroupNormalization(Op):
+    """``Y = (X - mean) / sqrt(var + epsilon) · scale + bias`` (opset 21), X (N, C, …).
+
+    Mean and biased variance are those of ``C / num_groups`` channels that stand together, sample by sample; ``scale`` and
+    ``bias`` have a number for each channel.
+    """
+
+    keeps_in, keeps_out = (1,), False
+
+    @staticmethod
+    def infer(
+        X: Value, scale: Value, bias: Value, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
+    ) -> Type:
+        need_float(X, scale, bias)
+        need(stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
+        need(X.rank >= 2, f"group normalization needs (N, C, …), got {show(X.shape)}")
+        count = X.fixed(1)
+        need(
+            num_groups >= 1 and count % num_groups == 0,
+            f"{num_groups} groups do not divide {count} channels",
+            code="GS304",
+        )
+        for name, value in {"scale": scale, "bias": bias}.items():
+            text = f"{name} {show(value.shape)} does not fit {count} channels of {show(X.shape)}"
+            need(value.shape == (count,), text, code="GS304")
+        return X.type
+
+    @staticmethod
+    def bind(
+        ctx: Context,
+        X: Array,
+        scale: Array,
+        bias: Array,
+        *,
+        num_groups: int,
+        epsilon: float = 1e-5,
+        stash_type: int = 1,
+    ) -> Bound:
+        order = tuple(range(X.ndim))
+        size = int(np.prod(X.shape[1:], dtype=np.int64)) // num_groups
+        channels = Channels(ctx, X.shape, order)
+        return normalize_rows(ctx, X, scale, bias, channels, order=order, size=size, epsilon=epsilon)

@@ -1,0 +1,80 @@
+"""ScatterElements."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
+from graphspec.ops.indexing import clip, contiguous, need_integers, wrap
+
+
+@op
+class ScatterElements(Op):
+    """``Y = data`` with ``Y[…, indices[…, k, …], …] = updates[…, k, …]`` along ``axis``, or added with ``reduction: add``.
+
+    Negative indices count from the end. Without a reduction an index that comes twice must come with equal updates.
+    """
+
+    keeps_in, keeps_out = (1,), False
+
+    @staticmethod
+    def infer(data: Value, indices: Value, updates: Value, *, axis: int = 0, reduction: str = "none") -> Type:
+        need_integers(indices)
+        same_dtype(data, updates)
+        need(reduction in ("none", "add"), f"the reduction {reduction} is not implemented", code="GS105")
+        at = normalize_axis(axis, data.rank)
+        need(indices.shape == updates.shape, f"has indices {show(indices.shape)} for updates {show(updates.shape)}")
+        need(data.rank == indices.rank, f"scatters {show(indices.shape)} into {show(data.shape)}: the ranks differ")
+        fits = all(
+            k == at or not (isinstance(d, int) and isinstance(e, int)) or d <= e
+            for k, (d, e) in enumerate(zip(indices.shape, data.shape, strict=True))
+        )
+        need(fits, f"indices {show(indices.shape)} are larger than {show(data.shape)} off axis {axis}", code="GS302")
+        return data.type
+
+    @staticmethod
+    def bind(
+        ctx: Context, data: Array, indices: Array, updates: Array, *, axis: int = 0, reduction: str = "none"
+    ) -> Bound:
+        at = axis % data.ndim
+        Y, size = ctx.out(), data.shape[at]
+        strides = [int(np.prod(data.shape[k + 1 :], dtype=np.int64)) for k in range(data.ndim)]
+        stride = ctx.constant(strides[at], np.int64)
+        starts = [
+            ctx.constant(np.arange(n).reshape([-1 if j == k else 1 for j in range(data.ndim)]) * strides[k], np.int64)
+            for k, n in enumerate(indices.shape)
+            if k != at
+        ]
+        places = ctx.save(indices.shape, np.int64)
+        source, copied = contiguous(ctx, updates)
+        calls: Calls = [
+            *wrap(ctx, indices, size, places),
+            *clip(ctx, places, size),
+            (np.multiply, places, stride, places),
+            *((np.add, places, start, places) for start in starts),
+            *copied,
+            (np.copyto, Y, data),
+        ]
+        flat, where = Y.reshape(-1), places.reshape(-1)
+        if reduction == "add":
+            calls.append((np.add.at, flat, where, source.reshape(-1)))
+        else:
+            calls.append((flat.__setitem__, where, source.reshape(-1)))
+
+        def backward(dY: Array) -> Calls:
+            grad, calls = contiguous(ctx, dY)
+            if (dU := ctx.grad(2)) is not None:
+                taken = dU if dU.flags.c_contiguous else ctx.scratch(dU.shape)
+                calls.append((partial(np.take, mode="clip"), grad.reshape(-1), places, None, taken))
+                calls += [] if taken is dU else [(np.copyto, dU, taken)]
+            if reduction == "none" and ctx.wants(0):
+                calls.append((grad.reshape(-1).__setitem__, where, ctx.constant(0.0)))
+                calls += [] if grad is dY else [(np.copyto, dY, grad)]
+            ctx.give(0, dY)
+            return calls
+
+        return Y, calls, backward
