@@ -127,12 +127,14 @@ class Layer(Config):
         layout: Layout | None = None,
         initializer: Initializer | None = None,
         state: bool = False,
+        prefix: str | None = None,
     ) -> Value:
         """The parameter ``role`` with the initializer and the regularizer that Keras's argument names give it.
 
-        ``recurrent_kernel`` starts by ``recurrent_initializer``, ``gamma`` by ``gamma_initializer``, and so on.
+        ``recurrent_kernel`` starts by ``recurrent_initializer``, ``gamma`` by ``gamma_initializer``, and so on; ``prefix``
+        is what the arguments begin with where that is not the role's name.
         """
-        prefix = role.removesuffix("_kernel")
+        prefix = prefix or role.removesuffix("_kernel")
         start = initializer or getattr(self, f"{prefix}_initializer")
         try:
             start.check(tuple(shape))
