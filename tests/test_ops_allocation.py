@@ -58,6 +58,16 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
         for sizes, strides in (((100,), {}), ((10, 10), {"strides": (2, 2)}), ((5, 5, 4), {"pads": (1,) * 6}))
     ),
     ("Concat", [X, X], {"axis": 1}),
+    *(
+        ("Einsum", inputs, {"equation": equation})
+        for equation, *inputs in (
+            ("abc,cd->adb", normal(20, 60, 100), normal(100, 80)),
+            ("abcd,aecd->acbe", normal(10, 40, 3, 100), normal(10, 40, 3, 100)),
+            ("ab,ab->a", X, X),
+            ("ab,bc,cd->ad", X, normal(400, 90), normal(90, 300)),
+            ("ab->b", X),
+        )
+    ),
     ("Gather", [normal(1000, 100), ids(1000, 1200)], {}),
     ("GatherElements", [X, ids(400, 300, 300)], {"axis": 1}),
     ("ArgMax", [X], {"axis": 1}),

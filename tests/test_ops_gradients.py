@@ -128,6 +128,11 @@ CASES: dict[str, list[Case]] = {
         for reverse in (0, 1)
     ],
     "Div": two(positive),
+    "Einsum": [
+        Case([normal(2, 3, 4), normal(4, 5)], {"equation": "abc,cd->adb"}),
+        Case([normal(3, 4, 2), normal(3, 4, 2)], {"equation": "abc,adc->bda"}),
+        Case([normal(2, 3, 4)], {"equation": "abc->cab"}),
+    ],
     "Elu": one(alpha=1.0) + one(alpha=0.6),
     "Erf": one(),
     "Exp": one(),

@@ -51,6 +51,10 @@ CASES: list[tuple[str, list[Any], set[int], dict[str, Any]]] = [
     ("ConvTranspose", [f(0, 4, 5), f(4, 1, 3), f(4)], set(), {"group": 4, "strides": (2,)}),
     *(("ConvTranspose", [f(0, 4, 5, 3), f(4, 2, 3, 2), f(2)], set(), {"strides": (s, s)}) for s in (1, 2)),
     ("Concat", [f(0, 4), f(0, 3)], set(), {"axis": 1}),
+    *(
+        ("Einsum", [f(0, 4, 2), other], set(), {"equation": equation})
+        for equation, other in (("abc,cd->adb", f(2, 3)), ("abc,adc->abd", f(0, 3, 2)), ("abc,abc->ab", f(0, 4, 2)))
+    ),
     ("Split", [f(0, 4), i(1, 3)], {1}, {"axis": 1}),
     ("Slice", [f(0, 4), i(1), i(3), i(1)], {1, 2, 3}, {}),
     *(("Pad", [f(0, 4), i(0, 1, 0, 1)], {1}, {"mode": mode}) for mode in ("constant", "reflect", "edge")),

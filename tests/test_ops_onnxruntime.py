@@ -25,6 +25,7 @@ ELSEWHERE = {
     "Conv": "test_ops_spatial.py",
     "ConvTranspose": "test_ops_conv_transpose.py",
     "Dropout": "test_ops_spatial.py",
+    "Einsum": "test_ops_einsum.py",
     "GlobalAveragePool": "test_ops_spatial.py",
     "GlobalMaxPool": "test_ops_spatial.py",
     "GRU": "test_ops_recurrent.py",
