@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class Regularizer(Config):
     """Lowers to a scalar penalty."""
 
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise :class:`ShapeError` (GS301) if a weight of ``shape`` cannot be penalized so."""
+
     def lower(self, g: Builder, X: Value) -> Value:
         """The penalty on ``X``, a float32 scalar."""
         raise NotImplementedError

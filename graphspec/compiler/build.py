@@ -18,6 +18,7 @@ from graphspec.ops.base import attributes
 
 if TYPE_CHECKING:
     from graphspec.activations import Activation
+    from graphspec.constraints import Constraint
     from graphspec.initializers import Initializer
     from graphspec.regularizers import Regularizer
 
@@ -66,6 +67,7 @@ class Builder:
     trainable: bool = True
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
+    _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name not in OPS:
@@ -116,6 +118,7 @@ class Builder:
         *,
         layout: Layout | None = None,
         regularizer: Regularizer | None = None,
+        constraint: Constraint | None = None,
         trainable: bool = True,
         state: bool = False,
     ) -> Value:
@@ -132,7 +135,7 @@ class Builder:
                     f"shares '{name}' of shape {show(known.shape)}, but its inputs need shape {show(shape)}",
                     hint=f"give '{self.owner}' inputs of the same feature sizes as '{self.weights}', or weights of its own",
                 )
-            return self.graph.values[name]
+            return self._rewritten(role, self.graph.values[name])
         param = Param(
             name,
             shape,
@@ -141,11 +144,25 @@ class Builder:
             trainable=trainable and self.trainable and not state,
             state=state,
             regularizer=regularizer,
+            constraint=constraint,
         )
         value = Value(name, Type("float32", param.stored_shape), "param", param=param)
         self.graph.params[name] = param
         self.graph.values[name] = value
-        return value
+        return self._rewritten(role, value)
+
+    def _rewritten(self, role: str, value: Value) -> Value:
+        return self._rewrites[self._prefix + role](value) if self._prefix + role in self._rewrites else value
+
+    @contextmanager
+    def rewriting(self, functions: dict[str, Callable[[Value], Value]]) -> Iterator[Builder]:
+        """Weights of these roles that are made inside go through their function first (spectral normalization)."""
+        before = self._rewrites
+        self._rewrites = before | {self._prefix + role: function for role, function in functions.items()}
+        try:
+            yield self
+        finally:
+            self._rewrites = before
 
     def constant(self, data: Any, dtype: str | None = None) -> Value:
         """A constant tensor; ``dtype`` defaults to int64 for integers and float32 for floats."""

@@ -13,6 +13,7 @@ from graphspec.compiler.dims import Dim, Shape, free, show
 from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
+    from graphspec.constraints import Constraint
     from graphspec.initializers import Initializer
     from graphspec.regularizers import Regularizer
 
@@ -124,25 +125,33 @@ class Layout:
 
     def pack(self, logical: Array) -> Array:
         """Keras's layout → the graph's (a new array or a view)."""
-        x = logical
-        if self.gates:
-            blocks = np.split(x, len(self.gates), axis=-1)
-            x = np.concatenate([blocks[i] for i in self.gates], axis=-1)
+        x = self.ordered(logical)
         if self.perm:
             x = x.transpose(self.perm)
         return x.reshape(self.shape) if self.shape else x
 
-    def unpack(self, stored: Array, logical_shape: tuple[int, ...]) -> Array:
-        """The graph's layout → Keras's (a new array or a view)."""
+    def axes(self, stored: Array, logical_shape: tuple[int, ...]) -> Array:
+        """A view of contiguous ``stored`` with Keras's axes; blocks of the last axis stay in the graph's order.
+
+        Norms, means and products of matrices are those of Keras's layout, since they follow the blocks.
+        """
         x = stored
         if self.shape:
             x = x.reshape([logical_shape[p] for p in self.perm] if self.perm else logical_shape)
         if self.perm:
             x = x.transpose(np.argsort(self.perm))
-        if self.gates:
-            blocks = np.split(x, len(self.gates), axis=-1)
-            x = np.concatenate([blocks[self.gates.index(i)] for i in range(len(self.gates))], axis=-1)
         return x
+
+    def unpack(self, stored: Array, logical_shape: tuple[int, ...]) -> Array:
+        """The graph's layout → Keras's (a new array or a view)."""
+        return self.ordered(self.axes(stored, logical_shape), np.argsort(self.gates))
+
+    def ordered(self, x: Array, gates: Iterable[int] | None = None) -> Array:
+        """The blocks of the last axis in the order of ``gates``, by default from Keras's to the graph's."""
+        if not self.gates:
+            return x
+        blocks = np.split(x, len(self.gates), axis=-1)
+        return np.concatenate([blocks[i] for i in (self.gates if gates is None else gates)], axis=-1)
 
     def packed_shape(self, logical_shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.shape:
@@ -164,6 +173,7 @@ class Param:
     trainable: bool = True
     state: bool = False
     regularizer: Regularizer | None = None
+    constraint: Constraint | None = None
 
     @property
     def size(self) -> int:

@@ -11,6 +11,8 @@ from pydantic_core import PydanticCustomError
 from graphspec.activations import ACTIVATIONS, Activation
 from graphspec.compiler.dims import show
 from graphspec.config import Config, Rate, Registry
+from graphspec.constraints import CONSTRAINTS
+from graphspec.constraints import Constraint as ConstraintConfig
 from graphspec.errors import ShapeError
 from graphspec.initializers import INITIALIZERS, Initializer
 from graphspec.regularizers import REGULARIZERS, Regularizer
@@ -49,10 +51,12 @@ def only(allowed: T, reason: str) -> Callable[[T], T]:
 
 
 Constraint = Annotated[
-    None,
-    BeforeValidator(only(None, "constraints are not available yet: only null is accepted")),
-    Field(description="Only null so far."),
+    ConstraintConfig | None,
+    BeforeValidator(CONSTRAINTS.parse),
+    _reference("constraint", optional=True),
+    Field(description="What the weight is held to after every step."),
 ]
+"""A constraint by name or mapping, or null."""
 Weights = Annotated[
     None,
     BeforeValidator(only(None, "weights are not written into a spec: use `set_weights` from Python")),
@@ -129,20 +133,23 @@ class Layer(Config):
         state: bool = False,
         prefix: str | None = None,
     ) -> Value:
-        """The parameter ``role`` with the initializer and the regularizer that Keras's argument names give it.
+        """The parameter ``role`` with the initializer, regularizer and constraint that Keras's argument names give it.
 
         ``recurrent_kernel`` starts by ``recurrent_initializer``, ``gamma`` by ``gamma_initializer``, and so on; ``prefix``
         is what the arguments begin with where that is not the role's name.
         """
         prefix = prefix or role.removesuffix("_kernel")
         start = initializer or getattr(self, f"{prefix}_initializer")
-        try:
-            start.check(tuple(shape))
-        except ShapeError as error:
-            error.key = f"{prefix}_initializer"
-            raise
         penalty = getattr(self, f"{prefix}_regularizer", None)
-        return g.param(role, shape, start, layout=layout, regularizer=penalty, state=state)
+        constraint = getattr(self, f"{prefix}_constraint", None)
+        for kind, given in (("initializer", start), ("regularizer", penalty), ("constraint", constraint)):
+            try:
+                if given is not None:
+                    given.check(tuple(shape))
+            except ShapeError as error:
+                error.key = f"{prefix}_{kind}"
+                raise
+        return g.param(role, shape, start, layout=layout, regularizer=penalty, constraint=constraint, state=state)
 
 
 LAYERS: Registry[Layer] = Registry("layer")

@@ -24,6 +24,12 @@ class Segment:
     start: int
     stop: int
 
+    def view(self, vector: Array, first: int | None = None) -> Array:
+        """The weight's place in ``vector`` (or what begins at ``first``) with Keras's axes (``Layout.axes``)."""
+        first = self.start if first is None else first
+        stored = vector[first : first + self.param.size].reshape(self.param.stored_shape)
+        return self.param.layout.axes(stored, self.param.shape)
+
 
 class Store:
     """All parameters of a graph in three vectors: ``trainable``, ``frozen`` and ``state`` (moving statistics).

@@ -2,52 +2,113 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from graphspec.compiler.ir import Array
+from graphspec.errors import RunError
 from graphspec.optimizers import Rate
 from graphspec.runtime.buffers import aligned
 from graphspec.runtime.random import Clock
 
 if TYPE_CHECKING:
     from graphspec.optimizers import Optimizer
-    from graphspec.runtime.store import Store
+    from graphspec.runtime.store import Segment, Store
 
 
 class Update:
     """Everything that a step changes besides the moving statistics.
 
-    Slots are laid out as the store's trainable vector; in checkpoints they have Keras's layout and the weights' names.
+    Slots are laid out as the store's trainable vector, those of one weight as that weight or along some of its axes;
+    in checkpoints they have Keras's layout and the weights' names.
     """
 
     def __init__(self, optimizer: Optimizer, store: Store) -> None:
         self.optimizer, self.store = optimizer, store
-        weights = store.vectors["trainable"]
+        weights, self.segments = store.vectors["trainable"], store.segments["trainable"]
         self.gradient = _like(weights)
-        self.slots = {name: _like(weights) for name in optimizer.slots()}
+        self.slots = slots_of(optimizer, weights, self.segments)
         self.clock = Clock()
         self.rate = Rate(optimizer.learning_rate)
-        self.calls = optimizer.bind(
-            weights, self.gradient, self.slots, store.segments["trainable"], self.clock, self.rate
-        )
+        self.calls = optimizer.bind(weights, self.gradient, self.slots, self.segments, self.clock, self.rate)
+        self.swapped = False
+        """Whether the weights and their moving averages have changed places."""
+
+    def swap(self) -> None:
+        """Exchange the weights and their moving averages."""
+        weights, averages = self.store.vectors["trainable"], self.slots["average"]
+        weights[...], averages[...] = averages.copy(), weights.copy()
+        self.swapped = not self.swapped
 
     def finish(self) -> None:
         """The end of a training: what the optimizer does last (``use_ema`` puts the averages in place)."""
+        if self.swapped:
+            self.slots["average"][...] = self.store.vectors["trainable"]
+            self.swapped = False
         if self.clock.step:
             self.optimizer.finalize(self.store.vectors["trainable"], self.slots)
 
     def arrays(self) -> dict[str, Array]:
         """``slot/<slot>/<weight>`` copies."""
-        return {
+        found = {
             f"slot/{slot}/{name}": array
-            for slot, vector in self.slots.items()
-            for name, array in self.store.get(vector, "trainable").items()
+            for slot in self.optimizer.slots()
+            for name, array in self.store.get(self.slots[slot], "trainable").items()
         }
+        for segment in self.segments:
+            param = segment.param
+            for slot, axes in self.optimizer.own_slots(param).items():
+                kept = self.slots[f"{slot}/{param.name}"]
+                if len(axes) == len(param.shape):
+                    kept = param.layout.unpack(kept.reshape(param.stored_shape), param.shape)
+                elif axes[-1] == len(param.shape) - 1:
+                    kept = param.layout.ordered(kept, np.argsort(param.layout.gates))
+                found[f"slot/{slot}/{param.name}"] = np.ascontiguousarray(kept).copy()
+        return found
 
-    def load(self, arrays: dict[str, Array]) -> None:
-        for slot, vector in self.slots.items():
-            prefix = f"slot/{slot}/"
-            self.store.set({n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}, vector)
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Take up the slots of :meth:`arrays`.
+
+        Raises:
+            RunError: GS603 if one is missing.
+        """
+        for slot in self.optimizer.slots():
+            values = {s.param.name: _slot(arrays, slot, s.param.name) for s in self.segments}
+            self.store.set(values, self.slots[slot])
+        for segment in self.segments:
+            param = segment.param
+            for slot, axes in self.optimizer.own_slots(param).items():
+                value = _slot(arrays, slot, param.name)
+                if len(axes) == len(param.shape):
+                    value = param.layout.pack(value).reshape(-1)
+                elif axes[-1] == len(param.shape) - 1:
+                    value = param.layout.ordered(value)
+                self.slots[f"{slot}/{param.name}"][...] = value
+
+
+def _slot(arrays: Mapping[str, Array], slot: str, name: str) -> Array:
+    try:
+        return arrays[f"slot/{slot}/{name}"]
+    except KeyError:
+        text = f"the checkpoint lacks the optimizer's '{slot}' of the weight '{name}'"
+        raise RunError("GS603", text, "start again with --overwrite") from None
+
+
+def slots_of(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:
+    """The slots before the first step: vectors by name, and ``<slot>/<weight>`` the slots of one weight.
+
+    Those with all axes of the weight are flat, in the graph's layout; others have these axes in Keras's order.
+    """
+    slots = {name: _like(weights) for name in optimizer.slots()}
+    for s in segments:
+        for slot, axes in optimizer.own_slots(s.param).items():
+            whole = len(axes) == len(s.param.shape)
+            shape = (s.param.size,) if whole else tuple(s.param.shape[axis] for axis in axes)
+            slots[f"{slot}/{s.param.name}"] = np.zeros(shape, weights.dtype)
+    optimizer.start(weights, slots)
+    return slots
 
 
 def _like(vector: Array) -> Array:

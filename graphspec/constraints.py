@@ -1,0 +1,121 @@
+"""Constraints: what an update of the weights is followed by, with Keras's formulas and along Keras's axes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from graphspec.compiler.dims import show
+from graphspec.config import Config, IntOrInts, NonNegative, Rate, Registry
+from graphspec.errors import ShapeError
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array
+    from graphspec.ops.base import Calls
+
+_EPSILON = 1e-7
+
+
+class Constraint(Config):
+    """Projects a weight after every step."""
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise :class:`ShapeError` (GS301) if a weight of ``shape`` cannot be constrained so."""
+
+    def bind(self, W: Array, T: Array) -> Calls:
+        """Calls that constrain ``W`` in place; ``T`` is scratch of its shape."""
+        raise NotImplementedError
+
+
+CONSTRAINTS: Registry[Constraint] = Registry("constraint")
+
+
+@CONSTRAINTS.add("NonNeg", "non_neg")
+class NonNeg(Constraint):
+    """``max(w, 0)``."""
+
+    def bind(self, W: Array, T: Array) -> Calls:
+        return [(partial(np.maximum, out=W), W, np.zeros((), W.dtype))]
+
+
+class NormConstraint(Constraint):
+    """Base of the constraints on norms: ``w · desired(‖w‖) / (‖w‖ + 1e-7)``."""
+
+    axis: IntOrInts = Field(
+        0, description="The axes, in Keras's layout, that a norm is taken over: 0 for Dense, [0, 1, 2] for Conv2D."
+    )
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        axes, rank = self._axes(), len(shape)
+        wrong = [axis for axis in axes if not -rank <= axis < rank]
+        text = f"constraint '{type(self).__name__}' takes norms over axis {{}} of a weight of shape {show(shape)}"
+        if wrong:
+            has = f"its axes are 0 to {rank - 1}" if rank > 1 else "its only axis is 0" if rank else "it has no axes"
+            raise ShapeError("GS301", text.format(wrong[0]), hint=has)
+        if len({axis % rank for axis in axes}) < len(axes):
+            raise ShapeError("GS105", text.format(list(axes)), hint="name each axis once")
+
+    def _axes(self) -> tuple[int, ...]:
+        return self.axis if isinstance(self.axis, tuple) else (self.axis,)
+
+    def desired(self, norms: Array, t: Array) -> Calls:
+        """Calls that turn ``t``, a copy of ``norms``, into the norms to have."""
+        raise NotImplementedError
+
+    def bind(self, W: Array, T: Array) -> Calls:
+        shape = list(W.shape)
+        for axis in self._axes():
+            shape[axis] = 1
+        norms, t = np.zeros(shape, W.dtype), np.zeros(shape, W.dtype)
+        epsilon = np.array(_EPSILON, W.dtype)
+        calls: Calls = [(np.square, W, T), (np.add.reduce, T, self._axes(), None, norms, True), (np.sqrt, norms, norms)]
+        calls += [(np.copyto, t, norms), *self.desired(norms, t), (np.add, norms, epsilon, norms)]
+        return [*calls, (np.divide, t, norms, t), (np.multiply, W, t, W)]
+
+
+@CONSTRAINTS.add("MaxNorm", "max_norm")
+class MaxNorm(NormConstraint):
+    """``w · min(‖w‖, max_value) / (‖w‖ + 1e-7)``. Srivastava et al., *Dropout*, JMLR 15 (2014)."""
+
+    max_value: NonNegative = Field(2.0, description="The largest norm.")
+
+    def desired(self, norms: Array, t: Array) -> Calls:
+        return [(np.clip, t, np.zeros((), t.dtype), np.array(self.max_value, t.dtype), t)]
+
+
+@CONSTRAINTS.add("UnitNorm", "unit_norm")
+class UnitNorm(NormConstraint):
+    """``w / (‖w‖ + 1e-7)``."""
+
+    def desired(self, norms: Array, t: Array) -> Calls:
+        return [(t.fill, 1.0)]
+
+
+@CONSTRAINTS.add("MinMaxNorm", "min_max_norm")
+class MinMaxNorm(NormConstraint):
+    """``w · (rate · clip(‖w‖, min_value, max_value) + (1 − rate)‖w‖) / (‖w‖ + 1e-7)``."""
+
+    min_value: NonNegative = Field(0.0, description="The least norm.")
+    max_value: NonNegative = Field(1.0, description="The largest norm.")
+    rate: Rate = Field(1.0, description="How far a step goes towards the bounds: 1 for all the way.")
+
+    @model_validator(mode="after")
+    def _order(self) -> MinMaxNorm:
+        if self.min_value > self.max_value:
+            text = "min_value {low:g} is above max_value {high:g}"
+            context = {"low": self.min_value, "high": self.max_value, "below": "min_value", "hint": "exchange them"}
+            raise PydanticCustomError("GS105", text, context)
+        return self
+
+    def desired(self, norms: Array, t: Array) -> Calls:
+        low, high = np.array(self.min_value, t.dtype), np.array(self.max_value, t.dtype)
+        rate, rest = np.array(self.rate, t.dtype), np.array(1 - self.rate, t.dtype)
+        calls: Calls = [(np.clip, t, low, high, t)]
+        if self.rate == 1:
+            return calls
+        kept = np.zeros_like(norms)
+        return [*calls, (np.multiply, t, rate, t), (np.multiply, norms, rest, kept), (np.add, t, kept, t)]

@@ -1,0 +1,187 @@
+"""Adam and its relatives: AdamW, Adamax, Nadam, ScheduleFreeAdamW.
+
+Moments are kept divided by (1 − β): ``m ← βm + g`` in place of ``m ← βm + (1 − β)g``. All corrections are then factors
+of the step, scalars that one call works out; the rest is in-place arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache, partial
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from graphspec.config import NonNegative
+from graphspec.optimizers.base import OPTIMIZERS, Decay, Epsilon, LearningRate, Optimizer
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array
+    from graphspec.ops.base import Calls
+
+
+def adam_rate(step: int, rate: float, beta_1: float, beta_2: float) -> float:
+    """What Adam's quotient of moments is multiplied by in update ``step``."""
+    first, second = (1 - beta_1) / (1 - beta_1 ** (step + 1)), 1 - beta_2 ** (step + 1)
+    return rate * first * math.sqrt(second / (1 - beta_2))
+
+
+def gather(g: Array, t: Array, u: Array, v: Array, betas: tuple[float, float]) -> Calls:
+    """The two moments: ``u ← β₁u + g``, ``v ← β₂v + g²``."""
+    beta_1, beta_2 = (np.array(beta, g.dtype) for beta in betas)
+    calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u)]
+    return [*calls, (np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
+
+
+def adam_update(
+    p: Array,
+    g: Array,
+    t: Array,
+    u: Array,
+    v: Array,
+    rate: Array,
+    *,
+    betas: tuple[float, float],
+    epsilon: float,
+    largest: Array | None = None,
+) -> Calls:
+    """Adam on one block; with ``largest``, the mean square is the largest so far."""
+    calls = gather(g, t, u, v, betas)
+    if largest is not None:
+        calls.append((partial(np.maximum, out=largest), largest, v))
+        v = largest
+    added = np.array(epsilon / math.sqrt(1 - betas[1]), p.dtype)
+    calls += [(np.sqrt, v, t), (np.add, t, added, t), (np.divide, u, t, t), (np.multiply, t, rate, t)]
+    return [*calls, (np.subtract, p, t, p)]
+
+
+class Moments(Optimizer):
+    """Base of what keeps Adam's two moments and has its arguments."""
+
+    beta_1: Decay = Field(0.9, description="How much of the mean of the gradient stays.")
+    beta_2: Decay = Field(0.999, description="How much of the mean square of the gradient stays.")
+    epsilon: Epsilon = Field(1e-7, description="Added to the divisor.")
+
+    def moments(self) -> tuple[str, ...]:
+        return ("momentum", "velocity")
+
+
+@OPTIMIZERS.add("Adam", "adam")
+class Adam(Moments):
+    """``m ← β₁m + (1 − β₁)g``, ``v ← β₂v + (1 − β₂)g²``, ``p ← p − η √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε)``.
+
+    With ``amsgrad``, v is the largest so far. Kingma and Ba, *Adam*, ICLR 2015; Reddi et al., ICLR 2018.
+    """
+
+    amsgrad: bool = Field(False, description="Whether the mean square never falls.")
+
+    def moments(self) -> tuple[str, ...]:
+        return (*super().moments(), *(("velocity_max",) if self.amsgrad else ()))
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        return (adam_rate(step, rate, self.beta_1, self.beta_2),)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        return adam_update(
+            *(p, g, t, m["momentum"], m["velocity"], *factors),
+            betas=(self.beta_1, self.beta_2),
+            epsilon=self.epsilon,
+            largest=m.get("velocity_max"),
+        )
+
+
+@OPTIMIZERS.add("AdamW", "adamw")
+class AdamW(Adam):
+    """Adam with decoupled weight decay. Loshchilov and Hutter, *Decoupled weight decay regularization*, ICLR 2019."""
+
+    weight_decay: NonNegative | None = Field(0.004, description="What a step takes from each weight, times the rate.")
+
+    @model_validator(mode="after")
+    def _decays(self) -> AdamW:
+        if self.weight_decay is None:
+            raise PydanticCustomError("GS105", "AdamW needs a number for weight_decay", {"below": "weight_decay"})
+        return self
+
+
+@OPTIMIZERS.add("Adamax", "adamax")
+class Adamax(Moments):
+    """``m ← β₁m + (1 − β₁)g``, ``u ← max(β₂u, |g|)``, ``p ← p − η/(1 − β₁ᵗ) · m / (u + ε)``. Kingma and Ba, ICLR 2015."""
+
+    def moments(self) -> tuple[str, ...]:
+        return ("momentum", "norm")
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        return (rate * (1 - self.beta_1) / (1 - self.beta_1 ** (step + 1)),)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        u, norm = m["momentum"], m["norm"]
+        beta_1, beta_2, epsilon = (np.array(x, p.dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
+        calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u), (np.multiply, norm, beta_2, norm)]
+        calls += [(np.abs, g, g), (partial(np.maximum, out=norm), norm, g), (np.add, norm, epsilon, t)]
+        return [*calls, (np.divide, u, t, t), (np.multiply, t, rate, t), (np.subtract, p, t, p)]
+
+
+@cache
+def _nadam_products() -> tuple[float, ...]:
+    """``Π (1 − ½ · 0.96ᵏ)`` for k up to t, until the factors are 1 in float64."""
+    return tuple(accumulate((1 - 0.5 * 0.96**k for k in range(1, 1000)), lambda a, b: a * b, initial=1.0))
+
+
+@OPTIMIZERS.add("Nadam", "nadam")
+class Nadam(Moments):
+    """Adam with Nesterov's momentum: ``p ← p − η (μₜ₊₁m / (1 − Uₜ₊₁) + (1 − μₜ)g / (1 − Uₜ)) / (√(v / (1 − β₂ᵗ)) + ε)``.
+
+    ``μₜ = β₁(1 − ½ · 0.96ᵗ)`` and ``Uₜ = μ₁ ⋯ μₜ``. Dozat, *Incorporating Nesterov momentum into Adam*, 2016.
+    """
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        t, products = step + 1, _nadam_products()
+        now, next_ = (self.beta_1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
+        product = self.beta_1**t * products[min(t, len(products) - 1)]
+        scale = math.sqrt((1 - self.beta_2**t) / (1 - self.beta_2))
+        of_mean = rate * scale * next_ * (1 - self.beta_1) / (1 - product * next_)
+        return of_mean, rate * scale * (1 - now) / (1 - product), self.epsilon * scale
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        of_mean, of_gradient, epsilon = factors
+        u, v = m["momentum"], m["velocity"]
+        calls = gather(g, t, u, v, (self.beta_1, self.beta_2))
+        calls += [(np.multiply, g, of_gradient, g), (np.multiply, u, of_mean, t), (np.add, g, t, g)]
+        calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, g, t, g)]
+        return [*calls, (np.subtract, p, g, p)]
+
+
+@OPTIMIZERS.add("ScheduleFreeAdamW", "schedulefreeadamw")
+class ScheduleFreeAdamW(Moments):
+    """``z ← z − ηg / (√(v / (1 − β₂ᵗ)) + ε)``, ``x ← (1 − 1/t)x + z/t``, ``p = (1 − β₁)z + β₁x``.
+
+    z is the slot ``momentum``; gradients, validation and export are those at p, as in Keras. Defazio et al., NeurIPS 2024.
+    """
+
+    learning_rate: LearningRate = Field(0.0025, description="A number, or a schedule.")
+    epsilon: Epsilon = Field(1e-8, description="Added to the divisor.")
+    warmup_steps: NonNegative = Field(0, description="Steps in which the rate rises linearly to its full height.")
+
+    def start(self, P: Array, slots: Mapping[str, Array]) -> None:
+        slots["momentum"][...] = P
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        t = step + 1
+        if self.warmup_steps > 0:
+            rate *= min(t / self.warmup_steps, 1.0)
+        scale = math.sqrt((1 - self.beta_2**t) / (1 - self.beta_2))
+        return rate * scale, self.epsilon * scale, 1 - 1 / t, 1 / t, (1 - 1 / t) * (1 - self.beta_1)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        # With d the step of z: x and p from their old values, without x itself: p ← (1 − 1/t)(p − (1 − β₁)d) + z/t.
+        rate, epsilon, keep, take, back = factors
+        z, v, beta_2 = m["momentum"], m["velocity"], np.array(self.beta_2, p.dtype)
+        calls: Calls = [(np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
+        calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, g, t, g), (np.multiply, g, rate, g)]
+        calls += [(np.subtract, z, g, z), (np.multiply, p, keep, p), (np.multiply, g, back, g)]
+        return [*calls, (np.subtract, p, g, p), (np.multiply, z, take, t), (np.add, p, t, p)]

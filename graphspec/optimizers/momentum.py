@@ -1,0 +1,62 @@
+"""Optimizers that follow the gradient or its mean: SGD, Lion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from graphspec.optimizers.base import OPTIMIZERS, Decay, LearningRate, Optimizer
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array
+    from graphspec.ops.base import Calls
+
+
+@OPTIMIZERS.add("SGD", "sgd")
+class SGD(Optimizer):
+    """``p ← p − ηg``; with momentum ``m ← μm − ηg``, ``p ← p + m``; Nesterov's ``p ← p + μm − ηg``."""
+
+    learning_rate: LearningRate = Field(0.01, description="A number, or a schedule.")
+    momentum: float = Field(0.0, ge=0, le=1, description="How much of the last update stays.")
+    nesterov: bool = Field(False, description="Whether the gradient is taken ahead, as Nesterov does.")
+
+    def moments(self) -> tuple[str, ...]:
+        return ("momentum",) if self.momentum else ()
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        return (rate,)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        if not self.momentum:
+            return [(np.multiply, g, rate, t), (np.subtract, p, t, p)]
+        v, mu = m["momentum"], np.array(self.momentum, p.dtype)
+        calls: Calls = [(np.multiply, g, rate, t), (np.multiply, v, mu, v), (np.subtract, v, t, v)]
+        if not self.nesterov:
+            return [*calls, (np.add, p, v, p)]
+        return [*calls, (np.subtract, p, t, p), (np.multiply, v, mu, t), (np.add, p, t, p)]
+
+
+@OPTIMIZERS.add("Lion", "lion")
+class Lion(Optimizer):
+    """``p ← p − η sign(β₁m + (1 − β₁)g)``, then ``m ← β₂m + (1 − β₂)g``. Chen et al., arXiv:2302.06675."""
+
+    beta_1: float = Field(0.9, gt=0, le=1, description="How much of the mean gradient is in the sign.")
+    beta_2: Decay = Field(0.99, description="How much of the mean of the gradient stays.")
+
+    def moments(self) -> tuple[str, ...]:
+        return ("momentum",)
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        return (rate,)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        u, beta_2 = m["momentum"], np.array(self.beta_2, p.dtype)
+        old, new = np.array(self.beta_1 * (1 - self.beta_2), p.dtype), np.array(1 - self.beta_1, p.dtype)
+        calls: Calls = [(np.multiply, u, old, t), (np.multiply, u, beta_2, u), (np.add, u, g, u)]
+        calls += [(np.multiply, g, new, g), (np.add, t, g, t), (np.sign, t, t), (np.multiply, t, rate, t)]
+        return [*calls, (np.subtract, p, t, p)]

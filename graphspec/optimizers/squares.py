@@ -1,0 +1,153 @@
+"""Optimizers that divide by the size of past gradients: RMSprop, Adagrad, Adadelta, Ftrl.
+
+Means are kept divided by (1 − ρ): ``v ← ρv + g²`` in place of ``v ← ρv + (1 − ρ)g²``. All corrections are then factors
+of the step, scalars that one call works out; the rest is in-place arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from graphspec.config import NonNegative
+from graphspec.optimizers.base import OPTIMIZERS, Decay, Epsilon, Optimizer
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array
+    from graphspec.ops.base import Calls
+
+
+@OPTIMIZERS.add("RMSprop", "rmsprop")
+class RMSprop(Optimizer):
+    """``v ← ρv + (1 − ρ)g²``, ``p ← p − ηg / √(v + ε)``; centered: ``v`` less the square of the mean gradient.
+
+    Hinton, *Neural networks for machine learning*, lecture 6.
+    """
+
+    rho: Decay = Field(0.9, description="How much of the mean square of the gradient stays.")
+    momentum: float = Field(0.0, ge=0, le=1, description="How much of the last update stays.")
+    epsilon: Epsilon = Field(1e-7, description="Added to the divisor.")
+    centered: bool = Field(False, description="Whether the mean of the gradient is taken out.")
+
+    def moments(self) -> tuple[str, ...]:
+        return ("velocity", *(("mean",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        return (rate / math.sqrt(1 - self.rho),)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        v, rho = m["velocity"], np.array(self.rho, p.dtype)
+        epsilon = np.array(self.epsilon / (1 - self.rho), p.dtype)
+        calls: Calls = [(np.multiply, v, rho, v), (np.square, g, t), (np.add, v, t, v)]
+        if self.centered:
+            mean, rest = m["mean"], np.array(1 - self.rho, p.dtype)
+            calls += [(np.multiply, mean, rho, mean), (np.add, mean, g, mean)]
+            calls += [(np.square, mean, t), (np.multiply, t, rest, t), (np.subtract, v, t, t), (np.add, t, epsilon, t)]
+        else:
+            calls += [(np.add, v, epsilon, t)]
+        calls += [(np.sqrt, t, t), (np.divide, g, t, t), (np.multiply, t, rate, t)]
+        if not self.momentum:
+            return [*calls, (np.subtract, p, t, p)]
+        u, mu = m["momentum"], np.array(self.momentum, p.dtype)
+        return [*calls, (np.multiply, u, mu, u), (np.add, u, t, u), (np.subtract, p, u, p)]
+
+
+@OPTIMIZERS.add("Adagrad", "adagrad")
+class Adagrad(Optimizer):
+    """``a ← a + g²``, ``p ← p − ηg / √(a + ε)``. Duchi, Hazan and Singer, JMLR 12 (2011)."""
+
+    initial_accumulator_value: NonNegative = Field(0.1, description="What the sum of squares starts from.")
+    epsilon: Epsilon = Field(1e-7, description="Added to the sum of squares.")
+
+    def moments(self) -> tuple[str, ...]:
+        return ("accumulator",)
+
+    def start(self, P: Array, slots: Mapping[str, Array]) -> None:
+        slots["accumulator"].fill(self.initial_accumulator_value)
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        return (rate,)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        a, epsilon = m["accumulator"], np.array(self.epsilon, p.dtype)
+        calls: Calls = [(np.square, g, t), (np.add, a, t, a), (np.add, a, epsilon, t), (np.sqrt, t, t)]
+        return [*calls, (np.divide, g, t, g), (np.multiply, g, rate, g), (np.subtract, p, g, p)]
+
+
+@OPTIMIZERS.add("Adadelta", "adadelta")
+class Adadelta(Optimizer):
+    """``v ← ρv + (1 − ρ)g²``, ``δ = g √(d + ε) / √(v + ε)``, ``d ← ρd + (1 − ρ)δ²``, ``p ← p − ηδ``.
+
+    Zeiler, *Adadelta*, arXiv:1212.5701.
+    """
+
+    rho: Decay = Field(0.95, description="How much of the mean squares stays.")
+    epsilon: Epsilon = Field(1e-7, description="Added to the mean squares.")
+
+    def moments(self) -> tuple[str, ...]:
+        return ("accumulated_grad", "accumulated_delta_var")
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        return (rate,)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate,) = factors
+        v, d, rho = m["accumulated_grad"], m["accumulated_delta_var"], np.array(self.rho, p.dtype)
+        epsilon = np.array(self.epsilon / (1 - self.rho), p.dtype)
+        calls: Calls = [(np.multiply, v, rho, v), (np.square, g, t), (np.add, v, t, v)]
+        calls += [(np.add, d, epsilon, t), (np.sqrt, t, t), (np.multiply, g, t, g)]
+        calls += [(np.add, v, epsilon, t), (np.sqrt, t, t), (np.divide, g, t, g)]
+        calls += [(np.multiply, d, rho, d), (np.square, g, t), (np.add, d, t, d)]
+        return [*calls, (np.multiply, g, rate, g), (np.subtract, p, g, p)]
+
+
+@OPTIMIZERS.add("Ftrl", "ftrl")
+class Ftrl(Optimizer):
+    """``n' = n + g²``, ``z ← z + g + 2λₛp − (n'^−κ − n^−κ)p/η``, ``p ← (clip(z, ±λ₁) − z) / (n'^−κ/η + 2λ₂ + β/η)``.
+
+    κ is ``learning_rate_power``, λ₁, λ₂ and λₛ the strengths. McMahan et al., *Ad click prediction*, KDD 2013.
+    """
+
+    learning_rate_power: float = Field(-0.5, le=0, description="How the rate falls with the sum of squares.")
+    initial_accumulator_value: NonNegative = Field(0.1, description="What the sum of squares starts from.")
+    l1_regularization_strength: NonNegative = Field(0.0, description="Pulls weights to exactly 0.")
+    l2_regularization_strength: NonNegative = Field(0.0, description="Shrinks the weights.")
+    l2_shrinkage_regularization_strength: NonNegative = Field(0.0, description="Adds twice so much of p to g.")
+    beta: float = Field(0.0, description="Added to the divisor of the rate.")
+
+    def moments(self) -> tuple[str, ...]:
+        return ("accumulator", "linear")
+
+    def start(self, P: Array, slots: Mapping[str, Array]) -> None:
+        # Not 0: where a gradient has always been 0, the quotient would be 0 / 0.
+        slots["accumulator"].fill(max(self.initial_accumulator_value, 1e-30))
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        rate = max(rate, 1e-30)  # a schedule may end at 0, which leaves the weights nearly as they are
+        return (1 / rate, 2 * self.l2_regularization_strength + self.beta / rate)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        inverse_rate, shrinkage = factors
+        n, z = m["accumulator"], m["linear"]
+        high = np.array(self.l1_regularization_strength, p.dtype)
+        low = np.negative(high)
+        calls: Calls = [(np.add, z, g, z)]
+        if self.l2_shrinkage_regularization_strength:
+            twice = np.array(2 * self.l2_shrinkage_regularization_strength, p.dtype)
+            calls += [(np.multiply, p, twice, t), (np.add, z, t, z)]
+        calls += [(np.square, g, g), (np.add, g, n, g), self._power(n, t), (np.copyto, n, g), self._power(n, g)]
+        calls += [(np.multiply, g, inverse_rate, g), (np.multiply, t, inverse_rate, t), (np.subtract, g, t, t)]
+        calls += [(np.multiply, t, p, t), (np.subtract, z, t, z), (np.add, g, shrinkage, g)]
+        calls += [(np.clip, z, low, high, t), (np.subtract, t, z, t), (np.divide, t, g, p)]
+        return [*calls, (g.fill, 0.0)]
+
+    def _power(self, x: Array, out: Array) -> tuple[object, ...]:
+        if self.learning_rate_power == -0.5:
+            return (np.sqrt, x, out)
+        return (np.power, x, np.array(-self.learning_rate_power, x.dtype), out)
