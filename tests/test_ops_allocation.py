@@ -57,6 +57,15 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
         ("ConvTranspose", [normal(30, 20, *sizes), normal(20, 10, *(2 for _ in sizes)), normal(10)], strides)
         for sizes, strides in (((100,), {}), ((10, 10), {"strides": (2, 2)}), ((5, 5, 4), {"pads": (1,) * 6}))
     ),
+    *(
+        (
+            "Attention",
+            [normal(8, 50, 64), normal(8, 40, 32), normal(8, 40, 32), mask],
+            {"q_num_heads": 4, "kv_num_heads": 2},
+        )
+        for mask in (None, normal(8, 1, 1, 40), normal(8, 1, 50, 40) > 0)
+    ),
+    ("Attention", [normal(8, 2, 60, 40) for _ in range(3)], {"is_causal": 1, "softcap": 2.0}),
     ("Concat", [X, X], {"axis": 1}),
     *(
         ("Einsum", inputs, {"equation": equation})

@@ -109,6 +109,21 @@ def recurrent(gates: int, states: int, **attrs: Any) -> list[Case]:
 CASES: dict[str, list[Case]] = {
     "Abs": one(),
     "Add": two(),
+    "Attention": [
+        Case([normal(2, 4, 3, 2), normal(2, 4, 5, 2), normal(2, 4, 5, 3)]),
+        Case(
+            [normal(2, 3, 4), normal(2, 3, 4), normal(2, 3, 4)], {"q_num_heads": 2, "kv_num_heads": 2, "is_causal": 1}
+        ),
+        Case(
+            [normal(2, 3, 8), normal(2, 5, 4), normal(2, 5, 6), normal(2, 1, 3, 5)],
+            {"q_num_heads": 4, "kv_num_heads": 2},
+        ),
+        Case(
+            [normal(2, 4, 3, 2), normal(2, 1, 4, 2), normal(2, 1, 4, 3), normal(4, 1, 4)],
+            {"softcap": 0.8, "scale": 0.3},
+        ),
+        Case([*(normal(2, 2, 3, 2) for _ in range(3)), np.array([[[True, True, False]], [[False] * 3]])[:, None]]),
+    ],
     "Celu": one(alpha=0.7),
     "Clip": [
         Case([normal(3, 4), np.array(-0.5), np.array(0.8)], {}, {1, 2}),

@@ -50,6 +50,10 @@ CASES: list[tuple[str, list[Any], set[int], dict[str, Any]]] = [
     ("Conv", [f(0, 4, 5, 3), f(4, 1, 3, 2), f(4)], set(), {"group": 4, "strides": (2, 1)}),
     ("ConvTranspose", [f(0, 4, 5), f(4, 1, 3), f(4)], set(), {"group": 4, "strides": (2,)}),
     *(("ConvTranspose", [f(0, 4, 5, 3), f(4, 2, 3, 2), f(2)], set(), {"strides": (s, s)}) for s in (1, 2)),
+    *(
+        ("Attention", [f(0, 5, 4), f(0, 3, 2), f(0, 3, 6), mask], set(), {"q_num_heads": 2, "kv_num_heads": 1})
+        for mask in (None, f(0, 1, 1, 3), np.ones((5, 3), bool))
+    ),
     ("Concat", [f(0, 4), f(0, 3)], set(), {"axis": 1}),
     *(
         ("Einsum", [f(0, 4, 2), other], set(), {"equation": equation})

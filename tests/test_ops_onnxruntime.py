@@ -20,6 +20,7 @@ SETTINGS = settings(
 )
 
 ELSEWHERE = {
+    "Attention": "test_ops_attention.py",
     "AveragePool": "test_ops_spatial.py",
     "BatchNormalization": "test_ops_norm.py",
     "Conv": "test_ops_spatial.py",

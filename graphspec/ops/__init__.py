@@ -1,6 +1,7 @@
 """ONNX operators, by family: strict shape inference, a NumPy kernel and a gradient each."""
 
 from graphspec.ops import (
+    attention,
     batch,
     binary,
     conv_transpose,
@@ -31,12 +32,14 @@ from graphspec.ops import (
     shape,
     slicing,
     softmax,
+    spectral,
 )
 from graphspec.ops.base import OPS, Op
 
 __all__ = [
     "OPS",
     "Op",
+    "attention",
     "batch",
     "binary",
     "conv_transpose",
@@ -67,4 +70,5 @@ __all__ = [
     "shape",
     "slicing",
     "softmax",
+    "spectral",
 ]
