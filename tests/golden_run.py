@@ -34,14 +34,12 @@ def _adapted(spec: dict[str, Any]) -> dict[str, Any]:
     """The spec where Keras's ways differ from the language's.
 
     Varying axes of several inputs are called `time`: to Keras any two may be the same, here a word says so.
-    `recurrent_dropout` is left out, which is refused: the cases that have it are of inference, where it does nothing.
     """
-    inputs, layers = spec["inputs"], spec["layers"]
+    inputs = spec["inputs"]
     if sum(None in item["shape"] for item in inputs.values()) > 1:
         word = {name: ["time" if d is None else d for d in item["shape"]] for name, item in inputs.items()}
         inputs = {name: {**item, "shape": word[name]} for name, item in inputs.items()}
-    layers = [{key: value for key, value in node.items() if key != "recurrent_dropout"} for node in layers]
-    return {**spec, "inputs": inputs, "layers": layers}
+    return {**spec, "inputs": inputs}
 
 
 def fitting(y_true: Array, kind: Type) -> Array:
@@ -100,9 +98,10 @@ def run(
         rows=rows,
         total=total,
     )
-    state = store.vectors["state"].copy()
+    before_run = {group: vector.copy() for group, vector in store.vectors.items()}
     first = _results(program, Program.run, store, arrays, gradient)
-    store.vectors["state"][...] = state
+    for group, vector in before_run.items():  # spectral normalization writes kernels too
+        store.vectors[group][...] = vector
     for before, after in zip(first, _results(program, run_poisoned, store, arrays, gradient), strict=True):
         for name, array in after.items():
             np.testing.assert_array_equal(array, before[name], err_msg=f"{name} changed on the second run")

@@ -11,7 +11,7 @@ from pydantic import Field
 from graphspec.compiler.dims import show
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Machinery, RegularizerField, Stateful, as_float
-from graphspec.layers.cells import Cell, CellField, GRUCell, LSTMCell, SimpleRNNCell, Stack, stacked
+from graphspec.layers.cells import CELLS, Cell, CellField, GRUCell, LSTMCell, SimpleRNNCell, Stack, stacked
 from graphspec.layers.steps import Steps, flip_time
 from graphspec.layers.unrolled import Pace, need_steps
 
@@ -78,7 +78,9 @@ class Recurrent(Cell):
         initial = list(initial_state)
         if initial and len(initial) != (count := self.state_count()):
             text = f"takes {count} initial state{'s' * (count > 1)}, got {len(initial)}"
-            hint = "one for each state: h and c of an LSTM, h of a GRU or a SimpleRNN; of stacked cells the lowest first"
+            hint = (
+                "one for each state: h and c of an LSTM, h of a GRU or a SimpleRNN; of stacked cells the lowest first"
+            )
             raise ShapeError("GS203", text, hint=hint, key="initial_state")
         parts = self.parts()
         for _, cell in parts:
@@ -152,3 +154,12 @@ class RNN(Recurrent):
 
     def parts(self) -> list[tuple[str, Cell]]:
         return self.cell.parts() if isinstance(self.cell, Cell) else stacked(self.cell)
+
+
+for _name in CELLS.primary():
+    LAYERS.refused[_name] = (
+        "it is a cell, one step of a recurrence, not a layer",
+        f"wrap it: `{{type: RNN, cell: {{type: {_name}, …}}}}`",
+    )
+for _name in ("SimpleRNN", "GRU", "LSTM"):
+    CELLS.refused[_name] = (f"it is a layer of its own, whose cell is {_name}Cell", f"write `type: {_name}Cell`")

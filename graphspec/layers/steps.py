@@ -34,14 +34,14 @@ class Steps:
         self.row: Value = g.CumSum(ones, g.constant(0), exclusive=1)  # 0, 1, … down the batch
 
     def collect(self, X: Value) -> Value:
-        """The kept steps of ``X`` (batch, time, features) in front, as (time, batch, features)."""
+        """The kept steps of ``X`` (batch, time, …) in front, as (time, batch, …)."""
         g = self.g
         _, order = g.TopK(cast_to(g, self.mask, "float32"), self.time, axis=1)
         places = g.transpose(g.Add(order, g.Mul(self.row, self.time)), (1, 0))
-        return cast("Value", g.Gather(g.reshape(X, (-1, X.features)), places, axis=0))
+        return self._gather(X, places)
 
     def distribute(self, Y: Value, *, reverse: bool, zero_masked: bool) -> Value:
-        """Outputs ``Y`` (time, batch, units) of the collected steps where these came from, as (batch, time, units).
+        """Outputs ``Y`` (time, batch, …) of the collected steps where these came from, as (batch, time, …).
 
         A masked step repeats the output of the one processed before it; before the first that is processed there is 0.
         With ``zero_masked`` there is 0 at all masked ones.
@@ -53,13 +53,21 @@ class Steps:
             index, exists = count, g.Less(count, lengths)
         else:  # the last kept step up to here; -1 where there is none
             index, exists = g.Sub(count, g.constant(1)), g.Greater(count, g.constant(0))
-        places = g.Add(g.Mul(index, self.batch), self.row)
-        there = g.Gather(g.reshape(Y, (-1, Y.features)), places, axis=0)
-        keep = g.Unsqueeze(self.mask if zero_masked else exists, g.constant([2]))
-        return cast("Value", g.Where(keep, there, g.constant(0.0)))
+        there = self._gather(Y, g.Add(g.Mul(index, self.batch), self.row))
+        return self._where(self.mask if zero_masked else exists, there)
 
     def zero_where_masked(self, Y: Value, *, step: int) -> Value:
-        """``Y`` (batch, units), 0 where ``step`` (0 or -1) is masked."""
+        """``Y`` (batch, …), 0 where ``step`` (0 or -1) is masked."""
+        last = self.g.Gather(self.mask, self.g.constant(step), axis=1)
+        return self._where(last, Y)
+
+    def _gather(self, X: Value, places: Value) -> Value:
+        """Rows of ``X``, whose first two axes count as one."""
+        rest = [X.fixed(axis) for axis in range(2, X.rank)]
+        return cast("Value", self.g.Gather(self.g.reshape(X, (-1, *rest)), places, axis=0))
+
+    def _where(self, kept: Value, Y: Value) -> Value:
+        """``Y``, 0 where ``kept``, which has the first axes of ``Y``, is false."""
         g = self.g
-        last = g.Gather(self.mask, g.constant([step]), axis=1)
-        return cast("Value", g.Where(last, Y, g.constant(0.0)))
+        axes = g.constant(list(range(kept.rank, Y.rank)))
+        return cast("Value", g.Where(g.Unsqueeze(kept, axes), Y, g.constant(0.0)))

@@ -12,14 +12,11 @@ from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, LayerField, Weights, need_rank
 from graphspec.layers.recurrent import Recurrent
 from graphspec.layers.steps import flip_time
+from graphspec.layers.unrolled import MAX_STEPS
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
     from graphspec.compiler.ir import Value
-
-
-MAX_STEPS = 2_000
-"""Steps that a layer is written out for, one by one."""
 
 
 def _recurrent(layer: Layer) -> Layer:
@@ -27,7 +24,9 @@ def _recurrent(layer: Layer) -> Layer:
         kind = type(layer).__name__
         hint = "TimeDistributed wraps layers that work step by step"
         context = {"kind": kind, "below": "type", "hint": hint}
-        raise PydanticCustomError("GS105", "must be a recurrent layer (LSTM, GRU, SimpleRNN), not {kind}", context)
+        raise PydanticCustomError(
+            "GS105", "must be a recurrent layer (LSTM, GRU, SimpleRNN, RNN, ConvLSTM2D, …), not {kind}", context
+        )
     return layer
 
 
@@ -57,9 +56,9 @@ class Bidirectional(Layer):
 
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
         forward, backward = self._pair()
-        half = forward.states
-        if initial_state and len(initial_state) != half + backward.states:
-            text = f"takes {half + backward.states} initial states, got {len(initial_state)}"
+        half, count = forward.state_count(), forward.state_count() + backward.state_count()
+        if initial_state and len(initial_state) != count:
+            text = f"takes {count} initial states, got {len(initial_state)}"
             raise ShapeError("GS203", text, hint="those of the forward layer first", key="initial_state")
         sequences = forward.return_sequences
         with g.part("forward"):

@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from graphspec.activations import ACTIVATIONS
 from graphspec.callbacks import CALLBACKS
 from graphspec.config import Config, Registry, a
+from graphspec.constraints import CONSTRAINTS
 from graphspec.errors import did_you_mean
 from graphspec.initializers import INITIALIZERS
 from graphspec.layers import LAYERS
+from graphspec.layers.cells import CELLS
 from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
@@ -28,7 +30,7 @@ Errors = Sequence[Mapping[str, Any]]
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
     for registry in (
-        *(LAYERS, ACTIVATIONS, INITIALIZERS, REGULARIZERS),
+        *(LAYERS, CELLS, ACTIVATIONS, INITIALIZERS, REGULARIZERS, CONSTRAINTS),
         *(LOSSES, METRICS, OPTIMIZERS, SCHEDULES, CALLBACKS),
     )
 }

@@ -43,10 +43,12 @@ def graph(
     return {"id": name, "spec": made, "values": values or {}, **extra}
 
 
-def masked(name: str, ids: list[list[int]], *layers: dict[str, Any], dim: int = 3, **extra: Any) -> Case:
-    """Ids through an Embedding with mask_zero into the layers."""
+def masked(
+    name: str, ids: list[list[int]], *layers: dict[str, Any], dim: int = 3, time: int | None = None, **extra: Any
+) -> Case:
+    """Ids through an Embedding with mask_zero into the layers; their number varies unless `time` fixes it."""
     embed = {"name": "embed", "type": "Embedding", "input_dim": 6, "output_dim": dim, "mask_zero": True}
-    inputs = {"ids": {"shape": [None], "dtype": "int64"}}
+    inputs = {"ids": {"shape": [time], "dtype": "int64"}}
     return graph(name, inputs, embed, *layers, values={"ids": np.array(ids)}, batch=len(ids), **extra)
 
 

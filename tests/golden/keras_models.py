@@ -62,18 +62,20 @@ def exact(x: Any) -> np.ndarray:
     return np.asarray(x, np.float32).astype(np.float64)
 
 
-CALL_ARGUMENTS = {"initial_state"}
+CALL_ARGUMENTS = {"initial_state", "count_weights"}
 
 
 def make(args: dict[str, Any], **more: Any) -> Any:
     """A Keras layer from a node's mapping; its nested mappings become objects."""
     args = {key: value for key, value in args.items() if key not in CALL_ARGUMENTS}
-    module = {"layer": keras.layers, "backward_layer": keras.layers}
     for key, value in args.items():
-        if key in module and isinstance(value, dict):
+        if key in ("layer", "backward_layer", "cell") and isinstance(value, dict):
             args[key] = make(value)
-        elif key.endswith("_regularizer") and isinstance(value, dict):
-            args[key] = getattr(keras.regularizers, value["type"])(**{k: v for k, v in value.items() if k != "type"})
+        elif key in ("cell", "cells"):
+            args[key] = [make(cell) for cell in value]
+        elif key.endswith(("_regularizer", "_constraint")) and isinstance(value, dict):
+            kind = keras.regularizers if key.endswith("_regularizer") else keras.constraints
+            args[key] = getattr(kind, value["type"])(**{k: v for k, v in value.items() if k != "type"})
         elif isinstance(value, list):
             args[key] = tuple(tuple(item) if isinstance(item, list) else item for item in value)
     return getattr(keras.layers, args.pop("type"))(**args, **more)
@@ -91,32 +93,47 @@ def build(spec: dict[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
 
     def value(name: str) -> Any:
         node, _, k = name.partition(":")
-        found = values[node]
-        return found[int(k or 0)] if isinstance(found, (list, tuple)) else found
+        return keras.tree.flatten(values[node])[int(k or 0)]
 
     for node in spec["layers"]:
         args = {key: item for key, item in node.items() if key not in ("name", "inputs", "share")}
         taken = node.get("inputs", previous)
         x = [value(name) for name in taken] if isinstance(taken, list) else value(taken)
-        call = {"initial_state": [value(name) for name in args["initial_state"]]} if "initial_state" in args else {}
         if "share" in node:
             layer = layers[node["share"]]
         else:
             layer = layers[node["name"]] = make(args, name=node["name"])
+        call = {}
+        if "initial_state" in args:
+            call["initial_state"] = [value(name) for name in args["initial_state"]]
+            if stacked(layer):
+                call["initial_state"] = keras.tree.pack_sequence_as(layer.state_size, call["initial_state"])
+        call |= {key: value(args[key]) for key in ("count_weights",) if key in args}
         values[node["name"]] = layer(x, **call)
         previous = node["name"]
     outputs = {head: value(item.get("layer", head)) for head, item in spec["outputs"].items()}
     return keras.Model(inputs=inputs, outputs=outputs), layers
 
 
+def stacked(layer: Any) -> list[Any]:
+    """The cells of RNN over a stack of them."""
+    return layer.cell.cells if isinstance(getattr(layer, "cell", None), keras.layers.StackedRNNCells) else []
+
+
 def variables(layers: dict[str, Any]) -> dict[str, Any]:
     """Keras variables by graphspec's names."""
+
+    def held(variable: Any, layer: Any) -> bool:
+        return any(variable is v for v in layer.weights)
+
     named = {}
     for node, layer in layers.items():
         for variable in layer.weights:
-            part = ""
+            part, inner = "", layer
             if isinstance(layer, keras.layers.Bidirectional):
-                part = "forward/" if any(variable is v for v in layer.forward_layer.weights) else "backward/"
+                part = "forward/" if held(variable, layer.forward_layer) else "backward/"
+                inner = layer.forward_layer if part == "forward/" else layer.backward_layer
+            part += "".join(f"{k}/" for k, cell in enumerate(stacked(inner)) if held(variable, cell))
             named[f"{node}/{part}{variable.name}"] = variable
     return named
 
@@ -166,7 +183,7 @@ def gradients(named: dict[str, Any], x: dict[str, Any]) -> dict[str, Arrays]:
 
 
 def state(named: dict[str, Any]) -> Arrays:
-    return {name: plain(v) for name, v in named.items() if name.rsplit("/", 1)[-1].startswith("moving_")}
+    return {name: plain(v) for name, v in named.items() if name.rsplit("/", 1)[-1].startswith(("moving_", "vector_u"))}
 
 
 def average_pool(

@@ -1,0 +1,353 @@
+"""Cells: one step of a recurrence and its weights, lowered for all steps of a sequence at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+
+import numpy as np
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from graphspec.activations import Activation
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Layout
+from graphspec.config import PositiveInt, Registry
+from graphspec.errors import ShapeError
+from graphspec.initializers import Array, Initializer
+from graphspec.layers.base import (
+    ActivationField,
+    Constraint,
+    InitializerField,
+    Layer,
+    RegularizerField,
+    Seed,
+    as_float,
+    starts,
+)
+from graphspec.layers.regularization import Share
+from graphspec.layers.unrolled import OfState, Pace, by_gate, drop_features, of_state, split, state_masks, unroll
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+States = list["Value"]
+Reason = tuple[str, str, str | None]
+"""Why something is written out step by step, what to do about it, and the argument that makes it so."""
+
+
+class Cell(Layer):
+    """One step of a recurrence, or several on top of each other."""
+
+    states: ClassVar[int] = 1
+
+    def parts(self) -> list[tuple[str, Cell]]:
+        """The single cells from the bottom up, each with what its weights' names have before them."""
+        return [("", self)]
+
+    def unrolled(self) -> Reason | None:
+        """Why the steps of this cell must be written out; None if an ONNX operator does them all."""
+        raise NotImplementedError
+
+    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+        """All steps of ``X`` (time, batch, …): their outputs, where they are needed, and the last states.
+
+        Args:
+            initial: the states to start from, or none for zeros.
+        """
+        raise NotImplementedError
+
+
+CELLS: Registry[Cell] = Registry("cell")
+"""What RNN takes, by name."""
+CellField = Annotated[Cell, BeforeValidator(CELLS.parse), WithJsonSchema({"x-kind": "cell"})]
+"""A cell by name or mapping."""
+
+
+class Weighted(Cell):
+    """A cell with a kernel for its input and one for its state."""
+
+    activation: ActivationField = Field(
+        default="tanh", validate_default=True, description="Applied to the candidate and to the output; null for none."
+    )
+    use_bias: bool = Field(default=True, description="Whether a bias is added.")
+    kernel_initializer: InitializerField = starts("glorot_uniform")
+    recurrent_initializer: InitializerField = starts("orthogonal")
+    bias_initializer: InitializerField = starts("zeros")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    recurrent_regularizer: RegularizerField = Field(default=None, description="Penalty on the recurrent kernel.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
+    kernel_constraint: Constraint = None
+    recurrent_constraint: Constraint = None
+    bias_constraint: Constraint = None
+    dropout: Annotated[Share, Field(description="Share of the input's features dropped, the same at every step.")] = 0.0
+    recurrent_dropout: Annotated[
+        Share,
+        Field(description="Share of the state's features dropped on their way into a step, the same at every step."),
+    ] = 0.0
+    seed: Seed = None
+
+    def activated(self, g: Builder, X: Value) -> Value:
+        return g.activate(self.activation, X)
+
+
+def need_state(state: Value, shape: tuple[Any, ...], hint: str) -> None:
+    """GS304 unless an initial state has ``shape``."""
+    if state.shape != shape:
+        text = f"needs initial states of shape {show(shape)}, got {show(state.shape)}"
+        raise ShapeError("GS304", text, hint=hint, key="initial_state")
+
+
+class Gated(Weighted):
+    """A cell with gates."""
+
+    recurrent_activation: Annotated[ActivationField, Field(description="The gates' activation; null for none.")] = (
+        Field(default="sigmoid", validate_default=True)
+    )
+
+    def opened(self, g: Builder, X: Value) -> Value:
+        return g.activate(self.recurrent_activation, X)
+
+
+class ForgetBias(Initializer):
+    """``start``, but 1 for the forget gate, the second of four (Jozefowicz et al., 2015)."""
+
+    start: Initializer
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        self.start.check((shape[0] // 4,))
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        u = shape[0] // 4
+        parts = self.start((u,), random), np.ones(u, np.float32), self.start((2 * u,), random)
+        return np.concatenate(parts)
+
+
+class Remembering(Gated):
+    """A cell with the gates of LSTM: i, f, o and the candidate c̃ between f and o."""
+
+    unit_forget_bias: bool = Field(default=True, description="Whether the forget gate's bias starts at 1.")
+
+    def weight(self, g: Builder, role: str, shape: Sequence[int], **more: Any) -> Value:
+        if role == "bias" and self.unit_forget_bias:
+            more["initializer"] = ForgetBias(start=self.bias_initializer)
+        return super().weight(g, role, shape, **more)
+
+    def remember(self, g: Builder, Z: Value, C: Value, axis: int) -> list[Value]:
+        """h and c from what the gates and the candidate take, side by side along ``axis``, and c before."""
+        i, f, candidate, o = split(g, Z, 4, axis)
+        i, f, o = (self.opened(g, gate) for gate in (i, f, o))
+        C = g.Add(g.Mul(f, C), g.Mul(i, self.activated(g, candidate)))
+        return [g.Mul(o, self.activated(g, C)), C]
+
+
+def in_operator(activation: Activation | None) -> tuple[str, tuple[float, ...]] | None:
+    """The activation's name and numbers in ONNX's recurrent operators; None where these do not have it."""
+    known = ("Affine", (1.0, 0.0)) if activation is None else activation.in_cell()
+    return None if known is None or any(alpha <= 0 for alpha in known[1][:1]) else known
+
+
+class Units(Layer):
+    """A layer or cell with so many units."""
+
+    units: Annotated[PositiveInt, Field(description="Size of the output and of each state.")]
+
+
+class UnitCell(Weighted, Units):
+    """A cell over vectors, with an ONNX operator of the whole recurrence."""
+
+    op: ClassVar[str]
+    gates: ClassVar[tuple[int, ...]]
+    """ONNX's order of Keras's gates."""
+
+    def cell_activations(self) -> dict[str, Activation | None]:
+        """The activations in ONNX's order, by the argument that gives them."""
+        return {"activation": self.activation}
+
+    def cell_attributes(self) -> dict[str, Any]:
+        """The operator's further attributes."""
+        return {}
+
+    def products(self, g: Builder, kernel: Value, masks: Sequence[Value]) -> list[OfState]:
+        """What multiplies states by the recurrent kernel, for :meth:`step`."""
+        return [of_state(g, g.MatMul, kernel, masks, axis=1, into=-1)]
+
+    def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
+        """The states after a step that takes ``Z`` (batch, gates · units), which is through the kernel already."""
+        raise NotImplementedError
+
+    def onnx_bias(self, g: Builder) -> Value:
+        """ONNX's bias: one for the input, one for the state; Keras trains the first alone."""
+        size = len(self.gates) * self.units
+        gates = self.gates if len(self.gates) > 1 else ()
+        trained = self.weight(g, "bias", (size,), layout=Layout(gates=gates, shape=(1, size)))
+        return cast("Value", g.Concat(trained, g.constant(np.broadcast_to(np.float32(0), (1, size))), axis=1))
+
+    def biases(self, g: Builder) -> tuple[Value, Value | None]:
+        """The biases of the input and of the state in Keras's order, for steps that are written out."""
+        return self.weight(g, "bias", (len(self.gates) * self.units,)), None
+
+    def unrolled(self) -> Reason | None:
+        if self.recurrent_dropout:
+            return f"ONNX's {self.op} has no dropout on the state", "use `dropout`", "recurrent_dropout"
+        for key, activation in self.cell_activations().items():
+            if in_operator(activation) is None:
+                known = "tanh, sigmoid, relu, hard_sigmoid, elu, leaky_relu, softplus, softsign or linear"
+                return f"ONNX's {self.op} does not have this {key}", f"take {known}, which it has", key
+        return None
+
+    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+        for state in initial:
+            need_state(state, (X.shape[1], self.units), "a state has as many features as the layer has units")
+        run = self._operator if self.unrolled() is None else self._written_out
+        return run(g, X, [as_float(g, state) for state in initial], pace)
+
+    def _operator(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+        X = drop_features(g, X, self.dropout, self.seed)
+        features, units, one = X.features, self.units, g.constant([0])
+        size = len(self.gates) * units
+        gates = self.gates if len(self.gates) > 1 else ()
+        kernel = self.weight(
+            g, "kernel", (features, size), layout=Layout(gates=gates, perm=(1, 0), shape=(1, size, features))
+        )
+        recurrent = self.weight(
+            g, "recurrent_kernel", (units, size), layout=Layout(gates=gates, perm=(1, 0), shape=(1, size, units))
+        )
+        bias = self.onnx_bias(g) if self.use_bias else None
+        inputs = [X, kernel, recurrent, bias, pace.lengths, *(g.Unsqueeze(state, one) for state in initial)]
+        Y, *states = g.emit(self.op, inputs, self._attributes(pace.reverse))
+        return g.Squeeze(Y, g.constant([1])) if pace.sequences else None, [g.Squeeze(state, one) for state in states]
+
+    def _attributes(self, reverse: bool) -> dict[str, Any]:
+        names: list[str] = []
+        alphas: list[float] = []
+        betas: list[float] = []
+        for activation in self.cell_activations().values():
+            known = in_operator(activation)
+            assert known is not None
+            name, numbers = known
+            names.append(name)
+            alphas += numbers[:1]
+            betas += numbers[1:]
+        attributes: dict[str, Any] = {"hidden_size": self.units, "activations": tuple(names)}
+        if alphas:
+            attributes["activation_alpha"] = tuple(alphas)
+        if betas:
+            attributes["activation_beta"] = tuple(betas)
+        if reverse:
+            attributes["direction"] = "reverse"
+        return attributes | self.cell_attributes()
+
+    def _written_out(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+        gates = len(self.gates)
+        kernel = self.weight(g, "kernel", (X.features, gates * self.units))
+        recurrent = self.weight(g, "recurrent_kernel", (self.units, gates * self.units))
+        first, second = self.biases(g) if self.use_bias else (None, None)
+        own = gates if self.dropout and self.recurrent_dropout else 1  # as in Keras
+        inputs = [drop_features(g, X, self.dropout, self.seed) for _ in range(own)]
+        Z = by_gate(g, g.MatMul, kernel, own, axis=1, into=-1)(*inputs)
+        Z = Z if first is None else g.Add(Z, first)
+        zeros = g.Expand(g.constant(0.0), g.ints([g.size(X, 1), self.units]))
+        states = list(initial) or [zeros] * self.states
+        products = self.products(g, recurrent, state_masks(g, zeros, gates, self.recurrent_dropout, self.seed))
+        return unroll(g, Z, states, lambda x, h: self.step(g, x, h, products, second), pace)
+
+
+@CELLS.add("SimpleRNNCell")
+class SimpleRNNCell(UnitCell):
+    """``h = activation(x @ kernel + h₋₁ @ recurrent_kernel + bias)``."""
+
+    op, gates = "RNN", (0,)
+
+    def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
+        return [self.activated(g, g.Add(Z, products[0](states[0])))]
+
+
+@CELLS.add("GRUCell")
+class GRUCell(Gated, UnitCell):
+    """Gated recurrent unit (Cho et al., 2014): gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``."""
+
+    op, gates = "GRU", (0, 1, 2)
+
+    reset_after: bool = Field(default=True, description="Whether r is applied after the recurrent product, not before.")
+
+    def cell_activations(self) -> dict[str, Activation | None]:
+        return {"recurrent_activation": self.recurrent_activation, "activation": self.activation}
+
+    def cell_attributes(self) -> dict[str, Any]:
+        return {"linear_before_reset": int(self.reset_after)}
+
+    def onnx_bias(self, g: Builder) -> Value:
+        if not self.reset_after:
+            return super().onnx_bias(g)
+        return self.weight(g, "bias", (2, 3 * self.units), layout=Layout(shape=(1, 6 * self.units)))
+
+    def biases(self, g: Builder) -> tuple[Value, Value | None]:
+        if not self.reset_after:
+            return super().biases(g)
+        first, second = split(g, self.weight(g, "bias", (2, 3 * self.units)), 2, 0)
+        return first, second
+
+    def products(self, g: Builder, kernel: Value, masks: Sequence[Value]) -> list[OfState]:
+        """One for all gates, or with r before the product one for z and r and one for the candidate."""
+        if self.reset_after:
+            return super().products(g, kernel, masks)
+        kernels = g.Split(kernel, g.constant([2 * self.units, self.units]), axis=1)
+        return [super(GRUCell, self).products(g, k, m)[0] for k, m in zip(kernels, (masks[:2], masks[2:]), strict=True)]
+
+    def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
+        (h,), u = states, self.units
+        if self.reset_after:
+            inner = products[0](h)
+            inner = inner if bias is None else g.Add(inner, bias)
+            cut = g.constant([2 * u, u])
+            (gates, x), (more, y) = g.Split(Z, cut, axis=-1), g.Split(inner, cut, axis=-1)
+            z, r = (self.opened(g, gate) for gate in split(g, g.Add(gates, more), 2, -1))
+            candidate = self.activated(g, g.Add(x, g.Mul(r, y)))
+        else:
+            gates, x = g.Split(Z, g.constant([2 * u, u]), axis=-1)
+            z, r = (self.opened(g, gate) for gate in split(g, g.Add(gates, products[0](h)), 2, -1))
+            candidate = self.activated(g, g.Add(x, products[1](g.Mul(r, h))))
+        return [g.Add(candidate, g.Mul(z, g.Sub(h, candidate)))]
+
+
+@CELLS.add("LSTMCell")
+class LSTMCell(Remembering, UnitCell):
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997): gates i, f, o, candidate c̃; ``c = f·c₋₁ + i·c̃``."""
+
+    op, gates, states = "LSTM", (0, 3, 1, 2), 2
+
+    def cell_activations(self) -> dict[str, Activation | None]:
+        return {
+            "recurrent_activation": self.recurrent_activation,
+            "activation": self.activation,
+            "output": self.activation,
+        }
+
+    def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
+        h, c = states
+        return self.remember(g, g.Add(Z, products[0](h)), c, -1)
+
+
+def _several(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Stack = Annotated[
+    tuple[CellField, ...], BeforeValidator(_several), Field(min_length=1, description="The cells from the bottom up.")
+]
+
+
+@CELLS.add("StackedRNNCells")
+class StackedRNNCells(Cell):
+    """Cells on top of each other: each takes the output of the one below at every step."""
+
+    cells: Stack
+
+    def parts(self) -> list[tuple[str, Cell]]:
+        return stacked(self.cells)
+
+
+def stacked(cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
+    """The parts of all ``cells``; the weights of cell k are called ``k/…``."""
+    return [(f"{k}/{name}".rstrip("/"), part) for k, cell in enumerate(cells) for name, part in cell.parts()]

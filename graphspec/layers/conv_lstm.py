@@ -1,0 +1,181 @@
+"""ConvLSTM1D, ConvLSTM2D and ConvLSTM3D: an LSTM whose products are convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import Field
+
+from graphspec.activations import Activation
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Layout
+from graphspec.config import PositiveInt, Size1, Size2, Size3
+from graphspec.errors import ShapeError
+from graphspec.layers.base import LAYERS, Layer, as_float
+from graphspec.layers.cells import Reason, Remembering, States, need_state
+from graphspec.layers.recurrent import Recurrent
+from graphspec.layers.spatial import DataFormat, axes_of, from_channels_first, window
+from graphspec.layers.unrolled import Pace, by_gate, drop_features, of_state, state_masks, unroll
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+class Filters(Layer):
+    """The arguments of a convolution."""
+
+    filters: Annotated[PositiveInt, Field(description="Number of channels of the output and of each state.")]
+    kernel_size: Any
+    strides: Any
+    padding: Annotated[
+        Literal["valid", "same"], Field(description="valid: none; same: the input's size over the strides.")
+    ] = "valid"
+    data_format: DataFormat = None
+    dilation_rate: Any
+
+
+class ConvLSTM(Recurrent, Remembering, Filters):
+    """An LSTM over images: convolutions in place of products (Shi et al., 2015).
+
+    The convolution of the input has the layer's strides, padding and dilation, that of the state has strides of 1 and the
+    padding ``same``. Steps are written out, so there must be a fixed number of them.
+    """
+
+    rank: ClassVar[int]
+    states = 2
+
+    def need_input(self, g: Builder, X: Value) -> None:
+        axes = axes_of(self.rank, self.data_format).replace("batch, ", "batch, time, ")
+        if X.rank != self.rank + 3:
+            hint = "add a time axis, such as with Reshape" if X.rank == self.rank + 2 else None
+            raise ShapeError("GS301", f"needs rank-{self.rank + 3} data {axes}, got {show(X.shape)}", hint=hint)
+        for axis in range(2, X.rank):
+            if not isinstance(X.shape[axis], int):
+                text = f"needs fixed sizes of all axes but batch and time {axes}, got {show(X.shape)}"
+                hint = "its states have sizes of their own: give numbers in `inputs`"
+                raise ShapeError("GS305", text, hint=hint)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            text = "has strides and a dilation_rate above 1, which do not go together"
+            raise ShapeError("GS105", text, hint="set one of them to 1", key="dilation_rate")
+
+    def unrolled(self) -> Reason | None:
+        return "ONNX has no operator for it", "put a layer that needs no states, such as Conv3D, in its place", None
+
+    def activated(self, g: Builder, X: Value) -> Value:
+        return self._activate(g, self.activation, X)
+
+    def opened(self, g: Builder, X: Value) -> Value:
+        return self._activate(g, self.recurrent_activation, X)
+
+    def _activate(self, g: Builder, activation: Activation | None, X: Value) -> Value:
+        """Along the axes that Keras has, where the activation goes along one."""
+        if activation is None or "axis" not in type(activation).model_fields:
+            return g.activate(activation, X)
+        Y = g.activate(activation, from_channels_first(g, X, self.data_format))
+        return self._channels_first(g, Y, 1)
+
+    def _channels_first(self, g: Builder, X: Value, axis: int) -> Value:
+        """``X`` with its channels at ``axis``, whether they are there or last."""
+        if self.data_format == "channels_first":
+            return X
+        return g.transpose(X, (*range(axis), X.rank - 1, *range(axis, X.rank - 1)))
+
+    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+        X = self._channels_first(g, X, 2)
+        kernel = self._kernel(g, "kernel", X.fixed(2))
+        recurrent = self._kernel(g, "recurrent_kernel", self.filters)
+        bias = self.weight(g, "bias", (4 * self.filters,)) if self.use_bias else None
+        own = 4 if self.dropout else 1
+        inputs = [drop_features(g, X, self.dropout, self.seed) for _ in range(own)]
+        Z = by_gate(g, lambda x, k: self._of_all_steps(g, x, k), kernel, own, axis=0, into=2)(*inputs)
+        if bias is not None:
+            Z = g.Add(Z, g.reshape(bias, (4 * self.filters, *[1] * self.rank)))
+        zeros = g.Expand(g.constant(0.0), g.ints([g.size(Z, 1), self.filters, *(Z.fixed(k) for k in range(3, Z.rank))]))
+        shape = from_channels_first(g, zeros, self.data_format).shape
+        for state in initial:
+            need_state(state, shape, "a state has the shape of the layer's output at one step")
+        states = [self._channels_first(g, as_float(g, state), 1) for state in initial] or [zeros, zeros]
+
+        def convolve(h: Value, k: Value) -> Value:
+            pads = window(h, self.kernel_size, [1] * self.rank, "same", key="kernel_size")
+            return cast("Value", g.Conv(h, k, kernel_shape=self.kernel_size, **pads))
+
+        masks = state_masks(g, zeros, 4, self.recurrent_dropout, self.seed)
+        product = of_state(g, convolve, recurrent, masks, axis=0, into=1)
+
+        def step(z: Value, before: States) -> States:
+            h, c = before
+            return self.remember(g, g.Add(z, product(h)), c, 1)
+
+        Y, last = unroll(g, Z, states, step, pace)
+        if Y is not None and self.data_format != "channels_first":
+            Y = g.transpose(Y, (0, 1, *range(3, Y.rank), 2))
+        return Y, [from_channels_first(g, state, self.data_format) for state in last]
+
+    def _kernel(self, g: Builder, role: str, channels: int) -> Value:
+        layout = Layout(perm=(self.rank + 1, self.rank, *range(self.rank)))
+        return self.weight(g, role, (*self.kernel_size, channels, 4 * self.filters), layout=layout)
+
+    def _of_all_steps(self, g: Builder, X: Value, kernel: Value) -> Value:
+        """The convolution of every step of ``X`` (time, batch, channels, …) in one."""
+        swap = (1, 0, *range(2, X.rank))
+        X = g.transpose(X, swap)  # a batch without rows can be reshaped where the batch is the first axis
+        batch, time, *rest = (g.size(X, axis) for axis in range(X.rank))
+        folded = g.reshape(X, (-1, *rest))
+        pads = window(folded, self.kernel_size, self.strides, self.padding, self.dilation_rate, key="kernel_size")
+        Y = g.Conv(
+            folded,
+            kernel,
+            kernel_shape=self.kernel_size,
+            strides=self.strides,
+            dilations=self.dilation_rate,
+            **pads,
+        )
+        return g.transpose(g.reshape(Y, (batch, time, *(Y.fixed(axis) for axis in range(1, Y.rank)))), swap)
+
+
+@LAYERS.add("ConvLSTM1D")
+class ConvLSTM1D(ConvLSTM):
+    """An LSTM over rows: convolutions in place of products (Shi et al., 2015).
+
+    Shapes: (batch, time, steps, channels) → (batch, steps′, filters), or (batch, time, steps′, filters) with
+    ``return_sequences``.
+    """
+
+    rank = 1
+
+    kernel_size: Annotated[Size1, Field(description="Length of the window.")]
+    strides: Annotated[Size1, Field(description="Step of the window over the input.")] = (1,)
+    dilation_rate: Annotated[Size1, Field(description="Distance of the window's elements in the input.")] = (1,)
+
+
+@LAYERS.add("ConvLSTM2D")
+class ConvLSTM2D(ConvLSTM):
+    """An LSTM over images: convolutions in place of products (Shi et al., 2015).
+
+    Shapes: (batch, time, height, width, channels) → (batch, height′, width′, filters), or (batch, time, height′, width′,
+    filters) with ``return_sequences``.
+    """
+
+    rank = 2
+
+    kernel_size: Annotated[Size2, Field(description="Height and width of the window.")]
+    strides: Annotated[Size2, Field(description="Step of the window over the input.")] = (1, 1)
+    dilation_rate: Annotated[Size2, Field(description="Distance of the window's elements in the input.")] = (1, 1)
+
+
+@LAYERS.add("ConvLSTM3D")
+class ConvLSTM3D(ConvLSTM):
+    """An LSTM over volumes: convolutions in place of products (Shi et al., 2015).
+
+    Shapes: (batch, time, depth, height, width, channels) → (batch, depth′, height′, width′, filters), or (batch, time,
+    depth′, height′, width′, filters) with ``return_sequences``.
+    """
+
+    rank = 3
+
+    kernel_size: Annotated[Size3, Field(description="Depth, height and width of the window.")]
+    strides: Annotated[Size3, Field(description="Step of the window over the input.")] = (1, 1, 1)
+    dilation_rate: Annotated[Size3, Field(description="Distance of the window's elements in the input.")] = (1, 1, 1)
