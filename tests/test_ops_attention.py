@@ -1,0 +1,169 @@
+"""Attention against onnxruntime, ONNX's reference and its own decomposition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from graphs import build, check_gradients, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+from oracles import ort_run
+
+from graphspec.compiler.build import Builder
+from graphspec.compiler.decompositions.attention import attention, band
+from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.errors import ShapeError
+
+Array = np.ndarray[Any, Any]
+Case = tuple[list[Array | None], dict[str, Any]]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Shapes, ranks, shared heads and masks of every kind; some rows of a mask see nothing."""
+    number = st.integers(1, 4)
+    N, groups, several, T, S, size, width = (draw(number) for _ in range(7))
+    heads, random = groups * several, np.random.default_rng(draw(st.integers(0, 999)))
+    attrs: dict[str, Any] = {"is_causal": draw(st.integers(0, 1))}
+    attrs |= draw(st.sampled_from([{}, {"scale": 0.3}, {"softcap": 0.7}]))
+    shapes: list[tuple[int, ...]] = [(N, heads, T, size), (N, groups, S, size), (N, groups, S, width)]
+    if draw(st.booleans()):
+        shapes = [(s[0], s[2], s[1] * s[3]) for s in shapes]
+        attrs |= {"q_num_heads": heads, "kv_num_heads": groups}
+    arrays: list[Array | None] = [random.standard_normal(s).astype(np.float32) for s in shapes]
+    full = (N, heads, T, S)
+    kind = draw(st.sampled_from(["none", "bool", "float", "infinite"]))
+    if kind != "none":
+        rank = draw(st.integers(2, 4))
+        shape = (*(draw(st.sampled_from([1, n])) for n in full[4 - rank : -1]), S)
+        mask = random.random(shape) < 0.6 if kind == "bool" else random.standard_normal(shape).astype(np.float32)
+        if kind == "infinite":
+            mask = np.where(random.random(shape) < 0.4, np.float32(-np.inf), mask)
+        arrays.append(mask)
+    return arrays, attrs
+
+
+def reference(arrays: list[Array | None], attrs: dict[str, Any], *, runtime: bool) -> Array:
+    """The operator itself at opset 23, by onnxruntime or by ONNX's reference: both want a row of the mask for each query."""
+    Q, K, _, mask = (*arrays, None)[:4]
+    assert Q is not None
+    assert K is not None
+    if mask is not None:
+        mask = np.ascontiguousarray(np.broadcast_to(mask, (*mask.shape[:-2], Q.shape[-2], K.shape[-2])))
+        arrays = [*arrays[:3], mask]
+    feeds = {f"x{k}": a for k, a in enumerate(arrays) if a is not None}
+    inputs = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in feeds.items()
+    ]
+    node = helper.make_node("Attention", list(feeds), ["y"], **attrs)
+    graph = helper.make_graph([node], "oracle", inputs, [onnx.ValueInfoProto(name="y")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11)
+    if runtime:
+        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        return np.asarray(session.run(None, feeds)[0])
+    with np.errstate(all="ignore"):
+        return np.asarray(ReferenceEvaluator(model).run(None, feeds)[0])
+
+
+def decomposed(arrays: list[Array | None], attrs: dict[str, Any]) -> Graph:
+    graph = Graph("test")
+    values = [
+        Value(f"x{k}", Type("bool" if a.dtype == bool else "float32", a.shape), "input")
+        for k, a in enumerate(arrays)
+        if a is not None
+    ]
+    graph.inputs = {v.name: v for v in values}
+    graph.outputs = {"y": attention(Builder(graph, "node"), *values, **attrs)}
+    return graph
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(cases())
+def test_random(case: Case) -> None:
+    arrays, attrs = case
+    (Y,) = run("Attention", arrays, **attrs)
+    for runtime in (False, True):
+        np.testing.assert_allclose(Y, reference(arrays, attrs, runtime=runtime), 1e-4, 1e-5)
+    (other,) = ort_run(decomposed(arrays, attrs), {f"x{k}": a for k, a in enumerate(arrays) if a is not None})
+    np.testing.assert_allclose(Y, other, 1e-4, 1e-5)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(cases())
+def test_random_gradients(case: Case) -> None:
+    arrays, attrs = case
+    mask = arrays[3] if len(arrays) > 3 else None
+    wrt = [0, 1, 2, 3] if mask is not None and mask.dtype.kind == "f" and np.isfinite(mask).all() else [0, 1, 2]
+    check_gradients("Attention", arrays, wrt, **attrs)
+    for k in wrt:
+        check_gradients("Attention", arrays, [k], **attrs)
+
+
+@pytest.mark.parametrize("several", [1, 2])
+def test_a_query_without_keys_gives_zeros(several: int) -> None:
+    random = np.random.default_rng(1)
+    Q, K, V = (random.standard_normal((2, n, 3, 4)).astype(np.float32) for n in (2 * several, 2, 2))
+    mask = np.array([[True, True, False], [False] * 3, [True] * 3])
+    for given_ in (mask, np.where(mask, np.float32(0), np.float32(-np.inf))):
+        arrays: list[Array | None] = [Q, K, V, given_]
+        (Y,) = run("Attention", arrays)
+        (other,) = ort_run(decomposed(arrays, {}), {f"x{k}": a for k, a in enumerate(arrays) if a is not None})
+        for found in (Y, other):
+            assert not found[:, :, 1].any()
+            assert np.isfinite(found).all()
+            assert found[:, :, 0].any()
+
+
+@pytest.mark.parametrize(("T", "S"), [(4, 4), (3, 5), (5, 3)])
+@pytest.mark.parametrize("limits", [{"after": 0}, {"before": 1, "after": 1}, {"before": 1, "after": 0}, {"before": 2}])
+def test_band(T: int, S: int, limits: dict[str, int]) -> None:
+    """The same whether the lengths are known or vary."""
+    i, j = np.arange(T)[:, None], np.arange(S)
+    expected = (j >= i - limits.get("before", T)) & (j <= i + limits.get("after", S))
+    known = band(Builder(Graph("test"), "node"), T, S, **limits)
+    np.testing.assert_array_equal(known.data, expected)
+    graph = Graph("test")
+    g = Builder(graph, "node")
+    X = Value("x", Type("float32", ("time", "other")), "input")
+    graph.inputs["x"], graph.outputs["y"] = X, band(g, g.size(X, 0), g.size(X, 1), **limits)
+    assert graph.outputs["y"].shape == ("time", "other")
+    np.testing.assert_array_equal(ort_run(graph, {"x": np.zeros((T, S), np.float32)})[0], expected)
+
+
+def test_sizes_that_vary() -> None:
+    g = Builder(Graph("test"), "node")
+    Q, K, V = (
+        Value(n, Type("float32", ("N", t, d)), "input") for n, t, d in (("q", "T", 8), ("k", "S", 4), ("v", "S", 6))
+    )
+    heads = {"q_num_heads": 4, "kv_num_heads": 2}
+    assert g.Attention(Q, K, V, **heads).shape == ("N", "T", 12)
+    assert attention(g, Q, K, V, is_causal=1, **heads).shape == ("N", "T", 12)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "attrs", "code", "text"),
+    [
+        ([(2, 3), (2, 3), (2, 3)], {}, "GS301", "rank 3 or 4"),
+        ([(2, 3, 4), (2, 1, 3, 4), (2, 3, 4)], {}, "GS301", "ranks differ"),
+        ([(2, 3, 4)] * 3, {}, "GS105", "q_num_heads"),
+        ([(2, 1, 3, 4)] * 3, {"q_num_heads": 1}, "GS105", "rank 3 alone"),
+        ([(2, 3, 4)] * 3, {"q_num_heads": 3, "kv_num_heads": 3}, "GS304", "3 heads of one size"),
+        ([(2, 3, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4)], {}, "GS304", "3 heads of Q"),
+        ([(2, 2, 3, 4), (2, 2, 3, 5), (2, 2, 3, 4)], {}, "GS304", "size: 4 and 5"),
+        ([(2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 4, 4)], {}, "GS302", "differ in number"),
+        ([(2, 2, 3, 4), (1, 2, 3, 4), (1, 2, 3, 4)], {}, "GS302", "batches"),
+        ([(2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), (3, 4)], {}, "GS302", "mask of shape"),
+        ([(2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), (3, 1)], {}, "GS302", "mask of shape"),
+        ([(2, 2, 3, 4)] * 3, {"softcap": -1.0}, "GS105", "negative"),
+    ],
+)
+def test_refused(shapes: list[tuple[int, ...]], attrs: dict[str, Any], code: str, text: str) -> None:
+    with pytest.raises(ShapeError, match=text) as caught:
+        build("Attention", [np.zeros(s, np.float32) for s in shapes], **attrs)
+    assert caught.value.code == code
