@@ -7,13 +7,27 @@ from typing import TYPE_CHECKING, Annotated, cast
 from pydantic import Field
 
 from graphspec import activations
+from graphspec.compiler.dims import show
 from graphspec.config import IntOrInts, NonNegative
 from graphspec.errors import ShapeError
-from graphspec.layers.base import LAYERS, ActivationField, Layer, RegularizerField, as_float
+from graphspec.layers.base import (
+    LAYERS,
+    ActivationField,
+    Constraint,
+    InitializerField,
+    Layer,
+    RegularizerField,
+    as_float,
+    starts,
+)
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
     from graphspec.compiler.ir import Value
+
+
+def as_tuple(axes: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (axes,) if isinstance(axes, int) else axes
 
 
 @LAYERS.add("Activation")
@@ -56,6 +70,51 @@ class LeakyReLU(Layer):
         return activations.LeakyRelu(negative_slope=self.negative_slope).lower(g, as_float(g, X))
 
 
+@LAYERS.add("ELU")
+class ELU(Layer):
+    """``x`` above 0, ``alpha · (eˣ − 1)`` below (Clevert et al., 2016).
+
+    Shapes: any → the same.
+    """
+
+    supports_masking = True
+
+    alpha: Annotated[NonNegative, Field(description="The limit for small x is −alpha.")] = 1.0
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return activations.Elu(alpha=self.alpha).lower(g, as_float(g, X))
+
+
+@LAYERS.add("PReLU")
+class PReLU(Layer):
+    """``x`` above 0, ``alpha · x`` below, with an alpha that is learnt for each feature (He et al., 2015).
+
+    Shapes: (batch, …) → the same; ``alpha`` has the shape of one row, with size 1 along ``shared_axes``.
+    """
+
+    supports_masking = True
+
+    alpha_initializer: InitializerField = starts("Zeros")
+    alpha_regularizer: RegularizerField = Field(default=None, description="Penalty on the slopes.")
+    alpha_constraint: Constraint = None
+    shared_axes: Annotated[
+        IntOrInts | None, Field(description="Axes along which one slope serves all, such as [1, 2] for images.")
+    ] = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        shared = () if self.shared_axes is None else as_tuple(self.shared_axes)
+        for axis in shared:
+            if not 0 < axis < X.rank:
+                text = f"needs shared_axes from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
+                raise ShapeError("GS301", text, key="shared_axes", hint="axes count from 0, the batch")
+        try:
+            shape = [1 if axis in shared else X.fixed(axis) for axis in range(1, X.rank)]
+        except ShapeError as error:
+            error.hint = f"add the axis that varies to `shared_axes`, or {error.hint}"
+            raise
+        return cast("Value", g.PRelu(as_float(g, X), self.weight(g, "alpha", shape)))
+
+
 @LAYERS.add("Softmax")
 class Softmax(Layer):
     """``eˣ / Σ eˣ`` over one axis or several. A mask of the input's own shape takes no part and gets 0."""
@@ -65,10 +124,9 @@ class Softmax(Layer):
     axis: Annotated[IntOrInts, Field(description="The axis, or axes, that sum to 1.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
-        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        axes = as_tuple(self.axis)
         for axis in axes:
-            if not -X.rank <= axis < X.rank or axis % X.rank == 0:
-                raise ShapeError("GS301", f"needs an axis from 1 to {X.rank - 1}, got {axis}", key="axis")
+            activations.feature_axis(X, axis, key="axis")
         X = as_float(g, X)
         mask = X.mask if X.mask is not None and X.mask.rank == X.rank else None
         if mask is not None:

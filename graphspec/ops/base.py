@@ -120,7 +120,8 @@ def op(cls: OpClass) -> OpClass:
 
 def attributes(cls: type[Op]) -> dict[str, Any]:
     """The attributes that an operator declares, with their defaults (``inspect.Parameter.empty`` if required)."""
-    parameters = inspect.signature(cls.bind).parameters.values()
+    stated = getattr(cls, "forward", cls.bind)  # of an elementwise function, whose `bind` hands them on
+    parameters = inspect.signature(stated).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 

@@ -18,9 +18,17 @@ copy_cast = partial(np.copyto, casting="unsafe")
 
 def scratch_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
     """A temporary of X's shape and memory order; of X's dtype unless another is given."""
+    return _like(ctx.scratch, X, X.dtype if dtype is None else dtype)
+
+
+def kept_like(ctx: Context, X: Array) -> Array:
+    """As :func:`scratch_like`, but it keeps its content from forward to backward."""
+    return _like(ctx.save, X, X.dtype)
+
+
+def _like(take: Callable[..., Array], X: Array, dtype: Any) -> Array:
     order = axis_order(X)
-    flat = ctx.scratch([X.shape[k] for k in order], X.dtype if dtype is None else dtype)
-    return flat.transpose(np.argsort(order))
+    return take([X.shape[k] for k in order], dtype).transpose(np.argsort(order))
 
 
 def target(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) -> Array:

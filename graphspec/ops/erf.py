@@ -13,9 +13,9 @@ from functools import partial
 import numpy as np
 
 from graphspec.compiler.ir import Array
-from graphspec.ops.base import Bound, Calls, Context, op
-from graphspec.ops.common import bit_mask, scratch_like, target, words
-from graphspec.ops.functions import Function
+from graphspec.ops.base import Calls, Context, op
+from graphspec.ops.common import bit_mask, scratch_like, words
+from graphspec.ops.unary import Unary
 
 # erf(x) = x · P(x²) / Q(x²) for |x| ≤ 0.46875; highest power first.
 _SMALL_P = (
@@ -124,25 +124,22 @@ def double(ctx: Context, X: Array, Y: Array) -> Calls:
 
 
 @op
-class Erf(Function):
+class Erf(Unary):
     """``Y = 2/√π · ∫₀ˣ exp(-t²) dt``, to 4.2e-7 in float32 and the last digit in float64."""
 
     keeps_in, keeps_out = (0,), False
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
-        calls = single(ctx, X, Y) if X.dtype == np.float32 else double(ctx, X, Y)
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return single(ctx, X, Y) if X.dtype == np.float32 else double(ctx, X, Y)
 
-        def backward(dY: Array) -> Calls:
-            t = scratch_like(ctx, dY)
-            ctx.give(0, dY)
-            return [
-                (np.square, X, t),
-                (np.negative, t, t),
-                (np.exp, t, t),
-                (np.multiply, t, ctx.constant(2.0 / math.sqrt(math.pi)), t),
-                (np.multiply, dY, t, dY),
-            ]
-
-        return Y, calls, backward
+    @staticmethod
+    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        t = scratch_like(ctx, dY)
+        return [
+            (np.square, X, t),
+            (np.negative, t, t),
+            (np.exp, t, t),
+            (np.multiply, t, ctx.constant(2.0 / math.sqrt(math.pi)), t),
+            (np.multiply, dY, t, dY),
+        ]

@@ -7,228 +7,183 @@ from typing import Any
 import numpy as np
 
 from graphspec.compiler.ir import Array, Type, Value
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import scratch_like, target
+from graphspec.ops.base import Calls, Context, need, op
+from graphspec.ops.common import scratch_like
+from graphspec.ops.unary import Unary
 
 
-class Function(Op):
-    """A function of one float tensor."""
+class OfNumbers(Unary):
+    """A function of one tensor of numbers, integers too."""
 
     @staticmethod
     def infer(X: Value, **attributes: Any) -> Type:
-        need_float(X)
-        return X.type
-
-
-class NumberFunction(Op):
-    """A function of one tensor of numbers."""
-
-    @staticmethod
-    def infer(X: Value) -> Type:
         need(X.dtype != "bool", f"needs numbers, got {X.type}", code="GS306")
         return X.type
 
 
 @op
-class Exp(Function):
+class Exp(Unary):
     """``Y = exp(X)``."""
 
-    keeps_in, keeps_out = (), True
+    @staticmethod
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.exp, X, Y)]
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
-
-        def backward(dY: Array) -> Calls:
-            ctx.give(0, dY)
-            return [(np.multiply, dY, Y, dY)]
-
-        return Y, [(np.exp, X, Y)], backward
+    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        return [(np.multiply, dY, Y, dY)]
 
 
 @op
-class Log(Function):
+class Log(Unary):
     """``Y = log(X)``."""
 
     keeps_in, keeps_out = (0,), False
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.log, X, Y)]
 
-        def backward(dY: Array) -> Calls:
-            ctx.give(0, dY)
-            return [(np.divide, dY, X, dY)]
-
-        return Y, [(np.log, X, Y)], backward
+    @staticmethod
+    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        return [(np.divide, dY, X, dY)]
 
 
 @op
-class Sqrt(Function):
+class Sqrt(Unary):
     """``Y = √X``."""
 
-    keeps_in, keeps_out = (), True
+    @staticmethod
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.sqrt, X, Y)]
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
-
-        def backward(dY: Array) -> Calls:
-            t = scratch_like(ctx, dY)
-            ctx.give(0, dY)
-            return [(np.add, Y, Y, t), (np.divide, dY, t, dY)]
-
-        return Y, [(np.sqrt, X, Y)], backward
+    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        t = scratch_like(ctx, dY)
+        return [(np.add, Y, Y, t), (np.divide, dY, t, dY)]
 
 
 @op
-class Reciprocal(Function):
+class Reciprocal(Unary):
     """``Y = 1 / X``."""
 
-    keeps_in, keeps_out = (), True
+    @staticmethod
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.reciprocal, X, Y)]
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
-
-        def backward(dY: Array) -> Calls:
-            ctx.give(0, dY)
-            return [(np.multiply, dY, Y, dY), (np.multiply, dY, Y, dY), (np.negative, dY, dY)]
-
-        return Y, [(np.reciprocal, X, Y)], backward
+    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        return [(np.multiply, dY, Y, dY), (np.multiply, dY, Y, dY), (np.negative, dY, dY)]
 
 
 @op
-class Sin(Function):
+class Sin(Unary):
     """``Y = sin(X)``."""
 
     keeps_in, keeps_out = (0,), False
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.sin, X, Y)]
 
-        def backward(dY: Array) -> Calls:
-            t = scratch_like(ctx, dY)
-            ctx.give(0, dY)
-            return [(np.cos, X, t), (np.multiply, dY, t, dY)]
-
-        return Y, [(np.sin, X, Y)], backward
+    @staticmethod
+    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        t = scratch_like(ctx, dY)
+        return [(np.cos, X, t), (np.multiply, dY, t, dY)]
 
 
 @op
-class Cos(Function):
+class Cos(Unary):
     """``Y = cos(X)``."""
 
     keeps_in, keeps_out = (0,), False
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.cos, X, Y)]
 
-        def backward(dY: Array) -> Calls:
-            t = scratch_like(ctx, dY)
-            ctx.give(0, dY)
-            return [(np.sin, X, t), (np.multiply, dY, t, dY), (np.negative, dY, dY)]
-
-        return Y, [(np.cos, X, Y)], backward
+    @staticmethod
+    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        t = scratch_like(ctx, dY)
+        return [(np.sin, X, t), (np.multiply, dY, t, dY), (np.negative, dY, dY)]
 
 
 @op
-class Neg(NumberFunction):
+class Neg(OfNumbers):
     """``Y = -X``."""
 
     keeps_in, keeps_out = (), False
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.negative, X, Y)]
 
-        def backward(dY: Array) -> Calls:
-            ctx.give(0, dY)
-            return [(np.negative, dY, dY)]
-
-        return Y, [(np.negative, X, Y)], backward
+    @staticmethod
+    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        return [(np.negative, dY, dY)]
 
 
 @op
-class Abs(NumberFunction):
+class Abs(OfNumbers):
     """``Y = |X|``; the gradient at 0 is 0."""
 
     keeps_in, keeps_out = (0,), False
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
-
-        def backward(dY: Array) -> Calls:
-            t = scratch_like(ctx, dY)
-            ctx.give(0, dY)
-            return [(np.sign, X, t), (np.multiply, dY, t, dY)]
-
-        return Y, [(np.absolute, X, Y)], backward
-
-
-class Step(Function):
-    """A piecewise constant function: no gradient."""
-
-    keeps_in, keeps_out = (), False
-
-
-@op
-class Floor(Step):
-    """``Y = ⌊X⌋``."""
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.absolute, X, Y)]
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
-        return Y, [(np.floor, X, Y)], None
+    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        t = scratch_like(ctx, dY)
+        return [(np.sign, X, t), (np.multiply, dY, t, dY)]
 
 
 @op
-class Ceil(Step):
-    """``Y = ⌈X⌉``."""
+class Floor(Unary):
+    """``Y = ⌊X⌋``; no gradient."""
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
-        return Y, [(np.ceil, X, Y)], None
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.floor, X, Y)]
 
 
 @op
-class Round(Step):
-    """The nearest integer, halves to the even one."""
+class Ceil(Unary):
+    """``Y = ⌈X⌉``; no gradient."""
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
-        return Y, [(np.rint, X, Y)], None
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.ceil, X, Y)]
 
 
 @op
-class Sign(NumberFunction):
+class Round(Unary):
+    """The nearest integer, halves to the even one; no gradient."""
+
+    @staticmethod
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.rint, X, Y)]
+
+
+@op
+class Sign(OfNumbers):
     """``Y = -1, 0 or 1``; no gradient."""
 
-    keeps_in, keeps_out = (), False
-
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
-        return Y, [(np.sign, X, Y)], None
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.sign, X, Y)]
 
 
 @op
-class Not(Op):
+class Not(Unary):
     """``Y = not X``."""
 
-    keeps_in, keeps_out = (), False
-
     @staticmethod
-    def infer(X: Value) -> Type:
+    def infer(X: Value, **attributes: Any) -> Type:
         need(X.dtype == "bool", f"needs a bool tensor, got {X.type}", code="GS306")
         return X.type
 
     @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
-        Y = target(ctx, (0, X))
-        return Y, [(np.logical_not, X, Y)], None
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.logical_not, X, Y)]

@@ -6,22 +6,9 @@ from collections.abc import Sequence
 
 from graphspec.compiler.ir import Graph, Node, Type, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.ops import OPS
+from graphspec.ops.unary import Unary
 
-_UNARY = {"Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "Tanh", "Exp", "Log", "Sqrt", "Neg"}
-_UNARY |= {
-    "Abs",
-    "Erf",
-    "Softplus",
-    "Softsign",
-    "Reciprocal",
-    "Cast",
-    "Identity",
-    "Not",
-    "Floor",
-    "Ceil",
-    "Round",
-    "Sign",
-}
 _NARY = {"Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean", "Clip", "Where", "And", "Or", "Equal"}
 _NARY |= {"Greater", "Less"}
 _REDUCE = {"ReduceMean", "ReduceMax", "ReduceMin"}  # those with axes as an attribute at opset 17
@@ -118,7 +105,11 @@ def _through(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], moves
             out_perm = tuple(sorted(rest).index(p) for p in rest)
     elif node.op == "Concat":
         attrs["axis"] = perm[attrs["axis"] % len(perm)]
-    elif not (node.op in _UNARY or (node.op in _NARY and len({v.rank for v in full}) == 1)):
+    elif not (
+        node.op in ("Cast", "Identity")
+        or issubclass(OPS[node.op], Unary)
+        or (node.op in _NARY and len({v.rank for v in full}) == 1)
+    ):
         return None
     shape = node.outputs[0].shape
     base_shape = tuple(shape[out_perm.index(k)] for k in range(len(out_perm)))

@@ -1,0 +1,72 @@
+"""Activation functions, by family: Keras's arguments, lowered to ONNX operators."""
+
+from graphspec.activations.axes import Glu, LogSoftmax, Softmax, Sparsemax
+from graphspec.activations.base import ACTIVATIONS, Activation, feature_axis
+from graphspec.activations.rectifiers import (
+    Celu,
+    Elu,
+    HardShrink,
+    HardTanh,
+    LeakyRelu,
+    Linear,
+    Relu,
+    Relu6,
+    Selu,
+    SoftShrink,
+    Threshold,
+)
+from graphspec.activations.sigmoids import (
+    HardSigmoid,
+    LogSigmoid,
+    Sigmoid,
+    Softsign,
+    SparseSigmoid,
+    Tanh,
+    TanhShrink,
+)
+from graphspec.activations.smooth import (
+    Exponential,
+    Gelu,
+    HardSilu,
+    Mish,
+    Silu,
+    Softplus,
+    SparsePlus,
+    Squareplus,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Celu",
+    "Elu",
+    "Exponential",
+    "Gelu",
+    "Glu",
+    "HardShrink",
+    "HardSigmoid",
+    "HardSilu",
+    "HardTanh",
+    "LeakyRelu",
+    "Linear",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Mish",
+    "Relu",
+    "Relu6",
+    "Selu",
+    "Sigmoid",
+    "Silu",
+    "SoftShrink",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "SparsePlus",
+    "SparseSigmoid",
+    "Sparsemax",
+    "Squareplus",
+    "Tanh",
+    "TanhShrink",
+    "Threshold",
+    "feature_axis",
+]

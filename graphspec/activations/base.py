@@ -1,0 +1,45 @@
+"""What an activation is: arguments, and a lowering to ONNX operators, mostly to one of the same name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from graphspec.compiler.dims import show
+from graphspec.config import Config, Registry
+from graphspec.errors import ShapeError
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+_IN_CELLS = {"Affine", "Elu", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Softplus", "Softsign", "Tanh"}
+
+
+class Activation(Config):
+    """A function of a tensor. A subclass names its operator, or has a :meth:`lower` of its own."""
+
+    op: ClassVar[str] = ""
+
+    def attributes(self) -> dict[str, Any]:
+        """The operator's attributes; by default the arguments."""
+        return dict(self)
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return cast("Value", g.emit(self.op, (X,), self.attributes()))
+
+    def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
+        """The name that ONNX's recurrent operators know it by, and its alpha and beta; None if they have none."""
+        return (self.op, tuple(self.attributes().values())) if self.op in _IN_CELLS else None
+
+
+ACTIVATIONS: Registry[Activation] = Registry("activation")
+
+
+def feature_axis(X: Value, axis: int, key: str = "activation") -> int:
+    """``axis`` counted from the front; GS301, at the node's ``key``, where there is no such axis or it is the batch."""
+    if X.rank < 2:
+        raise ShapeError("GS301", f"needs an axis besides the batch, got {show(X.shape)}", key=key)
+    if not -X.rank <= axis < X.rank or axis % X.rank == 0:
+        text = f"needs an axis from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
+        raise ShapeError("GS301", text, key=key, hint="axis 0 is the batch; -1 is the last")
+    return axis % X.rank

@@ -1,0 +1,68 @@
+"""Bounded, S-shaped functions, and what is left of x without them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from graphspec.activations.base import ACTIVATIONS, Activation
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+@ACTIVATIONS.add("sigmoid")
+class Sigmoid(Activation):
+    """``1 / (1 + e⁻ˣ)``."""
+
+    op = "Sigmoid"
+
+
+@ACTIVATIONS.add("hard_sigmoid")
+class HardSigmoid(Activation):
+    """``min(max(x / 6 + 1/2, 0), 1)``."""
+
+    op = "HardSigmoid"
+
+    def attributes(self) -> dict[str, float]:
+        return {"alpha": 1 / 6, "beta": 0.5}
+
+
+@ACTIVATIONS.add("sparse_sigmoid")
+class SparseSigmoid(Activation):
+    """``min(max((x + 1) / 2, 0), 1)`` (Martins and Astudillo, 2016)."""
+
+    op = "HardSigmoid"
+
+    def attributes(self) -> dict[str, float]:
+        return {"alpha": 0.5, "beta": 0.5}
+
+
+@ACTIVATIONS.add("log_sigmoid")
+class LogSigmoid(Activation):
+    """``log(sigmoid(x))``, as ``−softplus(−x)``."""
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return cast("Value", g.Neg(g.Softplus(g.Neg(X))))
+
+
+@ACTIVATIONS.add("tanh")
+class Tanh(Activation):
+    """Hyperbolic tangent."""
+
+    op = "Tanh"
+
+
+@ACTIVATIONS.add("tanh_shrink")
+class TanhShrink(Activation):
+    """``x − tanh(x)``."""
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return cast("Value", g.Sub(X, g.Tanh(X)))
+
+
+@ACTIVATIONS.add("softsign")
+class Softsign(Activation):
+    """``x / (1 + |x|)``."""
+
+    op = "Softsign"

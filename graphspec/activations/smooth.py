@@ -1,0 +1,91 @@
+"""Smooth relatives of relu: gated by a function of x, or bent at 0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+from pydantic import Field
+
+from graphspec.activations.base import ACTIVATIONS, Activation
+from graphspec.config import NonNegative
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+_LARGE = 1e18  # its square is within float32, and adding b to it changes nothing
+
+
+@ACTIVATIONS.add("gelu")
+class Gelu(Activation):
+    """``x · Φ(x)`` with the normal distribution's Φ, exact or by tanh (Hendrycks and Gimpel, 2016)."""
+
+    op = "Gelu"
+
+    approximate: Annotated[bool, Field(description="Use the tanh approximation.")] = False
+
+    def attributes(self) -> dict[str, str]:
+        return {"approximate": "tanh" if self.approximate else "none"}
+
+
+@ACTIVATIONS.add("silu", "swish")
+class Silu(Activation):
+    """``x · sigmoid(x)`` (Ramachandran et al., 2017)."""
+
+    op = "Swish"
+
+
+@ACTIVATIONS.add("hard_silu", "hard_swish")
+class HardSilu(Activation):
+    """``x · min(max(x / 6 + 1/2, 0), 1)`` (Howard et al., 2019)."""
+
+    op = "HardSwish"
+
+
+@ACTIVATIONS.add("mish")
+class Mish(Activation):
+    """``x · tanh(log(1 + eˣ))`` (Misra, 2019)."""
+
+    op = "Mish"
+
+
+@ACTIVATIONS.add("exponential")
+class Exponential(Activation):
+    """``eˣ``."""
+
+    op = "Exp"
+
+
+@ACTIVATIONS.add("softplus")
+class Softplus(Activation):
+    """``log(1 + eˣ)``."""
+
+    op = "Softplus"
+
+
+@ACTIVATIONS.add("sparse_plus")
+class SparsePlus(Activation):
+    """0 up to −1, ``(x + 1)² / 4`` up to 1, then ``x``."""
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        half = g.HardSigmoid(X, alpha=0.5, beta=0.5)
+        return cast("Value", g.Where(g.Less(X, g.constant(1.0)), g.Mul(half, half), X))
+
+
+@ACTIVATIONS.add("squareplus")
+class Squareplus(Activation):
+    """``(x + √(x² + b)) / 2`` (Barron, 2021)."""
+
+    b: Annotated[NonNegative, Field(description="How round the bend is: 4 resembles softplus, 0 is relu.")] = 4
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        if not self.b:
+            return cast("Value", g.Relu(X))
+        negative = g.Less(X, g.constant(0.0))  # there the two terms cancel: b / 4 over the value at |x| is the same
+        size = g.Where(negative, g.Neg(X), X)
+        bounded = g.Clip(size, None, g.constant(_LARGE))
+        root = g.Sqrt(g.Add(g.Mul(bounded, bounded), g.constant(self.b, "float32")))
+        root = g.Add(root, g.Sub(size, bounded))
+        Y = g.Mul(g.Add(size, root), g.constant(0.5))
+        return cast("Value", g.Where(negative, g.Div(g.constant(self.b / 4, "float32"), Y), Y))

@@ -1,0 +1,218 @@
+"""Activations ``Y = X · gate(X)``: GELU, SiLU, Mish and hard SiLU, with their derivatives made on the way forward."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, need, need_float, op
+from graphspec.ops.common import kept_like, scratch_like, target
+from graphspec.ops.erf import double, horner
+from graphspec.ops.unary import Unary
+
+
+class Gated(Unary):
+    """``Y = X · gate(X)``.
+
+    A subclass states ``forward(ctx, X, Y, slope, **attributes)``: calls that write Y, which may be X itself, and dY/dX into
+    ``slope``, unless that is None. Backward is one product then, and reads neither X nor Y.
+    """
+
+    keeps_in, keeps_out = (), False
+
+    @classmethod
+    def bind(cls, ctx: Context, X: Array, **attributes: Any) -> Bound:
+        Y = target(ctx, (0, X))
+        slope = kept_like(ctx, X) if ctx.wants(0) else None
+        calls = cls.forward(ctx, X, Y, slope, **attributes)
+
+        def backward(dY: Array) -> Calls:
+            ctx.give(0, dY)
+            return [(np.multiply, dY, slope, dY)]
+
+        return Y, calls, backward
+
+
+# The normal distribution in float32: ½ + ½ · tanh(x · P(x²)), highest power first. Least squares for |x| ≤ 6, weighted until
+# the largest error of tanh was 6e-8; beyond that both are 1 in float32.
+_NORMAL = (
+    1.7562497137814516e-09,
+    -1.3226593639914038e-07,
+    3.96477402055768e-06,
+    -5.530633863907091e-05,
+    -3.259466991385611e-05,
+    0.036333084332098364,
+    0.7978849415074792,
+)
+
+
+def half_tanh(ctx: Context, u: Array, out: Array) -> Calls:
+    """Calls for ``out = ½ + ½ · tanh(u)``."""
+    half = ctx.constant(0.5)
+    return [(np.tanh, u, out), (np.multiply, out, half, out), (np.add, out, half, out)]
+
+
+def normal_cdf(ctx: Context, X: Array, square: Array, out: Array) -> Calls:
+    """Calls for ``out = Φ(X)``; they overwrite ``square``, which is X²."""
+    if X.dtype == np.float32:
+        return [
+            (partial(np.minimum, out=square), square, ctx.constant(36.0)),
+            *horner(ctx, square, _NORMAL, out),
+            (np.multiply, X, out, out),
+            *half_tanh(ctx, out, out),
+        ]
+    half = ctx.constant(0.5)
+    return [
+        (np.multiply, X, ctx.constant(math.sqrt(0.5)), square),
+        *double(ctx, square, out),
+        (np.multiply, out, half, out),
+        (np.add, out, half, out),
+    ]
+
+
+@op
+class Gelu(Gated):
+    """``Y = X · Φ(X)`` with the normal distribution's Φ, or its approximation by tanh. Hendrycks and Gimpel, 2016."""
+
+    @staticmethod
+    def infer(X: Value, *, approximate: str = "none") -> Type:
+        need_float(X)
+        need(approximate in ("none", "tanh"), f"does not know the approximation '{approximate}'", code="GS105")
+        return X.type
+
+    @staticmethod
+    def forward(ctx: Context, X: Array, Y: Array, slope: Array | None, *, approximate: str = "none") -> Calls:
+        write = Gelu.by_tanh if approximate == "tanh" else Gelu.exact
+        return write(ctx, X, Y, slope)
+
+    @staticmethod
+    def exact(ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        square, cdf = scratch_like(ctx, X), scratch_like(ctx, X)
+        density: Calls = [  # Φ(x) + x · φ(x)
+            (np.multiply, square, ctx.constant(-0.5), slope),
+            (np.exp, slope, slope),
+            (np.multiply, slope, X, slope),
+            (np.multiply, slope, ctx.constant(1 / math.sqrt(2 * math.pi)), slope),
+        ]
+        return [
+            (np.square, X, square),
+            *(density if slope is not None else []),
+            *normal_cdf(ctx, X, square, cdf),
+            (np.multiply, X, cdf, Y),
+            *([(np.add, slope, cdf, slope)] if slope is not None else []),
+        ]
+
+    @staticmethod
+    def by_tanh(ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        square, gate = scratch_like(ctx, X), scratch_like(ctx, X)
+        a, b = math.sqrt(2 / math.pi), math.sqrt(2 / math.pi) * 0.044715
+        calls: Calls = [
+            (np.square, X, square),
+            (partial(np.minimum, out=square), square, ctx.constant(100.0)),  # from here on tanh is 1, in float64 too
+            (np.multiply, square, ctx.constant(b), gate),
+            (np.add, gate, ctx.constant(a), gate),
+            (np.multiply, gate, X, gate),
+            *half_tanh(ctx, gate, gate),
+        ]
+        if slope is not None:  # gate + 2x · gate · (1 - gate) · (a + 3b · x²)
+            calls += [
+                (np.square, gate, slope),
+                (np.subtract, gate, slope, slope),
+                (np.multiply, slope, X, slope),
+                (np.multiply, square, ctx.constant(6 * b), square),
+                (np.add, square, ctx.constant(2 * a), square),
+                (np.multiply, slope, square, slope),
+                (np.add, slope, gate, slope),
+            ]
+        return [*calls, (np.multiply, X, gate, Y)]
+
+
+@op
+class Swish(Gated):
+    """``Y = X · sigmoid(alpha · X)``. Ramachandran et al., 2017."""
+
+    @staticmethod
+    def forward(ctx: Context, X: Array, Y: Array, slope: Array | None, *, alpha: float = 1.0) -> Calls:
+        gate = scratch_like(ctx, X)
+        calls: Calls = [
+            (np.multiply, X, ctx.constant(alpha / 2), gate),
+            *half_tanh(ctx, gate, gate),
+            (np.multiply, X, gate, Y),
+        ]
+        if slope is None:
+            return calls
+        scaled: Calls = [] if alpha == 1.0 else [(np.multiply, slope, ctx.constant(alpha), slope)]
+        return [  # gate + alpha · Y · (1 - gate)
+            *calls,
+            (np.multiply, Y, gate, slope),
+            (np.subtract, Y, slope, slope),
+            *scaled,
+            (np.add, slope, gate, slope),
+        ]
+
+
+@op
+class Mish(Gated):
+    """``Y = X · tanh(log(1 + exp(X)))``. Misra, 2019.
+
+    With ``e = exp(X)`` and ``n = e · (e + 2)`` the gate is ``n / (n + 2)``, and the derivative
+    ``gate + 4 · X · e · (e + 1) / (n + 2)²``.
+    """
+
+    @staticmethod
+    def forward(ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        x, e, gate, below = (scratch_like(ctx, X) for _ in range(4))
+        two = ctx.constant(2.0)
+        calls: Calls = [
+            (partial(np.minimum, out=x), X, ctx.constant(20.0)),  # from here on the gate is 1, in float64 too
+            (np.exp, x, e),
+            (np.add, e, two, gate),
+            (np.multiply, gate, e, gate),
+            (np.add, gate, two, below),
+            (np.divide, gate, below, gate),
+            (np.multiply, X, gate, Y),
+        ]
+        if slope is None:
+            return calls
+        return [
+            *calls,
+            (np.add, e, ctx.constant(1.0), slope),
+            (np.multiply, slope, e, slope),
+            (np.multiply, slope, x, slope),
+            (np.divide, slope, below, slope),
+            (np.divide, slope, below, slope),
+            (np.multiply, slope, ctx.constant(4.0), slope),
+            (np.add, slope, gate, slope),
+        ]
+
+
+@op
+class HardSwish(Gated):
+    """``Y = X · max(0, min(1, X / 6 + 1/2))``. Howard et al., 2019."""
+
+    @staticmethod
+    def forward(ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        gate, inside = scratch_like(ctx, X), scratch_like(ctx, X, np.bool_)
+        zero, one = ctx.constant(0.0), ctx.constant(1.0)
+        sixth = scratch_like(ctx, X) if slope is None else slope
+        calls: Calls = [
+            (np.multiply, X, ctx.constant(1 / 6), sixth),
+            (np.add, sixth, ctx.constant(0.5), gate),
+            (partial(np.maximum, out=gate), gate, zero),
+            (partial(np.minimum, out=gate), gate, one),
+            (np.multiply, X, gate, Y),
+        ]
+        if slope is None:
+            return calls
+        return [  # gate + X / 6 where the gate is neither 0 nor 1
+            *calls,
+            (np.greater, gate, zero, inside),
+            (np.multiply, slope, inside, slope),
+            (np.less, gate, one, inside),
+            (np.multiply, slope, inside, slope),
+            (np.add, slope, gate, slope),
+        ]

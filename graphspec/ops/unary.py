@@ -1,0 +1,45 @@
+"""Elementwise functions of one input: what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need_float
+from graphspec.ops.common import target
+
+
+def of_float(X: Value, **attributes: Any) -> Type:
+    need_float(X)
+    return X.type
+
+
+class Unary(Op):
+    """``Y = f(X)``, element by element.
+
+    A subclass states ``forward(ctx, X, Y, **attributes)``, calls that write Y, which may be X itself, and
+    ``gradient(ctx, X, Y, dY, **attributes)``, calls that multiply dY in place by f'; without that there is no gradient.
+    By default it reads Y alone, so that X may be overwritten.
+    """
+
+    keeps_in: ClassVar[tuple[int, ...] | None] = ()
+    keeps_out: ClassVar[bool] = True
+    forward: ClassVar[Callable[..., Calls]]
+    gradient: ClassVar[Callable[..., Calls] | None] = None
+
+    infer: ClassVar[Callable[..., Type]] = of_float
+
+    @classmethod
+    def bind(cls, ctx: Context, X: Array, **attributes: Any) -> Bound:
+        Y = target(ctx, (0, X))
+        calls, gradient = cls.forward(ctx, X, Y, **attributes), cls.gradient
+        if gradient is None:
+            return Y, calls, None
+
+        def backward(dY: Array) -> Calls:
+            more = gradient(ctx, X, Y, dY, **attributes)
+            ctx.give(0, dY)
+            return more
+
+        return Y, calls, backward
