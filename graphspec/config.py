@@ -47,6 +47,8 @@ class Registry(Generic[T]):
         self.kind = kind
         self._classes: dict[str, type[T]] = {}
         self._primary: list[str] = []
+        self.refused: dict[str, tuple[str, str]] = {}
+        """Names that Keras knows and a spec cannot have: why, and what to write instead."""
 
     def add(self, *names: str) -> Callable[[type[T]], type[T]]:
         """Class decorator: register under ``names`` (default: the class's name); the first one is the primary name."""
@@ -99,6 +101,11 @@ class Registry(Generic[T]):
             text = "must be the name of {a_kind} or a mapping with its `type`"
             raise PydanticCustomError("GS104", text, {"a_kind": a(self.kind), "hint": f"such as `{self._primary[0]}`"})
         cls = self.get(name)
+        if cls is None and name in self.refused:
+            reason, hint = self.refused[name]
+            below = {"below": "type"} if isinstance(value, dict) else {}
+            refusal = {"name": name, "reason": reason, "hint": hint, **below}
+            raise PydanticCustomError("GS105", "{name} is refused: {reason}", refusal)
         if cls is None:
             context: dict[str, Any] = {"kind": self.kind, "name": name, "hint": self.suggest(name)}
             if isinstance(value, dict):
@@ -147,3 +154,8 @@ Size1 = Annotated[tuple[PositiveInt], BeforeValidator(_as_tuple(1))]
 Size2 = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_tuple(2))]
 Size3 = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], BeforeValidator(_as_tuple(3))]
 """One integer for all spatial axes, or one each."""
+Natural = Annotated[int, Field(ge=0, le=LARGEST)]
+Naturals1 = Annotated[tuple[Natural], BeforeValidator(_as_tuple(1))]
+Naturals2 = Annotated[tuple[Natural, Natural], BeforeValidator(_as_tuple(2))]
+Naturals3 = Annotated[tuple[Natural, Natural, Natural], BeforeValidator(_as_tuple(3))]
+"""The same, from 0."""

@@ -315,6 +315,15 @@ NO_GRADIENT = {
 }
 
 ELSEWHERE = {
+    "GroupNormalization": "test_ops_group_norm.py",
+    "RMSNormalization": "test_ops_group_norm.py",
+    "LpNormalization": "test_ops_group_norm.py",
+    "ScatterElements": "test_ops_group_norm.py",
+    "SpectralScale": "test_ops_group_norm.py",
+    "SharedDropout": "test_ops_noise.py",
+    "AlphaDropout": "test_ops_noise.py",
+    "GaussianDropout": "test_ops_noise.py",
+    "GaussianNoise": "test_ops_noise.py",
     "AveragePool": "test_ops_spatial.py",
     "BatchSum": "test_ops_batch.py",
     "CircleLoss": "test_ops_batch.py",

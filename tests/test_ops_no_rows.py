@@ -95,6 +95,10 @@ CASES: list[tuple[str, list[Any], set[int], dict[str, Any]]] = [
     ),
 ]
 ELSEWHERE = {
+    "GroupNormalization",
+    "RMSNormalization",
+    "LpNormalization",
+    "ScatterElements",
     "AveragePool",
     "BatchNormalization",
     "Conv",
@@ -105,7 +109,7 @@ ELSEWHERE = {
     "MaxPool",
     "Resize",
 }
-"""In test_ops_spatial.py and test_ops_norm.py."""
+"""In test_ops_spatial.py, test_ops_norm.py and test_ops_group_norm.py."""
 NEVER_BATCHED = {"Range"}
 
 

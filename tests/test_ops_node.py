@@ -81,6 +81,7 @@ EXCLUDED: dict[str, str] = {
     "test_range_float*": "dtype refused: Range of floats",
     "test_*_batchwise": "attribute refused: layout 1, which onnxruntime has not either",
     "test_lstm_with_peepholes": "refused: LSTM peepholes",
+    "test_scatter_elements_with_reduction_m*": "refused: ScatterElements with reduction mul, max, min",
     "test_maxpool_2d_uint8": "dtype refused: MaxPool of integers",
 }
 

@@ -20,6 +20,10 @@ SETTINGS = settings(
 )
 
 ELSEWHERE = {
+    "GroupNormalization": "test_ops_group_norm.py",
+    "RMSNormalization": "test_ops_group_norm.py",
+    "LpNormalization": "test_ops_group_norm.py",
+    "ScatterElements": "test_ops_group_norm.py",
     "Attention": "test_ops_attention.py",
     "AveragePool": "test_ops_spatial.py",
     "BatchNormalization": "test_ops_norm.py",

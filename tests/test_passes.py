@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.compiler.ir import Graph
+from graphspec.compiler.build import Builder
+from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.compiler.passes.cancel_transposes import cancel_transposes
+from graphspec.compiler.passes.drop_neutral import drop_neutral
 from graphspec.compiler.passes.drop_training import drop_training
 from graphspec.compiler.passes.fold_constants import fold_constants
 from graphspec.export.onnx import prepare
@@ -96,6 +98,28 @@ def test_training_operators_vanish() -> None:
     (norm,) = [n for n in graph.nodes if n.op == "BatchNormalization"]
     assert norm.attrs["training_mode"] == 0
     same(model, graph, (4, 6))
+
+
+def test_what_changes_nothing_vanishes() -> None:
+    layers = [
+        {"type": "Rescaling", "scale": [1.0, 1.0, 1.0], "offset": 0.0},
+        {"type": "Normalization", "mean": 0.0, "variance": 1.0, "axis": None},
+        {"type": "Rescaling", "scale": [1.0, 2.0, 1.0], "offset": 1.0},
+        {"type": "SpatialDropout1D", "rate": 0.5},
+        {"name": "y", "type": "GaussianNoise", "stddev": 0.5},
+    ]
+    model = model_of(layers, [2, 3])
+    graph = drop_neutral(drop_training(model.graph))
+    assert ops(graph) == {"Mul": 1, "Add": 1}
+    same(model, graph, (4, 2, 3))
+
+
+def test_a_constant_that_widens_stays() -> None:
+    graph = Graph("net")
+    g = Builder(graph, "y")
+    graph.inputs["x"] = x = Value("x", Type("float32", ("N", 1)), "input")
+    graph.outputs["y"] = g.Sub(g.constant(0.0), g.Mul(x, g.constant(np.ones(3))))
+    assert ops(drop_neutral(graph)) == {"Mul": 1, "Sub": 1}
 
 
 def test_constants_are_computed_once() -> None:

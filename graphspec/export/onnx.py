@@ -9,6 +9,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.cancel_transposes import cancel_transposes
+from graphspec.compiler.passes.drop_neutral import drop_neutral
 from graphspec.compiler.passes.drop_training import drop_training
 from graphspec.compiler.passes.fold_constants import fold_constants
 from graphspec.errors import Diagnostic, SpecError
@@ -32,7 +33,7 @@ TARGETS = {
 
 def prepare(graph: Graph, store: Store) -> Graph:
     """The graph as it is written: in inference mode, constants computed, Transposes moved out of the way."""
-    return cancel_transposes(fold_constants(drop_training(graph), store))
+    return cancel_transposes(drop_neutral(fold_constants(drop_training(graph), store)))
 
 
 def to_model(

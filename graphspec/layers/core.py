@@ -1,4 +1,4 @@
-"""Dense, Embedding, Masking, Rescaling: layers on single values, vectors and ids."""
+"""Dense, Embedding, Identity, Masking, Rescaling: layers on single values, vectors and ids."""
 
 from __future__ import annotations
 
@@ -87,6 +87,16 @@ class Embedding(Layer):
         table = self.weight(g, "embeddings", (self.input_dim, self.output_dim))
         Y = cast("Value", g.Gather(table, ids, axis=0))
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
+
+
+@LAYERS.add("Identity")
+class Identity(Layer):
+    """The input itself, under another name. Shapes: (batch, …) → the same."""
+
+    supports_masking = True
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return X
 
 
 @LAYERS.add("Masking")

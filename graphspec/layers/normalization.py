@@ -1,15 +1,19 @@
-"""BatchNormalization and LayerNormalization."""
+"""Normalization: of batches, of layers, of groups of channels, by the root mean square, to unit length."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from collections.abc import Iterable, Sequence
+from math import gcd
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from graphspec.compiler.dims import show
 from graphspec.config import IntOrInts, Positive, Rate
 from graphspec.errors import ShapeError
+from graphspec.initializers import INITIALIZERS
 from graphspec.layers.base import (
     LAYERS,
     Constraint,
@@ -34,33 +38,45 @@ Renorm = Annotated[
     Field(description="Refused: batch renormalization is not available."),
 ]
 Epsilon = Annotated[Positive, Field(description="Added to the variance.")]
-Center = Annotated[bool, Field(description="Whether beta is added.")]
-Scale = Annotated[bool, Field(description="Whether gamma is a factor.")]
+_SMALLEST = 1e-12  # Keras's least norm that UnitNormalization divides by
+
+
+class Affine(Layer):
+    """What is normalized is multiplied by gamma and added to beta."""
+
+    supports_masking = True
+
+    epsilon: Epsilon = 1e-3
+    center: Annotated[bool, Field(description="Whether beta is added.")] = True
+    scale: Annotated[bool, Field(description="Whether gamma is a factor.")] = True
+    beta_initializer: InitializerField = starts("zeros")
+    gamma_initializer: InitializerField = starts("ones")
+    beta_regularizer: RegularizerField = Field(default=None, description="Penalty on beta.")
+    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
+    beta_constraint: Constraint = None
+    gamma_constraint: Constraint = None
+
+    def gamma(self, g: Builder, shape: Sequence[int]) -> Value:
+        """The factors; ones where there are none."""
+        return self.weight(g, "gamma", shape) if self.scale else g.constant(np.broadcast_to(np.float32(1), shape))
+
+    def beta(self, g: Builder, shape: Sequence[int]) -> Value:
+        """The offsets; zeros where there are none."""
+        return self.weight(g, "beta", shape) if self.center else g.constant(np.broadcast_to(np.float32(0), shape))
 
 
 @LAYERS.add("BatchNormalization")
-class BatchNormalization(Layer):
+class BatchNormalization(Affine):
     """``gamma · (x − mean) / √(variance + epsilon) + beta`` by channel (Ioffe and Szegedy, 2015).
 
     Mean and variance are the batch's in training, over what is not masked, and the moving ones otherwise or where
     ``trainable: false``. Shapes: (batch, …) → the same.
     """
 
-    supports_masking = True
-
     axis: Annotated[int, Field(description="The axis of the channels.")] = -1
     momentum: Annotated[Rate, Field(description="How much of the moving statistics stays at every step.")] = 0.99
-    epsilon: Epsilon = 1e-3
-    center: Center = True
-    scale: Scale = True
-    beta_initializer: InitializerField = starts("zeros")
-    gamma_initializer: InitializerField = starts("ones")
     moving_mean_initializer: InitializerField = starts("zeros")
     moving_variance_initializer: InitializerField = starts("ones")
-    beta_regularizer: RegularizerField = Field(default=None, description="Penalty on beta.")
-    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
-    beta_constraint: Constraint = None
-    gamma_constraint: Constraint = None
     renorm: Renorm = False
     renorm_clipping: Machinery = None
     renorm_momentum: Machinery = 0.99
@@ -79,11 +95,10 @@ class BatchNormalization(Layer):
             )
         X = as_float(g, X)
         shape = (X.fixed(axis),)
-        gamma = self.weight(g, "gamma", shape) if self.scale else g.constant(np.broadcast_to(np.float32(1), shape))
-        beta = self.weight(g, "beta", shape) if self.center else g.constant(np.broadcast_to(np.float32(0), shape))
+        gamma, beta = self.gamma(g, shape), self.beta(g, shape)
         mean = self.weight(g, "moving_mean", shape, state=True)
         variance = self.weight(g, "moving_variance", shape, state=True)
-        order = (0, axis, *(k for k in range(1, X.rank) if k != axis))  # ONNX's channels are axis 1
+        order = _channels_first(X, axis)
         attributes: dict[str, Any] = {"epsilon": self.epsilon, "momentum": self.momentum}
         inputs: list[Value] = [g.transpose(X, order), gamma, beta, mean, variance]
         if mask is not None and g.trainable:
@@ -92,7 +107,7 @@ class BatchNormalization(Layer):
             Y = g.emit("MaskedBatchNormalization", inputs, attributes)
         else:
             Y = g.emit("BatchNormalization", inputs, attributes | {"training_mode": int(g.trainable)})
-        return g.transpose(Y, tuple(int(k) for k in np.argsort(order)))
+        return g.transpose(Y, _back(order))
 
 
 def _axis(X: Value, axis: int) -> int:
@@ -104,33 +119,112 @@ def _axis(X: Value, axis: int) -> int:
     return axis % X.rank
 
 
+def _axes(X: Value, given: int | Iterable[int]) -> list[int]:
+    """Axes other than the batch, in order."""
+    return sorted({_axis(X, axis) for axis in ((given,) if isinstance(given, int) else given)})
+
+
+def _channels_first(X: Value, axis: int) -> tuple[int, ...]:
+    """The permutation that makes ``axis`` ONNX's axis of channels, 1."""
+    return (0, axis, *(k for k in range(1, X.rank) if k != axis))
+
+
+def _last(X: Value, axes: Sequence[int]) -> tuple[int, ...]:
+    """The permutation that puts ``axes`` last, where ONNX normalizes."""
+    return (*(k for k in range(X.rank) if k not in axes), *axes)
+
+
+def _back(order: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(k) for k in np.argsort(order))
+
+
 @LAYERS.add("LayerNormalization")
-class LayerNormalization(Layer):
+class LayerNormalization(Affine):
     """``gamma · (x − mean) / √(variance + epsilon) + beta`` over ``axis``, row by row (Ba et al., 2016).
 
     Shapes: (batch, …) → the same.
     """
 
-    supports_masking = True
-
     axis: Annotated[IntOrInts, Field(description="The axis or axes over which mean and variance are taken.")] = -1
-    epsilon: Epsilon = 1e-3
-    center: Center = True
-    scale: Scale = True
-    beta_initializer: InitializerField = starts("zeros")
-    gamma_initializer: InitializerField = starts("ones")
-    beta_regularizer: RegularizerField = Field(default=None, description="Penalty on beta.")
-    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
-    beta_constraint: Constraint = None
-    gamma_constraint: Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        given = (self.axis,) if isinstance(self.axis, int) else self.axis
-        axes = sorted({_axis(X, axis) for axis in given})
+        axes = _axes(X, self.axis)
         X = as_float(g, X)
         shape = tuple(X.fixed(axis) for axis in axes)
-        gamma = self.weight(g, "gamma", shape) if self.scale else g.constant(np.broadcast_to(np.float32(1), shape))
-        beta = self.weight(g, "beta", shape) if self.center else None
-        order = (*(k for k in range(X.rank) if k not in axes), *axes)  # ONNX normalises the last axes
+        gamma, beta = self.gamma(g, shape), self.beta(g, shape) if self.center else None
+        order = _last(X, axes)
         Y = g.LayerNormalization(g.transpose(X, order), gamma, beta, axis=-len(axes), epsilon=self.epsilon)
-        return g.transpose(cast("Value", Y), tuple(int(k) for k in np.argsort(order)))
+        return g.transpose(Y, _back(order))
+
+
+def _groups(value: int) -> int:
+    if value < 1 and value != -1:
+        raise PydanticCustomError("GS105", "must be at least 1, or -1 for one group per channel")
+    return value
+
+
+@LAYERS.add("GroupNormalization")
+class GroupNormalization(Affine):
+    """``gamma · (x − mean) / √(variance + epsilon) + beta``, sample by sample over groups of channels (Wu and He, 2018).
+
+    Shapes: (batch, …) → the same.
+    """
+
+    groups: Annotated[
+        int,
+        AfterValidator(_groups),
+        Field(description="The number of groups; -1 is one per channel: instance normalization."),
+    ] = 32
+    axis: Annotated[int, Field(description="The axis of the channels.")] = -1
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axis = _axis(X, self.axis)
+        X = as_float(g, X)
+        channels = X.fixed(axis)
+        groups = channels if self.groups == -1 else self.groups
+        if channels % groups:
+            text = f"cuts {channels} channels of {show(X.shape)} into {groups} groups, which do not divide them"
+            hint = f"use a number that divides {channels}: {gcd(channels, groups)} is one"
+            raise ShapeError("GS304", text, hint=hint, key="groups")
+        order = _channels_first(X, axis)
+        vectors = self.gamma(g, (channels,)), self.beta(g, (channels,))
+        Y = g.GroupNormalization(g.transpose(X, order), *vectors, num_groups=groups, epsilon=self.epsilon)
+        return g.transpose(Y, _back(order))
+
+
+@LAYERS.add("RMSNormalization")
+class RMSNormalization(Layer):
+    """``scale · x / √(mean(x²) + epsilon)``, the mean over ``axis`` (Zhang and Sennrich, 2019).
+
+    ``scale`` lies along ``axis``, also where that is not the last one (Keras: the last ones always).
+    Shapes: (batch, …) → the same.
+    """
+
+    axis: Annotated[IntOrInts, Field(description="The axis or axes over which the mean is taken.")] = -1
+    epsilon: Annotated[Positive, Field(description="Added to the mean of the squares.")] = 1e-6
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axes = _axes(X, self.axis)
+        X = as_float(g, X)
+        ones = INITIALIZERS.parse("ones")
+        scale = self.weight(g, "scale", tuple(X.fixed(axis) for axis in axes), initializer=ones)
+        order = _last(X, axes)
+        Y = g.RMSNormalization(g.transpose(X, order), scale, axis=-len(axes), epsilon=self.epsilon)
+        return g.transpose(Y, _back(order))
+
+
+@LAYERS.add("UnitNormalization")
+class UnitNormalization(Layer):
+    """``x / ‖x‖₂`` over ``axis``; what is all zeros stays so. Shapes: (batch, …) → the same."""
+
+    supports_masking = True
+
+    axis: Annotated[IntOrInts, Field(description="The axis or axes whose elements are divided by their norm.")] = -1
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axes = _axes(X, self.axis)
+        X = as_float(g, X)
+        if len(axes) == 1:
+            return g.LpNormalization(X, axis=axes[0], p=2)
+        norm = g.Max(g.ReduceL2(X, axes=tuple(axes), keepdims=1), g.constant(_SMALLEST))
+        return g.Div(X, norm)

@@ -45,7 +45,9 @@ def _sizes(value: Any) -> Any:
 NoiseShape = Annotated[
     tuple[PositiveInt | None, ...] | None,
     BeforeValidator(_sizes),
-    Field(description="Shape of the decisions, batch included: 1 shares one along that axis, null is the input's size."),
+    Field(
+        description="Shape of the decisions, batch included: 1 shares one along that axis, null is the input's size."
+    ),
 ]
 
 

@@ -159,6 +159,10 @@ def _parse_layer(item: Item, problems: Problems) -> Layer | None:
     kind = _type(tree)
     if item.failed or kind is None:
         return None
+    if kind in LAYERS.refused:
+        reason, hint = LAYERS.refused[kind]
+        problems.value(tree.value["type"], "GS105", f"{kind} '{item.full}' is refused: {reason}", hint=hint)
+        return None
     cls = LAYERS.get(kind)
     if cls is None:
         hint = did_you_mean(kind, LAYERS.names()) or "`graphspec schema` lists the layers"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from cases import Case, graph, single
+from cases import GAPS, Case, graph, masked, masking, single
 
 ACTIVATIONS = [
     "linear",
@@ -52,6 +52,8 @@ def layer_cases() -> list[Case]:
         single("default", [5], "Softmax", {}),
         single("axis_1", [3, 4], "Softmax", {"axis": 1}),
         single("two_axes", [3, 4], "Softmax", {"axis": [1, 2]}),
+        single("rank2", [4], "Identity", {}),
+        single("rank4", [2, 3, 4], "Identity", {}),
         single("scale", [3], "Rescaling", {"scale": 0.5}),
         single("offset", [2, 3], "Rescaling", {"scale": 2.0, "offset": -1.0}),
         single("per_channel", [2, 3], "Rescaling", {"scale": [1.0, 2.0, 0.5], "offset": [0.0, 1.0, -1.0]}),
@@ -67,6 +69,15 @@ def layer_cases() -> list[Case]:
             "Embedding-int32", {"ids": {"shape": [2, 2], "dtype": "int32"}}, embed, values={"ids": [[[1, 4], [3, 1]]]}
         ),
         graph("Embedding-scalar", {"ids": {"shape": [], "dtype": "int64"}}, embed, values={"ids": [1, 3, 3]}),
+        masked("Embedding-mask_zero", GAPS, outputs={"y": {"layer": "embed"}}),
+        masked("mask-Identity", GAPS, {"name": "y", "type": "Identity"}),
+        masking("Masking-default", GAPS, outputs={"y": {"layer": "mask"}}),
+        graph(
+            "Masking-value",
+            {"x": [2, 3, 2]},
+            {"name": "y", "type": "Masking", "mask_value": -1.0},
+            values={"x": [[[[-1, -1], [1, -1], [2, 3]], [[0, 0], [-1, -1], [-1, 2]]]] * 2},
+        ),
         graph(
             "Rescaling-uint8",
             {"x": {"shape": [2, 2, 3], "dtype": "uint8"}},

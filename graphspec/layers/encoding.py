@@ -1,0 +1,218 @@
+"""Layers that make vectors of ids and bins of numbers: CategoryEncoding, Discretization, Normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from graphspec.compiler.dims import show
+from graphspec.config import IntOrInts, PositiveInt
+from graphspec.errors import ShapeError
+from graphspec.layers.base import LAYERS, Layer, Machinery, as_float, cast_to, need_rank, only
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+_LEAST = 1e-7  # Keras's epsilon: the least standard deviation that is divided by
+
+Sparse = Annotated[
+    bool,
+    AfterValidator(only(False, "sparse tensors are not available: the exported graph has none")),
+    Field(description="Refused: the exported graph has no sparse tensors."),
+]
+Counts = Literal["one_hot", "multi_hot", "count"]
+
+
+def encode(
+    g: Builder, ids: Value, depth: int, mode: Counts, *, weights: Value | None = None, certain: bool = False
+) -> Value:
+    """Ids as vectors of ``depth`` numbers: one each, or for all ids of axis 1 together. Ids out of range count nowhere.
+
+    Args:
+        weights: what each id counts, of the ids' shape.
+        certain: no id is out of range.
+    """
+    if mode == "one_hot":
+        if ids.rank > 1 and ids.shape[-1] == 1:
+            ids = g.Squeeze(ids, g.constant([ids.rank - 1]))
+        places = g.constant(np.arange(depth))
+        return cast_to(g, g.Equal(g.Unsqueeze(ids, g.constant([ids.rank])), places), "float32")
+    need_rank(ids, 2, None, "(batch, ids, …)", hint="`output_mode: one_hot` takes one id a sample")
+    order = (0, *range(2, ids.rank), 1)
+    ids = g.transpose(ids, order)
+    if not certain:  # one place more takes all that is out of range, and is cut off
+        inside = g.And(g.GreaterOrEqual(ids, g.constant(0)), g.Less(ids, g.constant(depth)))
+        ids = g.Where(inside, ids, g.constant(depth))
+    outer = [g.size(ids, axis) for axis in range(ids.rank - 1)]
+    zeros = g.Expand(g.constant(0.0), g.ints([*outer, depth if certain else depth + 1]))
+    updates = g.Expand(g.constant(1.0), g.Shape(ids)) if weights is None else g.transpose(weights, order)
+    reduction = "add" if mode == "count" else "none"
+    Y = g.ScatterElements(zeros, ids, updates, axis=-1, reduction=reduction)
+    return cast("Value", Y if certain else g.Slice(Y, g.constant([0]), g.constant([depth]), g.constant([-1])))
+
+
+@LAYERS.add("CategoryEncoding")
+class CategoryEncoding(Layer):
+    """Ids 0 … num_tokens − 1 as vectors: ``one_hot`` each, or which (``multi_hot``) or how many (``count``) come on axis 1.
+
+    An id out of range counts nowhere, here and in the export (Keras: so with JAX, an error with others).
+    Shapes: (batch, ids) → (batch, num_tokens); one_hot (batch, …) → (batch, …, num_tokens), a last axis of 1 is dropped.
+    """
+
+    call_arguments = ("count_weights",)
+
+    num_tokens: Annotated[PositiveInt, Field(description="How many ids there are: the largest one plus 1.")]
+    output_mode: Annotated[
+        Counts, Field(description="one_hot: a vector for each id; multi_hot: ones at all ids; count: how often.")
+    ] = "multi_hot"
+    sparse: Sparse = False
+
+    def lower(self, g: Builder, ids: Value, *, count_weights: Sequence[Value] = ()) -> Value:
+        weights = None
+        if count_weights:
+            if self.output_mode != "count":
+                text = f"takes `count_weights` with `output_mode: count` only, not {self.output_mode}"
+                raise ShapeError("GS105", text, hint="set `output_mode: count`", key="count_weights")
+            if len(count_weights) != 1 or count_weights[0].shape != ids.shape:
+                got = " and ".join(show(v.shape) for v in count_weights)
+                text = f"needs one node of the ids' shape {show(ids.shape)} as `count_weights`, got {got}"
+                raise ShapeError("GS302", text, hint="one weight for each id", key="count_weights")
+            weights = as_float(g, count_weights[0])
+        return encode(g, cast_to(g, ids, "int64"), self.num_tokens, self.output_mode, weights=weights)
+
+
+def _sorted(value: tuple[float, ...]) -> tuple[float, ...]:
+    if any(a > b for a, b in pairwise(value)):
+        raise PydanticCustomError("GS105", "must be sorted, the least first", {"hint": f"write {sorted(value)}"})
+    return value
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@LAYERS.add("Discretization")
+class Discretization(Layer):
+    """The bin of each number: how many of ``bin_boundaries`` are not above it, as int32 or encoded as CategoryEncoding does.
+
+    Shapes: ``int`` (batch, …) → the same; else as CategoryEncoding, with one more bin than boundaries.
+    """
+
+    bin_boundaries: Annotated[
+        Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_sorted)] | None,
+        BeforeValidator(_plain),
+        Field(description="Where bins begin, in order; below the first is bin 0.", validate_default=False),
+    ] = None
+    num_bins: Annotated[
+        None,
+        BeforeValidator(only(None, "boundaries are not learnt from data here: give them as `bin_boundaries`")),
+        Field(description="Refused: boundaries are not learnt from data here."),
+    ] = None
+    epsilon: Machinery = 0.01
+    output_mode: Annotated[
+        Literal["int", "one_hot", "multi_hot", "count"],
+        Field(description="int: the bin's number; one_hot, multi_hot, count: vectors of as many numbers as bins."),
+    ] = "int"
+    sparse: Sparse = False
+
+    @model_validator(mode="after")
+    def _given(self) -> Self:
+        if self.bin_boundaries is None:
+            hint = "such as `bin_boundaries: [0.0, 1.0]`: bins below 0, from 0 to 1, and above"
+            raise PydanticCustomError("GS103", "needs `bin_boundaries`", {"hint": hint})
+        return self
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        boundaries = self.bin_boundaries or ()
+        reached = g.GreaterOrEqual(g.Unsqueeze(as_float(g, X), g.constant([X.rank])), g.constant(np.array(boundaries)))
+        bins = g.ReduceSum(cast_to(g, reached, "int32"), g.constant([-1]), keepdims=0)
+        if self.output_mode == "int":
+            return cast("Value", bins)
+        return encode(g, cast_to(g, bins, "int64"), len(boundaries) + 1, self.output_mode, certain=True)
+
+
+def _statistics(value: Any) -> Any:
+    """Nested lists of numbers as tuples of floats."""
+    if isinstance(value, list | tuple):
+        parts = [_statistics(v) for v in value]
+        if not parts or len({np.shape(p) for p in parts}) > 1:
+            raise PydanticCustomError("GS105", "must be a number, or lists of numbers that are equally long")
+        return tuple(parts)
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Statistics = Annotated[float | tuple[Any, ...] | None, BeforeValidator(_statistics)]
+
+
+@LAYERS.add("Normalization")
+class Normalization(Layer):
+    """``(x − mean) / max(√variance, 1e-7)`` with given statistics; ``invert`` undoes that.
+
+    Shapes: (batch, …) → the same. Statistics have a number for each place of ``axis``, or one for all.
+    """
+
+    supports_masking = True
+
+    axis: Annotated[
+        IntOrInts | None,
+        Field(description="The axis or axes that have statistics of their own at each place; null: one for all."),
+    ] = -1
+    mean: Annotated[Statistics, Field(description="The mean: a number, or a list for `axis` (nested for several).")] = (
+        None
+    )
+    variance: Annotated[Statistics, Field(description="The variance, of the mean's shape.")] = None
+    invert: Annotated[bool, Field(description="Whether normalized numbers are turned back.")] = False
+
+    @model_validator(mode="after")
+    def _given(self) -> Self:
+        missing = [f"`{key}`" for key in ("mean", "variance") if getattr(self, key) is None]
+        if missing:
+            text = f"needs {' and '.join(missing)}: statistics are not learnt from data here"
+            hint = "compute them from the training data, such as `mean: [5.8, 3.1]` and `variance: [0.7, 0.2]`"
+            raise PydanticCustomError("GS103", "{text}", {"text": text, "hint": hint})
+        if np.shape(self.mean) != np.shape(self.variance):
+            text = f"must have the shape of `mean`, {list(np.shape(self.mean))}, got {list(np.shape(self.variance))}"
+            raise PydanticCustomError("GS105", "`variance` {text}", {"text": text, "below": "variance"})
+        if np.min(np.asarray(self.variance)) < 0:
+            raise PydanticCustomError("GS105", "`variance` must not be negative", {"below": "variance"})
+        return self
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        axes = self._axes(X)
+        mean = g.constant(_spread(X, axes, self.mean, "mean"))
+        deviation = g.constant(np.maximum(np.sqrt(_spread(X, axes, self.variance, "variance")), _LEAST))
+        X = as_float(g, X)
+        if self.invert:
+            return cast("Value", g.Add(g.Mul(X, deviation), mean))
+        return cast("Value", g.Div(g.Sub(X, mean), deviation))
+
+    def _axes(self, X: Value) -> list[int]:
+        axes = set()
+        for axis in () if self.axis is None else (self.axis,) if isinstance(self.axis, int) else self.axis:
+            if not -X.rank <= axis < X.rank or axis % X.rank == 0:
+                text = f"needs an axis from 1 to {X.rank - 1} of {show(X.shape)}, got {axis}"
+                hint = "`axis: null` has one mean and variance for all" if X.rank < 2 else None
+                raise ShapeError("GS301", text, hint=hint, key="axis")
+            axes.add(axis % X.rank)
+        return sorted(axes)
+
+
+def _spread(X: Value, axes: Sequence[int], numbers: Any, key: str) -> np.ndarray[Any, Any]:
+    """Statistics along ``axes`` as an array that broadcasts to X."""
+    array = np.asarray(numbers, np.float64)
+    if array.ndim > len(axes):
+        text = f"has `{key}` of {array.ndim} axes for {len(axes)} in `axis`"
+        raise ShapeError("GS301", text, hint="give a number, or one list for each axis", key=key)
+    shape = [1] * X.rank
+    for size, axis in zip(array.shape[::-1], axes[::-1], strict=False):
+        if size not in (1, X.fixed(axis)):
+            text = f"has {size} numbers in `{key}` for axis {axis} of {show(X.shape)}, which has {X.shape[axis]} places"
+            raise ShapeError("GS304", text, hint="give one number, or one for each place of the axis", key=key)
+        shape[axis] = size
+    return array.reshape(shape)

@@ -1,0 +1,58 @@
+"""SpectralNormalization."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+from pydantic import Field
+
+from graphspec.config import PositiveInt
+from graphspec.errors import ShapeError
+from graphspec.initializers import INITIALIZERS
+from graphspec.layers.base import LAYERS, Layer, LayerField
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+@LAYERS.add("SpectralNormalization")
+class SpectralNormalization(Layer):
+    """A layer whose kernel is divided by its largest singular value, at every step of training (Miyato et al., 2018).
+
+    The singular value comes from power iterations that go on from ``vector_u``, a weight that does not train; the divided
+    kernel is stored, and is what the layer uses outside training. Shapes: those of the layer.
+    """
+
+    layer: Annotated[LayerField, Field(description="A layer with a kernel or embeddings, such as Dense or Conv2D.")]
+    power_iterations: Annotated[PositiveInt, Field(description="Power iterations in every step.")] = 1
+
+    @property
+    def mixes_rows(self) -> bool:
+        return self.layer.mixes_rows
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        kind, found = type(self.layer).__name__, list[str]()
+
+        def divided(kernel: Value) -> Value:
+            param = kernel.param
+            assert param is not None
+            found.append(param.name)
+            start = INITIALIZERS.parse({"type": "TruncatedNormal", "stddev": 0.02})
+            u = self.weight(g, "vector_u", (1, param.shape[-1]), initializer=start, state=True)
+            perm = param.layout.perm or tuple(range(len(param.shape)))
+            sizes = tuple(param.shape[k] for k in perm)
+            columns = perm.index(len(perm) - 1)
+            return cast(
+                "Value", g.SpectralScale(kernel, u, sizes=sizes, columns=columns, iterations=self.power_iterations)
+            )
+
+        if "recurrent_initializer" not in type(self.layer).model_fields:  # Keras: the kernel is that of its cell
+            with g.rewriting({"kernel": divided, "embeddings": divided}):
+                Y = self.layer.lower(g, X)
+        if not found:
+            text = f"cannot wrap {kind}, which has no kernel or embeddings of its own"
+            raise ShapeError("GS105", text, hint="wrap a layer such as Dense, Conv2D or Embedding", key="layer")
+        assert not isinstance(Y, tuple)
+        g.penalize(getattr(self.layer, "activity_regularizer", None), Y)
+        return Y
