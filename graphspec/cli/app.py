@@ -10,13 +10,14 @@ from graphspec.cli.console import guarded
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.export import export
 from graphspec.cli.init import init
+from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
 from graphspec.cli.schema import schema
 from graphspec.cli.summary import summary
 from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 
-VERBS = (init, validate, summary, train, evaluate, predict, export, schema)
+VERBS = (init, validate, summary, plot, train, evaluate, predict, export, schema)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 for verb in VERBS:

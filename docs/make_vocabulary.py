@@ -1,0 +1,163 @@
+"""Write `vocabulary.md` from the registries: ``python docs/make_vocabulary.py``.
+
+The operators that a layer lowers to are those that its golden cases (`tests/golden/layers_*.json`) lower to, in
+inference, without those of an activation that a case asks for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from graphspec.compiler.check import check
+from graphspec.compiler.passes.drop_training import drop_training
+from graphspec.config import Config, Registry
+from graphspec.layers import LAYERS
+from graphspec.spec.explain import REGISTRIES
+
+HERE = Path(__file__).parent
+GOLDEN = HERE.parent / "tests" / "golden"
+
+TITLES = {
+    "cell": "Cells",
+    "activation": "Activations",
+    "initializer": "Initializers",
+    "regularizer": "Regularizers",
+    "constraint": "Constraints",
+    "loss": "Losses",
+    "metric": "Metrics",
+    "optimizer": "Optimizers",
+    "schedule": "Schedules",
+    "callback": "Callbacks",
+}
+INTRODUCTION = """# Vocabulary
+
+Everything that a spec can name. Names, arguments and defaults are those of Keras 3. Objects take a name or a mapping:
+`kernel_initializer: he_normal`, `kernel_regularizer: {type: L2, l2: 0.001}`. Written by `docs/make_vocabulary.py`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    operators = lowered()
+    parts = [INTRODUCTION, *contents()]
+    for family, classes in families().items():
+        parts.append(f"## Layers: {family}")
+        for cls in classes:
+            parts.append("\n".join(entry(LAYERS, cls, operators.get(cls.__name__, set()))))
+    for kind, title in TITLES.items():
+        parts.append(f"## {title}")
+        parts += ["\n".join(entry(REGISTRIES[kind], cls)) for cls in REGISTRIES[kind]]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def contents() -> Iterator[str]:
+    """The names, a line a family."""
+    lines = []
+    for family, classes in families().items():
+        lines.append(f"- **Layers, {family}**: {listed(LAYERS, classes)}")
+    for kind, title in TITLES.items():
+        lines.append(f"- **{title}**: {listed(REGISTRIES[kind], REGISTRIES[kind])}")
+    yield "\n".join(lines)
+
+
+def listed(registry: Registry[Any], classes: Iterable[type[Config]]) -> str:
+    return ", ".join(f"[{name}](#{anchor(registry, name)})" for name in (names(registry, cls)[0] for cls in classes))
+
+
+def anchor(registry: Registry[Any], name: str) -> str:
+    """A heading says what it is where two registries have one name, such as `Identity`."""
+    return heading(registry, name).lower().replace(" ", "-")
+
+
+def heading(registry: Registry[Any], name: str) -> str:
+    return name if registry is LAYERS else f"{name} {registry.kind}"
+
+
+def families() -> dict[str, list[type[Config]]]:
+    """The layers by the file that they are in."""
+    found: dict[str, list[type[Config]]] = defaultdict(list)
+    for cls in LAYERS:
+        found[cls.__module__.rsplit(".", 1)[-1].replace("_", " ")].append(cls)
+    return dict(sorted(found.items()))
+
+
+def names(registry: Registry[Any], cls: type[Config]) -> list[str]:
+    """The primary name, then the others."""
+    return [name for name in registry.names() if registry.get(name) is cls]
+
+
+def entry(registry: Registry[Any], cls: type[Config], operators: Iterable[str] = ()) -> Iterator[str]:
+    """What one class says of itself."""
+    primary, *aliases = names(registry, cls)
+    yield f"### {heading(registry, primary)}"
+    yield ""
+    yield inspect.cleandoc(cls.__doc__ or "")
+    if aliases:
+        yield ""
+        yield f"Also called {', '.join(f'`{name}`' for name in aliases)}."
+    if operators:
+        yield ""
+        yield f"Lowers to {', '.join(f'`{op}`' for op in sorted(operators))}."
+    if cls.model_fields:
+        yield ""
+        yield "| argument | default | |"
+        yield "| --- | --- | --- |"
+        yield from (argument(name, field) for name, field in cls.model_fields.items())
+
+
+def argument(name: str, field: FieldInfo) -> str:
+    about = re.sub(r"\s+", " ", field.description or "").replace("|", "\\|")
+    return f"| `{name}` | {default(field)} | {about} |"
+
+
+def default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required" if field.default_factory is None else "`[]`"
+    value = field.default
+    return f"`{json.dumps(value)}`" if not isinstance(value, Config) else f"`{type(value).__name__}`"
+
+
+def lowered() -> dict[str, set[str]]:
+    """The operators that every layer's golden cases lower to."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in sorted(GOLDEN.glob("layers_*.json")):
+        for case in json.loads(path.read_text()).values():
+            if path.stem != "layers_activation":
+                collect(plain(case["spec"]), found)
+    return found
+
+
+def plain(spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec without activations, whose operators are not the layer's."""
+    layers = [
+        {k: v for k, v in node.items() if k != "activation" or node["type"] == "Activation"} for node in spec["layers"]
+    ]
+    return {**spec, "layers": layers}
+
+
+def collect(spec: dict[str, Any], found: dict[str, set[str]]) -> None:
+    checked = check(spec)
+    if checked.errors:
+        return
+    parsed, lowered_spec = checked.require()
+    types = {node.name: node for node in parsed.nodes}
+    for node in drop_training(lowered_spec.graph).nodes:
+        owner = types.get(node.owner)
+        if owner is not None and owner.type:
+            name = types[owner.share].type if owner.share else owner.type
+            cls = LAYERS.get(name) if name else None
+            if cls is not None:
+                found[cls.__name__].add(node.op)
+
+
+if __name__ == "__main__":
+    (HERE / "vocabulary.md").write_text(page(), encoding="utf-8")

@@ -1,0 +1,56 @@
+"""``graphspec plot``: a spec's graph as a picture."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphspec.cli.console import out, show
+from graphspec.cli.options import Sets, SpecFile, writable
+
+_MERMAID = (".mmd", ".mermaid", ".md")
+
+
+def plot(
+    spec: SpecFile,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            callback=writable,
+            help="An .svg, or Mermaid text as .mmd or .md; without it Mermaid text is printed.",
+            show_default=False,
+        ),
+    ] = None,
+    expand: Annotated[
+        bool, typer.Option("--expand", help="Draw every node of every block, not each block once.")
+    ] = False,
+    sets: Sets = None,
+) -> None:
+    """Draw the graph: an SVG file, or Mermaid text. Blocks are boxes, and each block has a panel of its own."""
+    from graphspec.compiler.check import check
+    from graphspec.compiler.cost import cost
+    from graphspec.drawing.mermaid import mermaid
+    from graphspec.drawing.outline import outline
+    from graphspec.drawing.svg import svg
+    from graphspec.errors import UsageError
+    from graphspec.files import write_atomic
+
+    if output is not None and output.suffix.lower() not in (".svg", *_MERMAID):
+        raise UsageError(f"'{output}' is neither .svg nor Mermaid text (.mmd, .md)")
+    checked = check(str(spec), sets or ())
+    declaration, lowered = checked.require()
+    show(checked.diagnostics, sys.stderr)
+    panels = outline(declaration, lowered, cost(declaration, lowered, 1), expand=expand)
+    if output is None:
+        out(mermaid(panels).rstrip("\n"))
+        return
+    ending = output.suffix.lower()
+    text = svg(panels) if ending == ".svg" else mermaid(panels)
+    write_atomic(output, f"```mermaid\n{text}```\n" if ending == ".md" else text)
+    out(f"wrote {output}")

@@ -1,0 +1,187 @@
+"""Where boxes and arrows of an acyclic graph stand: one row a rank, few crossings, straight long arrows.
+
+Sugiyama, Tagawa and Toda, *Methods for visual understanding of hierarchical system structures*, 1981: ranks by longest
+paths, bends where an arrow passes a row, orders by barycentres, positions by least squares.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+SWEEPS = 24
+GAP_X, GAP_Y, BEND = 28.0, 46.0, 12.0
+
+
+@dataclass
+class Place:
+    """Centre and size of a box; ``row`` is its rank."""
+
+    x: float = 0.0
+    y: float = 0.0
+    width: float = BEND
+    height: float = 0.0
+    row: int = 0
+
+
+@dataclass
+class Layout:
+    """Places by box, the points that every arrow goes through, and the size of the whole."""
+
+    places: dict[str, Place] = field(default_factory=dict)
+    arrows: list[list[tuple[float, float]]] = field(default_factory=list)
+    width: float = 0.0
+    height: float = 0.0
+
+
+def layered(sizes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str, str]]) -> Layout:
+    """Lay out boxes of these sizes (width, height); ``arrows`` are pairs of boxes and make no cycle."""
+    ranks = rank(list(sizes), arrows)
+    places = {key: Place(width=w, height=h, row=ranks[key]) for key, (w, h) in sizes.items()}
+    chains = bend(places, arrows)
+    links = {(a, b) for chain in chains for a, b in itertools.pairwise(chain)}
+    rows = order(places, links)
+    position(rows, places, links)
+    layout = Layout({key: places[key] for key in sizes})
+    left = min((p.x - p.width / 2 for p in places.values()), default=0.0)
+    y = 0.0
+    for row in rows:
+        tallest = max(places[key].height for key in row)
+        for key in row:
+            places[key].x -= left
+            places[key].y = y + tallest / 2
+        y += tallest + GAP_Y
+    layout.arrows = [route([places[key] for key in chain]) for chain in chains]
+    layout.width = max((p.x + p.width / 2 for p in places.values()), default=0.0)
+    layout.height = max(y - GAP_Y, 0.0)
+    return layout
+
+
+def rank(keys: Sequence[str], arrows: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """The longest path to every box; what has no arrow in stands right above the first box that takes it."""
+    into: dict[str, list[str]] = {key: [] for key in keys}
+    out: dict[str, list[str]] = {key: [] for key in keys}
+    for a, b in arrows:
+        into[b].append(a)
+        out[a].append(b)
+    ranks: dict[str, int] = {}
+    waiting = {key: len(into[key]) for key in keys}
+    ready = [key for key in keys if not waiting[key]]
+    while ready:
+        key = ready.pop()
+        ranks[key] = max((ranks[a] + 1 for a in into[key]), default=0)
+        for b in out[key]:
+            waiting[b] -= 1
+            if not waiting[b]:
+                ready.append(b)
+    for key in keys:
+        if not into[key] and out[key]:
+            ranks[key] = min(ranks[b] for b in out[key]) - 1
+    return ranks
+
+
+def bend(places: dict[str, Place], arrows: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Each arrow as a chain of boxes and bends, one a row; the bends are added to ``places``."""
+    chains = []
+    for n, (a, b) in enumerate(arrows):
+        chain = [a]
+        for row in range(places[a].row + 1, places[b].row):
+            chain.append(f"{n}@{row}\0")
+            places[chain[-1]] = Place(row=row)
+        chains.append([*chain, b])
+    return chains
+
+
+def order(places: Mapping[str, Place], links: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """The boxes of every row from left to right, by sweeps up and down; the best order that was seen."""
+    rows: list[list[str]] = [[] for _ in range(max((p.row for p in places.values()), default=-1) + 1)]
+    for key, place in places.items():
+        rows[place.row].append(key)
+    above, below = neighbours(places, links)
+    best, least = [list(row) for row in rows], crossings(rows, below)
+    for sweep in range(SWEEPS):
+        down = sweep % 2 == 0
+        beside = above if down else below
+        for row in rows if down else reversed(rows):
+            at = {key: k for other in rows for k, key in enumerate(other)}
+            centre = {
+                key: sum(at[n] for n in beside[key]) / len(beside[key]) if beside[key] else at[key] for key in row
+            }
+            row.sort(key=centre.__getitem__)
+        if (count := crossings(rows, below)) < least:
+            best, least = [list(row) for row in rows], count
+    return best
+
+
+def crossings(rows: Sequence[Sequence[str]], below: Mapping[str, Sequence[str]]) -> int:
+    """How many pairs of arrows between neighbouring rows cross."""
+    count = 0
+    for upper, lower in itertools.pairwise(rows):
+        at = {key: k for k, key in enumerate(lower)}
+        ends = [sorted(at[b] for b in below[a] if b in at) for a in upper]
+        flat = [end for group in ends for end in group]
+        count += sum(flat[j] < flat[i] for i in range(len(flat)) for j in range(i + 1, len(flat)))
+    return count
+
+
+def position(rows: Sequence[Sequence[str]], places: Mapping[str, Place], links: Iterable[tuple[str, str]]) -> None:
+    """Horizontal places: each box drawn to the mean of its neighbours, as far as those beside it let it."""
+    above, below = neighbours(places, links)
+    for row in rows:
+        x = 0.0
+        for key in row:
+            places[key].x = x + places[key].width / 2
+            x += places[key].width + GAP_X
+        for key in row:
+            places[key].x -= (x - GAP_X) / 2
+    for sweep in range(SWEEPS + 1):  # downwards at last: what has one box above it stands right below that
+        beside = above if sweep % 2 == 0 else below
+        for row in rows if sweep % 2 == 0 else reversed(rows):
+            wanted = [
+                sum(places[n].x for n in beside[key]) / len(beside[key]) if beside[key] else places[key].x
+                for key in row
+            ]
+            weights = [8.0 if key.endswith("\0") else 1.0 for key in row]
+            widths = [places[key].width for key in row]
+            for key, x in zip(row, apart(wanted, weights, widths), strict=True):
+                places[key].x = x
+
+
+def neighbours(
+    keys: Iterable[str], links: Iterable[tuple[str, str]]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """What is above and below every box."""
+    above: dict[str, list[str]] = {key: [] for key in keys}
+    below: dict[str, list[str]] = {key: [] for key in keys}
+    for a, b in sorted(links):
+        below[a].append(b)
+        above[b].append(a)
+    return above, below
+
+
+def apart(wanted: Sequence[float], weights: Sequence[float], widths: Sequence[float]) -> list[float]:
+    """The places nearest to ``wanted`` (weighted squares) at which neighbours keep their distance, in this order.
+
+    By pooling adjacent violators of what remains when the distances are taken off.
+    """
+    offsets = [0.0]
+    for a, b in itertools.pairwise(widths):
+        offsets.append(offsets[-1] + (a + b) / 2 + GAP_X)
+    pools: list[tuple[float, float, int]] = []  # mean, weight, how many
+    for x, weight, offset in zip(wanted, weights, offsets, strict=False):
+        mean, total, count = x - offset, weight, 1
+        while pools and pools[-1][0] > mean:
+            before, more, n = pools.pop()
+            mean, total, count = (before * more + mean * total) / (more + total), more + total, count + n
+        pools.append((mean, total, count))
+    flat = [mean for mean, _, count in pools for _ in range(count)]
+    return [mean + offset for mean, offset in zip(flat, offsets, strict=False)]
+
+
+def route(chain: Sequence[Place]) -> list[tuple[float, float]]:
+    """From the lower edge of the first box through the bends to the upper edge of the last one."""
+    first, *bends, last = chain
+    points = [(first.x, first.y + first.height / 2)]
+    points += [(p.x, p.y) for p in bends]
+    return [*points, (last.x, last.y - last.height / 2)]

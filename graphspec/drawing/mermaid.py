@@ -1,0 +1,44 @@
+"""A drawing as Mermaid text (https://mermaid.js.org/syntax/flowchart.html), which GitHub and many editors draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from graphspec.drawing.outline import Box, Panel
+
+_FORMS = {"input": ("([", "])"), "head": ("([", "])"), "block": ("[[", "]]"), "shared": ("[", "]"), "layer": ("[", "]")}
+
+
+def mermaid(panels: Sequence[Panel]) -> str:
+    """A flowchart; with blocks, one subgraph for the network and one for each block."""
+    lines = ["flowchart TD"]
+    number = 0
+    for panel in panels:
+        names = {}
+        for key in panel.boxes:
+            names[key] = f"n{number}"
+            number += 1
+        indent = "    "
+        if len(panels) > 1:
+            lines.append(f"    subgraph {names[next(iter(names))]}_[{quoted(panel.title)}]")
+            indent = "        "
+        lines += [f"{indent}{line}" for line in body(panel, names)]
+        if len(panels) > 1:
+            lines.append("    end")
+    return "\n".join([*lines, ""])
+
+
+def body(panel: Panel, names: dict[str, str]) -> Iterator[str]:
+    for key, box in panel.boxes.items():
+        opening, closing = _FORMS[box.kind]
+        yield f"{names[key]}{opening}{label(box)}{closing}"
+    for a, b in panel.arrows:
+        yield f"{names[a]} --> {names[b]}"
+
+
+def label(box: Box) -> str:
+    return quoted("<br/>".join([box.title, *box.lines]))
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', "#quot;") + '"'

@@ -1,0 +1,276 @@
+"""What a drawing of a spec shows: boxes and arrows, one panel for the network and one for each of its blocks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from graphspec.compiler.dims import show
+from graphspec.config import Config
+
+if TYPE_CHECKING:
+    from graphspec.compiler.cost import Cost
+    from graphspec.compiler.lower import Lowered
+    from graphspec.spec.model import HeadDecl, NodeDecl, Ref, Spec
+    from graphspec.spec.tree import Tree
+
+Kind = Literal["input", "layer", "shared", "block", "head"]
+
+_ARGUMENTS = {
+    "filters": "{} filters",
+    "units": "{} units",
+    "kernel_size": "{}",
+    "pool_size": "{}",
+    "strides": "stride {}",
+    "dilation_rate": "dilation {}",
+    "rate": "rate {}",
+    "output_dim": "{} wide",
+    "num_heads": "{} heads",
+    "activation": "{}",
+    "padding": "{}",
+    "axis": "axis {}",
+    "merge_mode": "{}",
+}
+"""Arguments that a box names where they are written, and how."""
+
+
+@dataclass
+class Box:
+    """One box: a title, lines below it, and the family that gives it its colour."""
+
+    kind: Kind
+    title: str
+    lines: list[str] = field(default_factory=list)
+    family: str = ""
+
+
+@dataclass
+class Panel:
+    """A part that is drawn by itself."""
+
+    title: str
+    about: str = ""
+    boxes: dict[str, Box] = field(default_factory=dict)
+    arrows: list[tuple[str, str]] = field(default_factory=list)
+
+    def link(self, a: str, b: str) -> None:
+        if a != b and (a, b) not in self.arrows:
+            self.arrows.append((a, b))
+
+
+@dataclass
+class Instance:
+    """A block's instance: the path of its nodes, the entry that asks for it, and the block."""
+
+    path: str
+    entry: Tree | None = None
+    block: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    """The variables inside: the block's params over those around it."""
+    given: dict[str, Any] = field(default_factory=dict)
+    """The params that the entry gives."""
+
+
+def outline(spec: Spec, lowered: Lowered, costs: Cost, *, expand: bool = False) -> list[Panel]:
+    """The network, then each block that it uses, by its first instance. With ``expand`` one panel has every node."""
+    return list(_Outline(spec, lowered, costs, expand).panels())
+
+
+class _Outline:
+    def __init__(self, spec: Spec, lowered: Lowered, costs: Cost, expand: bool) -> None:
+        self.spec, self.lowered, self.costs, self.expand = spec, lowered, costs, expand
+
+    def panels(self) -> Iterator[Panel]:
+        total = self.costs.total()
+        about = f"{total.trainable + total.frozen:,} parameters"
+        top = Panel(
+            self.spec.name, " ".join(filter(None, [self.spec.description.rstrip(". ") + ".", about])).lstrip(". ")
+        )
+        for name, declared in self.spec.inputs.items():
+            top.boxes[name] = Box("input", name, [f"{show(('N', *declared.shape))} {declared.dtype}"])
+        variables = self.spec.tree.get("vars")
+        outermost = Instance("", params=dict(variables.plain() or {}) if variables is not None else {})
+        waiting = self._fill(top, outermost, self.spec.nodes)
+        for head in self.spec.heads.values():
+            if head.layer is not None:
+                key = f"head {head.name}"
+                top.boxes[key] = _head(head)
+                top.link(self._box_of(top, head.layer.name), key)
+        yield top
+        drawn: set[str] = set()
+        while waiting:
+            instance = waiting.pop(0)
+            if instance.block is None or instance.block in drawn:
+                continue
+            drawn.add(instance.block)
+            panel, more = self._block(instance)
+            waiting += more
+            yield panel
+
+    def _fill(self, panel: Panel, at: Instance, nodes: Iterable[NodeDecl]) -> list[Instance]:
+        """Boxes and arrows of the nodes below ``at``; returns the block instances among them."""
+        names = self._names(at)
+        instances: dict[str, Instance] = {}
+        groups: dict[str, list[NodeDecl]] = {}
+        self._keys: dict[str, str] = {}
+        for node in nodes:
+            local = node.name[len(at.path) + 1 :] if at.path else node.name
+            first, inside, _ = local.partition("/")
+            child, entry = names.get(first, (first, None))
+            if self.expand:
+                child, inside = node.name, ""
+            elif inside:
+                path = f"{at.path}/{first}" if at.path else first
+                if child not in instances:
+                    instances[child] = self._instance(path, entry or node.within, at)
+            groups.setdefault(child, []).append(node)
+            self._keys[node.name] = child
+        for child, members in groups.items():
+            copies = len({m.name[len(at.path) + bool(at.path) :].partition("/")[0] for m in members})
+            if child in instances:
+                panel.boxes[child] = self._block_box(child, copies, instances[child], members)
+            else:
+                panel.boxes[child] = self._layer_box(child, copies, members)
+        for node in nodes:
+            for ref in _refs(node):
+                panel.link(self._box_of(panel, ref.name), self._keys[node.name])
+        return list(instances.values())
+
+    def _box_of(self, panel: Panel, name: str) -> str:
+        return self._keys.get(name, name) if self._keys.get(name, name) in panel.boxes else name
+
+    def _names(self, at: Instance) -> dict[str, tuple[str, Tree | None]]:
+        """What stands in a scope: by concrete name, its box (the same for the copies of a `repeat`) and its entry."""
+        tree = self._declared(at.block) if at.path else self.spec.tree
+        layers = None if tree is None else tree.get("layers")
+        found: dict[str, tuple[str, Tree | None]] = {}
+        concrete = {n.name[len(at.path) + bool(at.path) :].partition("/")[0] for n in self.spec.nodes if _below(n, at)}
+        for entry in layers.value if layers is not None else ():
+            given = entry.get("name")
+            if given is None:
+                continue
+            name = str(given.value)
+            if entry.get("repeat") is None:
+                found[name] = (name, entry)
+            else:
+                copies = [c for c in concrete if re.fullmatch(re.escape(name) + r"_\d+", c)]
+                found |= dict.fromkeys(copies, (name, entry))
+        return found
+
+    def _block(self, at: Instance) -> tuple[Panel, list[Instance]]:
+        """The panel of a block: its nodes, what goes in, what comes out."""
+        nodes = [n for n in self.spec.nodes if _below(n, at)]
+        own = {n.name for n in nodes}
+        panel = Panel(f"block {at.block}", self._parameters(at))
+        declared = self._declared(at.block)
+        inputs = None if declared is None else declared.get("inputs")
+        words = [str(item.value) for item in inputs.value] if inputs is not None else []
+        outside = list(dict.fromkeys(ref.name for n in nodes for ref in _refs(n) if ref.name not in own))
+        for k, name in enumerate(outside):
+            title = words[k] if len(words) == len(outside) else name
+            value = self.lowered.value(next(r for n in nodes for r in _refs(n) if r.name == name))
+            panel.boxes[name] = Box("input", title, [show(value.shape)] if value is not None else [])
+        more = self._fill(panel, at, nodes)
+        outputs = None if declared is None else declared.get("outputs")
+        ends = [str(item.value).partition(":")[0] for item in outputs.value] if outputs is not None else []
+        for k, name in enumerate(ends):
+            key = f"output {k}"
+            panel.boxes[key] = Box("head", "output" if len(ends) == 1 else key)
+            panel.link(name, key)
+        return panel, more
+
+    def _instance(self, path: str, entry: Tree | None, around: Instance) -> Instance:
+        name = None if entry is None else entry.get("block")
+        written = None if entry is None else entry.get("params")
+        given = {k: _resolved(v, around.params) for k, v in (written.plain() or {}).items()} if written else {}
+        block = None if name is None else str(name.value)
+        declared = self._declared(block)
+        defaults = None if declared is None else declared.get("params")
+        params = around.params | (dict(defaults.plain() or {}) if defaults is not None else {}) | given
+        return Instance(path, entry, block, params, given)
+
+    def _declared(self, block: str | None) -> Tree | None:
+        blocks = self.spec.tree.get("blocks")
+        return None if blocks is None or block is None else blocks.get(block)
+
+    def _parameters(self, at: Instance) -> str:
+        """``filters 64, wide 256, as in 'stage2'``."""
+        declared = self._declared(at.block)
+        own = None if declared is None else declared.get("params")
+        names = list(own.plain() or {}) if own is not None else []
+        words = _words({name: at.params[name] for name in names})
+        return f"{words + ', ' if words else ''}as in '{at.path}'"
+
+    def _block_box(self, name: str, copies: int, instance: Instance, members: list[NodeDecl]) -> Box:
+        title = f"{name} × {copies}" if copies > 1 else name
+        about = f"block {instance.block}" + (f": {_words(instance.given)}" if instance.given else "")
+        if instance.block is None:
+            about = f"with the weights of {(members[0].share or '').partition('/')[0]}"
+        return Box("block", title, list(filter(None, [about, self._shape(members[-1], members)])))
+
+    def _layer_box(self, name: str, copies: int, members: list[NodeDecl]) -> Box:
+        node = members[0]
+        title = f"{name} × {copies}" if copies > 1 else name
+        family = type(node.layer).__module__.rsplit(".", 1)[-1].replace("_", " ") if node.layer is not None else ""
+        words = " · ".join([node.type or "", *_arguments(node.layer)])
+        if node.share is not None:
+            words = f"{node.type} with the weights of {node.share}"
+        return Box("shared" if node.share else "layer", title, [words, self._shape(members[-1], members)], family)
+
+    def _shape(self, last: NodeDecl, members: Iterable[NodeDecl]) -> str:
+        """``(N, 28, 28, 64) · 1,792 parameters``."""
+        outputs = self.lowered.outputs.get(last.name) or ()
+        size = sum(self.costs.nodes[m.name].trainable + self.costs.nodes[m.name].frozen for m in members)
+        shapes = " ".join(show(v.shape) for v in outputs)
+        return f"{shapes} · {size:,} parameters" if size else shapes
+
+
+def _below(node: NodeDecl, at: Instance) -> bool:
+    return not at.path or node.name.startswith(f"{at.path}/")
+
+
+def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:
+    """A value that is a variable, as what that stands for."""
+    match = re.fullmatch(r"\$\{(.+)\}", value) if isinstance(value, str) else None
+    return variables.get(match[1], value) if match else value
+
+
+def _words(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in params.items())
+
+
+def _refs(node: NodeDecl) -> list[Ref]:
+    return [r for group in (node.inputs, *node.call.values()) for r in group if r is not None]
+
+
+def _arguments(layer: Any) -> Iterator[str]:
+    inner = getattr(layer, "layer", None)
+    if inner is not None:
+        yield " ".join([type(inner).__name__, *_arguments(inner)])
+    written: Mapping[str, Any] = {} if layer is None else {k: getattr(layer, k) for k in layer.model_fields_set}
+    for key, form in _ARGUMENTS.items():
+        value = written.get(key)
+        if value is None or value == () or (key in ("strides", "dilation_rate") and set(_each(value)) == {1}):
+            continue
+        if key == "padding" and not isinstance(value, str):
+            continue
+        if key in ("kernel_size", "pool_size"):
+            value = "×".join(map(str, _each(value))) if len(_each(value)) > 1 else f"window {value[0]}"
+        elif isinstance(value, tuple):
+            value = str(value[0]) if len(set(value)) == 1 else "×".join(map(str, value))
+        elif isinstance(value, Config):
+            value = type(value).__name__.lower()
+        yield form.format(value)
+
+
+def _each(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _head(head: HeadDecl) -> Box:
+    loss = f"loss {type(head.loss).__name__}" if head.loss is not None else "no loss"
+    metrics = ", ".join(metric.key for metric in head.metrics)
+    lines = [loss + (f" · weight {head.weight:g}" if head.weight != 1 else "")]
+    return Box("head", head.name, [*lines, f"metrics {metrics}"] if metrics else lines)
