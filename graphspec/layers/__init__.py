@@ -2,10 +2,13 @@
 
 from graphspec.layers import (
     activation,
+    adaptive,
+    augmentation,
     borders,
     conv_lstm,
     convolution,
     core,
+    depthwise,
     encoding,
     image,
     merging,
@@ -16,6 +19,7 @@ from graphspec.layers import (
     regularization,
     reshaping,
     spectral,
+    transposed,
     upsampling,
     wrappers,
 )
@@ -25,10 +29,13 @@ __all__ = [
     "LAYERS",
     "Layer",
     "activation",
+    "adaptive",
+    "augmentation",
     "borders",
     "conv_lstm",
     "convolution",
     "core",
+    "depthwise",
     "encoding",
     "image",
     "merging",
@@ -39,6 +46,7 @@ __all__ = [
     "regularization",
     "reshaping",
     "spectral",
+    "transposed",
     "upsampling",
     "wrappers",
 ]

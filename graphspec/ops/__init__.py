@@ -2,6 +2,7 @@
 
 from graphspec.ops import (
     attention,
+    augment,
     batch,
     binary,
     conv_transpose,
@@ -33,6 +34,7 @@ from graphspec.ops import (
     slicing,
     softmax,
     spectral,
+    warp,
 )
 from graphspec.ops.base import OPS, Op
 
@@ -40,6 +42,7 @@ __all__ = [
     "OPS",
     "Op",
     "attention",
+    "augment",
     "batch",
     "binary",
     "conv_transpose",
@@ -71,4 +74,5 @@ __all__ = [
     "slicing",
     "softmax",
     "spectral",
+    "warp",
 ]

@@ -84,8 +84,7 @@ class Resize(Op):
         mode: str = "nearest",
         nearest_mode: str = "round_prefer_floor",
     ) -> Bound:
-        order, out = axis_order(X), ctx.shape()
-        Y = ctx.out(order=order)
+        out = ctx.shape()
         factors = [o / max(n, 1) for o, n in zip(out, X.shape, strict=True)] if scales is None else scales.reshape(-1)
         axes = [k for k in range(X.ndim) if out[k] != X.shape[k] or factors[k] != 1]
         weights = {
@@ -96,19 +95,26 @@ class Resize(Op):
         if len(times) == len(axes) and all(
             np.array_equal(weights[k], np.repeat(np.eye(X.shape[k]), n, axis=0)) for k, n in times.items()
         ):
+            Y = ctx.out(like=X)
             return Y, [(np.copyto, Y[taps], X) for taps in phases(X.ndim, times)], lambda dY: repeated(ctx, dY, times)
-        lying, calls = contiguous(ctx, X, order)
-        matrices = {k: ctx.constant(w) for k, w in weights.items()}
-        calls += resample(ctx, lying, Y.transpose(order), [(order.index(k), matrices[k]) for k in axes])
+        return separable(ctx, X, weights)
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            assert dX is not None
-            dlying, calls = contiguous(ctx, dY, order)
-            back = [(order.index(k), matrices[k].T) for k in reversed(axes)]
-            return calls + resample(ctx, dlying, dX.transpose(order), back)
 
-        return Y, calls, backward
+def separable(ctx: Context, X: Array, weights: dict[int, Array]) -> Bound:
+    """X multiplied by the matrix ``weights[k]`` (out, size) along each of these axes k."""
+    order = axis_order(X)
+    Y = ctx.out(order=order)
+    lying, calls = contiguous(ctx, X, order)
+    matrices = {order.index(k): ctx.constant(w) for k, w in weights.items()}
+    calls += resample(ctx, lying, Y.transpose(order), list(matrices.items()))
+
+    def backward(dY: Array) -> Calls:
+        dX = ctx.grad(0)
+        assert dX is not None
+        dlying, calls = contiguous(ctx, dY, order)
+        return calls + resample(ctx, dlying, dX.transpose(order), [(k, w.T) for k, w in reversed(matrices.items())])
+
+    return Y, calls, backward
 
 
 def weight(size: int, out: int, scale: float, coordinates: str, mode: str, nearest: str) -> Array:

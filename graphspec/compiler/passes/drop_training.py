@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphspec.compiler.ir import Graph, Node, Value
+from graphspec.compiler.ir import Graph, Node, Type, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
 from graphspec.ops import OPS
 
@@ -16,6 +16,8 @@ def drop_training(graph: Graph) -> Graph:
         if OPS[node.op].vanishes:
             assert inputs[0] is not None
             return (inputs[0],)
+        if node.op == "RandomCrop":
+            return resampled(state, node, inputs)
         if node.op == "BatchNormalization":
             made = state.node(
                 node.name, node.op, inputs, node.attrs | {"training_mode": 0}, node.owner, [node.outputs[0].type]
@@ -28,3 +30,14 @@ def drop_training(graph: Graph) -> Graph:
         return None
 
     return rebuild(graph, visit)
+
+
+def resampled(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value]:
+    """``rows @ X @ columns``, what the window of RandomCrop is outside training."""
+    X, _, rows, columns = inputs
+    assert X is not None
+    assert rows is not None
+    product = Type(X.dtype, (*X.shape[:2], rows.shape[0], X.shape[3]))
+    name = node.name.replace("RandomCrop", "MatMul")
+    (part,) = state.node(f"{name}_rows", "MatMul", (rows, X), {}, node.owner, [product])
+    return state.node(name, "MatMul", (part, columns), {}, node.owner, [node.outputs[0].type])

@@ -1,0 +1,288 @@
+"""Layers that change images at random in training and are the identity else: they vanish when exporting.
+
+What a row gets depends on the seed, the layer, the step and the row's place in the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from graphspec.layers.base import LAYERS, Layer, Seed, as_float
+from graphspec.layers.image import Height, Width
+from graphspec.layers.resampling import cut, matrix, need_fixed, resized, window
+from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, need_spatial
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Array, Value
+
+Range = tuple[float, float]
+_PAIR = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+
+
+def _refused(text: str, hint: str, **context: str) -> PydanticCustomError:
+    return PydanticCustomError("GS105", text, {"hint": hint, **context})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _factor(least: float, most: float, *, open_below: bool = False) -> Any:
+    """Bounds [low, high]; or a number f for [-f, f], or [0, f] where no bound may be below 0, as in Keras."""
+    between = f"above {least:g} and at most {most:g}" if open_below else f"from {least:g} to {most:g}"
+
+    def spread(value: Any) -> Any:
+        pair = [value, value] if _is_number(value) else value
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):
+            return value
+        for number in pair:
+            if not least <= number <= most or (open_below and number == least):
+                hint = f"a number, or [low, high], {between}"
+                raise _refused("must be {between}, got {number}", hint, between=between, number=f"{number:g}")
+        if pair[0] > pair[1]:
+            low, high = (f"{number:g}" for number in pair)
+            raise _refused(
+                "has its lower bound {low} above the upper one, {high}", f"write [{high}, {low}]", low=low, high=high
+            )
+        return (max(-abs(value), least), abs(value)) if _is_number(value) else tuple(pair)
+
+    return BeforeValidator(spread), WithJsonSchema({"anyOf": [{"type": "number"}, _PAIR]})
+
+
+def _rising(pair: Range) -> Range:
+    if pair[0] >= pair[1]:
+        low, high = (f"{number:g}" for number in pair)
+        raise _refused(
+            "must rise, got {low} to {high}", "the least value, then the greatest: [0, 255]", low=low, high=high
+        )
+    return pair
+
+
+def _as_pair(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+ValueRange = Annotated[
+    Range,
+    BeforeValidator(_as_pair),
+    AfterValidator(_rising),
+    WithJsonSchema(_PAIR),
+    Field(description="The least and the greatest value of a pixel; the result is clipped to them."),
+]
+FillMode = Annotated[
+    Literal["reflect", "wrap", "constant", "nearest"],
+    Field(description="What lies beyond the border: the mirror image, the other side, `fill_value`, or the edge."),
+]
+Lookup = Annotated[Literal["nearest", "bilinear"], Field(description="The nearest pixel, or the four around weighed.")]
+FillValue = Annotated[float, Field(description="What lies beyond the border with `fill_mode: constant`.")]
+
+
+def drawn(g: Builder, X: Value, ranges: Sequence[Range], seed: int | None) -> list[Value]:
+    """Columns (batch, 1) of numbers between the bounds of each range."""
+    low, high = zip(*ranges, strict=True)
+    U = g.RowUniform(X, low=low, high=high, seed=seed)
+    if len(ranges) == 1:
+        return [U]
+    return [g.Slice(U, g.constant([k]), g.constant([k + 1]), g.constant([1])) for k in range(len(ranges))]
+
+
+def warped(g: Builder, X: Value, columns: Sequence[Value | float], data_format: str | None, **how: Any) -> Value:
+    """``X`` through the affine maps whose six numbers are columns (batch, 1), or the same for every row."""
+    some = next(column for column in columns if not isinstance(column, float))
+    zero = g.Mul(some, g.constant(0.0))
+    filled = [g.Add(zero, g.constant(c)) if isinstance(c, float) else c for c in columns]
+    order = (0, 2, 3, 1) if data_format == "channels_first" else (0, 1, 2, 3)
+    back = (0, 3, 1, 2) if data_format == "channels_first" else (0, 1, 2, 3)
+    return g.transpose(g.AffineWarp(g.transpose(X, order), g.Concat(*filled, axis=1), **how), back)
+
+
+@LAYERS.add("RandomFlip")
+class RandomFlip(Layer):
+    """In training mirrors half of the images; with both directions an image is mirrored in both or in none, as in Keras.
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
+
+    mode: Annotated[
+        Literal["horizontal", "vertical", "horizontal_and_vertical"],
+        Field(description="Left and right, top and bottom, or both."),
+    ] = "horizontal_and_vertical"
+    seed: Seed = None
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, 2, self.data_format)
+        X = as_float(g, X)
+        (draw,) = drawn(g, X, [(0.0, 1.0)], self.seed)
+        side = g.Where(g.Greater(draw, g.constant(0.5)), g.constant(1.0), g.constant(-1.0))
+        across = side if self.mode != "vertical" else 1.0
+        down = side if self.mode != "horizontal" else 1.0
+        return warped(g, X, [across, 0.0, 0.0, 0.0, down, 0.0], self.data_format, interpolation="nearest")
+
+
+class Warp(Layer):
+    """What rotation, translation and zoom share. Each states the map around the centre that a row's pixels come from."""
+
+    fill_mode: FillMode = "reflect"
+    interpolation: Lookup = "bilinear"
+    seed: Seed = None
+    fill_value: FillValue = 0.0
+    data_format: DataFormat = None
+
+    def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
+        """The six numbers of each row's map, as the operator AffineWarp takes them."""
+        raise NotImplementedError
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, 2, self.data_format)
+        X = as_float(g, X)
+        how = {"interpolation": self.interpolation, "fill_mode": self.fill_mode, "fill_value": self.fill_value}
+        return warped(g, X, self.columns(g, X), self.data_format, **how)
+
+
+@LAYERS.add("RandomRotation")
+class RandomRotation(Warp):
+    """In training turns each image around its centre. Shapes: (batch, height, width, channels) → the same."""
+
+    factor: Annotated[
+        Range,
+        *_factor(-1, 1),
+        Field(description="Bounds of the angle in turns, f or [low, high]; above 0 is counter-clockwise."),
+    ]
+
+    def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
+        low, high = (2 * math.pi * turns for turns in self.factor)
+        (angle,) = drawn(g, X, [(low, high)], self.seed)
+        cos, sin = g.Cos(angle), g.Sin(angle)
+        return [cos, g.Neg(sin), 0.0, sin, cos, 0.0]
+
+
+@LAYERS.add("RandomTranslation")
+class RandomTranslation(Warp):
+    """In training shifts each image. Shapes: (batch, height, width, channels) → the same."""
+
+    height_factor: Annotated[
+        Range,
+        *_factor(-1, 1),
+        Field(description="Bounds of the shift as a share of the height, f or [low, high]; above 0 is down."),
+    ]
+    width_factor: Annotated[
+        Range,
+        *_factor(-1, 1),
+        Field(description="Bounds of the shift as a share of the width, f or [low, high]; above 0 is to the right."),
+    ]
+
+    def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
+        ranges = [(-low, -high) for low, high in (self.height_factor, self.width_factor)]
+        down, across = drawn(g, X, ranges, self.seed)
+        return [1.0, 0.0, across, 0.0, 1.0, down]
+
+
+@LAYERS.add("RandomZoom")
+class RandomZoom(Warp):
+    """In training zooms each image around its centre. Shapes: (batch, height, width, channels) → the same."""
+
+    height_factor: Annotated[
+        Range,
+        *_factor(-1, 1, open_below=True),
+        Field(description="Bounds of the zoom, f or [low, high]: -0.2 shows 20 % less of the height, 0.2 more."),
+    ]
+    width_factor: Annotated[
+        Annotated[Range, *_factor(-1, 1, open_below=True)] | None,
+        Field(description="The same for the width; null keeps the aspect ratio."),
+    ] = None
+
+    def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
+        factors = [self.height_factor] if self.width_factor is None else [self.height_factor, self.width_factor]
+        down, *more = drawn(g, X, [(1 + low, 1 + high) for low, high in factors], self.seed)
+        return [more[0] if more else down, 0.0, 0.0, 0.0, down, 0.0]
+
+
+@LAYERS.add("RandomContrast")
+class RandomContrast(Layer):
+    """In training spreads each image's channels around their means. Shapes: (batch, height, width, channels) → the same.
+
+    Keras documents a number f as [1 - f, 1 + f], but draws from [1, 1 + f], as is done here.
+    """
+
+    factor: Annotated[
+        Range,
+        *_factor(0, 1),
+        Field(description="[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f."),
+    ]
+    value_range: ValueRange = (0.0, 255.0)
+    seed: Seed = None
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, 2, self.data_format)
+        X = as_float(g, X)
+        axes = (2, 3) if self.data_format == "channels_first" else (1, 2)
+        (scale,) = drawn(g, X, [(1 - self.factor[0], 1 + self.factor[1])], self.seed)
+        low, high = self.value_range
+        return cast("Value", g.Recolor(X, scale, None, low=low, high=high, axes=axes))
+
+
+@LAYERS.add("RandomBrightness")
+class RandomBrightness(Layer):
+    """In training adds a number to each image. Shapes: (batch, height, width, channels) → the same."""
+
+    factor: Annotated[
+        Range,
+        *_factor(-1, 1),
+        Field(description="Bounds of what is added as a share of the value range, f or [low, high]."),
+    ]
+    value_range: ValueRange = (0.0, 255.0)
+    seed: Seed = None
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, 2, self.data_format)
+        X = as_float(g, X)
+        low, high = self.value_range
+        span = high - low
+        (shift,) = drawn(g, X, [(self.factor[0] * span, self.factor[1] * span)], self.seed)
+        return cast("Value", g.Recolor(X, None, shift, low=low, high=high))
+
+
+@LAYERS.add("RandomCrop")
+class RandomCrop(Layer):
+    """In training a window at random, the same one for the whole batch, as in Keras.
+
+    Else, and of smaller images always, the largest window in the middle with the shape of the output, resampled
+    bilinearly: what Keras documents, whose layer leaves images alone outside training and distorts smaller ones.
+
+    Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
+    """
+
+    height: Height
+    width: Width
+    seed: Seed = None
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_spatial(X, 2, self.data_format)
+        need_fixed(X, self.data_format, "cropping", key="height")
+        Y = channels_first(g, X, 2, self.data_format)
+        old, size = (Y.fixed(2), Y.fixed(3)), (self.height, self.width)
+        middle = window(old, size)
+        if any(d < n for d, n in zip(old, size, strict=True)):
+            Y = resized(g, cut(g, Y, *middle), size)
+        elif old != size:
+            rows, columns = (self._weights(*span) for span in zip(old, middle, size, strict=True))
+            corner = g.RowUniform(Y, low=(0.0, 0.0), high=(1.0, 1.0), same=True, seed=self.seed)
+            Y = g.RandomCrop(Y, corner, g.constant(rows, "float32"), g.constant(columns.T, "float32"))
+        return from_channels_first(g, Y, self.data_format)
+
+    @staticmethod
+    def _weights(size: int, middle: tuple[int, int], out: int) -> Array:
+        """The matrix (out, size) that resamples the middle of an axis."""
+        start, length = middle
+        return np.pad(matrix(length, out, "bilinear"), [(0, 0), (start, size - start - length)])

@@ -1,0 +1,182 @@
+"""Augmentation of images, in training only: random numbers a row, warping, contrast and brightness, random windows.
+
+The draws of a row depend on the seed, the node, the step and the row's place in the batch: not on the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.ops.common import copy_cast, sum_axes
+from graphspec.ops.dropout import identity, random_words
+from graphspec.ops.elementwise import within
+from graphspec.ops.resize import separable
+
+
+@op
+class RowUniform(Op):
+    """For each row of X a number from [``low[k]``, ``high[k]``) in each column k; with ``same``, one row for the batch."""
+
+    keeps_in, keeps_out = (), False
+    exported = False
+
+    @staticmethod
+    def infer(
+        X: Value, *, low: Sequence[float], high: Sequence[float], same: bool = False, seed: int | None = None
+    ) -> Type:
+        need(X.rank >= 1, "needs a batch axis")
+        need(len(low) == len(high) > 0, f"needs as many lower bounds as upper ones, got {len(low)} and {len(high)}")
+        return Type("float32", (1 if same else X.shape[0], len(low)))
+
+    @staticmethod
+    def bind(
+        ctx: Context,
+        X: Array,
+        *,
+        low: Sequence[float],
+        high: Sequence[float],
+        same: bool = False,
+        seed: int | None = None,
+    ) -> Bound:
+        Y = ctx.out()
+        if not ctx.training:
+            return Y, [(Y.fill, 0)], None
+        bits, calls = random_words(ctx, Y.shape, np.uint32, "uniform", seed, same=same)
+        whole = ctx.scratch(Y.shape, np.uint32)  # 24 bits are exact in float32, and always below 1
+        width = np.subtract(high, low) * 2.0**-24
+        return (
+            Y,
+            [
+                *calls,
+                (np.right_shift, bits, ctx.constant(8, np.uint32), whole),
+                (copy_cast, Y, whole),
+                (np.multiply, Y, ctx.constant(width), Y),
+                (np.add, Y, ctx.constant(low), Y),
+            ],
+            None,
+        )
+
+
+@op
+class Recolor(Op):
+    """``clip(mean + scale · (X - mean) + shift, low, high)``, the mean over ``axes`` of each row and channel.
+
+    ``scale`` and ``shift``, (batch, 1), may be left out; they have no gradient.
+    """
+
+    keeps_in = (1,)
+    exported, vanishes = False, True
+
+    @staticmethod
+    def infer(
+        X: Value,
+        scale: Value | None = None,
+        shift: Value | None = None,
+        *,
+        low: float,
+        high: float,
+        axes: Sequence[int] = (1, 2),
+    ) -> Type:
+        need_float(X, scale, shift)
+        for value in (scale, shift):
+            need(value is None or value.shape == (X.shape[0], 1), f"needs a number for each row of {show(X.shape)}")
+        return X.type
+
+    @staticmethod
+    def bind(
+        ctx: Context,
+        X: Array,
+        scale: Array | None = None,
+        shift: Array | None = None,
+        *,
+        low: float,
+        high: float,
+        axes: Sequence[int] = (1, 2),
+    ) -> Bound:
+        if not ctx.training:
+            return identity(ctx, X)
+        single = (len(X), *[1] * (X.ndim - 1))
+        Y = X if ctx.free(0) else ctx.out(like=X)
+        calls = [] if scale is None else spread_out(ctx, X, scale.reshape(single), axes, Y)
+        if shift is not None:
+            calls.append((np.add, Y if calls else X, shift.reshape(single), Y))
+        least, most = ctx.constant(low), ctx.constant(high)
+        calls += [(partial(np.maximum, out=Y), Y if calls else X, least), (partial(np.minimum, out=Y), Y, most)]
+
+        def backward(dY: Array) -> Calls:
+            ctx.give(0, dY)
+            calls = within(ctx, Y, least, most, dY)
+            return calls if scale is None else calls + spread_out(ctx, dY, scale.reshape(single), axes, dY)
+
+        return Y, calls, backward
+
+
+def spread_out(ctx: Context, X: Array, scale: Array, axes: Sequence[int], Y: Array) -> Calls:
+    """Calls for ``Y = mean + scale · (X - mean)``, a linear map that is its own gradient."""
+    kept = [1 if k in axes else n for k, n in enumerate(X.shape)]
+    mean, rest = ctx.scratch(kept), ctx.scratch(scale.shape)
+    count = max(int(np.prod([X.shape[k] for k in axes])), 1)
+    wide = ctx.scratch([*kept[:-2], *X.shape[-2:]])  # over the last two axes, since NumPy is slow on narrow rows
+    return [
+        *sum_axes(ctx, X, axes, mean),
+        (np.multiply, mean, ctx.constant(1 / count), mean),
+        (np.subtract, ctx.constant(1.0), scale, rest),
+        (np.multiply, mean, rest, mean),
+        (np.copyto, wide, mean),
+        (np.multiply, X, scale, Y),
+        (np.add, Y, wide, Y),
+    ]
+
+
+@op
+class RandomCrop(Op):
+    """In training, the window of X (…, H, W) whose upper left corner is ``⌊corner · (H - h + 1, W - w + 1)⌋``.
+
+    Else ``rows @ X @ columns``, which brings X to the same size (…, h, w); ``corner``, (1, 2), lies in [0, 1).
+    """
+
+    keeps_in, keeps_out = (1,), False
+    exported = False
+
+    @staticmethod
+    def infer(X: Value, corner: Value, rows: Value, columns: Value) -> Type:
+        need_float(X, corner, rows, columns)
+        need(X.rank == 4 and corner.shape == (1, 2), f"needs images and a corner, got {X.type} and {corner.type}")
+        need(rows.data is not None and columns.data is not None, "needs constant matrices")
+        (h, height), (width, w) = rows.shape, columns.shape
+        need((height, width) == X.shape[2:], f"has matrices for images of {show((height, width))}")
+        fits = all(isinstance(n, int) and isinstance(d, int) and n <= d for n, d in ((h, height), (w, width)))
+        need(fits, f"cannot take {show((h, w))} from {show(X.shape)}", code="GS303")
+        return Type(X.dtype, (*X.shape[:2], h, w))
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, corner: Array, rows: Array, columns: Array) -> Bound:
+        if not ctx.training:
+            return separable(ctx, X, {2: rows, 3: columns.T})
+        Y = ctx.out(like=X)
+        (height, width), (h, w) = X.shape[2:], Y.shape[2:]
+
+        def window(image: Array) -> Array:
+            top, left = int(corner[0, 0] * (height - h + 1)), int(corner[0, 1] * (width - w + 1))
+            return image[:, :, top : top + h, left : left + w]
+
+        def take() -> None:
+            Y[...] = window(X)
+
+        def backward(dY: Array) -> Calls:
+            dX = ctx.grad(0)
+
+            def put() -> None:
+                assert dX is not None
+                dX.fill(0)
+                window(dX)[...] = dY
+
+            return [] if dX is None else [(put,)]
+
+        return Y, [(take,)], backward
