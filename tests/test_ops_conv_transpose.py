@@ -65,7 +65,7 @@ def test_gradients(case: tuple[list[Array | None], dict[str, Any]]) -> None:
         ([(1, 2, 3), (2, 1, 2)], {"pads": (1,)}, "GS301", "pads"),
         ([(1, 2, 3), (2, 1, 2)], {"output_padding": (0, 0)}, "GS301", "output_padding"),
         ([(1, 2, 3), (2, 1, 2)], {"strides": (2,), "output_padding": (2,)}, "GS105", "must be below the stride 2"),
-        ([(1, 2, 1), (2, 1, 2)], {"pads": (1, 1)}, "GS304", "output of size 0 on axis 2"),
+        ([(1, 2, 1), (2, 1, 2)], {"pads": (1, 1)}, "GS304", "output of size 0 along spatial axis 1"),
     ],
 )
 def test_what_cannot_work_is_refused(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 from pydantic import Field
 
-from graphspec.config import Size1, Size2
+from graphspec.config import Size1, Size2, Size3
 from graphspec.layers.base import LAYERS, Layer, cast_to
 from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, window
 
@@ -14,13 +14,11 @@ if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
     from graphspec.compiler.ir import Value
 
+_WINDOW = "Length of the window.", "Height and width of the window.", "Depth, height and width of the window."
 Padding = Annotated[
     Literal["valid", "same"], Field(description="valid: none; same: the input's size over the strides.")
 ]
-Length = Annotated[Size1, Field(description="Length of the window.")]
-Steps = Annotated[Size1 | None, Field(description="Step of the window; null for its length.")]
-Area = Annotated[Size2, Field(description="Height and width of the window.")]
-Steps2 = Annotated[Size2 | None, Field(description="Step of the window; null for its size.")]
+Steps = Field(default=None, description="Step of the window; null for its size.")
 
 
 class Pooling(Layer):
@@ -42,44 +40,82 @@ class Pooling(Layer):
         return from_channels_first(g, Y, self.data_format)
 
 
+class MaxPooling(Pooling):
+    """The largest value of each window."""
+
+    op = "MaxPool"
+
+
+class AveragePooling(Pooling):
+    """The mean of each window."""
+
+    op = "AveragePool"
+
+
 @LAYERS.add("MaxPooling1D", "MaxPool1D")
-class MaxPooling1D(Pooling):
+class MaxPooling1D(MaxPooling):
     """The largest value of each window. Shapes: (batch, steps, channels) → (batch, steps′, channels)."""
 
-    rank, op = 1, "MaxPool"
+    rank = 1
 
-    pool_size: Length = (2,)
-    strides: Steps = None
+    pool_size: Size1 = Field(default=(2,), description=_WINDOW[0])
+    strides: Size1 | None = Steps
 
 
 @LAYERS.add("MaxPooling2D", "MaxPool2D")
-class MaxPooling2D(Pooling):
+class MaxPooling2D(MaxPooling):
     """The largest value of each window. Shapes: (batch, height, width, channels) → (batch, height′, width′, channels)."""
 
-    rank, op = 2, "MaxPool"
+    rank = 2
 
-    pool_size: Area = (2, 2)
-    strides: Steps2 = None
+    pool_size: Size2 = Field(default=(2, 2), description=_WINDOW[1])
+    strides: Size2 | None = Steps
+
+
+@LAYERS.add("MaxPooling3D", "MaxPool3D")
+class MaxPooling3D(MaxPooling):
+    """The largest value of each window.
+
+    Shapes: (batch, depth, height, width, channels) → (batch, depth′, height′, width′, channels).
+    """
+
+    rank = 3
+
+    pool_size: Size3 = Field(default=(2, 2, 2), description=_WINDOW[2])
+    strides: Size3 | None = Steps
 
 
 @LAYERS.add("AveragePooling1D", "AvgPool1D")
-class AveragePooling1D(Pooling):
+class AveragePooling1D(AveragePooling):
     """The mean of each window. Shapes: (batch, steps, channels) → (batch, steps′, channels)."""
 
-    rank, op = 1, "AveragePool"
+    rank = 1
 
-    pool_size: Length
-    strides: Steps = None
+    pool_size: Size1 = Field(description=_WINDOW[0])
+    strides: Size1 | None = Steps
 
 
 @LAYERS.add("AveragePooling2D", "AvgPool2D")
-class AveragePooling2D(Pooling):
+class AveragePooling2D(AveragePooling):
     """The mean of each window. Shapes: (batch, height, width, channels) → (batch, height′, width′, channels)."""
 
-    rank, op = 2, "AveragePool"
+    rank = 2
 
-    pool_size: Area
-    strides: Steps2 = None
+    pool_size: Size2 = Field(description=_WINDOW[1])
+    strides: Size2 | None = Steps
+
+
+@LAYERS.add("AveragePooling3D", "AvgPool3D")
+class AveragePooling3D(AveragePooling):
+    """The mean of each window.
+
+    Shapes: (batch, depth, height, width, channels) → (batch, depth′, height′, width′, channels).
+    """
+
+    rank = 3
+
+    pool_size: Size3 = Field(description=_WINDOW[2])
+    strides: Size3 | None = Steps
 
 
 class GlobalPooling(Layer):
@@ -115,6 +151,13 @@ class GlobalMaxPooling2D(GlobalPooling):
     rank, op = 2, "ReduceMax"
 
 
+@LAYERS.add("GlobalMaxPooling3D", "GlobalMaxPool3D")
+class GlobalMaxPooling3D(GlobalPooling):
+    """The largest value of each channel. Shapes: (batch, depth, height, width, channels) → (batch, channels)."""
+
+    rank, op = 3, "ReduceMax"
+
+
 @LAYERS.add("GlobalAveragePooling1D", "GlobalAvgPool1D")
 class GlobalAveragePooling1D(GlobalPooling):
     """The mean over time, over what is not masked. Shapes: (batch, steps, channels) → (batch, channels)."""
@@ -139,3 +182,10 @@ class GlobalAveragePooling2D(GlobalPooling):
     """The mean of each channel. Shapes: (batch, height, width, channels) → (batch, channels)."""
 
     rank, op = 2, "ReduceMean"
+
+
+@LAYERS.add("GlobalAveragePooling3D", "GlobalAvgPool3D")
+class GlobalAveragePooling3D(GlobalPooling):
+    """The mean of each channel. Shapes: (batch, depth, height, width, channels) → (batch, channels)."""
+
+    rank, op = 3, "ReduceMean"

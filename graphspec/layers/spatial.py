@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from graphspec.compiler.dims import show
+from graphspec.compiler.dims import Dim, free, show
 from graphspec.errors import ShapeError
 from graphspec.layers.base import as_float
 
@@ -94,13 +94,30 @@ def window(
                 raise ShapeError("GS303", text, hint=hint, key=key)
         return {}
     before, after = [], []
-    for extent, stride, d in zip(extents, strides, spatial, strict=True):
-        if stride == 1:
-            total = extent - 1
-        elif isinstance(d, int):
-            total = max((-(-d // stride) - 1) * stride + extent - d, 0)
-        else:  # depends on a size that is known only when running; onnxruntime takes it without dilation alone
+    for name, extent, stride, d in zip(_AXES[len(size)], extents, strides, spatial, strict=True):
+        if isinstance(d, int):
+            most = least = max((-(-d // stride) - 1) * stride + extent - d, 0)
+        else:  # by the remainder of its size
+            most, least = extent - 1, max(extent - stride, 0)
+        if most // 2 != least // 2:  # what stands in front is known only when running
+            need_auto_pad(name, d, size, strides, dilations)
             return {"auto_pad": "SAME_UPPER"}
-        before.append(total // 2)
-        after.append(total - total // 2)
+        before.append(most // 2)
+        after.append(most - most // 2)
     return {"pads": (*before, *after)} if any(before) or any(after) else {}
+
+
+def need_auto_pad(
+    name: str, d: Dim, size: Sequence[int], strides: Sequence[int], dilations: Sequence[int] | None
+) -> None:
+    """GS305 where onnxruntime has no ``SAME_UPPER``: with dilation, and in pooling with strides beyond the window."""
+    if dilations is None:
+        refused, key = any(s > k for s, k in zip(strides, size, strict=True)), "strides"
+        text, hint = "with strides above the pool_size", "use strides up to the pool_size"
+    else:
+        refused, key = max(dilations) > 1, "dilation_rate"
+        text, hint = "with strides and a dilation_rate above 1", "set one of them to 1"
+    if refused:
+        text = f"cannot pad its {name}, which varies ('{d}'), by `padding: same` {text}"
+        hint = f"{hint}, set `padding: valid`, or give {free(str(d))} a number in `inputs`"
+        raise ShapeError("GS305", text, hint=hint, key=key)

@@ -69,7 +69,7 @@ class ConvTranspose(Op):
             made = add(mul(size, steps[k]), extent - steps[k] + more[k] - begins[k] - ends[k])
             need(
                 not isinstance(made, int) or made >= 1,
-                f"has an output of size {made} on axis {k + 2}: the padding takes away all that the kernel reaches",
+                f"has an output of size {made} along spatial axis {k + 1}: padding takes away all that the kernel reaches",
                 code="GS304",
                 hint="use a larger kernel, larger strides or less padding",
                 key="padding",

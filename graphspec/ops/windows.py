@@ -125,6 +125,9 @@ def output_dims(
         begin, end = pad
         if isinstance(size, int) and size + begin + end < extent:
             raise _too_large(spatial, extents, padded)
+        if begin + end - extent == -1:  # one window for every stride that begins, written as SAME's is
+            out.append(ceildiv(size, stride))
+            continue
         room = add(size, begin + end - extent)
         if not ceil_mode:
             out.append(add(floordiv(room, stride), 1))

@@ -1,0 +1,153 @@
+"""Adaptive pooling: a given number of windows along every axis, which may differ in size by one and share elements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
+
+import numpy as np
+from pydantic import Field
+
+from graphspec.compiler.dims import free
+from graphspec.config import Size1, Size2, Size3
+from graphspec.errors import ShapeError
+from graphspec.layers.base import LAYERS, Layer
+from graphspec.layers.spatial import DataFormat, axes_of, channels_first, from_channels_first
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+Windows = list[range]
+Output1 = Annotated[Size1, Field(description="Steps of the output.")]
+Output2 = Annotated[Size2, Field(description="Height and width of the output.")]
+Output3 = Annotated[Size3, Field(description="Depth, height and width of the output.")]
+
+
+def windows(size: int, out: int) -> Windows:
+    """Window i of ``out`` over an axis: from ``⌊i·size / out⌋`` up to ``⌈(i + 1)·size / out⌉``."""
+    return [range(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
+
+
+def even(made: Windows) -> tuple[int, int] | None:
+    """The length and the step of windows that are all alike, else None."""
+    step = made[1].start - made[0].start if len(made) > 1 else len(made[0])
+    alike = all(len(w) == len(made[0]) and w.start == k * step for k, w in enumerate(made))
+    return (len(made[0]), step) if alike and step else None
+
+
+class AdaptivePooling(Layer):
+    """A reduction of ``output_size`` windows, of any spatial rank: an ordinary pooling where all windows are alike."""
+
+    rank: ClassVar[int]
+    op: ClassVar[str]
+
+    output_size: tuple[int, ...]
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = channels_first(g, X, self.rank, self.data_format)
+        made = []
+        for d, out in zip(X.shape[2:], self.output_size, strict=True):
+            if not isinstance(d, int):
+                text = f"needs fixed sizes of {axes_of(self.rank, self.data_format)}, but '{d}' varies"
+                hint = f"give {free(d)} a number in `inputs`, or use global pooling, which takes any size"
+                raise ShapeError("GS305", text, hint=hint, key="output_size")
+            made.append(windows(d, out))
+        alike = [even(w) for w in made]
+        if all(pair is not None for pair in alike):
+            sizes, steps = zip(*(pair for pair in alike if pair is not None), strict=True)
+            Y = cast("Value", g.emit(self.op, (X,), {"kernel_shape": sizes, "strides": steps}))
+        else:
+            Y = X
+            for axis, w in enumerate(made, 2):
+                Y = self.along(g, Y, axis, w)
+        return from_channels_first(g, Y, self.data_format)
+
+    def along(self, g: Builder, X: Value, axis: int, made: Windows) -> Value:
+        """X with one axis pooled."""
+        raise NotImplementedError
+
+
+class AdaptiveAveragePooling(AdaptivePooling):
+    """The means of ``output_size`` windows."""
+
+    op = "AveragePool"
+
+    def along(self, g: Builder, X: Value, axis: int, made: Windows) -> Value:
+        shares = np.zeros((int(X.shape[axis]), len(made)))
+        for k, window in enumerate(made):
+            shares[window.start : window.stop, k] = 1 / len(window)
+        swap = [*range(X.rank)]
+        swap[axis], swap[-1] = swap[-1], swap[axis]
+        return g.transpose(g.MatMul(g.transpose(X, swap), g.constant(shares)), swap)
+
+
+class AdaptiveMaxPooling(AdaptivePooling):
+    """The largest values of ``output_size`` windows."""
+
+    op = "MaxPool"
+
+    def along(self, g: Builder, X: Value, axis: int, made: Windows) -> Value:
+        longest = max(map(len, made))
+        elements = [[min(w.start + k, w.stop - 1) for k in range(longest)] for w in made]  # a last one may come twice
+        return cast("Value", g.ReduceMax(g.Gather(X, g.constant(elements), axis=axis), axes=(axis + 1,), keepdims=0))
+
+
+@LAYERS.add("AdaptiveAveragePooling1D")
+class AdaptiveAveragePooling1D(AdaptiveAveragePooling):
+    """The means of ``output_size`` windows. Shapes: (batch, steps, channels) → (batch, output_size, channels)."""
+
+    rank = 1
+
+    output_size: Output1
+
+
+@LAYERS.add("AdaptiveAveragePooling2D")
+class AdaptiveAveragePooling2D(AdaptiveAveragePooling):
+    """The means of ``output_size`` windows. Shapes: (batch, height, width, channels) → (batch, *output_size, channels)."""
+
+    rank = 2
+
+    output_size: Output2
+
+
+@LAYERS.add("AdaptiveAveragePooling3D")
+class AdaptiveAveragePooling3D(AdaptiveAveragePooling):
+    """The means of ``output_size`` windows.
+
+    Shapes: (batch, depth, height, width, channels) → (batch, *output_size, channels).
+    """
+
+    rank = 3
+
+    output_size: Output3
+
+
+@LAYERS.add("AdaptiveMaxPooling1D")
+class AdaptiveMaxPooling1D(AdaptiveMaxPooling):
+    """The largest of ``output_size`` windows. Shapes: (batch, steps, channels) → (batch, output_size, channels)."""
+
+    rank = 1
+
+    output_size: Output1
+
+
+@LAYERS.add("AdaptiveMaxPooling2D")
+class AdaptiveMaxPooling2D(AdaptiveMaxPooling):
+    """The largest of ``output_size`` windows. Shapes: (batch, height, width, channels) → (batch, *output_size, channels)."""
+
+    rank = 2
+
+    output_size: Output2
+
+
+@LAYERS.add("AdaptiveMaxPooling3D")
+class AdaptiveMaxPooling3D(AdaptiveMaxPooling):
+    """The largest of ``output_size`` windows.
+
+    Shapes: (batch, depth, height, width, channels) → (batch, *output_size, channels).
+    """
+
+    rank = 3
+
+    output_size: Output3

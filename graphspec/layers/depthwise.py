@@ -1,0 +1,84 @@
+"""Convolutions of every channel for itself: DepthwiseConv1D and 2D; with a mix of the channels, SeparableConv1D and 2D."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+from pydantic import Field
+
+from graphspec.compiler.ir import Layout
+from graphspec.config import PositiveInt
+from graphspec.layers.base import LAYERS, Constraint, InitializerField, RegularizerField, starts
+from graphspec.layers.convolution import Convolution, Filters, Over1, Over2
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+
+class DepthwiseConv(Convolution):
+    """``depth_multiplier`` convolutions of every channel for itself, of any spatial rank."""
+
+    depth_multiplier: Annotated[PositiveInt, Field(description="Number of output channels for each input channel.")] = 1
+    depthwise_initializer: InitializerField = starts("glorot_uniform")
+    depthwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the depthwise kernel.")
+    depthwise_constraint: Constraint = None
+
+    def convolve(self, g: Builder, X: Value, channels: int) -> Value:
+        return self.depthwise(g, X, channels, "kernel", self.bias(g, channels * self.depth_multiplier))
+
+    def depthwise(self, g: Builder, X: Value, channels: int, role: str, bias: Value | None = None) -> Value:
+        """The convolution of every channel, by the weight ``role`` (k…, channels, depth_multiplier)."""
+        attributes = self.window(X)
+        rank, made = self.rank, channels * self.depth_multiplier
+        layout = Layout(perm=(rank, rank + 1, *range(rank)), shape=(made, 1, *self.kernel_size))
+        shape = (*self.kernel_size, channels, self.depth_multiplier)
+        kernel = self.weight(g, role, shape, layout=layout, prefix="depthwise")
+        return cast("Value", g.emit("Conv", (X, kernel, bias), {"group": channels, **attributes}))
+
+
+class SeparableConv(DepthwiseConv, Filters):
+    """A depthwise convolution, then one of kernel size 1 that mixes the channels."""
+
+    pointwise_initializer: InitializerField = starts("glorot_uniform")
+    pointwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the pointwise kernel.")
+    pointwise_constraint: Constraint = None
+
+    def convolve(self, g: Builder, X: Value, channels: int) -> Value:
+        Y = self.depthwise(g, X, channels, "depthwise_kernel")
+        rank, made = self.rank, channels * self.depth_multiplier
+        layout = Layout(perm=(rank + 1, rank, *range(rank)))
+        kernel = self.weight(g, "pointwise_kernel", (*(1 for _ in range(rank)), made, self.filters), layout=layout)
+        return cast("Value", g.Conv(Y, kernel, self.bias(g, self.filters)))
+
+
+@LAYERS.add("DepthwiseConv1D")
+class DepthwiseConv1D(Over1, DepthwiseConv):
+    """Convolution of every channel for itself along time.
+
+    Shapes: (batch, steps, channels) → (batch, steps′, channels · depth_multiplier).
+    """
+
+
+@LAYERS.add("DepthwiseConv2D")
+class DepthwiseConv2D(Over2, DepthwiseConv):
+    """Convolution of every channel for itself over images (Howard et al., *MobileNets*, 2017).
+
+    Shapes: (batch, height, width, channels) → (batch, height′, width′, channels · depth_multiplier).
+    """
+
+
+@LAYERS.add("SeparableConv1D", "SeparableConvolution1D")
+class SeparableConv1D(Over1, SeparableConv):
+    """Convolution of every channel for itself along time, then a mix of the channels.
+
+    Shapes: (batch, steps, channels) → (batch, steps′, filters).
+    """
+
+
+@LAYERS.add("SeparableConv2D", "SeparableConvolution2D")
+class SeparableConv2D(Over2, SeparableConv):
+    """Convolution of every channel for itself over images, then a mix of the channels (Chollet, *Xception*, 2017).
+
+    Shapes: (batch, height, width, channels) → (batch, height′, width′, filters).
+    """

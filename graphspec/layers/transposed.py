@@ -1,0 +1,91 @@
+"""Transposed convolutions: Conv1DTranspose, Conv2DTranspose, Conv3DTranspose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+from pydantic import Field
+
+from graphspec.config import Naturals1, Naturals2, Naturals3
+from graphspec.errors import ShapeError
+from graphspec.layers.base import LAYERS
+from graphspec.layers.convolution import FilterBank, Over1, Over2, Over3
+
+if TYPE_CHECKING:
+    from graphspec.compiler.build import Builder
+    from graphspec.compiler.ir import Value
+
+_PADDING = "Added to the size of the output, below the strides; null for what `padding` makes of it."
+
+
+class ConvTranspose(FilterBank):
+    """The gradient of a convolution to its input, of any spatial rank, then bias and activation."""
+
+    output_padding: tuple[int, ...] | None = Field(default=None, description=_PADDING)
+
+    def convolve(self, g: Builder, X: Value, channels: int) -> Value:
+        self.strides_or_dilation()
+        if self.output_padding is not None:
+            for more, stride in zip(self.output_padding, self.strides, strict=True):
+                if more >= stride:
+                    text = f"has an output_padding of {more}, which is not below the stride {stride}"
+                    hint = f"use at most {stride - 1}, or leave `output_padding` out"
+                    raise ShapeError("GS105", text, hint=hint, key="output_padding")
+        begins, ends, added = zip(*(self._cut(k) for k in range(self.rank)), strict=True)
+        Y = g.ConvTranspose(
+            X,
+            self.kernel(g, (self.filters, channels)),
+            self.bias(g, self.filters),
+            kernel_shape=self.kernel_size,
+            strides=self.strides,
+            dilations=self.dilation_rate,
+            pads=(*begins, *ends),
+            output_padding=added,
+        )
+        return cast("Value", Y)
+
+    def _cut(self, axis: int) -> tuple[int, int, int]:
+        """What Keras takes away in front and behind, and what it adds behind.
+
+        Without ``output_padding`` the output has, for ``same``, the input's size times the stride; for ``valid`` at least
+        one stride for every input. With it, ``(size - 1)·stride + output_padding`` and the kernel for ``valid``, one more
+        for an odd kernel for ``same``.
+        """
+        stride = self.strides[axis]
+        extent = (self.kernel_size[axis] - 1) * self.dilation_rate[axis] + 1
+        more = None if self.output_padding is None else self.output_padding[axis]
+        if self.padding == "valid":
+            return 0, 0, max(stride - extent, 0) if more is None else more
+        total = extent - stride if more is None else extent - extent % 2 - more  # taken away, less what is added
+        begin = max(total // 2, 0)
+        return begin, max(total - begin, 0), max(begin - total, 0)
+
+
+@LAYERS.add("Conv1DTranspose", "Convolution1DTranspose")
+class Conv1DTranspose(Over1, ConvTranspose):
+    """Transposed convolution along time, which lengthens it by the strides (Dumoulin and Visin, 2016).
+
+    Shapes: (batch, steps, channels) → (batch, steps′, filters).
+    """
+
+    output_padding: Annotated[Naturals1 | None, Field(description=_PADDING)] = None
+
+
+@LAYERS.add("Conv2DTranspose", "Convolution2DTranspose")
+class Conv2DTranspose(Over2, ConvTranspose):
+    """Transposed convolution over images, which enlarges them by the strides (Dumoulin and Visin, 2016).
+
+    Shapes: (batch, height, width, channels) → (batch, height′, width′, filters).
+    """
+
+    output_padding: Annotated[Naturals2 | None, Field(description=_PADDING)] = None
+
+
+@LAYERS.add("Conv3DTranspose", "Convolution3DTranspose")
+class Conv3DTranspose(Over3, ConvTranspose):
+    """Transposed convolution over volumes, which enlarges them by the strides (Dumoulin and Visin, 2016).
+
+    Shapes: (batch, depth, height, width, channels) → (batch, depth′, height′, width′, filters).
+    """
+
+    output_padding: Annotated[Naturals3 | None, Field(description=_PADDING)] = None
