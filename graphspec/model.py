@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.lower import Lowered
     from graphspec.export.prove import Proof
     from graphspec.runtime.data import Arrays
+    from graphspec.runtime.totals import Totals
     from graphspec.runtime.train import Observer, Trainer
     from graphspec.runtime.update import Update
     from graphspec.spec.model import Spec
@@ -132,14 +133,18 @@ class Model:
 
     def evaluate(
         self, x: Data = None, y: Data = None, *, batch_size: int | None = None, sample_weight: Data = None
-    ) -> dict[str, float]:
-        """Losses and metrics, by the keys of ``fit``'s history; without arrays on the spec's test data."""
+    ) -> dict[str, Any]:
+        """Losses and metrics, by the keys of ``fit``'s history; without arrays on the spec's test data.
+
+        A confusion matrix stands under its key as an array: true classes by answers.
+        """
         from graphspec.runtime.fit import load_part, user_arrays
 
         arrays = load_part(self, "test") if x is None else user_arrays(self, x, y, sample_weight)
-        return self.evaluate_arrays(arrays, batch_size or self.spec.training.batch_size)
+        totals = self.evaluate_arrays(arrays, batch_size or self.spec.training.batch_size)
+        return totals.logs() | {table.key: table.counts for table in totals.tables()}
 
-    def evaluate_arrays(self, arrays: Arrays, batch_size: int, prefix: str = "") -> dict[str, float]:
+    def evaluate_arrays(self, arrays: Arrays, batch_size: int) -> Totals:
         """Losses and metrics over checked arrays, in inference mode."""
         from graphspec.runtime.data import Feeder
         from graphspec.runtime.fit import objective_for
@@ -162,7 +167,7 @@ class Model:
             with np.errstate(all="ignore"):
                 program.run()
             totals.add(rows, program.fetches, program.feeds)
-        return totals.logs(prefix)
+        return totals
 
     def predict(self, x: Data, *, batch_size: int = 32) -> Any:
         """The heads' values for new rows: a dict of arrays by head, or the array itself for one head.

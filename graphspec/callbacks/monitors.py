@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.callbacks.base import CALLBACKS, Callback, Logs, NonNegativeInt, Problem, Run, State, located
+from graphspec.callbacks.base import (
+    CALLBACKS,
+    SCHEDULED,
+    Callback,
+    Logs,
+    NonNegativeInt,
+    Problem,
+    Run,
+    State,
+    located,
+    refuse_schedule,
+)
 from graphspec.config import NonNegative, Positive, PositiveInt
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
 from graphspec.metrics import METRICS
@@ -19,15 +31,19 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
 
 
+_MODES: dict[str, Literal["min", "max"]] = {"up": "max", "down": "min"}
+
+
 def direction(monitor: str) -> Literal["min", "max"] | None:
     """Which way a logged figure improves, by its name: a loss, or a metric of any head; None if it is neither."""
     name = monitor.removeprefix("val_")
     if name == "loss" or name.endswith("_loss"):
         return "min"
+    one_of_several = re.sub(r"_\d+$", "", name)
     for known in sorted(METRICS.names(), key=len, reverse=True):
-        if name == known or name.endswith(f"_{known}"):
+        if any(n == known or n.endswith(f"_{known}") for n in (name, one_of_several)):
             metric = METRICS.get(known)
-            return "max" if metric is not None and metric.direction == "up" else "min"
+            return None if metric is None or metric.direction is None else _MODES[metric.direction]
     return None
 
 
@@ -45,7 +61,7 @@ class Monitor(Callback):
     verbose: int = Field(0, description="1 to say what is done.")
     mode: Literal["auto", "min", "max"] = Field("auto", description="Should it be small or large? auto: by its name.")
 
-    def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         undecided = self._mode() is None
         if self.monitor in keys:
             return [("monitor", "error", "GS105", *self._undecided())] if undecided else []
@@ -187,7 +203,7 @@ class ModelCheckpoint(Monitor):
             raise PydanticCustomError("GS105", text, {"below": "filepath"})
         return self
 
-    def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         problems = super().check(keys) if self.save_best_only else []
         for name in _fields(self.filepath):
             if name not in ("epoch", "batch", *keys):
@@ -264,23 +280,15 @@ class ReduceLROnPlateau(Monitor):
     cooldown: NonNegativeInt = Field(0, description="Epochs to wait after a change.")
     min_lr: NonNegative = Field(0.0, description="The least learning rate.")
 
-    def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         problems = super().check(keys)
         if scheduled:
-            problems.append(("type", "error", "GS105", *_SCHEDULED))
+            problems.append(("type", "error", "GS105", *SCHEDULED))
         return problems
 
     def start(self, run: Run) -> State:
-        if run.rate.schedule is not None:
-            text, hint = _SCHEDULED
-            raise SpecError([Diagnostic("GS105", f"ReduceLROnPlateau {text}", hint=hint)])
+        refuse_schedule(self, run)
         return _ReduceLROnPlateau(self, run)
-
-
-_SCHEDULED = (
-    "cannot change a learning rate that follows a schedule",
-    "give the optimizer a number as its `learning_rate`",
-)
 
 
 class _ReduceLROnPlateau(_Watching):

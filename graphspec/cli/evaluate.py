@@ -13,9 +13,8 @@ from graphspec.cli.options import RunDirectory
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from graphspec.model import Model
+    from graphspec.runtime.totals import Table
 
 
 def evaluate(
@@ -35,7 +34,7 @@ def evaluate(
         _use(model, data)
     elif "test" not in model.spec.data:
         raise UsageError(f"the spec of {run} has no test data; name a file with --data")
-    print_figures(model.evaluate())
+    print_test(model)
 
 
 def _use(model: Model, file: Path) -> None:
@@ -47,7 +46,33 @@ def _use(model: Model, file: Path) -> None:
     parts["test"] = replace(like, file=file, split=None, stratify=None)
 
 
-def print_figures(logs: Mapping[str, float]) -> None:
-    """A line a figure."""
-    for line in columns((key, f"{value:.6g}") for key, value in logs.items()):
+def print_test(model: Model) -> None:
+    """A line a figure of the test data, with what it stands for where a metric has several; then the tables."""
+    from graphspec.runtime.fit import load_part
+
+    totals = model.evaluate_arrays(load_part(model, "test"), model.spec.training.batch_size)
+    meanings = totals.meanings()
+    for line in columns((key, f"{value:.6g}", meanings.get(key, "")) for key, value in totals.logs().items()):
         out(line)
+    for table in totals.tables():
+        print_table(table)
+
+
+def print_table(table: Table) -> None:
+    """A confusion matrix, with the recall of every class beside it and the precision below."""
+    counts = table.counts
+    right, true, answers = counts.diagonal(), counts.sum(1), counts.sum(0)
+    out("")
+    rows = [
+        [label, *row, _share(right[k], true[k])]
+        for k, (label, row) in enumerate(zip(table.labels, counts, strict=True))
+    ]
+    precisions = [_share(a, b) for a, b in zip(right, answers, strict=True)]
+    head = [f"{table.key}: true \\ answer", *table.labels, "recall"]
+    for line in columns([head, *rows, ["precision", *precisions, ""]], right=range(1, len(head))):
+        out(line)
+
+
+def _share(part: int, whole: int) -> str:
+    """A share of rows; nothing where there are none."""
+    return f"{part / whole:.4f}" if whole else "-"

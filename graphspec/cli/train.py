@@ -74,7 +74,7 @@ def train(
     except KeyboardInterrupt:
         err(_interrupted(directory, _command(spec, directory, model.spec.name, onnx, sets or ())))
         return INTERRUPTED
-    _finish(model, directory, onnx)
+    _finish(model, trainer, directory, onnx)
     return None
 
 
@@ -161,13 +161,17 @@ def _run(trainer: Trainer, directory: Path) -> None:
     trainer.run()
 
 
-def _finish(model: Model, directory: Path, onnx: Path | None) -> None:
-    from graphspec.cli.evaluate import print_figures
+def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None) -> None:
+    from graphspec.cli.evaluate import print_table, print_test
 
     model.save_weights(directory)
     if "test" in model.spec.data:
         out("test data:")
-        print_figures(model.evaluate())
+        print_test(model)
+    elif trainer.tables:
+        out("validation data:")
+        for table in trainer.tables:
+            print_table(table)
     out(f"run: {directory}")
     if onnx is not None:
         out(f"{onnx}: {model.export(onnx)}")

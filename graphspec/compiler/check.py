@@ -50,7 +50,7 @@ def check(source: Source | Spec, sets: Sequence[str] = ()) -> Checked:
     order, more = link(spec)
     lowered = lower(spec, order)
     more = [lowered.with_shapes(d) for d in more]
-    later = [*more, *lowered.diagnostics, *check_heads(spec, lowered), *check_callbacks(spec)]
+    later = [*more, *lowered.diagnostics, *check_heads(spec, lowered), *check_callbacks(spec, lowered)]
     found = [*found, *_once(later)]
     if not any(d.is_error for d in found):
         found += check_memory(spec, lowered)

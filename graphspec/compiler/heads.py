@@ -70,7 +70,8 @@ def _problems(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
         problems += [(("loss",), p) for p in head.loss.check(value)]
     if not any(p[0] == "error" for _, p in problems):
         for k, metric in enumerate(head.metrics):
-            problems += [(("metrics", k), p) for p in metric.check(value, head.loss)]
+            problems += [(("metrics", k), p) for p in metric.check(value, head.loss, head.labels)]
+        problems += _same_names(head, value)
     classes = value.shape[-1] if value.rank > 1 else 1
     wanted = 2 if classes == 1 else classes
     if head.labels is not None and len(head.labels) != wanted:
@@ -79,6 +80,20 @@ def _problems(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
         problems.append((("labels",), ("error", "GS405", text, hint)))
     if head.class_weight is not None:
         problems += _class_weight(head, value)
+    return problems
+
+
+def _same_names(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
+    """GS403: metrics whose figures would be logged under one name."""
+    problems: list[tuple[Place, Problem]] = []
+    taken = {"loss"}
+    for k, metric in enumerate(head.metrics):
+        keys = metric.keys(value) or [metric.key]
+        if twice := next((key for key in keys if key in taken), None):
+            hint = f"give it a name of its own: `{{type: {type(metric).__name__}, …, name: …}}`"
+            text = f"the name '{twice}' in the logs belongs to another figure"
+            problems.append((("metrics", k), ("error", "GS403", text, hint)))
+        taken.update(keys)
     return problems
 
 
@@ -116,14 +131,16 @@ def _place(tree: Tree, at: Place, otherwise: tuple[Mark, str]) -> tuple[Mark, st
     return (key_mark if at[0] == "class_weight" and len(at) > 1 and key_mark else value.mark), value.path
 
 
-def check_callbacks(spec: Spec) -> list[Diagnostic]:
+def check_callbacks(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """GS105: callbacks that do not fit the figures that this spec logs, or its optimizer."""
-    tree = spec.training.tree
-    if tree is None or any(head.wrong for head in spec.heads.values()):
+    tree, outputs = spec.training.tree, lowered.graph.outputs
+    if tree is None or any(head.wrong or head.name not in outputs for head in spec.heads.values()):
         return []
-    keys = log_keys(spec)
+    keys = log_keys(spec, outputs)
     rate, _ = tree.find(("optimizer", "learning_rate"))
     scheduled = rate is not None and isinstance(rate.value, dict)
+    average, _ = tree.find(("optimizer", "use_ema"))
+    averaged = average is not None and average.value is True
     given = tree.get("callbacks")
     found = []
     for k, item in enumerate(given.value if given is not None and isinstance(given.value, list) else ()):
@@ -133,21 +150,26 @@ def check_callbacks(spec: Spec) -> list[Diagnostic]:
             continue
         if not isinstance(callback, Callback):
             continue
-        for key, severity, code, message, hint in callback.check(keys, scheduled=scheduled):
+        for key, severity, code, message, hint in callback.check(keys, scheduled=scheduled, averaged=averaged):
             mark, path = _place(tree, ("callbacks", k, key), (item.mark, item.path))
-            joint = " " if message.startswith("cannot ") else ": "
+            joint = " " if message.startswith(("cannot ", "needs ")) else ": "
             text = f"{type(callback).__name__}{joint}{message}"
             found.append(Diagnostic.at(mark, code, text, path=path, hint=hint, severity=severity))
     return found
 
 
-def log_keys(spec: Spec) -> list[str]:
+def prefix_of(spec: Spec, head: HeadDecl) -> str:
+    """What stands before the names of a head's metrics in logs, as in Keras."""
+    return f"{head.name}_" if len(spec.heads) > 1 else ""
+
+
+def log_keys(spec: Spec, outputs: Mapping[str, Value]) -> list[str]:
     """The figures that a run of ``spec`` logs, by Keras's names; validation's too if there may be validation rows."""
     several = len(spec.heads) > 1
     trained = [head.name for head in spec.heads.values() if head.loss is not None]
     keys = ["loss", *(f"{name}_loss" for name in trained if several)]
     for head in spec.heads.values():
-        keys += [f"{head.name}_{metric.key}" if several else metric.key for metric in head.metrics]
+        keys += [prefix_of(spec, head) + key for metric in head.metrics for key in metric.keys(outputs[head.name])]
     if "validation" in spec.data or not spec.data:  # without files, `fit` may be given any
         keys += [f"val_{key}" for key in keys]
     return keys

@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from graphspec.compiler.heads import prefix_of
 from graphspec.compiler.ir import Array
 
 if TYPE_CHECKING:
+    from graphspec.metrics import State
     from graphspec.model import Model
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a metric gives that is no figure: counts of true classes (rows) by answers (columns)."""
+
+    key: str
+    counts: Array
+    labels: list[str]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A metric of a head: its key, and the keys of its figures with what each stands for."""
+
+    head: str
+    key: str
+    state: State
+    keys: list[str]
+    parts: list[str]
+    labels: list[str] | None
 
 
 class Totals:
     """The running totals of one pass over some rows.
 
-    Keys are Keras's: ``loss``, then with several heads ``<head>_loss``, then ``accuracy`` or ``<head>_accuracy``.
+    Keys are Keras's: ``loss``, then with several heads ``<head>_loss``, then ``accuracy`` or ``<head>_accuracy``; a metric
+    with several figures has ``f1_score_0``, ``f1_score_1``, …
     """
 
     def __init__(self, model: Model) -> None:
@@ -23,42 +50,58 @@ class Totals:
         self._losses = [h.name for h in trained]
         self._sums = dict.fromkeys(["loss", *(f"{n}_loss" for n in self._losses)], 0.0)
         self._rows = 0
-        self._metrics: list[tuple[str, str, Any]] = []
+        self._metrics: list[_Entry] = []
         for head in model.spec.heads.values():
+            value, prefix = model.graph.outputs[head.name], prefix_of(model.spec, head)
             for metric in head.metrics:
-                resolved = metric.resolve(head.loss, model.graph.outputs[head.name])
-                key = f"{head.name}_{metric.key}" if self.several else metric.key
-                self._metrics.append((key, head.name, resolved.start()))
+                state = metric.resolve(head.loss, value, head.labels).start(value)
+                keys = [f"{prefix}{key}" for key in metric.keys(value)]
+                parts = metric.parts(value, head.labels) or []
+                self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))
 
     def reset(self) -> None:
         self._sums = dict.fromkeys(self._sums, 0.0)
         self._rows = 0
-        for _, _, state in self._metrics:
-            state.reset()
+        for entry in self._metrics:
+            entry.state.reset()
 
     def add(self, rows: int, fetches: Mapping[str, Array], targets: Mapping[str, Array]) -> None:
         """Count a batch: its losses (scalars, weighted by its rows) and its heads against their targets."""
         self._rows += rows
         for key in self._sums:
             self._sums[key] += float(fetches[f"loss:{key}"]) * rows
-        for _, head, state in self._metrics:
-            if head in targets:
-                mask = fetches.get(f"mask:{head}")
-                lengths = {k: targets[f"{head}_{k}"] for k in ("length", "input_length") if f"{head}_{k}" in targets}
-                state.update(targets[head], fetches[head], mask=mask, lengths=lengths or None)
+        for entry in self._metrics:
+            head = entry.head
+            lengths = {k: targets[f"{head}_{k}"] for k in ("length", "input_length") if f"{head}_{k}" in targets}
+            entry.state.update(targets.get(head), fetches[head], fetches.get(f"mask:{head}"), lengths)
 
     def logs(self, prefix: str = "") -> dict[str, float]:
         """The figures so far."""
         rows = max(self._rows, 1)
-        sums = {k: v / rows for k, v in self._sums.items() if k == "loss" or self.several}
-        figures = sums | {key: float(state.result()) for key, _, state in self._metrics}
+        figures = {k: v / rows for k, v in self._sums.items() if k == "loss" or self.several}
+        for entry in self._metrics:
+            if entry.keys:
+                figures |= zip(entry.keys, np.ravel(entry.state.result()).tolist(), strict=True)
         return {f"{prefix}{k}": v for k, v in figures.items()}
+
+    def meanings(self) -> dict[str, str]:
+        """What those figures stand for of which their metric has several."""
+        return {k: part for e in self._metrics if len(e.keys) > 1 for k, part in zip(e.keys, e.parts, strict=True)}
+
+    def tables(self) -> list[Table]:
+        """The metrics that are no figures."""
+        found = []
+        for entry in self._metrics:
+            if not entry.keys:
+                counts = np.asarray(entry.state.result())
+                found.append(Table(entry.key, counts, entry.labels or [str(k) for k in range(len(counts))]))
+        return found
 
     def state(self) -> dict[str, Any]:
         """Plain JSON that :meth:`load` takes back; floats come back with the same bits."""
-        return {"sums": self._sums, "rows": self._rows, "metrics": [s.state() for _, _, s in self._metrics]}
+        return {"sums": self._sums, "rows": self._rows, "metrics": [entry.state.state() for entry in self._metrics]}
 
     def load(self, state: Mapping[str, Any]) -> None:
         self._sums, self._rows = dict(state["sums"]), int(state["rows"])
-        for (_, _, metric), saved in zip(self._metrics, state["metrics"], strict=True):
-            metric.load(saved)
+        for entry, saved in zip(self._metrics, state["metrics"], strict=True):
+            entry.state.load(saved)

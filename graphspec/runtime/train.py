@@ -16,7 +16,7 @@ from graphspec.runtime.bind import Program, bind
 from graphspec.runtime.checkpoint import Checkpoint, save_checkpoint
 from graphspec.runtime.interrupt import Interrupt, interruptible
 from graphspec.runtime.rundir import write_history
-from graphspec.runtime.totals import Totals
+from graphspec.runtime.totals import Table, Totals
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
@@ -59,13 +59,17 @@ class Trainer:
         self.feeder, self.validation, self.observer = feeder, validation, observer
         self.total, self.directory, self.rate = total, directory, update.rate
         self.stopped: str | None = None
-        self.totals = Totals(model)
+        self.totals, self.tables = Totals(model), list[Table]()
         self.epoch, self.batch = model.epochs_done, 0
         self.history: dict[str, list[float]] = {}
         self.states = [c.start(self) for c in callbacks]
         self.programs: dict[int, Program] = {}
 
     # What callbacks may do.
+
+    def figures(self) -> dict[str, float]:
+        """The figures of the epoch so far."""
+        return self.totals.logs()
 
     def stop(self, reason: str) -> None:
         self.stopped = reason
@@ -109,6 +113,9 @@ class Trainer:
 
     def _epoch(self, interrupt: Interrupt) -> None:
         self.feeder.start(self.epoch)
+        if self.batch == 0:
+            for state in self.states:
+                state.on_epoch_begin(self.epoch)
         while self.batch < self.feeder.batches:
             self.step()
             if interrupt.asked:
@@ -118,7 +125,13 @@ class Trainer:
                 return
         logs = self.totals.logs()
         if self.validation is not None:
-            logs |= self.model.evaluate_arrays(self.validation, self.feeder.batch_size, prefix="val_")
+            for state in self.states:
+                state.on_test_begin()
+            validation = self.model.evaluate_arrays(self.validation, self.feeder.batch_size)
+            for state in self.states:
+                state.on_test_end()
+            logs |= validation.logs("val_")
+            self.tables = validation.tables()
         epoch = self.epoch
         self.epoch, self.batch = epoch + 1, 0
         self.model.epochs_done = self.epoch
@@ -194,6 +207,7 @@ class Trainer:
             "batch": self.batch,
             "step": self.update.clock.step,
             "learning_rate": self.rate.value,
+            "swapped": self.update.swapped,
             "stopped": self.stopped,
             "totals": self.totals.state(),
             "history": self.history,
@@ -209,7 +223,7 @@ class Trainer:
         self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
         self.update.load(arrays)
         self.update.clock.step = saved["step"]
-        self.rate.value = saved["learning_rate"]
+        self.rate.value, self.update.swapped = saved["learning_rate"], saved["swapped"]
         self.epoch = self.model.epochs_done = saved["epoch"]
         self.batch, self.stopped = saved["batch"], saved["stopped"]
         self.totals.load(saved["totals"])

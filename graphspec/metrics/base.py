@@ -1,0 +1,299 @@
+"""What a metric is: counters that add up over batches and workers, and the figure that they make in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+
+from graphspec.compiler.dims import show
+from graphspec.config import Config, Registry
+from graphspec.losses.base import Axis, Problem
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array, Value
+    from graphspec.losses import Loss
+
+EPSILON = 1e-7
+"""Keras's backend epsilon."""
+Kind = Literal["ids", "one_hot", "like", "labels"]
+Direction = Literal["up", "down"]
+SAY: dict[Kind, str] = {
+    "ids": "class ids",
+    "one_hot": "one-hot rows",
+    "like": "values of the head's shape",
+    "labels": "label sequences",
+}
+
+
+class State:
+    """A metric over some batches: ``counters``, float64, are sums alone, so those of several workers add up to the whole."""
+
+    def __init__(self, metric: Metric, y_pred: Value) -> None:
+        self.metric = metric
+        self.counters = np.zeros(metric.shape(y_pred))
+
+    def update(
+        self,
+        y_true: Array | None,
+        y_pred: Array,
+        mask: Array | None = None,
+        lengths: Mapping[str, Array] | None = None,
+    ) -> None:
+        """Count a batch.
+
+        Args:
+            y_true: None for a metric of the head alone.
+            mask: bool, ``(N, T)``: what is False does not count.
+            lengths: for CTC ``length`` (labels) and ``input_length`` (time steps) of every row, where given.
+        """
+        self.counters += self.metric.count(y_true, y_pred, mask, lengths or {})
+
+    def result(self) -> float | Array:
+        """The figure, or an array of several, over all batches since the last reset; 0 if nothing was counted."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result = self.metric.finish(self.counters)
+        return result if isinstance(result, np.ndarray) and result.ndim else float(result)
+
+    def reset(self) -> None:
+        self.counters.fill(0)
+
+    def state(self) -> list[float]:
+        """Plain JSON that :meth:`load` takes back with the same bits; short while nothing is counted."""
+        counters: list[float] = self.counters.ravel().tolist()
+        return counters if any(counters) else []
+
+    def load(self, state: list[float]) -> None:
+        self.counters[...] = np.reshape(state, self.counters.shape) if state else 0
+
+
+class Metric(Config):
+    """Base of the metrics: :meth:`measure` counts what is not masked, unweighted; :meth:`finish` makes the figure."""
+
+    label: ClassVar[str]
+    """Keras's default name."""
+    direction: ClassVar[Direction | None] = "up"
+    """Which way is better, for callbacks with ``mode: auto``; None where neither is."""
+    targets: ClassVar[tuple[Kind, ...]] = ("like", "one_hot")
+    """What the targets may be."""
+    instead: ClassVar[str] = "use `accuracy`, which follows the loss"
+    """What to do where they are something else."""
+
+    name: str | None = Field(None, description="The figure's name; the metric's own by default.")
+    _written: str | None = PrivateAttr(None)
+
+    @property
+    def key(self) -> str:
+        """The name in logs, as in Keras: the one given, else the word that was written, else the default."""
+        return self.name or self._written or self.label
+
+    def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
+        """What each of several figures stands for; None where there is one alone."""
+        return None
+
+    def keys(self, y_pred: Value) -> list[str]:
+        """The names of all figures in logs: ``f1_score_0``, ``f1_score_1``, … where there are several."""
+        parts = self.parts(y_pred)
+        if parts is None or len(parts) == 1:
+            return [self.key]
+        return [f"{self.key}_{k}" for k in range(len(parts))]
+
+    # Checks.
+
+    def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
+        """The metric that is computed: itself, unless it depends on the loss, the head's shape or its labels."""
+        return self
+
+    def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
+        """GS403: what makes this metric senseless for a head of this shape, loss and labels."""
+        if loss is None:
+            text = f"metric '{self.key}' has no targets, since the head has no loss"
+            return [("error", "GS403", text, "give the head a loss; with `weight: 0` it is not trained")]
+        given = targets_of(loss)
+        if given == "labels":
+            text = f"metric '{self.key}' cannot compare label sequences, the targets of {type(loss).__name__}"
+            return [("error", "GS403", text, "use `edit_distance`")]
+        if not self.takes(given):
+            text = f"metric '{self.key}' expects {SAY[self.targets[0]]}"
+            text += f", but the targets of {type(loss).__name__} are {SAY[given]}"
+            return [("error", "GS403", text, self.instead)]
+        return self.check_shape(y_pred) or self.check_loss(y_pred, loss)
+
+    def takes(self, given: Kind) -> bool:
+        return given in self.targets
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        """What is wrong with the head's shape."""
+        return []
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        """What does not go together with the head's loss."""
+        return []
+
+    def error(self, text: str, hint: str) -> list[Problem]:
+        return [("error", "GS403", f"metric '{self.key}' {text}", hint)]
+
+    def warning(self, text: str, hint: str) -> list[Problem]:
+        return [("warning", "GS403", f"metric '{self.key}' {text}", hint)]
+
+    # Counting.
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        """The shape of the counters."""
+        raise NotImplementedError
+
+    def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
+        """The counters of one batch."""
+        assert y_true is not None
+        y_true, y_pred = aligned(y_true, y_pred)
+        if mask is not None and mask.shape == y_pred.shape[: mask.ndim]:
+            y_true, y_pred = y_true[mask], y_pred[mask]
+        return self.measure(y_true, y_pred)
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        """The counters of some rows (and time steps) that all count."""
+        raise NotImplementedError
+
+    def finish(self, counters: Array) -> float | Array:
+        """The figure, of all that was counted."""
+        raise NotImplementedError
+
+    def start(self, y_pred: Value) -> State:
+        return State(self, y_pred)
+
+
+class Average(Metric):
+    """Base of the metrics that are the mean of :meth:`values` over all that counts."""
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (2,)
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        return total(self.values(y_true, y_pred))
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        """One value a row (and time step, and unit)."""
+        raise NotImplementedError
+
+    def finish(self, counters: Array) -> float | Array:
+        return float(divide(*counters))
+
+
+class Along(Average):
+    """Base of the means of one value a row that is computed along an axis of the head."""
+
+    axis: Axis = -1
+
+    def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
+        """The same with its axis counted from the end, where masks take no axes away."""
+        return self if self.axis < 0 else self.model_copy(update={"axis": self.axis - y_pred.rank})
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_axis(self, self.axis, y_pred)
+
+
+def check_axis(metric: Metric, axis: int, y_pred: Value) -> list[Problem]:
+    """Whether ``axis`` is one of the head's, neither the batch nor hidden by the mask."""
+    fixed = 1 if y_pred.mask is None else y_pred.mask.rank
+    if y_pred.rank > fixed and -y_pred.rank <= axis < y_pred.rank and axis % y_pred.rank >= fixed:
+        return []
+    hint = "give the head a feature axis"
+    if y_pred.rank > fixed:
+        hint = f"use an axis from {fixed} to {y_pred.rank - 1}, or -1" if y_pred.rank > fixed + 1 else "use axis -1"
+    return metric.error(f"with axis {axis} does not fit the head's shape {show(y_pred.shape)}", hint)
+
+
+def check_classes(metric: Metric, y_pred: Value, hint: str = "use `accuracy` or `binary_accuracy`") -> list[Problem]:
+    """Whether the head has several units a row."""
+    if y_pred.rank < 2 or y_pred.shape[-1] == 1:
+        return metric.error("compares classes, but the head has a single value a row", hint)
+    return []
+
+
+def check_fixed(metric: Metric, y_pred: Value) -> list[Problem]:
+    """Whether the number of the head's units is known."""
+    if y_pred.rank > 1 and not isinstance(y_pred.shape[-1], int):
+        text = f"needs a fixed number of units, but the last axis of {show(y_pred.shape)} varies"
+        return metric.error(text, "put the units on an axis of fixed size")
+    return []
+
+
+def check_threshold(metric: Metric, threshold: float, loss: Loss) -> list[Problem]:
+    """Whether a threshold between probabilities is compared with logits."""
+    if has_logits(loss) and threshold == 0.5:
+        text = "compares the head's values with 0.5, but they are logits"
+        return metric.warning(text, f"use `{{type: {type(metric).__name__}, threshold: 0.0}}`")
+    return []
+
+
+def units(y_pred: Value) -> int:
+    """Units of a head; a head without that axis has one."""
+    return y_pred.fixed(-1) if y_pred.rank > 1 else 1
+
+
+def has_logits(loss: Loss) -> bool:
+    """Whether the loss takes the head's values as logits."""
+    return bool(getattr(loss, "from_logits", False))
+
+
+def targets_of(loss: Loss) -> Kind:
+    """What the targets of a loss are."""
+    return loss.targets
+
+
+def total(values: Array) -> Array:
+    """``[sum, count]``, the sum in float64."""
+    if values.dtype == bool:
+        return np.array([np.count_nonzero(values), values.size], np.float64)
+    return np.array([values.sum(dtype=np.float64), values.size])
+
+
+def divide(a: Any, b: Any) -> Any:
+    """``a / b``, 0 where b is 0."""
+    return np.where(b == 0, 0.0, a / np.where(b == 0, 1.0, b))
+
+
+def aligned(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """Both with the same rank: ``(N,)`` fits ``(N, 1)``."""
+    if y_true.ndim == y_pred.ndim - 1 and y_pred.shape[-1] == 1:
+        return y_true[..., None], y_pred
+    if y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
+        return y_true[..., 0], y_pred
+    return y_true, y_pred
+
+
+def ids(y_true: Array, y_pred: Array) -> Array:
+    """Class ids of shape ``(N, …)``, from that or ``(N, …, 1)``."""
+    return y_true[..., 0] if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1 else y_true
+
+
+def dense(y_true: Array, y_pred: Array) -> Array:
+    """Targets of the head's shape: class ids become one-hot rows, bool."""
+    if y_true.shape == y_pred.shape:
+        return y_true
+    found: Array = ids(y_true, y_pred)[..., None] == np.arange(y_pred.shape[-1])
+    return found
+
+
+def rows(X: Array) -> Array:
+    """All but the last axis as one."""
+    return X.reshape(-1, X.shape[-1]) if X.ndim > 1 else X[:, None]
+
+
+def listed(value: Any) -> Any:
+    """A list as the tuple that it becomes in a frozen config."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+class _Metrics(Registry[Metric]):
+    def parse(self, value: Any) -> Any:
+        """As every registry; a metric that is written as one word is logged under that word, as in Keras."""
+        metric = super().parse(value)
+        if isinstance(value, str):
+            metric._written = value
+        return metric
+
+
+METRICS: Registry[Metric] = _Metrics("metric")

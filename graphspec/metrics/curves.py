@@ -1,0 +1,210 @@
+"""Areas under curves and points on them, from the confusion counts at many thresholds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from graphspec.config import LARGEST, PositiveInt, Rate
+from graphspec.losses.base import FromLogits, Problem
+from graphspec.metrics.base import (
+    EPSILON,
+    METRICS,
+    Kind,
+    Metric,
+    check_classes,
+    check_fixed,
+    dense,
+    divide,
+    listed,
+    rows,
+    units,
+)
+from graphspec.metrics.crossentropy import check_logits
+from graphspec.metrics.thresholds import ClassId, Thresholded, check_class, confusion
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array, Value
+    from graphspec.losses import Loss
+
+
+def _even(count: int) -> Array:
+    """``count`` thresholds from 0 to 1."""
+    return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
+
+
+class _Point(Thresholded):
+    """The largest of one figure over the thresholds at which another is at least what is asked for."""
+
+    num_thresholds: PositiveInt = Field(200, description="Thresholds that are tried, evenly from 0 to 1.")
+    class_id: ClassId = None
+
+    def takes(self, given: Kind) -> bool:
+        return super().takes(given) or (given == "ids" and self.class_id is not None)
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_class(self, self.class_id, y_pred)
+
+    def limits(self) -> Array:
+        return _even(self.num_thresholds).astype(np.float32)
+
+    def chosen(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        k = slice(None) if self.class_id is None else self.class_id
+        return y_true[..., k], y_pred[..., k]
+
+
+def _largest(figure: Array, where: Array) -> Array:
+    largest: Array = np.max(figure, where=where, initial=0.0, keepdims=True)
+    return largest
+
+
+@METRICS.add("PrecisionAtRecall", "precision_at_recall")
+class PrecisionAtRecall(_Point):
+    """The largest precision at which the recall is at least ``recall``."""
+
+    label = "precision_at_recall"
+    recall: Rate = Field(description="The recall to be reached.")
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return _largest(divide(tp, tp + fp), divide(tp, tp + fn) >= self.recall)
+
+
+@METRICS.add("RecallAtPrecision", "recall_at_precision")
+class RecallAtPrecision(_Point):
+    """The largest recall at which the precision is at least ``precision``."""
+
+    label = "recall_at_precision"
+    precision: Rate = Field(description="The precision to be reached.")
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return _largest(divide(tp, tp + fn), divide(tp, tp + fp) >= self.precision)
+
+
+@METRICS.add("SensitivityAtSpecificity", "sensitivity_at_specificity")
+class SensitivityAtSpecificity(_Point):
+    """The largest sensitivity ``tp / (tp + fn)`` at which the specificity ``tn / (tn + fp)`` is at least ``specificity``."""
+
+    label = "sensitivity_at_specificity"
+    specificity: Rate = Field(description="The specificity to be reached.")
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return _largest(divide(tp, tp + fn), divide(tn, tn + fp) >= self.specificity)
+
+
+@METRICS.add("SpecificityAtSensitivity", "specificity_at_sensitivity")
+class SpecificityAtSensitivity(_Point):
+    """The largest specificity ``tn / (tn + fp)`` at which the sensitivity ``tp / (tp + fn)`` is at least ``sensitivity``."""
+
+    label = "specificity_at_sensitivity"
+    sensitivity: Rate = Field(description="The sensitivity to be reached.")
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return _largest(divide(tn, tn + fp), divide(tp, tp + fn) >= self.sensitivity)
+
+
+@METRICS.add("AUC", "auc")
+class AUC(Metric):
+    """The area under a curve of recall over false positives (ROC) or of precision over recall (PR, or with gains, PRGAIN).
+
+    The curve has a point for each of ``num_thresholds`` thresholds, or of those given, as in Keras. With
+    ``multi_label`` the labels' areas are averaged; otherwise all units make one curve.
+    Davis and Goadrich, 2006; Flach and Kull, 2015.
+    """
+
+    label = "auc"
+    instead: ClassVar[str] = "set `multi_label: true` for the mean of the classes' areas"
+    num_thresholds: Annotated[int, Field(ge=2, le=LARGEST, description="Points of the curve.")] = 200
+    curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = Field("ROC", description="The curve.")
+    summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = Field(
+        "interpolation", description="Height between two points: by interpolation, the smaller, or the larger one."
+    )
+    thresholds: Annotated[tuple[Rate, ...] | None, BeforeValidator(listed)] = Field(
+        None, description="Thresholds between 0 and 1, in place of `num_thresholds`."
+    )
+    multi_label: bool = Field(False, description="Whether every unit has a curve of its own.")
+    num_labels: PositiveInt | None = Field(None, description="The number of units, with `multi_label`.")
+    label_weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...] | None, BeforeValidator(listed)] = Field(
+        None, description="Weights of the units' areas, or counts."
+    )
+    from_logits: FromLogits = False
+
+    @model_validator(mode="after")
+    def _labels(self) -> AUC:
+        if self.num_labels is not None and not self.multi_label:
+            text = "goes with `multi_label: true`"
+            raise PydanticCustomError("GS105", text, {"below": "num_labels", "hint": "leave it out"})
+        return self
+
+    def takes(self, given: Kind) -> bool:
+        return super().takes(given) or (given == "ids" and self.multi_label)
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        hint = "leave `multi_label` out"
+        if found := check_fixed(self, y_pred) or (check_classes(self, y_pred, hint) if self.multi_label else []):
+            return found
+        given = {"num_labels": self.num_labels, "label_weights": self.label_weights and len(self.label_weights)}
+        for argument, count in given.items():
+            if count is not None and count != units(y_pred):
+                text = f"has `{argument}` for {count} units, but the head has {units(y_pred)}"
+                return self.error(text, f"give {units(y_pred)}")
+        return []
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        return check_logits(self, loss)
+
+    def limits(self) -> Array:
+        """The thresholds; the first and the last one let every value and none pass."""
+        inner = _even(self.num_thresholds)[1:-1] if self.thresholds is None else np.sort(self.thresholds)
+        return np.array([-EPSILON, *inner, 1 + EPSILON], np.float32)
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (4, units(y_pred) if self.multi_label else 1, len(self.limits()))
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        y_true, y_pred = rows(dense(y_true, y_pred) != 0), rows(y_pred)
+        y_pred = np.clip(1 / (1 + np.exp(-y_pred)) if self.from_logits else y_pred, 0, 1)
+        if self.multi_label:
+            return confusion(y_true, y_pred, self.limits())
+        weights = None
+        if self.label_weights is not None:
+            weights = np.broadcast_to(self.label_weights, y_pred.shape).reshape(-1, 1)
+        return confusion(y_true.reshape(-1, 1), y_pred.reshape(-1, 1), self.limits(), weights)
+
+    def finish(self, counters: Array) -> float | Array:
+        areas = self._areas(*counters)
+        if not self.multi_label:
+            return float(areas[0])
+        if self.label_weights is None:
+            return float(areas.mean())
+        return float(divide(np.sum(areas * self.label_weights), np.sum(self.label_weights)))
+
+    def _areas(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        curve, method = self.curve.upper(), self.summation_method.lower()
+        if curve == "PR" and method == "interpolation":
+            return _interpolated_precision(tp, tp + fp, tp + fn)
+        recall, precision = divide(tp, tp + fn), divide(tp, tp + fp)
+        x, y = divide(fp, fp + tn), recall
+        if curve == "PR":
+            x, y = recall, precision
+        elif curve == "PRGAIN":
+            odds = divide(tp + fn, tn + fp)
+            x = np.where(tp == 0, 0.0, np.maximum(1 - odds * divide(fn, tp), 0))
+            y = np.where(tp == 0, 1.0, 1 - odds * divide(fp, tp))
+        left, right = y[:, :-1], y[:, 1:]
+        heights = {"interpolation": (left + right) / 2, "minoring": np.minimum(left, right)}
+        areas: Array = np.sum((x[:, :-1] - x[:, 1:]) * heights.get(method, np.maximum(left, right)), axis=1)
+        return areas
+
+
+def _interpolated_precision(tp: Array, positive: Array, true: Array) -> Array:
+    """The area under precision over recall where true and all positives, not their ratio, are linear between points."""
+    before, after = positive[:, :-1], positive[:, 1:]
+    gained = tp[:, :-1] - tp[:, 1:]
+    slope = divide(gained, np.maximum(before - after, 0))
+    ratio = np.where((before > 0) & (after > 0), divide(before, np.maximum(after, 0)), 1.0)
+    steps = slope * (gained + (tp[:, 1:] - slope * after) * np.log(ratio))
+    areas: Array = divide(steps, np.maximum(true[:, 1:], 0)).sum(axis=1)
+    return areas

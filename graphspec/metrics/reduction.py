@@ -1,0 +1,37 @@
+"""Metrics of the head's values alone, without targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from graphspec.losses.base import Problem
+from graphspec.metrics.base import METRICS, Average, total
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array, Value
+    from graphspec.losses import Loss
+
+
+@METRICS.add("Mean", "mean")
+class Mean(Average):
+    """The mean of the head's values; the head needs no loss."""
+
+    label = "mean"
+    direction = None
+
+    def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
+        return []
+
+    def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
+        return total(y_pred if mask is None or mask.shape != y_pred.shape[: mask.ndim] else y_pred[mask])
+
+
+@METRICS.add("Sum", "sum")
+class Sum(Mean):
+    """The sum of the head's values; the head needs no loss."""
+
+    label = "sum"
+
+    def finish(self, counters: Array) -> float | Array:
+        return float(counters[0])

@@ -1,0 +1,158 @@
+"""Errors of numbers, and how much of their variance is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from graphspec.losses.base import Problem
+from graphspec.metrics.base import EPSILON, METRICS, Along, Average, Metric, check_fixed, rows, units
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array, Value
+
+
+class _Error(Average):
+    """Smaller is better."""
+
+    direction = "down"
+
+
+@METRICS.add("MeanSquaredError", "mean_squared_error", "mse", "MSE")
+class MeanSquaredError(_Error):
+    """Mean of ``(y_pred - y_true)²``."""
+
+    label = "mean_squared_error"
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        squares: Array = np.square(y_pred - y_true)
+        return squares
+
+
+@METRICS.add("RootMeanSquaredError", "root_mean_squared_error")
+class RootMeanSquaredError(MeanSquaredError):
+    """The square root of the mean of ``(y_pred - y_true)²`` over the whole pass."""
+
+    label = "root_mean_squared_error"
+
+    def finish(self, counters: Array) -> float | Array:
+        return float(np.sqrt(super().finish(counters)))
+
+
+@METRICS.add("MeanAbsoluteError", "mean_absolute_error", "mae", "MAE")
+class MeanAbsoluteError(_Error):
+    """Mean of ``|y_pred - y_true|``."""
+
+    label = "mean_absolute_error"
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        errors: Array = np.abs(y_pred - y_true)
+        return errors
+
+
+@METRICS.add("MeanAbsolutePercentageError", "mean_absolute_percentage_error", "mape", "MAPE")
+class MeanAbsolutePercentageError(_Error):
+    """Mean of ``100 |y_pred - y_true| / max(|y_true|, 1e-7)``."""
+
+    label = "mean_absolute_percentage_error"
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        percents: Array = 100 * np.abs((y_pred - y_true) / np.maximum(np.abs(y_true), EPSILON))
+        return percents
+
+
+@METRICS.add("MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "msle", "MSLE")
+class MeanSquaredLogarithmicError(_Error):
+    """Mean of ``(log(1 + y_pred) - log(1 + y_true))²``, both at least 1e-7."""
+
+    label = "mean_squared_logarithmic_error"
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        found, wanted = (np.log(np.maximum(y, EPSILON) + 1) for y in (y_pred, y_true))
+        squares: Array = np.square(found - wanted)
+        return squares
+
+
+@METRICS.add("LogCoshError", "log_cosh_error")
+class LogCoshError(_Error):
+    """Mean of ``log(cosh(y_pred - y_true))``."""
+
+    label = "logcosh"
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        error = np.abs(y_pred - y_true)
+        values: Array = error + np.log1p(np.exp(-2 * error)) - np.log(error.dtype.type(2))
+        return values
+
+
+@METRICS.add("CosineSimilarity", "cosine_similarity")
+class CosineSimilarity(Along):
+    """Mean over rows of the cosine of the angle between target and prediction along ``axis``: 1 for equal directions."""
+
+    label = "cosine_similarity"
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if found := super().check_shape(y_pred):
+            return found
+        if y_pred.shape[self.axis] == 1:
+            text = f"compares directions along axis {self.axis}, where the head has a single value"
+            return self.warning(text, "use `mae` or `mse`")
+        return []
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        cosines: Array = np.sum(_unit(y_true, self.axis) * _unit(y_pred, self.axis), axis=self.axis)
+        return cosines
+
+
+def _unit(X: Array, axis: int) -> Array:
+    """Vectors of length 1; what is shorter than 1e-7 stays near 0, as in Keras."""
+    length = np.sqrt(np.sum(np.square(X), axis=axis, keepdims=True))
+    scaled: Array = X / np.maximum(length, EPSILON)
+    return scaled
+
+
+@METRICS.add("R2Score", "r2_score")
+class R2Score(Metric):
+    """The coefficient of determination ``1 - Σ (y_true - y_pred)² / Σ (y_true - mean)²`` of every output.
+
+    Aggregated over outputs by their mean, by their variance, or not at all. With ``num_regressors`` p it is adjusted to
+    ``1 - (1 - R²)(n - 1) / (n - p - 1)``; n counts all values of all outputs, as in Keras.
+    """
+
+    label = "r2_score"
+    class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = Field(
+        "uniform_average", description="How the outputs' scores make one; null for one each."
+    )
+    num_regressors: Annotated[int, Field(ge=0, description="Independent variables of an adjusted score; 0: none.")] = 0
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        return check_fixed(self, y_pred)
+
+    def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
+        return None if self.class_aggregation else [f"output {k}" for k in range(units(y_pred))]
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (4, units(y_pred))
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        y_true, y_pred = (rows(y).astype(np.float64) for y in (y_true, y_pred))
+        squares = np.square(y_true - y_pred)
+        return np.stack([np.ones_like(y_true).sum(0), y_true.sum(0), np.square(y_true).sum(0), squares.sum(0)])
+
+    def finish(self, counters: Array) -> float | Array:
+        count, values, squares, residual = counters
+        if not count.any():
+            return np.zeros(count.shape) if self.class_aggregation is None else 0.0
+        spread = squares - values * (values / count)
+        scores = 1 - residual / spread
+        scores = np.where(np.isinf(scores), 0.0, scores)
+        result: Array | float = scores
+        if self.class_aggregation == "uniform_average":
+            result = scores.mean()
+        elif self.class_aggregation == "variance_weighted_average":
+            result = np.sum(spread * scores) / np.sum(spread)
+        n, p = count.sum(), self.num_regressors
+        return result if p == 0 or p >= n - 1 else 1 - (1 - result) * (n - 1) / (n - p - 1)

@@ -1,0 +1,213 @@
+"""True and false positives and negatives above thresholds, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from graphspec.config import PositiveInt, Rate
+from graphspec.losses.base import Problem
+from graphspec.metrics.base import METRICS, Direction, Kind, Metric, dense, divide, has_logits, listed
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array, Value
+    from graphspec.losses import Loss
+
+
+def confusion(y_true: Array, y_pred: Array, limits: Array, weights: Array | None = None) -> Array:
+    """How often a value is above a threshold, of either class.
+
+    Args:
+        y_true, y_pred: ``(rows, units)``, the targets bool.
+        limits: thresholds in any order; a value counts as positive if it is larger, so NaN never does.
+        weights: of the units; 1 if None.
+
+    Returns:
+        True positives, false positives, true negatives, false negatives: ``(4, units, thresholds)``.
+    """
+    count, order = y_pred.shape[-1], np.argsort(limits)
+    below = np.searchsorted(limits[order], y_pred, side="left")
+    below[np.isnan(y_pred)] = 0
+    places = below + (len(limits) + 1) * np.arange(count)
+    weigh = None if weights is None else np.broadcast_to(weights, y_pred.shape)
+
+    def above(chosen: Array) -> tuple[Array, Array]:
+        taken = None if weigh is None else weigh[chosen]
+        buckets = np.bincount(places[chosen], taken, (len(limits) + 1) * count).reshape(count, -1)
+        sums = buckets[:, ::-1].cumsum(1)[:, ::-1]
+        return sums[:, 1:], sums[:, :1] - sums[:, 1:]
+
+    (tp, fn), (fp, tn) = above(y_true), above(~y_true)
+    counts = np.empty((4, count, len(limits)))
+    counts[..., order] = tp, fp, tn, fn
+    return counts
+
+
+class Thresholded(Metric):
+    """Base: the confusion counts of all units together, at every one of :meth:`limits`: ``(4, 1, thresholds)``."""
+
+    instead = "set `class_id`, or use `{type: F1Score, average: macro}`"
+
+    def limits(self) -> Array:
+        raise NotImplementedError
+
+    def shape(self, y_pred: Value) -> tuple[int, ...]:
+        return (4, 1, len(self.limits()))
+
+    def chosen(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """What is compared with the thresholds."""
+        return y_true, y_pred
+
+    def measure(self, y_true: Array, y_pred: Array) -> Array:
+        y_true, y_pred = self.chosen(y_true != 0 if y_true.shape == y_pred.shape else dense(y_true, y_pred), y_pred)
+        return confusion(y_true.reshape(-1, 1), y_pred.reshape(-1, 1), self.limits())
+
+    def finish(self, counters: Array) -> float | Array:
+        figures = self.figures(*counters[:, 0])
+        return figures if len(figures) > 1 else float(figures[0])
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        """One figure a threshold."""
+        raise NotImplementedError
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        if has_logits(loss):
+            text = "compares the head's values with thresholds from 0 to 1, but they are logits"
+            return self.warning(text, "end the head in a sigmoid or softmax, with `from_logits: false` in the loss")
+        return []
+
+
+ClassId = Annotated[int | None, Field(ge=0, description="The only class that counts; null for all.")]
+
+
+def check_class(metric: Metric, class_id: int | None, y_pred: Value) -> list[Problem]:
+    """Whether the head has the class."""
+    if class_id is None:
+        return []
+    classes = y_pred.shape[-1] if y_pred.rank > 1 else 1
+    if isinstance(classes, int) and class_id >= classes:
+        hint = f"classes are 0 to {classes - 1}" if classes > 1 else "leave `class_id` out"
+        return metric.error(f"asks for class {class_id} of {classes}", hint)
+    return []
+
+
+Thresholds = Annotated[
+    Rate | Annotated[tuple[Rate, ...], Field(min_length=1)] | None,
+    BeforeValidator(listed),
+    Field(description="Above it a value is positive: a number from 0 to 1, or a list for a figure each."),
+]
+
+
+class Counted(Thresholded):
+    """Base of the metrics with a figure for every threshold given."""
+
+    default: ClassVar[float] = 0.5
+    thresholds: Thresholds = None
+
+    def given(self) -> tuple[float, ...]:
+        if self.thresholds is None:
+            return (self.default,)
+        return self.thresholds if isinstance(self.thresholds, tuple) else (self.thresholds,)
+
+    def limits(self) -> Array:
+        return np.array(self.given(), np.float32)
+
+    def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
+        return [f"above {limit:g}" for limit in self.given()]
+
+
+@METRICS.add("TruePositives", "true_positives")
+class TruePositives(Counted):
+    """How often a value above the threshold has a target other than 0."""
+
+    label = "true_positives"
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return tp
+
+
+@METRICS.add("FalsePositives", "false_positives")
+class FalsePositives(Counted):
+    """How often a value above the threshold has the target 0."""
+
+    label = "false_positives"
+    direction: ClassVar[Direction | None] = "down"
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return fp
+
+
+@METRICS.add("TrueNegatives", "true_negatives")
+class TrueNegatives(Counted):
+    """How often a value not above the threshold has the target 0."""
+
+    label = "true_negatives"
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return tn
+
+
+@METRICS.add("FalseNegatives", "false_negatives")
+class FalseNegatives(Counted):
+    """How often a value not above the threshold has a target other than 0."""
+
+    label = "false_negatives"
+    direction: ClassVar[Direction | None] = "down"
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        return fn
+
+
+class _Retrieval(Counted):
+    """Positives may be limited to the ``top_k`` values of a row, or to one class; class ids will do as targets then."""
+
+    targets: ClassVar[tuple[Kind, ...]] = ("like", "one_hot")
+    top_k: PositiveInt | None = Field(None, description="Only so many of the largest values of a row are positive.")
+    class_id: ClassId = None
+
+    def takes(self, given: Kind) -> bool:
+        return super().takes(given) or (given == "ids" and (self.class_id, self.top_k) != (None, None))
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        classes = y_pred.shape[-1] if y_pred.rank > 1 else 1
+        if self.top_k is not None and isinstance(classes, int) and self.top_k > classes:
+            return self.error(f"takes the top {self.top_k} of {classes} values", f"set `top_k` to at most {classes}")
+        return check_class(self, self.class_id, y_pred)
+
+    def given(self) -> tuple[float, ...]:
+        return super().given() if self.top_k is None or self.thresholds is not None else (-1e10,)
+
+    def chosen(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        if self.top_k is not None:
+            best = np.argsort(-y_pred, axis=-1, kind="stable")[..., : self.top_k]
+            kept = np.full_like(y_pred, -np.inf)
+            np.put_along_axis(kept, best, np.take_along_axis(y_pred, best, -1), -1)
+            y_pred = kept
+        if self.class_id is None:
+            return y_true, y_pred
+        return y_true[..., self.class_id], y_pred[..., self.class_id]
+
+
+@METRICS.add("Precision", "precision")
+class Precision(_Retrieval):
+    """The share of true ones among the values above the threshold: ``tp / (tp + fp)``."""
+
+    label = "precision"
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        shares: Array = divide(tp, tp + fp)
+        return shares
+
+
+@METRICS.add("Recall", "recall")
+class Recall(_Retrieval):
+    """The share of those above the threshold among the true ones: ``tp / (tp + fn)``."""
+
+    label = "recall"
+
+    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+        shares: Array = divide(tp, tp + fn)
+        return shares
