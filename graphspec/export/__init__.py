@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.compiler.ir import Array
-from graphspec.errors import Diagnostic, SpecError, UsageError
+from graphspec.errors import SpecError
+from graphspec.export.targets import opset_of
 from graphspec.files import write_atomic
 
 if TYPE_CHECKING:
     from graphspec.export.prove import Proof
     from graphspec.model import Model
-
-LARGEST = 2**31 - 2**24  # protobuf's limit of a message, less room for the graph
 
 
 def export(
@@ -39,14 +38,14 @@ def export(
         UsageError: an unknown opset or target.
     """
     from graphspec import __version__
+    from graphspec.export.check import check_export
     from graphspec.export.onnx import to_model
     from graphspec.export.prove import prove
     from graphspec.runtime.fit import rows_of_test
 
-    nbytes = sum(p.size * 4 for p in model.graph.params.values())
-    if nbytes > LARGEST:
-        text = f"the weights take {nbytes / 2**30:.1f} GiB, and one ONNX file holds at most 2 GiB"
-        raise SpecError([Diagnostic("GS702", text, file=model.source, path="layers", hint="make the network smaller")])
+    level = opset_of(opset, target)
+    if found := check_export(model.spec, model.graph, level):
+        raise SpecError(found)
     document = json.dumps(model.spec.document, sort_keys=True)
     metadata = {
         "graphspec_version": __version__,
@@ -54,25 +53,8 @@ def export(
         "spec_sha256": hashlib.sha256(document.encode()).hexdigest(),
         "labels": json.dumps(model.labels),
     }
-    level = _opset(opset, target)
     proto = to_model(model.graph, model.store, labels=model.labels, metadata=metadata, opset=level)
     proof = prove(model, proto.SerializeToString(), rows if rows is not None else rows_of_test(model))
     proto.metadata_props.add(key="proof", value=json.dumps(proof.to_json()))
     write_atomic(path, proto.SerializeToString())
     return proof
-
-
-def _opset(opset: int | None, target: str | None) -> int:
-    from graphspec.export.onnx import IR_OF_OPSET, OPSET, TARGETS
-
-    if opset is not None and target is not None:
-        raise UsageError("give either an opset or a target, not both")
-    if target is not None:
-        if target not in TARGETS:
-            raise UsageError(f"unknown target '{target}'; known are {', '.join(TARGETS)}")
-        return TARGETS[target]
-    if opset is None:
-        return OPSET
-    if opset not in IR_OF_OPSET:
-        raise UsageError(f"opset {opset} is not supported; choose {min(IR_OF_OPSET)} to {max(IR_OF_OPSET)}")
-    return opset

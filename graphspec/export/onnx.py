@@ -12,28 +12,17 @@ from graphspec.compiler.passes.cancel_transposes import cancel_transposes
 from graphspec.compiler.passes.drop_neutral import drop_neutral
 from graphspec.compiler.passes.drop_training import drop_training
 from graphspec.compiler.passes.fold_constants import fold_constants
-from graphspec.errors import Diagnostic, SpecError
+from graphspec.compiler.passes.legalize import legalize
+from graphspec.export.targets import IR_OF_OPSET, OPSET
 
 if TYPE_CHECKING:
     from graphspec.runtime.store import Store
 
-OPSET = 17
-IR_OF_OPSET = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
-"""The IR version that the first onnxruntime with an opset reads."""
-TARGETS = {
-    "ort-1.14": 17,
-    "ort-1.15": 18,
-    "ort-1.17": 19,
-    "ort-1.18": 21,
-    "ort-1.20": 21,
-    "ort-1.21": 22,
-    "ort-1.22": 22,
-}
 
-
-def prepare(graph: Graph, store: Store) -> Graph:
-    """The graph as it is written: in inference mode, constants computed, Transposes moved out of the way."""
-    return cancel_transposes(drop_neutral(fold_constants(drop_training(graph), store)))
+def prepare(graph: Graph, store: Store, opset: int = OPSET) -> Graph:
+    """The graph as it is written: in inference mode, at most as new as ``opset``, constants computed, Transposes moved."""
+    written = legalize(drop_training(graph), opset)
+    return cancel_transposes(drop_neutral(fold_constants(written, store)))
 
 
 def to_model(
@@ -48,7 +37,7 @@ def to_model(
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    graph = prepare(graph, store)
+    graph = prepare(graph, store, opset)
     names = _tensor_names(graph)
     nodes, initializers, written = [], [], set()
 
@@ -64,7 +53,9 @@ def to_model(
 
     for node in graph.nodes:
         inputs = [tensor(v) for v in node.inputs]
-        nodes.append(_node(helper, node, inputs, [tensor(v) for v in node.outputs]))
+        made, constants = operator(node, inputs, [tensor(v) for v in node.outputs], opset)
+        nodes.append(made)
+        initializers += constants
     for head, value in graph.outputs.items():
         if tensor(value) != head:  # an input or a value that is two heads at once
             nodes.append(helper.make_node("Identity", [tensor(value)], [head], name=f"{head}/output"))
@@ -77,31 +68,11 @@ def to_model(
         outputs.append(helper.make_tensor_value_info(f"{head}_label", TensorProto.STRING, shape))
     inputs = [_info(helper, name, value) for name, value in graph.inputs.items()]
     proto = helper.make_graph(nodes, graph.name, inputs, outputs, initializers)
-    level = min(opset, OPSET)
-    if missing := too_new(graph, level):
-        raise SpecError([_unavailable(node, level) for node in missing])
-    imports = [helper.make_opsetid("", level)]
+    imports = [helper.make_opsetid("", opset)]
     model = helper.make_model(proto, opset_imports=imports, ir_version=IR_OF_OPSET[opset], producer_name="graphspec")
-    if opset > OPSET:
-        from onnx import version_converter
-
-        model = version_converter.convert_version(model, opset)
-        model.ir_version = IR_OF_OPSET[opset]
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     return model
-
-
-def too_new(graph: Graph, opset: int) -> list[Node]:
-    """The nodes whose operator, as it is written for opset 17, is newer than ``opset``."""
-    import onnx
-
-    return [n for n in graph.nodes if onnx.defs.get_schema(n.op, OPSET).since_version > opset]
-
-
-def _unavailable(node: Node, opset: int) -> Diagnostic:
-    text = f"'{node.owner}' needs the operator {node.op}, which opset {opset} does not have in this form"
-    return Diagnostic("GS702", text, path=f"layers.{node.owner}", hint=f"export for opset {OPSET} or later")
 
 
 def _plain(data: Any, value: Value) -> np.ndarray[Any, Any]:
@@ -117,11 +88,28 @@ def _tensor_names(graph: Graph) -> dict[str, str]:
     return {name: heads[0] for name, heads in uses.items()}
 
 
-def _node(helper: Any, node: Node, inputs: list[str], outputs: list[str]) -> Any:
-    attrs = {k: list(v) if isinstance(v, tuple) else v for k, v in node.attrs.items() if v is not None}
+def operator(node: Node, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> tuple[Any, list[Any]]:
+    """A ``NodeProto`` in the form of ``opset``, and the constants that it needs.
+
+    What is an attribute here and an input there, such as the axes of reductions from opset 18 on, becomes a constant.
+    """
+    from onnx import defs, helper, numpy_helper
+
+    schema = defs.get_schema(node.op, opset)
+    places = {formal.name: k for k, formal in enumerate(schema.inputs)}
+    names, constants, attrs = list(inputs), [], {}
+    for key, value in node.attrs.items():
+        if value is None:
+            continue
+        if key in schema.attributes or key not in places:
+            attrs[key] = list(value) if isinstance(value, tuple) else value
+            continue
+        names += [""] * (places[key] + 1 - len(names))
+        names[places[key]] = f"{node.name}/{key}"
+        constants.append(numpy_helper.from_array(np.asarray(value), f"{node.name}/{key}"))
     if node.op == "Cast":
         attrs["to"] = helper.np_dtype_to_tensor_dtype(np.dtype(node.attrs["to"]))
-    return helper.make_node(node.op, inputs, outputs, name=node.name, **attrs)
+    return helper.make_node(node.op, names, outputs, name=node.name, **attrs), constants
 
 
 def _info(helper: Any, name: str, value: Value) -> Any:

@@ -12,14 +12,20 @@ if TYPE_CHECKING:
     from graphspec.runtime.store import Store
 
 
-def fold_constants(graph: Graph, store: Store) -> Graph:
-    """Replace every node whose inputs are all weights or constants by a constant, computed by the runtime."""
-    from graphspec.runtime.bind import bind
-
+def computed_before(graph: Graph) -> set[str]:
+    """The names of values that depend on weights and constants only."""
     known: set[str] = set()
     for node in graph.nodes:
         if node.inputs and all(v is None or v.kind in ("param", "constant") or v.name in known for v in node.inputs):
             known.update(v.name for v in node.outputs)
+    return known
+
+
+def fold_constants(graph: Graph, store: Store) -> Graph:
+    """Replace every node whose inputs are all weights or constants by a constant, computed by the runtime."""
+    from graphspec.runtime.bind import bind
+
+    known = computed_before(graph)
     if not known:
         return graph
     used = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Node, Value
 
 Visit = Callable[["Rebuild", Node, tuple[Value | None, ...]], Sequence[Value] | None]
@@ -19,9 +20,16 @@ class Rebuild:
     def copy(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
         """The node again, with other inputs and some attributes changed."""
         types = [v.type for v in node.outputs]
-        return self.node(
+        made = self.node(
             node.name, node.op, inputs, node.attrs | attrs, node.owner, types, [v.name for v in node.outputs]
         )
+        for new, old in zip(made, node.outputs, strict=True):
+            new.dims = old.dims
+        return made
+
+    def builder(self, node: Node) -> Builder:
+        """A builder for what replaces ``node``: names have its own in front, and so are unique."""
+        return Builder(self.graph, node.owner, _prefix=f"{node.name.removeprefix(f'{node.owner}/')}/")
 
     def node(
         self,

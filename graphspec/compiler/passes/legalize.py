@@ -1,0 +1,47 @@
+"""Replace operators that are newer than an opset by older ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from graphspec.compiler.decompositions import DECOMPOSITIONS, attention, elementwise, norm  # noqa: F401
+from graphspec.compiler.ir import Graph, Node, Value
+from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.ops import OPS
+
+BASE = 17
+"""The opset that operators have the form of, where they exist in it."""
+_CHANGED = {"GroupNormalization": 21}  # before: a scale a group
+
+
+@cache
+def since(op: str) -> int | None:
+    """The first opset that has the operator in the form in which it is written here; None for one of training alone."""
+    from onnx import defs
+
+    if not OPS[op].exported:
+        return None
+    if op in _CHANGED:
+        return _CHANGED[op]
+    newest = defs.onnx_opset_version()
+    first = next((k for k in range(BASE, newest + 1) if defs.has(op, max_inclusive_version=k)), None)
+    return first if first is None else min(first, int(defs.get_schema(op, first).since_version))
+
+
+def is_newer(node: Node, opset: int) -> bool:
+    """Whether ``opset`` does not have the node's operator."""
+    first = since(node.op)
+    return first is None or first > opset
+
+
+def legalize(graph: Graph, opset: int) -> Graph:
+    """The graph with every operator that ``opset`` lacks decomposed; one that has no decomposition stays."""
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.op not in DECOMPOSITIONS or not is_newer(node, opset):
+            return None
+        made = DECOMPOSITIONS[node.op](state.builder(node), *inputs, **node.attrs)
+        return made if isinstance(made, tuple) else (made,)
+
+    return rebuild(graph, visit)

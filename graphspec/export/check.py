@@ -1,0 +1,46 @@
+"""Whether a spec can be exported: all that needs neither weights nor a runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphspec.compiler.lower import place, visible
+from graphspec.compiler.passes.drop_training import drop_training
+from graphspec.compiler.passes.fold_constants import computed_before
+from graphspec.compiler.passes.legalize import is_newer, legalize, since
+from graphspec.errors import Diagnostic
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Graph, Node
+    from graphspec.spec.model import Spec
+
+LARGEST = 2**31 - 2**24  # protobuf's limit of a message, less room for the graph
+
+
+def check_export(spec: Spec, graph: Graph, opset: int) -> list[Diagnostic]:
+    """GS702 for every node that cannot be written at ``opset``, and for more weights than a file holds."""
+    nbytes = sum(p.size * 4 for p in graph.params.values())
+    found = []
+    if nbytes > LARGEST:
+        text = f"the weights take {nbytes / 2**30:.1f} GiB, and one ONNX file holds at most 2 GiB"
+        file = spec.tree.mark.file
+        found.append(Diagnostic("GS702", text, file=file, path="layers", hint="make the network smaller"))
+    written = legalize(drop_training(graph), opset)
+    known = computed_before(written)
+    missing = [n for n in written.nodes if n.outputs[0].name not in known and is_newer(n, opset)]
+    seen = {(n.owner, n.op): n for n in missing}
+    return sorted([*found, *(_unavailable(spec, n, opset) for n in seen.values())], key=Diagnostic.sort_key)
+
+
+def _unavailable(spec: Spec, node: Node, opset: int) -> Diagnostic:
+    first = since(node.op)
+    text = f"'{visible(node.owner)}' needs the operator {node.op}, which opset {opset} does not have in this form"
+    hint = f"export for opset {first} or later"
+    if first is None:
+        text = f"'{visible(node.owner)}' needs {node.op}, which is no operator of ONNX"
+        hint = "a head that does not depend on this node can be exported; for this one use `graphspec predict`"
+    decl = next((n for n in spec.nodes if n.name == node.owner), None)
+    if decl is None:
+        return Diagnostic("GS702", text, file=spec.tree.mark.file, path="layers", hint=hint)
+    mark, path = place(decl, "type")
+    return Diagnostic.at(mark, "GS702", text, path=path, hint=hint)

@@ -1,0 +1,49 @@
+"""Opsets and runtimes that a file may be written for."""
+
+from __future__ import annotations
+
+from graphspec.errors import UsageError
+
+OPSET = 17
+IR_OF_OPSET = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
+IR_OF_OPSET |= {23: 11, 24: 12, 25: 13, 26: 13, 27: 13, 28: 14}
+"""The IR version that came with an opset: every runtime that has the opset reads it."""
+TARGETS = {
+    "ort-1.14": 17,
+    "ort-1.15": 19,
+    "ort-1.16": 19,
+    "ort-1.17": 20,
+    "ort-1.18": 21,
+    "ort-1.19": 21,
+    "ort-1.20": 21,
+    "ort-1.21": 22,
+    "ort-1.22": 22,
+    "ort-1.23": 23,
+    "ort-1.24": 25,
+    "ort-1.26": 26,
+    "ort-1.27": 26,
+    "ort-1.28": 26,
+    "ort-1.29": 26,
+    "ort-1.30": 26,
+    "ort-1.32": 28,
+}
+"""The newest opset that a version of onnxruntime has."""
+
+
+def opset_of(opset: int | None, target: str | None) -> int:
+    """The opset that is meant, 17 by default; ``target`` is ``ort-1.20`` and the like.
+
+    Raises:
+        UsageError: both are given, or it is not known.
+    """
+    if opset is not None and target is not None:
+        raise UsageError("give either an opset or a target, not both")
+    if target is not None:
+        if target not in TARGETS:
+            raise UsageError(f"unknown target '{target}'; known are {', '.join(TARGETS)}")
+        return TARGETS[target]
+    if opset is None:
+        return OPSET
+    if opset not in IR_OF_OPSET:
+        raise UsageError(f"opset {opset} is not supported; choose {min(IR_OF_OPSET)} to {max(IR_OF_OPSET)}")
+    return opset
