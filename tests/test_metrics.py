@@ -100,9 +100,8 @@ def test_every_metric_has_two_golden_cases_and_every_option_one() -> None:
 
 ELSEWHERE = {
     *("AccuracyOfLoss", "CrossentropyOfLoss", "ConfusionMatrix", "EditDistance", "CharacterErrorRate", "WordErrorRate"),
-    *("SparseTopKCategoricalAccuracy", "OneHotIoU", "OneHotMeanIoU", "MeanIoU", "IoU"),
 }
-"""Without a counterpart in Keras, or with an option tested below."""
+"""Without a class of their own in Keras."""
 
 
 def test_root_mean_squared_error_is_exact_over_batches() -> None:

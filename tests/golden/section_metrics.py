@@ -27,6 +27,16 @@ def draw(case: str, kind: str, shape: tuple[int, ...], extra: dict[str, Any]) ->
         y_true, y_pred = rng.choice([-1.0, 1.0], shape), exact(rng.normal(size=shape))
     elif kind == "labels":
         y_true, y_pred = rng.integers(0, 3, shape).astype(float), rng.integers(0, 3, shape).astype(float)
+    elif kind == "ranks":
+        y_true, y_pred = (
+            rng.integers(0, shape[1], shape[0]),
+            rng.permuted(np.broadcast_to(np.arange(6.0), shape), axis=1),
+        )
+    elif kind == "answers":
+        y_true, y_pred = (
+            np.eye(shape[1])[rng.integers(0, shape[1], shape[0])],
+            rng.integers(0, shape[1], shape[0]) * 1.0,
+        )
     elif kind == "grid":
         y_true, y_pred = rng.integers(0, 2, shape).astype(float), rng.integers(1, 9, shape) / 8
     else:
@@ -40,11 +50,18 @@ def section() -> Section:
     for case, config, kind, shape, extra in METRICS:
         y_true, y_pred = draw(case, kind, shape, extra)
         metric: Any = config
+        overlap = False
         if isinstance(config, dict):
-            metric = getattr(keras.metrics, config["type"])(**{k: v for k, v in config.items() if k != "type"})
+            given = {k: v for k, v in config.items() if k != "type"}
+            if overlap := config["type"].endswith("IoU") and "axis" in given:
+                del given["axis"]  # Keras sums the classes' overlaps, a vector, along this axis too
+            metric = getattr(keras.metrics, config["type"])(**given)
         optional = {"mask": draw_mask(shape)} if extra.get("mask") else {}
         targets = np.eye(shape[-1])[y_true] if extra.get("dense") else y_true
         values = backend.convert_to_tensor(y_pred)
+        if overlap:
+            values = values.movedim(1, -1)
+            targets = targets if kind == "ids" else np.moveaxis(targets, 1, -1)
         if extra.get("select"):
             targets, values = targets[optional["mask"]], values[optional["mask"]]
         elif optional:
@@ -56,7 +73,11 @@ def section() -> Section:
             metric.update_state(targets, values, np.ones(len(targets)))
         else:
             metric.update_state(targets, values)
-        given = "ids" if kind.startswith("ids") else "one_hot" if kind.startswith(("onehot", "soft")) else "like"
-        args = {"metric": config, "resolved": type(metric).__name__, "targets": given}
+        kinds = {"ids": "ids", "ranks": "ids", "onehot": "one_hot", "soft": "one_hot", "answers": "one_hot"}
+        args = {
+            "metric": config,
+            "resolved": type(metric).__name__,
+            "targets": kinds.get(kind.partition("_")[0], "like"),
+        }
         section.add(case, args, y_true=y_true, y_pred=y_pred, result=plain(metric.result()), **optional)
     return section
