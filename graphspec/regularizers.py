@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
+import numpy as np
 from pydantic import Field
 
+from graphspec.compiler.dims import show
 from graphspec.config import Config, NonNegative, Registry
+from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
@@ -64,3 +67,41 @@ class L1L2(Regularizer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         return cast("Value", g.Add(_absolute(g, X, self.l1), _square(g, X, self.l2)))
+
+
+@REGULARIZERS.add("OrthogonalRegularizer", "orthogonal_regularizer")
+class OrthogonalRegularizer(Regularizer):
+    """``factor`` times the mean of ``|cos|`` between any two rows (or columns) of a matrix, in Keras's layout."""
+
+    factor: Annotated[NonNegative, Field(description="Factor of the mean.")] = 0.01
+    mode: Annotated[Literal["rows", "columns"], Field(description="What is to become orthogonal.")] = "rows"
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 2:
+            text = f"regularizer 'OrthogonalRegularizer' needs a matrix, but the weight has shape {show(shape)}"
+            raise ShapeError("GS301", text, hint="use L2 here, or leave it out")
+        if shape[self._axis] < 2:
+            text = f"regularizer 'OrthogonalRegularizer' compares {self.mode}, but the weight of shape {show(shape)} has one"
+            raise ShapeError("GS301", text, hint=f"use `mode: {'columns' if self.mode == 'rows' else 'rows'}`")
+
+    @property
+    def _axis(self) -> int:
+        return 0 if self.mode == "rows" else 1
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        if X.param is None:
+            text = "regularizer 'OrthogonalRegularizer' is for weights: in an activity it would compare the rows of a batch"
+            raise ShapeError("GS105", text, hint="use L1 or L2 here", key="activity_regularizer")
+        shape, layout = X.param.shape, X.param.layout
+        if layout.shape:
+            X = g.reshape(X, [shape[axis] for axis in layout.perm] or shape)
+        if layout.perm:
+            X = g.transpose(X, [int(axis) for axis in np.argsort(layout.perm)])
+        if self.mode == "columns":
+            X = g.transpose(X, (1, 0))
+        n = shape[self._axis]
+        length = g.Max(g.ReduceL2(X, axes=(1,)), g.constant(1e-7, "float32"))
+        X = g.Div(X, length)
+        others = g.constant(np.float32(1) - np.eye(n, dtype=np.float32))
+        cosines = g.Mul(g.MatMul(X, g.transpose(X, (1, 0))), others)
+        return _absolute(g, cosines, self.factor / (n * (n - 1)))

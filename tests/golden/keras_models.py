@@ -208,9 +208,33 @@ def average_pool(
     return y if data_format == "channels_first" else torch.movedim(y, 1, -1)
 
 
+def resize(images: Any, size: Any, **how: Any) -> Any:
+    """Resizing by JAX, which is TensorFlow's, with its gradient.
+
+    Keras's torch backend has another cubic kernel, other nearest pixels and no Lanczos.
+    """
+    import jax
+    from keras.src.backend.jax.image import resize as on_jax
+
+    class Resize(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            y, ctx.transposed = jax.vjp(lambda x: on_jax(x, size, **how), x.numpy())
+            return torch.tensor(np.asarray(y)).to(x.dtype)
+
+        @staticmethod
+        def backward(ctx: Any, dy: Any) -> Any:
+            return torch.tensor(np.asarray(ctx.transposed(dy.numpy().astype(np.float32))[0])).to(dy.dtype)
+
+    if images.dtype.is_floating_point:
+        return Resize.apply(images)
+    return torch.tensor(np.asarray(on_jax(images.numpy(), size, **how)))
+
+
 original_average_pool = backend.nn.average_pool
 if keras.backend.backend() == "torch":
     backend.nn.average_pool = average_pool
+    backend.image.resize = resize
     # The torch path of LayerNormalization takes axis 1 of rank 3 for the last one and fails.
     keras.src.ops.nn.is_continuous_axis = lambda axis: False
     # Its sparse cross-entropy over the last axis of rank 3 hands PyTorch a view that its gradient refuses.
