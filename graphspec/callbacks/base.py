@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from pydantic import Field
 
 from graphspec.config import Config, Registry
+from graphspec.errors import Diagnostic, SpecError
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
     from graphspec.errors import Severity
+    from graphspec.model import Model
     from graphspec.optimizers import Rate
+    from graphspec.runtime.update import Update
 
 Logs = dict[str, float]
 Problem = tuple[str, "Severity", str, str, str | None]
@@ -25,10 +28,13 @@ class Run(Protocol):
     """What a callback may ask of the training that it takes part in."""
 
     rate: Rate
+    update: Update
+    model: Model
     directory: Path | None
     epoch: int
     """The epoch that is running, from 0."""
 
+    def figures(self) -> Logs: ...
     def stop(self, reason: str) -> None: ...
     def weights(self) -> dict[str, Array]: ...
     def set_weights(self, weights: Mapping[str, Array]) -> None: ...
@@ -40,6 +46,14 @@ class State:
     """A callback at work in one run. Attributes named in ``saved`` are plain JSON and go into a checkpoint."""
 
     saved: tuple[str, ...] = ()
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Before the first step of an epoch; not where a run is resumed within one."""
+
+    def on_test_begin(self) -> None:
+        """Before validation."""
+
+    def on_test_end(self) -> None: ...
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """``epoch`` counts from 0; what is added to ``logs`` is seen by later callbacks."""
@@ -72,8 +86,13 @@ class Callback(Config):
         """
         raise NotImplementedError
 
-    def check(self, keys: Sequence[str], *, scheduled: bool = False) -> list[Problem]:
-        """GS105: what does not fit a run whose logs have these keys; ``scheduled``: its learning rate has a schedule."""
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
+        """GS105: what does not fit a run whose logs have these keys.
+
+        Args:
+            scheduled: its learning rate has a schedule.
+            averaged: its optimizer keeps moving averages of the weights.
+        """
         return []
 
 
@@ -83,3 +102,16 @@ CALLBACKS: Registry[Callback] = Registry("callback")
 def located(run: Run, name: str) -> Path:
     """A file name of the spec: relative to the run directory, else to the current folder."""
     return (run.directory or Path()) / name
+
+
+SCHEDULED = (
+    "cannot change a learning rate that follows a schedule",
+    "give the optimizer a number as its `learning_rate`",
+)
+
+
+def refuse_schedule(callback: Callback, run: Run) -> None:
+    """GS105 where the optimizer has a schedule of its own."""
+    if run.rate.schedule is not None:
+        text, hint = SCHEDULED
+        raise SpecError([Diagnostic("GS105", f"{type(callback).__name__} {text}", hint=hint)])

@@ -6,14 +6,10 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from graphspec.callbacks.base import CALLBACKS, Callback, Logs, Run, State, located
-
-if TYPE_CHECKING:
-    pass
 
 
 @CALLBACKS.add()

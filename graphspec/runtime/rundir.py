@@ -166,6 +166,9 @@ def load(path: str | Path) -> Model:
         model.update.clock.step = checkpoint.state["step"]
         model.update.rate.value = checkpoint.state["learning_rate"]
         model.epochs_done = checkpoint.state["epoch"]
+        if checkpoint.state.get("swapped"):
+            model.update.swapped = True
+            model.update.finish()
     return model
 
 

@@ -1,0 +1,67 @@
+"""Callbacks of Keras that every run has already, and those that a spec cannot have."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from graphspec.callbacks.base import CALLBACKS, Callback, Run, State
+
+
+class Always(Callback):
+    """Base of what is done anyway: accepted without effect."""
+
+    def start(self, run: Run) -> State:
+        return State()
+
+
+@CALLBACKS.add()
+class History(Always):
+    """Without effect: every run has its history, which ``fit`` returns and ``history.csv`` keeps."""
+
+
+@CALLBACKS.add()
+class ProgbarLogger(Always):
+    """Without effect: the command line shows progress, ``fit`` does with ``verbose``."""
+
+
+class Refused(Callback):
+    """Base of what a spec cannot have (GS105): says why and what there is instead."""
+
+    reason: ClassVar[tuple[str, str]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse(cls, arguments: Any) -> Any:
+        text, hint = cls.reason
+        raise PydanticCustomError("GS105", "{text}", {"text": text, "hint": hint})
+
+
+@CALLBACKS.add()
+class BackupAndRestore(Refused):
+    """Refused: a run directory has a checkpoint of every epoch's end, and ``--resume`` takes it up."""
+
+    reason = ("is not needed: a checkpoint is written at every epoch's end", "go on with `graphspec train --resume`")
+
+
+@CALLBACKS.add()
+class LambdaCallback(Refused):
+    """Refused: a spec holds no code."""
+
+    reason = ("needs functions, and a spec holds no code", "CSVLogger and TensorBoard write down every figure")
+
+
+@CALLBACKS.add()
+class RemoteMonitor(Refused):
+    """Refused: a run sends nothing over the network."""
+
+    reason = ("would send figures over the network, which a run never does", "CSVLogger writes them to a file")
+
+
+@CALLBACKS.add()
+class OrbaxCheckpoint(Refused):
+    """Refused: checkpoints are safetensors files."""
+
+    reason = ("is Keras's own format of checkpoints", "use ModelCheckpoint, which writes safetensors")

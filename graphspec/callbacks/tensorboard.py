@@ -1,0 +1,189 @@
+"""Callback TensorBoard: event files with the figures, under the names that Keras gives them."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from graphspec.callbacks.base import CALLBACKS, Callback, Logs, NonNegativeInt, Run, State, located
+from graphspec.config import PositiveInt
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array, Graph
+
+T = TypeVar("T")
+
+
+def _only(allowed: T, reason: str) -> Callable[[T], T]:
+    def check(value: T) -> T:
+        if value != allowed:
+            raise PydanticCustomError("GS105", "{reason}", {"reason": reason})
+        return value
+
+    return check
+
+
+@CALLBACKS.add()
+class TensorBoard(Callback):
+    """Write event files for TensorBoard, of training into ``log_dir/train`` and of validation into ``log_dir/validation``.
+
+    Scalars are called ``epoch_<figure>``, at the epoch from 0, and with ``update_freq`` also ``batch_<figure>``, at the
+    step from 1; ``evaluation_<figure>_vs_iterations`` is at the number of updates; histograms ``<weight>/histogram``.
+    """
+
+    log_dir: str = Field("logs", min_length=1, description="The folder of the event files.")
+    histogram_freq: NonNegativeInt = Field(0, description="Epochs between histograms of the weights; 0 for none.")
+    write_graph: bool = Field(True, description="Whether the operator graph is written.")
+    write_images: Annotated[
+        bool, AfterValidator(_only(False, "weights are not drawn as images: use histogram_freq"))
+    ] = Field(False, description="Refused: use `histogram_freq`.")
+    write_steps_per_second: bool = Field(False, description="Whether the speed is written.")
+    update_freq: Literal["batch", "epoch"] | PositiveInt = Field(
+        "epoch", description="`epoch`, `batch`, or the number of batches between figures."
+    )
+    profile_batch: Annotated[int, AfterValidator(_only(0, "there is no profile for TensorBoard"))] = Field(
+        0, description="Refused: there is no profile for TensorBoard."
+    )
+    embeddings_freq: Annotated[
+        int, AfterValidator(_only(0, "embeddings are not projected: take them from the weights"))
+    ] = Field(0, description="Refused: take the embeddings from the weights.")
+    embeddings_metadata: None = Field(None, description="Only null: embeddings are not projected.")
+
+    def start(self, run: Run) -> State:
+        return _TensorBoard(self, run)
+
+
+class _TensorBoard(State):
+    saved = ("files",)
+
+    def __init__(self, config: TensorBoard, run: Run) -> None:
+        self.config, self.run = config, run
+        folder = located(run, config.log_dir)
+        inside = run.directory is not None and folder.resolve().is_relative_to(run.directory.resolve())
+        self.train, self.validation = (_Events(folder / part, own=inside) for part in ("train", "validation"))
+        self.every = {"epoch": 0, "batch": 1}.get(str(config.update_freq), config.update_freq)
+        self.began = self.last = (time.monotonic(), run.update.clock.step)
+
+    @property
+    def files(self) -> list[tuple[str | None, int]]:
+        return [(events.name, events.size) for events in (self.train, self.validation)]
+
+    @files.setter
+    def files(self, saved: list[tuple[str | None, int]]) -> None:
+        for events, (name, size) in zip((self.train, self.validation), saved, strict=True):
+            events.name, events.size = name, size
+
+    def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        super().load_state_dict(values, arrays)
+        self.began = self.last = (time.monotonic(), self.run.update.clock.step)
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        self.began = self.last = (time.monotonic(), self.run.update.clock.step)
+
+    def on_batch_end(self, step: int, loss: float) -> None:
+        done = self.run.update.clock.step
+        if not self.every or done % self.every or not math.isfinite(loss):
+            return
+        figures = {f"batch_{name}": value for name, value in self.run.figures().items()}
+        if self.config.write_steps_per_second:
+            figures["batch_steps_per_second"], self.last = _speed(self.last, done)
+        self.train.scalars(figures, done)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if epoch == 0 and self.config.write_graph:
+            self.train.graph(self.run.model.graph)
+        logs = {"learning_rate": self.run.rate.value} | logs
+        if self.config.write_steps_per_second:
+            logs["steps_per_second"], _ = _speed(self.began, self.run.update.clock.step)
+        self.train.scalars({f"epoch_{k}": v for k, v in logs.items() if not k.startswith("val_")}, epoch)
+        validation = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
+        if validation:
+            updates = self.run.update.clock.step // (self.run.update.optimizer.gradient_accumulation_steps or 1)
+            self.validation.scalars({f"evaluation_{k}_vs_iterations": v for k, v in validation.items()}, updates)
+            self.validation.scalars({f"epoch_{k}": v for k, v in validation.items()}, epoch)
+        if self.config.histogram_freq and epoch % self.config.histogram_freq == 0:
+            self.train.histograms(self.run.weights(), epoch)
+
+
+def _speed(since: tuple[float, int], step: int) -> tuple[float, tuple[float, int]]:
+    now = time.monotonic()
+    return (step - since[1]) / max(now - since[0], 1e-9), (now, step)
+
+
+class _Events:
+    """One event file, begun with the first event. It is cut back to what a checkpoint knows of before it goes on.
+
+    Args:
+        own: whether the folder belongs to the run: event files of a run that never got to a checkpoint are removed.
+    """
+
+    def __init__(self, folder: Path, *, own: bool) -> None:
+        self.folder, self.own = folder, own
+        self.name: str | None = None
+        self.size = 0
+
+    def scalars(self, figures: Mapping[str, float], step: int) -> None:
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in figures.items()]
+        self._write(step=step, summary=Summary(value=values))
+
+    def histograms(self, weights: Mapping[str, Array], step: int) -> None:
+        from tensorboardX.summary import histogram
+
+        for name, array in weights.items():
+            if array.size and np.isfinite(array).all():
+                self._write(step=step, summary=histogram(f"{name}/histogram", array, bins=30))
+
+    def graph(self, graph: Graph) -> None:
+        """The operators with their inputs; TensorBoard folds them by the parts of their names."""
+        from tensorboardX.proto.graph_pb2 import GraphDef
+        from tensorboardX.proto.node_def_pb2 import NodeDef
+
+        leaves = {v.name: v for node in graph.nodes for v in node.inputs if v is not None and v.node is None}
+        nodes = [NodeDef(name=name, op=value.kind) for name, value in leaves.items()]
+        for node in graph.nodes:
+            inputs = [v.name for v in node.inputs if v is not None]
+            nodes.append(NodeDef(name=node.name, op=node.op, input=inputs))
+        self._write(graph_def=GraphDef(node=nodes).SerializeToString())
+
+    def _write(self, **content: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        data = _record(Event(wall_time=time.time(), **content).SerializeToString())
+        if self.name is None:
+            self._begin()
+            data = _record(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString()) + data
+        assert self.name is not None
+        path = self.folder / self.name
+        with path.open("r+b" if path.exists() else "wb") as file:
+            file.truncate(self.size)
+            file.seek(self.size)
+            self.size += file.write(data)
+
+    def _begin(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.own:
+            for left in self.folder.glob("events.out.tfevents.*"):
+                left.unlink()
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+        count = sum(path.name.startswith(name) for path in self.folder.iterdir())
+        self.name = f"{name}.{count}"
+
+
+def _record(data: bytes) -> bytes:
+    """TFRecord: length, its checksum, data, their checksum."""
+    from tensorboardX.record_writer import masked_crc32c
+
+    length = struct.pack("<Q", len(data))
+    return length + struct.pack("<I", masked_crc32c(length)) + data + struct.pack("<I", masked_crc32c(data))

@@ -1,0 +1,91 @@
+"""Callbacks that change how training goes on: LearningRateScheduler, SwapEMAWeights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from graphspec.callbacks.base import CALLBACKS, SCHEDULED, Callback, Logs, Problem, Run, State, refuse_schedule
+from graphspec.config import named
+from graphspec.errors import Diagnostic, SpecError
+from graphspec.schedules import SCHEDULES, Schedule
+
+
+@CALLBACKS.add()
+class LearningRateScheduler(Callback):
+    """Set the learning rate at the beginning of every epoch: ``schedule`` at the index of the epoch, from 0.
+
+    Its ``decay_steps``, ``boundaries`` and so on are thus numbers of epochs.
+    """
+
+    schedule: named(SCHEDULES, Schedule) = Field(description="A schedule whose steps are epochs.")  # type: ignore[valid-type]
+    verbose: int = Field(0, description="1 to say what is done.")
+
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
+        return [("type", "error", "GS105", *SCHEDULED)] if scheduled else []
+
+    def start(self, run: Run) -> State:
+        refuse_schedule(self, run)
+        return _LearningRateScheduler(self, run)
+
+
+class _LearningRateScheduler(State):
+    def __init__(self, config: LearningRateScheduler, run: Run) -> None:
+        self.config, self.run = config, run
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        self.run.rate.value = rate = self.config.schedule(epoch)
+        if self.config.verbose > 0:
+            self.run.say(f"Epoch {epoch + 1}: learning rate {rate:g}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        logs["learning_rate"] = self.run.rate.value
+
+
+_NO_AVERAGES = ("needs moving averages of the weights", "set `use_ema: true` in the optimizer")
+
+
+@CALLBACKS.add()
+class SwapEMAWeights(Callback):
+    """Validate with the moving averages of the weights, which the optimizer keeps with ``use_ema``.
+
+    With ``swap_on_epoch`` they also stand in for the weights from an epoch's end to the next one's beginning: what later
+    callbacks save, and the weights of the run directory, are then the averages.
+    """
+
+    swap_on_epoch: bool = Field(False, description="Whether later callbacks see the averages, too.")
+
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
+        return [] if averaged else [("type", "error", "GS105", *_NO_AVERAGES)]
+
+    def start(self, run: Run) -> State:
+        if not run.update.optimizer.use_ema:
+            text, hint = _NO_AVERAGES
+            raise SpecError([Diagnostic("GS105", f"SwapEMAWeights {text}", hint=hint)])
+        return _SwapEMAWeights(self, run)
+
+
+class _SwapEMAWeights(State):
+    """Whether weights and averages have changed places is the update's to know, and the checkpoint's."""
+
+    def __init__(self, config: SwapEMAWeights, run: Run) -> None:
+        self.config, self.run = config, run
+
+    def _swap(self, to: bool) -> None:
+        if self.run.update.swapped != to:
+            self.run.update.swap()
+
+    def on_test_begin(self) -> None:
+        self._swap(True)
+
+    def on_test_end(self) -> None:
+        self._swap(False)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if self.config.swap_on_epoch:
+            self._swap(True)
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        if self.config.swap_on_epoch:
+            self._swap(False)
