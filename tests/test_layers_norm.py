@@ -66,7 +66,7 @@ def test_weights() -> None:
 
 
 SHAPE_ERRORS: list[tuple[dict[str, Any], Dims, str, str, str | None]] = [
-    ({"type": "GroupNormalization"}, IMAGE, "GS304", "3 channels of (N, 8, 6, 3) into 32 groups", "groups"),
+    ({"type": "GroupNormalization"}, IMAGE, "GS304", "3 channels of (N, 8, 6, 3), which 32 groups", "groups"),
     ({"type": "GroupNormalization", "groups": 2, "axis": 0}, IMAGE, "GS301", "axis from 1 to 3", "axis"),
     ({"type": "GroupNormalization", "groups": -1}, ("N", 3, "time"), "GS305", "varies", None),
     ({"type": "RMSNormalization", "axis": 3}, TIME, "GS301", "axis from 1 to 2", "axis"),
@@ -83,7 +83,7 @@ SHAPE_ERRORS: list[tuple[dict[str, Any], Dims, str, str, str | None]] = [
     ({"type": "SpatialDropout1D", "rate": 0.5}, IMAGE, "GS301", "rank-3", None),
     ({"type": "SpatialDropout2D", "rate": 0.5}, TIME, "GS301", "(batch, height, width, channels)", None),
     ({"type": "Normalization", **TWO}, ("N", 4), "GS304", "3 numbers in `mean` for axis 1 of (N, 4)", "mean"),
-    ({"type": "Normalization", **TWO, "axis": None}, TIME, "GS301", "`mean` of 1 axes for 0", "mean"),
+    ({"type": "Normalization", **TWO, "axis": None}, TIME, "GS301", "a `mean` of 1 axes", "mean"),
     ({"type": "Normalization", **TWO, "axis": 2}, ("N", 3), "GS301", "axis from 1 to 1", "axis"),
     ({"type": "Normalization", **TWO, "axis": 1}, TIME, "GS305", "varies", None),
     ({"type": "CategoryEncoding", "num_tokens": 3}, ("N",), "GS301", "(batch, ids, …)", None),
@@ -110,7 +110,7 @@ ARGUMENT_ERRORS: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
     ({"type": "Normalization", "mean": [[1.0], [1.0, 2.0]], "variance": 1.0}, ("mean",), "GS105"),
     ({"type": "Discretization"}, (), "GS103"),
     ({"type": "Discretization", "bin_boundaries": [1.0, 0.0]}, ("bin_boundaries",), "GS105"),
-    ({"type": "Discretization", "bin_boundaries": []}, ("bin_boundaries",), "too_short"),
+    ({"type": "Discretization", "bin_boundaries": []}, ("bin_boundaries",), "GS105"),
     ({"type": "Discretization", "bin_boundaries": [0.0], "num_bins": 4}, ("num_bins",), "GS105"),
     ({"type": "CategoryEncoding"}, ("num_tokens",), "missing"),
     ({"type": "CategoryEncoding", "num_tokens": 3, "sparse": True}, ("sparse",), "GS105"),

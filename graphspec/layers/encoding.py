@@ -88,6 +88,8 @@ class CategoryEncoding(Layer):
 
 
 def _sorted(value: tuple[float, ...]) -> tuple[float, ...]:
+    if not value:
+        raise PydanticCustomError("GS105", "must have at least one number", {"hint": "such as `[0.0, 1.0]`"})
     if any(a > b for a, b in pairwise(value)):
         raise PydanticCustomError("GS105", "must be sorted, the least first", {"hint": f"write {sorted(value)}"})
     return value
@@ -105,9 +107,9 @@ class Discretization(Layer):
     """
 
     bin_boundaries: Annotated[
-        Annotated[tuple[float, ...], Field(min_length=1), AfterValidator(_sorted)] | None,
+        Annotated[tuple[float, ...], AfterValidator(_sorted)] | None,
         BeforeValidator(_plain),
-        Field(description="Where bins begin, in order; below the first is bin 0.", validate_default=False),
+        Field(description="Where bins begin, in order; below the first is bin 0."),
     ] = None
     num_bins: Annotated[
         None,
@@ -138,13 +140,18 @@ class Discretization(Layer):
 
 
 def _statistics(value: Any) -> Any:
-    """Nested lists of numbers as tuples of floats."""
+    """Nested lists of numbers as tuples of floats; null stays."""
     if isinstance(value, list | tuple):
         parts = [_statistics(v) for v in value]
         if not parts or len({np.shape(p) for p in parts}) > 1:
             raise PydanticCustomError("GS105", "must be a number, or lists of numbers that are equally long")
         return tuple(parts)
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        hint = {"hint": "such as `[0.5, 1.0]`"}
+        raise PydanticCustomError("GS104", "must be a number or a list of numbers", hint)
+    return float(value)
 
 
 Statistics = Annotated[float | tuple[Any, ...] | None, BeforeValidator(_statistics)]
@@ -177,10 +184,12 @@ class Normalization(Layer):
             hint = "compute them from the training data, such as `mean: [5.8, 3.1]` and `variance: [0.7, 0.2]`"
             raise PydanticCustomError("GS103", "{text}", {"text": text, "hint": hint})
         if np.shape(self.mean) != np.shape(self.variance):
-            text = f"must have the shape of `mean`, {list(np.shape(self.mean))}, got {list(np.shape(self.variance))}"
-            raise PydanticCustomError("GS105", "`variance` {text}", {"text": text, "below": "variance"})
+            shapes = f"{list(np.shape(self.mean))}, got {list(np.shape(self.variance))}"
+            context = {"shapes": shapes, "below": "variance", "hint": "as many variances as means, nested alike"}
+            raise PydanticCustomError("GS105", "`variance` must have the shape of `mean`, {shapes}", context)
         if np.min(np.asarray(self.variance)) < 0:
-            raise PydanticCustomError("GS105", "`variance` must not be negative", {"below": "variance"})
+            context = {"below": "variance", "hint": "the mean of the squared distances from the mean"}
+            raise PydanticCustomError("GS105", "`variance` must be at least 0", context)
         return self
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -207,8 +216,8 @@ def _spread(X: Value, axes: Sequence[int], numbers: Any, key: str) -> np.ndarray
     """Statistics along ``axes`` as an array that broadcasts to X."""
     array = np.asarray(numbers, np.float64)
     if array.ndim > len(axes):
-        text = f"has `{key}` of {array.ndim} axes for {len(axes)} in `axis`"
-        raise ShapeError("GS301", text, hint="give a number, or one list for each axis", key=key)
+        text = f"has a `{key}` of {array.ndim} axes where `axis` names {len(axes)}"
+        raise ShapeError("GS301", text, hint="give one number, or lists nested as deep as there are axes", key=key)
     shape = [1] * X.rank
     for size, axis in zip(array.shape[::-1], axes[::-1], strict=False):
         if size not in (1, X.fixed(axis)):

@@ -183,8 +183,9 @@ class GroupNormalization(Affine):
         channels = X.fixed(axis)
         groups = channels if self.groups == -1 else self.groups
         if channels % groups:
-            text = f"cuts {channels} channels of {show(X.shape)} into {groups} groups, which do not divide them"
-            hint = f"use a number that divides {channels}: {gcd(channels, groups)} is one"
+            text = f"has {channels} channels of {show(X.shape)}, which {groups} groups do not divide"
+            nearest = max(n for n in range(1, min(groups, channels) + 1) if channels % n == 0)
+            hint = f"use a number that divides {channels}, such as `groups: {nearest}`"
             raise ShapeError("GS304", text, hint=hint, key="groups")
         order = _channels_first(X, axis)
         vectors = self.gamma(g, (channels,)), self.beta(g, (channels,))

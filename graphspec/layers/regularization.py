@@ -57,7 +57,8 @@ def shared_axes(X: Value, noise_shape: tuple[int | None, ...] | None) -> tuple[i
         return ()
     fits = len(noise_shape) == X.rank and all(n in (None, 1, d) for n, d in zip(noise_shape, X.shape, strict=True))
     if not fits:
-        text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got {list(noise_shape)}"
+        got = ", ".join("null" if n is None else str(n) for n in noise_shape)
+        text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got [{got}]"
         hint = f"one entry for each of the {X.rank} axes, the batch included: 1 or null"
         raise ShapeError("GS301", text, hint=hint, key="noise_shape")
     return tuple(k for k, n in enumerate(noise_shape) if n == 1)
