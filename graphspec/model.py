@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.compiler.check import Source, check
+from graphspec.compiler.check import Source, check, check_further
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Array, Value
 from graphspec.errors import Diagnostic, RunError, UsageError
+from graphspec.export.targets import opset_of
 from graphspec.runtime.bind import bind
 from graphspec.runtime.programs import Programs
 from graphspec.runtime.store import Store
@@ -266,11 +267,13 @@ def compile(source: Source | Spec, sets: Sequence[str] = ()) -> Model:  # noqa: 
     return Model(spec, lowered, checked.diagnostics)
 
 
-def validate(source: Source, sets: Sequence[str] = (), *, data: bool = False) -> list[Diagnostic]:
-    """Every problem of a spec, sorted by place; with ``data`` also those of its data files."""
-    checked = check(source, sets)
-    if not data or checked.errors or checked.spec is None or checked.lowered is None:
-        return checked.diagnostics
-    from graphspec.runtime.fit import check_data
+def validate(
+    source: Source, sets: Sequence[str] = (), *, data: bool = False, opset: int | None = None, target: str | None = None
+) -> list[Diagnostic]:
+    """Every problem of a spec, sorted by place.
 
-    return sorted([*checked.diagnostics, *check_data(checked.spec, checked.lowered.graph)], key=Diagnostic.sort_key)
+    Args:
+        data: also those of its data files.
+        opset, target: also what cannot be exported for this ONNX opset, or for ``ort-1.20`` and the like.
+    """
+    return check_further(check(source, sets), data=data, opset=opset_of(opset, target))

@@ -34,3 +34,16 @@ Output = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="FILE", callback=writable, help="The file to write.", show_default=False),
 ]
+Opset = Annotated[
+    int | None,
+    typer.Option(
+        "--opset",
+        metavar="N",
+        help="The ONNX opset to export for; 17 is what files have by default.",
+        show_default=False,
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option("--target", metavar="NAME", help="A runtime to export for, such as ort-1.20.", show_default=False),
+]

@@ -55,6 +55,8 @@ def train(
     declaration, lowered = checked.require()
     show(d for d in checked.diagnostics if d.code not in ("GS404", "GS602"))
     _refuse(checked)
+    if onnx is not None:
+        _check_export(declaration, lowered.graph)
     directory = directory or Path("runs") / declaration.name
     _check_directory(directory, resume=resume, overwrite=overwrite)
     parts = _load_data(declaration, lowered.graph)
@@ -85,6 +87,15 @@ def _refuse(checked: Checked) -> None:
             raise SpecError([replace(diagnostic, severity="error")])
         if diagnostic.code == "GS602":
             raise RunError("GS602", diagnostic.message, diagnostic.hint)
+
+
+def _check_export(spec: Spec, graph: Graph) -> None:
+    """What cannot be exported is said before the training, not after it."""
+    from graphspec.export.check import check_export
+    from graphspec.export.targets import OPSET
+
+    if found := check_export(spec, graph, OPSET):
+        raise SpecError(found)
 
 
 def _load_data(spec: Spec, graph: Graph) -> dict[str, Arrays]:

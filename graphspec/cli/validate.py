@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import count, out, show
-from graphspec.cli.options import Sets
+from graphspec.cli.options import Opset, Sets, Target
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
@@ -28,16 +28,20 @@ def validate(
     specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Specs to check.", show_default=False)],
     data: Annotated[bool, typer.Option("--data", help="Check the data files too.")] = False,
     output: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.text,
+    opset: Opset = None,
+    target: Target = None,
     sets: Sets = None,
 ) -> int:
-    """Check specs and report every problem; nothing is trained or written."""
-    from graphspec.compiler.check import check
+    """Check specs and report every problem, with --opset or --target also of their export; nothing is trained or written."""
+    from graphspec.compiler.check import check, check_further
+    from graphspec.export.targets import opset_of
 
+    level = opset_of(opset, target)
     everything: list[Diagnostic] = []
     wrong = False
     for spec in specs:
         checked = check(str(spec), sets or ())
-        found = _with_data(checked) if data else checked.diagnostics
+        found = check_further(checked, data=data, opset=level)
         wrong = wrong or any(d.is_error for d in found)
         if output is Format.text:
             show(found, sys.stdout)
@@ -46,15 +50,6 @@ def validate(
     if output is Format.json:
         out(_json(everything))
     return 1 if wrong else 0
-
-
-def _with_data(checked: Checked) -> list[Diagnostic]:
-    if checked.errors or checked.spec is None or checked.lowered is None:
-        return checked.diagnostics
-    from graphspec.runtime.fit import check_data
-
-    found = [*checked.diagnostics, *check_data(checked.spec, checked.lowered.graph)]
-    return sorted(found, key=lambda d: d.sort_key())
 
 
 def _verdict(checked: Checked, found: list[Diagnostic]) -> str:

@@ -57,6 +57,22 @@ def check(source: Source | Spec, sets: Sequence[str] = ()) -> Checked:
     return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
 
 
+def check_further(checked: Checked, *, data: bool = False, opset: int | None = None) -> list[Diagnostic]:
+    """The diagnostics of a spec and, where none is an error, those of its ``data`` files and of its export at ``opset``."""
+    if checked.errors or checked.spec is None or checked.lowered is None:
+        return checked.diagnostics
+    found = list(checked.diagnostics)
+    if data:
+        from graphspec.runtime.fit import check_data
+
+        found += check_data(checked.spec, checked.lowered.graph)
+    if opset is not None:
+        from graphspec.export.check import check_export
+
+        found += check_export(checked.spec, checked.lowered.graph, opset)
+    return sorted(found, key=Diagnostic.sort_key)
+
+
 def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
     """``found`` without repetitions; what a block's node has wrong is said for the first instance alone."""
     seen: dict[object, Diagnostic] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.compiler.ir import Array
 from graphspec.errors import SpecError
-from graphspec.export.targets import opset_of
+from graphspec.export.targets import OPSET, opset_of
 from graphspec.files import write_atomic
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def export(
     from graphspec.export.prove import prove
     from graphspec.runtime.fit import rows_of_test
 
-    level = opset_of(opset, target)
+    level = opset_of(opset, target) or OPSET
     if found := check_export(model.spec, model.graph, level):
         raise SpecError(found)
     document = json.dumps(model.spec.document, sort_keys=True)

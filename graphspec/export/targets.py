@@ -30,8 +30,8 @@ TARGETS = {
 """The newest opset that a version of onnxruntime has."""
 
 
-def opset_of(opset: int | None, target: str | None) -> int:
-    """The opset that is meant, 17 by default; ``target`` is ``ort-1.20`` and the like.
+def opset_of(opset: int | None, target: str | None) -> int | None:
+    """The opset that is meant, None where neither is given; ``target`` is ``ort-1.20`` and the like.
 
     Raises:
         UsageError: both are given, or it is not known.
@@ -42,8 +42,6 @@ def opset_of(opset: int | None, target: str | None) -> int:
         if target not in TARGETS:
             raise UsageError(f"unknown target '{target}'; known are {', '.join(TARGETS)}")
         return TARGETS[target]
-    if opset is None:
-        return OPSET
-    if opset not in IR_OF_OPSET:
+    if opset is not None and opset not in IR_OF_OPSET:
         raise UsageError(f"opset {opset} is not supported; choose {min(IR_OF_OPSET)} to {max(IR_OF_OPSET)}")
     return opset
