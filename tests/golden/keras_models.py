@@ -62,7 +62,10 @@ def exact(x: Any) -> np.ndarray:
     return np.asarray(x, np.float32).astype(np.float64)
 
 
-CALL_ARGUMENTS = {"initial_state", "count_weights"}
+NAMED = ("count_weights", "attention_mask", "query_mask", "value_mask", "key_mask")
+"""Call arguments that are a node each."""
+FLAGS = ("use_causal_mask", "return_attention_scores")
+CALL_ARGUMENTS = {"initial_state", "mask", *NAMED, *FLAGS}
 
 
 def make(args: dict[str, Any], **more: Any) -> Any:
@@ -108,11 +111,19 @@ def build(spec: dict[str, Any]) -> tuple[keras.Model, dict[str, Any]]:
             call["initial_state"] = [value(name) for name in args["initial_state"]]
             if stacked(layer):
                 call["initial_state"] = keras.tree.pack_sequence_as(layer.state_size, call["initial_state"])
-        call |= {key: value(args[key]) for key in ("count_weights",) if key in args}
-        values[node["name"]] = layer(x, **call)
+        call |= {key: value(args[key]) for key in NAMED if key in args}
+        call |= {key: args[key] for key in FLAGS if key in args}
+        if "mask" in args:
+            call["mask"] = [value(name) for name in args["mask"]]
+        values[node["name"]] = layer(*(x if projects(layer) else [x]), **call)
         previous = node["name"]
     outputs = {head: value(item.get("layer", head)) for head, item in spec["outputs"].items()}
     return keras.Model(inputs=inputs, outputs=outputs), layers
+
+
+def projects(layer: Any) -> bool:
+    """Whether its inputs are arguments each, and its weights those of projections."""
+    return isinstance(layer, (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention))
 
 
 def stacked(layer: Any) -> list[Any]:
@@ -133,6 +144,8 @@ def variables(layers: dict[str, Any]) -> dict[str, Any]:
             if isinstance(layer, keras.layers.Bidirectional):
                 part = "forward/" if held(variable, layer.forward_layer) else "backward/"
                 inner = layer.forward_layer if part == "forward/" else layer.backward_layer
+            if projects(layer):
+                part = variable.path.split("/")[-2] + "/"
             part += "".join(f"{k}/" for k, cell in enumerate(stacked(inner)) if held(variable, cell))
             named[f"{node}/{part}{variable.name}"] = variable
     return named
