@@ -15,9 +15,11 @@ from graphs import dtype_name, run
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from graphspec.compiler.ir import Graph
+from graphspec.compiler.passes.legalize import since
+from graphspec.export.onnx import operator
+from graphspec.export.targets import IR_OF_OPSET, OPSET
 
 Array = np.ndarray[Any, Any]
-OPSET, IR = 17, 8
 
 
 def onnx_type(dtype: str) -> int:
@@ -44,14 +46,21 @@ def make_model(
     inputs: Mapping[str, Array],
     outputs: Sequence[str],
     constants: Mapping[str, Array] | None = None,
+    opset: int = OPSET,
 ) -> ModelProto:
-    """A model at opset 17, IR 8 whose inputs have the types of these arrays."""
+    """A model whose inputs have the types of these arrays."""
     feeds = [
         helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in inputs.items()
     ]
     tensors = [numpy_helper.from_array(np.asarray(a, order="C"), n) for n, a in (constants or {}).items()]
     graph = helper.make_graph(list(nodes), "oracle", feeds, [ValueInfoProto(name=n) for n in outputs], tensors)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    imports = [helper.make_opsetid("", opset)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=IR_OF_OPSET[opset])
+
+
+def opset_for(*ops: str) -> int:
+    """17, or the opset that came with the newest of the operators."""
+    return max([OPSET, *(since(op) or OPSET for op in ops)])
 
 
 def session(model: ModelProto | bytes) -> ort.InferenceSession:
@@ -96,25 +105,30 @@ def ort_run(
         {n: a for n, a in arrays.items() if n not in held},
         results,
         {n: a for n, a in arrays.items() if n in held},
+        opset_for(op),
     )
     return list(session(model).run(None, {n: a for n, a in arrays.items() if n not in held}))
 
 
 def _run_graph(graph: Graph, inputs: Mapping[str, Array], params: Mapping[str, Array]) -> list[Array]:
     nodes, constants = [], {n: np.asarray(a, np.float32) for n, a in params.items()}
-    for node in graph.needed(graph.outputs.values()):
+    needed = graph.needed(graph.outputs.values())
+    opset = opset_for(*(node.op for node in needed))
+    for node in needed:
         for value in node.inputs:
             if value is not None and value.data is not None:
                 constants[value.name] = value.data
         names = ["" if v is None else v.name for v in node.inputs]
-        outputs = [v.name for v in node.outputs]
-        nodes.append(helper.make_node(node.op, names, outputs, name=node.name, **onnx_attributes(node.attrs)))
+        made, more = operator(node, names, [v.name for v in node.outputs], opset)
+        nodes.append(made)
+        constants |= {t.name: numpy_helper.to_array(t) for t in more}
     used = {n for node in nodes for n in node.input}
     model = make_model(
         nodes,
         {n: a for n, a in inputs.items() if n in used},
         [v.name for v in graph.outputs.values()],
         {n: a for n, a in constants.items() if n in used},
+        opset,
     )
     return list(session(model).run(None, {n: a for n, a in inputs.items() if n in used}))
 

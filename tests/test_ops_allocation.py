@@ -26,8 +26,8 @@ def ids(high: int, *shape: int) -> Array:
 
 X, row, column = normal(300, 400), normal(400), normal(300, 1)
 UNARY = (
-    "Abs Celu Cos Elu Erf Exp HardSigmoid Identity LeakyRelu LogSoftmax Neg Relu Selu Sigmoid Sin Softmax Softplus "
-    "Softsign Tanh ThresholdedRelu Flatten Transpose Floor Ceil Round Sign"
+    "Abs Celu Cos Elu Erf Exp Gelu HardSigmoid HardSwish Identity LeakyRelu LogSoftmax Mish Neg Relu Selu Shrink Sigmoid Sin Softmax Softplus "
+    "Softsign Swish Tanh ThresholdedRelu Flatten Transpose Floor Ceil Round Sign"
 )
 CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     *((op, [X], {}) for op in UNARY.split()),
@@ -35,6 +35,7 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     *((op, [X, other], {}) for op in ("Add", "Sub", "Mul", "Max", "Min", "Mean") for other in (X, row, column)),
     *((op, [X, abs(other) + 1], {}) for op in ("Div",) for other in (X, row, column)),
     *((op, [X, row], {}) for op in ("Equal", "Greater", "Less")),
+    *(("PRelu", [X, slope], {}) for slope in (X, row, column)),
     ("Sum", [X, X, row], {}),
     ("Pow", [abs(X) + 1, row], {}),
     ("Where", [X > 0, X, row], {}),

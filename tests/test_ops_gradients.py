@@ -167,6 +167,7 @@ CASES: dict[str, list[Case]] = {
         Case([normal(3, 4), np.array([[0, -1, 2, 0]])], {"axis": 0}),
         Case([normal(2, 3, 2), np.array([[[0, 1], [2, 2]]])], {"axis": 1}),
     ],
+    "Gelu": one() + one(approximate="tanh"),
     "Gemm": [
         Case([normal(3, 4), normal(4, 2), normal(2)]),
         Case([normal(4, 3), normal(4, 2), normal(3, 1)], {"transA": 1, "alpha": 0.5, "beta": 2.0}),
@@ -175,6 +176,7 @@ CASES: dict[str, list[Case]] = {
         Case([normal(4, 4), normal(4, 4), normal(4, 4)]),
     ],
     "HardSigmoid": one(alpha=0.2, beta=0.5),
+    "HardSwish": one(),
     "Identity": one(),
     "LSTM": recurrent(4, 2),
     "LeakyRelu": one(alpha=0.2) + one(alpha=1.3),
@@ -195,8 +197,10 @@ CASES: dict[str, list[Case]] = {
     "Max": several(),
     "Mean": several(),
     "Min": several(),
+    "Mish": one(),
     "Mul": two(),
     "Neg": one(),
+    "PRelu": [Case([normal(2, 3, 4), normal(*n)]) for n in ((2, 3, 4), (4,), (3, 1), (1, 1, 4), ())],
     "Pad": [
         with_ints((2, 3), ints(1, 0, 0, 2)),
         with_ints((3, 4), ints(-1, 1, 1, -2)),
@@ -226,6 +230,7 @@ CASES: dict[str, list[Case]] = {
     "Relu": one(),
     "Reshape": [with_ints((2, 3, 4), ints(*sizes)) for sizes in ((6, 4), (0, -1), (4, 3, 2), (24,))],
     "Selu": one(),
+    "Shrink": one() + one(bias=0.3, lambd=0.4),
     "Sigmoid": one(),
     "Sin": one(),
     "Slice": [
@@ -248,6 +253,7 @@ CASES: dict[str, list[Case]] = {
     "Squeeze": [with_ints((2, 1, 3), ints(1)), Case([normal(1, 3, 1)])],
     "Sub": two(),
     "Sum": several(),
+    "Swish": one() + one(alpha=1.7),
     "Tanh": one(),
     "ThresholdedRelu": one(alpha=0.3),
     "Tile": [with_ints((2, 3), ints(3, 2)), with_ints((2, 1, 3), ints(1, 4, 1))],

@@ -22,8 +22,8 @@ def i(*values: int) -> Array:
 
 
 UNARY = (
-    "Abs Celu Ceil Cos Elu Erf Exp Flatten Floor HardSigmoid Identity LeakyRelu Log LogSoftmax Neg Reciprocal Relu Round "
-    "Selu Sigmoid Sign Sin Softmax Softplus Softsign Sqrt Tanh ThresholdedRelu Transpose"
+    "Abs Celu Ceil Cos Elu Erf Exp Flatten Floor Gelu HardSigmoid HardSwish Identity LeakyRelu Log LogSoftmax Mish Neg Reciprocal Relu Round "
+    "Selu Shrink Sigmoid Sign Sin Softmax Softplus Softsign Sqrt Swish Tanh ThresholdedRelu Transpose"
 )
 CASES: list[tuple[str, list[Any], set[int], dict[str, Any]]] = [
     *((op, [f(0, 4)], set(), {}) for op in UNARY.split()),
@@ -41,6 +41,7 @@ CASES: list[tuple[str, list[Any], set[int], dict[str, Any]]] = [
         if axes in ((1,), (1, 2)) or op not in ("ReduceMax", "ReduceMin")
     ),
     *(("ReduceSum", [f(0, 4, 3), i(*axes)], {1}, {}) for axes in ((0,), (1,), (1, 2))),
+    *(("PRelu", [f(0, 4), slope], set(), {}) for slope in (f(4), f(1, 4), f())),
     ("Gemm", [f(0, 4), f(4, 3), f(3)], set(), {}),
     ("Gemm", [f(0, 4), f(3, 4), f(3)], set(), {"transB": 1}),
     ("MatMul", [f(0, 4), f(4, 3)], set(), {}),

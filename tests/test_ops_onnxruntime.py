@@ -56,6 +56,11 @@ def unary(low: float | None = None, high: float | None = None, **attributes: Seq
     return strategy
 
 
+def prelu(d: Draw) -> Case:
+    shape = d.shape()
+    return Case([d.normal(*shape, scale=3.0), d.normal(*d.partner(shape))])
+
+
 def binary(
     *dtypes: str, low: int = -5, high: int = 6, away_from_zero: bool = False, same_sign: bool = False
 ) -> Strategy:
@@ -331,9 +336,11 @@ CASES: dict[str, Strategy] = {
     "Gather": gather,
     "GatherElements": gather_elements,
     "Gemm": gemm,
+    "Gelu": unary(approximate=["none", "tanh"]),
     "Greater": predicate("float32", "int32", "int64"),
     "GreaterOrEqual": predicate("float32", "int32", "int64"),
     "HardSigmoid": unary(alpha=[0.2, 1 / 6], beta=[0.5, 0.3]),
+    "HardSwish": unary(),
     "Identity": unary(),
     "LeakyRelu": unary(alpha=[0.01, 0.3, 0.0, 1.5]),
     "Less": predicate("float32", "int32", "int64"),
@@ -344,12 +351,14 @@ CASES: dict[str, Strategy] = {
     "Max": variadic,
     "Mean": variadic,
     "Min": variadic,
+    "Mish": unary(),
     "Mod": modulo,
     "Mul": binary("float32", "int32", "int64"),
     "Neg": unary(),
     "Not": lambda d: Case([d.bools(d.shape())]),
     "OneHot": one_hot,
     "Or": predicate("bool"),
+    "PRelu": prelu,
     "Pad": pad,
     "Pow": power,
     "Range": arange,
@@ -367,6 +376,7 @@ CASES: dict[str, Strategy] = {
     "Round": lambda d: Case([np.asarray(d.ints(d.shape(), -9, 10) / 2, np.float32)]),
     "Selu": unary(),
     "Shape": shape_of,
+    "Shrink": unary(bias=[0.0, 0.5, 1.5], lambd=[0.5, 0.0, 2.0]),
     "Sigmoid": unary(),
     "Sign": lambda d: Case([np.asarray(d.ints(d.shape(), -2, 3), np.float32)]),
     "Sin": unary(),
@@ -379,6 +389,7 @@ CASES: dict[str, Strategy] = {
     "Squeeze": squeeze,
     "Sub": binary("float32", "int32", "int64"),
     "Sum": variadic,
+    "Swish": unary(alpha=[1.0, 0.5, 2.0]),
     "Tanh": unary(),
     "ThresholdedRelu": unary(alpha=[1.0, 0.0, 0.5]),
     "Tile": tile,
