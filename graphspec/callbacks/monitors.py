@@ -51,6 +51,8 @@ def _figure_hint(name: str, keys: Sequence[str]) -> str:
     plain = name.removeprefix("val_")
     if plain != name and plain in keys:
         return f"give the spec validation data, or name '{plain}'"
+    if several := [key for key in keys if re.fullmatch(rf"{re.escape(name)}_\d+", key)]:
+        return f"it has several: {', '.join(several)}"
     return did_you_mean(name, keys) or f"they are {', '.join(keys)}"
 
 

@@ -39,6 +39,7 @@ def _even(count: int) -> Array:
 class _Point(Thresholded):
     """The largest of one figure over the thresholds at which another is at least what is asked for."""
 
+    instead = "set `class_id`"
     num_thresholds: PositiveInt = Field(200, description="Thresholds that are tried, evenly from 0 to 1.")
     class_id: ClassId = None
 
@@ -134,7 +135,7 @@ class AUC(Metric):
     @model_validator(mode="after")
     def _labels(self) -> AUC:
         if self.num_labels is not None and not self.multi_label:
-            text = "goes with `multi_label: true`"
+            text = "must be null unless `multi_label` is set"
             raise PydanticCustomError("GS105", text, {"below": "num_labels", "hint": "leave it out"})
         return self
 
@@ -145,11 +146,12 @@ class AUC(Metric):
         hint = "leave `multi_label` out"
         if found := check_fixed(self, y_pred) or (check_classes(self, y_pred, hint) if self.multi_label else []):
             return found
-        given = {"num_labels": self.num_labels, "label_weights": self.label_weights and len(self.label_weights)}
-        for argument, count in given.items():
-            if count is not None and count != units(y_pred):
-                text = f"has `{argument}` for {count} units, but the head has {units(y_pred)}"
-                return self.error(text, f"give {units(y_pred)}")
+        count = units(y_pred)
+        if self.num_labels not in (None, count):
+            return self.error(f"has {self.num_labels} labels, but the head has {count}", f"set `num_labels: {count}`")
+        if self.label_weights is not None and len(self.label_weights) != count:
+            text = f"has {len(self.label_weights)} label weights for {count} units"
+            return self.error(text, f"give {count} weights, in the order of the units")
         return []
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:

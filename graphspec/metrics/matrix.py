@@ -120,8 +120,8 @@ class _Chosen(Overlap):
     def _ids(self) -> _Chosen:
         wrong = [k for k in self.target_class_ids if not 0 <= k < self.classes()]
         if wrong:
-            context = {"below": "target_class_ids", "class": wrong[0], "hint": f"classes are 0 to {self.classes() - 1}"}
-            raise PydanticCustomError("GS105", "names a class {class} that there is not", context)
+            context = {"below": "target_class_ids", "last": self.classes() - 1, "hint": f"there is no class {wrong[0]}"}
+            raise PydanticCustomError("GS105", "must name classes from 0 to {last}", context)
         return self
 
     def wanted(self) -> tuple[int, ...]:
@@ -216,6 +216,7 @@ class BinaryIoU(_Chosen):
     """Intersection over union of predicted and true class, of which 1 begins at ``threshold``; the mean over both."""
 
     label = "binary_io_u"
+    targets: ClassVar[tuple[Kind, ...]] = ("like", "one_hot")
     instead = "use `{type: MeanIoU, num_classes: …, sparse_y_pred: false}`"
     target_class_ids: Target = (0, 1)
     threshold: float = Field(0.5, description="From it on the answer is class 1.")

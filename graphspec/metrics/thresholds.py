@@ -49,7 +49,7 @@ def confusion(y_true: Array, y_pred: Array, limits: Array, weights: Array | None
 class Thresholded(Metric):
     """Base: the confusion counts of all units together, at every one of :meth:`limits`: ``(4, 1, thresholds)``."""
 
-    instead = "set `class_id`, or use `{type: F1Score, average: macro}`"
+    instead = "use `confusion_matrix`, or `precision` and `recall` with a `class_id`"
 
     def limits(self) -> Array:
         raise NotImplementedError
@@ -164,7 +164,7 @@ class FalseNegatives(Counted):
 class _Retrieval(Counted):
     """Positives may be limited to the ``top_k`` values of a row, or to one class; class ids will do as targets then."""
 
-    targets: ClassVar[tuple[Kind, ...]] = ("like", "one_hot")
+    instead = "set `class_id`, or use `{type: F1Score, average: macro}`"
     top_k: PositiveInt | None = Field(None, description="Only so many of the largest values of a row are positive.")
     class_id: ClassId = None
 
