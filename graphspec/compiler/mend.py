@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphspec.compiler.dims import ceildiv
+from graphspec.compiler.dims import ceildiv, mul
 
 if TYPE_CHECKING:
     from graphspec.compiler.dims import Dim, Shape
@@ -49,7 +49,8 @@ def _padding_hint(refs: Sequence[Ref], lowered: Lowered) -> str | None:
         assert value is not None
         if getattr(layer, "padding", None) == "valid" and (before := _input_of(decl, lowered)) is not None:
             strides = getattr(layer, "strides", None) or layer.pool_size  # type: ignore[union-attr]
-            padded = tuple(ceildiv(d, s) for d, s in zip(_spatial(layer, before.shape), strides, strict=True))
+            size = mul if hasattr(layer, "output_padding") else ceildiv  # a transposed convolution enlarges
+            padded = tuple(size(d, s) for d, s in zip(_spatial(layer, before.shape), strides, strict=True))
             if padded != _spatial(layer, value.shape):
                 line = decl.mark.line  # type: ignore[union-attr]
                 wrong[ref.name] = f"'{ref.name}'" + (f" (line {line})" if line else "")

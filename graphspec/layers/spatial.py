@@ -118,6 +118,6 @@ def need_auto_pad(
         refused, key = max(dilations) > 1, "dilation_rate"
         text, hint = "with strides and a dilation_rate above 1", "set one of them to 1"
     if refused:
-        text = f"cannot pad its {name}, which varies ('{d}'), by `padding: same` {text}"
+        text = f"cannot pad along the {name}, whose size '{d}' varies, by `padding: same` {text}"
         hint = f"{hint}, set `padding: valid`, or give {free(str(d))} a number in `inputs`"
         raise ShapeError("GS305", text, hint=hint, key=key)

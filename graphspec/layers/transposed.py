@@ -29,7 +29,7 @@ class ConvTranspose(FilterBank):
             for more, stride in zip(self.output_padding, self.strides, strict=True):
                 if more >= stride:
                     text = f"has an output_padding of {more}, which is not below the stride {stride}"
-                    hint = f"use at most {stride - 1}, or leave `output_padding` out"
+                    hint = f"use at most {[s - 1 for s in self.strides]}, or leave `output_padding` out"
                     raise ShapeError("GS105", text, hint=hint, key="output_padding")
         begins, ends, added = zip(*(self._cut(k) for k in range(self.rank)), strict=True)
         Y = g.ConvTranspose(

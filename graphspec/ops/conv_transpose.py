@@ -71,7 +71,7 @@ class ConvTranspose(Op):
                 not isinstance(made, int) or made >= 1,
                 f"has an output of size {made} along spatial axis {k + 1}: padding takes away all that the kernel reaches",
                 code="GS304",
-                hint="use a larger kernel, larger strides or less padding",
+                hint="use `padding: valid` or another `output_padding`",
                 key="padding",
             )
             dims.append(made)
