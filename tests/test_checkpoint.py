@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from resuming import assert_same_files, assert_same_weights, interrupt, resume, whole
 
 import graphspec as gs
 from graphspec.runtime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from graphspec.runtime.fit import prepare_fit
 from graphspec.runtime.observe import Silent
 from graphspec.runtime.rundir import check_resumable, start_run
-from graphspec.runtime.totals import Totals
 from specs import blobs, dense_spec
 
 STATE = {"epoch": 2, "batch": 1, "sums": [0.1 + 0.2, 1e-300], "nan": float("nan")}
@@ -58,23 +57,6 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
     assert caught.value.status == 3
 
 
-class Stop(Silent):
-    """Interrupts after a number of steps, as Ctrl-C does between two steps."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def step(self, epoch: int, step: int, totals: Totals) -> None:
-        self.left -= 1
-        if self.left == 0:
-            import signal
-
-            signal.raise_signal(signal.SIGINT)
-
-    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        return None
-
-
 def spec(tmp_path: Path, **training: Any) -> dict[str, Any]:
     x, y = blobs()
     np.savez(tmp_path / "rows.npz", x=x, kind=y)
@@ -85,24 +67,11 @@ def spec(tmp_path: Path, **training: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("after", [1, 5, 6, 7, 13, 23])
 def test_a_run_interrupted_anywhere_ends_with_the_same_bits(tmp_path: Path, after: int) -> None:
-    whole = gs.compile(spec(tmp_path))
-    start_run(whole, tmp_path / "whole")
-    run = whole.trainer(Silent(), tmp_path / "whole")
-    run.run()
-
-    first = gs.compile(spec(tmp_path))
-    start_run(first, tmp_path / "run")
-    with pytest.raises(KeyboardInterrupt):
-        first.trainer(Stop(after), tmp_path / "run").run()
-
-    second = gs.compile(spec(tmp_path))
-    resumed = second.trainer(Silent(), tmp_path / "run")
-    resumed.resume(check_resumable(second, tmp_path / "run"))
-    assert resumed.update.clock.step == after
-    resumed.run()
-    assert resumed.history == run.history
-    for name in ("weights.safetensors", "history.csv", "checkpoint.safetensors"):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "run" / name).read_bytes(), name
+    run = whole(spec(tmp_path), tmp_path / "whole")
+    interrupt(spec(tmp_path), tmp_path / "run", after)
+    assert load_checkpoint(tmp_path / "run").state["step"] == after
+    assert resume(spec(tmp_path), tmp_path / "run").history == run.history
+    assert_same_files(tmp_path / "whole", tmp_path / "run")
 
 
 def test_only_more_epochs_may_be_resumed(tmp_path: Path) -> None:
@@ -122,17 +91,9 @@ def test_only_more_epochs_may_be_resumed(tmp_path: Path) -> None:
 
 
 def test_a_longer_resumed_run_equals_a_long_one(tmp_path: Path) -> None:
-    long = gs.compile(spec(tmp_path, epochs=6))
-    start_run(long, tmp_path / "long")
-    long.trainer(Silent(), tmp_path / "long").run()
-    short = gs.compile(spec(tmp_path, epochs=3))
-    start_run(short, tmp_path / "run")
-    short.trainer(Silent(), tmp_path / "run").run()
-    more = gs.compile(spec(tmp_path, epochs=6))
-    trainer = more.trainer(Silent(), tmp_path / "run")
-    trainer.resume(check_resumable(more, tmp_path / "run"))
-    trainer.run()
-    assert all(np.array_equal(long.weights[n], more.weights[n]) for n in long.weights)
+    long = whole(spec(tmp_path, epochs=6), tmp_path / "long")
+    whole(spec(tmp_path, epochs=3), tmp_path / "run")
+    assert_same_weights(resume(spec(tmp_path, epochs=6), tmp_path / "run"), long)
 
 
 def test_run_json_says_what_the_run_was_made_with(tmp_path: Path) -> None:

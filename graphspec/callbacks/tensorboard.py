@@ -71,7 +71,8 @@ class _TensorBoard(State):
         folder = located(run, config.log_dir)
         inside = run.directory is not None and folder.resolve().is_relative_to(run.directory.resolve())
         self.train, self.validation = (_Events(folder / part, own=inside) for part in ("train", "validation"))
-        self.every = {"epoch": 0, "batch": 1}.get(str(config.update_freq), config.update_freq)
+        frequency = config.update_freq
+        self.every = frequency if isinstance(frequency, int) else int(frequency == "batch")
         self.began = self.last = (time.monotonic(), run.update.clock.step)
 
     @property
