@@ -13,6 +13,7 @@ from graphspec.ops import OPS
 BASE = 17
 """The opset that operators have the form of, where they exist in it."""
 _CHANGED = {"GroupNormalization": 21}  # before: a scale a group
+_WITHOUT_KERNEL = {"Swish"}  # onnxruntime 1.32 has none; it expands the operator at opset 24, but not from 25 on
 
 
 @cache
@@ -30,9 +31,9 @@ def since(op: str) -> int | None:
 
 
 def is_newer(node: Node, opset: int) -> bool:
-    """Whether ``opset`` does not have the node's operator."""
+    """Whether ``opset`` does not have the node's operator, or no runtime does."""
     first = since(node.op)
-    return first is None or first > opset
+    return first is None or first > opset or node.op in _WITHOUT_KERNEL
 
 
 def legalize(graph: Graph, opset: int) -> Graph:
