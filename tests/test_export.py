@@ -10,8 +10,15 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.cli.train import train
 from graphspec.export.session import session
+from graphspec.layers import LAYERS, Layer
+from graphspec.ops import OPS
+from graphspec.ops.unary import Unary
 from specs import blobs, dense_spec, pairs, two_heads_spec
+
+HIDDEN = {"type": "Dense", "units": 8}
+KIND = {"name": "kind", "type": "Dense", "units": 3}
 
 
 def test_the_file_stands_alone(tmp_path: Path) -> None:
@@ -70,26 +77,74 @@ def test_numbers_that_differ_leave_no_file(tmp_path: Path, monkeypatch: pytest.M
     assert [p.name for p in tmp_path.iterdir()] == ["old.onnx"]
 
 
-@pytest.mark.parametrize(("opset", "ir"), [(17, 8), (18, 8), (20, 9), (21, 10)])
-def test_newer_opsets(tmp_path: Path, opset: int, ir: int) -> None:
-    import onnx
-
-    spec = dense_spec()
-    spec["layers"].insert(0, {"type": "LayerNormalization"})
-    gs.compile(spec).export(tmp_path / "net.onnx", opset=opset)
-    file = onnx.load(tmp_path / "net.onnx")
-    assert (file.ir_version, file.opset_import[0].version) == (ir, opset)
-
-
 def test_an_operator_that_the_target_lacks(tmp_path: Path) -> None:
     spec = dense_spec()
     spec["layers"].insert(0, {"name": "norm", "type": "LayerNormalization"})
     with pytest.raises(gs.SpecError) as caught:
         gs.compile(spec).export(tmp_path / "net.onnx", opset=16)
     (found,) = caught.value.diagnostics
-    assert (found.code, found.path) == ("GS702", "layers.norm")
+    assert (found.code, found.path) == ("GS702", "layers.norm.type")
     assert not list(tmp_path.iterdir())
     gs.compile(dense_spec()).export(tmp_path / "net.onnx", opset=15)
+
+
+class OfTraining(Unary):
+    """An operator that ONNX has not."""
+
+    exported = False
+
+    @staticmethod
+    def forward(ctx: Any, X: Any, Y: Any) -> Any:
+        return [(np.copyto, Y, X)]
+
+
+class NotExported(Layer):
+    """A layer that stays in inference mode and cannot be exported."""
+
+    def lower(self, g: Any, X: Any) -> Any:
+        return g.OfTraining(X)
+
+
+@pytest.fixture
+def not_exported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A spec with two heads, one of which depends on an operator that ONNX has not."""
+    monkeypatch.setitem(OPS, "OfTraining", OfTraining)
+    monkeypatch.setitem(LAYERS._classes, "NotExported", NotExported)
+    spec = dense_spec()
+    spec["layers"].insert(1, {"name": "odd", "type": "NotExported"})
+    return spec
+
+
+def test_what_cannot_be_exported_is_said_when_validating(not_exported: dict[str, Any]) -> None:
+    assert gs.validate(not_exported) == []
+    for level in ({"opset": 17}, {"target": "ort-1.30"}):
+        (found,) = gs.validate(not_exported, **level)
+        assert (found.code, found.path) == ("GS702", "layers.odd.type")
+        assert found.message == "'odd' needs OfTraining, which is no operator of ONNX"
+    not_exported["outputs"] = {"hidden": {"loss": "mse"}}
+    assert not [d for d in gs.validate(not_exported, opset=17) if d.is_error]
+
+
+def test_what_cannot_be_exported_is_not_trained(
+    not_exported: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = blobs()
+    np.savez(tmp_path / "rows.npz", x=x, kind=y)
+    not_exported["data"] = {"train": {"file": "rows.npz"}}
+    (tmp_path / "net.json").write_text(json.dumps(not_exported))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(gs.SpecError) as caught:
+        train(Path("net.json"), onnx=Path("net.onnx"))
+    assert [d.code for d in caught.value.diagnostics] == ["GS702"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.json", "rows.npz"]
+
+
+def test_what_vanishes_or_is_computed_before_is_no_obstacle() -> None:
+    layers = [{"name": f"noise{k}", "type": t} for k, t in enumerate(["Dropout", "GaussianNoise", "SpatialDropout1D"])]
+    layers = [layer | {"rate" if "Dropout" in layer["type"] else "stddev": 0.5} for layer in layers]
+    spec = dense_spec(inputs={"x": {"shape": [3, 4]}}, outputs={"kind": {}})
+    spec["layers"] = [*layers, {"type": "BatchNormalization"}, {"type": "SpectralNormalization", "layer": HIDDEN}, KIND]
+    assert not [d for d in gs.validate(spec, opset=17) if d.is_error]
 
 
 def test_targets(tmp_path: Path) -> None:
@@ -111,7 +166,7 @@ def test_one_value_as_two_heads(tmp_path: Path) -> None:
 
 
 def test_more_weights_than_a_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.export.LARGEST", 100)
+    monkeypatch.setattr("graphspec.export.check.LARGEST", 100)
     with pytest.raises(gs.SpecError) as caught:
         gs.compile(dense_spec()).export(tmp_path / "net.onnx")
     assert [d.code for d in caught.value.diagnostics] == ["GS702"]
