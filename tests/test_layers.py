@@ -163,6 +163,14 @@ ELSEWHERE = dict.fromkeys(
         *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization", "UnitNormalization"),
     ),
     "test_layers_norm.py",
+) | dict.fromkeys(
+    (
+        *("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D"),
+        *("AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AveragePooling3D", "Conv1DTranspose", "Conv2DTranspose"),
+        *("Conv3D", "Conv3DTranspose", "DepthwiseConv1D", "DepthwiseConv2D", "GlobalAveragePooling3D"),
+        *("GlobalMaxPooling3D", "MaxPooling3D", "SeparableConv1D", "SeparableConv2D"),
+    ),
+    "test_layers_convolution.py",
 )
 """Layers whose shapes are tested in another file."""
 
