@@ -135,7 +135,7 @@ class AUC(Metric):
     @model_validator(mode="after")
     def _labels(self) -> AUC:
         if self.num_labels is not None and not self.multi_label:
-            text = "must be null unless `multi_label` is set"
+            text = "`num_labels` must be null unless `multi_label` is set"
             raise PydanticCustomError("GS105", text, {"below": "num_labels", "hint": "leave it out"})
         return self
 

@@ -121,7 +121,7 @@ class _Chosen(Overlap):
         wrong = [k for k in self.target_class_ids if not 0 <= k < self.classes()]
         if wrong:
             context = {"below": "target_class_ids", "last": self.classes() - 1, "hint": f"there is no class {wrong[0]}"}
-            raise PydanticCustomError("GS105", "must name classes from 0 to {last}", context)
+            raise PydanticCustomError("GS105", "`target_class_ids` must be from 0 to {last}", context)
         return self
 
     def wanted(self) -> tuple[int, ...]:

@@ -1,0 +1,19 @@
+"""Heads and losses for tests of metrics, without a spec around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphspec.compiler.ir import Node, Type, Value
+from graphspec.losses import LOSSES
+
+
+def loss(name: str | None, **arguments: Any) -> Any:
+    return None if name is None else LOSSES.parse({"type": name, **arguments})
+
+
+def value(*shape: int | str, op: str | None = None, mask: int | None = None) -> Value:
+    """A head's value, made by the operator ``op``, with a mask of its first ``mask`` axes."""
+    node = None if op is None else Node("y", op, (), {"axis": len(shape) - 1}, "y")
+    hides = None if mask is None else Value("m", Type("bool", shape[:mask]))
+    return Value("y", Type("float32", shape), node=node, mask=hides)
