@@ -22,9 +22,10 @@ Array = np.ndarray[Any, Any]
 @st.composite
 def transposed(draw: st.DrawFn) -> tuple[list[Array | None], dict[str, Any]]:
     rank = draw(st.integers(1, 3))
-    group = draw(st.sampled_from([1, 1, 2, 3]))
     few = st.integers(1, 3)
-    channels, out, batch = group * draw(few), draw(few), draw(few)
+    group = draw(st.sampled_from([1, 1, 2, 3]))
+    channels, out = (group, 1) if draw(st.booleans()) else (group * draw(few), draw(few))
+    batch = draw(few)
     vector = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(rank))  # noqa: E731
     kernel, strides, dilations = vector(1, 4 if rank < 3 else 3), vector(1, 3), vector(1, 2)
     spatial = vector(1, 5 if rank < 3 else 3)

@@ -27,9 +27,13 @@ Array = np.ndarray[Any, Any]
 @st.composite
 def convolutions(draw: st.DrawFn) -> tuple[list[Array | None], dict[str, Any]]:
     rank = draw(st.integers(1, 3))
-    group = draw(st.sampled_from([1, 1, 2, 3]))
     few = st.integers(1, 3)
-    channels, out, batch = group * draw(few), group * draw(few), draw(few)
+    if draw(st.booleans()):
+        group = channels = out = draw(st.integers(2, 5))  # depthwise
+    else:
+        group = draw(st.sampled_from([1, 1, 2, 3]))
+        channels, out = group * draw(few), group * draw(few)
+    batch = draw(few)
     vector = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(rank))  # noqa: E731
     kernel, strides = vector(1, 4 if rank < 3 else 3), vector(1, 3)
     auto_pad = draw(st.sampled_from(["NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"]))
@@ -291,3 +295,14 @@ def test_a_worker_without_rows_has_gradients_of_zero(
     for name, gradient in program.grads.items():
         assert gradient.shape == arrays[name].shape
         np.testing.assert_array_equal(gradient, 0)
+
+
+def test_a_depthwise_convolution_in_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of one sample's rows, and taps that are not repeated along a row."""
+    X, W, B = normal(0, 3, 4, 9, 7), normal(1, 4, 1, 3, 2), normal(2, 4)
+    attrs: dict[str, Any] = {"group": 4, "strides": (2, 1), "pads": (2, 1, 1, 2), "dilations": (1, 2)}
+    same("Conv", [X, W, B], **attrs)
+    monkeypatch.setattr("graphspec.ops.depthwise._BLOCK", 40)
+    monkeypatch.setattr("graphspec.ops.depthwise._ROW", 1)
+    same("Conv", [X, W, B], **attrs)
+    both_layouts("Conv", [X, W, B], [0, 1, 2], **attrs)
