@@ -41,7 +41,8 @@ def _factor(least: float, most: float, *, open_below: bool = False) -> Any:
     def spread(value: Any) -> Any:
         pair = [value, value] if _is_number(value) else value
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):
-            return value
+            hint = f"such as {most / 5:g}, or [{least / 10:g}, {most / 5:g}]"
+            raise PydanticCustomError("GS104", "must be a number or a list of two, [low, high]", {"hint": hint})
         for number in pair:
             if not least <= number <= most or (open_below and number == least):
                 hint = f"a number, or [low, high], {between}"
