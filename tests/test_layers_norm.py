@@ -199,7 +199,7 @@ def test_spectral_normalization_trains_to_a_norm_of_one_and_exports() -> None:
 
 
 def test_noise_is_repeated_exactly_and_absent_from_exports() -> None:
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"type": "GaussianNoise", "stddev": 0.3},
         {"type": "GaussianDropout", "rate": 0.2},
         {"type": "AlphaDropout", "rate": 0.2, "noise_shape": [1, None, 3], "seed": 4},
@@ -215,5 +215,5 @@ def test_noise_is_repeated_exactly_and_absent_from_exports() -> None:
         model = model_of(layers, {"x": {"shape": [4, 3]}}, "mse")
         model.fit({"x": x}, {"y": y}, epochs=3, batch_size=5, verbose=0)
         found.append(model.weights["y/kernel"])
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
     assert {node.op for node in prepare(model.graph, model.store).nodes} == {"Reshape", "Gemm"}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import Array, build, check_gradients, feed, run
+from graphs import Array, build, check_gradients, run
 from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 from onnx import helper
 from oracles import make_model, onnx_attributes, ort_run, session
+from test_ops_norm import Threads
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.decompositions import DECOMPOSITIONS, norm  # noqa: F401
@@ -24,7 +29,7 @@ from graphspec.runtime.bind import bind
 from graphspec.runtime.store import Store
 
 
-def newer(op: str, inputs: list[Array], opset: int, **attrs: Any) -> Array:
+def newer(op: str, inputs: Sequence[Array], opset: int, **attrs: Any) -> Array:
     """What onnxruntime computes for an operator of a newer opset."""
     names = [f"x{k}" for k in range(len(inputs))]
     node = helper.make_node(op, names, ["y"], name=op, **onnx_attributes(attrs))
@@ -33,7 +38,7 @@ def newer(op: str, inputs: list[Array], opset: int, **attrs: Any) -> Array:
     return np.asarray(session(model).run(None, dict(zip(names, inputs, strict=True)))[0])
 
 
-def decomposed(op: str, inputs: list[Array], **attrs: Any) -> list[Array]:
+def decomposed(op: str, inputs: Sequence[Array], **attrs: Any) -> list[Array]:
     """Our decomposition, run by onnxruntime at opset 17."""
     graph = Graph("test")
     for k, array in enumerate(inputs):
@@ -44,7 +49,7 @@ def decomposed(op: str, inputs: list[Array], **attrs: Any) -> list[Array]:
 
 
 @st.composite
-def grouped(draw: st.DrawFn) -> tuple[list[Array], int]:
+def grouped(draw: st.DrawFn) -> tuple[list[Any], int]:
     groups, per = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     spatial = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
     seed, count = draw(st.integers(0, 1000)), groups * per
@@ -54,7 +59,7 @@ def grouped(draw: st.DrawFn) -> tuple[list[Array], int]:
 
 @SETTINGS
 @given(grouped(), st.sampled_from([1e-5, 1e-3]))
-def test_group_normalization_matches_onnxruntime(case: tuple[list[Array], int], epsilon: float) -> None:
+def test_group_normalization_matches_onnxruntime(case: tuple[list[Any], int], epsilon: float) -> None:
     inputs, groups = case
     expected = newer("GroupNormalization", inputs, 21, num_groups=groups, epsilon=epsilon)
     for found in (
@@ -66,13 +71,13 @@ def test_group_normalization_matches_onnxruntime(case: tuple[list[Array], int], 
 
 @SETTINGS
 @given(grouped())
-def test_group_normalization_gradients(case: tuple[list[Array], int]) -> None:
+def test_group_normalization_gradients(case: tuple[list[Any], int]) -> None:
     inputs, groups = case
     both_layouts("GroupNormalization", inputs, [0, 1, 2], num_groups=groups, epsilon=1e-2)
 
 
 @st.composite
-def rows(draw: st.DrawFn) -> tuple[list[Array], int]:
+def rows(draw: st.DrawFn) -> tuple[list[Any], int]:
     shape = tuple(draw(st.lists(st.integers(1, 5), min_size=2, max_size=4)))
     axis = draw(st.integers(1, len(shape) - 1))
     seed = draw(st.integers(0, 1000))
@@ -81,7 +86,7 @@ def rows(draw: st.DrawFn) -> tuple[list[Array], int]:
 
 @SETTINGS
 @given(rows(), st.sampled_from([1e-5, 1e-3]))
-def test_rms_normalization_matches_onnxruntime(case: tuple[list[Array], int], epsilon: float) -> None:
+def test_rms_normalization_matches_onnxruntime(case: tuple[list[Any], int], epsilon: float) -> None:
     inputs, axis = case
     expected = newer("RMSNormalization", inputs, 23, axis=axis, epsilon=epsilon)
     for found in (
@@ -93,14 +98,14 @@ def test_rms_normalization_matches_onnxruntime(case: tuple[list[Array], int], ep
 
 @SETTINGS
 @given(rows())
-def test_rms_normalization_gradients(case: tuple[list[Array], int]) -> None:
+def test_rms_normalization_gradients(case: tuple[list[Any], int]) -> None:
     inputs, axis = case
     both_layouts("RMSNormalization", inputs, [0, 1], axis=axis, epsilon=1e-2)
 
 
 @SETTINGS
 @given(rows(), st.sampled_from([1, 2]))
-def test_lp_normalization(case: tuple[list[Array], int], p: int) -> None:
+def test_lp_normalization(case: tuple[list[Any], int], p: int) -> None:
     X, axis = case[0][0], case[1]
     same("LpNormalization", [X], axis=axis, p=p)
     both_layouts("LpNormalization", [X], [0], axis=axis, p=p)
@@ -143,8 +148,9 @@ def test_scatter_elements_without_rows() -> None:
 @pytest.mark.parametrize("op", ["GroupNormalization", "RMSNormalization", "LpNormalization"])
 def test_no_rows(op: str) -> None:
     vectors = {"GroupNormalization": 2, "RMSNormalization": 1, "LpNormalization": 0}[op]
-    inputs = [np.zeros((0, 4, 4), np.float32), *[np.zeros(4, np.float32)] * vectors]
-    check_gradients(op, inputs, list(range(len(inputs))), **({"num_groups": 2} if vectors == 2 else {}))
+    inputs: list[Array | None] = [np.zeros((0, 4, 4), np.float32), *[np.zeros(4, np.float32)] * vectors]
+    attrs: dict[str, Any] = {"num_groups": 2} if vectors == 2 else {}
+    check_gradients(op, inputs, list(range(len(inputs))), **attrs)
 
 
 @pytest.mark.parametrize(
@@ -172,4 +178,32 @@ def test_spectral_scale(sizes: tuple[int, ...], shape: tuple[int, ...], columns:
     sigma = np.linalg.svd(matrix, compute_uv=False)[0]
     np.testing.assert_allclose(program.fetches["y"], start / sigma, rtol=1e-6)
     np.testing.assert_array_equal(store.get()["node/kernel"], program.fetches["y"])
-    feed(graph, program, {})
+
+
+def test_spectral_scale_over_workers() -> None:
+    """Every worker uses the kernel that rank 0 alone writes, once; none reads it half written."""
+    graph = Graph("test")
+    g = Builder(graph, "node")
+    start = np.random.default_rng(1).standard_normal((6, 5)).astype(np.float32)
+    W, u = g.param("kernel", (6, 5), Constant(value=0.0)), g.param("vector_u", (1, 5), Constant(value=1.0), state=True)
+    graph.outputs["y"] = g.SpectralScale(W, u, sizes=(6, 5), columns=1)
+
+    def work(store: Store, rank: int, size: int, barrier: threading.Barrier) -> Array:
+        group = Threads(rank, size, barrier, [])
+        shapes: dict[str, Any] = {}
+        program = bind(graph, store, fetches=graph.outputs, shapes=shapes, total=1, training=True, group=group)
+        for _ in range(20):
+            program.run()
+        return np.array(program.fetches["y"])
+
+    found = []
+    for size in (1, 3):
+        store = Store(graph)
+        store.initialize(0)
+        store.set({"node/kernel": start})
+        barrier = threading.Barrier(size)
+        with ThreadPoolExecutor(size) as pool:
+            found += list(pool.map(partial(work, store, size=size, barrier=barrier), range(size)))
+        found.append(store.get()["node/kernel"])
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])

@@ -28,7 +28,6 @@ def trained(op: str, X: Array, *, seed: int = 0, step: int = 0, rows: slice | No
     """What one operator gives in training, on all rows of a batch or some."""
     graph, _ = build(op, [X if rows is None else X[rows]], **attrs)
     part = X if rows is None else X[rows]
-    more = {} if rows is None else {"rows": rows, "total": len(X)}
     program = bind(
         graph,
         Store(graph, X.dtype),
@@ -37,7 +36,8 @@ def trained(op: str, X: Array, *, seed: int = 0, step: int = 0, rows: slice | No
         training=True,
         seed=seed,
         clock=Clock(step),
-        **more,
+        rows=rows,
+        total=len(X),
     )
     feed(graph, program, {"x0": part})
     program.run()
@@ -67,9 +67,7 @@ def test_workers_draw_what_one_draws(op: str, attrs: dict[str, Any]) -> None:
     assert not np.array_equal(trained(op, X, seed=1, step=5, **attrs), whole)
     assert not np.array_equal(trained(op, X, seed=2, step=4, **attrs), whole)
     for cuts in ((0, 1, 7), (0, 3, 3, 6, 7), (0, 2, 4, 7)):
-        parts = [
-            trained(op, X, seed=1, step=4, rows=slice(a, b), **attrs) for a, b in pairwise(cuts)
-        ]
+        parts = [trained(op, X, seed=1, step=4, rows=slice(a, b), **attrs) for a, b in pairwise(cuts)]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 

@@ -183,11 +183,12 @@ class Normalization(Layer):
             text = f"needs {' and '.join(missing)}: statistics are not learnt from data here"
             hint = "compute them from the training data, such as `mean: [5.8, 3.1]` and `variance: [0.7, 0.2]`"
             raise PydanticCustomError("GS103", "{text}", {"text": text, "hint": hint})
-        if np.shape(self.mean) != np.shape(self.variance):
-            shapes = f"{list(np.shape(self.mean))}, got {list(np.shape(self.variance))}"
+        mean, variance = np.asarray(self.mean), np.asarray(self.variance)
+        if mean.shape != variance.shape:
+            shapes = f"{list(mean.shape)}, got {list(variance.shape)}"
             context = {"shapes": shapes, "below": "variance", "hint": "as many variances as means, nested alike"}
             raise PydanticCustomError("GS105", "`variance` must have the shape of `mean`, {shapes}", context)
-        if np.min(np.asarray(self.variance)) < 0:
+        if variance.min() < 0:
             context = {"below": "variance", "hint": "the mean of the squared distances from the mean"}
             raise PydanticCustomError("GS105", "`variance` must be at least 0", context)
         return self

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import gcd
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -226,6 +225,6 @@ class UnitNormalization(Layer):
         axes = _axes(X, self.axis)
         X = as_float(g, X)
         if len(axes) == 1:
-            return g.LpNormalization(X, axis=axes[0], p=2)
+            return cast("Value", g.LpNormalization(X, axis=axes[0], p=2))
         norm = g.Max(g.ReduceL2(X, axes=tuple(axes), keepdims=1), g.constant(_SMALLEST))
-        return g.Div(X, norm)
+        return cast("Value", g.Div(X, norm))

@@ -185,9 +185,8 @@ class AlphaDropout(Op):
         return Y, calls, backward
 
 
-@op
-class GaussianDropout(Op):
-    """In training, multiply by numbers of mean 1 and standard deviation ``deviation``. Srivastava et al., 2014."""
+class Gaussian(Op):
+    """In training, noise with normally distributed numbers of standard deviation ``deviation``."""
 
     keeps_in, keeps_out = (), False
     exported, vanishes = False, True
@@ -196,32 +195,32 @@ class GaussianDropout(Op):
     def infer(X: Value, *, deviation: float, seed: int | None = None) -> Type:
         return infer_noise(X)
 
+    @classmethod
+    def bind(cls, ctx: Context, X: Array, *, deviation: float, seed: int | None = None) -> Bound:
+        return cls.disturb(ctx, X, *normals(ctx, X, deviation, seed)) if ctx.training else identity(ctx, X)
+
     @staticmethod
-    def bind(ctx: Context, X: Array, *, deviation: float, seed: int | None = None) -> Bound:
-        if not ctx.training:
-            return identity(ctx, X)
-        noise, calls = normals(ctx, X, deviation, seed)
+    def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+        """The output, calls and backward, after the ``calls`` that fill ``noise``."""
+        raise NotImplementedError
+
+
+@op
+class GaussianDropout(Gaussian):
+    """In training, multiply by numbers of mean 1 and standard deviation ``deviation``. Srivastava et al., 2014."""
+
+    @staticmethod
+    def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         order = axis_order(X)
         factor = ctx.save([X.shape[k] for k in order]).transpose(np.argsort(order))
         return times(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
 
 
 @op
-class GaussianNoise(Op):
+class GaussianNoise(Gaussian):
     """In training, add numbers of mean 0 and standard deviation ``deviation``."""
 
-    keeps_in, keeps_out = (), False
-    exported, vanishes = False, True
-
     @staticmethod
-    def infer(X: Value, *, deviation: float, seed: int | None = None) -> Type:
-        return infer_noise(X)
-
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, deviation: float, seed: int | None = None) -> Bound:
-        if not ctx.training:
-            return identity(ctx, X)
-        noise, calls = normals(ctx, X, deviation, seed)
+    def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         Y = X if ctx.free(0) else ctx.out(like=X)
-        _, _, backward = identity(ctx, X)
-        return Y, [*calls, (np.add, X, noise, Y)], backward
+        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
