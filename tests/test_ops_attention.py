@@ -167,3 +167,14 @@ def test_refused(shapes: list[tuple[int, ...]], attrs: dict[str, Any], code: str
     with pytest.raises(ShapeError, match=text) as caught:
         build("Attention", [np.zeros(s, np.float32) for s in shapes], **attrs)
     assert caught.value.code == code
+
+
+def test_scores_that_a_mask_swallows_have_no_gradient() -> None:
+    """A row of numbers so low that nothing of its scores is left: weights are equal, whatever the scores are."""
+    random = np.random.default_rng(2)
+    mask = np.where([[True, False], [False, False], [True, True]], 0.0, -2e38)
+    arrays: list[Array | None] = [*(random.standard_normal((2, 2, n, 3)) for n in (3, 2, 2)), mask]
+    (Y,) = run("Attention", arrays)
+    assert arrays[2] is not None
+    np.testing.assert_allclose(Y[:, :, 1], arrays[2].mean(2), 1e-5, 1e-6)
+    check_gradients("Attention", arrays, [0, 1, 2, 3])

@@ -157,7 +157,8 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         return None
     outputs = values if isinstance(values, tuple) else (values,)
     outputs = _carry_mask(node, owner, result, every, [v for v in inputs if v is not None], outputs)
-    g.penalize(getattr(layer, "activity_regularizer", None), *outputs)
+    if not layer.penalizes_itself:
+        g.penalize(getattr(layer, "activity_regularizer", None), *outputs)
     return outputs
 
 

@@ -95,6 +95,8 @@ class Layer(Config):
     """Whether a mask of the input travels on to the output, as Keras's ``supports_masking``."""
     handles_mask: ClassVar[bool] = False
     """Whether ``lower`` itself decides on the mask of every output (recurrent layers, pooling over time, merging)."""
+    penalizes_itself: ClassVar[bool] = False
+    """Whether ``lower`` applies ``activity_regularizer`` itself, to other values than the outputs."""
     call_arguments: ClassVar[tuple[str, ...]] = ()
     """Keras's call arguments that name other nodes (``initial_state``): keys of the node, values in ``calls``."""
     ignored: ClassVar[tuple[str, ...]] = ("dtype",)

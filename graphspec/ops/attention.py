@@ -16,6 +16,10 @@ from graphspec.ops.softmax import maximum
 from graphspec.runtime.buffers import axis_order
 
 
+_SWALLOWED = -1e30
+"""Scores to which so large a number is added are lost in it: they have no gradient where that is all of a row."""
+
+
 def _four(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Dim, int]:
     """``(batch, heads, length, size)`` of data with three or four axes."""
     need(len(shape) in (3, 4), f"Attention needs {name} of rank 3 or 4, got {show(shape)}")
@@ -135,6 +139,10 @@ class Attention(Op):
             ahead = ctx.constant(np.where(np.tri(T, S, dtype=bool), 0.0, -np.inf))
             calls.append((np.add, scores.reshape(*by_head, S), ahead, scores.reshape(*by_head, S)))
         calls += maximum(ctx, scores, 3, most)
+        added = attn_mask is not None and attn_mask.dtype != np.bool_
+        if added:
+            seen, flags = keep(total.shape), ctx.scratch(total.shape, np.bool_)
+            calls += [(np.greater, most, ctx.constant(_SWALLOWED), flags), (np.copyto, seen, flags)]
         masked = attn_mask is not None or bool(is_causal)
         if masked:  # where all is -inf, exp gives 0 and not NaN
             calls.append((partial(np.maximum, out=most), most, ctx.constant(np.finfo(ctx.dtype).min)))
@@ -155,6 +163,8 @@ class Attention(Op):
                 calls += batched(ctx, scores.mT, along, _heads_first(dV, groups))
             if not any(ctx.wants(i) for i in (0, 1, 3)):
                 return calls
+            if added:
+                calls.append((np.multiply, along, seen, along))
             dS = ctx.scratch(scores.shape)
             calls += [
                 *batched(ctx, along, v.mT, dS),

@@ -74,7 +74,7 @@ class Store:
 
     def _copy_out(self, name: str, vector: Array | None) -> Array:
         param = self.params[name]
-        return np.ascontiguousarray(param.layout.unpack(self.view(name, vector), param.shape)).copy()
+        return np.array(param.layout.unpack(self.view(name, vector), param.shape), order="C")
 
     def set(self, values: Mapping[str, Array], vector: Array | None = None) -> None:
         """Write weights given by name in Keras's layout.

@@ -244,9 +244,25 @@ def resize(images: Any, size: Any, **how: Any) -> Any:
     return torch.tensor(np.asarray(on_jax(images.numpy(), size, **how)))
 
 
+def dot_product_attention(
+    query: Any, key: Any, value: Any, mask: Any = None, scale: Any = None, is_causal: bool = False, **_: Any
+) -> Any:
+    """Attention as TensorFlow's and JAX's: masked scores are replaced, so that they have no gradient.
+
+    PyTorch's kernel for the CPU gives a row without keys a wrong gradient: its weights are 1 there, not 1 / n.
+    """
+    scores = torch.einsum("btnh,bsnh->bnts", query * scale, key)
+    seen = torch.ones(scores.shape[-2:], dtype=torch.bool)
+    seen = torch.tril(seen) if is_causal else seen
+    seen = seen if mask is None else seen & mask
+    weights = torch.softmax(torch.where(seen, scores, -0.7 * 3.38953e38), -1)
+    return torch.einsum("bnts,bsnh->btnh", weights, value)
+
+
 original_average_pool = backend.nn.average_pool
 if keras.backend.backend() == "torch":
     backend.nn.average_pool = average_pool
+    backend.nn.dot_product_attention = dot_product_attention
     backend.image.resize = resize
     # The torch path of LayerNormalization takes axis 1 of rank 3 for the last one and fails.
     keras.src.ops.nn.is_continuous_axis = lambda axis: False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 from keras.src import backend
@@ -29,6 +30,12 @@ def families() -> list[str]:
     return [name for name in names if hasattr(import_module(f"cases_{name}"), "layer_cases")]
 
 
+def masks_of(y: dict[str, Any]) -> dict[str, Any]:
+    """The masks of outputs; what Keras's Softmax leaves on the scores of attention is none, for it has their rank."""
+    masks = {head: backend.get_keras_mask(t) for head, t in y.items()}
+    return {head: m for head, m in masks.items() if m is not None and m.ndim < y[head].ndim}
+
+
 def section(family: str) -> Section:
     """Per case: inputs, weights, outputs, masks (where there are), cotangents; gradients of Σ output · cotangent."""
     section = Section(f"layers_{family}")
@@ -43,7 +50,7 @@ def section(family: str) -> Section:
         total = sum((t * backend.convert_to_tensor(cotangents[head])).sum() for head, t in y.items())
         if total.requires_grad:
             total.backward()
-        masks = {head: m for head, t in y.items() if (m := backend.get_keras_mask(t)) is not None}
+        masks = masks_of(y)
         section.add(
             case["id"],
             {"spec": case["spec"], "training": case.get("training", False)},
@@ -69,7 +76,7 @@ def check(family: str) -> None:
         inputs = {name: stored[f"{case['id']}/inputs/{name}"] for name in case["spec"]["inputs"]}
         y = model(inputs, training=case.get("training", False))
         pairs = {f"outputs/{head}": t for head, t in y.items()}
-        pairs |= {f"masks/{head}": m for head, t in y.items() if (m := backend.get_keras_mask(t)) is not None}
+        pairs |= {f"masks/{head}": m for head, m in masks_of(y).items()}
         pairs |= {f"state/{name}": a for name, a in (state(variables(made)) if case.get("training") else {}).items()}
         for key, value in pairs.items():
             if not np.allclose(plain(value), stored[f"{case['id']}/{key}"], rtol=1e-5, atol=1e-6):
