@@ -119,7 +119,7 @@ def _size(shape: Shape) -> int:
 
 def _multiply_adds(node: Node, types: Mapping[str, Value]) -> int:
     """Of one operator, forward; 0 for those that are no product of matrices."""
-    if node.op not in ("Gemm", "MatMul", "Conv", "ConvTranspose", "LSTM", "GRU", "RNN"):
+    if node.op.removeprefix("Dropout") not in ("Gemm", "MatMul", "Conv", "ConvTranspose", "LSTM", "GRU", "RNN"):
         return 0
     shapes = [() if v is None else _shape(v, types) for v in node.inputs]
     X, W = shapes[:2]

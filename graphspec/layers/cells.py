@@ -25,7 +25,17 @@ from graphspec.layers.base import (
     starts,
 )
 from graphspec.layers.regularization import Share
-from graphspec.layers.unrolled import OfState, Pace, by_gate, drop_features, of_state, split, state_masks, unroll
+from graphspec.layers.unrolled import (
+    OfState,
+    Pace,
+    by_gate,
+    drop_features,
+    dropout_mask,
+    of_state,
+    split,
+    state_masks,
+    unroll,
+)
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
@@ -188,8 +198,6 @@ class UnitCell(Weighted, Units):
         return self.weight(g, "bias", (len(self.gates) * self.units,)), None
 
     def unrolled(self) -> Reason | None:
-        if self.recurrent_dropout:
-            return f"ONNX's {self.op} has no dropout on the state", "use `dropout`", "recurrent_dropout"
         for key, activation in self.cell_activations().items():
             if in_operator(activation) is None:
                 known = "tanh, sigmoid, relu, hard_sigmoid, elu, leaky_relu, softplus, softsign or linear"
@@ -203,7 +211,6 @@ class UnitCell(Weighted, Units):
         return run(g, X, [as_float(g, state) for state in initial], pace)
 
     def _operator(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
-        X = drop_features(g, X, self.dropout, self.seed)
         features, units, one = X.features, self.units, g.constant([0])
         size = len(self.gates) * units
         gates = self.gates if len(self.gates) > 1 else ()
@@ -214,9 +221,21 @@ class UnitCell(Weighted, Units):
             g, "recurrent_kernel", (units, size), layout=Layout(gates=gates, perm=(1, 0), shape=(1, size, units))
         )
         bias = self.onnx_bias(g) if self.use_bias else None
-        inputs = [X, kernel, recurrent, bias, pace.lengths, *(g.Unsqueeze(state, one) for state in initial)]
-        Y, *states = g.emit(self.op, inputs, self._attributes(pace.reverse))
+        masks = self._masks(g, X)
+        X = X if masks[1:] else drop_features(g, X, self.dropout, self.seed)
+        before = [g.Unsqueeze(state, one) for state in initial] or ([None] * self.states if masks else [])
+        inputs = [X, kernel, recurrent, bias, pace.lengths, *before, *masks]
+        Y, *states = g.emit(f"Dropout{self.op}" if masks else self.op, inputs, self._attributes(pace.reverse))
         return g.Squeeze(Y, g.constant([1])) if pace.sequences else None, [g.Squeeze(state, one) for state in states]
+
+    def _masks(self, g: Builder, X: Value) -> list[Value]:
+        """With dropout on the state: its masks by gate, and as in Keras masks by gate of the input."""
+        if not self.recurrent_dropout:
+            return []
+        rates = [(self.recurrent_dropout, self.units)]
+        if self.dropout and len(self.gates) > 1:
+            rates.append((self.dropout, X.features))
+        return [dropout_mask(g, [g.size(X, 1), len(self.gates), size], rate, self.seed) for rate, size in rates]
 
     def _attributes(self, reverse: bool) -> dict[str, Any]:
         names: list[str] = []

@@ -85,12 +85,15 @@ def drop_features(g: Builder, X: Value, rate: float, seed: int | None) -> Value:
     return g.transpose(drop(g, g.transpose(X, swap), rate, seed, shared=(1,)), swap) if rate else X
 
 
+def dropout_mask(g: Builder, sizes: Sequence[int | Value], rate: float, seed: int | None) -> Value:
+    """What is multiplied by in training, of shape ``sizes``; 1 outside training."""
+    return drop(g, g.Expand(g.constant(1.0), g.ints(sizes)), rate, seed)
+
+
 def state_masks(g: Builder, state: Value, gates: int, rate: float, seed: int | None) -> list[Value]:
-    """For each gate, what a state (batch, …) is multiplied by at every step in training; none without dropout."""
-    if not rate:
-        return []
-    ones = g.Expand(g.constant(1.0), g.ints([g.size(state, axis) for axis in range(state.rank)]))
-    return [drop(g, ones, rate, seed) for _ in range(gates)]
+    """For each gate, what a state (batch, …) is multiplied by at every step; none without dropout."""
+    sizes = [g.size(state, axis) for axis in range(state.rank)]
+    return [dropout_mask(g, sizes, rate, seed) for _ in range(gates)] if rate else []
 
 
 Multiply = Callable[["Value", "Value"], "Value"]

@@ -119,10 +119,18 @@ def op(cls: OpClass) -> OpClass:
 
 
 def attributes(cls: type[Op]) -> dict[str, Any]:
-    """The attributes that an operator declares, with their defaults (``inspect.Parameter.empty`` if required)."""
-    stated = getattr(cls, "forward", cls.bind)  # of an elementwise function, whose `bind` hands them on
-    parameters = inspect.signature(stated).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    """The attributes that an operator declares, with their defaults (``inspect.Parameter.empty`` if required).
+
+    A ``bind`` that takes ``**attributes`` declares those of the class that it inherits from, too.
+    """
+    binds = [base.bind for base in cls.__mro__ if issubclass(base, Op) and "bind" in vars(base)]
+    found: dict[str, Any] = {}
+    for stated in [cls.forward] if hasattr(cls, "forward") else binds:  # an elementwise function's `bind` hands them on
+        parameters = inspect.signature(stated).parameters.values()
+        found = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | found
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return found
 
 
 def need(

@@ -17,8 +17,8 @@ import numpy as np
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context
 from graphspec.ops.gates import Gate, gate
+from graphspec.ops.step_products import BLOCK, InputGradient, OuterSum
 
-_BLOCK = 1 << 17  # numbers in a block of gradients: it stays in a core's cache
 _FLUSH = 4  # steps after which tiny gradients are set to 0
 _TINY = 1e-20
 
@@ -44,13 +44,23 @@ class Direction:
     A state is 0 where its step does not count: past the end of a sequence, or, in reverse, before its end, where a given
     initial state is held instead. So a reversed sequence starts at its last valid step.
 
+    Where every gate sees the state through a mask of its own, and maybe the input too, there is a [h; 1; x] for each.
+
     Args:
         X: (T, N, I), W: (gates · H, I), R: (gates · H, H), B: (2 · gates · H,), initial: (N, H) for each state.
+        masks: of the state (N, gates, H) and of the input (N, gates, I); None for none.
     """
 
     states: ClassVar[int] = 1
     rows: ClassVar[int]
     """Blocks of H rows in the gradients of a step."""
+    gate_at: ClassVar[tuple[int, ...]]
+    """The gate whose mask goes with each place, which is a block of H rows of the packed weights."""
+    weights: Array
+    """Packed for forward, rows [R, b, W] of the places."""
+    plain: Array
+    """Packed for backward."""
+    back: Array
 
     def __init__(
         self,
@@ -65,6 +75,7 @@ class Direction:
         reverse: bool,
         functions: Sequence[tuple[str, float, float]],
         clip: float | None,
+        masks: tuple[Array | None, Array | None] = (None, None),
     ) -> None:
         self.ctx, self.W, self.R, self.B = ctx, W, R, B
         self.reverse, self.functions, self.clip = reverse, functions, clip
@@ -76,8 +87,15 @@ class Direction:
         self.held = reverse and lengths is not None and any(state is not None for state in initial)
         self.gathers = lengths is not None and not reverse  # the last states lie at different steps
         self.training = any(ctx.wants(i) for i in range(7))
-        self.block = ctx.save((self.T + 1, self.H + 1 + self.I, self.N))  # [h; 1; x]
-        self.h = self.block[:, : self.H]  # before each step, and after the last
+        state_mask, input_mask = masks
+        self.by_gate = state_mask is not None
+        several = (len(self.gate_at),) if self.by_gate else ()
+        self.block = ctx.save((self.T + 1, *several, self.H + 1 + self.I, self.N))  # [h; 1; x]
+        # before each step, and after the last
+        self.h = ctx.save((self.T + 1, self.H, self.N)) if self.by_gate else self.block[:, : self.H]
+        self.seen, self.copies = self.saved(state_mask, self.H)
+        self.seen_input, more = self.saved(input_mask, self.I)
+        self.copies += more
 
     # What a kind of cell has to say.
 
@@ -91,7 +109,7 @@ class Direction:
 
     def state(self, k: int) -> tuple[Array, Array, int]:
         """State k of all steps as (T + 1, H, N), the block that it is part of, and its first row there."""
-        return self.h, self.block, 0
+        return self.h, self.h if self.by_gate else self.block, 0
 
     def unbounded(self, k: int) -> bool:
         """Whether state k must be cut past a sequence's end, lest it overflow."""
@@ -117,8 +135,8 @@ class Direction:
         """Write the gradients of the weights in ONNX's order."""
         raise NotImplementedError
 
-    def inputs_of(self, D: Array) -> tuple[Array, Array]:
-        """The gradients of what the input is multiplied with, (steps, rows, N), and those rows' weights (rows, I)."""
+    def inputs_of(self, D: Array) -> tuple[Array, int]:
+        """The gradients of what the input is multiplied with, (steps, rows, N), and the first of those rows' places."""
         raise NotImplementedError
 
     def later(self, carry: list[Array], D: Array, i: int) -> list[Array]:
@@ -126,6 +144,51 @@ class Direction:
         return carry
 
     # What the kinds share.
+
+    def saved(self, mask: Array | None, size: int) -> tuple[Array | None, Calls]:
+        """A mask (N, gates, size) by place, (places, size, N), for as long as backward needs it."""
+        if mask is None:
+            return None, []
+        kept = self.ctx.save((len(self.gate_at), size, self.N))
+        return kept, [(np.copyto, kept[p], mask[:, gate].T) for p, gate in enumerate(self.gate_at)]
+
+    def at(self, place: int) -> Array:
+        """[h; 1; x] of all steps as it is seen at a place, (T + 1, H + 1 + I, N)."""
+        return self.block[:, place] if self.by_gate else self.block
+
+    def cut(self, A: Array, first: int, last: int) -> Array:
+        """Rows of places (…, places · H, columns), seen by place where these see different things."""
+        part = A[..., first * self.H : last * self.H, :]
+        return part.reshape(*part.shape[:-2], last - first, self.H, part.shape[-1]) if self.by_gate else part
+
+    def multiply(self, s: int, first: int, last: int, out: Array) -> Calls:
+        """Calls that multiply the packed weights of some places with what they see at step s."""
+        weights = self.cut(self.weights, first, last)
+        if not self.by_gate:
+            return [(np.dot, weights, self.block[s], out)]
+        return [(np.matmul, weights, self.block[s, first:last], out.reshape(last - first, self.H, self.N))]
+
+    def multiply_back(self, first: int, last: int, D: Array, dh: Array) -> Calls:
+        """Calls that write what gradients D (places · H, N) of some places give to the state before the step."""
+        R = self.cut(self.plain[:, : self.H], first, last)
+        if self.seen is None:
+            return [(np.dot, R.T, D, dh)]
+        t, seen = self.back[: last - first], self.seen[first:last]
+        return [
+            (np.matmul, R.mT, D.reshape(last - first, self.H, self.N), t),
+            (np.multiply, t, seen, t),
+            (np.add.reduce, t, 0, None, dh),
+        ]
+
+    def outer(self, first: int, last: int, columns: int, steps: int) -> OuterSum:
+        """For the gradients of some places' weights."""
+        H, n = self.H, last - first
+        return OuterSum(self.ctx, (n, H, columns) if self.by_gate else (n * H, columns), steps)
+
+    def seen_at(self, start: int, stop: int, first: int, last: int, columns: slice) -> Array:
+        """What some places see, the other factor of those gradients."""
+        steps = self.block[start:stop]
+        return steps[:, first:last, columns] if self.by_gate else steps[:, columns]
 
     def gate(self, k: int, size: Sequence[int]) -> Gate:
         return gate(self.ctx, self.functions[k], size)
@@ -160,10 +223,11 @@ class Direction:
 
     def forward(self) -> Calls:
         H, T = self.H, self.T
-        calls: Calls = [
-            (self.block[:, H].fill, 1.0),
-            (np.copyto, self.block[:T, H + 1 :], self.X.transpose(0, 2, 1)),
-        ]
+        X = self.X.transpose(0, 2, 1)
+        calls: Calls = [*self.copies, (self.block[..., H, :].fill, 1.0)]
+        for p in range(len(self.gate_at) if self.by_gate else 1):
+            to = self.at(p)[:T, H + 1 :]
+            calls.append((np.copyto, to, X) if self.seen_input is None else (np.multiply, X, self.seen_input[p], to))
         states = [self.state(k)[0] for k in range(self.states)]
         for state, initial in zip(states, self.initial, strict=True):
             if initial is None:
@@ -176,6 +240,8 @@ class Direction:
         calls += [*more, *self.prepare()]
         t = self.ctx.scratch((H, self.N))
         for s in range(T):
+            if self.seen is not None:
+                calls.append((np.multiply, self.h[s], self.seen, self.block[s, :, :H]))
             calls += self.step(s)
             if self.valid is None:
                 continue
@@ -232,7 +298,9 @@ class Direction:
         ctx, T, H, N = self.ctx, self.T, self.H, self.N
         if self.reverse:
             dY, dX = (None if d is None else d[::-1] for d in (dY, dX))
-        size = min(T, max(1, _BLOCK // max(self.rows * H * N, 1)))
+        size = min(T, max(1, BLOCK // max(self.rows * H * N, 1)))
+        if self.seen is not None:
+            self.back = ctx.scratch(self.seen.shape)
         calls = self.start_backward(size)
         D, t = ctx.scratch((size, self.rows * H, N)), ctx.scratch((H, N))
         carry = [ctx.scratch((H, N)) for _ in range(self.states)]
@@ -253,7 +321,7 @@ class Direction:
             for more in starts:
                 more.append(ctx.scratch((H, N)))
                 calls.append((more[0].fill, 0.0))
-        product = None if dX is None else _Product(ctx, dX, size)
+        product = None if dX is None else InputGradient(ctx, dX, size, self.seen_input)
         for stop in range(T, 0, -size):
             start = max(0, stop - size)
             block = D[: stop - start]
@@ -272,7 +340,9 @@ class Direction:
             if any(d is not None for d in weights):
                 calls += self.weight_gradients(start, stop, block)
             if product is not None:
-                calls += product(*self.inputs_of(block), start, stop)
+                rows, first = self.inputs_of(block)
+                W = self.plain[first * H :, H + 1 :]
+                calls += product(rows, W, first, start, stop)
         if any(d is not None for d in weights):
             calls += self.finish_weights(*weights)
         for d, state, more in zip(initial, carry, starts, strict=True):
@@ -314,55 +384,3 @@ class Direction:
             calls.append((np.copyto, total[1:], wide))
         calls += [(flat.take, at, None, t, "clip"), (np.add, t, last.T, t), (flat.__setitem__, at, t)]
         return total[1:], [total[0]], calls
-
-
-class _Product:
-    """``dX[s] = rows[s]ᵀ · W`` for the steps of a block."""
-
-    def __init__(self, ctx: Context, dX: Array, steps: int) -> None:
-        self.dX = dX
-        itemsize = dX.itemsize
-        direct = itemsize in dX.strides[1:] or 1 in dX.shape[1:]
-        self.copy = None if direct else ctx.scratch((steps, *dX.shape[1:]))
-
-    def __call__(self, rows: Array, W: Array, start: int, stop: int) -> Calls:
-        out = self.dX[start:stop]
-        if self.copy is not None:
-            t = self.copy[: stop - start]
-            return [(np.matmul, rows.mT, W, t), (np.copyto, out, t)]
-        if out.strides[-1] == out.itemsize:
-            return [(np.matmul, rows.mT, W, out)]
-        return [(np.matmul, W.T, rows, out.mT)]
-
-
-class OuterSum:
-    """``total = Σ A[s] · B[s]ᵀ`` over all steps, which come in blocks from the last one on.
-
-    Products of several steps go into one call as long as their results stay in the cache.
-    """
-
-    def __init__(self, ctx: Context, rows: int, columns: int, steps: int) -> None:
-        self.size = min(steps, max(1, _BLOCK // max(rows * columns, 1)))
-        self.total = ctx.scratch((rows, columns))
-        self._parts, self._part = ctx.scratch((self.size, rows, columns)), ctx.scratch((rows, columns))
-        self._ones = ctx.constant(np.ones(self.size))
-        self._first = True
-
-    def add(self, A: Array, B: Array) -> Calls:
-        """Calls that add the products of A (steps, rows, N) and B (steps, columns, N)."""
-        calls: Calls = []
-        for start in range(0, len(A), self.size):
-            a, b = A[start : start + self.size], B[start : start + self.size]
-            n = len(a)
-            into = self.total if self._first else self._part
-            if n == 1:
-                calls.append((np.matmul, a[0], b[0].T, into))
-            else:
-                calls += [
-                    (np.matmul, a, b.mT, self._parts[:n]),
-                    (np.dot, self._ones[:n], self._parts[:n].reshape(n, -1), into.reshape(-1)),
-                ]
-            if not self._first:
-                calls.append((np.add, self.total, into, self.total))
-            self._first = False
-        return calls

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
-from graphspec.ops.base import Bound, Calls, Context, Op, op
-from graphspec.ops.direction import Direction, OuterSum
-from graphspec.ops.recurrent import bind_recurrent, infer_recurrent
+from graphspec.compiler.ir import Array
+from graphspec.ops.base import Bound, Calls, Context, op
+from graphspec.ops.direction import Direction
+from graphspec.ops.recurrent import Recurrent
+from graphspec.ops.step_products import OuterSum
 
 _Z, _R, _H = 0, 1, 2  # ONNX's gates
 
@@ -22,7 +22,7 @@ class _Cell(Direction):
     (or r to z), lie side by side, and those of what W is, r to ĥ.
     """
 
-    rows = 5
+    rows, gate_at = 5, (_H, _R, _Z, _H)
 
     def __init__(self, *inputs: Any, linear_before_reset: int, **attributes: Any) -> None:
         super().__init__(*inputs, **attributes)
@@ -36,7 +36,7 @@ class _Cell(Direction):
     def packed(self, scaled: bool) -> tuple[Array, Calls]:
         """Rows q, r, z, ĥ of [R, b, W]; q has no W and ĥ no R, unless r is applied before the product."""
         H, ctx = self.H, self.ctx
-        packed = ctx.scratch((4 * H, self.block.shape[1]))
+        packed = ctx.scratch((4 * H, self.block.shape[-2]))
         bias, calls = self.both_biases()
         for place, source in ((1, _R), (2, _Z), (3, _H)):
             calls += self.pack(packed, place, source, bias, 0.5 if scaled else 1.0) if place < 3 else []
@@ -61,15 +61,15 @@ class _Cell(Direction):
         self.t, self.wide = self.ctx.scratch((H, N)), self.ctx.scratch((2 * H, N))
         self.half = self.ctx.constant(0.5)
         self.weights, calls = self.packed(self.prescaled)
-        return [*calls, (np.matmul, self.weights[3 * H :, H:], self.block[: self.T, H:], self.gates[:, 3 * H :])]
+        return [*calls, (np.matmul, self.weights[3 * H :, H:], self.at(3)[: self.T, H:], self.gates[:, 3 * H :])]
 
     def step(self, s: int) -> Calls:
         H, t = self.H, self.t
         S, h = self.gates[s], self.h[s]
         q, r, z, candidate = S.reshape(4, H, self.N)
         sigmoids = S[H : 3 * H]
-        first = 0 if self.after else H
-        calls: Calls = [(np.dot, self.weights[first : 3 * H], self.block[s], S[first : 3 * H])]
+        first = 0 if self.after else 1
+        calls = self.multiply(s, first, 3, S[first * H : 3 * H])
         if self.prescaled:
             calls += [
                 (np.tanh, sigmoids, sigmoids),
@@ -82,7 +82,7 @@ class _Cell(Direction):
         if self.after:
             calls.append((np.multiply, r, q, t))
         else:
-            calls += [(np.multiply, r, h, q), (np.dot, self.weights[:H, :H], q, t)]
+            calls += [(np.multiply, r, self.at(0)[s, :H], q), (np.dot, self.weights[:H, :H], q, t)]
         inside = None if self.inside is None else self.inside[s, 2 * H :]
         return [
             *calls,
@@ -95,13 +95,13 @@ class _Cell(Direction):
         ]
 
     def start_backward(self, steps: int) -> Calls:
-        H, N, columns = self.H, self.N, self.block.shape[1]
+        H, N, columns = self.H, self.N, self.block.shape[-2]
         self.f, self.g = self.gate(0, (steps, 2 * H, N)), self.gate(1, (steps, H, N))
         self.t, self.difference = self.ctx.scratch((H, N)), self.ctx.scratch((steps, H, N))
         self.plain, calls = self.packed(False)
-        self.of_W = OuterSum(self.ctx, 3 * H, columns - H, steps)
-        self.of_R = OuterSum(self.ctx, (3 if self.after else 2) * H, H + 1, steps)
-        self.of_q = None if self.after else OuterSum(self.ctx, H, H, steps)
+        self.of_W = self.outer(1, 4, columns - H, steps)
+        self.of_R = self.outer(0 if self.after else 1, 3, H + 1, steps)
+        self.of_q = None if self.after else OuterSum(self.ctx, (H, H), steps)
         return calls
 
     def factors(self, start: int, stop: int, D: Array) -> Calls:
@@ -127,7 +127,9 @@ class _Cell(Direction):
                 (np.multiply, of_r, q, of_r),
                 (np.multiply, of_r, of_candidate, of_r),
             ]
-        return [*calls, (np.copyto, of_q, r), (np.multiply, of_r, h, of_r)]
+        seen = self.at(0)[start:stop, :H]
+        to_q = (np.copyto, of_q, r) if self.seen is None else (np.multiply, r, self.seen[0], of_q)
+        return [*calls, to_q, (np.multiply, of_r, seen, of_r)]
 
     def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
         H, dh, t = self.H, carry[0], self.t
@@ -136,23 +138,22 @@ class _Cell(Direction):
         if self.after:
             return [
                 (np.multiply, five, dh, five),
-                (np.dot, R[: 3 * H].T, D[i, : 3 * H], dh),
+                *self.multiply_back(0, 3, D[i, : 3 * H], dh),
                 (np.add, dh, five[4], dh),
             ]
         return [
             (np.multiply, five[2:], dh, five[2:]),
             (np.dot, R[:H].T, five[3], t),
             (np.multiply, five[:2], t, five[:2]),
-            (np.dot, R[H : 3 * H].T, D[i, H : 3 * H], dh),
+            *self.multiply_back(1, 3, D[i, H : 3 * H], dh),
             (np.add, dh, five[4], dh),
             (np.add, dh, five[0], dh),
         ]
 
     def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
-        H, block = self.H, self.block[start:stop]
-        first = 0 if self.after else H
-        calls = self.of_W.add(D[:, H : 4 * H], block[:, H:])
-        calls += self.of_R.add(D[:, first : 3 * H], block[:, : H + 1])
+        H, first = self.H, 0 if self.after else 1
+        calls = self.of_W.add(self.cut(D, 1, 4), self.seen_at(start, stop, 1, 4, slice(H, None)))
+        calls += self.of_R.add(self.cut(D, first, 3), self.seen_at(start, stop, first, 3, slice(H + 1)))
         if self.of_q is not None:
             calls += self.of_q.add(D[:, 3 * H : 4 * H], self.gates[start:stop, :H])
         return calls
@@ -180,12 +181,12 @@ class _Cell(Direction):
                 calls += [(np.copyto, first[at], d[:, 0]), (np.copyto, second[at], by_state)]
         return calls
 
-    def inputs_of(self, D: Array) -> tuple[Array, Array]:
-        return D[:, self.H : 4 * self.H], self.plain[self.H :, self.H + 1 :]
+    def inputs_of(self, D: Array) -> tuple[Array, int]:
+        return D[:, self.H : 4 * self.H], 1
 
 
 @op
-class GRU(Op):
+class GRU(Recurrent):
     """``z, r = f(W x + R h₋₁ + Wb + Rb)``, ``ĥ = g(W x + Wb + R (r · h₋₁) + Rb)``, ``h = (1 - z) · ĥ + z · h₋₁``.
 
     With ``linear_before_reset``, ``ĥ = g(W x + Wb + r · (R h₋₁ + Rb))``.
@@ -194,47 +195,8 @@ class GRU(Op):
     the initial state.
     """
 
-    keeps_in, keeps_out = (1, 2), True
+    cell, gates, activations = _Cell, 3, ("Sigmoid", "Tanh")
 
-    @staticmethod
-    def infer(
-        X: Value,
-        W: Value,
-        R: Value,
-        B: Value | None = None,
-        sequence_lens: Value | None = None,
-        initial_h: Value | None = None,
-        **attributes: Any,
-    ) -> tuple[Type, ...]:
-        Y = infer_recurrent(3, 2, (X, W, R, B, sequence_lens, initial_h), attributes)
-        return Y, Type(Y.dtype, Y.shape[1:])
-
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        W: Array,
-        R: Array,
-        B: Array | None = None,
-        sequence_lens: Array | None = None,
-        initial_h: Array | None = None,
-        *,
-        hidden_size: int,
-        linear_before_reset: int = 0,
-        direction: str = "forward",
-        activations: Sequence[str] | None = None,
-        activation_alpha: Sequence[float] | None = None,
-        activation_beta: Sequence[float] | None = None,
-        clip: float | None = None,
-        layout: int = 0,
-    ) -> Bound:
-        attributes = {
-            "direction": direction,
-            "activations": activations,
-            "activation_alpha": activation_alpha,
-            "activation_beta": activation_beta,
-            "clip": clip,
-        }
-        inputs = (X, W, R, B, sequence_lens, initial_h)
-        defaults = ("Sigmoid", "Tanh")
-        return bind_recurrent(_Cell, ctx, inputs, attributes, defaults, linear_before_reset=linear_before_reset)
+    @classmethod
+    def bind(cls, ctx: Context, *inputs: Any, linear_before_reset: int = 0, **attributes: Any) -> Bound:
+        return super().bind(ctx, *inputs, linear_before_reset=linear_before_reset, **attributes)

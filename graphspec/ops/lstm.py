@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
-from graphspec.ops.base import Bound, Calls, Context, Op, op
-from graphspec.ops.direction import Direction, OuterSum
-from graphspec.ops.recurrent import bind_recurrent, infer_recurrent
+from graphspec.compiler.ir import Array
+from graphspec.ops.base import Calls, op
+from graphspec.ops.direction import Direction
+from graphspec.ops.recurrent import Recurrent
 
 _GATES = (1, 0, 2, 3)  # ONNX has i, o, f, c̃; o, i, f, c̃ puts the pairs of i · c̃ + f · c side by side
 
@@ -18,7 +17,7 @@ _GATES = (1, 0, 2, 3)  # ONNX has i, o, f, c̃; o, i, f, c̃ puts the pairs of i
 class _Cell(Direction):
     """Rows of a step: o, i, f, c̃ and the cell state before it; of its gradients: h's part of c, o, i, f, c̃, c before it."""
 
-    states, rows = 2, 6
+    states, rows, gate_at = 2, 6, _GATES
 
     def __init__(self, *inputs: Any, **attributes: Any) -> None:
         super().__init__(*inputs, **attributes)
@@ -37,7 +36,7 @@ class _Cell(Direction):
         return k == 0 or not (self.f.bounded and self.g.bounded)
 
     def packed(self, scaled: bool) -> tuple[Array, Calls]:
-        packed = self.ctx.scratch((4 * self.H, self.block.shape[1]))
+        packed = self.ctx.scratch((4 * self.H, self.block.shape[-2]))
         bias, calls = self.both_biases()
         for place, source in enumerate(_GATES):
             calls += self.pack(packed, place, source, bias, 0.5 if scaled and place < 3 else 1.0)
@@ -55,7 +54,7 @@ class _Cell(Direction):
         H = self.H
         S, c = self.gates[s], self.gates[s + 1, 4 * H :]
         Z, sigmoids = S[: 4 * H], S[: 3 * H]
-        calls: Calls = [(np.dot, self.weights, self.block[s], Z)]
+        calls = self.multiply(s, 0, 4, Z)
         if self.one_tanh:
             calls += [
                 (np.tanh, Z, Z),
@@ -77,7 +76,7 @@ class _Cell(Direction):
         H, N = self.H, self.N
         self.f, self.g, self.hf = (self.gate(k, (steps, n * H, N)) for k, n in enumerate((3, 1, 1)))
         self.plain, calls = self.packed(False)
-        self.sums = OuterSum(self.ctx, 4 * H, self.plain.shape[1], steps)
+        self.sums = self.outer(0, 4, self.plain.shape[1], steps)
         return calls
 
     def factors(self, start: int, stop: int, D: Array) -> Calls:
@@ -108,13 +107,13 @@ class _Cell(Direction):
         calls: Calls = [(np.multiply, six[:2], dh, six[:2]), (np.add, later, six[0], dc)]
         if (source := sources[1]) is not None:
             calls.append((np.add, dc, source[s], dc))
-        calls += [(np.multiply, six[2:], dc, six[2:]), (np.dot, self.plain[:, :H].T, D[i, H : 5 * H], dh)]
+        calls += [(np.multiply, six[2:], dc, six[2:]), *self.multiply_back(0, 4, D[i, H : 5 * H], dh)]
         if i == 0:  # the block is about to be overwritten
             calls.append((np.copyto, dc, six[5]))
         return calls
 
     def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
-        return self.sums.add(D[:, self.H : 5 * self.H], self.block[start:stop])
+        return self.sums.add(self.cut(D, 1, 5), self.seen_at(start, stop, 0, 4, slice(None)))
 
     def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
         H = self.H
@@ -129,60 +128,16 @@ class _Cell(Direction):
                 calls.append((np.copyto, dB.reshape(2, 4 * H)[:, rows], d[:, H]))
         return calls
 
-    def inputs_of(self, D: Array) -> tuple[Array, Array]:
-        return D[:, self.H : 5 * self.H], self.plain[:, self.H + 1 :]
+    def inputs_of(self, D: Array) -> tuple[Array, int]:
+        return D[:, self.H : 5 * self.H], 0
 
 
 @op
-class LSTM(Op):
+class LSTM(Recurrent):
     """``i, o, f = f(·)``, ``c̃ = g(·)`` of ``W x + R h₋₁ + Wb + Rb``; ``c = f · c₋₁ + i · c̃``, ``h = o · h(c)``.
 
     Shapes: X (T, N, I) → Y (T, D, N, H), Y_h and Y_c (D, N, H). Gate order i, o, f, c. No peepholes. A sequence of
     length 0 gives zeros, whatever the initial states.
     """
 
-    keeps_in, keeps_out = (1, 2), True
-
-    @staticmethod
-    def infer(
-        X: Value,
-        W: Value,
-        R: Value,
-        B: Value | None = None,
-        sequence_lens: Value | None = None,
-        initial_h: Value | None = None,
-        initial_c: Value | None = None,
-        **attributes: Any,
-    ) -> tuple[Type, ...]:
-        Y = infer_recurrent(4, 3, (X, W, R, B, sequence_lens, initial_h, initial_c), attributes)
-        last = Type(Y.dtype, Y.shape[1:])
-        return Y, last, last
-
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        W: Array,
-        R: Array,
-        B: Array | None = None,
-        sequence_lens: Array | None = None,
-        initial_h: Array | None = None,
-        initial_c: Array | None = None,
-        *,
-        hidden_size: int,
-        direction: str = "forward",
-        activations: Sequence[str] | None = None,
-        activation_alpha: Sequence[float] | None = None,
-        activation_beta: Sequence[float] | None = None,
-        clip: float | None = None,
-        layout: int = 0,
-    ) -> Bound:
-        attributes = {
-            "direction": direction,
-            "activations": activations,
-            "activation_alpha": activation_alpha,
-            "activation_beta": activation_beta,
-            "clip": clip,
-        }
-        inputs = (X, W, R, B, sequence_lens, initial_h, initial_c)
-        return bind_recurrent(_Cell, ctx, inputs, attributes, ("Sigmoid", "Tanh", "Tanh"))
+    cell, gates, activations = _Cell, 4, ("Sigmoid", "Tanh", "Tanh")

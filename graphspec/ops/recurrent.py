@@ -3,24 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
-from graphspec.ops.base import Bound, Calls, Context, need, need_float
+from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float
 from graphspec.ops.direction import Direction, Lengths
 from graphspec.ops.gates import parse
 
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
 
-def infer_recurrent(gates: int, activations: int, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Type:
+class Recurrent(Op):
+    """An operator over a sequence: Y of all steps (T, D, N, H) and the last states (D, N, H).
+
+    Takes X (T, N, I), W (D, gates · H, I), R (D, gates · H, H), B (D, 2 · gates · H), sequence_lens (N,) and initial
+    states (D, N, H), for D directions.
+    """
+
+    keeps_in, keeps_out = (1, 2), True
+
+    cell: ClassVar[type[Direction]]
+    gates: ClassVar[int]
+    activations: ClassVar[tuple[str, ...]]
+    """A direction's, where none are given."""
+
+    @classmethod
+    def infer(
+        cls,
+        X: Value,
+        W: Value,
+        R: Value,
+        B: Value | None = None,
+        sequence_lens: Value | None = None,
+        *initial: Value | None,
+        **attributes: Any,
+    ) -> tuple[Type, ...]:
+        if len(initial) > cls.cell.states:
+            raise TypeError(f"{cls.__name__} takes {cls.cell.states} initial states, got {len(initial)}")
+        Y = _infer(cls.gates, len(cls.activations), (X, W, R, B, sequence_lens, *initial), attributes)
+        return Y, *[Type(Y.dtype, Y.shape[1:])] * cls.cell.states
+
+    @classmethod
+    def bind(
+        cls,
+        ctx: Context,
+        X: Array,
+        W: Array,
+        R: Array,
+        B: Array | None = None,
+        sequence_lens: Array | None = None,
+        *initial: Array | None,
+        hidden_size: int,
+        direction: str = "forward",
+        activations: Sequence[str] | None = None,
+        activation_alpha: Sequence[float] | None = None,
+        activation_beta: Sequence[float] | None = None,
+        clip: float | None = None,
+        layout: int = 0,
+        **more: Any,
+    ) -> Bound:
+        missing = [None] * (cls.cell.states - len(initial))
+        attributes = {
+            "direction": direction,
+            "activations": activations,
+            "activation_alpha": activation_alpha,
+            "activation_beta": activation_beta,
+            "clip": clip,
+        }
+        inputs = (X, W, R, B, sequence_lens, *initial, *missing)
+        return bind_directions(cls.cell, ctx, inputs, attributes, cls.activations, **more)
+
+
+def _infer(gates: int, activations: int, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Type:
     """The type of Y (T, D, N, H) after strict checks of all inputs and attributes.
 
-    ``inputs`` are X (T, N, I), W (D, gates · H, I), R (D, gates · H, H), B (D, 2 · gates · H), sequence_lens (N,) and
-    initial states (D, N, H); ``activations`` is how many a direction takes.
+    ``activations`` is how many a direction takes.
     """
     X, W, R = (cast("Value", v) for v in inputs[:3])
     B, lens, *initial = inputs[3:]
@@ -57,7 +117,7 @@ def functions_of(attributes: dict[str, Any], defaults: Sequence[str]) -> list[tu
     return parse(names, attributes["activation_alpha"], attributes["activation_beta"])
 
 
-def bind_recurrent(
+def bind_directions(
     cell: Callable[..., Direction],
     ctx: Context,
     inputs: Sequence[Array | None],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from graphspec.compiler.ir import Graph, Node, Type, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
 from graphspec.ops import OPS
+from graphspec.ops.recurrent_dropout import PLAIN
 
 
 def drop_training(graph: Graph) -> Graph:
@@ -18,6 +19,10 @@ def drop_training(graph: Graph) -> Graph:
             return (inputs[0],)
         if node.op == "RandomCrop":
             return resampled(state, node, inputs)
+        if node.op in PLAIN:
+            op, without = PLAIN[node.op].__name__, inputs[: 5 + PLAIN[node.op].cell.states]
+            types = [v.type for v in node.outputs]
+            return state.node(node.name.replace(node.op, op), op, without, node.attrs, node.owner, types)
         if node.op == "BatchNormalization":
             made = state.node(
                 node.name, node.op, inputs, node.attrs | {"training_mode": 0}, node.owner, [node.outputs[0].type]

@@ -1,0 +1,62 @@
+"""LSTM, GRU and RNN whose gates see the state, and maybe the input, through dropout: in training alone.
+
+The masks are the same at every step (Gal and Ghahramani, 2016). In a program that is not bound for training, and in the
+exported graph, there is the plain operator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Type
+from graphspec.ops.base import Bound, Context, need, need_float, op
+from graphspec.ops.gru import GRU
+from graphspec.ops.lstm import LSTM
+from graphspec.ops.recurrent import Recurrent
+from graphspec.ops.rnn import RNN
+
+
+class _Dropout(Recurrent):
+    """Takes the plain operator's inputs, then masks of the state (N, gates, H) and optionally of the input (N, gates, I)."""
+
+    exported = False
+
+    @classmethod
+    def infer(cls, *inputs: Any, **attributes: Any) -> tuple[Type, ...]:
+        plain, masks = inputs[: 5 + cls.cell.states], inputs[5 + cls.cell.states :]
+        types = super().infer(*plain, **attributes)
+        need(attributes["direction"] != "bidirectional", "has one direction", code="GS105")
+        N, features = plain[0].shape[1:]
+        need(1 <= len(masks) <= 2, "needs one mask or two")
+        for mask, size in zip(masks, (attributes["hidden_size"], features), strict=False):
+            need_float(mask)
+            shape = (N, cls.gates, size)
+            need(mask.shape == shape, f"needs a mask of shape {show(shape)}, got {show(mask.shape)}", code="GS304")
+        return types
+
+    @classmethod
+    def bind(cls, ctx: Context, *inputs: Any, **attributes: Any) -> Bound:
+        plain, masks = inputs[: 5 + cls.cell.states], inputs[5 + cls.cell.states :]
+        if ctx.training:
+            attributes["masks"] = (masks[0], masks[1] if len(masks) > 1 else None)
+        return super().bind(ctx, *plain, **attributes)
+
+
+@op
+class DropoutLSTM(_Dropout, LSTM):
+    """LSTM with masks."""
+
+
+@op
+class DropoutGRU(_Dropout, GRU):
+    """GRU with masks; the candidate has one on its state, whether r is applied before or after the product."""
+
+
+@op
+class DropoutRNN(_Dropout, RNN):
+    """RNN with masks."""
+
+
+PLAIN: dict[str, type[Recurrent]] = {"DropoutLSTM": LSTM, "DropoutGRU": GRU, "DropoutRNN": RNN}
+"""The operator without dropout."""

@@ -1,0 +1,76 @@
+"""Products over the steps of a recurrence, which come in blocks that fit the cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphspec.compiler.ir import Array
+from graphspec.ops.base import Calls, Context
+
+BLOCK = 1 << 17
+"""Numbers in a block of gradients: it stays in a core's cache."""
+
+
+class InputGradient:
+    """``dX[s] = rows[s]ᵀ · W`` for the steps of a block; with masks (places, I, N) a sum over the last places."""
+
+    def __init__(self, ctx: Context, dX: Array, steps: int, masks: Array | None) -> None:
+        self.dX, self.masks = dX, masks
+        itemsize = dX.itemsize
+        direct = itemsize in dX.strides[1:] or 1 in dX.shape[1:]
+        self.copy = None if direct else ctx.scratch((steps, *dX.shape[1:]))
+        self.parts = None if masks is None else ctx.scratch((steps, len(masks), dX.shape[2], dX.shape[1]))
+
+    def __call__(self, rows: Array, W: Array, first: int, start: int, stop: int) -> Calls:
+        out = self.dX[start:stop]
+        if self.masks is not None and self.parts is not None:
+            n = len(self.masks) - first
+            t, H = self.parts[: stop - start, :n], len(W) // n
+            return [
+                (np.matmul, W.reshape(n, H, W.shape[1]).mT, rows.reshape(len(rows), n, H, rows.shape[2]), t),
+                (np.multiply, t, self.masks[first:], t),
+                (np.add.reduce, t, 1, None, out.mT),
+            ]
+        if self.copy is not None:
+            t = self.copy[: stop - start]
+            return [(np.matmul, rows.mT, W, t), (np.copyto, out, t)]
+        if out.strides[-1] == out.itemsize:
+            return [(np.matmul, rows.mT, W, out)]
+        return [(np.matmul, W.T, rows, out.mT)]
+
+
+class OuterSum:
+    """``total = Σ A[s] · B[s]ᵀ`` over all steps, which come in blocks from the last one on.
+
+    Products of several steps go into one call as long as their results stay in the cache.
+    """
+
+    def __init__(self, ctx: Context, shape: Sequence[int], steps: int) -> None:
+        self.size = min(steps, max(1, BLOCK // max(math.prod(shape), 1)))
+        self._total, self._part = ctx.scratch(shape), ctx.scratch(shape)
+        self._parts = ctx.scratch((self.size, *shape))
+        self.total = self._total.reshape(-1, shape[-1])
+        self._ones = ctx.constant(np.ones(self.size))
+        self._first = True
+
+    def add(self, A: Array, B: Array) -> Calls:
+        """Calls that add the products of A (steps, …, rows, N) and B (steps, …, columns, N)."""
+        calls: Calls = []
+        for start in range(0, len(A), self.size):
+            a, b = A[start : start + self.size], B[start : start + self.size]
+            n = len(a)
+            into = self._total if self._first else self._part
+            if n == 1:
+                calls.append((np.matmul, a[0], b[0].mT, into))
+            else:
+                calls += [
+                    (np.matmul, a, b.mT, self._parts[:n]),
+                    (np.dot, self._ones[:n], self._parts[:n].reshape(n, -1), into.reshape(-1)),
+                ]
+            if not self._first:
+                calls.append((np.add, self._total, into, self._total))
+            self._first = False
+        return calls
