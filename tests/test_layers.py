@@ -156,21 +156,45 @@ def test_shape(kind: str, args: dict[str, Any], inputs: list[Dims], expected: An
     assert all(v.dtype == "float32" for v in outputs)
 
 
-ELSEWHERE = dict.fromkeys(
-    (
-        *("ActivityRegularization", "AlphaDropout", "CategoryEncoding", "Discretization", "GaussianDropout"),
-        *("GaussianNoise", "GroupNormalization", "Identity", "Normalization", "RMSNormalization"),
-        *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization", "UnitNormalization"),
-    ),
-    "test_layers_norm.py",
-) | dict.fromkeys(
-    (
-        *("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D"),
-        *("AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AveragePooling3D", "Conv1DTranspose", "Conv2DTranspose"),
-        *("Conv3D", "Conv3DTranspose", "DepthwiseConv1D", "DepthwiseConv2D", "GlobalAveragePooling3D"),
-        *("GlobalMaxPooling3D", "MaxPooling3D", "SeparableConv1D", "SeparableConv2D"),
-    ),
-    "test_layers_convolution.py",
+ELSEWHERE = (
+    dict.fromkeys(
+        (
+            *("ActivityRegularization", "AlphaDropout", "CategoryEncoding", "Discretization", "GaussianDropout"),
+            *("GaussianNoise", "GroupNormalization", "Identity", "Normalization", "RMSNormalization"),
+            *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization", "UnitNormalization"),
+        ),
+        "test_layers_norm.py",
+    )
+    | dict.fromkeys(
+        (
+            *(
+                "AdaptiveAveragePooling1D",
+                "AdaptiveAveragePooling2D",
+                "AdaptiveAveragePooling3D",
+                "AdaptiveMaxPooling1D",
+            ),
+            *("AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AveragePooling3D", "Conv1DTranspose", "Conv2DTranspose"),
+            *("Conv3D", "Conv3DTranspose", "DepthwiseConv1D", "DepthwiseConv2D", "GlobalAveragePooling3D"),
+            *("GlobalMaxPooling3D", "MaxPooling3D", "SeparableConv1D", "SeparableConv2D"),
+        ),
+        "test_layers_convolution.py",
+    )
+    | dict.fromkeys(
+        (
+            *(
+                "CenterCrop",
+                "Cropping1D",
+                "Cropping2D",
+                "Cropping3D",
+                "RandomBrightness",
+                "RandomContrast",
+                "RandomCrop",
+            ),
+            *("RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "Resizing", "UpSampling1D"),
+            *("UpSampling3D", "ZeroPadding1D", "ZeroPadding3D"),
+        ),
+        "test_layers_image.py",
+    )
 )
 """Layers whose shapes are tested in another file."""
 
@@ -452,7 +476,7 @@ ARGUMENT_ERRORS: list[tuple[dict[str, Any], str, str]] = [
     ({"type": "Dense", "units": 2, "activation": "rleu"}, "activation", "GS111"),
     ({"type": "Conv2D", "filters": 2, "kernel_size": 3, "padding": "causal"}, "padding", "literal_error"),
     ({"type": "Dropout", "rate": 1.0}, "rate", "less_than"),
-    ({"type": "UpSampling2D", "interpolation": "bicubic"}, "interpolation", "literal_error"),
+    ({"type": "UpSampling2D", "interpolation": "cubic"}, "interpolation", "literal_error"),
 ]
 
 
