@@ -15,6 +15,7 @@ from heads import loss, value
 import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.metrics import METRICS, Metric
+from graphspec.metrics.thresholds import confusion
 from graphspec.runtime.totals import Totals
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
@@ -233,3 +234,20 @@ def test_character_error_rate_is_the_edit_distance() -> None:
     rates = [result(name, padded(WANTED), y_pred, "ctc") for name in ("cer", "edit_distance", "wer")]
     assert rates == [(1 + 5) / 10] * 3  # without a separator every label is a word
     assert result("wer", padded(["", "|"]), np.stack([spoken("|||")] * 2), "ctc", labels=[*LABELS[:4], " "]) == 0
+
+
+@pytest.mark.parametrize("even", [True, False])
+def test_counts_above_many_thresholds_are_those_of_comparisons(even: bool) -> None:
+    rng = np.random.default_rng(6)
+    limits = np.linspace(0, 1, 50, dtype=np.float32) if even else np.sort(rng.random(50, np.float32))
+    near = np.concatenate([np.nextafter(limits, d, dtype=np.float32) for d in (-9, 9)])
+    y_pred = np.concatenate(
+        [limits, near, rng.random(100, np.float32), np.array([-3, 7, np.inf, -np.inf, np.nan], np.float32)]
+    )
+    y_true = rng.integers(0, 2, len(y_pred)) > 0
+    tp, fp, tn, fn = confusion(y_true[:, None], y_pred[:, None], limits)[:, 0]
+    above = y_pred[:, None] > limits
+    assert tp.tolist() == (above & y_true[:, None]).sum(0).tolist()
+    assert fp.tolist() == (above & ~y_true[:, None]).sum(0).tolist()
+    assert fn.tolist() == (~above & y_true[:, None]).sum(0).tolist()
+    assert tn.tolist() == (~above & ~y_true[:, None]).sum(0).tolist()
