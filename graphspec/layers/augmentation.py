@@ -50,7 +50,7 @@ def _factor(least: float, most: float, *, open_below: bool = False) -> Any:
         if pair[0] > pair[1]:
             low, high = (f"{number:g}" for number in pair)
             raise _refused(
-                "has its lower bound {low} above the upper one, {high}", f"write [{high}, {low}]", low=low, high=high
+                "must have its lower bound first, got {low} above {high}", f"write [{high}, {low}]", low=low, high=high
             )
         return (max(-abs(value), least), abs(value)) if _is_number(value) else tuple(pair)
 
