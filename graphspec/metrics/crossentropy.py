@@ -40,6 +40,9 @@ class CrossentropyOfLoss(Metric):
         return self.resolve(loss, y_pred).check(y_pred, loss)
 
 
+_FOLLOWS = "use `crossentropy`, which follows the loss"
+
+
 def check_logits(metric: Any, loss: Loss) -> list[Problem]:
     """Whether metric and loss agree on what the head's values are."""
     given: bool = metric.from_logits
@@ -57,6 +60,7 @@ class BinaryCrossentropy(Average):
     """Mean of ``-(y log p + (1 - y) log(1 - p))`` over all units."""
 
     label = "binary_crossentropy"
+    instead = _FOLLOWS
     direction = "down"
     from_logits: FromLogits = False
     label_smoothing: Smoothing = 0.0
@@ -78,6 +82,7 @@ class BinaryCrossentropy(Average):
 class _Categorical(Along):
     """A cross-entropy over the classes, which are ``axis``."""
 
+    instead = _FOLLOWS
     direction = "down"
     from_logits: FromLogits = False
 
@@ -132,6 +137,7 @@ class KLDivergence(Average):
     """Mean over rows of ``Σ y log(y / p)``, both at least 1e-7 and at most 1."""
 
     label = "kl_divergence"
+    instead = _FOLLOWS
     direction = "down"
 
     def values(self, y_true: Array, y_pred: Array) -> Array:

@@ -159,10 +159,12 @@ class _Segments(Overlap):
             )
         return []
 
+    def true_ids(self, y_true: Array) -> Array:
+        return y_true.argmax(self.axis)
+
     def measure(self, y_true: Array, y_pred: Array) -> Array:
-        t = y_true if getattr(self, "sparse_y_true", False) else y_true.argmax(self.axis)
-        p = y_pred if self.sparse_y_pred else y_pred.argmax(self.axis)
-        return pairs(t, p, self.num_classes, self.ignore_class)
+        answers = y_pred if self.sparse_y_pred else y_pred.argmax(self.axis)
+        return pairs(self.true_ids(y_true), answers, self.num_classes, self.ignore_class)
 
 
 class _Sparse(_Segments):
@@ -171,6 +173,9 @@ class _Sparse(_Segments):
     targets: ClassVar[tuple[Kind, ...]] = ("ids", "one_hot", "like")
     sparse_y_true: SparseTrue = True
     sparse_y_pred: SparsePred = True
+
+    def true_ids(self, y_true: Array) -> Array:
+        return y_true if self.sparse_y_true else super().true_ids(y_true)
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
         given = targets_of(loss)
