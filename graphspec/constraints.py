@@ -57,7 +57,7 @@ class NormConstraint(Constraint):
             has = f"its axes are 0 to {rank - 1}" if rank > 1 else "its only axis is 0" if rank else "it has no axes"
             raise ShapeError("GS301", text.format(wrong[0]), hint=has)
         if len({axis % rank for axis in axes}) < len(axes):
-            raise ShapeError("GS105", text.format(list(axes)), hint="name each axis once")
+            raise ShapeError("GS105", f"{text.format(list(axes))}, one of them twice", hint="name each axis once")
 
     def _axes(self) -> tuple[int, ...]:
         return self.axis if isinstance(self.axis, tuple) else (self.axis,)
@@ -106,9 +106,9 @@ class MinMaxNorm(NormConstraint):
     @model_validator(mode="after")
     def _order(self) -> MinMaxNorm:
         if self.min_value > self.max_value:
-            text = "min_value {low:g} is above max_value {high:g}"
-            context = {"low": self.min_value, "high": self.max_value, "below": "min_value", "hint": "exchange them"}
-            raise PydanticCustomError("GS105", text, context)
+            text = "min_value may not be above max_value, got {low} and {high}"
+            bounds = {"low": f"{self.min_value:g}", "high": f"{self.max_value:g}"}
+            raise PydanticCustomError("GS105", text, bounds | {"below": "min_value", "hint": "exchange them"})
         return self
 
     def desired(self, norms: Array, t: Array) -> Calls:

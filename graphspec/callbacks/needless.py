@@ -43,25 +43,25 @@ class Refused(Callback):
 class BackupAndRestore(Refused):
     """Refused: a run directory has a checkpoint of every epoch's end, and ``--resume`` takes it up."""
 
-    reason = ("is not needed: a checkpoint is written at every epoch's end", "go on with `graphspec train --resume`")
+    reason = ("every run has a checkpoint of every epoch's end already", "go on with `graphspec train --resume`")
 
 
 @CALLBACKS.add()
 class LambdaCallback(Refused):
     """Refused: a spec holds no code."""
 
-    reason = ("needs functions, and a spec holds no code", "CSVLogger and TensorBoard write down every figure")
+    reason = ("a spec holds no functions", "CSVLogger and TensorBoard write down every figure")
 
 
 @CALLBACKS.add()
 class RemoteMonitor(Refused):
     """Refused: a run sends nothing over the network."""
 
-    reason = ("would send figures over the network, which a run never does", "CSVLogger writes them to a file")
+    reason = ("a run sends nothing over the network", "CSVLogger writes them to a file")
 
 
 @CALLBACKS.add()
 class OrbaxCheckpoint(Refused):
     """Refused: checkpoints are safetensors files."""
 
-    reason = ("is Keras's own format of checkpoints", "use ModelCheckpoint, which writes safetensors")
+    reason = ("checkpoints are safetensors files", "use ModelCheckpoint, which writes safetensors")

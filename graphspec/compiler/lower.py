@@ -139,6 +139,9 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     before = len(result.graph.nodes)
     try:
         values = layer.lower(g, *inputs, **calls)
+        outputs = values if isinstance(values, tuple) else (values,)
+        if not layer.penalizes_itself:
+            g.penalize(getattr(layer, "activity_regularizer", None), *outputs)
     except ShapeError as error:
         del result.graph.nodes[before:]
         text = f"{who}{_joint(error.message)}{error.message}"
@@ -155,11 +158,7 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         text, hint = f"{who} has a size that takes more than 64 bits", "make its sizes smaller"
         result.diagnostics.append(_diagnose(node, result, every, "GS105", text, hint, None))
         return None
-    outputs = values if isinstance(values, tuple) else (values,)
-    outputs = _carry_mask(node, owner, result, every, [v for v in inputs if v is not None], outputs)
-    if not layer.penalizes_itself:
-        g.penalize(getattr(layer, "activity_regularizer", None), *outputs)
-    return outputs
+    return _carry_mask(node, owner, result, every, [v for v in inputs if v is not None], outputs)
 
 
 _VERBS = {

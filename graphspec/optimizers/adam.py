@@ -103,7 +103,8 @@ class AdamW(Adam):
     @model_validator(mode="after")
     def _decays(self) -> AdamW:
         if self.weight_decay is None:
-            raise PydanticCustomError("GS105", "AdamW needs a number for weight_decay", {"below": "weight_decay"})
+            context = {"below": "weight_decay", "hint": "use Adam for none"}
+            raise PydanticCustomError("GS105", "needs a number for weight_decay", context)
         return self
 
 

@@ -139,10 +139,10 @@ class Muon(Optimizer):
     ``exclude_layers`` names. Jordan et al. 2024; Liu et al., arXiv:2502.16982.
     """
 
-    adam_beta_1: Decay = Field(0.9, description="Adam: how much of the mean of the gradient stays.")
-    adam_beta_2: Decay = Field(0.999, description="Adam: how much of the mean square of the gradient stays.")
+    adam_beta_1: Decay = Field(0.9, description="For Adam, how much of the mean of the gradient stays.")
+    adam_beta_2: Decay = Field(0.999, description="For Adam, how much of the mean square of the gradient stays.")
     adam_weight_decay: NonNegative | None = Field(0.004, description="`weight_decay` of what Adam takes.")
-    epsilon: Epsilon = Field(1e-7, description="Adam: added to the divisor.")
+    epsilon: Epsilon = Field(1e-7, description="For Adam, added to the divisor.")
     weight_decay: NonNegative | None = Field(0.004, description="What a step takes from each weight, times the rate.")
     exclude_layers: list[str] | None = Field(
         None, description="Regular expressions; a weight whose name `node/role` one is found in is Adam's."
@@ -153,7 +153,7 @@ class Muon(Optimizer):
     muon_c: float = Field(2.0315, description="Coefficient of (X Xᵀ)² X.")
     adam_lr_ratio: NonNegative = Field(1.0, description="Adam's learning rate as a share of Muon's.")
     momentum: float = Field(0.95, ge=0, le=1, description="How much of the momentum stays.")
-    ns_steps: int = Field(5, ge=0, description="Newton-Schulz iterations.")
+    ns_steps: int = Field(5, ge=0, description="Iterations of Newton and Schulz.")
     nesterov: bool = Field(True, description="Whether the gradient is taken ahead, as Nesterov does.")
     rms_rate: NonNegative | None = Field(0.2, description="Scale by the matrix's size; null for none.")
 
@@ -164,7 +164,7 @@ class Muon(Optimizer):
             try:
                 re.compile(expression)
             except re.error as error:
-                text = "has '{expression}', which is no regular expression: {why}"
+                text = "must be regular expressions, got '{expression}': {why}"
                 context = {"expression": expression, "why": str(error), "hint": "such as `^topic/`"}
                 raise PydanticCustomError("GS105", text, context) from None
         return given
