@@ -198,6 +198,38 @@ def test_spectral_normalization_trains_to_a_norm_of_one_and_exports() -> None:
     assert [node.op for node in prepare(model.graph, model.store).nodes] == ["Gemm"]
 
 
+def test_spectral_normalization_of_an_embedding_uses_the_divided_one() -> None:
+    """Keras casts the result to the ids' dtype, integers; here it stays what it is."""
+    embed = {"type": "Embedding", "input_dim": 5, "output_dim": 3}
+    layers: list[dict[str, Any]] = [
+        {"type": "SpectralNormalization", "layer": embed, "name": "e"},
+        {"type": "Flatten"},
+        {**DENSE, "name": "y"},
+    ]
+    model = model_of(layers, {"x": {"shape": [2], "dtype": "int64"}}, "mse")
+    ids = np.random.default_rng(3).integers(0, 5, (32, 2))
+    model.fit({"x": ids}, {"y": np.zeros((32, 4), np.float32)}, epochs=30, batch_size=32, verbose=0)
+    assert model.weights["e/vector_u"].shape == (1, 3)
+    assert 0.7 < np.linalg.svd(model.weights["e/embeddings"], compute_uv=False)[0] < 1.01
+
+
+@pytest.mark.parametrize("opset", [17, 21, 23])
+def test_new_operators_are_written_where_they_exist(opset: int) -> None:
+    layers: list[dict[str, Any]] = [
+        {"type": "GroupNormalization", "groups": 2},
+        {"name": "y", "type": "RMSNormalization"},
+    ]
+    model = model_of(layers, {"x": {"shape": [None, 4]}})
+    proto = to_model(model.graph, model.store, labels={}, metadata={}, opset=opset)
+    written = {node.op_type for node in proto.graph.node}
+    assert ("GroupNormalization" in written) == (opset >= 21)
+    assert ("RMSNormalization" in written) == (opset >= 23)
+    for shape in ((2, 3, 4), (1, 5, 4)):
+        x = np.random.default_rng(4).standard_normal(shape).astype(np.float32)
+        (found,) = session(proto.SerializeToString(), threads=1).run(None, {"x": x})
+        np.testing.assert_allclose(found, model.predict(x), rtol=1e-4, atol=1e-5)
+
+
 def test_noise_is_repeated_exactly_and_absent_from_exports() -> None:
     layers: list[dict[str, Any]] = [
         {"type": "GaussianNoise", "stddev": 0.3},

@@ -91,6 +91,13 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("ReduceLoss", [X, normal(300), X > 0], {}),
     ("BatchSum", [X], {}),
     ("CircleLoss", [X, ids(5, 300)], {}),
+    ("GroupNormalization", [normal(10, 60, 20, 10), normal(60), normal(60)], {"num_groups": 6}),
+    ("RMSNormalization", [X, row], {}),
+    *(("LpNormalization", [X], {"axis": axis, "p": p}) for axis in (0, 1) for p in (1, 2)),
+    *(
+        ("ScatterElements", [X, ids(400, 300, 400), X], {"axis": 1, "reduction": reduction})
+        for reduction in ("none", "add")
+    ),
     ("CTCLoss", [normal(50, 60, 27), ids(26, 50, 12) + 1], {}),
 ]
 CONSTANTS: list[tuple[str, list[Any], dict[str, Any]]] = [

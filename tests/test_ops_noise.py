@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import Array, build, check_gradients, feed, run
+from graphs import Array, build, check_gradients, feed, run, scalar_loss
 
 from graphspec.ops import OPS
 from graphspec.runtime.bind import bind
@@ -69,6 +70,32 @@ def test_workers_draw_what_one_draws(op: str, attrs: dict[str, Any]) -> None:
     for cuts in ((0, 1, 7), (0, 3, 3, 6, 7), (0, 2, 4, 7)):
         parts = [trained(op, X, seed=1, step=4, rows=slice(a, b), **attrs) for a, b in pairwise(cuts)]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize(("op", "attrs"), NOISE)
+def test_a_step_allocates_nothing(op: str, attrs: dict[str, Any]) -> None:
+    X = np.ones((30, 40, 100), np.float32)
+    graph, _ = build(op, [X], **attrs)
+    loss = scalar_loss(graph, {"y0": X})
+    program = bind(
+        graph,
+        Store(graph),
+        fetches={"loss": loss},
+        shapes={"x0": X.shape},
+        loss=loss,
+        training=True,
+        input_grads=["x0"],
+    )
+    program.run()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        program.run()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - before < 128 * 1024
 
 
 def test_shared_dropout_decides_once() -> None:

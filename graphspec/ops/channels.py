@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array
-from graphspec.ops.base import Calls, Context
+from graphspec.compiler.dims import show
+from graphspec.compiler.ir import Array, Value
+from graphspec.ops.base import Calls, Context, need, need_float
 from graphspec.runtime.buffers import axis_order
 
 _WIDTH = 1024  # numbers in a row of several channels' vectors
@@ -27,6 +28,17 @@ def contiguous(ctx: Context, X: Array, order: Sequence[int]) -> tuple[Array, Cal
         return view, []
     copy = ctx.scratch(view.shape, X.dtype)
     return copy, [(np.copyto, copy, view)]
+
+
+def channel_count(X: Value, **vectors: Value) -> int:
+    """The number C of channels of X (N, C, …), which each of the ``vectors`` must have a number for."""
+    need_float(X, *vectors.values())
+    need(X.rank >= 2, f"needs (N, C, …), got {show(X.shape)}")
+    count = X.fixed(1)
+    for name, value in vectors.items():
+        text = f"{name} {show(value.shape)} does not fit {count} channels of {show(X.shape)}"
+        need(value.shape == (count,), text, code="GS304")
+    return count
 
 
 def channel_order(X: Array) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
+from graphspec.ops.channels import channel_count
 
 _FUZZ = 1e-7  # Keras's epsilon, which it adds to the number of elements
 
@@ -35,12 +36,9 @@ class MaskedBatchNormalization(Op):
         epsilon: float = 1e-5,
         momentum: float = 0.9,
     ) -> Type:
-        need_float(X, W, scale, B, input_mean, input_var)
-        need(X.rank >= 2, f"batch normalization needs (N, C, …), got {show(X.shape)}")
+        need_float(W)
+        channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
         need(broadcast(W.shape, X.shape) == X.shape, f"mask {show(W.shape)} does not fit {show(X.shape)}")
-        count = (X.fixed(1),)
-        fits = all(v.shape == count for v in (scale, B, input_mean, input_var))
-        need(fits, f"scale, B, mean or variance do not fit {count[0]} channels", code="GS304")
         return X.type
 
     @staticmethod

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.channels import Channels, channel_order, contiguous
+from graphspec.ops.base import Bound, Calls, Context, Op, op
+from graphspec.ops.channels import Channels, channel_count, channel_order, contiguous
 
 
 @op
@@ -37,15 +36,7 @@ class BatchNormalization(Op):
         momentum: float = 0.9,
         training_mode: int = 0,
     ) -> Type | tuple[Type, ...]:
-        need_float(X, scale, B, input_mean, input_var)
-        need(X.rank >= 2, f"batch normalization needs (N, C, …), got {show(X.shape)}")
-        count = X.fixed(1)
-        for name, value in {"scale": scale, "B": B, "input_mean": input_mean, "input_var": input_var}.items():
-            need(
-                value.shape == (count,),
-                f"{name} {show(value.shape)} does not fit {count} channels of {show(X.shape)}",
-                code="GS304",
-            )
+        channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
         if training_mode and input_mean.kind != "param":
             return X.type, input_mean.type, input_var.type
         return X.type

@@ -9,7 +9,7 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
-from graphspec.ops.channels import Channels, contiguous
+from graphspec.ops.channels import Channels, channel_count, contiguous
 from graphspec.runtime.buffers import axis_order
 
 
@@ -194,18 +194,10 @@ class GroupNormalization(Op):
     def infer(
         X: Value, scale: Value, bias: Value, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
     ) -> Type:
-        need_float(X, scale, bias)
         need(stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
-        need(X.rank >= 2, f"group normalization needs (N, C, …), got {show(X.shape)}")
-        count = X.fixed(1)
-        need(
-            num_groups >= 1 and count % num_groups == 0,
-            f"{num_groups} groups do not divide {count} channels",
-            code="GS304",
-        )
-        for name, value in {"scale": scale, "bias": bias}.items():
-            text = f"{name} {show(value.shape)} does not fit {count} channels of {show(X.shape)}"
-            need(value.shape == (count,), text, code="GS304")
+        count = channel_count(X, scale=scale, bias=bias)
+        text = f"{num_groups} groups do not divide {count} channels"
+        need(num_groups >= 1 and count % num_groups == 0, text, code="GS304")
         return X.type
 
     @staticmethod
