@@ -86,6 +86,5 @@ class Squareplus(Activation):
         size = g.Where(negative, g.Neg(X), X)
         bounded = g.Clip(size, None, g.constant(_LARGE))
         root = g.Sqrt(g.Add(g.Mul(bounded, bounded), g.constant(self.b, "float32")))
-        root = g.Add(root, g.Sub(size, bounded))
-        Y = g.Mul(g.Add(size, root), g.constant(0.5))
+        Y = g.Add(g.Mul(g.Add(bounded, root), g.constant(0.5)), g.Sub(size, bounded))
         return cast("Value", g.Where(negative, g.Div(g.constant(self.b / 4, "float32"), Y), Y))

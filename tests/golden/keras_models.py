@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,9 @@ def make(args: dict[str, Any], **more: Any) -> Any:
     for key, value in args.items():
         if key in ("layer", "backward_layer", "cell") and isinstance(value, dict):
             args[key] = make(value)
+        elif key == "activation" and isinstance(value, dict):
+            function = getattr(keras.activations, value["type"])
+            args[key] = partial(function, **{k: v for k, v in value.items() if k != "type"})
         elif key in ("cell", "cells"):
             args[key] = [make(cell) for cell in value]
         elif key.endswith(("_regularizer", "_constraint")) and isinstance(value, dict):
@@ -259,9 +263,20 @@ def dot_product_attention(
     return torch.einsum("bnts,bsnh->btnh", weights, value)
 
 
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """Martins and Astudillo's function: Keras's takes the threshold from a sum of partial sums, so that it sums to less."""
+    ranked = torch.sort(x, dim=axis, descending=True).values
+    partial_sums = torch.cumsum(ranked, dim=axis)
+    rank = torch.ones_like(x).cumsum(axis)
+    size = (1 + rank * ranked > partial_sums).sum(axis, keepdim=True)
+    threshold = (torch.take_along_dim(partial_sums, size - 1, axis) - 1) / size
+    return torch.clamp(x - threshold, min=0.0)
+
+
 original_average_pool = backend.nn.average_pool
 if keras.backend.backend() == "torch":
     backend.nn.average_pool = average_pool
+    backend.nn.sparsemax = sparsemax
     backend.nn.dot_product_attention = dot_product_attention
     backend.image.resize = resize
     # The torch path of LayerNormalization takes axis 1 of rank 3 for the last one and fails.
