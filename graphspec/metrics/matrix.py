@@ -160,7 +160,8 @@ class _Segments(Overlap):
         return []
 
     def true_ids(self, y_true: Array) -> Array:
-        return y_true.argmax(self.axis)
+        found: Array = y_true.argmax(self.axis)
+        return found
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         answers = y_pred if self.sparse_y_pred else y_pred.argmax(self.axis)
