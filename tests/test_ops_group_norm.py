@@ -207,3 +207,10 @@ def test_spectral_scale_over_workers() -> None:
         found.append(store.get()["node/kernel"])
     for other in found[1:]:
         np.testing.assert_array_equal(other, found[0])
+
+
+def test_spectral_scale_outside_training() -> None:
+    W, u = normal(0, 3, 4), normal(1, 1, 4)
+    attrs: dict[str, Any] = {"sizes": (3, 4), "columns": 1}
+    np.testing.assert_array_equal(run("SpectralScale", [W, u], **attrs)[0], W)
+    check_gradients("SpectralScale", [W, u], [0], **attrs)
