@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Value
 
 Windows = list[range]
+_MOST = 1 << 24  # numbers in an averaging matrix
 Output1 = Annotated[Size1, Field(description="Steps of the output.")]
 Output2 = Annotated[Size2, Field(description="Height and width of the output.")]
 Output3 = Annotated[Size3, Field(description="Depth, height and width of the output.")]
@@ -28,11 +29,10 @@ def windows(size: int, out: int) -> Windows:
     return [range(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
 
 
-def even(made: Windows) -> tuple[int, int] | None:
-    """The length and the step of windows that are all alike, else None."""
-    step = made[1].start - made[0].start if len(made) > 1 else len(made[0])
-    alike = all(len(w) == len(made[0]) and w.start == k * step for k, w in enumerate(made))
-    return (len(made[0]), step) if alike and step else None
+def even(size: int, out: int) -> tuple[int, int] | None:
+    """The length and the step of the windows where they are all alike, else None."""
+    whole, rest = divmod(size, out)
+    return (whole + rest, whole) if whole and rest <= 1 else None
 
 
 class AdaptivePooling(Layer):
@@ -46,21 +46,23 @@ class AdaptivePooling(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         X = channels_first(g, X, self.rank, self.data_format)
-        made = []
+        alike = []
         for d, out in zip(X.shape[2:], self.output_size, strict=True):
             if not isinstance(d, int):
                 text = f"needs fixed sizes of {axes_of(self.rank, self.data_format)}, but '{d}' varies"
                 hint = f"give {free(d)} a number in `inputs`, or use global pooling, which takes any size"
                 raise ShapeError("GS305", text, hint=hint, key="output_size")
-            made.append(windows(d, out))
-        alike = [even(w) for w in made]
+            alike.append(pair := even(d, out))
+            if pair is None and d * out > _MOST:
+                text = f"would make {out} uneven windows over a size of {d}: too many to write them down"
+                raise ShapeError("GS105", text, hint=f"use a number that divides {d}", key="output_size")
         if all(pair is not None for pair in alike):
             sizes, steps = zip(*(pair for pair in alike if pair is not None), strict=True)
             Y = cast("Value", g.emit(self.op, (X,), {"kernel_shape": sizes, "strides": steps}))
         else:
             Y = X
-            for axis, w in enumerate(made, 2):
-                Y = self.along(g, Y, axis, w)
+            for axis, out in enumerate(self.output_size, 2):
+                Y = self.along(g, Y, axis, windows(X.fixed(axis), out))
         return from_channels_first(g, Y, self.data_format)
 
     def along(self, g: Builder, X: Value, axis: int, made: Windows) -> Value:

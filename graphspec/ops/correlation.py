@@ -85,26 +85,24 @@ def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequ
 
     Inputs whose index has the same remainder by the stride see the same taps of the kernel.
     """
-    phases = [[_phase(a, f) for f in range(a.stride)] for a in axes]
+    phases = [[phase for f in range(a.stride) if (phase := _phase(a, f)) is not None] for a in axes]
     swapped = kernel.swapaxes(1, 2)
-    calls: Calls = []
+    reached = all(len(found) == a.stride for found, a in zip(phases, axes, strict=True))
+    calls: Calls = [] if reached else [(dX.fill, 0.0)]
     for parts in product(*phases):
         target = dX[(slice(None), slice(None), *(inputs for inputs, _, _ in parts))]
         if target.size == 0:
             continue
-        if any(axis is None for _, axis, _ in parts):
-            calls.append((target.fill, 0.0))
-            continue
-        inner = [axis for _, axis, _ in parts if axis is not None]
+        inner = [axis for _, axis, _ in parts]
         flipped = swapped[(slice(None), slice(None), slice(None), *(taps for _, _, taps in parts))]
         calls += correlation(ctx, dY, flipped.shape, inner).forward(flipped, target)
     return calls
 
 
-def _phase(axis: Axis, f: int) -> tuple[slice, Axis | None, slice]:
+def _phase(axis: Axis, f: int) -> tuple[slice, Axis, slice] | None:
     """The inputs ``x`` with ``(x + begin) % stride == f``, their windows over the output, and the taps, last first.
 
-    The axis is None where no tap reaches them.
+    None where no tap reaches them.
     """
     first = (f - axis.begin) % axis.stride
     inputs = slice(first, None, axis.stride)
@@ -112,7 +110,7 @@ def _phase(axis: Axis, f: int) -> tuple[slice, Axis | None, slice]:
     period = axis.stride // gcd(axis.dilation, axis.stride)
     start = next((k for k in range(min(period, axis.kernel)) if (k * axis.dilation - f) % axis.stride == 0), None)
     if start is None:
-        return inputs, None, slice(0)
+        return None
     taps = range(start, axis.kernel, period)
     dilation = period * axis.dilation // axis.stride
     ahead = (first + axis.begin - start * axis.dilation) // axis.stride
