@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden_cases import Case, load
 from pydantic_core import PydanticCustomError
 
+import graphspec as gs
 from graphspec.callbacks import CALLBACKS, State, direction
 from graphspec.errors import SpecError
 from graphspec.files import write_atomic
 from graphspec.optimizers import Rate
 from graphspec.schedules import SCHEDULES
+from specs import blobs, dense_spec
 
 
 class Run:
@@ -239,3 +242,57 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
         write_atomic(path, 5)  # type: ignore[arg-type]
     assert path.read_text() == "á"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+KERAS = load("callbacks")
+SHARED = KERAS[0]
+
+
+@pytest.mark.parametrize("case", KERAS[1:], ids=[case.id for case in KERAS[1:]])
+def test_training_with_callbacks_is_that_of_keras(case: Case) -> None:
+    training = {"optimizer": case.args["optimizer"], "callbacks": case.args["callbacks"], "shuffle": False}
+    spec = {
+        "graphspec": 1,
+        "name": "golden",
+        "inputs": {"x": {"shape": [3]}},
+        "layers": [{"name": "y", "type": "Dense", "units": 2, "activation": "tanh"}],
+        "outputs": {"y": {"loss": "mean_squared_error"}},
+        "training": training | {"epochs": SHARED.args["epochs"], "batch_size": SHARED.args["batch"]},
+    }
+    model, (x, y) = gs.compile(spec), (SHARED["rows"]["x"], SHARED["rows"]["y"])
+    model.set_weights(SHARED["weights"])
+    history = model.fit(x[:12], y[:12], validation_data=(x[12:], y[12:]), verbose=0).history
+    assert history.keys() == case.args["history"].keys()
+    for key, values in case.args["history"].items():
+        assert history[key] == pytest.approx(values, rel=1e-4, abs=1e-6), key
+    for name, expected in case["after"].items():
+        np.testing.assert_allclose(model.weights[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"])
+def test_what_a_spec_cannot_have_says_why(name: str) -> None:
+    with pytest.raises(PydanticCustomError) as caught:
+        CALLBACKS.parse({"type": name, "any": 1})
+    (error,) = (caught.value.context or {})["errors"]
+    assert error["type"] == "GS105"
+    assert error["ctx"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("callback", "optimizer", "match"),
+    [
+        ("SwapEMAWeights", "sgd", "use_ema"),
+        (
+            {
+                "type": "LearningRateScheduler",
+                "schedule": {"type": "CosineDecay", "initial_learning_rate": 1, "decay_steps": 2},
+            },
+            {"type": "SGD", "learning_rate": {"type": "CosineDecay", "initial_learning_rate": 1, "decay_steps": 2}},
+            "follows a schedule",
+        ),
+    ],
+)
+def test_callbacks_given_to_fit_are_checked_there(callback: Any, optimizer: Any, match: str) -> None:
+    model = gs.compile(dense_spec(training={"optimizer": optimizer}))
+    with pytest.raises(SpecError, match=match):
+        model.fit(*blobs(), callbacks=[CALLBACKS.parse(callback)], verbose=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from safetensors.numpy import load_file
 
 from graphspec.compiler.ir import Layout, Param
+from graphspec.constraints import CONSTRAINTS, Constraint
 from graphspec.initializers import Initializer
 from graphspec.optimizers import OPTIMIZERS, Optimizer
 from graphspec.runtime.random import Clock
@@ -35,12 +37,20 @@ LAYOUTS = {
 class Bound:
     """An optimizer bound to vectors with padding between the weights."""
 
-    def __init__(self, optimizer: Optimizer, start: dict[str, np.ndarray], dtype: Any, packed: bool = False) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start: dict[str, np.ndarray],
+        dtype: Any,
+        packed: bool = False,
+        constraints: dict[str, Constraint] = MappingProxyType({}),  # type: ignore[assignment]
+    ) -> None:
         size = 0
         self.segments = []
         for name, a in start.items():
             layout = LAYOUTS.get(name, Layout()) if packed else Layout()
-            self.segments.append(Segment(Param(name, a.shape, Initializer(), layout), size, size + a.size))
+            param = Param(name, a.shape, Initializer(), layout, constraint=constraints.get(name))
+            self.segments.append(Segment(param, size, size + a.size))
             size += a.size + (-a.size % 16)
         self.P, self.G = np.zeros(size, dtype), np.zeros(size, dtype)
         self.write(self.P, start)
@@ -61,10 +71,13 @@ class Bound:
 
     def step(self, gradients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         self.write(self.G, gradients)
+        self.run()
+        return self.read(self.P)
+
+    def run(self) -> None:
         for f, *a in self.calls:
             f(*a)
         self.clock.step += 1
-        return self.read(self.P)
 
     @property
     def padding(self) -> np.ndarray:
@@ -130,20 +143,35 @@ def test_global_clipnorm_of_an_infinite_gradient_is_nan() -> None:
         assert np.isnan(bound.step({"w": np.array([1, np.inf, 1])})["w"]).all()
 
 
-def test_steps_do_not_allocate() -> None:
+CONSTRAINED = {
+    "kernel": {"type": "MaxNorm"},
+    "bias": "non_neg",
+    "filters": {"type": "MinMaxNorm", "axis": [0, 1, 2], "rate": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.primary())
+def test_steps_do_not_allocate(name: str) -> None:
     import tracemalloc
 
-    bound = Bound(OPTIMIZERS.parse({"type": "Adam", "clipnorm": 1.0}), {"w": np.ones(200_000)}, np.float32)
-    gradient = {"w": np.ones(200_000, np.float32)}
-    bound.step(gradient)
+    shared = {"clipnorm": 1.0, "weight_decay": 0.01, "use_ema": True, "ema_overwrite_frequency": 3}
+    start = {"kernel": np.ones((300, 400)), "bias": np.ones(70_000), "filters": np.ones((3, 3, 40, 50))}
+    constraints = {weight: CONSTRAINTS.parse(value) for weight, value in CONSTRAINED.items()}
+    bound = Bound(OPTIMIZERS.parse({"type": name, **shared}), start, np.float32, constraints=constraints)
+    gradients = {n: np.full(a.shape, 0.5, np.float32) for n, a in start.items()}
+    bound.step(gradients)
+    bound.write(bound.G, gradients)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    for _ in range(50):
-        bound.step(gradient)
+    for _ in range(5):
+        bound.run()
     after, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 4096
     assert peak - before < 128 * 1024
+    weights = bound.read(bound.P)
+    assert np.linalg.norm(weights["kernel"], axis=0).max() < 2 + 1e-4
+    assert weights["bias"].min() >= 0
 
 
 @pytest.mark.parametrize(
@@ -156,6 +184,10 @@ def test_steps_do_not_allocate() -> None:
         ({"type": "Adam", "learning_rate": True}, "GS104"),
         ({"type": "Adam", "learning_rate": "fast"}, "GS111"),
         ({"type": "Adam", "learning_rate": {"type": "CosineDecay"}}, "nested"),
+        ({"type": "Ftrl", "learning_rate_power": 0.5}, "less_than_equal"),
+        ({"type": "Lion", "beta_1": 0}, "greater_than"),
+        ({"type": "Adafactor", "beta_2_decay": 0.1}, "less_than_equal"),
+        ({"type": "Muon", "exclude_layers": ["("]}, "GS105"),
     ],
 )
 def test_wrong_arguments(value: dict[str, Any], code: str) -> None:

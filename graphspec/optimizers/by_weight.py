@@ -70,7 +70,7 @@ class Adafactor(Optimizer):
     keep ``1 − t^beta_2_decay``. Rows and columns are the last two axes; a vector keeps v itself. Shazeer and Stern, 2018.
     """
 
-    beta_2_decay: float = Field(-0.8, lt=0, description="How fast the mean squares slow down.")
+    beta_2_decay: float = Field(-0.8, le=0, description="How fast the mean squares slow down.")
     epsilon_1: Epsilon = Field(1e-30, description="Added to the square of the gradient.")
     epsilon_2: NonNegative = Field(1e-3, description="The least root mean square of a weight that counts.")
     clip_threshold: Positive = Field(1.0, description="The largest root mean square of a step.")
