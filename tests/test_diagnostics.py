@@ -18,9 +18,8 @@ import numpy as np
 import pytest
 
 from graphspec.cli.render import render, render_json
-from graphspec.compiler.check import check
+from graphspec.compiler.check import check, check_further
 from graphspec.errors import Diagnostic, UsageError
-from graphspec.runtime.fit import check_data
 
 HERE = Path(__file__).parent / "diagnostics"
 ROOT = Path(__file__).parent.parent
@@ -29,7 +28,6 @@ ELSEWHERE = {
     "GS601": "tests/test_model.py",
     "GS603": "tests/test_checkpoint.py",
     "GS701": "tests/test_export.py",
-    "GS702": "tests/test_export.py",
 }
 """Codes that no spec alone can cause, and where they are tested."""
 LATER = {"GS604"}
@@ -77,11 +75,8 @@ def answer(name: str) -> list[Diagnostic]:
     """What ``graphspec validate`` finds."""
     given = options(name)
     checked = check(name, [value for key, value in pairwise(given) if key == "--set"])
-    found = checked.diagnostics
-    if "--data" in given and not checked.errors:
-        spec, lowered = checked.require()
-        found = sorted([*found, *check_data(spec, lowered.graph)], key=Diagnostic.sort_key)
-    return found
+    opset = next((int(value) for key, value in pairwise(given) if key == "--opset"), None)
+    return check_further(checked, data="--data" in given, opset=opset)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,6 +1,5 @@
 """Activation functions, by family: Keras's arguments, lowered to ONNX operators."""
 
-from graphspec.activations.axes import Glu, LogSoftmax, Softmax, Sparsemax
 from graphspec.activations.base import ACTIVATIONS, Activation, feature_axis
 from graphspec.activations.rectifiers import (
     Celu,
@@ -34,6 +33,7 @@ from graphspec.activations.smooth import (
     SparsePlus,
     Squareplus,
 )
+from graphspec.activations.softmax import Glu, LogSoftmax, Softmax, Sparsemax
 
 __all__ = [
     "ACTIVATIONS",

@@ -70,7 +70,7 @@ def check_further(checked: Checked, *, data: bool = False, opset: int | None = N
         from graphspec.export.check import check_export
 
         found += check_export(checked.spec, checked.lowered.graph, opset)
-    return sorted(found, key=Diagnostic.sort_key)
+    return sorted(_once(found), key=Diagnostic.sort_key)
 
 
 def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:

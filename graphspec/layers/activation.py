@@ -107,11 +107,13 @@ class PReLU(Layer):
             if not 0 < axis < X.rank:
                 text = f"needs shared_axes from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
                 raise ShapeError("GS301", text, key="shared_axes", hint="axes count from 0, the batch")
-        try:
-            shape = [1 if axis in shared else X.fixed(axis) for axis in range(1, X.rank)]
-        except ShapeError as error:
-            error.hint = f"add the axis that varies to `shared_axes`, or {error.hint}"
-            raise
+        shape: list[int] = []
+        for axis, size in enumerate(X.shape[1:], 1):
+            if axis not in shared and not isinstance(size, int):
+                text = f"needs a fixed size on axis {axis}, each part of which has a slope, but {show(X.shape)} varies"
+                hint = f"share one slope along it: `shared_axes: {sorted({*shared, axis})}`"
+                raise ShapeError("GS305", text, key="shared_axes", hint=hint)
+            shape.append(1 if axis in shared else X.fixed(axis))
         return cast("Value", g.PRelu(as_float(g, X), self.weight(g, "alpha", shape)))
 
 

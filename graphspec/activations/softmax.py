@@ -1,4 +1,4 @@
-"""Functions along an axis."""
+"""Softmax and other functions along an axis."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ from graphspec.errors import ShapeError
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
     from graphspec.compiler.ir import Value
+
+
+def fixed_axis(X: Value, axis: int) -> tuple[int, int]:
+    """The axis counted from the front, and its size; GS305 where that varies."""
+    at = feature_axis(X, axis)
+    try:
+        return at, X.fixed(at)
+    except ShapeError as error:
+        error.key = "activation"
+        error.hint = f"give '{X.shape[at]}' a number in `inputs`, or choose another `axis`"
+        raise
 
 
 class AlongAxis(Activation):
@@ -47,8 +58,7 @@ class Sparsemax(AlongAxis):
     """
 
     def lower(self, g: Builder, X: Value) -> Value:
-        axis = feature_axis(X, self.axis)
-        n = X.fixed(axis)
+        axis, n = fixed_axis(X, self.axis)
         along, count = g.constant([axis]), np.ones(X.rank, int)
         count[axis] = n
         Z = g.Sub(X, g.ReduceMax(X, axes=(axis,), keepdims=1))
@@ -69,8 +79,7 @@ class Glu(Activation):
     axis: Annotated[int, Field(description="The axis that is halved.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
-        axis = feature_axis(X, self.axis)
-        n = X.fixed(axis)
+        axis, n = fixed_axis(X, self.axis)
         if n % 2:
             text = f"divides axis {self.axis} in halves with glu, but its size is {n}"
             raise ShapeError("GS304", text, key="activation", hint=f"give it an even size, such as {n + 1}")
