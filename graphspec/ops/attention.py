@@ -15,7 +15,6 @@ from graphspec.ops.linalg import batched
 from graphspec.ops.softmax import maximum
 from graphspec.runtime.buffers import axis_order
 
-
 _SWALLOWED = -1e30
 """Scores to which so large a number is added are lost in it: they have no gradient where that is all of a row."""
 

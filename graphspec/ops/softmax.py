@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from graphspec.compiler.ir import Array, Type, Value
@@ -9,6 +11,7 @@ from graphspec.ops.base import Bound, Calls, Context, Op, need_float, normalize_
 from graphspec.ops.common import scratch_like, sum_axes, target
 
 _FEW = 32  # up to so many classes, the maximum over rows of a transposed copy is faster than over each row
+_SOME = 128  # up to so many, the larger ones of two halves are taken until they are few
 
 
 class Normalized(Op):
@@ -25,11 +28,17 @@ class Normalized(Op):
 
 def maximum(ctx: Context, X: Array, axis: int, out: Array) -> Calls:
     """Calls that write the maximum of X along ``axis``, which is kept as size 1, into ``out``."""
-    if axis != X.ndim - 1 or X.shape[axis] > _FEW or not X.flags.c_contiguous or X.ndim < 2:
+    if axis != X.ndim - 1 or X.shape[axis] > _SOME or not X.flags.c_contiguous or X.ndim < 2 or not X.size:
         return [(np.maximum.reduce, X, axis, None, out, True)]
-    columns = ctx.scratch((X.shape[axis], X.size // X.shape[axis]), X.dtype)
-    best = out.reshape(-1, copy=False)
-    return [(np.copyto, columns, X.reshape(-1, X.shape[axis]).T), (np.maximum.reduce, columns, 0, None, best)]
+    calls: Calls = []
+    rows = X.reshape(-1, X.shape[axis])
+    while rows.shape[1] > _FEW:
+        half = -(-rows.shape[1] // 2)
+        larger = ctx.scratch((len(rows), half), X.dtype)
+        calls.append((partial(np.maximum, out=larger), rows[:, :half], rows[:, -half:]))
+        rows = larger
+    columns, best = ctx.scratch(rows.shape[::-1], X.dtype), out.reshape(-1, copy=False)
+    return [*calls, (np.copyto, columns, rows.T), (np.maximum.reduce, columns, 0, None, best)]
 
 
 def over(X: Array, axis: int) -> tuple[int, ...]:
