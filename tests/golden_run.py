@@ -24,13 +24,13 @@ Arrays = dict[str, Array]
 
 def compiled(case: Case) -> tuple[Spec, Graph]:
     """The spec and its graph; fails where checking finds an error."""
-    checked = check(_adapted(case.spec))
+    checked = check(adapted(case.spec))
     assert not checked.errors, [d.message for d in checked.errors]
     spec, lowered = checked.require()
     return spec, lowered.graph
 
 
-def _adapted(spec: dict[str, Any]) -> dict[str, Any]:
+def adapted(spec: dict[str, Any]) -> dict[str, Any]:
     """The spec where Keras's ways differ from the language's.
 
     Varying axes of several inputs are called `time`: to Keras any two may be the same, here a word says so.

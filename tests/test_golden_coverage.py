@@ -1,0 +1,63 @@
+"""Everything of the vocabulary has golden values from Keras: at least two configurations of what has arguments."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from golden_cases import load, load_layers
+
+from graphspec.config import Registry
+from graphspec.layers.cells import CELLS
+from graphspec.spec.explain import REGISTRIES
+
+ALONE = {
+    "callback": "tested by what they do in a run",
+    "initializer": "random: golden moments by argument and shape",
+}
+"""Kinds whose values are not Keras's bit by bit, and where that stands."""
+
+
+def mentions(value: Any) -> Iterator[tuple[str, str]]:
+    """Every name in a spec that stands where an object may, with what it was given as."""
+    if isinstance(value, dict):
+        if isinstance(value.get("type"), str):
+            yield value["type"], repr(sorted((k, repr(v)) for k, v in value.items() if k not in ("name", "inputs")))
+        for item in value.values():
+            yield from mentions(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from mentions(item)
+    elif isinstance(value, str):
+        yield value, value
+
+
+def configurations(registry: Registry[Any], *sources: Any) -> dict[str, set[str]]:
+    """The configurations of every class that the golden cases hold, where inputs of another shape are one too."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for source in sources:
+        for name, configuration in mentions(source):
+            if (cls := registry.get(name)) is not None:
+                shape = repr(source.get("inputs")) if isinstance(source, dict) else ""
+                found[cls.__name__].add(configuration + shape)
+    return found
+
+
+@pytest.mark.parametrize("registry", [REGISTRIES["layer"], CELLS], ids=["layer", "cell"])
+def test_every_layer_has_two_configurations(registry: Registry[Any]) -> None:
+    found = configurations(registry, *(case.spec for case in load_layers()))
+    assert not [cls.__name__ for cls in registry if len(found[cls.__name__]) < 2]
+
+
+@pytest.mark.parametrize("kind", ["loss", "metric", "optimizer", "schedule", "regularizer", "constraint"])
+def test_everything_else_has_two_configurations(kind: str) -> None:
+    cases = load({"loss": "losses", "metric": "metrics"}.get(kind, f"{kind}s"))
+    found = configurations(REGISTRIES[kind], *({"inputs": case.id, **case.args} for case in cases))
+    assert not [cls.__name__ for cls in REGISTRIES[kind] if len(found[cls.__name__]) < 2]
+
+
+def test_every_activation_has_two_configurations() -> None:
+    found = configurations(REGISTRIES["activation"], *(case.spec for case in load_layers()))
+    assert not [cls.__name__ for cls in REGISTRIES["activation"] if len(found[cls.__name__]) < 2]
