@@ -125,6 +125,16 @@ SHAPES: list[tuple[str, dict[str, Any], list[Dims], Dims | list[Dims]]] = [
     ("LSTM", {"units": 5, "return_state": True}, [TIME], [("N", 5)] * 3),
     ("GRU", {"units": 5, "return_state": True, "return_sequences": True}, [TIME], [("N", "time", 5), ("N", 5)]),
     ("SimpleRNN", {"units": 5, "use_bias": False}, [SEQUENCE], ("N", 5)),
+    ("RNN", {"cell": cell("LSTMCell")}, [TIME], ("N", 5)),
+    ("RNN", {"cell": [cell("GRUCell"), cell("LSTMCell")], "return_state": True}, [TIME], [("N", 5)] * 4),
+    ("ConvLSTM1D", {"filters": 2, "kernel_size": 3}, [("N", 4, 7, 3)], ("N", 5, 2)),
+    ("ConvLSTM2D", {"filters": 2, "kernel_size": 3, "return_sequences": True}, [("N", 4, 7, 6, 3)], ("N", 4, 5, 4, 2)),
+    (
+        "ConvLSTM3D",
+        {"filters": 2, "kernel_size": 2, "return_state": True},
+        [("N", 2, 3, 4, 5, 1)],
+        [("N", 2, 3, 4, 2)] * 3,
+    ),
     ("Bidirectional", {"layer": cell("LSTM")}, [TIME], ("N", 10)),
     ("Bidirectional", {"layer": cell("GRU", return_sequences=True), "merge_mode": "sum"}, [TIME], ("N", "time", 5)),
     ("Bidirectional", {"layer": cell("GRU"), "merge_mode": None}, [TIME], [("N", 5), ("N", 5)]),
@@ -217,6 +227,26 @@ WEIGHTS: list[tuple[dict[str, Any], Dims, dict[str, Dims]]] = [
     (cell("GRU"), TIME, {"kernel": (3, 15), "recurrent_kernel": (5, 15), "bias": (2, 15)}),
     (cell("GRU", reset_after=False), TIME, {"kernel": (3, 15), "recurrent_kernel": (5, 15), "bias": (15,)}),
     (cell("SimpleRNN"), TIME, {"kernel": (3, 5), "recurrent_kernel": (5, 5), "bias": (5,)}),
+    (
+        {"type": "RNN", "cell": cell("GRUCell", use_bias=False)},
+        TIME,
+        {"kernel": (3, 15), "recurrent_kernel": (5, 15)},
+    ),
+    (
+        {"type": "RNN", "cell": [cell("SimpleRNNCell", use_bias=False), cell("LSTMCell", use_bias=False)]},
+        TIME,
+        {
+            "0/kernel": (3, 5),
+            "0/recurrent_kernel": (5, 5),
+            "1/kernel": (5, 20),
+            "1/recurrent_kernel": (5, 20),
+        },
+    ),
+    (
+        {"type": "ConvLSTM2D", "filters": 2, "kernel_size": [3, 2]},
+        ("N", 4, 7, 6, 3),
+        {"kernel": (3, 2, 3, 8), "recurrent_kernel": (3, 2, 2, 8), "bias": (8,)},
+    ),
     (
         {"type": "Bidirectional", "layer": cell("SimpleRNN", use_bias=False)},
         TIME,
@@ -399,8 +429,8 @@ SHAPE_ERRORS: list[tuple[str, dict[str, Any], list[Dims], str, str, str | None]]
     ("Dot", {"axes": [0, 1]}, [("N", 3), ("N", 4)], "GS301", "axes from 1", "axes"),
     ("Embedding", {"input_dim": 3, "output_dim": 2}, [("N", 4)], "GS306", "integer ids", None),
     ("LSTM", {"units": 2}, [("N", 3)], "GS301", "rank-3 data (batch, time, features)", None),
-    ("LSTM", {"units": 2, "activation": "gelu"}, [TIME], "GS105", "in its cell", "activation"),
-    ("GRU", {"units": 2, "recurrent_activation": "softmax"}, [TIME], "GS105", "in its cell", "recurrent_activation"),
+    ("LSTM", {"units": 2, "activation": "gelu"}, [TIME], "GS305", "does not have the activation gelu", "activation"),
+    ("GRU", {"units": 2, "recurrent_activation": "softmax"}, [TIME], "GS305", "softmax", "recurrent_activation"),
     ("Bidirectional", {"layer": cell("LSTM", go_backwards=True)}, [TIME], "GS105", "goes forward", "layer"),
     (
         "Bidirectional",
@@ -462,8 +492,7 @@ def test_initial_states_must_fit() -> None:
 
 ARGUMENT_ERRORS: list[tuple[dict[str, Any], str, str]] = [
     (cell("LSTM", stateful=True), "stateful", "GS105"),
-    (cell("LSTM", recurrent_dropout=0.5), "recurrent_dropout", "GS105"),
-    ({"type": "Dense", "units": 2, "kernel_constraint": "max_norm"}, "kernel_constraint", "GS105"),
+    (cell("LSTM", recurrent_dropout=1.0), "recurrent_dropout", "less_than"),
     ({"type": "BatchNormalization", "renorm": True}, "renorm", "GS105"),
     ({"type": "Embedding", "input_dim": 2, "output_dim": 2, "weights": [[1.0]]}, "weights", "GS105"),
     ({"type": "Bidirectional", "layer": {"type": "Dense", "units": 2}}, "layer", "GS105"),

@@ -322,6 +322,9 @@ NO_GRADIENT = {
 }
 
 ELSEWHERE = {
+    "DropoutLSTM": "test_ops_recurrent_dropout.py",
+    "DropoutGRU": "test_ops_recurrent_dropout.py",
+    "DropoutRNN": "test_ops_recurrent_dropout.py",
     "AffineWarp": "test_ops_augment.py",
     "RandomCrop": "test_ops_augment.py",
     "Recolor": "test_ops_augment.py",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from graphspec.activations import Activation
+from graphspec.activations import ACTIVATIONS, Activation
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Layout
 from graphspec.config import PositiveInt, Registry
@@ -201,7 +202,8 @@ class UnitCell(Weighted, Units):
         for key, activation in self.cell_activations().items():
             if in_operator(activation) is None:
                 known = "tanh, sigmoid, relu, hard_sigmoid, elu, leaky_relu, softplus, softsign or linear"
-                return f"ONNX's {self.op} does not have this {key}", f"take {known}, which it has", key
+                name = next(name for name in ACTIVATIONS.names() if ACTIVATIONS.get(name) is type(activation))
+                return f"ONNX's {self.op} does not have the {key} {name}", f"use one that it has: {known}", key
         return None
 
     def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
@@ -349,6 +351,10 @@ class LSTMCell(Remembering, UnitCell):
 
 
 def _several(value: Any) -> Any:
+    if value in ([], ()):
+        raise PydanticCustomError(
+            "GS105", "must hold at least one cell", {"hint": "such as `[{type: GRUCell, units: 8}]`"}
+        )
     return tuple(value) if isinstance(value, list) else value
 
 

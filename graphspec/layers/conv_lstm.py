@@ -14,7 +14,7 @@ from graphspec.config import PositiveInt, Size1, Size2, Size3
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, as_float
 from graphspec.layers.cells import Reason, Remembering, States, need_state
-from graphspec.layers.recurrent import Recurrent
+from graphspec.layers.recurrent import Recurrent, last_output
 from graphspec.layers.spatial import DataFormat, axes_of, from_channels_first, window
 from graphspec.layers.unrolled import Pace, by_gate, drop_features, of_state, state_masks, unroll
 
@@ -49,7 +49,11 @@ class ConvLSTM(Recurrent, Remembering, Filters):
     def need_input(self, g: Builder, X: Value) -> None:
         axes = axes_of(self.rank, self.data_format).replace("batch, ", "batch, time, ")
         if X.rank != self.rank + 3:
-            hint = "add a time axis, such as with Reshape" if X.rank == self.rank + 2 else None
+            hint = f"bring it to {axes} first, such as with Reshape"
+            if X.rank == self.rank + 2:
+                hint = last_output(g, X) or "add a time axis, such as with Reshape"
+            elif 1 <= X.rank - 3 <= 3:
+                hint = f"use ConvLSTM{X.rank - 3}D for data of {X.rank - 3} spatial axes"
             raise ShapeError("GS301", f"needs rank-{self.rank + 3} data {axes}, got {show(X.shape)}", hint=hint)
         for axis in range(2, X.rank):
             if not isinstance(X.shape[axis], int):

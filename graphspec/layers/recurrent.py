@@ -56,13 +56,9 @@ class Recurrent(Cell):
             return
         hint = "join its last axes, such as with TimeDistributed of Flatten, or with Reshape"
         if X.rank == 2:
-            before = {node.owner for node in g.graph.nodes if node.op in ("LSTM", "GRU", "RNN")}
-            if X.node is not None and X.node.owner in before:
-                hint = f"set `return_sequences: true` on '{X.node.owner}'"
-            elif X.type.is_float:
-                hint = "add a feature axis: a Reshape with `target_shape: [-1, 1]`"
-            else:
-                hint = "turn the ids into vectors first, with Embedding"
+            hint = "turn the ids into vectors first, with Embedding"
+            if X.type.is_float:
+                hint = last_output(g, X) or "add a feature axis: a Reshape with `target_shape: [-1, 1]`"
         raise ShapeError("GS301", f"needs rank-3 data (batch, time, features), got {show(X.shape)}", hint=hint)
 
     def state_count(self) -> int:
@@ -78,9 +74,8 @@ class Recurrent(Cell):
         initial = list(initial_state)
         if initial and len(initial) != (count := self.state_count()):
             text = f"takes {count} initial state{'s' * (count > 1)}, got {len(initial)}"
-            hint = (
-                "one for each state: h and c of an LSTM, h of a GRU or a SimpleRNN; of stacked cells the lowest first"
-            )
+            hint = "one for each state: h and c of an LSTM, h of a GRU or a SimpleRNN"
+            hint += ", those of the lowest cell first" if len(self.parts()) > 1 else ""
             raise ShapeError("GS203", text, hint=hint, key="initial_state")
         parts = self.parts()
         for _, cell in parts:
@@ -112,6 +107,15 @@ class Recurrent(Cell):
         else:
             Y = steps.distribute(Y, reverse=self.go_backwards, zero_masked=zero_masked)
         return Y, tuple(states)
+
+
+def last_output(g: Builder, X: Value) -> str | None:
+    """What to do about a missing time axis where ``X`` is the last output of a recurrent layer."""
+    owner = None if X.node is None else X.node.owner
+    inputs = (v for node in g.graph.nodes if node.owner == owner for v in node.inputs if v is not None)
+    if any(v.param is not None and v.param.name.endswith("/recurrent_kernel") for v in inputs):
+        return f"set `return_sequences: true` on '{owner}'"
+    return None
 
 
 @LAYERS.add("SimpleRNN")
@@ -150,7 +154,7 @@ class RNN(Recurrent):
     the topmost cell, then with ``return_state`` the states of each cell, the lowest first.
     """
 
-    cell: Annotated[CellField | Stack, Field(description="The cell; or a list of cells, from the bottom up.")]
+    cell: Annotated[Stack | CellField, Field(description="The cell; or a list of cells, from the bottom up.")]
 
     def parts(self) -> list[tuple[str, Cell]]:
         return self.cell.parts() if isinstance(self.cell, Cell) else stacked(self.cell)

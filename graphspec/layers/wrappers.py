@@ -97,7 +97,8 @@ class Bidirectional(Layer):
             raise ShapeError("GS105", text, hint=hint, key=key)
         for name in ("return_sequences", "return_state"):
             if getattr(forward, name) != getattr(backward, name):
-                raise ShapeError("GS105", f"needs the same `{name}` on both layers", key=key)
+                hint = f"write `{name}: {str(getattr(forward, name)).lower()}` on `backward_layer`, as on `layer`"
+                raise ShapeError("GS105", f"needs the same `{name}` on both layers", hint=hint, key=key)
         return forward, backward
 
 

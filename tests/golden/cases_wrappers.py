@@ -81,6 +81,52 @@ def layer_cases() -> list[Case]:
             {"name": "y", "type": "Bidirectional", "layer": {"type": "LSTM", "units": 2}},
         ),
     ]
+    stack = [{"type": "LSTMCell", "units": 2}, {"type": "GRUCell", "units": 3, "activation": "gelu"}]
+    for sequences in (False, True):
+        for label, inner in (
+            ("RNN", {"type": "RNN", "cell": {"type": "GRUCell", "units": 2}}),
+            ("RNN_stack", {"type": "RNN", "cell": stack}),
+            ("LSTM_silu", {"type": "LSTM", "units": 2, "activation": "silu"}),
+        ):
+            node = {"name": "y", "type": "Bidirectional", "layer": {**inner, "return_sequences": sequences}}
+            label += "_sequences" if sequences else ""
+            cases.append(graph(f"Bidirectional-{label}", {"x": [4, 2]}, node))
+            cases.append(masked(f"mask-Bidirectional-{label}", GAPS, node, time=5))
+        image = {"type": "ConvLSTM2D", "filters": 2, "kernel_size": 2, "return_sequences": sequences}
+        label = "ConvLSTM2D" + ("_sequences" if sequences else "")
+        cases.append(single(label, [3, 4, 3, 1], "Bidirectional", {"layer": image, "merge_mode": "concat"}))
+        cases.append(single(f"{label}_sum", [3, 4, 3, 1], "Bidirectional", {"layer": image, "merge_mode": "sum"}))
+    cases += [
+        graph(
+            "Bidirectional-RNN_return_state",
+            {"x": [4, 2]},
+            {
+                "name": "r",
+                "type": "Bidirectional",
+                "layer": {"type": "RNN", "cell": stack, "return_state": True, "return_sequences": True},
+            },
+            outputs={f"s{k}": {"layer": f"r:{k}"} for k in range(7)},
+        ),
+        graph(
+            "Bidirectional-ConvLSTM1D_return_state",
+            {"x": [3, 4, 2], "h": [3, 2], "c": [3, 2], "i": [3, 2], "d": [3, 2]},
+            {
+                "name": "r",
+                "type": "Bidirectional",
+                "layer": {"type": "ConvLSTM1D", "filters": 2, "kernel_size": 2, "return_state": True},
+                "inputs": "x",
+                "initial_state": ["h", "c", "i", "d"],
+            },
+            outputs={f"s{k}": {"layer": f"r:{k}"} for k in range(5)},
+        ),
+        single(
+            "ConvLSTM1D",
+            [2, 3, 4, 2],
+            "TimeDistributed",
+            {"layer": {"type": "ConvLSTM1D", "filters": 2, "kernel_size": 2}},
+        ),
+        single("RNN", [2, 3, 2], "TimeDistributed", {"layer": {"type": "RNN", "cell": stack}}),
+    ]
     for label, shape, inner in (
         ("Dense", [3, 4], {"type": "Dense", "units": 2, "activation": "relu"}),
         ("Dense_time", [None, 4], {"type": "Dense", "units": 2}),
