@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op, same_dtype
 from graphspec.ops.common import copy_cast, give_each, scratch_like, target
-from graphspec.ops.unary import Unary
+from graphspec.ops.unary import Unary, of_float
 
 
 def sign_mask(positive: Array, dY: Array, mask: Array) -> Calls:
@@ -47,6 +48,17 @@ def within(ctx: Context, Y: Array, low: Array | None, high: Array | None, dY: Ar
     return calls
 
 
+def at_least_0(attribute: str) -> Callable[..., Type]:
+    """The inference of a function whose ``attribute`` must not be negative."""
+
+    def infer(X: Value, **attributes: Any) -> Type:
+        value = attributes[attribute]
+        need(value >= 0, f"needs {attribute} to be at least 0, got {value}", code="GS105")
+        return of_float(X)
+
+    return infer
+
+
 @op
 class Relu(Unary):
     """``Y = max(X, 0)``."""
@@ -69,11 +81,7 @@ class Relu(Unary):
 class LeakyRelu(Unary):
     """``Y = X if X > 0 else alpha · X``."""
 
-    @staticmethod
-    def infer(X: Value, **attributes: Any) -> Type:
-        need_float(X)
-        need(attributes["alpha"] >= 0, f"needs a slope of at least 0, got {attributes['alpha']}", code="GS105")
-        return X.type
+    infer = at_least_0("alpha")
 
     @staticmethod
     def forward(ctx: Context, X: Array, Y: Array, *, alpha: float = 0.01) -> Calls:
@@ -159,11 +167,7 @@ class Shrink(Unary):
 
     keeps_in, keeps_out = (0,), False
 
-    @staticmethod
-    def infer(X: Value, **attributes: Any) -> Type:
-        need_float(X)
-        need(attributes["lambd"] >= 0, f"needs a lambd of at least 0, got {attributes['lambd']}", code="GS105")
-        return X.type
+    infer = at_least_0("lambd")
 
     @staticmethod
     def outside(ctx: Context, X: Array, lambd: float, out: Array) -> Calls:
@@ -223,11 +227,7 @@ def exponential_linear_gradient(ctx: Context, Y: Array, dY: Array, scale: float,
 class Elu(Unary):
     """``Y = X if X > 0 else alpha · (exp(X) - 1)``. Clevert et al., 2016."""
 
-    @staticmethod
-    def infer(X: Value, **attributes: Any) -> Type:
-        need_float(X)
-        need(attributes["alpha"] >= 0, f"needs an alpha of at least 0, got {attributes['alpha']}", code="GS105")
-        return X.type
+    infer = at_least_0("alpha")
 
     @staticmethod
     def forward(ctx: Context, X: Array, Y: Array, *, alpha: float = 1.0) -> Calls:
@@ -263,10 +263,9 @@ class Celu(Unary):
     """``Y = max(X, 0) + min(0, alpha · (exp(X / alpha) - 1))``. Barron, 2017."""
 
     @staticmethod
-    def infer(X: Value, **attributes: Any) -> Type:
-        need_float(X)
-        need(attributes["alpha"] > 0, f"needs an alpha above 0, got {attributes['alpha']}", code="GS105")
-        return X.type
+    def infer(X: Value, *, alpha: float) -> Type:
+        need(alpha > 0, f"needs an alpha above 0, got {alpha}", code="GS105")
+        return of_float(X)
 
     @staticmethod
     def forward(ctx: Context, X: Array, Y: Array, *, alpha: float = 1.0) -> Calls:
