@@ -144,7 +144,7 @@ def variables(layers: dict[str, Any]) -> dict[str, Any]:
     named = {}
     for node, layer in layers.items():
         for variable in layer.weights:
-            part, inner = "", layer
+            part, inner = "", layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer
             if isinstance(layer, keras.layers.Bidirectional):
                 part = "forward/" if held(variable, layer.forward_layer) else "backward/"
                 inner = layer.forward_layer if part == "forward/" else layer.backward_layer
