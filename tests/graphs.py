@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -132,3 +133,16 @@ def check_gradients(
         numeric, exact = (up - down) / (2 * step), float(np.sum(grads[name] * direction))
         scale = max(abs(numeric), abs(exact), float(np.abs(grads[name] * direction).sum()) * 1e-2, 1e-3)
         assert abs(numeric - exact) <= rtol * 10 * scale + 1e-8, f"{op}: d{name} is {exact}, numerically {numeric}"
+
+
+def allocated(program: Program) -> int:
+    """The most bytes that a step allocates for a moment, after a first one."""
+    program.run()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        program.run()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()

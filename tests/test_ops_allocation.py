@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import Array, build, feed, scalar_loss
+from graphs import Array, allocated, build, feed, scalar_loss
 
 from graphspec.runtime.bind import bind
 from graphspec.runtime.store import Store
@@ -134,13 +133,5 @@ def test_a_step_allocates_nothing(op: str, inputs: list[Any], attrs: dict[str, A
     )
     feed(graph, program, {f"x{k}": a for k, a in enumerate(inputs)})
     with np.errstate(all="ignore"):
-        program.run()
-        tracemalloc.start()
-        try:
-            before = tracemalloc.get_traced_memory()[0]
-            tracemalloc.reset_peak()
-            program.run()
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-    assert peak - before < _LIMIT, f"{op} allocates {peak - before} bytes"
+        peak = allocated(program)
+    assert peak < _LIMIT, f"{op} allocates {peak} bytes"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import Array, build, check_gradients, feed, run, scalar_loss
+from graphs import Array, allocated, build, check_gradients, feed, run, scalar_loss
 
 from graphspec.ops import OPS
 from graphspec.runtime.bind import bind
@@ -86,16 +85,7 @@ def test_a_step_allocates_nothing(op: str, attrs: dict[str, Any]) -> None:
         training=True,
         input_grads=["x0"],
     )
-    program.run()
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        program.run()
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak - before < 128 * 1024
+    assert allocated(program) < 128 * 1024
 
 
 def test_shared_dropout_decides_once() -> None:

@@ -85,6 +85,12 @@ Lookup = Annotated[Literal["nearest", "bilinear"], Field(description="The neares
 FillValue = Annotated[float, Field(description="What lies beyond the border with `fill_mode: constant`.")]
 
 
+def images(g: Builder, X: Value, data_format: str | None) -> Value:
+    """``X`` as float32; GS301 unless it is a batch of images."""
+    need_spatial(X, 2, data_format)
+    return as_float(g, X)
+
+
 def drawn(g: Builder, X: Value, ranges: Sequence[Range], seed: int | None) -> list[Value]:
     """Columns (batch, 1) of numbers between the bounds of each range."""
     low, high = zip(*ranges, strict=True)
@@ -119,8 +125,7 @@ class RandomFlip(Layer):
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_spatial(X, 2, self.data_format)
-        X = as_float(g, X)
+        X = images(g, X, self.data_format)
         (draw,) = drawn(g, X, [(0.0, 1.0)], self.seed)
         side = g.Where(g.Greater(draw, g.constant(0.5)), g.constant(1.0), g.constant(-1.0))
         across = side if self.mode != "vertical" else 1.0
@@ -142,8 +147,7 @@ class Warp(Layer):
         raise NotImplementedError
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_spatial(X, 2, self.data_format)
-        X = as_float(g, X)
+        X = images(g, X, self.data_format)
         how = {"interpolation": self.interpolation, "fill_mode": self.fill_mode, "fill_value": self.fill_value}
         return warped(g, X, self.columns(g, X), self.data_format, **how)
 
@@ -206,8 +210,26 @@ class RandomZoom(Warp):
         return [more[0] if more else down, 0.0, 0.0, 0.0, down, 0.0]
 
 
+class Recolor(Layer):
+    """What contrast and brightness share."""
+
+    value_range: ValueRange = (0.0, 255.0)
+    seed: Seed = None
+    data_format: DataFormat = None
+
+    def numbers(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
+        """By what each row's pixels are spread around the mean of their channel, and what is added to them."""
+        raise NotImplementedError
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        X = images(g, X, self.data_format)
+        axes = (2, 3) if self.data_format == "channels_first" else (1, 2)
+        low, high = self.value_range
+        return cast("Value", g.Recolor(X, *self.numbers(g, X), low=low, high=high, axes=axes))
+
+
 @LAYERS.add("RandomContrast")
-class RandomContrast(Layer):
+class RandomContrast(Recolor):
     """In training spreads each image's channels around their means. Shapes: (batch, height, width, channels) → the same.
 
     Keras documents a number f as [1 - f, 1 + f], but draws from [1, 1 + f], as is done here.
@@ -218,21 +240,13 @@ class RandomContrast(Layer):
         *_factor(0, 1),
         Field(description="[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f."),
     ]
-    value_range: ValueRange = (0.0, 255.0)
-    seed: Seed = None
-    data_format: DataFormat = None
 
-    def lower(self, g: Builder, X: Value) -> Value:
-        need_spatial(X, 2, self.data_format)
-        X = as_float(g, X)
-        axes = (2, 3) if self.data_format == "channels_first" else (1, 2)
-        (scale,) = drawn(g, X, [(1 - self.factor[0], 1 + self.factor[1])], self.seed)
-        low, high = self.value_range
-        return cast("Value", g.Recolor(X, scale, None, low=low, high=high, axes=axes))
+    def numbers(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
+        return drawn(g, X, [(1 - self.factor[0], 1 + self.factor[1])], self.seed)[0], None
 
 
 @LAYERS.add("RandomBrightness")
-class RandomBrightness(Layer):
+class RandomBrightness(Recolor):
     """In training adds a number to each image. Shapes: (batch, height, width, channels) → the same."""
 
     factor: Annotated[
@@ -240,17 +254,10 @@ class RandomBrightness(Layer):
         *_factor(-1, 1),
         Field(description="Bounds of what is added as a share of the value range, f or [low, high]."),
     ]
-    value_range: ValueRange = (0.0, 255.0)
-    seed: Seed = None
-    data_format: DataFormat = None
 
-    def lower(self, g: Builder, X: Value) -> Value:
-        need_spatial(X, 2, self.data_format)
-        X = as_float(g, X)
-        low, high = self.value_range
-        span = high - low
-        (shift,) = drawn(g, X, [(self.factor[0] * span, self.factor[1] * span)], self.seed)
-        return cast("Value", g.Recolor(X, None, shift, low=low, high=high))
+    def numbers(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
+        span = self.value_range[1] - self.value_range[0]
+        return None, drawn(g, X, [(self.factor[0] * span, self.factor[1] * span)], self.seed)[0]
 
 
 @LAYERS.add("RandomCrop")
