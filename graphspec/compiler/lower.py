@@ -101,6 +101,8 @@ def _exists(ref: Ref, result: Lowered, who: str) -> bool:
     hint = f"write '{ref.name}'" if len(outputs) == 1 else f"'{ref.name}:{len(outputs) - 1}' is the last"
     if getattr(layer, "return_state", None) is False:
         hint = f"set `return_state: true` on '{ref.name}' to get its states"
+    if getattr(layer, "return_attention_scores", None) is False:
+        hint = f"set `return_attention_scores: true` on '{ref.name}' to get its weights"
     text = f"{who} takes '{ref.name}:{ref.output}', but '{ref.name}' has {have}"
     node = (result.node_ref(Ref(ref.name, 0, ref.mark)),)
     result.diagnostics.append(Diagnostic.at(ref.mark, "GS201", text, path=ref.path, hint=hint, nodes=node))

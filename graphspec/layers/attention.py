@@ -23,6 +23,7 @@ FLAG_CAUSAL = Annotated[bool, Field(description="Whether query i attends to keys
 FLAG_SCORES = Annotated[bool, Field(description="Whether the weights are output 1, `node:1`, beside the result.")]
 DROPPED = Annotated[Share, Field(description="The share of attention weights that are dropped in training.")]
 
+TIME_HINT = "embed ids, or add a time axis with Reshape"
 _MASKED = -1e9
 
 
@@ -34,13 +35,13 @@ def sources(query: Value, value: Value, key: Value | None, g: Builder) -> tuple[
     """
     named = {"query": query, "value": value} | ({} if key is None else {"key": key})
     for what, X in named.items():
-        need_rank(X, 3, None, f"(batch, …, time, features) as its {what}", "embed ids, or add a time axis with Reshape")
+        need_rank(X, 3, None, f"(batch, …, time, features) as its {what}", TIME_HINT)
     shapes = ", ".join(f"{what} {show(X.shape)}" for what, X in named.items())
     hint = "list them in this order: `inputs: [query, value, key]`"
     if len({X.rank for X in named.values()}) > 1:
         raise ShapeError("GS301", f"needs inputs of one rank, got {shapes}", hint=hint)
     if key is not None and key.shape[:-1] != value.shape[:-1]:
-        raise ShapeError("GS302", f"needs one key for each value: their times differ, {shapes}", hint=hint)
+        raise ShapeError("GS302", f"needs one key for each value, got {shapes}", hint=hint)
     return as_float(g, query), as_float(g, value), as_float(g, value if key is None else key)
 
 
@@ -100,7 +101,7 @@ class ScoredAttention(Layer):
         Q, V, K = sources(query, value, key, g)
         if Q.shape[:-2] != V.shape[:-2]:
             text = f"has axes before time that differ: query {show(Q.shape)}, value {show(V.shape)}"
-            raise ShapeError("GS302", text)
+            raise ShapeError("GS302", text, hint="only the last two axes may differ, time and features")
         if Q.features != K.features:
             text = f"needs queries and keys of one size, got {Q.features} and {K.features}"
             raise ShapeError("GS304", text, hint="project one of them with Dense first")

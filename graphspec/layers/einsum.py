@@ -43,17 +43,17 @@ def _equation(value: str) -> str:
     match = next((m for form in _FORMS if (m := form.fullmatch(value))), None)
     text = None
     if match is None:
-        text = "'{equation}' is not an equation of an input and a kernel"
+        text = "not an equation of an input and a kernel"
     elif lost := [c for c in match["w"] if c not in match["x"] + match["y"]]:
-        text = f"the kernel of '{{equation}}' has '{lost[0]}', which neither the input nor the output has"
+        text = f"the kernel has '{lost[0]}', which neither the input nor the output has"
         hint = "the sizes of the kernel come from the input and the output"
     elif lost := [c for c in match["y"] if c not in match["x"] + match["w"]]:
-        text = f"the output of '{{equation}}' has '{lost[0]}', which neither the input nor the kernel has"
+        text = f"the output has '{lost[0]}', which neither the input nor the kernel has"
         hint = "put it into the kernel"
     elif twice := [c for c in match["y"] if match["y"].count(c) > 1]:
-        text, hint = f"the output of '{{equation}}' has '{twice[0]}' twice", "give every axis a letter of its own"
+        text, hint = f"the output has '{twice[0]}' twice", "give every axis a letter of its own"
     if text is not None:
-        raise PydanticCustomError("GS105", text, {"equation": value, "hint": hint})
+        raise PydanticCustomError("GS105", "{text}", {"text": text, "hint": hint})
     return value
 
 

@@ -14,7 +14,7 @@ from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Layout
 from graphspec.config import PositiveInt
 from graphspec.errors import ShapeError
-from graphspec.layers.attention import DROPPED, FLAG_CAUSAL, FLAG_SCORES, mask_of, one, sources
+from graphspec.layers.attention import DROPPED, FLAG_CAUSAL, FLAG_SCORES, TIME_HINT, mask_of, one, sources
 from graphspec.layers.base import (
     LAYERS,
     Constraint,
@@ -24,6 +24,7 @@ from graphspec.layers.base import (
     RegularizerField,
     Seed,
     cast_to,
+    need_rank,
     starts,
 )
 from graphspec.layers.einsum import oriented
@@ -95,7 +96,8 @@ class ProjectedAttention(Layer):
         others = [k for k in range(Q.rank - 1) if k not in time]
         if any(Q.shape[k] != V.shape[k] for k in others):
             text = f"has axes apart from time that differ: query {show(Q.shape)}, value {show(V.shape)}"
-            raise ShapeError("GS302", text)
+            hint = "make them equal, or attend over them too: `attention_axes: null` is over all"
+            raise ShapeError("GS302", text, hint=hint)
         (H, G), (size, width) = self.heads(), self.head_sizes()
         q, k, v = (
             self._project(g, role, X, (X.features,), (heads, n))
@@ -309,10 +311,8 @@ class GroupQueryAttention(ProjectedAttention):
             hint = "choose a `num_key_value_heads` that divides `num_query_heads`"
             raise ShapeError("GS304", text, hint=hint, key="num_key_value_heads")
         for what, X in (("query", query), ("value", value)):
-            if X.rank != 3:
-                raise ShapeError(
-                    "GS301", f"needs rank-3 data (batch, time, features) as its {what}, got {show(X.shape)}"
-                )
+            hint = "join axes with Reshape, or use MultiHeadAttention, which has `attention_axes`"
+            need_rank(X, 3, 3, f"(batch, time, features) as its {what}", hint if X.rank > 3 else TIME_HINT)
         if query.features != value.features:
             text = f"needs a query and a value of one size, got {query.features} and {value.features}"
             raise ShapeError("GS304", text, hint="project one of them with Dense first")
