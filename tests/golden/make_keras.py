@@ -1,9 +1,9 @@
 """Write the golden values of Keras 3 (torch backend, float64) that the tests compare graphspec with.
 
-Run in an environment of its own: ``pip install keras==3.15.1 torch==2.13.0 numpy safetensors``, then
+Run in an environment of its own: ``pip install keras==3.15.1 torch==2.13.0 jax numpy safetensors``, then
 ``KERAS_BACKEND=torch python tests/golden/make_keras.py [SECTION …]``: all sections, or those named: ``layers_<family>``
-of ``cases_<family>.py``, or ``<section>`` of ``section_<section>.py``. ``KERAS_BACKEND=jax … make_keras.py --check`` (with
-``pip install jax``) compares the stored outputs of layers and losses with a second backend.
+of ``cases_<family>.py``, or ``<section>`` of ``section_<section>.py``. ``KERAS_BACKEND=jax … make_keras.py --check``
+compares the stored outputs of layers and losses with a second backend.
 
 A section is ``<section>.safetensors`` (arrays ``<case id>/<kind>/<name>``, float64 stored as float32) and
 ``<section>.json`` (spec or arguments by case id).
