@@ -116,6 +116,18 @@ def test_the_exported_graph_has_the_plain_operators(name: str) -> None:
     assert {node.op_type for node in model.graph.node} <= {"LSTM", "GRU", "RNN", "Transpose", "Squeeze", "Unsqueeze"}
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_workers_draw_the_masks_of_their_rows(name: str) -> None:
+    _, graph = compiled(case(name, dropout=0.2, recurrent_dropout=0.3))
+    x, parts = data(name, 5), []
+    for rows in (slice(0, 2), slice(2, 5), slice(5, 5)):
+        store = store_of(graph, weights(graph))
+        found = run(graph, store, {"x": x[rows]}, graph.outputs, training=True, rows=rows, total=5)
+        parts.append(found[0]["y"])
+    whole = run(graph, store_of(graph, weights(graph)), {"x": x}, graph.outputs, training=True)[0]["y"]
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-9, atol=1e-12)
+
+
 def test_masks_differ_by_step() -> None:
     _, graph = compiled(case("LSTM", recurrent_dropout=0.5))
     x = data("LSTM")

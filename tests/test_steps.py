@@ -25,9 +25,19 @@ TEXT = [
     {"type": "Embedding", "input_dim": 30, "output_dim": 5, "mask_zero": True},
     {"type": "Bidirectional", "layer": {"type": "LSTM", "units": 4}},
 ]
+FILM = [
+    {"type": "ConvLSTM1D", "filters": 2, "kernel_size": 2, "dropout": 0.2, "recurrent_dropout": 0.2},
+    {"type": "Flatten"},
+]
+DROPPED = [
+    {"type": "GRU", "units": 4, "dropout": 0.2, "recurrent_dropout": 0.2, "return_sequences": True},
+    {"type": "RNN", "cell": [{"type": "LSTMCell", "units": 3, "activation": "gelu", "recurrent_dropout": 0.2}]},
+]
 CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], tuple[int, ...]]] = {
     "dense": ({"shape": [4]}, [{"type": "Dense", "units": 8, "activation": "relu"}], (4,)),
     "images": ({"shape": [8, 8, 2]}, IMAGES, (8, 8, 2)),
+    "film": ({"shape": [4, 5, 2]}, FILM, (4, 5, 2)),
+    "dropped": ({"shape": [5, 3]}, DROPPED, (5, 3)),
     "text": ({"shape": [None], "dtype": "int64"}, TEXT, (9,)),
 }
 

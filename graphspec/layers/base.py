@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.activations import ACTIVATIONS, Activation
 from graphspec.compiler.dims import show
-from graphspec.config import Config, Rate, Registry
+from graphspec.config import Config, Registry
 from graphspec.constraints import CONSTRAINTS
 from graphspec.constraints import Constraint as ConstraintConfig
 from graphspec.errors import ShapeError
@@ -66,13 +66,6 @@ Stateful = Annotated[
     bool,
     AfterValidator(only(False, "a stateful layer depends on earlier batches, which the exported graph cannot keep")),
     Field(description="Refused: the exported graph keeps nothing between batches."),
-]
-NoRate = Annotated[
-    Rate,
-    AfterValidator(
-        only(0.0, "recurrent_dropout is not available: ONNX's operators have no dropout on the state; use `dropout`")
-    ),
-    Field(description="Only 0: ONNX's recurrent operators have no dropout on the state."),
 ]
 Machinery = Annotated[Any, Field(description="About Keras's machinery: accepted without effect.")]
 Seed = Annotated[int | None, Field(description="A seed of this layer's own.")]
