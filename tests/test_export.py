@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import graphspec
 
 import graphspec as gs
 from graphspec.cli.train import train
@@ -123,6 +124,18 @@ def test_what_cannot_be_exported_is_said_when_validating(not_exported: dict[str,
         assert found.message == "'odd' needs OfTraining, which is no operator of ONNX"
     not_exported["outputs"] = {"hidden": {"loss": "mse"}}
     assert not [d for d in gs.validate(not_exported, opset=17) if d.is_error]
+
+
+def test_validating_for_export_on_the_command_line(tmp_path: Path) -> None:
+    spec = dense_spec()
+    spec["layers"].insert(0, {"name": "norm", "type": "LayerNormalization"})
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps(spec))
+    for options, status in (([], 0), (["--opset", 17], 0), (["--target", "ort-1.30"], 0), (["--opset", 16], 1)):
+        result = graphspec("validate", path, *options)
+        assert result.exit_code == status, result.stdout
+        assert ("GS702" in result.stdout) == (status == 1)
+    assert "net.json:1:" in result.stdout
 
 
 def test_what_cannot_be_exported_is_not_trained(

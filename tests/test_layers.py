@@ -50,8 +50,12 @@ SHAPES: list[tuple[str, dict[str, Any], list[Dims], Dims | list[Dims]]] = [
     ("Dense", {"units": 4, "activation": "relu"}, [TIME], ("N", "time", 4)),
     ("Dense", {"units": 4, "use_bias": False}, [("N", "time", 2, 3)], ("N", "time", 2, 4)),
     ("Activation", {"activation": "gelu"}, [TIME], TIME),
+    ("Activation", {"activation": {"type": "glu", "axis": 1}}, [IMAGE], ("N", 4, 6, 3)),
     ("ReLU", {"max_value": 6.0, "negative_slope": 0.1, "threshold": 1.0}, [IMAGE], IMAGE),
     ("LeakyReLU", {}, [IMAGE], IMAGE),
+    ("ELU", {"alpha": 0.5}, [TIME], TIME),
+    ("PReLU", {"shared_axes": [1, 2]}, [IMAGE], IMAGE),
+    ("PReLU", {"shared_axes": 1}, [TIME], TIME),
     ("Softmax", {}, [TIME], TIME),
     ("Softmax", {"axis": [1, 2]}, [TIME], TIME),
     ("Rescaling", {"scale": [1, 2.5, 3], "offset": -1}, [IMAGE], IMAGE),
@@ -216,6 +220,8 @@ def test_every_layer_has_a_shape_case() -> None:
 
 
 WEIGHTS: list[tuple[dict[str, Any], Dims, dict[str, Dims]]] = [
+    ({"type": "PReLU"}, IMAGE, {"alpha": (8, 6, 3)}),
+    ({"type": "PReLU", "shared_axes": [1, 2]}, IMAGE, {"alpha": (1, 1, 3)}),
     ({"type": "Dense", "units": 4}, ("N", 3), {"kernel": (3, 4), "bias": (4,)}),
     ({"type": "Conv1D", "filters": 4, "kernel_size": 5}, TIME, {"kernel": (5, 3, 4), "bias": (4,)}),
     (
