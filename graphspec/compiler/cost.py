@@ -13,6 +13,7 @@ from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Graph, Node, Param, Value
 from graphspec.errors import ShapeError
+from graphspec.ops.einsum import sizes_of, terms
 from graphspec.runtime.memory import VIEWS
 
 if TYPE_CHECKING:
@@ -117,12 +118,15 @@ def _size(shape: Shape) -> int:
     return math.prod(int(d) for d in shape)
 
 
+_PRODUCTS = {"Attention", "Conv", "ConvTranspose", "Einsum", "GRU", "Gemm", "LSTM", "MatMul", "RNN"}
+
+
 def _multiply_adds(node: Node, types: Mapping[str, Value]) -> int:
     """Of one operator, forward; 0 for those that are no product of matrices."""
-    if node.op.removeprefix("Dropout") not in ("Gemm", "MatMul", "Conv", "ConvTranspose", "LSTM", "GRU", "RNN"):
+    if node.op.removeprefix("Dropout") not in _PRODUCTS:
         return 0
     shapes = [() if v is None else _shape(v, types) for v in node.inputs]
-    X, W = shapes[:2]
+    X, W = (*shapes, ())[:2]
     Y = types[node.outputs[0].name].shape
     match node.op:
         case "Gemm":
@@ -131,6 +135,12 @@ def _multiply_adds(node: Node, types: Mapping[str, Value]) -> int:
             return _size(Y) * int(X[-1])
         case "Conv":
             return _size(Y) * _size(W[1:])
+        case "Attention":  # queries by keys, weights by values
+            return (_size(X) + _size(Y)) * int(W[-2])
+        case "Einsum":
+            names, _ = terms(node.attrs["equation"], [len(shape) for shape in shapes])
+            sizes = sizes_of(node.attrs["equation"], names, shapes)
+            return _size(tuple(sizes.values())) * (len(shapes) - 1)
         case "ConvTranspose":
             return _size(X) * _size(W[1:])
         case _:  # LSTM, GRU, RNN: every step multiplies the input by W and the state by R

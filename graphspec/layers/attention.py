@@ -64,6 +64,14 @@ def mask_of(g: Builder, X: Value, explicit: Value | None, name: str) -> Value | 
     return cast_to(g, mask, "bool")
 
 
+def for_each_pair(g: Builder, bias: Value, query: Value, key: Value) -> Value:
+    """What is added to scores with a row for each query and a column for each key: onnxruntime's Attention wants them."""
+    if bias.shape[-2:] == (query.shape[1], key.shape[1]):
+        return bias
+    sizes = [g.size(query, 1), g.size(key, 1)]
+    return cast("Value", g.Expand(bias, g.ints([*[1] * (bias.rank - 2), *sizes])))
+
+
 class ScoredAttention(Layer):
     """``softmax(scores) · value``, with a score for each pair of a query and a key.
 
@@ -162,8 +170,9 @@ class Attention(ScoredAttention):
             return super().attend(g, query, value, key, bias)
         if self.use_scale:
             query = g.Mul(query, self.weight(g, "scale", (), initializer=Ones()))
-        if bias is not None and bias.rank == 3:
-            bias = g.Unsqueeze(bias, g.constant([1]))
+        if bias is not None:
+            bias = g.Unsqueeze(bias, g.constant([1])) if bias.rank == 3 else bias
+            bias = for_each_pair(g, bias, query, key)
         return g.Attention(query, key, value, bias, scale=1.0, q_num_heads=1, kv_num_heads=1), None
 
 

@@ -14,7 +14,16 @@ from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Layout
 from graphspec.config import PositiveInt
 from graphspec.errors import ShapeError
-from graphspec.layers.attention import DROPPED, FLAG_CAUSAL, FLAG_SCORES, TIME_HINT, mask_of, one, sources
+from graphspec.layers.attention import (
+    DROPPED,
+    FLAG_CAUSAL,
+    FLAG_SCORES,
+    TIME_HINT,
+    for_each_pair,
+    mask_of,
+    one,
+    sources,
+)
 from graphspec.layers.base import (
     LAYERS,
     Constraint,
@@ -132,15 +141,12 @@ class ProjectedAttention(Layer):
         """One operator for all: ``(batch, time, heads · size)`` throughout."""
         heads = dict(zip(("q_num_heads", "kv_num_heads"), self.heads(), strict=True))
         scale = 1 / math.sqrt(self.head_sizes()[0])
-        keys = qkv[1]
         if len(visible) == 1 and visible[0].rank == 2 and self.use_causal_mask and not self.sliding_window:
             return cast("Value", g.Attention(*qkv, is_causal=1, scale=scale, **heads))
-        if not visible:
-            return cast("Value", g.Attention(*qkv, scale=scale, **heads))
-        mask = reduce(g.And, visible)
-        if mask.shape[-1] != keys.shape[1]:
-            mask = g.Expand(mask, g.ints([1, 1, 1, g.size(keys, 1)]))
-        bias = g.Where(mask, g.constant(0.0), g.constant(_MASKED))
+        bias = None
+        if visible:
+            low = g.Where(reduce(g.And, visible), g.constant(0.0), g.constant(_MASKED))
+            bias = for_each_pair(g, low, qkv[0], qkv[1])
         return cast("Value", g.Attention(*qkv, bias, scale=scale, **heads))
 
     def _composed(

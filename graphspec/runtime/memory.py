@@ -59,6 +59,9 @@ def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
     for node in nodes:
         if node.op not in VIEWS:
             total += sum(_bytes(types[v.name].shape, v.dtype) for v in node.outputs)
+        if node.op == "Attention":  # the scores, which it keeps to itself
+            Q, K = (types[v.name].shape for v in node.inputs[:2] if v is not None)
+            total += _bytes((Q[0], node.attrs["q_num_heads"] or Q[1], Q[-2], K[-2]), "float32")
     return total
 
 

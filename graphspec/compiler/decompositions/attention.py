@@ -119,7 +119,8 @@ def attention(
 
 
 def _is_finite(mask: Value) -> bool:
-    """Whether it is a choice between two constants that are no less than float32 holds: no row is -∞ throughout."""
-    if mask.node is None or mask.node.op != "Where":
-        return False
-    return all(v is not None and v.data is not None and np.all(v.data > LOWEST) for v in mask.node.inputs[1:])
+    """Whether its numbers are constants, or a choice between two, that float32 holds: no row is -∞ throughout."""
+    while mask.node is not None and mask.node.op in ("Expand", "Unsqueeze") and mask.node.inputs[0] is not None:
+        mask = mask.node.inputs[0]
+    numbers = mask.node.inputs[1:] if mask.node is not None and mask.node.op == "Where" else (mask,)
+    return all(v is not None and v.data is not None and np.all(v.data > LOWEST) for v in numbers)

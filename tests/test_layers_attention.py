@@ -1,0 +1,106 @@
+"""What golden values do not show of attention: files for newer runtimes, penalties, first weights, dropout, costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from golden_cases import Case, load_layers
+from golden_run import assert_close, compiled, run, store_of
+
+from graphspec.compiler.check import check
+from graphspec.compiler.cost import cost
+from graphspec.compiler.ir import Graph
+from graphspec.export.onnx import to_model
+from graphspec.export.session import session
+from graphspec.runtime.store import Store
+
+CASES = [case for case in load_layers() if "Attention" in case.id]
+HEADS = {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3, "inputs": ["x", "x"]}
+
+
+def graph_of(layer: dict[str, Any], shape: list[int | None] | None = None) -> Graph:
+    head = {"s": {"layer": "y:1"}} if layer.get("return_attention_scores") else {}
+    spec = {
+        "graphspec": 1,
+        "name": "x",
+        "inputs": {"x": {"shape": shape or [5, 4]}},
+        "layers": [{"name": "y", **layer}],
+        "outputs": {"y": {}, **head},
+    }
+    return check(spec).require()[1].graph
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_exported_for_opset_23(case: Case) -> None:
+    """There the operator is written as it is, and onnxruntime has a kernel of its own."""
+    _, graph = compiled(case)
+    model = to_model(graph, store_of(graph, case["weights"], np.float32), labels={}, metadata={}, opset=23)
+    whole = [node.op for node in graph.needed(graph.outputs.values())].count("Attention")
+    assert [node.op_type for node in model.graph.node].count("Attention") == whole
+    heads = list(graph.outputs)
+    found = session(model.SerializeToString(), threads=1).run(heads, case["inputs"])
+    assert_close(dict(zip(heads, found, strict=True)), case["outputs"])
+
+
+@pytest.mark.parametrize("more", [{}, {"return_attention_scores": True}, {"use_gate": True}])
+def test_every_projection_is_penalized_and_nothing_else(more: dict[str, Any]) -> None:
+    graph = graph_of({**HEADS, **more, "activity_regularizer": {"type": "L2", "l2": 0.1}})
+    assert len(graph.penalties) == (5 if "use_gate" in more else 4)
+
+
+def test_first_weights_have_the_variance_of_the_whole_projection() -> None:
+    """As Keras's: fan in and out of the kernel as a matrix, 64 to 4 · 16, not those of its last two axes."""
+    graph = graph_of({**HEADS, "num_heads": 4, "key_dim": 16}, [5, 64])
+    store = Store(graph)
+    store.initialize(3)
+    weights = store.get()
+    for name in ("query", "key", "value", "attention_output"):
+        kernel = weights[f"y/{name}/kernel"]
+        assert kernel.shape == ((4, 16, 64) if name == "attention_output" else (64, 4, 16))
+        assert np.abs(kernel).max() <= np.sqrt(6 / 128)
+        assert np.isclose(kernel.std(), np.sqrt(2 / 128), rtol=0.05)
+
+
+def test_dropout_of_weights() -> None:
+    """In training some weights are zero and the others larger by 1 / (1 - rate); the scores are those before it."""
+    graph = graph_of({**HEADS, "dropout": 0.5, "return_attention_scores": True})
+    store = Store(graph, np.float64)
+    store.initialize(0)
+    x = {"x": np.random.default_rng(0).standard_normal((3, 5, 4))}
+    plain, _, _ = run(graph, store, x, graph.outputs)
+    trained, _, _ = run(graph, store, x, graph.outputs, training=True)
+    np.testing.assert_array_equal(plain["s"], trained["s"])
+    np.testing.assert_allclose(plain["s"].sum(-1), 1.0)
+    assert not np.allclose(plain["y"], trained["y"])
+
+
+def test_cost() -> None:
+    layers = [
+        {"name": "y", **HEADS},
+        {"name": "z", "type": "EinsumDense", "equation": "abc,cde->aed", "output_shape": [2, 3]},
+    ]
+    inputs = {"x": {"shape": [5, 4]}}
+    spec = {"graphspec": 1, "name": "x", "inputs": inputs, "layers": layers, "outputs": {"z": {}}}
+    counted = cost(*check(spec).require(), 2)
+    assert counted.nodes["y"].multiply_adds == 2 * (4 * 5 * 4 * 6 + 2 * 5 * 5 * 6)
+    assert counted.nodes["z"].multiply_adds == 2 * 5 * 4 * 6
+    assert counted.nodes["y"].trainable == 3 * (4 * 6 + 6) + 6 * 4 + 4
+
+
+def test_masks_outlive_attention() -> None:
+    """The query keeps its own mask for other layers, and the output has it: a sum of both is masked."""
+    layers: list[dict[str, Any]] = [
+        {"name": "e", "type": "Embedding", "input_dim": 9, "output_dim": 4, "mask_zero": True},
+        {"name": "a", **HEADS, "inputs": ["e", "e"], "return_attention_scores": True},
+        {"name": "y", "type": "Add", "inputs": ["e", "a"]},
+        {"name": "s", "type": "Flatten", "inputs": "a:1"},
+    ]
+    inputs = {"ids": {"shape": [5], "dtype": "int64"}}
+    spec = {"graphspec": 1, "name": "x", "inputs": inputs, "layers": layers, "outputs": {"y": {}, "s": {}}}
+    checked = check(spec)
+    outputs = checked.require()[1].graph.outputs
+    assert outputs["y"].mask is not None
+    assert outputs["s"].mask is None
+    assert not [d for d in checked.diagnostics if d.code == "GS308"]
