@@ -209,6 +209,10 @@ ELSEWHERE = (
         ),
         "test_layers_image.py",
     )
+    | dict.fromkeys(
+        ("AdditiveAttention", "Attention", "EinsumDense", "GroupQueryAttention", "MultiHeadAttention"),
+        "test_layers_attention.py",
+    )
 )
 """Layers whose shapes are tested in another file."""
 

@@ -32,6 +32,49 @@ def graph_of(layer: dict[str, Any], shape: list[int | None] | None = None) -> Gr
     return check(spec).require()[1].graph
 
 
+Q, V, K = ["time", 6], ["other", 4], ["other", 6]
+GROUPS = {"head_dim": 2, "num_query_heads": 4, "num_key_value_heads": 2}
+SCORES = {"return_attention_scores": True}
+SHAPES: list[tuple[str, dict[str, Any], list[list[Any]], list[tuple[Any, ...]]]] = [
+    ("Attention", {}, [Q, V, K], [("N", "time", 4)]),
+    ("Attention", {"use_causal_mask": True, **SCORES}, [Q, K], [("N", "time", 6), ("N", "time", "other")]),
+    ("AdditiveAttention", SCORES, [Q, V, K], [("N", "time", 4), ("N", "time", "other")]),
+    ("MultiHeadAttention", {"num_heads": 2, "key_dim": 3}, [Q, V], [("N", "time", 6)]),
+    ("MultiHeadAttention", {"num_heads": 2, "key_dim": 3, "output_shape": [2, 5]}, [Q, V], [("N", "time", 2, 5)]),
+    (
+        "MultiHeadAttention",
+        {"num_heads": 2, "key_dim": 3, **SCORES},
+        [Q, V],
+        [("N", "time", 6), ("N", 2, "time", "other")],
+    ),
+    (
+        "MultiHeadAttention",
+        {"num_heads": 2, "key_dim": 3, "attention_axes": [2, 1], **SCORES},
+        [["time", 3, 6], [4, 5, 2]],
+        [("N", "time", 3, 6), ("N", 2, 3, "time", 5, 4)],
+    ),
+    ("GroupQueryAttention", {**GROUPS, "sliding_window": 2}, [Q, K], [("N", "time", 6)]),
+    ("GroupQueryAttention", {**GROUPS, **SCORES}, [Q, K], [("N", "time", 6), ("N", 4, "time", "other")]),
+    ("EinsumDense", {"equation": "...x,xy->...y", "output_shape": 5, "bias_axes": "y"}, [Q], [("N", "time", 5)]),
+    ("EinsumDense", {"equation": "abc,cde->adbe", "output_shape": [2, None, 3]}, [Q], [("N", 2, "time", 3)]),
+]
+
+
+@pytest.mark.parametrize(("kind", "args", "inputs", "expected"), SHAPES)
+def test_shapes(kind: str, args: dict[str, Any], inputs: list[list[Any]], expected: list[tuple[Any, ...]]) -> None:
+    """Lengths may vary, each by itself."""
+    names = [f"x{k}" for k in range(len(inputs))]
+    spec = {
+        "graphspec": 1,
+        "name": "x",
+        "inputs": {name: {"shape": shape} for name, shape in zip(names, inputs, strict=True)},
+        "layers": [{"name": "y", "type": kind, "inputs": names, **args}],
+        "outputs": {f"head_{k}": {"layer": f"y:{k}"} for k in range(len(expected))},
+    }
+    outputs = check(spec).require()[1].graph.outputs
+    assert [value.shape for value in outputs.values()] == expected
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_exported_for_opset_23(case: Case) -> None:
     """There the operator is written as it is, and onnxruntime has a kernel of its own."""
