@@ -13,7 +13,7 @@ from graphspec.runtime.fit import prepare_fit
 from graphspec.runtime.observe import Silent
 from specs import blobs, dense_spec
 
-IMAGES = [
+IMAGES: list[dict[str, Any]] = [
     {"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same"},
     {"type": "BatchNormalization"},
     {"type": "ReLU"},
@@ -21,15 +21,15 @@ IMAGES = [
     {"type": "Dropout", "rate": 0.3},
     {"type": "Flatten"},
 ]
-TEXT = [
+TEXT: list[dict[str, Any]] = [
     {"type": "Embedding", "input_dim": 30, "output_dim": 5, "mask_zero": True},
     {"type": "Bidirectional", "layer": {"type": "LSTM", "units": 4}},
 ]
-FILM = [
+FILM: list[dict[str, Any]] = [
     {"type": "ConvLSTM1D", "filters": 2, "kernel_size": 2, "dropout": 0.2, "recurrent_dropout": 0.2},
     {"type": "Flatten"},
 ]
-DROPPED = [
+DROPPED: list[dict[str, Any]] = [
     {"type": "GRU", "units": 4, "dropout": 0.2, "recurrent_dropout": 0.2, "return_sequences": True},
     {"type": "RNN", "cell": [{"type": "LSTMCell", "units": 3, "activation": "gelu", "recurrent_dropout": 0.2}]},
 ]

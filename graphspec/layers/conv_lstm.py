@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
-
-from pydantic import Field
+from typing import TYPE_CHECKING, cast
 
 from graphspec.activations import Activation
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Layout
-from graphspec.config import PositiveInt, Size1, Size2, Size3
 from graphspec.errors import ShapeError
-from graphspec.layers.base import LAYERS, Layer, as_float
+from graphspec.layers.base import LAYERS, as_float
 from graphspec.layers.cells import Reason, Remembering, States, need_state
+from graphspec.layers.convolution import Filters, Over1, Over2, Over3, Window
 from graphspec.layers.recurrent import Recurrent, last_output
-from graphspec.layers.spatial import DataFormat, axes_of, from_channels_first, window
+from graphspec.layers.spatial import axes_of, from_channels_first, window
 from graphspec.layers.unrolled import Pace, by_gate, drop_features, of_state, state_masks, unroll
 
 if TYPE_CHECKING:
@@ -23,27 +21,13 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Value
 
 
-class Filters(Layer):
-    """The arguments of a convolution."""
-
-    filters: Annotated[PositiveInt, Field(description="Number of channels of the output and of each state.")]
-    kernel_size: Any
-    strides: Any
-    padding: Annotated[
-        Literal["valid", "same"], Field(description="valid: none; same: the input's size over the strides.")
-    ] = "valid"
-    data_format: DataFormat = None
-    dilation_rate: Any
-
-
-class ConvLSTM(Recurrent, Remembering, Filters):
+class ConvLSTM(Recurrent, Remembering, Window, Filters):
     """An LSTM over images: convolutions in place of products (Shi et al., 2015).
 
     The convolution of the input has the layer's strides, padding and dilation, that of the state has strides of 1 and the
     padding ``same``. Steps are written out, so there must be a fixed number of them.
     """
 
-    rank: ClassVar[int]
     states = 2
 
     def need_input(self, g: Builder, X: Value) -> None:
@@ -60,9 +44,7 @@ class ConvLSTM(Recurrent, Remembering, Filters):
                 text = f"needs fixed sizes of all axes but batch and time {axes}, got {show(X.shape)}"
                 hint = "its states have sizes of their own: give numbers in `inputs`"
                 raise ShapeError("GS305", text, hint=hint)
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            text = "has strides and a dilation_rate above 1, which do not go together"
-            raise ShapeError("GS105", text, hint="set one of them to 1", key="dilation_rate")
+        self.strides_or_dilation()
 
     def unrolled(self) -> Reason | None:
         return "ONNX has no operator for it", "put a layer that needs no states, such as Conv3D, in its place", None
@@ -128,58 +110,32 @@ class ConvLSTM(Recurrent, Remembering, Filters):
         X = g.transpose(X, swap)  # a batch without rows can be reshaped where the batch is the first axis
         batch, time, *rest = (g.size(X, axis) for axis in range(X.rank))
         folded = g.reshape(X, (-1, *rest))
-        pads = window(folded, self.kernel_size, self.strides, self.padding, self.dilation_rate, key="kernel_size")
-        Y = g.Conv(
-            folded,
-            kernel,
-            kernel_shape=self.kernel_size,
-            strides=self.strides,
-            dilations=self.dilation_rate,
-            **pads,
-        )
+        Y = g.Conv(folded, kernel, **self.window(folded))
         return g.transpose(g.reshape(Y, (batch, time, *(Y.fixed(axis) for axis in range(1, Y.rank)))), swap)
 
 
 @LAYERS.add("ConvLSTM1D")
-class ConvLSTM1D(ConvLSTM):
+class ConvLSTM1D(Over1, ConvLSTM):
     """An LSTM over rows: convolutions in place of products (Shi et al., 2015).
 
     Shapes: (batch, time, steps, channels) → (batch, steps′, filters), or (batch, time, steps′, filters) with
     ``return_sequences``.
     """
 
-    rank = 1
-
-    kernel_size: Annotated[Size1, Field(description="Length of the window.")]
-    strides: Annotated[Size1, Field(description="Step of the window over the input.")] = (1,)
-    dilation_rate: Annotated[Size1, Field(description="Distance of the window's elements in the input.")] = (1,)
-
 
 @LAYERS.add("ConvLSTM2D")
-class ConvLSTM2D(ConvLSTM):
+class ConvLSTM2D(Over2, ConvLSTM):
     """An LSTM over images: convolutions in place of products (Shi et al., 2015).
 
     Shapes: (batch, time, height, width, channels) → (batch, height′, width′, filters), or (batch, time, height′, width′,
     filters) with ``return_sequences``.
     """
 
-    rank = 2
-
-    kernel_size: Annotated[Size2, Field(description="Height and width of the window.")]
-    strides: Annotated[Size2, Field(description="Step of the window over the input.")] = (1, 1)
-    dilation_rate: Annotated[Size2, Field(description="Distance of the window's elements in the input.")] = (1, 1)
-
 
 @LAYERS.add("ConvLSTM3D")
-class ConvLSTM3D(ConvLSTM):
+class ConvLSTM3D(Over3, ConvLSTM):
     """An LSTM over volumes: convolutions in place of products (Shi et al., 2015).
 
     Shapes: (batch, time, depth, height, width, channels) → (batch, depth′, height′, width′, filters), or (batch, time,
     depth′, height′, width′, filters) with ``return_sequences``.
     """
-
-    rank = 3
-
-    kernel_size: Annotated[Size3, Field(description="Depth, height and width of the window.")]
-    strides: Annotated[Size3, Field(description="Step of the window over the input.")] = (1, 1, 1)
-    dilation_rate: Annotated[Size3, Field(description="Distance of the window's elements in the input.")] = (1, 1, 1)

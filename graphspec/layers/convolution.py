@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
     from graphspec.compiler.ir import Value
 
-Window = Annotated[tuple[int, ...], Field(description="One number, or one for each spatial axis.")]
+Sizes = Annotated[tuple[int, ...], Field(description="One number, or one for each spatial axis.")]
 
 
 class Filters(Layer):
@@ -34,18 +34,39 @@ class Filters(Layer):
     filters: Annotated[PositiveInt, Field(description="Number of output channels.")]
 
 
-class Convolution(Layer):
-    """What every convolution has, of any spatial rank: a window, a bias and an activation."""
+class Window(Layer):
+    """The window of a convolution, of any spatial rank."""
 
     rank: ClassVar[int]
 
-    kernel_size: Window
-    strides: Window
+    kernel_size: Sizes
+    strides: Sizes
     padding: Annotated[
         Literal["valid", "same"], Field(description="valid: none; same: the input's size over the strides.")
     ] = "valid"
     data_format: DataFormat = None
-    dilation_rate: Window
+    dilation_rate: Sizes
+
+    def window(self, X: Value) -> dict[str, Any]:
+        """The attributes of the window over the channels-first ``X``."""
+        pads = window(X, self.kernel_size, self.strides, self.padding, self.dilation_rate, key="kernel_size")
+        return {
+            "kernel_shape": self.kernel_size,
+            "strides": self.strides,
+            "dilations": self.dilation_rate,
+            **pads,
+        }
+
+    def strides_or_dilation(self) -> None:
+        """GS105 where both are above 1, which Keras refuses."""
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            text = "has strides and a dilation_rate above 1, which do not go together"
+            raise ShapeError("GS105", text, hint="set one of them to 1", key="dilation_rate")
+
+
+class Convolution(Window):
+    """What every convolution has: a window, a bias and an activation."""
+
     activation: ActivationField = Field(default=None, description="Applied to the result; null for none.")
     use_bias: bool = Field(default=True, description="Whether a bias is added.")
     bias_initializer: InitializerField = starts("zeros")
@@ -65,22 +86,6 @@ class Convolution(Layer):
 
     def bias(self, g: Builder, channels: int) -> Value | None:
         return self.weight(g, "bias", (channels,)) if self.use_bias else None
-
-    def window(self, X: Value) -> dict[str, Any]:
-        """The attributes of the window over the channels-first ``X``."""
-        pads = window(X, self.kernel_size, self.strides, self.padding, self.dilation_rate, key="kernel_size")
-        return {
-            "kernel_shape": self.kernel_size,
-            "strides": self.strides,
-            "dilations": self.dilation_rate,
-            **pads,
-        }
-
-    def strides_or_dilation(self) -> None:
-        """GS105 where both are above 1, which Keras refuses."""
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            text = "has strides and a dilation_rate above 1, which do not go together"
-            raise ShapeError("GS105", text, hint="set one of them to 1", key="dilation_rate")
 
 
 class FilterBank(Convolution, Filters):
@@ -115,7 +120,7 @@ class Conv(FilterBank):
         return cast("Value", Y)
 
 
-class Over1(Convolution):
+class Over1(Window):
     """A window over time."""
 
     rank = 1
@@ -125,7 +130,7 @@ class Over1(Convolution):
     dilation_rate: Annotated[Size1, Field(description="Distance of the window's elements.")] = (1,)
 
 
-class Over2(Convolution):
+class Over2(Window):
     """A window over images."""
 
     rank = 2
@@ -135,7 +140,7 @@ class Over2(Convolution):
     dilation_rate: Annotated[Size2, Field(description="Distance of the window's elements.")] = (1, 1)
 
 
-class Over3(Convolution):
+class Over3(Window):
     """A window over volumes."""
 
     rank = 3
