@@ -14,19 +14,13 @@ from onnx import defs
 
 import graphspec as gs
 from graphspec.compiler.passes.legalize import BASE, is_newer, legalize, since
-from graphspec.export.targets import IR_OF_OPSET, TARGETS
+from graphspec.export.targets import IR_OF_OPSET, TARGETS, newest_opset
 from graphspec.ops import OPS
 from graphspec.ops.base import attributes
 from graphspec.runtime.bind import bind
 
 EXPORTED = sorted(name for name, cls in OPS.items() if cls.exported)
 OPSETS = range(BASE, max(TARGETS.values()) + 1)
-
-
-def _newest() -> int:
-    """The newest opset that the installed onnxruntime is known to have."""
-    minor = onnxruntime.__version__.split(".")[1]
-    return max((k for name, k in TARGETS.items() if int(name.rsplit(".", 1)[1]) <= int(minor)), default=BASE)
 
 
 def schema(op: str, opset: int) -> Any:
@@ -102,7 +96,7 @@ def exported(path: Path, **level: Any) -> Any:
 
 @pytest.mark.parametrize("opset", OPSETS)
 def test_levels(tmp_path: Path, opset: int) -> None:
-    if opset > _newest():
+    if opset > newest_opset(onnxruntime.__version__):
         pytest.skip(f"onnxruntime {onnxruntime.__version__} may not have it")
     file = exported(tmp_path / "net.onnx", opset=opset)
     assert (file.ir_version, file.opset_import[0].version) == (IR_OF_OPSET[opset], opset)
@@ -142,3 +136,11 @@ def test_it_computes_the_same() -> None:
         program.feeds[name][...] = array
     program.run()
     np.testing.assert_allclose(program.fetches["kind"], model.run(feeds)["kind"], rtol=1e-4, atol=1e-6)
+
+
+def test_an_opset_that_the_installed_runtime_has_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "__version__", "1.30.2")
+    assert (newest_opset("1.30.2"), newest_opset("1.31.0"), newest_opset("2.0.0")) == (26, 26, 28)
+    with pytest.raises(gs.UsageError, match=r"opset 28 cannot be proved: onnxruntime 1\.30\.2 has 26 at most"):
+        gs.compile(spec()).export(tmp_path / "net.onnx", opset=28)
+    assert not list(tmp_path.iterdir())

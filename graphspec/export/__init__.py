@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.compiler.ir import Array
-from graphspec.errors import SpecError
-from graphspec.export.targets import OPSET, opset_of
+from graphspec.errors import SpecError, UsageError
+from graphspec.export.targets import OPSET, newest_opset, opset_of
 from graphspec.files import write_atomic
 
 if TYPE_CHECKING:
@@ -35,15 +35,19 @@ def export(
 
     Raises:
         SpecError: GS701 or GS702; no file is written.
-        UsageError: an unknown opset or target.
+        UsageError: an unknown opset or target, or one that the installed onnxruntime has not.
     """
     from graphspec import __version__
     from graphspec.export.check import check_export
     from graphspec.export.onnx import to_model
     from graphspec.export.prove import prove
+    from graphspec.export.session import runtime
     from graphspec.runtime.fit import rows_of_test
 
     level = opset_of(opset, target) or OPSET
+    version = runtime().__version__
+    if level > newest_opset(version):
+        raise UsageError(f"opset {level} cannot be proved: onnxruntime {version} has {newest_opset(version)} at most")
     if found := check_export(model.spec, model.graph, level):
         raise SpecError(found)
     document = json.dumps(model.spec.document, sort_keys=True)

@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.compiler.ir import Array
 from graphspec.compiler.limits import id_limits
 from graphspec.errors import Diagnostic, ShapeError, SpecError
-from graphspec.export.session import session
+from graphspec.export.session import runtime, session
 from graphspec.runtime.random import generator
 
 if TYPE_CHECKING:
@@ -32,10 +32,8 @@ class Proof:
     rows: str = "seeded"
 
     def to_json(self) -> dict[str, Any]:
-        import onnxruntime
-
         return {
-            "onnxruntime": onnxruntime.__version__,
+            "onnxruntime": runtime().__version__,
             "rows": self.rows,
             "batches": self.batches,
             "lengths": self.lengths,

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 
-def session(model: bytes | Path, threads: int = 0) -> Any:
-    """An ``onnxruntime.InferenceSession`` on the CPU.
-
-    ``ORT_DISABLE_TELEMETRY`` must be set before onnxruntime is imported: it writes a cache in the home directory otherwise.
-    """
+def runtime() -> Any:
+    """The module ``onnxruntime``; without ``ORT_DISABLE_TELEMETRY``, set before, it writes a cache in the home directory."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
+    return onnxruntime
+
+
+def session(model: bytes | Path, threads: int = 0) -> Any:
+    """An ``onnxruntime.InferenceSession`` on the CPU."""
+    onnxruntime = runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads:

@@ -45,3 +45,13 @@ def opset_of(opset: int | None, target: str | None) -> int | None:
     if opset is not None and opset not in IR_OF_OPSET:
         raise UsageError(f"opset {opset} is not supported; choose {min(IR_OF_OPSET)} to {max(IR_OF_OPSET)}")
     return opset
+
+
+def newest_opset(version: str) -> int:
+    """The newest opset that a version of onnxruntime (``1.30.1``) is known to have."""
+
+    def parts(text: str) -> list[int]:
+        return [int(n) for n in text.split(".")[:2]]
+
+    known = [k for name, k in TARGETS.items() if parts(name.removeprefix("ort-")) <= parts(version)]
+    return max(known, default=OPSET)
