@@ -27,7 +27,11 @@ UNBOUNDED = {
     "LeakyRelu": "leaky_relu",
     "PRelu": "PReLU",
     "LogSoftmax": "log_softmax",
-    **{"Celu": "celu", "Gelu": "gelu", "HardSwish": "hard_silu", "Mish": "mish", "Swish": "silu"},
+    "Celu": "celu",
+    "Gelu": "gelu",
+    "HardSwish": "hard_silu",
+    "Mish": "mish",
+    "Swish": "silu",
 }
 """Operators whose values are no probabilities, and the activation to name."""
 
