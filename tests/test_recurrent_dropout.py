@@ -116,6 +116,13 @@ def test_the_exported_graph_has_the_plain_operators(name: str) -> None:
     assert {node.op_type for node in model.graph.node} <= {"LSTM", "GRU", "RNN", "Transpose", "Squeeze", "Unsqueeze"}
 
 
+@pytest.mark.parametrize("name", ["written out", "written out GRU", "ConvLSTM2D"])
+def test_the_exported_graph_has_no_masks_of_ones(name: str) -> None:
+    _, graph = compiled(case(name, dropout=0.2, recurrent_dropout=0.2))
+    model = to_model(graph, store_of(graph, weights(graph), np.float32), labels={}, metadata={})
+    assert [node.op_type for node in model.graph.node].count("Expand") == 1, "the zeros to start from"
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_workers_draw_the_masks_of_their_rows(name: str) -> None:
     _, graph = compiled(case(name, dropout=0.2, recurrent_dropout=0.3))

@@ -19,6 +19,13 @@ def drop_training(graph: Graph) -> Graph:
             return (inputs[0],)
         if node.op == "RandomCrop":
             return resampled(state, node, inputs)
+        if (
+            node.op == "Mul"
+            and inputs[0] is not None
+            and inputs[0].type == node.outputs[0].type
+            and _is_ones(inputs[1])
+        ):
+            return (inputs[0],)
         if node.op in PLAIN:
             op, without = PLAIN[node.op].__name__, inputs[: 5 + PLAIN[node.op].cell.states]
             types = [v.type for v in node.outputs]
@@ -35,6 +42,14 @@ def drop_training(graph: Graph) -> Graph:
         return None
 
     return rebuild(graph, visit)
+
+
+def _is_ones(value: Value | None) -> bool:
+    """Whether ``value`` is 1 expanded, which dropout leaves of a mask, whose shape is that of what it multiplies."""
+    if value is None or value.node is None or value.node.op != "Expand":
+        return False
+    one = value.node.inputs[0]
+    return one is not None and one.data is not None and bool((one.data == 1.0).all())
 
 
 def resampled(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value]:
