@@ -41,10 +41,12 @@ class Registry(Generic[T]):
 
     Args:
         kind: what the classes are, for messages: ``"layer"``, ``"loss"``, …
+        example: a name that answers mention.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, example: str) -> None:
         self.kind = kind
+        self.example = example
         self._classes: dict[str, type[T]] = {}
         self._primary: list[str] = []
         self.refused: dict[str, tuple[str, str]] = {}
@@ -99,7 +101,7 @@ class Registry(Generic[T]):
             name, arguments = value["type"], {k: v for k, v in value.items() if k != "type"}
         else:
             text = "must be the name of {a_kind} or a mapping with its `type`"
-            raise PydanticCustomError("GS104", text, {"a_kind": a(self.kind), "hint": f"such as `{self._primary[0]}`"})
+            raise PydanticCustomError("GS104", text, {"a_kind": a(self.kind), "hint": f"such as `{self.example}`"})
         cls = self.get(name)
         if cls is None and name in self.refused:
             reason, hint = self.refused[name]

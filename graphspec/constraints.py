@@ -31,7 +31,7 @@ class Constraint(Config):
         raise NotImplementedError
 
 
-CONSTRAINTS: Registry[Constraint] = Registry("constraint")
+CONSTRAINTS: Registry[Constraint] = Registry("constraint", "MaxNorm")
 
 
 @CONSTRAINTS.add("NonNeg", "non_neg")

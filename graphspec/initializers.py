@@ -26,7 +26,7 @@ class Initializer(Config):
         """Raise :class:`ShapeError` (GS301) if a weight of ``shape`` cannot start so."""
 
 
-INITIALIZERS: Registry[Initializer] = Registry("initializer")
+INITIALIZERS: Registry[Initializer] = Registry("initializer", "he_normal")
 
 
 @INITIALIZERS.add("Zeros", "zeros", "zero")

@@ -27,7 +27,7 @@ class Regularizer(Config):
         raise NotImplementedError
 
 
-REGULARIZERS: Registry[Regularizer] = Registry("regularizer")
+REGULARIZERS: Registry[Regularizer] = Registry("regularizer", "L2")
 
 
 def _absolute(g: Builder, X: Value, factor: float) -> Value:

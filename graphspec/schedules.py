@@ -17,7 +17,7 @@ class Schedule(Config):
         raise NotImplementedError
 
 
-SCHEDULES: Registry[Schedule] = Registry("schedule")
+SCHEDULES: Registry[Schedule] = Registry("schedule", "CosineDecay")
 
 
 @SCHEDULES.add()

@@ -32,7 +32,7 @@ class Activation(Config):
         return (self.op, tuple(self.attributes().values())) if self.op in _IN_CELLS else None
 
 
-ACTIVATIONS: Registry[Activation] = Registry("activation")
+ACTIVATIONS: Registry[Activation] = Registry("activation", "relu")
 
 
 def feature_axis(X: Value, axis: int, key: str = "activation") -> int:

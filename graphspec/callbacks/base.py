@@ -96,7 +96,7 @@ class Callback(Config):
         return []
 
 
-CALLBACKS: Registry[Callback] = Registry("callback")
+CALLBACKS: Registry[Callback] = Registry("callback", "EarlyStopping")
 
 
 def located(run: Run, name: str) -> Path:

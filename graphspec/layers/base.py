@@ -147,7 +147,7 @@ class Layer(Config):
         return g.param(role, shape, start, layout=layout, regularizer=penalty, constraint=constraint, state=state)
 
 
-LAYERS: Registry[Layer] = Registry("layer")
+LAYERS: Registry[Layer] = Registry("layer", "Dense")
 """All layers by name."""
 
 LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")]

@@ -69,7 +69,7 @@ class Cell(Layer):
         raise NotImplementedError
 
 
-CELLS: Registry[Cell] = Registry("cell")
+CELLS: Registry[Cell] = Registry("cell", "LSTMCell")
 """What RNN takes, by name."""
 CellField = Annotated[Cell, BeforeValidator(CELLS.parse), WithJsonSchema({"x-kind": "cell"})]
 """A cell by name or mapping."""

@@ -102,7 +102,7 @@ class Loss(Config):
         raise NotImplementedError
 
 
-LOSSES: Registry[Loss] = Registry("loss")
+LOSSES: Registry[Loss] = Registry("loss", "binary_crossentropy")
 
 
 def reduce(

@@ -296,4 +296,4 @@ class _Metrics(Registry[Metric]):
         return metric
 
 
-METRICS: Registry[Metric] = _Metrics("metric")
+METRICS: Registry[Metric] = _Metrics("metric", "accuracy")

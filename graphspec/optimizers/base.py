@@ -258,4 +258,4 @@ def constrain(P: Array, segments: Sequence[Segment]) -> Calls:
     return calls
 
 
-OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
+OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "Adam")
