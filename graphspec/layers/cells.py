@@ -359,15 +359,18 @@ def _several(value: Any) -> Any:
 
 
 Stack = Annotated[
-    tuple[CellField, ...], BeforeValidator(_several), Field(min_length=1, description="The cells from the bottom up.")
+    tuple[CellField, ...],
+    BeforeValidator(_several),
+    WithJsonSchema({"type": "array", "items": {"x-kind": "cell"}, "minItems": 1}),
 ]
+"""A list of cells."""
 
 
 @CELLS.add("StackedRNNCells")
 class StackedRNNCells(Cell):
     """Cells on top of each other: each takes the output of the one below at every step."""
 
-    cells: Stack
+    cells: Annotated[Stack, Field(description="The cells from the bottom up.")]
 
     def parts(self) -> list[tuple[str, Cell]]:
         return stacked(self.cells)

@@ -132,15 +132,16 @@ def projects(layer: Any) -> bool:
 
 def stacked(layer: Any) -> list[Any]:
     """The cells of RNN over a stack of them."""
-    return layer.cell.cells if isinstance(getattr(layer, "cell", None), keras.layers.StackedRNNCells) else []
+    cell = getattr(layer, "cell", None)
+    return cell.cells if isinstance(cell, keras.layers.StackedRNNCells) else []
+
+
+def held(variable: Any, layer: Any) -> bool:
+    return any(variable is v for v in layer.weights)
 
 
 def variables(layers: dict[str, Any]) -> dict[str, Any]:
     """Keras variables by graphspec's names."""
-
-    def held(variable: Any, layer: Any) -> bool:
-        return any(variable is v for v in layer.weights)
-
     named = {}
     for node, layer in layers.items():
         for variable in layer.weights:
