@@ -100,6 +100,8 @@ def layer_cases() -> list[Case]:
     ]
     for cls, args in (
         ("SimpleRNN", {"activation": "silu"}),
+        ("GRU", {"activation": "hard_silu"}),
+        ("LSTM", {"activation": "leaky_relu", "recurrent_activation": "hard_silu"}),
         ("GRU", {"activation": "gelu", "recurrent_activation": "relu6"}),
         ("GRU", {"activation": "selu", "reset_after": False}),
         ("LSTM", {"activation": "gelu", "recurrent_activation": "relu6"}),
