@@ -202,6 +202,35 @@ def test_an_axis_from_the_front_holds_under_a_mask() -> None:
         assert front == back
 
 
+@pytest.mark.parametrize("name", ["mse", "bce", "CosineSimilarity", "SparseCategoricalCrossentropy"])
+def test_the_mean_of_a_loss_over_batches_of_any_length(name: str) -> None:
+    rng = np.random.default_rng(7)
+    y_pred = rng.random((6, 4, 3)).astype(np.float32)
+    y_true = rng.integers(0, 3, (6, 4)) if name.startswith("Sparse") else rng.random((6, 4, 3)).round()
+    mask = rng.random((6, 4)) > 0.4
+    state = METRICS.parse(name).start(value("N", "time", 3))
+    each: list[float] = []
+    for row, step in np.argwhere(mask):
+        state.reset()
+        state.update(y_true[row, [step]], y_pred[row, [step]])
+        each.append(float(state.result()))
+    y_true[~mask], y_pred[~mask] = 99, np.nan  # what is hidden is never looked at
+    state.reset()
+    state.update(y_true[:0], y_pred[:0], mask[:0])
+    assert state.result() == 0
+    state.update(y_true[:2], y_pred[:2], mask[:2])
+    state.update(y_true[2:], y_pred[2:], mask[2:])
+    state.update(y_true, y_pred, np.zeros_like(mask))
+    assert state.result() == pytest.approx(np.mean(each), rel=1e-12)
+
+
+def test_a_class_that_does_not_count_under_a_mask() -> None:
+    y_pred = np.array([[[0.5, 0.5], [0.25, 0.75], [0.9, 0.1]]])
+    metric = {"type": "SparseCategoricalCrossentropy", "ignore_class": 0}
+    mask = np.array([[True, True, False]])
+    assert result(metric, np.array([[0, 1, 1]]), y_pred, mask=mask) == pytest.approx(-np.log(0.75))
+
+
 # Label sequences.
 
 SPOKEN = "ab|c|ba"

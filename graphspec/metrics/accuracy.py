@@ -10,7 +10,7 @@ from pydantic import Field
 
 from graphspec.config import PositiveInt
 from graphspec.losses.base import UNBOUNDED, Problem, producer
-from graphspec.metrics.base import METRICS, Average, Kind, Metric, check_classes, check_threshold, ids, targets_of
+from graphspec.metrics.base import METRICS, Average, Kind, Metric, check_classes, check_threshold, follows, ids
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
@@ -29,15 +29,7 @@ class AccuracyOfLoss(Metric):
     label = "accuracy"
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        single = y_pred.rank < 2 or y_pred.shape[-1] == 1
-        kind = "like" if loss is None else targets_of(loss)
-        binary = loss is not None and type(loss).__name__.startswith("Binary")
-        cls: type[Metric] = BinaryAccuracy
-        if kind == "ids":
-            cls = SparseCategoricalAccuracy
-        elif kind == "one_hot" or not (binary or single):
-            cls = CategoricalAccuracy
-        return cls(name=self.key)
+        return _FOLLOWING[follows(loss, y_pred)](name=self.key)
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
         if type(loss).__name__ in _FITS_NUMBERS and producer(y_pred) not in ("Sigmoid", "HardSigmoid", "Softmax"):
@@ -107,6 +99,12 @@ class SparseCategoricalAccuracy(Average):
         right: Array = y_pred.argmax(-1) == ids(y_true, y_pred)
         return right
 
+
+_FOLLOWING: dict[str, type[Metric]] = {
+    "binary": BinaryAccuracy,
+    "categorical": CategoricalAccuracy,
+    "sparse": SparseCategoricalAccuracy,
+}
 
 K = Annotated[PositiveInt, Field(description="How many of the largest values count.")]
 

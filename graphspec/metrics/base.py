@@ -10,14 +10,12 @@ from pydantic import Field, PrivateAttr
 
 from graphspec.compiler.dims import show
 from graphspec.config import Config, Registry
-from graphspec.losses.base import Axis, Problem
+from graphspec.losses.base import Problem
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
     from graphspec.losses import Loss
 
-EPSILON = 1e-7
-"""Keras's backend epsilon."""
 Kind = Literal["ids", "one_hot", "like", "labels"]
 Direction = Literal["up", "down"]
 SAY: dict[Kind, str] = {
@@ -181,19 +179,6 @@ class Average(Metric):
         return float(divide(*counters))
 
 
-class Along(Average):
-    """Base of the means of one value a row that is computed along an axis of the head."""
-
-    axis: Axis = -1
-
-    def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        """The same with its axis counted from the end, where masks take no axes away."""
-        return self if self.axis < 0 else self.model_copy(update={"axis": self.axis - y_pred.rank})
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_axis(self, self.axis, y_pred)
-
-
 def check_axis(metric: Metric, axis: int, y_pred: Value) -> list[Problem]:
     """Whether ``axis`` is one of the head's, neither the batch nor hidden by the mask."""
     fixed = 1 if y_pred.mask is None else y_pred.mask.rank
@@ -236,6 +221,16 @@ def units(y_pred: Value) -> int:
 def has_logits(loss: Loss) -> bool:
     """Whether the loss takes the head's values as logits."""
     return bool(getattr(loss, "from_logits", False))
+
+
+def follows(loss: Loss | None, y_pred: Value) -> Literal["binary", "categorical", "sparse"]:
+    """Which of a family of metrics fits the loss; without a word from it by Keras's rule on shapes."""
+    given = "like" if loss is None else targets_of(loss)
+    if given == "ids":
+        return "sparse"
+    single = y_pred.rank < 2 or y_pred.shape[-1] == 1
+    binary = loss is not None and type(loss).__name__.startswith("Binary")
+    return "categorical" if given == "one_hot" or not (binary or single) else "binary"
 
 
 def targets_of(loss: Loss) -> Kind:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.losses.base import Axis, Problem
-from graphspec.metrics.base import EPSILON, METRICS, Metric, check_axis, check_fixed, divide, rows, total, units
+from graphspec.losses.base import EPSILON, Axis, Problem
+from graphspec.metrics.base import METRICS, Metric, check_axis, check_fixed, divide, rows, total, units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

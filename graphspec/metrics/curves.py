@@ -9,9 +9,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from graphspec.config import LARGEST, PositiveInt, Rate
-from graphspec.losses.base import FromLogits, Problem
+from graphspec.losses.base import EPSILON, FromLogits, Problem
 from graphspec.metrics.base import (
-    EPSILON,
     METRICS,
     Kind,
     Metric,

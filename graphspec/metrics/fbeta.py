@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.config import Positive
-from graphspec.losses.base import Problem
-from graphspec.metrics.base import EPSILON, METRICS, Kind, Metric, check_fixed, dense, has_logits, rows, units
+from graphspec.losses.base import EPSILON, Problem
+from graphspec.metrics.base import METRICS, Kind, Metric, check_fixed, dense, has_logits, rows, units
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value

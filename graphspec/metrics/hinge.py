@@ -4,50 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
+from graphspec.losses import hinge
 from graphspec.losses.base import Problem
-from graphspec.metrics.base import METRICS, Average, Kind, check_classes
+from graphspec.metrics.base import METRICS, Kind, check_classes
+from graphspec.metrics.of_loss import OfLoss
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.compiler.ir import Value
 
 
 @METRICS.add("Hinge", "hinge")
-class Hinge(Average):
+class Hinge(OfLoss):
     """Mean of ``max(1 - y_true · y_pred, 0)`` for targets of -1 and 1; 0 counts as -1."""
 
-    label = "hinge"
-    direction = "down"
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        lacks: Array = np.maximum(1 - np.where(y_true == 0, -1, y_true) * y_pred, 0)
-        return lacks
+    label, of = "hinge", hinge.Hinge
 
 
 @METRICS.add("SquaredHinge", "squared_hinge")
-class SquaredHinge(Hinge):
+class SquaredHinge(OfLoss):
     """Mean of ``max(1 - y_true · y_pred, 0)²`` for targets of -1 and 1; 0 counts as -1."""
 
-    label = "squared_hinge"
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        squares: Array = np.square(super().values(y_true, y_pred))
-        return squares
+    label, of = "squared_hinge", hinge.SquaredHinge
 
 
 @METRICS.add("CategoricalHinge", "categorical_hinge")
-class CategoricalHinge(Average):
+class CategoricalHinge(OfLoss):
     """Mean over rows of ``max(0, 1 + largest value of a wrong class - value of the right one)``."""
 
-    label = "categorical_hinge"
-    direction = "down"
+    label, of = "categorical_hinge", hinge.CategoricalHinge
     targets: ClassVar[tuple[Kind, ...]] = ("one_hot", "like")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return check_classes(self, y_pred, "use `hinge`")
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        right, wrong = np.sum(y_true * y_pred, axis=-1), np.max((1 - y_true) * y_pred, axis=-1)
-        lacks: Array = np.maximum(wrong - right + 1, 0)
-        return lacks

@@ -10,9 +10,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from graphspec.config import Ints, PositiveInt
-from graphspec.losses.base import Axis, Problem, producer
+from graphspec.losses.base import EPSILON, Axis, Problem, producer
 from graphspec.metrics.base import (
-    EPSILON,
     METRICS,
     SAY,
     Kind,

@@ -8,28 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from graphspec.losses import regression
 from graphspec.losses.base import Problem
-from graphspec.metrics.base import EPSILON, METRICS, Along, Average, Metric, check_fixed, rows, units
+from graphspec.metrics.base import METRICS, Metric, check_fixed, divide, rows, units
+from graphspec.metrics.of_loss import Along, OfLoss
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
 
 
-class _Error(Average):
-    """Smaller is better."""
-
-    direction = "down"
-
-
 @METRICS.add("MeanSquaredError", "mean_squared_error", "mse", "MSE")
-class MeanSquaredError(_Error):
+class MeanSquaredError(OfLoss):
     """Mean of ``(y_pred - y_true)²``."""
 
-    label = "mean_squared_error"
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        squares: Array = np.square(y_pred - y_true)
-        return squares
+    label, of = "mean_squared_error", regression.MeanSquaredError
 
 
 @METRICS.add("RootMeanSquaredError", "root_mean_squared_error")
@@ -43,56 +35,39 @@ class RootMeanSquaredError(MeanSquaredError):
 
 
 @METRICS.add("MeanAbsoluteError", "mean_absolute_error", "mae", "MAE")
-class MeanAbsoluteError(_Error):
+class MeanAbsoluteError(OfLoss):
     """Mean of ``|y_pred - y_true|``."""
 
-    label = "mean_absolute_error"
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        errors: Array = np.abs(y_pred - y_true)
-        return errors
+    label, of = "mean_absolute_error", regression.MeanAbsoluteError
 
 
 @METRICS.add("MeanAbsolutePercentageError", "mean_absolute_percentage_error", "mape", "MAPE")
-class MeanAbsolutePercentageError(_Error):
+class MeanAbsolutePercentageError(OfLoss):
     """Mean of ``100 |y_pred - y_true| / max(|y_true|, 1e-7)``."""
 
-    label = "mean_absolute_percentage_error"
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        percents: Array = 100 * np.abs((y_pred - y_true) / np.maximum(np.abs(y_true), EPSILON))
-        return percents
+    label, of = "mean_absolute_percentage_error", regression.MeanAbsolutePercentageError
 
 
 @METRICS.add("MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "msle", "MSLE")
-class MeanSquaredLogarithmicError(_Error):
+class MeanSquaredLogarithmicError(OfLoss):
     """Mean of ``(log(1 + y_pred) - log(1 + y_true))²``, both at least 1e-7."""
 
-    label = "mean_squared_logarithmic_error"
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        found, wanted = (np.log(np.maximum(y, EPSILON) + 1) for y in (y_pred, y_true))
-        squares: Array = np.square(found - wanted)
-        return squares
+    label, of = "mean_squared_logarithmic_error", regression.MeanSquaredLogarithmicError
 
 
 @METRICS.add("LogCoshError", "log_cosh_error")
-class LogCoshError(_Error):
+class LogCoshError(OfLoss):
     """Mean of ``log(cosh(y_pred - y_true))``."""
 
-    label = "logcosh"
-
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        error = np.abs(y_pred - y_true)
-        values: Array = error + np.log1p(np.exp(-2 * error)) - np.log(error.dtype.type(2))
-        return values
+    label, of = "logcosh", regression.LogCosh
 
 
 @METRICS.add("CosineSimilarity", "cosine_similarity")
 class CosineSimilarity(Along):
     """Mean over rows of the cosine of the angle between target and prediction along ``axis``: 1 for equal directions."""
 
-    label = "cosine_similarity"
+    label, of = "cosine_similarity", regression.CosineSimilarity
+    direction = "up"
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if found := super().check_shape(y_pred):
@@ -102,16 +77,8 @@ class CosineSimilarity(Along):
             return self.warning(text, "use `mae` or `mse`")
         return []
 
-    def values(self, y_true: Array, y_pred: Array) -> Array:
-        cosines: Array = np.sum(_unit(y_true, self.axis) * _unit(y_pred, self.axis), axis=self.axis)
-        return cosines
-
-
-def _unit(X: Array, axis: int) -> Array:
-    """Vectors of length 1; what is shorter than 1e-7 stays near 0, as in Keras."""
-    length = np.sqrt(np.sum(np.square(X), axis=axis, keepdims=True))
-    scaled: Array = X / np.maximum(length, EPSILON)
-    return scaled
+    def finish(self, counters: Array) -> float | Array:
+        return float(divide(-counters[0], counters[1]))  # the loss is -1 for equal directions
 
 
 @METRICS.add("R2Score", "r2_score")
