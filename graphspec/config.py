@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from graphspec.errors import did_you_mean
 
 T = TypeVar("T", bound="Config")
+V = TypeVar("V")
 
 
 def a(noun: str) -> str:
@@ -127,17 +128,17 @@ def named(registry: Registry[Any], base: Any) -> Any:
     return Annotated[base, BeforeValidator(registry.parse), WithJsonSchema(schema)]
 
 
-def _as_tuple(n: int) -> Callable[[Any], Any]:
-    def convert(value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return tuple(value)
-        return (value,) * n
-
-    return convert
+def _one_or_each(n: int) -> BeforeValidator:
+    return BeforeValidator(lambda value: tuple(value) if isinstance(value, list | tuple) else (value,) * n)
 
 
-def _as_plain_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""Makes a list the tuple that stands in a frozen config."""
+
+
+def as_tuple(value: V | tuple[V, ...] | None) -> tuple[V, ...]:
+    """One value as a tuple of one, null as an empty one."""
+    return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
 LARGEST = 2**31 - 1
@@ -146,18 +147,18 @@ PositiveInt = Annotated[int, Field(ge=1, le=LARGEST)]
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[float, Field(gt=0.0)]
-Ints = Annotated[tuple[int, ...], BeforeValidator(_as_plain_tuple)]
+Ints = Annotated[tuple[int, ...], FROM_LIST]
 """A list of integers."""
-IntOrInts = Annotated[int | tuple[int, ...], BeforeValidator(_as_plain_tuple)]
+IntOrInts = Annotated[int | tuple[int, ...], FROM_LIST]
 """One integer or a list of them (axes)."""
-FloatOrFloats = Annotated[float | tuple[float, ...], BeforeValidator(_as_plain_tuple)]
+FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]
 """One number or a list of them."""
-Size1 = Annotated[tuple[PositiveInt], BeforeValidator(_as_tuple(1))]
-Size2 = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_tuple(2))]
-Size3 = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], BeforeValidator(_as_tuple(3))]
+Size1 = Annotated[tuple[PositiveInt], _one_or_each(1)]
+Size2 = Annotated[tuple[PositiveInt, PositiveInt], _one_or_each(2)]
+Size3 = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], _one_or_each(3)]
 """One integer for all spatial axes, or one each."""
 Natural = Annotated[int, Field(ge=0, le=LARGEST)]
-Naturals1 = Annotated[tuple[Natural], BeforeValidator(_as_tuple(1))]
-Naturals2 = Annotated[tuple[Natural, Natural], BeforeValidator(_as_tuple(2))]
-Naturals3 = Annotated[tuple[Natural, Natural, Natural], BeforeValidator(_as_tuple(3))]
+Naturals1 = Annotated[tuple[Natural], _one_or_each(1)]
+Naturals2 = Annotated[tuple[Natural, Natural], _one_or_each(2)]
+Naturals3 = Annotated[tuple[Natural, Natural, Natural], _one_or_each(3)]
 """The same, from 0."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
 from pydantic import Field
 
 from graphspec import activations
 from graphspec.compiler.dims import show
-from graphspec.config import IntOrInts, NonNegative
+from graphspec.config import IntOrInts, NonNegative, as_tuple
 from graphspec.errors import ShapeError
 from graphspec.layers.base import (
     LAYERS,
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Value
 
 
-def as_tuple(axes: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (axes,) if isinstance(axes, int) else axes
-
-
 @LAYERS.add("Activation")
 class Activation(Layer):
     """``activation(x)``."""
@@ -43,46 +39,46 @@ class Activation(Layer):
         return g.activate(self.activation, as_float(g, X))
 
 
-@LAYERS.add("ReLU")
-class ReLU(Layer):
-    """``max(x, 0)``, with a ceiling, a slope below and a threshold where given."""
+class Function(Layer):
+    """Base of the activations whose arguments are the layer's."""
 
     supports_masking = True
+    function: ClassVar[type[activations.Activation]]
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return self.function(**dict(self)).lower(g, as_float(g, X))
+
+
+@LAYERS.add("ReLU")
+class ReLU(Function):
+    """``max(x, 0)``, with a ceiling, a slope below and a threshold where given."""
+
+    function = activations.Relu
 
     max_value: Annotated[NonNegative | None, Field(description="Largest output; null for no limit.")] = None
     negative_slope: Annotated[NonNegative, Field(description="Slope below the threshold.")] = 0.0
     threshold: Annotated[NonNegative, Field(description="Inputs up to here count as 0.")] = 0.0
 
-    def lower(self, g: Builder, X: Value) -> Value:
-        relu = activations.Relu(negative_slope=self.negative_slope, max_value=self.max_value, threshold=self.threshold)
-        return relu.lower(g, as_float(g, X))
-
 
 @LAYERS.add("LeakyReLU")
-class LeakyReLU(Layer):
+class LeakyReLU(Function):
     """``x`` above 0, ``negative_slope · x`` below."""
 
-    supports_masking = True
+    function = activations.LeakyRelu
 
     negative_slope: Annotated[NonNegative, Field(description="Slope below 0.")] = 0.3
 
-    def lower(self, g: Builder, X: Value) -> Value:
-        return activations.LeakyRelu(negative_slope=self.negative_slope).lower(g, as_float(g, X))
-
 
 @LAYERS.add("ELU")
-class ELU(Layer):
+class ELU(Function):
     """``x`` above 0, ``alpha · (eˣ − 1)`` below (Clevert et al., 2016).
 
     Shapes: any → the same.
     """
 
-    supports_masking = True
+    function = activations.Elu
 
     alpha: Annotated[NonNegative, Field(description="The limit for small x is −alpha.")] = 1.0
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        return activations.Elu(alpha=self.alpha).lower(g, as_float(g, X))
 
 
 @LAYERS.add("PReLU")
@@ -102,7 +98,7 @@ class PReLU(Layer):
     ] = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        shared = () if self.shared_axes is None else as_tuple(self.shared_axes)
+        shared = as_tuple(self.shared_axes)
         for axis in shared:
             if not 0 < axis < X.rank:
                 text = f"needs shared_axes from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from graphspec.config import FROM_LIST
 from graphspec.layers.base import LAYERS, Layer, Seed, as_float
 from graphspec.layers.image import Height, Width
 from graphspec.layers.resampling import cut, matrix, need_fixed, resized, window
@@ -66,13 +67,9 @@ def _rising(pair: Range) -> Range:
     return pair
 
 
-def _as_pair(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 ValueRange = Annotated[
     Range,
-    BeforeValidator(_as_pair),
+    FROM_LIST,
     AfterValidator(_rising),
     WithJsonSchema(_PAIR),
     Field(description="The least and the greatest value of a pixel; the result is clipped to them."),

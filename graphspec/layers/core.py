@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from graphspec.config import PositiveInt
+from graphspec.config import FloatOrFloats, PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.layers.base import (
     LAYERS,
@@ -119,13 +119,6 @@ class Masking(Layer):
         return cast("Value", g.Mul(X, keep)).with_mask(mask)
 
 
-def _numbers(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Numbers = Annotated[float | tuple[float, ...], BeforeValidator(_numbers)]
-
-
 @LAYERS.add("Rescaling")
 class Rescaling(Layer):
     """``x · scale + offset`` as float32; a list has one number for each feature of the last axis.
@@ -135,8 +128,8 @@ class Rescaling(Layer):
 
     supports_masking = True
 
-    scale: Annotated[Numbers, Field(description="Factor, such as 0.00392156862745098 for bytes.")]
-    offset: Annotated[Numbers, Field(description="Added after scaling.")] = 0.0
+    scale: Annotated[FloatOrFloats, Field(description="Factor, such as 0.00392156862745098 for bytes.")]
+    offset: Annotated[FloatOrFloats, Field(description="Added after scaling.")] = 0.0
 
     def lower(self, g: Builder, X: Value) -> Value:
         Y = as_float(g, X)

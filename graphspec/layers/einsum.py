@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from graphspec.compiler.dims import Dim, show
-from graphspec.config import PositiveInt
+from graphspec.config import FROM_LIST, PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.initializers import Fans, Initializer
 from graphspec.layers.base import (
@@ -57,11 +57,7 @@ def _equation(value: str) -> str:
     return value
 
 
-def _sizes(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-OutputShape = Annotated[PositiveInt | tuple[PositiveInt | None, ...], BeforeValidator(_sizes)]
+OutputShape = Annotated[PositiveInt | tuple[PositiveInt | None, ...], FROM_LIST]
 
 
 def oriented(start: Initializer, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Initializer:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from graphspec.compiler.dims import show
-from graphspec.config import IntOrInts, PositiveInt
+from graphspec.config import FROM_LIST, IntOrInts, PositiveInt, as_tuple
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, Machinery, as_float, cast_to, need_rank, only
 
@@ -95,10 +95,6 @@ def _sorted(value: tuple[float, ...]) -> tuple[float, ...]:
     return value
 
 
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 @LAYERS.add("Discretization")
 class Discretization(Layer):
     """The bin of each number: how many of ``bin_boundaries`` are not above it, as int32 or encoded as CategoryEncoding does.
@@ -108,7 +104,7 @@ class Discretization(Layer):
 
     bin_boundaries: Annotated[
         Annotated[tuple[float, ...], AfterValidator(_sorted)] | None,
-        BeforeValidator(_plain),
+        FROM_LIST,
         Field(description="Where bins begin, in order; below the first is bin 0."),
     ] = None
     num_bins: Annotated[
@@ -204,7 +200,7 @@ class Normalization(Layer):
 
     def _axes(self, X: Value) -> list[int]:
         axes = set()
-        for axis in () if self.axis is None else (self.axis,) if isinstance(self.axis, int) else self.axis:
+        for axis in as_tuple(self.axis):
             if not -X.rank <= axis < X.rank or axis % X.rank == 0:
                 text = f"needs an axis from 1 to {X.rank - 1} of {show(X.shape)}, got {axis}"
                 hint = "`axis: null` has one mean and variance for all" if X.rank < 2 else None

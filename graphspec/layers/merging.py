@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from graphspec.compiler.dims import show
+from graphspec.config import FROM_LIST
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, as_float
 
@@ -175,11 +176,7 @@ def _unmasked(g: Builder, X: Value, rank: int) -> Value:
     return cast("Value", g.Expand(g.constant(True), g.ints([g.size(X, axis) for axis in range(rank)])))
 
 
-def _axes(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Axes = Annotated[int | tuple[int, int], BeforeValidator(_axes)]
+Axes = Annotated[int | tuple[int, int], FROM_LIST]
 
 
 @LAYERS.add("Dot")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from graphspec.compiler.dims import show
-from graphspec.config import IntOrInts, Positive, Rate
+from graphspec.config import IntOrInts, Positive, Rate, as_tuple
 from graphspec.errors import ShapeError
 from graphspec.initializers import INITIALIZERS
 from graphspec.layers.base import (
@@ -118,9 +118,9 @@ def _axis(X: Value, axis: int) -> int:
     return axis % X.rank
 
 
-def _axes(X: Value, given: int | Iterable[int]) -> list[int]:
+def _axes(X: Value, given: int | tuple[int, ...]) -> list[int]:
     """Axes other than the batch, in order."""
-    return sorted({_axis(X, axis) for axis in ((given,) if isinstance(given, int) else given)})
+    return sorted({_axis(X, axis) for axis in as_tuple(given)})
 
 
 def _channels_first(X: Value, axis: int) -> tuple[int, ...]:

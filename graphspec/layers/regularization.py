@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from graphspec.compiler.dims import show
-from graphspec.config import NonNegative, PositiveInt, Rate
+from graphspec.config import FROM_LIST, NonNegative, PositiveInt, Rate
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, Seed, as_float, need_rank
 from graphspec.layers.spatial import DataFormat, axes_of
@@ -38,13 +38,9 @@ def drop(g: Builder, X: Value, rate: float, seed: int | None, shared: Sequence[i
     return cast("Value", g.Dropout(X, g.constant(rate, "float32"), g.constant(True), **attributes))
 
 
-def _sizes(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 NoiseShape = Annotated[
     tuple[PositiveInt | None, ...] | None,
-    BeforeValidator(_sizes),
+    FROM_LIST,
     Field(
         description="Shape of the decisions, batch included: 1 shares one along that axis, null is the input's size."
     ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 from pydantic import Field
 
 from graphspec.compiler.dims import show
-from graphspec.config import IntOrInts
+from graphspec.config import IntOrInts, as_tuple
 from graphspec.losses.base import EPSILON, LOSSES, Loss, Problem, check_probabilities
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Overlap(Loss):
     axis: Annotated[IntOrInts | None, Field(description="The axes of a region; null for all of the batch.")] = None
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        axes = (self.axis,) if isinstance(self.axis, int) else self.axis or ()
+        axes = as_tuple(self.axis)
         for axis in axes:
             if not -y_pred.rank <= axis < y_pred.rank:
                 text = f"{self.label} with axis {axis} does not fit the head's shape {show(y_pred.shape)}"
@@ -37,8 +37,7 @@ class Overlap(Loss):
 
     def sum(self, g: Builder, X: Value) -> Value:
         """Over the region: what the batch axis adds is added over all of the batch."""
-        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
-        inner = {k % X.rank for k in (range(X.rank) if axes is None else axes)}
+        inner = {k % X.rank for k in (range(X.rank) if self.axis is None else as_tuple(self.axis))}
         whole = 0 in inner
         inner -= {0}
         if inner:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from graphspec.compiler.dims import show
+from graphspec.compiler.dims import Dim, show
 from graphspec.config import Config, Registry
 from graphspec.losses.base import Problem
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
     from graphspec.losses import Loss
 
+M = TypeVar("M", bound="Metric")
 Kind = Literal["ids", "one_hot", "like", "labels"]
 Direction = Literal["up", "down"]
 SAY: dict[Kind, str] = {
@@ -145,10 +146,7 @@ class Metric(Config):
     def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
         """The counters of one batch."""
         assert y_true is not None
-        y_true, y_pred = aligned(y_true, y_pred)
-        if mask is not None and mask.shape == y_pred.shape[: mask.ndim]:
-            y_true, y_pred = y_true[mask], y_pred[mask]
-        return self.measure(y_true, y_pred)
+        return self.measure(*(visible(X, mask) for X in aligned(y_true, y_pred)))
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         """The counters of some rows (and time steps) that all count."""
@@ -179,6 +177,12 @@ class Average(Metric):
         return float(divide(*counters))
 
 
+def from_end(metric: M, y_pred: Value) -> M:
+    """The metric with its ``axis`` counted from the end, where masks take no axes away."""
+    axis: int = metric.axis  # type: ignore[attr-defined]
+    return metric if axis < 0 else metric.model_copy(update={"axis": axis - y_pred.rank})
+
+
 def check_axis(metric: Metric, axis: int, y_pred: Value) -> list[Problem]:
     """Whether ``axis`` is one of the head's, neither the batch nor hidden by the mask."""
     fixed = 1 if y_pred.mask is None else y_pred.mask.rank
@@ -192,14 +196,14 @@ def check_axis(metric: Metric, axis: int, y_pred: Value) -> list[Problem]:
 
 def check_classes(metric: Metric, y_pred: Value, hint: str = "use `accuracy` or `binary_accuracy`") -> list[Problem]:
     """Whether the head has several units a row."""
-    if y_pred.rank < 2 or y_pred.shape[-1] == 1:
+    if width(y_pred) == 1:
         return metric.error("compares classes, but the head has a single value a row", hint)
     return []
 
 
 def check_fixed(metric: Metric, y_pred: Value) -> list[Problem]:
     """Whether the number of the head's units is known."""
-    if y_pred.rank > 1 and not isinstance(y_pred.shape[-1], int):
+    if not isinstance(width(y_pred), int):
         text = f"needs a fixed number of units, but the last axis of {show(y_pred.shape)} varies"
         return metric.error(text, "put the units on an axis of fixed size")
     return []
@@ -213,8 +217,13 @@ def check_threshold(metric: Metric, threshold: float, loss: Loss) -> list[Proble
     return []
 
 
+def width(y_pred: Value) -> Dim:
+    """The size of a head's last axis; a head without one has one unit."""
+    return y_pred.shape[-1] if y_pred.rank > 1 else 1
+
+
 def units(y_pred: Value) -> int:
-    """Units of a head; a head without that axis has one."""
+    """As :func:`width`, which must be known."""
     return y_pred.fixed(-1) if y_pred.rank > 1 else 1
 
 
@@ -228,9 +237,8 @@ def follows(loss: Loss | None, y_pred: Value) -> Literal["binary", "categorical"
     given = "like" if loss is None else targets_of(loss)
     if given == "ids":
         return "sparse"
-    single = y_pred.rank < 2 or y_pred.shape[-1] == 1
     binary = loss is not None and type(loss).__name__.startswith("Binary")
-    return "categorical" if given == "one_hot" or not (binary or single) else "binary"
+    return "categorical" if given == "one_hot" or not (binary or width(y_pred) == 1) else "binary"
 
 
 def targets_of(loss: Loss) -> Kind:
@@ -264,6 +272,11 @@ def ids(y_true: Array, y_pred: Array) -> Array:
     return y_true[..., 0] if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1 else y_true
 
 
+def visible(X: Array, mask: Array | None) -> Array:
+    """What ``mask``, if it fits, does not hide of X."""
+    return X if mask is None or mask.shape != X.shape[: mask.ndim] else X[mask]
+
+
 def dense(y_true: Array, y_pred: Array) -> Array:
     """Targets of the head's shape: class ids become one-hot rows, bool."""
     if y_true.shape == y_pred.shape:
@@ -275,11 +288,6 @@ def dense(y_true: Array, y_pred: Array) -> Array:
 def rows(X: Array) -> Array:
     """All but the last axis as one."""
     return X.reshape(-1, X.shape[-1]) if X.ndim > 1 else X[:, None]
-
-
-def listed(value: Any) -> Any:
-    """A list as the tuple that it becomes in a frozen config."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 class _Metrics(Registry[Metric]):

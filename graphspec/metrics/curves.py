@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.config import LARGEST, PositiveInt, Rate
+from graphspec.config import FROM_LIST, LARGEST, PositiveInt, Rate
 from graphspec.losses.base import EPSILON, FromLogits, Problem
 from graphspec.metrics.base import (
     METRICS,
@@ -18,12 +18,11 @@ from graphspec.metrics.base import (
     check_fixed,
     dense,
     divide,
-    listed,
     rows,
     units,
 )
 from graphspec.metrics.crossentropy import check_logits
-from graphspec.metrics.thresholds import ClassId, Thresholded, check_class, confusion
+from graphspec.metrics.thresholds import ClassId, Thresholded, check_class, confusion, of_class, share
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
@@ -52,8 +51,7 @@ class _Point(Thresholded):
         return _even(self.num_thresholds).astype(np.float32)
 
     def chosen(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        k = slice(None) if self.class_id is None else self.class_id
-        return y_true[..., k], y_pred[..., k]
+        return of_class(y_true, y_pred, self.class_id)
 
 
 def _largest(figure: Array, where: Array) -> Array:
@@ -69,7 +67,7 @@ class PrecisionAtRecall(_Point):
     recall: Rate = Field(description="The recall to be reached.")
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(divide(tp, tp + fp), divide(tp, tp + fn) >= self.recall)
+        return _largest(share(tp, fp), share(tp, fn) >= self.recall)
 
 
 @METRICS.add("RecallAtPrecision", "recall_at_precision")
@@ -80,7 +78,7 @@ class RecallAtPrecision(_Point):
     precision: Rate = Field(description="The precision to be reached.")
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(divide(tp, tp + fn), divide(tp, tp + fp) >= self.precision)
+        return _largest(share(tp, fn), share(tp, fp) >= self.precision)
 
 
 @METRICS.add("SensitivityAtSpecificity", "sensitivity_at_specificity")
@@ -91,7 +89,7 @@ class SensitivityAtSpecificity(_Point):
     specificity: Rate = Field(description="The specificity to be reached.")
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(divide(tp, tp + fn), divide(tn, tn + fp) >= self.specificity)
+        return _largest(share(tp, fn), share(tn, fp) >= self.specificity)
 
 
 @METRICS.add("SpecificityAtSensitivity", "specificity_at_sensitivity")
@@ -102,7 +100,7 @@ class SpecificityAtSensitivity(_Point):
     sensitivity: Rate = Field(description="The sensitivity to be reached.")
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(divide(tn, tn + fp), divide(tp, tp + fn) >= self.sensitivity)
+        return _largest(share(tn, fp), share(tp, fn) >= self.sensitivity)
 
 
 @METRICS.add("AUC", "auc")
@@ -121,12 +119,12 @@ class AUC(Metric):
     summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = Field(
         "interpolation", description="Height between two points: by interpolation, the smaller, or the larger one."
     )
-    thresholds: Annotated[tuple[Rate, ...] | None, BeforeValidator(listed)] = Field(
+    thresholds: Annotated[tuple[Rate, ...] | None, FROM_LIST] = Field(
         None, description="Thresholds between 0 and 1, in place of `num_thresholds`."
     )
     multi_label: bool = Field(False, description="Whether every unit has a curve of its own.")
     num_labels: PositiveInt | None = Field(None, description="The number of units, with `multi_label`.")
-    label_weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...] | None, BeforeValidator(listed)] = Field(
+    label_weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...] | None, FROM_LIST] = Field(
         None, description="Weights of the units' areas, or counts."
     )
     from_logits: FromLogits = False
@@ -186,8 +184,8 @@ class AUC(Metric):
         curve, method = self.curve.upper(), self.summation_method.lower()
         if curve == "PR" and method == "interpolation":
             return _interpolated_precision(tp, tp + fp, tp + fn)
-        recall, precision = divide(tp, tp + fn), divide(tp, tp + fp)
-        x, y = divide(fp, fp + tn), recall
+        recall, precision = share(tp, fn), share(tp, fp)
+        x, y = share(fp, tn), recall
         if curve == "PR":
             x, y = recall, precision
         elif curve == "PRGAIN":

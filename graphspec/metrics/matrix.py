@@ -20,6 +20,7 @@ from graphspec.metrics.base import (
     check_fixed,
     check_threshold,
     divide,
+    from_end,
     ids,
     targets_of,
     units,
@@ -139,7 +140,7 @@ class _Segments(Overlap):
         return self.num_classes
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        return self if self.axis < 0 else self.model_copy(update={"axis": self.axis - y_pred.rank})
+        return from_end(self, y_pred)
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if self.sparse_y_pred:

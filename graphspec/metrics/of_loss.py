@@ -9,7 +9,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.losses.base import Axis, Loss, Problem
-from graphspec.metrics.base import Average, Direction, Metric, State, check_axis, total
+from graphspec.metrics.base import Average, Direction, Metric, State, check_axis, from_end, total, visible
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
@@ -35,8 +35,7 @@ class Along(OfLoss):
     axis: Axis = -1
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        """The same with its axis counted from the end."""
-        return self if self.axis < 0 else self.model_copy(update={"axis": self.axis - y_pred.rank})
+        return from_end(self, y_pred)
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return check_axis(self, self.axis, y_pred)
@@ -65,10 +64,10 @@ class _Bound(State):
         targets[...] = y_true.reshape(targets.shape)  # (N,) fits (N, 1)
         program.feeds["y_pred"][...] = y_pred
         program.run()
-        values, counts = program.fetches["values"], program.fetches.get("counts")
-        if mask is not None and mask.shape == values.shape[: mask.ndim]:
-            values, counts = values[mask], None if counts is None else counts[mask]
-        self.counters += total(values if counts is None else values[counts])
+        values = visible(program.fetches["values"], mask)
+        if "counts" in program.fetches:
+            values = values[visible(program.fetches["counts"], mask)]
+        self.counters += total(values)
 
 
 def bind_values(loss: Loss, shape: tuple[int, ...]) -> Program:

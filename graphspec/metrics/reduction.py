@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graphspec.losses.base import Problem
-from graphspec.metrics.base import METRICS, Average, total
+from graphspec.metrics.base import METRICS, Average, total, visible
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
@@ -24,7 +24,7 @@ class Mean(Average):
         return []
 
     def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
-        return total(y_pred if mask is None or mask.shape != y_pred.shape[: mask.ndim] else y_pred[mask])
+        return total(visible(y_pred, mask))
 
 
 @METRICS.add("Sum", "sum")

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from graphspec.config import PositiveInt, Rate
+from graphspec.config import FROM_LIST, PositiveInt, Rate
 from graphspec.losses.base import Problem
-from graphspec.metrics.base import METRICS, Direction, Kind, Metric, dense, divide, has_logits, listed
+from graphspec.metrics.base import METRICS, Kind, Metric, dense, divide, has_logits, width
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
@@ -60,6 +60,12 @@ def _below(limits: Array, values: Array) -> Array:
     return found
 
 
+def share(some: Array, others: Array) -> Array:
+    """``some / (some + others)``, 0 where there are none: precision of true and false positives, recall of … negatives."""
+    shares: Array = divide(some, some + others)
+    return shares
+
+
 class Thresholded(Metric):
     """Base: the confusion counts of all units together, at every one of :meth:`limits`: ``(4, 1, thresholds)``."""
 
@@ -101,16 +107,22 @@ def check_class(metric: Metric, class_id: int | None, y_pred: Value) -> list[Pro
     """Whether the head has the class."""
     if class_id is None:
         return []
-    classes = y_pred.shape[-1] if y_pred.rank > 1 else 1
+    classes = width(y_pred)
     if isinstance(classes, int) and class_id >= classes:
         hint = f"classes are 0 to {classes - 1}" if classes > 1 else "leave `class_id` out"
         return metric.error(f"asks for class {class_id} of {classes}", hint)
     return []
 
 
+def of_class(y_true: Array, y_pred: Array, class_id: int | None) -> tuple[Array, Array]:
+    """What counts of the units."""
+    k = slice(None) if class_id is None else class_id
+    return y_true[..., k], y_pred[..., k]
+
+
 Thresholds = Annotated[
     Rate | Annotated[tuple[Rate, ...], Field(min_length=1)] | None,
-    BeforeValidator(listed),
+    FROM_LIST,
     Field(description="Above it a value is positive: a number from 0 to 1, or a list for a figure each."),
 ]
 
@@ -133,46 +145,42 @@ class Counted(Thresholded):
         return [f"above {limit:g}" for limit in self.given()]
 
 
+class _Count(Counted):
+    """One of the four counts."""
+
+    place: ClassVar[int]
+    """Where it stands among them."""
+
+    def figures(self, *counts: Array) -> Array:
+        return counts[self.place]
+
+
 @METRICS.add("TruePositives", "true_positives")
-class TruePositives(Counted):
+class TruePositives(_Count):
     """How often a value above the threshold has a target other than 0."""
 
-    label = "true_positives"
-
-    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return tp
+    label, place = "true_positives", 0
 
 
 @METRICS.add("FalsePositives", "false_positives")
-class FalsePositives(Counted):
+class FalsePositives(_Count):
     """How often a value above the threshold has the target 0."""
 
-    label = "false_positives"
-    direction: ClassVar[Direction | None] = "down"
-
-    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return fp
+    label, place, direction = "false_positives", 1, "down"
 
 
 @METRICS.add("TrueNegatives", "true_negatives")
-class TrueNegatives(Counted):
+class TrueNegatives(_Count):
     """How often a value not above the threshold has the target 0."""
 
-    label = "true_negatives"
-
-    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return tn
+    label, place = "true_negatives", 2
 
 
 @METRICS.add("FalseNegatives", "false_negatives")
-class FalseNegatives(Counted):
+class FalseNegatives(_Count):
     """How often a value not above the threshold has a target other than 0."""
 
-    label = "false_negatives"
-    direction: ClassVar[Direction | None] = "down"
-
-    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return fn
+    label, place, direction = "false_negatives", 3, "down"
 
 
 class _Retrieval(Counted):
@@ -186,7 +194,7 @@ class _Retrieval(Counted):
         return super().takes(given) or (given == "ids" and (self.class_id, self.top_k) != (None, None))
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        classes = y_pred.shape[-1] if y_pred.rank > 1 else 1
+        classes = width(y_pred)
         if self.top_k is not None and isinstance(classes, int) and self.top_k > classes:
             return self.error(f"takes the top {self.top_k} of {classes} values", f"set `top_k` to at most {classes}")
         return check_class(self, self.class_id, y_pred)
@@ -200,9 +208,7 @@ class _Retrieval(Counted):
             kept = np.full_like(y_pred, -np.inf)
             np.put_along_axis(kept, best, np.take_along_axis(y_pred, best, -1), -1)
             y_pred = kept
-        if self.class_id is None:
-            return y_true, y_pred
-        return y_true[..., self.class_id], y_pred[..., self.class_id]
+        return of_class(y_true, y_pred, self.class_id)
 
 
 @METRICS.add("Precision", "precision")
@@ -212,8 +218,7 @@ class Precision(_Retrieval):
     label = "precision"
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        shares: Array = divide(tp, tp + fp)
-        return shares
+        return share(tp, fp)
 
 
 @METRICS.add("Recall", "recall")
@@ -223,5 +228,4 @@ class Recall(_Retrieval):
     label = "recall"
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        shares: Array = divide(tp, tp + fn)
-        return shares
+        return share(tp, fn)
