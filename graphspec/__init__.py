@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphspec.runtime.rundir import load
     from graphspec.spec.model import Spec
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Diagnostic",
     "GraphspecError",
