@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.compiler.dims import Dim, add, floordiv, mul, subtract
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, op, same_dtype
-from graphspec.ops.common import bit_mask, give_each, give_sum, scratch_like, target, words
+from graphspec.ops.common import bit_mask, fold, give_each, give_sum, scratch_like, target, words
 
 
 class Arithmetic(Op):
@@ -220,10 +220,6 @@ class Extremum(Arithmetic):
     @classmethod
     def bind(cls, ctx: Context, *operands: Array) -> Bound:
         Y = target(ctx, *list(enumerate(operands))[:2])  # later ones are read after Y has been written
-        first, *others = operands
-        choose = partial(cls.choose, out=Y)
-        calls: Calls = [(choose, first, others[0])] if others else [(np.copyto, Y, first)]
-        calls += [(choose, Y, X) for X in others[1:]]
 
         def backward(dY: Array) -> Calls:
             def take(X: Array) -> Callable[[Array], Calls]:
@@ -237,7 +233,7 @@ class Extremum(Arithmetic):
 
             return give_each(ctx, dY, {k: (X, take(X)) for k, X in enumerate(operands)})
 
-        return Y, calls, backward
+        return Y, fold(cls.choose, operands, Y), backward
 
 
 @op
@@ -257,9 +253,7 @@ class Min(Extremum):
 def total(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound:
     """``Y = scale · Σ operands``."""
     Y = target(ctx, *list(enumerate(operands))[:2])
-    first, *others = operands
-    calls: Calls = [(np.add, first, others[0], Y)] if others else [(np.copyto, Y, first)]
-    calls += [(np.add, Y, X, Y) for X in others[1:]]
+    calls = fold(np.add, operands, Y)
     if scale != 1.0:
         calls.append((np.multiply, Y, ctx.constant(scale), Y))
     return Y, calls, lambda dY: give_sum(ctx, dY, operands, [scale] * len(operands))

@@ -92,6 +92,17 @@ def sum_axes(ctx: Context, X: Array, axes: Iterable[int], Y: Array) -> Calls:
     return calls
 
 
+def fold(function: np.ufunc, operands: Sequence[Array], Y: Array) -> Calls:
+    """Calls for ``Y = X₀ ∘ X₁ ∘ …``, one operand at least; Y may be the memory of the first two."""
+    first, *others = operands
+    if not others:
+        return [(np.copyto, Y, first)]
+    pairs = zip((first, *(Y for _ in others[1:])), others, strict=True)
+    if function in (np.maximum, np.minimum):  # which take no output by position
+        return [(partial(function, out=Y), A, B) for A, B in pairs]
+    return [(function, A, B, Y) for A, B in pairs]
+
+
 def broadcast_axes(small: Sequence[int], large: Sequence[int]) -> tuple[int, ...]:
     """The axes of ``large`` along which an operand of shape ``small`` was repeated."""
     lead = len(large) - len(small)

@@ -7,49 +7,37 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import sum_axes
+from graphspec.ops.reduce import bound, mean
 from graphspec.runtime.buffers import axis_order
 
 
-def _global_type(X: Value) -> Type:
-    need_float(X)
-    need(X.rank >= 3, f"global pooling needs (N, C, …) with spatial axes, got {show(X.shape)}")
-    return Type(X.dtype, (*X.shape[:2], *(1,) * (X.rank - 2)))
+class GlobalPool(Op):
+    """One number for all spatial axes."""
+
+    @staticmethod
+    def infer(X: Value) -> Type:
+        need_float(X)
+        need(X.rank >= 3, f"global pooling needs (N, C, …) with spatial axes, got {show(X.shape)}")
+        return Type(X.dtype, (*X.shape[:2], *(1,) * (X.rank - 2)))
 
 
 @op
-class GlobalAveragePool(Op):
+class GlobalAveragePool(GlobalPool):
     """The mean over all spatial axes: (N, C, …) → (N, C, 1…)."""
 
     keeps_in, keeps_out = (), False
 
     @staticmethod
-    def infer(X: Value) -> Type:
-        return _global_type(X)
-
-    @staticmethod
     def bind(ctx: Context, X: Array) -> Bound:
-        Y = ctx.out()
-        axes = tuple(range(2, X.ndim))
-        share = ctx.constant(1 / max(1, int(np.prod(X.shape[2:], dtype=np.int64))))
-        calls: Calls = [*sum_axes(ctx, X, axes, Y), (np.multiply, Y, share, Y)]
-
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            return [] if dX is None else [(np.multiply, dY, share, dY), (np.copyto, dX, dY)]
-
-        return Y, calls, backward
+        Y, axes = ctx.out(), range(2, X.ndim)
+        return bound(ctx, X, Y, axes, *mean(ctx, X, Y, axes))
 
 
 @op
-class GlobalMaxPool(Op):
+class GlobalMaxPool(GlobalPool):
     """The largest number over all spatial axes: (N, C, …) → (N, C, 1…); its gradient goes to the first that is as large."""
 
     keeps_in, keeps_out = (0,), False
-
-    @staticmethod
-    def infer(X: Value) -> Type:
-        return _global_type(X)
 
     @staticmethod
     def bind(ctx: Context, X: Array) -> Bound:

@@ -15,6 +15,7 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.ops.common import fold
 from graphspec.ops.windows import Axis, output_dims, spread, window_axes
 from graphspec.runtime.buffers import axis_order
 
@@ -53,6 +54,12 @@ def pooled_axes(
     steps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
     axes = window_axes(X.shape[2:], out[2:], kernel, *steps, pads, auto_pad)
     return [(k + 2, a) for k, a in enumerate(axes) if not a.trivial]
+
+
+def planes_first(X: Array, axes: Sequence[tuple[int, Axis]]) -> list[tuple[int, Axis]]:
+    """The axes in the order of X's memory: whole planes before rows."""
+    place = axis_order(X).index
+    return sorted(axes, key=lambda axis: place(axis[0]))
 
 
 def along(X: Array, axis: int, where: slice) -> Array:
@@ -127,8 +134,7 @@ class MaxPool(Op):
         if not axes:
             return X, [], lambda dY: _give(ctx, dY)
         Y = ctx.out(like=X)
-        place = axis_order(X).index
-        stages = Stages(ctx, X, sorted(axes, key=lambda axis: place(axis[0])))  # whole planes first
+        stages = Stages(ctx, X, planes_first(X, axes))
         calls: Calls = []
         for x, y in sample_blocks(X, Y):
             calls += in_stages(maxima, stages, x, y)
@@ -198,21 +204,22 @@ def _reads(a: Axis) -> int:
     return sum(outs.stop - outs.start for outs, _ in (a.tap(k) for k in range(a.kernel)))
 
 
-def maxima(U: Array, V: Array, axis: int, a: Axis) -> Calls:
-    """Calls that write the maxima of U's windows along one axis into V."""
+def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int, a: Axis) -> Calls:
+    """Calls that fold U's windows along one axis into V; a window without elements has ``empty``."""
     taps = [a.tap(k) for k in range(a.kernel)]
     whole = [along(U, axis, inputs) for outs, inputs in taps if outs == slice(0, a.out)]
-    parts = [(outs, inputs) for outs, inputs in taps if outs != slice(0, a.out) and outs.stop > outs.start]
-    calls: Calls
-    if len(whole) > 1:
-        calls = [(partial(np.maximum, out=V), whole[0], whole[1])]
-        calls += [(partial(np.maximum, out=V), V, more) for more in whole[2:]]
-    else:
-        calls = [(np.copyto, V, whole[0])] if whole else [(V.fill, -np.inf)]
-    for outs, inputs in parts:
-        piece = along(V, axis, outs)
-        calls.append((partial(np.maximum, out=piece), piece, along(U, axis, inputs)))
+    calls: Calls = fold(function, whole, V) if whole else [(V.fill, empty)]
+    for outs, inputs in taps:
+        if outs != slice(0, a.out) and outs.stop > outs.start:
+            piece = along(V, axis, outs)
+            calls += fold(function, [piece, along(U, axis, inputs)], piece)
     return calls
+
+
+maxima = partial(over_windows, np.maximum, -np.inf)
+"""Calls that write the maxima of U's windows along one axis into V."""
+window_sums = partial(over_windows, np.add, 0.0)
+"""Calls that write their sums."""
 
 
 def maxima_gradient(U: Array, V: Array, dV: Array, dU: Array, taps: Taps, spare: Array) -> Calls:
@@ -291,9 +298,8 @@ class AveragePool(Op):
             end = _padding_behind(a, pads, X.ndim - 2, k - 2, auto_pad) if count_include_pad else None
             shares = shares / _counts(a, end).reshape([-1 if i == k else 1 for i in range(X.ndim)])
         share = ctx.constant(shares.flat[0] if np.ptp(shares) == 0 else shares)
-        place = axis_order(X).index
-        planes_first = sorted(axes, key=lambda axis: place(axis[0]))
-        stages = Stages(ctx, X, planes_first)
+        ordered = planes_first(X, axes)
+        stages = Stages(ctx, X, ordered)
         calls: Calls = []
         for x, y in sample_blocks(X, Y):
             calls += [*in_stages(window_sums, stages, x, y), (np.multiply, y, share, y)]
@@ -301,12 +307,12 @@ class AveragePool(Op):
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
             assert dX is not None
-            stages = Stages(ctx, X, planes_first)
+            stages = Stages(ctx, X, ordered)
             calls: Calls = []
             for dx, dy in sample_blocks(dX, dY):
                 calls.append((np.multiply, dy, share, dy))
                 arrays = stages.between(dx, dy)
-                for n, (k, a) in enumerate(reversed(planes_first)):
+                for n, (k, a) in enumerate(reversed(ordered)):
                     calls += window_sums_gradient(arrays[-1 - n], arrays[-2 - n], k, a)
             return calls
 
@@ -325,22 +331,6 @@ def _counts(a: Axis, end: int | None) -> Array:
     start = np.arange(a.out) * a.stride - a.begin
     counts: Array = np.minimum(start + a.kernel, high) - np.maximum(start, low)
     return np.maximum(counts, 1)  # a window wholly inside the padding sums to 0
-
-
-def window_sums(U: Array, V: Array, axis: int, a: Axis) -> Calls:
-    """Calls that write the sums of U's windows along one axis into V."""
-    taps = [a.tap(k) for k in range(a.kernel)]
-    whole = [along(U, axis, inputs) for outs, inputs in taps if outs == slice(0, a.out)]
-    parts = [(outs, inputs) for outs, inputs in taps if outs != slice(0, a.out) and outs.stop > outs.start]
-    calls: Calls
-    if len(whole) > 1:
-        calls = [(np.add, whole[0], whole[1], V)] + [(np.add, V, more, V) for more in whole[2:]]
-    else:
-        calls = [(np.copyto, V, whole[0])] if whole else [(V.fill, 0.0)]
-    for outs, inputs in parts:
-        piece = along(V, axis, outs)
-        calls.append((np.add, piece, along(U, axis, inputs), piece))
-    return calls
 
 
 def window_sums_gradient(dV: Array, dU: Array, axis: int, a: Axis) -> Calls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.compiler.dims import Dim, Shape
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
-from graphspec.ops.common import scratch_like, sum_axes
+from graphspec.ops.common import copy_cast, scratch_like, sum_axes
 from graphspec.runtime.buffers import axis_order
 
 
@@ -46,6 +46,10 @@ def expanded(Y: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:
     return Y.reshape([1 if k in axes else n for k, n in enumerate(shape)], copy=False)
 
 
+Gradient = Callable[[Array, Array, Array], Calls]
+"""Calls for dX, given dY, the same with the reduced axes kept, and dX. They may overwrite dY."""
+
+
 class Reduction(Op):
     """Reduces the axes of an attribute."""
 
@@ -61,28 +65,43 @@ class Reduction(Op):
     def bind(cls, ctx: Context, X: Array, *, axes: Sequence[int] | None = None, keepdims: int = 1) -> Bound:
         over = chosen_axes(axes, X.ndim)
         Y, wide = reduced_out(ctx, X, over)
-        return Y, *cls.reduce(ctx, X, Y, wide, over)
+        calls, gradient = cls.reduce(ctx, X, Y, wide, over)
+        return bound(ctx, X, Y, over, calls, gradient)
 
     @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
-        """Calls and backward; ``wide`` is Y with the reduced axes kept."""
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        """Calls that write Y, and the gradient; ``wide`` is Y with the reduced axes kept."""
         raise NotImplementedError
 
 
-def total(ctx: Context, X: Array, Y: Array, axes: tuple[int, ...], scale: float) -> tuple[Calls, Any]:
-    """``Y = scale · Σ X``."""
-    calls = sum_axes(ctx, X, axes, Y)
-    if scale != 1.0:
-        calls.append((np.multiply, Y, ctx.constant(scale), Y))
+def bound(ctx: Context, X: Array, Y: Array, axes: Sequence[int], calls: Calls, gradient: Gradient) -> Bound:
+    """An operator's output, calls and backward."""
 
     def backward(dY: Array) -> Calls:
         dX = ctx.grad(0)
-        if dX is None:
-            return []
-        calls: Calls = [] if scale == 1.0 else [(np.multiply, dY, ctx.constant(scale), dY)]
-        return [*calls, (np.copyto, dX, expanded(dY, X.shape, axes))]
+        return [] if dX is None else gradient(dY, expanded(dY, X.shape, axes), dX)
 
-    return calls, backward
+    return Y, calls, backward
+
+
+def total(ctx: Context, X: Array, Y: Array, axes: Sequence[int], scale: float = 1.0) -> tuple[Calls, Gradient]:
+    """``Y = scale · Σ X``."""
+
+    def scaled(A: Array) -> Calls:
+        return [] if scale == 1.0 else [(np.multiply, A, ctx.constant(scale), A)]
+
+    return [*sum_axes(ctx, X, axes, Y), *scaled(Y)], lambda dY, wide, dX: [*scaled(dY), (np.copyto, dX, wide)]
+
+
+def total_of(function: np.ufunc, ctx: Context, X: Array, Y: Array, axes: Sequence[int]) -> Calls:
+    """``Y = Σ function(X)``."""
+    t = scratch_like(ctx, X)
+    return [(function, X, t), *sum_axes(ctx, t, axes, Y)]
+
+
+def mean(ctx: Context, X: Array, Y: Array, axes: Sequence[int]) -> tuple[Calls, Gradient]:
+    """``Y = Σ X / n``."""
+    return total(ctx, X, Y, axes, 1.0 / max(int(np.prod([X.shape[k] for k in axes], dtype=np.int64)), 1))
 
 
 @op
@@ -108,7 +127,7 @@ class ReduceSum(Op):
         listed = [] if held is None else held.tolist()
         over = () if not listed and noop_with_empty_axes else chosen_axes(listed, X.ndim)
         Y, _ = reduced_out(ctx, X, over)
-        return Y, *total(ctx, X, Y, over, 1.0)
+        return bound(ctx, X, Y, over, *total(ctx, X, Y, over))
 
 
 @op
@@ -118,9 +137,8 @@ class ReduceMean(Reduction):
     keeps_in, keeps_out = (), False
 
     @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
-        count = int(np.prod([X.shape[k] for k in axes], dtype=np.int64))
-        return total(ctx, X, Y, axes, 1.0 / max(count, 1))
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        return mean(ctx, X, Y, axes)
 
 
 class Extremum(Reduction):
@@ -130,22 +148,18 @@ class Extremum(Reduction):
     choose: ClassVar[np.ufunc]
 
     @classmethod
-    def reduce(cls, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
+    def reduce(cls, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             won, count = scratch_like(ctx, X, np.bool_), ctx.scratch(Y.shape)
-            share = expanded(dY, X.shape, axes)
             return [
                 (np.equal, X, wide, won),
-                (partial(np.copyto, casting="unsafe"), dX, won),
+                (copy_cast, dX, won),
                 *sum_axes(ctx, dX, axes, count),
                 (np.divide, dY, count, dY),
                 (np.multiply, dX, share, dX),
             ]
 
-        return [(cls.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], backward
+        return [(cls.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
 
 
 @op
@@ -170,23 +184,19 @@ class ReduceSumSquare(Reduction):
     floats = False
 
     @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         flat = X.T if X.flags.f_contiguous else X
         calls: Calls
         if X.dtype.kind == "f" and len(axes) == X.ndim and X.ndim > 0 and flat.flags.c_contiguous:
             line = flat.reshape(-1, copy=False)
             calls = [(np.dot, line, line, Y.reshape((), copy=False))]
         else:
-            t = scratch_like(ctx, X)
-            calls = [(np.square, X, t), *sum_axes(ctx, t, axes, Y)]
+            calls = total_of(np.square, ctx, X, Y, axes)
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
-            return [(np.add, dY, dY, dY), (np.multiply, X, expanded(dY, X.shape, axes), dX)]
+        def gradient(dY: Array, share: Array, dX: Array) -> Calls:
+            return [(np.add, dY, dY, dY), (np.multiply, X, share, dX)]
 
-        return calls, backward
+        return calls, gradient
 
 
 @op
@@ -197,16 +207,11 @@ class ReduceL1(Reduction):
     floats = False
 
     @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
-        t = scratch_like(ctx, X)
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        def gradient(dY: Array, share: Array, dX: Array) -> Calls:
+            return [(np.sign, X, dX), (np.multiply, dX, share, dX)]
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
-            return [(np.sign, X, dX), (np.multiply, dX, expanded(dY, X.shape, axes), dX)]
-
-        return [(np.absolute, X, t), *sum_axes(ctx, t, axes, Y)], backward
+        return total_of(np.absolute, ctx, X, Y, axes), gradient
 
 
 @op
@@ -214,22 +219,17 @@ class ReduceL2(Reduction):
     """``Y = √(Σ X²)``; the gradient at 0 is 0."""
 
     @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
-        t = scratch_like(ctx, X)
-
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             norm = scratch_like(ctx, Y)
             least = ctx.constant(np.finfo(X.dtype).tiny)
             return [
                 (partial(np.maximum, out=norm), Y, least),
                 (np.divide, dY, norm, dY),
-                (np.multiply, X, expanded(dY, X.shape, axes), dX),
+                (np.multiply, X, share, dX),
             ]
 
-        return [(np.square, X, t), *sum_axes(ctx, t, axes, Y), (np.sqrt, Y, Y)], backward
+        return [*total_of(np.square, ctx, X, Y, axes), (np.sqrt, Y, Y)], gradient
 
 
 @op
@@ -240,11 +240,8 @@ class ReduceProd(Reduction):
     floats = False
 
     @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Any]:
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
+    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+        def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             order = [*(k for k in range(X.ndim) if k not in axes), *axes]
             lead = [X.shape[k] for k in order[: X.ndim - len(axes)]]
             moved = [X.shape[k] for k in order]
@@ -258,10 +255,10 @@ class ReduceProd(Reduction):
                 (np.multiply.accumulate, flat[:, :0:-1], 1, None, after[:, -2::-1]),
                 (np.multiply, before, after, before),
                 (np.copyto, dX.transpose(order), before.reshape(moved)),
-                (np.multiply, dX, expanded(dY, X.shape, axes), dX),
+                (np.multiply, dX, share, dX),
             ]
 
-        return [(np.multiply.reduce, X, axes, Y.dtype, Y, Y.ndim == X.ndim)], backward
+        return [(np.multiply.reduce, X, axes, Y.dtype, Y, Y.ndim == X.ndim)], gradient
 
 
 @op
