@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.compiler.dims import Dim, add, floordiv, mul, subtract
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, op, same_dtype
-from graphspec.ops.common import bit_mask, fold, give_each, give_sum, scratch_like, target, words
+from graphspec.ops.common import bit_mask, copy_cast, fold, give_each, give_sum, scratch_like, target, words
 
 
 class Arithmetic(Op):
@@ -170,7 +170,7 @@ class Pow(Op):
         E = Y
         if X.dtype.kind == "f" and Y.dtype != X.dtype:
             E = ctx.save(Y.shape, X.dtype)
-            calls.append((partial(np.copyto, casting="unsafe"), E, Y))
+            calls.append((copy_cast, E, Y))
         fast: dict[float, Calls] = {
             2.0: [(np.square, X, Z)],
             3.0: [(np.multiply, X, X, Z), (np.multiply, Z, X, Z)],

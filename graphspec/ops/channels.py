@@ -50,6 +50,11 @@ def channel_order(X: Array) -> tuple[int, ...]:
     return order
 
 
+def inverse_root(var: Array, epsilon: Array, out: Array) -> Calls:
+    """Calls for ``1 / sqrt(var + epsilon)``."""
+    return [(np.add, var, epsilon, out), (np.sqrt, out, out), (np.reciprocal, out, out)]
+
+
 class Channels:
     """How arrays of X's shape, with axes in memory ``order``, are cut into blocks.
 

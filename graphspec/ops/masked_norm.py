@@ -7,7 +7,8 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
-from graphspec.ops.channels import channel_count
+from graphspec.ops.channels import Channels, channel_count, channel_order, contiguous
+from graphspec.ops.norm import moving_average, normalize
 
 _FUZZ = 1e-7  # Keras's epsilon, which it adds to the number of elements
 
@@ -21,7 +22,7 @@ class MaskedBatchNormalization(Op):
     elsewhere, and broadcasts to X. In the graph that predicts this is BatchNormalization without W.
     """
 
-    keeps_in, keeps_out = (0, 1, 2), False
+    keeps_in, keeps_out = (0, 1, 4, 5), False
     exported = False
 
     @staticmethod
@@ -54,90 +55,37 @@ class MaskedBatchNormalization(Op):
         epsilon: float = 1e-5,
         momentum: float = 0.9,
     ) -> Bound:
-        count = X.shape[1]
+        order, count = channel_order(X), X.shape[1]
         axes = (0, *range(2, X.ndim))
-        weights = np.broadcast_to(W, X.shape)
-        Y, t = ctx.out(like=X), ctx.scratch(X.shape)
-        mean, inverse, factor, share = (ctx.save((count,)) for _ in range(4))
-        small, var, tiny = ctx.scratch((count,)), ctx.scratch((count,)), ctx.constant(epsilon)
-
-        def wide(vector: Array) -> Array:
-            return vector.reshape(count, *(1,) * (X.ndim - 2))
+        mean, var, share = input_mean, input_var, None
+        calls: Calls = []
 
         def total(terms: Array, out: Array) -> Calls:
-            return [(np.add.reduce, terms, axes, None, out)]
+            return [(np.add.reduce, terms, axes, None, out), *ctx.all_reduce(out)]
 
-        def everywhere(terms: Array, out: Array) -> Calls:
-            return [*total(terms, out), *ctx.all_reduce(out)]
-
-        calls: Calls
         if ctx.training:
+            t, fuzz = ctx.scratch(X.shape), ctx.constant(_FUZZ)
+            mean, var, share = ctx.save((count,)), ctx.scratch((count,)), ctx.save((count,))
             calls = [
-                (np.copyto, t, weights),
-                *everywhere(t, share),
-                (np.add, share, ctx.constant(_FUZZ), share),
+                (np.copyto, t, np.broadcast_to(W, X.shape)),
+                *total(t, share),
+                (np.add, share, fuzz, share),
                 (np.reciprocal, share, share),
                 (np.multiply, X, W, t),
-                *everywhere(t, mean),
+                *total(t, mean),
                 (np.multiply, mean, share, mean),
-                (np.subtract, X, wide(mean), t),
+                (np.subtract, X, mean.reshape(count, *(1,) * (X.ndim - 2)), t),
                 (np.multiply, t, t, t),
                 (np.multiply, t, W, t),
-                *everywhere(t, var),
+                *total(t, var),
                 (np.multiply, var, share, var),
             ]
             if ctx.group.rank == 0:  # rank 0 alone writes shared state
-                old, new = ctx.constant(momentum), ctx.constant(1 - momentum)
                 for batch, moving in ((mean, input_mean), (var, input_var)):
-                    calls += [
-                        (np.multiply, batch, new, small),
-                        (np.multiply, moving, old, moving),
-                        (np.add, moving, small, moving),
-                    ]
-        else:
-            calls = [(np.copyto, mean, input_mean), (np.copyto, var, input_var)]
-        calls += [
-            (np.add, var, tiny, inverse),
-            (np.sqrt, inverse, inverse),
-            (np.reciprocal, inverse, inverse),
-            (np.multiply, scale, inverse, factor),
-            (np.subtract, X, wide(mean), Y),
-            (np.multiply, Y, wide(factor), Y),
-            (np.add, Y, wide(B), Y),
-        ]
-
-        def backward(dY: Array) -> Calls:
-            from_mean, product = ctx.scratch(X.shape), ctx.scratch(X.shape)
-            plain, tilt = ctx.scratch((count,)), ctx.scratch((count,))
-            calls: Calls = [
-                *total(dY, plain),
-                (np.subtract, X, wide(mean), from_mean),
-                (np.multiply, dY, from_mean, product),
-                *total(product, tilt),
-            ]
-            if (dscale := ctx.grad(2)) is not None:
-                calls.append((np.multiply, tilt, inverse, dscale))
-            if (dB := ctx.grad(3)) is not None:
-                calls.append((np.copyto, dB, plain))
-            if not ctx.wants(0):
-                return calls
-            ctx.give(0, dY)
-            calls.append((np.multiply, dY, wide(factor), dY))
-            if not ctx.training:
-                return calls
-            # dX = factor · (dY - W / n · (Σ dY + (X - mean) · inverse² · Σ dY (X - mean)))
-            calls += [
-                *ctx.all_reduce(plain),
-                *ctx.all_reduce(tilt),
-                (np.multiply, tilt, inverse, tilt),
-                (np.multiply, tilt, inverse, tilt),
-                (np.multiply, from_mean, wide(tilt), from_mean),
-                (np.add, from_mean, wide(plain), from_mean),
-                (np.multiply, share, factor, tilt),
-                (np.multiply, from_mean, wide(tilt), from_mean),
-                (np.multiply, from_mean, W, from_mean),
-                (np.subtract, dY, from_mean, dY),
-            ]
-            return calls
-
-        return Y, calls, backward
+                    calls += moving_average(ctx, moving, batch, moving, momentum)
+        lying, copied = contiguous(ctx, X, order)
+        Y, channels = ctx.out(order=order), Channels(ctx, X.shape, order)
+        more, backward = normalize(
+            ctx, X, lying, Y, channels, order, mean, var, scale, B, first=2, epsilon=epsilon, share=share, W=W
+        )
+        return Y, calls + copied + more, backward

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphspec.compiler.ir import Array, Type, Value
-from graphspec.ops.base import Bound, Calls, Context, Op, op
-from graphspec.ops.channels import Channels, channel_count, channel_order, contiguous
+from graphspec.ops.base import Backward, Bound, Calls, Context, Op, op
+from graphspec.ops.channels import Channels, channel_count, channel_order, contiguous, inverse_root
 
 
 @op
@@ -59,66 +60,104 @@ class BatchNormalization(Op):
         lying, calls = contiguous(ctx, X, order)
         Y = X if ctx.free(0) and not calls else ctx.out(order=order)
         channels = Channels(ctx, X.shape, order)
-        inverse, factor, offset = ctx.save((count,)), ctx.save((count,)), ctx.scratch((count,))
-        small, tiny = ctx.scratch((count,)), ctx.constant(epsilon)
-        mean, var = input_mean, input_var
+        mean, var, share = input_mean, input_var, None
         running = (input_mean, input_var) if ctx.outputs == 1 else (ctx.out(1), ctx.out(2))
-        samples = X.size // max(count, 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
-        share = ctx.constant(1 / max(samples, 1))
         if learning:
-            mean, var = ctx.save((count,)), ctx.scratch((count,))
+            samples = X.size // max(count, 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
+            mean, var, share = ctx.save((count,)), ctx.scratch((count,)), ctx.constant(1 / max(samples, 1))
             calls += batch_statistics(ctx, X, lying, channels, mean, var, share)
             if ctx.group.rank == 0 or ctx.outputs == 3:  # rank 0 alone writes shared state
-                old, new = ctx.constant(momentum), ctx.constant(1 - momentum)
-                for before, batch, after in zip((input_mean, input_var), (mean, var), running, strict=True):
-                    calls += [
-                        (np.multiply, before, old, after),
-                        (np.multiply, batch, new, small),
-                        (np.add, after, small, after),
-                    ]
-        calls += [
-            (np.add, var, tiny, inverse),
-            (np.sqrt, inverse, inverse),
-            (np.reciprocal, inverse, inverse),
-            (np.multiply, scale, inverse, factor),
-            (np.multiply, mean, factor, small),
-            (np.subtract, B, small, offset),
-        ]
-        (times, more), (plus, most) = channels.spread(factor), channels.spread(offset)
-        calls += more + most
-        for x, y in channels.blocks(lying, Y.transpose(order)):
-            calls += [(np.multiply, x, channels.over(x, times), y), (np.add, y, channels.over(x, plus), y)]
+                for moments in zip((input_mean, input_var), (mean, var), running, strict=True):
+                    calls += moving_average(ctx, *moments, momentum)
+        more, backward = normalize(
+            ctx, X, lying, Y, channels, order, mean, var, scale, B, first=1, epsilon=epsilon, share=share
+        )
+        return (Y if ctx.outputs == 1 else (Y, *running)), calls + more, backward
 
-        def backward(dY: Array, *_: None) -> Calls:
-            lying, calls = contiguous(ctx, X, order)
-            dlying, copied = contiguous(ctx, dY, order)
-            calls += copied
-            sums = ctx.scratch((2, count))
-            if ctx.wants(1) or ctx.wants(2) or learning:
-                calls += _gradient_sums(ctx, lying, dlying, channels, mean, sums)
-            if (dscale := ctx.grad(1)) is not None:
-                calls.append((np.multiply, sums[1], inverse, dscale))
-            if (dB := ctx.grad(2)) is not None:
-                calls.append((np.copyto, dB, sums[0]))
-            if not ctx.wants(0):
-                return calls
-            times, more = channels.spread(factor)
-            calls += more
-            if learning:
-                calls += ctx.all_reduce(sums)
-                calls += _centre(ctx, lying, dlying, channels, sums, (times, factor, inverse, mean, share))
-            else:
-                for (dy,) in channels.blocks(dlying):
-                    calls.append((np.multiply, dy, channels.over(dy, times), dy))
-            if copied:
-                dX = ctx.grad(0)
-                assert dX is not None
-                calls.append((np.copyto, dX.transpose(order), dlying))
-            else:
-                ctx.give(0, dY)
+
+def moving_average(ctx: Context, before: Array, batch: Array, after: Array, momentum: float) -> Calls:
+    """Calls for ``after = momentum · before + (1 - momentum) · batch``; before and after may be the same."""
+    small = ctx.scratch(batch.shape)
+    return [
+        (np.multiply, before, ctx.constant(momentum), after),
+        (np.multiply, batch, ctx.constant(1 - momentum), small),
+        (np.add, after, small, after),
+    ]
+
+
+def normalize(
+    ctx: Context,
+    X: Array,
+    lying: Array,
+    Y: Array,
+    channels: Channels,
+    order: Sequence[int],
+    mean: Array,
+    var: Array,
+    scale: Array,
+    B: Array,
+    *,
+    first: int,
+    epsilon: float,
+    share: Array | None,
+    W: Array | None = None,
+) -> tuple[Calls, Backward]:
+    """Calls for ``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` by channel, and backward.
+
+    Args:
+        lying: X with its axes in ``order``, contiguous.
+        first: the input that ``scale`` is; ``B`` is the next.
+        share: 1 / the number of samples whose mean and variance these are; None if they do not depend on X.
+        W: 0 where an element of X took no part in them, 1 elsewhere; broadcasts to X.
+    """
+    count = X.shape[1]
+    inverse, factor = ctx.save((count,)), ctx.save((count,))
+    small, offset = ctx.scratch((count,)), ctx.scratch((count,))
+    calls: Calls = [
+        *inverse_root(var, ctx.constant(epsilon), inverse),
+        (np.multiply, scale, inverse, factor),
+        (np.multiply, mean, factor, small),
+        (np.subtract, B, small, offset),
+    ]
+    (times, more), (plus, most) = channels.spread(factor), channels.spread(offset)
+    calls += more + most
+    for x, y in channels.blocks(lying, Y.transpose(order)):
+        calls += [(np.multiply, x, channels.over(x, times), y), (np.add, y, channels.over(y, plus), y)]
+
+    def backward(dY: Array, *_: None) -> Calls:
+        lying, calls = contiguous(ctx, X, order)
+        dlying, copied = contiguous(ctx, dY, order)
+        calls += copied
+        sums = ctx.scratch((2, count))
+        if ctx.wants(first) or ctx.wants(first + 1) or share is not None:
+            calls += _gradient_sums(ctx, lying, dlying, channels, mean, sums)
+        if (dscale := ctx.grad(first)) is not None:
+            calls.append((np.multiply, sums[1], inverse, dscale))
+        if (dB := ctx.grad(first + 1)) is not None:
+            calls.append((np.copyto, dB, sums[0]))
+        if not ctx.wants(0):
             return calls
+        times, more = channels.spread(factor)
+        calls += more
+        if share is not None:
+            arrays = [lying, dlying]
+            if W is not None:
+                arrays.append(weights := ctx.scratch(lying.shape))
+                calls.append((np.copyto, weights, np.broadcast_to(W, X.shape).transpose(order)))
+            calls += ctx.all_reduce(sums)
+            calls += _centre(ctx, arrays, channels, sums, (times, factor, inverse, mean, share))
+        else:
+            for (dy,) in channels.blocks(dlying):
+                calls.append((np.multiply, dy, channels.over(dy, times), dy))
+        if copied:
+            dX = ctx.grad(0)
+            assert dX is not None
+            calls.append((np.copyto, dX.transpose(order), dlying))
+        else:
+            ctx.give(0, dY)
+        return calls
 
-        return (Y if ctx.outputs == 1 else (Y, *running)), calls, backward
+    return calls, backward
 
 
 def batch_statistics(
@@ -178,9 +217,16 @@ def _gradient_sums(ctx: Context, X: Array, dY: Array, channels: Channels, mean: 
 
 
 def _centre(
-    ctx: Context, X: Array, dY: Array, channels: Channels, sums: Array, given: tuple[Array, Array, Array, Array, Array]
+    ctx: Context,
+    arrays: Sequence[Array],
+    channels: Channels,
+    sums: Array,
+    given: tuple[Array, Array, Array, Array, Array],
 ) -> Calls:
-    """Calls that turn dY into dX: ``factor · (dY - Σ dY / n - (X - mean) · inverse² · Σ dY (X - mean) / n)``."""
+    """Calls that turn dY into dX: ``factor · (dY - W · (Σ dY / n + (X - mean) · inverse² · Σ dY (X - mean) / n))``.
+
+    ``arrays`` are X, dY and, where it is not 1 throughout, W.
+    """
     times, factor, inverse, mean, share = given
     slope, offset = ctx.scratch(mean.shape), ctx.scratch(mean.shape)
     calls: Calls = [
@@ -196,12 +242,13 @@ def _centre(
     (tilt, more), (plus, most) = channels.spread(slope), channels.spread(offset)
     calls += more + most
     spare = channels.scratch()
-    for x, dy in channels.blocks(X, dY):
+    for x, dy, *weights in channels.blocks(*arrays):
         t = channels.like(x, spare)
         calls += [
             (np.multiply, x, channels.over(x, tilt), t),
+            (np.add, t, channels.over(x, plus), t),
+            *((np.multiply, t, w, t) for w in weights),
             (np.multiply, dy, channels.over(x, times), dy),
             (np.add, dy, t, dy),
-            (np.add, dy, channels.over(x, plus), dy),
         ]
     return calls

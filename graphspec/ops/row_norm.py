@@ -9,7 +9,7 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
-from graphspec.ops.channels import Channels, channel_count, contiguous
+from graphspec.ops.channels import Channels, channel_count, contiguous, inverse_root
 from graphspec.runtime.buffers import axis_order
 
 
@@ -52,9 +52,7 @@ def normalize_rows(
         calls += [
             (np.vecdot, source, source, i[:, 0]),
             (np.multiply, i, share, i),
-            (np.add, i, tiny, i),
-            (np.sqrt, i, i),
-            (np.reciprocal, i, i),
+            *inverse_root(i, tiny, i),
             (np.multiply, source, i, hr),
             (np.multiply, h, channels.over(h, times), y),
         ]
