@@ -20,34 +20,38 @@ class Schedule(Config):
 SCHEDULES: Registry[Schedule] = Registry("schedule", "CosineDecay")
 
 
-@SCHEDULES.add()
-class ExponentialDecay(Schedule):
-    """``initial_learning_rate · decay_rate ^ (step / decay_steps)``; with ``staircase`` the exponent is rounded down."""
+class Decay(Schedule):
+    """Base of the decays that go on for ever, by the same amount every ``decay_steps``."""
 
     initial_learning_rate: float = Field(description="The rate at step 0.")
     decay_steps: Positive = Field(description="Steps, not epochs, of one decay.")
     decay_rate: NonNegative = Field(description="How far one decay goes.")
     staircase: bool = Field(False, description="Whether the rate falls in stairs.")
+
+    def decays(self, step: int) -> float:
+        """How many of them lie behind."""
+        p = step / self.decay_steps
+        return math.floor(p) if self.staircase else p
+
+
+@SCHEDULES.add()
+class ExponentialDecay(Decay):
+    """``initial_learning_rate · decay_rate ^ (step / decay_steps)``; with ``staircase`` the exponent is rounded down."""
+
     name: str = Field("ExponentialDecay", description="Accepted without effect.")
 
     def __call__(self, step: int) -> float:
-        p = step / self.decay_steps
-        return self.initial_learning_rate * float(self.decay_rate ** (math.floor(p) if self.staircase else p))
+        return self.initial_learning_rate * float(self.decay_rate ** self.decays(step))
 
 
 @SCHEDULES.add()
-class InverseTimeDecay(Schedule):
+class InverseTimeDecay(Decay):
     """``initial_learning_rate / (1 + decay_rate · step / decay_steps)``; with ``staircase`` the quotient is rounded down."""
 
-    initial_learning_rate: float = Field(description="The rate at step 0.")
-    decay_steps: Positive = Field(description="Steps, not epochs, of one decay.")
-    decay_rate: NonNegative = Field(description="How far one decay goes.")
-    staircase: bool = Field(False, description="Whether the rate falls in stairs.")
     name: str = Field("InverseTimeDecay", description="Accepted without effect.")
 
     def __call__(self, step: int) -> float:
-        p = step / self.decay_steps
-        return self.initial_learning_rate / (1 + self.decay_rate * (math.floor(p) if self.staircase else p))
+        return self.initial_learning_rate / (1 + self.decay_rate * self.decays(step))
 
 
 @SCHEDULES.add()

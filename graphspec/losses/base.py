@@ -102,6 +102,16 @@ class Loss(Config):
         raise NotImplementedError
 
 
+class OfProbabilities(Loss):
+    """A loss of probabilities that is not computed from logits: the head's activation must give them."""
+
+    fitting: ClassVar[str] = "`activation: softmax`"
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        hint = f"add {self.fitting} to the layer"
+        return super().check_activation(y_pred) or check_probabilities(self.label, y_pred, hint)
+
+
 LOSSES: Registry[Loss] = Registry("loss", "binary_crossentropy")
 
 

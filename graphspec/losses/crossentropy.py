@@ -14,6 +14,7 @@ from graphspec.losses.base import (
     Axis,
     FromLogits,
     Loss,
+    OfProbabilities,
     Problem,
     Smoothing,
     axis_of,
@@ -252,7 +253,7 @@ class SparseCategoricalCrossentropy(Categorical):
 
 
 @LOSSES.add("categorical_generalized_cross_entropy", "CategoricalGeneralizedCrossEntropy")
-class CategoricalGeneralizedCrossEntropy(Loss):
+class CategoricalGeneralizedCrossEntropy(OfProbabilities):
     """``(1 - p[y]^q) / q``, which forgives wrong labels: between cross-entropy (q → 0) and mean absolute error (q → 1).
 
     Targets: class ids from 0. Zhang and Sabuncu, NeurIPS 2018.
@@ -267,27 +268,19 @@ class CategoricalGeneralizedCrossEntropy(Loss):
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return super().check_shape(y_pred) or check_classes(self.label, -1, y_pred)
 
-    def check_activation(self, y_pred: Value) -> list[Problem]:
-        hint = "add `activation: softmax` to the layer"
-        return super().check_activation(y_pred) or check_probabilities(self.label, y_pred, hint)
-
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         power = g.Pow(of_class(g, y_pred, y_true), g.constant(self.q))
         return cast("Value", g.Mul(g.Sub(g.constant(1.0), power), g.constant(1 / self.q)))
 
 
 @LOSSES.add("kl_divergence", "KLDivergence", "KLD", "kld")
-class KLDivergence(Loss):
+class KLDivergence(OfProbabilities):
     """``Σ y log(y / p)`` over the last axis, both kept between 1e-7 and 1.
 
     Targets: like the head, a distribution. Kullback and Leibler, 1951.
     """
 
     label = "kl_divergence"
-
-    def check_activation(self, y_pred: Value) -> list[Problem]:
-        hint = "add `activation: softmax` to the layer"
-        return super().check_activation(y_pred) or check_probabilities(self.label, y_pred, hint)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         y_true, y_pred = (g.Clip(X, g.constant(EPSILON), g.constant(1.0)) for X in (y_true, y_pred))

@@ -8,16 +8,17 @@ from pydantic import Field
 
 from graphspec.compiler.dims import show
 from graphspec.config import IntOrInts, as_tuple
-from graphspec.losses.base import EPSILON, LOSSES, Loss, Problem, check_probabilities
+from graphspec.losses.base import EPSILON, LOSSES, OfProbabilities, Problem
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
     from graphspec.compiler.ir import Value
 
 
-class Overlap(Loss):
+class Overlap(OfProbabilities):
     """One minus an index of overlap. Without ``axis`` all values of the whole batch make one index."""
 
+    fitting = "`activation: sigmoid` or `activation: softmax`"
     axis: Annotated[IntOrInts | None, Field(description="The axes of a region; null for all of the batch.")] = None
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
@@ -30,10 +31,6 @@ class Overlap(Loss):
             text = f"{self.label} has an axis twice in {list(axes)}"
             return [("error", "GS402", text, "name every axis once")]
         return super().check_shape(y_pred)
-
-    def check_activation(self, y_pred: Value) -> list[Problem]:
-        hint = "add `activation: sigmoid` or `activation: softmax` to the layer"
-        return super().check_activation(y_pred) or check_probabilities(self.label, y_pred, hint)
 
     def sum(self, g: Builder, X: Value) -> Value:
         """Over the region: what the batch axis adds is added over all of the batch."""
