@@ -100,8 +100,7 @@ class OrthogonalRegularizer(Regularizer):
         if self.mode == "columns":
             X = g.transpose(X, (1, 0))
         n = shape[self._axis]
-        length = g.Max(g.ReduceL2(X, axes=(1,)), g.constant(1e-7, "float32"))
-        X = g.Div(X, length)
+        X = g.unit(X, [1])
         others = g.constant(np.float32(1) - np.eye(n, dtype=np.float32))
         cosines = g.Mul(g.MatMul(X, g.transpose(X, (1, 0))), others)
         return _absolute(g, cosines, self.factor / (n * (n - 1)))

@@ -436,7 +436,7 @@ SHAPE_ERRORS: list[tuple[str, dict[str, Any], list[Dims], str, str, str | None]]
     ("Concatenate", {"axis": 0}, [IMAGE, IMAGE], "GS301", "axis from 1", "axis"),
     ("Add", {}, [("N", 3), ("N", 4)], "GS302", "do not broadcast", None),
     ("Dot", {"axes": 1}, [("N", 3), ("N", 4)], "GS302", "different sizes", "axes"),
-    ("Dot", {"axes": [0, 1]}, [("N", 3), ("N", 4)], "GS301", "axes from 1", "axes"),
+    ("Dot", {"axes": [0, 1]}, [("N", 3), ("N", 4)], "GS301", "an axis from 1", "axes"),
     ("Embedding", {"input_dim": 3, "output_dim": 2}, [("N", 4)], "GS306", "integer ids", None),
     ("LSTM", {"units": 2}, [("N", 3)], "GS301", "rank-3 data (batch, time, features)", None),
     ("LSTM", {"units": 2, "activation": "gelu"}, [TIME], "GS305", "does not have the activation gelu", "activation"),

@@ -35,10 +35,13 @@ class Activation(Config):
 ACTIVATIONS: Registry[Activation] = Registry("activation", "relu")
 
 
-def feature_axis(X: Value, axis: int, key: str = "activation") -> int:
-    """``axis`` counted from the front; GS301, at the node's ``key``, where there is no such axis or it is the batch."""
+def feature_axis(X: Value, axis: int, key: str = "activation", hint: str | None = None) -> int:
+    """``axis`` counted from the front; GS301, at the node's ``key``, where there is no such axis or it is the batch.
+
+    ``hint`` is for data that has no other axis than the batch.
+    """
     if X.rank < 2:
-        raise ShapeError("GS301", f"needs an axis besides the batch, got {show(X.shape)}", key=key)
+        raise ShapeError("GS301", f"needs an axis besides the batch, got {show(X.shape)}", key=key, hint=hint)
     if not -X.rank <= axis < X.rank or axis % X.rank == 0:
         text = f"needs an axis from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
         raise ShapeError("GS301", text, key=key, hint="axis 0 is the batch; -1 is the last")

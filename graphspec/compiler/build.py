@@ -196,6 +196,11 @@ class Builder:
         """Reshape to sizes that are integers or values of shape (1,)."""
         return cast(Value, self.Reshape(X, self.ints(shape)))
 
+    def unit(self, X: Value, axes: Sequence[int], least: float = 1e-7) -> Value:
+        """``X / max(‖X‖, least)``, the length taken over ``axes``."""
+        length = self.Max(self.ReduceL2(X, axes=tuple(axes), keepdims=1), self.constant(least, "float32"))
+        return cast(Value, self.Div(X, length))
+
     def activate(self, activation: Activation | None, X: Value) -> Value:
         """``activation(X)``, X itself for none."""
         return X if activation is None else activation.lower(self, X)

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from graphspec.activations import feature_axis
 from graphspec.compiler.dims import show
 from graphspec.config import FROM_LIST, IntOrInts, PositiveInt, as_tuple
 from graphspec.errors import ShapeError
@@ -199,14 +200,8 @@ class Normalization(Layer):
         return cast("Value", g.Div(g.Sub(X, mean), deviation))
 
     def _axes(self, X: Value) -> list[int]:
-        axes = set()
-        for axis in as_tuple(self.axis):
-            if not -X.rank <= axis < X.rank or axis % X.rank == 0:
-                text = f"needs an axis from 1 to {X.rank - 1} of {show(X.shape)}, got {axis}"
-                hint = "`axis: null` has one mean and variance for all" if X.rank < 2 else None
-                raise ShapeError("GS301", text, hint=hint, key="axis")
-            axes.add(axis % X.rank)
-        return sorted(axes)
+        hint = "`axis: null` has one mean and variance for all"
+        return sorted({feature_axis(X, axis, "axis", hint) for axis in as_tuple(self.axis)})
 
 
 def _spread(X: Value, axes: Sequence[int], numbers: Any, key: str) -> np.ndarray[Any, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
 from pydantic import Field
 
+from graphspec.activations import feature_axis
 from graphspec.compiler.dims import show
 from graphspec.config import FROM_LIST
 from graphspec.errors import ShapeError
@@ -143,10 +144,7 @@ class Concatenate(Layer):
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         rank = inputs[0].rank
-        if not -rank <= self.axis < rank or self.axis % rank == 0:
-            text = f"needs an axis from 1 to {rank - 1}, got {self.axis}, for {show(inputs[0].shape)}"
-            raise ShapeError("GS301", text, key="axis")
-        axis = self.axis % rank
+        axis = feature_axis(inputs[0], self.axis, key="axis")
         for X, Y in pairwise(inputs):
             if X.rank != Y.rank or any(X.shape[k] != Y.shape[k] for k in range(rank) if k != axis):
                 raise ShapeError("GS302", f"joins shapes that differ off axis {self.axis}")
@@ -196,11 +194,7 @@ class Dot(Layer):
 
     def lower(self, g: Builder, A: Value, B: Value) -> Value:
         both = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
-        for X, axis in zip((A, B), both, strict=True):
-            if not -X.rank <= axis < X.rank or axis % X.rank == 0:
-                text = f"needs axes from 1 to {X.rank - 1} for {show(X.shape)}, got {axis}"
-                raise ShapeError("GS301", text, key="axes")
-        a, b = both[0] % A.rank, both[1] % B.rank
+        a, b = (feature_axis(X, axis, key="axes") for X, axis in zip((A, B), both, strict=True))
         if A.shape[a] != B.shape[b]:
             text = (
                 f"sums over axes of different sizes: {A.shape[a]} of {show(A.shape)}, {B.shape[b]} of {show(B.shape)}"
@@ -208,7 +202,7 @@ class Dot(Layer):
             raise ShapeError("GS302", text, key="axes")
         A, B = as_float(g, A), as_float(g, B)
         if self.normalize:
-            A, B = _unit(g, A, a), _unit(g, B, b)
+            A, B = g.unit(A, [a]), g.unit(B, [b])
         kept_a = [g.size(A, k) for k in range(1, A.rank) if k != a]
         kept_b = [g.size(B, k) for k in range(1, B.rank) if k != b]
         A = g.transpose(A, (*(k for k in range(A.rank) if k != a), a))
@@ -220,9 +214,3 @@ class Dot(Layer):
         Y = g.MatMul(A, B)
         kept = [*kept_a, *kept_b] or [1]
         return cast("Value", Y if len(kept_a) == len(kept_b) == 1 else g.reshape(Y, (0, *kept)))
-
-
-def _unit(g: Builder, X: Value, axis: int) -> Value:
-    """``x / max(‖x‖, 1e-7)`` along ``axis``; the maximum is taken below the root, whose slope at 0 is infinite."""
-    square = g.ReduceSum(g.Mul(X, X), g.constant([axis]), keepdims=1)
-    return cast("Value", g.Div(X, g.Sqrt(g.Max(square, g.constant(1e-14)))))

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from graphspec.activations import feature_axis
 from graphspec.compiler.dims import show
 from graphspec.config import IntOrInts, Positive, Rate, as_tuple
 from graphspec.errors import ShapeError
@@ -112,10 +113,7 @@ class BatchNormalization(Affine):
 def _axis(X: Value, axis: int) -> int:
     """An axis other than the batch, counted from the front; GS301 if there is none such."""
     need_rank(X, 2, None, "(batch, …, channels)", hint="give the input a shape such as [1]")
-    if not -X.rank <= axis < X.rank or axis % X.rank == 0:
-        text = f"needs an axis from 1 to {X.rank - 1} of {show(X.shape)}, got {axis}"
-        raise ShapeError("GS301", text, key="axis")
-    return axis % X.rank
+    return feature_axis(X, axis, key="axis")
 
 
 def _axes(X: Value, given: int | tuple[int, ...]) -> list[int]:
@@ -226,5 +224,4 @@ class UnitNormalization(Layer):
         X = as_float(g, X)
         if len(axes) == 1:
             return cast("Value", g.LpNormalization(X, axis=axes[0], p=2))
-        norm = g.Max(g.ReduceL2(X, axes=tuple(axes), keepdims=1), g.constant(_SMALLEST))
-        return cast("Value", g.Div(X, norm))
+        return g.unit(X, axes, _SMALLEST)

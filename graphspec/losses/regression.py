@@ -118,5 +118,5 @@ class CosineSimilarity(Loss):
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         axis = self.axis % y_pred.rank
-        ends = (g.Div(X, g.Max(g.ReduceL2(X, axes=(axis,)), g.constant(EPSILON))) for X in (y_true, y_pred))
-        return cast("Value", g.Neg(g.ReduceSum(g.Mul(*ends), g.constant([axis]), keepdims=0)))
+        products = g.Mul(*(g.unit(X, [axis], EPSILON) for X in (y_true, y_pred)))
+        return cast("Value", g.Neg(g.ReduceSum(products, g.constant([axis]), keepdims=0)))
