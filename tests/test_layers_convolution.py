@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from golden_run import onnx_outputs, run, store_of
-from test_layers import IMAGE, TIME, Dims, lower, weights
+from lowering import IMAGE, TIME, Dims, lower, weights
 
 from graphspec.compiler.check import check
 from graphspec.layers.adaptive import even, windows

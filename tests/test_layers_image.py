@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lowering import IMAGE, TIME, Dims, lower
 from pydantic import ValidationError
-from test_layers import IMAGE, TIME, Dims, lower
 
 from graphspec.errors import ShapeError
 from graphspec.layers import LAYERS

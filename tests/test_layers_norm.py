@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lowering import IMAGE, SEQUENCE, TIME, Dims, lower, source, weights
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
-from test_layers import IMAGE, SEQUENCE, TIME, Dims, lower, source, weights
 
 import graphspec as gs
 from graphspec.errors import ShapeError
