@@ -7,8 +7,9 @@ Keras's defaults. An argument that takes an object accepts a name or a mapping, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Generic, TypeVar
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -35,6 +36,8 @@ class Config(BaseModel):
         arbitrary_types_allowed=True,
         allow_inf_nan=False,
     )
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Keys that people look for here, and where that is said instead."""
 
 
 class Registry(Generic[T]):
@@ -79,6 +82,8 @@ class Registry(Generic[T]):
 
     def suggest(self, name: str) -> str | None:
         """A name that may have been meant, else all of them where they are few."""
+        if (call := re.fullmatch(r"(\w+)\((.*)\)", name)) and self.get(call[1]) is not None:
+            return f"write `{call[1]}`" if not call[2] else f"arguments stand in a mapping: `{{type: {call[1]}, …}}`"
         few = f"there are {', '.join(self._primary)}" if len(self._primary) <= 15 else None
         return did_you_mean(name, self.names()) or few
 

@@ -6,6 +6,7 @@ is raised together in one :class:`SpecError`. The other exceptions each name the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -139,12 +140,25 @@ def did_you_mean(name: str, known: Sequence[str], *, quote: str = "'") -> str | 
     def fold(text: str) -> str:
         return text.lower().replace("_", "")
 
+    def stem(text: str) -> str:
+        return fold(text).removesuffix("loss")
+
     folded = fold(name)
-    close = get_close_matches(folded, {fold(k): None for k in known}, n=1, cutoff=0.6)
-    if not close and len(folded) >= 3:  # TopK for TopKCategoricalAccuracy
-        close = sorted((fold(k) for k in known if fold(k).startswith(folded)), key=len)[:1]
+    close = [fold(k) for k in known if stem(k) == stem(name) != ""]  # MSELoss for mse
+    if not close and len(folded) >= 2:  # lr for learning_rate, rmse for RootMeanSquaredError
+        close = [fold(k) for k in known if fold(k) != folded == _initials(k)]
+    longer = sorted((fold(k) for k in known if fold(k).startswith(folded)), key=len)  # TopKCategoricalAccuracy for TopK
+    close = close or (longer if len(folded) >= 4 else [])
+    close = close or get_close_matches(folded, {fold(k): None for k in known}, n=1, cutoff=0.6)
+    close = close or (longer if len(folded) >= 2 else [])
     if not close:
         return None
     spellings = [k for k in known if fold(k) == close[0]]  # HeNormal and he_normal: as it is spelt here
     best = max(spellings, key=lambda k: SequenceMatcher(None, name, k).ratio())
     return f"did you mean {quote}{best}{quote}?"
+
+
+def _initials(name: str) -> str:
+    """``rmse`` of ``RootMeanSquaredError`` and ``root_mean_squared_error``."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
+    return "".join(word if word.isupper() else word[0] for word in words).lower()

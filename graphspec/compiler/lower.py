@@ -127,6 +127,9 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         hint = None
         if len(refs) > 1 and most == 1:
             hint = f"join {', '.join(repr(r.name) for r in refs)} first, such as with Concatenate"
+        elif len(refs) == 1 and layer.pairs_with_itself:
+            one = refs[0].name
+            hint = f"list them: `inputs: [{one}, …]`, or `inputs: [{one}, {one}]` for attention to itself"
         elif len(refs) < least:
             hint = f"list them: `inputs: [{', '.join([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
         else:

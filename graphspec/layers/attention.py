@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
@@ -25,6 +25,7 @@ DROPPED = Annotated[Share, Field(description="The share of attention weights tha
 
 TIME_HINT = "embed ids, or add a time axis with Reshape"
 _MASKED = -1e9
+INPUTS_ELSEWHERE = dict.fromkeys(("query", "value", "key"), "name them in this order: `inputs: [query, value, key]`")
 
 
 def sources(query: Value, value: Value, key: Value | None, g: Builder) -> tuple[Value, Value, Value]:
@@ -80,6 +81,8 @@ class ScoredAttention(Layer):
     """
 
     arity: ClassVar[tuple[int, int | None]] = (2, 3)
+    pairs_with_itself: ClassVar[bool] = True
+    elsewhere: ClassVar[Mapping[str, str]] = INPUTS_ELSEWHERE
     handles_mask = True
     call_arguments: ClassVar[tuple[str, ...]] = ("mask",)
 

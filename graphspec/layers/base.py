@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
@@ -92,6 +92,11 @@ class Layer(Config):
     """Whether ``lower`` applies ``activity_regularizer`` itself, to other values than the outputs."""
     call_arguments: ClassVar[tuple[str, ...]] = ()
     """Keras's call arguments that name other nodes (``initial_state``): keys of the node, values in ``calls``."""
+    pairs_with_itself: ClassVar[bool] = False
+    """Whether two inputs are often the same node (attention)."""
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("input_shape", "batch_input_shape", "input_dim"), "it is said in `inputs`: `inputs: {x: {shape: [4]}}`"
+    )
     ignored: ClassVar[tuple[str, ...]] = ("dtype",)
     """Arguments that every Keras layer takes and that have no meaning here: accepted without effect."""
 

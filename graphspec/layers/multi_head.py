@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
@@ -18,6 +19,7 @@ from graphspec.layers.attention import (
     DROPPED,
     FLAG_CAUSAL,
     FLAG_SCORES,
+    INPUTS_ELSEWHERE,
     TIME_HINT,
     for_each_pair,
     mask_of,
@@ -57,6 +59,8 @@ class ProjectedAttention(Layer):
     """
 
     arity: ClassVar[tuple[int, int | None]] = (2, 3)
+    pairs_with_itself: ClassVar[bool] = True
+    elsewhere: ClassVar[Mapping[str, str]] = INPUTS_ELSEWHERE | {"mask": "did you mean 'attention_mask'?"}
     handles_mask = True
     penalizes_itself = True
     call_arguments: ClassVar[tuple[str, ...]] = ("attention_mask", "value_mask", "key_mask")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Param
     from graphspec.ops.base import Calls
     from graphspec.runtime.random import Clock
+    from graphspec.runtime.replicas import Group
     from graphspec.runtime.store import Segment
 
 BLOCK = 1 << 16  # elements: the four or five operands of a step stay in the second-level cache
@@ -31,6 +33,9 @@ def blocks(start: int, stop: int) -> list[slice]:
 def _number_or_schedule(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str | dict | Schedule):
         raise PydanticCustomError("GS104", "must be a number or a schedule")
+    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value):
+        hint = {"hint": f"write `{value}` without quotes"}
+        raise PydanticCustomError("GS104", "must be a number or a schedule", hint)
     return value if isinstance(value, int | float) else SCHEDULES.parse(value)
 
 
@@ -161,10 +166,12 @@ class Optimizer(Config):
         segments: Sequence[Segment],
         clock: Clock,
         rate: Rate,
+        group: Group | None = None,
     ) -> Calls:
         """Calls that update the weights ``P`` in place from their gradient ``G``, which they may overwrite.
 
-        ``clock.step`` is the index, from 0, of the step that is being done.
+        ``clock.step`` is the index, from 0, of the step that is being done. In a group each member has a part of all
+        weights, as one vector with its slots and whole segments.
         """
         every = self.gradient_accumulation_steps or 1
         factors = [np.zeros((), P.dtype) for _ in self.factors(0, 1.0)]
@@ -178,19 +185,23 @@ class Optimizer(Config):
                 shrink.fill(1 - self.weight_decay * learning_rate)
 
         update = self.updates(Vectors(P, G, slots, segments), shrink, factors)
-        calls: Calls = [(begin,), *self._clip(G, segments), *update]
+        calls: Calls = [(begin,), *self._clip(G, segments, group), *update]
         if every > 1:
             calls = _accumulate(calls, G, slots["gradient_accumulator"], every, clock)
         if self.use_ema:
             calls += self._average(P, slots["average"], every, clock)
         return calls + constrain(P, segments)
 
+    def by_element(self) -> bool:
+        """Whether a step changes every element for itself, but for constraints and what all share: weights may be cut."""
+        return type(self).updates is Optimizer.updates and self.clipnorm is None
+
     def finalize(self, P: Array, slots: Mapping[str, Array]) -> None:
         """The end of a training: with ``use_ema`` the weights become their moving average."""
         if self.use_ema:
             P[...] = slots["average"]
 
-    def _clip(self, G: Array, segments: Sequence[Segment]) -> Calls:
+    def _clip(self, G: Array, segments: Sequence[Segment], group: Group | None) -> Calls:
         if self.clipvalue is not None:
             low, high = np.array(-self.clipvalue, G.dtype), np.array(self.clipvalue, G.dtype)
             return [(np.clip, G[block], low, high, G[block]) for block in blocks(0, G.size)]
@@ -204,6 +215,8 @@ class Optimizer(Config):
         scales = [np.zeros((), G.dtype) for _ in parts]
         dots: Calls = [(np.dot, g, g, s) for g, s in zip(parts, scales, strict=True)]
         whole = self.global_clipnorm is not None
+        if whole and group is not None and group.size > 1:
+            dots.append((group.all_reduce, scales[0]))
 
         def norms_to_scales() -> None:
             for scale in scales:

@@ -106,22 +106,27 @@ def explain(
             for error in group:
                 _explain_whole(error, tree, what, problems)
         elif kind == "extra_forbidden":
-            hint = did_you_mean(str(key), fields) or _known(fields)
+            hint = cls.elsewhere.get(str(key)) or did_you_mean(str(key), fields) or _known(cls)
             problems.key(tree, str(key), "GS102", f"unknown key '{key}' of {what}", hint=hint)
         elif kind == "missing" and len(group[0]["loc"]) == 1:
             if key not in excused:
                 problems.node(tree, "GS103", f"{what} needs `{key}`", subject=str(key), hint=_about(cls, str(key)))
         else:
-            _explain_value(group, tree, what, problems, _about(cls, str(key)))
+            about = _bracketed(cls, tree, str(key)) or _about(cls, str(key))
+            _explain_value(group, tree, what, problems, about)
 
 
 @cache
 def _fields(cls: type[Config]) -> list[str]:
-    return [field.alias or name for name, field in cls.model_fields.items()]
+    fields = [field.alias or name for name, field in cls.model_fields.items()]
+    return [*fields, *getattr(cls, "call_arguments", ())]
 
 
-def _known(fields: Sequence[str]) -> str:
-    return f"it takes {listed(fields)}" if fields else "it takes no arguments"
+def _known(cls: type[Config]) -> str:
+    """The keys, those that are required first."""
+    fields = sorted(cls.model_fields.items(), key=lambda item: not item[1].is_required())
+    names = [field.alias or name for name, field in fields]
+    return f"it takes {listed(names)}" if names else "it takes no arguments"
 
 
 def _about(cls: type[Config], key: str) -> str | None:
@@ -133,6 +138,20 @@ def _about(cls: type[Config], key: str) -> str | None:
     if not field.is_required() and isinstance(field.default, str | int | float):
         said.append(f"{show(field.default).strip(chr(39))} by default")
     return f"`{key}`: {'; '.join(said)}" if said else None
+
+
+def _bracketed(cls: type[Config], tree: Tree, key: str) -> str | None:
+    """The fix for a value where a list of such values stands, if a list of it alone is accepted."""
+    value = tree.value[key].plain()
+    if isinstance(value, list):
+        return None
+    try:
+        cls.model_validate({key: [value]})
+    except ValidationError as error:
+        if any(found["loc"][:1] == (key,) for found in error.errors(include_url=False)):
+            return None
+    said = show(value) if isinstance(value, dict) else str(value)
+    return "put it into brackets" + (f": `[{said}]`" if len(said) <= 60 else "")
 
 
 def _explain_whole(error: Mapping[str, Any], tree: Tree, what: str, problems: Problems) -> None:
@@ -210,8 +229,11 @@ def _explain_one(
             message = f"{said} in {what}"
         elif kind == "GS103" and isinstance(value.value, dict) and "type" not in value.value:
             message = f"`{name}` of {what} needs `type`, the name of {a(context['kind'])}"
+            registry = REGISTRIES[context["kind"]]
             close = next((close for key in value.value if (close := did_you_mean(key, ["type"]))), None)
-            hint = close or REGISTRIES[context["kind"]].suggest("") or hint
+            if registry.get(key := next(iter(value.value), "")) is not None:
+                close = f"the name is a value: `{{type: {key}, …}}`"
+            hint = close or registry.suggest("") or hint
         elif said.startswith(("must", "is ", "has ")):
             quoted = "" if re.search(r"\bgot\b|, not ", said) else f", not {describe(value.plain())}"
             message = f"`{name}` of {what} {said}{quoted}"
@@ -220,7 +242,8 @@ def _explain_one(
             hint = hint or f"leave `{name}` out"
         problems.value(at, kind, message, hint=hint or about)
     else:
-        message = f"`{name}` of {what} {_demand(chosen)}, not {describe(value.plain())}"
+        last = errors[-1] if kind == "missing" else chosen
+        message = f"`{name}` of {what} {_demand(last)}, not {describe(value.plain())}"
         problems.value(value, "GS105", message, hint=about)
 
 
@@ -238,7 +261,7 @@ def _demand(error: Mapping[str, Any]) -> str:
         count = context.get("max_length", context.get("min_length"))
         return f"must have {count} value{'' if count == 1 else 's'}"
     if kind == "missing":
-        return f"must have at least {error['loc'][-1] + 1} values"
+        return f"must have {error['loc'][-1] + 1} values"
     if kind == "string_too_short":
         return "must not be empty" if context["min_length"] == 1 else f"must have {context['min_length']} characters"
     if kind == "string_too_long":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import Field, WithJsonSchema
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.config import LARGEST, Config, PositiveInt, named
@@ -51,15 +51,17 @@ class HeadKeys(Config):
     labels: list[str] | None = Field(None, description="Class names; the export then also gives `<head>_label`.")
 
 
-def _one_process(workers: int | str) -> int | str:
-    if workers not in (1, "auto"):
-        text = "training runs in one process so far"
-        raise PydanticCustomError("GS105", text, {"hint": "use 1 or `auto`"})
-    return workers
-
-
 class TrainingKeys(Config):
     """How the heads are trained."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "learning_rate": "it is the optimizer's: `optimizer: {type: Adam, learning_rate: 0.001}`",
+        "loss": "every head has its own, in `outputs`",
+        "metrics": "every head has its own, in `outputs`",
+        "class_weight": "every head has its own, in `outputs`",
+        "validation_split": "it is said in `data`: `validation: {split: 0.2}`",
+        "validation_data": "it is said in `data`: `validation: {file: …}`",
+    }
 
     optimizer: named(OPTIMIZERS, Optimizer) = Field(  # type: ignore[valid-type]
         default_factory=lambda: OPTIMIZERS.parse("rmsprop"), description="An optimizer, `rmsprop` by default."
@@ -70,8 +72,8 @@ class TrainingKeys(Config):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Of weights, shuffling, dropout and splits.")
     combine: Literal["mean", "sum"] = Field("mean", description="How the heads' losses make the total.")
     callbacks: list[named(CALLBACKS, Callback)] = Field([], description="Callbacks.")  # type: ignore[valid-type]
-    workers: Annotated[PositiveInt | Literal["auto"], AfterValidator(_one_process)] = Field(
-        1, description="Processes that share each batch: one so far."
+    workers: PositiveInt | Literal["auto"] = Field(
+        1, description="Processes that share each batch; `auto` times one against as many as there are cores."
     )
 
 

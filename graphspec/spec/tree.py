@@ -153,8 +153,8 @@ def wrong_type(tree: Tree, wanted: str) -> str | None:
     value = tree.value
     if wanted == "text":
         return "put quotes around it" if isinstance(value, bool | int | float) else None
-    if wanted == "a list" and isinstance(value, str | int | float) and not isinstance(value, bool):
-        return f"put it into brackets: `[{value}]`"
+    if wanted in ("a list", "an integer") and isinstance(value, str) and re.match(r"\((?!\w+\))", value):
+        return f"lists have brackets: `[{value.strip('() ')}{'' if value.endswith(')') else ', …'}]`"
     if wanted == "true or false" and isinstance(value, str):
         word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
         return f"write `{word}`" if word in ("true", "false") else None
