@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from golden_cases import Case, load
 from golden_run import Array, assert_close, fitting, run
+from heads import value
 from pydantic_core import PydanticCustomError
 from workers import by_workers
 
@@ -77,3 +78,32 @@ def test_shares_of_workers_add_up(case: Case) -> None:
     loss, gradient = by_workers(graph, fetches["loss"], arrays, 4, "y_pred")
     assert_close({"loss": np.array(loss)}, {"loss": case["loss"]})
     assert_close({"gradient": gradient}, {"gradient": case["gradient"]})
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5])
+@pytest.mark.parametrize(
+    ("name", "y_pred", "y_true"),
+    [
+        ("BinaryFocalCrossentropy", [[40.0], [-40.0]], [[1.0], [0.0]]),
+        ("CategoricalFocalCrossentropy", [[40.0, -40.0], [-80.0, 80.0]], [[1.0, 0.0], [0.0, 1.0]]),
+    ],
+)
+def test_focal_gradients_are_finite_where_a_probability_is_one(
+    name: str, y_pred: Any, y_true: Any, gamma: float
+) -> None:
+    args = {"loss": {"type": name, "from_logits": True, "gamma": gamma}}
+    values = {"y_pred": np.array(y_pred, np.float32), "y_true": np.array(y_true, np.float32)}
+    graph, fetches, arrays, _ = lowered(Case("saturated", args, values))
+    found, _, gradients = run(
+        graph, Store(graph, np.float32), arrays, fetches, loss=fetches["loss"], input_grads=["y_pred"]
+    )
+    assert_close(
+        {"loss": found["loss"], "gradient": gradients["y_pred"]},
+        {"loss": np.zeros(()), "gradient": 0 * values["y_pred"]},
+    )
+
+
+@pytest.mark.parametrize("name", ["BinaryCrossentropy", "CosineSimilarity", "CategoricalCrossentropy"])
+def test_the_axis_may_not_be_one_that_the_mask_hides(name: str) -> None:
+    found = LOSSES.parse({"type": name, "axis": 1}).check(value("N", 4, 3, mask=2))
+    assert [(severity, code) for severity, code, *_ in found] == [("error", "GS402")]

@@ -192,6 +192,9 @@ def check_axis(label: str, axis: int, y_pred: Value) -> list[Problem]:
     if not -y_pred.rank < axis < y_pred.rank or axis == 0:
         text = f"{label} with axis {axis} does not fit the head's shape {show(y_pred.shape)}"
         return [("error", "GS402", text, f"use an axis from 1 to {y_pred.rank - 1}, or -1")]
+    if y_pred.mask is not None and axis % y_pred.rank < y_pred.mask.rank:
+        text = f"{label} runs over axis {axis}, some of which the mask {show(y_pred.mask.shape)} hides"
+        return [("error", "GS402", text, "use axis -1, or a head without a mask")]
     return []
 
 

@@ -127,11 +127,16 @@ class BinaryFocalCrossentropy(Binary):
         p = g.Sigmoid(y_pred) if self.from_logits else y_pred
         zero = g.Sub(one, y_true)
         missed = g.Add(g.Mul(y_true, g.Sub(one, p)), g.Mul(zero, p))
-        values = g.Mul(g.Pow(missed, g.constant(self.gamma, "float32")), values)
+        values = g.Mul(eased(g, missed, self.gamma), values)
         if not self.apply_class_balancing:
             return values
         balance = g.Add(g.Mul(y_true, g.constant(self.alpha)), g.Mul(zero, g.constant(1 - self.alpha)))
         return cast("Value", g.Mul(balance, values))
+
+
+def eased(g: Builder, missed: Value, gamma: float) -> Value:
+    """``missed ** gamma``; 0, whose power has no derivative where gamma is below 1, counts as 1e-7."""
+    return cast("Value", g.Pow(g.Max(missed, g.constant(EPSILON)), g.constant(gamma, "float32")))
 
 
 class Categorical(Probabilistic):
@@ -220,8 +225,8 @@ class CategoricalFocalCrossentropy(Categorical):
             log_p = self.log_probabilities(g, self.classes_last(g, y_pred))
         else:
             log_p = g.LogSoftmax(self.classes_last(g, logits), axis=-1)
-        missed = g.Pow(g.Sub(g.constant(1.0), g.Exp(log_p)), g.constant(self.gamma, "float32"))
-        weight = g.Neg(g.Mul(missed, g.constant(self.alpha, "float32")))
+        easy = eased(g, g.Sub(g.constant(1.0), g.Exp(log_p)), self.gamma)
+        weight = g.Neg(g.Mul(easy, g.constant(self.alpha, "float32")))
         return total(g, g.Mul(weight, g.Mul(y_true, log_p)))
 
 

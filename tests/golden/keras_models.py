@@ -75,7 +75,7 @@ def make(args: dict[str, Any], **more: Any) -> Any:
     for key, value in args.items():
         if key in ("layer", "backward_layer", "cell") and isinstance(value, dict):
             args[key] = make(value)
-        elif key == "activation" and isinstance(value, dict):
+        elif key.endswith("activation") and isinstance(value, dict):
             function = getattr(keras.activations, value["type"])
             args[key] = partial(function, **{k: v for k, v in value.items() if k != "type"})
         elif key in ("cell", "cells"):
