@@ -20,18 +20,20 @@ SCRIPT = Path(__file__).parent.parent / "specs" / "data" / "prepare.py"
 
 
 @pytest.fixture
-def prepare() -> ModuleType:
+def prepare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     spec = importlib.util.spec_from_file_location("prepare", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     sys.modules["prepare"] = module
     spec.loader.exec_module(module)
     yield module
-    del sys.modules["prepare"]
+    del sys.modules["prepare"], sys.modules["packages"]
 
 
 @pytest.fixture
 def elsewhere(prepare: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(prepare, "HERE", tmp_path)
+    for module in (prepare, sys.modules["packages"]):
+        monkeypatch.setattr(module, "HERE", tmp_path)
     return tmp_path
 
 
@@ -162,7 +164,7 @@ def package(request: pytest.FixtureRequest, prepare: ModuleType, tmp_path: Path)
     store.mkdir()
     archive = store / ("pkg.deb" if request.param is deb else "pkg.whl")
     request.param(archive, b"content")
-    return prepare.Package(
+    return sys.modules["packages"].Package(
         name="pkg",
         version="1",
         command=(sys.executable, "-c", f"import shutil; shutil.copy({str(archive)!r}, '.')"),
