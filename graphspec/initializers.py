@@ -63,7 +63,8 @@ class Identity(Initializer):
 
     def check(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 2:
-            raise ShapeError("GS301", f"initializer 'identity' needs a matrix, but the weight has shape {show(shape)}")
+            text = f"initializer 'identity' needs a matrix, but the weight has shape {show(shape)}"
+            raise ShapeError("GS301", text, hint="use another initializer here")
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
         return np.float32(self.gain) * np.eye(*shape, dtype=np.float32)
@@ -230,7 +231,7 @@ class Orthogonal(RandomInitializer):
     def check(self, shape: tuple[int, ...]) -> None:
         if len(shape) < 2:
             text = f"initializer 'orthogonal' needs a matrix, but the weight has shape {show(shape)}"
-            raise ShapeError("GS301", text)
+            raise ShapeError("GS301", text, hint="use another initializer here")
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
         rows, columns = math.prod(shape[:-1]), shape[-1]

@@ -85,7 +85,7 @@ def test_a_small_network_has_a_box_a_node() -> None:
     assert ("gap", "head gap") in panel.arrows
     assert panel.boxes["embed_right"].kind == "shared"
     assert panel.boxes["embed_right"].lines[0] == "Embedding with the weights of embed"
-    assert panel.boxes["same"].lines == ["Dense · 1 units · sigmoid", "(N, 1) · 13 parameters"]
+    assert panel.boxes["same"].lines == ["Dense · 1 unit · sigmoid", "(N, 1) · 13 parameters"]
 
 
 def test_resnet_50_folds_its_blocks() -> None:

@@ -69,7 +69,7 @@ class Sparsemax(AlongAxis):
         size = g.ReduceSum(g.Cast(support, to="float32"), along, keepdims=1)
         total = g.ReduceSum(g.Where(support, ranked, g.constant(0.0)), along, keepdims=1)
         threshold = g.Div(g.Sub(total, g.constant(1.0)), size)
-        return cast("Value", g.Relu(g.Sub(Z, threshold)))
+        return cast("Value", g.Clip(g.Sub(Z, threshold), g.constant(0.0), g.constant(1.0)))
 
 
 @ACTIVATIONS.add("glu")

@@ -13,6 +13,7 @@ from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.compiler.lower import Lowered
 from graphspec.errors import Diagnostic, Mark
+from graphspec.metrics import METRICS
 
 if TYPE_CHECKING:
     from graphspec.losses import Problem
@@ -90,7 +91,8 @@ def _same_names(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
     for k, metric in enumerate(head.metrics):
         keys = metric.keys(value) or [metric.key]
         if twice := next((key for key in keys if key in taken), None):
-            hint = f"give it a name of its own: `{{type: {type(metric).__name__}, …, name: …}}`"
+            known = next(name for name in METRICS.names() if METRICS.get(name) is type(metric))
+            hint = f"give it a name of its own, `{{type: {known}, …, name: …}}`, or remove it"
             text = f"the name '{twice}' in the logs belongs to another figure"
             problems.append((("metrics", k), ("error", "GS403", text, hint)))
         taken.update(keys)

@@ -180,6 +180,7 @@ _VERBS = {
     "expects",
     "divides",
     "sums",
+    "gives",
 }
 
 

@@ -35,8 +35,15 @@ def merge_hint(refs: Sequence[Ref], lowered: Lowered, axis: int | None) -> str:
     if differing == [rank - 1]:
         layer = "a 1×1 convolution" if rank > 3 else "a Dense"
         return f"make the sizes of the last axis equal, such as with {layer} in front"
+    if not differing:
+        return "make the shapes equal"
     axes = f"axis {differing[0]}" if len(differing) == 1 else f"axes {' and '.join(map(str, differing))}"
-    return f"make the sizes of {axes} equal, such as by pooling, UpSampling2D or ZeroPadding2D"
+    return f"make the sizes of {axes} equal, such as by pooling{_resizing(rank)}"
+
+
+def _resizing(rank: int) -> str:
+    """Layers that make axes longer, for data of this rank."""
+    return f", UpSampling{rank - 2}D or ZeroPadding{rank - 2}D" if 3 <= rank <= 5 else " or padding"
 
 
 def _padding_hint(refs: Sequence[Ref], lowered: Lowered) -> str | None:

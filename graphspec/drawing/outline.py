@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 Kind = Literal["input", "layer", "shared", "block", "head"]
 
 _ARGUMENTS = {
-    "filters": "{} filters",
-    "units": "{} units",
+    "filters": "{} filter{s}",
+    "units": "{} unit{s}",
+    "equation": "{}",
     "kernel_size": "{}",
     "pool_size": "{}",
     "strides": "stride {}",
     "dilation_rate": "dilation {}",
     "rate": "rate {}",
     "output_dim": "{} wide",
-    "num_heads": "{} heads",
+    "num_heads": "{} head{s}",
+    "num_query_heads": "{} query head{s}",
+    "num_key_value_heads": "{} key and value head{s}",
+    "groups": "{} group{s}",
+    "output_size": "to {}",
     "activation": "{}",
     "padding": "{}",
     "axis": "axis {}",
@@ -246,9 +251,9 @@ def _refs(node: NodeDecl) -> list[Ref]:
 
 
 def _arguments(layer: Any) -> Iterator[str]:
-    inner = getattr(layer, "layer", None)
-    if inner is not None:
-        yield " ".join([type(inner).__name__, *_arguments(inner)])
+    for inner in filter(None, (getattr(layer, key, None) for key in ("layer", "cell", "cells"))):
+        for part in _each(inner):
+            yield " ".join([type(part).__name__, *_arguments(part)])
     written: Mapping[str, Any] = {} if layer is None else {k: getattr(layer, k) for k in layer.model_fields_set}
     for key, form in _ARGUMENTS.items():
         value = written.get(key)
@@ -262,7 +267,7 @@ def _arguments(layer: Any) -> Iterator[str]:
             value = str(value[0]) if len(set(value)) == 1 else "×".join(map(str, value))
         elif isinstance(value, Config):
             value = type(value).__name__.lower()
-        yield form.format(value)
+        yield form.format(value, s="" if value == 1 else "s")
 
 
 def _each(value: Any) -> tuple[Any, ...]:

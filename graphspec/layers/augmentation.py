@@ -35,7 +35,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _factor(least: float, most: float, *, open_below: bool = False) -> Any:
+def _factor(least: float, most: float, *, open_below: bool = False, unit: str = "") -> Any:
     """Bounds [low, high]; or a number f for [-f, f], or [0, f] where no bound may be below 0, as in Keras."""
     between = f"above {least:g} and at most {most:g}" if open_below else f"from {least:g} to {most:g}"
 
@@ -46,7 +46,7 @@ def _factor(least: float, most: float, *, open_below: bool = False) -> Any:
             raise PydanticCustomError("GS104", "must be a number or a list of two, [low, high]", {"hint": hint})
         for number in pair:
             if not least <= number <= most or (open_below and number == least):
-                hint = f"a number, or [low, high], {between}"
+                hint = f"a number, or [low, high], {between}{unit}"
                 raise _refused("must be {between}, got {number}", hint, between=between, number=f"{number:g}")
         if pair[0] > pair[1]:
             low, high = (f"{number:g}" for number in pair)
@@ -155,7 +155,7 @@ class RandomRotation(Warp):
 
     factor: Annotated[
         Range,
-        *_factor(-1, 1),
+        *_factor(-1, 1, unit=", in turns: 0.125 is 45 degrees"),
         Field(description="Bounds of the angle in turns, f or [low, high]; above 0 is counter-clockwise."),
     ]
 

@@ -130,7 +130,8 @@ class EinsumDense(Layer):
         full: tuple[Dim | None, ...] = (X.shape[0], *before, *given, *after)
         if len(full) != len(y) + elided:
             needed = len(given) + len(y) + elided - len(full)
-            text = f"needs {needed} sizes in `output_shape`, one for each letter of '{y}', got {len(given)}"
+            sizes = f"{needed} size{'' if needed == 1 else 's'}"
+            text = f"needs {sizes} in `output_shape`, one for each letter of '{y}', got {len(given)}"
             hint = "the batch and the axes of '...' are not written; null for a size of the input"
             raise ShapeError("GS301", text, hint=hint, key="output_shape")
         return dict(zip(y, full[elided if left else 0 :], strict=False))

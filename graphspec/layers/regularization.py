@@ -12,7 +12,7 @@ from graphspec.compiler.dims import show
 from graphspec.config import FROM_LIST, NonNegative, PositiveInt, Rate
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, Seed, as_float, need_rank
-from graphspec.layers.spatial import DataFormat, axes_of
+from graphspec.layers.spatial import DataFormat, need_spatial
 from graphspec.regularizers import L1L2
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class SpatialDropout(Layer):
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, self.rank + 2, self.rank + 2, axes_of(self.rank, self.data_format))
+        need_spatial(X, self.rank, self.data_format)
         start = 2 if self.data_format == "channels_first" else 1
         return drop(g, as_float(g, X), self.rate, self.seed, range(start, start + self.rank))
 
@@ -157,7 +157,8 @@ class SpatialDropout1D(Layer):
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 3, 3, "(batch, time, features)")
+        hint = "for images use the layer's 2D form" if X.rank == 4 else "bring it to (batch, time, features) first"
+        need_rank(X, 3, 3, "(batch, time, features)", hint)
         return drop(g, as_float(g, X), self.rate, self.seed, (1,))
 
 

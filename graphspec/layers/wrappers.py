@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from graphspec.compiler.dims import show
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, LayerField, Weights, need_rank
 from graphspec.layers.recurrent import Recurrent
@@ -79,6 +80,10 @@ class Bidirectional(Layer):
             return Y, Z
         if self.merge_mode == "concat":
             return (g.Concat(Y, Z, axis=-1),)
+        if Y.shape != Z.shape:
+            text = f"needs outputs of one shape to merge, got {show(Y.shape)} forward and {show(Z.shape)} backward"
+            hint = "give both layers as many units, or use `merge_mode: concat`"
+            raise ShapeError("GS302", text, hint=hint, key="merge_mode")
         if self.merge_mode == "mul":
             return (g.Mul(Y, Z),)
         total = g.Add(Y, Z)
@@ -152,7 +157,16 @@ class TimeDistributed(Layer):
         return cast("Value", g.Concat(*outputs, axis=1))
 
     def _apply(self, g: Builder, X: Value) -> Value:
-        Y: Any = self.layer.lower(g, X)
+        try:
+            Y: Any = self.layer.lower(g, X)
+        except ShapeError as error:
+            if error.code != "GS301":
+                raise
+            step = show(("N", *X.shape[1:]))
+            said = error.message.replace(show(X.shape), step)
+            text = f"gives {type(self.layer).__name__} every step by itself, and that {said}"
+            hint = "leave TimeDistributed out, which takes the time axis away, or give the steps more axes"
+            raise ShapeError("GS301", text, hint=hint if error.key is None else error.hint, key=error.key) from None
         if isinstance(Y, tuple):
             raise ShapeError("GS105", "cannot wrap a layer with several outputs", key="layer")
         return cast("Value", Y)

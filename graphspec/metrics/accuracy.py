@@ -10,16 +10,21 @@ from pydantic import Field
 
 from graphspec.config import PositiveInt
 from graphspec.losses.base import UNBOUNDED, Problem, producer
-from graphspec.metrics.base import METRICS, Average, Kind, Metric, check_classes, check_threshold, follows, ids
+from graphspec.metrics.base import (
+    METRICS,
+    Average,
+    Kind,
+    Metric,
+    check_classes,
+    check_classifies,
+    check_threshold,
+    follows,
+    ids,
+)
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
     from graphspec.losses import Loss
-
-_FITS_NUMBERS = (
-    *("MeanSquaredError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredLogarithmicError"),
-    *("Huber", "LogCosh", "Poisson", "CosineSimilarity"),
-)
 
 
 @METRICS.add("accuracy", "acc")
@@ -32,10 +37,7 @@ class AccuracyOfLoss(Metric):
         return _FOLLOWING[follows(loss, y_pred)](name=self.key)
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
-        if type(loss).__name__ in _FITS_NUMBERS and producer(y_pred) not in ("Sigmoid", "HardSigmoid", "Softmax"):
-            text = f"counts right classes, but {type(loss).__name__} fits numbers"
-            return self.warning(text, "use `mae`, or a sigmoid or softmax head with a cross-entropy")
-        return self.resolve(loss, y_pred).check(y_pred, loss)
+        return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
 
 
 @METRICS.add("Accuracy")

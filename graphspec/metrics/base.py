@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from graphspec.compiler.dims import Dim, show
 from graphspec.config import Config, Registry
-from graphspec.losses.base import Problem
+from graphspec.losses.base import Problem, producer
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
@@ -215,6 +215,20 @@ def check_threshold(metric: Metric, threshold: float, loss: Loss) -> list[Proble
         text = "compares the head's values with 0.5, but they are logits"
         return metric.warning(text, f"use `{{type: {type(metric).__name__}, threshold: 0.0}}`")
     return []
+
+
+_FITS_NUMBERS = (
+    *("MeanSquaredError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredLogarithmicError"),
+    *("Huber", "LogCosh", "Poisson", "CosineSimilarity"),
+)
+
+
+def check_classifies(metric: Metric, y_pred: Value, loss: Loss | None) -> list[Problem]:
+    """Whether a metric of classes measures a head that is fitted to numbers."""
+    if type(loss).__name__ not in _FITS_NUMBERS or producer(y_pred) in ("Sigmoid", "HardSigmoid", "Softmax"):
+        return []
+    text = f"measures classes, but {type(loss).__name__} fits numbers"
+    return metric.warning(text, "use `mae`, or a sigmoid or softmax head with a cross-entropy")
 
 
 def width(y_pred: Value) -> Dim:

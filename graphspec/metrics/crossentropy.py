@@ -9,7 +9,7 @@ from pydantic import Field
 
 from graphspec.losses import crossentropy, regression
 from graphspec.losses.base import FromLogits, Problem, Smoothing
-from graphspec.metrics.base import METRICS, Kind, Metric, follows, has_logits
+from graphspec.metrics.base import METRICS, Kind, Metric, check_classifies, follows, has_logits
 from graphspec.metrics.of_loss import Along, OfLoss
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class CrossentropyOfLoss(Metric):
         return sparse.resolve(loss, y_pred)
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
-        return self.resolve(loss, y_pred).check(y_pred, loss)
+        return check_classifies(self, y_pred, loss) or self.resolve(loss, y_pred).check(y_pred, loss)
 
 
 _FOLLOWS = "use `crossentropy`, which follows the loss"

@@ -17,6 +17,7 @@ from graphspec.metrics.base import (
     Kind,
     Metric,
     check_axis,
+    check_classifies,
     check_fixed,
     check_threshold,
     divide,
@@ -61,6 +62,8 @@ class ConfusionMatrix(Metric):
         return check_fixed(self, y_pred)
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        if found := check_classifies(self, y_pred, loss):
+            return found
         if units(y_pred) == 1:
             return check_threshold(self, self.threshold, loss)
         if targets_of(loss) == "like" and producer(y_pred) != "Softmax":
