@@ -54,12 +54,14 @@ class Model:
         self.seed = spec.training.seed
         self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
         self.epochs_done = 0
+        self.workers: int | None = None
+        """How many processes the last training had, or the one to be resumed; None before that."""
         self.parts: dict[str, Arrays] = {}  # data that have been read already, by `train`, `validation`, `test`
         self._refuse_if_too_large()
         self.store = Store(self.graph)
         self.store.initialize(self.seed)
         self._update: Update | None = None
-        self._programs = Programs()
+        self.programs = Programs()
 
     def _refuse_if_too_large(self) -> None:
         from graphspec.runtime.memory import available, human
@@ -149,8 +151,8 @@ class Model:
         """Losses and metrics over checked arrays, in inference mode."""
         from graphspec.runtime.data import Feeder
         from graphspec.runtime.fit import objective_for
+        from graphspec.runtime.member import fetches
         from graphspec.runtime.totals import Totals
-        from graphspec.runtime.train import fetches
 
         objective = objective_for(self, arrays)
         feeder = Feeder(arrays, batch_size, shuffle=False, seed=self.seed)
@@ -160,7 +162,7 @@ class Model:
             rows = feeder.rows(batch)
             shapes = feeder.shapes(rows)
             key = ("evaluate", tuple(sorted(shapes.items())))
-            program = self._programs.get(
+            program = self.programs.get(
                 key,
                 lambda s=shapes: bind(objective.graph, self.store, fetches=wanted, shapes=s, seed=self.seed),  # type: ignore[misc]
             )
@@ -195,7 +197,7 @@ class Model:
         """One batch through the network in inference mode; copies of the heads."""
         shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
         key = ("predict", tuple(sorted(shapes.items())))
-        program = self._programs.get(
+        program = self.programs.get(
             key, lambda: bind(self.graph, self.store, fetches=self.graph.outputs, shapes=shapes, seed=self.seed)
         )
         for name, buffer in program.feeds.items():

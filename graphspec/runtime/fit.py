@@ -21,6 +21,7 @@ from graphspec.runtime.train import Observer, Trainer
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.model import Data, Model
+    from graphspec.runtime.totals import Network
     from graphspec.spec.model import HeadDecl, Spec
 
 
@@ -139,7 +140,7 @@ def user_inputs(model: Model, x: Data) -> dict[str, Array]:
     return arrays.inputs
 
 
-def objective_for(model: Model, arrays: Arrays) -> Objective:
+def objective_for(model: Network, arrays: Arrays) -> Objective:
     """The graph with losses for what these arrays bring along: sample weights, CTC lengths."""
     weighted = {head: array.ndim for head, array in arrays.weights.items()}
     lengths: dict[str, set[str]] = {}

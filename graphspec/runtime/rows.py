@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
 from graphspec.runtime.random import generator
+from graphspec.runtime.replicas import share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,18 @@ class Arrays:
         """All arrays by the names of the graph's inputs and targets."""
         weights = {f"{head}_sample_weight": w for head, w in self.weights.items()}
         return self.inputs | self.targets | weights | self.lengths
+
+    def named(self) -> dict[str, Array]:
+        """All arrays as ``<part>/<name>``, which :meth:`of` takes back."""
+        return {f"{part.name}/{name}": a for part in fields(self) for name, a in getattr(self, part.name).items()}
+
+    @classmethod
+    def of(cls, named: Mapping[str, Array]) -> Arrays:
+        parts: dict[str, dict[str, Array]] = {part.name: {} for part in fields(cls)}
+        for key, array in named.items():
+            part, _, name = key.partition("/")
+            parts[part][name] = array
+        return cls(**parts)
 
     def select(self, rows: Array) -> Arrays:
         """Copies of some rows."""
@@ -122,12 +135,15 @@ def _rows_in_cache(array: Array) -> int:
 class Feeder:
     """Rows in batches, each epoch in an order of its own that the seed and the epoch give.
 
-    ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short.
+    ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short. Where a group of
+    workers shares each batch, its member ``rank`` of ``size`` copies its own rows alone.
     """
 
+    rank, size = 0, 1
+
     def __init__(self, arrays: Arrays, batch_size: int, *, shuffle: bool, seed: int) -> None:
-        self.batch_size, self._shuffle, self._seed = batch_size, shuffle, seed
-        self._arrays = arrays.feeds()
+        self.batch_size, self.shuffle, self._seed = batch_size, shuffle, seed
+        self.given, self._arrays = arrays, arrays.feeds()
         self._n = len(arrays)
         self.batches = -(-self._n // batch_size)
         self._order: Array | None = None
@@ -138,7 +154,7 @@ class Feeder:
 
     def start(self, epoch: int) -> None:
         """Set the order of the rows."""
-        if self._shuffle:
+        if self.shuffle:
             self._order = generator(self._seed, "shuffle", step=epoch).permutation(self._n)
 
     def rows(self, batch: int) -> int:
@@ -153,6 +169,9 @@ class Feeder:
         """Copy a batch into the buffers that a program reads; feeds that there is no array for stay as they are."""
         start = batch * self.batch_size
         stop = start + self.rows(batch)
+        if self.size > 1:
+            own = share(stop - start, self.rank, self.size)
+            start, stop = start + own.start, start + own.stop
         for name, buffer in feeds.items():
             array = self._arrays.get(name)
             if array is None:

@@ -44,6 +44,14 @@ def start_run(model: Model, directory: Path) -> None:
     write_atomic(directory / "run.json", json.dumps(_provenance(model, document), indent=1).encode())
 
 
+def record_workers(model: Model, directory: Path) -> None:
+    """Write down in ``run.json`` how many workers a run has, before its first step."""
+    path = directory / "run.json"
+    record = _read_json(path) if path.is_file() else {}
+    if record and record.get("workers") != model.workers:
+        write_atomic(path, json.dumps(record | {"workers": model.workers}, indent=1).encode())
+
+
 def _provenance(model: Model, document: Mapping[str, Any]) -> dict[str, Any]:
     from importlib.metadata import version
 
@@ -56,7 +64,7 @@ def _provenance(model: Model, document: Mapping[str, Any]) -> dict[str, Any]:
         "packages": {name: version(name) for name in ("numpy", "onnx", "onnxruntime", "pydantic")},
         "platform": platform.platform(terse=True),
         "seed": model.seed,
-        "workers": 1,
+        "workers": model.workers or 1,
         "cores": os.cpu_count(),
         "blas_threads": {k: os.environ[k] for k in _BLAS if k in os.environ},
         "plan": {},
@@ -71,7 +79,7 @@ def _file_hash(path: Path) -> str:
 
 
 def check_resumable(model: Model, directory: Path) -> Checkpoint:
-    """The checkpoint to go on from.
+    """The checkpoint to go on from; ``model.workers`` becomes the number that the run was begun with.
 
     Raises:
         UsageError: the spec or its data differ in more than a larger ``epochs``.
@@ -85,9 +93,10 @@ def check_resumable(model: Model, directory: Path) -> Checkpoint:
     old, new = (int((d.get("training") or {}).get("epochs", 1)) for d in (before, now))
     if new < old:
         raise UsageError(f"the run in {directory} has {old} epochs; resuming allows only more, got {new}")
-    recorded = _read_json(directory / "run.json").get("data_sha256", {})
-    if recorded != _provenance(model, now)["data_sha256"]:
+    record = _read_json(directory / "run.json")
+    if record.get("data_sha256", {}) != _provenance(model, now)["data_sha256"]:
         raise UsageError(f"the data files have changed since {directory} was started: the run cannot be resumed")
+    model.workers = int(record.get("workers", 1))
     return load_checkpoint(directory)
 
 

@@ -13,7 +13,7 @@ from graphspec.runtime.buffers import aligned
 from graphspec.runtime.random import generator
 
 Group = Literal["trainable", "frozen", "state"]
-_LINE = 16  # elements: every weight starts on a 64-byte line of float32
+LINE = 16  # elements: every weight starts on a 64-byte line of float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Store:
             segment = Segment(param, sizes[group], sizes[group] + param.size)
             self.segments[group].append(segment)
             self._where[param.name] = (group, segment)
-            sizes[group] += param.size + (-param.size % _LINE)
+            sizes[group] += param.size + (-param.size % LINE)
         self.vectors: dict[Group, Array] = {}
         for group, size in sizes.items():
             vector = aligned(size * self.dtype.itemsize).view(self.dtype)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,8 +12,18 @@ from graphspec.compiler.heads import prefix_of
 from graphspec.compiler.ir import Array
 
 if TYPE_CHECKING:
+    from graphspec.compiler.ir import Graph
     from graphspec.metrics import State
-    from graphspec.model import Model
+    from graphspec.spec.model import Spec
+
+
+class Network(Protocol):
+    """A spec with its graph: a model, or what a worker has of one."""
+
+    @property
+    def spec(self) -> Spec: ...
+    @property
+    def graph(self) -> Graph: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Totals:
     with several figures has ``f1_score_0``, ``f1_score_1``, …
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Network) -> None:
         trained = [h for h in model.spec.heads.values() if h.loss is not None]
         self.several = len(model.spec.heads) > 1
         self._losses = [h.name for h in trained]
@@ -74,6 +84,29 @@ class Totals:
             head = entry.head
             lengths = {k: targets[f"{head}_{k}"] for k in ("length", "input_length") if f"{head}_{k}" in targets}
             entry.state.update(targets.get(head), fetches[head], fetches.get(f"mask:{head}"), lengths)
+
+    def views(self, vector: Array) -> list[Array]:
+        """The counters of every metric, laid out in a float64 vector (``counters`` long)."""
+        found, start = [], 0
+        for entry in self._metrics:
+            stop = start + entry.state.counters.size
+            found.append(vector[start:stop].reshape(entry.state.counters.shape))
+            start = stop
+        return found
+
+    @property
+    def counters(self) -> int:
+        return sum(entry.state.counters.size for entry in self._metrics)
+
+    def count_in(self, vector: Array) -> None:
+        """Keep the counters in ``vector``, where others can read them."""
+        for entry, view in zip(self._metrics, self.views(vector), strict=True):
+            entry.state.counters = view
+
+    def include(self, views: Sequence[Array]) -> None:
+        """Add the counters (:meth:`views`) of another worker."""
+        for entry, counters in zip(self._metrics, views, strict=True):
+            entry.state.counters += counters
 
     def logs(self, prefix: str = "") -> dict[str, float]:
         """The figures so far."""

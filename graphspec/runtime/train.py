@@ -12,10 +12,14 @@ import numpy as np
 from graphspec.compiler.heads import Objective
 from graphspec.compiler.ir import Array
 from graphspec.errors import RunError
-from graphspec.runtime.bind import Program, bind
+from graphspec.runtime.bind import Program
 from graphspec.runtime.checkpoint import Checkpoint, save_checkpoint
+from graphspec.runtime.choose import gather
 from graphspec.runtime.interrupt import Interrupt, interruptible
+from graphspec.runtime.member import Step
+from graphspec.runtime.replicas import Single
 from graphspec.runtime.rundir import write_history
+from graphspec.runtime.team import Team
 from graphspec.runtime.totals import Table, Totals
 
 if TYPE_CHECKING:
@@ -63,7 +67,10 @@ class Trainer:
         self.epoch, self.batch = model.epochs_done, 0
         self.history: dict[str, list[float]] = {}
         self.states = [c.start(self) for c in callbacks]
+        self.one_step = Step(model, objective, model.store, feeder, model.seed, update.clock)
         self.programs: dict[int, Program] = {}
+        self.team: Team | None = None
+        self.resumed = False
 
     # What callbacks may do.
 
@@ -97,15 +104,19 @@ class Trainer:
         """Train until ``total`` epochs are done, a callback stops, or Ctrl-C is pressed.
 
         Raises:
-            RunError: GS601 where a head's loss is not finite; the weights are those before that step.
+            RunError: GS601 where a head's loss is not finite; the weights are those before that step. GS604 where a
+                worker died.
             KeyboardInterrupt: after Ctrl-C; with a directory, the checkpoint of this very step has been written.
         """
         self.observer.begin(self.total, self.epoch, self.feeder.batches)
         try:
             with np.errstate(all="ignore"), interruptible() as interrupt:  # what is not finite is found in the loss
+                if self.epoch < self.total and self.stopped is None:
+                    gather(self)
                 while self.epoch < self.total and self.stopped is None:
                     self._epoch(interrupt)
         finally:
+            self.leave()
             self.observer.end()
         self.update.finish()
         for state in self.states:
@@ -145,10 +156,7 @@ class Trainer:
             self.checkpoint()
 
     def step(self) -> None:
-        rows = self.feeder.rows(self.batch)
-        program = self.programs.get(rows) or self._bind(rows)
-        self.feeder.copy(self.batch, program.feeds)
-        program.run()
+        rows, program = self.compute()
         loss = float(program.fetches["loss:loss"])
         if not math.isfinite(loss):
             self._not_finite(program, loss)
@@ -157,13 +165,27 @@ class Trainer:
         for f, *a in self.update.calls:
             f(*a)
         self.totals.add(rows, program.fetches, program.feeds)
+        if self.team is not None:
+            self.team.settle(self.totals)
         self.batch += 1
         self.update.clock.step += 1
         for state in self.states:
             state.on_batch_end(self.batch - 1, loss)
         self.observer.step(self.epoch, self.batch, self.totals)
 
+    def compute(self) -> tuple[int, Program]:
+        """The losses and the gradient of the next batch: its length, and the program that has them."""
+        rows = self.feeder.rows(self.batch)
+        program = self.programs.get(rows) or self._bind(rows)
+        if self.team is not None:
+            self.team.begin(self.epoch, self.batch)
+        self.feeder.copy(self.batch, program.feeds)
+        program.run()
+        return rows, program
+
     def _not_finite(self, program: Program, loss: float) -> None:
+        if self.team is not None:
+            self.team.settle(None)
         for state in self.states:
             state.on_batch_end(self.batch, loss)
         if self.stopped is not None:  # TerminateOnNaN asked for a quiet end
@@ -177,21 +199,28 @@ class Trainer:
         )
 
     def _bind(self, rows: int) -> Program:
-        shapes = self.feeder.shapes(rows)
-        program = bind(
-            self.objective.graph,
-            self.model.store,
-            fetches=fetches(self.model, self.objective),
-            shapes=shapes,
-            loss=self.objective.total,
-            gradient=self.update.gradient,
-            training=True,
-            seed=self.model.seed,
-            clock=self.update.clock,
-            total=rows,
-        )
+        if self.team is None:
+            program = self.one_step.bind(rows, self.update.gradient, Single())
+        else:
+            program = self.team.member.bind(self.one_step, rows)
         self.programs[rows] = program
         return program
+
+    def join(self, size: int) -> None:
+        """Go on with ``size`` processes, until :meth:`leave`.
+
+        Raises:
+            OSError: processes or shared memory are not to be had; nothing has changed then.
+        """
+        self.team = Team(self, size)
+        self.programs.clear()
+
+    def leave(self) -> None:
+        """Go on alone."""
+        if self.team is not None:
+            self.team.close()
+            self.team = None
+            self.programs.clear()
 
     # Checkpoints.
 
@@ -220,6 +249,7 @@ class Trainer:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take up the state of a checkpoint, so that the run ends with the bits of one that was not interrupted."""
         arrays, saved = checkpoint.arrays, checkpoint.state
+        self.resumed = True
         self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
         self.update.load(arrays)
         self.update.clock.step = saved["step"]
@@ -232,16 +262,3 @@ class Trainer:
             prefix = f"callback/{k}/"
             mine = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
             state.load_state_dict(values, mine)
-
-
-def fetches(model: Model, objective: Objective) -> dict[str, Any]:
-    """What a step is asked for: the losses, the heads that metrics read, and their masks."""
-    wanted: dict[str, Any] = {"loss:loss": objective.total}
-    wanted |= {f"loss:{name}_loss": value for name, value in objective.losses.items()}
-    for head in model.spec.heads.values():
-        if head.metrics:
-            value = model.graph.outputs[head.name]
-            wanted[head.name] = value
-            if value.mask is not None:
-                wanted[f"mask:{head.name}"] = value.mask
-    return wanted

@@ -10,12 +10,17 @@ import numpy as np
 from graphspec.compiler.ir import Array
 from graphspec.errors import RunError
 from graphspec.optimizers import Rate
+from graphspec.optimizers.base import blocks
 from graphspec.runtime.buffers import aligned
 from graphspec.runtime.random import Clock
+from graphspec.runtime.replicas import share
+from graphspec.runtime.store import LINE, Segment
 
 if TYPE_CHECKING:
+    from graphspec.ops.base import Calls
     from graphspec.optimizers import Optimizer
-    from graphspec.runtime.store import Segment, Store
+    from graphspec.runtime.replicas import Group
+    from graphspec.runtime.store import Store
 
 
 class Update:
@@ -35,6 +40,16 @@ class Update:
         self.calls = optimizer.bind(weights, self.gradient, self.slots, self.segments, self.clock, self.rate)
         self.swapped = False
         """Whether the weights and their moving averages have changed places."""
+
+    def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group) -> None:
+        """Go on with other memory: the store's vectors as they are now, one gradient a worker, and slots to copy into."""
+        for name, values in self.slots.items():
+            slots[name][...] = values
+        self.gradient, self.slots = gradients[group.rank], dict(slots)
+        weights = self.store.vectors["trainable"]
+        self.calls = part_of_update(
+            self.optimizer, weights, gradients, self.slots, self.segments, self.clock, self.rate, group
+        )
 
     def swap(self) -> None:
         """Exchange the weights and their moving averages."""
@@ -86,6 +101,41 @@ class Update:
                 elif axes[-1] == len(param.shape) - 1:
                     value = param.layout.ordered(value)
                 self.slots[f"{slot}/{param.name}"][...] = value
+
+
+def part_of_update(
+    optimizer: Optimizer,
+    weights: Array,
+    gradients: Sequence[Array],
+    slots: Mapping[str, Array],
+    segments: Sequence[Segment],
+    clock: Clock,
+    rate: Rate,
+    group: Group,
+) -> Calls:
+    """What one worker does of an update: it sums the gradients of all, in their order, over its part of the weights."""
+    part = _part(optimizer, segments, weights.size, group)
+    total = gradients[0][part]
+    sums: Calls = []
+    for block in blocks(0, total.size):
+        sums += [(np.add, total[block], other[part][block], total[block]) for other in gradients[1:]]
+    mine = [
+        Segment(s.param, s.start - part.start, s.stop - part.start)
+        for s in segments
+        if part.start <= s.start and s.stop <= part.stop
+    ]
+    vectors = {name: slots[name][part] for name in optimizer.slots()}
+    return [*sums, *optimizer.bind(weights[part], total, {**slots, **vectors}, mine, clock, rate, group)]
+
+
+def _part(optimizer: Optimizer, segments: Sequence[Segment], size: int, group: Group) -> slice:
+    """A worker's part of the weights: cut anywhere on a line of the cache, or else between two weights."""
+    cuts = [share(size // LINE, k, group.size).start * LINE for k in range(group.size)]
+    if not optimizer.by_element() or any(s.param.constraint is not None for s in segments):
+        starts = [*(s.start for s in segments), size]
+        cuts = [min(starts, key=lambda start: abs(start - cut)) for cut in cuts]
+    cuts.append(size)
+    return slice(cuts[group.rank], cuts[group.rank + 1])
 
 
 def _slot(arrays: Mapping[str, Array], slot: str, name: str) -> Array:

@@ -1,0 +1,109 @@
+"""One worker's part of a group's steps: its rows, its gradient, its share of the losses and of the update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.compiler.heads import Objective
+from graphspec.runtime.bind import Program, bind
+from graphspec.runtime.replicas import SCRATCH, Group, Processes, share
+from graphspec.runtime.signals import words
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array, Value
+    from graphspec.runtime.random import Clock
+    from graphspec.runtime.rows import Feeder
+    from graphspec.runtime.signals import Signals
+    from graphspec.runtime.store import Store
+    from graphspec.runtime.totals import Network, Totals
+
+
+@dataclass(frozen=True)
+class Step:
+    """What every worker binds alike, but for its rows."""
+
+    network: Network
+    objective: Objective
+    store: Store
+    feeder: Feeder
+    seed: int
+    clock: Clock
+
+    def bind(self, rows: int, gradient: Array, group: Group) -> Program:
+        """The program of one worker for batches of ``rows`` rows; ``gradient`` is where it writes its part of that."""
+        own = share(rows, group.rank, group.size)
+        return bind(
+            self.objective.graph,
+            self.store,
+            fetches=fetches(self.network, self.objective),
+            shapes=self.feeder.shapes(own.stop - own.start),
+            loss=self.objective.total,
+            gradient=gradient,
+            training=True,
+            seed=self.seed,
+            clock=self.clock,
+            group=group,
+            rows=own,
+            total=rows,
+        )
+
+
+class Member:
+    """Rank ``rank`` of ``size`` processes, with its views of the shared ``arrays`` (:func:`layout`)."""
+
+    def __init__(self, arrays: Mapping[str, Array], signals: Signals, rank: int, size: int) -> None:
+        self.arrays, self.signals = arrays, signals
+        self.group = Processes(signals, arrays["scratch"], rank, size)
+        self.gradients = list(arrays["gradients"])
+        self.counters = list(arrays["counters"])
+        self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
+        self._losses = arrays["losses"]
+        self._sums = np.zeros(self._losses.shape[1])
+
+    def bind(self, step: Step, rows: int) -> Program:
+        """A program that ends when all workers have their gradients; its losses are those of the whole batch."""
+        program = step.bind(rows, self.gradients[self.group.rank], self.group)
+        names = [name for name in program.fetches if name.startswith("loss:")]
+        program.calls.append((self._meet, [program.fetches[name] for name in names]))
+        program.fetches |= {name: self._sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
+        return program
+
+    def _meet(self, losses: list[Array]) -> None:
+        own = self._losses[self.group.rank]
+        for k, loss in enumerate(losses):
+            own[k] = loss
+        self.group.barrier()
+        np.add.reduce(self._losses, axis=0, out=self._sums)
+
+
+def layout(step: Step, totals: Totals, slots: Mapping[str, Array], size: int) -> dict[str, tuple[Any, Any]]:
+    """Shapes and dtypes of what ``size`` workers share."""
+    vectors, dtype = step.store.vectors, step.store.dtype
+    return {
+        "signals": ((words(size),), np.int64),
+        "order": ((3,), np.int64),
+        "rate": ((1,), np.float64),
+        "scratch": ((2, size, SCRATCH), np.uint8),
+        "losses": ((size, 1 + len(step.objective.losses)), np.float64),
+        "counters": ((size, totals.counters), np.float64),
+        "gradients": ((size, vectors["trainable"].size), dtype),
+        **{f"weights/{name}": (vector.shape, dtype) for name, vector in vectors.items()},
+        **{f"slot/{name}": (array.shape, dtype) for name, array in slots.items()},
+    }
+
+
+def fetches(network: Network, objective: Objective) -> dict[str, Value]:
+    """What a step is asked for: the losses, the heads that metrics read, and their masks."""
+    wanted: dict[str, Value] = {"loss:loss": objective.total}
+    wanted |= {f"loss:{name}_loss": value for name, value in objective.losses.items()}
+    for head in network.spec.heads.values():
+        if head.metrics:
+            value = network.graph.outputs[head.name]
+            wanted[head.name] = value
+            if value.mask is not None:
+                wanted[f"mask:{head.name}"] = value.mask
+    return wanted

@@ -1,0 +1,201 @@
+"""Rank 0's side of a group of processes: it starts the others, gives the orders, and restores everything at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack, suppress
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
+
+from graphspec.errors import RunError
+from graphspec.runtime.blas import ONE_THREAD, one_thread
+from graphspec.runtime.member import Member, layout
+from graphspec.runtime.programs import Programs
+from graphspec.runtime.replicas import Single
+from graphspec.runtime.shared import allocate, mapped
+from graphspec.runtime.signals import Pipes, Signals, Spin, spins_safely
+
+if TYPE_CHECKING:
+    from graphspec.runtime.shared import Memory
+    from graphspec.runtime.totals import Totals
+    from graphspec.runtime.train import Trainer
+
+_LAST_WORDS = 2000  # bytes of a dead worker's standard error that are shown
+
+
+class Team:
+    """``size`` processes that train together: this one, rank 0, and others that it starts.
+
+    While it lasts, the model's weights and the optimizer's slots lie in shared memory; :meth:`close` takes them back.
+
+    Raises:
+        OSError: processes or shared memory are not to be had; nothing has changed then.
+    """
+
+    def __init__(self, trainer: Trainer, size: int) -> None:
+        self._model, self._update, self._feeder = trainer.model, trainer.update, trainer.feeder
+        self.size = size
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._errors: list[IO[bytes]] = []
+        self._stack = ExitStack()
+        wanted = layout(trainer.one_step, trainer.totals, self._update.slots, size)
+        given = self._feeder.given.named()
+        maps = {name: where for name, a in given.items() if (where := mapped(a)) is not None}
+        rows = {f"rows/{name}": a for name, a in given.items() if name not in maps}
+        memory = allocate(wanted | {name: (a.shape, a.dtype) for name, a in rows.items()})
+        try:
+            for name, array in rows.items():
+                memory.arrays[name][...] = array
+            signals = self._start(memory, self._message(maps))
+            self.member = Member(memory.arrays, signals, 0, size)
+            self._others = [trainer.totals.views(counters) for counters in self.member.counters[1:]]
+            self._order, self._rate = memory.arrays["order"], memory.arrays["rate"]
+            self._move_in(memory)
+            self._stack.enter_context(one_thread())
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            memory.close()
+
+    # Steps.
+
+    def begin(self, epoch: int, batch: int) -> None:
+        """Let the others take their part of a step."""
+        self._order[:] = epoch, batch, self._update.clock.step
+        self._rate[0] = self._update.rate.value
+        self.member.signals.tell()
+
+    def settle(self, totals: Totals | None) -> None:
+        """Wait until the others have done their part; until the next step they touch nothing. Count what they counted."""
+        self.member.signals.hear()
+        if totals is not None:
+            for views in self._others:
+                totals.include(views)
+
+    # Beginning and end.
+
+    def _message(self, maps: dict[str, Any]) -> dict[str, Any]:
+        from graphspec.runtime.rundir import resolved
+
+        return {
+            "document": resolved(self._model),
+            "size": self.size,
+            "seed": self._model.seed,
+            "batch_size": self._feeder.batch_size,
+            "shuffle": self._feeder.shuffle,
+            "maps": maps,
+        }
+
+    def _start(self, memory: Memory, message: dict[str, Any]) -> Signals:
+        """Start the other processes, each by a line of JSON on its standard input, whose end is the end of it, too."""
+        environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        environment["PYTHONIOENCODING"] = "utf-8"
+        apart: dict[str, Any] = {"process_group": 0}  # Ctrl-C is for rank 0 alone
+        if sys.platform == "win32":
+            apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        if not sys.executable:
+            raise OSError("there is no Python interpreter to start")
+        plain = not spins_safely()
+        reads, writes = list[int](), list[int]()
+        for rank in range(1, self.size):
+            pipes = [*os.pipe(), *os.pipe()] if plain else []  # down: read, write; up: read, write
+            theirs = [pipes[0], pipes[3]] if plain else []
+            errors = self._stack.enter_context(TemporaryFile())  # noqa: SIM115
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "graphspec.runtime.worker"],
+                stdin=subprocess.PIPE,
+                stdout=errors,
+                stderr=errors,
+                env=environment,
+                pass_fds=(*memory.inherited, *theirs),
+                **apart,
+            )
+            self._processes.append(process)
+            self._errors.append(errors)
+            for fd in theirs:
+                os.close(fd)
+            if plain:
+                reads.append(pipes[2])
+                writes.append(pipes[1])
+                self._stack.callback(os.close, pipes[2])
+                self._stack.callback(os.close, pipes[1])
+            line = json.dumps(message | {"rank": rank, "memory": memory.description, "pipes": theirs})
+            assert process.stdin is not None
+            try:
+                process.stdin.write(line.encode() + b"\n")
+                process.stdin.flush()
+            except BrokenPipeError:
+                process.wait()
+                self._check()
+        if plain:
+            return Pipes(reads, writes, 0, self._check)
+        return Spin(memory.arrays["signals"], 0, self.size, self._check)
+
+    def _move_in(self, memory: Memory) -> None:
+        """Weights and slots into shared memory, and the way back."""
+        model, update, store = self._model, self._update, self._model.store
+        own, gradient, slots, programs = dict(store.vectors), update.gradient, update.slots, model.programs
+
+        def move_out() -> None:
+            for name, vector in own.items():
+                vector[...] = store.vectors[name]
+            store.vectors = own
+            update.move([gradient], slots, Single())
+            model.programs = programs
+            self._feeder.rank, self._feeder.size = 0, 1
+
+        for name, vector in own.items():
+            memory.arrays[f"weights/{name}"][...] = vector
+        store.vectors = {name: memory.arrays[f"weights/{name}"] for name in own}
+        self._stack.callback(move_out)
+        update.move(self.member.gradients, self.member.slots, self.member.group)
+        model.programs = Programs()
+        self._feeder.rank, self._feeder.size = 0, self.size
+
+    def _check(self) -> None:
+        """GS604 if one of the others has ended."""
+        for rank, process in enumerate(self._processes, 1):
+            if (code := process.poll()) is not None:
+                raise RunError(
+                    "GS604", f"worker {rank} of {self.size} died: {_ended(code)}{self._last_words(rank)}", _HINT
+                )
+
+    def _last_words(self, rank: int) -> str:
+        file = self._errors[rank - 1]
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - _LAST_WORDS, 0))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+        return "".join(f"\n  {line}" for line in lines[-5:])
+
+    def close(self) -> None:
+        """End the others, and take weights and slots back into this process's memory."""
+        for process in self._processes:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        for process in self._processes:
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._stack.close()
+
+
+_HINT = "`workers: 1` trains in one process"
+
+
+def _ended(code: int) -> str:
+    if code >= 0:
+        return f"exit status {code}"
+    import signal
+
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"killed by {name}" + (" (too little memory?)" if name == "SIGKILL" else "")

@@ -1,0 +1,121 @@
+"""A worker process: ``python -m graphspec.runtime.worker``, started by :mod:`graphspec.runtime.team`.
+
+It reads one line of JSON, compiles the spec, takes its part of every step that rank 0 begins, and ends with its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Graph
+    from graphspec.runtime.bind import Program
+    from graphspec.spec.model import Spec
+
+
+@dataclass(frozen=True)
+class _Network:
+    spec: Spec
+    graph: Graph
+
+
+def serve(message: dict[str, Any]) -> NoReturn:
+    """Take part in the steps of a run until the process is ended."""
+    from graphspec.compiler.check import check
+    from graphspec.optimizers import Rate
+    from graphspec.runtime.fit import objective_for
+    from graphspec.runtime.member import Member, Step
+    from graphspec.runtime.random import Clock
+    from graphspec.runtime.rows import Arrays, Feeder
+    from graphspec.runtime.shared import attach, open_map
+    from graphspec.runtime.signals import Pipes, Signals, Spin
+    from graphspec.runtime.store import Store
+    from graphspec.runtime.totals import Totals
+    from graphspec.runtime.update import part_of_update
+
+    rank, size = message["rank"], message["size"]
+    arrays = attach(message["memory"])
+    rows = {name[5:]: array for name, array in arrays.items() if name.startswith("rows/")}
+    rows |= {name: open_map(where) for name, where in message["maps"].items()}
+    spec, lowered = check(message["document"]).require()
+    graph = lowered.graph
+    store, clock, optimizer = Store(graph), Clock(), spec.training.optimizer
+    for group in store.vectors:
+        store.vectors[group] = arrays[f"weights/{group}"]
+    data = Arrays.of(rows)
+    feeder = Feeder(data, message["batch_size"], shuffle=message["shuffle"], seed=message["seed"])
+    feeder.rank, feeder.size = rank, size
+    signals: Signals
+    if message["pipes"]:
+        read, write = message["pipes"]
+        signals = Pipes([read], [write], rank, _end)
+    else:
+        signals = Spin(arrays["signals"], rank, size, lambda: None)
+    member, network = Member(arrays, signals, rank, size), _Network(spec, graph)
+    step = Step(network, objective_for(network, data), store, feeder, message["seed"], clock)
+    totals, rate = Totals(network), Rate(optimizer.learning_rate)
+    totals.count_in(member.counters[rank])
+    update = part_of_update(
+        optimizer,
+        store.vectors["trainable"],
+        member.gradients,
+        member.slots,
+        store.segments["trainable"],
+        clock,
+        rate,
+        member.group,
+    )
+    order, given_rate, epoch = arrays["order"], arrays["rate"], -1
+    programs: dict[int, Program] = {}
+    while True:
+        signals.hear()
+        if epoch != order[0]:
+            epoch = int(order[0])
+            feeder.start(epoch)
+        batch, clock.step, rate.value = int(order[1]), int(order[2]), float(given_rate[0])
+        count = feeder.rows(batch)
+        program = programs.get(count)
+        if program is None:
+            program = programs[count] = member.bind(step, count)
+        feeder.copy(batch, program.feeds)
+        program.run()
+        if math.isfinite(program.fetches["loss:loss"]):
+            for f, *a in update:
+                f(*a)
+            totals.reset()
+            totals.add(count, program.fetches, program.feeds)
+        signals.tell()
+
+
+def _end() -> NoReturn:
+    os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input: when it has ended, there is nothing more to read."""
+
+    def watch() -> None:
+        os.read(0, 1)
+        _end()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> None:
+    message = json.loads(sys.stdin.buffer.readline())
+    _end_with_parent()
+
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        serve(message)
+
+
+if __name__ == "__main__":
+    main()
