@@ -14,6 +14,8 @@ from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, 
 from graphspec.ops.common import copy_cast
 from graphspec.ops.shape import integer, known
 
+_PLACES = 1 << 15  # indices that are made at a time
+
 
 def need_integers(indices: Value) -> None:
     need(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}", code="GS306")
@@ -48,9 +50,37 @@ def contiguous(ctx: Context, X: Array) -> tuple[Array, Calls]:
 
 def scatter_add(ctx: Context, dX: Array, places: Array, dY: Array) -> Calls:
     """Calls for ``dX = 0; dX[places] += dY`` on the flat elements: seven times as fast in one dimension as in two."""
+    return scatter_rows(ctx, dX, places, dY, 1)
+
+
+def scatter_rows(ctx: Context, dX: Array, rows: Array, dY: Array, width: int) -> Calls:
+    """Calls for ``dX = 0; dX[rows] += dY``, of both arrays as rows of ``width`` elements; ``rows`` is overwritten.
+
+    Two real numbers are added as one complex number, which takes half the indices; these are made block by block, so
+    that they stay in the cache.
+    """
     source, calls = contiguous(ctx, dY)
     total = dX if dX.flags.c_contiguous else ctx.scratch(dX.shape, dX.dtype)
-    calls += [(total.fill, 0), (np.add.at, total.reshape(-1), places.reshape(-1), source.reshape(-1))]
+    to, added, ids = total.reshape(-1), source.reshape(-1), rows.reshape(-1)
+    calls.append((total.fill, 0))
+    if width % 2 == 0:
+        pair, width = np.result_type(dX.dtype, np.complex64), width // 2
+        to, added = to.view(pair), added.view(pair)
+    if width == 1:
+        calls.append((np.add.at, to, ids, added))
+    elif ids.size:
+        size = min(max(_PLACES // width, 1), ids.size)
+        places = ctx.scratch((size, width), np.int64)
+        columns = ctx.constant(np.tile(np.arange(width), (size, 1)), np.int64)
+        calls.append((np.multiply, ids, ctx.constant(width, np.int64), ids))
+        for start in range(0, ids.size, size):
+            part = ids[start : start + size]
+            block = places[: part.size]
+            calls += [
+                (np.copyto, block, part[:, None]),
+                (np.add, block, columns[: part.size], block),
+                (np.add.at, to, block.reshape(-1), added[start * width :][: block.size]),
+            ]
     return calls if total is dX else [*calls, (np.copyto, dX, total)]
 
 
@@ -103,14 +133,7 @@ class Gather(Op):
             if before != 1:
                 rows = ctx.scratch((before, indices.size), np.int64)
                 calls.append((np.add, ctx.constant(np.arange(before)[:, None] * size, np.int64), ids, rows))
-            places = rows
-            if after != 1:
-                places = ctx.scratch((*rows.shape, after), np.int64)
-                calls += [
-                    (np.multiply, rows, ctx.constant(after, np.int64), rows),
-                    (np.add, rows[..., None], ctx.constant(np.arange(after), np.int64), places),
-                ]
-            return calls + scatter_add(ctx, dX, places, dY)
+            return calls + scatter_rows(ctx, dX, rows, dY, after)
 
         return Y, calls, backward
 
