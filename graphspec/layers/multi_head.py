@@ -122,7 +122,7 @@ class ProjectedAttention(Layer):
         else:
             Y, W = self._whole(g, (q, k, v), visible), None
         if self.use_gate:
-            Y = g.Mul(Y, g.activate(Sigmoid(), self._project(g, "gate", Q, (Q.features,), (H, width))))
+            Y = g.Mul(Y, self._project(g, "gate", Q, (Q.features,), (H, width)))
         Y = self._project(g, "attention_output", Y, (H, width), self.features(query)).with_mask(query.mask)
         return (Y, cast("Value", W)) if self.return_attention_scores else Y
 
@@ -138,6 +138,8 @@ class ProjectedAttention(Layer):
                 Y = g.Add(Y, self.weight(g, "bias", free, layout=Layout(shape=(m,))))
             if role == "attention_output" and len(free) > 1:
                 Y = g.reshape(Y, (*[0] * (Y.rank - 1), *free))
+            if role == "gate":
+                Y = g.activate(Sigmoid(), Y)
             g.penalize(self.activity_regularizer, Y)
         return cast("Value", Y)
 

@@ -151,6 +151,23 @@ def model_cases() -> list[Case]:
             ],
             {"x": [3, 4]},
         ),
+        (
+            "attention_gate",
+            [
+                {
+                    "name": "a",
+                    "type": "MultiHeadAttention",
+                    "num_heads": 2,
+                    "key_dim": 2,
+                    "use_gate": True,
+                    "kernel_regularizer": l1,
+                    "activity_regularizer": l2,
+                    "inputs": ["x", "x"],
+                },
+                line,
+            ],
+            {"x": [3, 4]},
+        ),
     ):
         add(f"regularizer-{label}", inputs, layers, mse)
     ids = {"ids": {"shape": [None], "dtype": "int64"}}
