@@ -1,0 +1,1 @@
+"""One module a framework, each with ``start(workload, **options) -> Contender | None``."""

@@ -1,0 +1,79 @@
+"""Workloads made of the specs, and the least time that a step's matrix products take."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.networks import ROWS, spec
+from benchmarks.workload import Node, Workload
+
+if TYPE_CHECKING:
+    from graphspec.model import Model
+    from graphspec.spec.model import NodeDecl
+
+LOSSES = {
+    "SparseCategoricalCrossentropy": "sparse",
+    "BinaryCrossentropy": "binary",
+    "MeanSquaredError": "squared",
+}
+BYTES = 40_000_000
+"""Rows of about so many bytes, so that contenders do not meet one batch for ever: its gradients would vanish."""
+
+
+def prepare(name: str) -> tuple[Workload, int]:
+    """A workload, and the multiply-adds of one of its training steps."""
+    import graphspec as gs
+
+    model = gs.compile(spec(name))
+    training, head = model.spec.training, model.spec.heads["y"]
+    x, y = ROWS[name](training.batch_size)
+    batches = max(8, min(64, BYTES // x.nbytes // 8 * 8))
+    x, y = ROWS[name](training.batch_size * batches)
+    nodes = [node_of(declared) for declared in model.spec.nodes]
+    optimizer = {"type": type(training.optimizer).__name__} | training.optimizer.model_dump(mode="json")
+    loss = LOSSES[type(head.loss).__name__]
+    path, size = str(spec(name)), training.batch_size
+    workload = Workload(name, path, nodes, loss, optimizer, size, x, y, model.weights)
+    return workload, multiply_adds(model, workload)
+
+
+def node_of(declared: NodeDecl) -> Node:
+    assert declared.layer is not None
+    arguments = declared.layer.model_dump(mode="json", exclude_unset=True)
+    arguments |= {k: v for k, v in declared.tree.plain().items() if k == "activation"}  # by its name
+    return Node(declared.name, str(declared.type), [r.name for r in declared.inputs if r], arguments)
+
+
+def multiply_adds(model: Model, workload: Workload) -> int:
+    """Of a step: forward, the gradient of the weights, and that of the inputs where it is wanted."""
+    from graphspec.compiler.check import check
+    from graphspec.compiler.cost import cost
+
+    _, lowered = check(workload.spec).require()
+    costs = cost(model.spec, lowered, workload.batch).nodes
+    total, fixed = 0, {"x"}  # values that nothing is trained for
+    for node in workload.nodes:
+        once = costs[node.name].multiply_adds
+        shapes = [w.size for role, w in workload.of(node).items() if role.endswith("kernel")]
+        first = set(node.inputs) <= fixed
+        if first and not shapes:
+            fixed.add(node.name)
+        # A recurrent layer's state wants a gradient even where its input does not.
+        total += 3 * once - (once * shapes[0] // sum(shapes) if first and shapes else 0)
+    return total
+
+
+def rate(seconds: float = 0.5) -> float:
+    """Multiply-adds a second of large float32 matrix products, the best seen."""
+    n = 1536
+    a = np.random.default_rng(0).random((n, n), dtype=np.float32)
+    c = np.empty_like(a)
+    best, start = float("inf"), time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        before = time.perf_counter()
+        np.dot(a, a, out=c)
+        best = min(best, time.perf_counter() - before)
+    return float(n**3 / best)

@@ -1,0 +1,80 @@
+"""What all contenders are given, in a folder that needs no graphspec to read: a network, its first weights, its batches."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer in Keras's terms: arguments that are given, and where its inputs come from (``x`` is the input)."""
+
+    name: str
+    type: str
+    inputs: list[str]
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network with ``len(x) // batch`` whole batches.
+
+    Attributes:
+        spec: the spec's file.
+        loss: ``sparse``, ``binary`` (both from logits) or ``squared``.
+        optimizer: ``type`` and Keras's arguments.
+        weights: ``<node>/<role>`` in Keras's layout.
+    """
+
+    name: str
+    spec: str
+    nodes: list[Node]
+    loss: str
+    optimizer: dict[str, Any]
+    batch: int
+    x: Array
+    y: Array
+    weights: dict[str, Array]
+
+    @property
+    def batches(self) -> int:
+        return len(self.x) // self.batch
+
+    def rows(self, k: int) -> slice:
+        """Where batch ``k`` lies; after the last comes the first."""
+        start = k % self.batches * self.batch
+        return slice(start, start + self.batch)
+
+    def of(self, node: Node) -> dict[str, Array]:
+        """The weights of one node, by role."""
+        prefix = f"{node.name}/"
+        return {name[len(prefix) :]: a for name, a in self.weights.items() if name.startswith(prefix)}
+
+    @property
+    def chain(self) -> bool:
+        """Whether each node takes the one above it."""
+        above = ["x", *(node.name for node in self.nodes)]
+        return all(node.inputs == [name] for node, name in zip(self.nodes, above, strict=False))
+
+
+def write(workload: Workload, folder: Path) -> None:
+    about = {k: v for k, v in asdict(workload).items() if k not in ("x", "y", "weights")}
+    (folder / "network.json").write_text(json.dumps(about), encoding="utf-8")
+    np.save(folder / "x.npy", workload.x)
+    np.save(folder / "y.npy", workload.y)
+    np.savez(folder / "weights.npz", **workload.weights)  # type: ignore[arg-type]
+
+
+def read(folder: Path) -> Workload:
+    about = json.loads((folder / "network.json").read_text(encoding="utf-8"))
+    about["nodes"] = [Node(**node) for node in about["nodes"]]
+    with np.load(folder / "weights.npz") as file:
+        weights = {name: file[name] for name in file.files}
+    return Workload(**about, x=np.load(folder / "x.npy"), y=np.load(folder / "y.npy"), weights=weights)
