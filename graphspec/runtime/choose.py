@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 SHORTEST = 1e-4
 """Seconds of a step below which workers only wait for each other."""
-_WORTH_IT = 5.0
+WORTH_IT = 5.0
 """Seconds that a run must take for processes to be started, which takes about one."""
-_GAIN = 0.9
+GAIN = 0.9
 _STEPS = 5
 
 
@@ -66,9 +66,9 @@ def _quicker(trainer: Trainer) -> int:
         return 1
     alone = _rehearse(trainer)
     left = (trainer.total - trainer.epoch) * trainer.feeder.batches
-    if alone < SHORTEST or alone * left < _WORTH_IT or not _join(trainer, cores):
+    if alone < SHORTEST or alone * left < WORTH_IT or not _join(trainer, cores):
         return 1
-    if _rehearse(trainer) < _GAIN * alone:
+    if _rehearse(trainer) < GAIN * alone:
         return cores
     trainer.leave()
     return 1

@@ -61,8 +61,11 @@ class Member:
         self.gradients = list(arrays["gradients"])
         self.counters = list(arrays["counters"])
         self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
-        self._losses = arrays["losses"]
-        self._sums = np.zeros(self._losses.shape[1])
+        self.order = arrays["order"].view(np.uint8).data.cast("q")
+        """Of rank 0 for the next step: epoch, batch, global step; and the learning rate before it:"""
+        self.rate = arrays["rate"].view(np.uint8).data.cast("d")
+        self._losses = list(arrays["losses"])
+        self._sums = np.zeros(len(self._losses[0]))
 
     def bind(self, step: Step, rows: int) -> Program:
         """A program that ends when all workers have their gradients; its losses are those of the whole batch."""
@@ -77,7 +80,9 @@ class Member:
         for k, loss in enumerate(losses):
             own[k] = loss
         self.group.barrier()
-        np.add.reduce(self._losses, axis=0, out=self._sums)
+        np.add(self._losses[0], self._losses[1], self._sums)
+        for more in self._losses[2:]:
+            np.add(self._sums, more, self._sums)
 
 
 def layout(step: Step, totals: Totals, slots: Mapping[str, Array], size: int) -> dict[str, tuple[Any, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import mmap
 import os
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from graphspec.runtime.memory import available, human
 
 Array = np.ndarray[Any, Any]
 Shape = Sequence[int]
@@ -53,6 +56,8 @@ def allocate(wanted: Mapping[str, tuple[Shape, Any]]) -> Memory:
         size += math.prod(shape) * np.dtype(dtype).itemsize
         size += -size % _LINE
     size = max(size, _LINE)
+    if size > available():  # pages are taken when they are first written to, when it is too late to refuse
+        raise OSError(errno.ENOMEM, f"{human(size)} of shared memory are more than there is")
     block, handle, inherited = _create(size)
     return Memory(_views(block, places), {"handle": handle, "size": size, "places": places}, inherited)
 
@@ -79,8 +84,6 @@ def _create(size: int) -> tuple[mmap.mmap, int | str, tuple[int, ...]]:
             fd = os.dup(file.fileno())
     try:
         os.ftruncate(fd, size)
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(fd, 0, size)  # else a lack of memory shows as SIGBUS in the middle of a step
         return mmap.mmap(fd, size), fd, (fd,)
     except BaseException:
         os.close(fd)

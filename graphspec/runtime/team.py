@@ -52,7 +52,6 @@ class Team:
             signals = self._start(memory, self._message(maps))
             self.member = Member(memory.arrays, signals, 0, size)
             self._others = [trainer.totals.views(counters) for counters in self.member.counters[1:]]
-            self._order, self._rate = memory.arrays["order"], memory.arrays["rate"]
             self._move_in(memory)
             self._stack.enter_context(one_thread())
         except BaseException:
@@ -65,8 +64,9 @@ class Team:
 
     def begin(self, epoch: int, batch: int) -> None:
         """Let the others take their part of a step."""
-        self._order[:] = epoch, batch, self._update.clock.step
-        self._rate[0] = self._update.rate.value
+        order = self.member.order
+        order[0], order[1], order[2] = epoch, batch, self._update.clock.step
+        self.member.rate[0] = self._update.rate.value
         self.member.signals.tell()
 
     def settle(self, totals: Totals | None) -> None:

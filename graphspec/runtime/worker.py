@@ -71,14 +71,14 @@ def serve(message: dict[str, Any]) -> NoReturn:
         rate,
         member.group,
     )
-    order, given_rate, epoch = arrays["order"], arrays["rate"], -1
+    order, epoch = member.order, -1
     programs: dict[int, Program] = {}
     while True:
         signals.hear()
         if epoch != order[0]:
-            epoch = int(order[0])
+            epoch = order[0]
             feeder.start(epoch)
-        batch, clock.step, rate.value = int(order[1]), int(order[2]), float(given_rate[0])
+        batch, clock.step, rate.value = order[1], order[2], member.rate[0]
         count = feeder.rows(batch)
         program = programs.get(count)
         if program is None:
