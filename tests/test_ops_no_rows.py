@@ -22,8 +22,9 @@ def i(*values: int) -> Array:
 
 
 UNARY = (
-    "Abs Celu Ceil Cos Elu Erf Exp Flatten Floor Gelu HardSigmoid HardSwish Identity LeakyRelu Log LogSoftmax Mish Neg Reciprocal Relu Round "
-    "Selu Shrink Sigmoid Sign Sin Softmax Softplus Softsign Sqrt Swish Tanh ThresholdedRelu Transpose"
+    "Abs Celu Ceil Cos Elu Erf Exp Flatten Floor Gelu HardSigmoid HardSwish Identity LeakyRelu Log LogSoftmax "
+    "Mish Neg Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Softmax Softplus "
+    "Softsign Sqrt Swish Tanh ThresholdedRelu Transpose"
 )
 CASES: list[tuple[str, list[Any], set[int], dict[str, Any]]] = [
     *((op, [f(0, 4)], set(), {}) for op in UNARY.split()),
