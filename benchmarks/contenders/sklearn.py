@@ -1,4 +1,7 @@
-"""scikit-learn's multilayer perceptrons: ``partial_fit``, a batch a call. They have Adam and SGD only: Adam stands for RMSprop."""
+"""scikit-learn's multilayer perceptrons: ``partial_fit``, a batch a call.
+
+They have Adam and SGD only: Adam stands for RMSprop.
+"""
 
 # mypy: ignore-errors, because scikit-learn need not be installed
 
