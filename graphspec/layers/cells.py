@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from graphspec.activations import ACTIVATIONS, Activation
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Layout
-from graphspec.config import PositiveInt, Registry
+from graphspec.config import FROM_LIST, PositiveInt, Registry
 from graphspec.errors import ShapeError
 from graphspec.initializers import Array, Initializer
 from graphspec.layers.base import (
@@ -355,11 +355,12 @@ def _several(value: Any) -> Any:
         raise PydanticCustomError(
             "GS105", "must hold at least one cell", {"hint": "such as `[{type: GRUCell, units: 8}]`"}
         )
-    return tuple(value) if isinstance(value, list) else value
+    return value
 
 
 Stack = Annotated[
     tuple[CellField, ...],
+    FROM_LIST,
     BeforeValidator(_several),
     WithJsonSchema({"type": "array", "items": {"x-kind": "cell"}, "minItems": 1}),
 ]
