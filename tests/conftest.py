@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +15,31 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 node_counts: Counter[str] = Counter()
 """How many of ONNX's node tests passed, and how many were excluded, by reason."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--workers", type=int, default=1, help="processes that train where a spec does not say (1)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """``--workers N``: what trains in one process by default trains in N."""
+    count: int = request.config.getoption("--workers")
+    with pytest.MonkeyPatch.context() as patch:
+        if count > 1:
+            from graphspec.runtime import train
+
+            def gather(trainer: Any) -> None:
+                spec = trainer.model.spec
+                said = spec.training.tree is not None and "workers" in spec.training.tree.value
+                if not said:
+                    trainer.model.spec = replace(spec, training=replace(spec.training, workers=count))
+                alone(trainer)
+                trainer.model.spec = spec
+
+            alone = train.gather
+            patch.setattr(train, "gather", gather)
+        yield
 
 
 @pytest.fixture(scope="session")
