@@ -19,9 +19,9 @@ from pydantic_core import PydanticUndefined
 
 from graphspec.compiler.check import check
 from graphspec.compiler.passes.drop_training import drop_training
-from graphspec.compiler.passes.legalize import since
+from graphspec.compiler.passes.legalize import legalize, since
 from graphspec.config import Config, Registry
-from graphspec.export.targets import OPSET
+from graphspec.export.targets import IR_OF_OPSET, OPSET
 from graphspec.layers import LAYERS
 from graphspec.spec.explain import REGISTRIES
 
@@ -169,7 +169,7 @@ def collect(spec: dict[str, Any], found: dict[str, set[str]]) -> None:
         return
     parsed, lowered_spec = checked.require()
     types = {node.name: node for node in parsed.nodes}
-    kept = drop_training(lowered_spec.graph).nodes
+    kept = legalize(drop_training(lowered_spec.graph), max(IR_OF_OPSET)).nodes
     for name, declared in types.items():
         owner = types[declared.share] if declared.share else declared
         cls = LAYERS.get(owner.type) if owner.type else None

@@ -30,32 +30,20 @@ Sparse = Annotated[
 Counts = Literal["one_hot", "multi_hot", "count"]
 
 
-def encode(
-    g: Builder, ids: Value, depth: int, mode: Counts, *, weights: Value | None = None, certain: bool = False
-) -> Value:
+def encode(g: Builder, ids: Value, depth: int, mode: Counts, weights: Value | None = None) -> Value:
     """Ids as vectors of ``depth`` numbers: one each, or for all ids of axis 1 together. Ids out of range count nowhere.
 
     Args:
         weights: what each id counts, of the ids' shape.
-        certain: no id is out of range.
     """
     if mode == "one_hot":
-        if ids.rank > 1 and ids.shape[-1] == 1:
-            ids = g.Squeeze(ids, g.constant([ids.rank - 1]))
-        places = g.constant(np.arange(depth))
-        return cast_to(g, g.Equal(g.Unsqueeze(ids, g.constant([ids.rank])), places), "float32")
+        if ids.rank < 2 or ids.shape[-1] != 1:
+            ids = g.Unsqueeze(ids, g.constant([ids.rank]))
+        return cast("Value", g.MultiHot(ids, depth=depth))
     need_rank(ids, 2, None, "(batch, ids, …)", hint="`output_mode: one_hot` takes one id a sample")
     order = (0, *range(2, ids.rank), 1)
-    ids = g.transpose(ids, order)
-    if not certain:  # one place more takes all that is out of range, and is cut off
-        inside = g.And(g.GreaterOrEqual(ids, g.constant(0)), g.Less(ids, g.constant(depth)))
-        ids = g.Where(inside, ids, g.constant(depth))
-    outer = [g.size(ids, axis) for axis in range(ids.rank - 1)]
-    zeros = g.Expand(g.constant(0.0), g.ints([*outer, depth if certain else depth + 1]))
-    updates = g.Expand(g.constant(1.0), g.Shape(ids)) if weights is None else g.transpose(weights, order)
-    reduction = "add" if mode == "count" else "none"
-    Y = g.ScatterElements(zeros, ids, updates, axis=-1, reduction=reduction)
-    return cast("Value", Y if certain else g.Slice(Y, g.constant([0]), g.constant([depth]), g.constant([-1])))
+    counted = None if weights is None else g.transpose(weights, order)
+    return cast("Value", g.MultiHot(g.transpose(ids, order), counted, depth=depth, count=int(mode == "count")))
 
 
 @LAYERS.add("CategoryEncoding")
@@ -85,7 +73,7 @@ class CategoryEncoding(Layer):
                 text = f"needs one node of the ids' shape {show(ids.shape)} as `count_weights`, got {got}"
                 raise ShapeError("GS302", text, hint="one weight for each id", key="count_weights")
             weights = as_float(g, count_weights[0])
-        return encode(g, cast_to(g, ids, "int64"), self.num_tokens, self.output_mode, weights=weights)
+        return encode(g, cast_to(g, ids, "int64"), self.num_tokens, self.output_mode, weights)
 
 
 def _sorted(value: tuple[float, ...]) -> tuple[float, ...]:
@@ -133,7 +121,7 @@ class Discretization(Layer):
         bins = g.ReduceSum(cast_to(g, reached, "int32"), g.constant([-1]), keepdims=0)
         if self.output_mode == "int":
             return cast("Value", bins)
-        return encode(g, cast_to(g, bins, "int64"), len(boundaries) + 1, self.output_mode, certain=True)
+        return encode(g, cast_to(g, bins, "int64"), len(boundaries) + 1, self.output_mode)
 
 
 def _statistics(value: Any) -> Any:

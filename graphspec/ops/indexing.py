@@ -48,6 +48,11 @@ def contiguous(ctx: Context, X: Array) -> tuple[Array, Calls]:
     return copy, [(np.copyto, copy, X)]
 
 
+def as_pairs(X: Array) -> Array:
+    """Contiguous real numbers as complex ones, two in each: to add them takes half the indices."""
+    return X.view(np.result_type(X.dtype, np.complex64))
+
+
 def scatter_add(ctx: Context, dX: Array, places: Array, dY: Array) -> Calls:
     """Calls for ``dX = 0; dX[places] += dY`` on the flat elements: seven times as fast in one dimension as in two."""
     return scatter_rows(ctx, dX, places, dY, 1)
@@ -56,16 +61,14 @@ def scatter_add(ctx: Context, dX: Array, places: Array, dY: Array) -> Calls:
 def scatter_rows(ctx: Context, dX: Array, rows: Array, dY: Array, width: int) -> Calls:
     """Calls for ``dX = 0; dX[rows] += dY``, of both arrays as rows of ``width`` elements; ``rows`` is overwritten.
 
-    Two real numbers are added as one complex number, which takes half the indices; these are made block by block, so
-    that they stay in the cache.
+    The indices are made block by block, so that they stay in the cache.
     """
     source, calls = contiguous(ctx, dY)
     total = dX if dX.flags.c_contiguous else ctx.scratch(dX.shape, dX.dtype)
     to, added, ids = total.reshape(-1), source.reshape(-1), rows.reshape(-1)
     calls.append((total.fill, 0))
     if width % 2 == 0:
-        pair, width = np.result_type(dX.dtype, np.complex64), width // 2
-        to, added = to.view(pair), added.view(pair)
+        to, added, width = as_pairs(to), as_pairs(added), width // 2
     if width == 1:
         calls.append((np.add.at, to, ids, added))
     elif ids.size:

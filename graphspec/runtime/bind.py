@@ -11,6 +11,7 @@ import numpy as np
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Array, Graph, Node, Type, Value
+from graphspec.compiler.passes.gather_rows import gather_rows
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
 from graphspec.runtime.buffers import Pool, Scratch, axis_order, root
@@ -382,10 +383,13 @@ def bind(
         rows, total: this worker's slice of the batch, and the whole batch's length; by default one worker has all.
         input_grads: names of inputs whose gradient is wanted too (``Program.grads``).
     """
+    wanted = dict(fetches) if loss is None else {**fetches, "": loss}
+    graph, wanted = gather_rows(graph, wanted)
+    loss = wanted.pop("", None)
     batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)
     return _Binder(
         graph,
-        fetches,
+        wanted,
         loss,
         shapes,
         store,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from graphspec.compiler.decompositions import DECOMPOSITIONS, attention, elementwise, norm  # noqa: F401
+from graphspec.compiler.decompositions import DECOMPOSITIONS, attention, elementwise, multi_hot, norm  # noqa: F401
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
 from graphspec.ops import OPS

@@ -1,0 +1,41 @@
+"""A matrix times vectors that mark ids is the sum of its rows at the ids: the wide vectors are never made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from graphspec.compiler.ir import Graph, Node, Value
+from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+
+_WORTH = 20
+"""How many times wider than the ids of a row a vector must be: a row of ids takes as long as 15 to 24 times its numbers."""
+_PRODUCT = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
+
+
+def gather_rows(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
+    """The graph and the ``wanted`` values, with GatherSum for products of MultiHot: for programs, never for a file."""
+    if all(node.op != "MultiHot" for node in graph.nodes):
+        return graph, dict(wanted)
+    graph = graph.copy()
+    graph.outputs = dict(wanted)
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.op not in ("Gemm", "MatMul"):
+            return None
+        X, W, bias = (*inputs, None)[:3]
+        assert X is not None
+        assert W is not None
+        hot = X.node
+        if hot is None or hot.op != "MultiHot" or len(hot.inputs) > 1 or W.rank != 2:
+            return None
+        (ids,), depth = hot.inputs, hot.attrs["depth"]
+        assert ids is not None
+        k = ids.shape[-1]
+        if (isinstance(k, int) and _WORTH * k > depth) or node.attrs.items() - _PRODUCT.items():
+            return None
+        g = state.builder(node)
+        Y = g.GatherSum(ids, W, count=hot.attrs["count"])
+        return (Y if bias is None else g.Add(Y, bias),)
+
+    made = rebuild(graph, visit)
+    return made, made.outputs
