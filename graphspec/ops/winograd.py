@@ -1,0 +1,280 @@
+"""Convolution by Winograd's F(2, 3) along the first spatial axis: two rows of outputs from four products instead of six.
+
+Lavin and Gray, *Fast algorithms for convolutional neural networks*, CVPR 2016. Along the other axis nothing is copied: the
+transformed rows of all samples lie behind one another with zeros between them, and the ``k`` columns under a window are
+``k·C`` neighbouring numbers. Windows overlap, but every ``k``-th one does not: those that start at columns 0, k, 2k, … are a
+matrix that BLAS takes as it is, those from column 1 on another, and so forth.
+
+Rows are copied to and from such a layout, the even ones apart from the odd ones, so that all sums and differences of rows
+are those of flat vectors: NumPy is three times as fast on these as on rows with gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from graphspec.compiler.ir import Array
+from graphspec.ops.base import Calls, Context
+from graphspec.ops.windows import Axis, ceil
+
+_CHANNELS = 12  # channels and filters from which it is faster
+_WORK = 0.9  # the share of the direct way's multiplications up to which it is faster
+_CHUNK = 1 << 17  # numbers in the transformed input: with its products it stays in the second-level cache
+_SMALL = 1_000_000  # up to m·n·k of about this, OpenBLAS has kernels that do not pack
+_LEAST = 16  # rows of a product below which it is too large for them in any case
+_SUMMED = 128  # rows that one product of a weight gradient sums
+_SUMS = 2048  # columns in a chunk of a weight gradient at least, for each of the kernel's
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some tiles (pairs of rows of the output) of some samples."""
+
+    tiles: slice
+    samples: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.tiles.stop - self.tiles.start, self.samples.stop - self.samples.start
+
+    @property
+    def rows(self) -> int:
+        tiles, samples = self.shape
+        return int(tiles * samples)
+
+
+@dataclass(frozen=True)
+class Lying:
+    """How a row of X lies: ``columns`` of its columns, without the first ``skip``, behind ``lead`` zeros, then zeros.
+
+    What a window reads beyond the ``period`` columns of its row are the zeros in front of the next one.
+    """
+
+    lead: int
+    skip: int
+    columns: int
+    period: int
+
+    @staticmethod
+    def of(axis: Axis) -> Lying:
+        lead, skip = max(axis.begin, 0), max(-axis.begin, 0)
+        reach = axis.out + axis.kernel - 1 - lead
+        columns = max(0, min(axis.size - skip, reach))
+        return Lying(lead, skip, columns, max(lead + columns, axis.out, reach))
+
+
+def fits(axes: Sequence[Axis], groups: int) -> bool:
+    """Whether there is an F(2, 3) for these windows."""
+    return groups == 1 and len(axes) == 2 and axes[0].kernel == 3 and all(a.stride == a.dilation == 1 for a in axes)
+
+
+def pays(axes: Sequence[Axis], channels: int, filters: int) -> bool:
+    """Whether it is faster than matrix products with patches, where it fits; measured."""
+    down, across = axes
+    products = 4 * ceil(down.out, 2) * Lying.of(across).period
+    return min(channels, filters) >= _CHANNELS and products <= _WORK * 3 * down.out * across.out
+
+
+class Winograd:
+    """Correlation of X (N, C, H, W) with kernels (1, O, C, 3, k)."""
+
+    order: tuple[int, ...] = (2, 0, 3, 1)
+
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis], *, gradient: bool = False) -> None:
+        self._ctx, self._x = ctx, X.transpose(self.order)
+        self._down, across = axes
+        self._taps, self._out = across.kernel, across.out
+        self._row = Lying.of(across)
+        self._period = self._row.period
+        self._tiles = ceil(self._down.out, 2)
+        row = 4 * self._period * X.shape[1]
+        # Each chunk costs a sum of the kernel's gradient, which has as many columns as the products.
+        most = max(_CHUNK, _SUMS * self._taps * X.shape[1]) if gradient else _CHUNK
+        self._rows = _even(self._tiles, most // row)
+        self._samples = _even(len(X), most // (row * self._rows))
+
+    def forward(self, kernel: Array, Y: Array) -> Calls:
+        if Y.size == 0:
+            return []
+        y, filters = Y.transpose(self.order), Y.shape[1]
+        U, calls = self._kernel(kernel)
+        V, M = self._planes(self._x.shape[-1]), self._planes(filters)
+        halves, zeros = self._halves(V)
+        calls += zeros
+        for chunk in self._chunks():
+            calls += self._transform(halves, V, chunk)
+            for start, count, rows in self._cuts(chunk, _SMALL // U[0].size):
+                windows = self._matrices(V, start, count, rows, U.shape[1])
+                calls.append((np.matmul, windows, U[:, None, None], self._matrices(M, start, count, rows, filters)))
+            flat, lying = M[:, : chunk.rows * self._period], self._lying(M, chunk.shape)[:, :, :, : self._out]
+            even, odd = self._pairs(y, chunk)
+            calls += [
+                (np.add, flat[0], flat[1], flat[0]),
+                (np.add, flat[0], flat[2], flat[0]),
+                (np.copyto, even, lying[0]),
+                (np.subtract, flat[1], flat[2], flat[1]),
+                (np.subtract, flat[1], flat[3], flat[1]),
+                (np.copyto, odd, lying[1, : len(odd)]),
+            ]
+        return calls
+
+    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
+        if dY.size == 0:
+            return [(dK.fill, 0.0)]
+        dy, filters, channels = dY.transpose(self.order), dY.shape[1], self._x.shape[-1]
+        V, D = self._planes(channels), self._planes(filters)
+        halves, calls = self._halves(V)
+        calls += self._gaps(D[::3], 0, self._out)
+        size = self._taps * channels
+        most = min(_SUMMED, _SMALL // (size * filters))
+        chunks = list(self._chunks())
+        many = sum(count for _, count, _ in self._cuts(chunks[0], most))
+        parts = self._ctx.scratch((many, self._taps, 4, size, filters))
+        total, more = (self._ctx.scratch((4, size, filters)) for _ in range(2))
+        ones = self._ctx.constant(np.ones(many * self._taps))
+        for chunk in chunks:
+            calls += self._transform(halves, V, chunk) + self._spread(dy, D, chunk)
+            at = 0
+            for start, count, rows in self._cuts(chunk, most):
+                windows, d = (self._matrices(A, start, count, rows, n) for A, n in ((V, size), (D, filters)))
+                part = parts[at : at + count].transpose(2, 0, 1, 3, 4)
+                calls.append((np.matmul, windows.swapaxes(-1, -2), d, part))
+                at += count
+            rows = at * self._taps
+            into = total if chunk is chunks[0] else more
+            calls.append((np.dot, ones[:rows], parts[:at].reshape(rows, -1), into.reshape(-1)))
+            if into is more:
+                calls.append((np.add, total, more, total))
+        half = self._ctx.constant(0.5)
+        top, middle, bottom = dK[0].transpose(2, 3, 1, 0)
+        total, more = (a.reshape(4, *top.shape) for a in (total, more))
+        return [
+            *calls,
+            (np.multiply, total[1:3], half, total[1:3]),
+            (np.add, total[1], total[2], more[0]),
+            (np.subtract, total[1], total[2], middle),
+            (np.add, total[0], more[0], top),
+            (np.subtract, more[0], total[3], bottom),
+        ]
+
+    def _chunks(self) -> Iterator[Chunk]:
+        samples = self._x.shape[1]
+        for tile in range(0, self._tiles, self._rows):
+            for sample in range(0, samples, self._samples):
+                tiles = slice(tile, min(tile + self._rows, self._tiles))
+                yield Chunk(tiles, slice(sample, min(sample + self._samples, samples)))
+
+    def _planes(self, depth: int) -> Array:
+        """Four planes for the rows of a chunk, of ``depth`` numbers a column."""
+        return self._ctx.scratch((4, self._whole(self._rows * self._samples) + self._taps - 1, depth))
+
+    def _halves(self, V: Array) -> tuple[Array, Calls]:
+        """Where the even and the odd rows of a chunk of X go, and calls that fill what stays zero there and in V."""
+        rows = (self._rows + 1) * self._samples
+        halves = self._ctx.scratch((2, rows * self._period, V.shape[-1]))
+        tail = V[:, self._rows * self._samples * self._period :]
+        return halves, [*self._gaps(halves, self._row.lead, self._row.columns), (tail.fill, 0.0)]
+
+    def _gaps(self, planes: Array, lead: int, columns: int) -> Calls:
+        """Calls that fill all but ``columns`` columns after ``lead`` of every row."""
+        rows = planes.shape[1] // self._period
+        view = self._lying(planes, (rows,))
+        rest = view[:, :, :lead], view[:, :, lead + columns :]
+        return [(part.fill, 0.0) for part in rest if part.size]
+
+    def _whole(self, rows: int) -> int:
+        """The columns of so many rows, in whole matrices."""
+        return ceil(rows * self._period, self._taps) * self._taps
+
+    def _lying(self, planes: Array, shape: tuple[int, ...]) -> Array:
+        """The first rows of planes as (plane, *shape, period, depth)."""
+        columns = int(np.prod(shape)) * self._period
+        return planes[:, :columns].reshape(len(planes), *shape, self._period, planes.shape[-1], copy=False)
+
+    def _pairs(self, y: Array, chunk: Chunk) -> tuple[Array, Array]:
+        """The even and the odd rows of a chunk of the output; of an odd number of rows the last odd one is missing."""
+        first, end = 2 * chunk.tiles.start, 2 * chunk.tiles.stop
+        return y[first:end:2, chunk.samples], y[first + 1 : end : 2, chunk.samples]
+
+    def _cuts(self, chunk: Chunk, most: int) -> Iterator[tuple[int, int, int]]:
+        """Equal blocks of at most so many rows, and the rest: the first row, how many blocks, their rows.
+
+        All rows are one block where ``most`` is so few that BLAS would pack them anyway.
+        """
+        every = self._whole(chunk.rows) // self._taps
+        rows = every if most < _LEAST else min(every, most)
+        count = every // rows
+        yield 0, count, rows
+        if every > count * rows:
+            yield count * rows, 1, every - count * rows
+
+    def _matrices(self, planes: Array, start: int, count: int, rows: int, depth: int) -> Array:
+        """(4, count, k, rows, depth): row ``j`` of matrix ``p`` is ``depth`` numbers from column ``p + k·j`` on."""
+        plane, column, item = planes.strides
+        return as_strided(
+            planes[:, self._taps * start :],
+            (4, count, self._taps, rows, depth),
+            (plane, rows * self._taps * column, column, self._taps * column, item),
+        )
+
+    def _kernel(self, kernel: Array) -> tuple[Array, Calls]:
+        top, middle, bottom = kernel[0].transpose(2, 3, 1, 0)  # (k, C, O)
+        U, spare, half = self._ctx.scratch((4, *top.shape)), self._ctx.scratch(top.shape), self._ctx.constant(0.5)
+        calls: Calls = [
+            (np.copyto, U[0], top),
+            (np.copyto, U[3], bottom),
+            (np.multiply, middle, half, spare),
+            (np.add, U[0], U[3], U[1]),
+            (np.multiply, U[1], half, U[1]),
+            (np.subtract, U[1], spare, U[2]),
+            (np.add, U[1], spare, U[1]),
+        ]
+        return U.reshape(4, -1, top.shape[-1]), calls
+
+    def _transform(self, halves: Array, V: Array, chunk: Chunk) -> Calls:
+        """Calls that write the planes of a chunk of X: sums and differences of its rows; rows outside X are zeros."""
+        tiles, samples = chunk.shape
+        lead, skip, columns = self._row.lead, self._row.skip, self._row.columns
+        lying = self._lying(halves, (tiles + 1, samples))
+        x = self._x[:, chunk.samples, skip : skip + columns]
+        calls: Calls = []
+        for parity, into in enumerate(lying):
+            first = 2 * chunk.tiles.start + parity - self._down.begin
+            inside = [k for k in range(tiles + 1) if 0 <= first + 2 * k < len(x)] or [0, -1]
+            start, stop = inside[0], inside[-1] + 1
+            if stop > start:
+                source = x[first + 2 * start : first + 2 * stop : 2]
+                calls.append((np.copyto, into[start:stop, :, lead : lead + columns], source))
+            calls += [(part.fill, 0.0) for part in (into[:start], into[stop:]) if part.size]
+        (even, odd), (even_2, odd_2) = (a.reshape(2, -1, copy=False) for a in (lying[:, :-1], lying[:, 1:]))
+        into = V.reshape(4, -1)[:, : even.size]
+        return [
+            *calls,
+            (np.subtract, even, even_2, into[0]),
+            (np.add, odd, even_2, into[1]),
+            (np.subtract, even_2, odd, into[2]),
+            (np.subtract, odd, odd_2, into[3]),
+        ]
+
+    def _spread(self, dy: Array, D: Array, chunk: Chunk) -> Calls:
+        """Calls that write what the planes of the products get of a gradient, of the last plane the opposite."""
+        d = self._lying(D, chunk.shape)[::3, :, :, : self._out]
+        even, odd = self._pairs(dy, chunk)
+        whole = D[:, : self._whole(chunk.rows)]
+        rest = d[1, len(odd) :], whole[::3, chunk.rows * self._period :]
+        return [
+            (np.copyto, d[0], even),
+            (np.copyto, d[1, : len(odd)], odd),
+            *((part.fill, 0.0) for part in rest if part.size),
+            (np.add, whole[0], whole[3], whole[1]),
+            (np.subtract, whole[0], whole[3], whole[2]),
+        ]
+
+
+def _even(count: int, most: int) -> int:
+    """The size of nearly equal parts of ``count``, each at most ``most`` or 1."""
+    return ceil(count, ceil(count, max(most, 1)) or 1)
