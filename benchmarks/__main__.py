@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +12,7 @@ from benchmarks import report
 from benchmarks.networks import ROWS
 from benchmarks.prepare import prepare, rate
 from benchmarks.race import entries, race
+from benchmarks.tables import add_page, publish, where
 from benchmarks.workload import write
 
 
@@ -24,6 +24,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", default="auto", metavar="N", help="graphspec's `training.workers` (auto)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these contenders beside graphspec")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
+    add_page(parser)
     parser.add_argument("--patience", type=float, default=180, help="seconds that getting ready may take (180)")
     parser.add_argument(
         "--python",
@@ -64,18 +65,8 @@ def main() -> None:
     for result in results:
         if result.workload != "W3ids":  # whose products are looked up, not multiplied
             result.limit = counts[result.workload] / best
-    about = report.machine()
-    print(", ".join(f"{key} {value}" for key, value in about.items()))
-    print(
-        f"load {os.getloadavg()[0]:.1f}, matrix products {best * 2e-9:.0f} GFLOP/s" if hasattr(os, "getloadavg") else ""
-    )
-    for title, text in (
-        ("Milliseconds a step", report.ratios(results)),
-        ("All contenders", report.times(results)),
-        ("Megabytes above the import", report.memory(results)),
-    ):
-        print(f"\n{title}\n\n{text}")
-    print("", *report.notes(results), sep="\n")
+    about = f"{where()}; matrix products {best * 2e-9:.0f} GFLOP/s"
+    publish("race", report.page(results, about), options.markdown)
     if options.json:
         options.json.write_text(json.dumps(report.as_json(results, best), indent=1), encoding="utf-8")
 

@@ -12,49 +12,13 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.memory import forget_peak, peak
 from benchmarks.workload import Workload, read
 
-
-class Contender(Protocol):
-    """A framework with a workload's network, made by its module's ``start(workload, **options)``."""
-
-    version: str
-    others: int
-    """Bytes that worker processes have held."""
-
-    def losses(self, count: int) -> list[float]:
-        """The losses of the first steps, from the first weights."""
-
-    def steps(self, count: int) -> list[float]:
-        """Seconds of at least ``count`` training steps, each."""
-
-    def restore(self) -> None:
-        """Back to the first weights."""
-
-
-def peak() -> int:
-    """Bytes: the most that this process has had resident."""
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage also counts what the parent had before exec
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def workers() -> int:
-    """Bytes that this process's children hold now, what is shared counted once (Linux; elsewhere 0)."""
-    total = 0
-    for children in Path("/proc/self/task").glob("*/children"):
-        for pid in children.read_text().split():
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    return total
+if TYPE_CHECKING:
+    from benchmarks.contenders.base import Contender
 
 
 def answer(contender: Contender, message: dict[str, Any]) -> dict[str, Any]:
@@ -63,8 +27,8 @@ def answer(contender: Contender, message: dict[str, Any]) -> dict[str, Any]:
             return {"losses": contender.losses(message["count"])}
         case "steps":
             contender.restore()
-            contender.steps(message["warm"])
-            return {"seconds": contender.steps(message["count"])}
+            seconds = contender.steps(message["warm"], message["count"])
+            return {"seconds": seconds, "processes": contender.processes}
         case _:
             return {"peak": peak() + contender.others}
 
@@ -83,12 +47,12 @@ def main(family: str, folder: str, options: str) -> None:
         return
     try:
         workload: Workload = read(Path(folder))
-        before = peak()
+        before = forget_peak()
         contender: Contender | None = module.start(workload, **json.loads(options))
         if contender is None:
             say(missing="it has no such network")
             return
-        say(version=contender.version, peak=before)
+        say(version=contender.version, before=before)
         for line in sys.stdin:
             say(**answer(contender, json.loads(line)))
     except Exception as error:  # to the parent, whatever it is

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.networks import ROWS, spec
+from benchmarks.networks import ROWS, Rows, spec
 from benchmarks.workload import Node, Workload
 
 if TYPE_CHECKING:
@@ -23,15 +23,19 @@ BYTES = 40_000_000
 """Rows of about so many bytes, so that contenders do not meet one batch for ever: its gradients would vanish."""
 
 
+def rows_of(name: str, batch: int) -> Rows:
+    """Rows of 16 to 64 batches, a multiple of 8: Keras runs 8 in one go."""
+    x, _ = ROWS[name](batch)
+    return ROWS[name](batch * max(16, min(64, BYTES // x.nbytes // 8 * 8)))
+
+
 def prepare(name: str) -> tuple[Workload, int]:
     """A workload, and the multiply-adds of one of its training steps."""
     import graphspec as gs
 
     model = gs.compile(spec(name))
     training, head = model.spec.training, model.spec.heads["y"]
-    x, y = ROWS[name](training.batch_size)
-    batches = max(8, min(64, BYTES // x.nbytes // 8 * 8))
-    x, y = ROWS[name](training.batch_size * batches)
+    x, y = rows_of(name, training.batch_size)
     nodes = [node_of(declared) for declared in model.spec.nodes]
     optimizer = {"type": type(training.optimizer).__name__} | training.optimizer.model_dump(mode="json")
     loss = LOSSES[type(head.loss).__name__]

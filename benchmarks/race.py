@@ -56,8 +56,8 @@ def entries(workers: str) -> list[Entry]:
     torch = {"torch": {}, "torch fused": {"fused": True}, "torch compile": {"compiled": True}}
     tf = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
     return [
-        Entry("graphspec", "graphspec", "graphspec", {"processes": workers}, peer=False),
-        Entry("one core", "graphspec", "graphspec", {"processes": "1"}, ONE, peer=False),
+        Entry("graphspec", "graphspec", "graphspec", {"workers": workers}, peer=False),
+        Entry("one core", "graphspec", "graphspec", {"workers": "1"}, ONE, peer=False),
         # Its RMSprop adds epsilon after the root, Keras's before.
         *(Entry(name, "torch", "torch", options, trains=0.02) for name, options in torch.items()),
         Entry("jax", "jax", "jax"),
@@ -140,12 +140,19 @@ class Window:
 
 @dataclass
 class Score:
-    """What a contender did: ``note`` says why it has no figures."""
+    """What a contender did.
+
+    Attributes:
+        processes: how many trained, window by window.
+        memory: bytes.
+        note: why it has no figures.
+    """
 
     entry: Entry
     version: str = ""
     losses: list[float] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
+    processes: list[int] = field(default_factory=list)
     memory: int = 0
     note: str = ""
 
@@ -198,7 +205,7 @@ def race(
             children[entry.name] = child
             try:
                 begin = child.hear(patience)
-                score.version, before = begin["version"], begin["peak"]
+                score.version, before = begin["version"], begin["before"]
                 score.losses = child.ask(patience, do="losses", count=4)["losses"]
                 agree(score, scores[0].losses)
                 once = median(child.ask(patience, do="steps", warm=2, count=3)["seconds"])
@@ -225,6 +232,8 @@ def _round(score: Score, child: Child, count: int, patience: float) -> None:
     """One clean window, or several that are not."""
     for _ in range(TRIES):
         time.sleep(0.05)  # threads of the one before that spin go to sleep
-        score.windows.append(window(child.ask(patience, do="steps", warm=max(2, count // 10), count=count)["seconds"]))
+        said = child.ask(patience, do="steps", warm=max(2, count // 10), count=count)
+        score.windows.append(window(said["seconds"]))
+        score.processes.append(said["processes"])
         if score.windows[-1].clean:
             return

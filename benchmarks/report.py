@@ -1,17 +1,30 @@
-"""What a race has shown, as tables and as JSON."""
+"""What a race has shown: tables, what falls short of its target, and JSON."""
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.race import Score
+from benchmarks.tables import machine, milliseconds, table
+
+TARGETS = {
+    "W1": (0.45, 1.0),
+    "W2": (0.95, 1.0),
+    "W3": (0.7, 1.0),
+    "W3ids": (0.35, 1.0),
+    "W4": (0.4, 1.0),
+    "W5": (0.65, 1.0),
+    "W6": (0.5, 1.0),
+    "W7": (0.9, 1.0),
+    "W8": (0.75, 1.05),
+    "W9": (0.95, 1.3),
+}
+"""The most that graphspec's step may take, as a part of the best peer's: as installed, and with malloc tuned too."""
+LEAN = ("W5", "W9")
+"""Where graphspec may hold no more memory than PyTorch."""
+WAYS = ("as installed", "tuned too")
 
 
 @dataclass
@@ -43,81 +56,94 @@ class Result:
         return self.limit / own if self.limit is not None and own is not None else None
 
 
-def milliseconds(score: Score) -> str:
-    """``~`` where no window was clean."""
-    if score.seconds is None:
-        return "–"
-    ms = score.seconds * 1e3
-    return ("" if score.clean else "~") + (f"{ms:.3f}" if ms < 1 else f"{ms:.2f}" if ms < 10 else f"{ms:.1f}")
-
-
-def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, its columns aligned."""
-    rows = [head, *lines]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
-    texts = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
-    texts.insert(1, "| " + " | ".join("-" * w for w in widths) + " |")
-    return "\n".join(texts)
+def taken(score: Score) -> str:
+    """Milliseconds a step, with ``~`` where no window was clean."""
+    return "–" if score.seconds is None else ("" if score.clean else "~") + milliseconds(score.seconds)
 
 
 def ratios(results: Sequence[Result]) -> str:
-    """graphspec against the best peers, and against its limit."""
+    """graphspec against the best peers, and against its limit; what is above its target is bold."""
     lines = []
     for r in results:
-        cells = [r.workload, milliseconds(r.scores[0])]
-        for tuned in (False, True):
+        cells = [r.workload, taken(r.scores[0])]
+        for tuned, target in zip((False, True), TARGETS[r.workload], strict=True):
             best, ratio = r.best(tuned), r.ratio(tuned)
-            known = best is not None and ratio is not None
-            cells += [f"{milliseconds(best)} {best.entry.name}", f"{ratio:.2f}"] if known and best else ["–", "–"]
-        limit = "–" if r.limit is None else f"{r.limit * 1e3:.3g}"
+            if best is None or ratio is None:
+                cells += ["–", "–", f"{target:.2f}"]
+            else:
+                shown = f"{ratio:.2f}"
+                cells += [
+                    f"{taken(best)} {best.entry.name}",
+                    f"**{shown}**" if ratio > target else shown,
+                    f"{target:.2f}",
+                ]
+        limit = "–" if r.limit is None else milliseconds(r.limit)
         lines.append([*cells, limit, "–" if r.reached is None else f"{r.reached:.0%}"])
-    head = ["", "graphspec", "best peer as installed", "ratio", "best peer, tuned too", "ratio", "limit", "reached"]
-    return table(head, lines)
+    head = ["", "graphspec"]
+    for way in WAYS:
+        head += [f"best peer, {way}", "ratio", "target"]
+    return table([*head, "limit", "reached"], lines)
 
 
-def times(results: Sequence[Result]) -> str:
-    """Milliseconds a step of every contender."""
+def by_contender(results: Sequence[Result], cell: Callable[[Score], str]) -> str:
+    """One figure of every contender on every workload."""
     names = list(dict.fromkeys(s.entry.name for r in results for s in r.scores if s.seconds is not None))
-    by_name = [{s.entry.name: milliseconds(s) for s in r.scores} for r in results]
+    cells = [{s.entry.name: cell(s) for s in r.scores if s.seconds is not None} for r in results]
     return table(
         ["", *names],
-        [[r.workload, *(cells.get(n, "–") for n in names)] for r, cells in zip(results, by_name, strict=True)],
+        [[r.workload, *(c.get(n, "–") for n in names)] for r, c in zip(results, cells, strict=True)],
     )
 
 
-def memory(results: Sequence[Result]) -> str:
-    """Megabytes at most resident in training, above what importing the framework takes; the data are in it."""
-    names = list(dict.fromkeys(s.entry.name for r in results for s in r.scores if s.seconds is not None))
-    by_name = [{s.entry.name: f"{s.memory / 1e6:.0f}" for s in r.scores if s.seconds is not None} for r in results]
-    return table(
-        ["", *names],
-        [[r.workload, *(cells.get(n, "–") for n in names)] for r, cells in zip(results, by_name, strict=True)],
-    )
+def short(results: Sequence[Result]) -> list[str]:
+    """Which figures fall short of their targets, and by how much."""
+    found = []
+    for r in results:
+        for tuned, target, way in zip((False, True), TARGETS[r.workload], WAYS, strict=True):
+            best, ratio = r.best(tuned), r.ratio(tuned)
+            if best is not None and ratio is not None and ratio > target:
+                found.append(
+                    f"{r.workload}, {way}: {ratio:.2f} of {best.entry.name}, wanted {target:.2f}: "
+                    f"the step is {ratio / target - 1:.0%} too long"
+                )
+        torch = [s.memory for s in r.scores if s.entry.family == "torch" and s.seconds is not None]
+        own = r.scores[0].memory
+        if r.workload in LEAN and torch and own > min(torch):
+            found.append(f"{r.workload}: {own / 1e6:.0f} MB, PyTorch {min(torch) / 1e6:.0f}")
+    return found
 
 
 def notes(results: Sequence[Result]) -> list[str]:
-    """Why contenders have no figures."""
-    missing = [(r.workload, s.entry.name, s.note) for r in results for s in r.scores if s.note]
+    """How many processes graphspec's ``auto`` chose, and why contenders have no figures."""
+    chosen = [f"{r.workload} {' or '.join(map(str, sorted(set(r.scores[0].processes))))}" for r in results]
     groups: dict[tuple[str, str], list[str]] = {}
-    for workload, name, note in missing:
-        groups.setdefault((name, note), []).append(workload)
-    return [f"{name} ({', '.join(where)}): {note}" for (name, note), where in groups.items()]
+    for r in results:
+        for s in r.scores:
+            if s.note:
+                groups.setdefault((s.entry.name, s.note), []).append(r.workload)
+    missing = [f"{name} ({', '.join(where)}): {note}" for (name, note), where in groups.items()]
+    return [f"graphspec trained in so many processes: {', '.join(chosen)}", *missing]
 
 
-def machine() -> dict[str, Any]:
-    """Where this was measured."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index, call-overload]
-    return {
-        "cpu": model or platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": f"{blas['name']} {blas['version']}",
-    }
+def bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def page(results: Sequence[Result], about: str) -> str:
+    """Everything for people, in Markdown."""
+    parts = [
+        about,
+        "Milliseconds a step, graphspec beside the best peer; what is above its target is bold.",
+        ratios(results),
+        "All contenders, milliseconds a step; `~`: no window was clean.",
+        by_contender(results, taken),
+        "Megabytes at most resident in training, above what the import and the given arrays take.",
+        by_contender(results, lambda s: f"{s.memory / 1e6:.0f}"),
+        bullets(notes(results)),
+    ]
+    missed = short(results)
+    parts += ["Short of the targets:", bullets(missed)] if missed else ["Every target is reached."]
+    return "\n\n".join(parts)
 
 
 def as_json(results: Sequence[Result], rate: float) -> dict[str, Any]:

@@ -1,61 +1,112 @@
-"""Milliseconds of a training step: ``python -m benchmarks.steps [W1 W5 …] [--profile]``.
+"""Milliseconds of a training step in one process, and what takes them.
 
-A step is what ``fit`` does: copy a batch, forward, loss, backward, optimizer. Medians over a second or so each.
+A step is what ``fit`` does: copy a batch, forward, loss, backward, optimizer, metrics.
 """
 
 from __future__ import annotations
 
-import sys
 import time
+from argparse import ArgumentParser
+from collections import Counter
+from pathlib import Path
 from statistics import median
 
-from benchmarks.networks import NETWORKS, network
+from benchmarks.networks import ROWS, Rows, spec
+from benchmarks.prepare import rows_of
+from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.model import compile as compile_spec
 from graphspec.runtime.fit import prepare_fit
 from graphspec.runtime.observe import Silent
 from graphspec.runtime.train import Trainer
 
+MOST = 8
+"""Lines of a profile."""
 
-def trainer_of(name: str) -> Trainer:
-    spec, (x, y) = network(name)
-    trainer = prepare_fit(compile_spec(spec), x, y, batch_size=len(x), observer=Silent())
+
+def trainer_of(source: str | Path, rows: Rows, *, shuffle: bool = False) -> Trainer:
+    """A trainer of one process, before its first batch."""
+    model = compile_spec(source)
+    trainer = prepare_fit(model, *rows, observer=Silent(), shuffle=shuffle)
     trainer.feeder.start(0)
     return trainer
 
 
-def milliseconds(trainer: Trainer, seconds: float = 1.5) -> float:
+def of_workload(name: str, *, shuffle: bool = False) -> Trainer:
+    path = spec(name)
+    return trainer_of(path, rows_of(name, compile_spec(path).spec.training.batch_size), shuffle=shuffle)
+
+
+def next_batch(trainer: Trainer) -> None:
+    """After the last batch, another epoch."""
+    if trainer.batch == trainer.feeder.batches:
+        trainer.batch, trainer.epoch = 0, trainer.epoch + 1
+        trainer.feeder.start(trainer.epoch)
+
+
+def seconds(trainer: Trainer, lasting: float = 1.5) -> float:
     """The median step."""
     times: list[float] = []
-    # At most 400 steps: after thousands on one batch its gradients are subnormal numbers, which are slow.
-    while (sum(times) < seconds and len(times) < 400) or len(times) < 5:
-        trainer.batch = 0
+    while sum(times) < lasting or len(times) < 5:
+        next_batch(trainer)
         start = time.perf_counter()
         trainer.step()
         times.append(time.perf_counter() - start)
-    return 1e3 * median(times[2:])
+    return median(times[2:])
 
 
-def profile(trainer: Trainer, most: int = 12) -> None:
-    """The nodes that take longest, in milliseconds a step."""
+def profile(trainer: Trainer, by: str, lasting: float = 1.0) -> dict[str, float]:
+    """Seconds a step of every node or operator, forward and backward apart, and of the rest of a step: longest first."""
+    trainer.step()
     program = next(iter(trainer.programs.values()))
-    spent: dict[str, float] = {}
-    for phase, node, first, last in program.spans:
+    spent: Counter[str] = Counter()
+    steps, begin = 0, time.perf_counter()
+    while time.perf_counter() < begin + lasting:
+        next_batch(trainer)
+        steps += 1
         start = time.perf_counter()
-        for _ in range(5):
+        trainer.feeder.copy(trainer.batch, program.feeds)
+        start = _lap(spent, "rows", start)
+        for phase, node, first, last in program.spans:
+            if first == last:
+                continue
             for f, *a in program.calls[first:last]:
                 f(*a)
-        spent[f"{phase} {node}"] = (time.perf_counter() - start) / 5 * 1e3
-    for name, ms in sorted(spent.items(), key=lambda item: -item[1])[:most]:
-        print(f"    {ms:8.3f}  {name}")
+            what = node if by == "node" else node.rpartition("/")[2].rstrip("_0123456789")
+            start = _lap(spent, f"{phase} {what}", start)
+        for f, *a in trainer.update.calls:
+            f(*a)
+        _lap(spent, "optimizer", start)
+        trainer.batch += 1
+        trainer.update.clock.step += 1
+    return {name: total / steps for name, total in spent.most_common()}
+
+
+def _lap(spent: Counter[str], name: str, start: float) -> float:
+    now = time.perf_counter()
+    spent[name] += now - start  # type: ignore[assignment]
+    return now
 
 
 def main() -> None:
-    names = [a for a in sys.argv[1:] if not a.startswith("-")] or list(NETWORKS)
-    for name in names:
-        trainer = trainer_of(name)
-        print(f"{name}  {milliseconds(trainer):9.3f} ms a step", flush=True)
-        if "--profile" in sys.argv:
-            profile(trainer)
+    parser = ArgumentParser(prog="python -m benchmarks.steps", description=__doc__)
+    parser.add_argument("workloads", nargs="*", metavar="W", help=f"of {', '.join(ROWS)}; all by default")
+    parser.add_argument("--profile", choices=["node", "operator"], help="the nodes or operators that take longest")
+    add_page(parser)
+    options = parser.parse_args()
+    lines = []
+    for name in options.workloads or ROWS:
+        trainer = of_workload(name)
+        cells = [name, milliseconds(seconds(trainer))]
+        if options.profile:
+            parts = profile(trainer, options.profile)
+            whole = sum(parts.values())
+            shown = [
+                f"{part} {spent / whole:.0%}" for part, spent in list(parts.items())[:MOST] if spent >= 0.01 * whole
+            ]
+            cells.append(", ".join(shown))
+        lines.append(cells)
+    head = ["", "ms a step", *(["of which"] if options.profile else [])]
+    publish("steps", f"{where()}\n\n{table(head, lines)}", options.markdown)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,27 @@ import time
 from typing import TYPE_CHECKING
 
 import graphspec as gs
-from benchmarks.child import workers
+from benchmarks.contenders.base import Contender
+from benchmarks.memory import of_children
 from graphspec.callbacks import Callback, State
 
 if TYPE_CHECKING:
     from benchmarks.workload import Workload
+    from graphspec.callbacks.base import Run
 
 COLD = 8
 """Steps after binding that do not count: they meet cold memory."""
+EPOCHS = 1_000_000
+"""As good as for ever, so that ``workers: auto`` decides as in a long run; a callback stops it."""
 
 
 class Watch(Callback):
-    """Notes when each step ends, and its loss."""
+    """Notes when each step ends, and its loss; stops after ``count`` steps."""
 
-    def start(self, run: object) -> Watching:
-        self._state = Watching()
+    count: int
+
+    def start(self, run: Run) -> Watching:
+        self._state = Watching(run, self.count)
         return self._state
 
     @property
@@ -29,43 +35,44 @@ class Watch(Callback):
 
 
 class Watching(State):
-    def __init__(self) -> None:
+    def __init__(self, run: Run, count: int) -> None:
+        self._run, self._count = run, count
         self.ends: list[float] = []
         self.losses: list[float] = []
-        self.others = 0
+        self.others, self.processes = 0, 1
 
     def on_batch_end(self, step: int, loss: float) -> None:
         self.ends.append(time.perf_counter())
         self.losses.append(loss)
-        if len(self.ends) == COLD - 1:
-            self.others = workers()
+        if len(self.ends) == self._count:
+            self.others, self.processes = of_children(), self._run.model.workers or 1
+            self._run.stop("enough")
 
 
-class Fit:
+class Fit(Contender):
     """``fit`` over the batches in their order; a step lasts from the end of the one before to its own."""
 
-    def __init__(self, workload: Workload, processes: str) -> None:
-        self.version = gs.__version__
-        self.workload, self.others = workload, 0
-        self.model = gs.compile(workload.spec, [f"training.workers={processes}"])
+    def __init__(self, workload: Workload, workers: str) -> None:
+        self.version, self.workload = gs.__version__, workload
+        self.model = gs.compile(workload.spec, [f"training.workers={workers}"])
 
-    def _fit(self, batches: int, epochs: int) -> Watching:
-        watch, rows = Watch(), batches * self.workload.batch
-        x, y = self.workload.x[:rows], self.workload.y[:rows]
-        self.model.fit(x, y, epochs=epochs, shuffle=False, callbacks=[watch], verbose=0)
-        self.others = max(self.others, watch.state.others)
+    def _fit(self, count: int) -> Watching:
+        watch = Watch(count=count)
+        self.model.fit(self.workload.x, self.workload.y, epochs=EPOCHS, shuffle=False, callbacks=[watch], verbose=0)
+        self.processes, self.others = watch.state.processes, max(self.others, watch.state.others)
         return watch.state
 
     def losses(self, count: int) -> list[float]:
-        return self._fit(count, 1).losses
+        return self._fit(count).losses
 
-    def steps(self, count: int) -> list[float]:
-        ends = self._fit(self.workload.batches, -(-(count + COLD) // self.workload.batches)).ends
-        return [b - a for a, b in zip(ends[COLD - 1 :], ends[COLD:], strict=False)]
+    def steps(self, warm: int, count: int) -> list[float]:
+        cold = max(warm, COLD)
+        ends = self._fit(cold + count).ends
+        return [b - a for a, b in zip(ends[cold - 1 :], ends[cold:], strict=False)]
 
     def restore(self) -> None:
         self.model.set_weights(self.workload.weights)
 
 
-def start(workload: Workload, processes: str) -> Fit:
-    return Fit(workload, processes)
+def start(workload: Workload, workers: str) -> Fit:
+    return Fit(workload, workers)

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from benchmarks.contenders.base import Contender
+
 if TYPE_CHECKING:
     from benchmarks.workload import Node, Workload
 
@@ -146,11 +148,10 @@ class Network:
         self.nodes, self.loss, self.optimizer = workload.nodes, workload.loss, workload.optimizer
 
 
-class Loop:
+class Loop(Contender):
     """Steps over batches that are JAX's arrays already."""
 
     version = jax.__version__
-    others = 0
 
     def __init__(self, workload: Workload) -> None:
         self.workload, self.network = workload, Network(workload)
@@ -186,15 +187,15 @@ class Loop:
     def losses(self, count: int) -> list[float]:
         return [float(self._step()) for _ in range(count)]
 
-    def steps(self, count: int) -> list[float]:
-        times = []
-        for _ in range(-(-count // BLOCK)):
+    def steps(self, warm: int, count: int) -> list[float]:
+        times, before = [], -(-warm // BLOCK)
+        for _ in range(before + -(-count // BLOCK)):
             start = time.perf_counter()
             for _ in range(BLOCK):
                 loss = self._step()
             loss.block_until_ready()
             times.append((time.perf_counter() - start) / BLOCK)
-        return times
+        return times[before:]
 
 
 def start(workload: Workload) -> Loop:

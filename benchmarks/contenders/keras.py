@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from benchmarks.contenders.base import Contender
+
 if TYPE_CHECKING:
     from benchmarks.workload import Workload
 
@@ -33,10 +35,8 @@ class Watch(keras.callbacks.Callback):
         self.ends.append(time.perf_counter())
 
 
-class Fit:
+class Fit(Contender):
     """``fit`` over the batches in their order; an execution lasts from the end of the one before to its own."""
-
-    others = 0
 
     def __init__(self, workload: Workload) -> None:
         self.workload, self.version = workload, f"{keras.__version__}, {keras.backend.backend()}"
@@ -74,16 +74,17 @@ class Fit:
             found.append(float(self.model.train_on_batch(self.x[rows], self.y[rows])))
         return found
 
-    def steps(self, count: int) -> list[float]:
+    def steps(self, warm: int, count: int) -> list[float]:
         if self.block != BLOCK:
             self._compile(BLOCK)
+        before = -(-warm // BLOCK)
         times: list[float] = []
-        while len(times) * BLOCK < count:
+        while (len(times) - before) * BLOCK < count:
             watch = Watch()
             size = self.workload.batch
             self.model.fit(self.x, self.y, batch_size=size, shuffle=False, verbose=0, callbacks=[watch])
             times += [(b - a) / BLOCK for a, b in zip(watch.ends, watch.ends[1:], strict=False)]
-        return times
+        return times[before:]
 
 
 def start(workload: Workload) -> Fit:

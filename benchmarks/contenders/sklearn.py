@@ -7,20 +7,20 @@ They have Adam and SGD only: Adam stands for RMSprop.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import sklearn
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from benchmarks.contenders.base import Stepper
+
 if TYPE_CHECKING:
     from benchmarks.workload import Workload
 
 
-class Loop:
+class Loop(Stepper):
     version = sklearn.__version__
-    others = 0
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
@@ -34,7 +34,7 @@ class Loop:
             hidden_layer_sizes=hidden, solver="adam", alpha=0.0, batch_size=workload.batch, learning_rate_init=lr
         )
         self.more = {} if self.regression else {"classes": np.unique(self.y)}
-        self._step(0)
+        self.step(0)
         self.restore()
 
     def restore(self) -> None:
@@ -43,21 +43,10 @@ class Loop:
             self.model.coefs_[k][...] = weights["kernel"]
             self.model.intercepts_[k][...] = weights["bias"]
 
-    def _step(self, k: int) -> float:
+    def step(self, k: int) -> float:
         rows = self.workload.rows(k)
         self.model.partial_fit(self.x[rows], self.y[rows], **self.more)
         return float(self.model.loss_) * (2 if self.regression else 1)  # it takes half of the square
-
-    def losses(self, count: int) -> list[float]:
-        return [self._step(k) for k in range(count)]
-
-    def steps(self, count: int) -> list[float]:
-        times = []
-        for k in range(count):
-            start = time.perf_counter()
-            self._step(k)
-            times.append(time.perf_counter() - start)
-        return times
 
 
 def start(workload: Workload) -> Loop | None:

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
+
+from benchmarks.contenders.base import Stepper
 
 if TYPE_CHECKING:
     from benchmarks.workload import Array, Node, Workload
@@ -178,11 +179,10 @@ def optimizer(about: dict[str, Any], parameters: list[nn.Parameter], fused: bool
             return torch.optim.SGD(parameters, lr, about["momentum"], fused=fused)
 
 
-class Loop:
+class Loop(Stepper):
     """The usual loop over batches that are tensors already."""
 
     version = torch.__version__
-    others = 0
 
     def __init__(self, workload: Workload, fused: bool, compiled: bool) -> None:
         self.workload = workload
@@ -223,24 +223,13 @@ class Loop:
             t = t.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
         return t, y
 
-    def _step(self, k: int) -> float:
+    def step(self, k: int) -> float:
         x, y = self.batches[k % len(self.batches)]
         self.optimizer.zero_grad()
         loss = self.forward(x, y)
         loss.backward()
         self.update()
         return loss.item()
-
-    def losses(self, count: int) -> list[float]:
-        return [self._step(k) for k in range(count)]
-
-    def steps(self, count: int) -> list[float]:
-        times = []
-        for k in range(count):
-            start = time.perf_counter()
-            self._step(k)
-            times.append(time.perf_counter() - start)
-        return times
 
     def restore(self) -> None:
         self.model.load_state_dict(self.first)
