@@ -141,17 +141,16 @@ def test_memory_maps_are_opened_by_name(tmp_path: Path) -> None:
 
 
 def test_blas_threads_are_restored() -> None:
-    from graphspec.runtime.blas import _functions
+    from graphspec.runtime.blas import openblas
 
-    found = _functions()
-    if found is None:
+    blas = openblas()
+    if blas is None:
         pytest.skip("NumPy has another BLAS than OpenBLAS")
-    get, _ = found
-    before = get()
+    before = blas.get()
     within = 0
     with pytest.raises(KeyError), one_thread():
-        raise KeyError(within := get())
-    assert (within, get()) == (1, before)
+        raise KeyError(within := blas.get())
+    assert (within, blas.get()) == (1, before)
 
 
 EXTRA: dict[str, dict[str, Any]] = {

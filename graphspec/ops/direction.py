@@ -17,6 +17,7 @@ import numpy as np
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context
 from graphspec.ops.gates import Gate, gate
+from graphspec.ops.products import Repeated, product
 from graphspec.ops.step_products import BLOCK, InputGradient, OuterSum
 
 _FLUSH = 4  # steps after which tiny gradients are set to 0
@@ -61,6 +62,8 @@ class Direction:
     plain: Array
     """Packed for backward."""
     back: Array
+    room: Repeated
+    """For the products of the steps, forward or backward."""
 
     def __init__(
         self,
@@ -165,14 +168,14 @@ class Direction:
         """Calls that multiply the packed weights of some places with what they see at step s."""
         weights = self.cut(self.weights, first, last)
         if not self.by_gate:
-            return [(np.dot, weights, self.block[s], out)]
+            return product(self.room, weights, self.block[s], out)
         return [(np.matmul, weights, self.block[s, first:last], out.reshape(last - first, self.H, self.N))]
 
     def multiply_back(self, first: int, last: int, D: Array, dh: Array) -> Calls:
         """Calls that write what gradients D (places · H, N) of some places give to the state before the step."""
         R = self.cut(self.plain[:, : self.H], first, last)
         if self.seen is None:
-            return [(np.dot, R.T, D, dh)]
+            return product(self.room, R.T, D, dh)
         t, seen = self.back[: last - first], self.seen[first:last]
         return [
             (np.matmul, R.mT, D.reshape(last - first, self.H, self.N), t),
@@ -223,6 +226,7 @@ class Direction:
 
     def forward(self) -> Calls:
         H, T = self.H, self.T
+        self.room = Repeated(self.ctx)
         X = self.X.transpose(0, 2, 1)
         calls: Calls = [*self.copies, (self.block[..., H, :].fill, 1.0)]
         for p in range(len(self.gate_at) if self.by_gate else 1):
@@ -296,6 +300,7 @@ class Direction:
     ) -> Calls:
         """Calls that write the gradients of X (T, N, I), of W, R and B, and of the initial states (N, H)."""
         ctx, T, H, N = self.ctx, self.T, self.H, self.N
+        self.room = Repeated(ctx)
         if self.reverse:
             dY, dX = (None if d is None else d[::-1] for d in (dY, dX))
         size = min(T, max(1, BLOCK // max(self.rows * H * N, 1)))

@@ -15,7 +15,7 @@ from graphspec.compiler.ir import Array, Type, Value
 from graphspec.errors import ShapeError
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
 from graphspec.ops.common import sum_axes
-from graphspec.ops.linalg import batched
+from graphspec.ops.products import batched
 
 _TERM = re.compile(r"[A-Za-z]*(\.\.\.)?[A-Za-z]*")
 _ELLIPSIS = 0x100

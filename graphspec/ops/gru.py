@@ -9,6 +9,7 @@ import numpy as np
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Bound, Calls, Context, op
 from graphspec.ops.direction import Direction
+from graphspec.ops.products import product
 from graphspec.ops.recurrent import Recurrent
 from graphspec.ops.step_products import OuterSum
 
@@ -82,7 +83,7 @@ class _Cell(Direction):
         if self.after:
             calls.append((np.multiply, r, q, t))
         else:
-            calls += [(np.multiply, r, self.at(0)[s, :H], q), (np.dot, self.weights[:H, :H], q, t)]
+            calls += [(np.multiply, r, self.at(0)[s, :H], q), *product(self.room, self.weights[:H, :H], q, t)]
         inside = None if self.inside is None else self.inside[s, 2 * H :]
         return [
             *calls,
@@ -143,7 +144,7 @@ class _Cell(Direction):
             ]
         return [
             (np.multiply, five[2:], dh, five[2:]),
-            (np.dot, R[:H].T, five[3], t),
+            *product(self.room, R[:H].T, five[3], t),
             (np.multiply, five[:2], t, five[:2]),
             *self.multiply_back(1, 3, D[i, H : 3 * H], dh),
             (np.add, dh, five[4], dh),

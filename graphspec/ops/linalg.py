@@ -8,27 +8,7 @@ from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
 from graphspec.ops.common import reduce_to
-
-
-def for_blas(ctx: Context, X: Array) -> tuple[Array, Calls]:
-    """X where BLAS can read its matrices as they lie, else a copy: ``np.dot`` would make one in every call."""
-    item = X.itemsize
-    for row, column, n in ((X.strides[-2], X.strides[-1], X.shape[-1]), (X.strides[-1], X.strides[-2], X.shape[-2])):
-        if column == item and row % item == 0 and row >= max(n, 1) * item:
-            return X, []
-    copy = ctx.scratch(X.shape, X.dtype)
-    return copy, [(np.copyto, copy, X)]
-
-
-def product(ctx: Context, a: Array, b: Array, out: Array) -> Calls:
-    """Calls for ``out = a · b`` of matrices that may lie transposed in memory."""
-    if not out.flags.c_contiguous and out.T.flags.c_contiguous:
-        a, b, out = b.T, a.T, out.T
-    (a, first), (b, second) = for_blas(ctx, a), for_blas(ctx, b)
-    if out.flags.c_contiguous:
-        return [*first, *second, (np.dot, a, b, out)]
-    t = ctx.scratch(out.shape, out.dtype)
-    return [*first, *second, (np.dot, a, b, t), (np.copyto, out, t)]
+from graphspec.ops.products import batched, product
 
 
 @op
@@ -177,20 +157,3 @@ def rows_of(ctx: Context, X: Array) -> tuple[Array, Calls]:
         return rows, []
     copy = ctx.scratch(X.shape, X.dtype)
     return copy.reshape(-1, X.shape[-1]), [(np.copyto, copy, X)]
-
-
-def batched(ctx: Context, a: Array, b: Array, out: Array) -> Calls:
-    """Calls for ``out = a @ b`` with broadcast leading axes."""
-    (a, first), (b, second) = for_blas(ctx, a), for_blas(ctx, b)
-    if all(n == 1 for n in out.shape[:-2]):
-        return [*first, *second, *product(ctx, matrix(a), matrix(b), matrix(out))]
-    if out.strides[-1] == out.itemsize or out.shape[-1] == 1:
-        return [*first, *second, (np.matmul, a, b, out)]
-    if out.strides[-2] == out.itemsize:
-        return [*first, *second, (np.matmul, b.mT, a.mT, out.mT)]
-    t = ctx.scratch(out.shape, out.dtype)
-    return [*first, *second, (np.matmul, a, b, t), (np.copyto, out, t)]
-
-
-def matrix(X: Array) -> Array:
-    return X.reshape(X.shape[-2:], copy=False)

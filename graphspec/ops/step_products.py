@@ -9,6 +9,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context
+from graphspec.ops.products import Repeated, batched
 
 BLOCK = 1 << 17
 """Numbers in a block of gradients: it stays in a core's cache."""
@@ -45,32 +46,47 @@ class InputGradient:
 class OuterSum:
     """``total = Σ A[s] · B[s]ᵀ`` over all steps, which come in blocks from the last one on.
 
-    Products of several steps go into one call as long as their results stay in the cache.
+    Products of several steps go into one call as long as their results stay in the cache; where one result fills it, the
+    steps of a block are copied side by side and make one product.
     """
 
     def __init__(self, ctx: Context, shape: Sequence[int], steps: int) -> None:
-        self.size = min(steps, max(1, BLOCK // max(math.prod(shape), 1)))
+        self._ctx, self._room = ctx, Repeated(ctx)
+        size = min(steps, max(1, BLOCK // max(math.prod(shape), 1)))
+        self._joined = size == 1 and steps > 1
+        self._size = steps if self._joined else size
         self._total, self._part = ctx.scratch(shape), ctx.scratch(shape)
-        self._parts = ctx.scratch((self.size, *shape))
+        self._parts = None if self._joined else ctx.scratch((size, *shape))
+        self._ones = ctx.constant(np.ones(size))
         self.total = self._total.reshape(-1, shape[-1])
-        self._ones = ctx.constant(np.ones(self.size))
+        self._sides: list[Array] = []
         self._first = True
 
     def add(self, A: Array, B: Array) -> Calls:
         """Calls that add the products of A (steps, …, rows, N) and B (steps, …, columns, N)."""
         calls: Calls = []
-        for start in range(0, len(A), self.size):
-            a, b = A[start : start + self.size], B[start : start + self.size]
-            n = len(a)
+        for start in range(0, len(A), self._size):
+            a, b = A[start : start + self._size], B[start : start + self._size]
             into = self._total if self._first else self._part
-            if n == 1:
-                calls.append((np.matmul, a[0], b[0].mT, into))
-            else:
+            if len(a) > 1 and self._parts is not None:
+                n, parts = len(a), self._parts[: len(a)]
                 calls += [
-                    (np.matmul, a, b.mT, self._parts[:n]),
-                    (np.dot, self._ones[:n], self._parts[:n].reshape(n, -1), into.reshape(-1)),
+                    (np.matmul, a, b.mT, parts),
+                    (np.dot, self._ones[:n], parts.reshape(n, -1), into.reshape(-1)),
                 ]
+            else:
+                (a, first), (b, second) = self._side_by_side(0, a), self._side_by_side(1, b)
+                calls += [*first, *second, *batched(self._room, a, b.mT, into)]
             if not self._first:
                 calls.append((np.add, self._total, into, self._total))
             self._first = False
         return calls
+
+    def _side_by_side(self, k: int, X: Array) -> tuple[Array, Calls]:
+        """X (steps, …, rows, N) as (…, rows, steps · N)."""
+        if len(X) == 1:
+            return X[0], []
+        if k == len(self._sides):
+            self._sides.append(self._ctx.scratch((*X.shape[1:-1], self._size, X.shape[-1])))
+        copy = self._sides[k][..., : len(X), :]
+        return copy.reshape(*copy.shape[:-2], -1, copy=False), [(np.copyto, np.moveaxis(copy, -2, 0), X)]

@@ -1,0 +1,153 @@
+"""Matrix products: every layout, whole and in blocks; the rule by which they are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import Array, check_gradients, run
+
+from graphspec.ops import products
+from graphspec.ops.products import Plan, Repeated, batched, plan, product
+
+CONTEXT: Any = SimpleNamespace(scratch=np.empty, constant=np.array)
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "rows": lambda X: X,
+    "columns": lambda X: np.asfortranarray(X),
+    "part": lambda X: np.pad(X, ((0, 0), (3, 5)))[:, 3:-5],
+    "part of columns": lambda X: np.pad(X.T, ((0, 0), (3, 5)))[:, 3:-5].T,
+    "spread": lambda X: np.repeat(X, 2, 1)[:, ::2],
+    "reversed": lambda X: np.ascontiguousarray(X[::-1])[::-1],
+}
+SHAPES = [(64, 784, 32), (96, 512, 128), (784, 64, 512), (64, 512, 512), (256, 3000, 16), (10, 512, 784), (7, 11, 13)]
+
+
+@pytest.fixture(params=[True, False], ids=["blocks", "whole"])
+def cut(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    blocks: bool = request.param
+    monkeypatch.setattr(products, "BLOCKS", blocks)
+    return blocks
+
+
+def calculate(calls: list[Any]) -> None:
+    for f, *a in calls:
+        f(*a)
+
+
+@pytest.mark.parametrize("first", LAYOUTS)
+@pytest.mark.parametrize("second", LAYOUTS)
+def test_products_of_every_layout(first: str, second: str, cut: bool) -> None:
+    random = np.random.default_rng(0)
+    for m, k, n in SHAPES:
+        a, b = random.standard_normal((m, k)), random.standard_normal((k, n))
+        for written in LAYOUTS.values():
+            out = written(np.full((m, n), np.nan))
+            calculate(product(CONTEXT, LAYOUTS[first](a), LAYOUTS[second](b), out))
+            np.testing.assert_allclose(out, a @ b, rtol=1e-10, atol=1e-10)
+
+
+def test_batched_products(cut: bool) -> None:
+    random = np.random.default_rng(0)
+    a, b = random.standard_normal((5, 6, 7)), random.standard_normal((7, 8))
+    for out in (np.empty((5, 6, 8)), np.empty((5, 8, 6)).mT, np.empty((6, 8, 5)).transpose(2, 0, 1)):
+        calculate(batched(CONTEXT, a, b, out))
+        np.testing.assert_allclose(out, a @ b)
+    out = np.empty((1, 6, 8))
+    calculate(batched(CONTEXT, a[:1], b, out))
+    np.testing.assert_allclose(out, a[:1] @ b)
+
+
+def test_plans_divide_their_products_into_small_ones() -> None:
+    sizes = (1, 2, 7, 10, 16, 24, 32, 48, 64, 97, 100, 128, 193, 200, 512, 784, 1000, 4096, 10007)
+    found = 0
+    for m in sizes:
+        for k in sizes:
+            for n in sizes:
+                for layout in ((False, False), (True, False), (False, True), (True, True)):
+                    if (p := plan(m, k, n, *layout)) is None:
+                        continue
+                    found += 1
+                    assert (m % p.rows, n % p.columns, k % p.parts) == (0, 0, 0)
+                    assert p.rows * p.columns * (k // p.parts) <= 1_000_000
+                    assert not layout[1] or p.rows * p.columns <= 1200
+    assert found > 1000
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "expected"),
+    [
+        ((64, 784, 32), (False, False), Plan(32, 32)),
+        ((784, 64, 32), (True, False), Plan(112, 32)),
+        ((512, 193, 32), (False, False), Plan(128, 32)),
+        ((128, 512, 32), (True, False), Plan(32, 32)),
+        ((256, 10000, 16), (False, False), Plan(32, 16, 10)),
+        ((64, 512, 512), (False, True), Plan(32, 32)),
+        ((64, 784, 512), (False, False), None),
+        ((64, 32, 10), (False, False), None),
+    ],
+)
+def test_plans(shape: tuple[int, int, int], layout: tuple[bool, bool], expected: Plan | None) -> None:
+    assert plan(*shape, *layout) == expected
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+    """Every product that can be cut is cut, into the smallest pieces."""
+    made: list[Plan] = []
+
+    def least(n: int) -> int:
+        return next((d for d in range(2, n) if n % d == 0), n)
+
+    def tiny(m: int, k: int, n: int, first: bool, second: bool) -> Plan:
+        made.append(Plan(least(m), least(n), k // least(k)))
+        return made[-1]
+
+    monkeypatch.setattr(products, "BLOCKS", True)
+    monkeypatch.setattr(products, "plan", tiny)
+    return made
+
+
+def normal(*shape: int) -> Array:
+    return np.random.default_rng(sum(shape)).standard_normal(shape)
+
+
+NETWORKS: dict[str, tuple[list[Array], dict[str, Any]]] = {
+    "Gemm": ([normal(6, 4), normal(4, 8), normal(8)], {}),
+    "MatMul": ([normal(2, 3, 4), normal(4, 6)], {}),
+    "LSTM": ([normal(5, 4, 2), normal(1, 16, 2), normal(1, 16, 4), normal(1, 32)], {"hidden_size": 4}),
+    "GRU": ([normal(5, 4, 2), normal(1, 12, 2), normal(1, 12, 4), normal(1, 24)], {"hidden_size": 4}),
+    "RNN": ([normal(5, 4, 2), normal(1, 4, 2), normal(1, 4, 4), normal(1, 8)], {"hidden_size": 4}),
+}
+
+
+@pytest.mark.parametrize("op", NETWORKS)
+def test_operators_on_blocks(op: str, tiny: list[Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs, attributes = NETWORKS[op]
+    blocks = run(op, inputs, dtype=np.float64, **attributes)
+    check_gradients(op, inputs, list(range(len(inputs))), **attributes)
+    assert any(p.parts > 1 for p in tiny)
+    monkeypatch.setattr(products, "BLOCKS", False)
+    for a, b in zip(blocks, run(op, inputs, dtype=np.float64, **attributes), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_repeated_products_share_their_temporaries() -> None:
+    room = Repeated(CONTEXT)
+    assert room.scratch((2, 3), np.float32) is room.scratch((2, 3), np.float32)
+    assert room.scratch((2, 3), np.float32) is not room.scratch((3, 2), np.float32)
+
+
+@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
+def test_steps_side_by_side(op: str) -> None:
+    """Results that fill the cache: the steps of a block are one product."""
+    from graphspec.ops import direction, step_products
+
+    gates, H, features, N, T = {"LSTM": 4, "GRU": 3, "RNN": 1}[op], 40, 30, 2, 5
+    inputs = [normal(T, N, features), normal(1, gates * H, features), normal(1, gates * H, H), normal(1, 2 * gates * H)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step_products, "BLOCK", 100)
+        patch.setattr(direction, "BLOCK", 6 * H * N * 2)  # blocks of two steps or more, and a shorter one
+        check_gradients(op, [0.1 * X for X in inputs], [0, 1, 2, 3], hidden_size=H)
