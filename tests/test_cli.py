@@ -260,3 +260,12 @@ def test_starting_imports_nothing_heavy() -> None:
     heavy = ["numpy", "onnx", "onnxruntime", "duckdb", "networkx", "rich.progress"]
     result = subprocess.run([sys.executable, "-c", code % heavy], capture_output=True, text=True, check=True)
     assert result.stdout == "\n"
+
+
+def test_checking_imports_nothing_that_it_does_not_need() -> None:
+    code = "import sys, graphspec; graphspec.validate(%r); print(*(m for m in %r if m in sys.modules))"
+    heavy = ["onnx", "onnxruntime", "duckdb", "networkx", "rich", "safetensors", "tensorboardX"]
+    spec = str(Path(__file__).parent.parent / "specs" / "newswires.yaml")
+    command = [sys.executable, "-c", code % (spec, heavy)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout == "\n"

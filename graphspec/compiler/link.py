@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
 
 from graphspec.errors import Diagnostic, NodeRef
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from graphspec.spec.model import NodeDecl, Ref, Spec
     from graphspec.spec.tree import Tree
 
+
+Edges = dict[str, list[str]]
 
 _SHOWN = 12
 """Nodes of a cycle that are named."""
@@ -29,48 +32,59 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
 
     Diagnostics: one GS202 for each group of nodes that form cycles, with a path; GS204 for nodes that reach no head.
     """
-    import networkx as nx
-
     declared = {node.name: node for node in spec.nodes}
-    graph = nx.DiGraph()
-    graph.add_nodes_from(declared)
-    for node in spec.nodes:
-        graph.add_edges_from((ref.name, node.name) for ref in reads(node) if ref.name in declared)
-    diagnostics = []
-    knots = [c for c in nx.strongly_connected_components(graph) if len(c) > 1 or graph.has_edge(*(2 * list(c)))]
     position = {name: k for k, name in enumerate(declared)}
+    before = {
+        node.name: [r for r in dict.fromkeys(ref.name for ref in reads(node)) if r in declared] for node in spec.nodes
+    }
+    after: Edges = {name: [] for name in declared}
+    for name, sources in before.items():
+        for source in sources:
+            after[source].append(name)
+    order = _sort(before, after, position)
+    knots = _knots(after, set(declared).difference(order)) if len(order) < len(declared) else []
+    diagnostics = []
     for knot in sorted(knots, key=lambda c: min(position[n] for n in c)):
-        diagnostics.append(_cycle(knot, graph, declared, position))
-    tangled = set().union(*knots) if knots else set()
-    behind = _behind(tangled, graph)
-    diagnostics += _dead_ends(spec, graph, declared, tangled)
-    free = graph.subgraph(n for n in graph if n not in behind)
-    order = nx.lexicographical_topological_sort(free, key=position.__getitem__)
+        diagnostics.append(_cycle(knot, after, declared, position))
+    diagnostics += _dead_ends(spec, before, after, declared, set().union(*knots))
     return [declared[n] for n in order], diagnostics
 
 
-def _behind(tangled: set[str], graph: Any) -> set[str]:
-    """``tangled`` and all that depends on it."""
-    found, stack = set(tangled), list(tangled)
-    while stack:
-        for name in graph.successors(stack.pop()):
-            if name not in found:
-                found.add(name)
-                stack.append(name)
-    return found
+def _sort(before: Edges, after: Edges, position: dict[str, int]) -> list[str]:
+    """The names that are on no cycle nor behind one, each after what it reads, otherwise by position."""
+    names, order = list(position), list[str]()
+    waiting = {name: len(sources) for name, sources in before.items()}
+    ready = [k for name, k in position.items() if not waiting[name]]
+    while ready:
+        name = names[heappop(ready)]
+        order.append(name)
+        for reader in after[name]:
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                heappush(ready, position[reader])
+    return order
 
 
-def _cycle(knot: set[str], graph: Any, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:
+def _knots(after: Edges, names: set[str]) -> list[set[str]]:
+    """The groups of ``names`` that reach each other."""
+    import networkx as nx  # takes longer to import than a spec to check
+
+    graph = nx.DiGraph((name, reader) for name in names for reader in after[name])
+    found = nx.strongly_connected_components(graph)
+    return [knot for knot in found if len(knot) > 1 or knot <= set(after[next(iter(knot))])]
+
+
+def _cycle(knot: set[str], edges: Edges, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:
     """The shortest cycle through the first node of a group whose nodes all reach each other."""
     start = min(knot, key=position.__getitem__)
     before: dict[str, str] = {}
     queue = deque([start])
     while start not in before:
         name = queue.popleft()
-        for after in graph.successors(name):
-            if after in knot and after not in before:
-                before[after] = name
-                queue.append(after)
+        for reader in edges[name]:
+            if reader in knot and reader not in before:
+                before[reader] = name
+                queue.append(reader)
     path = [before[start]]
     while path[-1] != start:
         path.append(before[path[-1]])
@@ -93,7 +107,9 @@ def _uncertain(node: NodeDecl) -> bool:
     return unread or "#" in node.name
 
 
-def _dead_ends(spec: Spec, graph: Any, declared: dict[str, NodeDecl], tangled: set[str]) -> list[Diagnostic]:
+def _dead_ends(
+    spec: Spec, before: Edges, after: Edges, declared: dict[str, NodeDecl], tangled: set[str]
+) -> list[Diagnostic]:
     if not spec.heads or any(head.layer is None for head in spec.heads.values()) or any(map(_uncertain, spec.nodes)):
         return []  # a reference that is wrong has been reported; where it was meant to lead, nobody knows
     heads = [h.layer.name for h in spec.heads.values() if h.layer is not None and h.layer.name in declared]
@@ -103,12 +119,12 @@ def _dead_ends(spec: Spec, graph: Any, declared: dict[str, NodeDecl], tangled: s
         name = stack.pop()
         if name not in alive:
             alive.add(name)
-            stack.extend(graph.predecessors(name))
+            stack.extend(before[name])
     shared = {node.share for node in spec.nodes if node.share is not None and node.name in alive}
     used = {node.name.partition("/")[0] for node in spec.nodes if node.name in alive or node.name in shared}
     found: dict[str, Diagnostic] = {}
     for node in spec.nodes:
-        if node.name in alive or node.name in tangled or node.name in shared or graph.out_degree(node.name):
+        if node.name in alive or node.name in tangled or node.name in shared or after[node.name]:
             continue  # of a chain that leads nowhere its end is named
         instance = node.instance
         if instance is not None and node.within is not None and instance.name not in used:
