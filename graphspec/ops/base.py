@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -118,6 +119,7 @@ def op(cls: OpClass) -> OpClass:
     return cls
 
 
+@cache
 def attributes(cls: type[Op]) -> dict[str, Any]:
     """The attributes that an operator declares, with their defaults (``inspect.Parameter.empty`` if required).
 
