@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from graphs import run
+
+from graphspec.ops import elementwise
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(np.float32, 5e-7), (np.float64, 4e-16)])
@@ -50,3 +53,15 @@ def test_softmax_of_large_numbers(classes: int) -> None:
 def test_activations_of_large_numbers_are_finite(op: str) -> None:
     (y,) = run(op, [EXTREME])
     assert np.isfinite(y).all()
+
+
+@pytest.mark.parametrize("cached", [0, 1 << 17], ids=["large", "small"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_zeroing_by_bits_is_exact(cached: int, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elementwise, "_CACHED", cached)
+    context: Any = SimpleNamespace(scratch=np.empty)
+    Y = np.array([[0, 1e-45 if dtype == np.float32 else 5e-324, 1], [0, np.inf, 0]], dtype)
+    dY = np.array([[-np.inf, -2, 3], [np.nan, -4, 5]], dtype)
+    for f, *a in elementwise.zero_with(context, Y, dY):
+        f(*a)
+    np.testing.assert_array_equal(dY, [[0, -2, 3], [0, -4, 0]])

@@ -166,6 +166,11 @@ def words(X: Array) -> Array:
     return X.view(_INTS[X.dtype.itemsize])
 
 
+def unsigned(X: Array) -> Array:
+    """X seen as unsigned integers of the same width."""
+    return X.view(f"u{X.dtype.itemsize}")
+
+
 def bit_mask(ctx: Context, condition: Array, dtype: np.dtype[Any]) -> tuple[Array, Calls]:
     """An integer array of ``dtype``'s width, all ones where the bool ``condition`` holds, and the calls that fill it.
 

@@ -10,25 +10,23 @@ import numpy as np
 
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op, same_dtype
-from graphspec.ops.common import copy_cast, give_each, scratch_like, target
+from graphspec.ops.common import copy_cast, give_each, scratch_like, target, unsigned
 from graphspec.ops.unary import Unary, of_float
 
+_CACHED = 1 << 17  # up to so many numbers a mask as wide as they are is faster than one of bytes, which NumPy widens
 
-def sign_mask(positive: Array, dY: Array, mask: Array) -> Calls:
-    """Calls that zero ``dY`` in place where ``positive`` is not above 0.
 
-    As integers where they are float32: the sign bit of ``-positive``, spread over the word, is all ones exactly where
-    ``positive > 0``; a bitwise and is four times as fast as a product with a bool array.
+def zero_with(ctx: Context, Y: Array, dY: Array) -> Calls:
+    """Calls that zero ``dY`` in place where Y, which is not negative, is 0.
+
+    On their bits as integers, of which 0 has none: products with 0 and 1 are exact whatever ``dY`` is.
     """
-    if dY.dtype == np.float32 and mask.dtype == np.float32:
-        bits, gradient, words = (a.view(np.int32) for a in (positive, dY, mask))
-        shift = np.array(31, np.int32)
-        return [
-            (np.negative, bits, words),
-            (np.right_shift, words, shift, words),
-            (np.bitwise_and, gradient, words, gradient),
-        ]
-    return [(partial(np.greater, out=mask, casting="unsafe"), positive, 0.0), (np.multiply, dY, mask, dY)]
+    bits, gradient = unsigned(Y), unsigned(dY)
+    if Y.size <= _CACHED:
+        mask = scratch_like(ctx, dY, bits.dtype)
+        return [(np.sign, bits, mask), (np.multiply, gradient, mask, gradient)]
+    mask = scratch_like(ctx, dY, np.bool_)
+    return [(np.not_equal, bits, np.array(0, bits.dtype), mask), (np.multiply, gradient, mask, gradient)]
 
 
 def above_zero(ctx: Context, Y: Array, scale: float, out: Array) -> Calls:
@@ -74,7 +72,7 @@ class Relu(Unary):
 
     @staticmethod
     def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
-        return sign_mask(Y, dY, scratch_like(ctx, dY))
+        return zero_with(ctx, Y, dY)
 
 
 @op

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from graphspec.compiler.passes.gather_rows import gather_rows
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
 from graphspec.runtime.buffers import Pool, Scratch, axis_order, root
+from graphspec.runtime.calls import runner
 from graphspec.runtime.random import Clock, Stream
 from graphspec.runtime.replicas import Group, Single
 from graphspec.runtime.store import Store
@@ -41,9 +43,10 @@ class Program:
     forgotten: list[Array] = field(default_factory=list)
     """Forward arrays that no backward call may read: tests fill them with NaN."""
 
-    def run(self) -> None:
-        for f, *a in self.calls:
-            f(*a)
+    @cached_property
+    def run(self) -> Callable[[], None]:
+        """Make all calls; they are not to be changed after the first time."""
+        return runner(self.calls)
 
     def describe(self) -> str:
         """The program, a line a node: phase, node, and its calls' names."""

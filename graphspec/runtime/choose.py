@@ -83,8 +83,7 @@ def _rehearse(trainer: Trainer) -> float:
             began = time.perf_counter()
             _, program = trainer.compute()
             if math.isfinite(program.fetches["loss:loss"]):
-                for f, *a in trainer.update.calls:
-                    f(*a)
+                trainer.update.run()
             if trainer.team is not None:
                 trainer.team.settle(None)
             times.append(time.perf_counter() - began)

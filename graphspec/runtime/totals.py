@@ -57,8 +57,9 @@ class Totals:
     def __init__(self, model: Network) -> None:
         trained = [h for h in model.spec.heads.values() if h.loss is not None]
         self.several = len(model.spec.heads) > 1
-        self._losses = [h.name for h in trained]
-        self._sums = dict.fromkeys(["loss", *(f"{n}_loss" for n in self._losses)], 0.0)
+        heads = [f"{h.name}_loss" for h in trained] if self.several else []
+        self._sums = dict.fromkeys(("loss", *heads), 0.0)
+        self._fetches = [(key, f"loss:{key}") for key in self._sums]
         self._rows = 0
         self._metrics: list[_Entry] = []
         for head in model.spec.heads.values():
@@ -78,8 +79,8 @@ class Totals:
     def add(self, rows: int, fetches: Mapping[str, Array], targets: Mapping[str, Array]) -> None:
         """Count a batch: its losses (scalars, weighted by its rows) and its heads against their targets."""
         self._rows += rows
-        for key in self._sums:
-            self._sums[key] += float(fetches[f"loss:{key}"]) * rows
+        for key, name in self._fetches:
+            self._sums[key] += float(fetches[name]) * rows
         for entry in self._metrics:
             head = entry.head
             lengths = {k: targets[f"{head}_{k}"] for k in ("length", "input_length") if f"{head}_{k}" in targets}
@@ -111,7 +112,7 @@ class Totals:
     def logs(self, prefix: str = "") -> dict[str, float]:
         """The figures so far."""
         rows = max(self._rows, 1)
-        figures = {k: v / rows for k, v in self._sums.items() if k == "loss" or self.several}
+        figures = {k: v / rows for k, v in self._sums.items()}
         for entry in self._metrics:
             if entry.keys:
                 figures |= zip(entry.keys, np.ravel(entry.state.result()).tolist(), strict=True)

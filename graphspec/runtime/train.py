@@ -162,8 +162,7 @@ class Trainer:
             self._not_finite(program, loss)
             if self.stopped is not None:
                 return
-        for f, *a in self.update.calls:
-            f(*a)
+        self.update.run()
         self.totals.add(rows, program.fetches, program.feeds)
         if self.team is not None:
             self.team.settle(self.totals)

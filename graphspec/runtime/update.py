@@ -12,6 +12,7 @@ from graphspec.errors import RunError
 from graphspec.optimizers import Rate
 from graphspec.optimizers.base import blocks
 from graphspec.runtime.buffers import aligned
+from graphspec.runtime.calls import runner
 from graphspec.runtime.random import Clock
 from graphspec.runtime.replicas import share
 from graphspec.runtime.store import LINE, Segment
@@ -38,6 +39,7 @@ class Update:
         self.clock = Clock()
         self.rate = Rate(optimizer.learning_rate)
         self.calls = optimizer.bind(weights, self.gradient, self.slots, self.segments, self.clock, self.rate)
+        self.run = runner(self.calls)
         self.swapped = False
         """Whether the weights and their moving averages have changed places."""
 
@@ -50,6 +52,7 @@ class Update:
         self.calls = part_of_update(
             self.optimizer, weights, gradients, self.slots, self.segments, self.clock, self.rate, group
         )
+        self.run = runner(self.calls)
 
     def swap(self) -> None:
         """Exchange the weights and their moving averages."""

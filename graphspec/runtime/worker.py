@@ -29,6 +29,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     """Take part in the steps of a run until the process is ended."""
     from graphspec.compiler.check import check
     from graphspec.optimizers import Rate
+    from graphspec.runtime.calls import runner
     from graphspec.runtime.fit import objective_for
     from graphspec.runtime.member import Member, Step
     from graphspec.runtime.random import Clock
@@ -61,15 +62,17 @@ def serve(message: dict[str, Any]) -> NoReturn:
     step = Step(network, objective_for(network, data), store, feeder, message["seed"], clock)
     totals, rate = Totals(network), Rate(optimizer.learning_rate)
     totals.count_in(member.counters[rank])
-    update = part_of_update(
-        optimizer,
-        store.vectors["trainable"],
-        member.gradients,
-        member.slots,
-        store.segments["trainable"],
-        clock,
-        rate,
-        member.group,
+    update = runner(
+        part_of_update(
+            optimizer,
+            store.vectors["trainable"],
+            member.gradients,
+            member.slots,
+            store.segments["trainable"],
+            clock,
+            rate,
+            member.group,
+        )
     )
     order, epoch = member.order, -1
     programs: dict[int, Program] = {}
@@ -86,8 +89,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
         feeder.copy(batch, program.feeds)
         program.run()
         if math.isfinite(program.fetches["loss:loss"]):
-            for f, *a in update:
-                f(*a)
+            update()
             totals.reset()
             totals.add(count, program.fetches, program.feeds)
         signals.tell()
