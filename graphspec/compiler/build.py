@@ -81,7 +81,7 @@ class Builder:
     def emit(self, op: str, inputs: Sequence[Value | None], attrs: dict[str, Any]) -> Any:
         """One operator node. Returns its output, or a tuple of outputs where the operator has several."""
         cls = OPS[op]
-        declared = attributes(cls)
+        declared = attributes(cls)  # type: ignore[arg-type]
         if unknown := attrs.keys() - declared.keys():
             raise TypeError(f"{op} does not implement the attributes {sorted(unknown)}")
         attrs = declared | attrs
