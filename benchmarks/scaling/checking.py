@@ -1,21 +1,19 @@
-"""Seconds that ``graphspec validate`` takes for generated specs of n layers, read from a file, in a process that is warm.
+"""Seconds to check generated specs of n layers.
 
-    python benchmarks/validate.py [n …]
-
-Columns: a chain of Dense layers, n layers joined by one Concatenate, one layer with ``repeat: n``, a block with ``repeat``,
-a chain of shared weights, residual additions, n unknown keys, n unknown names, one cycle of n nodes. Seconds should grow
-as n does.
+Read from a file, in a process that is warm: a chain of Dense layers, n layers joined by one Concatenate, one layer with
+``repeat: n``, a block with ``repeat``, a chain of shared weights, residual additions, n unknown keys, n unknown names, one
+cycle of n nodes. Seconds should grow as n does.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import graphspec as gs
+from benchmarks.tables import table
 
 HEAD = "graphspec: 1\nname: generated\ninputs:\n  x: {shape: [8]}\n"
 DENSE = "type: Dense, units: 8, activation: relu"
@@ -70,6 +68,7 @@ def cycle(n: int) -> str:
 
 
 KINDS: tuple[Callable[[int], str], ...] = (chain, wide, repeat, block, share, residual, keys, names, cycle)
+SIZES = 500, 1000, 2000, 5000, 10_000
 
 
 def seconds(text: str) -> float:
@@ -81,12 +80,7 @@ def seconds(text: str) -> float:
         return time.perf_counter() - start
 
 
-def main(sizes: list[int]) -> None:
+def text() -> str:
     seconds(chain(2))  # imports
-    print("layers".rjust(8), *(kind.__name__.rjust(9) for kind in KINDS))
-    for n in sizes:
-        print(f"{n:8}", *(f"{seconds(kind(n)):9.2f}" for kind in KINDS), flush=True)
-
-
-if __name__ == "__main__":
-    main([int(n) for n in sys.argv[1:]] or [500, 1000, 2000, 5000, 10_000])
+    lines = [[f"{n:,}", *(f"{seconds(kind(n)):.2f}" for kind in KINDS)] for n in SIZES]
+    return table(["layers", *(kind.__name__ for kind in KINDS)], lines)
