@@ -8,6 +8,7 @@ taken in blocks that stay in the cache between the calls of one formula.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,10 @@ class Channels:
 
 
 class Sums:
-    """A sum for each channel, gathered block by block, in order: :meth:`add` each block, then :meth:`total`."""
+    """A sum for each channel, gathered block by block, in order: :meth:`add` each block, then :meth:`total`.
+
+    The sum of products of two arrays where each block is added with a factor.
+    """
 
     def __init__(self, channels: Channels, ctx: Context) -> None:
         self._channels, self._at = channels, 0
@@ -135,14 +139,22 @@ class Sums:
             self._ones = ctx.constant(np.ones(channels.inner))
         self._more = ctx.constant(np.ones(self._parts.size // max(channels.count, 1)))
 
-    def add(self, block: Array) -> Calls:
+    def add(self, block: Array, factor: Array | None = None) -> Calls:
         """Calls that take in the next block."""
         start = self._at
+        self._at += 1 if self._channels.last else len(block)
+        parts = self._parts[start, : block.shape[1]] if self._channels.last else self._parts[start : self._at]
+        if factor is not None:
+            products = "ij,ij->j" if self._channels.last else "ijk,ijk->ij"
+            return [(partial(np.einsum, products, out=parts), block, factor)]
         if self._channels.last:
-            self._at += 1
-            return [(np.dot, self._ones[: len(block)], block, self._parts[start, : block.shape[1]])]
-        self._at += len(block)
-        return [(np.matmul, block, self._ones, self._parts[start : self._at])]
+            return [(np.dot, self._ones[: len(block)], block, parts)]
+        return [(np.matmul, block, self._ones, parts)]
+
+    def again(self) -> Sums:
+        """This once more from the first block: other calls for a sum in the same memory."""
+        self._at = 0
+        return self
 
     def total(self, out: Array) -> Calls:
         """Calls that write the sum of all blocks into ``out`` (C numbers)."""

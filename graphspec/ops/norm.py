@@ -11,6 +11,9 @@ import numpy as np
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Backward, Bound, Calls, Context, Op, op
 from graphspec.ops.channels import Channels, channel_count, channel_order, contiguous, inverse_root
+from graphspec.runtime.calls import runner
+
+_FAR = 64.0  # a squared mean that is more than so many variances loses digits
 
 
 @op
@@ -60,17 +63,18 @@ class BatchNormalization(Op):
         lying, calls = contiguous(ctx, X, order)
         Y = X if ctx.free(0) and not calls else ctx.out(order=order)
         channels = Channels(ctx, X.shape, order)
-        mean, var, share = input_mean, input_var, None
+        mean, var, share, offset = input_mean, input_var, None, None
         running = (input_mean, input_var) if ctx.outputs == 1 else (ctx.out(1), ctx.out(2))
         if learning:
             samples = X.size // max(count, 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
             mean, var, share = ctx.save((count,)), ctx.scratch((count,)), ctx.constant(1 / max(samples, 1))
-            calls += batch_statistics(ctx, X, lying, channels, mean, var, share)
+            offset = ctx.save((), np.bool_)
+            calls += batch_statistics(ctx, X, lying, channels, mean, var, share, offset)
             if ctx.group.rank == 0 or ctx.outputs == 3:  # rank 0 alone writes shared state
                 for moments in zip((input_mean, input_var), (mean, var), running, strict=True):
                     calls += moving_average(ctx, *moments, momentum)
         more, backward = normalize(
-            ctx, X, lying, Y, channels, order, mean, var, scale, B, first=1, epsilon=epsilon, share=share
+            ctx, X, lying, Y, channels, order, mean, var, scale, B, first=1, epsilon=epsilon, share=share, offset=offset
         )
         return (Y if ctx.outputs == 1 else (Y, *running)), calls + more, backward
 
@@ -100,6 +104,7 @@ def normalize(
     first: int,
     epsilon: float,
     share: Array | None,
+    offset: Array | None = None,
     W: Array | None = None,
 ) -> tuple[Calls, Backward]:
     """Calls for ``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` by channel, and backward.
@@ -108,18 +113,19 @@ def normalize(
         lying: X with its axes in ``order``, contiguous.
         first: the input that ``scale`` is; ``B`` is the next.
         share: 1 / the number of samples whose mean and variance these are; None if they do not depend on X.
+        offset: what :func:`batch_statistics` said of this worker's rows; None for any.
         W: 0 where an element of X took no part in them, 1 elsewhere; broadcasts to X.
     """
     count = X.shape[1]
     inverse, factor = ctx.save((count,)), ctx.save((count,))
-    small, offset = ctx.scratch((count,)), ctx.scratch((count,))
+    small, shift = ctx.scratch((count,)), ctx.scratch((count,))
     calls: Calls = [
         *inverse_root(var, ctx.constant(epsilon), inverse),
         (np.multiply, scale, inverse, factor),
         (np.multiply, mean, factor, small),
-        (np.subtract, B, small, offset),
+        (np.subtract, B, small, shift),
     ]
-    (times, more), (plus, most) = channels.spread(factor), channels.spread(offset)
+    (times, more), (plus, most) = channels.spread(factor), channels.spread(shift)
     calls += more + most
     for x, y in channels.blocks(lying, Y.transpose(order)):
         calls += [(np.multiply, x, channels.over(x, times), y), (np.add, y, channels.over(y, plus), y)]
@@ -130,7 +136,7 @@ def normalize(
         calls += copied
         sums = ctx.scratch((2, count))
         if ctx.wants(first) or ctx.wants(first + 1) or share is not None:
-            calls += _gradient_sums(ctx, lying, dlying, channels, mean, sums)
+            calls += _gradient_sums(ctx, lying, dlying, channels, mean, sums, offset)
         if (dscale := ctx.grad(first)) is not None:
             calls.append((np.multiply, sums[1], inverse, dscale))
         if (dB := ctx.grad(first + 1)) is not None:
@@ -160,30 +166,51 @@ def normalize(
     return calls, backward
 
 
+def either(choice: Array, yes: Calls, no: Calls) -> Calls:
+    """A call that makes those of ``yes`` if the bool array ``choice`` () is true when it is reached, else ``no``."""
+    first, second = runner(yes), runner(no)
+
+    def chosen() -> None:
+        (first if choice else second)()
+
+    return [(chosen,)]
+
+
 def batch_statistics(
-    ctx: Context, X: Array, lying: Array, channels: Channels, mean: Array, var: Array, share: Array
+    ctx: Context, X: Array, lying: Array, channels: Channels, mean: Array, var: Array, share: Array, offset: Array
 ) -> Calls:
     """Calls that write mean and biased variance of each channel over all workers; ``share`` is 1 / their samples.
 
-    Every worker sums the differences from a number of its own, its first: ``E[x²] - E[x]²`` would lose all digits where
-    the mean is large.
+    ``E[x²] - E[x]²`` loses digits where the mean is large against the deviation. The bool ``offset`` () becomes whether
+    it is in a channel of this worker's rows; then the worker sums the differences from a number of its own, its first.
     """
     count = len(mean)
     own = channels.rows
-    pilot, total, square = (ctx.scratch((count,)) for _ in range(3))
+    pilot, total, square, spare = (ctx.scratch((count,)) for _ in range(4))
+    far = ctx.scratch((count,), np.bool_)
     first, second = channels.sums(), channels.sums()
-    one: tuple[Any, ...] = (0, slice(None), *(0,) * (X.ndim - 2))
-    calls: Calls = [(np.copyto, pilot, X[one])] if own else [(pilot.fill, 0.0)]
-    wide, more = channels.spread(pilot)
-    calls += more
-    spare = channels.scratch()
+    calls: Calls = [(pilot.fill, 0.0)]
     for (x,) in channels.blocks(lying):
-        t = channels.like(x, spare)
-        calls += [(np.subtract, x, channels.over(x, wide), t), *first.add(t), (np.multiply, t, t, t), *second.add(t)]
-    n = ctx.constant(own)
+        calls += [*first.add(x), *second.add(x, x)]
     calls += [
         *first.total(total),
         *second.total(square),
+        (np.multiply, total, total, mean),
+        (np.multiply, square, ctx.constant(own * _FAR / (1 + _FAR)), spare),
+        (np.less, spare, mean, far),
+        (np.logical_or.reduce, far, 0, None, offset),
+    ]
+    one: tuple[Any, ...] = (0, slice(None), *(0,) * (X.ndim - 2))
+    again: Calls = [(np.copyto, pilot, X[one])] if own else []
+    wide, more = channels.spread(pilot)
+    again += more
+    first, second, block = first.again(), second.again(), channels.scratch()
+    for (x,) in channels.blocks(lying):
+        t = channels.like(x, block)
+        again += [(np.subtract, x, channels.over(x, wide), t), *first.add(t), *second.add(t, t)]
+    calls += either(offset, [*again, *first.total(total), *second.total(square)], [])
+    n = ctx.constant(own)
+    calls += [
         (np.multiply, pilot, n, mean),
         (np.add, mean, total, mean),
         *ctx.all_reduce(mean),
@@ -204,16 +231,33 @@ def batch_statistics(
     return calls
 
 
-def _gradient_sums(ctx: Context, X: Array, dY: Array, channels: Channels, mean: Array, sums: Array) -> Calls:
-    """Calls that write ``Σ dY`` and ``Σ dY · (X - mean)`` of each channel over this worker's rows."""
-    wide, calls = channels.spread(mean)
-    spare = channels.scratch()
+def _gradient_sums(
+    ctx: Context, X: Array, dY: Array, channels: Channels, mean: Array, sums: Array, offset: Array | None
+) -> Calls:
+    """Calls that write ``Σ dY`` and ``Σ dY · (X - mean)`` of each channel over this worker's rows.
+
+    The second is ``Σ dY · X - mean · Σ dY`` where ``offset`` says that this loses no digits.
+    """
+    wide, exact = channels.spread(mean)
+    block = channels.scratch()
     plain, product = channels.sums(), channels.sums()
     for x, dy in channels.blocks(X, dY):
-        t = channels.like(x, spare)
-        calls += [(np.subtract, x, channels.over(x, wide), t), (np.multiply, t, dy, t)]
-        calls += [*plain.add(dy), *product.add(t)]
-    return calls + plain.total(sums[0]) + product.total(sums[1])
+        t = channels.like(x, block)
+        exact += [(np.subtract, x, channels.over(x, wide), t), *product.add(t, dy), *plain.add(dy)]
+    exact += [*plain.total(sums[0]), *product.total(sums[1])]
+    if offset is None:
+        return exact
+    plain, product, small = plain.again(), product.again(), ctx.scratch(mean.shape)
+    quick: Calls = []
+    for x, dy in channels.blocks(X, dY):
+        quick += [*plain.add(dy), *product.add(x, dy)]
+    quick += [
+        *plain.total(sums[0]),
+        *product.total(sums[1]),
+        (np.multiply, mean, sums[0], small),
+        (np.subtract, sums[1], small, sums[1]),
+    ]
+    return either(offset, exact, quick)
 
 
 def _centre(
