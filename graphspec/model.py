@@ -15,6 +15,7 @@ from graphspec.compiler.ir import Array, Value
 from graphspec.errors import Diagnostic, RunError, UsageError
 from graphspec.export.targets import opset_of
 from graphspec.runtime.bind import bind
+from graphspec.runtime.calls import settings
 from graphspec.runtime.programs import Programs
 from graphspec.runtime.store import Store
 
@@ -167,7 +168,7 @@ class Model:
                 lambda s=shapes: bind(objective.graph, self.store, fetches=wanted, shapes=s, seed=self.seed),  # type: ignore[misc]
             )
             feeder.copy(batch, program.feeds)
-            with np.errstate(all="ignore"):
+            with settings():
                 program.run()
             totals.add(rows, program.fetches, program.feeds)
         return totals
@@ -202,7 +203,7 @@ class Model:
         )
         for name, buffer in program.feeds.items():
             buffer[...] = feeds[name]
-        with np.errstate(all="ignore"):
+        with settings():
             program.run()
         return {head: array.copy() for head, array in program.fetches.items()}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.runtime import calls
 from graphspec.runtime.fit import prepare_fit
 from graphspec.runtime.observe import Silent
 from specs import blobs, dense_spec
@@ -90,3 +91,19 @@ def test_dropout_differs_by_step_and_agrees_on_a_rerun() -> None:
         losses.append(run)
     assert losses[0] == losses[1]
     assert len(set(losses[0])) == 4
+
+
+def test_settings_of_numpy_are_given_back() -> None:
+    class Look(Silent):
+        found: tuple[int, str] | None = None
+
+        def step(self, *_: Any) -> None:
+            self.found = np.getbufsize(), np.geterr()["divide"]
+
+    before, look = (np.getbufsize(), np.geterr()), Look()
+    model = gs.compile(dense_spec())
+    x, y = blobs(16)
+    prepare_fit(model, x, y, epochs=1, observer=look).run()
+    model.predict(x)
+    assert look.found == (calls._BUFFER, "ignore")
+    assert (np.getbufsize(), np.geterr()) == before

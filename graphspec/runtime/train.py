@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from graphspec.compiler.heads import Objective
 from graphspec.compiler.ir import Array
 from graphspec.errors import RunError
 from graphspec.runtime.bind import Program
+from graphspec.runtime.calls import settings
 from graphspec.runtime.checkpoint import Checkpoint, save_checkpoint
 from graphspec.runtime.choose import gather
 from graphspec.runtime.interrupt import Interrupt, interruptible
@@ -110,7 +109,7 @@ class Trainer:
         """
         self.observer.begin(self.total, self.epoch, self.feeder.batches)
         try:
-            with np.errstate(all="ignore"), interruptible() as interrupt:  # what is not finite is found in the loss
+            with settings(), interruptible() as interrupt:
                 if self.epoch < self.total and self.stopped is None:
                     gather(self)
                 while self.epoch < self.total and self.stopped is None:

@@ -113,9 +113,9 @@ def main() -> None:
     message = json.loads(sys.stdin.buffer.readline())
     _end_with_parent()
 
-    import numpy as np
+    from graphspec.runtime.calls import settings
 
-    with np.errstate(all="ignore"):
+    with settings():
         serve(message)
 
 
