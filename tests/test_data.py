@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from graphspec.compiler.ir import Type
 from graphspec.errors import Diagnostic, SpecError
 from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, row_weights, split
+from graphspec.runtime.replicas import share
 
 rng = np.random.default_rng(0)
 FLOAT, IDS = Type("float32", ("N", 2)), Type("int64", ("N",))
@@ -264,7 +265,43 @@ def test_feeder_gives_every_row_once_an_epoch(shuffle: bool) -> None:
 
 
 def test_selected_rows_keep_everything() -> None:
-    arrays = Arrays({"x": np.arange(5)}, {"y": np.arange(5)}, {"y": np.arange(5)}, {"y_length": np.arange(5)})
-    part = arrays.select(np.array([3, 1]))
-    assert len(part) == 2
-    assert all(a.tolist() == [3, 1] for a in part.feeds().values())
+    five = np.arange(5)
+    arrays = Arrays({"x": five}, {"y": five}, {"y": five}, {"y_length": five})
+    part = arrays.select(np.array([4, 3, 0, 1])).select(np.array([1, 3]))
+    again = Arrays.of(part.named())
+    for some in (part, again):
+        assert len(some) == 2
+        feeder = Feeder(some, 2, shuffle=False, seed=0)
+        feeds = {name: np.zeros(2, np.int64) for name in arrays.feeds()}
+        feeder.start(0)
+        feeder.copy(0, feeds)
+        assert [a.tolist() for a in feeds.values()] == [[3, 1]] * 4
+    assert len(Arrays.of(arrays.named())) == 5
+
+
+WIDE = np.arange(60, dtype=np.float32).reshape(10, 6)
+UNALIGNED = np.zeros(WIDE.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(WIDE.shape)
+UNALIGNED[...] = WIDE
+LYING: dict[str, np.ndarray[Any, Any]] = {
+    "by columns": np.asfortranarray(WIDE),
+    "strided": np.repeat(WIDE, 2, axis=1)[:, ::2],
+    "backwards": WIDE[::-1].copy()[::-1],
+    "unaligned": UNALIGNED,
+    "swapped": WIDE.astype(WIDE.dtype.newbyteorder()),
+    "wide": WIDE.astype(np.float64),
+}
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("how", LYING)
+def test_rows_are_gathered_however_they_lie_in_memory(how: str, shuffle: bool) -> None:
+    arrays = Arrays({"x": LYING[how]}, {"y": np.arange(10)})
+    for rank, size in ((0, 1), (1, 2), (2, 3)):
+        feeder = Feeder(arrays, 4, shuffle=shuffle, seed=2)
+        feeder.rank, feeder.size = rank, size
+        feeder.start(0)
+        for batch in range(feeder.batches):
+            own = share(feeder.rows(batch), rank, size)
+            feeds = {"x": np.zeros((own.stop - own.start, 6), np.float32), "y": np.zeros(own.stop - own.start, int)}
+            feeder.copy(batch, feeds)
+            np.testing.assert_array_equal(feeds["x"], WIDE[feeds["y"]])

@@ -10,13 +10,14 @@ import numpy as np
 
 from graphspec.compiler.dims import show
 from graphspec.errors import did_you_mean
+from graphspec.runtime.shared import map_of
 from graphspec.runtime.tables import DataError
 
 if TYPE_CHECKING:
     from graphspec.compiler.dims import Dim
     from graphspec.compiler.ir import Array, Type
 
-_CHUNK = 1 << 20  # elements looked at together: the temporaries of a check stay small
+_CHUNK = 1 << 18  # elements looked at together: the temporaries of a check stay small
 LABELS = "give the head its `labels`"
 _MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
 
@@ -39,7 +40,7 @@ def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | 
 
 
 def convert(array: Array, kind: Type, labels: Sequence[str] | None = None) -> Array:
-    """``array`` with a dtype that becomes ``kind``'s without loss when a batch is copied; narrow ones are kept.
+    """``array`` with a dtype that becomes ``kind``'s without loss when a batch is copied; narrow ones and maps are kept.
 
     Integers and booleans may become floats, float64 becomes float32, floats become integers if exact, and text
     becomes ids through ``labels``.
@@ -59,11 +60,10 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None) -> Ar
         if array.dtype.itemsize <= 4:
             return array
         with np.errstate(over="ignore"):
-            narrow = array.astype(np.float32)
-        if not np.isfinite(narrow).all():
-            row, value = first_bad(array, lambda x: np.abs(x) > np.finfo(np.float32).max) or (0, None)
-            raise DataError("GS504", f"is too large for float32: row {row} has {value}", "scale the values")
-        return narrow
+            bad = first_bad(array, lambda x: ~np.isfinite(x.astype(np.float32)))
+        if bad is not None:
+            raise DataError("GS504", f"is too large for float32: row {bad[0]} has {bad[1]}", "scale the values")
+        return _as(array, np.float32)
     wanted = np.dtype(kind.dtype)
     if wanted.kind == "b" or have == "b":
         if have == wanted.kind:
@@ -78,7 +78,7 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None) -> Ar
             least, beyond = np.float64(info.min), np.float64(info.max) + 1  # not in the array's type, if that is narrow
             bad = first_bad(array, lambda x: (x < least) | (x >= beyond))
         if bad is None:
-            return array.astype(wanted)
+            return _as(array, wanted)
         raise DataError("GS504", f"is no exact {wanted}: row {bad[0]} has {bad[1]}", "round it, or use a float input")
     raise DataError("GS504", f"has dtype {array.dtype}, which does not become {wanted}", _dtype_hint(array))
 
@@ -96,7 +96,12 @@ def _integers(array: Array, wanted: np.dtype[Any]) -> Array:
     bad = first_bad(array, lambda x: (x < info.min) | (x > info.max))
     if bad is not None:
         raise DataError("GS504", f"does not fit {wanted}: row {bad[0]} has {bad[1]}")
-    return array.astype(wanted)
+    return _as(array, wanted)
+
+
+def _as(array: Array, dtype: Any) -> Array:
+    """The array as ``dtype``; a memory map stays as it is, and its batches are converted."""
+    return array if map_of(array) is not None else array.astype(dtype)
 
 
 def _text(array: Array, kind: Type, labels: Sequence[str] | None) -> Array:

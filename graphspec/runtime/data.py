@@ -218,7 +218,7 @@ class _Check:
                 converted = self._weights(name, converted)
             else:
                 converted = reshape(converted, kind, self._sizes, squeeze=section == "targets" and not kind.is_float)
-            if section == "inputs" and name in wanted.limits and converted.dtype.kind in "iu":
+            if section == "inputs" and name in wanted.limits and converted.dtype.kind != "b":
                 limit = wanted.limits[name]
                 check_range(converted, limit, "id", f"set `input_dim` of the Embedding above {limit}, or mend the ids")
             if section == "targets" and name in wanted.classes:

@@ -256,7 +256,13 @@ def _apply_class_weights(model: Model, arrays: Arrays, given: Mapping[Any, Any] 
         by_head = dict(given) if named else {heads[0].name: dict(given)}
     for name, weights in by_head.items():
         head = model.spec.heads[name]
-        rows = row_weights(weights, arrays.targets[name], _classes(model, head), head.labels)
+        target, chosen = arrays.targets[name], arrays.chosen
+        own = target if chosen is None else target[chosen]
+        rows = row_weights(weights, own, _classes(model, head), head.labels)
+        if chosen is not None:
+            of_all = np.ones(len(target), np.float32)
+            of_all[chosen] = rows
+            rows = of_all
         before = arrays.weights.get(name)
         if before is None:
             arrays.weights[name] = rows

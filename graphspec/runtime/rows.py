@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _CACHE = 1 << 18
 
 
+_PARTS = ("inputs", "targets", "weights", "lengths")
+
+
 @dataclass
 class Arrays:
     """Arrays of equal length that fit the graph. Narrow dtypes are kept; a batch is converted when it is copied.
@@ -27,37 +30,40 @@ class Arrays:
     Attributes:
         weights: sample weights by head, ``(N,)`` or one for each time step.
         lengths: for CTC, by their own names: ``<head>_length``, ``<head>_input_length``.
+        chosen: which rows of the arrays are meant, None for all: arrays may be memory maps, which are never cut.
     """
 
     inputs: dict[str, Array]
     targets: dict[str, Array] = field(default_factory=dict)
     weights: dict[str, Array] = field(default_factory=dict)
     lengths: dict[str, Array] = field(default_factory=dict)
+    chosen: Array | None = None
 
     def __len__(self) -> int:
-        return len(next(iter(self.inputs.values())))
+        return len(next(iter(self.inputs.values())) if self.chosen is None else self.chosen)
 
     def feeds(self) -> dict[str, Array]:
-        """All arrays by the names of the graph's inputs and targets."""
+        """All arrays, whole, by the names of the graph's inputs and targets."""
         weights = {f"{head}_sample_weight": w for head, w in self.weights.items()}
         return self.inputs | self.targets | weights | self.lengths
 
     def named(self) -> dict[str, Array]:
-        """All arrays as ``<part>/<name>``, which :meth:`of` takes back."""
-        return {f"{part.name}/{name}": a for part in fields(self) for name, a in getattr(self, part.name).items()}
+        """All arrays as ``<part>/<name>``, and ``chosen``: what :meth:`of` takes back."""
+        named = {f"{part}/{name}": a for part in _PARTS for name, a in getattr(self, part).items()}
+        return named if self.chosen is None else named | {"chosen": self.chosen}
 
     @classmethod
     def of(cls, named: Mapping[str, Array]) -> Arrays:
-        parts: dict[str, dict[str, Array]] = {part.name: {} for part in fields(cls)}
+        parts: dict[str, dict[str, Array]] = {part: {} for part in _PARTS}
         for key, array in named.items():
             part, _, name = key.partition("/")
-            parts[part][name] = array
-        return cls(**parts)
+            if name:
+                parts[part][name] = array
+        return cls(**parts, chosen=named.get("chosen"))
 
     def select(self, rows: Array) -> Arrays:
-        """Copies of some rows."""
-        parts = (self.inputs, self.targets, self.weights, self.lengths)
-        return Arrays(*({name: array[rows] for name, array in part.items()} for part in parts))
+        """Some of the rows, by their numbers; nothing is copied."""
+        return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
 
 
 def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> tuple[Array, Array]:
@@ -132,6 +138,20 @@ def _rows_in_cache(array: Array) -> int:
     return max(_CACHE // max(array[:1].nbytes, 1), 1)
 
 
+def _gather(array: Array) -> Callable[[Array, Array], Any]:
+    """A function of row numbers and a buffer of the array's dtype, which it fills with these rows.
+
+    ``take`` is quickest, but first copies the whole of an array that is not contiguous, or not aligned as in archives.
+    """
+    if not array.flags.c_contiguous or not array.size:
+        return lambda rows, out: np.copyto(out, array[rows])
+    if array.flags.aligned:
+        return lambda rows, out: array.take(rows, 0, out, "clip")
+    octets = array.reshape(len(array), -1).view(np.uint8)
+    width = octets.shape[1]
+    return lambda rows, out: octets.take(rows, 0, out.reshape(-1).view(np.uint8).reshape(-1, width), "clip")
+
+
 class Feeder:
     """Rows in batches, each epoch in an order of its own that the seed and the epoch give.
 
@@ -146,7 +166,8 @@ class Feeder:
         self.given, self._arrays = arrays, arrays.feeds()
         self._n = len(arrays)
         self.batches = -(-self._n // batch_size)
-        self._order: Array | None = None
+        self._order: Array | None = arrays.chosen
+        self._gather = {name: _gather(a) for name, a in self._arrays.items()}
         self._scratch = {
             name: np.empty((min(_rows_in_cache(a), batch_size), *a.shape[1:]), a.dtype)
             for name, a in self._arrays.items()
@@ -155,7 +176,8 @@ class Feeder:
     def start(self, epoch: int) -> None:
         """Set the order of the rows."""
         if self.shuffle:
-            self._order = generator(self._seed, "shuffle", step=epoch).permutation(self._n)
+            order, chosen = generator(self._seed, "shuffle", step=epoch).permutation(self._n), self.given.chosen
+            self._order = order if chosen is None else chosen[order]
 
     def rows(self, batch: int) -> int:
         """How many rows a batch has."""
@@ -172,19 +194,18 @@ class Feeder:
         if self.size > 1:
             own = share(stop - start, self.rank, self.size)
             start, stop = start + own.start, start + own.stop
+        rows = None if self._order is None else self._order[start:stop]
         for name, buffer in feeds.items():
             array = self._arrays.get(name)
             if array is None:
                 continue
-            if self._order is None:
+            if rows is None:
                 np.copyto(buffer, array[start:stop], casting="unsafe")
-                continue
-            rows = self._order[start:stop]
-            if array.dtype == buffer.dtype:
-                np.take(array, rows, axis=0, out=buffer, mode="clip")
+            elif array.dtype == buffer.dtype:
+                self._gather[name](rows, buffer)
             else:
-                scratch = self._scratch[name]
+                gather, scratch = self._gather[name], self._scratch[name]
                 for first in range(0, len(rows), len(scratch)):
                     part = rows[first : first + len(scratch)]
-                    np.take(array, part, axis=0, out=scratch[: len(part)], mode="clip")
+                    gather(part, scratch[: len(part)])
                     np.copyto(buffer[first : first + len(part)], scratch[: len(part)], casting="unsafe")

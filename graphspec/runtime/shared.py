@@ -99,18 +99,26 @@ def _views(block: mmap.mmap, places: Mapping[str, Sequence[Any]]) -> dict[str, A
     return arrays
 
 
-def mapped(array: Array) -> dict[str, Any] | None:
-    """Where a file holds this array, if it is a memory map of one: plain JSON for :func:`open_map`."""
+def map_of(array: Array) -> np.memmap[Any, Any] | None:
+    """The memory map that an array is, or is a view of; None for one in memory."""
     owner: Any = array
     while owner is not None and not (isinstance(owner, np.memmap) and isinstance(owner.base, mmap.mmap)):
         owner = getattr(owner, "base", None)
-    if owner is None or not array.flags.c_contiguous or owner.mode not in ("r", "r+") or owner.filename is None:
+    return owner
+
+
+def mapped(array: Array) -> dict[str, Any] | None:
+    """Where a file holds this array, if it is a memory map of one: plain JSON for :func:`open_map`."""
+    owner = map_of(array)
+    if owner is None or owner.mode not in ("r", "r+") or owner.filename is None:
         return None
     offset = owner.offset + array.ctypes.data - owner.ctypes.data
     file = os.path.abspath(owner.filename)  # noqa: PTH100 (a path may be bytes or text)
-    return {"file": os.fsdecode(file), "offset": offset, "dtype": array.dtype.str, "shape": list(array.shape)}
+    layout = {"dtype": array.dtype.str, "shape": list(array.shape), "strides": list(array.strides)}
+    return {"file": os.fsdecode(file), "offset": offset, **layout}
 
 
 def open_map(where: Mapping[str, Any]) -> Array:
     """The array of :func:`mapped`, for reading."""
-    return np.memmap(where["file"], where["dtype"], "r", where["offset"], tuple(where["shape"]))
+    whole = np.memmap(where["file"], np.uint8, "r")
+    return np.ndarray(where["shape"], where["dtype"], whole, where["offset"], where["strides"])

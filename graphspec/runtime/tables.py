@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import glob
-from collections.abc import Iterable, Mapping
+import os
+import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from zipfile import ZIP_STORED
 
 import numpy as np
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
 
 NO_ROWS = "a data file has a row for each sample"
+MAPPED = 1 << 26
+"""Bytes from which on an array that is not compressed is mapped, not read."""
 SUFFIXES = (".npz", ".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -84,10 +89,10 @@ class Npz:
         with self._path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: self._one(archive, name) for name in names}
 
-    @staticmethod
-    def _one(archive: Mapping[str, Array], name: str) -> Array | DataError:
+    def _one(self, archive: np.lib.npyio.NpzFile, name: str) -> Array | DataError:
         try:
-            return archive[name]
+            mapped = self._map(archive, name)
+            return archive[name] if mapped is None else mapped
         except ValueError as error:
             if "allow_pickle" in str(error):
                 hint = "save numbers or fixed-width text: np.asarray(values, dtype=…)"
@@ -95,6 +100,26 @@ class Npz:
             return DataError("GS501", f"is damaged: {_why(error)}", "write the file again")
         except Exception as error:
             return DataError("GS501", f"is damaged: {_why(error)}", "write the file again")
+
+    def _map(self, archive: np.lib.npyio.NpzFile, name: str) -> Array | None:
+        """A large array as a memory map, if it is in the archive as it is: ``np.savez`` does not compress."""
+        assert archive.zip is not None
+        entry = next(e for e in archive.zip.infolist() if e.filename.removesuffix(".npy") == name)
+        if entry.compress_type != ZIP_STORED or entry.file_size < MAPPED:
+            return None
+        with self._path.open("rb") as file:
+            file.seek(entry.header_offset + 26)  # the lengths of what stands between there and the data
+            file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
+            read = _HEADERS.get(np.lib.format.read_magic(file))
+            if read is None:
+                return None
+            shape, by_columns, dtype = read(file)
+            if dtype.hasobject:
+                return None
+            return np.memmap(self._path, dtype, "r", file.tell(), shape, "F" if by_columns else "C")
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 class Table:
