@@ -14,6 +14,7 @@ from benchmarks.prepare import rows_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
 from graphspec.model import Model
 from graphspec.model import compile as compile_spec
+from graphspec.runtime.calls import settings
 from graphspec.runtime.fit import prepare_fit
 from graphspec.runtime.observe import Silent
 from graphspec.runtime.train import Trainer
@@ -85,6 +86,7 @@ def _lap(spent: Counter[str], name: str, start: float) -> float:
     return now
 
 
+@settings()
 def main() -> None:
     parser = ArgumentParser(prog="python -m benchmarks.steps", description=__doc__)
     parser.add_argument("workloads", nargs="*", metavar="W", help=f"of {', '.join(ROWS)}; all by default")
