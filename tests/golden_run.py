@@ -99,7 +99,7 @@ def run(
         total=total,
     )
     before_run = {group: vector.copy() for group, vector in store.vectors.items()}
-    first = _results(program, Program.run, store, arrays, gradient)
+    first = _results(program, lambda p: p.run(), store, arrays, gradient)
     for group, vector in before_run.items():  # spectral normalization writes kernels too
         store.vectors[group][...] = vector
     for before, after in zip(first, _results(program, run_poisoned, store, arrays, gradient), strict=True):
