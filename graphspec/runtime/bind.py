@@ -13,6 +13,7 @@ from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Array, Graph, Node, Type, Value
 from graphspec.compiler.passes.gather_rows import gather_rows
+from graphspec.compiler.passes.mark_inputs import mark_inputs
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
 from graphspec.runtime.buffers import Pool, Scratch, axis_order, root
@@ -380,14 +381,15 @@ def bind(
     """A program that computes ``fetches`` and, with a ``loss``, the gradient of every trainable weight.
 
     Args:
-        shapes: the actual shape of every input and target that is needed.
+        shapes: the actual shape of every input and target that is needed. An input (N, width) may instead have the places
+            of its ones, see :func:`mark_inputs`.
         loss: a scalar value; its gradients are written into ``gradient``, a vector laid out as ``store``'s trainable one.
         training: dropout drops and batch statistics are used.
         rows, total: this worker's slice of the batch, and the whole batch's length; by default one worker has all.
         input_grads: names of inputs whose gradient is wanted too (``Program.grads``).
     """
     wanted = dict(fetches) if loss is None else {**fetches, "": loss}
-    graph, wanted = gather_rows(graph, wanted)
+    graph, wanted = gather_rows(*mark_inputs(graph, wanted, shapes))
     loss = wanted.pop("", None)
     batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)
     return _Binder(

@@ -16,6 +16,7 @@ from graphspec.compiler.limits import id_limits
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.metrics import targets_of
 from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, load, row_weights, split
+from graphspec.runtime.ones import with_places
 from graphspec.runtime.train import Observer, Trainer
 
 if TYPE_CHECKING:
@@ -187,14 +188,17 @@ def prepare_fit(
     size = batch_size or training.batch_size
     _refuse_memory(model, parts.train, min(size, len(parts.train)))
     _apply_class_weights(model, parts.train, class_weight)
-    feeder = Feeder(parts.train, size, shuffle=training.shuffle if shuffle is None else shuffle, seed=model.seed)
+    objective = objective_for(model, parts.train)
+    validation = None if parts.validation is None else with_places(objective.graph, parts.validation)
+    shuffled = training.shuffle if shuffle is None else shuffle
+    feeder = Feeder(with_places(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
     first = 0 if directory is not None else model.epochs_done
     return Trainer(
         model,
         model.update,
-        objective_for(model, parts.train),
+        objective,
         feeder,
-        parts.validation,
+        validation,
         training.callbacks if callbacks is None else callbacks,
         observer,
         first + (epochs or training.epochs),

@@ -7,9 +7,15 @@ from collections.abc import Mapping, Sequence
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
 
-_WORTH = 20
+WORTH = 20
 """How many times wider than the ids of a row a vector must be: a row of ids takes as long as 15 to 24 times its numbers."""
 _PRODUCT = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
+
+
+def multiplies(node: Node) -> bool:
+    """Whether a node is a plain product of its first input and a matrix."""
+    plain = node.op in ("Gemm", "MatMul") and not node.attrs.items() - _PRODUCT.items()
+    return plain and node.inputs[1] is not None and node.inputs[1].rank == 2
 
 
 def gather_rows(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
@@ -20,18 +26,18 @@ def gather_rows(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[
     graph.outputs = dict(wanted)
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if node.op not in ("Gemm", "MatMul"):
+        if not multiplies(node):
             return None
         X, W, bias = (*inputs, None)[:3]
         assert X is not None
         assert W is not None
         hot = X.node
-        if hot is None or hot.op != "MultiHot" or len(hot.inputs) > 1 or W.rank != 2:
+        if hot is None or hot.op != "MultiHot" or len(hot.inputs) > 1:
             return None
         (ids,), depth = hot.inputs, hot.attrs["depth"]
         assert ids is not None
         k = ids.shape[-1]
-        if (isinstance(k, int) and _WORTH * k > depth) or node.attrs.items() - _PRODUCT.items():
+        if isinstance(k, int) and WORTH * k > depth:
             return None
         g = state.builder(node)
         Y = g.GatherSum(ids, W, count=hot.attrs["count"])
