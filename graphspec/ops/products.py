@@ -22,6 +22,7 @@ BLOCKS: bool | None = None
 """Whether products are cut: True or False for tests, None where the processor's BLAS has such kernels."""
 _SMALL = 1_000_000  # m·n·k up to which those kernels are taken
 _SMALL_RESULT = 1200  # m·n up to which they are, where the second operand lies transposed
+_REGISTER = 16  # numbers of float32 in one
 _WRITTEN = 1 << 21  # numbers in a result that stays in cache while its blocks are written
 _ZEROED = (
     1 << 12
@@ -60,24 +61,24 @@ class Plan(NamedTuple):
 @lru_cache(4096)
 def plan(m: int, k: int, n: int, first_transposed: bool, second_transposed: bool) -> Plan | None:
     """How to cut the product of (m, k) and (k, n), of which each may lie transposed in memory; None for not at all."""
-    if (first_transposed and second_transposed) or m < 2 or min(k, n) < 8:
+    if (first_transposed and second_transposed) or min(m, n) < 2 or k < 8:
         return None
     most, parts = 128, 1
     if second_transposed:
-        if m * n <= _SMALL_RESULT or not 128 <= k <= 1024 or n > 1024 or m > (128 if n <= 32 else 64):
+        if m * n <= _SMALL_RESULT or not _fits_transposed(m, k, n):
             return None
-        columns = _columns(n, 32)
-        most = min(32, _SMALL_RESULT // max(columns, 1))
+        columns = _columns(n, 64 if m <= 16 else 32, 0)  # they lie as rows
+        most = min(64, _SMALL_RESULT // max(columns, 1))
     elif m * k * n <= _SMALL:
         return None
-    elif n <= 32 and (not first_transposed or (k <= 200 and (n > 16 or k <= 32))):
+    elif n <= 32 and (not first_transposed or k <= 32 or (n > 16 and k <= 200) or (n < 16 and k <= 256)):
         columns, parts = n, _parts(k, 1024)
     elif 32 < n <= 64 and (k <= 200 or (not first_transposed and m <= 1024)):
         columns, parts = n, _parts(k, 200)
     elif k <= 64 and n > 64 and m * n <= _WRITTEN:
         columns = _columns(n, 64)
-    elif first_transposed and m <= 128 and k <= 1024 and n <= 256:
-        columns = _columns(n, 32)
+    elif k <= 1024 and k * n <= _most_of_second(m, first_transposed):
+        columns = _columns(n, 32 if first_transposed else 64)
     else:
         return None
     if not columns or not parts:
@@ -86,9 +87,30 @@ def plan(m: int, k: int, n: int, first_transposed: bool, second_transposed: bool
     return Plan(rows, columns, parts) if rows >= min(m, 8) else None
 
 
-def _columns(n: int, most: int) -> int:
-    """The widest block of columns, in whole registers; 0 if there is none."""
-    return n if n <= most else next((d for d in range(most, 31, -16) if n % d == 0), 0)
+def _fits_transposed(m: int, k: int, n: int) -> bool:
+    """Whether blocks are quicker where the second operand lies transposed: few rows or few columns, and k not too short."""
+    if n <= 32:
+        return (n <= 24 or m <= 128) and (32 if n <= 10 else 64 if n < 16 else 128) <= k <= 2048
+    if m <= 16:
+        return 32 <= k <= 2048
+    return m <= 64 and (64 if m <= 32 else 128) <= k <= 1024
+
+
+def _most_of_second(m: int, first_transposed: bool) -> int:
+    """Numbers in the second operand up to which a product of few rows is quicker in blocks."""
+    if m <= 16:
+        return 1 << (21 if m <= 8 else 19)
+    if first_transposed:
+        return 1 << 18 if m <= 128 else 0
+    return 1 << 16 if m <= 48 else 0
+
+
+def _columns(n: int, most: int, full: float = 0.85) -> int:
+    """The widest block of columns that fills the registers to this share; 0 where all are too narrow."""
+    if n <= most:
+        return n
+    blocks = (d for d in range(most, 19, -1) if n % d == 0 and d >= full * _REGISTER * -(-d // _REGISTER))
+    return max(blocks, key=lambda d: (d % _REGISTER == 0 and d > _REGISTER, d), default=0)
 
 
 def _parts(k: int, most: int) -> int:
