@@ -180,6 +180,12 @@ def test_same_value_for_all_operands(op: str) -> None:
             check_gradients(op, inputs, case.wrt[:1], case.constants, **case.attrs)
 
 
+def test_concat_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.ops.slicing._BLOCK", 7)
+    test_plain("Concat")
+    test_other_memory_order("Concat")
+
+
 def test_every_operator_has_its_gradient_checked() -> None:
     assert OPS.keys() == CASES.keys() | NO_GRADIENT | ELSEWHERE.keys()
     assert not CASES.keys() & NO_GRADIENT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,9 @@ from graphspec.errors import ShapeError
 from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
 from graphspec.ops.common import scratch_like, sum_axes
 from graphspec.ops.shape import known, reshaped
+from graphspec.runtime.buffers import axis_order
 
+_BLOCK = 1 << 16  # numbers of the whole in a block
 _FAR = 1 << 30  # ONNX writes "up to the end" as a very large number
 
 
@@ -56,14 +58,35 @@ class Concat(Op):
         Y = ctx.out(like=inputs[0])
         stops = np.cumsum([X.shape[at] for X in inputs]).tolist()
         places = [along(at, stop - X.shape[at], stop) for X, stop in zip(inputs, stops, strict=True)]
-        calls: Calls = [(np.copyto, Y[place], X) for X, place in zip(inputs, places, strict=True) if X.size]
+        calls: Calls = []
+        for y, *parts in slowest_blocks(Y, at, inputs):
+            calls += [(np.copyto, y[place], x) for place, x in zip(places, parts, strict=True) if x.size]
 
         def backward(dY: Array) -> Calls:
-            for k, place in enumerate(places):
-                ctx.give(k, dY[place])
-            return []
+            if all(dY[place].transpose(axis_order(dY)).flags.c_contiguous for place in places):
+                for k, place in enumerate(places):
+                    ctx.give(k, dY[place])
+                return []
+            # Copies, since what has gaps is slow in every call that follows.
+            taken = [(place, dX) for k, place in enumerate(places) if (dX := ctx.grad(k)) is not None]
+            calls: Calls = []
+            for dy, *parts in slowest_blocks(dY, at, [dX for _, dX in taken]):
+                calls += [(np.copyto, dx, dy[place]) for (place, _), dx in zip(taken, parts, strict=True)]
+            return calls
 
         return Y, calls, backward
+
+
+def slowest_blocks(Y: Array, at: int, parts: Sequence[Array]) -> Iterator[tuple[Array, ...]]:
+    """Y and its parts along axis ``at`` in corresponding blocks of another axis: a line of cache that parts share stays."""
+    axis = next((k for k in axis_order(Y) if k != at), None)
+    if axis is None or Y.size <= _BLOCK:
+        yield Y, *parts
+        return
+    step = max(1, _BLOCK * Y.shape[axis] // Y.size)
+    for start in range(0, Y.shape[axis], step):
+        block = along(axis, start, start + step)
+        yield tuple(A[block] for A in (Y, *parts))
 
 
 @op
