@@ -22,6 +22,8 @@ TUNED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1
 ONE = {f"{k}_NUM_THREADS": "1" for k in ("OPENBLAS", "OMP", "MKL")}
 CLEAN = 0.25
 """The most that a clean window's middle four fifths may spread, as a fraction of its median."""
+SLOWEST = 1.0
+"""Seconds of a step beyond which a contender is not measured further."""
 TRIES = 3
 """Windows a round until one is clean."""
 
@@ -209,6 +211,8 @@ def race(
                 score.losses = child.ask(patience, do="losses", count=4)["losses"]
                 agree(score, scores[0].losses)
                 once = median(child.ask(patience, do="steps", warm=2, count=3)["seconds"])
+                if once > SLOWEST:
+                    raise ContenderError(f"a step takes {once:.1f} s")
                 counts[entry.name] = max(5, min(2000, int(seconds / once)))
                 score.memory = child.ask(patience, do="peak")["peak"] - before
             except ContenderError as error:

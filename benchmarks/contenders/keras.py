@@ -78,11 +78,12 @@ class Fit(Contender):
         if self.block != BLOCK:
             self._compile(BLOCK)
         before = -(-warm // BLOCK)
+        wanted, size = before + -(-count // BLOCK), self.workload.batch
+        rows = slice(min(self.workload.batches, (wanted + 1) * BLOCK) * size)
         times: list[float] = []
-        while (len(times) - before) * BLOCK < count:
+        while len(times) < wanted:
             watch = Watch()
-            size = self.workload.batch
-            self.model.fit(self.x, self.y, batch_size=size, shuffle=False, verbose=0, callbacks=[watch])
+            self.model.fit(self.x[rows], self.y[rows], batch_size=size, shuffle=False, verbose=0, callbacks=[watch])
             times += [(b - a) / BLOCK for a, b in zip(watch.ends, watch.ends[1:], strict=False)]
         return times[before:]
 
