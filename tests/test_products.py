@@ -11,7 +11,7 @@ import pytest
 from graphs import Array, check_gradients, run
 
 from graphspec.ops import products
-from graphspec.ops.products import Plan, Repeated, batched, plan, product
+from graphspec.ops.products import Plan, Repeated, batched, plan, product, worth_turning
 
 CONTEXT: Any = SimpleNamespace(scratch=np.empty, constant=np.array)
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
@@ -107,6 +107,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
 
     monkeypatch.setattr(products, "BLOCKS", True)
     monkeypatch.setattr(products, "plan", tiny)
+    monkeypatch.setattr(products, "_SMALL_RESULT", 0)  # operands are turned, too
     return made
 
 
@@ -132,6 +133,12 @@ def test_operators_on_blocks(op: str, tiny: list[Plan], monkeypatch: pytest.Monk
     monkeypatch.setattr(products, "BLOCKS", False)
     for a, b in zip(blocks, run(op, inputs, dtype=np.float64, **attributes), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_operands_are_turned_for_small_products(cut: bool) -> None:
+    assert worth_turning(128, 64, 65) == cut
+    assert not worth_turning(20, 64, 60)
+    assert not worth_turning(512, 32, 193)
 
 
 def test_repeated_products_share_their_temporaries() -> None:

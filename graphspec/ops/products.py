@@ -151,9 +151,8 @@ def _by_column(X: Array) -> bool:
 
 
 def _cut(ctx: Room, a: Array, b: Array, out: Array) -> Calls:
-    cut = small_kernels() if BLOCKS is None else BLOCKS
     (m, k), n = a.shape, b.shape[1]
-    found = plan(m, k, n, a.strides[1] != a.itemsize, b.strides[1] != b.itemsize) if cut else None
+    found = plan(m, k, n, a.strides[1] != a.itemsize, b.strides[1] != b.itemsize) if _blocks() else None
     if found is None:
         return [whole(a, b, out)]
     rows, columns, parts = found
@@ -167,6 +166,15 @@ def _cut(ctx: Room, a: Array, b: Array, out: Array) -> Calls:
     if out.flags.c_contiguous:
         return [(np.matmul, A, B, grids), (np.dot, ones, terms.reshape(parts, -1), out.reshape(-1))]
     return [(np.matmul, A, B, grids), (np.add.reduce, terms, 0, None, out)]
+
+
+def _blocks() -> bool:
+    return small_kernels() if BLOCKS is None else BLOCKS
+
+
+def worth_turning(m: int, k: int, n: int) -> bool:
+    """Whether a second operand that lies transposed should be copied, since only then the product counts as small."""
+    return m * n > _SMALL_RESULT and m * k * n <= _SMALL and _blocks()
 
 
 def _grid(out: Array, rows: int, columns: int) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context
-from graphspec.ops.products import Repeated, batched
+from graphspec.ops.products import Repeated, batched, worth_turning
 
 BLOCK = 1 << 17
 """Numbers in a block of gradients: it stays in a core's cache."""
@@ -70,8 +70,10 @@ class OuterSum:
             into = self._total if self._first else self._part
             if len(a) > 1 and self._parts is not None:
                 n, parts = len(a), self._parts[: len(a)]
+                turned, more = self._turned(b)
                 calls += [
-                    (np.matmul, a, b.mT, parts),
+                    *more,
+                    (np.matmul, a, turned, parts),
                     (np.dot, self._ones[:n], parts.reshape(n, -1), into.reshape(-1)),
                 ]
             else:
@@ -81,6 +83,14 @@ class OuterSum:
                 calls.append((np.add, self._total, into, self._total))
             self._first = False
         return calls
+
+    def _turned(self, B: Array) -> tuple[Array, Calls]:
+        """B (steps, …, columns, N) as (steps, …, N, columns)."""
+        rows, columns = self._total.shape[-2:]
+        if not worth_turning(rows, B.shape[-1], columns):
+            return B.mT, []
+        copy = self._room.scratch((self._size, *B.mT.shape[1:]))[: len(B)]
+        return copy, [(np.copyto, copy, B.mT)]
 
     def _side_by_side(self, k: int, X: Array) -> tuple[Array, Calls]:
         """X (steps, …, rows, N) as (…, rows, steps · N)."""
