@@ -141,8 +141,13 @@ def page(results: Sequence[Result], about: str) -> str:
         by_contender(results, lambda s: f"{s.memory / 1e6:.0f}"),
         bullets(notes(results)),
     ]
-    missed = short(results)
-    parts += ["Short of the targets:", bullets(missed)] if missed else ["Every target is reached."]
+    unknown = [r.workload for r in results if r.best(False) is None]
+    missed = [*short(results), *([f"{', '.join(unknown)}: no peer to compare with"] if unknown else [])]
+    parts += (
+        ["Short of the targets, or not known:", bullets(missed)]
+        if missed
+        else ["Every target that was measured is reached."]
+    )
     return "\n\n".join(parts)
 
 
