@@ -14,7 +14,8 @@ from graphspec.compiler.check import check
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.export.onnx import to_model
 from graphspec.export.session import session
-from graphspec.runtime.bind import Program, bind
+from graphspec.runtime.bind import bind
+from graphspec.runtime.program import Program
 from graphspec.runtime.store import Store
 from graphspec.spec.model import Spec
 

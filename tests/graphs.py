@@ -9,7 +9,8 @@ import numpy as np
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
-from graphspec.runtime.bind import Program, bind
+from graphspec.runtime.bind import bind
+from graphspec.runtime.program import Program
 from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]

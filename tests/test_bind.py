@@ -11,7 +11,8 @@ import pytest
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.initializers import INITIALIZERS
-from graphspec.runtime.bind import Program, bind
+from graphspec.runtime.bind import bind
+from graphspec.runtime.program import Program
 from graphspec.runtime.store import Store
 
 GLOROT = INITIALIZERS.parse("glorot_uniform")

@@ -32,7 +32,7 @@ def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     if request.param is not None:
         monkeypatch.setattr(winograd, "_CHUNK", request.param)
         monkeypatch.setattr(winograd, "_SUMS", 1)
-        monkeypatch.setattr(winograd, "_SMALL", 2000)
+        monkeypatch.setattr(winograd, "SMALL", 2000)
 
 
 @st.composite

@@ -13,7 +13,7 @@ from graphspec.metrics.base import Average, Direction, Metric, State, check_axis
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
-    from graphspec.runtime.bind import Program
+    from graphspec.runtime.program import Program
 
 KEEP = 1 << 24
 """Bytes of bound programs that a metric keeps; the last one always."""

@@ -17,9 +17,9 @@ from numpy.lib.stride_tricks import as_strided
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context
 from graphspec.ops.channels import channel_order
+from graphspec.ops.products import SMALL
 from graphspec.ops.windows import Axis
 
-_SMALL = 1_000_000  # up to m·n·k of about this, OpenBLAS has kernels that do not pack
 _CHUNK = 1 << 17  # numbers in a copy: it stays in the second-level cache between copying and multiplying
 _PARTIAL = 1 << 18  # numbers in the partial sums of a weight gradient
 
@@ -187,7 +187,7 @@ def _borders(copy: Array, first: Axis, rest: Sequence[Axis]) -> list[Array]:
 def _multiply(A: Array, B: Array, out: Array) -> Calls:
     """``out = A @ B`` for A (g, b, m, k), B (g, k, n), the rows cut so that each product is small enough to go unpacked."""
     B = B[:, None]
-    m, most = A.shape[2], _SMALL // max(1, B.shape[-1] * A.shape[3])
+    m, most = A.shape[2], SMALL // max(1, B.shape[-1] * A.shape[3])
     if most < 16 or m <= most:
         return [(np.matmul, A, B, out)] if out.size else []
     cut = next((c for c in range(most, most // 2, -1) if m % c == 0), most)

@@ -20,13 +20,12 @@ from graphspec.runtime.blas import small_kernels
 
 BLOCKS: bool | None = None
 """Whether products are cut: True or False for tests, None where the processor's BLAS has such kernels."""
-_SMALL = 1_000_000  # m·n·k up to which those kernels are taken
+SMALL = 1_000_000
+"""m·n·k up to about which OpenBLAS takes the kernels that do not pack."""
 _SMALL_RESULT = 1200  # m·n up to which they are, where the second operand lies transposed
 _REGISTER = 16  # numbers of float32 in one
 _WRITTEN = 1 << 21  # numbers in a result that stays in cache while its blocks are written
-_ZEROED = (
-    1 << 12
-)  # np.dot fills its result with zeros first: more numbers than these take longer than np.matmul's start
+_ZEROED = 1 << 12  # np.dot fills its result with zeros first: for more numbers np.matmul is quicker
 
 
 class Room(Protocol):
@@ -69,7 +68,7 @@ def plan(m: int, k: int, n: int, first_transposed: bool, second_transposed: bool
             return None
         columns = _columns(n, 64 if m <= 16 else 32, 0)  # they lie as rows
         most = min(64, _SMALL_RESULT // max(columns, 1))
-    elif m * k * n <= _SMALL:
+    elif m * k * n <= SMALL:
         return None
     elif n <= 32 and (not first_transposed or k <= 32 or (n > 16 and k <= 200) or (n < 16 and k <= 256)):
         columns, parts = n, _parts(k, 1024)
@@ -83,7 +82,7 @@ def plan(m: int, k: int, n: int, first_transposed: bool, second_transposed: bool
         return None
     if not columns or not parts:
         return None
-    rows = _divisor(m, min(most, _SMALL * parts // (columns * k)))
+    rows = _divisor(m, min(most, SMALL * parts // (columns * k)))
     return Plan(rows, columns, parts) if rows >= min(m, 8) else None
 
 
@@ -174,7 +173,7 @@ def _blocks() -> bool:
 
 def worth_turning(m: int, k: int, n: int) -> bool:
     """Whether a second operand that lies transposed should be copied, since only then the product counts as small."""
-    return m * n > _SMALL_RESULT and m * k * n <= _SMALL and _blocks()
+    return m * n > _SMALL_RESULT and m * k * n <= SMALL and _blocks()
 
 
 def _grid(out: Array, rows: int, columns: int) -> Array:

@@ -19,12 +19,12 @@ from numpy.lib.stride_tricks import as_strided
 
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context
+from graphspec.ops.products import SMALL
 from graphspec.ops.windows import Axis, ceil
 
 _CHANNELS = 12  # channels and filters from which it is faster
 _WORK = 0.9  # the share of the direct way's multiplications up to which it is faster
 _CHUNK = 1 << 17  # numbers in the transformed input: with its products it stays in the second-level cache
-_SMALL = 1_000_000  # up to m·n·k of about this, OpenBLAS has kernels that do not pack
 _LEAST = 16  # rows of a product below which it is too large for them in any case
 _SUMMED = 128  # rows that one product of a weight gradient sums
 _SUMS = 2048  # columns in a chunk of a weight gradient at least, for each of the kernel's
@@ -107,7 +107,7 @@ class Winograd:
         calls += zeros
         for chunk in self._chunks():
             calls += self._transform(halves, V, chunk)
-            for start, count, rows in self._cuts(chunk, _SMALL // U[0].size):
+            for start, count, rows in self._cuts(chunk, SMALL // U[0].size):
                 windows = self._matrices(V, start, count, rows, U.shape[1])
                 calls.append((np.matmul, windows, U[:, None, None], self._matrices(M, start, count, rows, filters)))
             flat, lying = M[:, : chunk.rows * self._period], self._lying(M, chunk.shape)[:, :, :, : self._out]
@@ -130,7 +130,7 @@ class Winograd:
         halves, calls = self._halves(V)
         calls += self._gaps(D[::3], 0, self._out)
         size = self._taps * channels
-        most = min(_SUMMED, _SMALL // (size * filters))
+        most = min(_SUMMED, SMALL // (size * filters))
         chunks = list(self._chunks())
         many = sum(count for _, count, _ in self._cuts(chunks[0], most))
         parts = self._ctx.scratch((many, self._taps, 4, size, filters))

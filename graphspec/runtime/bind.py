@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,45 +15,12 @@ from graphspec.compiler.passes.mark_inputs import mark_inputs
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
 from graphspec.runtime.buffers import Pool, Scratch, axis_order, root
-from graphspec.runtime.calls import runner
+from graphspec.runtime.program import Program
 from graphspec.runtime.random import Clock, Stream
 from graphspec.runtime.replicas import Group, Single
 from graphspec.runtime.store import Store
 
 _NEVER = 1 << 60
-
-
-@dataclass
-class Program:
-    """A bound graph: copy a batch into ``feeds``, ``run`` it, read ``fetches``.
-
-    ``calls`` is forward then backward; ``spans`` says which of them belong to which node, for printing and profiling.
-    ``grads`` are the gradients of inputs that were asked for.
-    """
-
-    feeds: dict[str, Array]
-    fetches: dict[str, Array]
-    calls: Calls
-    spans: list[tuple[str, str, int, int]]
-    nbytes: int
-    grads: dict[str, Array] = field(default_factory=dict)
-    backward_start: int = 0
-    """Where the backward calls begin."""
-    forgotten: list[Array] = field(default_factory=list)
-    """Forward arrays that no backward call may read: tests fill them with NaN."""
-
-    @cached_property
-    def run(self) -> Callable[[], None]:
-        """Make all calls; they are not to be changed after the first time."""
-        return runner(self.calls)
-
-    def describe(self) -> str:
-        """The program, a line a node: phase, node, and its calls' names."""
-        lines = []
-        for phase, name, start, stop in self.spans:
-            names = ", ".join(getattr(c[0], "__name__", type(c[0]).__name__) for c in self.calls[start:stop])
-            lines.append(f"{phase:8} {name}: {names}")
-        return "\n".join(lines)
 
 
 class _Context:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.compiler.heads import Objective
-from graphspec.runtime.bind import Program, bind
+from graphspec.runtime.bind import bind
+from graphspec.runtime.program import Program
 from graphspec.runtime.replicas import SCRATCH, Group, Processes, share
 from graphspec.runtime.signals import words
 

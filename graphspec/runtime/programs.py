@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-from graphspec.runtime.bind import Program
+from graphspec.runtime.program import Program
 
 KEEP = 1 << 30
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from graphspec.compiler.heads import Objective
 from graphspec.compiler.ir import Array
 from graphspec.errors import RunError
-from graphspec.runtime.bind import Program
 from graphspec.runtime.calls import settings
 from graphspec.runtime.checkpoint import Checkpoint, save_checkpoint
 from graphspec.runtime.choose import gather
 from graphspec.runtime.interrupt import Interrupt, interruptible
 from graphspec.runtime.member import Step
+from graphspec.runtime.program import Program
 from graphspec.runtime.replicas import Single
 from graphspec.runtime.rundir import write_history
 from graphspec.runtime.team import Team

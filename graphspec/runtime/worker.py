@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Graph
-    from graphspec.runtime.bind import Program
+    from graphspec.runtime.program import Program
     from graphspec.spec.model import Spec
 
 
