@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -52,17 +53,30 @@ class Registry(Generic[T]):
         self.kind = kind
         self.example = example
         self._classes: dict[str, type[T]] = {}
-        self._primary: list[str] = []
+        self._modules: dict[str, str] = {}
         self.refused: dict[str, tuple[str, str]] = {}
         """Names that Keras knows and a spec cannot have: why, and what to write instead."""
 
+    def found_in(self, package: str, families: Mapping[str, str]) -> None:
+        """Say where the classes are: all names, in order, by the module of ``package``.
+
+        A module is imported when one of its names is asked for: making the classes takes longer than checking a spec.
+        """
+        self._modules = {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
+
     def add(self, *names: str) -> Callable[[type[T]], type[T]]:
-        """Class decorator: register under ``names`` (default: the class's name); the first one is the primary name."""
+        """Class decorator: register under ``names`` (default: the class's name); the first one is the primary name.
+
+        Raises:
+            ValueError: a name is taken, or missing in the table of names where there is one.
+        """
 
         def register(cls: type[T]) -> type[T]:
             every = names or (cls.__name__,)
-            self._primary.append(every[0])
             for name in every:
+                if self._modules and self._modules.get(name) != cls.__module__:
+                    *package, family = cls.__module__.split(".")
+                    raise ValueError(f"{name!r} is missing under {family!r} in {'/'.join(package)}/__init__.py")
                 if self._classes.setdefault(name, cls) is not cls:
                     raise ValueError(f"two {self.kind} classes are called {name!r}")
             return cls
@@ -70,25 +84,30 @@ class Registry(Generic[T]):
         return register
 
     def get(self, name: str) -> type[T] | None:
+        if name not in self._classes and name in self._modules:
+            import_module(self._modules[name])
         return self._classes.get(name)
 
     def names(self) -> list[str]:
-        """All names, aliases included, in order of registration."""
-        return list(self._classes)
+        """All names, aliases included, in order."""
+        return list(self._modules or self._classes)
 
     def primary(self) -> list[str]:
         """One name a class."""
-        return list(self._primary)
+        names: dict[type[T] | None, str] = {}
+        for name in self.names():
+            names.setdefault(self.get(name), name)
+        return list(names.values())
 
     def suggest(self, name: str) -> str | None:
         """A name that may have been meant, else all of them where they are few."""
         if (call := re.fullmatch(r"(\w+)\((.*)\)", name)) and self.get(call[1]) is not None:
             return f"write `{call[1]}`" if not call[2] else f"arguments stand in a mapping: `{{type: {call[1]}, …}}`"
-        few = f"there are {', '.join(self._primary)}" if len(self._primary) <= 15 else None
+        few = f"there are {', '.join(primary)}" if len(primary := self.primary()) <= 15 else None
         return did_you_mean(name, self.names()) or few
 
     def __iter__(self) -> Iterator[type[T]]:
-        return (self._classes[name] for name in self._primary)
+        return (self._classes[name] for name in self.primary())
 
     def parse(self, value: Any) -> Any:
         """An instance from a name, a mapping with ``type``, or an instance.

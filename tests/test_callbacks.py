@@ -13,7 +13,8 @@ from golden_cases import Case, load
 from pydantic_core import PydanticCustomError
 
 import graphspec as gs
-from graphspec.callbacks import CALLBACKS, State, direction
+from graphspec.callbacks import CALLBACKS, State
+from graphspec.callbacks.monitors import direction
 from graphspec.errors import SpecError
 from graphspec.files import write_atomic
 from graphspec.optimizers import Rate

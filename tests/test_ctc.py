@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
-from graphspec.losses import CTC, reduce
+from graphspec.losses import reduce
+from graphspec.losses.ctc import CTC
 from graphspec.runtime.bind import bind
 from graphspec.runtime.store import Store
 

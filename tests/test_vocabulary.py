@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from graphspec.config import Config, Registry
+from graphspec.layers import LAYERS, Layer
 from graphspec.spec.explain import REGISTRIES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -47,3 +51,25 @@ def test_every_layer_is_known_by_what_it_lowers_to(vocabulary: ModuleType) -> No
     nothing = {name for name, operators in found.items() if not operators}
     assert {"Dropout", "GaussianNoise", "Identity", "RandomFlip"} <= nothing
     assert not {"Dense", "Masking", "Rescaling"} & nothing
+
+
+@pytest.mark.parametrize("kind", ["activation", "callback", "layer", "loss", "metric", "optimizer"])
+def test_every_class_is_found_by_its_names(kind: str) -> None:
+    """The tables that say which module has a name: importing a module whose names are missing there fails."""
+    package = import_module(f"graphspec.{kind}{'es' if kind == 'loss' else 's'}")
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        import_module(module.name)
+    registry = REGISTRIES[kind]
+    assert [name for name in registry.names() if registry.get(name) is None] == []
+
+
+def test_a_name_that_is_missing_in_its_table() -> None:
+    with pytest.raises(ValueError, match="'Fresh' is missing under 'base' in graphspec/layers/__init__.py"):
+        LAYERS.add("Fresh")(Layer)
+
+
+def test_a_name_that_is_taken() -> None:
+    registry: Registry[Config] = Registry("thing", "One")
+    registry.add("One", "one")(type("One", (Config,), {}))
+    with pytest.raises(ValueError, match="two thing classes are called 'one'"):
+        registry.add("one")(type("Other", (Config,), {}))

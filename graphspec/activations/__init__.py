@@ -1,72 +1,15 @@
 """Activation functions, by family: Keras's arguments, lowered to ONNX operators."""
 
 from graphspec.activations.base import ACTIVATIONS, Activation, feature_axis
-from graphspec.activations.rectifiers import (
-    Celu,
-    Elu,
-    HardShrink,
-    HardTanh,
-    LeakyRelu,
-    Linear,
-    Relu,
-    Relu6,
-    Selu,
-    SoftShrink,
-    Threshold,
-)
-from graphspec.activations.sigmoids import (
-    HardSigmoid,
-    LogSigmoid,
-    Sigmoid,
-    Softsign,
-    SparseSigmoid,
-    Tanh,
-    TanhShrink,
-)
-from graphspec.activations.smooth import (
-    Exponential,
-    Gelu,
-    HardSilu,
-    Mish,
-    Silu,
-    Softplus,
-    SparsePlus,
-    Squareplus,
-)
-from graphspec.activations.softmax import Glu, LogSoftmax, Softmax, Sparsemax
 
-__all__ = [
-    "ACTIVATIONS",
-    "Activation",
-    "Celu",
-    "Elu",
-    "Exponential",
-    "Gelu",
-    "Glu",
-    "HardShrink",
-    "HardSigmoid",
-    "HardSilu",
-    "HardTanh",
-    "LeakyRelu",
-    "Linear",
-    "LogSigmoid",
-    "LogSoftmax",
-    "Mish",
-    "Relu",
-    "Relu6",
-    "Selu",
-    "Sigmoid",
-    "Silu",
-    "SoftShrink",
-    "Softmax",
-    "Softplus",
-    "Softsign",
-    "SparsePlus",
-    "SparseSigmoid",
-    "Sparsemax",
-    "Squareplus",
-    "Tanh",
-    "TanhShrink",
-    "Threshold",
-    "feature_axis",
-]
+__all__ = ["ACTIVATIONS", "Activation", "feature_axis"]
+
+ACTIVATIONS.found_in(
+    __name__,
+    {
+        "rectifiers": "linear relu relu6 leaky_relu elu celu selu threshold hard_tanh hard_shrink soft_shrink",
+        "sigmoids": "sigmoid hard_sigmoid sparse_sigmoid log_sigmoid tanh tanh_shrink softsign",
+        "smooth": "gelu silu swish hard_silu hard_swish mish exponential softplus sparse_plus squareplus",
+        "softmax": "softmax log_softmax sparsemax glu",
+    },
+)

@@ -3,18 +3,17 @@
 Relative file names are taken from the run directory, where there is one.
 """
 
-from graphspec.callbacks import monitors, needless, records, tensorboard, weights
 from graphspec.callbacks.base import CALLBACKS, Callback, State
-from graphspec.callbacks.monitors import direction
 
-__all__ = [
-    "CALLBACKS",
-    "Callback",
-    "State",
-    "direction",
-    "monitors",
-    "needless",
-    "records",
-    "tensorboard",
-    "weights",
-]
+__all__ = ["CALLBACKS", "Callback", "State"]
+
+CALLBACKS.found_in(
+    __name__,
+    {
+        "monitors": "EarlyStopping ModelCheckpoint ReduceLROnPlateau",
+        "needless": "History ProgbarLogger BackupAndRestore LambdaCallback RemoteMonitor OrbaxCheckpoint",
+        "records": "CSVLogger TerminateOnNaN",
+        "tensorboard": "TensorBoard",
+        "weights": "LearningRateScheduler SwapEMAWeights",
+    },
+)

@@ -1,58 +1,57 @@
 """The vocabulary of layers, by family."""
 
-from graphspec.layers import (
-    activation,
-    adaptive,
-    attention,
-    augmentation,
-    borders,
-    conv_lstm,
-    convolution,
-    core,
-    depthwise,
-    einsum,
-    encoding,
-    image,
-    merging,
-    multi_head,
-    normalization,
-    pooling,
-    recurrent,
-    refused,
-    regularization,
-    reshaping,
-    spectral,
-    transposed,
-    upsampling,
-    wrappers,
-)
 from graphspec.layers.base import LAYERS, Layer
+from graphspec.layers.refused import REFUSED
 
-__all__ = [
-    "LAYERS",
-    "Layer",
-    "activation",
-    "adaptive",
-    "attention",
-    "augmentation",
-    "borders",
-    "conv_lstm",
-    "convolution",
-    "core",
-    "depthwise",
-    "einsum",
-    "encoding",
-    "image",
-    "merging",
-    "multi_head",
-    "normalization",
-    "pooling",
-    "recurrent",
-    "refused",
-    "regularization",
-    "reshaping",
-    "spectral",
-    "transposed",
-    "upsampling",
-    "wrappers",
-]
+__all__ = ["LAYERS", "Layer"]
+
+LAYERS.found_in(
+    __name__,
+    {
+        "activation": "Activation ReLU LeakyReLU ELU PReLU Softmax",
+        "adaptive": """
+            AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
+            AdaptiveMaxPooling2D AdaptiveMaxPooling3D
+        """,
+        "regularization": """
+            Dropout AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D
+            ActivityRegularization
+        """,
+        "attention": "Attention AdditiveAttention",
+        "image": "Resizing CenterCrop",
+        "augmentation": """
+            RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop
+        """,
+        "borders": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D",
+        "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D",
+        "recurrent": "SimpleRNN GRU LSTM RNN",
+        "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
+        "core": "Dense Embedding Identity Masking Rescaling",
+        "depthwise": """
+            DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
+            SeparableConv2D SeparableConvolution2D
+        """,
+        "einsum": "EinsumDense",
+        "encoding": "CategoryEncoding Discretization Normalization",
+        "merging": "Add Subtract Multiply Average Maximum Minimum Concatenate Dot",
+        "multi_head": "MultiHeadAttention GroupQueryAttention",
+        "normalization": "BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization",
+        "pooling": """
+            MaxPooling1D MaxPool1D MaxPooling2D MaxPool2D MaxPooling3D MaxPool3D AveragePooling1D AvgPool1D
+            AveragePooling2D AvgPool2D AveragePooling3D AvgPool3D GlobalMaxPooling1D GlobalMaxPool1D
+            GlobalMaxPooling2D GlobalMaxPool2D GlobalMaxPooling3D GlobalMaxPool3D
+            GlobalAveragePooling1D GlobalAvgPool1D GlobalAveragePooling2D GlobalAvgPool2D
+            GlobalAveragePooling3D GlobalAvgPool3D
+        """,
+        "reshaping": "Flatten Reshape Permute RepeatVector",
+        "spectral": "SpectralNormalization",
+        "transposed": """
+            Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
+            Conv3DTranspose Convolution3DTranspose
+        """,
+        "upsampling": "UpSampling1D UpSampling2D UpSampling3D",
+        "wrappers": "Bidirectional TimeDistributed",
+    },
+)
+
+LAYERS.refused |= REFUSED

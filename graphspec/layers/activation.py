@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 from pydantic import Field
 
 from graphspec import activations
+from graphspec.activations import rectifiers
 from graphspec.compiler.dims import show
 from graphspec.config import IntOrInts, NonNegative, as_tuple
 from graphspec.errors import ShapeError
@@ -53,7 +54,7 @@ class Function(Layer):
 class ReLU(Function):
     """``max(x, 0)``, with a ceiling, a slope below and a threshold where given."""
 
-    function = activations.Relu
+    function = rectifiers.Relu
 
     max_value: Annotated[NonNegative | None, Field(description="Largest output; null for no limit.")] = None
     negative_slope: Annotated[NonNegative, Field(description="Slope below the threshold.")] = 0.0
@@ -64,7 +65,7 @@ class ReLU(Function):
 class LeakyReLU(Function):
     """``x`` above 0, ``negative_slope · x`` below."""
 
-    function = activations.LeakyRelu
+    function = rectifiers.LeakyRelu
 
     negative_slope: Annotated[NonNegative, Field(description="Slope below 0.")] = 0.3
 
@@ -76,7 +77,7 @@ class ELU(Function):
     Shapes: any → the same.
     """
 
-    function = activations.Elu
+    function = rectifiers.Elu
 
     alpha: Annotated[NonNegative, Field(description="The limit for small x is −alpha.")] = 1.0
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 from pydantic import BeforeValidator, Field
 
-from graphspec.activations import Sigmoid
+from graphspec.activations.sigmoids import Sigmoid
 from graphspec.compiler.decompositions.attention import band, join_heads, repeat_heads, scores, split_heads, weights
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Layout

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from graphspec.layers.base import LAYERS
-
 _INPUT = ("inputs of the graph are no nodes", "declare it under `inputs`: `inputs: {x: {shape: [4]}}`")
 _LEARNT = "layers that learn a vocabulary from text are not available yet"
 _SOUND = ("spectrograms are not available yet", "compute them before, and feed them as an input")
 _TEXT = (_LEARNT, "turn text into ids before, and feed integers to Embedding or CategoryEncoding")
 
-LAYERS.refused |= {
+REFUSED = {
     "Input": _INPUT,
     "InputLayer": _INPUT,
     "Lambda": (

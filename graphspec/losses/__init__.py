@@ -1,19 +1,30 @@
 """The losses, by family; each lowers to one value per sample (and time step), a common reduction makes the scalar."""
 
-from graphspec.losses import circle, crossentropy, ctc, hinge, overlap, regression
 from graphspec.losses.base import LOSSES, Loss, Problem, reduce
-from graphspec.losses.ctc import CTC
 
-__all__ = [
-    "CTC",
-    "LOSSES",
-    "Loss",
-    "Problem",
-    "circle",
-    "crossentropy",
-    "ctc",
-    "hinge",
-    "overlap",
-    "reduce",
-    "regression",
-]
+__all__ = ["LOSSES", "Loss", "Problem", "reduce"]
+
+LOSSES.found_in(
+    __name__,
+    {
+        "circle": "circle Circle",
+        "crossentropy": """
+            binary_crossentropy BinaryCrossentropy BCE bce binary_focal_crossentropy BinaryFocalCrossentropy
+            categorical_crossentropy CategoricalCrossentropy
+            categorical_focal_crossentropy CategoricalFocalCrossentropy
+            sparse_categorical_crossentropy SparseCategoricalCrossentropy
+            categorical_generalized_cross_entropy CategoricalGeneralizedCrossEntropy
+            kl_divergence KLDivergence KLD kld
+        """,
+        "ctc": "ctc CTC",
+        "hinge": "hinge Hinge squared_hinge SquaredHinge categorical_hinge CategoricalHinge",
+        "overlap": "dice Dice tversky Tversky",
+        "regression": """
+            mean_squared_error MeanSquaredError mse MSE mean_absolute_error MeanAbsoluteError mae MAE
+            huber Huber huber_loss log_cosh LogCosh logcosh
+            mean_absolute_percentage_error MeanAbsolutePercentageError mape MAPE
+            mean_squared_logarithmic_error MeanSquaredLogarithmicError msle MSLE poisson Poisson
+            cosine_similarity CosineSimilarity
+        """,
+    },
+)

@@ -1,36 +1,48 @@
 """Metrics, exact over a whole pass: sums and counts are kept, not averages of batches."""
 
-from __future__ import annotations
-
-from graphspec.metrics import (
-    accuracy,
-    correlation,
-    crossentropy,
-    curves,
-    fbeta,
-    hinge,
-    matrix,
-    reduction,
-    regression,
-    sequences,
-    thresholds,
-)
 from graphspec.metrics.base import METRICS, Metric, State, targets_of
 
-__all__ = [
-    "METRICS",
-    "Metric",
-    "State",
-    "accuracy",
-    "correlation",
-    "crossentropy",
-    "curves",
-    "fbeta",
-    "hinge",
-    "matrix",
-    "reduction",
-    "regression",
-    "sequences",
-    "targets_of",
-    "thresholds",
-]
+__all__ = ["METRICS", "Metric", "State", "targets_of"]
+
+METRICS.found_in(
+    __name__,
+    {
+        "accuracy": """
+            accuracy acc Accuracy BinaryAccuracy binary_accuracy CategoricalAccuracy categorical_accuracy
+            SparseCategoricalAccuracy sparse_categorical_accuracy TopKCategoricalAccuracy top_k_categorical_accuracy
+            SparseTopKCategoricalAccuracy sparse_top_k_categorical_accuracy
+        """,
+        "correlation": "PearsonCorrelation pearson_correlation ConcordanceCorrelation concordance_correlation",
+        "crossentropy": """
+            crossentropy ce BinaryCrossentropy binary_crossentropy bce BCE
+            CategoricalCrossentropy categorical_crossentropy
+            SparseCategoricalCrossentropy sparse_categorical_crossentropy KLDivergence kl_divergence Poisson poisson
+        """,
+        "thresholds": """
+            TruePositives true_positives FalsePositives false_positives TrueNegatives true_negatives
+            FalseNegatives false_negatives Precision precision Recall recall
+        """,
+        "curves": """
+            PrecisionAtRecall precision_at_recall RecallAtPrecision recall_at_precision
+            SensitivityAtSpecificity sensitivity_at_specificity SpecificityAtSensitivity specificity_at_sensitivity
+            AUC auc
+        """,
+        "fbeta": "F1Score f1_score FBetaScore f_beta_score",
+        "hinge": "Hinge hinge SquaredHinge squared_hinge CategoricalHinge categorical_hinge",
+        "matrix": """
+            ConfusionMatrix confusion_matrix IoU io_u MeanIoU mean_io_u OneHotIoU one_hot_io_u
+            OneHotMeanIoU one_hot_mean_io_u BinaryIoU binary_io_u
+        """,
+        "reduction": "Mean mean Sum sum",
+        "regression": """
+            MeanSquaredError mean_squared_error mse MSE RootMeanSquaredError root_mean_squared_error
+            MeanAbsoluteError mean_absolute_error mae MAE
+            MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE
+            MeanSquaredLogarithmicError mean_squared_logarithmic_error msle MSLE LogCoshError log_cosh_error
+            CosineSimilarity cosine_similarity R2Score r2_score
+        """,
+        "sequences": """
+            EditDistance edit_distance CharacterErrorRate character_error_rate cer WordErrorRate word_error_rate wer
+        """,
+    },
+)
