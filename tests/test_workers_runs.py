@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,28 @@ def watched(spec: dict[str, Any], watcher: Recorder, workers: Any = 2, **more: A
     model = gs.compile(spec, [f"training.workers={workers}"])
     watcher.trainer = prepare_fit(model, *blobs(), observer=watcher, **more)
     return watcher.trainer
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_memory_goes_with_the_run(workers: int) -> None:
+    """Also where a callback keeps the run, and no garbage is collected."""
+    kept: list[weakref.ref[Any]] = []
+
+    class Watch(Recorder):
+        def step(self, epoch: int, step: int, totals: Totals) -> None:
+            assert self.trainer is not None
+            kept.extend(map(weakref.ref, self.trainer.programs.values()))
+            if self.trainer.team is not None:
+                kept.extend(map(weakref.ref, self.trainer.team.member.arrays.values()))
+
+    run = watched(dense_spec(), Watch(), workers)
+    gc.disable()
+    try:
+        run.run()
+        assert len(kept) >= workers
+        assert [ref() for ref in kept if ref() is not None] == []
+    finally:
+        gc.enable()
 
 
 def test_a_killed_worker_ends_the_run() -> None:

@@ -184,6 +184,8 @@ class Team:
                 process.kill()
                 process.wait()
         self._stack.close()
+        with suppress(AttributeError):
+            del self.member, self._others  # signals know this team: with them in the circle its memory would stay
 
 
 _HINT = "`workers: 1` trains in one process"

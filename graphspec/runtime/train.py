@@ -214,11 +214,11 @@ class Trainer:
         self.programs.clear()
 
     def leave(self) -> None:
-        """Go on alone."""
+        """Go on alone, without the programs bound so far."""
         if self.team is not None:
             self.team.close()
             self.team = None
-            self.programs.clear()
+        self.programs.clear()
 
     # Checkpoints.
 
