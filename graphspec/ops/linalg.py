@@ -7,8 +7,11 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
-from graphspec.ops.common import reduce_to
+from graphspec.ops.common import reduce_to, sum_axes
 from graphspec.ops.products import batched, product
+from graphspec.runtime.buffers import root
+
+_FEW = 2048  # numbers in A up to which copying it costs less than adding C and summing its gradient
 
 
 @op
@@ -50,6 +53,9 @@ class Gemm(Op):
         transB: int = 0,
     ) -> Bound:
         Y = ctx.out()
+        plain = (alpha, beta, transA, transB) == (1.0, 1.0, 0, 0)
+        if plain and C is not None and A.size <= _FEW and (rows := with_last_row(B, C)) is not None:
+            return _with_ones(ctx, A, B, rows, Y)
         a, b = (A.T if transA else A), (B.T if transB else B)
         calls = product(ctx, a, b, Y)
         if alpha != 1.0:
@@ -74,6 +80,37 @@ class Gemm(Op):
             return calls
 
         return Y, calls, backward
+
+
+def with_last_row(B: Array, C: Array) -> Array | None:
+    """The matrix B with the vector C as one row more, where C lies behind B in the same memory, as weights do."""
+    if C.ndim != 1 or not (B.flags.c_contiguous and C.flags.c_contiguous) or root(B) != root(C):
+        return None
+    if B.ctypes.data + B.nbytes != C.ctypes.data:
+        return None
+    return np.lib.stride_tricks.as_strided(B, (B.shape[0] + 1, B.shape[1]))
+
+
+def _with_ones(ctx: Context, A: Array, B: Array, rows: Array, Y: Array) -> Bound:
+    """``Y = [A 1] · [B; C]``, and both gradients as one product: of small matrices each call counts."""
+    wide = ctx.constant(np.ones((A.shape[0], A.shape[1] + 1)))
+    calls: Calls = [(np.copyto, wide[:, :-1], A), *product(ctx, wide, rows, Y)]
+
+    def backward(dY: Array) -> Calls:
+        calls: Calls = []
+        if (dA := ctx.grad(0)) is not None:
+            calls += product(ctx, dY, B.T, dA)
+        dB, dC = ctx.grad(1), ctx.grad(2)
+        both = None if dB is None or dC is None else with_last_row(dB, dC)
+        if both is not None:
+            return [*calls, *product(ctx, wide.T, dY, both)]
+        if dB is not None:
+            calls += product(ctx, wide[:, :-1].T, dY, dB)
+        if dC is not None:
+            calls += sum_axes(ctx, dY, (0,), dC)
+        return calls
+
+    return Y, calls, backward
 
 
 def matrix_shape(A: Value, B: Value) -> Type:
