@@ -19,7 +19,7 @@ import pytest
 from resuming import Stop, assert_same_files, assert_same_weights, interrupt, resume, whole
 
 import graphspec as gs
-from graphspec.runtime import choose, team
+from graphspec.runtime import choose, shared, team
 from graphspec.runtime.fit import prepare_fit
 from graphspec.runtime.observe import Silent
 from graphspec.runtime.rundir import check_resumable, start_run
@@ -118,6 +118,41 @@ def test_results_are_those_of_one_process_and_the_same_bits_twice(case: Any) -> 
         np.testing.assert_array_equal(again.weights[name], weight, err_msg=name)
     for name, slot in two.update.arrays().items():
         np.testing.assert_array_equal(again.update.arrays()[name], slot, err_msg=name)
+
+
+@pytest.mark.parametrize("case", [images, sentences, speech], ids=lambda case: case.__name__)
+def test_dealt_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether rank 0 gathers the others' rows batch by batch, or each its own from all of them."""
+    allocated: list[dict[str, Any]] = []
+
+    def allocate(wanted: dict[str, Any]) -> Any:
+        allocated.append({name: shape for name, (shape, _) in wanted.items() if name.startswith("rows/")})
+        return shared.allocate(wanted)
+
+    monkeypatch.setattr(team, "allocate", allocate)
+    spec, (x, y, weights) = case()
+    results = []
+    for most in (np.inf, 0):
+        monkeypatch.setattr(team, "_FEW", most)
+        model = gs.compile(spec, ["training.workers=2"])
+        history = model.fit(x, y, sample_weight=weights, validation_split=0.2, verbose=0)
+        results.append((history.history, model.weights))
+    (history, kept), (of_dealt, dealt) = results
+    assert history == of_dealt
+    assert all(np.array_equal(dealt[name], weight) for name, weight in kept.items())
+    every, batch = allocated
+    n = len(next(iter(x.values())))
+    assert every.pop("rows/chosen") == (n - round(0.2 * n),)
+    assert every == {name: (n, *shape[1:]) for name, shape in batch.items()}
+    assert {shape[0] for shape in batch.values()} == {8}
+
+
+def test_rows_are_dealt_where_a_step_is_large() -> None:
+    small = watched(dense_spec(), Recorder())
+    spec, (x, y, _) = images()
+    spec["layers"][0]["filters"] = 64
+    large = prepare_fit(gs.compile(spec), x, y, observer=Silent())
+    assert [team._deals(run) for run in (small, large)] == [False, True]
 
 
 def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,14 +157,17 @@ class Feeder:
 
     ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short. Where a group of
     workers shares each batch, its member ``rank`` of ``size`` copies its own rows alone.
+
+    Args:
+        total: how many rows an epoch has where ``arrays`` hold one batch alone: always the one that is due (:meth:`deal`).
     """
 
     rank, size = 0, 1
 
-    def __init__(self, arrays: Arrays, batch_size: int, *, shuffle: bool, seed: int) -> None:
+    def __init__(self, arrays: Arrays, batch_size: int, *, shuffle: bool, seed: int, total: int | None = None) -> None:
         self.batch_size, self.shuffle, self._seed = batch_size, shuffle, seed
         self.given, self._arrays = arrays, arrays.feeds()
-        self._n = len(arrays)
+        self._n, self._one = len(arrays) if total is None else total, total is not None
         self.batches = -(-self._n // batch_size)
         self._order: Array | None = arrays.chosen
         self._gather = {name: _gather(a) for name, a in self._arrays.items()}
@@ -189,11 +192,17 @@ class Feeder:
 
     def copy(self, batch: int, feeds: Mapping[str, Array]) -> None:
         """Copy a batch into the buffers that a program reads; feeds that there is no array for stay as they are."""
-        start = batch * self.batch_size
-        stop = start + self.rows(batch)
-        if self.size > 1:
-            own = share(stop - start, self.rank, self.size)
-            start, stop = start + own.start, start + own.stop
+        start, count = 0 if self._one else batch * self.batch_size, self.rows(batch)
+        own = share(count, self.rank, self.size) if self.size > 1 else slice(0, count)
+        self._fill(start + own.start, start + own.stop, feeds)
+
+    def deal(self, batch: int, arrays: Mapping[str, Array]) -> None:
+        """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Arrays.feeds` names."""
+        start, count = batch * self.batch_size, self.rows(batch)
+        first = share(count, self.rank, self.size).stop
+        self._fill(start + first, start + count, {name: array[first:count] for name, array in arrays.items()})
+
+    def _fill(self, start: int, stop: int, feeds: Mapping[str, Array]) -> None:
         rows = None if self._order is None else self._order[start:stop]
         for name, buffer in feeds.items():
             array = self._arrays.get(name)

@@ -13,16 +13,21 @@ from typing import IO, TYPE_CHECKING, Any
 from graphspec.errors import RunError
 from graphspec.runtime.blas import ONE_THREAD, one_thread
 from graphspec.runtime.member import Member, layout
+from graphspec.runtime.memory import activations
 from graphspec.runtime.programs import Programs
 from graphspec.runtime.replicas import Single
+from graphspec.runtime.rows import Arrays
 from graphspec.runtime.shared import allocate, mapped
 from graphspec.runtime.signals import Pipes, Signals, Spin, spins_safely
 
 if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array
     from graphspec.runtime.shared import Memory
     from graphspec.runtime.totals import Totals
     from graphspec.runtime.train import Trainer
 
+_FEW = 32
+"""How many times its rows a step writes where gathering all of them takes rank 0 less than a hundredth of the step."""
 _LAST_WORDS = 2000  # bytes of a dead worker's standard error that are shown
 
 
@@ -44,11 +49,20 @@ class Team:
         wanted = layout(trainer.one_step, trainer.totals, self._update.slots, size)
         given = self._feeder.given.named()
         maps = {name: where for name, a in given.items() if (where := mapped(a)) is not None}
-        rows = {f"rows/{name}": a for name, a in given.items() if name not in maps}
-        memory = allocate(wanted | {name: (a.shape, a.dtype) for name, a in rows.items()})
+        rows = {name: a for name, a in given.items() if name not in maps}
+        if deals := not maps and _deals(trainer):
+            rows.pop("chosen", None)
+        held = {name: self._feeder.rows(0) if deals else len(a) for name, a in rows.items()}
+        wanted |= {f"rows/{name}": ((held[name], *a.shape[1:]), a.dtype) for name, a in rows.items()}
+        memory = allocate(wanted)
+        self._dealt: dict[str, Array] = {}
         try:
-            for name, array in rows.items():
-                memory.arrays[name][...] = array
+            shared = {name: memory.arrays[f"rows/{name}"] for name in rows}
+            if deals:
+                self._dealt = Arrays.of(shared).feeds()
+            else:
+                for name, array in rows.items():
+                    shared[name][...] = array
             signals = self._start(memory, self._message(maps))
             self.member = Member(memory.arrays, signals, 0, size)
             self._others = [trainer.totals.views(counters) for counters in self.member.counters[1:]]
@@ -64,6 +78,8 @@ class Team:
 
     def begin(self, epoch: int, batch: int) -> None:
         """Let the others take their part of a step."""
+        if self._dealt:
+            self._feeder.deal(batch, self._dealt)
         order = self.member.order
         order[0], order[1], order[2] = epoch, batch, self._update.clock.step
         self.member.rate[0] = self._update.rate.value
@@ -86,7 +102,8 @@ class Team:
             "size": self.size,
             "seed": self._model.seed,
             "batch_size": self._feeder.batch_size,
-            "shuffle": self._feeder.shuffle,
+            "shuffle": self._feeder.shuffle and not self._dealt,
+            "total": len(self._feeder.given) if self._dealt else None,
             "maps": maps,
         }
 
@@ -186,6 +203,14 @@ class Team:
         self._stack.close()
         with suppress(AttributeError):
             del self.member, self._others  # signals know this team: with them in the circle its memory would stay
+
+
+def _deals(trainer: Trainer) -> bool:
+    """Whether rank 0 gathers the others' rows, too, so that not all rows need lie in shared memory once more."""
+    feeder = trainer.feeder
+    shapes = feeder.shapes(feeder.rows(0))
+    row = sum(a[:1].nbytes for a in feeder.given.feeds().values())
+    return activations(trainer.model.graph, shapes) >= _FEW * feeder.rows(0) * row
 
 
 _HINT = "`workers: 1` trains in one process"

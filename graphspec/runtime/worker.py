@@ -50,7 +50,9 @@ def serve(message: dict[str, Any]) -> NoReturn:
     for group in store.vectors:
         store.vectors[group] = arrays[f"weights/{group}"]
     data = Arrays.of(rows)
-    feeder = Feeder(data, message["batch_size"], shuffle=message["shuffle"], seed=message["seed"])
+    feeder = Feeder(
+        data, message["batch_size"], shuffle=message["shuffle"], seed=message["seed"], total=message["total"]
+    )
     feeder.rank, feeder.size = rank, size
     signals: Signals
     if message["pipes"]:
