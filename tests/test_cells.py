@@ -12,8 +12,7 @@ from golden_run import compiled, run, store_of
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.errors import ShapeError
-from graphspec.layers import LAYERS
-from graphspec.layers.cells import CELLS
+from graphspec.layers import CELLS, LAYERS
 
 LSTM: dict[str, Any] = {"type": "LSTMCell", "units": 3}
 GRU: dict[str, Any] = {"type": "GRUCell", "units": 2, "activation": "gelu"}

@@ -265,7 +265,12 @@ def test_starting_imports_nothing_heavy() -> None:
 def test_checking_imports_nothing_that_it_does_not_need() -> None:
     code = "import sys, graphspec; graphspec.validate(%r); print(*(m for m in %r if m in sys.modules))"
     heavy = ["onnx", "onnxruntime", "duckdb", "networkx", "rich", "safetensors", "tensorboardX"]
-    heavy += ["graphspec.layers.recurrent", "graphspec.layers.convolution", "graphspec.layers.multi_head"]
+    heavy += [
+        "graphspec.layers.recurrent",
+        "graphspec.layers.cells",
+        "graphspec.layers.convolution",
+        "graphspec.layers.multi_head",
+    ]
     heavy += ["graphspec.metrics.matrix", "graphspec.optimizers.by_weight", "graphspec.callbacks.tensorboard"]
     spec = str(Path(__file__).parent.parent / "specs" / "newswires.yaml")
     command = [sys.executable, "-c", code % (spec, heavy)]

@@ -11,6 +11,8 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -90,6 +92,15 @@ def test_answer(name: str) -> None:
     assert found, "nothing is wrong with it"
     assert all(d.hint for d in found), "a diagnostic has no fix"
     assert found == sorted(found, key=Diagnostic.sort_key)
+
+
+@pytest.mark.parametrize("name", ["105_cells.yaml", "111_names.yaml"])
+def test_answer_of_a_fresh_process(name: str) -> None:
+    """What is said of names does not hang on which families have been imported."""
+    command = [sys.executable, "-m", "graphspec", "validate", name]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, check=False)
+    assert done.stdout.startswith((HERE / name).with_suffix(".txt").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -10,7 +10,7 @@ import pytest
 from golden_cases import load, load_layers
 
 from graphspec.config import Registry
-from graphspec.layers.cells import CELLS
+from graphspec.layers import CELLS
 from graphspec.spec.explain import REGISTRIES
 
 NOT_KERAS = {

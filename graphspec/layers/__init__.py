@@ -1,9 +1,9 @@
 """The vocabulary of layers, by family."""
 
-from graphspec.layers.base import LAYERS, Layer
-from graphspec.layers.refused import REFUSED
+from graphspec.layers.base import CELLS, LAYERS, Layer
+from graphspec.layers.refused import REFUSED, REFUSED_CELLS
 
-__all__ = ["LAYERS", "Layer"]
+__all__ = ["CELLS", "LAYERS", "Layer"]
 
 LAYERS.found_in(
     __name__,
@@ -53,5 +53,7 @@ LAYERS.found_in(
         "wrappers": "Bidirectional TimeDistributed",
     },
 )
+CELLS.found_in(__name__, {"cells": "SimpleRNNCell GRUCell LSTMCell StackedRNNCells"})
 
 LAYERS.refused |= REFUSED
+CELLS.refused |= REFUSED_CELLS

@@ -154,6 +154,8 @@ class Layer(Config):
 
 LAYERS: Registry[Layer] = Registry("layer", "Dense")
 """All layers by name."""
+CELLS: Registry[Layer] = Registry("cell", "LSTMCell")
+"""What RNN takes, by name."""
 
 LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")]
 """A layer within a layer, by name or mapping."""

@@ -12,10 +12,11 @@ from pydantic_core import PydanticCustomError
 from graphspec.activations import ACTIVATIONS, Activation
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Layout
-from graphspec.config import FROM_LIST, PositiveInt, Registry
+from graphspec.config import FROM_LIST, PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.initializers import Array, Initializer
 from graphspec.layers.base import (
+    CELLS,
     ActivationField,
     Constraint,
     InitializerField,
@@ -69,8 +70,6 @@ class Cell(Layer):
         raise NotImplementedError
 
 
-CELLS: Registry[Cell] = Registry("cell", "LSTMCell")
-"""What RNN takes, by name."""
 CellField = Annotated[Cell, BeforeValidator(CELLS.parse), WithJsonSchema({"x-kind": "cell"})]
 """A cell by name or mapping."""
 

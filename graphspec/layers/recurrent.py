@@ -11,7 +11,7 @@ from pydantic import Field
 from graphspec.compiler.dims import show
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Machinery, RegularizerField, Stateful, as_float
-from graphspec.layers.cells import CELLS, Cell, CellField, GRUCell, LSTMCell, SimpleRNNCell, Stack, stacked
+from graphspec.layers.cells import Cell, CellField, GRUCell, LSTMCell, SimpleRNNCell, Stack, stacked
 from graphspec.layers.steps import Steps, flip_time
 from graphspec.layers.unrolled import Pace, need_steps
 
@@ -158,12 +158,3 @@ class RNN(Recurrent):
 
     def parts(self) -> list[tuple[str, Cell]]:
         return self.cell.parts() if isinstance(self.cell, Cell) else stacked(self.cell)
-
-
-for _name in CELLS.primary():
-    LAYERS.refused[_name] = (
-        "it is a cell, one step of a recurrence, not a layer",
-        f"wrap it: `{{type: RNN, cell: {{type: {_name}, …}}}}`",
-    )
-for _name in ("SimpleRNN", "GRU", "LSTM"):
-    CELLS.refused[_name] = (f"it is a layer of its own, whose cell is {_name}Cell", f"write `type: {_name}Cell`")

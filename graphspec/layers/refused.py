@@ -26,4 +26,15 @@ REFUSED = {
     "TFSMLayer": ("a spec holds no code", "write the model's layers as nodes"),
     "JaxLayer": ("a spec holds no code", "write the function as layers"),
     "FlaxLayer": ("a spec holds no code", "write the module's layers as nodes"),
+    **{
+        cell: (
+            "it is a cell, one step of a recurrence, not a layer",
+            f"wrap it: `{{type: RNN, cell: {{type: {cell}, …}}}}`",
+        )
+        for cell in ("SimpleRNNCell", "GRUCell", "LSTMCell", "StackedRNNCells")
+    },
+}
+REFUSED_CELLS = {
+    layer: (f"it is a layer of its own, whose cell is {layer}Cell", f"write `type: {layer}Cell`")
+    for layer in ("SimpleRNN", "GRU", "LSTM")
 }

@@ -15,8 +15,7 @@ from graphspec.config import Config, Registry, a
 from graphspec.constraints import CONSTRAINTS
 from graphspec.errors import did_you_mean
 from graphspec.initializers import INITIALIZERS
-from graphspec.layers import LAYERS
-from graphspec.layers.cells import CELLS
+from graphspec.layers import CELLS, LAYERS
 from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
