@@ -42,6 +42,15 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def kernels_that_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of which kernels are chosen: neither forces any (``GRAPHSPEC_KERNELS``)."""
+    from graphspec.ops import choice
+
+    monkeypatch.setattr(choice, "FAST", None)
+    monkeypatch.delenv(choice.KERNELS, raising=False)
+
+
 @pytest.fixture(scope="session")
 def node_cases() -> dict[str, list[Any]]:
     """ONNX's node tests of one operator each, by operator; they are generated in memory in some seconds."""

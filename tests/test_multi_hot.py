@@ -21,6 +21,7 @@ from graphspec.runtime.bind import bind
 from graphspec.runtime.memory import activations
 from graphspec.runtime.store import Store
 
+pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Array = np.ndarray[Any, Any]
 _RANDOM = np.random.default_rng(3)
 IDS = np.array([[4, -1, 4, 0], [2, 2, 2, 2], [9, 7, -9, 6], [6, 3, 0, 3]])

@@ -15,6 +15,7 @@ from graphspec.runtime.observe import Silent
 from graphspec.runtime.ones import places_of_ones, with_places
 from graphspec.runtime.rows import Arrays
 
+pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Array = np.ndarray[Any, Any]
 WIDTH = 200
 

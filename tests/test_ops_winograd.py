@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 
-from graphspec.ops import correlation, winograd
+from graphspec.ops import choice, winograd
 from graphspec.ops.windows import Axis
 from graphspec.runtime.bind import bind
 from graphspec.runtime.store import Store
@@ -24,7 +24,7 @@ Convolution = tuple[list[Array | None], dict[str, Any]]
 
 @pytest.fixture(params=[True, False], ids=["winograd", "direct"])
 def algorithm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(correlation, "WINOGRAD", request.param)
+    monkeypatch.setattr(choice, "FAST", request.param)
 
 
 @pytest.fixture(params=[None, 300], ids=["whole", "chunks"])
@@ -108,10 +108,10 @@ def test_error_is_about_that_of_the_direct_way(shape: tuple[int, ...], monkeypat
     batch, channels, filters, *spatial = shape
     X, K, pads = normal(0, batch, channels, *spatial), normal(1, filters, channels, 3, 3), (1, 1, 1, 1)
     errors = {}
-    monkeypatch.setattr(correlation, "WINOGRAD", False)
+    monkeypatch.setattr(choice, "FAST", False)
     exact = results(X, K, pads, np.float64)
     for forced in (False, True):
-        monkeypatch.setattr(correlation, "WINOGRAD", forced)
+        monkeypatch.setattr(choice, "FAST", forced)
         found = results(X, K, pads, np.float32)
         errors[forced] = [np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2)) for a, b in zip(found, exact, strict=True)]
     assert all(a <= 2 * b and 0 < b < 1e-6 for a, b in zip(errors[True], errors[False], strict=True)), errors

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from graphs import Array, check_gradients, run
 
-from graphspec.ops import products
+from graphspec.ops import choice, products
 from graphspec.ops.products import Plan, Repeated, batched, plan, product, worth_turning
 
 CONTEXT: Any = SimpleNamespace(scratch=np.empty, constant=np.array)
@@ -28,7 +28,7 @@ SHAPES = [(64, 784, 32), (96, 512, 128), (784, 64, 512), (64, 512, 512), (256, 3
 @pytest.fixture(params=[True, False], ids=["blocks", "whole"])
 def cut(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     blocks: bool = request.param
-    monkeypatch.setattr(products, "BLOCKS", blocks)
+    monkeypatch.setattr(choice, "FAST", blocks)
     return blocks
 
 
@@ -105,7 +105,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         made.append(Plan(least(m), least(n), k // least(k)))
         return made[-1]
 
-    monkeypatch.setattr(products, "BLOCKS", True)
+    monkeypatch.setattr(choice, "FAST", True)
     monkeypatch.setattr(products, "plan", tiny)
     monkeypatch.setattr(products, "_SMALL_RESULT", 0)  # operands are turned, too
     return made
@@ -130,7 +130,7 @@ def test_operators_on_blocks(op: str, tiny: list[Plan], monkeypatch: pytest.Monk
     blocks = run(op, inputs, dtype=np.float64, **attributes)
     check_gradients(op, inputs, list(range(len(inputs))), **attributes)
     assert any(p.parts > 1 for p in tiny)
-    monkeypatch.setattr(products, "BLOCKS", False)
+    monkeypatch.setattr(choice, "FAST", False)
     for a, b in zip(blocks, run(op, inputs, dtype=np.float64, **attributes), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 

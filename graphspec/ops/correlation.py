@@ -15,13 +15,11 @@ import numpy as np
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context
 from graphspec.ops.channels import contiguous
+from graphspec.ops.choice import faster
 from graphspec.ops.depthwise import Depthwise
 from graphspec.ops.patches import Patches, patches
 from graphspec.ops.windows import Axis
 from graphspec.ops.winograd import Winograd, fits, pays
-
-WINOGRAD: bool | None = None
-"""Whether Winograd's algorithm is taken wherever there is one: True or False for tests, None by size."""
 
 
 class Correlation(Protocol):
@@ -44,7 +42,7 @@ def correlation(
     groups, outs, ins = kernel[:3]
     if groups > 1 and outs * ins == 1:
         return Depthwise(ctx, X, axes)
-    if fits(axes, groups) and (pays(axes, ins, outs) if WINOGRAD is None else WINOGRAD):
+    if fits(axes, groups) and faster(pays(axes, ins, outs)):
         return Winograd(ctx, X, axes, gradient=gradient)
     least = 16 * int(np.prod(kernel, dtype=np.int64)) if gradient else 0  # each chunk costs a sum of the kernel's size
     return Matrices(ctx, patches(ctx, X, axes, groups, least=least))

@@ -7,6 +7,7 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
+from graphspec.ops.choice import faster
 from graphspec.ops.common import reduce_to, sum_axes
 from graphspec.ops.products import batched, product
 from graphspec.runtime.buffers import root
@@ -54,7 +55,7 @@ class Gemm(Op):
     ) -> Bound:
         Y = ctx.out()
         plain = (alpha, beta, transA, transB) == (1.0, 1.0, 0, 0)
-        if plain and C is not None and A.size <= _FEW and (rows := with_last_row(B, C)) is not None:
+        if plain and C is not None and faster(A.size <= _FEW) and (rows := with_last_row(B, C)) is not None:
             return _with_ones(ctx, A, B, rows, Y)
         a, b = (A.T if transA else A), (B.T if transB else B)
         calls = product(ctx, a, b, Y)

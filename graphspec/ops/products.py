@@ -16,10 +16,9 @@ import numpy as np
 
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Call, Calls
+from graphspec.ops.choice import faster
 from graphspec.runtime.blas import small_kernels
 
-BLOCKS: bool | None = None
-"""Whether products are cut: True or False for tests, None where the processor's BLAS has such kernels."""
 SMALL = 1_000_000
 """m·n·k up to about which OpenBLAS takes the kernels that do not pack."""
 _SMALL_RESULT = 1200  # m·n up to which they are, where the second operand lies transposed
@@ -168,7 +167,7 @@ def _cut(ctx: Room, a: Array, b: Array, out: Array) -> Calls:
 
 
 def _blocks() -> bool:
-    return small_kernels() if BLOCKS is None else BLOCKS
+    return faster(small_kernels())
 
 
 def worth_turning(m: int, k: int, n: int) -> bool:

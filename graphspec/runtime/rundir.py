@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import RunError, UsageError
 from graphspec.files import write_atomic
+from graphspec.ops.choice import KERNELS
 from graphspec.runtime.blas import openblas
 from graphspec.runtime.checkpoint import Checkpoint, load_arrays, load_checkpoint, save_checkpoint
 
@@ -68,7 +69,7 @@ def _provenance(model: Model, document: Mapping[str, Any]) -> dict[str, Any]:
         "workers": model.workers or 1,
         "cores": os.cpu_count(),
         "blas_threads": {k: os.environ[k] for k in _BLAS if k in os.environ},
-        "plan": {"kernels": None if (blas := openblas()) is None else blas.core},
+        "plan": {"kernels": None if (blas := openblas()) is None else blas.core, "forced": os.environ.get(KERNELS)},
         "spec_sha256": spec_hash(document),
         "data_sha256": {part: _file_hash(path) for part, path in sources.items()},
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.ops.choice import faster
 
 WORTH = 20
 """How many times wider than the ids of a row a vector must be: a row of ids takes as long as 15 to 24 times its numbers."""
@@ -37,7 +38,7 @@ def gather_rows(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[
         (ids,), depth = hot.inputs, hot.attrs["depth"]
         assert ids is not None
         k = ids.shape[-1]
-        if isinstance(k, int) and WORTH * k > depth:
+        if not faster(not isinstance(k, int) or WORTH * k <= depth):
             return None
         g = state.builder(node)
         Y = g.GatherSum(ids, W, count=hot.attrs["count"])
