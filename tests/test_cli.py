@@ -276,3 +276,11 @@ def test_checking_imports_nothing_that_it_does_not_need() -> None:
     command = [sys.executable, "-c", code % (spec, heavy)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == "\n"
+
+
+def test_ending_searches_nothing() -> None:
+    """All objects are frozen before the interpreter would look through them for garbage."""
+    code = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000));"
+    code += "from graphspec.__main__ import main; main()"
+    result = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[1:] == ["True"]
