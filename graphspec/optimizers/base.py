@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphspec.runtime.replicas import Group
     from graphspec.runtime.store import Segment
 
-BLOCK = 1 << 16  # elements: the four or five operands of a step stay in the second-level cache
+BLOCK = 1 << 15  # elements: the five to seven operands of a step stay in the second-level cache
 
 
 def blocks(start: int, stop: int) -> list[slice]:
@@ -70,12 +70,18 @@ class Vectors:
     """What an update works on: weights, gradients and slots, all laid out by ``segments`` with zeros between them.
 
     ``slots`` has the vectors by name, and the slots of one weight as ``<slot>/<weight>`` (:meth:`Optimizer.own_slots`).
+    ``others`` are gradients of other workers that have not been added to ``G`` yet.
     """
 
     P: Array
     G: Array
     slots: Mapping[str, Array]
     segments: Sequence[Segment]
+    others: Sequence[Array] = ()
+
+    def total(self, block: slice) -> Calls:
+        """Calls that add up the gradients of all workers, in their order."""
+        return [(np.add, self.G[block], other[block], self.G[block]) for other in self.others]
 
     def longest(self) -> Array:
         """Scratch for the largest weight."""
@@ -142,7 +148,8 @@ class Optimizer(Config):
         for block in blocks(0, v.P.size):
             p = v.P[block]
             moments = {name: v.slots[name][block] for name in self.moments()}
-            calls += [*self.decay(p, shrink), *self.update(p, v.G[block], t[: p.size], moments, *factors)]
+            calls += [*v.total(block), *self.decay(p, shrink)]
+            calls += self.update(p, v.G[block], t[: p.size], moments, *factors)
         return calls
 
     def decay(self, p: Array, shrink: Array) -> Calls:
@@ -167,11 +174,12 @@ class Optimizer(Config):
         clock: Clock,
         rate: Rate,
         group: Group | None = None,
+        others: Sequence[Array] = (),
     ) -> Calls:
         """Calls that update the weights ``P`` in place from their gradient ``G``, which they may overwrite.
 
         ``clock.step`` is the index, from 0, of the step that is being done. In a group each member has a part of all
-        weights, as one vector with its slots and whole segments.
+        weights, as one vector with its slots and whole segments; to ``G`` are added the gradients of ``others``, in order.
         """
         every = self.gradient_accumulation_steps or 1
         factors = [np.zeros((), P.dtype) for _ in self.factors(0, 1.0)]
@@ -184,13 +192,17 @@ class Optimizer(Config):
             if self.weight_decay:
                 shrink.fill(1 - self.weight_decay * learning_rate)
 
-        update = self.updates(Vectors(P, G, slots, segments), shrink, factors)
-        calls: Calls = [(begin,), *self._clip(G, segments, group), *update]
+        clip, v = self._clip(G, segments, group), Vectors(P, G, slots, segments, others)
+        sums: Calls = []
+        if clip or every > 1 or type(self).updates is not Optimizer.updates:  # else block by block, in the cache
+            sums = [call for block in blocks(0, G.size) for call in v.total(block)]
+            v = replace(v, others=())
+        calls: Calls = [(begin,), *clip, *self.updates(v, shrink, factors)]
         if every > 1:
             calls = _accumulate(calls, G, slots["gradient_accumulator"], every, clock)
         if self.use_ema:
             calls += self._average(P, slots["average"], every, clock)
-        return calls + constrain(P, segments)
+        return [*sums, *calls, *constrain(P, segments)]
 
     def by_element(self) -> bool:
         """Whether a step changes every element for itself, but for constraints and what all share: weights may be cut."""

@@ -10,7 +10,6 @@ import numpy as np
 from graphspec.compiler.ir import Array
 from graphspec.errors import RunError
 from graphspec.optimizers import Rate
-from graphspec.optimizers.base import blocks
 from graphspec.runtime.buffers import aligned
 from graphspec.runtime.calls import runner
 from graphspec.runtime.random import Clock
@@ -116,19 +115,16 @@ def part_of_update(
     rate: Rate,
     group: Group,
 ) -> Calls:
-    """What one worker does of an update: it sums the gradients of all, in their order, over its part of the weights."""
+    """What one worker does of an update: that of its part of the weights."""
     part = _part(optimizer, segments, weights.size, group)
-    total = gradients[0][part]
-    sums: Calls = []
-    for block in blocks(0, total.size):
-        sums += [(np.add, total[block], other[part][block], total[block]) for other in gradients[1:]]
+    total, *others = (gradient[part] for gradient in gradients)
     mine = [
         Segment(s.param, s.start - part.start, s.stop - part.start)
         for s in segments
         if part.start <= s.start and s.stop <= part.stop
     ]
     vectors = {name: slots[name][part] for name in optimizer.slots()}
-    return [*sums, *optimizer.bind(weights[part], total, {**slots, **vectors}, mine, clock, rate, group)]
+    return optimizer.bind(weights[part], total, {**slots, **vectors}, mine, clock, rate, group, others)
 
 
 def _part(optimizer: Optimizer, segments: Sequence[Segment], size: int, group: Group) -> slice:
