@@ -122,6 +122,21 @@ def test_the_same_step_twice_gives_the_same_bits() -> None:
     np.testing.assert_array_equal(first, net.gradient)
 
 
+def test_gradients_reuse_the_memory_of_values_that_have_been_read() -> None:
+    """When the gradient of the first, wide layer is due, the values of those behind it are no longer needed."""
+    rows, widths = 64, (1024, *[256] * 8)
+    graph, g, x = graph_of((rows, 4))
+    h = x
+    for k, (inner, width) in enumerate(zip((4, *widths), widths, strict=False)):
+        h = g.Tanh(g.MatMul(h, g.param(f"k{k}", (inner, width), GLOROT)))
+    store = Store(graph)
+    gradient = np.zeros_like(store.vectors["trainable"])
+    loss = mean(g, h)
+    program = bind(graph, store, fetches={}, loss=loss, gradient=gradient, shapes={"x": (rows, 4)}, training=True)
+    temporary = max(widths)
+    assert program.nbytes < (sum(widths) + temporary + 2 * 256) * rows * 4
+
+
 def test_inference_reuses_memory() -> None:
     graph, g, x = graph_of((64, 256))
     h = x

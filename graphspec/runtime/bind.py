@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
@@ -15,19 +17,18 @@ from graphspec.compiler.passes.mark_inputs import mark_inputs
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
 from graphspec.runtime.buffers import Pool, Scratch, axis_order, root
+from graphspec.runtime.lifetimes import last_uses, read_back, wanted_gradients
 from graphspec.runtime.program import Program
 from graphspec.runtime.random import Clock, Stream
 from graphspec.runtime.replicas import Group, Single
 from graphspec.runtime.store import Store
-
-_NEVER = 1 << 60
 
 
 class _Context:
     """The binder's side of :class:`graphspec.ops.base.Context` for one node."""
 
     def __init__(self, binder: _Binder, node: Node, index: int) -> None:
-        self._binder, self._node, self._index = binder, node, index
+        self._binder, self._node, self.index = binder, node, index
         self.training, self.dtype, self.group = binder.training, binder.dtype, binder.group
         self.rows, self.total, self.outputs = binder.rows, binder.total, len(node.outputs)
         self.pending: Calls = []
@@ -102,7 +103,7 @@ class _Context:
 
     def free(self, i: int) -> bool:
         value = self._node.inputs[i]
-        return value is not None and self._binder.may_overwrite(value, self._node, self._index)
+        return value is not None and self._binder.may_overwrite(value, self._node, self.index)
 
     def all_reduce(self, array: Array) -> Calls:
         return [] if self.group.size == 1 else [(self.group.all_reduce, array)]
@@ -141,20 +142,27 @@ class _Binder:
         self.nodes = graph.needed(roots)
         self.shapes = shapes
         self.types = concrete(graph, self.nodes, shapes)
-        self.pool, self.saved, self.scratch = Pool(), Pool(), Scratch()
+        made = [v for node in self.nodes for v in node.outputs]
+        sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *made) if v.name in self.types]
+        largest = max(sizes, default=1)
+        self.pool, self.saved, self.scratch = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest)
         self.arrays: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self.extra = 0
         self._zeros: dict[Any, Array] = {}
         self.calls: Calls = []
         self.spans: list[tuple[str, str, int, int]] = []
-        self.wanted = self._wanted()
-        self.last = self._last_uses()
+        self.wanted = wanted_gradients(graph, self.nodes, loss, input_grads)
+        self.read_back = read_back(self.nodes, self.wanted, roots)
+        self.last = last_uses(self.nodes, self.read_back)
         self._root_last: dict[int, int] = {}
         self._candidates: list[list[int]] = [[] for _ in self.nodes]
         self._pinned: set[int] = set()
         self._forward: set[int] = set()
         self._gradient_views: dict[int, int] = {}
+
+    def _nbytes(self, value: Value) -> int:
+        return math.prod(_ints(value.shape)) * self.dtype_of(value.type).itemsize
 
     def dtype_of(self, kind: Type) -> np.dtype[Any]:
         return self.dtype if kind.is_float else np.dtype(kind.dtype)
@@ -167,42 +175,6 @@ class _Binder:
             self.extra += zeros.nbytes
             self._zeros[key] = zeros
         return self._zeros[key]
-
-    def _wanted(self) -> set[str]:
-        """Names of the values whose gradient is needed: those with something trainable upstream, on the way to the loss."""
-        if self.loss is None:
-            return set()
-        on_path = {n.name for n in self.graph.needed([self.loss])}
-        wanted: set[str] = set(self.asked)
-        for node in self.nodes:
-            for v in node.inputs:
-                if v is not None and v.param is not None and v.param.trainable:
-                    wanted.add(v.name)
-            if node.name in on_path and any(v is not None and v.name in wanted for v in node.inputs):
-                wanted.update(v.name for v in node.outputs if v.type.is_float)
-        return wanted
-
-    def _last_uses(self) -> dict[str, int]:
-        """The index of the last node that reads each value; ``_NEVER`` for what must survive the forward pass."""
-        last: dict[str, int] = {}
-        for index, node in enumerate(self.nodes):
-            for v in node.inputs:
-                if v is not None:
-                    last[v.name] = max(index, last.get(v.name, 0))
-        for value in [*self.fetches.values(), *([self.loss] if self.loss is not None else [])]:
-            last[value.name] = _NEVER
-        for node in self.nodes:
-            if not any(v is not None and v.name in self.wanted for v in node.inputs):
-                continue
-            cls = OPS[node.op]
-            kept = range(len(node.inputs)) if cls.keeps_in is None else cls.keeps_in
-            for k in kept:
-                if k < len(node.inputs) and (v := node.inputs[k]) is not None:
-                    last[v.name] = _NEVER
-            if cls.keeps_out:
-                for v in node.outputs:
-                    last[v.name] = _NEVER
-        return last
 
     def may_overwrite(self, value: Value, node: Node, index: int) -> bool:
         if value.kind != "op" or sum(v is not None and v.name == value.name for v in node.inputs) != 1:
@@ -270,10 +242,10 @@ class _Binder:
 
     def _forgotten(self) -> list[Array]:
         """Forward arrays whose memory holds nothing that a backward call or a reader of fetches may read."""
-        kept = {root(self.arrays[n]) for n, last in self.last.items() if last == _NEVER and n in self.arrays}
-        kept |= self._pinned
-        values = [v.name for node in self.nodes for v in node.outputs]
-        return [self.arrays[n] for n in values if root(self.arrays[n]) not in kept]
+        kept = [byte_bounds(a) for n, a in self.arrays.items() if n in self.read_back or root(a) in self._pinned]
+        low, high = np.array(kept, np.uintp).T
+        values = [self.arrays[v.name] for node in self.nodes for v in node.outputs]
+        return [a for a in values if not ((low < byte_bounds(a)[1]) & (byte_bounds(a)[0] < high)).any()]
 
     def _release_forward(self, index: int) -> None:
         # Two values may view one block and end here together.
@@ -296,7 +268,12 @@ class _Binder:
     def _bind_backward(self, backwards: list[tuple[Node, _Context, Backward]]) -> None:
         if self.loss is None:
             return
-        self._forward = {root(a) for a in self.arrays.values()} | self._pinned
+        free_at = self._free_in_backward()
+        self._forward = set(free_at) | self._pinned
+        due: list[list[int]] = [[] for _ in self.nodes]
+        for block, index in free_at.items():
+            if index >= 0:
+                due[index].append(block)
         seed = np.ones((), self.dtype)
         self.set_gradient(self.loss.name, seed)
         self.calls.append((seed.fill, 1.0))  # an operator may overwrite the gradient that it is handed
@@ -310,7 +287,19 @@ class _Binder:
             for v in node.outputs:
                 if v.name in self.gradients and v.name not in self.asked:
                     self._consume_gradient(v.name)
+            for block in due[context.index]:
+                self._forward.discard(block)
+                if not self._gradient_views.get(block):
+                    self.pool.release(block)
         self._zero_unreached()
+
+    def _free_in_backward(self) -> dict[int, int]:
+        """For each block that backward calls read the index of the last node to do so; -1 if it is needed after that."""
+        free_at: dict[int, int] = {}
+        for name, index in self.read_back.items():
+            if name in self.arrays and (block := root(self.arrays[name])) not in self._pinned:
+                free_at[block] = min(index, free_at.get(block, index))
+        return free_at
 
     def _zero_unreached(self) -> None:
         """A weight that does not reach the loss has gradient zero, written once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 _ALIGN = 64
+_STRETCH = 1 << 28
+"""Bytes of address space asked for at once, unless a buffer is larger: a system may count what is never touched."""
 
 
 def aligned(nbytes: int) -> Array:
@@ -46,59 +48,115 @@ def view_as(block: Array, shape: Sequence[int], dtype: np.dtype[Any], order: Seq
     return flat.reshape([shape[k] for k in order]).transpose(np.argsort(order))
 
 
-class Pool:
-    """Hands out buffers; a released one is given again to a request of about its size."""
+class _Chunks:
+    """Stretches of address space: what is not written to takes no memory (where the system sees to that).
 
-    def __init__(self) -> None:
-        self.nbytes = 0
-        self._free: list[tuple[int, int]] = []
-        self._blocks: dict[int, Array] = {}
-        self._sizes: dict[int, int] = {}
+    Args:
+        expected: bytes that are thought to be enough: one stretch has so many, if they are not too many to ask for.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self.arrays: list[Array] = []
+        self.touched: list[int] = []
+        self._expected = min(expected, _STRETCH)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that have been handed out at least once."""
+        return sum(self.touched)
+
+    def add(self, need: int) -> int:
+        """The number of a new stretch of at least ``need`` bytes."""
+        self.arrays.append(aligned(max(need, self._expected)))
+        self.touched.append(0)
+        return len(self.arrays) - 1
+
+    def cut(self, chunk: int, start: int, stop: int) -> Array:
+        """Some of its bytes, as an array that is a block of its own for :func:`root`."""
+        self.touched[chunk] = max(self.touched[chunk], stop)
+        return np.frombuffer(self.arrays[chunk].data[start:stop], np.uint8)
+
+
+def _size(shape: Sequence[int], dtype: np.dtype[Any]) -> int:
+    need = max(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, 1)
+    return need + -need % _ALIGN
+
+
+class Pool:
+    """Hands out buffers, each from the smallest free place that it fits in; released neighbours become one place."""
+
+    def __init__(self, expected: int) -> None:
+        self._chunks = _Chunks(expected)
+        self._free: list[tuple[int, int, int]] = []  # chunk, start, stop: in this order
+        self._taken: dict[int, tuple[int, int, int]] = {}
+        self._blocks: list[Array] = []  # so that no other gets a block's identity
+
+    @property
+    def nbytes(self) -> int:
+        return self._chunks.nbytes
 
     def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
         dtype = np.dtype(dtype)
-        need = max(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, 1)
-        need += -need % _ALIGN
-        place = bisect_left(self._free, (need, 0))
-        if place < len(self._free) and self._free[place][0] <= 2 * need:
-            _, key = self._free.pop(place)
-            block = self._blocks[key]
+        need = _size(shape, dtype)
+        sizes = [stop - start for _, start, stop in self._free]
+        fits = [k for k, size in enumerate(sizes) if size >= need]
+        if not fits:
+            chunk = self._chunks.add(need)
+            self._free.append((chunk, 0, self._chunks.arrays[chunk].size))
+            place = len(self._free) - 1
         else:
-            block = aligned(need)
-            key = root(block)
-            self._blocks[key], self._sizes[key] = block, need
-            self.nbytes += need
+            place = min(fits, key=sizes.__getitem__)
+        chunk, start, stop = self._free.pop(place)
+        if stop - start > need:
+            self._free.insert(place, (chunk, start + need, stop))
+        block = self._chunks.cut(chunk, start, start + need)
+        self._taken[root(block)] = chunk, start, start + need
+        self._blocks.append(block)
         return view_as(block, shape, dtype, order)
 
     def release(self, key: int) -> None:
         """Take back the block with this identity (see :func:`root`); unknown ones are not the pool's and stay."""
-        if key in self._sizes:
-            entry = (self._sizes[key], key)
-            if entry not in self._free:
-                insort(self._free, entry)
+        if key not in self._taken:
+            return
+        chunk, start, stop = self._taken.pop(key)
+        place = bisect_left(self._free, (chunk, start, stop))
+        if place < len(self._free) and self._free[place][:2] == (chunk, stop):
+            stop = self._free.pop(place)[2]
+        if place and self._free[place - 1][::2] == (chunk, start):
+            place -= 1
+            start = self._free.pop(place)[1]
+        self._free.insert(place, (chunk, start, stop))
 
 
 class Scratch:
-    """Temporaries: every node starts again at the first block."""
+    """Temporaries: every node starts again at the beginning."""
 
-    def __init__(self) -> None:
-        self.nbytes = 0
-        self._blocks: list[Array] = []
-        self._used: list[bool] = []
+    def __init__(self, expected: int) -> None:
+        self._chunks = _Chunks(expected)
+        self._chunk = self._start = 0
+
+    @property
+    def nbytes(self) -> int:
+        return self._chunks.nbytes
 
     def reset(self) -> None:
-        self._used = [False] * len(self._blocks)
+        self._chunk = self._start = 0
+
+    def taken(self) -> tuple[int, int]:
+        """Where the next buffer may begin."""
+        return self._chunk, self._start
+
+    def rewind(self, taken: tuple[int, int]) -> None:
+        """Give back what has been taken since."""
+        self._chunk, self._start = taken
 
     def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
         dtype = np.dtype(dtype)
-        need = max(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, 1)
-        fits = [k for k, block in enumerate(self._blocks) if not self._used[k] and block.size >= need]
-        if fits:
-            best = min(fits, key=lambda k: self._blocks[k].size)
-        else:
-            self._blocks.append(aligned(need + need // 4))
-            self._used.append(False)
-            self.nbytes += self._blocks[-1].size
-            best = len(self._blocks) - 1
-        self._used[best] = True
-        return view_as(self._blocks[best], shape, dtype, order)
+        need, chunks = _size(shape, dtype), self._chunks.arrays
+        while self._chunk < len(chunks) and self._start + need > chunks[self._chunk].size:
+            self._chunk, self._start = self._chunk + 1, 0
+        if self._chunk == len(chunks):
+            self._chunks.add(need)
+        start = self._start
+        self._start += need
+        return view_as(self._chunks.cut(self._chunk, start, self._start), shape, dtype, order)
