@@ -34,7 +34,8 @@ def measure(name: str, lasting: float) -> tuple[float, float, float]:
     trainer = of_workload(name, shuffle=True)
     feeder = trainer.feeder
     gathers, shuffles, steps = list[float](), list[float](), list[float]()
-    feeder.copy = timed(feeder.copy, gathers)  # type: ignore[method-assign]
+    into = feeder.into
+    feeder.into = lambda feeds, count: timed(into(feeds, count), gathers)  # type: ignore[method-assign]
     feeder.start = timed(feeder.start, shuffles)  # type: ignore[method-assign]
     step = timed(trainer.step, steps)
     while sum(steps) < lasting or trainer.epoch < 3:

@@ -63,7 +63,7 @@ def profile(trainer: Trainer, by: str, lasting: float = 1.0) -> dict[str, float]
         next_batch(trainer)
         steps += 1
         start = time.perf_counter()
-        trainer.feeder.copy(trainer.batch, program.feeds)
+        program.load(trainer.batch)
         start = _lap(spent, "rows", start)
         for phase, node, first, last in program.spans:
             if first == last:

@@ -37,7 +37,7 @@ class Step:
     def bind(self, rows: int, gradient: Array, group: Group) -> Program:
         """The program of one worker for batches of ``rows`` rows; ``gradient`` is where it writes its part of that."""
         own = share(rows, group.rank, group.size)
-        return bind(
+        program = bind(
             self.objective.graph,
             self.store,
             fetches=fetches(self.network, self.objective),
@@ -51,6 +51,8 @@ class Step:
             rows=own,
             total=rows,
         )
+        program.load = self.feeder.into(program.feeds, rows)
+        return program
 
 
 class Member:

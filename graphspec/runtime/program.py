@@ -33,6 +33,9 @@ class Program:
     forgotten: list[Array] = field(default_factory=list)
     """Forward arrays that no backward call may read: tests fill them with NaN."""
 
+    load: Callable[[int], None] = lambda _: None
+    """Copies the batch of this number into ``feeds``, where rows are fed by number."""
+
     @cached_property
     def run(self) -> Callable[[], None]:
         """Make all calls; they are not to be changed after the first time."""

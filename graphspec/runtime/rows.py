@@ -138,18 +138,20 @@ def _rows_in_cache(array: Array) -> int:
     return max(_CACHE // max(array[:1].nbytes, 1), 1)
 
 
-def _gather(array: Array) -> Callable[[Array, Array], Any]:
-    """A function of row numbers and a buffer of the array's dtype, which it fills with these rows.
+def _gather(array: Array) -> Any:
+    """``array.take``, or a function of its ``(rows, axis 0, buffer, mode)`` that fills the buffer with these rows.
 
     ``take`` is quickest, but first copies the whole of an array that is not contiguous, or not aligned as in archives.
     """
     if not array.flags.c_contiguous or not array.size:
-        return lambda rows, out: np.copyto(out, array[rows])
+        return lambda rows, _, out, __: np.copyto(out, array[rows])
     if array.flags.aligned:
-        return lambda rows, out: array.take(rows, 0, out, "clip")
+        return array.take
     octets = array.reshape(len(array), -1).view(np.uint8)
     width = octets.shape[1]
-    return lambda rows, out: octets.take(rows, 0, out.reshape(-1).view(np.uint8).reshape(-1, width), "clip")
+    return lambda rows, axis, out, mode: octets.take(
+        rows, axis, out.reshape(-1).view(np.uint8).reshape(-1, width), mode
+    )
 
 
 class Feeder:
@@ -190,31 +192,52 @@ class Feeder:
         """The shape of every feed of a batch of so many rows."""
         return {name: (rows, *array.shape[1:]) for name, array in self._arrays.items()}
 
+    def into(self, feeds: Mapping[str, Array], count: int) -> Callable[[int], None]:
+        """A function that copies a batch of ``count`` rows, by its number, into the buffers that a program reads.
+
+        Feeds that there is no array for stay as they are.
+        """
+        return self._filler(feeds, share(count, self.rank, self.size))
+
     def copy(self, batch: int, feeds: Mapping[str, Array]) -> None:
-        """Copy a batch into the buffers that a program reads; feeds that there is no array for stay as they are."""
-        start, count = 0 if self._one else batch * self.batch_size, self.rows(batch)
-        own = share(count, self.rank, self.size) if self.size > 1 else slice(0, count)
-        self._fill(start + own.start, start + own.stop, feeds)
+        """Copy one batch into the buffers of a program."""
+        self.into(feeds, self.rows(batch))(batch)
 
     def deal(self, batch: int, arrays: Mapping[str, Array]) -> None:
         """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Arrays.feeds` names."""
-        start, count = batch * self.batch_size, self.rows(batch)
+        count = self.rows(batch)
         first = share(count, self.rank, self.size).stop
-        self._fill(start + first, start + count, {name: array[first:count] for name, array in arrays.items()})
+        self._filler({name: array[first:count] for name, array in arrays.items()}, slice(first, count))(batch)
 
-    def _fill(self, start: int, stop: int, feeds: Mapping[str, Array]) -> None:
-        rows = None if self._order is None else self._order[start:stop]
-        for name, buffer in feeds.items():
-            array = self._arrays.get(name)
-            if array is None:
-                continue
-            if rows is None:
-                np.copyto(buffer, array[start:stop], casting="unsafe")
-            elif array.dtype == buffer.dtype:
-                self._gather[name](rows, buffer)
-            else:
-                gather, scratch = self._gather[name], self._scratch[name]
-                for first in range(0, len(rows), len(scratch)):
-                    part = rows[first : first + len(scratch)]
-                    gather(part, scratch[: len(part)])
-                    np.copyto(buffer[first : first + len(part)], scratch[: len(part)], casting="unsafe")
+    def _filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
+        """A function that fills buffers with the rows ``part`` of a batch."""
+        pairs = [(self._arrays[name], buffer, name) for name, buffer in feeds.items() if name in self._arrays]
+        step = 0 if self._one else self.batch_size
+        if not self.shuffle and self._order is None:
+
+            def fill(batch: int) -> None:
+                start, stop = batch * step + part.start, batch * step + part.stop
+                for array, buffer, _ in pairs:
+                    np.copyto(buffer, array[start:stop], casting="unsafe")
+
+            return fill
+        alike = [(self._gather[name], buffer) for array, buffer, name in pairs if array.dtype == buffer.dtype]
+        others = [(name, buffer) for array, buffer, name in pairs if array.dtype != buffer.dtype]
+        first, last = part.start, part.stop
+
+        def gather(batch: int) -> None:
+            start = batch * step
+            rows = self._order[start + first : start + last]  # type: ignore[index]
+            for take, buffer in alike:
+                take(rows, 0, buffer, "clip")
+            for name, buffer in others:
+                self._convert(name, rows, buffer)
+
+        return gather
+
+    def _convert(self, name: str, rows: Array, buffer: Array) -> None:
+        take, scratch = self._gather[name], self._scratch[name]
+        for first in range(0, len(rows), len(scratch)):
+            part = rows[first : first + len(scratch)]
+            take(part, 0, scratch[: len(part)], "clip")
+            np.copyto(buffer[first : first + len(part)], scratch[: len(part)], casting="unsafe")

@@ -177,7 +177,7 @@ class Trainer:
         program = self.programs.get(rows) or self._bind(rows)
         if self.team is not None:
             self.team.begin(self.epoch, self.batch)
-        self.feeder.copy(self.batch, program.feeds)
+        program.load(self.batch)
         program.run()
         return rows, program
 

@@ -88,7 +88,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
         program = programs.get(count)
         if program is None:
             program = programs[count] = member.bind(step, count)
-        feeder.copy(batch, program.feeds)
+        program.load(batch)
         program.run()
         if math.isfinite(program.fetches["loss:loss"]):
             update()
