@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections import UserDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -109,7 +111,34 @@ class Op:
         return None
 
 
-OPS: dict[str, type[Op]] = {}
+class Operators(UserDict[str, type[Op]]):
+    """The operators by their ONNX names. A family is imported when one of it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._modules: dict[str, str] = {}
+
+    def found_in(self, package: str, families: Mapping[str, str]) -> None:
+        """Say where the operators are: all names by the module of ``package``."""
+        self._modules = {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
+
+    def __missing__(self, name: str) -> type[Op]:
+        if name not in self._modules:
+            raise KeyError(name)
+        import_module(self._modules[name])
+        return self.data[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules or name in self.data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules | self.data)
+
+    def __len__(self) -> int:
+        return len(self._modules | self.data)
+
+
+OPS = Operators()
 OpClass = TypeVar("OpClass", bound=type[Op])
 
 
