@@ -22,6 +22,8 @@ TARGETS = {
     "W9": (0.95, 1.3),
 }
 """The most that graphspec's step may take, as a part of the best peer's: as installed, and with malloc tuned too."""
+AGAINST = {"W3ids": "torch"}
+"""Where the first target is meant against one framework: PyTorch's EmbeddingBag."""
 LEAN = ("W5", "W9")
 """Where graphspec may hold no more memory than PyTorch."""
 WAYS = ("as installed", "tuned too")
@@ -41,8 +43,11 @@ class Result:
     limit: float | None
 
     def best(self, tuned: bool) -> Score | None:
-        """The fastest peer: as installed, or any, malloc tuned included."""
-        peers = [s for s in self.scores if s.entry.peer and s.seconds is not None and (tuned or not s.entry.tuned)]
+        """The fastest peer: as installed (of the framework that :data:`AGAINST` names), or any, malloc tuned included."""
+        peers = [s for s in self.scores if s.entry.peer and s.seconds is not None]
+        if not tuned:
+            family = AGAINST.get(self.workload)
+            peers = [s for s in peers if not s.entry.tuned and family in (None, s.entry.family)]
         return min(peers, key=lambda s: s.seconds or 0.0, default=None)
 
     def ratio(self, tuned: bool) -> float | None:
