@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.lib.array_utils import byte_bounds
 
-from graphspec.runtime.buffers import Pool, Scratch, root, view_as
+from graphspec.runtime.buffers import Pool, Scratch, root, stretch, view_as
 
 
 def test_released_neighbours_are_one_place() -> None:
@@ -66,6 +67,14 @@ def test_temporaries_are_taken_back() -> None:
     scratch.reset()
     assert scratch.take((1,), np.int8).ctypes.data == first.ctypes.data
     assert scratch.nbytes == 128
+
+
+@pytest.mark.parametrize("nbytes", [100, 1 << 20, 5 << 20])
+def test_stretches(nbytes: int) -> None:
+    block = stretch(nbytes)
+    assert (block.nbytes, block.ctypes.data % 64, block.any()) == (nbytes, 0, False)
+    block[:] = 1
+    assert stretch(nbytes).sum() == 0
 
 
 def test_views_in_an_order() -> None:

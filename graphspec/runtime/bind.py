@@ -16,12 +16,14 @@ from graphspec.compiler.passes.gather_rows import gather_rows
 from graphspec.compiler.passes.mark_inputs import mark_inputs
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
-from graphspec.runtime.buffers import Pool, Scratch, axis_order, root
+from graphspec.ops.blocks import each_block
+from graphspec.runtime.buffers import Pool, Scratch, axis_order, root, stretch, view_as
 from graphspec.runtime.lifetimes import last_uses, read_back, wanted_gradients
 from graphspec.runtime.program import Program
 from graphspec.runtime.random import Clock, Stream
 from graphspec.runtime.replicas import Group, Single
 from graphspec.runtime.store import Store
+from graphspec.runtime.weave import Part, weave
 
 
 class _Context:
@@ -41,6 +43,12 @@ class _Context:
 
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
         return self._binder.scratch.take(shape, self.dtype if dtype is None else dtype)
+
+    def taken(self) -> Any:
+        return self._binder.scratch.taken()
+
+    def rewind(self, taken: Any) -> None:
+        self._binder.scratch.rewind(taken)
 
     def save(self, shape: Sequence[int], dtype: Any = None) -> Array:
         buffer = self._binder.saved.take(shape, self.dtype if dtype is None else dtype)
@@ -82,7 +90,7 @@ class _Context:
             return binder.gradients[value.name]
         more = binder.scratch.take(like.shape, like.dtype, axis_order(like))
         total = binder.gradients[value.name]
-        self.pending.append((np.add, total, more, total))
+        self.pending += each_block(np.add, total, more, total)
         return more
 
     def give(self, i: int, array: Array) -> None:
@@ -93,11 +101,11 @@ class _Context:
         binder = self._binder
         if value.name in binder.gradients:
             total = binder.gradients[value.name]
-            self.pending.append((np.add, total, array, total))
+            self.pending += each_block(np.add, total, array, total)
         elif value.param is not None or value.name in binder.asked:
             target = binder.gradient_buffer(value, binder.arrays[value.name])
             binder.set_gradient(value.name, target)
-            self.pending.append((np.copyto, target, array))
+            self.pending += each_block(np.copyto, target, array)
         else:
             binder.set_gradient(value.name, array)
 
@@ -146,12 +154,14 @@ class _Binder:
         sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *made) if v.name in self.types]
         largest = max(sizes, default=1)
         self.pool, self.saved, self.scratch = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest)
+        self._chained = False
         self.arrays: dict[str, Array] = {}
         self.gradients: dict[str, Array] = {}
         self.extra = 0
         self._zeros: dict[Any, Array] = {}
         self.calls: Calls = []
         self.spans: list[tuple[str, str, int, int]] = []
+        self._parts: list[Part] = []
         self.wanted = wanted_gradients(graph, self.nodes, loss, input_grads)
         self.read_back = read_back(self.nodes, self.wanted, roots)
         self.last = last_uses(self.nodes, self.read_back)
@@ -171,9 +181,7 @@ class _Binder:
         key = (X.shape, X.dtype.str, axis_order(X))
         if key not in self._zeros:
             order = axis_order(X)
-            zeros = np.zeros([X.shape[k] for k in order], X.dtype).transpose(np.argsort(order))
-            self.extra += zeros.nbytes
-            self._zeros[key] = zeros
+            self._zeros[key] = view_as(stretch(X.nbytes), X.shape, X.dtype, order)
         return self._zeros[key]
 
     def may_overwrite(self, value: Value, node: Node, index: int) -> bool:
@@ -221,7 +229,7 @@ class _Binder:
         backwards: list[tuple[Node, _Context, Backward]] = []
         for index, node in enumerate(self.nodes):
             inputs = [None if v is None else self._source(v) for v in node.inputs]
-            self.scratch.reset()
+            self._begin(node)
             context = _Context(self, node, index)
             outputs, calls, backward = OPS[node.op].bind(context, *inputs, **node.attrs)
             arrays = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -229,12 +237,14 @@ class _Binder:
                 expected = _ints(self.types[value.name].shape)
                 assert array.shape == expected, f"{node.name}: bound {array.shape}, inferred {expected}"
                 self._note(value, array)
-            self._append("forward", node, calls)
+            self._append("forward", node, calls, OPS[node.op].loose)
             if backward is not None and any(v is not None and v.name in self.wanted for v in node.inputs):
                 backwards.append((node, context, backward))
             self._release_forward(index)
+        self._weave()
         backward_start = len(self.calls)
         self._bind_backward(backwards)
+        self._weave()
         fetches = {n: self._source(v) for n, v in self.fetches.items()}
         nbytes = self.pool.nbytes + self.saved.nbytes + self.scratch.nbytes + self.extra
         grads = {n: self.gradients[n] for n in self.asked}
@@ -281,9 +291,10 @@ class _Binder:
             dYs = [self.gradients.get(v.name) for v in node.outputs]
             if all(dY is None for dY in dYs):
                 continue
-            self.scratch.reset()
-            calls = list(backward(*dYs))
-            self._append("backward", node, calls + context.pending)
+            self._begin(node)
+            self._append("backward", node, list(backward(*dYs)), OPS[node.op].loose)
+            self._append("backward", node, context.pending, True)
+            self._chained |= bool(context.pending)
             for v in node.outputs:
                 if v.name in self.gradients and v.name not in self.asked:
                     self._consume_gradient(v.name)
@@ -311,9 +322,21 @@ class _Binder:
             if name not in self.gradients:
                 self.gradients[name] = np.zeros_like(self.arrays[name])
 
-    def _append(self, phase: str, node: Node, calls: Calls) -> None:
-        self.spans.append((phase, node.name, len(self.calls), len(self.calls) + len(calls)))
-        self.calls.extend(calls)
+    def _begin(self, node: Node) -> None:
+        """Neighbouring nodes whose calls are woven have temporaries of their own."""
+        loose = OPS[node.op].loose
+        if not (loose and self._chained):
+            self.scratch.reset()
+        self._chained = loose
+
+    def _append(self, phase: str, node: Node, calls: Calls, loose: bool) -> None:
+        self._parts.append(Part((phase, node.name), calls, loose))
+
+    def _weave(self) -> None:
+        for label, calls in weave(self._parts):
+            self.spans.append((*label, len(self.calls), len(self.calls) + len(calls)))
+            self.calls.extend(calls)
+        self._parts.clear()
 
 
 def bind(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
 from bisect import bisect_left
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 _ALIGN = 64
+_MAPPED, _HUGE = 1 << 20, 1 << 22
+"""Bytes from which memory is asked of the system itself, and in large pages: these take fewer look-ups of addresses."""
 _STRETCH = 1 << 28
 """Bytes of address space asked for at once, unless a buffer is larger: a system may count what is never touched."""
 
@@ -19,6 +24,23 @@ def aligned(nbytes: int) -> Array:
     raw = np.empty(nbytes + _ALIGN, np.uint8)
     start = -raw.ctypes.data % _ALIGN
     return raw[start : start + nbytes]
+
+
+def stretch(nbytes: int) -> Array:
+    """``nbytes`` zeros in address space of their own: they take memory when they are written to, and give it all back.
+
+    Small ones come from the heap, which keeps what it is given back, for arrays that may not fit where it lies.
+    """
+    if nbytes < _MAPPED:
+        block = aligned(nbytes)
+        block[:] = 0
+        return block
+    private = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
+    pages = mmap.mmap(-1, nbytes, **private)
+    if hasattr(mmap, "MADV_HUGEPAGE") and nbytes >= _HUGE:
+        with suppress(OSError):  # a kernel without
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8)
 
 
 def root(array: Array) -> int:
@@ -67,7 +89,7 @@ class _Chunks:
 
     def add(self, need: int) -> int:
         """The number of a new stretch of at least ``need`` bytes."""
-        self.arrays.append(aligned(max(need, self._expected)))
+        self.arrays.append(stretch(max(need, self._expected)))
         self.touched.append(0)
         return len(self.arrays) - 1
 
