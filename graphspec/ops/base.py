@@ -46,11 +46,17 @@ class Context(Protocol):
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
         """A temporary, valid within this node's forward calls or within its backward calls; never from one to the other."""
 
+    def taken(self) -> Any:
+        """What :meth:`scratch` has given so far."""
+
+    def rewind(self, taken: Any) -> None:
+        """Take back the temporaries given since: they may be given again, to what runs after those that used them."""
+
     def save(self, shape: Sequence[int], dtype: Any = None) -> Array:
         """A buffer that keeps its content from this node's forward calls to its backward calls."""
 
     def constant(self, value: Any, dtype: Any = None) -> Array:
-        """An array filled when binding and never written by a call."""
+        """An array filled when binding, of this operator alone: what no call of it writes stays."""
 
     def shape(self, k: int = 0) -> tuple[int, ...]:
         """The shape of output ``k``."""
@@ -99,6 +105,8 @@ class Op:
     variadic: ClassVar[bool] = False
     exported: ClassVar[bool] = True
     """False for training-only operators (losses), which have no ONNX counterpart."""
+    loose: ClassVar[bool] = False
+    """Whether its calls are worth weaving with those of the nodes before it: they work on one block after the other."""
     vanishes: ClassVar[bool] = False
     """Whether it is its first input outside training: dropout, noise."""
 

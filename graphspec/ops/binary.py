@@ -11,6 +11,7 @@ import numpy as np
 from graphspec.compiler.dims import Dim, add, floordiv, mul, subtract
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, op, same_dtype
+from graphspec.ops.blocks import each_block
 from graphspec.ops.common import bit_mask, copy_cast, fold, give_each, give_sum, scratch_like, target, words
 
 
@@ -41,6 +42,7 @@ class Add(Arithmetic):
     """``C = A + B``."""
 
     keeps_in, keeps_out = (), False
+    loose = True
 
     @staticmethod
     def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
@@ -49,7 +51,7 @@ class Add(Arithmetic):
     @staticmethod
     def bind(ctx: Context, A: Array, B: Array) -> Bound:
         C = target(ctx, (0, A), (1, B))
-        return C, [(np.add, A, B, C)], lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
+        return C, each_block(np.add, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
 
 
 @op

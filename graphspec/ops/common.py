@@ -10,6 +10,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context
+from graphspec.ops.blocks import each_block
 from graphspec.runtime.buffers import axis_order
 
 _INTS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
@@ -117,7 +118,7 @@ def reduce_to(ctx: Context, i: int, dY: Array, X: Array, scale: float = 1.0) -> 
     axes = broadcast_axes(X.shape, dY.shape)
     lead = dY.ndim - X.ndim
     if not axes:
-        return [(np.multiply, dY, ctx.constant(scale), dX)] if scale != 1.0 else [(np.copyto, dX, dY)]
+        return [(np.multiply, dY, ctx.constant(scale), dX)] if scale != 1.0 else each_block(np.copyto, dX, dY)
     kept = [k for k in range(dY.ndim) if k not in axes]
     calls = sum_axes(ctx, dY, axes, dX.reshape([X.shape[k - lead] for k in kept], copy=False))
     if scale != 1.0:

@@ -13,8 +13,6 @@ from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_
 from graphspec.ops.common import copy_cast, give_each, scratch_like, target, unsigned
 from graphspec.ops.unary import Unary, of_float
 
-_CACHED = 1 << 17  # up to so many numbers a mask as wide as they are is faster than one of bytes, which NumPy widens
-
 
 def zero_with(ctx: Context, Y: Array, dY: Array) -> Calls:
     """Calls that zero ``dY`` in place where Y, which is not negative, is 0.
@@ -22,11 +20,8 @@ def zero_with(ctx: Context, Y: Array, dY: Array) -> Calls:
     On their bits as integers, of which 0 has none: products with 0 and 1 are exact whatever ``dY`` is.
     """
     bits, gradient = unsigned(Y), unsigned(dY)
-    if Y.size <= _CACHED:
-        mask = scratch_like(ctx, dY, bits.dtype)
-        return [(np.sign, bits, mask), (np.multiply, gradient, mask, gradient)]
-    mask = scratch_like(ctx, dY, np.bool_)
-    return [(np.not_equal, bits, np.array(0, bits.dtype), mask), (np.multiply, gradient, mask, gradient)]
+    mask = scratch_like(ctx, dY, bits.dtype)
+    return [(np.sign, bits, mask), (np.multiply, gradient, mask, gradient)]
 
 
 def above_zero(ctx: Context, Y: Array, scale: float, out: Array) -> Calls:

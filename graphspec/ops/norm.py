@@ -27,6 +27,7 @@ class BatchNormalization(Op):
     """
 
     keeps_in, keeps_out = (0, 1, 3, 4), False
+    loose = True
 
     @staticmethod
     def infer(
@@ -127,7 +128,8 @@ def normalize(
     ]
     (times, more), (plus, most) = channels.spread(factor), channels.spread(shift)
     calls += more + most
-    for x, y in channels.blocks(lying, Y.transpose(order)):
+    # The last block is in the cache still, and who comes next begins with the first.
+    for x, y in reversed(list(channels.blocks(lying, Y.transpose(order)))):
         calls += [(np.multiply, x, channels.over(x, times), y), (np.add, y, channels.over(y, plus), y)]
 
     def backward(dY: Array, *_: None) -> Calls:
@@ -257,7 +259,7 @@ def _gradient_sums(
         (np.multiply, mean, sums[0], small),
         (np.subtract, sums[1], small, sums[1]),
     ]
-    return either(offset, exact, quick)
+    return quick + either(offset, exact, [])
 
 
 def _centre(
@@ -286,7 +288,7 @@ def _centre(
     (tilt, more), (plus, most) = channels.spread(slope), channels.spread(offset)
     calls += more + most
     spare = channels.scratch()
-    for x, dy, *weights in channels.blocks(*arrays):
+    for x, dy, *weights in reversed(list(channels.blocks(*arrays))):
         t = channels.like(x, spare)
         calls += [
             (np.multiply, x, channels.over(x, tilt), t),

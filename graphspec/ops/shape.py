@@ -56,6 +56,7 @@ class View(Op):
     """An operator that neither reads nor changes elements."""
 
     keeps_in, keeps_out = (), False
+    loose = True
 
 
 @op

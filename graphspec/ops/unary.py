@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need_float
+from graphspec.ops.blocks import in_blocks
 from graphspec.ops.common import target
 
 
@@ -25,6 +26,7 @@ class Unary(Op):
 
     keeps_in: ClassVar[tuple[int, ...] | None] = ()
     keeps_out: ClassVar[bool] = True
+    loose = True
     forward: ClassVar[Callable[..., Calls]]
     gradient: ClassVar[Callable[..., Calls] | None] = None
 
@@ -33,13 +35,13 @@ class Unary(Op):
     @classmethod
     def bind(cls, ctx: Context, X: Array, **attributes: Any) -> Bound:
         Y = target(ctx, (0, X))
-        calls, gradient = cls.forward(ctx, X, Y, **attributes), cls.gradient
+        calls = in_blocks(ctx, lambda x, y: cls.forward(ctx, x, y, **attributes), X, Y)
+        gradient = cls.gradient
         if gradient is None:
             return Y, calls, None
 
         def backward(dY: Array) -> Calls:
-            more = gradient(ctx, X, Y, dY, **attributes)
             ctx.give(0, dY)
-            return more
+            return in_blocks(ctx, lambda x, y, dy: gradient(ctx, x, y, dy, **attributes), X, Y, dY)
 
         return Y, calls, backward
