@@ -1,0 +1,90 @@
+"""ReLU behind max pooling: the same values and gradients as in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphspec.compiler.build import Builder
+from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.compiler.passes.pool_first import pool_first
+from graphspec.initializers import INITIALIZERS
+from graphspec.runtime import bind as binding
+from graphspec.runtime.store import Store
+
+Network = Callable[[Builder, Value], Value]
+GLOROT = INITIALIZERS.parse("glorot_uniform")
+
+
+def pooled(g: Builder, x: Value, **attributes: Any) -> Value:
+    """Pooling of a transposed ReLU of whole numbers, among which many are equal."""
+    h = g.Relu(g.Transpose(g.Mul(x, g.param("scale", (7, 9, 3), INITIALIZERS.parse("ones"))), perm=(0, 3, 1, 2)))
+    made: Value = g.MaxPool(g.Transpose(h, perm=(0, 1, 3, 2)), **attributes)
+    return made
+
+
+NETWORKS: dict[str, Network] = {
+    "apart": lambda g, x: pooled(g, x, kernel_shape=(2, 2), strides=(2, 2)),
+    "overlapping": lambda g, x: pooled(g, x, kernel_shape=(3, 3), strides=(2, 2), pads=(1, 1, 1, 1)),
+    "every place": lambda g, x: pooled(g, x, kernel_shape=(3, 2), auto_pad="SAME_UPPER"),
+}
+STAYING: dict[str, Network] = {
+    "dilated": lambda g, x: pooled(g, x, kernel_shape=(2, 2), dilations=(2, 2)),
+    "rounded up": lambda g, x: pooled(g, x, kernel_shape=(2, 2), strides=(2, 2), ceil_mode=1),
+    "read twice": lambda g, x: g.Add(g.MaxPool(h := g.Relu(g.Transpose(x, perm=(0, 3, 1, 2))), kernel_shape=(1, 1)), h),
+}
+
+
+def graph_of(network: Network) -> tuple[Graph, Value]:
+    graph = Graph("test")
+    graph.inputs["x"] = Value("x", Type("float32", ("N", 7, 9, 3)), "input")
+    return graph, network(Builder(graph, "node"), graph.inputs["x"])
+
+
+def order(graph: Graph) -> list[str]:
+    return [node.op for node in graph.nodes if node.op in ("Relu", "MaxPool")]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_relu_is_moved_and_nothing_changes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, y = graph_of(NETWORKS[name])
+    random = np.random.default_rng(0)
+    x = random.integers(-4, 3, (5, 7, 9, 3)).astype(np.float32)
+    g = Builder(graph, "loss")
+    weights = g.constant(random.standard_normal(y.shape[1:]), "float32")
+    loss = g.ReduceMean(g.Mul(y, weights), axes=None, keepdims=0)
+
+    def as_it_is(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
+        return graph, dict(wanted)
+
+    results = []
+    for moved in (pool_first, as_it_is):
+        monkeypatch.setattr(binding, "pool_first", moved)
+        store = Store(graph)
+        store.initialize(1)
+        gradient = np.zeros_like(store.vectors["trainable"])
+        program = binding.bind(
+            graph, store, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
+        )
+        program.feeds["x"][...] = x
+        program.run()
+        results.append((program.fetches["y"].copy(), gradient))
+    assert order(pool_first(graph, {"y": y})[0]) == ["MaxPool", "Relu"]
+    assert np.any(results[0][1])
+    for moved, plain in zip(*results, strict=True):
+        np.testing.assert_array_equal(moved, plain)
+
+
+@pytest.mark.parametrize("name", STAYING)
+def test_relu_stays_where_it_may_be_seen_or_a_window_be_empty(name: str) -> None:
+    graph, y = graph_of(STAYING[name])
+    assert pool_first(graph, {"y": y})[0] is graph
+
+
+def test_relu_stays_where_it_is_fetched() -> None:
+    graph, y = graph_of(NETWORKS["apart"])
+    relu = next(node for node in graph.nodes if node.op == "Relu").outputs[0]
+    assert order(pool_first(graph, {"y": y, "relu": relu})[0]) == ["Relu", "MaxPool"]
