@@ -151,8 +151,7 @@ class Model:
     def evaluate_arrays(self, arrays: Arrays, batch_size: int) -> Totals:
         """Losses and metrics over checked arrays, in inference mode."""
         from graphspec.runtime.data import Feeder
-        from graphspec.runtime.fit import objective_for
-        from graphspec.runtime.member import fetches
+        from graphspec.runtime.member import fetches, objective_for
         from graphspec.runtime.totals import Totals
 
         objective = objective_for(self, arrays)

@@ -190,6 +190,18 @@ def test_rows_of_a_memory_map_are_not_copied(tmp_path: Path) -> None:
     assert all(np.array_equal(models[1].weights[name], weight) for name, weight in models[0].weights.items())
 
 
+def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
+    """Each would be in memory once more for every process."""
+    heavy = ["onnx", "onnxruntime", "duckdb", "networkx", "rich", "safetensors", "tensorboardX"]
+    heavy += [
+        f"graphspec.{name}" for name in ("cli", "runtime.data", "runtime.tables", "runtime.team", "runtime.train")
+    ]
+    code = "import sys; from graphspec.runtime.worker import serve\ntry: serve({})\n"
+    code += f"except KeyError: print(*(m for m in {heavy} if m in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "\n"
+
+
 class Recorder(Silent):
     """Keeps what is said, and the processes of the team; kills one of them after some steps."""
 

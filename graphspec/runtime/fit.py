@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.compiler.concrete import concrete
-from graphspec.compiler.heads import Objective, add_losses
 from graphspec.compiler.ir import Array, Graph
 from graphspec.compiler.limits import id_limits
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.metrics import targets_of
 from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, load, row_weights, split
+from graphspec.runtime.member import objective_for
 from graphspec.runtime.ones import with_places
 from graphspec.runtime.train import Observer, Trainer
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.model import Data, Model
-    from graphspec.runtime.totals import Network
     from graphspec.spec.model import HeadDecl, Spec
 
 
@@ -139,16 +138,6 @@ def user_inputs(model: Model, x: Data) -> dict[str, Array]:
     if arrays is None:
         raise SpecError(found)
     return arrays.inputs
-
-
-def objective_for(model: Network, arrays: Arrays) -> Objective:
-    """The graph with losses for what these arrays bring along: sample weights, CTC lengths."""
-    weighted = {head: array.ndim for head, array in arrays.weights.items()}
-    lengths: dict[str, set[str]] = {}
-    for name in arrays.lengths:
-        suffix = "input_length" if name.endswith("_input_length") else "length"
-        lengths.setdefault(name.removesuffix(f"_{suffix}"), set()).add(suffix)
-    return add_losses(model.graph, model.spec, weighted=weighted, lengths=lengths)
 
 
 @dataclass

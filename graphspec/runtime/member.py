@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.compiler.heads import Objective
+from graphspec.compiler.heads import Objective, add_losses
 from graphspec.runtime.bind import bind
 from graphspec.runtime.program import Program
 from graphspec.runtime.replicas import SCRATCH, Group, Processes, share
@@ -17,7 +17,7 @@ from graphspec.runtime.signals import words
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
     from graphspec.runtime.random import Clock
-    from graphspec.runtime.rows import Feeder
+    from graphspec.runtime.rows import Arrays, Feeder
     from graphspec.runtime.signals import Signals
     from graphspec.runtime.store import Store
     from graphspec.runtime.totals import Network, Totals
@@ -115,3 +115,13 @@ def fetches(network: Network, objective: Objective) -> dict[str, Value]:
             if value.mask is not None:
                 wanted[f"mask:{head.name}"] = value.mask
     return wanted
+
+
+def objective_for(network: Network, arrays: Arrays) -> Objective:
+    """The graph with losses for what these arrays bring along: sample weights, CTC lengths."""
+    weighted = {head: array.ndim for head, array in arrays.weights.items()}
+    lengths: dict[str, set[str]] = {}
+    for name in arrays.lengths:
+        suffix = "input_length" if name.endswith("_input_length") else "length"
+        lengths.setdefault(name.removesuffix(f"_{suffix}"), set()).add(suffix)
+    return add_losses(network.graph, network.spec, weighted=weighted, lengths=lengths)

@@ -30,8 +30,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.compiler.check import check
     from graphspec.optimizers import Rate
     from graphspec.runtime.calls import runner
-    from graphspec.runtime.fit import objective_for
-    from graphspec.runtime.member import Member, Step
+    from graphspec.runtime.member import Member, Step, objective_for
     from graphspec.runtime.random import Clock
     from graphspec.runtime.rows import Arrays, Feeder
     from graphspec.runtime.shared import attach, open_map
