@@ -19,7 +19,7 @@ from graphspec.ops.common import fold
 from graphspec.ops.windows import Axis, output_dims, spread, window_axes
 from graphspec.runtime.buffers import axis_order
 
-_BLOCK = 1 << 16  # numbers of X in a block
+_APART, _OVERLAPPING = 1 << 18, 1 << 16  # numbers of X in a block: where windows overlap there are more temporaries
 
 
 def pooled_type(
@@ -66,9 +66,10 @@ def along(X: Array, axis: int, where: slice) -> Array:
     return X[(slice(None),) * axis + (where,)]
 
 
-def sample_blocks(X: Array, *arrays: Array) -> Iterator[tuple[Array, ...]]:
+def sample_blocks(axes: Sequence[tuple[int, Axis]], X: Array, *arrays: Array) -> Iterator[tuple[Array, ...]]:
     """X and the others in blocks of samples, of which X's stays in the cache."""
-    step = max(1, _BLOCK * len(X) // max(X.size, 1))
+    most = _OVERLAPPING if any(a.overlaps for _, a in axes) else _APART
+    step = max(1, most * len(X) // max(X.size, 1))
     for start in range(0, len(X), step):
         yield tuple(a[start : start + step] for a in (X, *arrays))
 
@@ -78,7 +79,7 @@ class Stages:
 
     def __init__(self, ctx: Context, X: Array, axes: Sequence[tuple[int, Axis]]) -> None:
         self.axes = axes
-        shape, self._order = list(next(sample_blocks(X), (X,))[0].shape), axis_order(X)
+        shape, self._order = list(next(sample_blocks(axes, X), (X,))[0].shape), axis_order(X)
         self._buffers: list[Array] = []
         for k, a in axes[:-1]:
             shape[k] = a.out
@@ -136,23 +137,23 @@ class MaxPool(Op):
         Y = ctx.out(like=X)
         stages = Stages(ctx, X, planes_first(X, axes))
         calls: Calls = []
-        for x, y in sample_blocks(X, Y):
+        for x, y in sample_blocks(axes, X, Y):
             calls += in_stages(maxima, stages, x, y)
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
             assert dX is not None
-            block = next(sample_blocks(X), (X,))[0]
+            block = next(sample_blocks(axes, X), (X,))[0]
             largest = [max(a, b) for a, b in zip(block.shape, (0, 0, *Y.shape[2:]), strict=True)]
             spare = ctx.scratch((int(np.prod(largest, dtype=np.int64)),))
             calls: Calls = []
             if not any(a.overlaps for _, a in axes):
                 taps = all_taps(X.ndim, axes)
-                for x, y, dx, dy in sample_blocks(X, Y, dX, dY):
+                for x, y, dx, dy in sample_blocks(axes, X, Y, dX, dY):
                     calls += maxima_gradient(x, y, dy, dx, taps, spare)
                 return calls
             forth, back = Stages(ctx, X, axes[::-1]), Stages(ctx, X, axes[::-1])  # the last axis first: row by row
-            for x, y, dx, dy in sample_blocks(X, Y, dX, dY):
+            for x, y, dx, dy in sample_blocks(axes, X, Y, dX, dY):
                 values, gradients = forth.between(x, y), back.between(dx, dy)
                 for (k, a), U, V in zip(forth.axes[:-1], values, values[1:], strict=False):
                     calls += maxima(U, V, k, a)
@@ -230,7 +231,7 @@ def maxima_gradient(U: Array, V: Array, dV: Array, dU: Array, taps: Taps, spare:
     """
     word = np.dtype(f"i{dV.itemsize}")
     shift = np.array(8 * dV.itemsize - 1, word)
-    calls: Calls = [] if taps.covered else [(dU.fill, 0.0)]
+    calls: Calls = [(piece.fill, 0.0) for piece in _not_first(dU, taps)]
     order = axis_order(V)
     lying = [V.shape[k] for k in order]
     left, other = dV, spare[: V.size].reshape(lying).transpose(np.argsort(order))
@@ -239,7 +240,7 @@ def maxima_gradient(U: Array, V: Array, dV: Array, dU: Array, taps: Taps, spare:
         if rest.size == 0:
             continue
         if number == len(taps.taps) - 1:  # what is left can only belong here
-            calls.append((np.add, into, rest, into) if taps.overlap else (np.copyto, into, rest))
+            calls.append((np.add, into, rest, into) if taps.overlap and number else (np.copyto, into, rest))
             break
         bits, rest_bits = mask.view(word), rest.view(word)
         calls += [
@@ -247,7 +248,7 @@ def maxima_gradient(U: Array, V: Array, dV: Array, dU: Array, taps: Taps, spare:
             (np.right_shift, bits, shift, bits),
             (np.bitwise_and, rest_bits, bits, bits),
         ]
-        if taps.overlap:
+        if taps.overlap and number:
             calls += [(np.bitwise_xor, rest_bits, bits, rest_bits), (np.add, into, rest, into)]
         else:
             calls.append((np.bitwise_xor, rest_bits, bits, into.view(word)))
@@ -256,6 +257,22 @@ def maxima_gradient(U: Array, V: Array, dV: Array, dU: Array, taps: Taps, spare:
         else:
             calls.append((np.copyto, rest, mask))
     return calls
+
+
+def _not_first(dU: Array, taps: Taps) -> Iterator[Array]:
+    """What must be 0 before the taps are added to it: what the first one does not write, or nothing if none is added."""
+    if taps.covered:
+        return
+    written = taps.taps[0][1]
+    if not taps.overlap or any(w.step not in (None, 1) for w in written):
+        yield dU
+        return
+    rest = dU
+    for axis, w in enumerate(written):
+        start, stop, _ = w.indices(dU.shape[axis])
+        pieces = along(rest, axis, slice(0, start)), along(rest, axis, slice(stop, None))
+        yield from (piece for piece in pieces if piece.size)
+        rest = along(rest, axis, slice(start, stop))
 
 
 @op
@@ -301,7 +318,7 @@ class AveragePool(Op):
         ordered = planes_first(X, axes)
         stages = Stages(ctx, X, ordered)
         calls: Calls = []
-        for x, y in sample_blocks(X, Y):
+        for x, y in sample_blocks(axes, X, Y):
             calls += [*in_stages(window_sums, stages, x, y), (np.multiply, y, share, y)]
 
         def backward(dY: Array) -> Calls:
@@ -309,7 +326,7 @@ class AveragePool(Op):
             assert dX is not None
             stages = Stages(ctx, X, ordered)
             calls: Calls = []
-            for dx, dy in sample_blocks(dX, dY):
+            for dx, dy in sample_blocks(axes, dX, dY):
                 calls.append((np.multiply, dy, share, dy))
                 arrays = stages.between(dx, dy)
                 for n, (k, a) in enumerate(reversed(ordered)):
