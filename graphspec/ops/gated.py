@@ -10,6 +10,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, need, need_float, op
+from graphspec.ops.blocks import each_block, in_blocks
 from graphspec.ops.common import kept_like, scratch_like, target
 from graphspec.ops.erf import double, horner
 from graphspec.ops.unary import Unary
@@ -28,11 +29,13 @@ class Gated(Unary):
     def bind(cls, ctx: Context, X: Array, **attributes: Any) -> Bound:
         Y = target(ctx, (0, X))
         slope = kept_like(ctx, X) if ctx.wants(0) else None
-        calls = cls.forward(ctx, X, Y, slope, **attributes)
+        arrays = (X, Y) if slope is None else (X, Y, slope)
+        calls = in_blocks(ctx, lambda x, y, dx=None: cls.forward(ctx, x, y, dx, **attributes), *arrays)
 
         def backward(dY: Array) -> Calls:
             ctx.give(0, dY)
-            return [(np.multiply, dY, slope, dY)]
+            assert slope is not None
+            return each_block(np.multiply, dY, slope, dY)
 
         return Y, calls, backward
 

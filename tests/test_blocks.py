@@ -1,0 +1,42 @@
+"""Elementwise functions of large arrays, block by block: the same bits as of the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from graphs import Array
+
+from graphspec.compiler.build import Builder
+from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.initializers import INITIALIZERS
+from graphspec.ops import OPS, blocks
+from graphspec.ops.unary import Unary
+from graphspec.runtime.bind import bind
+from graphspec.runtime.store import Store
+
+NAMES = sorted(name for name, cls in OPS.items() if issubclass(cls, Unary) and name != "Not")
+
+
+def value_and_gradient(op: str, x: Array) -> tuple[Array, Array]:
+    graph = Graph("test")
+    graph.inputs["x"] = Value("x", Type("float32", ("N", *x.shape[1:])), "input")
+    g = Builder(graph, "node")
+    y = getattr(g, op)(g.Mul(graph.inputs["x"], g.param("scale", x.shape[1:], INITIALIZERS.parse("ones"))))
+    loss = g.ReduceMean(g.Mul(y, y), axes=None, keepdims=0) if y.type.is_float else None
+    store = Store(graph)
+    store.initialize(1)
+    gradient = np.zeros_like(store.vectors["trainable"])
+    program = bind(graph, store, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True)
+    program.feeds["x"][...] = x
+    program.run()
+    return program.fetches["y"].copy(), gradient
+
+
+@pytest.mark.parametrize("op", NAMES)
+def test_blocks_of_an_elementwise_function_have_the_bits_of_the_whole(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (5, 8, 32)).astype(np.float32)
+    x *= np.where(np.arange(32) % 3, 1, -1) if op not in ("Log", "Sqrt") else 1
+    whole = value_and_gradient(op, x)
+    monkeypatch.setattr(blocks, "BLOCK", 512)
+    for piecewise, plain in zip(value_and_gradient(op, x), whole, strict=True):
+        np.testing.assert_array_equal(piecewise, plain)
