@@ -128,8 +128,7 @@ def normalize(
     ]
     (times, more), (plus, most) = channels.spread(factor), channels.spread(shift)
     calls += more + most
-    # The last block is in the cache still, and who comes next begins with the first.
-    for x, y in reversed(list(channels.blocks(lying, Y.transpose(order)))):
+    for x, y in channels.blocks(lying, Y.transpose(order)):
         calls += [(np.multiply, x, channels.over(x, times), y), (np.add, y, channels.over(y, plus), y)]
 
     def backward(dY: Array, *_: None) -> Calls:
@@ -288,7 +287,7 @@ def _centre(
     (tilt, more), (plus, most) = channels.spread(slope), channels.spread(offset)
     calls += more + most
     spare = channels.scratch()
-    for x, dy, *weights in reversed(list(channels.blocks(*arrays))):
+    for x, dy, *weights in channels.blocks(*arrays):
         t = channels.like(x, spare)
         calls += [
             (np.multiply, x, channels.over(x, tilt), t),
