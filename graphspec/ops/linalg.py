@@ -95,7 +95,7 @@ def with_last_row(B: Array, C: Array) -> Array | None:
 def _with_ones(ctx: Context, A: Array, B: Array, rows: Array, Y: Array) -> Bound:
     """``Y = [A 1] · [B; C]``, and both gradients as one product: of small matrices each call counts."""
     wide = ctx.constant(np.ones((A.shape[0], A.shape[1] + 1)))
-    calls: Calls = [(np.copyto, wide[:, :-1], A), *product(ctx, wide, rows, Y)]
+    calls: Calls = [(wide[:, :-1].__setitem__, ..., A), *product(ctx, wide, rows, Y)]
 
     def backward(dY: Array) -> Calls:
         calls: Calls = []

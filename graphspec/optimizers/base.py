@@ -185,12 +185,14 @@ class Optimizer(Config):
         factors = [np.zeros((), P.dtype) for _ in self.factors(0, 1.0)]
         shrink = np.ones((), P.dtype)
 
+        decay, fills = self.weight_decay, [array.fill for array in factors]
+
         def begin() -> None:
             learning_rate = rate.advance(clock.step)
-            for array, value in zip(factors, self.factors(clock.step // every, learning_rate), strict=True):
-                array.fill(value)
-            if self.weight_decay:
-                shrink.fill(1 - self.weight_decay * learning_rate)
+            for fill, value in zip(fills, self.factors(clock.step // every, learning_rate), strict=True):
+                fill(value)
+            if decay:
+                shrink.fill(1 - decay * learning_rate)
 
         clip, v = self._clip(G, segments, group), Vectors(P, G, slots, segments, others)
         sums: Calls = []

@@ -218,16 +218,16 @@ class Feeder:
             def fill(batch: int) -> None:
                 start, stop = batch * step + part.start, batch * step + part.stop
                 for array, buffer, _ in pairs:
-                    np.copyto(buffer, array[start:stop], casting="unsafe")
+                    buffer[...] = array[start:stop]  # half the time of np.copyto for a few rows
 
             return fill
         alike = [(self._gather[name], buffer) for array, buffer, name in pairs if array.dtype == buffer.dtype]
         others = [(name, buffer) for array, buffer, name in pairs if array.dtype != buffer.dtype]
-        first, last = part.start, part.stop
+        first, count = part.start, part.stop - part.start
 
         def gather(batch: int) -> None:
-            start = batch * step
-            rows = self._order[start + first : start + last]  # type: ignore[index]
+            start = batch * step + first
+            rows = self._order[start : start + count]  # type: ignore[index]
             for take, buffer in alike:
                 take(rows, 0, buffer, "clip")
             for name, buffer in others:
