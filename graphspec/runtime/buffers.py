@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import sys
 from bisect import bisect_left
@@ -63,7 +64,7 @@ def axis_order(array: Array) -> tuple[int, ...]:
 
 def view_as(block: Array, shape: Sequence[int], dtype: np.dtype[Any], order: Sequence[int] | None) -> Array:
     """The first bytes of ``block`` as an array whose axes lie in ``order``, slowest first."""
-    count = int(np.prod(shape, dtype=np.int64))
+    count = math.prod(shape)
     flat = block[: count * dtype.itemsize].view(dtype)
     if order is None:
         return flat.reshape(tuple(shape))
@@ -100,7 +101,7 @@ class _Chunks:
 
 
 def _size(shape: Sequence[int], dtype: np.dtype[Any]) -> int:
-    need = max(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, 1)
+    need = max(math.prod(shape) * dtype.itemsize, 1)
     return need + -need % _ALIGN
 
 
