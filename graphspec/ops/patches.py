@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context
 from graphspec.ops.channels import channel_order
+from graphspec.ops.common import as_records
 from graphspec.ops.products import SMALL
 from graphspec.ops.windows import Axis
 
@@ -160,8 +161,17 @@ def _copies(X: Array, copy: Array, first: Axis, rest: Sequence[Axis]) -> Calls:
             *(a.dilation * s for a, s in zip(rest, spatial, strict=True)),
             C,
         )
-        calls.append((np.copyto, target, as_strided(source, target.shape, strides, writeable=False)))
+        calls.append((np.copyto, *_lines(target, as_strided(source, target.shape, strides, writeable=False))))
     return calls
+
+
+def _lines(target: Array, source: Array) -> tuple[Array, Array]:
+    """Arrays to be copied, with the last two axes as one where they lie so, and as one element where that is short."""
+    shape = (*target.shape[:-2], target.shape[-2] * target.shape[-1])
+    try:
+        return as_records(target.reshape(shape, copy=False), source.reshape(shape, copy=False))
+    except ValueError:
+        return target, source
 
 
 def _reached(axis: Axis, height: int) -> slice:
