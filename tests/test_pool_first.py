@@ -1,4 +1,4 @@
-"""ReLU behind max pooling: the same values and gradients as in front of it."""
+"""ReLU and the bias of a convolution behind max pooling: the same values and gradients as in front of it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,32 @@ def pooled(g: Builder, x: Value, **attributes: Any) -> Value:
     return made
 
 
+def convolved(g: Builder, x: Value, bias: Value | None = None) -> Value:
+    """Sums of whole numbers under windows, with a bias of ones."""
+    ones = INITIALIZERS.parse("ones")
+    image, kernel = g.Transpose(x, perm=(0, 3, 1, 2)), g.param("kernel", (4, 3, 2, 2), ones)
+    made: Value = g.Conv(image, kernel, bias or g.param("bias", (4,), ones), kernel_shape=(2, 2))
+    return made
+
+
+POOL: dict[str, Any] = {"kernel_shape": (2, 2), "strides": (2, 2)}
+BIASED: dict[str, Network] = {
+    "bias": lambda g, x: g.MaxPool(convolved(g, x), **POOL),
+    "bias and relu": lambda g, x: g.MaxPool(g.Relu(convolved(g, x)), **POOL),
+    "transposed to and fro": lambda g, x: g.MaxPool(
+        g.Transpose(g.Relu(g.Transpose(convolved(g, x), perm=(0, 2, 3, 1))), perm=(0, 3, 1, 2)), **POOL
+    ),
+}
 NETWORKS: dict[str, Network] = {
     "apart": lambda g, x: pooled(g, x, kernel_shape=(2, 2), strides=(2, 2)),
     "overlapping": lambda g, x: pooled(g, x, kernel_shape=(3, 3), strides=(2, 2), pads=(1, 1, 1, 1)),
     "every place": lambda g, x: pooled(g, x, kernel_shape=(3, 2), auto_pad="SAME_UPPER"),
 }
 STAYING: dict[str, Network] = {
+    "bias of an axis that is no channel": lambda g, x: g.MaxPool(g.Transpose(convolved(g, x)), **POOL),
+    "a bias that is computed": lambda g, x: g.MaxPool(
+        convolved(g, x, g.Exp(g.param("log", (4,), INITIALIZERS.parse("zeros")))), **POOL
+    ),
     "dilated": lambda g, x: pooled(g, x, kernel_shape=(2, 2), dilations=(2, 2)),
     "rounded up": lambda g, x: pooled(g, x, kernel_shape=(2, 2), strides=(2, 2), ceil_mode=1),
     "read twice": lambda g, x: g.Add(g.MaxPool(h := g.Relu(g.Transpose(x, perm=(0, 3, 1, 2))), kernel_shape=(1, 1)), h),
@@ -48,9 +68,9 @@ def order(graph: Graph) -> list[str]:
     return [node.op for node in graph.nodes if node.op in ("Relu", "MaxPool")]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_relu_is_moved_and_nothing_changes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    graph, y = graph_of(NETWORKS[name])
+@pytest.mark.parametrize("name", [*NETWORKS, *BIASED])
+def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, y = graph_of((NETWORKS | BIASED)[name])
     random = np.random.default_rng(0)
     x = random.integers(-4, 3, (5, 7, 9, 3)).astype(np.float32)
     g = Builder(graph, "loss")
@@ -72,10 +92,16 @@ def test_relu_is_moved_and_nothing_changes(name: str, monkeypatch: pytest.Monkey
         program.feeds["x"][...] = x
         program.run()
         results.append((program.fetches["y"].copy(), gradient))
-    assert order(pool_first(graph, {"y": y})[0]) == ["MaxPool", "Relu"]
+    moved_graph, _ = pool_first(graph, {"y": y})
+    assert order(moved_graph) == ["MaxPool", *(["Relu"] if name != "bias" else [])]
+    operators = [node.op for node in moved_graph.nodes]
+    assert name not in BIASED or operators.index("Add") > operators.index("MaxPool")
     assert np.any(results[0][1])
     for moved, plain in zip(*results, strict=True):
-        np.testing.assert_array_equal(moved, plain)
+        if moved is results[0][1] and name in BIASED:  # the bias's is another sum
+            np.testing.assert_allclose(moved, plain, rtol=1e-5, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(moved, plain)
 
 
 @pytest.mark.parametrize("name", STAYING)

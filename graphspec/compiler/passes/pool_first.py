@@ -1,47 +1,76 @@
-"""The largest number under a window before ReLU, not after it: fewer numbers to compare with 0."""
+"""The largest number under a window before a bias and ReLU, not after them: fewer numbers to go through."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
 
 
-def pool_first(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
-    """The graph and the ``wanted`` values, with Relu behind a MaxPool that alone reads it: for programs, never for a file.
+@dataclass(frozen=True)
+class _Before:
+    """What a MaxPool alone reads, maybe transposed: a Relu, and the convolution before it whose bias can be added later."""
 
-    Values are the same, and so are gradients: a window's goes to its first largest number if that is above 0, else nowhere.
+    relu: Node | None
+    conv: Node | None
+
+
+def pool_first(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
+    """The graph and the ``wanted`` values, with Relu and the bias of a convolution behind a MaxPool that alone reads them.
+
+    For programs, never for a file. Values are the same, and so are gradients: a window's goes to its first largest number if
+    that is above 0, else nowhere. But numbers that are equal only as the bias rounds them are told apart, and a bias's
+    gradient is summed in another order.
     """
     nodes = graph.needed(wanted.values())
     readers = Counter(v.name for node in nodes for v in node.inputs if v is not None)
     readers.update(v.name for v in wanted.values())
-    moves = {node.name: relu.name for node in nodes if (relu := _relu_before(node, readers)) is not None}
-    if not moves:
+    found = {node.name: before for node in nodes if (before := _before(node, readers)) is not None}
+    if not found:
         return graph, dict(wanted)
+    relus = {before.relu.name for before in found.values() if before.relu is not None}
+    convs = {before.conv.name for before in found.values() if before.conv is not None}
     graph = graph.copy()
     graph.outputs = dict(wanted)
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if node.name in moves.values():
+        if node.name in relus:
             (X,) = inputs
             return None if X is None else (X,)
-        if node.name not in moves:
+        if node.name in convs:
+            return state.copy(node, inputs[:2])
+        if node.name not in found:
             return None
-        return (state.builder(node).Relu(*state.copy(node, inputs)),)
+        before, g = found[node.name], state.builder(node)
+        (Y,) = state.copy(node, inputs)
+        if before.conv is not None:
+            Y = g.Add(Y, g.Unsqueeze(before.conv.inputs[2], g.constant(list(range(1, Y.rank - 1)))))
+        return (Y if before.relu is None else g.Relu(Y),)
 
     made = rebuild(graph, visit)
     return made, made.outputs
 
 
-def _relu_before(node: Node, readers: Mapping[str, int]) -> Node | None:
-    """The Relu whose numbers, maybe transposed, a MaxPool alone reads, if every window surely has one."""
+def _before(node: Node, readers: Mapping[str, int]) -> _Before | None:
+    """What can move behind a MaxPool, if every window surely has a number."""
     if node.op != "MaxPool" or node.attrs["ceil_mode"] or any(d != 1 for d in node.attrs["dilations"] or ()):
         return None
-    value = node.inputs[0]
+    value, relu, channel = node.inputs[0], None, 1
     while value is not None and value.node is not None and readers[value.name] == 1:
-        if value.node.op == "Relu":
-            return value.node
-        value = value.node.inputs[0] if value.node.op == "Transpose" else None
-    return None
+        source = value.node
+        if source.op == "Conv" and channel == 1 and len(source.inputs) > 2:
+            bias = source.inputs[2]
+            if bias is not None and bias.kind == "param":
+                return _Before(relu, source)
+            break
+        if source.op == "Relu" and relu is None:
+            relu = source
+        elif source.op == "Transpose":
+            channel = (source.attrs["perm"] or list(range(value.rank))[::-1])[channel]
+        else:
+            break
+        value = source.inputs[0]
+    return None if relu is None else _Before(relu, None)
