@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.compiler.ir import Array
-from graphspec.ops.base import Calls, Context
+from graphspec.ops.base import Call, Calls, Context
 from graphspec.ops.blocks import each_block
 from graphspec.runtime.buffers import axis_order
 
@@ -175,6 +175,12 @@ def as_records(Y: Array, X: Array) -> tuple[Array, Array]:
         return Y, X
     record = np.dtype((np.void, row * X.itemsize))
     return Y.view(record), X.view(record)
+
+
+def copy_rows(Y: Array, X: Array) -> Call:
+    """A call that copies X to Y, short rows as records."""
+    order = axis_order(X)
+    return np.copyto, *as_records(Y.transpose(order), X.transpose(order))
 
 
 def unsigned(X: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import fold
+from graphspec.ops.common import copy_rows, fold
 from graphspec.ops.windows import Axis, output_dims, spread, window_axes
 from graphspec.runtime.buffers import axis_order
 
@@ -242,9 +242,12 @@ def maxima_gradient(U: Array, V: Array, dV: Array, dU: Array, taps: Taps, spare:
         if number == len(taps.taps) - 1:  # what is left can only belong here
             calls.append((np.add, into, rest, into) if taps.overlap and number else (np.copyto, into, rest))
             break
-        bits, rest_bits = mask.view(word), rest.view(word)
+        bits, rest_bits, read = mask.view(word), rest.view(word), U[inputs]
+        if any(places.step not in (None, 1) for places in inputs):  # one long loop takes less than many short ones
+            calls.append(copy_rows(mask, read))
+            read = mask
         calls += [
-            (np.subtract, U[inputs], V[outs], mask),
+            (np.subtract, read, V[outs], mask),
             (np.right_shift, bits, shift, bits),
             (np.bitwise_and, rest_bits, bits, bits),
         ]

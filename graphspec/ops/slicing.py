@@ -10,8 +10,8 @@ import numpy as np
 from graphspec.compiler.dims import Dim, add, ceildiv, mul, show, subtract
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.errors import ShapeError
-from graphspec.ops.base import Bound, Call, Calls, Context, Op, need, normalize_axis, op, same_dtype
-from graphspec.ops.common import as_records, scratch_like, sum_axes
+from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
+from graphspec.ops.common import copy_rows, scratch_like, sum_axes
 from graphspec.ops.shape import known, reshaped
 from graphspec.runtime.buffers import axis_order
 
@@ -75,12 +75,6 @@ class Concat(Op):
             return calls
 
         return Y, calls, backward
-
-
-def copy_rows(Y: Array, X: Array) -> Call:
-    """A call that copies X to Y, short rows as records."""
-    order = axis_order(X)
-    return np.copyto, *as_records(Y.transpose(order), X.transpose(order))
 
 
 def slowest_blocks(Y: Array, at: int, parts: Sequence[Array]) -> Iterator[tuple[Array, ...]]:
