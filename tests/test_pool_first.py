@@ -15,6 +15,7 @@ from graphspec.initializers import INITIALIZERS
 from graphspec.runtime import bind as binding
 from graphspec.runtime.store import Store
 
+pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Network = Callable[[Builder, Value], Value]
 GLOROT = INITIALIZERS.parse("glorot_uniform")
 
