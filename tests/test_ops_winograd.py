@@ -27,12 +27,14 @@ def algorithm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(choice, "FAST", request.param)
 
 
-@pytest.fixture(params=[None, 300], ids=["whole", "chunks"])
+@pytest.fixture(params=["whole", "chunks", "columns", "chunks of columns"])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param is not None:
-        monkeypatch.setattr(winograd, "_CHUNK", request.param)
+    if "chunks" in request.param:
+        monkeypatch.setattr(winograd, "_CHUNK", 300)
         monkeypatch.setattr(winograd, "_SUMS", 1)
         monkeypatch.setattr(winograd, "SMALL", 2000)
+    for name in ("_TALL", "_WASTED", "_WASTED_BACK"):
+        monkeypatch.setattr(winograd, name, 0 if "columns" in request.param else 1 << 30)
 
 
 @st.composite
@@ -103,10 +105,13 @@ def results(X: Array, W: Array, pads: tuple[int, ...], dtype: Any) -> list[Array
     return [program.fetches["y0"].copy(), program.grads["x0"].copy(), program.grads["x1"].copy()]
 
 
-@pytest.mark.parametrize("shape", [(8, 16, 24, 17, 16), (3, 64, 48, 8, 9), (2, 150, 140, 5, 4)])
-def test_error_is_about_that_of_the_direct_way(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pad", [0, 1])
+@pytest.mark.parametrize("shape", [(8, 16, 24, 17, 16), (3, 64, 48, 8, 9), (2, 150, 140, 5, 4), (32, 16, 24, 6, 6)])
+def test_error_is_about_that_of_the_direct_way(
+    shape: tuple[int, ...], pad: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch, channels, filters, *spatial = shape
-    X, K, pads = normal(0, batch, channels, *spatial), normal(1, filters, channels, 3, 3), (1, 1, 1, 1)
+    X, K, pads = normal(0, batch, channels, *spatial), normal(1, filters, channels, 3, 3), (pad,) * 4
     errors = {}
     monkeypatch.setattr(choice, "FAST", False)
     exact = results(X, K, pads, np.float64)
@@ -137,3 +142,17 @@ def test_it_is_taken_where_it_saves_work() -> None:
     assert not winograd.pays(
         [Axis(5, 3, 3, 1, 1, 0)] * 2, 64, 64
     )  # one of four rows and two of five columns are in vain
+
+
+def test_columns_apart_where_many_windows_lie_in_two_rows() -> None:
+    def taken(batch: int, size: int, pad: int, *, gradient: bool = False) -> bool:
+        X, axis = np.zeros((batch, 4, size, size)), Axis(size, size - 2 + 2 * pad, 3, 1, 1, pad)
+        context: Any = None  # nothing is bound
+        return winograd.Winograd(context, X, [axis] * 2, 4, gradient=gradient).by_column
+
+    assert taken(32, 13, 0)
+    assert taken(32, 13, 0, gradient=True)
+    assert taken(32, 8, 1)
+    assert not taken(32, 8, 1, gradient=True)
+    assert not taken(32, 32, 1)
+    assert not taken(2, 13, 0)

@@ -43,7 +43,7 @@ def correlation(
     if groups > 1 and outs * ins == 1:
         return Depthwise(ctx, X, axes)
     if fits(axes, groups) and faster(pays(axes, ins, outs)):
-        return Winograd(ctx, X, axes, gradient=gradient)
+        return Winograd(ctx, X, axes, outs, gradient=gradient)
     least = 16 * int(np.prod(kernel, dtype=np.int64)) if gradient else 0  # each chunk costs a sum of the kernel's size
     return Matrices(ctx, patches(ctx, X, axes, groups, least=least))
 

@@ -3,7 +3,8 @@
 Lavin and Gray, *Fast algorithms for convolutional neural networks*, CVPR 2016. Along the other axis nothing is copied: the
 transformed rows of all samples lie behind one another with zeros between them, and the ``k`` columns under a window are
 ``k·C`` neighbouring numbers. Windows overlap, but every ``k``-th one does not: those that start at columns 0, k, 2k, … are a
-matrix that BLAS takes as it is, those from column 1 on another, and so forth.
+matrix that BLAS takes as it is, those from column 1 on another, and so forth. They include some that begin in one row and
+end in the next. Where these are many, the matrices are those of all rows for each column of the output instead.
 
 Rows are copied to and from such a layout, the even ones apart from the odd ones, so that all sums and differences of rows
 are those of flat vectors: NumPy is three times as fast on these as on rows with gaps.
@@ -11,6 +12,7 @@ are those of flat vectors: NumPy is three times as fast on these as on rows with
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,8 +27,11 @@ from graphspec.ops.windows import Axis, ceil
 _CHANNELS = 12  # channels and filters from which it is faster
 _WORK = 0.9  # the share of the direct way's multiplications up to which it is faster
 _CHUNK = 1 << 17  # numbers in the transformed input: with its products it stays in the second-level cache
-_LEAST = 16  # rows of a product below which it is too large for them in any case
+_LEAST, _LEAST_BACK = 16, 48  # rows of a product below which it is better packed; of the kernel's gradient
 _SUMMED = 128  # rows that one product of a weight gradient sums
+_WASTED, _WASTED_BACK = 1.1, 1.15
+"""Columns of a row, to those of the output, from which it is quicker to take them one by one; for the kernel's gradient."""
+_TALL = 32  # rows in a chunk that this takes
 _SUMS = 2048  # columns in a chunk of a weight gradient at least, for each of the kernel's
 
 
@@ -80,22 +85,25 @@ def pays(axes: Sequence[Axis], channels: int, filters: int) -> bool:
 
 
 class Winograd:
-    """Correlation of X (N, C, H, W) with kernels (1, O, C, 3, k)."""
+    """Correlation of X (N, C, H, W) with kernels (1, filters, C, 3, k), or with ``gradient`` the kernel's gradient."""
 
     order: tuple[int, ...] = (2, 0, 3, 1)
 
-    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis], *, gradient: bool = False) -> None:
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis], filters: int, *, gradient: bool = False) -> None:
         self._ctx, self._x = ctx, X.transpose(self.order)
         self._down, across = axes
         self._taps, self._out = across.kernel, across.out
         self._row = Lying.of(across)
         self._period = self._row.period
         self._tiles = ceil(self._down.out, 2)
-        row = 4 * self._period * X.shape[1]
-        # Each chunk costs a sum of the kernel's gradient, which has as many columns as the products.
-        most = max(_CHUNK, _SUMS * self._taps * X.shape[1]) if gradient else _CHUNK
+        row, size = 4 * self._period * X.shape[1], self._taps * X.shape[1]
+        # For each chunk the kernel is read once, or there is a sum of its gradient.
+        most = max(_CHUNK, _SUMS * size if gradient else 4 * size * filters)
         self._rows = _even(self._tiles, most // row)
         self._samples = _even(len(X), most // (row * self._rows))
+        enough = self._rows * self._samples >= _TALL
+        self.by_column = enough and self._period >= (_WASTED_BACK if gradient else _WASTED) * self._out
+        self._step = self._out if self.by_column else self._period  # columns of a row of products
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
         if Y.size == 0:
@@ -107,10 +115,9 @@ class Winograd:
         calls += zeros
         for chunk in self._chunks():
             calls += self._transform(halves, V, chunk)
-            for start, count, rows in self._cuts(chunk, SMALL // U[0].size):
-                windows = self._matrices(V, start, count, rows, U.shape[1])
-                calls.append((np.matmul, windows, U[:, None, None], self._matrices(M, start, count, rows, filters)))
-            flat, lying = M[:, : chunk.rows * self._period], self._lying(M, chunk.shape)[:, :, :, : self._out]
+            for windows, m in self._matrices(V, M, chunk, _tallest(U[0].size, _LEAST)):
+                calls.append((np.matmul, windows, U.reshape(4, *(1,) * (m.ndim - 3), *U.shape[1:]), m))
+            flat, lying = self._products(M, chunk)
             even, odd = self._pairs(y, chunk)
             calls += [
                 (np.add, flat[0], flat[1], flat[0]),
@@ -128,25 +135,25 @@ class Winograd:
         dy, filters, channels = dY.transpose(self.order), dY.shape[1], self._x.shape[-1]
         V, D = self._planes(channels), self._planes(filters)
         halves, calls = self._halves(V)
-        calls += self._gaps(D[::3], 0, self._out)
+        calls += self._tails(D[::3])
         size = self._taps * channels
-        most = min(_SUMMED, SMALL // (size * filters))
         chunks = list(self._chunks())
-        many = sum(count for _, count, _ in self._cuts(chunks[0], most))
-        parts = self._ctx.scratch((many, self._taps, 4, size, filters))
+        most = _tallest(size * filters, _LEAST_BACK, _SUMMED)
+        pairs = [list(self._matrices(V, D, chunk, most)) for chunk in chunks]
+        many = sum(_count(windows) for windows, _ in pairs[0])
+        parts = self._ctx.scratch((many, 4, size, filters))
         total, more = (self._ctx.scratch((4, size, filters)) for _ in range(2))
-        ones = self._ctx.constant(np.ones(many * self._taps))
-        for chunk in chunks:
+        ones = self._ctx.constant(np.ones(many))
+        for chunk, matrices in zip(chunks, pairs, strict=True):
             calls += self._transform(halves, V, chunk) + self._spread(dy, D, chunk)
             at = 0
-            for start, count, rows in self._cuts(chunk, most):
-                windows, d = (self._matrices(A, start, count, rows, n) for A, n in ((V, size), (D, filters)))
-                part = parts[at : at + count].transpose(2, 0, 1, 3, 4)
-                calls.append((np.matmul, windows.swapaxes(-1, -2), d, part))
-                at += count
-            rows = at * self._taps
+            for windows, d in matrices:
+                batch, end = windows.shape[1:-2], at + _count(windows)
+                part = np.moveaxis(parts[at:end].reshape(*batch, 4, size, filters), -3, 0)
+                calls.append((np.matmul, windows.mT, d, part))
+                at = end
             into = total if chunk is chunks[0] else more
-            calls.append((np.dot, ones[:rows], parts[:at].reshape(rows, -1), into.reshape(-1)))
+            calls.append((np.dot, ones[:at], parts[:at].reshape(at, -1), into.reshape(-1)))
             if into is more:
                 calls.append((np.add, total, more, total))
         half = self._ctx.constant(0.5)
@@ -177,14 +184,15 @@ class Winograd:
         rows = (self._rows + 1) * self._samples
         halves = self._ctx.scratch((2, rows * self._period, V.shape[-1]))
         tail = V[:, self._rows * self._samples * self._period :]
-        return halves, [*self._gaps(halves, self._row.lead, self._row.columns), (tail.fill, 0.0)]
+        view = self._lying(halves, (rows,))
+        rest = view[:, :, : self._row.lead], view[:, :, self._row.lead + self._row.columns :], tail
+        return halves, [(part.fill, 0.0) for part in rest if part.size]
 
-    def _gaps(self, planes: Array, lead: int, columns: int) -> Calls:
-        """Calls that fill all but ``columns`` columns after ``lead`` of every row."""
-        rows = planes.shape[1] // self._period
-        view = self._lying(planes, (rows,))
-        rest = view[:, :, :lead], view[:, :, lead + columns :]
-        return [(part.fill, 0.0) for part in rest if part.size]
+    def _tails(self, D: Array) -> Calls:
+        """Calls that fill what is behind the columns of the output in every row of products."""
+        rows = D.shape[1] // self._step
+        view = D[:, : rows * self._step].reshape(len(D), rows, self._step, -1, copy=False)[:, :, self._out :]
+        return [(view.fill, 0.0)] if view.size else []
 
     def _whole(self, rows: int) -> int:
         """The columns of so many rows, in whole matrices."""
@@ -200,26 +208,29 @@ class Winograd:
         first, end = 2 * chunk.tiles.start, 2 * chunk.tiles.stop
         return y[first:end:2, chunk.samples], y[first + 1 : end : 2, chunk.samples]
 
-    def _cuts(self, chunk: Chunk, most: int) -> Iterator[tuple[int, int, int]]:
-        """Equal blocks of at most so many rows, and the rest: the first row, how many blocks, their rows.
+    def _matrices(self, V: Array, M: Array, chunk: Chunk, most: int) -> Iterator[tuple[Array, Array]]:
+        """Windows (4, …, rows, k·C) and what belongs to each in M (4, …, rows, depth), of at most so many rows."""
+        k, size, depth = self._taps, self._taps * V.shape[-1], M.shape[-1]
+        if self.by_column:
+            block = _even(chunk.rows, most)
+            for row in range(0, chunk.rows, block):
+                rows = min(block, chunk.rows - row)
+                windows = _view(V, row * self._period, [(self._out, 1), (rows, self._period)], size)
+                yield windows, _view(M, row * self._out, [(self._out, 1), (rows, self._out)], depth)
+            return
+        every = self._whole(chunk.rows) // k
+        rows = min(every, most)
+        for row, count in ((0, every // rows), (every // rows * rows, 1)):
+            if row < every:
+                block = min(rows, every - row)
+                axes = [(count, block * k), (k, 1), (block, k)]
+                yield _view(V, row * k, axes, size), _view(M, row * k, axes, depth)
 
-        All rows are one block where ``most`` is so few that BLAS would pack them anyway.
-        """
-        every = self._whole(chunk.rows) // self._taps
-        rows = every if most < _LEAST else min(every, most)
-        count = every // rows
-        yield 0, count, rows
-        if every > count * rows:
-            yield count * rows, 1, every - count * rows
-
-    def _matrices(self, planes: Array, start: int, count: int, rows: int, depth: int) -> Array:
-        """(4, count, k, rows, depth): row ``j`` of matrix ``p`` is ``depth`` numbers from column ``p + k·j`` on."""
-        plane, column, item = planes.strides
-        return as_strided(
-            planes[:, self._taps * start :],
-            (4, count, self._taps, rows, depth),
-            (plane, rows * self._taps * column, column, self._taps * column, item),
-        )
+    def _products(self, M: Array, chunk: Chunk) -> tuple[Array, Array]:
+        """A chunk's planes of products, as they lie and as (4, tile, sample, column, depth)."""
+        flat = M[:, : chunk.rows * self._step]
+        lying = flat.reshape(4, *chunk.shape, self._step, M.shape[-1], copy=False)
+        return flat, lying[:, :, :, : self._out]
 
     def _kernel(self, kernel: Array) -> tuple[Array, Calls]:
         top, middle, bottom = kernel[0].transpose(2, 3, 1, 0)  # (k, C, O)
@@ -262,17 +273,35 @@ class Winograd:
 
     def _spread(self, dy: Array, D: Array, chunk: Chunk) -> Calls:
         """Calls that write what the planes of the products get of a gradient, of the last plane the opposite."""
-        d = self._lying(D, chunk.shape)[::3, :, :, : self._out]
+        flat, d = self._products(D, chunk)
         even, odd = self._pairs(dy, chunk)
-        whole = D[:, : self._whole(chunk.rows)]
-        rest = d[1, len(odd) :], whole[::3, chunk.rows * self._period :]
+        beyond = self._whole(chunk.rows) - chunk.rows * self._period
+        whole = D[:, : flat.shape[1] + beyond]
+        rest = d[3, len(odd) :], whole[::3, flat.shape[1] :]
         return [
             (np.copyto, d[0], even),
-            (np.copyto, d[1, : len(odd)], odd),
+            (np.copyto, d[3, : len(odd)], odd),
             *((part.fill, 0.0) for part in rest if part.size),
             (np.add, whole[0], whole[3], whole[1]),
             (np.subtract, whole[0], whole[3], whole[2]),
         ]
+
+
+def _view(planes: Array, start: int, axes: Sequence[tuple[int, int]], depth: int) -> Array:
+    """(4, …, depth) from a column on: along each axis so many, so many columns apart."""
+    plane, column, item = planes.strides
+    shape, steps = zip(*axes, strict=True)
+    return as_strided(planes[:, start:], (4, *shape, depth), (plane, *(step * column for step in steps), item))
+
+
+def _tallest(size: int, least: int, most: int = SMALL) -> int:
+    """Rows of a product with so many numbers that go unpacked, at most so many; all, where these would be too few."""
+    rows = SMALL // size
+    return min(rows, most) if rows >= least else sys.maxsize
+
+
+def _count(windows: Array) -> int:
+    return int(np.prod(windows.shape[1:-2]))
 
 
 def _even(count: int, most: int) -> int:
