@@ -238,6 +238,28 @@ def _python(*arguments: object, **more: Any) -> subprocess.CompletedProcess[byte
     return subprocess.run(command, capture_output=True, check=False, **more)
 
 
+def test_unknown_choice_of_kernels(tmp_path: Path) -> None:
+    result = _python("validate", project(tmp_path), env={**os.environ, "GRAPHSPEC_KERNELS": "quick"})
+    assert result.returncode == 2
+    assert result.stderr.decode().split() == (
+        [
+            "error:",
+            "GRAPHSPEC_KERNELS",
+            "must",
+            "be",
+            "fast",
+            "or",
+            "plain,",
+            "or",
+            "not",
+            "be",
+            "set,",
+            "got",
+            "'quick'",
+        ]
+    )
+
+
 def test_a_console_without_unicode() -> None:
     Path("bad.yaml").write_text(WRONG)
     result = _python("validate", "bad.yaml", env={**os.environ, "PYTHONIOENCODING": "ascii"})
