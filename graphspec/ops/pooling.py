@@ -186,8 +186,8 @@ class Taps:
 
     taps: list[Tap]
     overlap: bool
-    covered: bool
-    """Whether every input is read."""
+    written: tuple[slice, ...] | None
+    """The inputs that are written before any is added to; None where they have gaps."""
 
 
 def all_taps(rank: int, axes: Sequence[tuple[int, Axis]]) -> Taps:
@@ -198,11 +198,19 @@ def all_taps(rank: int, axes: Sequence[tuple[int, Axis]]) -> Taps:
             outs[k], inputs[k] = a.tap(number)
         taps.append((tuple(outs), tuple(inputs)))
     overlap = any(a.overlaps for _, a in axes)
-    return Taps(taps, overlap, not overlap and all(_reads(a) == a.size for _, a in axes))
+    written: list[slice | None] = [slice(None)] * rank
+    for k, a in axes:
+        written[k] = _read(a, range(1 if overlap else a.kernel))
+    whole = tuple(w for w in written if w is not None)
+    return Taps(taps, overlap, whole if len(whole) == rank else None)
 
 
-def _reads(a: Axis) -> int:
-    return sum(outs.stop - outs.start for outs, _ in (a.tap(k) for k in range(a.kernel)))
+def _read(a: Axis, taps: range) -> slice | None:
+    """The inputs that these taps of all windows read, where they have no gaps."""
+    read = sorted(i for k in taps for i in range(a.size)[a.tap(k)[1]])
+    if not read:
+        return slice(0, 0)
+    return slice(read[0], read[-1] + 1) if read[-1] - read[0] < len(read) else None
 
 
 def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int, a: Axis) -> Calls:
@@ -263,15 +271,12 @@ def maxima_gradient(U: Array, V: Array, dV: Array, dU: Array, taps: Taps, spare:
 
 
 def _not_first(dU: Array, taps: Taps) -> Iterator[Array]:
-    """What must be 0 before the taps are added to it: what the first one does not write, or nothing if none is added."""
-    if taps.covered:
-        return
-    written = taps.taps[0][1]
-    if not taps.overlap or any(w.step not in (None, 1) for w in written):
+    """What must be 0, since no tap writes it or one adds to it first."""
+    if taps.written is None:
         yield dU
         return
     rest = dU
-    for axis, w in enumerate(written):
+    for axis, w in enumerate(taps.written):
         start, stop, _ = w.indices(dU.shape[axis])
         pieces = along(rest, axis, slice(0, start)), along(rest, axis, slice(stop, None))
         yield from (piece for piece in pieces if piece.size)
@@ -356,7 +361,8 @@ def _counts(a: Axis, end: int | None) -> Array:
 def window_sums_gradient(dV: Array, dU: Array, axis: int, a: Axis) -> Calls:
     """Calls that write dU: each output's gradient, summed over the windows that an input is in."""
     taps = [t for t in (a.tap(k) for k in range(a.kernel)) if t[0].stop > t[0].start]
-    calls: Calls = [] if not a.overlaps and _reads(a) == a.size else [(dU.fill, 0.0)]
+    covered = not a.overlaps and _read(a, range(a.kernel)) == slice(0, a.size)
+    calls: Calls = [] if covered else [(dU.fill, 0.0)]
     for outs, inputs in taps:
         into, part = along(dU, axis, inputs), along(dV, axis, outs)
         calls.append((np.add, into, part, into) if a.overlaps else (np.copyto, into, part))
