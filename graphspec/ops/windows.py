@@ -36,6 +36,11 @@ class Axis:
         """Whether two taps may read the same input."""
         return self.kernel > 1 and self.stride < (self.kernel - 1) * self.dilation + 1
 
+    def every(self, step: int, first: int) -> Axis:
+        """The axis of the outputs ``first``, ``first + step``, …; there are a multiple of ``step``."""
+        begin = self.begin - first * self.stride
+        return Axis(self.size, self.out // step, self.kernel, self.stride * step, self.dilation, begin)
+
     def tap(self, k: int) -> tuple[slice, slice]:
         """The outputs for which tap ``k`` is inside the input, and the inputs that it reads."""
         offset = k * self.dilation - self.begin

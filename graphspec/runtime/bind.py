@@ -15,6 +15,7 @@ from graphspec.compiler.ir import Array, Graph, Node, Type, Value
 from graphspec.compiler.passes.gather_rows import gather_rows
 from graphspec.compiler.passes.mark_inputs import mark_inputs
 from graphspec.compiler.passes.pool_first import pool_first
+from graphspec.compiler.passes.pool_taps import pool_taps
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
 from graphspec.ops.blocks import each_block
@@ -368,6 +369,7 @@ def bind(
     """
     wanted = dict(fetches) if loss is None else {**fetches, "": loss}
     graph, wanted = pool_first(*gather_rows(*mark_inputs(graph, wanted, shapes)))
+    graph, wanted = pool_taps(graph, wanted, wanted_gradients(graph, graph.nodes, wanted.get(""), input_grads))
     loss = wanted.pop("", None)
     batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)
     return _Binder(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphspec.compiler.ir import Graph, Node, Value
-from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.compiler.passes.rebuild import Rebuild, readers, rebuild
 from graphspec.ops.choice import faster
 
 
@@ -27,9 +26,8 @@ def pool_first(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[s
     gradient is summed in another order.
     """
     nodes = graph.needed(wanted.values())
-    readers = Counter(v.name for node in nodes for v in node.inputs if v is not None)
-    readers.update(v.name for v in wanted.values())
-    found = {node.name: before for node in nodes if (before := _before(node, readers)) is not None}
+    times = readers(nodes, wanted)
+    found = {node.name: before for node in nodes if (before := _before(node, times)) is not None}
     if not found:
         return graph, dict(wanted)
     relus = {before.relu.name for before in found.values() if before.relu is not None}
@@ -55,12 +53,12 @@ def pool_first(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[s
     return made, made.outputs
 
 
-def _before(node: Node, readers: Mapping[str, int]) -> _Before | None:
+def _before(node: Node, times: Mapping[str, int]) -> _Before | None:
     """What can move behind a MaxPool, if every window surely has a number."""
     if node.op != "MaxPool" or node.attrs["ceil_mode"] or any(d != 1 for d in node.attrs["dilations"] or ()):
         return None
     value, relu, channel = node.inputs[0], None, 1
-    while value is not None and value.node is not None and readers[value.name] == 1:
+    while value is not None and value.node is not None and times[value.name] == 1:
         source = value.node
         if source.op == "Conv" and channel == 1 and len(source.inputs) > 2:
             bias = source.inputs[2]

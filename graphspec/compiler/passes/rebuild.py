@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from graphspec.compiler.build import Builder
@@ -67,3 +68,10 @@ def rebuild(graph: Graph, visit: Visit) -> Graph:
     state.graph.outputs = {head: now.get(v.name, v) for head, v in graph.outputs.items()}
     state.graph.nodes = state.graph.needed(state.graph.outputs.values())
     return state.graph
+
+
+def readers(nodes: Iterable[Node], wanted: Mapping[str, Value]) -> Counter[str]:
+    """How often each value is read, by its name: as an input of a node, or because it is wanted."""
+    found = Counter(v.name for node in nodes for v in node.inputs if v is not None)
+    found.update(v.name for v in wanted.values())
+    return found
