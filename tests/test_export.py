@@ -169,6 +169,19 @@ def test_targets(tmp_path: Path) -> None:
         model.export(tmp_path / "net.onnx", opset=9)
 
 
+def test_kernels_are_written_in_onnxs_layout(tmp_path: Path) -> None:
+    import onnx
+
+    layers = [{"name": "a", "type": "Conv2D", "filters": 5, "kernel_size": [2, 3]}]
+    layers += [{"name": "b", "type": "Conv2DTranspose", "filters": 4, "kernel_size": 2}]
+    spec = dense_spec(inputs={"x": {"shape": [6, 7, 3]}}, layers=layers, outputs={"b": {}})
+    model = gs.compile(spec)
+    model.export(tmp_path / "net.onnx")
+    written = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(tmp_path / "net.onnx").graph.initializer}
+    for name in ("a/kernel", "b/kernel"):
+        np.testing.assert_array_equal(written[name], model.weights[name].transpose(3, 2, 0, 1))
+
+
 def test_one_value_as_two_heads(tmp_path: Path) -> None:
     spec = dense_spec(outputs={"kind": {}, "again": {"layer": "kind"}})
     model = gs.compile(spec)

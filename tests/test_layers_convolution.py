@@ -10,8 +10,12 @@ import pytest
 from golden_run import onnx_outputs, run, store_of
 from lowering import IMAGE, TIME, Dims, lower, weights
 
+from graphspec.compiler.build import Builder
 from graphspec.compiler.check import check
 from graphspec.layers.adaptive import even, windows
+from graphspec.ops import choice
+from graphspec.runtime.bind import bind
+from graphspec.runtime.store import Store
 
 VOLUME = ("N", 6, 8, 5, 2)
 FIRST = ("N", 4, 8, 6)
@@ -76,6 +80,47 @@ def test_weights(layer: dict[str, Any], shape: Dims, expected: dict[str, Dims]) 
         stored = param.layout.pack(logical)
         assert stored.shape == param.stored_shape == graph.values[name].shape
         np.testing.assert_array_equal(param.layout.unpack(stored, param.shape), logical)
+
+
+PERMUTED: list[tuple[dict[str, Any], Dims, str]] = [
+    ({"type": "Conv1D", **K3}, TIME, "kernel"),
+    ({"type": "Conv2D", **K3}, IMAGE, "kernel"),
+    ({"type": "Conv3D", **K3, "groups": 2}, VOLUME, "kernel"),
+    ({"type": "Conv2DTranspose", **K3}, IMAGE, "kernel"),
+    ({"type": "SeparableConv2D", **K3}, IMAGE, "pointwise_kernel"),
+    ({"type": "ConvLSTM1D", **K3}, ("N", 2, 5, 3), "recurrent_kernel"),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape", "role"), PERMUTED, ids=[case[0]["type"] for case in PERMUTED])
+def test_kernels_lie_in_kerass_order(layer: dict[str, Any], shape: Dims, role: str) -> None:
+    graph, _ = lower(layer, shape)
+    store = Store(graph)
+    store.initialize(0)
+    segment = next(s for s in store.segments["trainable"] if s.param.name == f"y/{role}")
+    kernel = store.get()[f"y/{role}"]
+    np.testing.assert_array_equal(store.vectors["trainable"][segment.start : segment.stop], kernel.reshape(-1))
+    np.testing.assert_array_equal(store.view(f"y/{role}"), segment.param.layout.pack(kernel))
+
+
+@pytest.mark.parametrize(("kind", "groups"), [("Conv1D", 1), ("Conv2D", 1), ("Conv2D", 2), ("Conv3D", 1)])
+def test_a_convolution_does_not_copy_its_kernel(kind: str, groups: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor its gradient, unless each group has a part of every row of it."""
+    monkeypatch.setattr(choice, "FAST", False)
+    rank = int(kind[-2])
+    graph, (Y,) = lower({"type": kind, **K3, "groups": groups}, ("N", *(7, 6, 5)[:rank], 2))
+    loss = Builder(graph, "loss").ReduceMean(Y, axes=None, keepdims=0)
+    store = Store(graph)
+    gradient = np.zeros_like(store.vectors["trainable"])
+    shapes = {"x0": (3, *(7, 6, 5)[:rank], 2)}
+    program = bind(graph, store, fetches={}, shapes=shapes, loss=loss, gradient=gradient, training=True)
+    for vector, copied in ((store.vectors["trainable"], False), (gradient, groups > 1)):
+        kernel = store.view("y/kernel", vector)
+        users = {
+            f for f, *args in program.calls for a in args if isinstance(a, np.ndarray) and np.shares_memory(a, kernel)
+        }
+        assert (np.copyto in users) == copied
+        assert users & {np.matmul, np.dot, np.copyto}
 
 
 def test_a_depthwise_kernel_takes_its_own_arguments() -> None:

@@ -60,12 +60,12 @@ class Bound:
 
     def write(self, vector: np.ndarray, values: dict[str, np.ndarray]) -> None:
         for s in self.segments:
-            vector[s.start : s.stop] = s.param.layout.pack(values[s.param.name]).reshape(-1)
+            s.param.view(vector[s.start : s.stop])[...] = s.param.layout.pack(values[s.param.name])
 
     def read(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         weights = {}
         for s in self.segments:
-            stored = vector[s.start : s.stop].reshape(s.param.stored_shape)
+            stored = s.param.view(vector[s.start : s.stop])
             weights[s.param.name] = s.param.layout.unpack(stored, s.param.shape)
         return weights
 

@@ -84,6 +84,14 @@ def test_slots_have_the_names_and_shapes_of_keras(tmp_path: Path) -> None:
     }
 
 
+def test_slots_of_single_weights_lie_as_the_others(tmp_path: Path) -> None:
+    """Muon's mean squares are kept by weight, its momenta in one vector; after one step both hold the gradient."""
+    whole(spec(tmp_path, epochs=1, batch_size=12, optimizer="muon"), tmp_path / "run")
+    arrays = load_checkpoint(tmp_path / "run").arrays
+    for name in ("filter/kernel", "filter/bias", "read/bias"):
+        np.testing.assert_allclose(arrays[f"slot/velocity/{name}"], arrays[f"slot/momentum/{name}"] ** 2, rtol=1e-6)
+
+
 def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path: Path) -> None:
     whole(spec(tmp_path, epochs=1, optimizer="adam"), tmp_path / "run")
     other = gs.compile(spec(tmp_path, epochs=1, optimizer="adamax"))

@@ -131,7 +131,7 @@ class Layout:
         return x.reshape(self.shape) if self.shape else x
 
     def axes(self, stored: Array, logical_shape: tuple[int, ...]) -> Array:
-        """A view of contiguous ``stored`` with Keras's axes; blocks of the last axis stay in the graph's order.
+        """A view of ``stored`` with Keras's axes; blocks of the last axis stay in the graph's order.
 
         Norms, means and products of matrices are those of Keras's layout, since they follow the blocks.
         """
@@ -181,7 +181,17 @@ class Param:
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
+        """The shape in the graph."""
         return self.layout.packed_shape(self.shape)
+
+    def view(self, memory: Array) -> Array:
+        """The graph's array in the weight's flat ``memory``, a view.
+
+        Where axes are only permuted, memory is in Keras's order: that of the matrices that convolutions multiply.
+        """
+        if self.layout.gates or self.layout.shape:
+            return memory.reshape(self.stored_shape)
+        return self.layout.pack(memory.reshape(self.shape))
 
 
 @dataclass(eq=False, slots=True)

@@ -68,9 +68,11 @@ class Matrices:
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
         lying, calls = contiguous(self._ctx, dY, self.order)
         rows = self._under.rows(lying.transpose(np.argsort(self.order)))
-        total, more = self._under.multiply_transposed(self._ctx, rows)
         target = dK.transpose(0, *range(3, dK.ndim), 2, 1)
-        return [*calls, *more, (np.copyto, target, total.reshape(target.shape))]
+        if target.flags.c_contiguous:
+            return calls + self._under.multiply_transposed(self._ctx, rows, target)
+        total = self._ctx.scratch(target.shape)
+        return [*calls, *self._under.multiply_transposed(self._ctx, rows, total), (np.copyto, target, total)]
 
 
 def _pack(ctx: Context, kernel: Array, order: Sequence[int]) -> tuple[Array, Calls]:

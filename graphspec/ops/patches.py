@@ -61,13 +61,13 @@ class Patches:
             calls += chunk.calls + _multiply(chunk.matrix, kernel, out[:, :, chunk.rows])
         return calls
 
-    def multiply_transposed(self, ctx: Context, D: Array) -> tuple[Array, Calls]:
-        """``Σ matrixᵀ @ D`` over batches and rows, (groups, kernel·channels, out), in scratch, and its calls."""
+    def multiply_transposed(self, ctx: Context, D: Array, out: Array) -> Calls:
+        """Calls that write ``Σ matrixᵀ @ D`` over batches and rows, (groups, k…, channels, out), C-contiguous."""
         groups, batches, _, depth = self.shape
         n = D.shape[-1]
         size = groups * depth * n
         step = max(1, min(batches, _PARTIAL // max(size, 1)))
-        total = ctx.scratch((size,))
+        total = out.reshape(-1)
         more, parts = ctx.scratch((size,)), ctx.scratch((step, size))
         ones = ctx.constant(np.ones(step))
         calls: Calls = list(self.calls) if self.chunks else [(total.fill, 0.0)]
@@ -92,7 +92,7 @@ class Patches:
                 if not first:
                     calls.append((np.add, total, more, total))
                 first = False
-        return total.reshape(groups, depth, n), calls
+        return calls
 
 
 def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> Patches:

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need_float, op
+from graphspec.runtime.buffers import axis_order
 
 _LEAST = 1e-7  # Keras's epsilon: vectors are divided by their length, or by this
 
@@ -41,14 +42,12 @@ class SpectralScale(Op):
         if not ctx.training:
             return W, [], backward
         count = sizes[columns]
-        parts = W.reshape(sizes)
+        parts = W.reshape(sizes, copy=False)
+        moved = parts.transpose(*(k for k in axis_order(parts) if k != columns), columns)
         calls: Calls = []
-        if columns == 0:
-            matrix = parts.reshape(count, -1).T
-        elif columns == len(sizes) - 1:
-            matrix = parts.reshape(-1, count)
-        else:
-            moved = np.moveaxis(parts, columns, -1)
+        try:
+            matrix = moved.reshape(-1, count, copy=False)
+        except ValueError:
             copy = ctx.scratch(moved.shape)
             calls.append((np.copyto, copy, moved))
             matrix = copy.reshape(-1, count)
@@ -67,7 +66,7 @@ class SpectralScale(Op):
         for _ in range(iterations):
             calls += [(np.dot, matrix, right, left), *unit(left, left)]
             calls += [(np.dot, matrix.T, left, product), *unit(product, right)]
-        Y = ctx.out()
+        Y = ctx.out(like=W)
         calls += [(np.vecdot, product, right, sigma), (_divide, W, sigma, Y, u.reshape(count), right)]
         meet: Calls = [(ctx.group.barrier,)] if ctx.group.size > 1 else []  # others may still be reading W and u
         calls += meet

@@ -27,14 +27,14 @@ class Segment:
     def view(self, vector: Array, first: int | None = None) -> Array:
         """The weight's place in ``vector`` (or what begins at ``first``) with Keras's axes (``Layout.axes``)."""
         first = self.start if first is None else first
-        stored = vector[first : first + self.param.size].reshape(self.param.stored_shape)
+        stored = self.param.view(vector[first : first + self.param.size])
         return self.param.layout.axes(stored, self.param.shape)
 
 
 class Store:
     """All parameters of a graph in three vectors: ``trainable``, ``frozen`` and ``state`` (moving statistics).
 
-    The vectors are in the graph's layout, with zeros between weights; what goes in and out by name is in Keras's.
+    Each weight lies as its ``Param.view`` says, with zeros between them; what goes in and out by name is in Keras's layout.
     """
 
     def __init__(self, graph: Graph, dtype: Any = np.float32) -> None:
@@ -59,7 +59,7 @@ class Store:
         """The weight as the graph sees it, a view into its vector (or into ``vector``, laid out alike)."""
         group, segment = self._where[name]
         flat = self.vectors[group] if vector is None else vector
-        return flat[segment.start : segment.stop].reshape(segment.param.stored_shape)
+        return segment.param.view(flat[segment.start : segment.stop])
 
     def initialize(self, seed: int) -> None:
         """Draw every weight anew: keyed by the seed and the weight's name, in Keras's layout."""

@@ -79,7 +79,7 @@ class Update:
             for slot, axes in self.optimizer.own_slots(param).items():
                 kept = self.slots[f"{slot}/{param.name}"]
                 if len(axes) == len(param.shape):
-                    kept = param.layout.unpack(kept.reshape(param.stored_shape), param.shape)
+                    kept = param.layout.unpack(param.view(kept), param.shape)
                 elif axes[-1] == len(param.shape) - 1:
                     kept = param.layout.ordered(kept, np.argsort(param.layout.gates))
                 found[f"slot/{slot}/{param.name}"] = np.ascontiguousarray(kept).copy()
@@ -97,12 +97,12 @@ class Update:
         for segment in self.segments:
             param = segment.param
             for slot, axes in self.optimizer.own_slots(param).items():
-                value = _slot(arrays, slot, param.name)
+                value, kept = _slot(arrays, slot, param.name), self.slots[f"{slot}/{param.name}"]
                 if len(axes) == len(param.shape):
-                    value = param.layout.pack(value).reshape(-1)
+                    value, kept = param.layout.pack(value), param.view(kept)
                 elif axes[-1] == len(param.shape) - 1:
                     value = param.layout.ordered(value)
-                self.slots[f"{slot}/{param.name}"][...] = value
+                kept[...] = value
 
 
 def part_of_update(
@@ -148,7 +148,7 @@ def _slot(arrays: Mapping[str, Array], slot: str, name: str) -> Array:
 def slots_of(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:
     """The slots before the first step: vectors by name, and ``<slot>/<weight>`` the slots of one weight.
 
-    Those with all axes of the weight are flat, in the graph's layout; others have these axes in Keras's order.
+    Those with all axes of the weight are flat and lie as the weight does; others have these axes in Keras's order.
     """
     slots = {name: _like(weights) for name in optimizer.slots()}
     for s in segments:
