@@ -14,6 +14,7 @@ from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Array, Value
 from graphspec.errors import Diagnostic, RunError, UsageError
 from graphspec.export.targets import opset_of
+from graphspec.garbage import uncollected
 from graphspec.runtime.bind import bind
 from graphspec.runtime.calls import settings
 from graphspec.runtime.programs import Programs
@@ -254,6 +255,7 @@ class Model:
         save_arrays(directory / "weights.safetensors", self.weights)
 
 
+@uncollected()
 def compile(source: Source | Spec, sets: Sequence[str] = ()) -> Model:  # noqa: A001
     """Check a spec and build the model, with fresh weights drawn by the spec's seed.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import Diagnostic, SpecError
+from graphspec.garbage import uncollected
 
 if TYPE_CHECKING:
     from graphspec.compiler.lower import Lowered
@@ -35,6 +36,7 @@ class Checked:
         return self.spec, self.lowered
 
 
+@uncollected()
 def check(source: Source | Spec, sets: Sequence[str] = ()) -> Checked:
     """Check a spec (a path, a dict, or a parsed one) and collect all diagnostics by place. Never raises for a wrong spec."""
     from graphspec.compiler.heads import check_callbacks, check_heads

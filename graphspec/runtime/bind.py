@@ -16,6 +16,7 @@ from graphspec.compiler.passes.gather_rows import gather_rows
 from graphspec.compiler.passes.mark_inputs import mark_inputs
 from graphspec.compiler.passes.pool_first import pool_first
 from graphspec.compiler.passes.pool_taps import pool_taps
+from graphspec.garbage import uncollected
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
 from graphspec.ops.blocks import each_block
@@ -341,6 +342,7 @@ class _Binder:
         self._parts.clear()
 
 
+@uncollected()
 def bind(
     graph: Graph,
     store: Store,
