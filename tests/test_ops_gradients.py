@@ -67,6 +67,7 @@ ELSEWHERE = {
     "CircleLoss": "test_ops_batch.py",
     "BatchNormalization": "test_ops_norm.py",
     "Conv": "test_ops_spatial.py",
+    "ConvPool": "test_ops_conv_pool.py",
     "ConvTranspose": "test_ops_conv_transpose.py",
     "Dropout": "test_ops_spatial.py",
     "GlobalAveragePool": "test_ops_spatial.py",
