@@ -12,6 +12,7 @@ from numpy.lib.array_utils import byte_bounds
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Array, Graph, Node, Type, Value
+from graphspec.compiler.passes.crop_unread import crop_unread
 from graphspec.compiler.passes.gather_rows import gather_rows
 from graphspec.compiler.passes.mark_inputs import mark_inputs
 from graphspec.compiler.passes.pool_first import pool_first
@@ -370,7 +371,7 @@ def bind(
         input_grads: names of inputs whose gradient is wanted too (``Program.grads``).
     """
     wanted = dict(fetches) if loss is None else {**fetches, "": loss}
-    graph, wanted = pool_first(*gather_rows(*mark_inputs(graph, wanted, shapes)))
+    graph, wanted = crop_unread(*pool_first(*gather_rows(*mark_inputs(graph, wanted, shapes))))
     graph, wanted = pool_taps(graph, wanted, wanted_gradients(graph, graph.nodes, wanted.get(""), input_grads))
     loss = wanted.pop("", None)
     batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Node, Value
+from graphspec.ops import OPS
 
 Visit = Callable[["Rebuild", Node, tuple[Value | None, ...]], Sequence[Value] | None]
 
@@ -27,6 +28,13 @@ class Rebuild:
         for new, old in zip(made, node.outputs, strict=True):
             new.dims = old.dims
         return made
+
+    def again(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
+        """The node again, with inputs of other shapes: its outputs' types are inferred anew."""
+        types = OPS[node.op].infer(*inputs, **node.attrs | attrs)
+        types = types if isinstance(types, tuple) else (types,)
+        names = [v.name for v in node.outputs]
+        return self.node(node.name, node.op, inputs, node.attrs | attrs, node.owner, types, names)
 
     def builder(self, node: Node) -> Builder:
         """A builder for what replaces ``node``: names have its own in front, and so are unique."""

@@ -1,0 +1,154 @@
+"""Convolutions and poolings without the last rows and columns that no window behind them reads.
+
+Where a window does not fit into what is left of an axis, that is never looked at: pooling by 2 leaves out the last of 11
+rows, and what the convolution before it computes there is in vain, forward and backward. So are the rows of its input that
+only these are made of, and so forth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphspec.compiler.ir import Graph, Node, Value
+from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.ops import OPS
+from graphspec.ops.choice import faster
+from graphspec.ops.unary import Unary
+from graphspec.ops.windows import padding, spread
+
+_WINDOWS = ("Conv", "MaxPool", "AveragePool")
+_TERMS = ("Add", "Sub", "Mul")
+Need = tuple[int | None, ...]
+"""How many numbers of each axis are read, from the first one on; None for all."""
+
+
+def crop_unread(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
+    """The graph and the ``wanted`` values, computed from no more than is read: for programs, never for a file.
+
+    Values and gradients are the same, but sums may be taken in another order.
+    """
+    nodes = graph.needed(wanted.values())
+    if not faster(True) or not any(node.op in _WINDOWS for node in nodes):
+        return graph, dict(wanted)
+    needs = _needs(nodes, wanted)
+    cropped = {node.name for node in nodes if _croppable(node) and _less(needs, node.outputs[0])}
+    if not cropped:
+        return graph, dict(wanted)
+    graph = graph.copy()
+    graph.outputs = dict(wanted)
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        changed = any(a is not b and a.shape != b.shape for a, b in zip(inputs, node.inputs, strict=True) if a and b)
+        if not changed and node.name not in cropped:
+            return None
+        now = inputs[0]
+        if node.op not in _WINDOWS or now is None:
+            return state.again(node, inputs)
+        need = needs[node.outputs[0].name]
+        out = [d if n is None else n for d, n in zip(node.outputs[0].shape, need, strict=True)]
+        return state.again(node, inputs, auto_pad="NOTSET", pads=_pads(node, now, out))
+
+    made = rebuild(graph, visit)
+    return made, made.outputs
+
+
+def _croppable(node: Node) -> bool:
+    """Whether these are windows that begin at known places."""
+    if node.op not in _WINDOWS or node.attrs.get("ceil_mode"):
+        return False
+    return all(begin is not None for _, _, begin in _steps(node))
+
+
+def _less(needs: Mapping[str, Need], value: Value) -> bool:
+    return any(n is not None and n != d for n, d in zip(needs[value.name], value.shape, strict=True))
+
+
+def _needs(nodes: Sequence[Node], wanted: Mapping[str, Value]) -> dict[str, Need]:
+    """What is read of every value that is computed, by its name."""
+    needs: dict[str, Need] = {}
+
+    def read(value: Value | None, need: Need) -> None:
+        if value is not None:
+            before = needs.get(value.name, need)
+            needs[value.name] = tuple(
+                None if a is None or b is None else max(a, b) for a, b in zip(before, need, strict=True)
+            )
+
+    for value in wanted.values():
+        read(value, _all(value))
+    for node in reversed(nodes):
+        for k, given in enumerate(node.inputs):
+            if given is not None:
+                read(given, _reads(node, k, needs[node.outputs[0].name]) if len(node.outputs) == 1 else _all(given))
+    return needs
+
+
+def _all(value: Value) -> Need:
+    return (None,) * value.rank
+
+
+def _reads(node: Node, k: int, out: Need) -> Need:
+    """What a node reads of an input for what is needed of its output."""
+    value = node.inputs[k]
+    assert value is not None
+    if k == 0 and _croppable(node):
+        return (None, None, *_under_windows(node, value, out[2:]))
+    if node.op == "Transpose":
+        perm = node.attrs["perm"] or list(range(value.rank))[::-1]
+        return tuple(out[perm.index(axis)] for axis in range(value.rank))
+    if issubclass(OPS[node.op], Unary):
+        return out
+    if node.op in _TERMS and value.shape == node.outputs[0].shape and _ones_elsewhere(node, k, out):
+        return out
+    return _all(value)
+
+
+def _ones_elsewhere(node: Node, k: int, out: Need) -> bool:
+    """Whether the other operands are the same all along the axes of which not everything is needed."""
+    others = [v for i, v in enumerate(node.inputs) if i != k and v is not None]
+    cut = [len(out) - axis for axis, n in enumerate(out) if n is not None]  # axes counted from the last
+    return all(v.rank < c or v.shape[-c] == 1 for v in others for c in cut)
+
+
+def _under_windows(node: Node, value: Value, out: Need) -> Need:
+    """The numbers of each spatial axis that windows read, where these are known and not all."""
+    found: list[int | None] = []
+    for axis, (stride, extent, begin) in enumerate(_steps(node)):
+        size, count = value.shape[2 + axis], node.outputs[0].shape[2 + axis]
+        if not isinstance(size, int) or not isinstance(count, int) or begin is None:
+            found.append(None)
+            continue
+        needed = out[axis]
+        reached = ((count if needed is None else needed) - 1) * stride + extent - begin
+        found.append(reached if 0 < reached < size else None)
+    return tuple(found)
+
+
+def _steps(node: Node) -> list[tuple[int, int, int | None]]:
+    """Of each spatial axis the stride, the extent of a window, and the padding in front, None where it is not known."""
+    value = node.inputs[0]
+    assert value is not None
+    attrs, rank = node.attrs, value.rank - 2
+    kernel = node.inputs[1].shape[2:] if node.op == "Conv" and node.inputs[1] is not None else attrs["kernel_shape"]
+    strides = spread(attrs["strides"], rank, 1, "strides")
+    dilations = spread(attrs.get("dilations"), rank, 1, "dilations")
+    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    known = [d if isinstance(d, int) else None for d in value.shape[2:]]
+    pads = padding(known, extents, strides, attrs["pads"], attrs["auto_pad"])
+    return [(s, e, None if p is None else p[0]) for s, e, p in zip(strides, extents, pads, strict=True)]
+
+
+def _pads(node: Node, now: Value, out: Sequence[Any]) -> list[int]:
+    """The padding with which the windows over an input as it is now are as many as ``out`` says."""
+    begins, ends = [], []
+    given, steps = node.attrs["pads"], _steps(node)
+    for axis, (stride, extent, begin) in enumerate(steps):
+        assert begin is not None
+        size, count = now.shape[2 + axis], out[2 + axis]
+        begins.append(begin)
+        if isinstance(size, int) and isinstance(count, int):
+            ends.append((count - 1) * stride + extent - size - begin)
+        else:
+            ends.append(given[len(steps) + axis] if given is not None else 0)
+    return [*begins, *ends]
