@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.compiler.dims import Dim, add, floordiv, mul, subtract
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, op, same_dtype
-from graphspec.ops.blocks import each_block
+from graphspec.ops.channels import by_rows
 from graphspec.ops.common import bit_mask, copy_cast, fold, give_each, give_sum, scratch_like, target, words
 
 
@@ -51,7 +51,7 @@ class Add(Arithmetic):
     @staticmethod
     def bind(ctx: Context, A: Array, B: Array) -> Bound:
         C = target(ctx, (0, A), (1, B))
-        return C, each_block(np.add, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
+        return C, by_rows(ctx, np.add, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
 
 
 @op
@@ -67,7 +67,7 @@ class Sub(Arithmetic):
     @staticmethod
     def bind(ctx: Context, A: Array, B: Array) -> Bound:
         C = target(ctx, (0, A), (1, B))
-        return C, [(np.subtract, A, B, C)], lambda dC: give_sum(ctx, dC, (A, B), (1.0, -1.0))
+        return C, by_rows(ctx, np.subtract, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, -1.0))
 
 
 @op
@@ -89,12 +89,12 @@ class Mul(Arithmetic):
                 ctx,
                 dC,
                 {
-                    0: (A, lambda out: [(np.multiply, dC, B, out)]),
+                    0: (A, lambda out: by_rows(ctx, np.multiply, dC, B, out)),
                     1: (B, lambda out: [(np.multiply, dC, A, out)]),
                 },
             )
 
-        return C, [(np.multiply, A, B, C)], backward
+        return C, by_rows(ctx, np.multiply, A, B, C), backward
 
 
 @op

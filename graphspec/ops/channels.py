@@ -16,8 +16,11 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Value
 from graphspec.ops.base import Calls, Context, need, need_float
+from graphspec.ops.blocks import each_block
+from graphspec.ops.choice import faster
 from graphspec.runtime.buffers import axis_order
 
+_MANY, _LARGE = 256, 2048  # rows of a matrix, and its numbers, from which it is faster to spread a vector for them
 _WIDTH = 1024  # numbers in a row of several channels' vectors
 _BLOCK = 1 << 16  # numbers in a block: 256 KiB of float32
 
@@ -171,9 +174,26 @@ def column_sums(ctx: Context, rows: Array, out: Array) -> Calls:
 
 def add_rows(ctx: Context, rows: Array, vector: Array) -> Calls:
     """Calls that add ``vector`` to every row of a C-contiguous matrix, in place."""
-    channels = Channels(ctx, (rows.shape[0], rows.shape[1]), (0, 1))
+    return _each_row(ctx, np.add, rows, vector, rows)
+
+
+def by_rows(ctx: Context, function: np.ufunc, A: Array, B: Array, C: Array) -> Calls:
+    """Calls for ``C = function(A, B)``; a vector B along the axis that lies last, which many rows meet, is spread."""
+    order = [k for k in axis_order(C) if C.shape[k] != 1]
+    rows = C.size // max(B.size, 1)
+    if A.shape == C.shape and A.dtype == ctx.dtype and order and C.size and B.size == C.shape[order[-1]]:
+        axis, lying = order[-1] - C.ndim, [X.transpose(axis_order(C)) for X in (A, C)]
+        fits = B.ndim >= -axis and B.shape[axis] == B.size and all(X.flags.c_contiguous for X in lying)
+        if fits and faster(rows >= _MANY and C.size >= _LARGE and B.size <= _WIDTH // 2):
+            a, c = (X.reshape(rows, B.size) for X in lying)
+            return _each_row(ctx, function, a, B.reshape(B.size), c)
+    return each_block(function, A, B, C)
+
+
+def _each_row(ctx: Context, function: np.ufunc, rows: Array, vector: Array, out: Array) -> Calls:
+    channels = Channels(ctx, rows.shape, (0, 1))
     wide, calls = channels.spread(vector)
-    return calls + [(np.add, block, channels.over(block, wide), block) for (block,) in channels.blocks(rows)]
+    return calls + [(function, a, channels.over(a, wide), c) for a, c in channels.blocks(rows, out)]
 
 
 def _product(sizes: Sequence[Any]) -> int:
