@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from graphspec.compiler.ir import Type
 from graphspec.errors import Diagnostic, SpecError
 from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, row_weights, split
+from graphspec.runtime.random import Orders, generator
 from graphspec.runtime.replicas import share
 
 rng = np.random.default_rng(0)
@@ -236,6 +237,13 @@ def test_row_weights() -> None:
     assert class_ids(np.float32([[1], [0]])).tolist() == [1, 0]
     with pytest.raises(SpecError, match=r"GS405.*did you mean 'b'"):
         row_weights({"bb": 1.0}, y, 3, ["a", "b", "c"])
+
+
+def test_the_order_of_an_epoch_depends_on_the_seed_and_the_epoch_alone() -> None:
+    orders = Orders(7)
+    for epoch, n in ((0, 10), (3, 7), (1, 10), (0, 10), (2**40, 11)):
+        expected = generator(7, "shuffle", step=epoch).permutation(n)
+        np.testing.assert_array_equal(orders.of(epoch, n), expected)
 
 
 @pytest.mark.parametrize("shuffle", [False, True])

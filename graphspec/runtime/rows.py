@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
-from graphspec.runtime.random import generator
+from graphspec.runtime.random import Orders, generator
 from graphspec.runtime.replicas import share
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Feeder:
     rank, size = 0, 1
 
     def __init__(self, arrays: Arrays, batch_size: int, *, shuffle: bool, seed: int, total: int | None = None) -> None:
-        self.batch_size, self.shuffle, self._seed = batch_size, shuffle, seed
+        self.batch_size, self.shuffle, self._orders = batch_size, shuffle, Orders(seed)
         self.given, self._arrays = arrays, arrays.feeds()
         self._n, self._one = len(arrays) if total is None else total, total is not None
         self.batches = -(-self._n // batch_size)
@@ -181,7 +181,7 @@ class Feeder:
     def start(self, epoch: int) -> None:
         """Set the order of the rows."""
         if self.shuffle:
-            order, chosen = generator(self._seed, "shuffle", step=epoch).permutation(self._n), self.given.chosen
+            order, chosen = self._orders.of(epoch, self._n), self.given.chosen
             self._order = order if chosen is None else chosen[order]
 
     def rows(self, batch: int) -> int:
