@@ -47,6 +47,7 @@ NO_GRADIENT = {
 }
 
 ELSEWHERE = {
+    "DividedGemm": "test_divided.py",
     "DropoutLSTM": "test_ops_recurrent_dropout.py",
     "DropoutGRU": "test_ops_recurrent_dropout.py",
     "DropoutRNN": "test_ops_recurrent_dropout.py",

@@ -18,6 +18,7 @@ from graphspec.initializers import Initializer
 from graphspec.optimizers import OPTIMIZERS, Rate
 from graphspec.runtime import replicas
 from graphspec.runtime.blas import one_thread
+from graphspec.runtime.division import divide
 from graphspec.runtime.random import Clock
 from graphspec.runtime.replicas import Processes, Single
 from graphspec.runtime.shared import allocate, attach, mapped, open_map
@@ -194,7 +195,8 @@ def test_an_update_is_that_of_one_worker(name: str, size: int, constrained: bool
         def work(rank: int) -> None:
             clock, rate = Clock(), Rate(optimizer.learning_rate)
             group = Single() if ranks == 1 else Processes(signals[rank], scratch, rank, ranks)
-            calls = part_of_update(optimizer, weights, shared, slots, segments, clock, rate, group)
+            division = divide(optimizer, segments, length, ranks)
+            calls = part_of_update(optimizer, weights, shared, slots, segments, clock, rate, group, division)
             for clock.step, given in enumerate(gradients):
                 whole = given[0].copy()
                 for more in given[1:]:

@@ -18,6 +18,7 @@ OPS.found_in(
         "conv_transpose": "ConvTranspose",
         "convolution": "Conv",
         "ctc": "CTCLoss",
+        "divided": "DividedGemm",
         "dropout": "Dropout SharedDropout AlphaDropout GaussianDropout GaussianNoise",
         "einsum": "Einsum",
         "elementwise": """

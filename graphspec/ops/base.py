@@ -16,6 +16,7 @@ from graphspec.compiler.ir import Array, Type, Value
 from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
+    from graphspec.runtime.division import Matrix
     from graphspec.runtime.random import Stream
     from graphspec.runtime.replicas import Group
 
@@ -81,6 +82,12 @@ class Context(Protocol):
 
     def all_reduce(self, array: Array) -> Calls:
         """Calls that replace ``array`` by its sum over the group of workers."""
+
+    def divided(self, i: int) -> Matrix:
+        """What the workers share of the divided kernel that is input ``i``."""
+
+    def later(self, calls: Calls) -> None:
+        """Make these calls when all workers have made those of their programs; temporaries hold nothing until then."""
 
     def stream(self, purpose: str) -> Stream:
         """Counter-based random numbers for this node, keyed by seed, purpose, node and step."""

@@ -70,7 +70,7 @@ class Vectors:
     """What an update works on: weights, gradients and slots, all laid out by ``segments`` with zeros between them.
 
     ``slots`` has the vectors by name, and the slots of one weight as ``<slot>/<weight>`` (:meth:`Optimizer.own_slots`).
-    ``others`` are gradients of other workers that have not been added to ``G`` yet.
+    ``others`` are gradients of other workers that have not been added to ``G`` yet, in the stretches ``summed``.
     """
 
     P: Array
@@ -78,10 +78,12 @@ class Vectors:
     slots: Mapping[str, Array]
     segments: Sequence[Segment]
     others: Sequence[Array] = ()
+    summed: Sequence[slice] = ()
 
     def total(self, block: slice) -> Calls:
         """Calls that add up the gradients of all workers, in their order."""
-        return [(np.add, self.G[block], other[block], self.G[block]) for other in self.others]
+        cut = [slice(max(block.start, s.start), min(block.stop, s.stop)) for s in self.summed]
+        return [(np.add, self.G[s], other[s], self.G[s]) for s in cut if s.start < s.stop for other in self.others]
 
     def longest(self) -> Array:
         """Scratch for the largest weight."""
@@ -175,11 +177,13 @@ class Optimizer(Config):
         rate: Rate,
         group: Group | None = None,
         others: Sequence[Array] = (),
+        summed: Sequence[slice] = (),
     ) -> Calls:
         """Calls that update the weights ``P`` in place from their gradient ``G``, which they may overwrite.
 
         ``clock.step`` is the index, from 0, of the step that is being done. In a group each member has a part of all
-        weights, as one vector with its slots and whole segments; to ``G`` are added the gradients of ``others``, in order.
+        weights, as one vector with its slots and whole segments; to ``G`` are added the gradients of ``others``, in
+        order, where ``summed`` says so.
         """
         every = self.gradient_accumulation_steps or 1
         factors = [np.zeros((), P.dtype) for _ in self.factors(0, 1.0)]
@@ -194,7 +198,7 @@ class Optimizer(Config):
             if decay:
                 shrink.fill(1 - decay * learning_rate)
 
-        clip, v = self._clip(G, segments, group), Vectors(P, G, slots, segments, others)
+        clip, v = self._clip(G, segments, group), Vectors(P, G, slots, segments, others, summed)
         sums: Calls = []
         if clip or every > 1 or type(self).updates is not Optimizer.updates:  # else block by block, in the cache
             sums = [call for block in blocks(0, G.size) for call in v.total(block)]

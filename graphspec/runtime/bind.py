@@ -13,6 +13,7 @@ from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Array, Graph, Node, Type, Value
 from graphspec.compiler.passes.crop_unread import crop_unread
+from graphspec.compiler.passes.divide_products import divide_products, places
 from graphspec.compiler.passes.gather_rows import gather_rows
 from graphspec.compiler.passes.mark_inputs import mark_inputs
 from graphspec.compiler.passes.pool_first import pool_first
@@ -22,6 +23,7 @@ from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
 from graphspec.ops.blocks import each_block
 from graphspec.runtime.buffers import Pool, Scratch, axis_order, root, stretch, view_as
+from graphspec.runtime.division import Matrix
 from graphspec.runtime.lifetimes import last_uses, read_back, wanted_gradients
 from graphspec.runtime.program import Program
 from graphspec.runtime.random import Clock, Stream
@@ -120,6 +122,14 @@ class _Context:
     def all_reduce(self, array: Array) -> Calls:
         return [] if self.group.size == 1 else [(self.group.all_reduce, array)]
 
+    def divided(self, i: int) -> Matrix:
+        value = self._node.inputs[i]
+        assert value is not None
+        return self._binder.matrices[value.name]
+
+    def later(self, calls: Calls) -> None:
+        self._binder.after += calls
+
     def stream(self, purpose: str) -> Stream:
         return Stream(self._binder.seed, purpose, self._node.name, self._binder.clock)
 
@@ -145,10 +155,12 @@ class _Binder:
         rows: slice,
         total: int,
         input_grads: Sequence[str],
+        matrices: Mapping[str, Matrix],
+        places: Mapping[str, Array],
     ) -> None:
         self.graph, self.store, self.gradient, self.training = graph, store, gradient, training
         self.seed, self.clock, self.group, self.rows, self.total = seed, clock, group, rows, total
-        self.dtype = store.dtype
+        self.dtype, self.matrices, self._places = store.dtype, matrices, places
         self.fetches, self.loss, self.asked = dict(fetches), loss, set(input_grads)
         roots = [*fetches.values(), *([loss] if loss is not None else [])]
         self.nodes = graph.needed(roots)
@@ -164,6 +176,7 @@ class _Binder:
         self.extra = 0
         self._zeros: dict[Any, Array] = {}
         self.calls: Calls = []
+        self.after: Calls = []
         self.spans: list[tuple[str, str, int, int]] = []
         self._parts: list[Part] = []
         self.wanted = wanted_gradients(graph, self.nodes, loss, input_grads)
@@ -199,6 +212,8 @@ class _Binder:
         if value.param is not None and value.param.trainable:
             assert self.gradient is not None
             return self.store.view(value.name, self.gradient)
+        if value.name in self._places:
+            return self._places[value.name]
         return self.pool.take(like.shape, like.dtype, axis_order(like))
 
     def _source(self, value: Value) -> Array:
@@ -210,6 +225,8 @@ class _Binder:
             self.extra += array.nbytes
         elif value.kind == "param":
             array = self.store.view(value.name)
+        elif value.name in self._places:
+            array = self._places[value.name]
         else:
             array = self.pool.take(_ints(tuple(self.shapes[value.name])), self.dtype_of(value.type))
             array[...] = 0
@@ -252,7 +269,8 @@ class _Binder:
         fetches = {n: self._source(v) for n, v in self.fetches.items()}
         nbytes = self.pool.nbytes + self.saved.nbytes + self.scratch.nbytes + self.extra
         grads = {n: self.gradients[n] for n in self.asked}
-        return Program(feeds, fetches, self.calls, self.spans, nbytes, grads, backward_start, self._forgotten())
+        forgotten = self._forgotten()
+        return Program(feeds, fetches, self.calls, self.spans, nbytes, grads, backward_start, forgotten, self.after)
 
     def _forgotten(self) -> list[Array]:
         """Forward arrays whose memory holds nothing that a backward call or a reader of fetches may read."""
@@ -359,6 +377,7 @@ def bind(
     rows: slice | None = None,
     total: int | None = None,
     input_grads: Sequence[str] = (),
+    matrices: Mapping[str, Matrix] | None = None,
 ) -> Program:
     """A program that computes ``fetches`` and, with a ``loss``, the gradient of every trainable weight.
 
@@ -369,12 +388,18 @@ def bind(
         training: dropout drops and batch statistics are used.
         rows, total: this worker's slice of the batch, and the whole batch's length; by default one worker has all.
         input_grads: names of inputs whose gradient is wanted too (``Program.grads``).
+        matrices: kernels whose products the group divides, with what is shared of them.
     """
     wanted = dict(fetches) if loss is None else {**fetches, "": loss}
     graph, wanted = crop_unread(*pool_first(*gather_rows(*mark_inputs(graph, wanted, shapes))))
     graph, wanted = pool_taps(graph, wanted, wanted_gradients(graph, graph.nodes, wanted.get(""), input_grads))
-    loss = wanted.pop("", None)
     batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)
+    group, rows = group or Single(), rows or slice(0, batch)
+    shared: dict[str, Array] = {}
+    if matrices:
+        graph, wanted = divide_products(graph, wanted, matrices, group, rows.stop - rows.start, batch)
+        shared = places(graph, wanted, matrices, rows)
+    loss = wanted.pop("", None)
     return _Binder(
         graph,
         wanted,
@@ -385,8 +410,10 @@ def bind(
         training,
         seed,
         clock or Clock(),
-        group or Single(),
-        rows or slice(0, batch),
+        group,
+        rows,
         batch,
         input_grads,
+        matrices or {},
+        shared,
     ).bind()

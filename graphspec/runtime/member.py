@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.compiler.heads import Objective, add_losses
+from graphspec.compiler.passes.divide_products import wide_kernels
+from graphspec.compiler.passes.gather_rows import gather_rows
+from graphspec.compiler.passes.mark_inputs import mark_inputs
 from graphspec.runtime.bind import bind
+from graphspec.runtime.division import Division, Matrix, cut_anywhere, divide
 from graphspec.runtime.program import Program
 from graphspec.runtime.replicas import SCRATCH, Group, Processes, share
 from graphspec.runtime.signals import words
+from graphspec.runtime.store import Segment
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
+    from graphspec.optimizers import Optimizer
     from graphspec.runtime.random import Clock
     from graphspec.runtime.rows import Arrays, Feeder
     from graphspec.runtime.signals import Signals
@@ -34,7 +40,18 @@ class Step:
     seed: int
     clock: Clock
 
-    def bind(self, rows: int, gradient: Array, group: Group) -> Program:
+    def divide(self, optimizer: Optimizer, workers: int) -> Division:
+        """Which kernels so many workers divide, and who of them updates what."""
+        store, batch, objective = self.store, self.feeder.rows(0), self.objective
+        segments, matrices = store.segments["trainable"], dict[str, Segment]()
+        if cut_anywhere(optimizer, segments):
+            marked = mark_inputs(objective.graph, {"loss": objective.total}, self.feeder.shapes(batch))
+            graph, wanted = gather_rows(*marked)
+            names = wide_kernels(graph, wanted["loss"], batch, workers)
+            matrices = {s.param.name: s for s in segments if s.param.name in names}
+        return divide(optimizer, segments, store.vectors["trainable"].size, workers, matrices, batch)
+
+    def bind(self, rows: int, gradient: Array, group: Group, matrices: Mapping[str, Matrix] | None = None) -> Program:
         """The program of one worker for batches of ``rows`` rows; ``gradient`` is where it writes its part of that."""
         own = share(rows, group.rank, group.size)
         program = bind(
@@ -50,17 +67,19 @@ class Step:
             group=group,
             rows=own,
             total=rows,
+            matrices=matrices,
         )
         program.load = self.feeder.into(program.feeds, rows)
         return program
 
 
 class Member:
-    """Rank ``rank`` of ``size`` processes, with its views of the shared ``arrays`` (:func:`layout`)."""
+    """Rank ``rank`` of the processes of a division, with its views of the shared ``arrays`` (:func:`layout`)."""
 
-    def __init__(self, arrays: Mapping[str, Array], signals: Signals, rank: int, size: int) -> None:
-        self.arrays, self.signals = arrays, signals
-        self.group = Processes(signals, arrays["scratch"], rank, size)
+    def __init__(self, arrays: Mapping[str, Array], signals: Signals, rank: int, division: Division) -> None:
+        self.arrays, self.signals, self.division = arrays, signals, division
+        self.group = Processes(signals, arrays["scratch"], rank, len(division.parts))
+        self._matrices = division.views(arrays, rank)
         self.gradients = list(arrays["gradients"])
         self.counters = list(arrays["counters"])
         self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
@@ -72,9 +91,9 @@ class Member:
 
     def bind(self, step: Step, rows: int) -> Program:
         """A program that ends when all workers have their gradients; its losses are those of the whole batch."""
-        program = step.bind(rows, self.gradients[self.group.rank], self.group)
+        program = step.bind(rows, self.gradients[self.group.rank], self.group, self._matrices)
         names = [name for name in program.fetches if name.startswith("loss:")]
-        program.calls.append((self._meet, [program.fetches[name] for name in names]))
+        program.calls += [(self._meet, [program.fetches[name] for name in names]), *program.after]
         program.fetches |= {name: self._sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
         return program
 
@@ -88,9 +107,9 @@ class Member:
             np.add(self._sums, more, self._sums)
 
 
-def layout(step: Step, totals: Totals, slots: Mapping[str, Array], size: int) -> dict[str, tuple[Any, Any]]:
-    """Shapes and dtypes of what ``size`` workers share."""
-    vectors, dtype = step.store.vectors, step.store.dtype
+def layout(step: Step, totals: Totals, slots: Mapping[str, Array], division: Division) -> dict[str, tuple[Any, Any]]:
+    """Shapes and dtypes of what the workers share."""
+    vectors, dtype, size = step.store.vectors, step.store.dtype, len(division.parts)
     return {
         "signals": ((words(size),), np.int64),
         "order": ((3,), np.int64),
@@ -101,6 +120,7 @@ def layout(step: Step, totals: Totals, slots: Mapping[str, Array], size: int) ->
         "gradients": ((size, vectors["trainable"].size), dtype),
         **{f"weights/{name}": (vector.shape, dtype) for name, vector in vectors.items()},
         **{f"slot/{name}": (array.shape, dtype) for name, array in slots.items()},
+        **division.layout(dtype),
     }
 
 

@@ -33,6 +33,9 @@ class Program:
     forgotten: list[Array] = field(default_factory=list)
     """Forward arrays that no backward call may read: tests fill them with NaN."""
 
+    after: Calls = field(default_factory=list)
+    """Calls to make when all workers have made theirs: gradients of weights from the rows of all."""
+
     load: Callable[[int], None] = lambda _: None
     """Copies the batch of this number into ``feeds``, where rows are fed by number."""
 

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from graphspec.errors import RunError
 from graphspec.runtime.blas import ONE_THREAD, one_thread
+from graphspec.runtime.division import Division
 from graphspec.runtime.member import Member, layout
 from graphspec.runtime.memory import activations
 from graphspec.runtime.programs import Programs
@@ -46,7 +47,8 @@ class Team:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._errors: list[IO[bytes]] = []
         self._stack = ExitStack()
-        wanted = layout(trainer.one_step, trainer.totals, self._update.slots, size)
+        division = trainer.one_step.divide(self._update.optimizer, size)
+        wanted = layout(trainer.one_step, trainer.totals, self._update.slots, division)
         given = self._feeder.given.named()
         maps = {name: where for name, a in given.items() if (where := mapped(a)) is not None}
         rows = {name: a for name, a in given.items() if name not in maps}
@@ -64,7 +66,7 @@ class Team:
                 for name, array in rows.items():
                     shared[name][...] = array
             signals = self._start(memory, self._message(maps))
-            self.member = Member(memory.arrays, signals, 0, size)
+            self.member = Member(memory.arrays, signals, 0, division)
             self._others = [trainer.totals.views(counters) for counters in self.member.counters[1:]]
             self._move_in(memory)
             self._stack.enter_context(one_thread())
@@ -161,7 +163,7 @@ class Team:
             for name, vector in own.items():
                 vector[...] = store.vectors[name]
             store.vectors = own
-            update.move([gradient], slots, Single())
+            update.move([gradient], slots, Single(), Division([slice(0, gradient.size)]))
             model.programs = programs
             self._feeder.rank, self._feeder.size = 0, 1
 
@@ -169,7 +171,7 @@ class Team:
             memory.arrays[f"weights/{name}"][...] = vector
         store.vectors = {name: memory.arrays[f"weights/{name}"] for name in own}
         self._stack.callback(move_out)
-        update.move(self.member.gradients, self.member.slots, self.member.group)
+        update.move(self.member.gradients, self.member.slots, self.member.group, self.member.division)
         model.programs = Programs()
         self._feeder.rank, self._feeder.size = 0, self.size
 

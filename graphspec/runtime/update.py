@@ -13,12 +13,12 @@ from graphspec.optimizers import Rate
 from graphspec.runtime.buffers import aligned
 from graphspec.runtime.calls import runner
 from graphspec.runtime.random import Clock
-from graphspec.runtime.replicas import share
-from graphspec.runtime.store import LINE, Segment
+from graphspec.runtime.store import Segment
 
 if TYPE_CHECKING:
     from graphspec.ops.base import Calls
     from graphspec.optimizers import Optimizer
+    from graphspec.runtime.division import Division
     from graphspec.runtime.replicas import Group
     from graphspec.runtime.store import Store
 
@@ -42,14 +42,14 @@ class Update:
         self.swapped = False
         """Whether the weights and their moving averages have changed places."""
 
-    def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group) -> None:
+    def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group, division: Division) -> None:
         """Go on with other memory: the store's vectors as they are now, one gradient a worker, and slots to copy into."""
         for name, values in self.slots.items():
             slots[name][...] = values
         self.gradient, self.slots = gradients[group.rank], dict(slots)
         weights = self.store.vectors["trainable"]
         self.calls = part_of_update(
-            self.optimizer, weights, gradients, self.slots, self.segments, self.clock, self.rate, group
+            self.optimizer, weights, gradients, self.slots, self.segments, self.clock, self.rate, group, division
         )
         self.run = runner(self.calls)
 
@@ -114,9 +114,10 @@ def part_of_update(
     clock: Clock,
     rate: Rate,
     group: Group,
+    division: Division,
 ) -> Calls:
     """What one worker does of an update: that of its part of the weights."""
-    part = _part(optimizer, segments, weights.size, group)
+    part, summed = division.parts[group.rank], list(division.summed(group.rank))
     total, *others = (gradient[part] for gradient in gradients)
     mine = [
         Segment(s.param, s.start - part.start, s.stop - part.start)
@@ -124,17 +125,7 @@ def part_of_update(
         if part.start <= s.start and s.stop <= part.stop
     ]
     vectors = {name: slots[name][part] for name in optimizer.slots()}
-    return optimizer.bind(weights[part], total, {**slots, **vectors}, mine, clock, rate, group, others)
-
-
-def _part(optimizer: Optimizer, segments: Sequence[Segment], size: int, group: Group) -> slice:
-    """A worker's part of the weights: cut anywhere on a line of the cache, or else between two weights."""
-    cuts = [share(size // LINE, k, group.size).start * LINE for k in range(group.size)]
-    if not optimizer.by_element() or any(s.param.constraint is not None for s in segments):
-        starts = [*(s.start for s in segments), size]
-        cuts = [min(starts, key=lambda start: abs(start - cut)) for cut in cuts]
-    cuts.append(size)
-    return slice(cuts[group.rank], cuts[group.rank + 1])
+    return optimizer.bind(weights[part], total, {**slots, **vectors}, mine, clock, rate, group, others, summed)
 
 
 def _slot(arrays: Mapping[str, Array], slot: str, name: str) -> Array:

@@ -59,8 +59,9 @@ def serve(message: dict[str, Any]) -> NoReturn:
         signals = Pipes([read], [write], rank, _end)
     else:
         signals = Spin(arrays["signals"], rank, size, lambda: None)
-    member, network = Member(arrays, signals, rank, size), _Network(spec, graph)
+    network = _Network(spec, graph)
     step = Step(network, objective_for(network, data), store, feeder, message["seed"], clock)
+    member = Member(arrays, signals, rank, step.divide(optimizer, size))
     totals, rate = Totals(network), Rate(optimizer.learning_rate)
     totals.count_in(member.counters[rank])
     update = runner(
@@ -73,6 +74,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
             clock,
             rate,
             member.group,
+            member.division,
         )
     )
     order, epoch = member.order, -1

@@ -1,0 +1,109 @@
+"""Products with wide matrices are divided by columns among workers: which, what they become, and where values then lie."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from graphspec.compiler.ir import Array, Graph, Node, Type, Value
+from graphspec.compiler.passes.gather_rows import multiplies
+from graphspec.compiler.passes.rebuild import Rebuild, readers, rebuild
+from graphspec.ops import OPS
+from graphspec.ops.choice import faster
+from graphspec.ops.unary import Unary
+from graphspec.runtime.replicas import share
+
+if TYPE_CHECKING:
+    from graphspec.runtime.division import Matrix
+    from graphspec.runtime.replicas import Group
+
+_WIDE = 1 << 18
+"""Numbers in a matrix from which the memory saved takes longer than the workers take to meet."""
+_PAYS = 1.5
+"""How many times as many numbers as the rows of a batch, before and after it, a matrix must have."""
+_LINE = 16  # numbers
+
+
+def wide_kernels(graph: Graph, loss: Value, batch: int, workers: int) -> set[str]:
+    """The trainable matrices that one product of the batch's rows alone reads, and that pay to be divided."""
+    nodes = graph.needed([loss])
+    times, found = readers(nodes, {"": loss}), set()
+    for node in filter(multiplies, nodes):
+        A, B, C = (*node.inputs, None)[:3]
+        assert A is not None
+        assert B is not None
+        alone = times[B.name] == 1 and A.shape[:-1] == ("N",) and (C is None or C.rank == 1)
+        if B.param is None or not B.param.trainable or not alone:
+            continue
+        k, n = B.param.stored_shape
+        pays = n % (workers * _LINE) == 0 and k * n >= max(_WIDE, _PAYS * batch * (k + n))
+        if min(k, n) >= workers and faster(pays):
+            found.add(B.name)
+    return found
+
+
+def divide_products(
+    graph: Graph, wanted: Mapping[str, Value], kernels: Collection[str], group: Group, rows: int, total: int
+) -> tuple[Graph, dict[str, Value]]:
+    """The graph and the ``wanted`` values as one worker computes them, with DividedGemm for products with ``kernels``.
+
+    Between two of them of which the second reads what elementwise functions make of the first, values are divided by
+    columns, too.
+
+    Args:
+        rows, total: how many of a batch are this worker's, and all.
+    """
+    nodes = graph.needed(wanted.values())
+    divided = {node.name: node for node in nodes if multiplies(node) and _kernel(node) in kernels}
+    taken, times = {node.inputs[0].name for node in divided.values() if node.inputs[0]}, readers(nodes, wanted)
+    joined = {v: name for v, name in _ends(nodes, divided, times).items() if v in taken and times[v] == 1}
+    graph = graph.copy()
+    graph.outputs = dict(wanted)
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.name not in divided:
+            return None
+        (X, *_), (old,) = inputs, node.outputs
+        assert X is not None
+        takes = "columns" if X.name in joined else "rows"
+        gives = "columns" if node.name in joined.values() else "rows"
+        columns = share(old.features, group.rank, group.size)
+        shape = (rows, old.features) if gives == "rows" else (total, columns.stop - columns.start)
+        attrs = {"takes": takes, "gives": gives, "shape": shape}
+        return state.node(node.name, "DividedGemm", inputs, attrs, node.owner, [Type(old.dtype, shape)], [old.name])
+
+    made = rebuild(graph, visit)
+    return made, made.outputs
+
+
+def places(graph: Graph, wanted: Mapping[str, Value], matrices: Mapping[str, Matrix], rows: slice) -> dict[str, Array]:
+    """Where rows of inputs, and gradients of values, are best written, by their names: where the other workers read them."""
+    nodes, found = graph.needed(wanted.values()), dict[str, Array]()
+    divided = {node.name: matrices[_kernel(node)] for node in nodes if node.op == "DividedGemm"}
+    for node in nodes:
+        X = node.inputs[0] if node.name in divided else None
+        if X is not None and X.kind == "input":
+            found[X.name] = divided[node.name].inputs[rows]
+    by_rows = [node.name for node in nodes if node.name in divided and node.attrs["gives"] == "rows"]
+    for value, name in _ends(nodes, by_rows, readers(nodes, wanted)).items():
+        found[value] = divided[name].output_gradients[rows]
+    return found
+
+
+def _kernel(node: Node) -> str:
+    return "" if node.inputs[1] is None else node.inputs[1].name
+
+
+def _ends(nodes: Iterable[Node], begin: Collection[str], times: Mapping[str, int]) -> dict[str, str]:
+    """What elementwise functions, each the one reader of what is before it, make of the results of some nodes.
+
+    The last values by their names, with the names of the nodes that they began with.
+    """
+    ends: dict[str, str] = {}
+    for node in nodes:
+        X, Y = node.inputs[0] if node.inputs else None, node.outputs[0]
+        if node.name in begin:
+            ends[Y.name] = node.name
+        elif X is not None and X.name in ends and times[X.name] == 1 and issubclass(OPS[node.op], Unary):
+            ends[Y.name] = ends.pop(X.name)
+    return ends

@@ -1,0 +1,78 @@
+"""Wide matrix products that workers divide by columns, where the others divide them by rows of the batch.
+
+A worker that computes its rows of the batch reads every matrix whole, and writes a whole gradient, to which those of the
+others are added. Where a matrix has many more numbers than the rows that it is multiplied with, the workers lay these open
+to each other instead: each computes its columns of the result for the rows of all, and later the gradient of those weights
+that it updates. The products are as many, the memory that a worker goes through is half (of two), and nothing is added.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ops.base import Bound, Calls, Context, Op, op
+from graphspec.ops.common import sum_axes
+from graphspec.ops.products import product
+from graphspec.runtime.replicas import share
+
+
+@op
+class DividedGemm(Op):
+    """``Y = A · B + C`` of the rows of all workers, of which each has some rows or, of all rows, some columns.
+
+    Its shape says so: ``rows`` of the batch or ``columns``, that is the whole batch and its share of the columns.
+    """
+
+    keeps_in, keeps_out = (1,), False
+    exported = False
+
+    @staticmethod
+    def infer(A: Value, B: Value, C: Value | None = None, *, takes: str, gives: str, shape: tuple[int, ...]) -> Type:
+        return Type(A.dtype, shape)
+
+    @staticmethod
+    def bind(
+        ctx: Context, A: Array, B: Array, C: Array | None = None, *, takes: str, gives: str, shape: tuple[int, ...]
+    ) -> Bound:
+        (k, n), rows, total, group = B.shape, ctx.rows, ctx.total, ctx.group
+        taken, given = (share(width, group.rank, group.size) for width in (k, n))
+        matrix = ctx.divided(1)
+        X, dX = matrix.inputs[:total], matrix.input_gradients[:total]
+        Y, dY = matrix.outputs[:total], matrix.output_gradients[:total]
+        meet = (group.barrier,)
+        calls: Calls = [*_copy(X[rows] if takes == "rows" else X[:, taken], A), meet]
+        own = ctx.out() if gives == "columns" else ctx.scratch((total, given.stop - given.start))
+        calls += product(ctx, X, B[:, given], own)
+        if C is not None:
+            calls.append((np.add, own, C[given], own))
+        if gives == "rows":
+            calls += [(np.copyto, Y[:, given], own), meet]
+
+        def backward(gradient: Array) -> Calls:
+            calls = _copy(dY[rows] if gives == "rows" else dY[:, given], gradient)
+            if (dC := ctx.grad(2)) is not None:
+                if gives == "rows":
+                    calls += sum_axes(ctx, gradient, (0,), dC)
+                else:
+                    calls += [(dC.fill, 0.0), *sum_axes(ctx, gradient, (0,), dC[given])]
+            if matrix.own.start < matrix.own.stop:
+                ctx.later(product(ctx, X[:, matrix.own].T, dY, matrix.gradient[matrix.own]))
+            if not ctx.wants(0):
+                return calls
+            calls.append(meet)
+            if takes == "columns":
+                dA = ctx.grad(0)
+                assert dA is not None
+                return [*calls, *product(ctx, dY, B[taken].T, dA)]
+            calls += [*product(ctx, dY, B[taken].T, dX[:, taken]), meet]
+            ctx.give(0, dX[rows])
+            return calls
+
+        return (own if gives == "columns" else Y[rows]), calls, backward
+
+
+def _copy(to: Array, X: Array) -> Calls:
+    """The call that copies X, unless it lies there already."""
+    lies = to.ctypes.data == X.ctypes.data and to.strides == X.strides
+    return [] if lies else [(np.copyto, to, X)]
