@@ -21,125 +21,20 @@ from graphspec.compiler.passes.pool_taps import pool_taps
 from graphspec.garbage import uncollected
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
-from graphspec.ops.blocks import each_block
 from graphspec.runtime.buffers import Pool, Scratch, axis_order, root, stretch, view_as
+from graphspec.runtime.context import NodeContext, ints
 from graphspec.runtime.division import Matrix
 from graphspec.runtime.lifetimes import last_uses, read_back, wanted_gradients
 from graphspec.runtime.program import Program
-from graphspec.runtime.random import Clock, Stream
+from graphspec.runtime.random import Clock
 from graphspec.runtime.replicas import Group, Single
 from graphspec.runtime.store import Store
 from graphspec.runtime.weave import Part, weave
 
 
-class _Context:
-    """The binder's side of :class:`graphspec.ops.base.Context` for one node."""
+class Binder:
+    """Arrays and calls of one program, node by node."""
 
-    def __init__(self, binder: _Binder, node: Node, index: int) -> None:
-        self._binder, self._node, self.index = binder, node, index
-        self.training, self.dtype, self.group = binder.training, binder.dtype, binder.group
-        self.rows, self.total, self.outputs = binder.rows, binder.total, len(node.outputs)
-        self.pending: Calls = []
-
-    def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
-        kind = self._binder.types[self._node.outputs[k].name].type
-        if like is not None and like.ndim == len(kind.shape):
-            order = axis_order(like)
-        return self._binder.pool.take(_ints(kind.shape), self._binder.dtype_of(kind), order)
-
-    def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
-        return self._binder.scratch.take(shape, self.dtype if dtype is None else dtype)
-
-    def taken(self) -> Any:
-        return self._binder.scratch.taken()
-
-    def rewind(self, taken: Any) -> None:
-        self._binder.scratch.rewind(taken)
-
-    def save(self, shape: Sequence[int], dtype: Any = None) -> Array:
-        buffer = self._binder.saved.take(shape, self.dtype if dtype is None else dtype)
-        return buffer
-
-    def constant(self, value: Any, dtype: Any = None) -> Array:
-        array = np.array(value, self.dtype if dtype is None else dtype)
-        self._binder.extra += array.nbytes
-        return array
-
-    def shape(self, k: int = 0) -> tuple[int, ...]:
-        return _ints(self._binder.types[self._node.outputs[k].name].shape)
-
-    def static(self, i: int) -> Array | None:
-        value = self._node.inputs[i] if i < len(self._node.inputs) else None
-        if value is None:
-            return None
-        if value.data is not None:
-            return value.data
-        known = self._binder.types[value.name]
-        return None if known.dims is None else np.array(known.dims, np.int64).reshape(_ints(known.shape))
-
-    def zeros_like(self, X: Array) -> Array:
-        return self._binder.zeros(X)
-
-    def wants(self, i: int) -> bool:
-        value = self._node.inputs[i] if i < len(self._node.inputs) else None
-        return value is not None and value.name in self._binder.wanted
-
-    def grad(self, i: int) -> Array | None:
-        if not self.wants(i):
-            return None
-        value = self._node.inputs[i]
-        assert value is not None
-        binder = self._binder
-        like = binder.arrays[value.name]
-        if value.name not in binder.gradients:
-            binder.set_gradient(value.name, binder.gradient_buffer(value, like))
-            return binder.gradients[value.name]
-        more = binder.scratch.take(like.shape, like.dtype, axis_order(like))
-        total = binder.gradients[value.name]
-        self.pending += each_block(np.add, total, more, total)
-        return more
-
-    def give(self, i: int, array: Array) -> None:
-        if not self.wants(i):
-            return
-        value = self._node.inputs[i]
-        assert value is not None
-        binder = self._binder
-        if value.name in binder.gradients:
-            total = binder.gradients[value.name]
-            self.pending += each_block(np.add, total, array, total)
-        elif value.param is not None or value.name in binder.asked:
-            target = binder.gradient_buffer(value, binder.arrays[value.name])
-            binder.set_gradient(value.name, target)
-            self.pending += each_block(np.copyto, target, array)
-        else:
-            binder.set_gradient(value.name, array)
-
-    def free(self, i: int) -> bool:
-        value = self._node.inputs[i]
-        return value is not None and self._binder.may_overwrite(value, self._node, self.index)
-
-    def all_reduce(self, array: Array) -> Calls:
-        return [] if self.group.size == 1 else [(self.group.all_reduce, array)]
-
-    def divided(self, i: int) -> Matrix:
-        value = self._node.inputs[i]
-        assert value is not None
-        return self._binder.matrices[value.name]
-
-    def later(self, calls: Calls) -> None:
-        self._binder.after += calls
-
-    def stream(self, purpose: str) -> Stream:
-        return Stream(self._binder.seed, purpose, self._node.name, self._binder.clock)
-
-
-def _ints(shape: Shape) -> tuple[int, ...]:
-    assert all(isinstance(d, int) for d in shape), shape
-    return tuple(int(d) for d in shape)
-
-
-class _Binder:
     def __init__(
         self,
         graph: Graph,
@@ -189,7 +84,7 @@ class _Binder:
         self._gradient_views: dict[int, int] = {}
 
     def _nbytes(self, value: Value) -> int:
-        return math.prod(_ints(value.shape)) * self.dtype_of(value.type).itemsize
+        return math.prod(ints(value.shape)) * self.dtype_of(value.type).itemsize
 
     def dtype_of(self, kind: Type) -> np.dtype[Any]:
         return self.dtype if kind.is_float else np.dtype(kind.dtype)
@@ -228,7 +123,7 @@ class _Binder:
         elif value.name in self._places:
             array = self._places[value.name]
         else:
-            array = self.pool.take(_ints(tuple(self.shapes[value.name])), self.dtype_of(value.type))
+            array = self.pool.take(ints(tuple(self.shapes[value.name])), self.dtype_of(value.type))
             array[...] = 0
         self.arrays[value.name] = array
         self._pinned.add(root(array))
@@ -247,15 +142,15 @@ class _Binder:
 
     def bind(self) -> Program:
         feeds = {n: self._source(v) for n, v in {**self.graph.inputs, **self.graph.targets}.items() if n in self.shapes}
-        backwards: list[tuple[Node, _Context, Backward]] = []
+        backwards: list[tuple[Node, NodeContext, Backward]] = []
         for index, node in enumerate(self.nodes):
             inputs = [None if v is None else self._source(v) for v in node.inputs]
             self._begin(node)
-            context = _Context(self, node, index)
+            context = NodeContext(self, node, index)
             outputs, calls, backward = OPS[node.op].bind(context, *inputs, **node.attrs)
             arrays = outputs if isinstance(outputs, tuple) else (outputs,)
             for value, array in zip(node.outputs, arrays, strict=True):
-                expected = _ints(self.types[value.name].shape)
+                expected = ints(self.types[value.name].shape)
                 assert array.shape == expected, f"{node.name}: bound {array.shape}, inferred {expected}"
                 self._note(value, array)
             self._append("forward", node, calls, OPS[node.op].loose)
@@ -297,7 +192,7 @@ class _Binder:
         if self._gradient_views[block] == 0 and block not in self._forward:
             self.pool.release(block)
 
-    def _bind_backward(self, backwards: list[tuple[Node, _Context, Backward]]) -> None:
+    def _bind_backward(self, backwards: list[tuple[Node, NodeContext, Backward]]) -> None:
         if self.loss is None:
             return
         free_at = self._free_in_backward()
@@ -400,7 +295,7 @@ def bind(
         graph, wanted = divide_products(graph, wanted, matrices, group, rows.stop - rows.start, batch)
         shared = places(graph, wanted, matrices, rows)
     loss = wanted.pop("", None)
-    return _Binder(
+    return Binder(
         graph,
         wanted,
         loss,

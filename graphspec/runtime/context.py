@@ -1,0 +1,127 @@
+"""What an operator sees of the binder: memory for one node's arrays, their gradients, and what it must know of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.ops.blocks import each_block
+from graphspec.runtime.buffers import axis_order
+from graphspec.runtime.random import Stream
+
+if TYPE_CHECKING:
+    from graphspec.compiler.dims import Shape
+    from graphspec.compiler.ir import Array, Node
+    from graphspec.ops.base import Calls
+    from graphspec.runtime.bind import Binder
+    from graphspec.runtime.division import Matrix
+
+
+class NodeContext:
+    """The binder's side of :class:`graphspec.ops.base.Context` for one node."""
+
+    def __init__(self, binder: Binder, node: Node, index: int) -> None:
+        self._binder, self._node, self.index = binder, node, index
+        self.training, self.dtype, self.group = binder.training, binder.dtype, binder.group
+        self.rows, self.total, self.outputs = binder.rows, binder.total, len(node.outputs)
+        self.pending: Calls = []
+
+    def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
+        kind = self._binder.types[self._node.outputs[k].name].type
+        if like is not None and like.ndim == len(kind.shape):
+            order = axis_order(like)
+        return self._binder.pool.take(ints(kind.shape), self._binder.dtype_of(kind), order)
+
+    def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        return self._binder.scratch.take(shape, self.dtype if dtype is None else dtype)
+
+    def taken(self) -> Any:
+        return self._binder.scratch.taken()
+
+    def rewind(self, taken: Any) -> None:
+        self._binder.scratch.rewind(taken)
+
+    def save(self, shape: Sequence[int], dtype: Any = None) -> Array:
+        buffer = self._binder.saved.take(shape, self.dtype if dtype is None else dtype)
+        return buffer
+
+    def constant(self, value: Any, dtype: Any = None) -> Array:
+        array = np.array(value, self.dtype if dtype is None else dtype)
+        self._binder.extra += array.nbytes
+        return array
+
+    def shape(self, k: int = 0) -> tuple[int, ...]:
+        return ints(self._binder.types[self._node.outputs[k].name].shape)
+
+    def static(self, i: int) -> Array | None:
+        value = self._node.inputs[i] if i < len(self._node.inputs) else None
+        if value is None:
+            return None
+        if value.data is not None:
+            return value.data
+        known = self._binder.types[value.name]
+        return None if known.dims is None else np.array(known.dims, np.int64).reshape(ints(known.shape))
+
+    def zeros_like(self, X: Array) -> Array:
+        return self._binder.zeros(X)
+
+    def wants(self, i: int) -> bool:
+        value = self._node.inputs[i] if i < len(self._node.inputs) else None
+        return value is not None and value.name in self._binder.wanted
+
+    def grad(self, i: int) -> Array | None:
+        if not self.wants(i):
+            return None
+        value = self._node.inputs[i]
+        assert value is not None
+        binder = self._binder
+        like = binder.arrays[value.name]
+        if value.name not in binder.gradients:
+            binder.set_gradient(value.name, binder.gradient_buffer(value, like))
+            return binder.gradients[value.name]
+        more = binder.scratch.take(like.shape, like.dtype, axis_order(like))
+        total = binder.gradients[value.name]
+        self.pending += each_block(np.add, total, more, total)
+        return more
+
+    def give(self, i: int, array: Array) -> None:
+        if not self.wants(i):
+            return
+        value = self._node.inputs[i]
+        assert value is not None
+        binder = self._binder
+        if value.name in binder.gradients:
+            total = binder.gradients[value.name]
+            self.pending += each_block(np.add, total, array, total)
+        elif value.param is not None or value.name in binder.asked:
+            target = binder.gradient_buffer(value, binder.arrays[value.name])
+            binder.set_gradient(value.name, target)
+            self.pending += each_block(np.copyto, target, array)
+        else:
+            binder.set_gradient(value.name, array)
+
+    def free(self, i: int) -> bool:
+        value = self._node.inputs[i]
+        return value is not None and self._binder.may_overwrite(value, self._node, self.index)
+
+    def all_reduce(self, array: Array) -> Calls:
+        return [] if self.group.size == 1 else [(self.group.all_reduce, array)]
+
+    def divided(self, i: int) -> Matrix:
+        value = self._node.inputs[i]
+        assert value is not None
+        return self._binder.matrices[value.name]
+
+    def later(self, calls: Calls) -> None:
+        self._binder.after += calls
+
+    def stream(self, purpose: str) -> Stream:
+        return Stream(self._binder.seed, purpose, self._node.name, self._binder.clock)
+
+
+def ints(shape: Shape) -> tuple[int, ...]:
+    """A shape whose dimensions are all numbers."""
+    assert all(isinstance(d, int) for d in shape), shape
+    return tuple(int(d) for d in shape)
