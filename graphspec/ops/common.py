@@ -23,9 +23,9 @@ def scratch_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
     return _like(ctx.scratch, X, X.dtype if dtype is None else dtype)
 
 
-def kept_like(ctx: Context, X: Array) -> Array:
+def kept_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
     """As :func:`scratch_like`, but it keeps its content from forward to backward."""
-    return _like(ctx.save, X, X.dtype)
+    return _like(ctx.save, X, X.dtype if dtype is None else dtype)
 
 
 def _like(take: Callable[..., Array], X: Array, dtype: Any) -> Array:

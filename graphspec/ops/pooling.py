@@ -6,20 +6,19 @@ A window over several axes is taken one axis after the other: fewer calls than o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import product
 
 import numpy as np
 
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import copy_rows, fold
+from graphspec.ops.common import fold
+from graphspec.ops.largest import Largest, Taps, along
 from graphspec.ops.windows import Axis, output_dims, spread, window_axes
 from graphspec.runtime.buffers import axis_order
 
-_APART, _OVERLAPPING = 1 << 18, 1 << 16  # numbers of X in a block: where windows overlap there are more temporaries
+_APART, _OVERLAPPING = 1 << 17, 1 << 16  # numbers of X in a block: where windows overlap more is kept of each
 
 
 def pooled_type(
@@ -62,10 +61,6 @@ def planes_first(X: Array, axes: Sequence[tuple[int, Axis]]) -> list[tuple[int, 
     return sorted(axes, key=lambda axis: place(axis[0]))
 
 
-def along(X: Array, axis: int, where: slice) -> Array:
-    return X[(slice(None),) * axis + (where,)]
-
-
 def sample_blocks(axes: Sequence[tuple[int, Axis]], X: Array, *arrays: Array) -> Iterator[tuple[Array, ...]]:
     """X and the others in blocks of samples, of which X's stays in the cache."""
     most = _OVERLAPPING if any(a.overlaps for _, a in axes) else _APART
@@ -104,7 +99,7 @@ class MaxPool(Op):
     Padding is never the largest: ``pads`` must be smaller than the window.
     """
 
-    keeps_in, keeps_out = (0,), True
+    keeps_in, keeps_out = (), False
 
     @staticmethod
     def infer(
@@ -135,31 +130,29 @@ class MaxPool(Op):
         if not axes:
             return X, [], lambda dY: _give(ctx, dY)
         Y = ctx.out(like=X)
-        stages = Stages(ctx, X, planes_first(X, axes))
+        if not ctx.wants(0):
+            stages = Stages(ctx, X, planes_first(X, axes))
+            return Y, [call for x, y in sample_blocks(axes, X, Y) for call in in_stages(maxima, stages, x, y)], None
+        order = axes[::-1]  # the last axis first: row by row
+        steps = [Taps(k, a) for k, a in order]
+        stages = Stages(ctx, X, order)
         calls: Calls = []
+        blocks: list[list[Largest]] = []
         for x, y in sample_blocks(axes, X, Y):
-            calls += in_stages(maxima, stages, x, y)
+            arrays = stages.between(x, y)
+            pairs = zip(steps, arrays, arrays[1:], strict=False)
+            blocks.append([Largest(ctx, U, V, taps) for taps, U, V in pairs])
+            calls += [call for largest in blocks[-1] for call in largest.calls]
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
             assert dX is not None
-            block = next(sample_blocks(axes, X), (X,))[0]
-            largest = [max(a, b) for a, b in zip(block.shape, (0, 0, *Y.shape[2:]), strict=True)]
-            spare = ctx.scratch((int(np.prod(largest, dtype=np.int64)),))
+            stages = Stages(ctx, X, order)
             calls: Calls = []
-            if not any(a.overlaps for _, a in axes):
-                taps = all_taps(X.ndim, axes)
-                for x, y, dx, dy in sample_blocks(axes, X, Y, dX, dY):
-                    calls += maxima_gradient(x, y, dy, dx, taps, spare)
-                return calls
-            forth, back = Stages(ctx, X, axes[::-1]), Stages(ctx, X, axes[::-1])  # the last axis first: row by row
-            for x, y, dx, dy in sample_blocks(axes, X, Y, dX, dY):
-                values, gradients = forth.between(x, y), back.between(dx, dy)
-                for (k, a), U, V in zip(forth.axes[:-1], values, values[1:], strict=False):
-                    calls += maxima(U, V, k, a)
-                for n, axis in enumerate(axes):
-                    U, V, dU, dV = values[-2 - n], values[-1 - n], gradients[-2 - n], gradients[-1 - n]
-                    calls += maxima_gradient(U, V, dV, dU, all_taps(X.ndim, [axis]), spare)
+            for (dx, dy), block in zip(sample_blocks(axes, dX, dY), blocks, strict=True):
+                arrays = stages.between(dx, dy)
+                for n, largest in enumerate(reversed(block)):
+                    calls += largest.gradient(ctx, arrays[-1 - n], arrays[-2 - n])
             return calls
 
         return Y, calls, backward
@@ -177,34 +170,6 @@ def in_stages(window: Callable[[Array, Array, int, Axis], Calls], stages: Stages
     return [call for (k, a), U, V in pairs for call in window(U, V, k, a)]
 
 
-Tap = tuple[tuple[slice, ...], tuple[slice, ...]]
-
-
-@dataclass(frozen=True)
-class Taps:
-    """The taps of a window, row by row: the outputs that each has, and the inputs that it reads."""
-
-    taps: list[Tap]
-    overlap: bool
-    written: tuple[slice, ...] | None
-    """The inputs that are written before any is added to; None where they have gaps."""
-
-
-def all_taps(rank: int, axes: Sequence[tuple[int, Axis]]) -> Taps:
-    taps = []
-    for numbers in product(*(range(a.kernel) for _, a in axes)):
-        outs, inputs = [slice(None)] * rank, [slice(None)] * rank
-        for (k, a), number in zip(axes, numbers, strict=True):
-            outs[k], inputs[k] = a.tap(number)
-        taps.append((tuple(outs), tuple(inputs)))
-    overlap = any(a.overlaps for _, a in axes)
-    written: list[slice | None] = [slice(None)] * rank
-    for k, a in axes:
-        written[k] = _read(a, range(1 if overlap else a.kernel))
-    whole = tuple(w for w in written if w is not None)
-    return Taps(taps, overlap, whole if len(whole) == rank else None)
-
-
 def _read(a: Axis, taps: range) -> slice | None:
     """The inputs that these taps of all windows read, where they have no gaps."""
     read = sorted(i for k in taps for i in range(a.size)[a.tap(k)[1]])
@@ -215,72 +180,15 @@ def _read(a: Axis, taps: range) -> slice | None:
 
 def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int, a: Axis) -> Calls:
     """Calls that fold U's windows along one axis into V; a window without elements has ``empty``."""
-    taps = [a.tap(k) for k in range(a.kernel)]
-    whole = [along(U, axis, inputs) for outs, inputs in taps if outs == slice(0, a.out)]
-    calls: Calls = fold(function, whole, V) if whole else [(V.fill, empty)]
-    for outs, inputs in taps:
-        if outs != slice(0, a.out) and outs.stop > outs.start:
-            piece = along(V, axis, outs)
-            calls += fold(function, [piece, along(U, axis, inputs)], piece)
-    return calls
+    taps = Taps(axis, a)
+    pieces = taps.pieces({p: taps.plane(U, p) for p in taps.planes})
+    return taps.over(pieces, V, empty, lambda _, so_far, tap, met: fold(function, [so_far, tap], along(V, axis, met)))
 
 
 maxima = partial(over_windows, np.maximum, -np.inf)
 """Calls that write the maxima of U's windows along one axis into V."""
 window_sums = partial(over_windows, np.add, 0.0)
 """Calls that write their sums."""
-
-
-def maxima_gradient(U: Array, V: Array, dV: Array, dU: Array, taps: Taps, spare: Array) -> Calls:
-    """Calls that write dU; dV and ``spare``, which is at least as large as V, are overwritten.
-
-    ``U - V`` is negative where U is not the maximum, else +0: its sign bit, spread over the word, masks the gradient
-    that is left for later taps, and what is masked out is this tap's. So the first maximum takes it all.
-    """
-    word = np.dtype(f"i{dV.itemsize}")
-    shift = np.array(8 * dV.itemsize - 1, word)
-    calls: Calls = [(piece.fill, 0.0) for piece in _not_first(dU, taps)]
-    order = axis_order(V)
-    lying = [V.shape[k] for k in order]
-    left, other = dV, spare[: V.size].reshape(lying).transpose(np.argsort(order))
-    for number, (outs, inputs) in enumerate(taps.taps):
-        into, rest, mask = dU[inputs], left[outs], other[outs]
-        if rest.size == 0:
-            continue
-        if number == len(taps.taps) - 1:  # what is left can only belong here
-            calls.append((np.add, into, rest, into) if taps.overlap and number else (np.copyto, into, rest))
-            break
-        bits, rest_bits, read = mask.view(word), rest.view(word), U[inputs]
-        if any(places.step not in (None, 1) for places in inputs):  # one long loop takes less than many short ones
-            calls.append(copy_rows(mask, read))
-            read = mask
-        calls += [
-            (np.subtract, read, V[outs], mask),
-            (np.right_shift, bits, shift, bits),
-            (np.bitwise_and, rest_bits, bits, bits),
-        ]
-        if taps.overlap and number:
-            calls += [(np.bitwise_xor, rest_bits, bits, rest_bits), (np.add, into, rest, into)]
-        else:
-            calls.append((np.bitwise_xor, rest_bits, bits, into.view(word)))
-        if rest.shape == left.shape:
-            left, other = other, left
-        else:
-            calls.append((np.copyto, rest, mask))
-    return calls
-
-
-def _not_first(dU: Array, taps: Taps) -> Iterator[Array]:
-    """What must be 0, since no tap writes it or one adds to it first."""
-    if taps.written is None:
-        yield dU
-        return
-    rest = dU
-    for axis, w in enumerate(taps.written):
-        start, stop, _ = w.indices(dU.shape[axis])
-        pieces = along(rest, axis, slice(0, start)), along(rest, axis, slice(stop, None))
-        yield from (piece for piece in pieces if piece.size)
-        rest = along(rest, axis, slice(start, stop))
 
 
 @op
