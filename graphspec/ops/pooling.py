@@ -182,7 +182,18 @@ def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int
     """Calls that fold U's windows along one axis into V; a window without elements has ``empty``."""
     taps = Taps(axis, a)
     pieces = taps.pieces({p: taps.plane(U, p) for p in taps.planes})
-    return taps.over(pieces, V, empty, lambda _, so_far, tap, met: fold(function, [so_far, tap], along(V, axis, met)))
+    whole = [piece for piece, outs in zip(pieces, taps.outputs, strict=True) if outs == slice(0, a.out)]
+
+    def join(_: int, so_far: Array, tap: Array, outs: slice) -> Calls:
+        return fold(function, [so_far, tap], along(V, axis, outs))
+
+    if len(whole) < 2:
+        return taps.over(pieces, V, empty, join)
+    calls = fold(function, whole, V)  # nothing need be copied
+    for piece, outs in zip(pieces, taps.outputs, strict=True):
+        if outs != slice(0, a.out):
+            calls += join(0, along(V, axis, outs), piece, outs)
+    return calls
 
 
 maxima = partial(over_windows, np.maximum, -np.inf)
