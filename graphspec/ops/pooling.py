@@ -170,14 +170,6 @@ def in_stages(window: Callable[[Array, Array, int, Axis], Calls], stages: Stages
     return [call for (k, a), U, V in pairs for call in window(U, V, k, a)]
 
 
-def _read(a: Axis, taps: range) -> slice | None:
-    """The inputs that these taps of all windows read, where they have no gaps."""
-    read = sorted(i for k in taps for i in range(a.size)[a.tap(k)[1]])
-    if not read:
-        return slice(0, 0)
-    return slice(read[0], read[-1] + 1) if read[-1] - read[0] < len(read) else None
-
-
 def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int, a: Axis) -> Calls:
     """Calls that fold U's windows along one axis into V; a window without elements has ``empty``."""
     taps = Taps(axis, a)
@@ -280,8 +272,8 @@ def _counts(a: Axis, end: int | None) -> Array:
 def window_sums_gradient(dV: Array, dU: Array, axis: int, a: Axis) -> Calls:
     """Calls that write dU: each output's gradient, summed over the windows that an input is in."""
     taps = [t for t in (a.tap(k) for k in range(a.kernel)) if t[0].stop > t[0].start]
-    covered = not a.overlaps and _read(a, range(a.kernel)) == slice(0, a.size)
-    calls: Calls = [] if covered else [(dU.fill, 0.0)]
+    covered = sum(outs.stop - outs.start for outs, _ in taps) == a.size
+    calls: Calls = [] if covered and not a.overlaps else [(dU.fill, 0.0)]
     for outs, inputs in taps:
         into, part = along(dU, axis, inputs), along(dV, axis, outs)
         calls.append((np.add, into, part, into) if a.overlaps else (np.copyto, into, part))

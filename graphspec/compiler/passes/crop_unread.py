@@ -19,6 +19,7 @@ from graphspec.ops.windows import padding, spread
 
 _WINDOWS = ("Conv", "MaxPool", "AveragePool")
 _TERMS = ("Add", "Sub", "Mul")
+_Steps = list[tuple[int, int, int]]
 Need = tuple[int | None, ...]
 """How many numbers of each axis are read, from the first one on; None for all."""
 
@@ -32,7 +33,7 @@ def crop_unread(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[
     if not faster(True) or not any(node.op in _WINDOWS for node in nodes):
         return graph, dict(wanted)
     needs = _needs(nodes, wanted)
-    cropped = {node.name for node in nodes if _croppable(node) and _less(needs, node.outputs[0])}
+    cropped = {node.name for node in nodes if _steps(node) is not None and _less(needs, node.outputs[0])}
     if not cropped:
         return graph, dict(wanted)
     graph = graph.copy()
@@ -42,22 +43,19 @@ def crop_unread(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[
         changed = any(a is not b and a.shape != b.shape for a, b in zip(inputs, node.inputs, strict=True) if a and b)
         if not changed and node.name not in cropped:
             return None
-        now = inputs[0]
-        if node.op not in _WINDOWS or now is None:
+        now, steps = inputs[0], _steps(node)
+        if steps is None or now is None:
             return state.again(node, inputs)
-        need = needs[node.outputs[0].name]
-        out = [d if n is None else n for d, n in zip(node.outputs[0].shape, need, strict=True)]
-        return state.again(node, inputs, auto_pad="NOTSET", pads=_pads(node, now, out))
+        out = _counts(node, needs[node.outputs[0].name])
+        return state.again(node, inputs, auto_pad="NOTSET", pads=_pads(node, steps, now, out))
 
     made = rebuild(graph, visit)
     return made, made.outputs
 
 
-def _croppable(node: Node) -> bool:
-    """Whether these are windows that begin at known places."""
-    if node.op not in _WINDOWS or node.attrs.get("ceil_mode"):
-        return False
-    return all(begin is not None for _, _, begin in _steps(node))
+def _counts(node: Node, need: Need) -> list[Any]:
+    """The output's shape, with what is needed of it where that is not all."""
+    return [d if n is None else n for d, n in zip(node.outputs[0].shape, need, strict=True)]
 
 
 def _less(needs: Mapping[str, Need], value: Value) -> bool:
@@ -92,8 +90,8 @@ def _reads(node: Node, k: int, out: Need) -> Need:
     """What a node reads of an input for what is needed of its output."""
     value = node.inputs[k]
     assert value is not None
-    if k == 0 and _croppable(node):
-        return (None, None, *_under_windows(node, value, out[2:]))
+    if k == 0 and (steps := _steps(node)) is not None:
+        return _under_windows(value, _counts(node, out)[2:], steps)
     if node.op == "Transpose":
         perm = node.attrs["perm"] or list(range(value.rank))[::-1]
         return tuple(out[perm.index(axis)] for axis in range(value.rank))
@@ -111,44 +109,40 @@ def _ones_elsewhere(node: Node, k: int, out: Need) -> bool:
     return all(v.rank < c or v.shape[-c] == 1 for v in others for c in cut)
 
 
-def _under_windows(node: Node, value: Value, out: Need) -> Need:
-    """The numbers of each spatial axis that windows read, where these are known and not all."""
+def _under_windows(value: Value, counts: Sequence[Any], steps: _Steps) -> Need:
+    """The numbers of each spatial axis that so many windows read, where these are known and not all."""
     found: list[int | None] = []
-    for axis, (stride, extent, begin) in enumerate(_steps(node)):
-        size, count = value.shape[2 + axis], node.outputs[0].shape[2 + axis]
-        if not isinstance(size, int) or not isinstance(count, int) or begin is None:
+    for size, count, (stride, extent, begin) in zip(value.shape[2:], counts, steps, strict=True):
+        if not isinstance(size, int) or not isinstance(count, int):
             found.append(None)
             continue
-        needed = out[axis]
-        reached = ((count if needed is None else needed) - 1) * stride + extent - begin
+        reached = (count - 1) * stride + extent - begin
         found.append(reached if 0 < reached < size else None)
-    return tuple(found)
+    return (None, None, *found)
 
 
-def _steps(node: Node) -> list[tuple[int, int, int | None]]:
-    """Of each spatial axis the stride, the extent of a window, and the padding in front, None where it is not known."""
-    value = node.inputs[0]
-    assert value is not None
-    attrs, rank = node.attrs, value.rank - 2
+def _steps(node: Node) -> _Steps | None:
+    """Of each spatial axis the stride, the extent of a window, and the padding in front; None if that is not all known."""
+    attrs, value = node.attrs, node.inputs[0] if node.inputs else None
+    if node.op not in _WINDOWS or attrs.get("ceil_mode") or value is None:
+        return None
+    rank = value.rank - 2
     kernel = node.inputs[1].shape[2:] if node.op == "Conv" and node.inputs[1] is not None else attrs["kernel_shape"]
     strides = spread(attrs["strides"], rank, 1, "strides")
     dilations = spread(attrs.get("dilations"), rank, 1, "dilations")
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     known = [d if isinstance(d, int) else None for d in value.shape[2:]]
-    pads = padding(known, extents, strides, attrs["pads"], attrs["auto_pad"])
-    return [(s, e, None if p is None else p[0]) for s, e, p in zip(strides, extents, pads, strict=True)]
+    begins = [p[0] for p in padding(known, extents, strides, attrs["pads"], attrs["auto_pad"]) if p is not None]
+    return list(zip(strides, extents, begins, strict=True)) if len(begins) == rank else None
 
 
-def _pads(node: Node, now: Value, out: Sequence[Any]) -> list[int]:
+def _pads(node: Node, steps: _Steps, now: Value, out: Sequence[Any]) -> list[int]:
     """The padding with which the windows over an input as it is now are as many as ``out`` says."""
-    begins, ends = [], []
-    given, steps = node.attrs["pads"], _steps(node)
+    given, ends = node.attrs["pads"], []
     for axis, (stride, extent, begin) in enumerate(steps):
-        assert begin is not None
         size, count = now.shape[2 + axis], out[2 + axis]
-        begins.append(begin)
         if isinstance(size, int) and isinstance(count, int):
             ends.append((count - 1) * stride + extent - size - begin)
         else:
             ends.append(given[len(steps) + axis] if given is not None else 0)
-    return [*begins, *ends]
+    return [*(begin for _, _, begin in steps), *ends]
