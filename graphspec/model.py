@@ -59,6 +59,8 @@ class Model:
         self.workers: int | None = None
         """How many processes the last training had, or the one to be resumed; None before that."""
         self.parts: dict[str, Arrays] = {}  # data that have been read already, by `train`, `validation`, `test`
+        self.sample_rows: dict[str, Array] | None = None
+        """A few rows of the last training's inputs, to prove an export on; None before that."""
         self._refuse_if_too_large()
         self.store = Store(self.graph)
         self.store.initialize(self.seed)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from graphspec.model import Data, Model
     from graphspec.spec.model import HeadDecl, Spec
 
+SAMPLED = 5
+"""Rows that are kept of a training's data: as many as the proof of an export takes at most."""
+
 
 def wanted(spec: Spec, graph: Graph, *, targets: bool = True) -> Wanted:
     """What data must look like: the inputs' types, the targets of heads with a loss, and what ids may be."""
@@ -181,6 +184,7 @@ def prepare_fit(
     validation = None if parts.validation is None else with_places(objective.graph, parts.validation)
     shuffled = training.shuffle if shuffle is None else shuffle
     feeder = Feeder(with_places(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
+    model.sample_rows = parts.train.sample(SAMPLED)
     first = 0 if directory is not None else model.epochs_done
     return Trainer(
         model,

@@ -65,6 +65,12 @@ class Arrays:
         """Some of the rows, by their numbers; nothing is copied."""
         return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
 
+    def sample(self, count: int) -> dict[str, Array]:
+        """Copies of at most ``count`` rows of every input, spread evenly over all rows."""
+        rows = np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)
+        rows = rows if self.chosen is None else self.chosen[rows]
+        return {name: np.array(array[rows]) for name, array in self.inputs.items()}
+
 
 def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> tuple[Array, Array]:
     """Rows to train on and rows to validate on, both in ascending order.
