@@ -1,0 +1,11 @@
+"""``python -m tests.trust``: all attacks for a while. See ``--help``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as pytest has it: attacks use the tests' helpers
+
+from trust.frame import main
+
+if __name__ == "__main__":
+    sys.exit(main())
