@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from copy import copy
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
 from graphspec.compiler.check import Source, check, check_further
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
-from graphspec.compiler.ir import Array, Value
+from graphspec.compiler.ir import Array, Graph, Value
 from graphspec.errors import Diagnostic, RunError, UsageError
 from graphspec.export.targets import opset_of
 from graphspec.garbage import uncollected
+from graphspec.runtime.access import Access
 from graphspec.runtime.bind import bind
 from graphspec.runtime.calls import settings
 from graphspec.runtime.programs import Programs
@@ -22,6 +25,7 @@ from graphspec.runtime.store import Store
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
+    from graphspec.compiler.heads import Objective
     from graphspec.compiler.lower import Lowered
     from graphspec.export.prove import Proof
     from graphspec.runtime.data import Arrays
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from graphspec.spec.model import Spec
 
 Data = Array | Mapping[str, Array] | None
+T = TypeVar("T")
 
 
 class History:
@@ -44,6 +49,10 @@ class History:
 class Model:
     """A network with its weights. Made by :func:`compile` or :func:`load`.
 
+    Threads may call ``predict``, ``evaluate`` and ``run`` at the same time. While one trains, the others are refused
+    (UsageError); a change of weights waits for those who read them. ``copy.copy``, ``copy.deepcopy`` and ``pickle`` give a
+    model of its own: spec, weights and the optimizer's state. A model also works in processes that are forked or spawned.
+
     Attributes:
         spec: the parsed spec.
         graph: the operator graph that is trained and exported.
@@ -51,7 +60,14 @@ class Model:
     """
 
     def __init__(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = ()) -> None:
-        self.spec, self.graph, self.warnings = spec, lowered.graph, list(warnings)
+        self._take(spec, lowered.graph, warnings)
+        self._refuse_if_too_large()
+        self.store = Store(self.graph)
+        self.store.initialize(self.seed)
+
+    def _take(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
+        """All but the weights."""
+        self.spec, self.graph, self.warnings = spec, graph, list(warnings)
         self.source = spec.tree.mark.file
         self.seed = spec.training.seed
         self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
@@ -61,11 +77,9 @@ class Model:
         self.parts: dict[str, Arrays] = {}  # data that have been read already, by `train`, `validation`, `test`
         self.sample_rows: dict[str, Array] | None = None
         """A few rows of the last training's inputs, to prove an export on; None before that."""
-        self._refuse_if_too_large()
-        self.store = Store(self.graph)
-        self.store.initialize(self.seed)
         self._update: Update | None = None
-        self.programs = Programs()
+        self._known: dict[Hashable, Any] = {}
+        self.programs, self.access = Programs(), Access()
 
     def _refuse_if_too_large(self) -> None:
         from graphspec.runtime.memory import available, human
@@ -101,26 +115,27 @@ class Model:
         Raises:
             SpecError: the data do not fit (GS5), or there is nothing to train (GS404).
             RunError: GS601 a loss that is not finite, GS602 too little memory.
-            UsageError: arguments that do not go together.
+            UsageError: arguments that do not go together; another thread trains the model.
         """
         from graphspec.runtime.fit import prepare_fit
         from graphspec.runtime.observe import observer
 
-        trainer = prepare_fit(
-            self,
-            x,
-            y,
-            epochs=epochs,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-            callbacks=callbacks,
-            observer=observer(verbose),
-        )
-        trainer.run()
+        with self.access.writing("training"):
+            trainer = prepare_fit(
+                self,
+                x,
+                y,
+                epochs=epochs,
+                batch_size=batch_size,
+                shuffle=shuffle,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                callbacks=callbacks,
+                observer=observer(verbose),
+            )
+            trainer.run()
         return History(trainer.history)
 
     def trainer(self, observer: Observer, directory: Path) -> Trainer:
@@ -135,7 +150,8 @@ class Model:
         from graphspec.runtime.update import Update
 
         if self._update is None:
-            self._update = Update(self.spec.training.optimizer, self.store)
+            with self.access.writing():
+                self._update = self._update or Update(self.spec.training.optimizer, self.store)
         return self._update
 
     def evaluate(
@@ -154,26 +170,38 @@ class Model:
     def evaluate_arrays(self, arrays: Arrays, batch_size: int) -> Totals:
         """Losses and metrics over checked arrays, in inference mode."""
         from graphspec.runtime.data import Feeder
-        from graphspec.runtime.member import fetches, objective_for
+        from graphspec.runtime.member import fetches
         from graphspec.runtime.totals import Totals
 
-        objective = objective_for(self, arrays)
+        objective = self.objective(arrays)
         feeder = Feeder(arrays, batch_size, shuffle=False, seed=self.seed)
         totals, wanted = Totals(self), fetches(self, objective)
         feeder.start(0)
-        for batch in range(feeder.batches):
-            rows = feeder.rows(batch)
-            shapes = feeder.shapes(rows)
-            key = ("evaluate", tuple(sorted(shapes.items())))
-            program = self.programs.get(
-                key,
-                lambda s=shapes: bind(objective.graph, self.store, fetches=wanted, shapes=s, seed=self.seed),  # type: ignore[misc]
-            )
-            feeder.copy(batch, program.feeds)
-            with settings():
-                program.run()
-            totals.add(rows, program.fetches, program.feeds)
+        with self.access.reading():
+            for batch in range(feeder.batches):
+                rows = feeder.rows(batch)
+                shapes = feeder.shapes(rows)
+                bound = partial(bind, objective.graph, self.store, fetches=wanted, shapes=shapes, seed=self.seed)
+                with self.programs.borrow(("evaluate", *sorted(shapes.items())), bound) as program:
+                    feeder.copy(batch, program.feeds)
+                    with settings():
+                        program.run()
+                    totals.add(rows, program.fetches, program.feeds)
         return totals
+
+    def objective(self, arrays: Arrays) -> Objective:
+        """The graph with losses for what these arrays bring along; made once for all that bring the same."""
+        from graphspec.runtime.member import objective_for
+
+        key = "objective", *((n, a.ndim) for n, a in arrays.weights.items()), *sorted(arrays.lengths)
+        return self.once(key, lambda: objective_for(self, arrays))
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gave for this key the first time: what follows from the graph alone."""
+        if key not in self._known:
+            self._known.setdefault(key, make())
+        found: T = self._known[key]
+        return found
 
     def predict(self, x: Data, *, batch_size: int = 32) -> Any:
         """The heads' values for new rows: a dict of arrays by head, or the array itself for one head.
@@ -190,24 +218,23 @@ class Model:
 
         feeds = user_inputs(self, x)
         total = len(next(iter(feeds.values())))
-        parts = [
-            self.run({n: a[start : start + batch_size] for n, a in feeds.items()})
-            for start in range(0, total, batch_size)
-        ]
+        with self.access.reading():
+            parts = [
+                self.run({n: a[start : start + batch_size] for n, a in feeds.items()})
+                for start in range(0, total, batch_size)
+            ]
         return {head: np.concatenate([p[head] for p in parts]) for head in self.graph.outputs}
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """One batch through the network in inference mode; copies of the heads."""
         shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
-        key = ("predict", tuple(sorted(shapes.items())))
-        program = self.programs.get(
-            key, lambda: bind(self.graph, self.store, fetches=self.graph.outputs, shapes=shapes, seed=self.seed)
-        )
-        for name, buffer in program.feeds.items():
-            buffer[...] = feeds[name]
-        with settings():
-            program.run()
-        return {head: array.copy() for head, array in program.fetches.items()}
+        bound = partial(bind, self.graph, self.store, fetches=self.graph.outputs, shapes=shapes, seed=self.seed)
+        with self.access.reading(), self.programs.borrow(("predict", *sorted(shapes.items())), bound) as program:
+            for name, buffer in program.feeds.items():
+                buffer[...] = feeds[name]
+            with settings():
+                program.run()
+            return {head: array.copy() for head, array in program.fetches.items()}
 
     def concrete(self, shapes: Mapping[str, Shape]) -> dict[str, Value]:
         """Every value's type for given input shapes; raises :class:`ShapeError` where the network does not take them."""
@@ -216,7 +243,8 @@ class Model:
     @property
     def weights(self) -> dict[str, Array]:
         """Copies of all weights and statistics, ``"hidden_1/kernel" → float32 array``, in Keras's layout."""
-        return self.store.get()
+        with self.access.reading():
+            return self.store.get()
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Write some or all weights.
@@ -231,7 +259,8 @@ class Model:
                 hint = did_you_mean(name, list(self.graph.params))
                 raise UsageError(f"no weight is called '{name}'" + (f"; {hint}" if hint else ""))
         try:
-            self.store.set(weights)
+            with self.access.writing():
+                self.store.set(weights)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
@@ -243,18 +272,64 @@ class Model:
         """
         from graphspec.export import export
 
-        return export(self, Path(path), opset=opset, target=target)
+        with self.access.reading():
+            return export(self, Path(path), opset=opset, target=target)
 
     def save(self, path: str | Path) -> None:
         """Write a run directory: the spec, the weights, and the optimizer's state."""
         from graphspec.runtime.rundir import save_model
 
-        save_model(self, Path(path))
+        with self.access.writing():
+            save_model(self, Path(path))
 
     def save_weights(self, directory: Path) -> None:
         from graphspec.runtime.checkpoint import save_arrays
 
         save_arrays(directory / "weights.safetensors", self.weights)
+
+    # Copies.
+
+    def __copy__(self) -> Self:
+        """A model of its own: what never changes (spec, graph, data that have been read) is shared, weights are not."""
+        twin = object.__new__(type(self))
+        with self.access.reading():
+            vars(twin).update(vars(self))
+            twin.parts, twin._known, twin.warnings = dict(self.parts), dict(self._known), list(self.warnings)
+            twin.programs, twin.access = Programs(), Access()
+            twin.store = self.store.copy()
+            twin._update = None if self._update is None else self._update.copy(twin.store)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        memo[id(self)] = twin = copy(self)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The document, the weights, and the optimizer's state."""
+        from graphspec.runtime.rundir import resolved
+
+        with self.access.reading():
+            update = self._update
+            return {
+                "document": resolved(self),
+                "weights": self.store.get(),
+                "update": None if update is None else (update.arrays(), update.counters()),
+                "more": {name: getattr(self, name) for name in _KEPT},
+            }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        made = compile(state["document"])
+        made.set_weights(state["weights"])
+        if state["update"] is not None:
+            arrays, counters = state["update"]
+            made.update.load(arrays)
+            made.update.count(counters)
+        vars(self).update(vars(made))
+        vars(self).update(state["more"])
+
+
+_KEPT = ("source", "epochs_done", "workers", "sample_rows")
+"""What a pickle has besides."""
 
 
 @uncollected()

@@ -59,15 +59,15 @@ class _Bound(State):
         lengths: Mapping[str, Array] | None = None,
     ) -> None:
         assert y_true is not None
-        program = self._programs.get(y_pred.shape, lambda: bind_values(self._loss, y_pred.shape))
-        targets = program.feeds["y_true"]
-        targets[...] = y_true.reshape(targets.shape)  # (N,) fits (N, 1)
-        program.feeds["y_pred"][...] = y_pred
-        program.run()
-        values = visible(program.fetches["values"], mask)
-        if "counts" in program.fetches:
-            values = values[visible(program.fetches["counts"], mask)]
-        self.counters += total(values)
+        with self._programs.borrow(y_pred.shape, lambda: bind_values(self._loss, y_pred.shape)) as program:
+            targets = program.feeds["y_true"]
+            targets[...] = y_true.reshape(targets.shape)  # (N,) fits (N, 1)
+            program.feeds["y_pred"][...] = y_pred
+            program.run()
+            values = visible(program.fetches["values"], mask)
+            if "counts" in program.fetches:
+                values = values[visible(program.fetches["counts"], mask)]
+            self.counters += total(values)
 
 
 def bind_values(loss: Loss, shape: tuple[int, ...]) -> Program:

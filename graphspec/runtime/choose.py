@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from graphspec.runtime.cores import usable_cores
 
 if TYPE_CHECKING:
     from graphspec.runtime.train import Trainer
@@ -18,15 +19,6 @@ WORTH_IT = 5.0
 """Seconds that a run must take for processes to be started, which takes about one."""
 GAIN = 0.9
 _STEPS = 5
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "process_cpu_count"):  # Python 3.13
-        return int(os.process_cpu_count() or 1)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def gather(trainer: Trainer) -> None:

@@ -15,7 +15,6 @@ from graphspec.compiler.limits import id_limits
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.metrics import targets_of
 from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, load, row_weights, split
-from graphspec.runtime.member import objective_for
 from graphspec.runtime.ones import with_places
 from graphspec.runtime.train import Observer, Trainer
 
@@ -180,7 +179,7 @@ def prepare_fit(
     size = batch_size or training.batch_size
     _refuse_memory(model, parts.train, min(size, len(parts.train)))
     _apply_class_weights(model, parts.train, class_weight)
-    objective = objective_for(model, parts.train)
+    objective = model.objective(parts.train)
     validation = None if parts.validation is None else with_places(objective.graph, parts.validation)
     shuffled = training.shuffle if shuffle is None else shuffle
     feeder = Feeder(with_places(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
@@ -209,7 +208,8 @@ def _refuse_memory(model: Model, arrays: Arrays, rows: int) -> None:
     from graphspec.runtime.memory import available, estimate, human
 
     shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
-    need = estimate(model.graph, shapes, len(model.spec.training.optimizer.slots()))
+    slots = len(model.spec.training.optimizer.slots())
+    need = model.once(("memory", *shapes.items()), lambda: estimate(model.graph, shapes, slots))
     have = available()
     if need > have:
         text = f"training needs about {human(need)} of memory, there is {human(have)}"

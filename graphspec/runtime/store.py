@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,6 +55,15 @@ class Store:
             vector = aligned(size * self.dtype.itemsize).view(self.dtype)
             vector[:] = 0
             self.vectors[group] = vector
+
+    def copy(self) -> Store:
+        """The same parameters with the same values in memory of their own."""
+        twin = copy(self)
+        twin.vectors = {}
+        for group, vector in self.vectors.items():
+            twin.vectors[group] = aligned(vector.nbytes).view(self.dtype)
+            twin.vectors[group][...] = vector
+        return twin
 
     def view(self, name: str, vector: Array | None = None) -> Array:
         """The weight as the graph sees it, a view into its vector (or into ``vector``, laid out alike)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -66,7 +66,7 @@ class Trainer:
         self.epoch, self.batch = model.epochs_done, 0
         self.history: dict[str, list[float]] = {}
         self.states = [c.start(self) for c in callbacks]
-        self.one_step = Step(model, objective, model.store, feeder, model.seed, update.clock)
+        self.one_step: Step = Step(model, objective, model.store, feeder, model.seed, update.clock)
         self.programs: dict[int, Program] = {}
         self.team: Team | None = None
         self.resumed = False
@@ -107,6 +107,10 @@ class Trainer:
                 worker died.
             KeyboardInterrupt: after Ctrl-C; with a directory, the checkpoint of this very step has been written.
         """
+        with self.model.access.writing("training"):
+            self._run()
+
+    def _run(self) -> None:
         self.observer.begin(self.total, self.epoch, self.feeder.batches)
         try:
             with settings(), interruptible() as interrupt:
@@ -198,11 +202,23 @@ class Trainer:
 
     def _bind(self, rows: int) -> Program:
         if self.team is None:
-            program = self.one_step.bind(rows, self.update.gradient, Single())
+            program = self.model.programs.take(self._key(rows))
+            if program is None:
+                program = self.one_step.bind(rows, self.update.gradient, Single())
+            program.load = self.feeder.into(program.feeds, rows)
         else:
             program = self.team.member.bind(self.one_step, rows)
         self.programs[rows] = program
         return program
+
+    def _key(self, rows: int) -> Hashable:
+        return ("train", *sorted(self.feeder.shapes(rows).items()))
+
+    def _put_back(self) -> None:
+        """Let the next ``fit`` have the programs of this one."""
+        for rows, program in self.programs.items():
+            self.model.programs.put(self._key(rows), program)
+        self.programs.clear()
 
     def join(self, size: int) -> None:
         """Go on with ``size`` processes, until :meth:`leave`.
@@ -210,15 +226,17 @@ class Trainer:
         Raises:
             OSError: processes or shared memory are not to be had; nothing has changed then.
         """
+        self._put_back()
         self.team = Team(self, size)
-        self.programs.clear()
 
     def leave(self) -> None:
         """Go on alone, without the programs bound so far."""
-        if self.team is not None:
-            self.team.close()
-            self.team = None
-        self.programs.clear()
+        if self.team is None:
+            self._put_back()
+            return
+        self.programs.clear()  # they view memory that ends with the team
+        self.team.close()
+        self.team = None
 
     # Checkpoints.
 

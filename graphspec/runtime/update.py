@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,6 +66,23 @@ class Update:
             self.swapped = False
         if self.clock.step:
             self.optimizer.finalize(self.store.vectors["trainable"], self.slots)
+
+    def copy(self, store: Store) -> Update:
+        """The same state for a copy of the weights."""
+        twin = Update(self.optimizer, store)
+        for name, values in self.slots.items():
+            twin.slots[name][...] = values
+        twin.count(self.counters())
+        return twin
+
+    def counters(self) -> dict[str, Any]:
+        """What is no array: the step, the rate, and whether weights and averages have changed places."""
+        return {"step": self.clock.step, "learning_rate": self.rate.value, "swapped": self.swapped}
+
+    def count(self, counters: Mapping[str, Any]) -> None:
+        """Take up :meth:`counters`."""
+        self.clock.step, self.rate.value = counters["step"], counters["learning_rate"]
+        self.swapped = counters["swapped"]
 
     def arrays(self) -> dict[str, Array]:
         """``slot/<slot>/<weight>`` copies."""
