@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from graphspec.ops.base import Calls
 
 
+def no_rows(batch: int) -> None:
+    """There are no rows to copy."""
+
+
 @dataclass
 class Program:
     """A bound graph: copy a batch into ``feeds``, ``run`` it, read ``fetches``.
@@ -36,7 +40,7 @@ class Program:
     after: Calls = field(default_factory=list)
     """Calls to make when all workers have made theirs: gradients of weights from the rows of all."""
 
-    load: Callable[[int], None] = lambda _: None
+    load: Callable[[int], None] = no_rows
     """Copies the batch of this number into ``feeds``, where rows are fed by number."""
 
     @cached_property

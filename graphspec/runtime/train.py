@@ -15,7 +15,7 @@ from graphspec.runtime.checkpoint import Checkpoint, save_checkpoint
 from graphspec.runtime.choose import gather
 from graphspec.runtime.interrupt import Interrupt, interruptible
 from graphspec.runtime.member import Step
-from graphspec.runtime.program import Program
+from graphspec.runtime.program import Program, no_rows
 from graphspec.runtime.replicas import Single
 from graphspec.runtime.rundir import write_history
 from graphspec.runtime.team import Team
@@ -215,8 +215,9 @@ class Trainer:
         return ("train", *sorted(self.feeder.shapes(rows).items()))
 
     def _put_back(self) -> None:
-        """Let the next ``fit`` have the programs of this one."""
+        """Let the next ``fit`` have the programs of this one, without the rows."""
         for rows, program in self.programs.items():
+            program.load = no_rows
             self.model.programs.put(self._key(rows), program)
         self.programs.clear()
 
