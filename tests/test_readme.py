@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,3 +53,12 @@ def test_paths_of_the_architecture_table_exist() -> None:
         assert (ROOT / path).exists(), path
     for path in re.findall(r"\]\(((?:docs|specs)/[^)]+)\)", README):
         assert (ROOT / path).exists(), path
+
+
+def test_the_python_of_the_page_on_sharing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {}
+    for code in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S):
+        exec(code, names)
+    assert [p.shape for p in names["prices"]] == [(k + 1, 1) for k in range(8)]
