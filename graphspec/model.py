@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import numpy as np
 
@@ -99,7 +99,7 @@ class Model:
         validation_data: tuple[Data, Data] | tuple[Data, Data, Data] | None = None,
         validation_split: float | None = None,
         sample_weight: Data = None,
-        class_weight: Mapping[Any, Any] | None = None,
+        class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: int | str = "auto",
     ) -> History:
@@ -109,7 +109,7 @@ class Model:
             x, y: arrays by input and head name, or bare arrays where there is one input or head.
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
             validation_split: a fraction of the rows, drawn by the seed.
-            class_weight: ``{class: weight}`` for the only head, or ``{head: {class: weight}}``.
+            class_weight: ``{class: weight}`` or ``"balanced"`` for the only head, or ``{head: {class: weight}}``.
             verbose: 0 says nothing, else a line an epoch.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,14 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.compiler.build import Builder
+from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.compiler.lower import Lowered
 from graphspec.errors import Diagnostic, Mark
 from graphspec.metrics import METRICS
 
 if TYPE_CHECKING:
-    from graphspec.losses import Problem
+    from graphspec.losses import Loss, Problem
     from graphspec.spec.model import HeadDecl, Spec
     from graphspec.spec.tree import Tree
 
@@ -47,10 +48,22 @@ def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
             joint = " " if message.startswith(("has ", "gives ")) else ": "
             text = f"head '{head.name}'{joint}{message}"
             found.append(Diagnostic.at(mark, code, text, path=path, hint=hint, nodes=nodes, severity=severity))
+    found += _stratify(spec, lowered.graph.outputs)
     if spec.heads and (nothing := _nothing_to_train(spec, lowered)) is not None:
         first = next(iter(spec.heads.values()))
         found.append(Diagnostic.at(first.mark, "GS404", nothing[0], path="outputs", hint=nothing[1]).as_warning())
     return found
+
+
+def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
+    """GS405: a split by the classes of a head whose rows have no class each."""
+    source = spec.data.get("validation")
+    value = outputs.get(source.stratify or "") if source is not None else None
+    if source is None or value is None or value.rank == 2:
+        return []
+    at = source.tree.find(("stratify",))[0] or source.tree
+    text = f"`stratify` needs one class a row, but head '{source.stratify}' has shape {show(value.shape)}"
+    return [Diagnostic.at(at.mark, "GS405", text, path=at.path, hint="leave it out, or name another head")]
 
 
 def _nothing_to_train(spec: Spec, lowered: Lowered) -> tuple[str, str] | None:
@@ -73,15 +86,29 @@ def _problems(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
         for k, metric in enumerate(head.metrics):
             problems += [(("metrics", k), p) for p in metric.check(value, head.loss, head.labels)]
         problems += _same_names(head, value)
-    classes = value.shape[-1] if value.rank > 1 else 1
-    wanted = 2 if classes == 1 else classes
-    if head.labels is not None and len(head.labels) != wanted:
-        text = f"has {len(head.labels)} labels for {wanted} classes"
-        hint = f"give {wanted} names, in the order of the classes"
-        problems.append((("labels",), ("error", "GS405", text, hint)))
+    if head.labels is not None:
+        problems += [(("labels",), p) for p in _labels(head.labels, head.loss, value)]
     if head.class_weight is not None:
         problems += _class_weight(head, value)
     return problems
+
+
+def _labels(labels: Sequence[str], loss: Loss | None, value: Value) -> list[Problem]:
+    """GS405 unless there is a name for each unit of the last axis, which are the classes."""
+    axis = value.rank - 1 if loss is None or value.rank < 2 else loss.class_axis(value)
+    if axis is None:
+        text = f"labels name the units of a head, but {type(loss).__name__} compares rows: no unit stands for a class"
+        return [("error", "GS405", text, "leave `labels` out, and give the targets as integers")]
+    if axis != value.rank - 1:
+        text = f"labels name the units of the last axis, but the classes of {type(loss).__name__} are on axis {axis}"
+        hint = "move them to the last axis with a Permute before the head, and leave the loss's `axis` out"
+        return [("error", "GS405", text, hint)]
+    classes = value.shape[-1] if value.rank > 1 else 1
+    wanted = 2 if classes == 1 else classes
+    if len(labels) == wanted:
+        return []
+    text = f"has {len(labels)} labels for {wanted} classes"
+    return [("error", "GS405", text, f"give {wanted} names, in the order of the classes")]
 
 
 def _same_names(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
@@ -99,21 +126,17 @@ def _same_names(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
     return problems
 
 
-_CLASSIFIES = (
-    "BinaryCrossentropy",
-    "BinaryFocalCrossentropy",
-    "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy",
-    "CategoricalGeneralizedCrossEntropy",
-    "SparseCategoricalCrossentropy",
-)
+def refuse_class_weight(head: HeadDecl, value: Value) -> list[Problem]:
+    """GS405 where the rows of a head have no class each, by which they could be weighted."""
+    if head.loss is not None and head.loss.fits == "classes" and value.rank == 2:
+        return []
+    text = "class weights need a classification loss and one label a row"
+    return [("error", "GS405", text, f"use sample weights: an array '{head.name}_sample_weight' in the data")]
 
 
 def _class_weight(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
-    if type(head.loss).__name__ not in _CLASSIFIES or value.rank != 2:
-        text = "class weights need a classification loss and one label a row"
-        hint = f"use sample weights: an array '{head.name}_sample_weight' in the data"
-        return [(("class_weight",), ("error", "GS405", text, hint))]
+    if refused := refuse_class_weight(head, value):
+        return [(("class_weight",), p) for p in refused]
     classes = 2 if value.shape[-1] == 1 else value.shape[-1]
     if not isinstance(head.class_weight, dict) or not isinstance(classes, int):
         return []

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Value
     from graphspec.errors import Severity
 
+Targets = Literal["like", "one_hot", "ids", "groups", "labels"]
+"""Values of the head's shape; one-hot rows; class ids, each of which is a unit of the head; ids of groups of rows, any
+integers; or sequences of class ids."""
+
 Problem = tuple["Severity", str, str, str | None]
 """Severity, code, message without the head's name in front, hint."""
 
@@ -58,8 +62,14 @@ class Loss(Config):
 
     label: ClassVar[str]
     """The name that messages use."""
-    targets: ClassVar[Literal["like", "one_hot", "ids", "labels"]] = "like"
-    """What the targets are: values of the head's shape, one-hot rows, class ids, or sequences of class ids."""
+    targets: ClassVar[Targets] = "like"
+    """What the targets are."""
+    fits: ClassVar[Literal["classes", "numbers"] | None] = None
+    """Whether the head is fitted to classes, one of which a row has, or to numbers; None where it may be either."""
+    binary: ClassVar[bool] = False
+    """Whether every unit is a class of its own, which a row has or has not."""
+    shares: ClassVar[bool] = False
+    """Whether targets lie between 0 and 1."""
     uses_mask: ClassVar[bool] = True
     """Whether the reduction leaves out what the head's mask hides; otherwise the mask is the loss's own business."""
 
@@ -68,6 +78,10 @@ class Loss(Config):
     def target(self, y_pred: Value) -> Type:
         """The type of the targets for a head of this shape."""
         return Type("float32", y_pred.shape)
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        """The axis of the head, from the front, that has a unit for each class; None where no unit stands for a class."""
+        return None if self.targets == "groups" else y_pred.rank - 1
 
     def check(self, y_pred: Value) -> list[Problem]:
         """What is wrong with the head: its shape (GS402, errors), its activation (GS401, warnings)."""

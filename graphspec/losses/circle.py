@@ -23,11 +23,12 @@ class Circle(Loss):
     ``softplus(P + Q)`` with the distances ``d = max(1 - x · r, 0)`` of row x to the rows r of the whole batch and the
     margin m: ``P = log Σ exp(-γ (m + d)⁺ (m - d))`` over x's class, ``Q = log Σ exp(γ (1 + m - d)⁺ (1 - m - d))`` over
     the others.
-    A row without a partner does not count. Head: (batch, features), rows of length 1. Targets: class ids (batch,).
+    A row without a partner does not count. Head: (batch, features), rows of length 1. Targets: class ids (batch,), any
+    integers: what counts is whether two are equal.
     Sun et al., *Circle loss*, CVPR 2020.
     """
 
-    label, targets, uses_mask = "circle", "ids", False
+    label, targets, uses_mask = "circle", "groups", False
     gamma: Annotated[Positive, Field(description="How sharply near rows count.")] = 80.0
     margin: Annotated[float, Field(description="The margin m.")] = 0.4
     remove_diagonal: Annotated[bool, Field(description="Whether a row is no partner of its own.")] = True

@@ -69,6 +69,7 @@ class Binary(Probabilistic):
     """A cross-entropy of every unit by itself."""
 
     activation = "sigmoid"
+    fits, binary, shares = "classes", True, True
     label_smoothing: Smoothing = 0.0
     axis: Annotated[int, Field(description="The axis of the mean.")] = -1
 
@@ -142,8 +143,11 @@ def eased(g: Builder, missed: Value, gamma: float) -> Value:
 class Categorical(Probabilistic):
     """A cross-entropy over the classes, which are ``axis``."""
 
-    activation = "softmax"
+    activation, fits = "softmax", "classes"
     axis: Axis = -1
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return self.axis % y_pred.rank
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return super().check_shape(y_pred) or check_classes(self.label, self.axis, y_pred)
@@ -186,7 +190,7 @@ class CategoricalCrossentropy(Categorical):
     Targets: like the head, one-hot or any distribution; smoothing draws them towards equal shares.
     """
 
-    label, targets = "categorical_crossentropy", "one_hot"
+    label, targets, shares = "categorical_crossentropy", "one_hot", True
     label_smoothing: Smoothing = 0.0
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
@@ -204,7 +208,7 @@ class CategoricalFocalCrossentropy(Categorical):
     Targets: like the head, one-hot or any distribution. Lin et al., *Focal loss*, ICCV 2017.
     """
 
-    label, targets = "categorical_focal_crossentropy", "one_hot"
+    label, targets, shares = "categorical_focal_crossentropy", "one_hot", True
     alpha: Annotated[FloatOrFloats, Field(description="A weight, or one for each class.")] = 0.25
     gamma: Gamma = 2.0
     label_smoothing: Smoothing = 0.0
@@ -264,7 +268,7 @@ class CategoricalGeneralizedCrossEntropy(OfProbabilities):
     Targets: class ids from 0. Zhang and Sabuncu, NeurIPS 2018.
     """
 
-    label, targets = "categorical_generalized_cross_entropy", "ids"
+    label, targets, fits = "categorical_generalized_cross_entropy", "ids", "classes"
     q: Annotated[float, Field(gt=0, lt=1, description="Between cross-entropy (0) and mean absolute error (1).")] = 0.5
 
     def target(self, y_pred: Value) -> Type:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class MeanSquaredError(Loss):
     """Mean of ``(y_pred - y_true)²`` over the last axis."""
 
-    label = "mean_squared_error"
+    label, fits = "mean_squared_error", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         if y_pred.rank == 1:
@@ -32,7 +32,7 @@ class MeanSquaredError(Loss):
 class MeanAbsoluteError(Loss):
     """Mean of ``|y_pred - y_true|`` over the last axis."""
 
-    label = "mean_absolute_error"
+    label, fits = "mean_absolute_error", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         return mean(g, g.Abs(g.Sub(y_pred, y_true)))
@@ -42,7 +42,7 @@ class MeanAbsoluteError(Loss):
 class Huber(Loss):
     """Mean over the last axis of ``e² / 2`` where ``|e| ≤ delta``, else ``delta · (|e| - delta / 2)``; e is the error."""
 
-    label = "huber"
+    label, fits = "huber", "numbers"
     delta: Annotated[Positive, Field(description="Where the loss turns from quadratic to linear.")] = 1.0
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
@@ -55,7 +55,7 @@ class Huber(Loss):
 class LogCosh(Loss):
     """Mean of ``log cosh(y_pred - y_true)`` over the last axis: about e² / 2 for small errors, ``|e| - log 2`` for large."""
 
-    label = "log_cosh"
+    label, fits = "log_cosh", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         size = g.Abs(g.Sub(y_pred, y_true))
@@ -67,7 +67,7 @@ class LogCosh(Loss):
 class MeanAbsolutePercentageError(Loss):
     """``100 · mean(|y_true - y_pred| / max(|y_true|, 1e-7))`` over the last axis."""
 
-    label = "mean_absolute_percentage_error"
+    label, fits = "mean_absolute_percentage_error", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         size = g.Max(g.Abs(y_true), g.constant(EPSILON))
@@ -78,7 +78,7 @@ class MeanAbsolutePercentageError(Loss):
 class MeanSquaredLogarithmicError(Loss):
     """Mean of ``(log(1 + y_true) - log(1 + y_pred))²`` over the last axis; what is negative counts as 0."""
 
-    label = "mean_squared_logarithmic_error"
+    label, fits = "mean_squared_logarithmic_error", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         logs = (g.Log(g.Add(g.Max(X, g.constant(EPSILON)), g.constant(1.0))) for X in (y_pred, y_true))
@@ -90,7 +90,7 @@ class MeanSquaredLogarithmicError(Loss):
 class Poisson(Loss):
     """Mean of ``y_pred - y_true · log(y_pred + 1e-7)`` over the last axis: counts and the rate that explains them."""
 
-    label = "poisson"
+    label, fits = "poisson", "numbers"
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
         op = producer(y_pred)
@@ -107,7 +107,7 @@ class Poisson(Loss):
 class CosineSimilarity(Loss):
     """``-Σ y_true · y_pred`` over ``axis``, both divided by their lengths: -1 for one direction, 1 for opposite ones."""
 
-    label = "cosine_similarity"
+    label, fits = "cosine_similarity", "numbers"
     axis: Annotated[int, Field(description="The axis of the vectors.")] = -1
 
     def check_shape(self, y_pred: Value) -> list[Problem]:

@@ -76,7 +76,7 @@ class BinaryAccuracy(Average):
 class CategoricalAccuracy(Average):
     """The share of rows whose largest value stands where that of the one-hot target does; the first one of equals."""
 
-    label = "categorical_accuracy"
+    label, by_class = "categorical_accuracy", True
     targets: ClassVar[tuple[Kind, ...]] = ("one_hot", "like")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
@@ -91,7 +91,7 @@ class CategoricalAccuracy(Average):
 class SparseCategoricalAccuracy(Average):
     """The share of rows whose largest value stands at the target's class; the first one of equals."""
 
-    label = "sparse_categorical_accuracy"
+    label, by_class = "sparse_categorical_accuracy", True
     targets: ClassVar[tuple[Kind, ...]] = ("ids",)
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
@@ -112,9 +112,10 @@ K = Annotated[PositiveInt, Field(description="How many of the largest values cou
 
 
 def _in_top_k(classes: Array, y_pred: Array, k: int) -> Array:
-    """Whether fewer than ``k`` values are larger than that of the class."""
-    own = np.take_along_axis(y_pred, classes.astype(np.intp)[..., None], -1)
-    found: Array = (np.count_nonzero(y_pred > own, axis=-1) < k) & ~np.isnan(own[..., 0])
+    """Whether fewer than ``k`` values are larger than that of the class, which the head must have."""
+    inside = (classes >= 0) & (classes < y_pred.shape[-1])
+    own = np.take_along_axis(y_pred, np.where(inside, classes, 0).astype(np.intp)[..., None], -1)
+    found: Array = inside & (np.count_nonzero(y_pred > own, axis=-1) < k) & ~np.isnan(own[..., 0])
     return found
 
 
@@ -131,7 +132,7 @@ def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
 class TopKCategoricalAccuracy(Average):
     """The share of rows whose one-hot target's class is among the ``k`` largest values."""
 
-    label = "top_k_categorical_accuracy"
+    label, by_class = "top_k_categorical_accuracy", True
     targets: ClassVar[tuple[Kind, ...]] = ("one_hot", "like")
     k: K = 5
 
@@ -146,7 +147,7 @@ class TopKCategoricalAccuracy(Average):
 class SparseTopKCategoricalAccuracy(Average):
     """The share of rows whose class is among the ``k`` largest values, or the first ``k`` ids if the head gives ids."""
 
-    label = "sparse_top_k_categorical_accuracy"
+    label, by_class = "sparse_top_k_categorical_accuracy", True
     targets: ClassVar[tuple[Kind, ...]] = ("ids",)
     k: K = 5
     from_sorted_ids: bool = Field(False, description="Whether the head gives ids, the best first.")

@@ -10,19 +10,21 @@ from pydantic import Field, PrivateAttr
 
 from graphspec.compiler.dims import Dim, show
 from graphspec.config import Config, Registry
-from graphspec.losses.base import Problem, producer
+from graphspec.losses.base import Problem, Targets, producer
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Value
     from graphspec.losses import Loss
 
 M = TypeVar("M", bound="Metric")
-Kind = Literal["ids", "one_hot", "like", "labels"]
+Kind = Targets
 Direction = Literal["up", "down"]
+_PERMUTE = "move them to the last axis with a Permute before the head, and leave the loss's `axis` out"
 SAY: dict[Kind, str] = {
     "ids": "class ids",
     "one_hot": "one-hot rows",
     "like": "values of the head's shape",
+    "groups": "ids of groups, for which the head has no units",
     "labels": "label sequences",
 }
 
@@ -77,6 +79,8 @@ class Metric(Config):
     """Which way is better, for callbacks with ``mode: auto``; None where neither is."""
     targets: ClassVar[tuple[Kind, ...]] = ("like", "one_hot")
     """What the targets may be."""
+    by_class: ClassVar[bool] = False
+    """Whether the values of the head's last axis are compared as classes, not each by itself."""
     instead: ClassVar[str] = "use `accuracy`, which follows the loss"
     """What to do where they are something else."""
 
@@ -114,11 +118,27 @@ class Metric(Config):
         if given == "labels":
             text = f"metric '{self.key}' cannot compare label sequences, the targets of {type(loss).__name__}"
             return [("error", "GS403", text, "use `edit_distance`")]
+        if given == "groups":
+            text = f"metric '{self.key}' compares answers with targets, but {type(loss).__name__} compares rows"
+            return [("error", "GS403", text, "leave the head without metrics: its values are no answers")]
         if not self.takes(given):
             text = f"metric '{self.key}' expects {SAY[self.targets[0]]}"
             text += f", but the targets of {type(loss).__name__} are {SAY[given]}"
             return [("error", "GS403", text, self.instead)]
-        return self.check_shape(y_pred) or self.check_loss(y_pred, loss)
+        return self.check_shape(y_pred) or self.check_class_axis(y_pred, loss) or self.check_loss(y_pred, loss)
+
+    def check_class_axis(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        """Whether the classes stand where the loss has them."""
+        own, axis = self.class_axis(y_pred), loss.class_axis(y_pred)
+        if own is None or own == axis:
+            return []
+        text = f"has the classes on axis {own}, but {type(loss).__name__} on axis {axis}"
+        hint = "give both the same `axis`" if "axis" in type(self).model_fields else _PERMUTE
+        return self.error(text, hint)
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        """The axis of the head, from the front, whose values it takes as classes; None where each is by itself."""
+        return y_pred.rank - 1 if self.by_class else None
 
     def takes(self, given: Kind) -> bool:
         return given in self.targets
@@ -217,15 +237,9 @@ def check_threshold(metric: Metric, threshold: float, loss: Loss) -> list[Proble
     return []
 
 
-_FITS_NUMBERS = (
-    *("MeanSquaredError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredLogarithmicError"),
-    *("Huber", "LogCosh", "Poisson", "CosineSimilarity"),
-)
-
-
 def check_classifies(metric: Metric, y_pred: Value, loss: Loss | None) -> list[Problem]:
     """Whether a metric of classes measures a head that is fitted to numbers."""
-    if type(loss).__name__ not in _FITS_NUMBERS or producer(y_pred) in ("Sigmoid", "HardSigmoid", "Softmax"):
+    if loss is None or loss.fits != "numbers" or producer(y_pred) in ("Sigmoid", "HardSigmoid", "Softmax"):
         return []
     text = f"measures classes, but {type(loss).__name__} fits numbers"
     return metric.warning(text, "use `mae`, or a sigmoid or softmax head with a cross-entropy")
@@ -251,7 +265,7 @@ def follows(loss: Loss | None, y_pred: Value) -> Literal["binary", "categorical"
     given = "like" if loss is None else targets_of(loss)
     if given == "ids":
         return "sparse"
-    binary = loss is not None and type(loss).__name__.startswith("Binary")
+    binary = loss is not None and loss.binary
     return "categorical" if given == "one_hot" or not (binary or width(y_pred) == 1) else "binary"
 
 

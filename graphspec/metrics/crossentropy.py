@@ -73,6 +73,9 @@ class _Categorical(Along):
     instead = _FOLLOWS
     from_logits: FromLogits = False
 
+    def class_axis(self, y_pred: Value) -> int | None:
+        return self.axis % y_pred.rank
+
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
         return check_logits(self, loss)
 
@@ -99,7 +102,7 @@ class SparseCategoricalCrossentropy(_Categorical):
 class KLDivergence(OfLoss):
     """Mean over rows of ``Σ y log(y / p)``, both at least 1e-7 and at most 1."""
 
-    label, of = "kl_divergence", crossentropy.KLDivergence
+    label, of, by_class = "kl_divergence", crossentropy.KLDivergence, True
     instead = _FOLLOWS
 
 

@@ -44,6 +44,9 @@ class _Point(Thresholded):
     def takes(self, given: Kind) -> bool:
         return super().takes(given) or (given == "ids" and self.class_id is not None)
 
+    def class_axis(self, y_pred: Value) -> int | None:
+        return None if self.class_id is None else y_pred.rank - 1
+
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return check_class(self, self.class_id, y_pred)
 
@@ -138,6 +141,9 @@ class AUC(Metric):
 
     def takes(self, given: Kind) -> bool:
         return super().takes(given) or (given == "ids" and self.multi_label)
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return y_pred.rank - 1 if self.multi_label else None
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         hint = "leave `multi_label` out"

@@ -23,6 +23,7 @@ class FScore(Metric):
     Positive is what exceeds ``threshold``, or without one the largest value of each row. Class ids count as one-hot rows.
     """
 
+    by_class = True
     targets: ClassVar[tuple[Kind, ...]] = ("like", "one_hot", "ids")
     average: Literal["micro", "macro", "weighted"] | None = Field(
         None, description="Of all counts together, of the classes' scores, of these weighted by size; null: one each."
@@ -45,7 +46,7 @@ class FScore(Metric):
         if self.threshold is not None and has_logits(loss):
             text = f"compares the head's values with {self.threshold:g}, but they are logits"
             return self.warning(text, "end the head in a sigmoid, with `from_logits: false` in the loss")
-        if self.threshold is None and type(loss).__name__.startswith("Binary"):
+        if self.threshold is None and loss.binary:
             text = f"takes one class a row, but with {type(loss).__name__} several may apply"
             return self.warning(text, "set `threshold: 0.5`")
         return []

@@ -31,7 +31,7 @@ class SquaredHinge(OfLoss):
 class CategoricalHinge(OfLoss):
     """Mean over rows of ``max(0, 1 + largest value of a wrong class - value of the right one)``."""
 
-    label, of = "categorical_hinge", hinge.CategoricalHinge
+    label, of, by_class = "categorical_hinge", hinge.CategoricalHinge, True
     targets: ClassVar[tuple[Kind, ...]] = ("one_hot", "like")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:

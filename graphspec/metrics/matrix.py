@@ -50,7 +50,7 @@ class ConfusionMatrix(Metric):
     array, the command line prints it with the head's labels.
     """
 
-    label = "confusion_matrix"
+    label, by_class = "confusion_matrix", True
     direction = None
     targets: ClassVar[tuple[Kind, ...]] = ("ids", "one_hot", "like")
     threshold: float = Field(0.5, description="Above it the answer of a head with one unit is class 1.")
@@ -161,6 +161,9 @@ class _Segments(Overlap):
                 f"has {self.num_classes} classes, but the head has {classes}", "give both the same number"
             )
         return []
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return None if self.sparse_y_pred else self.axis % y_pred.rank
 
     def true_ids(self, y_true: Array) -> Array:
         found: Array = y_true.argmax(self.axis)

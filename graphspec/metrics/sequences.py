@@ -29,7 +29,7 @@ class EditDistance(Metric):
     targets: ClassVar[tuple[Kind, ...]] = ("labels",)
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
-        if type(loss).__name__ != "CTC":
+        if loss is None or loss.targets != "labels":
             text = "compares label sequences, but the head's loss is not ctc"
             return self.error(text, "use `loss: ctc`, or another metric")
         return []

@@ -193,6 +193,9 @@ class _Retrieval(Counted):
     def takes(self, given: Kind) -> bool:
         return super().takes(given) or (given == "ids" and (self.class_id, self.top_k) != (None, None))
 
+    def class_axis(self, y_pred: Value) -> int | None:
+        return None if (self.class_id, self.top_k) == (None, None) else y_pred.rank - 1
+
     def check_shape(self, y_pred: Value) -> list[Problem]:
         classes = width(y_pred)
         if self.top_k is not None and isinstance(classes, int) and self.top_k > classes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from graphspec.compiler.concrete import concrete
+from graphspec.compiler.heads import refuse_class_weight
 from graphspec.compiler.ir import Array, Graph
 from graphspec.compiler.limits import id_limits
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
@@ -32,19 +33,18 @@ def wanted(spec: Spec, graph: Graph, *, targets: bool = True) -> Wanted:
     trained = [h for h in spec.heads.values() if h.loss is not None] if targets else []
     values = {h.name: graph.outputs[h.name] for h in trained}
     kinds = {h.name: targets_of(h.loss) for h in trained if h.loss is not None}
-    ids = [h for h in trained if kinds[h.name] == "ids"]
     ctc = frozenset(name for name, kind in kinds.items() if kind == "labels")
-    classes = {h.name: values[h.name].shape[getattr(h.loss, "axis", -1)] for h in ids}
-    classes |= {name: values[name].shape[-1] for name in ctc}
-    ignored = {h.name: getattr(h.loss, "ignore_class", None) for h in ids}
+    axes = {h.name: h.loss.class_axis(values[h.name]) for h in trained if h.loss is not None}
+    classes = {
+        n: values[n].shape[axis] for n, axis in axes.items() if axis is not None and kinds[n] in ("ids", "labels")
+    }
+    ignored = {h.name: getattr(h.loss, "ignore_class", None) for h in trained}
     return Wanted(
         inputs={n: v.type for n, v in graph.inputs.items()},
         targets={h.name: h.loss.target(values[h.name]) for h in trained if h.loss is not None},
         classes={n: k for n, k in classes.items() if isinstance(k, int)},
         ignored={n: k for n, k in ignored.items() if k is not None},
-        probabilities=frozenset(
-            h.name for h in trained if type(h.loss).__name__.endswith("Crossentropy") and h not in ids
-        ),
+        probabilities=frozenset(h.name for h in trained if h.loss is not None and h.loss.shares),
         limits=id_limits(graph),
         labels={h.name: h.labels for h in trained if h.labels is not None},
         ctc=ctc,
@@ -160,7 +160,7 @@ def prepare_fit(
     validation_data: tuple[Any, ...] | None = None,
     validation_split: float | None = None,
     sample_weight: Data = None,
-    class_weight: Mapping[Any, Any] | None = None,
+    class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None,
     callbacks: Sequence[Callback] | None = None,
     directory: Path | None = None,
 ) -> Trainer:
@@ -242,20 +242,27 @@ def _parts(
     return _Parts(replace(train, weights=dict(train.weights)), validation)  # class weights are multiplied in
 
 
-def _apply_class_weights(model: Model, arrays: Arrays, given: Mapping[Any, Any] | None) -> None:
+def _apply_class_weights(model: Model, arrays: Arrays, given: Mapping[Any, Any] | Literal["balanced"] | None) -> None:
     """Class weights multiply the sample weights of the training rows."""
     heads = [h for h in model.spec.heads.values() if h.loss is not None]
-    by_head = {h.name: h.class_weight for h in heads if h.class_weight is not None}
-    if given is not None:
-        named = set(given) <= {h.name for h in heads} and all(isinstance(v, Mapping | str) for v in given.values())
-        if not named and len(heads) != 1:
+    by_head: Mapping[str, Any] = {h.name: h.class_weight for h in heads if h.class_weight is not None}
+    of_heads = isinstance(given, Mapping) and all(isinstance(v, Mapping | str) for v in given.values())
+    if isinstance(given, Mapping) and of_heads and set(given) <= {h.name for h in heads}:
+        by_head = given
+    elif given is not None:
+        if len(heads) != 1:
             raise UsageError("with several heads, give `class_weight` as {head: {class: weight}}")
-        by_head = dict(given) if named else {heads[0].name: dict(given)}
+        by_head = {heads[0].name: given}
     for name, weights in by_head.items():
+        if not isinstance(weights, Mapping) and weights != "balanced":
+            raise UsageError(f"`class_weight` must be a mapping or 'balanced', not {weights!r}")
         head = model.spec.heads[name]
+        if refused := refuse_class_weight(head, model.graph.outputs[name]):
+            raise SpecError([Diagnostic(p[1], f"head '{name}': {p[2]}", hint=p[3]) for p in refused])
         target, chosen = arrays.targets[name], arrays.chosen
         own = target if chosen is None else target[chosen]
-        rows = row_weights(weights, own, _classes(model, head), head.labels)
+        ignored = getattr(head.loss, "ignore_class", None)
+        rows = row_weights(weights, own, _classes(model, head), head.labels, ignored)
         if chosen is not None:
             of_all = np.ones(len(target), np.float32)
             of_all[chosen] = rows

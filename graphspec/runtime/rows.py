@@ -114,8 +114,11 @@ def row_weights(
     y: Array,
     classes: int,
     labels: Sequence[str] | None = None,
+    ignored: int | None = None,
 ) -> Array:
     """The weight of every row by its class, float32: as given (1 for a class not named), or ``N / (classes · count)``.
+
+    Rows of the class ``ignored`` have weight 1, and are no part of N.
 
     Args:
         class_weight: by class id or label, or ``balanced``.
@@ -125,9 +128,11 @@ def row_weights(
         SpecError: GS405 for a class that does not exist.
     """
     ids = class_ids(y)
+    counts = ids != ignored if ignored is not None else np.ones(len(ids), bool)
     table = np.ones(classes)
     if class_weight == "balanced":
-        table = len(ids) / (classes * np.maximum(np.bincount(ids, minlength=classes), 1))
+        known = ids[counts]
+        table = len(known) / (classes * np.maximum(np.bincount(known, minlength=classes), 1))
     else:
         names = list(labels or ())
         for key, weight in class_weight.items():
@@ -136,7 +141,9 @@ def row_weights(
                 hint = did_you_mean(str(key), names) or f"classes are 0 to {classes - 1}"
                 raise SpecError([Diagnostic("GS405", f"class weight for an unknown class {key!r}", hint=hint)])
             table[index] = weight
-    return table.astype(np.float32)[ids]
+    weights = np.ones(len(ids), np.float32)
+    weights[counts] = table.astype(np.float32)[ids[counts]]
+    return weights
 
 
 def _rows_in_cache(array: Array) -> int:

@@ -123,6 +123,7 @@ def _losses() -> None:
     add("plain", {"type": "Circle"}, "partners", (6, 3))
     add("soft", {"type": "Circle", "gamma": 4.0, "margin": 0.25}, "partners", (8, 2))
     add("diagonal", {"type": "Circle", "gamma": 4.0, "remove_diagonal": False}, "partners", (6, 3))
+    add("groups", {"type": "Circle", "gamma": 4.0}, "groups", (9, 2))
     add("alone", {"type": "Circle", "gamma": 2.0}, "alone", (5, 3))
     add("sum_weighted", {"type": "Circle", "gamma": 4.0, "reduction": "sum"}, "partners", (6, 3), weight="sample")
 

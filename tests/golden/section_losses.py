@@ -41,6 +41,9 @@ def draw_pair(rng: np.random.Generator, kind: str, shape: tuple[int, ...], extra
     elif kind in ("partners", "alone"):
         y_true = np.arange(shape[0]) % 3 if kind == "partners" else np.array([0, 1, 0, 2, 3])
         y_pred = y_pred / np.linalg.norm(y_pred, axis=1, keepdims=True)
+    elif kind == "groups":  # ids are any integers, more than the head has features
+        y_true = np.array([-7, 40, 3, -7, 3, 40, 1000, 5, 1000])[: shape[0]]
+        y_pred = y_pred / np.linalg.norm(y_pred, axis=1, keepdims=True)
     elif kind == "half":
         y_true, y_pred = rng.integers(0, 2, shape).astype(float), rng.choice([0.25, 0.5, 0.75], shape)
     elif kind == "binary":
