@@ -15,7 +15,7 @@ import pytest
 import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
-from graphspec.compiler.limits import id_limits
+from graphspec.compiler.limits import input_bounds
 from graphspec.export.prove import seeded
 
 FOLDER = Path(__file__).parent.parent / "specs" / "architectures"
@@ -60,12 +60,12 @@ def test_valid_without_a_word_and_as_large_as_published(name: str) -> None:
 
 def rows(model: Any, count: int, length: int = 12) -> tuple[dict[str, Any], dict[str, Any]]:
     """Made-up inputs and targets that fit the network."""
-    limits = id_limits(model.graph)
+    bounds = input_bounds(model.graph)
 
     def filled(shape: Any) -> tuple[int, ...]:
         return count, *(d if isinstance(d, int) else length for d in shape[1:])
 
-    x = {name: seeded(name, v.dtype, filled(v.shape), limits.get(name)) for name, v in model.graph.inputs.items()}
+    x = {name: seeded(name, v.dtype, filled(v.shape), bounds.get(name)) for name, v in model.graph.inputs.items()}
     random, y = np.random.default_rng(0), {}
     for head in model.spec.heads.values():
         if head.loss is not None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphspec.compiler.ir import Type
+from graphspec.compiler.ranges import Range
 from graphspec.errors import Diagnostic, SpecError
 from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, row_weights, split
 from graphspec.runtime.random import Orders, generator
@@ -107,9 +108,9 @@ def test_named_dimensions_agree_between_inputs_and_targets() -> None:
 
 def test_ids_and_classes_have_limits() -> None:
     kind = Type("int64", ("N", "t"))
-    assert one(np.array([[0, 9]]), kind, limits={"x": 10}).tolist() == [[0, 9]]
-    assert one(np.array([[0, 10]]), kind, limits={"x": 10}) == "GS506"
-    assert one(np.array([[-1, 3]]), kind, limits={"x": 10}) == "GS506"
+    assert one(np.array([[0, 9]]), kind, limits={"x": Range(0, 9)}).tolist() == [[0, 9]]
+    assert one(np.array([[0, 10]]), kind, limits={"x": Range(0, 9)}) == "GS506"
+    assert one(np.array([[-1, 3]]), kind, limits={"x": Range(0, 9)}) == "GS506"
     assert one(np.array([0, 1, -1]), IDS, target=True, classes={"y": 2}) == "GS506"
     assert one(np.array([0, 1, -1]), IDS, target=True, classes={"y": 2}, ignored={"y": -1}).tolist() == [0, 1, -1]
     unit = Type("float32", ("N", 1))

@@ -114,11 +114,10 @@ def _document(runner: Any, file: Path) -> dict[str, Any]:
 
 def _rows(spec: Spec, graph: Graph, data: Path) -> dict[str, Array]:
     """The inputs of new rows, checked and converted as training data are."""
-    from graphspec.compiler.limits import id_limits
-    from graphspec.runtime.data import Wanted, load
+    from graphspec.runtime.data import load
+    from graphspec.runtime.fit import wanted
 
-    wanted = Wanted(inputs={n: v.type for n, v in graph.inputs.items()}, limits=id_limits(graph))
-    arrays, found = load(_source(spec, data), wanted)
+    arrays, found = load(_source(spec, data), wanted(spec, graph, targets=False))
     if arrays is None:
         raise SpecError(found)
     return {name: array.astype(graph.inputs[name].dtype, copy=False) for name, array in arrays.inputs.items()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.compiler.ir import Array
-from graphspec.compiler.limits import id_limits
+from graphspec.compiler.limits import input_bounds
 from graphspec.errors import Diagnostic, ShapeError, SpecError
 from graphspec.export.session import runtime, session
 from graphspec.runtime.random import generator
@@ -91,14 +91,14 @@ def _lengths(model: Model, symbols: Sequence[str], rows: Mapping[str, Array] | N
 
 
 def _rows(model: Model, batch: int, lengths: Mapping[str, int], rows: Mapping[str, Array] | None) -> dict[str, Array]:
-    limits = id_limits(model.graph)
+    bounds = input_bounds(model.graph)
     feeds = {}
     for name, value in model.graph.inputs.items():
         shape = (batch, *(lengths.get(str(d), d) for d in value.shape[1:]))
         if rows is not None and (taken := _take(rows[name], shape)) is not None:
             feeds[name] = taken.astype(value.dtype)
         else:
-            feeds[name] = seeded(name, value.dtype, shape, limits.get(name))
+            feeds[name] = seeded(name, value.dtype, shape, bounds.get(name))
     return feeds
 
 
@@ -110,16 +110,16 @@ def _take(array: Array, shape: Sequence[Any]) -> Array | None:
     return np.asarray(array[index][(slice(None), *(slice(0, n) for n in shape[1:]))])
 
 
-def seeded(name: str, dtype: str, shape: Sequence[Any], limit: int | None) -> Array:
-    """Random values that an input of ``dtype`` may take: ids below ``limit``, bytes, bits, normal floats."""
+def seeded(name: str, dtype: str, shape: Sequence[Any], bounds: tuple[int, int] | None) -> Array:
+    """Random values that an input of ``dtype`` may take: ids within ``bounds``, bytes, bits, normal floats."""
     random = generator(0, "proof", name)
     size = tuple(int(d) for d in shape)
     if dtype == "bool":
         return random.integers(0, 2, size).astype(bool)
     if dtype == "float32":
         return random.standard_normal(size).astype(np.float32)
-    high = limit if limit is not None else 256 if dtype == "uint8" else 10
-    return random.integers(0, high, size).astype(dtype)
+    low, high = bounds if bounds is not None else (0, 256 if dtype == "uint8" else 10)
+    return random.integers(low, high, size).astype(dtype)
 
 
 def _compare(model: Model, runner: Any, feeds: Mapping[str, Array], batch: int, proof: Proof) -> None:

@@ -83,7 +83,7 @@ class Embedding(Layer):
             is_input = ids.kind == "input"
             where = f"declare input '{ids.name}' with `dtype: int64`" if is_input else "feed it integers"
             raise ShapeError("GS306", f"needs integer ids, got {ids.dtype}", hint=where)
-        ids = cast_to(g, ids, "int64")
+        ids = g.CheckIds(cast_to(g, ids, "int64"), size=self.input_dim)
         table = self.weight(g, "embeddings", (self.input_dim, self.output_dim))
         Y = cast("Value", g.Gather(table, ids, axis=0))
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)

@@ -14,6 +14,7 @@ OPS.found_in(
         Add Sub Mul Div Mod Pow Max Min Sum Mean Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor
         Where
     """,
+        "check_ids": "CheckIds",
         "conv_pool": "ConvPool",
         "conv_transpose": "ConvTranspose",
         "convolution": "Conv",

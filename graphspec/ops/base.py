@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from graphspec.compiler.dims import Dim, Shape, show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.compiler.ir import Array, Node, Type, Value
+from graphspec.compiler.ranges import ANY, Range, hull
 from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Context(Protocol):
     """The whole batch's length: losses are scaled by it, never by ``len(X)``."""
     outputs: int
     """How many outputs this node has."""
+    owner: str
+    """The spec node that this one was lowered from."""
 
     def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
         """The buffer of output ``k``. Its axes lie in memory as those of ``like``, or in ``order`` (slowest first)."""
@@ -64,6 +67,9 @@ class Context(Protocol):
 
     def static(self, i: int) -> Array | None:
         """What input ``i`` holds where binding knows it: a constant, or integers computed from shapes; else None."""
+
+    def range(self, i: int) -> Range:
+        """Between which numbers input ``i`` lies, whatever data the program is given."""
 
     def zeros_like(self, X: Array) -> Array:
         """Zeros of X's shape, dtype and memory order (shared; never written)."""
@@ -116,6 +122,10 @@ class Op:
     """Whether its calls are worth weaving with those of the nodes before it: they work on one block after the other."""
     vanishes: ClassVar[bool] = False
     """Whether it is its first input outside training: dropout, noise."""
+    holds: ClassVar[slice | None] = None
+    """The inputs whose elements the outputs hold, unchanged and no others; None for an operator that computes."""
+    drops: ClassVar[bool] = False
+    """Whether the outputs may lack some of the elements that they hold."""
 
     infer: ClassVar[Callable[..., Type | tuple[Type, ...]]]
     bind: ClassVar[Callable[..., Bound]]
@@ -124,6 +134,26 @@ class Op:
     def dims(*inputs: Value | None, **attributes: Any) -> tuple[Dim, ...] | None:
         """What the output holds, where it is a small integer vector that is known symbolically."""
         return None
+
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        """Between which numbers the elements of ``output`` lie, given the ``ranges`` of its node's inputs.
+
+        The caller knows the element type: what lies beyond it wraps round and may be anything.
+        """
+        return ANY if cls.holds is None else hull(ranges[cls.holds])
+
+    @classmethod
+    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        """Where inputs must lie for the outputs to lie in ``out``, by index; those that may be anything are absent.
+
+        Args:
+            ranges: between which numbers the inputs lie, as far as that is known.
+            exact: only what cannot be broken without an output beyond ``out``; else enough to keep all outputs in it.
+        """
+        if cls.holds is None or (exact and cls.drops):
+            return {}
+        return dict.fromkeys(range(len(ranges))[cls.holds], out)
 
 
 class Operators(UserDict[str, type[Op]]):

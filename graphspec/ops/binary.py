@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from graphspec.compiler.dims import Dim, add, floordiv, mul, subtract
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.compiler.ir import Array, Node, Type, Value
+from graphspec.compiler.ranges import ANY, Range
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, op, same_dtype
 from graphspec.ops.channels import by_rows
 from graphspec.ops.common import bit_mask, copy_cast, fold, give_each, give_sum, scratch_like, target, words
+from graphspec.ops.intervals import factors, terms
 
 
 class Arithmetic(Op):
@@ -48,6 +50,14 @@ class Add(Arithmetic):
     def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
         return combine(A, B, add)
 
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        return ranges[0] + ranges[1]
+
+    @classmethod
+    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        return terms(out, ranges, node.outputs[0].dtype, exact)
+
     @staticmethod
     def bind(ctx: Context, A: Array, B: Array) -> Bound:
         C = target(ctx, (0, A), (1, B))
@@ -64,6 +74,15 @@ class Sub(Arithmetic):
     def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
         return combine(A, B, subtract)
 
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        return ranges[0] + -ranges[1]
+
+    @classmethod
+    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        found = terms(out, (ranges[0], -ranges[1]), node.outputs[0].dtype, exact, differ=True)
+        return {i: -r if i else r for i, r in found.items()}
+
     @staticmethod
     def bind(ctx: Context, A: Array, B: Array) -> Bound:
         C = target(ctx, (0, A), (1, B))
@@ -79,6 +98,14 @@ class Mul(Arithmetic):
     @staticmethod
     def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
         return combine(A, B, mul)
+
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        return ranges[0].times(ranges[1])
+
+    @classmethod
+    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        return factors(out, ranges, node.outputs[0].dtype, exact)
 
     @staticmethod
     def bind(ctx: Context, A: Array, B: Array) -> Bound:
@@ -218,6 +245,20 @@ class Extremum(Arithmetic):
 
     variadic = True
     choose: ClassVar[np.ufunc]
+    holds, drops = slice(None), True
+    least: ClassVar[bool]
+
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        if output.type.is_float and not all(r.finite for r in ranges):
+            return ANY  # NaN wins
+        pick = min if cls.least else max
+        return Range(pick(r.low for r in ranges), pick(r.high for r in ranges))
+
+    @classmethod
+    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        one_side = ANY._replace(low=out.low) if cls.least else ANY._replace(high=out.high)
+        return dict.fromkeys(range(len(ranges)), one_side if exact else out)
 
     @classmethod
     def bind(cls, ctx: Context, *operands: Array) -> Bound:
@@ -242,14 +283,14 @@ class Extremum(Arithmetic):
 class Max(Extremum):
     """``Y = max(X₀, X₁, …)``."""
 
-    choose = np.maximum
+    choose, least = np.maximum, False
 
 
 @op
 class Min(Extremum):
     """``Y = min(X₀, X₁, …)``."""
 
-    choose = np.minimum
+    choose, least = np.minimum, True
 
 
 def total(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound:
@@ -267,6 +308,14 @@ class Sum(Arithmetic):
 
     variadic = True
     keeps_in, keeps_out = (), False
+
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        return sum(ranges, Range(0, 0))
+
+    @classmethod
+    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        return terms(out, ranges, node.outputs[0].dtype, exact)
 
     @staticmethod
     def bind(ctx: Context, *operands: Array) -> Bound:
@@ -365,6 +414,7 @@ class Where(Op):
     """``Y = A where condition, else B``, as ``B ^ ((A ^ B) & mask)`` on the bits."""
 
     keeps_in, keeps_out = (0,), False
+    holds, drops = slice(1, 3), True
 
     @staticmethod
     def infer(condition: Value, A: Value, B: Value) -> Type:

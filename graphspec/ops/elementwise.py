@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphspec.compiler.ir import Array, Type, Value
+from graphspec.compiler.ranges import ANY, Range
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op, same_dtype
 from graphspec.ops.common import copy_cast, give_each, scratch_like, target, unsigned
 from graphspec.ops.unary import Unary, of_float
@@ -377,6 +378,13 @@ class Clip(Op):
         for bound in (minimum, maximum):
             need(bound is None or bound.rank == 0, "needs scalar bounds")
         return X.type
+
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        X, minimum, maximum = (*ranges, ANY, ANY)[:3]
+        if output.type.is_float and not X.finite:
+            return ANY  # NaN stays
+        return Range(min(max(X.low, minimum.low), maximum.high), min(max(X.high, minimum.high), maximum.high))
 
     @staticmethod
     def bind(ctx: Context, X: Array, minimum: Array | None = None, maximum: Array | None = None) -> Bound:

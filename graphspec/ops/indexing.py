@@ -92,6 +92,7 @@ class Gather(Op):
     """The slices of X at ``indices`` along ``axis``; negative indices count from the end."""
 
     keeps_in, keeps_out = (1,), False
+    holds, drops = slice(1), True
 
     @staticmethod
     def infer(X: Value, indices: Value, *, axis: int = 0) -> Type:
@@ -120,6 +121,9 @@ class Gather(Op):
         data, calls = contiguous(ctx, X)
         if held is not None:
             ids = ctx.constant(held % max(size, 1), np.int64)
+        elif ctx.range(1).low >= 0 and indices.dtype == np.int64:
+            ids, copied = contiguous(ctx, indices)
+            calls += copied
         else:
             ids = ctx.scratch(indices.shape, np.int64)
             calls += wrap(ctx, indices, size, ids)
@@ -157,6 +161,7 @@ class GatherElements(Op):
     """``Y[…, k, …] = X[…, indices[…, k, …], …]`` along ``axis``; negative indices count from the end."""
 
     keeps_in, keeps_out = (1,), False
+    holds, drops = slice(1), True
 
     @staticmethod
     def infer(X: Value, indices: Value, *, axis: int = 0) -> Type:

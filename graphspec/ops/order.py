@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from graphspec.compiler.ir import Array, Type, Value
+from graphspec.compiler.ranges import ANY, Range
 from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op
 from graphspec.ops.indexing import scatter_add
 from graphspec.ops.reduce import reduced_shape
 from graphspec.ops.shape import integer
+
+
+def places(output: Value) -> Range:
+    """The indices along the attribute ``axis`` of the first input of the node of ``output``."""
+    node = output.node
+    assert node is not None
+    X = node.inputs[0]
+    size = None if X is None else X.shape[node.attrs["axis"]]
+    return Range(0, size - 1) if isinstance(size, int) else ANY
 
 
 class ArgExtremum(Op):
@@ -22,6 +33,10 @@ class ArgExtremum(Op):
     @staticmethod
     def infer(X: Value, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Type:
         return Type("int64", reduced_shape(X.shape, (normalize_axis(axis, X.rank),), keepdims))
+
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        return places(output)
 
     @classmethod
     def bind(cls, ctx: Context, X: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Bound:
@@ -101,6 +116,10 @@ class TopK(Op):
         need(k == size or unknown or 0 <= int(k) <= int(size), f"takes {k} of {size} elements", code="GS304")
         shape = (*X.shape[:at], k, *X.shape[at + 1 :])
         return Type(X.dtype, shape), Type("int64", shape)
+
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        return places(output) if output.index else ranges[0]
 
     @staticmethod
     def bind(ctx: Context, X: Array, K: Array, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> Bound:  # noqa: A002

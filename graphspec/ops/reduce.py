@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import numpy as np
 
 from graphspec.compiler.dims import Dim, Shape
 from graphspec.compiler.ir import Array, Type, Value
+from graphspec.compiler.ranges import Range
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
 from graphspec.ops.common import copy_cast, scratch_like, sum_axes
 from graphspec.runtime.buffers import axis_order
@@ -119,6 +121,20 @@ class ReduceSum(Op):
             return X.type
         return Type(X.dtype, reduced_shape(X.shape, chosen_axes(held, X.rank), keepdims))
 
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        node = output.node
+        assert node is not None
+        X, axes = (*node.inputs, None)[:2]
+        held = axes.known() if axes is not None else ()
+        if X is None or held is None or (not held and node.attrs["noop_with_empty_axes"]):
+            return ranges[0]
+        sizes = [X.shape[k] for k in chosen_axes(held, X.rank)]
+        count = (
+            math.prod(d for d in sizes if isinstance(d, int)) if all(isinstance(d, int) for d in sizes) else math.inf
+        )
+        return ranges[0].times(Range(count, count))
+
     @staticmethod
     def bind(
         ctx: Context, X: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
@@ -146,6 +162,7 @@ class Extremum(Reduction):
 
     floats = False
     choose: ClassVar[np.ufunc]
+    holds, drops = slice(1), True
 
     @classmethod
     def reduce(cls, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphspec.compiler.dims import Dim, product, quotient, show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.compiler.ir import Array, Node, Type, Value
+from graphspec.compiler.ranges import ANY, Range
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, normalize_axis, op
 from graphspec.ops.common import copy_cast, reduce_to
+
+_EXACT = 1 << 24  # float32 holds all integers up to here
 
 
 def known(value: Value, what: str) -> tuple[Dim, ...]:
@@ -56,6 +59,7 @@ class View(Op):
     """An operator that neither reads nor changes elements."""
 
     keeps_in, keeps_out = (), False
+    holds = slice(1)
     loose = True
 
 
@@ -198,6 +202,7 @@ class Expand(Op):
     """X repeated along axes of size 1, by broadcasting with ``shape``."""
 
     keeps_in, keeps_out = (), False
+    holds = slice(1)
 
     @staticmethod
     def infer(X: Value, shape: Value) -> Type:
@@ -239,7 +244,10 @@ class Shape(Op):
 
 @op
 class Cast(Op):
-    """X as another dtype, by name; in the file ONNX's number for it."""
+    """X as another dtype, by name; in the file ONNX's number for it.
+
+    Floats are cut off towards 0. What the dtype cannot hold wraps round for integers; for floats it is undefined.
+    """
 
     keeps_in, keeps_out = (), False
 
@@ -251,6 +259,24 @@ class Cast(Op):
     @staticmethod
     def dims(X: Value, *, to: str) -> tuple[Dim, ...] | None:  # type: ignore[override]
         return X.known()
+
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        (X,) = ranges
+        if not X.finite:
+            return ANY
+        if output.type.is_float:  # which rounds large integers
+            return Range(float(np.float32(X.low)), float(np.float32(X.high)))
+        return Range(int(X.low), int(X.high))
+
+    @classmethod
+    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        moved = node.inputs[0] is not None and node.inputs[0].dtype != "bool" and node.attrs["to"] != "bool"
+        if node.inputs[0] is not None and node.inputs[0].type.is_float and exact:
+            return {}  # a fraction is cut off, so that the bound itself may be passed
+        if node.attrs["to"] == "float32" and exact and max(abs(out.low), abs(out.high)) >= _EXACT:
+            return {}
+        return {0: out} if moved else {}
 
     @staticmethod
     def bind(ctx: Context, X: Array, *, to: str) -> Bound:

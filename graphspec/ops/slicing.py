@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from graphspec.compiler.dims import Dim, add, ceildiv, mul, show, subtract
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.compiler.ir import Array, Node, Type, Value
+from graphspec.compiler.ranges import Range, hull
 from graphspec.errors import ShapeError
 from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
 from graphspec.ops.common import copy_rows, scratch_like, sum_axes
@@ -30,6 +31,7 @@ class Concat(Op):
 
     variadic = True
     keeps_in, keeps_out = (), False
+    holds = slice(None)
 
     @staticmethod
     def infer(*inputs: Value, axis: int) -> Type:
@@ -94,6 +96,7 @@ class Split(Op):
     """Pieces of the sizes in ``split`` along ``axis``, as views."""
 
     keeps_in, keeps_out = (), False
+    holds, drops = slice(1), True
 
     @staticmethod
     def infer(X: Value, split: Value, *, axis: int = 0) -> tuple[Type, ...]:
@@ -171,6 +174,7 @@ class Slice(Op):
     """``starts:ends:steps`` on ``axes``, as a view. Negative bounds count from the end and are clipped, as in Python."""
 
     keeps_in, keeps_out = (), False
+    holds, drops = slice(1), True
 
     @staticmethod
     def infer(X: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None) -> Type:
@@ -245,6 +249,18 @@ class Pad(Op):
             shape.append(size)
         return Type(X.dtype, tuple(shape))
 
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        return hull(r for i, r in enumerate(ranges) if i != 1) | (ranges[0] if len(ranges) > 2 else Range(0, 0))
+
+    @classmethod
+    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        held = node.inputs[1].known() if node.inputs[1] is not None else None
+        crops = held is None or any(not isinstance(d, int) or d < 0 for d in held)
+        filled = held is not None and any(isinstance(d, int) and d > 0 for d in held)
+        demanded = {} if exact and crops else {0: out}
+        return demanded | ({2: out} if len(ranges) > 2 and (filled or not exact) else {})
+
     @staticmethod
     def bind(ctx: Context, X: Array, pads: Array, constant: Array | None = None, *, mode: Mode = "constant") -> Bound:
         held = ctx.static(1)
@@ -302,6 +318,7 @@ class Tile(Op):
     """X repeated ``repeats`` times along each axis."""
 
     keeps_in, keeps_out = (), False
+    holds = slice(1)
 
     @staticmethod
     def infer(X: Value, repeats: Value) -> Type:

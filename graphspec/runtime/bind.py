@@ -12,6 +12,7 @@ from numpy.lib.array_utils import byte_bounds
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Array, Graph, Node, Type, Value
+from graphspec.compiler.limits import Ranges, id_ranges
 from graphspec.compiler.passes.crop_unread import crop_unread
 from graphspec.compiler.passes.divide_products import divide_products, places
 from graphspec.compiler.passes.gather_rows import gather_rows
@@ -52,10 +53,11 @@ class Binder:
         input_grads: Sequence[str],
         matrices: Mapping[str, Matrix],
         places: Mapping[str, Array],
+        ranges: Ranges,
     ) -> None:
         self.graph, self.store, self.gradient, self.training = graph, store, gradient, training
         self.seed, self.clock, self.group, self.rows, self.total = seed, clock, group, rows, total
-        self.dtype, self.matrices, self._places = store.dtype, matrices, places
+        self.dtype, self.matrices, self._places, self.ranges = store.dtype, matrices, places, ranges
         self.fetches, self.loss, self.asked = dict(fetches), loss, set(input_grads)
         roots = [*fetches.values(), *([loss] if loss is not None else [])]
         self.nodes = graph.needed(roots)
@@ -286,6 +288,7 @@ def bind(
         matrices: kernels whose products the group divides, with what is shared of them.
     """
     wanted = dict(fetches) if loss is None else {**fetches, "": loss}
+    ranges = Ranges(id_ranges(graph))
     graph, wanted = crop_unread(*pool_first(*gather_rows(*mark_inputs(graph, wanted, shapes))))
     graph, wanted = pool_taps(graph, wanted, wanted_gradients(graph, graph.nodes, wanted.get(""), input_grads))
     batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)
@@ -311,4 +314,5 @@ def bind(
         input_grads,
         matrices or {},
         shared,
+        ranges,
     ).bind()

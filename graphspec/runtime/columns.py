@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from graphspec.runtime.tables import DataError
 if TYPE_CHECKING:
     from graphspec.compiler.dims import Dim
     from graphspec.compiler.ir import Array, Type
+    from graphspec.compiler.ranges import Range
 
 _CHUNK = 1 << 18  # elements looked at together: the temporaries of a check stay small
 LABELS = "give the head its `labels`"
@@ -152,16 +154,17 @@ def check_finite(array: Array) -> None:
         raise DataError("GS505", f"has {what} in row {bad[0]}", "fill it in, or leave the row out")
 
 
-def check_range(array: Array, limit: int, what: str, hint: str | None = None, spare: int | None = None) -> None:
-    """GS506 where an id is not in 0 … ``limit`` − 1 (nor ``spare``)."""
+def check_range(array: Array, limits: Range, what: str, hint: str | None = None, spare: int | None = None) -> None:
+    """GS506 where an id is not within ``limits`` (nor ``spare``)."""
 
     def bad(x: Array) -> Array:
-        outside: Array = (x < 0) | (x >= limit)
+        below = False if limits.low == -math.inf else x < limits.low
+        outside: Array = below | (x > limits.high)
         return outside if spare is None else outside & (x != spare)
 
     found = first_bad(array, bad)
     if found is not None:
-        raise DataError("GS506", f"has {what} {found[1]} in row {found[0]}, outside 0 … {limit - 1}", hint)
+        raise DataError("GS506", f"has {what} {found[1]} in row {found[0]}, {limits.outside()}", hint)
 
 
 def check_probabilities(array: Array) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.compiler.ranges import ANY, Range
 from graphspec.ops.blocks import each_block
 from graphspec.runtime.buffers import axis_order
 from graphspec.runtime.random import Stream
@@ -26,6 +27,7 @@ class NodeContext:
         self._binder, self._node, self.index = binder, node, index
         self.training, self.dtype, self.group = binder.training, binder.dtype, binder.group
         self.rows, self.total, self.outputs = binder.rows, binder.total, len(node.outputs)
+        self.owner = node.owner
         self.pending: Calls = []
 
     def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
@@ -63,6 +65,10 @@ class NodeContext:
             return value.data
         known = self._binder.types[value.name]
         return None if known.dims is None else np.array(known.dims, np.int64).reshape(ints(known.shape))
+
+    def range(self, i: int) -> Range:
+        value = self._node.inputs[i]
+        return ANY if value is None else self._binder.ranges.of(value)
 
     def zeros_like(self, X: Array) -> Array:
         return self._binder.zeros(X)

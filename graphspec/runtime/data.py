@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.compiler.ir import Type
+from graphspec.compiler.ranges import Range
 from graphspec.errors import Diagnostic, Mark, did_you_mean
 from graphspec.runtime.columns import LABELS, check_probabilities, check_range, convert, reshape
 from graphspec.runtime.rows import Arrays, Feeder, class_ids, row_weights, split
@@ -33,7 +34,7 @@ class Wanted:
         classes: heads whose targets are ids, and how many classes each has.
         ignored: heads with an id beside those that is allowed (``ignore_class``).
         probabilities: heads whose targets must lie in 0 … 1 (cross-entropies).
-        limits: inputs that are looked up in an Embedding, and its ``input_dim``.
+        limits: inputs that are ids, and the range of those that an Embedding has a row for.
         labels: class names by head; targets may be text then.
         ctc: heads whose targets are label sequences.
         steps: the time steps of every CTC head, given the inputs' shapes.
@@ -44,7 +45,7 @@ class Wanted:
     classes: Mapping[str, int] = field(default_factory=dict)
     ignored: Mapping[str, int] = field(default_factory=dict)
     probabilities: frozenset[str] = frozenset()
-    limits: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, Range] = field(default_factory=dict)
     labels: Mapping[str, list[str]] = field(default_factory=dict)
     ctc: frozenset[str] = frozenset()
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
@@ -219,11 +220,14 @@ class _Check:
             else:
                 converted = reshape(converted, kind, self._sizes, squeeze=section == "targets" and not kind.is_float)
             if section == "inputs" and name in wanted.limits and converted.dtype.kind != "b":
-                limit = wanted.limits[name]
-                check_range(converted, limit, "id", f"set `input_dim` of the Embedding above {limit}, or mend the ids")
+                limits, hint = (
+                    wanted.limits[name],
+                    "set `input_dim` of the Embedding above the largest id, or mend the ids",
+                )
+                check_range(converted, limits, "id", hint)
             if section == "targets" and name in wanted.classes:
                 hint = "class ids count from 0; the head needs a unit for each class"
-                check_range(converted, wanted.classes[name], "class", hint, wanted.ignored.get(name))
+                check_range(converted, Range(0, wanted.classes[name] - 1), "class", hint, wanted.ignored.get(name))
             if section == "targets" and name in wanted.probabilities:
                 check_probabilities(converted)
         except DataError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.compiler.ir import Array, Graph
-from graphspec.compiler.limits import id_limits
+from graphspec.compiler.limits import id_ranges
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.metrics import targets_of
 from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, load, row_weights, split
@@ -45,7 +45,7 @@ def wanted(spec: Spec, graph: Graph, *, targets: bool = True) -> Wanted:
         classes={n: k for n, k in classes.items() if isinstance(k, int)},
         ignored={n: k for n, k in ignored.items() if k is not None},
         probabilities=frozenset(h.name for h in trained if h.loss is not None and h.loss.shares),
-        limits=id_limits(graph),
+        limits=id_ranges(graph),
         labels={h.name: h.labels for h in trained if h.labels is not None},
         ctc=ctc,
         steps=lambda shapes: _steps(graph, ctc, shapes),

@@ -1,0 +1,57 @@
+"""CheckIds, which lets ids pass and stops at one that is out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphspec.compiler.ir import Array, Node, Type, Value
+from graphspec.compiler.ranges import Range
+from graphspec.errors import Diagnostic, SpecError
+from graphspec.ops.base import Bound, Context, Op, need, op
+from graphspec.ops.common import unsigned
+from graphspec.ops.shape import reshaped
+
+
+@op
+class CheckIds(Op):
+    """The ids themselves, which must be 0 … ``size`` − 1: to run on one that is not ends with GS506.
+
+    Where that is known beforehand, since the ids are inputs that have been checked or come from such, it costs nothing.
+    """
+
+    keeps_in, keeps_out = (), False
+    exported, vanishes = False, True
+
+    @staticmethod
+    def infer(ids: Value, *, size: int) -> Type:
+        need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code="GS306")
+        return ids.type
+
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        assert output.node is not None
+        return ranges[0] & Range(0, output.node.attrs["size"] - 1)
+
+    @classmethod
+    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        return {0: out & Range(0, node.attrs["size"] - 1)}
+
+    @staticmethod
+    def bind(ctx: Context, ids: Array, *, size: int) -> Bound:
+        Y, calls, backward = reshaped(ctx, ids)
+        if not ctx.range(0).within(Range(0, size - 1)) and ids.size:
+            calls = [*calls, (stop_beyond, unsigned(Y), size, ctx.owner)]
+        return Y, calls, backward
+
+
+def stop_beyond(ids: Array, size: int, owner: str) -> None:
+    """GS506 where an id is not below ``size``; seen as unsigned, a negative one is large."""
+    if np.maximum.reduce(ids, axis=None) < size:
+        return
+    signed = ids.view(f"i{ids.itemsize}")
+    wrong = signed[ids >= size].flat[0]
+    text = f"'{owner}' looks up id {wrong}, outside 0 … {size - 1}"
+    hint = f"mend what makes the ids, or set `input_dim` of '{owner}' above the largest one"
+    raise SpecError([Diagnostic("GS506", text, file="<arrays>", path=owner, hint=hint)])
