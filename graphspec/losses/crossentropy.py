@@ -265,7 +265,7 @@ class SparseCategoricalCrossentropy(Categorical):
 class CategoricalGeneralizedCrossEntropy(OfProbabilities):
     """``(1 - p[y]^q) / q``, which forgives wrong labels: between cross-entropy (q → 0) and mean absolute error (q → 1).
 
-    Targets: class ids from 0. Zhang and Sabuncu, NeurIPS 2018.
+    p is kept from 1e-7 on: at 0 its power has no derivative. Targets: class ids from 0. Zhang and Sabuncu, NeurIPS 2018.
     """
 
     label, targets, fits = "categorical_generalized_cross_entropy", "ids", "classes"
@@ -278,7 +278,8 @@ class CategoricalGeneralizedCrossEntropy(OfProbabilities):
         return super().check_shape(y_pred) or check_classes(self.label, -1, y_pred)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
-        power = g.Pow(of_class(g, y_pred, y_true), g.constant(self.q))
+        p = g.Max(of_class(g, y_pred, y_true), g.constant(EPSILON))
+        power = g.Pow(p, g.constant(self.q))
         return cast("Value", g.Mul(g.Sub(g.constant(1.0), power), g.constant(1 / self.q)))
 
 

@@ -25,7 +25,8 @@ class CrossentropyOfLoss(Metric):
     direction = "down"
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        kind, axis = follows(loss, y_pred), getattr(loss, "axis", -1)
+        kind, axis = follows(loss, y_pred), getattr(loss, "axis", None)
+        axis = axis if isinstance(axis, int) else -1  # of an overlap, axes or null
         name, logits = self.key, loss is not None and has_logits(loss)
         if kind == "binary":
             return BinaryCrossentropy(name=name, from_logits=logits)

@@ -39,7 +39,7 @@ def digest(arrays: Mapping[str, Array]) -> str:
     """A sha256 of names, shapes and bytes."""
     total = hashlib.sha256()
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = np.asarray(arrays[name], order="C")
         total.update(f"{name}{array.dtype.str}{array.shape}".encode())
         total.update(array.tobytes())
     return total.hexdigest()
@@ -49,7 +49,7 @@ def save_arrays(path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, 
     """Write a safetensors file atomically."""
     from safetensors.numpy import save
 
-    data = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    data = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # a number stays one, without an axis
     write_atomic(path, save(data, metadata=dict(metadata or {})))
 
 

@@ -99,7 +99,7 @@ class Update:
                     kept = param.layout.unpack(param.view(kept), param.shape)
                 elif axes[-1] == len(param.shape) - 1:
                     kept = param.layout.ordered(kept, np.argsort(param.layout.gates))
-                found[f"slot/{slot}/{param.name}"] = np.ascontiguousarray(kept).copy()
+                found[f"slot/{slot}/{param.name}"] = np.array(kept, order="C")
         return found
 
     def load(self, arrays: Mapping[str, Array]) -> None:

@@ -1,0 +1,417 @@
+"""Random specs: inputs, layers that take each other's values, heads, training; and random rows for them."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphspec.callbacks import CALLBACKS
+from graphspec.compiler.check import check
+from graphspec.layers import LAYERS
+from graphspec.losses import LOSSES
+from graphspec.metrics import METRICS
+from graphspec.optimizers import OPTIMIZERS
+from graphspec.schedules import SCHEDULES
+from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
+from trust.drawn import TEMPLATES, Args, Drawing, Tensor
+
+Array = np.ndarray[Any, Any]
+KEEPS_IDS = frozenset(
+    ("Identity", "Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Maximum", "Minimum")
+)
+KEEPS_IDS |= {f"{what}{n}D" for what in ("Cropping", "ZeroPadding") for n in (1, 2, 3)}
+LOSS_KINDS: dict[str, tuple[str | None, str]] = {
+    "circle": (None, "ids"),
+    "binary_crossentropy": ("sigmoid", "bits"),
+    "binary_focal_crossentropy": ("sigmoid", "bits"),
+    "categorical_crossentropy": ("softmax", "one_hot"),
+    "categorical_focal_crossentropy": ("softmax", "one_hot"),
+    "sparse_categorical_crossentropy": ("softmax", "ids"),
+    "categorical_generalized_cross_entropy": ("softmax", "ids"),
+    "kl_divergence": ("softmax", "shares"),
+    "ctc": (None, "labels"),
+    "hinge": ("tanh", "signs"),
+    "squared_hinge": ("tanh", "signs"),
+    "categorical_hinge": (None, "one_hot"),
+    "dice": ("sigmoid", "bits"),
+    "tversky": ("sigmoid", "bits"),
+    "mean_squared_error": (None, "real"),
+    "mean_absolute_error": (None, "real"),
+    "huber": (None, "real"),
+    "log_cosh": (None, "real"),
+    "mean_absolute_percentage_error": ("softplus", "positive"),
+    "mean_squared_logarithmic_error": ("softplus", "positive"),
+    "poisson": ("softplus", "positive"),
+    "cosine_similarity": (None, "real"),
+}
+"""The activation that gives a loss what it takes, and what its targets are."""
+METRIC_ARGS: dict[str, Args] = {
+    "PrecisionAtRecall": {"recall": 0.5},
+    "RecallAtPrecision": {"precision": 0.5},
+    "SensitivityAtSpecificity": {"specificity": 0.5},
+    "SpecificityAtSensitivity": {"sensitivity": 0.5},
+    "TopKCategoricalAccuracy": {"k": 2},
+    "SparseTopKCategoricalAccuracy": {"k": 2},
+    "WordErrorRate": {"separator": 1},
+}
+SCHEDULE_ARGS: dict[str, Args] = {
+    "ExponentialDecay": {"initial_learning_rate": 0.001, "decay_steps": 2, "decay_rate": 0.9},
+    "InverseTimeDecay": {"initial_learning_rate": 0.001, "decay_steps": 2, "decay_rate": 0.5},
+    "PolynomialDecay": {"initial_learning_rate": 0.001, "decay_steps": 3},
+    "PiecewiseConstantDecay": {"boundaries": [1, 3], "values": [0.001, 0.0005, 0.0001]},
+    "CosineDecay": {"initial_learning_rate": 0.001, "decay_steps": 4},
+    "CosineDecayRestarts": {"initial_learning_rate": 0.001, "first_decay_steps": 2},
+}
+REFUSED_CALLBACKS = frozenset(("BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"))
+
+
+@dataclass
+class Drawn:
+    """A spec, and what its rows must be.
+
+    Attributes:
+        ids: for inputs that are ids, how many there are.
+        targets: what the targets of a head are, for heads with a loss.
+        refused: layers that were refused and left out: what was said.
+        used: the layers that stand in it, those within others too.
+    """
+
+    document: Args
+    ids: dict[str, int] = field(default_factory=dict)
+    targets: dict[str, str] = field(default_factory=dict)
+    refused: list[tuple[Args, str]] = field(default_factory=list)
+    used: Counter[str] = field(default_factory=Counter)
+
+
+def draw(drawn: random.Random, most: int = 8, kind: str | None = None) -> Drawn:
+    """A spec of at most so many layers and some heads; one layer is of this kind, by default of a random one."""
+    return _Growth(drawn, most).spec(kind or drawn.choice(LAYERS.primary()))
+
+
+class _Growth:
+    def __init__(self, drawn: random.Random, most: int) -> None:
+        self.d = Drawing(drawn)
+        self.most = most
+        self.inputs: Args = {}
+        self.layers: list[Args] = []
+        self.blocks: Args = {}
+        self.result = Drawn({})
+
+    def spec(self, kind: str) -> Drawn:
+        d = self.d
+        for _ in range(50):
+            self.input("x0", False)
+            if self.layer([kind], tries=3):
+                break
+            self.inputs.clear()
+            self.result.ids.clear()
+            d.pool.clear()
+        for k in range(1, d.int(1, 3)):
+            self.input(f"x{k}", d.chance(0.5))
+        for _ in range(d.int(1, self.most)):
+            self.layer(LAYERS.primary())
+            if d.chance(0.1):
+                self.share()
+            if d.chance(0.1):
+                self.block()
+        outputs = self.heads()
+        self.result.document = {**self.document(outputs), "training": self.training(outputs)}
+        used = {i for node in self.layers for i in _refs(node)} | {head["layer"] for head in outputs.values()}
+        for name in list(self.inputs):  # an input that nothing takes is an error of its own
+            if name not in used:
+                del self.inputs[name]
+                self.result.ids.pop(name, None)
+        self.prune(outputs)
+        return self.result
+
+    def document(self, outputs: Args) -> Args:
+        document = {"graphspec": 1, "name": "drawn", "inputs": self.inputs, "layers": self.layers, "outputs": outputs}
+        return document | ({"blocks": self.blocks} if self.blocks else {})
+
+    def prune(self, outputs: Args) -> None:
+        """Leave out what reaches no head, as people do; sometimes not: that is a warning only."""
+        if self.d.chance(0.1):
+            return
+        needed = {_node(head["layer"]) for head in outputs.values()}
+        for node in reversed(self.layers):
+            if node["name"] in needed:
+                needed |= {_node(ref) for ref in _refs(node)} | {node.get("share", "")}
+        self.layers[:] = [node for node in self.layers if node["name"] in needed]
+        for name in [n for n in self.inputs if n not in needed]:
+            del self.inputs[name]
+            self.result.ids.pop(name, None)
+
+    # Inputs and layers.
+
+    def input(self, name: str, alike: bool) -> None:
+        d = self.d
+        varies = d.one("time", None, d.int(3, 6))
+        kind = d.one("vector", "sequence", "sequence", "image", "image", "volume", "ids", "ids", "id", "bytes", "clip")
+        shapes: dict[str, list[Any]] = {
+            "vector": [d.int(1, 6)],
+            "sequence": [varies, d.int(1, 5)],
+            "image": [d.int(4, 7), d.int(4, 7), d.int(1, 3)],
+            "volume": [d.int(3, 4), d.int(3, 4), d.int(3, 4), d.int(1, 2)],
+            "ids": [varies],
+            "id": d.one([], [1]),
+            "bytes": d.one([d.int(4, 6), d.int(4, 6), d.int(1, 3)], [d.int(2, 5)]),
+            "clip": d.one([3, 4, 4, 3, d.int(1, 2)], [3, 4, d.int(1, 2)], [2, 3, 3, 2]),
+        }
+        declared: Args = {"shape": shapes[kind]}
+        if alike:
+            declared = dict(d.among(list(self.inputs.values())))
+        elif kind in ("ids", "id"):
+            declared["dtype"] = d.one("int32", "int64")
+        elif kind == "bytes":
+            declared["dtype"] = d.one("uint8", "bool", "int64", "float32")
+        if declared.get("dtype", "").startswith("int"):
+            self.result.ids[name] = d.int(3, 7)
+        self.inputs[name] = declared
+        probe = {"layers": [{"name": "out", "type": "Identity", "inputs": name}], "inputs": {name: declared}}
+        lowered = check(self.document({"out": {}}) | probe).lowered
+        assert lowered is not None
+        value = lowered.graph.outputs["out"]
+        ids = self.result.ids.get(name)
+        d.pool.append(Tensor(name, value.shape[1:], value.dtype, ids))
+
+    def layer(self, kinds: list[str], tries: int = 40) -> bool:
+        """One layer that takes some value; the kind is drawn first, so that every kind comes."""
+        d = self.d
+        for _ in range(tries):
+            kind = d.among(kinds)
+            for t in d.random.sample(d.pool[-6:], min(4, len(d.pool[-6:]))):
+                arguments = TEMPLATES[kind](d, t)
+                if arguments is None:
+                    continue
+                node = {"name": f"n{len(self.layers)}", "type": kind, "inputs": t.ref, **arguments}
+                if d.chance(0.05):
+                    node["trainable"] = False
+                return self.add(node)
+        return False
+
+    def add(self, node: Args) -> bool:
+        """Take a node into the spec unless it is refused."""
+        self.layers.append(node)
+        checked = check(self.document({"out": {"layer": node["name"]}}))
+        errors = [str(e) for e in checked.errors]
+        if errors or checked.lowered is None:
+            self.layers.pop()
+            self.result.refused.append((node, "; ".join(errors)))
+            return False
+        name = f"{node['name']}_{node['repeat']}" if "repeat" in node else node["name"]
+        made = checked.lowered.outputs.get(name)
+        every = made if made is not None else (checked.lowered.graph.outputs["out"],)
+        taken = [t for t in self.d.pool if t.ref in _refs(node)]
+        for k, value in enumerate(every):
+            ref = node["name"] if k == 0 else f"{node['name']}:{k}"
+            mask = None if value.mask is None else value.mask.rank - 1
+            self.d.pool.append(Tensor(ref, value.shape[1:], value.dtype, _ids(node, value.dtype, taken), mask))
+        self.result.used.update(_kinds(node))
+        return True
+
+    def share(self) -> None:
+        """Another node's weights on a value of the same shape."""
+        d = self.d
+        owners = [n for n in self.layers if "type" in n and isinstance(n["inputs"], str) and "initial_state" not in n]
+        if not owners:
+            return
+        owner = d.among(owners)
+        taken = next(t for t in d.pool if t.ref == owner["inputs"])
+        alike = d.others(lambda t: (t.shape, t.dtype, t.ids) == (taken.shape, taken.dtype, taken.ids))
+        self.add({"name": f"n{len(self.layers)}", "share": owner["name"], "inputs": d.among(alike).ref})
+
+    def block(self) -> None:
+        """A residual block, some times in a row."""
+        d = self.d
+        fits = d.others(lambda t: t.is_float and isinstance(t.features, int) and t.mask is None)
+        if not fits:
+            return
+        t = d.among(fits)
+        name = f"b{len(self.blocks)}"
+        self.blocks[name] = {
+            "params": {"width": 3},
+            "inputs": ["x"],
+            "layers": [
+                {"name": "wide", "type": "Dense", "units": "${width}", "activation": d.activation(None), "inputs": "x"},
+                {"name": "back", "type": "Dense", "units": t.features},
+                {"name": "sum", "type": "Add", "inputs": ["x", "back"]},
+            ],
+            "outputs": ["sum"],
+        }
+        node = {"name": f"n{len(self.layers)}", "block": name, "params": {"width": d.int(1, 4)}, "inputs": t.ref}
+        if not self.add(node | ({"repeat": d.int(1, 3)} if d.chance(0.5) else {})):
+            del self.blocks[name]
+
+    # Heads and training.
+
+    def heads(self) -> Args:
+        d = self.d
+        fits = d.others(lambda t: t.rank > 0 and t.features is not None)
+        outputs: Args = {}
+        for t in d.random.sample(fits[-5:], min(len(fits[-5:]), d.int(1, 2))):
+            self.head(t, outputs)
+        floats = d.others(lambda t: t.is_float and t.rank > 0 and t.ref not in self.inputs)
+        if floats and d.chance(0.2):
+            outputs[f"h{len(outputs)}"] = {"layer": d.among(floats).ref}
+        if not outputs:  # no value has a last axis of a fixed size
+            shape = [-1, 1] if d.pool[0].rank else [1]
+            self.add({"name": "last", "type": "Reshape", "target_shape": shape, "inputs": d.pool[0].ref})
+            self.head(d.pool[-1], outputs)
+        return outputs
+
+    def head(self, t: Tensor, outputs: Args) -> None:
+        """A Dense layer with the activation that a loss wants, mostly, and the loss with metrics that go with it."""
+        d = self.d
+        loss = d.among(LOSSES.primary())
+        if loss == "ctc" and (t.rank != 2 or not t.fixed):
+            loss = "mean_squared_error"
+        if loss == "circle" and t.rank != 1:
+            loss = "huber"
+        activation, targets = LOSS_KINDS[loss]
+        bare = activation is None and targets == "real" and t.is_float and t.mask is None and d.chance(0.2)
+        bare = bare and t.ref not in self.inputs
+        ref, name = t.ref, f"h{len(outputs)}"
+        units = 2 if loss == "ctc" else 1
+        if targets in ("one_hot", "ids", "shares"):
+            units = 2
+        if not bare:
+            ref = f"n{len(self.layers)}"
+            units = d.int(units, 4)
+            if not self.add({"name": ref, "type": "Dense", "units": units, "activation": activation, "inputs": t.ref}):
+                return
+            if loss == "circle":
+                self.add({"name": f"{ref}_unit", "type": "UnitNormalization", "inputs": ref})
+                ref = f"{ref}_unit"
+        head: Args = {"layer": ref, "loss": loss}
+        if d.chance(0.2):
+            head["weight"] = d.number(0.2, 2)
+        if d.chance(0.1):
+            head["loss"] = {"type": loss, "reduction": "sum"}
+        if targets == "ids" and loss not in ("circle",) and units > 1 and d.chance(0.4):
+            head["labels"] = [f"class {k}" for k in range(units)]
+        metrics = []
+        for _ in range(d.int(0, 3)):
+            metric = d.among(METRICS.primary())
+            arguments = dict(METRIC_ARGS.get(metric, {}))
+            if metric.endswith("IoU") and metric != "BinaryIoU":
+                arguments["num_classes"] = max(units, 2)
+                if "Mean" not in metric:
+                    arguments["target_class_ids"] = [0]
+                if not metric.startswith("OneHot"):
+                    arguments |= {"sparse_y_true": targets == "ids", "sparse_y_pred": False}
+            metrics.append({"type": metric, **arguments} if arguments else metric)
+        chosen: list[Any] = []
+        for metric in metrics:
+            trial = {**head, "metrics": [*chosen, metric]}
+            if not check(self.document({**outputs, name: trial})).errors:
+                chosen.append(metric)
+        outputs[name] = {**head, "metrics": chosen} if chosen else head
+        if errors := check(self.document(outputs)).errors:
+            self.result.refused.append((outputs.pop(name), str(errors[0])))
+            return
+        self.result.targets[name] = targets
+        self.result.used.update([f"loss {loss}", *(f"metric {m if isinstance(m, str) else m['type']}" for m in chosen)])
+
+    def training(self, outputs: Args) -> Args:
+        d = self.d
+        kind = d.among(OPTIMIZERS.primary())
+        optimizer: Args = {"type": kind, "learning_rate": 0.001}
+        schedule = d.among(SCHEDULES.primary()) if d.chance(0.2) else None
+        if schedule is not None:
+            optimizer["learning_rate"] = {"type": schedule, **SCHEDULE_ARGS[schedule]}
+        optimizer |= d.some(weight_decay=0.01) if d.chance(0.3) else {}
+        optimizer |= d.one({}, {}, {}, {"clipnorm": 1.0}, {"clipvalue": 0.5}, {"global_clipnorm": 1.0})
+        ema = d.chance(0.15)
+        if ema:
+            optimizer |= {"use_ema": True, **d.some(ema_momentum=0.9, ema_overwrite_frequency=2)}
+        elif d.chance(0.1):
+            optimizer["gradient_accumulation_steps"] = 2
+        callbacks: list[Any] = []
+        for _ in range(d.int(0, 2) if d.chance(0.4) else 0):
+            callback = d.among([c for c in CALLBACKS.primary() if c not in REFUSED_CALLBACKS])
+            arguments: dict[str, Args] = {
+                "EarlyStopping": {"monitor": "loss", "patience": 3, **d.some(restore_best_weights=True)},
+                "ModelCheckpoint": {"monitor": "loss", "filepath": "best.safetensors", "save_weights_only": True},
+                "ReduceLROnPlateau": {"monitor": "loss", "patience": 0},
+                "CSVLogger": {"filename": "log.csv"},
+                "TensorBoard": {"log_dir": "logs"},
+                "LearningRateScheduler": {"schedule": {"type": "CosineDecay", **SCHEDULE_ARGS["CosineDecay"]}},
+            }
+            if callback == "SwapEMAWeights" and not ema:
+                continue
+            if schedule is not None and callback in ("ReduceLROnPlateau", "LearningRateScheduler"):
+                continue
+            if callback not in [c["type"] for c in callbacks]:
+                callbacks.append({"type": callback, **arguments.get(callback, {})})
+        self.result.used.update([f"optimizer {kind}", *(f"callback {c['type']}" for c in callbacks)])
+        self.result.used.update([f"schedule {schedule}"] if schedule else [])
+        training = {"optimizer": optimizer, "batch_size": d.int(2, 5), "seed": d.int(0, 99), "epochs": 1}
+        return training | d.some(combine="sum", shuffle=False) | ({"callbacks": callbacks} if callbacks else {})
+
+
+def _node(ref: str) -> str:
+    return ref.split(":")[0]
+
+
+def _refs(node: Args) -> list[str]:
+    """The values that a node takes."""
+    given = node["inputs"]
+    return [*([given] if isinstance(given, str) else given), *node.get("initial_state", [])]
+
+
+def _kinds(node: Args) -> list[str]:
+    """The type of a node, and of the layers and cells within it."""
+    inner = [node.get("layer"), *(c if isinstance(c := node.get("cell"), list) else [c]), *node.get("cells", [])]
+    found = [kind for i in inner if isinstance(i, dict) for kind in _kinds(i)]
+    found += ["block"] * ("block" in node) + ["share"] * ("share" in node)
+    return [*([node["type"]] if "type" in node else []), *found]
+
+
+def _ids(node: Args, dtype: str, taken: list[Tensor]) -> int | None:
+    if not dtype.startswith("int"):
+        return None
+    if node.get("type") == "Discretization":
+        return len(node["bin_boundaries"]) + 1
+    if node.get("type") not in KEEPS_IDS or any(t.ids is None for t in taken):
+        return None
+    return max((t.ids for t in taken if t.ids is not None), default=None)
+
+
+def rows(drawn: Drawn, graph: Any, count: int, lengths: Mapping[str, int], r: np.random.Generator) -> tuple[Args, Args]:
+    """Random inputs and targets; ``lengths`` are those of the axes that vary."""
+    x: Args = {}
+    for name, value in graph.inputs.items():
+        shape = (count, *(lengths[s] if isinstance(s, str) else s for s in value.shape[1:]))
+        high = drawn.ids.get(name, {"uint8": 256, "bool": 2}.get(value.dtype, 5))
+        whole = value.dtype != "float32"
+        x[name] = r.integers(0, high, shape).astype(value.dtype) if whole else r.normal(size=shape).astype("float32")
+    shapes = {name: a.shape for name, a in x.items()}
+    return x, {head: _targets(kind, shapes, head, graph, r) for head, kind in drawn.targets.items()}
+
+
+def _targets(kind: str, shapes: Args, head: str, graph: Any, r: np.random.Generator) -> Array:
+    from graphspec.compiler.concrete import concrete
+
+    value = graph.outputs[head]
+    shape = concrete(graph, graph.needed([value]), shapes)[value.name].shape
+    if kind == "bits":
+        return r.integers(0, 2, shape).astype("float32")
+    if kind == "signs":
+        return (r.integers(0, 2, shape) * 2 - 1).astype("float32")
+    if kind == "positive":
+        return r.uniform(0.5, 2, shape).astype("float32")
+    if kind == "labels":
+        return r.integers(1, shape[-1], (shape[0], 1))
+    if kind == "ids":
+        return r.integers(0, shape[-1], shape[:-1])
+    if kind == "one_hot":
+        return np.eye(shape[-1], dtype="float32")[r.integers(0, shape[-1], shape[:-1])]
+    if kind == "shares":
+        made = r.uniform(0.1, 1, shape)
+        return (made / made.sum(-1, keepdims=True)).astype("float32")
+    return r.normal(size=shape).astype("float32")

@@ -1,0 +1,71 @@
+"""Random graphs: the generator reaches the whole vocabulary; and what they have found before."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphspec as gs
+from graphspec.layers import LAYERS
+from specs import blobs, dense_spec
+from trust.drawn import TEMPLATES
+from trust.drawn_specs import draw
+
+
+def test_every_layer_has_a_template() -> None:
+    assert set(TEMPLATES) == set(LAYERS.primary())
+
+
+@pytest.mark.parametrize("kind", LAYERS.primary())
+def test_every_layer_is_reached(kind: str) -> None:
+    """By seeds one after the other: what a seed draws depends on chance, that one of four has the layer does not."""
+    assert any(draw(random.Random(seed), most=1, kind=kind).used[kind] for seed in range(4))
+
+
+def test_the_rest_of_the_vocabulary_is_drawn() -> None:
+    """Losses, metrics, optimizers, schedules, callbacks, shares and blocks come by themselves."""
+    kinds = {word.split()[0] for seed in range(25) for word in draw(random.Random(seed), most=2).used}
+    assert {"loss", "metric", "optimizer", "schedule", "callback", "share", "block"} <= kinds
+
+
+def test_the_same_seed_draws_the_same_spec() -> None:
+    assert draw(random.Random(5)).document == draw(random.Random(5)).document
+
+
+@pytest.mark.parametrize("loss", ["dice", "tversky", {"type": "Dice", "axis": [1]}])
+def test_crossentropy_beside_a_loss_over_regions(loss: Any) -> None:
+    """Their `axis` is null or a list, which no cross-entropy takes."""
+    spec = dense_spec(outputs={"kind": {"loss": loss, "metrics": ["crossentropy"]}})
+    model = gs.compile(spec)
+    y = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    assert np.isfinite(model.evaluate(np.ones((4, 4)), y)["crossentropy"])
+
+
+def test_a_weight_that_is_one_number_is_stored(tmp_path: Path) -> None:
+    """`use_scale` has a weight without axes, which must come back without one."""
+    layers = [
+        {"name": "wide", "type": "Reshape", "target_shape": [2, 2]},
+        {"name": "seen", "type": "Attention", "use_scale": True, "inputs": ["wide", "wide"]},
+        {"name": "flat", "type": "Flatten"},
+        {"name": "kind", "type": "Dense", "units": 3, "activation": "softmax"},
+    ]
+    model = gs.compile(dense_spec(layers=layers))
+    model.fit(*blobs(16), epochs=1, verbose=0)
+    model.save(tmp_path / "run")
+    loaded = gs.load(tmp_path / "run")
+    assert loaded.weights["seen/scale"].shape == ()
+    one, two = (m.fit(*blobs(16), epochs=1, verbose=0).history for m in (model, loaded))
+    assert one == two
+
+
+def test_a_probability_of_0_has_a_gradient() -> None:
+    """`categorical_generalized_cross_entropy` has a power of it, whose derivative at 0 is infinite."""
+    layers = [{"name": "kind", "type": "Dense", "units": 2, "activation": "softmax"}]
+    model = gs.compile(dense_spec(layers=layers, outputs={"kind": {"loss": "categorical_generalized_cross_entropy"}}))
+    x = np.full((8, 4), 1000.0)
+    model.fit(x, np.arange(8) % 2, epochs=3, verbose=0)
+    assert all(np.isfinite(a).all() for a in model.weights.values())
