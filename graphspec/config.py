@@ -175,6 +175,8 @@ Ints = Annotated[tuple[int, ...], FROM_LIST]
 """A list of integers."""
 IntOrInts = Annotated[int | tuple[int, ...], FROM_LIST]
 """One integer or a list of them (axes)."""
+Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIST]
+"""One axis, or several."""
 FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]
 """One number or a list of them."""
 Size1 = Annotated[tuple[PositiveInt], _one_or_each(1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,3 +125,44 @@ def test_glu_halves_the_features_of_a_layer() -> None:
     model = gs.compile(spec)
     assert model.graph.outputs["y"].shape == ("N", "x_1", 4)
     assert model.predict(np.ones((2, 5, 3), np.float32)).shape == (2, 5, 4)
+
+
+@pytest.mark.parametrize("opset", [17, 21])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_over_several_axes_a_file_gives_the_same(name: str, opset: int, tmp_path: Path) -> None:
+    made: dict[str, Any] = {
+        "graphspec": 1,
+        "name": "t",
+        "inputs": {"x": {"shape": [4, None, 3]}},
+        "layers": [{"name": "y", "type": "Activation", "activation": {"type": name, "axis": [1, -1]}}],
+        "outputs": {"y": {}},
+    }
+    model = gs.compile(made)
+    x = np.random.default_rng(0).normal(0, 30, (2, 4, 5, 3)).astype(np.float32)
+    y = model.predict(x).astype(np.float64)
+    np.testing.assert_allclose((np.exp(y) if name == "log_softmax" else y).sum((1, 3)), 1, rtol=1e-5)
+    made["layers"][0]["activation"]["axis"] = [3, 1]
+    np.testing.assert_array_equal(gs.compile(made).predict(x), y)
+    model.export(tmp_path / "m.onnx", opset=opset)
+
+
+@pytest.mark.parametrize(
+    ("axis", "code", "said"),
+    [
+        ([1, -3], "GS301", "names an axis of (N, 4, 5, 3) twice"),
+        ([1, 4], "GS301", "needs an axis from 1 to 3, got 4"),
+        ([0, 1], "GS301", "got 0"),
+        ([], "GS105", "at least 1"),
+        ([1.5], "GS104", "an integer"),
+    ],
+)
+@pytest.mark.parametrize("layer", ["Activation", "Softmax", "Dense", "LayerNormalization", "UnitNormalization"])
+def test_axes_that_are_none(layer: str, axis: list[Any], code: str, said: str) -> None:
+    node: dict[str, Any] = {"name": "y", "type": layer, "axis": axis}
+    if layer in ("Activation", "Dense"):
+        node = {"name": "y", "type": layer, "activation": {"type": "softmax", "axis": axis}}
+        node |= {"units": 3} if layer == "Dense" else {}
+    found = gs.validate(
+        {"graphspec": 1, "name": "t", "inputs": {"x": {"shape": [4, 5, 3]}}, "layers": [node], "outputs": {"y": {}}}
+    )
+    assert [(d.code, said in d.message) for d in found if d.severity == "error"] == [(code, True)], found

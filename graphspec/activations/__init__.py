@@ -1,8 +1,8 @@
 """Activation functions, by family: Keras's arguments, lowered to ONNX operators."""
 
-from graphspec.activations.base import ACTIVATIONS, Activation, feature_axis
+from graphspec.activations.base import ACTIVATIONS, Activation, feature_axes, feature_axis
 
-__all__ = ["ACTIVATIONS", "Activation", "feature_axis"]
+__all__ = ["ACTIVATIONS", "Activation", "feature_axes", "feature_axis"]
 
 ACTIVATIONS.found_in(
     __name__,

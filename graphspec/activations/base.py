@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from graphspec.compiler.dims import show
-from graphspec.config import Config, Registry
+from graphspec.config import Config, Registry, as_tuple
 from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -33,6 +33,15 @@ class Activation(Config):
 
 
 ACTIVATIONS: Registry[Activation] = Registry("activation", "relu")
+
+
+def feature_axes(X: Value, axes: int | tuple[int, ...], key: str = "activation") -> list[int]:
+    """Axes counted from the front, in order; GS301 as :func:`feature_axis`, and where an axis is there twice."""
+    found = [feature_axis(X, axis, key) for axis in as_tuple(axes)]
+    if len(set(found)) < len(found):
+        text = f"names an axis of {show(X.shape)} twice in {list(as_tuple(axes))}"
+        raise ShapeError("GS301", text, key=key, hint="negative axes count from the end: -1 is the last")
+    return sorted(found)
 
 
 def feature_axis(X: Value, axis: int, key: str = "activation", hint: str | None = None) -> int:

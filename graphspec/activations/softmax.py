@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 from pydantic import Field
 
-from graphspec.activations.base import ACTIVATIONS, Activation, feature_axis
+from graphspec.activations.base import ACTIVATIONS, Activation, feature_axes, feature_axis
+from graphspec.config import Axes
 from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -26,36 +28,55 @@ def fixed_axis(X: Value, axis: int) -> tuple[int, int]:
         raise
 
 
-class AlongAxis(Activation):
-    """A function along one axis, which is not the batch."""
+class Normalised(Activation):
+    """A function over one axis or several, which are not the batch."""
 
-    axis: Annotated[int, Field(description="The axis that is normalised.")] = -1
+    axis: Annotated[Axes, Field(description="The axis, or axes, over which is summed.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
-        feature_axis(X, self.axis)
-        return super().lower(g, X)
+        return self.over(g, X, feature_axes(X, self.axis))
+
+    def over(self, g: Builder, X: Value, axes: Sequence[int]) -> Value:
+        """The function over ``axes``, which count from the front; an operator of its own over a single one."""
+        if len(axes) == 1:
+            return cast("Value", g.emit(self.op, (X,), {"axis": axes[0]}))
+        Z = g.Sub(X, g.ReduceMax(X, axes=tuple(axes), keepdims=1))
+        e = g.Exp(Z)
+        return self.divided(g, Z, e, g.ReduceSum(e, g.constant(list(axes)), keepdims=1))
+
+    def divided(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
+        """The result for ``Z``, at most 0, of which ``e`` are the exponentials and ``total`` their sum."""
+        raise NotImplementedError
 
 
 @ACTIVATIONS.add("softmax")
-class Softmax(AlongAxis):
-    """``eˣ / Σ eˣ`` along ``axis``."""
+class Softmax(Normalised):
+    """``eˣ / Σ eˣ`` over ``axis``."""
 
     op = "Softmax"
 
+    def divided(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
+        return cast("Value", g.Div(e, total))
+
 
 @ACTIVATIONS.add("log_softmax")
-class LogSoftmax(AlongAxis):
-    """``x − log Σ eˣ`` along ``axis``."""
+class LogSoftmax(Normalised):
+    """``x − log Σ eˣ`` over ``axis``."""
 
     op = "LogSoftmax"
 
+    def divided(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
+        return cast("Value", g.Sub(Z, g.Log(total)))
+
 
 @ACTIVATIONS.add("sparsemax")
-class Sparsemax(AlongAxis):
+class Sparsemax(Activation):
     """``max(x − τ, 0)`` with the τ that makes the sum along ``axis`` 1 (Martins and Astudillo, 2016).
 
     Keras 3.15 takes τ from a sum of partial sums, so that its results do not sum to 1; this is the function of the paper.
     """
+
+    axis: Annotated[int, Field(description="The axis that is normalised.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
         axis, n = fixed_axis(X, self.axis)

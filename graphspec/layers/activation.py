@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 from pydantic import Field
 
 from graphspec import activations
-from graphspec.activations import rectifiers
+from graphspec.activations import rectifiers, softmax
 from graphspec.compiler.dims import show
-from graphspec.config import IntOrInts, NonNegative, as_tuple
+from graphspec.config import Axes, IntOrInts, NonNegative, as_tuple
 from graphspec.errors import ShapeError
 from graphspec.layers.base import (
     LAYERS,
@@ -120,19 +120,13 @@ class Softmax(Layer):
 
     supports_masking = True
 
-    axis: Annotated[IntOrInts, Field(description="The axis, or axes, that sum to 1.")] = -1
+    axis: Annotated[Axes, Field(description="The axis, or axes, that sum to 1.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
-        axes = as_tuple(self.axis)
-        for axis in axes:
-            activations.feature_axis(X, axis, key="axis")
+        axes = activations.feature_axes(X, self.axis, key="axis")
         X = as_float(g, X)
         mask = X.mask if X.mask is not None and X.mask.rank == X.rank else None
         if mask is not None:
             X = g.Where(mask, X, g.constant(-1e9))
-        if len(axes) == 1:
-            Y = g.Softmax(X, axis=axes[0])
-        else:
-            e = g.Exp(g.Sub(X, g.ReduceMax(X, axes=axes, keepdims=1)))
-            Y = g.Div(e, g.ReduceSum(e, g.constant(list(axes)), keepdims=1))
+        Y = softmax.Softmax().over(g, X, axes)
         return cast("Value", Y if mask is None else g.Where(mask, Y, g.constant(0.0)))

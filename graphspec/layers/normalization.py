@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from graphspec.activations import feature_axis
+from graphspec.activations import feature_axes
 from graphspec.compiler.dims import show
-from graphspec.config import IntOrInts, Positive, Rate, as_tuple
+from graphspec.config import Axes, Positive, Rate
 from graphspec.errors import ShapeError
 from graphspec.initializers import INITIALIZERS
 from graphspec.layers.base import (
@@ -112,13 +112,13 @@ class BatchNormalization(Affine):
 
 def _axis(X: Value, axis: int) -> int:
     """An axis other than the batch, counted from the front; GS301 if there is none such."""
-    need_rank(X, 2, None, "(batch, …, channels)", hint="give the input a shape such as [1]")
-    return feature_axis(X, axis, key="axis")
+    return _axes(X, axis)[0]
 
 
 def _axes(X: Value, given: int | tuple[int, ...]) -> list[int]:
     """Axes other than the batch, in order."""
-    return sorted({_axis(X, axis) for axis in as_tuple(given)})
+    need_rank(X, 2, None, "(batch, …, channels)", hint="give the input a shape such as [1]")
+    return feature_axes(X, given, key="axis")
 
 
 def _channels_first(X: Value, axis: int) -> tuple[int, ...]:
@@ -142,7 +142,7 @@ class LayerNormalization(Affine):
     Shapes: (batch, …) → the same.
     """
 
-    axis: Annotated[IntOrInts, Field(description="The axis or axes over which mean and variance are taken.")] = -1
+    axis: Annotated[Axes, Field(description="The axis or axes over which mean and variance are taken.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
@@ -198,7 +198,7 @@ class RMSNormalization(Layer):
     Shapes: (batch, …) → the same.
     """
 
-    axis: Annotated[IntOrInts, Field(description="The axis or axes over which the mean is taken.")] = -1
+    axis: Annotated[Axes, Field(description="The axis or axes over which the mean is taken.")] = -1
     epsilon: Annotated[Positive, Field(description="Added to the mean of the squares.")] = 1e-6
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -217,7 +217,7 @@ class UnitNormalization(Layer):
 
     supports_masking = True
 
-    axis: Annotated[IntOrInts, Field(description="The axis or axes whose elements are divided by their norm.")] = -1
+    axis: Annotated[Axes, Field(description="The axis or axes whose elements are divided by their norm.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)

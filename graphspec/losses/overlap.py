@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 from pydantic import Field
 
 from graphspec.compiler.dims import show
-from graphspec.config import IntOrInts, as_tuple
+from graphspec.config import Axes, as_tuple
 from graphspec.losses.base import EPSILON, LOSSES, OfProbabilities, Problem
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Overlap(OfProbabilities):
     """One minus an index of overlap. Without ``axis`` all values of the whole batch make one index."""
 
     fitting = "`activation: sigmoid` or `activation: softmax`"
-    axis: Annotated[IntOrInts | None, Field(description="The axes of a region; null for all of the batch.")] = None
+    axis: Annotated[Axes | None, Field(description="The axes of a region; null for all of the batch.")] = None
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         axes = as_tuple(self.axis)

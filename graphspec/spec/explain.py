@@ -258,7 +258,7 @@ def _demand(error: Mapping[str, Any]) -> str:
         return f"must be {sign} {context[key]:g}"
     if kind in ("too_long", "too_short"):
         count = context.get("max_length", context.get("min_length"))
-        return f"must have {count} value{'' if count == 1 else 's'}"
+        return f"must have {'at least ' * (kind == 'too_short')}{count} value{'' if count == 1 else 's'}"
     if kind == "missing":
         return f"must have {error['loc'][-1] + 1} values"
     if kind == "string_too_short":

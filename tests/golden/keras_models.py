@@ -77,7 +77,8 @@ def make(args: dict[str, Any], **more: Any) -> Any:
             args[key] = make(value)
         elif key.endswith("activation") and isinstance(value, dict):
             function = getattr(keras.activations, value["type"])
-            args[key] = partial(function, **{k: v for k, v in value.items() if k != "type"})
+            given = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if k != "type"}
+            args[key] = partial(function, **given)
         elif key in ("cell", "cells"):
             args[key] = [make(cell) for cell in value]
         elif key.endswith(("_regularizer", "_constraint")) and isinstance(value, dict):
