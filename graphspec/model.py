@@ -71,6 +71,8 @@ class Model:
         self.source = spec.tree.mark.file
         self.seed = spec.training.seed
         self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
+        self.allow_outside = False
+        """Whether callbacks of the spec may write outside the run directory."""
         self.epochs_done = 0
         self.workers: int | None = None
         """How many processes the last training had, or the one to be resumed; None before that."""
@@ -333,19 +335,22 @@ _KEPT = ("source", "epochs_done", "workers", "sample_rows")
 
 
 @uncollected()
-def compile(source: Source | Spec, sets: Sequence[str] = ()) -> Model:  # noqa: A001
+def compile(source: Source | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Model:  # noqa: A001
     """Check a spec and build the model, with fresh weights drawn by the spec's seed.
 
     Args:
         source: a path, a dict, or a parsed ``Spec``.
         sets: overrides, ``"training.epochs=5"``, as ``--set`` on the command line.
+        allow_outside: the spec's callbacks may write outside the run directory (or the current folder, without one).
 
     Raises:
         SpecError: with all diagnostics of the spec.
     """
-    checked = check(source, sets)
+    checked = check(source, sets, allow_outside=allow_outside)
     spec, lowered = checked.require()
-    return Model(spec, lowered, checked.diagnostics)
+    model = Model(spec, lowered, checked.diagnostics)
+    model.allow_outside = allow_outside
+    return model
 
 
 def validate(

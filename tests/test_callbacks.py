@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 import graphspec as gs
 from graphspec.callbacks import CALLBACKS, State
 from graphspec.callbacks.monitors import direction
+from graphspec.callbacks.outputs import Outputs
 from graphspec.errors import SpecError
 from graphspec.files import write_atomic
 from graphspec.optimizers import Rate
@@ -26,7 +27,7 @@ class Run:
     """A run whose only weight is the number of the epoch."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.rate, self.directory, self.epoch = Rate(0.1), directory, 0
+        self.rate, self.outputs, self.epoch = Rate(0.1), Outputs(directory), 0
         self.stopped: str | None = None
         self.said: list[str] = []
         self.saved: list[tuple[str, bool]] = []
@@ -190,17 +191,18 @@ def test_reduce_lr_on_plateau_refuses_a_schedule() -> None:
 
 def test_csv_logger_goes_on_where_a_killed_run_left_off(tmp_path: Path) -> None:
     run, config = Run(tmp_path), CALLBACKS.parse({"type": "CSVLogger", "filename": "log.csv", "separator": ";"})
-    (tmp_path / "log.csv").write_text("an older run\n" * 9)
+    (tmp_path / "log.csv").write_text("epoch;loss;val_loss\n" + "0;1;2\n" * 9)  # an older run's
     state = config.start(run)
     state.on_epoch_end(0, {"loss": 0.5, "accuracy": 0.25})
     saved = state.state_dict()
     state.on_epoch_end(1, {"loss": 9.0, "accuracy": 9.0})  # after the checkpoint: done again by the resumed run
-    again = config.start(run)
+    again = config.start(run := Run(tmp_path))
     again.load_state_dict(saved, {})
     again.on_epoch_end(1, {"loss": 0.25, "accuracy": 0.5})
     expected = ["epoch;accuracy;loss;val_accuracy;val_loss", "0;0.25;0.5;NA;NA", "1;0.5;0.25;NA;NA"]
     assert (tmp_path / "log.csv").read_text().splitlines() == expected
-    more = CALLBACKS.parse({"type": "CSVLogger", "filename": "log.csv", "separator": ";", "append": True}).start(run)
+    more = CALLBACKS.parse({"type": "CSVLogger", "filename": "log.csv", "separator": ";", "append": True})
+    more = more.start(Run(tmp_path))
     more.on_epoch_end(2, {"loss": 0.125, "accuracy": 0.75})
     assert (tmp_path / "log.csv").read_text().splitlines() == [*expected, "2;0.75;0.125;NA;NA"]
 

@@ -76,13 +76,15 @@ def test_figures_of_epochs(tmp_path: Path) -> None:
 
 def test_figures_of_batches_and_histograms(tmp_path: Path) -> None:
     arguments = {"update_freq": 2, "write_graph": False, "histogram_freq": 1, "write_steps_per_second": True}
-    run = whole(spec(tmp_path, log_dir=str(tmp_path / "elsewhere"), **arguments), tmp_path / "run")
-    train = scalars(tmp_path / "elsewhere" / "train")
+    run = whole(spec(tmp_path, log_dir="deep/elsewhere", **arguments), tmp_path / "run")
+    train = scalars(tmp_path / "run" / "deep" / "elsewhere" / "train")
     assert [step for tag, step in train if tag == "batch_loss"] == [2, 4, 6, 8, 10]
     assert train["batch_loss", 10] == pytest.approx(run.history["loss"][1])
     assert train["epoch_steps_per_second", 1] > 0
     assert train["batch_steps_per_second", 2] > 0
-    values = [v for e in events(tmp_path / "elsewhere" / "train") if e.step == 1 for v in e.summary.value]
+    values = [
+        v for e in events(tmp_path / "run" / "deep" / "elsewhere" / "train") if e.step == 1 for v in e.summary.value
+    ]
     histograms = {v.tag: v.histo for v in values if v.WhichOneof("value") == "histo"}
     assert set(histograms) == {f"{name}/histogram" for name in run.model.weights}
     kernel = run.model.weights["hidden/kernel"]

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+from graphspec.callbacks.outputs import Output, Outputs, unusable_name
 from graphspec.config import Config, Registry
 from graphspec.errors import Diagnostic, SpecError
 
@@ -30,7 +32,7 @@ class Run(Protocol):
     rate: Rate
     update: Update
     model: Model
-    directory: Path | None
+    outputs: Outputs
     epoch: int
     """The epoch that is running, from 0."""
 
@@ -46,6 +48,13 @@ class State:
     """A callback at work in one run. Attributes named in ``saved`` are plain JSON and go into a checkpoint."""
 
     saved: tuple[str, ...] = ()
+
+    def on_train_begin(self) -> None:
+        """Before the first step, also of a run that goes on; the run directory is there.
+
+        Raises:
+            SpecError: GS105, it may not write where its arguments say.
+        """
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Before the first step of an epoch; not where a run is resumed within one."""
@@ -95,13 +104,22 @@ class Callback(Config):
         """
         return []
 
+    def outputs(self) -> list[Output]:
+        """What it writes."""
+        return []
+
 
 CALLBACKS: Registry[Callback] = Registry("callback", "EarlyStopping")
 
 
-def located(run: Run, name: str) -> Path:
-    """A file name of the spec: relative to the run directory, else to the current folder."""
-    return (run.directory or Path()) / name
+def _usable(name: str) -> str:
+    if wrong := unusable_name(name):
+        raise PydanticCustomError("GS105", "{text}", {"text": wrong[0]})
+    return name
+
+
+FileName = Annotated[str, Field(min_length=1), AfterValidator(_usable)]
+"""A file or folder, relative to the run directory, else to the current folder."""
 
 
 SCHEDULED = (

@@ -15,16 +15,18 @@ from graphspec.callbacks.base import (
     CALLBACKS,
     SCHEDULED,
     Callback,
+    FileName,
     Logs,
     NonNegativeInt,
     Problem,
     Run,
     State,
-    located,
     refuse_schedule,
 )
+from graphspec.callbacks.outputs import Output, is_saved_model
 from graphspec.config import NonNegative, Positive, PositiveInt
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.files import make_folder
 from graphspec.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -173,10 +175,7 @@ class ModelCheckpoint(Monitor):
     ``.safetensors`` gets the weights, any other becomes a run directory.
     """
 
-    filepath: str = Field(
-        min_length=1,
-        description="A folder, or a .safetensors file; may have {epoch} and figures.",
-    )
+    filepath: FileName = Field(description="A folder, or a .safetensors file; may have {epoch} and figures.")
     save_best_only: bool = Field(False, description="Whether only improvements are saved.")
     save_weights_only: bool = Field(False, description="Whether only the weights are saved.")
     save_freq: Literal["epoch"] | PositiveInt = Field("epoch", description="`epoch`, or a number of batches.")
@@ -186,11 +185,13 @@ class ModelCheckpoint(Monitor):
     @classmethod
     def _format(cls, filepath: str) -> str:
         try:
-            fields = _fields(filepath)
-            if not all(name.isidentifier() for name in fields):
-                raise ValueError("only names may stand in braces")
-            filepath.format(**(dict.fromkeys(fields, 0.5) | {"epoch": 1, "batch": 1}))
-        except (ValueError, IndexError, LookupError) as error:
+            for name, form in _fields(filepath):
+                if not name.isidentifier():
+                    raise ValueError("only names may stand in braces")
+                if not _FORM.fullmatch(form):
+                    raise ValueError(f"'{name}' has a format that is not `02d`, `.3f` or the like")
+            filepath.format(**(dict.fromkeys(_names(filepath), 0.5) | {"epoch": 1, "batch": 1}))
+        except (ValueError, LookupError) as error:
             context = {"why": str(error), "hint": "such as `{epoch:02d}.safetensors`"}
             raise PydanticCustomError("GS105", "cannot be formatted: {why}", context) from None
         if filepath.endswith((".h5", ".hdf5", ".keras")):
@@ -207,7 +208,7 @@ class ModelCheckpoint(Monitor):
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         problems = super().check(keys) if self.save_best_only else []
-        for name in _fields(self.filepath):
+        for name in _names(self.filepath):
             if name not in ("epoch", "batch", *keys):
                 text = f"`filepath` names '{name}', which is not among the figures of this run"
                 problems.append(("filepath", "error", "GS105", text, _figure_hint(name, ["epoch", "batch", *keys])))
@@ -216,9 +217,23 @@ class ModelCheckpoint(Monitor):
     def start(self, run: Run) -> State:
         return _ModelCheckpoint(self, run)
 
+    def outputs(self) -> list[Output]:
+        parts = string.Formatter().parse(self.filepath)
+        return [Output("filepath", "".join(text if name is None else f"{text}\0{name}\0" for text, name, *_ in parts))]
 
-def _fields(text: str) -> list[str]:
-    return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+
+_FORM = re.compile(r"(?:[\w ]?[<>=^])?[-+ ]?0?\d{0,2}[,_]?(?:\.\d{1,2})?[bdeEfFgGoxX%]?", re.ASCII)
+"""What may stand behind the colon of a field: no width that fills the memory, and no separator of folders."""
+
+
+def _fields(text: str) -> list[tuple[str, str]]:
+    """The names in braces, and the form of each."""
+    parts = string.Formatter().parse(text)
+    return [(name, f"!{cast}" if cast else form or "") for _, name, form, cast in parts if name is not None]
+
+
+def _names(text: str) -> list[str]:
+    return [name for name, _ in _fields(text)]
 
 
 class _ModelCheckpoint(_Watching):
@@ -227,6 +242,18 @@ class _ModelCheckpoint(_Watching):
     def __init__(self, config: ModelCheckpoint, run: Run) -> None:
         super().__init__(config, run, config.initial_value_threshold, 0.0, watches=config.save_best_only)
         self.config, self.batches = config, 0
+        self._resumed = False
+
+    def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        super().load_state_dict(values, arrays)
+        self._resumed = True
+
+    def on_train_begin(self) -> None:
+        if not _fields(self.config.filepath):
+            self._place(self.config.filepath.format())
+
+    def _place(self, name: str) -> Path:
+        return self.run.outputs.place(name, self, lambda path: self._resumed or is_saved_model(path))
 
     def on_batch_end(self, step: int, loss: float) -> None:
         if isinstance(self.config.save_freq, int):
@@ -243,7 +270,7 @@ class _ModelCheckpoint(_Watching):
         if self.config.save_best_only and not self._is_best(epoch, logs):
             return
         path = self._path(epoch, logs, step)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self.run.save(path, self.config.save_weights_only or path.suffix == ".safetensors")
         self._say(f"Epoch {epoch + 1}: saved the model to {path}")
 
@@ -262,7 +289,7 @@ class _ModelCheckpoint(_Watching):
     def _path(self, epoch: int, logs: Logs, step: int | None) -> Path:
         values: dict[str, Any] = {"epoch": epoch + 1, **({} if step is None else {"batch": step + 1}), **logs}
         try:
-            return located(self.run, self.config.filepath.format(**values))
+            return self._place(self.config.filepath.format(**values))
         except KeyError as missing:
             text = f"`filepath` '{self.config.filepath}' names {missing}; this run has {', '.join(values)}"
             raise SpecError([Diagnostic("GS105", f"ModelCheckpoint: {text}")]) from None

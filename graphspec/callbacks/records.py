@@ -9,29 +9,52 @@ from pathlib import Path
 
 from pydantic import Field
 
-from graphspec.callbacks.base import CALLBACKS, Callback, Logs, Run, State, located
+from graphspec.callbacks.base import CALLBACKS, Callback, FileName, Logs, Run, State
+from graphspec.callbacks.outputs import Output
+from graphspec.files import make_folder, write_at
 
 
 @CALLBACKS.add()
 class CSVLogger(Callback):
     """Write the figures of every epoch to a table: ``epoch`` (from 0), then the figures by name."""
 
-    filename: str = Field(min_length=1, description="The table that is written.")
+    filename: FileName = Field(description="The table that is written.")
     separator: str = Field(",", min_length=1, max_length=1, description="The character between values.")
     append: bool = Field(False, description="Whether an existing table goes on.")
 
     def start(self, run: Run) -> State:
-        return _CSVLogger(self, located(run, self.filename))
+        return _CSVLogger(self, run)
+
+    def outputs(self) -> list[Output]:
+        return [Output("filename", self.filename)]
 
 
 class _CSVLogger(State):
     saved = ("keys", "size")
 
-    def __init__(self, config: CSVLogger, path: Path) -> None:
-        self.config, self.path = config, path
+    def __init__(self, config: CSVLogger, run: Run) -> None:
+        self.config, self.run = config, run
         self.keys: list[str] | None = None
         self.size: int | None = None
         """Bytes written; what stands behind them is of epochs that a resumed run does again."""
+
+    def on_train_begin(self) -> None:
+        self._place()
+
+    def _place(self) -> Path:
+        return self.run.outputs.place(self.config.filename, self, self._is_mine)
+
+    def _is_mine(self, path: Path) -> bool:
+        """Whether the first line of a file is that of such a table, or as much of it as a killed run wrote."""
+        if self.size is not None:
+            return True
+        with path.open("rb") as file:
+            line = file.readline(1 << 20)
+        start = f"epoch{self.config.separator}".encode()
+        if not line.endswith(b"\n"):
+            return line.startswith(start) or start.startswith(line)
+        names = next(csv.reader([line.decode(errors="replace")], delimiter=self.config.separator), [])
+        return names[:1] == ["epoch"] and "loss" in names and any(name.startswith("val_") for name in names)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         text = io.StringIO()
@@ -40,16 +63,14 @@ class _CSVLogger(State):
             self.keys = sorted(logs)
             if not any(key.startswith("val_") for key in self.keys):
                 self.keys += [f"val_{key}" for key in self.keys]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        there = self.path.stat().st_size if self.path.exists() else 0
+        path = self._place()
+        make_folder(path.parent)
+        there = path.stat().st_size if path.exists() else 0
         start = min(there, self.size) if self.size is not None else there if self.config.append else 0
         if start == 0:
             writer.writerow(["epoch", *self.keys])
         writer.writerow([epoch, *(logs.get(key, "NA") for key in self.keys)])
-        with self.path.open("r+b" if there else "wb") as file:
-            file.truncate(start)
-            file.seek(start)
-            self.size = start + file.write(text.getvalue().encode())
+        self.size = write_at(path, start, text.getvalue().encode())
 
 
 @CALLBACKS.add()

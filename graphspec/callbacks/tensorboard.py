@@ -15,8 +15,10 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from graphspec.callbacks.base import CALLBACKS, Callback, Logs, NonNegativeInt, Run, State, located
+from graphspec.callbacks.base import CALLBACKS, Callback, FileName, Logs, NonNegativeInt, Run, State
+from graphspec.callbacks.outputs import Output
 from graphspec.config import PositiveInt
+from graphspec.files import make_folder, write_at
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Graph
@@ -41,7 +43,7 @@ class TensorBoard(Callback):
     step from 1; ``evaluation_<figure>_vs_iterations`` is at the number of updates; histograms ``<weight>/histogram``.
     """
 
-    log_dir: str = Field("logs", min_length=1, description="The folder of the event files.")
+    log_dir: FileName = Field("logs", description="The folder of the event files.")
     histogram_freq: NonNegativeInt = Field(0, description="Epochs between histograms of the weights; 0 for none.")
     write_graph: bool = Field(True, description="Whether the operator graph is written.")
     write_images: Annotated[
@@ -62,15 +64,16 @@ class TensorBoard(Callback):
     def start(self, run: Run) -> State:
         return _TensorBoard(self, run)
 
+    def outputs(self) -> list[Output]:
+        return [Output("log_dir", f"{self.log_dir}/{part}", shared=True) for part in ("train", "validation")]
+
 
 class _TensorBoard(State):
     saved = ("files",)
 
     def __init__(self, config: TensorBoard, run: Run) -> None:
         self.config, self.run = config, run
-        folder = located(run, config.log_dir)
-        inside = run.directory is not None and folder.resolve().is_relative_to(run.directory.resolve())
-        self.train, self.validation = (_Events(folder / part, own=inside) for part in ("train", "validation"))
+        self.train, self.validation = (_Events(self, f"{config.log_dir}/{part}") for part in ("train", "validation"))
         frequency = config.update_freq
         self.every = frequency if isinstance(frequency, int) else int(frequency == "batch")
         self.began = self.last = (time.monotonic(), run.update.clock.step)
@@ -83,6 +86,10 @@ class _TensorBoard(State):
     def files(self, saved: list[tuple[str | None, int]]) -> None:
         for events, (name, size) in zip((self.train, self.validation), saved, strict=True):
             events.name, events.size = name, size
+
+    def on_train_begin(self) -> None:
+        for events in (self.train, self.validation):
+            events.folder()
 
     def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         super().load_state_dict(values, arrays)
@@ -122,16 +129,15 @@ def _speed(since: tuple[float, int], step: int) -> tuple[float, tuple[float, int
 
 
 class _Events:
-    """One event file, begun with the first event. It is cut back to what a checkpoint knows of before it goes on.
+    """One event file, begun with the first event. It is cut back to what a checkpoint knows of before it goes on."""
 
-    Args:
-        own: whether the folder belongs to the run: event files of a run that never got to a checkpoint are removed.
-    """
-
-    def __init__(self, folder: Path, *, own: bool) -> None:
-        self.folder, self.own = folder, own
+    def __init__(self, state: _TensorBoard, folder: str) -> None:
+        self._state, self._folder = state, folder
         self.name: str | None = None
         self.size = 0
+
+    def folder(self) -> Path:
+        return self._state.run.outputs.place(self._folder, self._state, Path.is_dir)
 
     def scalars(self, figures: Mapping[str, float], step: int) -> None:
         from tensorboardX.proto.summary_pb2 import Summary
@@ -162,23 +168,22 @@ class _Events:
         from tensorboardX.proto.event_pb2 import Event
 
         data = _record(Event(wall_time=time.time(), **content).SerializeToString())
-        if self.name is None:
+        new = self.name is None
+        if new:
             self._begin()
             data = _record(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString()) + data
         assert self.name is not None
-        path = self.folder / self.name
-        with path.open("r+b" if path.exists() else "wb") as file:
-            file.truncate(self.size)
-            file.seek(self.size)
-            self.size += file.write(data)
+        self.size = write_at(self.folder() / self.name, self.size, data, new=new)
 
     def _begin(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.own:
-            for left in self.folder.glob("events.out.tfevents.*"):
+        """Name the file. In the run's own directory, those of a run that never got to a checkpoint are removed."""
+        folder, directory = self.folder(), self._state.run.outputs.directory
+        make_folder(folder)
+        if directory is not None and folder.resolve().is_relative_to(directory.resolve()):
+            for left in folder.glob("events.out.tfevents.*"):
                 left.unlink()
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
-        count = sum(path.name.startswith(name) for path in self.folder.iterdir())
+        count = sum(path.name.startswith(name) for path in folder.iterdir())
         self.name = f"{name}.{count}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ import typer
 
 from graphspec.cli.console import out
 from graphspec.errors import UsageError
+from graphspec.files import create
 
 SCHEMA = "graphspec.schema.json"
 
@@ -37,14 +39,13 @@ def init(
 
     if path.suffix not in (".yaml", ".yml"):
         raise UsageError(f"{path}: a new spec is YAML; let its name end in .yaml")
-    if path.exists():
+    if os.path.lexists(path):
         raise UsageError(f"{path} exists; it is not overwritten")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
     template = files("graphspec.cli").joinpath("templates", f"{kind.value}.yaml").read_text(encoding="utf-8")
     text = template.replace("NAME", _name(path), 1).replace("SCHEMA", _schema(path), 1)
-    with path.open("x", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    create(path, text)
     out(f"{path}: a {kind.value} problem; edit it, then: graphspec validate {path}")
 
 
@@ -62,7 +63,6 @@ def _schema(path: Path) -> str:
     for above in (folder, *folder.parents):
         if (above / "schemas" / SCHEMA).is_file():
             return Path(os.path.relpath(above / "schemas" / SCHEMA, folder)).as_posix()
-    beside = folder / SCHEMA
-    if not beside.exists():
-        beside.write_text(schema_text(), encoding="utf-8", newline="\n")
+    with suppress(FileExistsError):
+        create(folder / SCHEMA, schema_text())
     return f"./{SCHEMA}"

@@ -10,10 +10,14 @@ import typer
 
 def writable(path: Path | None) -> Path | None:
     """Refuse an output that cannot be written before any work is done for it."""
-    if path is not None and path.is_dir():
-        raise typer.BadParameter(f"{path} is a folder; name a file")
-    if path is not None and not path.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {path.parent}")
+    from graphspec.files import refusal
+
+    try:
+        why = None if path is None else refusal(path)
+    except OSError as error:
+        why = f"{path}: {error.strerror}"
+    if why is not None:
+        raise typer.BadParameter(why)
     return path
 
 
@@ -46,4 +50,10 @@ Opset = Annotated[
 Target = Annotated[
     str | None,
     typer.Option("--target", metavar="NAME", help="A runtime to export for, such as ort-1.20.", show_default=False),
+]
+AllowOutside = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside", help="Let the spec's callbacks write outside the run directory: only for specs you trust."
+    ),
 ]

@@ -43,7 +43,7 @@ def plot(
 
     if output is not None and output.suffix.lower() not in (".svg", *_MERMAID):
         raise UsageError(f"'{output}' is neither .svg nor Mermaid text (.mmd, .md)")
-    checked = check(str(spec), sets or ())
+    checked = check(str(spec), sets or (), allow_outside=True)
     declaration, lowered = checked.require()
     show(checked.diagnostics, sys.stderr)
     panels = outline(declaration, lowered, cost(declaration, lowered, 1), expand=expand)

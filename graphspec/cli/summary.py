@@ -30,7 +30,7 @@ def summary(
     from graphspec.compiler.check import check
     from graphspec.compiler.cost import cost
 
-    checked = check(str(spec), sets or ())
+    checked = check(str(spec), sets or (), allow_outside=True)
     declaration, lowered = checked.require()
     show(checked.diagnostics)
     rows = batch_size or declaration.training.batch_size

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import INTERRUPTED, err, out, show
-from graphspec.cli.options import Sets, SpecFile, writable
+from graphspec.cli.options import AllowOutside, Sets, SpecFile, writable
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
+from graphspec.files import is_leftover, remove_leftovers
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
@@ -41,6 +42,7 @@ def train(
             "--export", metavar="FILE", callback=writable, help="Export to ONNX at the end.", show_default=False
         ),
     ] = None,
+    allow_outside: AllowOutside = False,
     sets: Sets = None,
 ) -> int | None:
     """Train a spec on its data, with a checkpoint at every epoch's end, and evaluate it on its test data."""
@@ -51,7 +53,7 @@ def train(
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
-    checked = check(str(spec), sets or ())
+    checked = check(str(spec), sets or (), allow_outside=allow_outside)
     declaration, lowered = checked.require()
     show(d for d in checked.diagnostics if d.code not in ("GS404", "GS602"))
     _refuse(checked)
@@ -61,20 +63,19 @@ def train(
     _check_directory(directory, resume=resume, overwrite=overwrite)
     parts = _load_data(declaration, lowered.graph)
     model = Model(declaration, lowered, checked.diagnostics)
-    model.parts = parts
+    model.parts, model.allow_outside = parts, allow_outside
     trainer = model.trainer(watch(), directory)
     if resume:
         if _has_checkpoint(directory):
             trainer.resume(check_resumable(model, directory))
-        for cut_off in directory.glob(".*.tmp"):  # files that a killed run was writing
-            cut_off.unlink()
+        remove_leftovers(directory)
     if overwrite and directory.exists():
         _remove(directory, [spec, *(s.file for s in declaration.data.values() if s.file is not None)])
     start_run(model, directory)
     try:
         _run(trainer, directory)
     except KeyboardInterrupt:
-        err(_interrupted(directory, _command(spec, directory, model.spec.name, onnx, sets or ())))
+        err(_interrupted(directory, _command(spec, directory, model, onnx, sets or ())))
         return INTERRUPTED
     _finish(model, trainer, directory, onnx)
     return None
@@ -140,7 +141,7 @@ def _is_run(directory: Path) -> bool:
 
 def _only_begun(directory: Path) -> bool:
     """Killed while the directory was being made: nothing but the first files, or their temporary names."""
-    return all(p.name.lstrip(".").startswith(("spec.json", "run.json")) for p in directory.iterdir())
+    return all(p.name in ("spec.json", "run.json") or is_leftover(p) for p in directory.iterdir())
 
 
 def _has_checkpoint(directory: Path) -> bool:
@@ -200,12 +201,14 @@ def _interrupted(directory: Path, command: str) -> str:
     return f"interrupted: {directory} has a checkpoint of {done}; go on with\n  {command}"
 
 
-def _command(spec: Path, directory: Path, name: str, onnx: Path | None, sets: Sequence[str]) -> str:
+def _command(spec: Path, directory: Path, model: Model, onnx: Path | None, sets: Sequence[str]) -> str:
     words = ["graphspec", "train", str(spec), "--resume"]
-    if directory != Path("runs") / name:
+    if directory != Path("runs") / model.spec.name:
         words += ["--out", str(directory)]
     if onnx is not None:
         words += ["--export", str(onnx)]
+    if model.allow_outside:
+        words.append("--allow-outside")
     for text in sets:
         words += ["--set", text]
     return shlex.join(words)

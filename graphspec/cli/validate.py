@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import count, out, show
-from graphspec.cli.options import Opset, Sets, Target
+from graphspec.cli.options import AllowOutside, Opset, Sets, Target
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
@@ -30,6 +30,7 @@ def validate(
     output: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.text,
     opset: Opset = None,
     target: Target = None,
+    allow_outside: AllowOutside = False,
     sets: Sets = None,
 ) -> int:
     """Check specs and report every problem, with --opset or --target also of their export; nothing is trained or written."""
@@ -40,7 +41,7 @@ def validate(
     everything: list[Diagnostic] = []
     wrong = False
     for spec in specs:
-        checked = check(str(spec), sets or ())
+        checked = check(str(spec), sets or (), allow_outside=allow_outside)
         found = check_further(checked, data=data, opset=level)
         wrong = wrong or any(d.is_error for d in found)
         if output is Format.text:

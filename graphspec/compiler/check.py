@@ -37,8 +37,12 @@ class Checked:
 
 
 @uncollected()
-def check(source: Source | Spec, sets: Sequence[str] = ()) -> Checked:
-    """Check a spec (a path, a dict, or a parsed one) and collect all diagnostics by place. Never raises for a wrong spec."""
+def check(source: Source | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Checked:
+    """Check a spec (a path, a dict, or a parsed one) and collect all diagnostics by place. Never raises for a wrong spec.
+
+    Args:
+        allow_outside: callbacks may write outside the run directory, or will not be run at all.
+    """
     from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
@@ -52,7 +56,7 @@ def check(source: Source | Spec, sets: Sequence[str] = ()) -> Checked:
     order, more = link(spec)
     lowered = lower(spec, order)
     more = [lowered.with_shapes(d) for d in more]
-    later = [*more, *lowered.diagnostics, *check_heads(spec, lowered), *check_callbacks(spec, lowered)]
+    later = [*more, *lowered.diagnostics, *check_heads(spec, lowered), *check_callbacks(spec, lowered, allow_outside)]
     found = [*found, *_once(later)]
     if not any(d.is_error for d in found):
         found += check_memory(spec, lowered)

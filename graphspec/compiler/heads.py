@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks import CALLBACKS, Callback
+from graphspec.callbacks.outputs import Output, check_outputs
 from graphspec.compiler.build import Builder
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Graph, Type, Value
@@ -156,8 +157,8 @@ def _place(tree: Tree, at: Place, otherwise: tuple[Mark, str]) -> tuple[Mark, st
     return (key_mark if at[0] == "class_weight" and len(at) > 1 and key_mark else value.mark), value.path
 
 
-def check_callbacks(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
-    """GS105: callbacks that do not fit the figures that this spec logs, or its optimizer."""
+def check_callbacks(spec: Spec, lowered: Lowered, allow_outside: bool) -> list[Diagnostic]:
+    """GS105: callbacks that do not fit the figures that this spec logs, or its optimizer, or that may not write there."""
     tree, outputs = spec.training.tree, lowered.graph.outputs
     if tree is None or any(head.wrong or head.name not in outputs for head in spec.heads.values()):
         return []
@@ -168,6 +169,7 @@ def check_callbacks(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     averaged = average is not None and average.value is True
     given = tree.get("callbacks")
     found = []
+    written: list[tuple[str, Output]] = []
     for k, item in enumerate(given.value if given is not None and isinstance(given.value, list) else ()):
         try:  # one by one, since one that is wrong leaves `training` without any
             callback = CALLBACKS.parse(item.plain())
@@ -175,7 +177,10 @@ def check_callbacks(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
             continue
         if not isinstance(callback, Callback):
             continue
-        for key, severity, code, message, hint in callback.check(keys, scheduled=scheduled, averaged=averaged):
+        problems = callback.check(keys, scheduled=scheduled, averaged=averaged)
+        problems += check_outputs(callback.outputs(), written, allow_outside=allow_outside)
+        written += [(type(callback).__name__, output) for output in callback.outputs()]
+        for key, severity, code, message, hint in problems:
             mark, path = _place(tree, ("callbacks", k, key), (item.mark, item.path))
             joint = " " if message.startswith(("cannot ", "needs ")) else ": "
             text = f"{type(callback).__name__}{joint}{message}"

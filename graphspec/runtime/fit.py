@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from graphspec.callbacks.outputs import Outputs
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.compiler.ir import Array, Graph
@@ -195,6 +196,7 @@ def prepare_fit(
         observer,
         first + (epochs or training.epochs),
         directory,
+        Outputs(directory, free=callbacks is not None, allow_outside=model.allow_outside, source=model.source),
     )
 
 

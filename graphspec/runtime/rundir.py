@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import RunError, UsageError
-from graphspec.files import write_atomic
+from graphspec.files import make_folder, write_atomic
 from graphspec.ops.choice import KERNELS
 from graphspec.runtime.blas import openblas
-from graphspec.runtime.checkpoint import Checkpoint, load_arrays, load_checkpoint, save_checkpoint
+from graphspec.runtime.checkpoint import Checkpoint, load_arrays, load_checkpoint, save_arrays, save_checkpoint
 
 if TYPE_CHECKING:
     from graphspec.model import Model
@@ -40,7 +40,7 @@ def spec_hash(document: Mapping[str, Any]) -> str:
 
 def start_run(model: Model, directory: Path) -> None:
     """Write what is known before the first step: ``spec.json`` and ``run.json``."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     document = resolved(model)
     write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
     write_atomic(directory / "run.json", json.dumps(_provenance(model, document), indent=1).encode())
@@ -139,10 +139,15 @@ def write_history(directory: Path, history: Mapping[str, Sequence[float]]) -> No
     write_atomic(directory / "history.csv", out.getvalue().encode())
 
 
-def save_model(model: Model, directory: Path) -> None:
-    """A run directory of the model as it is now: spec, weights, and the optimizer's state in a checkpoint."""
+def save_model(model: Model, directory: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """A run directory of the model as it is now: spec, weights, and the optimizer's state in a checkpoint.
+
+    Args:
+        metadata: what is written beside the weights, into their file.
+    """
+    make_folder(directory)
+    save_arrays(directory / "weights.safetensors", model.weights, metadata)
     start_run(model, directory)
-    model.save_weights(directory)
     arrays = {f"weight/{n}": a for n, a in model.weights.items()} | model.update.arrays()
     state = {
         "epoch": model.epochs_done,
@@ -166,7 +171,8 @@ def load(path: str | Path) -> Model:
     directory = Path(path)
     if not (directory / "spec.json").is_file():
         raise UsageError(f"{directory} is no run directory: it has no spec.json")
-    model = compile_spec(directory / "spec.json")
+    model = compile_spec(directory / "spec.json", allow_outside=True)  # its callbacks are not run here
+    model.allow_outside = False
     weights, _ = load_arrays(directory / "weights.safetensors")
     if missing := model.graph.params.keys() - weights.keys():
         raise RunError("GS603", f"{directory / 'weights.safetensors'} lacks the weight '{min(missing)}'")

@@ -7,17 +7,18 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from graphspec.callbacks.outputs import SAVED, Outputs
 from graphspec.compiler.heads import Objective
 from graphspec.compiler.ir import Array
 from graphspec.errors import RunError
 from graphspec.runtime.calls import settings
-from graphspec.runtime.checkpoint import Checkpoint, save_checkpoint
+from graphspec.runtime.checkpoint import Checkpoint, save_arrays, save_checkpoint
 from graphspec.runtime.choose import gather
 from graphspec.runtime.interrupt import Interrupt, interruptible
 from graphspec.runtime.member import Step
 from graphspec.runtime.program import Program, no_rows
 from graphspec.runtime.replicas import Single
-from graphspec.runtime.rundir import write_history
+from graphspec.runtime.rundir import save_model, write_history
 from graphspec.runtime.team import Team
 from graphspec.runtime.totals import Table, Totals
 
@@ -44,6 +45,7 @@ class Trainer:
     Args:
         total: the epoch to stop before, counted over the model's life (a resumed or second ``fit`` goes on).
         directory: where checkpoints go at the end of every epoch; None for none.
+        outputs: where the callbacks may write; by default as those of a spec in that directory.
     """
 
     def __init__(
@@ -57,10 +59,12 @@ class Trainer:
         observer: Observer,
         total: int,
         directory: Path | None,
+        outputs: Outputs | None = None,
     ) -> None:
         self.model, self.update, self.objective = model, update, objective
         self.feeder, self.validation, self.observer = feeder, validation, observer
         self.total, self.directory, self.rate = total, directory, update.rate
+        self.outputs = outputs or Outputs(directory)
         self.stopped: str | None = None
         self.totals, self.tables = Totals(model), list[Table]()
         self.epoch, self.batch = model.epochs_done, 0
@@ -87,12 +91,10 @@ class Trainer:
         self.model.set_weights(weights)
 
     def save(self, path: Path, weights_only: bool) -> None:
-        from graphspec.runtime.checkpoint import save_arrays
-
         if weights_only or path.suffix == ".safetensors":
-            save_arrays(path, self.model.weights)
+            save_arrays(path, self.model.weights, SAVED)
         else:
-            self.model.save(path)
+            save_model(self.model, path, SAVED)
 
     def say(self, text: str) -> None:
         self.observer.say(text)
@@ -111,6 +113,9 @@ class Trainer:
             self._run()
 
     def _run(self) -> None:
+        if self.epoch < self.total and self.stopped is None:
+            for state in self.states:
+                state.on_train_begin()
         self.observer.begin(self.total, self.epoch, self.feeder.batches)
         try:
             with settings(), interruptible() as interrupt:
