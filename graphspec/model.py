@@ -320,7 +320,7 @@ class Model:
             }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        made = compile(state["document"])
+        made = compile(state["document"], allow_outside=True)  # what it may write is kept, too
         made.set_weights(state["weights"])
         if state["update"] is not None:
             arrays, counters = state["update"]
@@ -330,7 +330,7 @@ class Model:
         vars(self).update(state["more"])
 
 
-_KEPT = ("source", "epochs_done", "workers", "sample_rows")
+_KEPT = ("source", "allow_outside", "epochs_done", "workers", "sample_rows")
 """What a pickle has besides."""
 
 

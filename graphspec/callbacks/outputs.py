@@ -55,7 +55,7 @@ def wrong_name(name: str, *, allow_outside: bool = False) -> Wrong | None:
     parts = split_name(name)
     if not allow_outside:
         windows = PureWindowsPath(name)
-        if name.startswith("/") or windows.drive or windows.root:
+        if name.startswith("/") or name[1:2] == ":" or windows.drive or windows.root:
             return "is an absolute path, outside the run directory", _INSIDE
         if ".." in parts:
             return "leads out of the run directory with '..'", _INSIDE
@@ -115,15 +115,17 @@ def check_outputs(
 
 
 _FIELD = re.compile("\0[^\0]*\0")
+_NUMBER = r"[-+ 0_]*(?:\d[\d.,_e+-]*|nan|inf)%?"
 
 
 def _match(one: str, other: str) -> bool:
-    """Whether two parts of names may be equal: a field stands for any text, where the other has none."""
+    """Whether two parts of names may be equal: a field stands for a number, where the other has none."""
     if one == other:
         return True
     if "\0" in other:
         one, other = other, one
-    return "\0" not in other and bool(re.fullmatch(".*".join(map(re.escape, _FIELD.split(one))), other, re.DOTALL))
+    pattern = _NUMBER.join(map(re.escape, _FIELD.split(one)))
+    return "\0" not in other and re.fullmatch(pattern, other) is not None
 
 
 class Outputs:
