@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from devices import full_device
 
 from graphspec import files
 from graphspec.files import create, is_leftover, refusal, remove_leftovers, write_at, write_atomic
@@ -132,19 +133,21 @@ def test_a_pipe_is_written_to(tmp_path: Path, through_link: bool) -> None:
     assert names_in(tmp_path) == sorted({"pipe", path.name})
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@POSIX
 def test_a_device_is_written_to(tmp_path: Path) -> None:
-    before = Path("/dev/null").stat()
-    link = tmp_path / "link"
-    link.symlink_to("/dev/null")
-    for path in (link, Path("/dev/null")):
+    null, link, full = Path(os.devnull), tmp_path / "link", full_device(tmp_path)
+    before = null.stat()
+    link.symlink_to(null)
+    for path in (link, null):
         write_atomic(path, "gone")
-        write_at(path, 5, b"gone")
-    with pytest.raises(OSError, match="/dev/full") as caught:
-        write_atomic(Path("/dev/full"), "more")
+        assert write_at(path, 5, b"gone") == 9
+    with pytest.raises(OSError, match=full.name) as caught:
+        write_atomic(full, "more")
     assert caught.value.errno == errno.ENOSPC
-    assert (before.st_mode, before.st_rdev) == (Path("/dev/null").stat().st_mode, Path("/dev/null").stat().st_rdev)
+    assert (before.st_mode, before.st_rdev) == (null.stat().st_mode, null.stat().st_rdev)
     assert link.is_symlink()
+    assert stat.S_ISCHR(full.stat().st_mode)
+    assert not left_over(tmp_path)
 
 
 @pytest.mark.parametrize("length", [1, 230, 250, 255])
