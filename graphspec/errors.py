@@ -40,7 +40,7 @@ class NodeRef:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem: a code of the table in LANGUAGE.md, its place, and how to mend it.
+    """One problem: a code of the table in docs/diagnostics.md, its place, and how to mend it.
 
     ``path`` is the dotted path of keys, such as ``layers.hidden_1.units``.
     """
