@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import numpy as np
 
+from graphspec.arguments import flag, mapping, path_of, texts, whole
 from graphspec.compiler.check import Source, check, check_further
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
@@ -165,8 +166,9 @@ class Model:
         """
         from graphspec.runtime.fit import load_part, user_arrays
 
+        size = whole("batch_size", batch_size, self.spec.training.batch_size)
         arrays = load_part(self, "test") if x is None else user_arrays(self, x, y, sample_weight)
-        totals = self.evaluate_arrays(arrays, batch_size or self.spec.training.batch_size)
+        totals = self.evaluate_arrays(arrays, size)
         return totals.logs() | {table.key: table.counts for table in totals.tables()}
 
     def evaluate_arrays(self, arrays: Arrays, batch_size: int) -> Totals:
@@ -218,6 +220,7 @@ class Model:
         """As :meth:`predict`, always by head."""
         from graphspec.runtime.fit import user_inputs
 
+        batch_size = whole("batch_size", batch_size, 32)
         feeds = user_inputs(self, x)
         total = len(next(iter(feeds.values())))
         with self.access.reading():
@@ -252,10 +255,11 @@ class Model:
         """Write some or all weights.
 
         Raises:
-            UsageError: an unknown name or a wrong shape; nothing is written then.
+            UsageError: an unknown name, a wrong shape, or what are no numbers; nothing is written then.
         """
         from graphspec.errors import did_you_mean
 
+        weights = mapping("weights", weights, "a dict of arrays")
         for name in weights:
             if name not in self.graph.params:
                 hint = did_you_mean(name, list(self.graph.params))
@@ -274,15 +278,18 @@ class Model:
         """
         from graphspec.export import export
 
+        path = path_of("path", path)
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; name a file")
         with self.access.reading():
-            return export(self, Path(path), opset=opset, target=target)
+            return export(self, path, opset=opset, target=target)
 
     def save(self, path: str | Path) -> None:
         """Write a run directory: the spec, the weights, and the optimizer's state."""
         from graphspec.runtime.rundir import save_model
 
         with self.access.writing():
-            save_model(self, Path(path))
+            save_model(self, path_of("path", path))
 
     def save_weights(self, directory: Path) -> None:
         from graphspec.runtime.checkpoint import save_arrays
@@ -346,7 +353,8 @@ def compile(source: Source | Spec, sets: Sequence[str] = (), *, allow_outside: b
     Raises:
         SpecError: with all diagnostics of the spec.
     """
-    checked = check(source, sets, allow_outside=allow_outside)
+    sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
+    checked = check(_source(source), sets, allow_outside=flag("allow_outside", allow_outside, False))
     spec, lowered = checked.require()
     model = Model(spec, lowered, checked.diagnostics)
     model.allow_outside = allow_outside
@@ -362,4 +370,13 @@ def validate(
         data: also those of its data files.
         opset, target: also what cannot be exported for this ONNX opset, or for ``ort-1.20`` and the like.
     """
-    return check_further(check(source, sets), data=data, opset=opset_of(opset, target))
+    with_data, level = flag("data", data, False), opset_of(opset, target)
+    sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
+    return check_further(check(_source(source), sets), data=with_data, opset=level)
+
+
+def _source(source: Any) -> Any:
+    """A spec as :func:`check` takes it."""
+    from graphspec.spec.model import Spec
+
+    return source if isinstance(source, Mapping | Spec) else path_of("source", source)

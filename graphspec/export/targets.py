@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphspec.arguments import refusal
 from graphspec.errors import UsageError
 
 OPSET = 17
@@ -38,9 +39,11 @@ def opset_of(opset: int | None, target: str | None) -> int | None:
     """
     if opset is not None and target is not None:
         raise UsageError("give either an opset or a target, not both")
+    if opset is not None and (isinstance(opset, bool) or not isinstance(opset, int)):
+        raise refusal("opset", "an integer", opset)
     if target is not None:
-        if target not in TARGETS:
-            raise UsageError(f"unknown target '{target}'; known are {', '.join(TARGETS)}")
+        if not isinstance(target, str) or target not in TARGETS:
+            raise UsageError(f"unknown target {target!a}; known are {', '.join(TARGETS)}")
         return TARGETS[target]
     if opset is not None and opset not in IR_OF_OPSET:
         raise UsageError(f"opset {opset} is not supported; choose {min(IR_OF_OPSET)} to {max(IR_OF_OPSET)}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from graphspec.arguments import flag, mapping, refusal, whole
 from graphspec.callbacks.outputs import Outputs
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.heads import refuse_class_weight
@@ -114,7 +116,7 @@ def by_name(data: Data, names: Sequence[str], what: str) -> dict[str, Array]:
     if data is None:
         return {}
     if isinstance(data, Mapping):
-        return dict(data)
+        return dict(mapping(f"{what}s", data, "a dict of arrays"))
     if len(names) != 1:
         raise UsageError(f"a bare array is not enough: give a dict of arrays for the {what}s {', '.join(names)}")
     return {names[0]: data}
@@ -172,17 +174,15 @@ def prepare_fit(
         RunError: GS602 not enough memory.
     """
     training = model.spec.training
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if value is not None and value < 1:
-            raise UsageError(f"`{name}` must be at least 1, got {value}")
+    epochs, size = whole("epochs", epochs, training.epochs), whole("batch_size", batch_size, training.batch_size)
+    shuffled = flag("shuffle", shuffle, training.shuffle)
+    called = training.callbacks if callbacks is None else _callbacks(callbacks)
     _refuse_untrainable(model)
     parts = _parts(model, x, y, validation_data, validation_split, sample_weight)
-    size = batch_size or training.batch_size
     _refuse_memory(model, parts.train, min(size, len(parts.train)))
     _apply_class_weights(model, parts.train, class_weight)
     objective = model.objective(parts.train)
     validation = None if parts.validation is None else with_places(objective.graph, parts.validation)
-    shuffled = training.shuffle if shuffle is None else shuffle
     feeder = Feeder(with_places(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
     model.sample_rows = parts.train.sample(SAMPLED)
     first = 0 if directory is not None else model.epochs_done
@@ -192,12 +192,20 @@ def prepare_fit(
         objective,
         feeder,
         validation,
-        training.callbacks if callbacks is None else callbacks,
+        called,
         observer,
-        first + (epochs or training.epochs),
+        first + epochs,
         directory,
         Outputs(directory, free=callbacks is not None, allow_outside=model.allow_outside, source=model.source),
     )
+
+
+def _callbacks(given: Any) -> Sequence[Callback]:
+    from graphspec.callbacks import Callback
+
+    if not isinstance(given, list | tuple) or not all(isinstance(c, Callback) for c in given):
+        raise refusal("callbacks", "a list of callbacks, such as `[EarlyStopping(patience=3)]`", given)
+    return given
 
 
 def _refuse_untrainable(model: Model) -> None:
@@ -221,7 +229,11 @@ def _refuse_memory(model: Model, arrays: Arrays, rows: int) -> None:
 def _parts(
     model: Model, x: Data, y: Data, validation_data: tuple[Any, ...] | None, fraction: float | None, weight: Data
 ) -> _Parts:
-    validation = None if validation_data is None else user_arrays(model, *validation_data)
+    validation = None
+    if validation_data is not None:
+        if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
+            raise refusal("validation_data", "`(x, y)` or `(x, y, sample_weight)`", validation_data)
+        validation = user_arrays(model, *validation_data)
     source = model.spec.data.get("validation")
     stratify = None
     if x is not None:
@@ -236,8 +248,8 @@ def _parts(
             else:
                 fraction, stratify = source.split, source.stratify
     if fraction is not None and validation is None:
-        if not 0 < fraction < 1:
-            raise UsageError(f"`validation_split` must be between 0 and 1, got {fraction}")
+        if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
+            raise refusal("validation_split", "a number between 0 and 1", fraction)
         classes = None if stratify is None else class_ids(train.targets[stratify])
         rows, held = split(len(train), fraction, model.seed, classes)
         train, validation = train.select(rows), train.select(held)

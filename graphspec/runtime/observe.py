@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from graphspec.arguments import refusal
+
 if TYPE_CHECKING:
     from graphspec.runtime.totals import Totals
     from graphspec.runtime.train import Observer
@@ -52,4 +54,6 @@ def figures(logs: Mapping[str, float]) -> str:
 
 def observer(verbose: int | str) -> Observer:
     """Keras's ``verbose``: 0 is silent."""
+    if not isinstance(verbose, int) and verbose != "auto":
+        raise refusal("verbose", "a number or 'auto'", verbose)
     return Silent() if verbose == 0 else Lines()

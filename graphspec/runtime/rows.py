@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
 
 _CACHE = 1 << 18
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 _PARTS = ("inputs", "targets", "weights", "lengths")
@@ -140,6 +142,9 @@ def row_weights(
             if not 0 <= index < classes:
                 hint = did_you_mean(str(key), names) or f"classes are 0 to {classes - 1}"
                 raise SpecError([Diagnostic("GS405", f"class weight for an unknown class {key!r}", hint=hint)])
+            if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= _LARGEST:
+                text = f"the weight of class {key!r} must be a number from 0 on, got {weight!r}"
+                raise SpecError([Diagnostic("GS405", text, hint="1 is what other classes have")])
             table[index] = weight
     weights = np.ones(len(ids), np.float32)
     weights[counts] = table.astype(np.float32)[ids[counts]]

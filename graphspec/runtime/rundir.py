@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphspec.arguments import path_of
 from graphspec.errors import RunError, UsageError
 from graphspec.files import make_folder, write_atomic
 from graphspec.ops.choice import KERNELS
@@ -168,7 +169,7 @@ def load(path: str | Path) -> Model:
     """
     from graphspec.model import compile as compile_spec
 
-    directory = Path(path)
+    directory = path_of("path", path)
     if not (directory / "spec.json").is_file():
         raise UsageError(f"{directory} is no run directory: it has no spec.json")
     model = compile_spec(directory / "spec.json", allow_outside=True)  # its callbacks are not run here

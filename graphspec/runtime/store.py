@@ -91,15 +91,26 @@ class Store:
 
         Raises:
             KeyError: a name that is no weight.
-            ValueError: a wrong shape.
+            ValueError: a wrong shape, or what are no numbers of the store's dtype; nothing is written then.
         """
-        for name, value in values.items():
-            param = self.params[name]
-            array = np.asarray(value, self.dtype)
-            if array.shape != param.shape:
-                raise ValueError(f"weight '{name}' has shape {param.shape}, got {array.shape}")
-        for name, value in values.items():
-            self.view(name, vector)[...] = self.params[name].layout.pack(np.asarray(value, self.dtype))
+        arrays = {name: _numbers(name, value, self.dtype) for name, value in values.items()}
+        for name, array in arrays.items():
+            if array.shape != (shape := self.params[name].shape):
+                raise ValueError(f"weight '{name}' has shape {shape}, got {array.shape}")
+        for name, array in arrays.items():
+            self.view(name, vector)[...] = self.params[name].layout.pack(array)
+
+
+def _numbers(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
+    """``value`` as an array of ``dtype``; ValueError where that would change it beyond rounding."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"weight '{name}' must be an array of numbers, got dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        made: Array = array.astype(dtype, copy=False)
+    if array.dtype.itemsize > dtype.itemsize and not np.array_equal(np.isfinite(made), np.isfinite(array)):
+        raise ValueError(f"weight '{name}' has numbers that {dtype} cannot hold")
+    return made
 
 
 def group_of(param: Param) -> Group:
