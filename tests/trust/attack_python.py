@@ -49,7 +49,7 @@ CALLS: dict[str, dict[str, Make]] = {
     "export": {"path": wrong.paths, "opset": wrong.opsets, "target": wrong.targets},
     "save": {"path": wrong.paths},
     "set_weights": {"weights": wrong.weights},
-    "compile": {"source": wrong.documents, "sets": wrong.sets},
+    "compile": {"source": wrong.documents, "sets": wrong.sets, "allow_outside": wrong.truth},
     "validate": {
         "source": wrong.documents,
         "sets": wrong.sets,
