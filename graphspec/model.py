@@ -225,13 +225,23 @@ class Model:
         total = len(next(iter(feeds.values())))
         with self.access.reading():
             parts = [
-                self.run({n: a[start : start + batch_size] for n, a in feeds.items()})
+                self._batch({n: a[start : start + batch_size] for n, a in feeds.items()})
                 for start in range(0, total, batch_size)
             ]
         return {head: np.concatenate([p[head] for p in parts]) for head in self.graph.outputs}
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """One batch through the network in inference mode; copies of the heads."""
+        """One batch through the network in inference mode; copies of the heads.
+
+        Raises:
+            SpecError: arrays that do not become the inputs' types without loss, or ids out of range (GS5). NaN may pass.
+        """
+        from graphspec.runtime.fit import batch_inputs
+
+        return self._batch(batch_inputs(self, feeds))
+
+    def _batch(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """:meth:`run` for arrays that have been checked."""
         shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
         bound = partial(bind, self.graph, self.store, fetches=self.graph.outputs, shapes=shapes, seed=self.seed)
         with self.access.reading(), self.programs.borrow(("predict", *sorted(shapes.items())), bound) as program:

@@ -13,6 +13,7 @@ from graphspec.compiler.dims import Dim, Shape, free, show
 from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
+    from graphspec.compiler.ranges import Range
     from graphspec.constraints import Constraint
     from graphspec.initializers import Initializer
     from graphspec.regularizers import Regularizer
@@ -43,7 +44,8 @@ class Value:
     """A tensor of the graph: an input, a target, a parameter, a constant or an operator's output.
 
     ``data`` is a constant's array; ``dims`` is what a small integer vector holds where that is known symbolically
-    (the output of Shape and what is computed from it). ``mask`` is a bool value, or None if nothing is masked.
+    (the output of Shape and what is computed from it). ``range`` is what a layer says that its integers take up, from the
+    smallest to the largest, where that is less than the dtype has. ``mask`` is a bool value, or None if nothing is masked.
     Two values with the same name are the same tensor (they may differ in ``mask``).
     """
 
@@ -56,6 +58,7 @@ class Value:
     dims: tuple[Dim, ...] | None = None
     param: Param | None = None
     mask: Value | None = None
+    range: Range | None = None
 
     @property
     def shape(self) -> Shape:
@@ -89,7 +92,8 @@ class Value:
 
     def with_mask(self, mask: Value | None) -> Value:
         """The same tensor with another mask."""
-        return Value(self.name, self.type, self.kind, self.node, self.index, self.data, self.dims, self.param, mask)
+        known = self.data, self.dims, self.param
+        return Value(self.name, self.type, self.kind, self.node, self.index, *known, mask, self.range)
 
     def known(self) -> tuple[Dim, ...] | None:
         """What an integer vector holds: the data of a constant or the symbolic ``dims``; None if unknown."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from graphspec.compiler.ir import Graph, Node, Value
@@ -48,7 +48,8 @@ class Ranges:
         ranges = [ANY if v is None else self._known.get(v.name, ANY) for v in node.inputs]
         for output in node.outputs:
             kind, found = of_dtype(output.dtype), cls.bounds(output, ranges)
-            self._known[output.name] = found if found.within(kind) else kind
+            found = found if found.within(kind) else kind
+            self._known[output.name] = found if output.range is None else found & output.range
 
 
 def bounded(cls: type[Op]) -> bool:
@@ -94,6 +95,15 @@ def demands(graph: Graph, *, exact: bool) -> dict[str, Demand]:
                 own = Demand(value, needed, node.owner if node.op == CHECK else owner)
                 found[value.name] = own & found[value.name] if value.name in found else own
     return found
+
+
+def beyond(graph: Graph) -> Iterator[tuple[Demand, Range]]:
+    """What ids there surely are that a lookup has no row for: constants, and what layers say that they give."""
+    for demand in demands(graph, exact=True).values():
+        value = demand.value
+        held = value.range if value.data is None else of_array(value.data)
+        if held is not None and not held.within(demand.range):
+            yield demand, held
 
 
 def id_ranges(graph: Graph) -> dict[str, Range]:

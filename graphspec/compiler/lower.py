@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.compiler.limits import beyond
 from graphspec.compiler.mend import merge_hint
 from graphspec.errors import Diagnostic, Mark, NodeRef, ShapeError
 from graphspec.spec.model import Ref
 
 if TYPE_CHECKING:
+    from graphspec.compiler.limits import Demand
+    from graphspec.compiler.ranges import Range
     from graphspec.spec.model import InputDecl, NodeDecl, Spec
 
 _NOTED = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
@@ -89,7 +92,24 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
             value_or_none = result.value(head.layer)
             if value_or_none is not None:
                 result.graph.outputs[head.name] = value_or_none
+    result.diagnostics += [_no_row(demand, held, layers, result) for demand, held in beyond(result.graph)]
     return result
+
+
+def _no_row(demand: Demand, held: Range, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
+    """GS304 for a lookup that is given ids which it has no row for, whatever the data are."""
+    node, maker = layers[demand.owner], demand.value
+    kind = node.type if node.layer is not None else layers[str(node.share)].type
+    source = maker.node.owner if maker.node is not None else maker.name.split("/")[0]
+    allowed = held & demand.range
+    text = (
+        f"{kind} '{visible(node.name)}' looks up ids from '{visible(source)}', which gives {held.low} … {held.high}; "
+    )
+    text += "none of them has a row" if allowed.empty else f"only {allowed.low} … {allowed.high} can have a row"
+    wide = f"`input_dim: {held.high + 1}`" if demand.range.low == 0 else "a larger `input_dim`"
+    hint = f"set {wide}, or let '{visible(source)}' give fewer"
+    refs = [Ref(source, 0, layers[source].mark)] if source in layers else []
+    return _diagnose(node, result, refs, "GS304", text, hint, "input_dim")
 
 
 def _exists(ref: Ref, result: Lowered, who: str) -> bool:

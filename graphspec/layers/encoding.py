@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.activations import feature_axis
 from graphspec.compiler.dims import show
+from graphspec.compiler.ranges import Range, of_dtype
 from graphspec.config import FROM_LIST, IntOrInts, PositiveInt, as_tuple
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, Layer, Machinery, as_float, cast_to, need_rank, only
@@ -120,6 +121,7 @@ class Discretization(Layer):
         reached = g.GreaterOrEqual(g.Unsqueeze(as_float(g, X), g.constant([X.rank])), g.constant(np.array(boundaries)))
         bins = g.ReduceSum(cast_to(g, reached, "int32"), g.constant([-1]), keepdims=0)
         if self.output_mode == "int":
+            bins.range = Range(0, sum(b <= of_dtype(X.dtype).high for b in boundaries))
             return cast("Value", bins)
         return encode(g, cast_to(g, bins, "int64"), len(boundaries) + 1, self.output_mode)
 

@@ -8,10 +8,12 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from graphspec.compiler.ranges import of_dtype
 from graphspec.config import PositiveInt
-from graphspec.layers.base import LAYERS, Layer, cast_to
+from graphspec.errors import ShapeError
+from graphspec.layers.base import LAYERS, Layer, as_float, cast_to
 from graphspec.layers.resampling import Interpolation, cut, need_fixed, resized, window
-from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, need_spatial
+from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, in_front, need_spatial
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
@@ -25,7 +27,8 @@ Width = Annotated[PositiveInt, Field(description="Width of the output.")]
 class Resizing(Layer):
     """Images resampled to one size, as TensorFlow's and JAX's backend of Keras do it (half-pixel centres).
 
-    Integers are rounded and stay integers. Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
+    Integers stay integers: ``nearest`` moves them, the others compute in float32 and round.
+    Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
     """
 
     height: Height
@@ -66,22 +69,34 @@ class Resizing(Layer):
             hint = "give it a number in `inputs`; only plain `bilinear` takes sizes that vary"
             need_fixed(X, self.data_format, why, key=key, hint=hint)
         size = self.height, self.width
-        Y = channels_first(g, X, 2, self.data_format)
+        moved = self.interpolation == "nearest" and X.dtype not in ("float32", "bool")
+        Y = in_front(g, X if moved else as_float(g, X), 2, self.data_format)
         if ratio:
             old = Y.fixed(2), Y.fixed(3)
             if self.crop_to_aspect_ratio:
                 Y = cut(g, Y, *window(old, size))
             elif pads := self._pads(old):
-                Y = g.Pad(Y, g.constant([0, 0, *pads, 0, 0, *pads]), g.constant(self.fill_value, "float32"))
+                Y = g.Pad(Y, g.constant([0, 0, *pads, 0, 0, *pads]), g.constant(self._filling(Y.dtype), Y.dtype))
         Y = from_channels_first(g, resized(g, Y, size, self.interpolation, self.antialias), self.data_format)
-        if X.dtype in ("float32", "bool"):
+        if moved or X.dtype in ("float32", "bool"):
             return Y
-        if self.interpolation != "nearest":
-            Y = g.Round(Y)
-        limits = np.iinfo(X.dtype)
-        if limits.bits < 32 and self.interpolation not in ("nearest", "bilinear"):  # kernels that overshoot
-            Y = g.Clip(Y, g.constant(float(limits.min)), g.constant(float(limits.max)))
+        limits, high = np.iinfo(X.dtype), np.float32(np.iinfo(X.dtype).max)
+        Y = g.Round(Y)
+        if limits.bits >= 32:  # whose largest integers float32 rounds up, to one that they do not have
+            high = np.nextafter(high, np.float32(0))
+        if limits.bits >= 32 or self.interpolation != "bilinear":  # kernels that overshoot
+            Y = g.Clip(Y, g.constant(float(limits.min)), g.constant(float(high)))
         return cast_to(g, Y, X.dtype)
+
+    def _filling(self, dtype: str) -> float:
+        """``fill_value`` as a number that ``dtype`` has."""
+        if dtype == "float32":
+            return self.fill_value
+        held = of_dtype(dtype)
+        if not self.fill_value.is_integer() or not held.low <= self.fill_value <= held.high:
+            text = f"fills {dtype} images, which cannot hold {self.fill_value:g}"
+            raise ShapeError("GS105", text, hint=f"give an integer from {held.low} to {held.high}", key="fill_value")
+        return int(self.fill_value)
 
     def _pads(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """What is put on each of both sides, for height and width."""

@@ -84,7 +84,7 @@ def resized(
             None if d == n else matrix(d, n, interpolation, antialias) for d, n in zip(old, size, strict=True)
         )
         return multiplied(g, X, rows, columns)
-    if all(n % d == 0 for d, n in zip(old, size, strict=True)):
+    if X.type.is_float and all(n % d == 0 for d, n in zip(old, size, strict=True)):
         return repeated(g, X, [n // d for d, n in zip(old, size, strict=True)])
     for axis, d, n in zip((2, 3), old, size, strict=True):
         if d != n:  # by whole numbers: where two pixels are equally near, Resize rounds differently by runtime

@@ -43,7 +43,11 @@ def need_spatial(X: Value, rank: int, data_format: str | None) -> None:
 def channels_first(g: Builder, X: Value, rank: int, data_format: str | None) -> Value:
     """``X`` as float32, its mask kept, with its channels in front of ``rank`` spatial axes; GS301 for another rank."""
     need_spatial(X, rank, data_format)
-    X = as_float(g, X)
+    return in_front(g, as_float(g, X), rank, data_format)
+
+
+def in_front(g: Builder, X: Value, rank: int, data_format: str | None) -> Value:
+    """``X``, its mask kept, with its channels in front of ``rank`` spatial axes."""
     if data_format == "channels_first":
         return X
     return g.transpose(X, (0, rank + 1, *range(1, rank + 1))).with_mask(X.mask)

@@ -26,9 +26,26 @@ _MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
 
 def _chunks(array: Array) -> Iterator[tuple[int, Array]]:
     """Blocks of rows with the number of their first row."""
-    rows = max(_CHUNK // max(int(np.prod(array.shape[1:], dtype=np.int64)), 1), 1)
+    rows = max(_CHUNK // max(math.prod(array.shape[1:]), 1), 1)
     for start in range(0, len(array), rows):
         yield start, array[start : start + rows]
+
+
+def as_array(value: Any) -> Array:
+    """What was given from Python, as an array without holes.
+
+    Raises:
+        DataError: GS503 for ragged lists, GS505 for a mask that hides something.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        hidden = np.ma.getmaskarray(value)
+        if hidden.any():
+            row = int(np.argmax(hidden.reshape(len(hidden), -1).any(1))) if hidden.ndim else 0
+            raise DataError("GS505", f"has a masked value in row {row}", "fill it in, or leave the row out")
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise DataError("GS503", "is a list of lists that differ in length", "pad them to one length") from None
 
 
 def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | None:
@@ -162,9 +179,25 @@ def check_range(array: Array, limits: Range, what: str, hint: str | None = None,
         outside: Array = below | (x > limits.high)
         return outside if spare is None else outside & (x != spare)
 
+    if spare is None and all(limits.low <= b.min() and b.max() <= limits.high for _, b in _chunks(array) if b.size):
+        return
     found = first_bad(array, bad)
     if found is not None:
         raise DataError("GS506", f"has {what} {found[1]} in row {found[0]}, {limits.outside()}", hint)
+
+
+def same_numbers(value: Any, kind: Type, limits: Range | None = None) -> Array:
+    """``value`` as an array that becomes ``kind`` without loss, of ids within ``limits``; NaN in floats may pass.
+
+    Raises:
+        DataError: GS504 what cannot be converted, GS505 what is missing, GS506 an id out of range.
+    """
+    array = as_array(value)
+    if array.dtype.name != kind.dtype:
+        array = convert(array, kind)
+    if limits is not None:
+        check_range(array, limits, "id")
+    return array
 
 
 def check_probabilities(array: Array) -> None:

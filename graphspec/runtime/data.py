@@ -12,7 +12,7 @@ import numpy as np
 from graphspec.compiler.ir import Type
 from graphspec.compiler.ranges import Range
 from graphspec.errors import Diagnostic, Mark, did_you_mean
-from graphspec.runtime.columns import LABELS, check_probabilities, check_range, convert, reshape
+from graphspec.runtime.columns import LABELS, as_array, check_probabilities, check_range, convert, reshape
 from graphspec.runtime.rows import Arrays, Feeder, class_ids, row_weights, split
 from graphspec.runtime.tables import NO_ROWS, DataError, Source, open_source
 
@@ -115,9 +115,9 @@ def check_arrays(
 
 def _as_array(value: Any) -> Array | DataError:
     try:
-        return np.asarray(value)
-    except ValueError:
-        return DataError("GS503", "is a list of lists that differ in length", "pad them to one length")
+        return as_array(value)
+    except DataError as error:
+        return error
 
 
 def _noun(section: str, name: str) -> str:

@@ -18,8 +18,10 @@ from graphspec.compiler.ir import Array, Graph
 from graphspec.compiler.limits import id_ranges
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.metrics import targets_of
+from graphspec.runtime.columns import same_numbers
 from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, load, row_weights, split
 from graphspec.runtime.ones import with_places
+from graphspec.runtime.tables import DataError
 from graphspec.runtime.train import Observer, Trainer
 
 if TYPE_CHECKING:
@@ -139,10 +141,28 @@ def user_arrays(model: Model, x: Data, y: Data, sample_weight: Data = None) -> A
 def user_inputs(model: Model, x: Data) -> dict[str, Array]:
     """Inputs alone, checked."""
     given = by_name(x, list(model.graph.inputs), "input")
-    arrays, found = check_arrays(given, None, wanted(model.spec, model.graph, targets=False))
+    needed = model.once("inputs", lambda: wanted(model.spec, model.graph, targets=False))
+    arrays, found = check_arrays(given, None, needed)
     if arrays is None:
         raise SpecError(found)
     return arrays.inputs
+
+
+def batch_inputs(model: Model, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The inputs of one batch, checked for what would be changed or clipped in silence."""
+    needed = model.once("inputs", lambda: wanted(model.spec, model.graph, targets=False))
+    checked, found = {}, []
+    for name in model.graph.inputs:
+        try:
+            if name not in feeds:
+                raise DataError("GS502", f"there is no array for input '{name}'")
+            checked[name] = same_numbers(feeds[name], needed.inputs[name], needed.limits.get(name))
+        except DataError as error:
+            text = error.message if error.code == "GS502" else f"input '{name}' {error.message}"
+            found.append(Diagnostic(error.code, text, file="<arrays>", path=name, hint=error.hint))
+    if found:
+        raise SpecError(found)
+    return checked
 
 
 @dataclass

@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
-from graphspec.errors import RunError
+from graphspec.errors import Diagnostic, RunError, SpecError
 from graphspec.runtime.blas import ONE_THREAD, one_thread
 from graphspec.runtime.division import Division
 from graphspec.runtime.member import Member, layout
@@ -20,6 +20,7 @@ from graphspec.runtime.replicas import Single
 from graphspec.runtime.rows import Arrays
 from graphspec.runtime.shared import allocate, mapped
 from graphspec.runtime.signals import Pipes, Signals, Spin, spins_safely
+from graphspec.runtime.worker import FOUND
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _FEW = 32
 """How many times its rows a step writes where gathering all of them takes rank 0 less than a hundredth of the step."""
-_LAST_WORDS = 2000  # bytes of a dead worker's standard error that are shown
+_LAST_WORDS = 8000  # bytes of a dead worker's standard error that are looked at
 
 
 class Team:
@@ -176,19 +177,29 @@ class Team:
         self._feeder.rank, self._feeder.size = 0, self.size
 
     def _check(self) -> None:
-        """GS604 if one of the others has ended."""
+        """If one of the others has ended: what it found wrong with the data, else GS604."""
         for rank, process in enumerate(self._processes, 1):
             if (code := process.poll()) is not None:
+                self._raise_found(rank)
                 raise RunError(
                     "GS604", f"worker {rank} of {self.size} died: {_ended(code)}{self._last_words(rank)}", _HINT
                 )
 
+    def _raise_found(self, rank: int) -> None:
+        *_, last = ["", *self._lines(rank)]
+        with suppress(ValueError, TypeError, KeyError):
+            records = json.loads(last)[FOUND]
+            raise SpecError(Diagnostic(**record | {"nodes": ()}) for record in records)
+
     def _last_words(self, rank: int) -> str:
+        return "".join(f"\n  {line}" for line in self._lines(rank)[-5:])
+
+    def _lines(self, rank: int) -> list[str]:
+        """The last lines that a worker has written."""
         file = self._errors[rank - 1]
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - _LAST_WORDS, 0))
-        lines = file.read().decode(errors="replace").strip().splitlines()
-        return "".join(f"\n  {line}" for line in lines[-5:])
+        return file.read().decode(errors="replace").strip().splitlines()
 
     def close(self) -> None:
         """End the others, and take weights and slots back into this process's memory."""

@@ -10,13 +10,16 @@ import math
 import os
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Graph
     from graphspec.runtime.program import Program
     from graphspec.spec.model import Spec
+
+FOUND = "graphspec: found"
+"""The key of the diagnostics in the last line of a worker that ends because of them."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,18 @@ def main() -> None:
     message = json.loads(sys.stdin.buffer.readline())
     _end_with_parent()
 
+    from graphspec.errors import SpecError
     from graphspec.runtime.calls import settings
 
-    with settings():
-        serve(message)
+    try:
+        with settings():
+            serve(message)
+    except SpecError as error:
+        if not all(d.code.startswith("GS5") for d in error.diagnostics):
+            raise
+        # Data that are wrong, such as ids out of range: rank 0 says so.
+        print(json.dumps({FOUND: [asdict(d) for d in error.diagnostics]}), flush=True)
+        sys.exit(error.status)
 
 
 if __name__ == "__main__":
