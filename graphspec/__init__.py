@@ -12,13 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
+from graphspec.version import __version__
 
 if TYPE_CHECKING:
     from graphspec.model import History, Model, compile, validate  # noqa: A004
     from graphspec.runtime.rundir import load
     from graphspec.spec.model import Spec
 
-__version__ = "0.2.0"
 __all__ = [
     "Diagnostic",
     "GraphspecError",
@@ -28,6 +28,7 @@ __all__ = [
     "Spec",
     "SpecError",
     "UsageError",
+    "__version__",
     "compile",
     "load",
     "validate",

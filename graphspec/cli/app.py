@@ -26,7 +26,7 @@ for verb in VERBS:
 
 def _version(asked: bool) -> None:
     if asked:
-        from graphspec import __version__
+        from graphspec.version import __version__
 
         typer.echo(f"graphspec {__version__}")
         raise typer.Exit

@@ -6,21 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import Parameter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from graphspec.compiler.dims import Dim, show
-from graphspec.compiler.ir import Array, Graph, Layout, Node, Param, Type, Value
+from graphspec.compiler.ir import Array, Constraint, Graph, Initializer, Layout, Lowers, Node, Param, Type, Value
 from graphspec.errors import ShapeError
 from graphspec.ops import OPS
 from graphspec.ops.base import attributes
-
-if TYPE_CHECKING:
-    from graphspec.activations import Activation
-    from graphspec.constraints import Constraint
-    from graphspec.initializers import Initializer
-    from graphspec.regularizers import Regularizer
 
 _KEEP_WHOLE = 64  # integer vectors up to this length are followed symbolically
 
@@ -117,7 +111,7 @@ class Builder:
         initializer: Initializer,
         *,
         layout: Layout | None = None,
-        regularizer: Regularizer | None = None,
+        regularizer: Lowers | None = None,
         constraint: Constraint | None = None,
         trainable: bool = True,
         state: bool = False,
@@ -201,11 +195,11 @@ class Builder:
         length = self.Max(self.ReduceL2(X, axes=tuple(axes), keepdims=1), self.constant(least, "float32"))
         return cast(Value, self.Div(X, length))
 
-    def activate(self, activation: Activation | None, X: Value) -> Value:
+    def activate(self, activation: Lowers | None, X: Value) -> Value:
         """``activation(X)``, X itself for none."""
         return X if activation is None else activation.lower(self, X)
 
-    def penalize(self, regularizer: Regularizer | None, *outputs: Value) -> None:
+    def penalize(self, regularizer: Lowers | None, *outputs: Value) -> None:
         """Add the penalty on a layer's outputs to the loss, as Keras does: averaged over the batch, masked or not."""
         if regularizer is not None:
             with self.part("activity"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
     from graphspec.compiler.ranges import Range
-    from graphspec.constraints import Constraint
-    from graphspec.initializers import Initializer
-    from graphspec.regularizers import Regularizer
 
 Array = np.ndarray[Any, Any]
 
@@ -163,6 +160,24 @@ class Layout:
         return tuple(logical_shape[p] for p in self.perm) if self.perm else logical_shape
 
 
+class Initializer(Protocol):
+    """Draws the first values of a weight."""
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator, /) -> Array: ...
+
+
+class Lowers(Protocol):
+    """A function of a tensor that emits operators: an activation, or a penalty, which is a scalar."""
+
+    def lower(self, g: Any, X: Value, /) -> Value: ...
+
+
+class Constraint(Protocol):
+    """Calls that put a weight back in place after every step; ``T`` is scratch of its shape."""
+
+    def bind(self, W: Array, T: Array, /) -> list[tuple[Any, ...]]: ...
+
+
 @dataclass(eq=False, slots=True)
 class Param:
     """A weight or a statistic: ``<node>/<role>``, its shape in Keras's layout, and how it starts.
@@ -176,7 +191,7 @@ class Param:
     layout: Layout = field(default_factory=Layout)
     trainable: bool = True
     state: bool = False
-    regularizer: Regularizer | None = None
+    regularizer: Lowers | None = None
     constraint: Constraint | None = None
 
     @property

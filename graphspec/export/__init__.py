@@ -37,12 +37,12 @@ def export(
         SpecError: GS701 or GS702; no file is written.
         UsageError: an unknown opset or target, or one that the installed onnxruntime has not.
     """
-    from graphspec import __version__
     from graphspec.export.check import check_export
     from graphspec.export.onnx import to_model
     from graphspec.export.prove import prove
     from graphspec.export.session import runtime
     from graphspec.runtime.fit import rows_of_test
+    from graphspec.version import __version__
 
     level = opset_of(opset, target) or OPSET
     version = runtime().__version__

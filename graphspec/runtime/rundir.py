@@ -58,7 +58,7 @@ def record_workers(model: Model, directory: Path) -> None:
 def _provenance(model: Model, document: Mapping[str, Any]) -> dict[str, Any]:
     from importlib.metadata import version
 
-    from graphspec import __version__
+    from graphspec.version import __version__
 
     sources = {p: s.file for p, s in model.spec.data.items() if s.file is not None and s.file.is_file()}
     return {

@@ -1,0 +1,3 @@
+"""The number of this version, the one place where it stands."""
+
+__version__ = "0.2.0"
