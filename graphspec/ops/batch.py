@@ -130,15 +130,15 @@ class CircleLoss(Op):
                     np.multiply(slopes, scale, out=slopes)
                     np.multiply(slopes, shares[k], out=slopes)
                     np.add(G, slopes, out=G)
-                np.negative(z, out=sigma)
+                np.multiply(z, -1.0, out=sigma)
                 np.logaddexp(sigma, 0, out=sigma)
-                np.negative(sigma, out=sigma)
+                np.multiply(sigma, -1.0, out=sigma)
                 np.exp(sigma, out=sigma)
                 np.multiply(sigma, dY, out=sigma)
                 np.multiply(G, sigma[:, None], out=G)
                 np.greater(raw, 0, out=keep)
                 np.multiply(G, keep, out=G)
-                np.negative(G, out=G)
+                np.multiply(G, -1.0, out=G)
                 np.matmul(G.T, every[own], out=all_rows)
 
             def collect() -> None:

@@ -13,7 +13,7 @@ from graphspec.compiler.ir import Array, Node, Type, Value
 from graphspec.compiler.ranges import ANY, Range
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, op, same_dtype
 from graphspec.ops.channels import by_rows
-from graphspec.ops.common import bit_mask, copy_cast, fold, give_each, give_sum, scratch_like, target, words
+from graphspec.ops.common import bit_mask, copy_cast, fold, give_each, give_sum, negate, scratch_like, target, words
 from graphspec.ops.intervals import factors, terms
 
 
@@ -147,7 +147,7 @@ class Div(Arithmetic):
                 {
                     1: (
                         B,
-                        lambda out: [(np.multiply, dC, C, out), (np.divide, out, B, out), (np.negative, out, out)],
+                        lambda out: [(np.multiply, dC, C, out), (np.divide, out, B, out), negate(out, out)],
                     ),
                     0: (A, lambda out: [(np.divide, dC, B, out)]),
                 },

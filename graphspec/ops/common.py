@@ -188,10 +188,22 @@ def unsigned(X: Array) -> Array:
     return X.view(f"u{X.dtype.itemsize}")
 
 
+def negate(X: Array, Y: Array) -> Call:
+    """A call for ``Y = -X``.
+
+    ``np.negative`` may read the wrong numbers where an array has gaps (NumPy 2.4: every fourth number of a vector, to an
+    output that has gaps, too); ``np.multiply`` does not.
+    """
+    order = axis_order(X)
+    if all(a.transpose(order).flags.c_contiguous for a in (X, Y)):
+        return np.negative, X, Y
+    return np.multiply, X, np.array(-1, X.dtype), Y
+
+
 def bit_mask(ctx: Context, condition: Array, dtype: np.dtype[Any]) -> tuple[Array, Calls]:
     """An integer array of ``dtype``'s width, all ones where the bool ``condition`` holds, and the calls that fill it.
 
     Selecting with it takes flat integer calls, a quarter of the time of ``where=`` or of products with a bool array.
     """
     mask = scratch_like(ctx, condition, _INTS[dtype.itemsize])
-    return mask, [(copy_cast, mask, condition), (np.negative, mask, mask)]
+    return mask, [(copy_cast, mask, condition), negate(mask, mask)]

@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, op
-from graphspec.ops.common import fold, words
+from graphspec.ops.common import fold, negate, words
 from graphspec.ops.convolution import Conv
 from graphspec.ops.correlation import correlation
 from graphspec.ops.windows import ceil, output_dims, spread, window_axes
@@ -93,7 +93,7 @@ class ConvPool(Op):
             if ctx.wants(1):
                 masks = [_taken(ctx.save, shape, order, np.int8) for _ in planes]
                 calls += _first_largest(values, y, _taps([mask.view(np.bool_) for mask in masks], rows))
-                calls += [(np.negative, mask, mask) for mask in masks]
+                calls += [negate(mask, mask) for mask in masks]
                 won.append(masks)
 
         def backward(dY: Array) -> Calls:

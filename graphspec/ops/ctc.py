@@ -13,7 +13,7 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import copy_cast
+from graphspec.ops.common import copy_cast, negate
 
 _LOG_0 = -1e30  # a log probability of 0 that can be subtracted from itself
 _POSSIBLE = -1e29
@@ -222,7 +222,7 @@ class _Alignment:
         return [
             (np.greater, log_p, self.constant(_POSSIBLE), possible),
             (copy_cast, self.feasible, possible),
-            (np.negative, log_p, self.shift),
+            negate(log_p, self.shift),
             (infinite.take, chosen, None, extra, "clip"),
             (np.add, self.shift, extra, values),
             (copy_cast, Y, values),

@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.compiler.ranges import ANY, Range
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op, same_dtype
-from graphspec.ops.common import copy_cast, give_each, scratch_like, target, unsigned
+from graphspec.ops.common import copy_cast, give_each, negate, scratch_like, target, unsigned
 from graphspec.ops.unary import Unary, of_float
 
 
@@ -278,7 +278,7 @@ class Sigmoid(Unary):
     def forward(ctx: Context, X: Array, Y: Array) -> Calls:
         one, most = ctx.constant(1.0), ctx.constant(87.0 if X.dtype == np.float32 else 708.0)
         return [
-            (np.negative, X, Y),
+            negate(X, Y),
             (partial(np.minimum, out=Y), Y, most),
             (np.exp, Y, Y),
             (np.add, Y, one, Y),
@@ -333,7 +333,7 @@ class Softplus(Unary):
         t = scratch_like(ctx, X)
         return [
             (np.absolute, X, t),
-            (np.negative, t, t),
+            negate(t, t),
             (np.exp, t, t),
             (np.log1p, t, t),
             (partial(np.maximum, out=Y), X, ctx.zeros_like(X)),
@@ -343,7 +343,7 @@ class Softplus(Unary):
     @staticmethod
     def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # sigmoid(X) = 1 - exp(-Y)
         t = scratch_like(ctx, dY)
-        return [(np.negative, Y, t), (np.expm1, t, t), (np.negative, t, t), (np.multiply, dY, t, dY)]
+        return [negate(Y, t), (np.expm1, t, t), negate(t, t), (np.multiply, dY, t, dY)]
 
 
 @op

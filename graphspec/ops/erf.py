@@ -14,7 +14,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context, op
-from graphspec.ops.common import bit_mask, scratch_like, words
+from graphspec.ops.common import bit_mask, negate, scratch_like, words
 from graphspec.ops.unary import Unary
 
 # erf(x) = x · P(x²) / Q(x²) for |x| ≤ 0.46875; highest power first.
@@ -109,7 +109,7 @@ def double(ctx: Context, X: Array, Y: Array) -> Calls:
         (partial(np.minimum, out=size), size, ctx.constant(_END)),
         *rational(ctx, size, _MIDDLE_P, _MIDDLE_Q, middle),
         (np.square, size, z),
-        (np.negative, z, small),
+        negate(z, small),
         (np.exp, small, small),
         (np.multiply, middle, small, middle),
         (np.subtract, ctx.constant(1.0), middle, middle),
@@ -138,7 +138,7 @@ class Erf(Unary):
         t = scratch_like(ctx, dY)
         return [
             (np.square, X, t),
-            (np.negative, t, t),
+            negate(t, t),
             (np.exp, t, t),
             (np.multiply, t, ctx.constant(2.0 / math.sqrt(math.pi)), t),
             (np.multiply, dY, t, dY),

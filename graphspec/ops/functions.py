@@ -8,7 +8,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Calls, Context, need, op
-from graphspec.ops.common import scratch_like
+from graphspec.ops.common import negate, scratch_like
 from graphspec.ops.unary import Unary
 
 
@@ -73,7 +73,7 @@ class Reciprocal(Unary):
 
     @staticmethod
     def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
-        return [(np.multiply, dY, Y, dY), (np.multiply, dY, Y, dY), (np.negative, dY, dY)]
+        return [(np.multiply, dY, Y, dY), (np.multiply, dY, Y, dY), negate(dY, dY)]
 
 
 @op
@@ -105,7 +105,7 @@ class Cos(Unary):
     @staticmethod
     def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         t = scratch_like(ctx, dY)
-        return [(np.sin, X, t), (np.multiply, dY, t, dY), (np.negative, dY, dY)]
+        return [(np.sin, X, t), (np.multiply, dY, t, dY), negate(dY, dY)]
 
 
 @op
@@ -116,11 +116,11 @@ class Neg(OfNumbers):
 
     @staticmethod
     def forward(ctx: Context, X: Array, Y: Array) -> Calls:
-        return [(np.negative, X, Y)]
+        return [negate(X, Y)]
 
     @staticmethod
     def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
-        return [(np.negative, dY, dY)]
+        return [negate(dY, dY)]
 
 
 @op

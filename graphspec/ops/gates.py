@@ -12,7 +12,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Array
 from graphspec.ops.base import Calls, Context, need
-from graphspec.ops.common import copy_cast
+from graphspec.ops.common import copy_cast, negate
 
 Write = Callable[[Array, Array], Calls]
 
@@ -254,7 +254,7 @@ def _softplus(room: _Room, alpha: float, beta: float) -> Pair:
         t = room.like(X)
         return [
             (np.absolute, X, t),
-            (np.negative, t, t),
+            negate(t, t),
             (np.exp, t, t),
             (np.log1p, t, t),
             (partial(np.maximum, out=X), X, zero),
@@ -262,7 +262,7 @@ def _softplus(room: _Room, alpha: float, beta: float) -> Pair:
         ]
 
     def slope(Y: Array, D: Array) -> Calls:  # 1 - exp(-y)
-        return [(np.negative, Y, D), (np.expm1, D, D), (np.negative, D, D)]
+        return [negate(Y, D), (np.expm1, D, D), negate(D, D)]
 
     return apply, slope
 

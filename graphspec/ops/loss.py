@@ -13,7 +13,7 @@ import numpy as np
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import copy_cast, scratch_like
+from graphspec.ops.common import copy_cast, negate, scratch_like
 
 _FEW = 64  # up to so many classes, work with the classes first: maxima and sums then run over whole rows
 
@@ -200,7 +200,7 @@ class SigmoidCrossEntropy(Op):
             (np.multiply, logits, targets, t),
             (np.subtract, Y, t, Y),  # exactly 0 for a target that is right, before the small term is added
             (np.absolute, logits, t),
-            (np.negative, t, t),
+            negate(t, t),
             (np.exp, t, t),
             (np.log1p, t, t),
             (np.add, Y, t, Y),
@@ -210,7 +210,7 @@ class SigmoidCrossEntropy(Op):
             t, one = scratch_like(ctx, logits), ctx.constant(1.0)
             ctx.give(0, dY)
             return [
-                (np.negative, logits, t),
+                negate(logits, t),
                 (partial(np.minimum, out=t), t, ctx.constant(87.0 if t.dtype == np.float32 else 708.0)),
                 (np.exp, t, t),
                 (np.add, t, one, t),

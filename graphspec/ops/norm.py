@@ -11,6 +11,7 @@ import numpy as np
 from graphspec.compiler.ir import Array, Type, Value
 from graphspec.ops.base import Backward, Bound, Calls, Context, Op, op
 from graphspec.ops.channels import Channels, channel_count, channel_order, contiguous, inverse_root
+from graphspec.ops.common import negate
 from graphspec.runtime.calls import runner
 
 _FAR = 64.0  # a squared mean that is more than so many variances loses digits
@@ -279,10 +280,10 @@ def _centre(
         (np.multiply, sums, factor, sums),
         (np.multiply, sums[1], inverse, slope),
         (np.multiply, slope, inverse, slope),
-        (np.negative, slope, slope),
+        negate(slope, slope),
         (np.multiply, slope, mean, offset),
         (np.add, offset, sums[0], offset),
-        (np.negative, offset, offset),
+        negate(offset, offset),
     ]
     (tilt, more), (plus, most) = channels.spread(slope), channels.spread(offset)
     calls += more + most

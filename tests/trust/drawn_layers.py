@@ -81,7 +81,9 @@ def attention(d: Drawing, t: Tensor, name: str) -> Args | None:
 def heads(d: Drawing, t: Tensor, name: str) -> Args | None:
     if not t.is_float or t.rank != 2 or t.features is None:
         return None
-    values = d.others(lambda o: o.is_float and o.rank == 2 and o.features is not None)
+    alike = name == "GroupQueryAttention"  # Keras wants as many features then
+    values = d.others(lambda o: o.is_float and o.rank == 2 and o.features == (t.features if alike else o.features))
+    values = [o for o in values if o.features is not None]
     args = d.some(use_causal_mask=True, dropout=0.3, use_bias=False, return_attention_scores=True, use_gate=True)
     args |= d.weights(matrix=False)
     if d.chance(0.1):
