@@ -157,6 +157,13 @@ class Model:
                 self._update = self._update or Update(self.spec.training.optimizer, self.store)
         return self._update
 
+    def held(self) -> int:
+        """Bytes of the weights, of the optimizer's state, and of the programs that are kept."""
+        arrays = list(self.store.vectors.values())
+        if self._update is not None:
+            arrays += [self._update.gradient, *self._update.slots.values()]
+        return sum(a.nbytes for a in arrays) + self.programs.held()
+
     def evaluate(
         self, x: Data = None, y: Data = None, *, batch_size: int | None = None, sample_weight: Data = None
     ) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.runtime import tables
-from graphspec.runtime.shared import map_of
+from graphspec.runtime import archives
+from graphspec.runtime.maps import map_of
+from graphspec.runtime.tables import DataError
 
 Array = np.ndarray[Any, Any]
 ROWS, WIDTH = 8192, 512
@@ -116,12 +117,12 @@ def test_a_map_gives_the_bits_of_the_array(tmp_path: Path) -> None:
 def test_large_arrays_of_an_archive_are_mapped(
     save: Callable[..., None], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "MAPPED", 1 << 12)
+    monkeypatch.setattr(archives, "MAPPED", 1 << 12)
     x = np.asfortranarray(np.random.default_rng(0).standard_normal((500, 12)))
     y = np.arange(500) % 2
     path = tmp_path / "rows.npz"
     save(path, **{name: x, "y": y, "none": np.zeros(0), "texts": np.full(5000, "a")})
-    read = tables.open_source(path).read([name, "y", "none", "texts"])
+    read = archives.Npz(path).read([name, "y", "none", "texts"])
     np.testing.assert_array_equal(read[name], x)
     assert (map_of(read[name]) is not None) == (save is np.savez)
     assert map_of(read["none"]) is None
@@ -135,15 +136,15 @@ def test_large_arrays_of_an_archive_are_mapped(
 
 
 def test_a_large_archive_is_not_read_as_a_whole(tmp_path: Path) -> None:
-    assert ROWS * WIDTH * 16 >= tables.MAPPED
+    assert ROWS * WIDTH * 16 >= archives.MAPPED
     np.savez(tmp_path / "rows.npz", x=np.zeros((ROWS, WIDTH * 2)), y=np.arange(ROWS) % 2)
     model = gs.compile(spec(data={"train": {"file": str(tmp_path / "rows.npz")}, "validation": {"split": 0.1}}))
     assert peak(lambda: model.fit(verbose=0)) < _FEW
 
 
 def test_objects_in_a_large_array_stay_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAPPED", 1)
+    monkeypatch.setattr(archives, "MAPPED", 1)
     np.savez(tmp_path / "rows.npz", x=np.array([{}, []], object))
-    read = tables.open_source(tmp_path / "rows.npz").read(["x"])["x"]
-    assert isinstance(read, tables.DataError)
+    read = archives.Npz(tmp_path / "rows.npz").read(["x"])["x"]
+    assert isinstance(read, DataError)
     assert read.code == "GS504"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 import graphspec as gs
-from graphspec.runtime.memory import _container_limits, assumed_shapes, available, estimate, human
+from graphspec.runtime.memory import _container_limits, _unused, assumed_shapes, available, estimate, free, human
 from specs import dense_spec
 
 
@@ -22,14 +23,22 @@ def cgroup(root: Path, line: str, files: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("line", "files", "limits"),
     [
-        ("0::/a/b\n", {"a/b/memory.max": "max\n", "a/memory.max": "1000\n"}, [1000]),
-        ("0::/\n", {"memory.max": "2000\n"}, [2000]),
-        ("5:memory:/docker/x\n0::/\n", {"memory/docker/x/memory.limit_in_bytes": "3000\n"}, [3000]),
-        ("5:memory:/gone\n", {"memory/memory.limit_in_bytes": "4000\n"}, [4000]),
+        ("0::/a/b\n", {"a/b/memory.max": "max\n", "a/memory.max": "1000\n"}, [(1000, 0)]),
+        (
+            "0::/\n",
+            {"memory.max": "2000\n", "memory.current": "1500\n", "memory.stat": "anon 1200\ninactive_file 250\n"},
+            [(2000, 1250)],
+        ),
+        ("5:memory:/docker/x\n0::/\n", {"memory/docker/x/memory.limit_in_bytes": "3000\n"}, [(3000, 0)]),
+        (
+            "5:memory:/gone\n",
+            {"memory/memory.limit_in_bytes": "4000\n", "memory/memory.usage_in_bytes": "90\n"},
+            [(4000, 90)],
+        ),
         ("3:cpu:/a\n", {"a/memory.max": "5\n"}, []),
     ],
 )
-def test_limits_of_containers(tmp_path: Path, line: str, files: dict[str, str], limits: list[int]) -> None:
+def test_limits_of_containers(tmp_path: Path, line: str, files: dict[str, str], limits: list[tuple[int, int]]) -> None:
     cgroup(tmp_path, line, files)
     assert _container_limits(tmp_path) == limits
 
@@ -39,14 +48,29 @@ def test_no_control_groups(tmp_path: Path) -> None:
     assert available() > 1 << 20
 
 
+def test_what_is_in_use_counts_for_what_is_allocated_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.runtime.memory._container_limits", lambda root: [(5000, 3000), (6000, 1000)])
+    assert (available(), free()) == (5000, 2000)
+    monkeypatch.setattr("graphspec.runtime.memory._container_limits", lambda root: [(5000, 7000)])
+    assert free() == 0
+
+
+def test_what_the_machine_has_left(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal:  900 kB\nMemFree: 10 kB\nMemAvailable:   70 kB\n")
+    if sys.platform != "win32":
+        assert _unused(tmp_path) == 70 * 1024
+        assert _unused(tmp_path / "elsewhere") == available()  # where nobody tells: all
+
+
 def test_a_container_too_small_is_warned_of_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = dense_spec()
     assert gs.validate(spec) == []
-    monkeypatch.setattr("graphspec.runtime.memory._container_limits", lambda root: [1000])
+    monkeypatch.setattr("graphspec.runtime.memory._container_limits", lambda root: [(1000, 0)])
     (found,) = gs.validate(spec)
     assert (found.code, found.severity) == ("GS602", "warning")
     assert "1000 B" in found.message
-    monkeypatch.setattr("graphspec.runtime.memory._container_limits", lambda root: [2000])
+    monkeypatch.setattr("graphspec.runtime.memory._container_limits", lambda root: [(2000, 0)])
     model = gs.compile(spec)
     from specs import blobs
 

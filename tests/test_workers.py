@@ -19,9 +19,10 @@ from graphspec.optimizers import OPTIMIZERS, Rate
 from graphspec.runtime import replicas
 from graphspec.runtime.blas import one_thread
 from graphspec.runtime.division import divide
+from graphspec.runtime.maps import mapped, open_map
 from graphspec.runtime.random import Clock
 from graphspec.runtime.replicas import Processes, Single
-from graphspec.runtime.shared import allocate, attach, mapped, open_map
+from graphspec.runtime.shared import allocate, attach
 from graphspec.runtime.signals import Pipes, Signals, Spin, words
 from graphspec.runtime.store import Segment
 from graphspec.runtime.update import part_of_update, slots_of

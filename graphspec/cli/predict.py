@@ -11,7 +11,7 @@ import typer
 
 from graphspec.cli.console import out
 from graphspec.cli.options import writable
-from graphspec.errors import SpecError, UsageError
+from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Graph
@@ -114,12 +114,12 @@ def _document(runner: Any, file: Path) -> dict[str, Any]:
 
 def _rows(spec: Spec, graph: Graph, data: Path) -> dict[str, Array]:
     """The inputs of new rows, checked and converted as training data are."""
-    from graphspec.runtime.data import load
+    from graphspec.runtime.data import load, refused
     from graphspec.runtime.fit import wanted
 
     arrays, found = load(_source(spec, data), wanted(spec, graph, targets=False))
     if arrays is None:
-        raise SpecError(found)
+        raise refused(found)
     return {name: array.astype(graph.inputs[name].dtype, copy=False) for name, array in arrays.inputs.items()}
 
 

@@ -101,6 +101,7 @@ def _check_export(spec: Spec, graph: Graph) -> None:
 
 def _load_data(spec: Spec, graph: Graph) -> dict[str, Arrays]:
     """All data files, every problem of them at once; those of the test data would otherwise show after the training."""
+    from graphspec.runtime.data import refused
     from graphspec.runtime.fit import load_all
 
     if "train" not in spec.data:
@@ -109,7 +110,7 @@ def _load_data(spec: Spec, graph: Graph) -> dict[str, Arrays]:
         raise SpecError([Diagnostic.at(spec.tree.mark, "GS103", text, path="data.train", hint=hint)])
     parts, found = load_all(spec, graph)
     if any(d.is_error for d in found):
-        raise SpecError(found)
+        raise refused(found)
     show(found)
     return parts
 

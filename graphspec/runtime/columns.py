@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphspec.compiler.dims import show
 from graphspec.errors import did_you_mean
-from graphspec.runtime.shared import map_of
+from graphspec.runtime.maps import map_of
 from graphspec.runtime.tables import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 18  # elements looked at together: the temporaries of a check stay small
 LABELS = "give the head its `labels`"
+FILL_IN = "fill it in, or leave the row out"
+_ROUND = "round it, or use a float input"
 _MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
 
 
@@ -58,39 +61,42 @@ def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | 
     return None
 
 
-def convert(array: Array, kind: Type, labels: Sequence[str] | None = None) -> Array:
+def convert(array: Array, kind: Type, labels: Sequence[str] | None = None, first: int = 0) -> Array:
     """``array`` with a dtype that becomes ``kind``'s without loss when a batch is copied; narrow ones and maps are kept.
 
     Integers and booleans may become floats, float64 becomes float32, floats become integers if exact, and text
     becomes ids through ``labels``.
 
+    Args:
+        first: the number of the first row, where the array is a part of one.
+
     Raises:
         DataError: GS504 what cannot be converted, GS505 a missing value, GS506 an unknown label.
     """
     if array.dtype.kind in "OUS":
-        array = _text(array, kind, labels)
+        array = _text(array, kind, labels, first)
     have = array.dtype.kind
     if kind.is_float:
         if have not in "fiub":
             raise DataError("GS504", f"has dtype {array.dtype}, which does not become float32", _dtype_hint(array))
         if have != "f":
             return array
-        check_finite(array)
+        check_finite(array, first)
         if array.dtype.itemsize <= 4:
             return array
         with np.errstate(over="ignore"):
             bad = first_bad(array, lambda x: ~np.isfinite(x.astype(np.float32)))
         if bad is not None:
-            raise DataError("GS504", f"is too large for float32: row {bad[0]} has {bad[1]}", "scale the values")
+            raise DataError("GS504", f"is too large for float32: row {first + bad[0]} has {bad[1]}", "scale the values")
         return _as(array, np.float32)
     wanted = np.dtype(kind.dtype)
     if wanted.kind == "b" or have == "b":
         if have == wanted.kind:
             return array
     elif have in "iu":
-        return _integers(array, wanted)
+        return _integers(array, wanted, first)
     elif have == "f":
-        check_finite(array)
+        check_finite(array, first)
         bad = first_bad(array, lambda x: np.rint(x) != x)
         if bad is None:
             info = np.iinfo(wanted)
@@ -98,7 +104,7 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None) -> Ar
             bad = first_bad(array, lambda x: (x < least) | (x >= beyond))
         if bad is None:
             return _as(array, wanted)
-        raise DataError("GS504", f"is no exact {wanted}: row {bad[0]} has {bad[1]}", "round it, or use a float input")
+        raise DataError("GS504", f"is no exact {wanted}: row {first + bad[0]} has {bad[1]}", _ROUND)
     raise DataError("GS504", f"has dtype {array.dtype}, which does not become {wanted}", _dtype_hint(array))
 
 
@@ -108,13 +114,13 @@ def _dtype_hint(array: Array) -> str:
     return "store numbers"
 
 
-def _integers(array: Array, wanted: np.dtype[Any]) -> Array:
+def _integers(array: Array, wanted: np.dtype[Any], first: int) -> Array:
     if np.can_cast(array.dtype, wanted, "safe"):
         return array
     info = np.iinfo(wanted)
     bad = first_bad(array, lambda x: (x < info.min) | (x > info.max))
     if bad is not None:
-        raise DataError("GS504", f"does not fit {wanted}: row {bad[0]} has {bad[1]}")
+        raise DataError("GS504", f"does not fit {wanted}: row {first + bad[0]} has {bad[1]}")
     return _as(array, wanted)
 
 
@@ -123,37 +129,73 @@ def _as(array: Array, dtype: Any) -> Array:
     return array if map_of(array) is not None else array.astype(dtype)
 
 
-def _text(array: Array, kind: Type, labels: Sequence[str] | None) -> Array:
+def _text(array: Array, kind: Type, labels: Sequence[str] | None, first: int) -> Array:
     """Ids of text through ``labels``; ``true`` and ``false`` as booleans."""
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8", "replace")
     values = array.reshape(-1).tolist()
     per_row = max(len(values) // max(len(array), 1), 1)
     for place, value in enumerate(values):
-        if value is None or (labels is None and isinstance(value, str) and value.strip().lower() in _MISSING):
-            raise DataError("GS505", f"has no value in row {place // per_row}", "fill it in, or leave the row out")
-    if all(isinstance(v, str) for v in values):
-        if labels is not None:
-            ids = {label: k for k, label in enumerate(labels)}
-            for place, value in enumerate(values):
-                if value not in ids:
-                    hint = did_you_mean(value, labels) or f"the labels are {', '.join(labels[:12])}"
-                    raise DataError("GS506", f"has '{value}' in row {place // per_row}, which is no label", hint)
-            return _one_hot(np.array([ids[v] for v in values], np.int64).reshape(array.shape), kind, len(labels))
+        if value is None or (labels is None and isinstance(value, str) and is_missing(value)):
+            raise DataError("GS505", f"has no value in row {first + place // per_row}", FILL_IN)
+    if not all(isinstance(v, str) for v in values):
+        raise DataError("GS504", "holds values that are neither numbers nor text")
+    if labels is None:
         truth = {"true": True, "false": False}
         if values and all(v.lower() in truth for v in values):
             return np.array([truth[v.lower()] for v in values]).reshape(array.shape)
-        row, value = next(((k // per_row, v) for k, v in enumerate(values) if not _is_number(v)), (0, values[:1]))
-        raise DataError("GS504", f"holds text: row {row} has '{value}'", LABELS if labels is None else None)
-    raise DataError("GS504", "holds values that are neither numbers nor text")
+        place = next((k for k, v in enumerate(values) if not _is_number(v)), 0)
+        raise holds_text(first + place // per_row, values[place] if values else "")
+    ids = {label: k for k, label in enumerate(labels)}
+    for place, value in enumerate(values):
+        if value not in ids:
+            hint = did_you_mean(value, labels) or f"the labels are {', '.join(labels[:12])}"
+            raise DataError("GS506", f"has '{value}' in row {first + place // per_row}, which is no label", hint)
+    return _one_hot(np.array([ids[v] for v in values], np.int64).reshape(array.shape), kind, len(labels))
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell of text says that there is no value."""
+    return text.strip().lower() in _MISSING
+
+
+def holds_text(row: int, value: str) -> DataError:
+    return DataError("GS504", f"holds text: row {row} has '{value}'", LABELS)
 
 
 def _is_number(text: str) -> bool:
+    """Whether a table's cell would be read as a number: ``1_000`` is text."""
     try:
         float(text)
     except ValueError:
         return False
-    return True
+    return text.isascii() and "_" not in text
+
+
+def exact_integers(values: Sequence[str | None], wanted: np.dtype[Any], first: int) -> Array:
+    """Integers of any size as they are written: ``9007199254740993`` and ``1e18`` are, ``1.5`` is none.
+
+    Raises:
+        DataError: GS504 what is no integer or does not fit, GS505 a missing value.
+    """
+    info = np.iinfo(wanted)
+    found = np.empty(len(values), wanted)
+    for place, text in enumerate(values):
+        row = first + place
+        if text is None or is_missing(text):
+            raise DataError("GS505", f"has no value in row {row}", FILL_IN)
+        if not _is_number(text):
+            raise holds_text(row, text)
+        try:
+            number = Decimal(text.strip())
+        except ArithmeticError:  # an exponent of twenty digits
+            number = Decimal("inf")
+        if not number.is_finite() or number != number.to_integral_value():
+            raise DataError("GS504", f"is no exact {wanted}: row {row} has {text}", _ROUND)
+        if not info.min <= number <= info.max:
+            raise DataError("GS504", f"does not fit {wanted}: row {row} has {text}")
+        found[place] = int(number)
+    return found
 
 
 def _one_hot(ids: Array, kind: Type, classes: int) -> Array:
@@ -163,12 +205,12 @@ def _one_hot(ids: Array, kind: Type, classes: int) -> Array:
     return ids
 
 
-def check_finite(array: Array) -> None:
+def check_finite(array: Array, first: int = 0) -> None:
     """GS505 where a float is NaN or infinite."""
     bad = first_bad(array, lambda x: ~np.isfinite(x))
     if bad is not None:
         what = "a missing value or NaN" if np.isnan(bad[1]) else str(bad[1])
-        raise DataError("GS505", f"has {what} in row {bad[0]}", "fill it in, or leave the row out")
+        raise DataError("GS505", f"has {what} in row {first + bad[0]}", FILL_IN)
 
 
 def check_range(array: Array, limits: Range, what: str, hint: str | None = None, spare: int | None = None) -> None:

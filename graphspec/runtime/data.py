@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,17 @@ import numpy as np
 
 from graphspec.compiler.ir import Type
 from graphspec.compiler.ranges import Range
-from graphspec.errors import Diagnostic, Mark, did_you_mean
-from graphspec.runtime.columns import LABELS, as_array, check_probabilities, check_range, convert, reshape
+from graphspec.errors import Diagnostic, Mark, RunError, SpecError, did_you_mean
+from graphspec.runtime.columns import as_array, check_probabilities, check_range, reshape
+from graphspec.runtime.filling import assemble
 from graphspec.runtime.rows import Arrays, Feeder, class_ids, row_weights, split
-from graphspec.runtime.tables import NO_ROWS, DataError, Source, open_source
+from graphspec.runtime.tables import NO_ROWS, DataError, Problems, Request, Source, open_source
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
     from graphspec.spec.model import DataSource
 
-__all__ = ["Arrays", "Feeder", "Wanted", "check_arrays", "class_ids", "load", "row_weights", "split"]
+__all__ = ["Arrays", "Feeder", "Wanted", "check_arrays", "class_ids", "load", "refused", "row_weights", "split"]
 
 WEIGHT, LENGTH, STEPS = "_sample_weight", "_length", "_input_length"
 
@@ -65,25 +66,41 @@ def load(source: DataSource, wanted: Wanted) -> tuple[Arrays | None, list[Diagno
     except DataError as error:
         check.report("file", "", error, "")
         return None, check.found
-    columns = {
-        name: (section, (mapped or {}).get(name, name))
-        for section, mapped, names in (
-            ("inputs", source.inputs, list(wanted.inputs)),
-            ("targets", source.targets, [*wanted.targets, *wanted.extras()]),
-        )
-        for name in names
-    }
-    for name in wanted.extras():
-        if name not in (source.targets or {}) and name not in table.names:
-            del columns[name]
-    needed = {c for _, c in columns.values() for c in ([c] if isinstance(c, str) else c)}
-    arrays = table.read(sorted(needed & set(table.names)))
-    if arrays and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in arrays.values()):
+    requests = []
+    for section, name, mapped in _wanted_names(source, wanted, table):
+        request = check.request(section, name, mapped)
+        if check.known(request, table):
+            requests.append(request)
+    try:
+        found = table.fill(requests)
+    except DataError as error:
+        check.report("file", "", error, "")
+        return None, check.found
+    if found and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in found.values()):
         check.report("file", "", DataError("GS508", f"data file '{source.file}' has no rows", NO_ROWS), "")
         return None, check.found
-    for name, (section, column) in columns.items():
-        check.take(section, name, table, column, arrays)
+    for request in requests:
+        check.take(request, table, found[request.name])
     return check.finish(), check.found
+
+
+def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
+    """What to raise for problems of data: too little memory is none of the data's own."""
+    errors = [d for d in found if d.is_error]
+    if errors and all(d.code == "GS602" for d in errors):
+        return RunError("GS602", errors[0].message, errors[0].hint)
+    return SpecError(found)
+
+
+def _wanted_names(source: DataSource, wanted: Wanted, table: Source) -> Iterator[tuple[str, str, str | list[str]]]:
+    """The section, the name, and the column or columns of everything that is read."""
+    for section, mapped, names in (
+        ("inputs", source.inputs or {}, list(wanted.inputs)),
+        ("targets", source.targets or {}, [*wanted.targets, *wanted.extras()]),
+    ):
+        for name in names:
+            if name in mapped or name in table.names or name not in wanted.extras():
+                yield section, name, mapped.get(name, name)
 
 
 def check_arrays(
@@ -107,7 +124,7 @@ def check_arrays(
                 check.report(section, name, DataError("GS502", f"there is no {what} '{name}'", hint), "")
         for name in [*needed, *(n for n in more if n in given)]:
             if name in given:
-                check.put(section, name, _as_array(given[name]), _noun(section, name))
+                check.give(section, name, _as_array(given[name]))
             else:
                 check.report(section, name, DataError("GS502", f"there is no array for {what} '{name}'"), "")
     return check.finish(), check.found
@@ -118,6 +135,10 @@ def _as_array(value: Any) -> Array | DataError:
         return as_array(value)
     except DataError as error:
         return error
+
+
+def _section(request: Request) -> str:
+    return "inputs" if request.is_input else "targets"
 
 
 def _noun(section: str, name: str) -> str:
@@ -145,40 +166,42 @@ class _Check:
             mark, path = at.mark, at.path
         self.found.append(Diagnostic.at(mark, error.code, message, path=path, hint=error.hint))
 
-    def take(
-        self, section: str, name: str, table: Source, column: str | list[str], arrays: Mapping[str, Array | DataError]
-    ) -> None:
-        """One column or array of the file, or several columns side by side."""
+    def request(self, section: str, name: str, column: str | list[str]) -> Request:
+        labels = self.wanted.labels.get(name) if section == "targets" else None
+        columns = [column] if isinstance(column, str) else column
+        return Request(name, columns, not isinstance(column, str), self._kind(name), section == "inputs", labels)
+
+    def known(self, request: Request, table: Source) -> bool:
+        """Whether the file has every column of a request, each once; GS502 for those that it has not."""
         assert self.source is not None
-        file, columns = self.source.file, [column] if isinstance(column, str) else column
-        missing = [(k, c) for k, c in enumerate(columns) if c not in arrays]
-        for k, c in missing:
-            item = k if isinstance(column, list) else None
-            hint = did_you_mean(c, table.names) or f"it has {', '.join(table.names[:20])}"
-            noun = _noun(section, name)
-            error = DataError("GS502", f"'{file}' has no {table.kind} '{c}' for {noun}", hint)
-            self.report(section, name, error, "", item)
-        if missing:
+        file, good = self.source.file, True
+        for k, column in enumerate(request.columns):
+            if column in table.doubtful:
+                error = DataError("GS502", table.doubtful[column], "give each a name of its own")
+            elif column not in table.names:
+                hint = did_you_mean(column, table.names) or f"it has {', '.join(table.names[:20])}"
+                noun = _noun(_section(request), request.name)
+                error = DataError("GS502", f"'{file}' has no {table.kind} '{column}' for {noun}", hint)
+            else:
+                continue
+            self.report(_section(request), request.name, error, "", k if request.together else None)
+            good = False
+        return good
+
+    def take(self, request: Request, table: Source, found: Array | Problems) -> None:
+        """What a file gave for a request: an array of the right type, or problems of its columns."""
+        assert self.source is not None
+        section, columns, file = _section(request), request.columns, self.source.file
+        if isinstance(found, dict):
+            for k, error in found.items():
+                subject = f"{table.kind} '{columns[k]}' of '{file}'"
+                self.report(section, request.name, error, subject, k if request.together else None)
             return
         subject = f"{table.kind} '{columns[0]}' of '{file}'"
-        if isinstance(column, str):
-            self.put(section, name, arrays[column], subject)
-            return
-        kind = self._kind(name)
-        parts: list[Array] = []
-        for k, c in enumerate(columns):
-            subject = f"{table.kind} '{c}' of '{file}'"
-            part = self._converted(section, name, arrays[c], kind, subject, k)
-            if part is not None and part.ndim != 1:
-                self.report(section, name, DataError("GS503", "is no single number a row"), subject, k)
-            elif part is not None:
-                parts.append(part)
-        if len(parts) == len(columns):
-            dtype = np.float32 if kind.is_float else np.dtype(kind.dtype)
-            subject = (
-                f"the table of {table.kind}s {', '.join(columns[:4])}{', …' if len(columns) > 4 else ''} of '{file}'"
-            )
-            self.put(section, name, np.stack(parts, axis=1, dtype=dtype, casting="unsafe"), subject)
+        if request.together:
+            few = ", ".join(columns[:4]) + (", …" if len(columns) > 4 else "")
+            subject = f"the table of {table.kind}s {few} of '{file}'"
+        self.put(section, request.name, found, subject)
 
     def _kind(self, name: str) -> Type:
         wanted = self.wanted
@@ -190,30 +213,17 @@ class _Check:
             return wanted.targets[name]
         return Type("float32" if name.endswith(WEIGHT) else "int64", ("N",))
 
-    def _converted(
-        self, section: str, name: str, array: Array | DataError, kind: Type, subject: str, item: int | None = None
-    ) -> Array | None:
-        if isinstance(array, DataError):
-            self.report(section, name, array, subject, item)
-            return None
-        labels = self.wanted.labels.get(name) if section == "targets" else None
-        try:
-            if array.ndim == 0:
-                raise DataError("GS503", "is a single value, not an array", "give it a row for each sample")
-            return convert(array, kind, labels)
-        except DataError as error:
-            if error.hint == LABELS and section == "inputs":
-                error.hint = "leave it out, or store numbers"
-            self.report(section, name, error, subject, item)
-            return None
+    def give(self, section: str, name: str, array: Array | DataError) -> None:
+        """An array that was given from Python: convert it, and check it as one from a file."""
+        found = assemble(self.request(section, name, name), [array])
+        if isinstance(found, dict):
+            self.report(section, name, found[0], _noun(section, name))
+        else:
+            self.put(section, name, found, _noun(section, name))
 
-    def put(self, section: str, name: str, array: Array | DataError, subject: str) -> None:
-        """Convert an array and check its shape and its values."""
-        kind = self._kind(name)
-        converted = self._converted(section, name, array, kind, subject)
-        if converted is None:
-            return
-        wanted = self.wanted
+    def put(self, section: str, name: str, converted: Array, subject: str) -> None:
+        """Check the shape and the values of an array of the right type."""
+        kind, wanted = self._kind(name), self.wanted
         try:
             if name.endswith(WEIGHT) and name not in wanted.targets:
                 converted = self._weights(name, converted)

@@ -19,7 +19,7 @@ from graphspec.compiler.limits import id_ranges
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.metrics import targets_of
 from graphspec.runtime.columns import same_numbers
-from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, load, row_weights, split
+from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, load, refused, row_weights, split
 from graphspec.runtime.ones import with_places
 from graphspec.runtime.tables import DataError
 from graphspec.runtime.train import Observer, Trainer
@@ -88,6 +88,7 @@ def load_part(model: Model, part: str) -> Arrays:
     Raises:
         UsageError: the spec has no such part with a file.
         SpecError: GS5, every problem of the file.
+        RunError: GS602, it does not fit into the memory that is free.
     """
     if part in model.parts:
         return model.parts[part]
@@ -96,7 +97,7 @@ def load_part(model: Model, part: str) -> Arrays:
         raise UsageError(f"the spec names no {part} data: give arrays, or `data.{part}: {{file: …}}`")
     arrays, found = load(source, wanted(model.spec, model.graph))
     if arrays is None:
-        raise SpecError(found)
+        raise refused(found)
     return arrays
 
 
@@ -235,12 +236,12 @@ def _refuse_untrainable(model: Model) -> None:
 
 
 def _refuse_memory(model: Model, arrays: Arrays, rows: int) -> None:
-    from graphspec.runtime.memory import available, estimate, human
+    from graphspec.runtime.memory import available, estimate, free, human
 
     shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
     slots = len(model.spec.training.optimizer.slots())
     need = model.once(("memory", *shapes.items()), lambda: estimate(model.graph, shapes, slots))
-    have = available()
+    have = min(available(), free() + model.held())  # what it holds already, the estimate counts too
     if need > have:
         text = f"training needs about {human(need)} of memory, there is {human(have)}"
         raise RunError("GS602", text, f"use a smaller `batch_size` (now {rows}) or smaller layers")

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -72,12 +72,26 @@ def _bytes(shape: tuple[int | str, ...], dtype: str) -> int:
 
 
 def available() -> int:
-    """Bytes that this process may use: the machine's memory, or the limit of its container if that is less."""
-    return min([_physical(), *_container_limits(Path("/"))])
+    """Bytes that this process may ever use: the machine's memory, or the limit of its container if that is less.
+
+    The measure of what a spec needs: the same answer whatever else is running.
+    """
+    return min([_physical(), *(limit for limit, _ in _container_limits(Path("/")))])
 
 
-def _container_limits(root: Path) -> list[int]:
-    """The memory limits of this process's control group and of those above it (cgroup v2 and v1; none elsewhere)."""
+def free() -> int:
+    """Bytes that may be taken now without swapping: the measure of what is about to be allocated.
+
+    Where the system does not tell, the whole of its memory.
+    """
+    return max(min([_unused(Path("/")), *(limit - used for limit, used in _container_limits(Path("/")))]), 0)
+
+
+def _container_limits(root: Path) -> list[tuple[int, int]]:
+    """The memory limits of this process's control group and of those above it, and what is in use of each.
+
+    cgroup v2 and v1; none elsewhere. Pages of files that can be dropped are not in use.
+    """
     try:
         groups = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -87,28 +101,60 @@ def _container_limits(root: Path) -> list[int]:
         controllers, path = line.split(":", 2)[1:]
         if controllers in ("", "memory"):
             mount = root / ("sys/fs/cgroup/memory" if controllers else "sys/fs/cgroup")
-            name = "memory.limit_in_bytes" if controllers else "memory.max"
+            limit, usage, cache = _V1 if controllers else _V2
             group = Path(path.lstrip("/"))
             for folder in {mount / part for part in (group, *group.parents)}:
-                try:
-                    text = (folder / name).read_text().strip()
-                except OSError:
-                    continue
-                if text.isdigit():  # "max" where there is no limit
-                    limits.append(int(text))
+                most = _number(folder / limit)
+                if most is not None:
+                    used = (_number(folder / usage) or 0) - _field(folder / "memory.stat", cache)
+                    limits.append((most, max(used, 0)))
     return limits
+
+
+_V1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+_V2 = "memory.max", "memory.current", "inactive_file"
+
+
+def _number(file: Path) -> int | None:
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None  # "max" where there is no limit
+
+
+def _field(file: Path, name: str) -> int:
+    """The first number behind a name in a table of the kernel; 0 where there is none."""
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return 0
+    found = (line.split() for line in lines)
+    return next((int(words[1]) for words in found if len(words) > 1 and words[0].rstrip(":") == name), 0)
+
+
+def _unused(root: Path) -> int:
+    """What the machine has left, its caches included."""
+    if sys.platform == "win32":
+        return _windows().unused
+    return _field(root / "proc/meminfo", "MemAvailable") * 1024 or _physical()
 
 
 def _physical() -> int:
     if sys.platform == "win32":
-        return _physical_windows()
+        return _windows().total
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
         return 1 << 62  # unknown: nothing is refused
 
 
-def _physical_windows() -> int:
+class _Memory(NamedTuple):
+    total: int
+    unused: int
+
+
+def _windows() -> _Memory:
     import ctypes
 
     class Status(ctypes.Structure):
@@ -116,13 +162,14 @@ def _physical_windows() -> int:
             ("length", ctypes.c_ulong),
             ("load", ctypes.c_ulong),
             ("total", ctypes.c_ulonglong),
-            ("rest", ctypes.c_ulonglong * 6),
+            ("unused", ctypes.c_ulonglong),
+            ("rest", ctypes.c_ulonglong * 5),
         )
 
     status = Status()
     status.length = ctypes.sizeof(Status)
     ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
-    return int(status.total)
+    return _Memory(status.total, status.unused)
 
 
 def human(nbytes: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.compiler.passes.gather_rows import WORTH
 from graphspec.compiler.passes.mark_inputs import only_multiplied
 from graphspec.ops.choice import faster
-from graphspec.runtime.shared import mapped
+from graphspec.runtime.maps import mapped
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array, Graph

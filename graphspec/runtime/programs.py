@@ -61,5 +61,10 @@ class Programs:
                 if not programs:
                     del self._idle[oldest]
 
+    def held(self) -> int:
+        """Bytes of the idle programs."""
+        with self._lock:
+            return self._nbytes()
+
     def _nbytes(self) -> int:
         return sum(p.nbytes for programs in self._idle.values() for p in programs)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.runtime.maps import held_by
 from graphspec.runtime.random import Orders, generator
 from graphspec.runtime.replicas import share
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphspec.compiler.ir import Array
+    from graphspec.runtime.maps import Held
 
 _CACHE = 1 << 18
 _LARGEST = float(np.finfo(np.float32).max)
@@ -172,6 +174,15 @@ def _gather(array: Array) -> Any:
     )
 
 
+def _checked(fill: Callable[[int], None], held: Sequence[Held]) -> Callable[[int], None]:
+    def check_and_fill(batch: int) -> None:
+        for file in held:
+            file.check()
+        fill(batch)
+
+    return check_and_fill
+
+
 class Feeder:
     """Rows in batches, each epoch in an order of its own that the seed and the epoch give.
 
@@ -228,7 +239,11 @@ class Feeder:
         self._filler({name: array[first:count] for name, array in arrays.items()}, slice(first, count))(batch)
 
     def _filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
-        """A function that fills buffers with the rows ``part`` of a batch."""
+        """A function that fills buffers with the rows ``part`` of a batch, if their files are what they were."""
+        fill, held = self._plain_filler(feeds, part), held_by(self._arrays[n] for n in feeds if n in self._arrays)
+        return fill if not held else _checked(fill, held)
+
+    def _plain_filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
         pairs = [(self._arrays[name], buffer, name) for name, buffer in feeds.items() if name in self._arrays]
         step = 0 if self._one else self.batch_size
         if not self.shuffle and self._order is None:

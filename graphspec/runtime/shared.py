@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.runtime.memory import available, human
+from graphspec.runtime.memory import free, human
 
 Array = np.ndarray[Any, Any]
 Shape = Sequence[int]
@@ -56,8 +56,8 @@ def allocate(wanted: Mapping[str, tuple[Shape, Any]]) -> Memory:
         size += math.prod(shape) * np.dtype(dtype).itemsize
         size += -size % _LINE
     size = max(size, _LINE)
-    if size > available():  # pages are taken when they are first written to, when it is too late to refuse
-        raise OSError(errno.ENOMEM, f"{human(size)} of shared memory are more than there is")
+    if size > free():  # pages are taken when they are first written to, when it is too late to refuse
+        raise OSError(errno.ENOMEM, f"{human(size)} of shared memory are more than the {human(free())} that are free")
     block, handle, inherited = _create(size)
     return Memory(_views(block, places), {"handle": handle, "size": size, "places": places}, inherited)
 
@@ -97,28 +97,3 @@ def _views(block: mmap.mmap, places: Mapping[str, Sequence[Any]]) -> dict[str, A
         stop = start + math.prod(shape) * np.dtype(dtype).itemsize
         arrays[name] = raw[start:stop].view(dtype).reshape(shape)
     return arrays
-
-
-def map_of(array: Array) -> np.memmap[Any, Any] | None:
-    """The memory map that an array is, or is a view of; None for one in memory."""
-    owner: Any = array
-    while owner is not None and not (isinstance(owner, np.memmap) and isinstance(owner.base, mmap.mmap)):
-        owner = getattr(owner, "base", None)
-    return owner
-
-
-def mapped(array: Array) -> dict[str, Any] | None:
-    """Where a file holds this array, if it is a memory map of one: plain JSON for :func:`open_map`."""
-    owner = map_of(array)
-    if owner is None or owner.mode not in ("r", "r+") or owner.filename is None:
-        return None
-    offset = owner.offset + array.ctypes.data - owner.ctypes.data
-    file = os.path.abspath(owner.filename)  # noqa: PTH100 (a path may be bytes or text)
-    layout = {"dtype": array.dtype.str, "shape": list(array.shape), "strides": list(array.strides)}
-    return {"file": os.fsdecode(file), "offset": offset, **layout}
-
-
-def open_map(where: Mapping[str, Any]) -> Array:
-    """The array of :func:`mapped`, for reading."""
-    whole = np.memmap(where["file"], np.uint8, "r")
-    return np.ndarray(where["shape"], where["dtype"], whole, where["offset"], where["strides"])

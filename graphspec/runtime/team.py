@@ -13,12 +13,13 @@ from typing import IO, TYPE_CHECKING, Any
 from graphspec.errors import Diagnostic, RunError, SpecError
 from graphspec.runtime.blas import ONE_THREAD, one_thread
 from graphspec.runtime.division import Division
+from graphspec.runtime.maps import mapped
 from graphspec.runtime.member import Member, layout
 from graphspec.runtime.memory import activations
 from graphspec.runtime.programs import Programs
 from graphspec.runtime.replicas import Single
 from graphspec.runtime.rows import Arrays
-from graphspec.runtime.shared import allocate, mapped
+from graphspec.runtime.shared import allocate
 from graphspec.runtime.signals import Pipes, Signals, Spin, spins_safely
 from graphspec.runtime.worker import FOUND
 
@@ -119,6 +120,7 @@ class Team:
             apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         if not sys.executable:
             raise OSError("there is no Python interpreter to start")
+        files = [where["fd"] for where in message["maps"].values() if where["fd"] is not None]
         plain = not spins_safely()
         reads, writes = list[int](), list[int]()
         for rank in range(1, self.size):
@@ -131,7 +133,7 @@ class Team:
                 stdout=errors,
                 stderr=errors,
                 env=environment,
-                pass_fds=(*memory.inherited, *theirs),
+                pass_fds=(*memory.inherited, *files, *theirs),
                 **apart,
             )
             self._processes.append(process)

@@ -33,10 +33,11 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.compiler.check import check
     from graphspec.optimizers import Rate
     from graphspec.runtime.calls import runner
+    from graphspec.runtime.maps import open_map
     from graphspec.runtime.member import Member, Step, objective_for
     from graphspec.runtime.random import Clock
     from graphspec.runtime.rows import Arrays, Feeder
-    from graphspec.runtime.shared import attach, open_map
+    from graphspec.runtime.shared import attach
     from graphspec.runtime.signals import Pipes, Signals, Spin
     from graphspec.runtime.store import Store
     from graphspec.runtime.totals import Totals
