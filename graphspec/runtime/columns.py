@@ -44,7 +44,7 @@ def as_array(value: Any) -> Array:
         hidden = np.ma.getmaskarray(value)
         if hidden.any():
             row = int(np.argmax(hidden.reshape(len(hidden), -1).any(1))) if hidden.ndim else 0
-            raise DataError("GS505", f"has a masked value in row {row}", "fill it in, or leave the row out")
+            raise DataError("GS505", f"has a masked value in row {row}", FILL_IN)
     try:
         return np.asarray(value)
     except ValueError:
