@@ -15,6 +15,7 @@ from graphspec.compiler.ir import Value
 from graphspec.metrics import METRICS, Metric, State
 from graphspec.metrics.base import Average
 from graphspec.metrics.sequences import edits, greedy_decode
+from graphspec.runtime.compute import Compute
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = json.loads((GOLDEN / "metrics.json").read_text())
@@ -46,7 +47,7 @@ WHOLE = [slice(None)]
 def test_results_are_those_of_keras(case: str) -> None:
     metric, y_pred = resolve(case)
     assert type(metric).__name__ == CASES[case]["resolved"]
-    result = fill(metric.start(y_pred), case, WHOLE).result()
+    result = fill(metric.start(y_pred, Compute()), case, WHOLE).result()
     assert np.shape(result) == ARRAYS[f"{case}/result"].shape or np.size(result) == 1
     np.testing.assert_allclose(np.ravel(result), ARRAYS[f"{case}/result"].ravel(), rtol=2e-6, atol=1e-7)
 
@@ -55,11 +56,11 @@ def test_results_are_those_of_keras(case: str) -> None:
 def test_results_do_not_depend_on_batches_and_workers(case: str) -> None:
     metric, y_pred = resolve(case)
     rows = len(ARRAYS[f"{case}/y_true"])
-    whole = fill(metric.start(y_pred), case, WHOLE).result()
-    alone = fill(metric.start(y_pred), case, [slice(k, k + 1) for k in range(rows)]).result()
+    whole = fill(metric.start(y_pred, Compute()), case, WHOLE).result()
+    alone = fill(metric.start(y_pred, Compute()), case, [slice(k, k + 1) for k in range(rows)]).result()
     np.testing.assert_allclose(alone, whole, rtol=1e-9, atol=1e-12)
     cut = rows // 3
-    first, second = (fill(metric.start(y_pred), case, [part]) for part in (slice(cut), slice(cut, None)))
+    first, second = (fill(metric.start(y_pred, Compute()), case, [part]) for part in (slice(cut), slice(cut, None)))
     first.counters += second.counters  # as two workers, the first of which may have no rows
     np.testing.assert_allclose(first.result(), whole, rtol=1e-9, atol=1e-12)
 
@@ -67,7 +68,7 @@ def test_results_do_not_depend_on_batches_and_workers(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_a_state_goes_into_a_checkpoint_and_back(case: str) -> None:
     metric, y_pred = resolve(case)
-    state, other = metric.start(y_pred), metric.start(y_pred)
+    state, other = metric.start(y_pred, Compute()), metric.start(y_pred, Compute())
     empty = state.result()
     assert not np.any(empty)
     assert state.state() == []
@@ -96,7 +97,7 @@ ELSEWHERE = {
 
 
 def test_root_mean_squared_error_is_exact_over_batches() -> None:
-    state = METRICS.parse("RootMeanSquaredError").start(value("N", 1))
+    state = METRICS.parse("RootMeanSquaredError").start(value("N", 1), Compute())
     for true, found in ((0.0, 1.0), (0.0, 3.0)):
         state.update(np.array([[true]], np.float32), np.array([[found]], np.float32))
     assert state.result() == pytest.approx(5**0.5)
@@ -222,7 +223,7 @@ def test_greedy_decoding_collapses_then_drops_blanks() -> None:
 def test_edit_distance_takes_lengths_from_data_mask_or_padding() -> None:
     y_pred = np.eye(4)[np.array([[1, 2, 3, 3], [1, 1, 2, 0]])]
     y_true = np.array([[1, 2, 0], [1, 2, 3]])
-    state = METRICS.parse("edit_distance").start(value("N", 4, 4))
+    state = METRICS.parse("edit_distance").start(value("N", 4, 4), Compute())
     state.update(y_true, y_pred)
     assert state.result() == (1 + 1) / 5
     state.reset()

@@ -16,6 +16,7 @@ import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.metrics import METRICS, Metric
 from graphspec.metrics.thresholds import confusion
+from graphspec.runtime.compute import Compute
 from graphspec.runtime.totals import Totals
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
@@ -133,7 +134,7 @@ def result(metric: Any, y_true: Any, y_pred: Any, given: str | None = None, **mo
     y_pred = np.asarray(y_pred, np.float32)
     head = value("N", *y_pred.shape[1:])
     parsed: Metric = METRICS.parse(metric).resolve(loss(given), head, more.pop("labels", None))
-    state = parsed.start(head)
+    state = parsed.start(head, Compute())
     state.update(np.asarray(y_true), y_pred, **more)
     return state.result()
 
@@ -208,7 +209,7 @@ def test_the_mean_of_a_loss_over_batches_of_any_length(name: str) -> None:
     y_pred = rng.random((6, 4, 3)).astype(np.float32)
     y_true = rng.integers(0, 3, (6, 4)) if name.startswith("Sparse") else rng.random((6, 4, 3)).round()
     mask = rng.random((6, 4)) > 0.4
-    state = METRICS.parse(name).start(value("N", "time", 3))
+    state = METRICS.parse(name).start(value("N", "time", 3), Compute())
     each: list[float] = []
     for row, step in np.argwhere(mask):
         state.reset()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 from pydantic import Field, PrivateAttr
@@ -13,10 +13,19 @@ from graphspec.config import Config, Registry
 from graphspec.losses.base import Problem, Targets, producer
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.compiler.ir import Array, Graph, Value
     from graphspec.losses import Loss
 
 M = TypeVar("M", bound="Metric")
+
+
+class Compute(Protocol):
+    """Computes the outputs of a graph in float64 from arrays by the names of its inputs and targets."""
+
+    def __call__(self, make: Callable[[], Graph], feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs by name. ``make`` gives the graph for arrays of these shapes; it is asked once for each."""
+
+
 Kind = Targets
 Direction = Literal["up", "down"]
 _PERMUTE = "move them to the last axis with a Permute before the head, and leave the loss's `axis` out"
@@ -176,7 +185,8 @@ class Metric(Config):
         """The figure, of all that was counted."""
         raise NotImplementedError
 
-    def start(self, y_pred: Value) -> State:
+    def start(self, y_pred: Value, compute: Compute) -> State:
+        """The counters of one pass over some rows; ``compute`` is for metrics that are defined by a graph."""
         return State(self, y_pred)
 
 

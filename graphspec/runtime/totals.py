@@ -10,6 +10,7 @@ import numpy as np
 
 from graphspec.compiler.heads import prefix_of
 from graphspec.compiler.ir import Array
+from graphspec.runtime.compute import Compute
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Graph
@@ -65,7 +66,7 @@ class Totals:
         for head in model.spec.heads.values():
             value, prefix = model.graph.outputs[head.name], prefix_of(model.spec, head)
             for metric in head.metrics:
-                state = metric.resolve(head.loss, value, head.labels).start(value)
+                state = metric.resolve(head.loss, value, head.labels).start(value, Compute())
                 keys = [f"{prefix}{key}" for key in metric.keys(value)]
                 parts = metric.parts(value, head.labels) or []
                 self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))

@@ -1,0 +1,39 @@
+"""Graphs computed at once, such as the formulas of metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.runtime.bind import bind
+from graphspec.runtime.programs import Programs
+from graphspec.runtime.store import Store
+
+if TYPE_CHECKING:
+    from graphspec.compiler.ir import Array, Graph
+    from graphspec.runtime.program import Program
+
+KEEP = 1 << 24
+"""Bytes of bound programs that are kept; the last one always."""
+
+
+class Compute:
+    """Computes the outputs of a graph without weights in float64; it is bound once for all arrays of the same shapes."""
+
+    def __init__(self) -> None:
+        self._programs = Programs(KEEP)
+
+    def __call__(self, make: Callable[[], Graph], feeds: Mapping[str, Array]) -> dict[str, Array]:
+        shapes = {name: array.shape for name, array in feeds.items()}
+
+        def bound() -> Program:
+            graph = make()
+            return bind(graph, Store(graph, np.float64), fetches=graph.outputs, shapes=shapes)
+
+        with self._programs.borrow((*shapes.items(),), bound) as program:
+            for name, array in feeds.items():
+                program.feeds[name][...] = array
+            program.run()
+            return {name: array.copy() for name, array in program.fetches.items()}
