@@ -14,11 +14,10 @@ from graphspec.config import Config, Registry
 from graphspec.errors import Diagnostic, SpecError
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array
+    from graphspec.compiler.ir import Array, Graph
     from graphspec.errors import Severity
-    from graphspec.model import Model
-    from graphspec.optimizers import Rate
-    from graphspec.runtime.update import Update
+    from graphspec.optimizers import Optimizer, Rate
+    from graphspec.runtime.random import Clock
 
 Logs = dict[str, float]
 Problem = tuple[str, "Severity", str, str, str | None]
@@ -26,16 +25,29 @@ Problem = tuple[str, "Severity", str, str, str | None]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
+class Update(Protocol):
+    """What a callback may ask of the optimizer at work."""
+
+    optimizer: Optimizer
+    clock: Clock
+    swapped: bool
+    """Whether the weights and their moving averages have changed places."""
+
+    def swap(self) -> None: ...
+
+
 class Run(Protocol):
     """What a callback may ask of the training that it takes part in."""
 
     rate: Rate
-    update: Update
-    model: Model
     outputs: Outputs
     epoch: int
     """The epoch that is running, from 0."""
 
+    @property
+    def update(self) -> Update: ...
+    @property
+    def graph(self) -> Graph: ...
     def figures(self) -> Logs: ...
     def stop(self, reason: str) -> None: ...
     def weights(self) -> dict[str, Array]: ...

@@ -109,7 +109,7 @@ class _TensorBoard(State):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if epoch == 0 and self.config.write_graph:
-            self.train.graph(self.run.model.graph)
+            self.train.graph(self.run.graph)
         logs = {"learning_rate": self.run.rate.value} | logs
         if self.config.write_steps_per_second:
             logs["steps_per_second"], _ = _speed(self.began, self.run.update.clock.step)

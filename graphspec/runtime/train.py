@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from graphspec.callbacks.outputs import SAVED, Outputs
 from graphspec.compiler.heads import Objective
-from graphspec.compiler.ir import Array
+from graphspec.compiler.ir import Array, Graph
 from graphspec.errors import RunError
 from graphspec.runtime.calls import settings
 from graphspec.runtime.checkpoint import Checkpoint, save_arrays, save_checkpoint
@@ -76,6 +76,10 @@ class Trainer:
         self.resumed = False
 
     # What callbacks may do.
+
+    @property
+    def graph(self) -> Graph:
+        return self.model.graph
 
     def figures(self) -> dict[str, float]:
         """The figures of the epoch so far."""
