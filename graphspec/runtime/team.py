@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from graphspec.runtime.division import Division
 from graphspec.runtime.maps import mapped
 from graphspec.runtime.member import Member, layout
 from graphspec.runtime.memory import activations
-from graphspec.runtime.programs import Programs
 from graphspec.runtime.replicas import Single
 from graphspec.runtime.rows import Arrays
 from graphspec.runtime.shared import allocate
@@ -25,9 +25,10 @@ from graphspec.runtime.worker import FOUND
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
+    from graphspec.runtime.member import Step
     from graphspec.runtime.shared import Memory
     from graphspec.runtime.totals import Totals
-    from graphspec.runtime.train import Trainer
+    from graphspec.runtime.update import Update
 
 _FEW = 32
 """How many times its rows a step writes where gathering all of them takes rank 0 less than a hundredth of the step."""
@@ -37,24 +38,27 @@ _LAST_WORDS = 8000  # bytes of a dead worker's standard error that are looked at
 class Team:
     """``size`` processes that train together: this one, rank 0, and others that it starts.
 
-    While it lasts, the model's weights and the optimizer's slots lie in shared memory; :meth:`close` takes them back.
+    While it lasts, the weights and the optimizer's slots lie in shared memory; :meth:`close` takes them back.
+
+    Args:
+        document: the spec, with data files by paths that hold anywhere.
 
     Raises:
         OSError: processes or shared memory are not to be had; nothing has changed then.
     """
 
-    def __init__(self, trainer: Trainer, size: int) -> None:
-        self._model, self._update, self._feeder = trainer.model, trainer.update, trainer.feeder
+    def __init__(self, step: Step, update: Update, totals: Totals, document: Mapping[str, Any], size: int) -> None:
+        self._step, self._update, self._feeder = step, update, step.feeder
         self.size = size
         self._processes: list[subprocess.Popen[bytes]] = []
         self._errors: list[IO[bytes]] = []
         self._stack = ExitStack()
-        division = trainer.one_step.divide(self._update.optimizer, size)
-        wanted = layout(trainer.one_step, trainer.totals, self._update.slots, division)
+        division = step.divide(update.optimizer, size)
+        wanted = layout(step, totals, update.slots, division)
         given = self._feeder.given.named()
         maps = {name: where for name, a in given.items() if (where := mapped(a)) is not None}
         rows = {name: a for name, a in given.items() if name not in maps}
-        if deals := not maps and _deals(trainer):
+        if deals := not maps and _deals(step):
             rows.pop("chosen", None)
         held = {name: self._feeder.rows(0) if deals else len(a) for name, a in rows.items()}
         wanted |= {f"rows/{name}": ((held[name], *a.shape[1:]), a.dtype) for name, a in rows.items()}
@@ -67,9 +71,9 @@ class Team:
             else:
                 for name, array in rows.items():
                     shared[name][...] = array
-            signals = self._start(memory, self._message(maps))
+            signals = self._start(memory, self._message(document, maps))
             self.member = Member(memory.arrays, signals, 0, division)
-            self._others = [trainer.totals.views(counters) for counters in self.member.counters[1:]]
+            self._others = [totals.views(counters) for counters in self.member.counters[1:]]
             self._move_in(memory)
             self._stack.enter_context(one_thread())
         except BaseException:
@@ -98,13 +102,11 @@ class Team:
 
     # Beginning and end.
 
-    def _message(self, maps: dict[str, Any]) -> dict[str, Any]:
-        from graphspec.runtime.rundir import resolved
-
+    def _message(self, document: Mapping[str, Any], maps: dict[str, Any]) -> dict[str, Any]:
         return {
-            "document": resolved(self._model),
+            "document": document,
             "size": self.size,
-            "seed": self._model.seed,
+            "seed": self._step.seed,
             "batch_size": self._feeder.batch_size,
             "shuffle": self._feeder.shuffle and not self._dealt,
             "total": len(self._feeder.given) if self._dealt else None,
@@ -159,15 +161,14 @@ class Team:
 
     def _move_in(self, memory: Memory) -> None:
         """Weights and slots into shared memory, and the way back."""
-        model, update, store = self._model, self._update, self._model.store
-        own, gradient, slots, programs = dict(store.vectors), update.gradient, update.slots, model.programs
+        update, store = self._update, self._step.store
+        own, gradient, slots = dict(store.vectors), update.gradient, update.slots
 
         def move_out() -> None:
             for name, vector in own.items():
                 vector[...] = store.vectors[name]
             store.vectors = own
             update.move([gradient], slots, Single(), Division([slice(0, gradient.size)]))
-            model.programs = programs
             self._feeder.rank, self._feeder.size = 0, 1
 
         for name, vector in own.items():
@@ -175,7 +176,6 @@ class Team:
         store.vectors = {name: memory.arrays[f"weights/{name}"] for name in own}
         self._stack.callback(move_out)
         update.move(self.member.gradients, self.member.slots, self.member.group, self.member.division)
-        model.programs = Programs()
         self._feeder.rank, self._feeder.size = 0, self.size
 
     def _check(self) -> None:
@@ -220,12 +220,12 @@ class Team:
             del self.member, self._others  # signals know this team: with them in the circle its memory would stay
 
 
-def _deals(trainer: Trainer) -> bool:
+def _deals(step: Step) -> bool:
     """Whether rank 0 gathers the others' rows, too, so that not all rows need lie in shared memory once more."""
-    feeder = trainer.feeder
+    feeder = step.feeder
     shapes = feeder.shapes(feeder.rows(0))
     row = sum(a[:1].nbytes for a in feeder.given.feeds().values())
-    return activations(trainer.model.graph, shapes) >= _FEW * feeder.rows(0) * row
+    return activations(step.network.graph, shapes) >= _FEW * feeder.rows(0) * row
 
 
 _HINT = "`workers: 1` trains in one process"

@@ -17,8 +17,9 @@ from graphspec.runtime.choose import gather
 from graphspec.runtime.interrupt import Interrupt, interruptible
 from graphspec.runtime.member import Step
 from graphspec.runtime.program import Program, no_rows
+from graphspec.runtime.programs import Programs
 from graphspec.runtime.replicas import Single
-from graphspec.runtime.rundir import save_model, write_history
+from graphspec.runtime.rundir import resolved, save_model, write_history
 from graphspec.runtime.team import Team
 from graphspec.runtime.totals import Table, Totals
 
@@ -237,7 +238,8 @@ class Trainer:
             OSError: processes or shared memory are not to be had; nothing has changed then.
         """
         self._put_back()
-        self.team = Team(self, size)
+        self.team = Team(self.one_step, self.update, self.totals, resolved(self.model), size)
+        self._alone, self.model.programs = self.model.programs, Programs()  # those view memory that weights have left
 
     def leave(self) -> None:
         """Go on alone, without the programs bound so far."""
@@ -247,6 +249,7 @@ class Trainer:
         self.programs.clear()  # they view memory that ends with the team
         self.team.close()
         self.team = None
+        self.model.programs = self._alone
 
     # Checkpoints.
 
