@@ -194,7 +194,7 @@ def filed(tmp_path: Path, workers: Any = 2, **training: Any) -> dict[str, Any]:
         {"type": "SwapEMAWeights", "swap_on_epoch": True},
         {"type": "ReduceLROnPlateau", "patience": 1, "min_delta": 0.5},
         {"type": "EarlyStopping", "patience": 2, "min_delta": 0.2, "restore_best_weights": True},
-        {"type": "ModelCheckpoint", "filepath": str(tmp_path / "kept"), "save_freq": 3},
+        {"type": "ModelCheckpoint", "filepath": "kept", "save_freq": 3},
     ]
     spec["training"] |= {"epochs": 4, "workers": workers, "optimizer": optimizer, "callbacks": callbacks} | training
     return spec
@@ -207,7 +207,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
     interrupt(spec, tmp_path / "run", 3)
     assert_same_weights(resume(spec, tmp_path / "run"), run)
     assert_same_files(tmp_path / "whole", tmp_path / "run")
-    assert gs.load(tmp_path / "kept").weights.keys() == run.model.weights.keys()
+    assert gs.load(tmp_path / "run" / "kept").weights.keys() == run.model.weights.keys()
 
 
 def test_the_number_of_workers_is_recorded_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
