@@ -287,11 +287,23 @@ class Model:
         except ValueError as error:
             raise UsageError(str(error)) from None
 
-    def export(self, path: str | Path, *, opset: int | None = None, target: str | None = None) -> Proof:
+    def export(
+        self,
+        path: str | Path,
+        *,
+        opset: int | None = None,
+        target: str | None = None,
+        rows: Data | str | Path = None,
+    ) -> Proof:
         """Write an ONNX file, after it has been proved equal to the runtime under onnxruntime.
 
+        Args:
+            rows: what to prove it on, as for :meth:`predict`, or a data file that has them; by default rows of the last
+                ``fit``, else of the spec's test or training data, else made-up ones.
+
         Raises:
-            SpecError: GS701 where the numbers differ, GS702 where an operator is not available at the target; no file then.
+            SpecError: GS701 where the numbers differ, GS702 where an operator is not available at the target, GS5 where
+                ``rows`` do not fit; no file then.
         """
         from graphspec.export import export
 
@@ -299,7 +311,7 @@ class Model:
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file")
         with self.access.reading():
-            return export(self, path, opset=opset, target=target)
+            return export(self, path, opset=opset, target=target, rows=rows)
 
     def save(self, path: str | Path) -> None:
         """Write a run directory: the spec, the weights, and the optimizer's state."""

@@ -16,7 +16,7 @@ import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
 from graphspec.compiler.limits import input_bounds
-from graphspec.export.prove import seeded
+from graphspec.export.rows import seeded
 
 FOLDER = Path(__file__).parent.parent / "specs" / "architectures"
 SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}

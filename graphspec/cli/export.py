@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from graphspec.cli.console import out
 from graphspec.cli.options import Opset, Output, RunDirectory, Target
 
@@ -11,8 +16,16 @@ def export(
     output: Output,
     opset: Opset = None,
     target: Target = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Rows to prove it on, as for predict [default: of the spec's test or training data].",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write the ONNX file of a run, after proving it equal to the runtime; not equal: no file, status 1."""
     from graphspec.runtime.rundir import load
 
-    out(f"{output}: {load(run).export(output, opset=opset, target=target)}")
+    out(f"{output}: {load(run).export(output, opset=opset, target=target, rows=rows)}")

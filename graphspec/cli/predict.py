@@ -14,9 +14,8 @@ from graphspec.cli.options import writable
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Graph
+    from graphspec.compiler.ir import Array
     from graphspec.model import Model
-    from graphspec.spec.model import DataSource, Spec
 
     Feeds = Mapping[str, Array]
 
@@ -63,10 +62,11 @@ def predict(
 
 
 def _from_run(run: Path, data: Path) -> dict[str, Array]:
+    from graphspec.runtime.new_rows import read_inputs
     from graphspec.runtime.rundir import load
 
     model = load(run)
-    return _in_batches(_rows(model.spec, model.graph, data), lambda feeds: _with_labels(model, model.run(feeds)))
+    return _in_batches(read_inputs(model.spec, model.graph, data), lambda feeds: _with_labels(model, model.run(feeds)))
 
 
 def _with_labels(model: Model, heads: Feeds) -> dict[str, Array]:
@@ -84,6 +84,7 @@ def _with_labels(model: Model, heads: Feeds) -> dict[str, Array]:
 def _from_onnx(file: Path, data: Path) -> dict[str, Array]:
     from graphspec.compiler.check import check
     from graphspec.export.session import session
+    from graphspec.runtime.new_rows import read_inputs
 
     try:
         runner = session(file)
@@ -98,7 +99,7 @@ def _from_onnx(file: Path, data: Path) -> dict[str, Array]:
         values = runner.run(names, {n: a for n, a in feeds.items() if n in used})
         return {n: v.astype(str) if v.dtype == object else v for n, v in zip(names, values, strict=True)}
 
-    return _in_batches(_rows(spec, lowered.graph, data), run)
+    return _in_batches(read_inputs(spec, lowered.graph, data), run)
 
 
 def _document(runner: Any, file: Path) -> dict[str, Any]:
@@ -110,39 +111,6 @@ def _document(runner: Any, file: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UsageError(f"{file} was not exported by graphspec: it carries no spec that says what its inputs are")
     return document
-
-
-def _rows(spec: Spec, graph: Graph, data: Path) -> dict[str, Array]:
-    """The inputs of new rows, checked and converted as training data are."""
-    from graphspec.runtime.data import load, refused
-    from graphspec.runtime.fit import wanted
-
-    arrays, found = load(_source(spec, data), wanted(spec, graph, targets=False))
-    if arrays is None:
-        raise refused(found)
-    return {name: array.astype(graph.inputs[name].dtype, copy=False) for name, array in arrays.inputs.items()}
-
-
-def _source(spec: Spec, data: Path) -> DataSource:
-    """``data`` with the first mapping of the spec's parts whose names it has; the inputs' own names count as one too."""
-    from graphspec.errors import Mark
-    from graphspec.runtime.tables import DataError, open_source
-    from graphspec.spec.model import DataSource
-    from graphspec.spec.tree import Tree
-
-    mappings = [spec.data[part].inputs or {} for part in ("test", "train", "validation") if part in spec.data]
-    try:
-        known = set(open_source(data).names)
-    except DataError:  # said where it is read
-        known = set()
-    fitting = (m for m in [*mappings, {}] if _names(spec, m) <= known)
-    mapping = next(fitting, mappings[0] if mappings else {})
-    return DataSource(data, dict(mapping), None, None, None, Tree({}, Mark(str(data))))
-
-
-def _names(spec: Spec, mapping: Mapping[str, str | list[str]]) -> set[str]:
-    names = (mapping.get(name, name) for name in spec.inputs)
-    return {n for name in names for n in ([name] if isinstance(name, str) else name)}
 
 
 def _in_batches(feeds: Feeds, run: Callable[[Feeds], dict[str, Array]]) -> dict[str, Array]:

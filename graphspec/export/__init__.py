@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphspec.compiler.ir import Array
 from graphspec.errors import SpecError, UsageError
 from graphspec.export.targets import OPSET, newest_opset, opset_of
 from graphspec.files import write_atomic
 
 if TYPE_CHECKING:
     from graphspec.export.prove import Proof
-    from graphspec.model import Model
+    from graphspec.model import Data, Model
 
 
 def export(
@@ -24,24 +22,25 @@ def export(
     *,
     opset: int | None = None,
     target: str | None = None,
-    rows: Mapping[str, Array] | None = None,
+    rows: Data | str | Path = None,
 ) -> Proof:
     """Serialise, prove, and only then write ``path`` (by a temporary name and a rename).
 
     Args:
         opset: ONNX opset, 17 (onnxruntime 1.14 and later) by default.
         target: ``ort-1.20`` and the like, instead of ``opset``.
-        rows: inputs to prove on; by default rows of the spec's test data, if they can be read, else seeded ones.
+        rows: inputs to prove on, as for ``predict``, or a data file that has them; by default a few rows of the last
+            training, else of the spec's test or training data if they can be read, else made-up ones.
 
     Raises:
-        SpecError: GS701 or GS702; no file is written.
+        SpecError: GS701 or GS702, or GS5 for ``rows``; no file is written.
         UsageError: an unknown opset or target, or one that the installed onnxruntime has not.
     """
     from graphspec.export.check import check_export
     from graphspec.export.onnx import to_model
     from graphspec.export.prove import prove
+    from graphspec.export.rows import rows_for
     from graphspec.export.session import runtime
-    from graphspec.runtime.fit import rows_of_test
     from graphspec.version import __version__
 
     level = opset_of(opset, target) or OPSET
@@ -50,6 +49,7 @@ def export(
         raise UsageError(f"opset {level} cannot be proved: onnxruntime {version} has {newest_opset(version)} at most")
     if found := check_export(model.spec, model.graph, level):
         raise SpecError(found)
+    chosen = rows_for(model, rows)
     document = json.dumps(model.spec.document, sort_keys=True)
     metadata = {
         "graphspec_version": __version__,
@@ -58,7 +58,7 @@ def export(
         "labels": json.dumps(model.labels),
     }
     proto = to_model(model.graph, model.store, labels=model.labels, metadata=metadata, opset=level)
-    proof = prove(model, proto.SerializeToString(), rows if rows is not None else rows_of_test(model))
+    proof = prove(model, proto.SerializeToString(), chosen)
     proto.metadata_props.add(key="proof", value=json.dumps(proof.to_json()))
     write_atomic(path, proto.SerializeToString())
     return proof

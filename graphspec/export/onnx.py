@@ -13,6 +13,7 @@ from graphspec.compiler.passes.drop_neutral import drop_neutral
 from graphspec.compiler.passes.drop_training import drop_training
 from graphspec.compiler.passes.fold_constants import fold_constants
 from graphspec.compiler.passes.legalize import legalize
+from graphspec.compiler.passes.merge_equal_nodes import merge_equal_nodes
 from graphspec.export.targets import IR_OF_OPSET, OPSET
 
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 
 
 def prepare(graph: Graph, store: Store, opset: int = OPSET) -> Graph:
-    """The graph as it is written: in inference mode, at most as new as ``opset``, constants computed, Transposes moved."""
+    """The graph as it is written: in inference mode, at most as new as ``opset``.
+
+    Constants are computed, equal nodes merged, Transposes moved.
+    """
     written = legalize(drop_training(graph), opset)
-    return cancel_transposes(drop_neutral(fold_constants(written, store)))
+    return cancel_transposes(merge_equal_nodes(drop_neutral(fold_constants(written, store))))
 
 
 def to_model(

@@ -45,8 +45,8 @@ class Npz:
 
     kind = "array"
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, most: int | None = None) -> None:
+        self._path, self.most = path, most
         try:
             with path.open("rb") as file:
                 single = file.read(6) == b"\x93NUMPY"
@@ -114,7 +114,8 @@ class Npz:
         if any(n < 0 for n in header.shape) or header.nbytes != have:
             text = f"is damaged: shape {header.shape} and dtype {dtype} make {header.nbytes} bytes, it has {have}"
             return DataError("GS501", text, "write the file again")
-        return header
+        whole = self.most is None or not header.shape or (header.by_columns and len(header.shape) > 1)
+        return header if whole else header._replace(shape=(min(header.shape[0], self.most or 0), *header.shape[1:]))
 
     def _mappable(self, name: str, header: _Header) -> bool:
         """Whether a large array lies in the archive as it is: ``np.savez`` does not compress."""
@@ -129,9 +130,12 @@ class Npz:
                 start = file.tell() + 4 + sum(struct.unpack("<HH", file.read(4))) + header.length
                 return map_file(file, header.dtype, start, header.shape, "F" if header.by_columns else "C")
             with archive.open(entry) as member:
+                if self.most is not None and not header.by_columns:
+                    member.read(header.length)
+                    return np.frombuffer(member.read(header.nbytes), header.dtype).reshape(header.shape)
                 array: Array = np.lib.format.read_array(member, allow_pickle=False)
                 member.read(1)  # at the end, where the checksum is compared
-            return array
+            return array[: self.most] if array.ndim else array
         except MemoryError:
             raise
         except Exception as error:

@@ -57,12 +57,16 @@ class Wanted:
         return [h + WEIGHT for h in heads] + [h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)]
 
 
-def load(source: DataSource, wanted: Wanted) -> tuple[Arrays | None, list[Diagnostic]]:
-    """The rows of a data file, and every problem that they have; None if there is an error among them."""
+def load(source: DataSource, wanted: Wanted, most: int | None = None) -> tuple[Arrays | None, list[Diagnostic]]:
+    """The rows of a data file, and every problem that they have; None if there is an error among them.
+
+    Args:
+        most: how many rows to read, from the first on; all by default.
+    """
     check = _Check(wanted, source)
     assert source.file is not None, "a split has no file"
     try:
-        table = open_source(source.file)
+        table = open_source(source.file, most)
     except DataError as error:
         check.report("file", "", error, "")
         return None, check.found

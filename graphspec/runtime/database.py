@@ -76,6 +76,7 @@ class Table:
     """A table of rows. Those below it say how its columns are called and read."""
 
     kind = "column"
+    most: int | None = None
     hint: str | None = None
     """What the file should look like, where it cannot be read."""
 
@@ -175,7 +176,7 @@ class Table:
 
     def _rows(self, requests: Sequence[Request]) -> tuple[int, Room]:
         """The number of rows that arrays are made for: counted only where a quick bound would take too much memory."""
-        rows, room = self.at_most(), Room(self.path)
+        rows, room = self.at_most() if self.most is None else self.most, Room(self.path)
         least = sum(len(r.columns) if r.together else 1 for r in requests)
         return (rows if room.fits(rows * least * 4) else self.count()), room
 
@@ -190,6 +191,7 @@ class Table:
         """Fill the arrays; the number of rows."""
         places = {sql: k for k, sql in enumerate(dict.fromkeys(way.sql for way in ways.values()))}
         relation = self.relation.project(", ".join(f"{sql} AS c{k}" for sql, k in places.items()))
+        relation = relation if self.most is None else relation.limit(self.most)
         done = 0
         for count, columns in batches(_stream(relation, _batch_rows(relation))):
             if done + count > rows:

@@ -101,19 +101,6 @@ def load_part(model: Model, part: str) -> Arrays:
     return arrays
 
 
-def rows_of_test(model: Model) -> dict[str, Array] | None:
-    """Inputs of the test data (else of the training data), to prove an export on; None where there are none to be read."""
-    for part in ("test", "train"):
-        if part in model.parts:
-            return model.parts[part].inputs
-        source = model.spec.data.get(part)
-        if source is not None and source.file is not None and source.file.is_file():
-            arrays, _ = load(source, wanted(model.spec, model.graph, targets=False))
-            if arrays is not None:
-                return arrays.inputs
-    return None
-
-
 def by_name(data: Data, names: Sequence[str], what: str) -> dict[str, Array]:
     """Arrays by name, from a mapping, or from a bare array where there is one name."""
     if data is None:

@@ -57,6 +57,8 @@ class Source(Protocol):
     names: Sequence[str]
     doubtful: Mapping[str, str]
     """Names that stand for more than one column, and what to say of them."""
+    most: int | None
+    """How many rows to read, from the first on; None for all."""
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
         """The arrays by the requests' names, converted to their types; or what is wrong with each.
@@ -85,8 +87,8 @@ class Room:
             raise DataError("GS602", text, "use fewer rows or columns, or an .npz file that is not compressed")
 
 
-def open_source(path: Path) -> Source:
-    """Open a data file.
+def open_source(path: Path, most: int | None = None) -> Source:
+    """Open a data file, of which at most so many rows are read.
 
     Raises:
         DataError: GS501 no such file, or none that can be read; GS105 an unknown kind of file.
@@ -99,10 +101,12 @@ def open_source(path: Path) -> Source:
     if suffix == ".npz":
         from graphspec.runtime.archives import Npz
 
-        return Npz(path)
+        return Npz(path, most)
     from graphspec.runtime.database import open_table
 
-    return open_table(path)
+    table = open_table(path)
+    table.most = most
+    return table
 
 
 _KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
