@@ -15,9 +15,10 @@ from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, Us
 from graphspec.version import __version__
 
 if TYPE_CHECKING:
-    from graphspec.model import History, Model, compile, validate  # noqa: A004
+    from graphspec.model import History, Model, compile  # noqa: A004
     from graphspec.runtime.rundir import load
     from graphspec.spec.model import Spec
+    from graphspec.validation import validate
 
 __all__ = [
     "Diagnostic",
@@ -40,7 +41,7 @@ _WHERE = {
     "Spec": "graphspec.spec.model",
     "compile": "graphspec.model",
     "load": "graphspec.runtime.rundir",
-    "validate": "graphspec.model",
+    "validate": "graphspec.validation",
 }
 
 

@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 
 from graphspec.cli.render import render, render_json
-from graphspec.compiler.check import check, check_further
+from graphspec.compiler.check import check
 from graphspec.errors import Diagnostic, UsageError
+from graphspec.validation import check_further
 
 HERE = Path(__file__).parent / "diagnostics"
 ROOT = Path(__file__).parent.parent

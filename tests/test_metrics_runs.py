@@ -80,9 +80,9 @@ def test_totals_go_into_a_checkpoint_and_back() -> None:
 
 
 def _arrays(model: Any, x: Any, y: Any) -> Any:
-    from graphspec.runtime.fit import user_arrays
+    from graphspec.runtime.signature import user_arrays
 
-    return user_arrays(model, x, y)
+    return user_arrays(model.needed, x, y)
 
 
 def test_a_head_without_a_loss_has_a_mean() -> None:

@@ -48,9 +48,7 @@ def _use(model: Model, file: Path) -> None:
 
 def print_test(model: Model) -> None:
     """A line a figure of the test data, with what it stands for where a metric has several; then the tables."""
-    from graphspec.runtime.fit import load_part
-
-    totals = model.evaluate_arrays(load_part(model, "test"), model.spec.training.batch_size)
+    totals = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
     meanings = totals.meanings()
     for line in columns((key, f"{value:.6g}", meanings.get(key, "")) for key, value in totals.logs().items()):
         out(line)

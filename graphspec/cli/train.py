@@ -102,7 +102,7 @@ def _check_export(spec: Spec, graph: Graph) -> None:
 def _load_data(spec: Spec, graph: Graph) -> dict[str, Arrays]:
     """All data files, every problem of them at once; those of the test data would otherwise show after the training."""
     from graphspec.runtime.data import refused
-    from graphspec.runtime.fit import load_all
+    from graphspec.runtime.signature import load_all
 
     if "train" not in spec.data:
         text = "there is nothing to train on: the spec has no `data.train`"

@@ -34,8 +34,9 @@ def validate(
     sets: Sets = None,
 ) -> int:
     """Check specs and report every problem, with --opset or --target also of their export; nothing is trained or written."""
-    from graphspec.compiler.check import check, check_further
+    from graphspec.compiler.check import check
     from graphspec.export.targets import opset_of
+    from graphspec.validation import check_further
 
     level = opset_of(opset, target)
     everything: list[Diagnostic] = []

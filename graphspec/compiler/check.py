@@ -57,29 +57,13 @@ def check(source: Source | Spec, sets: Sequence[str] = (), *, allow_outside: boo
     lowered = lower(spec, order)
     more = [lowered.with_shapes(d) for d in more]
     later = [*more, *lowered.diagnostics, *check_heads(spec, lowered), *check_callbacks(spec, lowered, allow_outside)]
-    found = [*found, *_once(later)]
+    found = [*found, *once(later)]
     if not any(d.is_error for d in found):
         found += check_memory(spec, lowered)
     return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
 
 
-def check_further(checked: Checked, *, data: bool = False, opset: int | None = None) -> list[Diagnostic]:
-    """The diagnostics of a spec and, where none is an error, those of its ``data`` files and of its export at ``opset``."""
-    if checked.errors or checked.spec is None or checked.lowered is None:
-        return checked.diagnostics
-    found = list(checked.diagnostics)
-    if data:
-        from graphspec.runtime.fit import check_data
-
-        found += check_data(checked.spec, checked.lowered.graph)
-    if opset is not None:
-        from graphspec.export.check import check_export
-
-        found += check_export(checked.spec, checked.lowered.graph, opset)
-    return sorted(_once(found), key=Diagnostic.sort_key)
-
-
-def _once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+def once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
     """``found`` without repetitions; what a block's node has wrong is said for the first instance alone."""
     seen: dict[object, Diagnostic] = {}
     for d in found:

@@ -13,11 +13,12 @@ from graphspec.files import write_atomic
 
 if TYPE_CHECKING:
     from graphspec.export.prove import Proof
-    from graphspec.model import Data, Model
+    from graphspec.runtime.session import Session
+    from graphspec.runtime.signature import Data
 
 
 def export(
-    model: Model,
+    model: Session,
     path: Path,
     *,
     opset: int | None = None,

@@ -18,7 +18,7 @@ from graphspec.export.rows import Rows, batch_of, lengths_for, tamer
 from graphspec.export.session import failure, runtime, session
 
 if TYPE_CHECKING:
-    from graphspec.model import Model
+    from graphspec.runtime.session import Session
 
 BATCHES = (1, 2, 5)
 ATOL, RTOL = 1e-5, 1e-4
@@ -75,7 +75,7 @@ class Proof:
         return "\n".join(lines)
 
 
-def prove(model: Model, data: bytes, rows: Rows | None = None) -> Proof:
+def prove(model: Session, data: bytes, rows: Rows | None = None) -> Proof:
     """Compare the serialised model ``data`` with the runtime.
 
     Right is what differs from the runtime by ``1e-5 + 1e-4·max|b|`` at most, or, row by row, from the runtime in float64
@@ -102,7 +102,7 @@ def prove(model: Model, data: bytes, rows: Rows | None = None) -> Proof:
 class _Comparison:
     """One file beside the runtime, on some rows."""
 
-    def __init__(self, model: Model, data: bytes, rows: Rows) -> None:
+    def __init__(self, model: Session, data: bytes, rows: Rows) -> None:
         self._model, self._rows, self._told = model, rows, set[str]()
         self._session = _load(model, data)
         self._proof = Proof(rows=rows.origin + (f" ({rows.instead})" if rows.instead else ""))
@@ -212,7 +212,7 @@ def _difference(a: Array, b: Array) -> tuple[Array, Array]:
     return difference, both
 
 
-def _load(model: Model, data: bytes) -> Any:
+def _load(model: Session, data: bytes) -> Any:
     try:
         return session(data, threads=2)
     except Exception as error:
@@ -226,5 +226,5 @@ def _load(model: Model, data: bytes) -> Any:
     raise _refused(model, text, hint)
 
 
-def _refused(model: Model, text: str, hint: str = _REPORT) -> SpecError:
+def _refused(model: Session, text: str, hint: str = _REPORT) -> SpecError:
     return SpecError([Diagnostic("GS701", text, file=model.source, path="outputs", hint=hint)])

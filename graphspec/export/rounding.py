@@ -15,7 +15,7 @@ from graphspec.runtime.random import generator
 from graphspec.runtime.store import Store
 
 if TYPE_CHECKING:
-    from graphspec.model import Model
+    from graphspec.runtime.session import Session
 
 RUNS, MOST_RUNS = 8, 64
 """How often the runtime is run in float32: at first, and before a difference counts as more than rounding."""
@@ -33,7 +33,7 @@ class Rounding:
     ids or values that mask.
     """
 
-    def __init__(self, model: Model, feeds: Mapping[str, Array]) -> None:
+    def __init__(self, model: Session, feeds: Mapping[str, Array]) -> None:
         self._model, self._feeds = model, feeds
         weights = Store(model.graph, np.float64)
         _fill(weights, model.store, lambda vector: vector)
@@ -71,7 +71,7 @@ class Rounding:
 class _Runner:
     """The graph in inference mode, bound in the precision of ``store``."""
 
-    def __init__(self, model: Model, store: Store, feeds: Mapping[str, Array]) -> None:
+    def __init__(self, model: Session, store: Store, feeds: Mapping[str, Array]) -> None:
         self.store = store
         shapes = {name: feeds[name].shape for name in model.graph.inputs}
         self._program = bind(model.graph, store, fetches=model.graph.outputs, shapes=shapes, seed=model.seed)

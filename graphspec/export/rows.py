@@ -12,11 +12,13 @@ import numpy as np
 from graphspec.compiler.ir import Array
 from graphspec.compiler.limits import input_bounds
 from graphspec.errors import ShapeError
-from graphspec.runtime.fit import SAMPLED, user_inputs, wanted
+from graphspec.runtime.fit import SAMPLED
 from graphspec.runtime.random import generator
+from graphspec.runtime.signature import user_inputs
 
 if TYPE_CHECKING:
-    from graphspec.model import Data, Model
+    from graphspec.runtime.session import Session
+    from graphspec.runtime.signature import Data
 
 LENGTHS = (3, 7, 16, 40, 100)
 _PARTS = {"test": "the test data", "train": "the training data"}
@@ -43,7 +45,7 @@ class Rows:
         return Rows(instead=f"{self.origin} {why}")
 
 
-def rows_for(model: Model, given: Data | str | Path = None) -> Rows:
+def rows_for(model: Session, given: Data | str | Path = None) -> Rows:
     """The rows that ``given`` says, else the best there are: whatever has become of the spec's data.
 
     Raises:
@@ -54,13 +56,13 @@ def rows_for(model: Model, given: Data | str | Path = None) -> Rows:
 
         return Rows(read_inputs(model.spec, model.graph, Path(given), SAMPLED), str(given), given=True)
     if given is not None:
-        return Rows(user_inputs(model, given), "the rows given", given=True)
+        return Rows(user_inputs(model.needed_inputs, given), "the rows given", given=True)
     if model.sample_rows is not None:
         return Rows(model.sample_rows, "the last fit")
     return _of_data(model)
 
 
-def _of_data(model: Model) -> Rows:
+def _of_data(model: Session) -> Rows:
     from graphspec.runtime.data import load
 
     failed = ""
@@ -70,14 +72,14 @@ def _of_data(model: Model) -> Rows:
         source = model.spec.data.get(part)
         if source is None or source.file is None:
             continue
-        arrays, _ = load(source, wanted(model.spec, model.graph, targets=False), SAMPLED)
+        arrays, _ = load(source, model.needed_inputs, SAMPLED)
         if arrays is not None:
             return Rows(arrays.inputs, origin, instead=failed)
         failed = failed or f"{origin} cannot be read"
     return Rows(instead=failed)
 
 
-def lengths_for(model: Model, rows: Rows) -> list[dict[str, int]]:
+def lengths_for(model: Session, rows: Rows) -> list[dict[str, int]]:
     """The sizes to try for the axes that vary: some that the network accepts, no longer than the rows are."""
     shapes = {name: v.shape for name, v in model.graph.inputs.items()}
     symbols = sorted({d for shape in shapes.values() for d in shape[1:] if isinstance(d, str)})
@@ -92,7 +94,7 @@ def lengths_for(model: Model, rows: Rows) -> list[dict[str, int]]:
     return accepted[:3]
 
 
-def _accepts(model: Model, lengths: Mapping[str, int]) -> bool:
+def _accepts(model: Session, lengths: Mapping[str, int]) -> bool:
     shapes = {name: (1, *_sized(v.shape[1:], lengths)) for name, v in model.graph.inputs.items()}
     try:
         model.concrete(shapes)
@@ -105,7 +107,7 @@ def _sized(shape: Sequence[Any], lengths: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(lengths[d] if isinstance(d, str) else d for d in shape)
 
 
-def batch_of(model: Model, rows: Rows, count: int, lengths: Mapping[str, int]) -> dict[str, Array]:
+def batch_of(model: Session, rows: Rows, count: int, lengths: Mapping[str, int]) -> dict[str, Array]:
     """``count`` rows: spread over those there are, some twice if these are fewer, and cut to ``lengths``; or made up."""
     bounds = input_bounds(model.graph) if rows.arrays is None else {}
     feeds = {}

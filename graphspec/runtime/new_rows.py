@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.errors import Mark
 from graphspec.runtime.data import load, refused
-from graphspec.runtime.fit import wanted
+from graphspec.runtime.signature import wanted
 from graphspec.runtime.tables import DataError, open_source
 from graphspec.spec.model import DataSource
 from graphspec.spec.tree import Tree

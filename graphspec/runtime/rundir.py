@@ -21,12 +21,13 @@ from graphspec.runtime.checkpoint import Checkpoint, load_arrays, load_checkpoin
 
 if TYPE_CHECKING:
     from graphspec.model import Model
+    from graphspec.runtime.session import Session
 
 _BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _FREE = ("epochs",)  # what a resumed run may change: it may only grow
 
 
-def resolved(model: Model) -> dict[str, Any]:
+def resolved(model: Session) -> dict[str, Any]:
     """The spec's document, overrides applied, with data files by their absolute paths: it can be read anywhere."""
     document: dict[str, Any] = json.loads(json.dumps(model.spec.document))
     for part, source in model.spec.data.items():
@@ -39,7 +40,7 @@ def spec_hash(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def start_run(model: Model, directory: Path) -> None:
+def start_run(model: Session, directory: Path) -> None:
     """Write what is known before the first step: ``spec.json`` and ``run.json``."""
     make_folder(directory)
     document = resolved(model)
@@ -47,7 +48,7 @@ def start_run(model: Model, directory: Path) -> None:
     write_atomic(directory / "run.json", json.dumps(_provenance(model, document), indent=1).encode())
 
 
-def record_workers(model: Model, directory: Path) -> None:
+def record_workers(model: Session, directory: Path) -> None:
     """Write down in ``run.json`` how many workers a run has, before its first step."""
     path = directory / "run.json"
     record = _read_json(path) if path.is_file() else {}
@@ -55,7 +56,7 @@ def record_workers(model: Model, directory: Path) -> None:
         write_atomic(path, json.dumps(record | {"workers": model.workers}, indent=1).encode())
 
 
-def _provenance(model: Model, document: Mapping[str, Any]) -> dict[str, Any]:
+def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
     from importlib.metadata import version
 
     from graphspec.version import __version__
@@ -81,7 +82,7 @@ def _file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_resumable(model: Model, directory: Path) -> Checkpoint:
+def check_resumable(model: Session, directory: Path) -> Checkpoint:
     """The checkpoint to go on from; ``model.workers`` becomes the number that the run was begun with.
 
     Raises:
@@ -140,7 +141,7 @@ def write_history(directory: Path, history: Mapping[str, Sequence[float]]) -> No
     write_atomic(directory / "history.csv", out.getvalue().encode())
 
 
-def save_model(model: Model, directory: Path, metadata: Mapping[str, str] | None = None) -> None:
+def save_model(model: Session, directory: Path, metadata: Mapping[str, str] | None = None) -> None:
     """A run directory of the model as it is now: spec, weights, and the optimizer's state in a checkpoint.
 
     Args:
@@ -190,5 +191,5 @@ def load(path: str | Path) -> Model:
     return model
 
 
-def _trains(model: Model) -> bool:
+def _trains(model: Session) -> bool:
     return any(p.trainable for p in model.graph.params.values())

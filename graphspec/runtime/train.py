@@ -25,8 +25,8 @@ from graphspec.runtime.totals import Table, Totals
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
-    from graphspec.model import Model
     from graphspec.runtime.data import Arrays, Feeder
+    from graphspec.runtime.session import Session
     from graphspec.runtime.update import Update
 
 
@@ -51,7 +51,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Model,
+        model: Session,
         update: Update,
         objective: Objective,
         feeder: Feeder,
@@ -272,7 +272,7 @@ class Trainer:
             "callbacks": [s.state_dict() for s in self.states],
         }
         save_checkpoint(self.directory, Checkpoint(arrays, saved))
-        self.model.save_weights(self.directory)
+        save_arrays(self.directory / "weights.safetensors", self.model.weights)
         write_history(self.directory, self.history)
 
     def resume(self, checkpoint: Checkpoint) -> None:

@@ -20,9 +20,9 @@ from graphspec.errors import RunError, ShapeError, SpecError
 from graphspec.export.targets import IR_OF_OPSET, newest_opset
 from graphspec.runtime.bind import bind
 from graphspec.runtime.data import Feeder
-from graphspec.runtime.fit import user_arrays
 from graphspec.runtime.member import objective_for
 from graphspec.runtime.program import Program
+from graphspec.runtime.signature import user_arrays
 from graphspec.runtime.store import Store
 from trust.drawn import Args
 from trust.drawn_specs import Drawn, draw, rows
@@ -107,7 +107,7 @@ class _Case:
             counts["nothing to train"] += 1
             return []
         training = self.random.random() < 0.6 and "SpectralNormalization" not in self.drawn.used
-        objective = objective_for(self.model, arrays := user_arrays(self.model, self.x, self.y))
+        objective = objective_for(self.model, arrays := user_arrays(self.model.needed, self.x, self.y))
         feeder = Feeder(arrays, len(arrays), shuffle=False, seed=0)
         feeder.start(0)
         store = Store(objective.graph, np.float64)

@@ -1,0 +1,226 @@
+"""A network with its weights: what training, evaluation and export work on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from copy import copy
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+
+from graphspec.arguments import mapping
+from graphspec.compiler.concrete import concrete
+from graphspec.compiler.dims import Shape
+from graphspec.compiler.ir import Array, Graph, Value
+from graphspec.errors import Diagnostic, RunError, UsageError, did_you_mean
+from graphspec.runtime.access import Access
+from graphspec.runtime.bind import bind
+from graphspec.runtime.calls import settings
+from graphspec.runtime.data import Arrays, Feeder, Wanted, load, refused
+from graphspec.runtime.member import fetches, objective_for
+from graphspec.runtime.memory import available, human
+from graphspec.runtime.programs import Programs
+from graphspec.runtime.signature import Data, batch_inputs, user_inputs, wanted
+from graphspec.runtime.store import Store
+from graphspec.runtime.totals import Totals
+from graphspec.runtime.update import Update
+
+if TYPE_CHECKING:
+    from graphspec.compiler.heads import Objective
+    from graphspec.compiler.lower import Lowered
+    from graphspec.spec.model import Spec
+
+T = TypeVar("T")
+
+
+class Session:
+    """A spec, its graph and its weights, with the programs that have been bound and the optimizer's state.
+
+    Attributes:
+        spec: the parsed spec.
+        graph: the operator graph that is trained and exported.
+        warnings: the diagnostics that are no errors.
+    """
+
+    def __init__(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = ()) -> None:
+        self._take(spec, lowered.graph, warnings)
+        self._refuse_if_too_large()
+        self.store = Store(self.graph)
+        self.store.initialize(self.seed)
+
+    def _take(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
+        """All but the weights."""
+        self.spec, self.graph, self.warnings = spec, graph, list(warnings)
+        self.source = spec.tree.mark.file
+        self.seed = spec.training.seed
+        self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
+        self.allow_outside = False
+        """Whether callbacks of the spec may write outside the run directory."""
+        self.epochs_done = 0
+        self.workers: int | None = None
+        """How many processes the last training had, or the one to be resumed; None before that."""
+        self.parts: dict[str, Arrays] = {}  # data that have been read already, by `train`, `validation`, `test`
+        self.sample_rows: dict[str, Array] | None = None
+        """A few rows of the last training's inputs, to prove an export on; None before that."""
+        self._update: Update | None = None
+        self._known: dict[Hashable, Any] = {}
+        self.programs, self.access = Programs(), Access()
+
+    def _refuse_if_too_large(self) -> None:
+        need, have = sum(p.size * 4 for p in self.graph.params.values()), available()
+        if need > have:
+            raise RunError("GS602", f"the weights alone need {human(need)} of memory, there is {human(have)}")
+
+    # Data.
+
+    @property
+    def needed(self) -> Wanted:
+        """What data must look like: inputs and targets."""
+        return self.once("needed", lambda: wanted(self.spec, self.graph))
+
+    @property
+    def needed_inputs(self) -> Wanted:
+        """What inputs must look like."""
+        return self.once("needed inputs", lambda: wanted(self.spec, self.graph, targets=False))
+
+    def part(self, name: str) -> Arrays:
+        """The rows of ``train``, ``validation`` or ``test`` of the spec.
+
+        Raises:
+            UsageError: the spec has no such part with a file.
+            SpecError: GS5, every problem of the file.
+            RunError: GS602, it does not fit into the memory that is free.
+        """
+        if name in self.parts:
+            return self.parts[name]
+        source = self.spec.data.get(name)
+        if source is None or source.file is None:
+            raise UsageError(f"the spec names no {name} data: give arrays, or `data.{name}: {{file: …}}`")
+        arrays, found = load(source, self.needed)
+        if arrays is None:
+            raise refused(found)
+        return arrays
+
+    # Computing.
+
+    def evaluate_arrays(self, arrays: Arrays, batch_size: int) -> Totals:
+        """Losses and metrics over checked arrays, in inference mode."""
+        objective = self.objective(arrays)
+        feeder = Feeder(arrays, batch_size, shuffle=False, seed=self.seed)
+        totals, wanted = Totals(self), fetches(self, objective)
+        feeder.start(0)
+        with self.access.reading():
+            for batch in range(feeder.batches):
+                rows = feeder.rows(batch)
+                shapes = feeder.shapes(rows)
+                bound = partial(bind, objective.graph, self.store, fetches=wanted, shapes=shapes, seed=self.seed)
+                with self.programs.borrow(("evaluate", *sorted(shapes.items())), bound) as program:
+                    feeder.copy(batch, program.feeds)
+                    with settings():
+                        program.run()
+                    totals.add(rows, program.fetches, program.feeds)
+        return totals
+
+    def objective(self, arrays: Arrays) -> Objective:
+        """The graph with losses for what these arrays bring along; made once for all that bring the same."""
+        key = "objective", *((n, a.ndim) for n, a in arrays.weights.items()), *sorted(arrays.lengths)
+        return self.once(key, lambda: objective_for(self, arrays))
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gave for this key the first time: what follows from the graph alone."""
+        if key not in self._known:
+            self._known.setdefault(key, make())
+        found: T = self._known[key]
+        return found
+
+    def predict_dict(self, x: Data, *, batch_size: int) -> dict[str, Array]:
+        """The heads' values for new rows, by head."""
+        feeds = user_inputs(self.needed_inputs, x)
+        total = len(next(iter(feeds.values())))
+        with self.access.reading():
+            parts = [
+                self._batch({n: a[start : start + batch_size] for n, a in feeds.items()})
+                for start in range(0, total, batch_size)
+            ]
+        return {head: np.concatenate([p[head] for p in parts]) for head in self.graph.outputs}
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """One batch through the network in inference mode; copies of the heads.
+
+        Raises:
+            SpecError: arrays that do not become the inputs' types without loss, or ids out of range (GS5). NaN may pass.
+        """
+        return self._batch(batch_inputs(self.needed_inputs, feeds))
+
+    def _batch(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """:meth:`run` for arrays that have been checked."""
+        shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
+        bound = partial(bind, self.graph, self.store, fetches=self.graph.outputs, shapes=shapes, seed=self.seed)
+        with self.access.reading(), self.programs.borrow(("predict", *sorted(shapes.items())), bound) as program:
+            for name, buffer in program.feeds.items():
+                buffer[...] = feeds[name]
+            with settings():
+                program.run()
+            return {head: array.copy() for head, array in program.fetches.items()}
+
+    def concrete(self, shapes: Mapping[str, Shape]) -> dict[str, Value]:
+        """Every value's type for given input shapes; raises :class:`ShapeError` where the network does not take them."""
+        return concrete(self.graph, self.graph.needed(self.graph.outputs.values()), shapes)
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """Copies of all weights and statistics, ``"hidden_1/kernel" → float32 array``, in Keras's layout."""
+        with self.access.reading():
+            return self.store.get()
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Write some or all weights.
+
+        Raises:
+            UsageError: an unknown name, a wrong shape, or what are no numbers; nothing is written then.
+        """
+        weights = mapping("weights", weights, "a dict of arrays")
+        for name in weights:
+            if name not in self.graph.params:
+                hint = did_you_mean(name, list(self.graph.params))
+                raise UsageError(f"no weight is called '{name}'" + (f"; {hint}" if hint else ""))
+        try:
+            with self.access.writing():
+                self.store.set(weights)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    # State.
+
+    @property
+    def update(self) -> Update:
+        """The optimizer's state; made when first asked for, kept over several fits."""
+        if self._update is None:
+            with self.access.writing():
+                self._update = self._update or Update(self.spec.training.optimizer, self.store)
+        return self._update
+
+    def held(self) -> int:
+        """Bytes of the weights, of the optimizer's state, and of the programs that are kept."""
+        arrays = list(self.store.vectors.values())
+        if self._update is not None:
+            arrays += [self._update.gradient, *self._update.slots.values()]
+        return sum(a.nbytes for a in arrays) + self.programs.held()
+
+    # Copies.
+
+    def __copy__(self) -> Self:
+        """A model of its own: what never changes (spec, graph, data that have been read) is shared, weights are not."""
+        twin = object.__new__(type(self))
+        with self.access.reading():
+            vars(twin).update(vars(self))
+            twin.parts, twin._known, twin.warnings = dict(self.parts), dict(self._known), list(self.warnings)
+            twin.programs, twin.access = Programs(), Access()
+            twin.store = self.store.copy()
+            twin._update = None if self._update is None else self._update.copy(twin.store)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        memo[id(self)] = twin = copy(self)
+        return twin

@@ -1,0 +1,48 @@
+"""All that can be wrong with a spec, with its data files, and with its export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphspec.arguments import flag, path_of, texts
+from graphspec.compiler.check import Checked, Source, check, once
+from graphspec.errors import Diagnostic
+from graphspec.export.targets import opset_of
+
+
+def validate(
+    source: Source, sets: Sequence[str] = (), *, data: bool = False, opset: int | None = None, target: str | None = None
+) -> list[Diagnostic]:
+    """Every problem of a spec, sorted by place.
+
+    Args:
+        data: also those of its data files.
+        opset, target: also what cannot be exported for this ONNX opset, or for ``ort-1.20`` and the like.
+    """
+    with_data, level = flag("data", data, False), opset_of(opset, target)
+    sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
+    return check_further(check(source_of(source), sets), data=with_data, opset=level)
+
+
+def source_of(source: Any) -> Any:
+    """A spec as :func:`check` takes it."""
+    from graphspec.spec.model import Spec
+
+    return source if isinstance(source, Mapping | Spec) else path_of("source", source)
+
+
+def check_further(checked: Checked, *, data: bool = False, opset: int | None = None) -> list[Diagnostic]:
+    """The diagnostics of a spec and, where none is an error, those of its ``data`` files and of its export at ``opset``."""
+    if checked.errors or checked.spec is None or checked.lowered is None:
+        return checked.diagnostics
+    found = list(checked.diagnostics)
+    if data:
+        from graphspec.runtime.signature import check_data
+
+        found += check_data(checked.spec, checked.lowered.graph)
+    if opset is not None:
+        from graphspec.export.check import check_export
+
+        found += check_export(checked.spec, checked.lowered.graph, opset)
+    return sorted(once(found), key=Diagnostic.sort_key)
