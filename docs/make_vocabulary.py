@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 from graphspec.compiler.check import check
 from graphspec.compiler.passes.drop_training import drop_training
 from graphspec.compiler.passes.legalize import legalize, since
-from graphspec.config import Config, Registry
+from graphspec.config import Config, Neutral, Registry
 from graphspec.export.targets import IR_OF_OPSET, OPSET
 from graphspec.layers import LAYERS
 from graphspec.spec.explain import REGISTRIES
@@ -62,7 +62,48 @@ def page() -> str:
     for kind, title in TITLES.items():
         parts.append(f"## {title}")
         parts += ["\n".join(entry(REGISTRIES[kind], cls)) for cls in REGISTRIES[kind]]
+    parts += ["\n".join(neutral()), "\n".join(refused())]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def neutral() -> Iterator[str]:
+    """Keys of Keras's configurations that say nothing here, each with the classes that take it."""
+    yield "## Keys of Keras's configurations"
+    yield ""
+    yield "Keras writes them, a spec needs none of them. Where they say what is so anyway they are accepted without effect;"
+    yield "otherwise they are refused (GS105) with the reason. They are no arguments of their own."
+    yield ""
+    yield "| key | of | accepted | otherwise refused, since |"
+    yield "| --- | --- | --- | --- |"
+    found: dict[tuple[str, Neutral], list[str]] = defaultdict(list)
+    for kind, registry in REGISTRIES.items():
+        classes = list(registry)
+        common = set.intersection(*(set(cls.neutral.items()) for cls in classes))
+        for key, meaning in sorted(common, key=lambda item: item[0]):
+            found[key, meaning].append(f"every {kind}")
+        for cls in classes:
+            for key, meaning in cls.neutral.items():
+                if (key, meaning) not in common and key not in cls.model_fields:
+                    found[key, meaning].append(f"`{names(registry, cls)[0]}`")
+    for (key, meaning), places in sorted(found.items(), key=lambda item: item[0][0]):
+        values = ", ".join(f"`{json.dumps(value)}`" for value in meaning.values) or "anything"
+        yield f"| `{key}` | {', '.join(places)} | {values} | {meaning.reason} |"
+
+
+def refused() -> Iterator[str]:
+    """What Keras has and a spec cannot have."""
+    yield "## Not available"
+    yield ""
+    yield "What Keras has and a spec cannot have is refused by name (GS105):"
+    yield ""
+    yield "| | why | instead |"
+    yield "| --- | --- | --- |"
+    for kind, registry in REGISTRIES.items():
+        by_reason: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for name, reason in sorted(registry.refused.items()):
+            by_reason[reason].append(f"`{name}`")
+        for (why, instead), called in by_reason.items():
+            yield f"| {kind} {', '.join(called)} | {why} | {instead} |"
 
 
 def contents() -> Iterator[str]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from graphspec.errors import did_you_mean
@@ -24,6 +24,24 @@ V = TypeVar("V")
 def a(noun: str) -> str:
     """``an optimizer``, ``a loss``."""
     return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
+
+
+class Neutral(NamedTuple):
+    """A key that Keras's configurations have and that is no argument here: what it may say, since that changes nothing."""
+
+    values: tuple[Any, ...] = ()
+    """What is accepted; whatever it is, where there is none."""
+    reason: str = ""
+    """Why anything else is refused."""
+    hint: str | None = None
+
+    def accepts(self, given: Any) -> bool:
+        """Whether ``given`` is one of the values; true and false are no numbers."""
+        same = (isinstance(given, bool) == isinstance(value, bool) and given == value for value in self.values)
+        return not self.values or any(same)
+
+
+WHATEVER = Neutral()
 
 
 class Config(BaseModel):
@@ -39,6 +57,16 @@ class Config(BaseModel):
     )
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that people look for here, and where that is said instead."""
+    neutral: ClassVar[Mapping[str, Neutral]] = {}
+    """Keys that are accepted without effect where they say what is so anyway; a field of the same name goes first."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_neutral(cls, arguments: Any) -> Any:
+        if not cls.neutral or not isinstance(arguments, dict) or cls.neutral.keys().isdisjoint(arguments):
+            return arguments
+        known = {key: neutral for key, neutral in cls.neutral.items() if key not in cls.model_fields}
+        return {k: v for k, v in arguments.items() if k not in known or not known[k].accepts(v)}
 
 
 class Registry(Generic[T]):
@@ -144,6 +172,11 @@ class Registry(Generic[T]):
             inner = error.errors(include_url=False)
             nested: dict[str, Any] = {"kind": self.kind, "name": name, "errors": inner}
             raise PydanticCustomError("nested", "{kind} '{name}'", nested) from None
+
+
+def only_base(of: str, instead: str) -> tuple[str, str]:
+    """Why the base of a kind of Keras's classes is refused, and what to write instead."""
+    return f"it is the base of all {of} and does nothing", instead
 
 
 def named(registry: Registry[Any], base: Any) -> Any:

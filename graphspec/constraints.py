@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from graphspec.compiler.dims import show
-from graphspec.config import Config, IntOrInts, NonNegative, Rate, Registry
+from graphspec.config import Config, IntOrInts, NonNegative, Rate, Registry, only_base
 from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Constraint(Config):
 
 
 CONSTRAINTS: Registry[Constraint] = Registry("constraint", "MaxNorm")
+CONSTRAINTS.refused["Constraint"] = only_base("constraints", "use MaxNorm, or leave it out")
 
 
 @CONSTRAINTS.add("NonNeg", "non_neg")

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.compiler.dims import show
-from graphspec.config import Config, Ints, Positive, Registry
+from graphspec.config import Config, Ints, Positive, Registry, only_base
 from graphspec.errors import ShapeError
 
 Array = np.ndarray[Any, Any]
@@ -27,6 +27,11 @@ class Initializer(Config):
 
 
 INITIALIZERS: Registry[Initializer] = Registry("initializer", "he_normal")
+_SPECTRUM = ("spectrograms are not available yet", "compute them before, and feed them as an input")
+INITIALIZERS.refused |= {
+    "Initializer": only_base("initializers", "use glorot_uniform"),
+    **dict.fromkeys(("STFT", "STFTInitializer", "stft"), _SPECTRUM),
+}
 
 
 @INITIALIZERS.add("Zeros", "zeros", "zero")

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.compiler.dims import show
-from graphspec.config import Config, NonNegative, Registry
+from graphspec.config import Config, NonNegative, Registry, only_base
 from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Regularizer(Config):
 
 
 REGULARIZERS: Registry[Regularizer] = Registry("regularizer", "L2")
+REGULARIZERS.refused["Regularizer"] = only_base("regularizers", "use L2, or leave it out")
 
 
 def _absolute(g: Builder, X: Value, factor: float) -> Value:

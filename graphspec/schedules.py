@@ -7,7 +7,7 @@ import math
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.config import Config, NonNegative, Positive, Registry
+from graphspec.config import Config, NonNegative, Positive, Registry, only_base
 
 
 class Schedule(Config):
@@ -18,6 +18,7 @@ class Schedule(Config):
 
 
 SCHEDULES: Registry[Schedule] = Registry("schedule", "CosineDecay")
+SCHEDULES.refused["LearningRateSchedule"] = only_base("schedules", "use ExponentialDecay, or a number")
 
 
 class Decay(Schedule):

@@ -4,6 +4,7 @@ Relative file names are taken from the run directory, where there is one.
 """
 
 from graphspec.callbacks.base import CALLBACKS, Callback, State
+from graphspec.config import only_base
 
 __all__ = ["CALLBACKS", "Callback", "State"]
 
@@ -17,3 +18,8 @@ CALLBACKS.found_in(
         "weights": "LearningRateScheduler SwapEMAWeights",
     },
 )
+
+CALLBACKS.refused |= {
+    "Callback": only_base("callbacks", "name one that does something, such as EarlyStopping"),
+    "CallbackList": ("`callbacks` is a list already", "write its callbacks into `callbacks`"),
+}

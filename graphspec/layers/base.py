@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from graphspec.activations import ACTIVATIONS, Activation
 from graphspec.compiler.dims import show
-from graphspec.config import Config, Registry
+from graphspec.config import WHATEVER, Config, Neutral, Registry
 from graphspec.constraints import CONSTRAINTS
 from graphspec.constraints import Constraint as ConstraintConfig
 from graphspec.errors import ShapeError
@@ -76,6 +76,32 @@ def starts(name: str) -> Any:
     return Field(default=name, validate_default=True, description="How the weight starts.")
 
 
+ELSEWHERE = {
+    **dict.fromkeys(
+        ("input_shape", "batch_input_shape", "batch_shape", "input_dim"),
+        "it is said in `inputs`: `inputs: {x: {shape: [4]}}`",
+    ),
+    "build_config": "leave it out: shapes are inferred from `inputs`",
+}
+NEUTRAL = {
+    "dtype": WHATEVER,
+    "autocast": Neutral((None, True, False), "it must be true or false"),
+    "name": WHATEVER,
+    "trainable": Neutral(
+        (True,), "a layer within another is frozen with it", "set `trainable: false` on the outer layer, the node"
+    ),
+    "activity_regularizer": Neutral(
+        (None,),
+        "this layer has no penalty on its output",
+        "put `{type: ActivityRegularization, l2: …}` behind it: the same penalty",
+    ),
+    "quantization_config": Neutral((None,), "weights are not quantized: training and export are in float32"),
+    "lora_rank": Neutral((None,), "low-rank adaptation is not available"),
+    "lora_alpha": Neutral((None,), "low-rank adaptation is not available"),
+}
+"""Keys that Keras's configurations of any layer may have."""
+
+
 class Layer(Config):
     """Base of the vocabulary's layers.
 
@@ -94,18 +120,8 @@ class Layer(Config):
     """Keras's call arguments that name other nodes (``initial_state``): keys of the node, values in ``calls``."""
     pairs_with_itself: ClassVar[bool] = False
     """Whether two inputs are often the same node (attention)."""
-    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("input_shape", "batch_input_shape", "input_dim"), "it is said in `inputs`: `inputs: {x: {shape: [4]}}`"
-    )
-    ignored: ClassVar[tuple[str, ...]] = ("dtype",)
-    """Arguments that every Keras layer takes and that have no meaning here: accepted without effect."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_ignored(cls, arguments: Any) -> Any:
-        if isinstance(arguments, dict) and any(key in arguments for key in cls.ignored):
-            return {key: value for key, value in arguments.items() if key not in cls.ignored}
-        return arguments
+    elsewhere: ClassVar[Mapping[str, str]] = ELSEWHERE
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL
 
     def lower(self, g: Builder, *inputs: Any, **calls: Any) -> Value | tuple[Value, ...]:
         """Emit operators for ``inputs`` (values) and return the output, or a tuple of outputs.

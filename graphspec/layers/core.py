@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
 import numpy as np
 from pydantic import Field
 
-from graphspec.config import FloatOrFloats, PositiveInt
+from graphspec.config import WHATEVER, FloatOrFloats, Neutral, PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.layers.base import (
     LAYERS,
+    NEUTRAL,
     ActivationField,
     Constraint,
     InitializerField,
@@ -69,6 +71,7 @@ class Embedding(Layer):
     """
 
     handles_mask = True
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": WHATEVER}  # Keras 2 writes it
 
     input_dim: Annotated[PositiveInt, Field(description="How many ids there are: the largest one plus 1.")]
     output_dim: Annotated[PositiveInt, Field(description="Size of each vector.")]

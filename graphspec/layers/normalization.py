@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -11,11 +11,12 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.activations import feature_axes
 from graphspec.compiler.dims import show
-from graphspec.config import Axes, Positive, Rate
+from graphspec.config import Axes, Neutral, Positive, Rate
 from graphspec.errors import ShapeError
 from graphspec.initializers import INITIALIZERS
 from graphspec.layers.base import (
     LAYERS,
+    NEUTRAL,
     Constraint,
     InitializerField,
     Layer,
@@ -141,6 +142,10 @@ class LayerNormalization(Affine):
 
     Shapes: (batch, …) → the same.
     """
+
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
+        "rms_scaling": Neutral((False,), "without the mean it is another layer", "use RMSNormalization")
+    }
 
     axis: Annotated[Axes, Field(description="The axis or axes over which mean and variance are taken.")] = -1
 

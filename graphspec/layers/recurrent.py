@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from graphspec.compiler.dims import show
+from graphspec.config import Neutral
 from graphspec.errors import ShapeError
-from graphspec.layers.base import LAYERS, Machinery, RegularizerField, Stateful, as_float
+from graphspec.layers.base import LAYERS, NEUTRAL, Machinery, RegularizerField, Stateful, as_float
 from graphspec.layers.cells import Cell, CellField, GRUCell, LSTMCell, SimpleRNNCell, Stack, stacked
 from graphspec.layers.steps import Steps, flip_time
 from graphspec.layers.unrolled import Pace, need_steps
@@ -35,6 +36,10 @@ class Recurrent(Cell):
 
     handles_mask = True
     call_arguments = ("initial_state",)
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {  # Keras 2 writes them
+        "time_major": Neutral((False,), "time is the axis after the batch", "put a Permute before the layer"),
+        "implementation": Neutral((0, 1, 2), "it must be 0, 1 or 2"),
+    }
 
     activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
     return_sequences: ReturnSequences = False

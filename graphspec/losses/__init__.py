@@ -1,5 +1,6 @@
 """The losses, by family; each lowers to one value per sample (and time step), a common reduction makes the scalar."""
 
+from graphspec.config import only_base
 from graphspec.losses.base import LOSSES, Loss, Problem, reduce
 
 __all__ = ["LOSSES", "Loss", "Problem", "reduce"]
@@ -28,3 +29,5 @@ LOSSES.found_in(
         """,
     },
 )
+
+LOSSES.refused["Loss"] = only_base("losses", "use mean_squared_error, or leave `loss` out for a head without one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BeforeValidator, Field
@@ -9,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.compiler.dims import show
 from graphspec.compiler.ir import Type
-from graphspec.config import Config, Rate, Registry
+from graphspec.config import WHATEVER, Config, Neutral, Rate, Registry
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
@@ -60,6 +61,7 @@ Smoothing = Annotated[Rate, Field(description="How far targets are drawn towards
 class Loss(Config):
     """Base of the losses."""
 
+    neutral: ClassVar[Mapping[str, Neutral]] = {"name": WHATEVER, "dtype": WHATEVER}
     label: ClassVar[str]
     """The name that messages use."""
     targets: ClassVar[Targets] = "like"

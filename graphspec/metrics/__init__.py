@@ -1,5 +1,6 @@
 """Metrics, exact over a whole pass: sums and counts are kept, not averages of batches."""
 
+from graphspec.config import only_base
 from graphspec.metrics.base import METRICS, Metric, State, targets_of
 
 __all__ = ["METRICS", "Metric", "State", "targets_of"]
@@ -38,7 +39,7 @@ METRICS.found_in(
             MeanSquaredError mean_squared_error mse MSE RootMeanSquaredError root_mean_squared_error
             MeanAbsoluteError mean_absolute_error mae MAE
             MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE
-            MeanSquaredLogarithmicError mean_squared_logarithmic_error msle MSLE LogCoshError log_cosh_error
+            MeanSquaredLogarithmicError mean_squared_logarithmic_error msle MSLE LogCoshError log_cosh_error log_cosh
             CosineSimilarity cosine_similarity R2Score r2_score
         """,
         "sequences": """
@@ -46,3 +47,12 @@ METRICS.found_in(
         """,
     },
 )
+
+_FOCAL = ("it is a loss, and no metric here", "the loss is in the logs; `crossentropy` follows it without its weights")
+METRICS.refused |= {
+    "Metric": only_base("metrics", "use `accuracy`, which follows the loss"),
+    "MeanMetricWrapper": ("a spec holds no functions", "use one of the metrics by name"),
+    "huber": ("it is a loss, and no metric here", "the loss is in the logs; use `mae` or `mse` besides"),
+    "binary_focal_crossentropy": _FOCAL,
+    "categorical_focal_crossentropy": _FOCAL,
+}

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from graphspec.compiler.dims import Dim, show
-from graphspec.config import Config, Registry
+from graphspec.config import WHATEVER, Config, Neutral, Registry
 from graphspec.losses.base import Problem, Targets, producer
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class State:
 class Metric(Config):
     """Base of the metrics: :meth:`measure` counts what is not masked, unweighted; :meth:`finish` makes the figure."""
 
+    neutral: ClassVar[Mapping[str, Neutral]] = {"dtype": WHATEVER}
     label: ClassVar[str]
     """Keras's default name."""
     direction: ClassVar[Direction | None] = "up"

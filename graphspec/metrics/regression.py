@@ -55,7 +55,7 @@ class MeanSquaredLogarithmicError(OfLoss):
     label, of = "mean_squared_logarithmic_error", regression.MeanSquaredLogarithmicError
 
 
-@METRICS.add("LogCoshError", "log_cosh_error")
+@METRICS.add("LogCoshError", "log_cosh_error", "log_cosh")
 class LogCoshError(OfLoss):
     """Mean of ``log(cosh(y_pred - y_true))``."""
 

@@ -1,5 +1,6 @@
 """Optimizers over flat parameter vectors, with Keras's formulas and defaults, by family."""
 
+from graphspec.config import only_base
 from graphspec.optimizers.base import OPTIMIZERS, Optimizer, Rate
 
 __all__ = ["OPTIMIZERS", "Optimizer", "Rate"]
@@ -13,3 +14,14 @@ OPTIMIZERS.found_in(
         "squares": "RMSprop rmsprop Adagrad adagrad Adadelta adadelta Ftrl ftrl",
     },
 )
+
+_SEVERAL = ("one optimizer trains all weights", "freeze weights with `trainable: false`, or train in two runs")
+OPTIMIZERS.refused |= {
+    "Optimizer": only_base("optimizers", "use Adam"),
+    "LossScaleOptimizer": (
+        "losses need no scale: everything is computed in float32",
+        "name the inner optimizer; `loss_scale_factor` is accepted",
+    ),
+    "MultiOptimizer": _SEVERAL,
+    "OptimizerMap": _SEVERAL,
+}

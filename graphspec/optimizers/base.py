@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.config import Config, NonNegative, Positive, Registry
+from graphspec.config import WHATEVER, Config, Neutral, NonNegative, Positive, Registry
 from graphspec.schedules import SCHEDULES, Schedule
 
 if TYPE_CHECKING:
@@ -97,6 +97,13 @@ class Optimizer(Config):
     constrain. With ``gradient_accumulation_steps`` the first three wait for their step, the others do not.
     ``loss_scale_factor`` multiplies the loss and divides the gradients: with float32 the two cancel, so neither is done.
     """
+
+    neutral: ClassVar[Mapping[str, Neutral]] = {  # all but the name are Keras 2's
+        "name": WHATEVER,
+        "jit_compile": Neutral((None, True, False), "it must be true or false"),
+        "is_legacy_optimizer": Neutral((None, False), "the optimizers are Keras 3's"),
+        "decay": Neutral((None, 0), "the rate falls by a schedule", "use `learning_rate: {type: InverseTimeDecay, …}`"),
+    }
 
     learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
     weight_decay: NonNegative | None = Field(None, description="What a step takes from each weight, times the rate.")

@@ -104,6 +104,10 @@ def explain(
         if key is None:
             for error in group:
                 _explain_whole(error, tree, what, problems)
+        elif kind == "extra_forbidden" and (neutral := cls.neutral.get(str(key))) is not None:
+            value = tree.value[str(key)]
+            text = f"`{key}: {describe(value.plain())}` of {what}: {neutral.reason}"
+            problems.value(value, "GS105", text, hint=neutral.hint or f"leave `{key}` out")
         elif kind == "extra_forbidden":
             hint = cls.elsewhere.get(str(key)) or did_you_mean(str(key), fields) or _known(cls)
             problems.key(tree, str(key), "GS102", f"unknown key '{key}' of {what}", hint=hint)

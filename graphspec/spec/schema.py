@@ -135,6 +135,8 @@ def _closed(cls: type[Config]) -> Schema:
     """A mapping with the arguments of ``cls`` and no other."""
     arguments, required = _arguments(cls)
     closed: Schema = {"type": "object", "properties": arguments, "additionalProperties": False, **_about(cls)}
+    if neutral := [key for key in cls.neutral if key not in cls.model_fields]:
+        closed["patternProperties"] = {f"^({'|'.join(neutral)})$": {}}  # accepted, but no editor proposes them
     return closed if not required else {**closed, "required": required}
 
 
@@ -194,9 +196,6 @@ def _choice(kind: str, registry: Registry[Any]) -> Schema:
 def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
     """A mapping with ``type`` and the arguments of ``cls``."""
     closed = _closed(cls)
-    if issubclass(cls, Layer):
-        for key in cls.ignored:
-            closed["properties"].setdefault(key, {"description": "Accepted without effect."})
     properties = {"type": {"enum": _aliases(registry, cls)}, **closed["properties"]}
     return {**closed, "properties": properties, "required": ["type", *closed.get("required", [])]}
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, WithJsonSchema
 
 from graphspec.callbacks import CALLBACKS, Callback
-from graphspec.config import LARGEST, Config, PositiveInt, named
+from graphspec.config import LARGEST, WHATEVER, Config, Neutral, PositiveInt, named
 from graphspec.errors import did_you_mean
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
@@ -31,6 +31,20 @@ _DIMENSION = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}, {"t
 
 class InputKeys(Config):
     """An input of the network."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("batch_shape", "batch_size"), "the batch axis is never written: it varies"
+    )
+    neutral: ClassVar[Mapping[str, Neutral]] = {
+        "name": WHATEVER,
+        "sparse": Neutral((None, False), "sparse tensors are not available: the exported graph has none"),
+        "ragged": Neutral(
+            (None, False), "ragged tensors are not available", "pad the rows; an axis that varies is `null`"
+        ),
+        "optional": Neutral((None, False), "every input is fed: the exported graph needs all of them"),
+        "tensor": Neutral((None,), "a spec holds no tensors"),
+        "input_tensor": Neutral((None,), "a spec holds no tensors"),
+    }
 
     shape: Annotated[list[Any], WithJsonSchema({"type": "array", "items": _DIMENSION})] = Field(
         description="Dimensions without the batch: an integer, null for one that varies, or a word where two inputs agree."
