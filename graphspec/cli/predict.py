@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,7 +48,7 @@ def predict(
     suffix = suffix_of(output)
     if source.is_dir():
         outputs = _from_run(source, data)
-    elif source.is_file():
+    elif source.exists():
         outputs = _from_onnx(source, data)
     else:
         raise UsageError(f"{source} does not exist; name a run directory or an ONNX file")
@@ -82,35 +81,13 @@ def _with_labels(model: Model, heads: Feeds) -> dict[str, Array]:
 
 
 def _from_onnx(file: Path, data: Path) -> dict[str, Array]:
-    from graphspec.compiler.check import check
-    from graphspec.export.session import session
+    from graphspec.export.read import read_exported
     from graphspec.runtime.new_rows import read_inputs
 
-    try:
-        runner = session(file)
-    except Exception as error:
-        raise UsageError(f"onnxruntime does not load {file}: {error}") from None
-    document = _document(runner, file)
-    spec, lowered = check(document, allow_outside=True).require()
-    names = [o.name for o in runner.get_outputs()]
-    used = {i.name for i in runner.get_inputs()}
-
-    def run(feeds: Feeds) -> dict[str, Array]:
-        values = runner.run(names, {n: a for n, a in feeds.items() if n in used})
-        return {n: v.astype(str) if v.dtype == object else v for n, v in zip(names, values, strict=True)}
-
-    return _in_batches(read_inputs(spec, lowered.graph, data), run)
-
-
-def _document(runner: Any, file: Path) -> dict[str, Any]:
-    """The spec that the file carries."""
-    try:
-        document = json.loads(runner.get_modelmeta().custom_metadata_map["spec"])
-    except (KeyError, ValueError):
-        document = None
-    if not isinstance(document, dict):
-        raise UsageError(f"{file} was not exported by graphspec: it carries no spec that says what its inputs are")
-    return document
+    exported = read_exported(file)
+    feeds = read_inputs(exported.spec, exported.graph, data)
+    exported.refuse_too_large(len(next(iter(feeds.values()))))
+    return _in_batches(feeds, exported.run)
 
 
 def _in_batches(feeds: Feeds, run: Callable[[Feeds], dict[str, Array]]) -> dict[str, Array]:

@@ -29,11 +29,18 @@ def session(model: bytes | Path, threads: int = 0, *, optimised: bool = True) ->
     if threads:
         options.intra_op_num_threads = options.inter_op_num_threads = threads
     source = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    # The "fallback" prints errors on stdout and tries the same again.
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
 def failure(error: Exception) -> str:
     """The first line of what onnxruntime says, without its codes and at most 300 characters of it."""
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
-    return text if len(text) <= 300 else f"{text[:300]}…"
+    return plain(text, 300)
+
+
+def plain(text: str, most: int = 60) -> str:
+    """Text of a stranger's file for a message: without control characters, and not longer than this."""
+    cut = text if len(text) <= most else f"{text[:most]}…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)

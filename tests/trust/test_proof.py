@@ -19,8 +19,8 @@ from graphspec.export.prove import Proof, prove
 from graphspec.export.rows import Rows, batch_of, lengths_for
 from graphspec.export.session import session
 from specs import blobs, dense_spec
-from tests.trust.efficientnet import efficientnet, with_random_statistics
-from tests.trust.mutants import mutant
+from trust.efficientnet import efficientnet, with_random_statistics
+from trust.mutants import mutant
 
 IMAGE, STEPS, VECTOR = {"x": {"shape": [8, 8, 3]}}, {"x": {"shape": ["t", 4]}}, {"x": {"shape": [6]}}
 NETWORKS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
