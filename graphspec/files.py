@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from errno import EACCES, EISDIR, ELOOP
 from pathlib import Path
 
+LOCK = ".graphspec.lock"
+"""The file in a folder that a training holds locked. It is left behind by one that was killed; alone it means nothing."""
 _LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # .<name>.<process>.tmp is that of version 0.2
 _PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _PLAIN

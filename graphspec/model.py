@@ -150,9 +150,9 @@ class Model(Session):
             save_model(self, path_of("path", path))
 
     def save_weights(self, directory: Path) -> None:
-        from graphspec.runtime.checkpoint import save_arrays
+        from graphspec.runtime.rundir import write_weights
 
-        save_arrays(directory / "weights.safetensors", self.weights)
+        write_weights(self, directory / "weights.safetensors")
 
     def __getstate__(self) -> dict[str, Any]:
         """The document, the weights, and the optimizer's state."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks.outputs import Output, Outputs, unusable_name
@@ -56,10 +56,24 @@ class Run(Protocol):
     def say(self, text: str) -> None: ...
 
 
-class State:
-    """A callback at work in one run. Attributes named in ``saved`` are plain JSON and go into a checkpoint."""
+class Saved(Config):
+    """What a callback keeps in a checkpoint, plain JSON: attributes of its state, with their types."""
 
-    saved: tuple[str, ...] = ()
+    model_config = ConfigDict(allow_inf_nan=True)
+
+
+class State:
+    """A callback at work in one run.
+
+    Attributes:
+        saved: the attributes that go into a checkpoint.
+        keeps_weights: whether :meth:`arrays` may be a copy of all weights.
+        adds: the figures that it adds to the logs.
+    """
+
+    saved: ClassVar[type[Saved]] = Saved
+    keeps_weights: ClassVar[bool] = False
+    adds: ClassVar[tuple[str, ...]] = ()
 
     def on_train_begin(self) -> None:
         """Before the first step, also of a run that goes on; the run directory is there.
@@ -85,15 +99,23 @@ class State:
     def on_train_end(self) -> None: ...
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.saved}
+        return {name: getattr(self, name) for name in self.saved.model_fields}
 
     def arrays(self) -> dict[str, Array]:
-        """The arrays that belong to :meth:`state_dict`."""
+        """The weights that belong to :meth:`state_dict`: all of them, or none."""
         return {}
 
     def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-        for name in self.saved:
-            setattr(self, name, values[name])
+        """Take up what :meth:`state_dict` and :meth:`arrays` gave.
+
+        Raises:
+            ValueError: ``values`` are not as ``saved`` says (pydantic's ValidationError), or there are weights to spare.
+        """
+        checked = self.saved.model_validate(values)
+        if arrays and not self.keeps_weights:
+            raise ValueError("it keeps no weights")
+        for name in self.saved.model_fields:
+            setattr(self, name, getattr(checked, name))
 
 
 class Callback(Config):

@@ -20,11 +20,12 @@ from graphspec.callbacks.base import (
     NonNegativeInt,
     Problem,
     Run,
+    Saved,
     State,
     refuse_schedule,
 )
 from graphspec.callbacks.outputs import Output, is_saved_model
-from graphspec.config import NonNegative, Positive, PositiveInt
+from graphspec.config import Natural, NonNegative, Positive, PositiveInt
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
 from graphspec.files import make_folder
 from graphspec.metrics import METRICS
@@ -125,8 +126,16 @@ class EarlyStopping(Monitor):
         return _EarlyStopping(self, run)
 
 
+class _EarlyStoppingSaved(Saved):
+    best: float | None
+    wait: Natural
+    best_epoch: Natural
+    stopped_epoch: Natural
+
+
 class _EarlyStopping(_Watching):
-    saved = ("best", "wait", "best_epoch", "stopped_epoch")
+    saved = _EarlyStoppingSaved
+    keeps_weights = True
 
     def __init__(self, config: EarlyStopping, run: Run) -> None:
         super().__init__(config, run, None, config.min_delta)
@@ -236,8 +245,13 @@ def _names(text: str) -> list[str]:
     return [name for name, _ in _fields(text)]
 
 
+class _ModelCheckpointSaved(Saved):
+    best: float | None
+    batches: Natural
+
+
 class _ModelCheckpoint(_Watching):
-    saved = ("best", "batches")
+    saved = _ModelCheckpointSaved
 
     def __init__(self, config: ModelCheckpoint, run: Run) -> None:
         super().__init__(config, run, config.initial_value_threshold, 0.0, watches=config.save_best_only)
@@ -320,8 +334,15 @@ class ReduceLROnPlateau(Monitor):
         return _ReduceLROnPlateau(self, run)
 
 
+class _ReduceLROnPlateauSaved(Saved):
+    best: float | None
+    wait: Natural
+    cooldown: Natural
+
+
 class _ReduceLROnPlateau(_Watching):
-    saved = ("best", "wait", "cooldown")
+    saved = _ReduceLROnPlateauSaved
+    adds = ("learning_rate",)
 
     def __init__(self, config: ReduceLROnPlateau, run: Run) -> None:
         super().__init__(config, run, None, config.min_delta)

@@ -19,7 +19,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from graphspec.errors import Diagnostic, SpecError
-from graphspec.files import is_leftover
+from graphspec.files import LOCK, is_leftover
 
 if TYPE_CHECKING:
     from graphspec.errors import Severity
@@ -178,7 +178,7 @@ class Outputs:
         except FileNotFoundError:
             return
         if stat.S_ISDIR(found.st_mode):
-            foreign = any(path.iterdir()) and not mine(path)
+            foreign = any(p.name != LOCK for p in path.iterdir()) and not mine(path)
         elif stat.S_ISREG(found.st_mode):
             foreign = found.st_size > 0 and not mine(path)
         else:
@@ -192,7 +192,7 @@ class Outputs:
 
 
 SAVED = {"written_by": "graphspec ModelCheckpoint"}
-"""The metadata of weights that ModelCheckpoint has written: what lacks them it does not replace."""
+"""What the header of weights says that ModelCheckpoint has written: what lacks it it does not replace."""
 
 
 def is_saved_model(path: Path) -> bool:
@@ -204,7 +204,7 @@ def is_saved_model(path: Path) -> bool:
             if length > file.stat().st_size:
                 return False
             header = json.loads(stream.read(length))
-    except (OSError, ValueError, RecursionError, struct.error):
+        record = json.loads(header["__metadata__"]["graphspec"])
+        return bool(record["written_by"] == SAVED["written_by"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, struct.error):
         return False
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    return isinstance(metadata, dict) and metadata.get("written_by") == SAVED["written_by"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from graphspec.callbacks.base import CALLBACKS, Callback, FileName, Logs, Run, State
+from graphspec.callbacks.base import CALLBACKS, Callback, FileName, Logs, NonNegativeInt, Run, Saved, State
 from graphspec.callbacks.outputs import Output
 from graphspec.files import make_folder, write_at
 
@@ -29,8 +29,13 @@ class CSVLogger(Callback):
         return [Output("filename", self.filename)]
 
 
+class _CSVLoggerSaved(Saved):
+    keys: list[str] | None
+    size: NonNegativeInt | None
+
+
 class _CSVLogger(State):
-    saved = ("keys", "size")
+    saved = _CSVLoggerSaved
 
     def __init__(self, config: CSVLogger, run: Run) -> None:
         self.config, self.run = config, run

@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from graphspec.callbacks.base import CALLBACKS, Callback, FileName, Logs, NonNegativeInt, Run, State
+from graphspec.callbacks.base import CALLBACKS, Callback, FileName, Logs, NonNegativeInt, Run, Saved, State
 from graphspec.callbacks.outputs import Output
-from graphspec.config import PositiveInt
+from graphspec.config import FROM_LIST, PositiveInt
 from graphspec.files import make_folder, write_at
 
 if TYPE_CHECKING:
@@ -68,8 +68,18 @@ class TensorBoard(Callback):
         return [Output("log_dir", f"{self.log_dir}/{part}", shared=True) for part in ("train", "validation")]
 
 
+_File = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^events\.out\.tfevents\.[^/\\]+$")] | None, NonNegativeInt], FROM_LIST
+]
+"""The name of an event file, and its size: never a path, since it is written to."""
+
+
+class _TensorBoardSaved(Saved):
+    files: Annotated[tuple[_File, _File], FROM_LIST]
+
+
 class _TensorBoard(State):
-    saved = ("files",)
+    saved = _TensorBoardSaved
 
     def __init__(self, config: TensorBoard, run: Run) -> None:
         self.config, self.run = config, run
@@ -79,11 +89,11 @@ class _TensorBoard(State):
         self.began = self.last = (time.monotonic(), run.update.clock.step)
 
     @property
-    def files(self) -> list[tuple[str | None, int]]:
-        return [(events.name, events.size) for events in (self.train, self.validation)]
+    def files(self) -> tuple[tuple[str | None, int], ...]:
+        return tuple((events.name, events.size) for events in (self.train, self.validation))
 
     @files.setter
-    def files(self, saved: list[tuple[str | None, int]]) -> None:
+    def files(self, saved: tuple[tuple[str | None, int], ...]) -> None:
         for events, (name, size) in zip((self.train, self.validation), saved, strict=True):
             events.name, events.size = name, size
 

@@ -31,6 +31,8 @@ class LearningRateScheduler(Callback):
 
 
 class _LearningRateScheduler(State):
+    adds = ("learning_rate",)
+
     def __init__(self, config: LearningRateScheduler, run: Run) -> None:
         self.config, self.run = config, run
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +14,7 @@ import typer
 from graphspec.cli.console import INTERRUPTED, err, out, show
 from graphspec.cli.options import AllowOutside, Sets, SpecFile, writable
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
-from graphspec.files import is_leftover, remove_leftovers
+from graphspec.files import LOCK, is_leftover, make_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
@@ -49,7 +48,8 @@ def train(
     from graphspec.cli.progress import watch
     from graphspec.compiler.check import check
     from graphspec.model import Model
-    from graphspec.runtime.rundir import check_resumable, start_run
+    from graphspec.runtime.lock import locked
+    from graphspec.runtime.rundir import start_run
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
@@ -61,23 +61,27 @@ def train(
         _check_export(declaration, lowered.graph)
     directory = directory or Path("runs") / declaration.name
     _check_directory(directory, resume=resume, overwrite=overwrite)
+    if directory.is_dir():
+        with locked(directory):  # said before all data are read
+            pass
     parts = _load_data(declaration, lowered.graph)
     model = Model(declaration, lowered, checked.diagnostics)
     model.parts, model.allow_outside = parts, allow_outside
     trainer = model.trainer(watch(), directory)
-    if resume:
-        if _has_checkpoint(directory):
-            trainer.resume(check_resumable(model, directory))
-        remove_leftovers(directory)
-    if overwrite and directory.exists():
-        _remove(directory, [spec, *(s.file for s in declaration.data.values() if s.file is not None)])
-    start_run(model, directory)
-    try:
-        _run(trainer, directory)
-    except KeyboardInterrupt:
-        err(_interrupted(directory, _command(spec, directory, model, onnx, sets or ())))
-        return INTERRUPTED
-    _finish(model, trainer, directory, onnx)
+    make_folder(directory)
+    with locked(directory, err):
+        _check_directory(directory, resume=resume, overwrite=overwrite)  # it may have changed
+        if resume:
+            _resume(model, trainer, directory)
+        elif overwrite:
+            _remove(directory, [spec, *(s.file for s in declaration.data.values() if s.file is not None)])
+        start_run(model, directory)
+        try:
+            _run(trainer, directory)
+        except KeyboardInterrupt:
+            err(_interrupted(trainer, directory, _command(spec, directory, model, onnx, sets or ())))
+            return INTERRUPTED
+        _finish(model, trainer, directory, onnx)
     return None
 
 
@@ -121,7 +125,7 @@ def _load_data(spec: Spec, graph: Graph) -> dict[str, Arrays]:
 def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file, not a run directory")
-    taken = directory.is_dir() and any(directory.iterdir())
+    taken = directory.is_dir() and any(_content(directory))
     if taken and not (resume or overwrite):
         raise UsageError(
             f"{directory} exists: go on with --resume, replace it with --overwrite, or choose another --out"
@@ -136,13 +140,18 @@ def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
         raise UsageError(f"{directory} is no run directory: it lacks spec.json or run.json")
 
 
+def _content(directory: Path) -> Iterator[Path]:
+    """What lies in a folder but the lock."""
+    return (path for path in directory.iterdir() if path.name != LOCK)
+
+
 def _is_run(directory: Path) -> bool:
     return (directory / "spec.json").is_file() and (directory / "run.json").is_file()
 
 
 def _only_begun(directory: Path) -> bool:
     """Killed while the directory was being made: nothing but the first files, or their temporary names."""
-    return all(p.name in ("spec.json", "run.json") or is_leftover(p) for p in directory.iterdir())
+    return all(p.name in ("spec.json", "run.json") or is_leftover(p) for p in _content(directory))
 
 
 def _has_checkpoint(directory: Path) -> bool:
@@ -161,14 +170,31 @@ def _remove(directory: Path, used: Sequence[Path]) -> None:
     if directory.is_symlink() or inside is not None:
         why = "it is a symbolic link" if inside is None else f"{inside} lies in it"
         raise UsageError(f"--overwrite does not remove {directory}: {why}")
-    shutil.rmtree(directory)
+    for path in _content(directory):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 # The run.
 
 
+def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
+    """Take up the last checkpoint, and bring the files of the run to its state: a kill may have left them behind it."""
+    from graphspec.runtime.rundir import check_own, check_resumable
+
+    check_own(directory)
+    checkpoint = check_resumable(model, directory) if _has_checkpoint(directory) else None
+    if checkpoint is not None:
+        trainer.resume(checkpoint)
+    remove_leftovers(directory)
+    if checkpoint is not None:
+        trainer.write_derived()
+
+
 def _run(trainer: Trainer, directory: Path) -> None:
-    if trainer.stopped is not None or trainer.epoch >= trainer.total:
+    if trainer.finished:
         why = f": {trainer.stopped}" if trainer.stopped is not None else ""
         out(f"the run in {directory} is already finished after epoch {trainer.epoch}{why}")
     trainer.run()
@@ -190,15 +216,12 @@ def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None) 
         out(f"{onnx}: {model.export(onnx)}")
 
 
-def _interrupted(directory: Path, command: str) -> str:
+def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
     """What Ctrl-C leaves behind, and the command that goes on."""
-    try:
-        state = json.loads((directory / "checkpoint.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    if trainer.kept is None:
         return f"interrupted before the first checkpoint; begin again with\n  {command}"
-    done = (
-        f"epoch {state['epoch'] + 1}, step {state['batch']}" if state["batch"] else f"the end of epoch {state['epoch']}"
-    )
+    epoch, batch = trainer.kept
+    done = f"epoch {epoch + 1}, step {batch}" if batch else f"the end of epoch {epoch}"
     return f"interrupted: {directory} has a checkpoint of {done}; go on with\n  {command}"
 
 

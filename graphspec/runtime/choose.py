@@ -6,8 +6,10 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphspec.errors import UsageError
 from graphspec.runtime.cores import usable_cores
 
 if TYPE_CHECKING:
@@ -19,6 +21,15 @@ WORTH_IT = 5.0
 """Seconds that a run must take for processes to be started, which takes about one."""
 GAIN = 0.9
 _STEPS = 5
+
+
+def refuse_too_few_cores(size: int, directory: Path) -> None:
+    """UsageError where a run to be resumed has more workers than there are cores: they would wait for each other."""
+    if size > (cores := usable_cores()):
+        text = (
+            f"the run in {directory} was begun with {size} workers, and its bits need as many; there are {cores} cores"
+        )
+        raise UsageError(f"{text}: resume it where there are {size}, or start again with --overwrite")
 
 
 def gather(trainer: Trainer) -> None:

@@ -15,6 +15,7 @@ from graphspec.runtime.compute import Compute
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Graph
     from graphspec.metrics import State
+    from graphspec.runtime.records import Sums
     from graphspec.spec.model import Spec
 
 
@@ -136,7 +137,19 @@ class Totals:
         """Plain JSON that :meth:`load` takes back; floats come back with the same bits."""
         return {"sums": self._sums, "rows": self._rows, "metrics": [entry.state.state() for entry in self._metrics]}
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        self._sums, self._rows = dict(state["sums"]), int(state["rows"])
-        for entry, saved in zip(self._metrics, state["metrics"], strict=True):
+    def load(self, state: Sums) -> None:
+        """Take up :meth:`state`.
+
+        Raises:
+            ValueError: it is that of other losses or metrics.
+        """
+        if state.sums.keys() != self._sums.keys() or len(state.metrics) != len(self._metrics):
+            raise ValueError("its totals are those of other losses or metrics")
+        for entry, saved in zip(self._metrics, state.metrics, strict=True):
+            if len(saved) not in (0, entry.state.counters.size):
+                raise ValueError(
+                    f"its totals of '{entry.key}' have {len(saved)} numbers, not {entry.state.counters.size}"
+                )
+        self._sums, self._rows = {key: float(state.sums[key]) for key in self._sums}, state.rows
+        for entry, saved in zip(self._metrics, state.metrics, strict=True):
             entry.state.load(saved)

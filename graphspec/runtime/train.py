@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import ValidationError
 
 from graphspec.callbacks.outputs import SAVED, Outputs
 from graphspec.compiler.heads import Objective
 from graphspec.compiler.ir import Array, Graph
-from graphspec.errors import RunError
+from graphspec.errors import RunError, UsageError
 from graphspec.runtime.calls import settings
-from graphspec.runtime.checkpoint import Checkpoint, save_arrays, save_checkpoint
+from graphspec.runtime.checkpoint import Checkpoint, save_checkpoint, write_state
 from graphspec.runtime.choose import gather
 from graphspec.runtime.interrupt import Interrupt, interruptible
 from graphspec.runtime.member import Step
 from graphspec.runtime.program import Program, no_rows
 from graphspec.runtime.programs import Programs
+from graphspec.runtime.records import Progress, Sums, damaged, explain
 from graphspec.runtime.replicas import Single
-from graphspec.runtime.rundir import resolved, save_model, write_history
+from graphspec.runtime.rundir import belongs, check_averages, resolved, save_model, write_history, write_weights
 from graphspec.runtime.team import Team
 from graphspec.runtime.totals import Table, Totals
 
@@ -75,6 +79,8 @@ class Trainer:
         self.programs: dict[int, Program] = {}
         self.team: Team | None = None
         self.resumed = False
+        self.kept: tuple[int, int] | None = None
+        """Epoch and step of the last checkpoint."""
 
     # What callbacks may do.
 
@@ -97,7 +103,7 @@ class Trainer:
 
     def save(self, path: Path, weights_only: bool) -> None:
         if weights_only or path.suffix == ".safetensors":
-            save_arrays(path, self.model.weights, SAVED)
+            write_weights(self.model, path, SAVED)
         else:
             save_model(self.model, path, SAVED)
 
@@ -260,7 +266,13 @@ class Trainer:
         arrays = {f"weight/{n}": a for n, a in self.model.weights.items()} | self.update.arrays()
         for k, state in enumerate(self.states):
             arrays |= {f"callback/{k}/{n}": a for n, a in state.arrays().items()}
-        saved: dict[str, Any] = {
+        save_checkpoint(self.directory, Checkpoint(arrays, self._state(), self._belongs))
+        self.kept = (self.epoch, self.batch)
+        write_weights(self.model, self.directory / "weights.safetensors")
+        write_history(self.directory, self.history)
+
+    def _state(self) -> dict[str, Any]:
+        return {
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.update.clock.step,
@@ -271,23 +283,77 @@ class Trainer:
             "history": self.history,
             "callbacks": [s.state_dict() for s in self.states],
         }
-        save_checkpoint(self.directory, Checkpoint(arrays, saved))
-        save_arrays(self.directory / "weights.safetensors", self.model.weights)
-        write_history(self.directory, self.history)
+
+    @cached_property
+    def _belongs(self) -> dict[str, str]:
+        return belongs(resolved(self.model))
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Take up the state of a checkpoint, so that the run ends with the bits of one that was not interrupted."""
-        arrays, saved = checkpoint.arrays, checkpoint.state
-        self.resumed = True
-        self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
+        """Take up the state of a checkpoint, so that the run ends with the bits of one that was not interrupted.
+
+        Raises:
+            UsageError: it is that of a saved model.
+            RunError: GS603, it does not fit this run.
+        """
+        saved, arrays = checkpoint.progress(), checkpoint.arrays
+        if saved.totals is None or saved.history is None or saved.callbacks is None:
+            text = f"{checkpoint.path} is that of a saved model, not of a run: there is no training to go on with"
+            raise UsageError(f"{text}; take it up in Python with `graphspec.load`, or train in another folder")
+        if saved.swapped:
+            check_averages(self.model, checkpoint.path)
+        try:
+            self._check_progress(saved, saved.totals, saved.history)
+            self.totals.load(saved.totals)
+            self._load_callbacks(saved.callbacks, arrays)
+        except ValidationError as error:
+            raise damaged(checkpoint.path, explain(error)) from None
+        except ValueError as error:
+            raise damaged(checkpoint.path, str(error)) from None
         self.update.load(arrays)
-        self.update.clock.step = saved["step"]
-        self.rate.value, self.update.swapped = saved["learning_rate"], saved["swapped"]
-        self.epoch = self.model.epochs_done = saved["epoch"]
-        self.batch, self.stopped = saved["batch"], saved["stopped"]
-        self.totals.load(saved["totals"])
-        self.history = saved["history"]
-        for k, (state, values) in enumerate(zip(self.states, saved["callbacks"], strict=True)):
+        self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
+        self.update.clock.step = saved.step
+        self.rate.value, self.update.swapped = saved.learning_rate, saved.swapped
+        self.epoch = self.model.epochs_done = saved.epoch
+        self.batch, self.stopped = saved.batch, saved.stopped
+        self.history = {key: [float(v) for v in values] for key, values in saved.history.items()}
+        self.resumed, self.kept = True, (self.epoch, self.batch)
+
+    def write_derived(self) -> None:
+        """The files that follow from a checkpoint: a kill just after it was written may have left them behind it."""
+        assert self.directory is not None
+        write_state(self.directory, self._state())
+        write_history(self.directory, self.history)
+        if not self.finished:  # else they are about to be written as they are in the end
+            write_weights(self.model, self.directory / "weights.safetensors")
+
+    @property
+    def finished(self) -> bool:
+        return self.stopped is not None or self.epoch >= self.total
+
+    def _check_progress(self, saved: Progress, totals: Sums, history: Mapping[str, Sequence[float]]) -> None:
+        """Raise ValueError where the figures of a checkpoint contradict each other, or this run."""
+        batches, rows = self.feeder.batches, min(saved.batch * self.feeder.batch_size, len(self.feeder.given))
+        if saved.epoch > self.total or saved.batch > (batches if saved.epoch < self.total else 0):
+            raise ValueError(f"epoch {saved.epoch}, step {saved.batch} lies behind the end of the run")
+        if saved.step != saved.epoch * batches + saved.batch:
+            raise ValueError(f"{saved.step} updates do not fit epoch {saved.epoch}, step {saved.batch}")
+        if totals.rows != rows:
+            raise ValueError(f"totals of {totals.rows} rows do not fit step {saved.batch}")
+        figures = list(self.totals.logs())
+        expected = {*figures, *(key for state in self.states for key in state.adds)}
+        if self.validation is not None:
+            expected |= {f"val_{key}" for key in figures}
+        if history.keys() != (expected if saved.epoch else set()):
+            raise ValueError("its history has other figures than this run")
+        if any(len(values) != saved.epoch for values in history.values()):
+            raise ValueError(f"its history has not {saved.epoch} values of every figure")
+
+    def _load_callbacks(self, saved: Sequence[Mapping[str, Any]], arrays: Mapping[str, Array]) -> None:
+        if len(saved) != len(self.states):
+            raise ValueError(f"it has the state of {len(saved)} callbacks, not of {len(self.states)}")
+        for k, (state, values) in enumerate(zip(self.states, saved, strict=True)):
             prefix = f"callback/{k}/"
             mine = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
+            if mine and mine.keys() != self.model.graph.params.keys():
+                raise ValueError(f"it has some of the weights that callback {k + 1} keeps, not all")
             state.load_state_dict(values, mine)

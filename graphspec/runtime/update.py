@@ -102,19 +102,36 @@ class Update:
                 found[f"slot/{slot}/{param.name}"] = np.array(kept, order="C")
         return found
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of :meth:`arrays`."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for param in (segment.param for segment in self.segments):
+            shapes |= {f"slot/{slot}/{param.name}": param.shape for slot in self.optimizer.slots()}
+            for slot, axes in self.optimizer.own_slots(param).items():
+                shapes[f"slot/{slot}/{param.name}"] = tuple(param.shape[axis] for axis in axes)
+        return shapes
+
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Take up the slots of :meth:`arrays`.
 
         Raises:
-            RunError: GS603 if one is missing.
+            RunError: GS603 if one is missing or has another shape.
         """
+        for name, shape in self.shapes().items():
+            if name not in arrays:
+                _, slot, weight = name.split("/", 2)
+                text = f"the checkpoint lacks the optimizer's '{slot}' of the weight '{weight}'"
+                raise RunError("GS603", text, "start again with --overwrite")
+            if arrays[name].shape != shape:
+                text = f"the checkpoint's '{name}' has shape {arrays[name].shape}, not {shape}"
+                raise RunError("GS603", text, "start again with --overwrite")
         for slot in self.optimizer.slots():
-            values = {s.param.name: _slot(arrays, slot, s.param.name) for s in self.segments}
+            values = {s.param.name: arrays[f"slot/{slot}/{s.param.name}"] for s in self.segments}
             self.store.set(values, self.slots[slot])
         for segment in self.segments:
             param = segment.param
             for slot, axes in self.optimizer.own_slots(param).items():
-                value, kept = _slot(arrays, slot, param.name), self.slots[f"{slot}/{param.name}"]
+                value, kept = arrays[f"slot/{slot}/{param.name}"], self.slots[f"{slot}/{param.name}"]
                 if len(axes) == len(param.shape):
                     value, kept = param.layout.pack(value), param.view(kept)
                 elif axes[-1] == len(param.shape) - 1:
@@ -143,14 +160,6 @@ def part_of_update(
     ]
     vectors = {name: slots[name][part] for name in optimizer.slots()}
     return optimizer.bind(weights[part], total, {**slots, **vectors}, mine, clock, rate, group, others, summed)
-
-
-def _slot(arrays: Mapping[str, Array], slot: str, name: str) -> Array:
-    try:
-        return arrays[f"slot/{slot}/{name}"]
-    except KeyError:
-        text = f"the checkpoint lacks the optimizer's '{slot}' of the weight '{name}'"
-        raise RunError("GS603", text, "start again with --overwrite") from None
 
 
 def slots_of(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:
