@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
@@ -27,6 +26,7 @@ from ruamel.yaml.events import (
 
 from graphspec.errors import Diagnostic, Mark, SpecError, did_you_mean
 from graphspec.spec.override import override
+from graphspec.spec.scan import events
 from graphspec.spec.syntax import explain_syntax
 from graphspec.spec.tree import MAX_DEPTH, MAX_VALUES, Problems, Tree, describe
 
@@ -221,7 +221,7 @@ class _Builder:
 
     def _events(self, text: str) -> Iterator[Any]:
         try:
-            yield from YAML(typ="safe", pure=True).parse(text)
+            yield from events(text)
         except (YAMLError, ValueError, IndexError, KeyError, AssertionError, OverflowError) as error:
             # ruamel.yaml raises plain exceptions for some malformed escapes and directives
             found = explain_syntax(error, text, self.file)

@@ -1,0 +1,336 @@
+"""YAML events of a text, as ruamel.yaml gives them, in a fraction of the time.
+
+ruamel.yaml's scanner looks at one character at a time. The classes here find the end of a run of characters with a
+regular expression, and skip checks whose answer cannot have changed. Events and errors are the same;
+``tests/trust/test_scan.py`` compares them. Names are limited, lines are not: the caller limits their number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import FileMark
+from ruamel.yaml.events import ScalarEvent
+from ruamel.yaml.parser import Parser
+from ruamel.yaml.reader import Reader
+from ruamel.yaml.scanner import Scanner, ScannerError
+from ruamel.yaml.tokens import ScalarToken
+
+_LONGEST_KEY: Final = 1024
+"""Characters of a key without ``?``, by the YAML specification; here also of a tag, an anchor or a directive."""
+_BREAKS: Final = "\r\n\x85\u2028\u2029"
+_ENDS: Final = f"{_BREAKS}\0"
+_STOPS: Final = f" \t{_ENDS}"
+_ESCAPES: Final = r"""\\(?:[0abt\tnvfre "/\\N_LP]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U000[0-9A-Fa-f]{5}|U0010[0-9A-Fa-f]{4})"""
+
+
+def _line(word: str, space: str) -> re.Pattern[str]:
+    """Words of one line with spaces between them."""
+    return re.compile(f"{word}(?:{space}++{word})*+")
+
+
+_PLAIN_BLOCK: Final = _line(f"(?!(?<= )#)(?:[^{_STOPS}:]|:(?![{_STOPS}]))++", " ")
+_PLAIN_FLOW: Final = _line(rf"(?!(?<= )#)(?:[^{_STOPS}:,\[\]{{}}]|:(?![{_STOPS}]))++", " ")
+_SINGLE: Final = _line(f"(?:[^{_STOPS}']|'')++", r"[ \t]")
+_DOUBLE: Final = _line(rf'(?:[^{_STOPS}"\\]|{_ESCAPES})++', r"[ \t]")
+_ESCAPE: Final = re.compile(_ESCAPES)
+_WORD: Final = re.compile(rf"[^{_STOPS}]*+")
+_LINE: Final = re.compile(f"[^{_ENDS}]*+")
+_SPACES: Final = re.compile(" *+")
+_BLANKS: Final = re.compile(r"[ \t]*+")
+_GAP_BLOCK: Final = re.compile(f" *+(?:#[^{_ENDS}]*+)?+")
+_GAP_FLOW: Final = re.compile(rf"[ \t]*+(?:#[^{_ENDS}]*+)?+")
+
+
+def events(text: str) -> Iterator[Any]:
+    """The events of a stream.
+
+    Raises:
+        YAMLError: it is no YAML. ruamel.yaml raises plain exceptions for some malformed escapes and directives.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Reader, yaml.Scanner, yaml.Parser = _FastReader, _FastScanner, _FastParser
+    yield from yaml.parse(text)
+
+
+class _FastReader(Reader):
+    _mark = FileMark(None, -1, 0, 0)
+
+    def get_mark(self) -> Any:
+        if self._mark.index != self.index:
+            self._mark = FileMark(self.name, self.index, self.line, self.column)
+        return self._mark
+
+    def forward(self, length: int = 1) -> None:
+        start, buffer = self.pointer, self.buffer
+        end = start + length
+        if length < 4 or end >= len(buffer):
+            super().forward(length)
+            return
+        self.pointer = end
+        self.index += length
+        breaks, last = buffer.count("\n", start, end), buffer.rfind("\n", start, end)
+        if alone := buffer.count("\r", start, end) - buffer.count("\r\n", start, end + 1):
+            breaks += alone
+            lone = buffer.rfind("\r", start, end)
+            while buffer[lone + 1] == "\n":
+                lone = buffer.rfind("\r", start, lone)
+            last = max(last, lone)
+        if breaks:
+            self.line += breaks
+            self.column, start = 0, last + 1
+        self.column += end - start - (0 if buffer.isascii() else buffer.count("\ufeff", start, end))
+
+
+class _FastScanner(Scanner):
+    reader: Any = None  # properties in the base class
+    scanner_processing_version = (1, 2)
+
+    def __init__(self, loader: Any) -> None:
+        self.reader = loader.reader
+        super().__init__(loader=loader)
+
+    # Tokens
+
+    def check_token(self, *choices: Any) -> bool:
+        if not self.tokens or self.possible_simple_keys:
+            while self.need_more_tokens():
+                self.fetch_more_tokens()
+        return bool(self.tokens) and (not choices or isinstance(self.tokens[0], choices))
+
+    def need_more_tokens(self) -> bool:
+        if self.done:
+            return False
+        if not self.tokens:
+            return True
+        if not self.possible_simple_keys:
+            return False
+        self.stale_possible_simple_keys()
+        return bool(self.next_possible_simple_key() == self.tokens_taken)
+
+    def next_possible_simple_key(self) -> Any:
+        # A key of an inner level comes later, and is gone before one of an outer level is saved.
+        return next((key.token_number for key in self.possible_simple_keys.values()), None)
+
+    def stale_possible_simple_keys(self) -> None:
+        first = next(iter(self.possible_simple_keys.values()), None)
+        if first is not None and (first.line != self.reader.line or self.reader.index - first.index > _LONGEST_KEY):
+            super().stale_possible_simple_keys()
+
+    def fetch_more_tokens(self) -> Any:
+        self.scan_to_next_token()
+        if not self.reader.peek().isalnum():
+            return super().fetch_more_tokens()
+        self.stale_possible_simple_keys()
+        self.unwind_indent(self.reader.column)
+        return self.fetch_plain()
+
+    # Runs of characters
+
+    def _take(self, pattern: re.Pattern[str], most: int | None = None) -> str:
+        """Go on behind what ``pattern`` matches here, ``most`` characters of it; returns them."""
+        reader = self.reader
+        match = pattern.match(reader.buffer, reader.pointer)
+        text: str = match.group()[:most] if match is not None else ""
+        if text:
+            reader.forward(len(text))
+        return text
+
+    def _limit(self, pattern: re.Pattern[str], what: str) -> None:
+        reader = self.reader
+        match = pattern.match(reader.buffer, reader.pointer)
+        if match is not None and match.end() - match.start() > _LONGEST_KEY:
+            text = f"found {what} of more than {_LONGEST_KEY} characters"
+            raise ScannerError(None, None, text, reader.get_mark())
+
+    def scan_anchor(self, TokenClass: Any) -> Any:  # noqa: N803
+        self._limit(_WORD, "an anchor or alias")
+        return super().scan_anchor(TokenClass)
+
+    def scan_tag(self) -> Any:
+        self._limit(_WORD, "a tag")
+        return super().scan_tag()
+
+    def scan_directive(self) -> Any:
+        self._limit(_LINE, "a directive")
+        return super().scan_directive()
+
+    def scan_to_next_token(self) -> Any:
+        reader, flow = self.reader, bool(self.flow_context)
+        if reader.index == 0 and reader.peek() == "\ufeff":
+            reader.forward()
+        while True:
+            if reader.peek() in " \t#":
+                self._take(_GAP_FLOW if flow else _GAP_BLOCK)
+            if reader.peek() not in _BREAKS:
+                return
+            self.scan_line_break()
+            if not flow:
+                self.allow_simple_key = True
+
+    def scan_line_break(self) -> Any:
+        return super().scan_line_break() if self.reader.peek() in _BREAKS else ""
+
+    # Plain scalars
+
+    def scan_plain(self) -> Any:
+        reader = self.reader
+        start = end = reader.get_mark()
+        indent = self.indent + 1
+        run = _PLAIN_FLOW if self.flow_context else _PLAIN_BLOCK
+        chunks: list[str] = []
+        spaces: list[str] = []
+        while reader.peek() != "#" and (text := self._take(run)):
+            self.allow_simple_key = False
+            chunks += [*spaces, text]
+            end = reader.get_mark()
+            if reader.peek() not in _STOPS:
+                break
+            spaces = self.scan_plain_spaces(indent, start)
+            if not spaces or reader.peek() == "#" or (not self.flow_context and reader.column < indent):
+                break
+        return ScalarToken("".join(chunks), True, start, end)
+
+    def scan_plain_spaces(self, indent: Any, start_mark: Any) -> Any:
+        spaces = self._take(_SPACES)
+        if self.reader.peek() not in _BREAKS:
+            return [spaces] if spaces else []
+        first, breaks = self.scan_line_break(), []
+        self.allow_simple_key = True
+        while not self._separator():
+            self._take(_SPACES)
+            if self.reader.peek() not in _BREAKS:
+                return self._folded(first, breaks)
+            breaks.append(self.scan_line_break())
+        return None
+
+    def _separator(self) -> bool:
+        """Whether ``---`` or ``...`` stands here by itself."""
+        reader = self.reader
+        return reader.peek() in "-." and reader.prefix(3) in ("---", "...") and reader.peek(3) in _STOPS
+
+    @staticmethod
+    def _folded(first: str, breaks: list[str]) -> list[str]:
+        """What a line break and the empty lines behind it become in a plain or quoted scalar."""
+        return [first, *breaks] if first != "\n" else breaks or [" "]
+
+    # Quoted scalars
+
+    def scan_flow_scalar_non_spaces(self, double: Any, start_mark: Any) -> Any:
+        text = self._take(_DOUBLE if double else _SINGLE)
+        if not double:
+            text = text.replace("''", "'")
+        elif "\\" in text:
+            text = _ESCAPE.sub(self._unescaped, text)
+        return [text, *super().scan_flow_scalar_non_spaces(double, start_mark)]
+
+    def _unescaped(self, match: re.Match[str]) -> str:
+        text = match.group()
+        return chr(int(text[2:], 16)) if len(text) > 2 else self.ESCAPE_REPLACEMENTS[text[1]]
+
+    def scan_flow_scalar_spaces(self, double: Any, start_mark: Any) -> Any:
+        spaces = self._take(_BLANKS)
+        if self.reader.peek() == "\0":
+            return super().scan_flow_scalar_spaces(double, start_mark)
+        if self.reader.peek() not in _BREAKS:
+            return [spaces]
+        first = self.scan_line_break()
+        return self._folded(first, self.scan_flow_scalar_breaks(double, start_mark))
+
+    def scan_flow_scalar_breaks(self, double: Any, start_mark: Any) -> Any:
+        breaks: list[str] = []
+        while not self._separator():
+            self._take(_BLANKS)
+            if self.reader.peek() not in _BREAKS:
+                return breaks
+            breaks.append(self.scan_line_break())
+        return super().scan_flow_scalar_breaks(double, start_mark)
+
+    # Block scalars
+
+    def scan_block_scalar(self, style: Any, rt: bool | None = False) -> Any:
+        reader = self.reader
+        start = reader.get_mark()
+        reader.forward()
+        chomping, increment = self.scan_block_scalar_indicators(start)
+        self._take(_GAP_BLOCK)
+        self.scan_block_scalar_ignored_line(start)
+        least = self.indent + 1
+        if increment is None:
+            breaks, most, end = self.scan_block_scalar_indentation()
+            indent = max(least, most)
+        else:
+            least = max(least, 1)
+            indent = least + increment - 1
+            breaks, end = self.scan_block_scalar_breaks(indent)
+        chunks: list[str] = []
+        line_break = ""
+        while reader.column == indent and reader.peek() != "\0":
+            chunks += breaks
+            text_first = reader.peek() not in " \t"
+            chunks.append(self._take(_LINE))
+            line_break = self.scan_line_break()
+            breaks, end = self.scan_block_scalar_breaks(indent)
+            if least == 0 and (self.check_document_start() or self.check_document_end()):
+                break
+            if reader.column != indent or reader.peek() == "\0":
+                break
+            if style == ">" and line_break == "\n" and text_first and reader.peek() not in " \t":
+                chunks += [] if breaks else [" "]
+            else:
+                chunks.append(line_break)
+        if chomping in (None, True):
+            chunks.append(line_break)
+        if chomping is True:
+            chunks += breaks
+        elif breaks:
+            self.scan_to_next_token()
+        return ScalarToken("".join(chunks), False, start, end, style)
+
+    def scan_block_scalar_indentation(self) -> Any:
+        reader = self.reader
+        breaks: list[str] = []
+        first, most, end = -1, 0, reader.get_mark()
+        while True:
+            if self._take(_SPACES):
+                most = max(most, reader.column)
+            if reader.peek() not in _BREAKS:
+                break
+            first = reader.column if first < 0 else first
+            breaks.append(self.scan_line_break())
+            end = reader.get_mark()
+        if 0 < first < most:
+            text = "more indented follow up line than first in a block scalar"
+            raise ScannerError(text, reader.get_mark())
+        return breaks, most, end
+
+    def scan_block_scalar_breaks(self, indent: int) -> Any:
+        reader = self.reader
+        breaks: list[str] = []
+        while True:
+            end = reader.get_mark()
+            if reader.column < indent:
+                self._take(_SPACES, indent - reader.column)
+            if reader.peek() not in _BREAKS:
+                return breaks, end
+            breaks.append(self.scan_line_break())
+
+
+class _FastParser(Parser):
+    scanner: Any = None  # a property in the base class
+
+    def __init__(self, loader: Any) -> None:
+        self.scanner = loader.scanner
+        super().__init__(loader=loader)
+
+    def parse_node(self, block: bool = False, indentless_sequence: bool = False) -> Any:
+        token = self.scanner.peek_token()
+        if type(token) is not ScalarToken:
+            return super().parse_node(block, indentless_sequence)
+        self.scanner.get_token()
+        self.state = self.states.pop()
+        implicit = (True, False) if token.plain else (False, True)
+        return ScalarEvent(None, None, implicit, token.value, token.start_mark, token.end_mark, style=token.style)
