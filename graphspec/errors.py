@@ -7,11 +7,31 @@ is raised together in one :class:`SpecError`. The other exceptions each name the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
+SHOWN = 100
+"""Diagnostics that are printed; of more, it is said how many there are."""
+_LONGEST = 2000
+"""Characters of a message, a path or a fix; what they quote may be longer."""
+
+
+class SourceFile(str):
+    """The name of a source, with the text that was read from it: an excerpt never opens the file again."""
+
+    text: str
+
+    def __new__(cls, name: str, text: str) -> SourceFile:
+        self = super().__new__(cls, name)
+        self.text = text
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +76,12 @@ class Diagnostic:
     severity: Severity = "error"
     length: int = 1
 
+    def __post_init__(self) -> None:
+        for key in ("message", "path", "hint"):
+            value: str | None = getattr(self, key)
+            if value is not None and len(value) > _LONGEST:
+                object.__setattr__(self, key, shorten(value, _LONGEST))
+
     @classmethod
     def at(cls, mark: Mark, code: str, message: str, **more: Any) -> Diagnostic:
         return cls(code, message, mark.file, mark.line, mark.column, length=mark.length, **more)
@@ -97,7 +123,13 @@ class SpecError(GraphspecError):
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics: list[Diagnostic] = sorted(diagnostics, key=Diagnostic.sort_key)
-        super().__init__("\n".join(str(d) for d in self.diagnostics))
+        lines = [str(d) for d in self.diagnostics[:SHOWN]]
+        if (more := len(self.diagnostics) - SHOWN) > 0:
+            lines.append(f"… and {more:,} more")
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.diagnostics,)
 
 
 class ShapeError(GraphspecError):
@@ -132,10 +164,47 @@ class RunError(GraphspecError):
         super().__init__(f"{code}: {message}" + (f" (help: {hint})" if hint else ""))
         self.code, self.message, self.hint = code, message, hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.code, self.message, self.hint)
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """``text``, cut to ``most`` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+_SEARCH = 200_000
+"""Names that the searches of one check compare: some seconds; a check with so many mistakes shows a few of them."""
+_LONGEST_NAME = 100
+_left: ContextVar[list[int] | None] = ContextVar("_left", default=None)
+
+
+@contextmanager
+def bounded_search() -> Iterator[None]:
+    """While inside, :func:`did_you_mean` compares a bounded number of names; without similar names from then on."""
+    token = _left.set([_SEARCH])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def _may_compare(names: int) -> bool:
+    left = _left.get()
+    if left is None:
+        return names <= _SEARCH
+    if names <= left[0]:
+        left[0] -= names
+        return True
+    return False
+
 
 def did_you_mean(name: str, known: Sequence[str], *, quote: str = "'") -> str | None:
     """``did you mean 'x'?`` for the closest of ``known`` (case is not counted), or None if nothing is close."""
     from difflib import SequenceMatcher, get_close_matches
+
+    if len(name) > _LONGEST_NAME or not _may_compare(len(known)):
+        return None
 
     def fold(text: str) -> str:
         return text.lower().replace("_", "")
@@ -143,6 +212,7 @@ def did_you_mean(name: str, known: Sequence[str], *, quote: str = "'") -> str | 
     def stem(text: str) -> str:
         return fold(text).removesuffix("loss")
 
+    known = [k for k in known if len(k) <= _LONGEST_NAME]
     folded = fold(name)
     close = [fold(k) for k in known if stem(k) == stem(name) != ""]  # MSELoss for mse
     if not close and len(folded) >= 2:  # lr for learning_rate, rmse for RootMeanSquaredError

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphspec.arguments import flag, path_of, texts
 from graphspec.compiler.check import Checked, Source, check, once
-from graphspec.errors import Diagnostic
+from graphspec.errors import Diagnostic, bounded_search
 from graphspec.export.targets import opset_of
 
 
@@ -32,6 +32,7 @@ def source_of(source: Any) -> Any:
     return source if isinstance(source, Mapping | Spec) else path_of("source", source)
 
 
+@bounded_search()
 def check_further(checked: Checked, *, data: bool = False, opset: int | None = None) -> list[Diagnostic]:
     """The diagnostics of a spec and, where none is an error, those of its ``data`` files and of its export at ``opset``."""
     if checked.errors or checked.spec is None or checked.lowered is None:

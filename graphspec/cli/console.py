@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
+from graphspec.errors import SHOWN, Diagnostic, GraphspecError, RunError, SpecError, UsageError
 
 if TYPE_CHECKING:
     from typing import ParamSpec
@@ -61,12 +61,19 @@ def err(text: str) -> None:
 
 
 def show(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
-    """Render diagnostics on ``stream`` (stderr by default), with a blank line behind each."""
+    """Render diagnostics on ``stream`` (stderr by default), with a blank line behind each: errors first if they are many."""
     from graphspec.cli.render import render
 
     stream = stream or sys.stderr
-    if found := list(diagnostics):
-        stream.write(render(found, colour=colourful(stream)) + "\n\n")
+    found = list(diagnostics)
+    shown = found
+    if len(found) > SHOWN:
+        first = sorted(found, key=lambda d: (not d.is_error, *d.sort_key()))[:SHOWN]
+        shown = sorted(first, key=Diagnostic.sort_key)
+    if found:
+        stream.write(render(shown, colour=colourful(stream)) + "\n\n")
+    if len(found) > SHOWN:
+        stream.write(f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` gives all\n\n")
 
 
 def guarded(command: Callable[P, int | None]) -> Callable[P, None]:

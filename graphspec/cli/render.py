@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-from graphspec.errors import Diagnostic, NodeRef
-from graphspec.spec.read import decode
-from graphspec.spec.syntax import text_lines
+from graphspec.errors import Diagnostic, NodeRef, SourceFile
+from graphspec.spec.syntax import line_of
 
 _WIDTH = 100
 """Columns of an excerpt; a longer line is cut around the place."""
@@ -21,7 +19,7 @@ def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False, sources: 
 
     Args:
         colour: with ANSI escapes.
-        sources: text by file name; other files are read.
+        sources: text by file name; that of other files is the text that the diagnostic itself came from.
     """
     excerpts = _Excerpts(sources or {})
     return "\n\n".join(_render(diagnostic, excerpts, colour) for diagnostic in diagnostics)
@@ -33,19 +31,17 @@ def render_json(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 class _Excerpts:
-    """Lines of source files, each read once."""
+    """Lines of sources, as they were read: what a file has now is something else, and a pipe has nothing any more."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
-        self._lines = {file: text_lines(text) for file, text in sources.items()}
+        self._sources = sources
+        self._lines: dict[tuple[str, int], str | None] = {}
 
     def line(self, file: str, number: int) -> str | None:
-        if file not in self._lines:
-            try:
-                self._lines[file] = text_lines(decode(Path(file).read_bytes()))
-            except (OSError, ValueError):
-                self._lines[file] = []
-        lines = self._lines[file]
-        return lines[number - 1] if number <= len(lines) else None
+        text = file.text if isinstance(file, SourceFile) else self._sources.get(file)
+        if text is not None and (file, number) not in self._lines:
+            self._lines[file, number] = line_of(text, number)
+        return self._lines.get((file, number))
 
 
 def _render(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
@@ -79,6 +75,8 @@ def _render(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
 
 def _cut(text: str, start: int, length: int) -> tuple[str, int, int]:
     """A line that fits, and where in it the place is."""
+    far = max(0, start - 4 * _WIDTH)  # of a line of megabytes, what is near
+    text, start = text[far : start + 4 * _WIDTH], start - far
     text = text.replace("\t", " ").rstrip()
     if _columns(text) <= _WIDTH:
         return text, start, length
@@ -93,7 +91,13 @@ def _columns(text: str) -> int:
     """Columns that ``text`` takes on a terminal."""
     if text.isascii():
         return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(map(_width, text))
+
+
+def _width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):  # accents, the selectors of emoji
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _clean(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.errors import Diagnostic, SpecError
+from graphspec.errors import Diagnostic, SpecError, bounded_search
 from graphspec.garbage import uncollected
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Checked:
 
 
 @uncollected()
+@bounded_search()
 def check(source: Source | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Checked:
     """Check a spec (a path, a dict, or a parsed one) and collect all diagnostics by place. Never raises for a wrong spec.
 

@@ -39,7 +39,7 @@ def read_blocks(tree: Tree | None, problems: Problems) -> dict[str, Block]:
     if tree is None or tree.value is None:
         return {}
     if not isinstance(tree.value, dict):
-        message = f"`blocks` must be a mapping of blocks, not {describe(tree.plain())}"
+        message = f"`blocks` must be a mapping of blocks, not {describe(tree)}"
         problems.value(tree, "GS104", message, hint="such as `name: {inputs: [x], layers: […], outputs: [y]}`")
         return {}
     return {name: _read_block(name, body, tree, problems) for name, body in tree.value.items()}
@@ -51,7 +51,7 @@ def _read_block(name: str, body: Tree, around: Tree, problems: Problems) -> Bloc
         problems.key(around, name, "GS105", message, hint=hint)
     nothing = Tree([], body.mark, path=body.path)
     if not isinstance(body.value, dict):
-        message = f"block '{name}' must be a mapping, not {describe(body.plain())}"
+        message = f"block '{name}' must be a mapping, not {describe(body)}"
         problems.value(body, "GS104", message, hint="such as `{inputs: [x], layers: […], outputs: [y]}`")
         return Block(name, body, {}, {}, nothing, nothing, True)
     for key in body.value:
@@ -68,16 +68,16 @@ def _read_block(name: str, body: Tree, around: Tree, problems: Problems) -> Bloc
         if isinstance(given.value, dict):
             params = given.value
         else:
-            message = f"`params` must be a mapping of defaults, not {describe(given.plain())}"
+            message = f"`params` must be a mapping of defaults, not {describe(given)}"
             problems.value(given, "GS104", message, hint="such as `{units: 64}`")
     inputs = _input_names(body, name, problems)
     layers, outputs = body.get("layers") or nothing, body.get("outputs") or nothing
     if not isinstance(layers.value, list):
-        message = f"`layers` must be a list of nodes, not {describe(layers.plain())}"
+        message = f"`layers` must be a list of nodes, not {describe(layers)}"
         problems.value(layers, "GS104", message, hint="begin every node with `-`")
         wrong = True
     if not isinstance(outputs.value, list | str):
-        message = f"`outputs` must be a list of names, not {describe(outputs.plain())}"
+        message = f"`outputs` must be a list of names, not {describe(outputs)}"
         problems.value(outputs, "GS104", message, hint=_MISSING["outputs"])
         wrong = True
     return Block(name, body, params, inputs or {}, layers, outputs, wrong or inputs is None)
@@ -91,7 +91,7 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     names: dict[str, Tree] = {}
     for item in items:
         if not isinstance(item.value, str):
-            message = f"`inputs` of block '{block}' holds names, not {describe(item.plain())}"
+            message = f"`inputs` of block '{block}' holds names, not {describe(item)}"
             problems.value(item, "GS104", message, hint=_MISSING["inputs"])
             return None
         if not is_name(item.value):

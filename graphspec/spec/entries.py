@@ -18,7 +18,7 @@ def entry_name(entry: Tree, problems: Problems) -> str | None:
     if name is None or name.unknown:
         return None
     if not isinstance(name.value, str):
-        message = f"`name` must be text, not {describe(name.plain())}"
+        message = f"`name` must be text, not {describe(name)}"
         problems.value(name, "GS104", message, hint="put quotes around it")
         return None
     if not is_name(name.value):
@@ -67,7 +67,7 @@ def entry_kind(entry: Tree, problems: Problems) -> Kind:
 def _is_name_of(entry: Tree, key: str, problems: Problems) -> bool:
     value = entry.value[key]
     if not isinstance(value.value, str) and not value.unknown:
-        message = f"`{key}`{_of(entry)} must be a name, not {describe(value.plain())}"
+        message = f"`{key}`{_of(entry)} must be a name, not {describe(value)}"
         what = {"type": "a layer", "block": "a block"}.get(key, "the node whose weights it takes")
         problems.value(value, "GS104", message, hint=f"name {what}")
     return isinstance(value.value, str)
@@ -84,7 +84,7 @@ def entry_copies(entry: Tree, problems: Problems) -> int | None:
     if repeat is None or repeat.unknown or "share" in entry.value:
         return None
     if isinstance(repeat.value, bool) or not isinstance(repeat.value, int):
-        message = f"`repeat`{_of(entry)} must be an integer, not {describe(repeat.plain())}"
+        message = f"`repeat`{_of(entry)} must be an integer, not {describe(repeat)}"
         problems.value(
             repeat, "GS104", message, hint=wrong_type(repeat, "an integer") or "the number of copies in a row"
         )

@@ -101,7 +101,7 @@ class _Expander:
         if given is None or given.value is None:
             return {}
         if not isinstance(given.value, dict):
-            message = f"`vars` must be a mapping, not {describe(given.plain())}"
+            message = f"`vars` must be a mapping, not {describe(given)}"
             self.problems.value(given, "GS104", message, hint="such as `{units: 64}`")
             return {}
         for name in given.value:
@@ -129,7 +129,7 @@ class _Expander:
             scope.incomplete = True
             if layers.unknown:
                 return
-            message = f"`layers` must be a list of nodes, not {describe(layers.plain())}"
+            message = f"`layers` must be a list of nodes, not {describe(layers)}"
             self.problems.value(layers, "GS104", message, hint="begin every node with `-`")
             return
         for entry in layers.value:
@@ -152,7 +152,7 @@ class _Expander:
         """The item of one entry (the last copy of a repeated one)."""
         if not isinstance(entry.value, dict):
             if not entry.unknown:
-                message = f"a node must be a mapping, not {describe(entry.plain())}"
+                message = f"a node must be a mapping, not {describe(entry)}"
                 self.problems.value(entry, "GS104", message, hint="such as `{name: y, type: Dense, units: 1}`")
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
         name = entry_name(entry, self.problems)
@@ -230,7 +230,7 @@ class _Expander:
                 sources.append(Source.named(scope, value))
                 continue
             if not value.unknown:
-                message = f"`{key}` holds names, not {describe(value.plain())}"
+                message = f"`{key}` holds names, not {describe(value)}"
                 self.problems.value(value, "GS104", message, hint="a node's name, or `name:k` for its output k")
             sources.append(None)
         return sources
@@ -285,7 +285,7 @@ class _Expander:
         if given is None or (given.unknown and given.value is None):
             return {}
         if not isinstance(given.value, dict):
-            message = f"`params` must be a mapping, not {describe(given.plain())}"
+            message = f"`params` must be a mapping, not {describe(given)}"
             self.problems.value(given, "GS104", message, hint="such as `{units: 64}`")
             return {}
         for name in given.value:

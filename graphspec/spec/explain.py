@@ -165,7 +165,7 @@ def _explain_whole(error: Mapping[str, Any], tree: Tree, what: str, problems: Pr
         problems.node(tree, code, f"{what}: {_said(error)}", hint=_hint(error), subject=_said(error))
     else:
         said = _said(error)
-        quoted = "" if re.search(r"\bgot\b", said) else f", not {describe(at.plain())}"
+        quoted = "" if re.search(r"\bgot\b", said) else f", not {describe(at)}"
         problems.value(at, code, f"{what}: {said}{quoted}", hint=_hint(error))
 
 
@@ -216,7 +216,7 @@ def _explain_one(
         hint = did_you_mean(value.value, literals) if literals and isinstance(value.value, str) else None
         code = "GS105" if literals and isinstance(value.value, str) else "GS104"
         hint = hint or next((h for w in wanted if (h := wrong_type(value, w))), None) or about or _SUCH.get(wanted[0])
-        message = f"`{name}` of {what} must be {' or '.join(wanted)}, not {describe(value.plain())}"
+        message = f"`{name}` of {what} must be {' or '.join(wanted)}, not {describe(value)}"
         problems.value(value, code, message, hint=hint)
         return
     context = chosen.get("ctx", {})
@@ -238,15 +238,15 @@ def _explain_one(
                 close = f"the name is a value: `{{type: {key}, …}}`"
             hint = close or registry.suggest("") or hint
         elif said.startswith(("must", "is ", "has ")):
-            quoted = "" if re.search(r"\bgot\b|, not ", said) else f", not {describe(value.plain())}"
+            quoted = "" if re.search(r"\bgot\b|, not ", said) else f", not {describe(value)}"
             message = f"`{name}` of {what} {said}{quoted}"
         else:
-            message = f"`{name}: {describe(value.plain())}` of {what}: {said}"
+            message = f"`{name}: {describe(value)}` of {what}: {said}"
             hint = hint or f"leave `{name}` out"
         problems.value(at, kind, message, hint=hint or about)
     else:
         last = errors[-1] if kind == "missing" else chosen
-        message = f"`{name}` of {what} {_demand(last)}, not {describe(value.plain())}"
+        message = f"`{name}` of {what} {_demand(last)}, not {describe(value)}"
         problems.value(value, "GS105", message, hint=about)
 
 

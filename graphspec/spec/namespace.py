@@ -94,7 +94,7 @@ def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, prob
             return None
         return None if layer is not None else resolve(Source.named(top, Tree(name, mark, path=path)), problems)
     if not isinstance(layer.value, str):
-        message = f"`layer` of head '{name}' must be the name of a node, not {describe(layer.plain())}"
+        message = f"`layer` of head '{name}' must be the name of a node, not {describe(layer)}"
         problems.value(layer, "GS104", message, hint="a node's name, or `name:k` for its output k")
         return None
     ref = resolve(Source.named(top, layer), problems)

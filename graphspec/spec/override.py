@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from graphspec.errors import Mark, SpecError, UsageError, did_you_mean
-from graphspec.spec.tree import Tree, describe, item_name
+from graphspec.errors import Mark, SpecError, UsageError, did_you_mean, shorten
+from graphspec.spec.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, item_name
 
 FILE = "--set"
 _SECTIONS = ("description", "vars", "blocks", "training", "data")
@@ -21,18 +21,24 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
     path, equals, written = text.partition("=")
     path = path.strip()
     if not equals or not path or "" in path.split("."):
-        raise UsageError(f"--set takes key.path=VALUE, not {text!r}")
+        raise UsageError(f"--set takes key.path=VALUE, not {shorten(text)!r}")
+    if len(path) > MAX_KEY:
+        raise UsageError(f"--set {shorten(path)}: there is no key of {len(path):,} characters")
     try:
         value = read_value(written.strip(), FILE)
     except SpecError as error:
-        raise UsageError(f"--set {text}: {error.diagnostics[0].message}") from None
-    return _replace(tree, path.split("."), 0, value)
+        raise UsageError(f"--set {shorten(text)}: {error.diagnostics[0].message}") from None
+    changed = _replace(tree, path.split("."), 0, value)
+    if changed.depth > MAX_DEPTH or changed.size > MAX_VALUES:
+        what = f"deeper than {MAX_DEPTH} levels" if changed.depth > MAX_DEPTH else f"larger than {MAX_VALUES:,} values"
+        raise UsageError(f"--set {shorten(text)}: it makes the spec {what}")
+    return changed
 
 
 def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
     where = ".".join(steps[:at]) or "the spec"
     if not isinstance(tree.value, dict | list):
-        raise UsageError(f"--set {'.'.join(steps)}: '{where}' is {describe(tree.value)}, with nothing below it")
+        raise UsageError(f"--set {'.'.join(steps)}: '{where}' is {describe(tree)}, with nothing below it")
     keys = _keys(tree)
     # Names may hold dots, so the longest that fits is taken.
     for end in range(len(steps), at, -1):

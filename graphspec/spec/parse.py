@@ -97,7 +97,7 @@ def _check_version(tree: Tree | None, problems: Problems) -> None:
     if tree is None or tree.unknown:
         return
     if isinstance(tree.value, bool) or not isinstance(tree.value, int):
-        message = f"`graphspec` must be an integer, not {describe(tree.plain())}"
+        message = f"`graphspec` must be an integer, not {describe(tree)}"
         problems.value(tree, "GS104", message, hint=f"write `graphspec: {VERSION}`")
     elif tree.value != VERSION:
         hint = f"this graphspec reads version {VERSION}"
@@ -108,7 +108,7 @@ def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
     if tree is None or tree.unknown:
         return None
     if not isinstance(tree.value, str):
-        message = f"`{key}` must be text, not {describe(tree.plain())}"
+        message = f"`{key}` must be text, not {describe(tree)}"
         problems.value(tree, "GS104", message, hint=wrong_type(tree, "text") or "write text")
         return None
     return tree.value
@@ -154,7 +154,7 @@ def _parse_layer(item: Item, problems: Problems) -> Layer | None:
     tree = item.tree
     trainable = tree.get("trainable")
     if trainable is not None and not isinstance(trainable.value, bool) and not trainable.unknown:
-        message = f"`trainable` of '{item.full}' must be true or false, not {describe(trainable.plain())}"
+        message = f"`trainable` of '{item.full}' must be true or false, not {describe(trainable)}"
         problems.value(trainable, "GS104", message, hint=wrong_type(trainable, "true or false") or "false freezes it")
     kind = _type(tree)
     if item.failed or kind is None:
@@ -189,7 +189,7 @@ def _calls(item: Item, problems: Problems) -> dict[str, list[Ref | None]]:
                 continue
             refs.append(None)
             if not value.unknown:
-                message = f"`{key}` of '{item.full}' holds names of nodes, not {describe(value.plain())}"
+                message = f"`{key}` of '{item.full}' holds names of nodes, not {describe(value)}"
                 problems.value(value, "GS104", message, hint="a node's name, or `name:k` for its output k")
         calls[key] = refs
     return calls

@@ -10,8 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
@@ -24,14 +23,13 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from graphspec.errors import Diagnostic, Mark, SpecError, did_you_mean
+from graphspec.errors import Mark, SpecError, did_you_mean
 from graphspec.spec.override import override
+from graphspec.spec.plain import from_plain
 from graphspec.spec.scan import events
+from graphspec.spec.source import check_lines, fail, load
 from graphspec.spec.syntax import explain_syntax
-from graphspec.spec.tree import MAX_DEPTH, MAX_VALUES, Problems, Tree, describe
-
-MAX_BYTES: Final = 16 * 2**20
-"""Size of a file; a spec of 10,000 layers has about 2 MB."""
+from graphspec.spec.tree import MAX_DEPTH, MAX_DIGITS, MAX_KEY, MAX_VALUES, Problems, Tree, below, describe, unfit
 
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -41,8 +39,6 @@ _NUMBER = re.compile(
     r"|(?P<inf>[-+]?\.(?:inf|Inf|INF))|(?P<nan>\.(?:nan|NaN|NAN))"
 )
 _CORE_TAGS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None), "map": dict, "seq": list}
-_MAX_DIGITS = 4000
-_PLAIN = "a spec has mappings, lists, text, numbers, true, false and null"
 
 
 def read(
@@ -62,13 +58,13 @@ def read(
     collected = problems is not None
     problems = problems or Problems()
     if isinstance(source, Mapping):
-        tree = _from_plain(source, problems)
+        tree = from_plain(source, problems)
     else:
-        name = os.fspath(source)
-        tree = _Builder(name, problems).build(_load(name))
+        file = load(os.fspath(source))
+        tree = _Builder(file, problems).build(file.text)
     if not isinstance(tree.value, dict):
         hint = "begin with `graphspec: 1`, then `name`, `inputs`, `layers` and `outputs`"
-        problems.value(tree, "GS101", f"a spec is a mapping of keys, not {describe(tree.plain())}", hint=hint)
+        problems.value(tree, "GS101", f"a spec is a mapping of keys, not {describe(tree)}", hint=hint)
     if problems.found and not (collected and isinstance(tree.value, dict)):
         raise SpecError(problems.found)
     for text in sets:
@@ -87,80 +83,6 @@ def read_value(text: str, file: str) -> Tree:
     if problems.found:
         raise SpecError(problems.found)
     return tree
-
-
-def decode(data: bytes) -> str:
-    """The text of a file: UTF-8, or UTF-16 with a byte-order mark.
-
-    Raises:
-        UnicodeDecodeError: it is no text.
-    """
-    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-
-
-def _fail(file: str, message: str, *, line: int | None = None, column: int | None = None, **more: Any) -> SpecError:
-    return SpecError([Diagnostic(more.pop("code", "GS101"), message, file, line, column, **more)])
-
-
-def _load(file: str) -> str:
-    path = Path(file)
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            text = f"the file has {size / 2**20:.0f} MiB, a spec at most {MAX_BYTES // 2**20}"
-            raise _fail(file, text, code="GS110", hint="is it a spec? data go into files of their own")
-        data = path.read_bytes()
-    except FileNotFoundError:
-        folder = path.parent if path.parent.is_dir() else None
-        names = [str(p) for p in folder.iterdir() if p.suffix in (".yaml", ".yml", ".json")] if folder else []
-        hint = did_you_mean(file, names) or "`graphspec init` writes a first spec"
-        raise _fail(file, f"no such file: {file!r}", hint=hint) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _fail(file, f"cannot read {file!r}: {reason}") from None
-    try:
-        return decode(data)
-    except UnicodeDecodeError as error:
-        head = data[: error.start]
-        line, column = head.count(b"\n") + 1, error.start - (head.rfind(b"\n") + 1) + 1
-        text = f"not YAML or JSON: byte 0x{data[error.start]:02x} is no UTF-8 text"
-        raise _fail(file, text, line=line, column=column, hint="a spec is a text file in UTF-8") from None
-
-
-def _from_plain(source: Any, problems: Problems) -> Tree:
-    mark = Mark("<dict>")
-    count = 0
-
-    def convert(value: Any, path: str, depth: int) -> Tree:
-        nonlocal count
-        count += 1
-        if depth > MAX_DEPTH or count > MAX_VALUES:
-            what = f"deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"larger than {MAX_VALUES:,} values"
-            raise _fail("<dict>", f"the spec is {what}", code="GS110", path=path, hint="a spec has about ten levels")
-        if isinstance(value, Mapping):
-            children = {}
-            for key, child in value.items():
-                text = str(key) if isinstance(key, int) and not isinstance(key, bool) else key
-                where = f"{path}.{text}" if path else str(text)
-                if not isinstance(text, str):
-                    problems.at(
-                        mark, "GS104", f"a key must be a string, not {describe(key)}", path=where, hint="use text"
-                    )
-                else:
-                    children[text] = convert(child, where, depth + 1)
-            return Tree(children, mark, dict.fromkeys(children, mark))
-        if isinstance(value, list | tuple):
-            return Tree([convert(item, f"{path}.{i}", depth + 1) for i, item in enumerate(value)], mark)
-        if hasattr(value, "tolist"):  # NumPy's numbers and arrays
-            return convert(value.tolist(), path, depth)
-        if isinstance(value, os.PathLike):
-            return Tree(os.fspath(value), mark)
-        if value is not None and not isinstance(value, str | int | float | bool):
-            problems.at(mark, "GS104", f"a {type(value).__name__} cannot stand in a spec", path=path, hint=_PLAIN)
-            value = None
-        return Tree(value, mark)
-
-    return convert(source, "", 0)
 
 
 class _Open:
@@ -186,6 +108,7 @@ class _Builder:
         self.count = 0
 
     def build(self, text: str) -> Tree:
+        check_lines(self.file, text)
         top: Tree | None = None
         for event in self._events(text):
             tree: Tree
@@ -216,7 +139,7 @@ class _Builder:
             else:
                 self._add(tree)
         if top is None:
-            raise _fail(self.file, "the file is empty", line=1, column=1, hint="`graphspec init` writes a first spec")
+            raise fail(self.file, "the file is empty", line=1, column=1, hint="`graphspec init` writes a first spec")
         return top
 
     def _events(self, text: str) -> Iterator[Any]:
@@ -253,15 +176,21 @@ class _Builder:
         return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
 
     def _set_key(self, event: Any, mark: Mark) -> None:
+        text: str = event.value
+        if len(text) > MAX_KEY:
+            message = f"a key has {len(text):,} characters, at most {MAX_KEY:,}"
+            raise self._stop(event, "GS110", message, "is a quotation mark not closed?")
+        before = len(self.problems.found)
         value = self._scalar(event, mark)
         entry = self.stack[-1]
+        if value is None and len(self.problems.found) > before:
+            value = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if isinstance(value, int) and not isinstance(value, bool):
-            value = event.value
+            value = text
         if not isinstance(value, str):
             message = f"a key must be a string, not {describe(value)}"
-            path = ".".join(filter(None, (self._path(), event.value)))
-            self.problems.at(mark, "GS104", message, path=path, hint="put quotes around it")
-            value = f"{event.value}"
+            self.problems.at(mark, "GS104", message, path=below(self._path(), text), hint="put quotes around it")
+            value = text
         entry.key, entry.key_mark = value, mark
 
     def _open(self, event: Any) -> None:
@@ -350,14 +279,15 @@ class _Builder:
         return name
 
     def _scalar(self, event: Any, mark: Mark) -> Any:
+        """The value of a scalar; None for one that cannot stand in a spec, which is reported."""
         self._count(event, 1)
         text: str = event.value
-        if not text.isascii():  # joins JSON's pairs of \uXXXX; a half of one alone is no character
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        if event.style is not None:
-            value: Any = text
-        else:
-            value = self._resolve(text, mark)
+        if not text.isascii():  # joins JSON's pairs of \uXXXX
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        value = text if event.style is not None else self._resolve(text, mark)
+        if (message := unfit(value)) is not None:
+            self.problems.at(mark, "GS105", message, path=self._path(), hint="write it shorter, or leave it out")
+            return None
         if event.ctag is not None:
             tag = self._check_tag(event, value)
             if tag == "str":
@@ -375,8 +305,8 @@ class _Builder:
         if text[0] not in "+-.0123456789" or (match := _NUMBER.fullmatch(text)) is None:
             return text
         kind = match.lastgroup
-        if len(text) > _MAX_DIGITS:
-            message = f"a number of {len(text)} digits is too long"
+        if len(text) > MAX_DIGITS:
+            message = f"a number of {len(text)} digits is too long, at most {MAX_DIGITS}"
             self.problems.at(mark, "GS105", message, path=self._path(), hint="put quotes around text")
             return None
         if kind == "int":

@@ -24,7 +24,9 @@ _LONGEST_KEY: Final = 1024
 _BREAKS: Final = "\r\n\x85\u2028\u2029"
 _ENDS: Final = f"{_BREAKS}\0"
 _STOPS: Final = f" \t{_ENDS}"
-_ESCAPES: Final = r"""\\(?:[0abt\tnvfre "/\\N_LP]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U000[0-9A-Fa-f]{5}|U0010[0-9A-Fa-f]{4})"""
+_ESCAPES: Final = (
+    r"""\\(?:[0abt\tnvfre "/\\N_LP]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U000[0-9A-Fa-f]{5}|U0010[0-9A-Fa-f]{4})"""
+)
 
 
 def _line(word: str, space: str) -> re.Pattern[str]:
@@ -146,7 +148,7 @@ class _FastScanner(Scanner):
             text = f"found {what} of more than {_LONGEST_KEY} characters"
             raise ScannerError(None, None, text, reader.get_mark())
 
-    def scan_anchor(self, TokenClass: Any) -> Any:  # noqa: N803
+    def scan_anchor(self, TokenClass: Any) -> Any:
         self._limit(_WORD, "an anchor or alias")
         return super().scan_anchor(TokenClass)
 
@@ -198,7 +200,8 @@ class _FastScanner(Scanner):
         spaces = self._take(_SPACES)
         if self.reader.peek() not in _BREAKS:
             return [spaces] if spaces else []
-        first, breaks = self.scan_line_break(), []
+        breaks: list[str] = []
+        first = self.scan_line_break()
         self.allow_simple_key = True
         while not self._separator():
             self._take(_SPACES)

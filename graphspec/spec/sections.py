@@ -113,7 +113,7 @@ class ValidationKeys(DataKeys):
 def mapping(tree: Tree, what: str, problems: Problems, hint: str | None = None) -> bool:
     """Whether ``tree`` is a mapping; reports it if not."""
     if not isinstance(tree.value, dict) and not tree.unknown:
-        problems.value(tree, "GS104", f"{what} must be a mapping, not {describe(tree.plain())}", hint=hint)
+        problems.value(tree, "GS104", f"{what} must be a mapping, not {describe(tree)}", hint=hint)
     return isinstance(tree.value, dict)
 
 
@@ -163,7 +163,7 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
                 )
                 problems.value(item, "GS105", f"'{value}' cannot name a dimension of input '{name}'", hint=hint)
         elif not item.unknown:
-            message = f"a dimension of input '{name}' must be an integer, null or a word, not {describe(item.plain())}"
+            message = f"a dimension of input '{name}' must be an integer, null or a word, not {describe(item)}"
             problems.value(item, "GS104", message, hint="null stands for a size that varies")
     return None if tree.unknown or len(problems.found) > before else tuple(shape)
 

@@ -98,7 +98,7 @@ class Substitution:
                 result.origin = variable.origin or variable.mark
                 return result
             if isinstance(variable.value, dict | list):
-                message = f"variable '{name}' is {describe(variable.plain())}, which cannot stand inside text"
+                message = f"variable '{name}' is {describe(variable)}, which cannot stand inside text"
                 return self._unknown(tree, "GS104", message, f"`${{{name}}}` alone keeps its type")
             pieces.append(variable.value if isinstance(variable.value, str) else show(variable.value))
             length += len(pieces[-1])

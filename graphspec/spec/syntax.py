@@ -9,10 +9,39 @@ from ruamel.yaml.reader import ReaderError
 
 from graphspec.errors import Diagnostic
 
+_BLOCK = 2**16
+_BREAK = re.compile("\r\n|\r|\n")
 
-def text_lines(text: str) -> list[str]:
-    """Lines as YAML counts them."""
-    return re.split("\r\n|\r|\n", text)
+
+def count_breaks(text: str) -> int:
+    """Line breaks as YAML counts them: LF, CR LF, or CR."""
+    return text.count("\n") + text.count("\r") - text.count("\r\n")
+
+
+def line_and_column(text: str, position: int) -> tuple[int, int]:
+    """The place of a character, both from 1."""
+    head = text[:position]
+    if head.endswith("\r") and text[position : position + 1] == "\n":
+        head = head[:-1]  # the second half of a line break belongs to its line
+    return count_breaks(head) + 1, position - max(head.rfind("\n"), head.rfind("\r"))
+
+
+def line_of(text: str, number: int) -> str | None:
+    """Line ``number``, from 1, without its break; None if there are fewer. Makes no list of all lines."""
+    before, start = number - 1, 0
+    while start < len(text):
+        end = start + _BLOCK
+        if text[end - 1 : end + 1] == "\r\n":
+            end += 1
+        block = text[start:end]
+        if (breaks := count_breaks(block)) >= before:
+            break
+        before, start = before - breaks, end
+    for match in _BREAK.finditer(text, start):
+        if not before:
+            return text[start : match.start()]
+        before, start = before - 1, match.end()
+    return None if before else text[start:]
 
 
 def explain_syntax(error: Exception, text: str, file: str) -> Diagnostic:
@@ -20,8 +49,7 @@ def explain_syntax(error: Exception, text: str, file: str) -> Diagnostic:
     if isinstance(error, MarkedYAMLError):
         return _marked(error, text, file)
     if isinstance(error, ReaderError):
-        head = text[: error.position]
-        line, column = head.count("\n") + 1, error.position - head.rfind("\n")
+        line, column = line_and_column(text, error.position)
         code = ord(error.character) if isinstance(error.character, str) else int(error.character)
         message = f"not YAML or JSON: character U+{code:04X} is not allowed in text"
         hint = "remove it; inside double quotes it may be written as an escape"
@@ -46,7 +74,7 @@ def _marked(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
         bracket = "{" if match[1] == "}" else "["
         hint = f"put a comma in front, or close the '{bracket}' of line {began}"
     if place is not None:
-        line = text_lines(text)[place.line]
+        line = line_of(text, place.line + 1) or ""
         if re.search(r"""(?<!["'$])\$\{""", line):
             hint = 'put quotes around a variable inside braces: "${x}"'
         elif "\t" in line[: place.column + 1]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite, isnan
 from typing import Any, TypeAlias
 
-from graphspec.errors import Diagnostic, Mark, did_you_mean
+from graphspec.errors import Diagnostic, Mark, did_you_mean, shorten
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 
@@ -15,6 +15,16 @@ MAX_DEPTH = 100
 """Levels of nesting that a document may have; the deepest real spec has about ten."""
 MAX_VALUES = 400_000
 """Values that a document may hold once its aliases and variables are written out."""
+MAX_KEY = 1024
+"""Characters of a key; YAML's limit for keys without ``?``."""
+MAX_TEXT = 65_536
+"""Characters of a text."""
+MAX_DIGITS = 600
+"""Digits of a number; Python can be set to write no more than 640."""
+_MAX_PATH = 500
+_SHORT = 60
+_LARGEST = 10**MAX_DIGITS
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class Tree:
@@ -100,7 +110,7 @@ class Tree:
 
     def below(self, key: str) -> str:
         """The path of ``key`` in this mapping."""
-        return f"{self.path}.{key}" if self.path else key
+        return below(self.path, key)
 
     def set_paths(self, path: str = "") -> Tree:
         """Give this tree and all below it their paths, the first one where a part is shared; returns itself."""
@@ -109,11 +119,18 @@ class Tree:
         self.path = path
         if isinstance(self.value, dict):
             for key, child in self.value.items():
-                child.set_paths(f"{path}.{key}" if path else key)
+                child.set_paths(below(path, key))
         elif isinstance(self.value, list):
             for index, child in enumerate(self.value):
-                child.set_paths(f"{path}.{item_name(child) or index}" if path else str(index))
+                child.set_paths(below(path, item_name(child) or str(index)))
         return self
+
+
+def below(path: str, key: str) -> str:
+    """The path of ``key`` below ``path``. A path that is very long goes no deeper: many values would have copies of it."""
+    if len(path) > _MAX_PATH:
+        return path
+    return f"{path}.{key}" if path else key
 
 
 def item_name(item: Tree) -> str | None:
@@ -122,17 +139,56 @@ def item_name(item: Tree) -> str | None:
     return name.value if name is not None and isinstance(name.value, str) else None
 
 
+def unfit(value: Any) -> str | None:
+    """Why a scalar cannot stand in a spec, or None."""
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            return f"a text of {len(value):,} characters is too long, at most {MAX_TEXT:,}"
+        if not value.isascii() and (half := _HALF.search(value)):
+            return f"text holds U+{ord(half[0]):04X}, which is half of a character"
+    elif isinstance(value, int) and abs(value) >= _LARGEST:
+        return f"a number of more than {MAX_DIGITS} digits is too long"
+    return None
+
+
 def describe(value: Any) -> str:
-    """``value`` as a message quotes it: short, in YAML's words."""
-    if isinstance(value, dict | list | tuple):
-        word = "mapping" if isinstance(value, dict) else "list"
-        text = show(value)
-        return text if len(text) <= 60 else f"a {word} of {len(value)}"
-    return show(value)
+    """A tree or a plain value as a message quotes it: short, in YAML's words."""
+    plain = value.value if isinstance(value, Tree) else value
+    text = ""
+    for piece in _pieces(plain):
+        text += piece
+        if isinstance(plain, dict | list | tuple) and len(text) > _SHORT:
+            return f"a {'mapping' if isinstance(plain, dict) else 'list'} of {len(plain)}"
+    return text
 
 
 def show(value: Any) -> str:
     """``value`` in flow style."""
+    return "".join(_pieces(value))
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    if isinstance(value, Tree):
+        value = value.value
+    if isinstance(value, dict):
+        separator = "{"
+        for key, child in value.items():
+            yield f"{separator}{key}: "
+            yield from _pieces(child)
+            separator = ", "
+        yield "{}" if not value else "}"
+    elif isinstance(value, list | tuple):
+        separator = "["
+        for child in value:
+            yield separator
+            yield from _pieces(child)
+            separator = ", "
+        yield "[]" if not value else "]"
+    else:
+        yield _scalar(value)
+
+
+def _scalar(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -140,12 +196,10 @@ def show(value: Any) -> str:
     if isinstance(value, float) and not isfinite(value):
         return ".nan" if isnan(value) else ".inf" if value > 0 else "-.inf"
     if isinstance(value, str):
-        return f"'{value if len(value) <= 60 else value[:57] + '…'}'"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}: {show(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(show, value)) + "]"
-    return repr(value)
+        return f"'{value if len(value) <= _SHORT else value[: _SHORT - 3] + '…'}'"
+    if isinstance(value, int | float):
+        return "a very long number" if unfit(value) else shorten(repr(value))
+    return f"a {type(value).__name__}"
 
 
 def wrong_type(tree: Tree, wanted: str) -> str | None:
