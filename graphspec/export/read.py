@@ -17,7 +17,7 @@ from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.export.outline import Outline, outline
 from graphspec.export.session import failure, plain, session
 from graphspec.runtime.memory import free, human
-from graphspec.spec.read import MAX_BYTES
+from graphspec.spec.source import MAX_BYTES
 
 if TYPE_CHECKING:
     from graphspec.spec.model import Spec
