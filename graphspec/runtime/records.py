@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from graphspec.config import Config, Natural
 from graphspec.errors import RunError
-from graphspec.spec.read import MAX_BYTES
+from graphspec.spec.source import MAX_BYTES
 from graphspec.spec.tree import MAX_DEPTH
 
 RESTORE = "restore it, or start again with --overwrite"
