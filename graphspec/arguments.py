@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from graphspec.errors import UsageError
 
+T = TypeVar("T", bound=str)
 _SHOWN = 40  # characters of a value that stand in a message
 
 
@@ -41,6 +42,13 @@ def flag(name: str, value: Any, otherwise: bool) -> bool:
     if type(value).__name__ not in ("bool", "bool_"):  # NumPy's own is no `bool`
         raise refusal(name, "true or false", value)
     return bool(value)
+
+
+def literal(name: str, value: Any, word: T, wanted: str) -> T:
+    """A word, the only one that may stand here; arrays are not compared with it."""
+    if not isinstance(value, str) or value != word:
+        raise refusal(name, wanted, value)
+    return word
 
 
 def path_of(name: str, value: Any) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.arguments import flag, refusal, whole
+from graphspec.arguments import flag, literal, refusal, whole
 from graphspec.callbacks.outputs import Outputs
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
@@ -152,8 +152,8 @@ def _apply_class_weights(model: Session, arrays: Arrays, given: Mapping[Any, Any
             raise UsageError("with several heads, give `class_weight` as {head: {class: weight}}")
         by_head = {heads[0].name: given}
     for name, weights in by_head.items():
-        if not isinstance(weights, Mapping) and weights != "balanced":
-            raise UsageError(f"`class_weight` must be a mapping or 'balanced', not {weights!r}")
+        if not isinstance(weights, Mapping):
+            weights = literal("class_weight", weights, "balanced", "a mapping or 'balanced'")
         head = model.spec.heads[name]
         if refused := refuse_class_weight(head, model.graph.outputs[name]):
             raise SpecError([Diagnostic(p[1], f"head '{name}': {p[2]}", hint=p[3]) for p in refused])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -86,6 +87,13 @@ class Store:
         param = self.params[name]
         return np.array(param.layout.unpack(self.view(name, vector), param.shape), order="C")
 
+    def not_finite(self) -> str | None:
+        """The name of a weight that is not finite, None where all are. Two passes over memory, nothing is allocated."""
+        for group, vector in self.vectors.items():
+            if vector.size and not _bounded(vector):
+                return next(s.param.name for s in self.segments[group] if not _bounded(vector[s.start : s.stop]))
+        return None
+
     def set(self, values: Mapping[str, Array], vector: Array | None = None) -> None:
         """Write weights given by name in Keras's layout.
 
@@ -99,6 +107,10 @@ class Store:
                 raise ValueError(f"weight '{name}' has shape {shape}, got {array.shape}")
         for name, array in arrays.items():
             self.view(name, vector)[...] = self.params[name].layout.pack(array)
+
+
+def _bounded(vector: Array) -> bool:
+    return math.isfinite(float(vector.min())) and math.isfinite(float(vector.max()))
 
 
 def _numbers(name: str, value: Any, dtype: np.dtype[Any]) -> Array:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from graphspec.runtime.update import Update
 
 
+_CALMER = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
+
+
 class Observer(Protocol):
     """Who is told how training goes: the command line's progress bar, plain lines, nobody."""
 
@@ -153,6 +156,10 @@ class Trainer:
                 raise KeyboardInterrupt
             if self.stopped is not None:
                 return
+        if (lost := self.model.store.not_finite()) is not None:
+            what = f"the weight '{lost}' is not finite at the end of epoch {self.epoch + 1}: its gradient overflowed"
+            self._not_finite(what, f"{_CALMER}; checkpoints stay as they were an epoch before", math.nan)
+            return
         logs = self.totals.logs()
         if self.validation is not None:
             for state in self.states:
@@ -178,7 +185,7 @@ class Trainer:
         rows, program = self.compute()
         loss = float(program.fetches["loss:loss"])
         if not math.isfinite(loss):
-            self._not_finite(program, loss)
+            self._refuse_loss(program, loss)
             if self.stopped is not None:
                 return
         self.update.run()
@@ -201,20 +208,20 @@ class Trainer:
         program.run()
         return rows, program
 
-    def _not_finite(self, program: Program, loss: float) -> None:
-        if self.team is not None:
-            self.team.settle(None)
-        for state in self.states:
-            state.on_batch_end(self.batch, loss)
-        if self.stopped is not None:  # TerminateOnNaN asked for a quiet end
-            return
+    def _refuse_loss(self, program: Program, loss: float) -> None:
         heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[f"loss:{n}_loss"]))]
         who = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
-        raise RunError(
-            "GS601",
-            f"{who} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}",
-            "lower `learning_rate`, set `clipnorm`, or scale the inputs; the weights are those before this step",
-        )
+        if self.team is not None:
+            self.team.settle(None)
+        what = f"{who} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}"
+        self._not_finite(what, f"{_CALMER}; the weights are those before this step", loss)
+
+    def _not_finite(self, what: str, hint: str, loss: float) -> None:
+        """The run fails, unless TerminateOnNaN asks for a quiet end."""
+        for state in self.states:
+            state.on_batch_end(self.batch, loss)
+        if self.stopped is None:
+            raise RunError("GS601", what, hint)
 
     def _bind(self, rows: int) -> Program:
         if self.team is None:

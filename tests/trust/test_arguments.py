@@ -28,6 +28,7 @@ KERNEL = np.ones((4, 8), np.float32)
         (lambda m: m.fit(X, Y, validation_data=X), "`validation_data` must be `(x, y)` or `(x, y, sample_weight)`"),
         (lambda m: m.fit(X, Y, validation_split="0.5"), "`validation_split` must be a number between 0 and 1"),
         (lambda m: m.fit({3: X}, Y), "`inputs` must be a dict of arrays, by names, got 3"),
+        (lambda m: m.fit(X, Y, class_weight=np.ones(3)), "`class_weight` must be a mapping or 'balanced'"),
         (lambda m: m.evaluate(X, Y, batch_size=0), "`batch_size` must be at least 1, got 0"),
         (lambda m: m.predict(X, batch_size=0), "`batch_size` must be at least 1, got 0"),
         (lambda m: m.predict(X, batch_size=[1]), "`batch_size` must be an integer from 1 on, got a value of type list"),

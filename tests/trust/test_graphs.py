@@ -69,3 +69,25 @@ def test_a_probability_of_0_has_a_gradient() -> None:
     x = np.full((8, 4), 1000.0)
     model.fit(x, np.arange(8) % 2, epochs=3, verbose=0)
     assert all(np.isfinite(a).all() for a in model.weights.values())
+
+
+@pytest.mark.parametrize("callbacks", [[], [{"type": "TerminateOnNaN"}]])
+def test_weights_that_the_last_step_loses(callbacks: list[Any], tmp_path: Path) -> None:
+    """The last loss is finite and its gradient is not: no checkpoint may take such weights for good ones."""
+    spec = {
+        "graphspec": 1,
+        "name": "steep",
+        "inputs": {"x": {"shape": [1]}},
+        "layers": [{"name": "y", "type": "Dense", "units": 1, "kernel_initializer": "ones"}],
+        "outputs": {"y": {"loss": "mean_squared_error"}},
+        "training": {"optimizer": {"type": "SGD", "learning_rate": 1.0}, "callbacks": callbacks, "batch_size": 2},
+    }
+    model = gs.compile(spec)
+    x = np.full((2, 1), 1e20, np.float32)
+    y = x - np.float32(4e18)  # a loss of 1.6e37, and a gradient of 8e38, too large for float32
+    if callbacks:
+        assert model.fit(x, y, verbose=0).history == {}
+    else:
+        with pytest.raises(gs.RunError, match=r"GS601.*weight 'y/kernel' is not finite at the end of epoch 1"):
+            model.fit(x, y, verbose=0)
+    assert model.epochs_done == 0
