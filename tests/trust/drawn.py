@@ -57,6 +57,11 @@ class Tensor:
         return self.dtype == "float32"
 
     @property
+    def masks_steps(self) -> bool:
+        """Whether its mask, if there is one, has a bit for each step; masks of images are not for all."""
+        return self.mask is None or self.mask == 1
+
+    @property
     def fixed(self) -> bool:
         return all(isinstance(d, int) for d in self.shape)
 

@@ -68,9 +68,9 @@ def penalty(d: Drawing, t: Tensor) -> Args | None:
 
 @draws("Attention", "AdditiveAttention")
 def attention(d: Drawing, t: Tensor, name: str) -> Args | None:
-    if not t.is_float or t.rank != 2 or t.features is None:
+    if not t.is_float or t.rank != 2 or t.features is None or not t.masks_steps:
         return None
-    values = d.others(lambda o: o.is_float and o.rank == 2 and o.features == t.features)
+    values = d.others(lambda o: o.is_float and o.rank == 2 and o.features == t.features and o.masks_steps)
     args = d.some(use_causal_mask=True, dropout=0.3, use_scale=d.chance(0.5), return_attention_scores=True)
     if name == "Attention":
         args |= d.some(score_mode="concat")
@@ -79,11 +79,11 @@ def attention(d: Drawing, t: Tensor, name: str) -> Args | None:
 
 @draws("MultiHeadAttention", "GroupQueryAttention")
 def heads(d: Drawing, t: Tensor, name: str) -> Args | None:
-    if not t.is_float or t.rank != 2 or t.features is None:
+    if not t.is_float or t.rank != 2 or t.features is None or not t.masks_steps:
         return None
     alike = name == "GroupQueryAttention"  # Keras wants as many features then
     values = d.others(lambda o: o.is_float and o.rank == 2 and o.features == (t.features if alike else o.features))
-    values = [o for o in values if o.features is not None]
+    values = [o for o in values if o.features is not None and o.masks_steps]
     args = d.some(use_causal_mask=True, dropout=0.3, use_bias=False, return_attention_scores=True, use_gate=True)
     args |= d.weights(matrix=False)
     if d.chance(0.1):

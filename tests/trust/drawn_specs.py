@@ -251,7 +251,7 @@ class _Growth:
 
     def heads(self) -> Args:
         d = self.d
-        fits = d.others(lambda t: t.rank > 0 and t.features is not None)
+        fits = d.others(lambda t: t.rank > 0 and t.features is not None and (t.mask or 0) < t.rank)
         outputs: Args = {}
         for t in d.random.sample(fits[-5:], min(len(fits[-5:]), d.int(1, 2))):
             self.head(t, outputs)
