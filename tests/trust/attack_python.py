@@ -74,7 +74,7 @@ def _case(r: random.Random, s: Setting) -> list[str]:
     x, y = s.right()
     if r.random() < 0.5:
         model.fit(x, y, verbose=0)
-    before, answer = model.weights, model.predict_dict(x)
+    before, answer = model.weights, model.predict_dict(x, batch_size=32)
     name = r.choice(list(CALLS))
     makers = CALLS[name]
     given: dict[str, Any] = {"x": x, "y": y} if name in ("fit", "evaluate") else {"x": x} if name == "predict" else {}
@@ -108,7 +108,7 @@ def _case(r: random.Random, s: Setting) -> list[str]:
         return _after(model, s, call)
     if any(not np.array_equal(a, before[n], equal_nan=True) for n, a in model.weights.items()):
         found.append(f"{call}: the weights have changed")
-    if any(not np.array_equal(a, answer[h], equal_nan=True) for h, a in model.predict_dict(x).items()):
+    if any(not np.array_equal(a, answer[h], equal_nan=True) for h, a in model.predict_dict(x, batch_size=32).items()):
         found.append(f"{call}: the answers have changed")
     return found + _after(model, s, call)
 
