@@ -9,12 +9,13 @@ model.export("newswires.onnx")
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
 from graphspec.version import __version__
 
+TYPE_CHECKING = False  # `typing` takes longer to import than all that stands here
 if TYPE_CHECKING:
+    from typing import Any
+
+    from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
     from graphspec.model import History, Model, compile  # noqa: A004
     from graphspec.runtime.rundir import load
     from graphspec.spec.model import Spec
@@ -36,6 +37,11 @@ __all__ = [
 ]
 
 _WHERE = {
+    "Diagnostic": "graphspec.errors",
+    "GraphspecError": "graphspec.errors",
+    "RunError": "graphspec.errors",
+    "SpecError": "graphspec.errors",
+    "UsageError": "graphspec.errors",
     "History": "graphspec.model",
     "Model": "graphspec.model",
     "Spec": "graphspec.spec.model",
@@ -46,7 +52,7 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs NumPy when it is first used: ``import graphspec`` stays quick."""
+    """Import what is first used: ``import graphspec`` stays quick, and Ctrl-C finds little to interrupt in it."""
     if name not in _WHERE:
         raise AttributeError(f"module 'graphspec' has no attribute {name!r}")
     from importlib import import_module

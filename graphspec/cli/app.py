@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import errno
+import os
+import sys
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from graphspec.cli.console import guarded
+from graphspec.cli.console import attempt, err, guarded
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.export import export
 from graphspec.cli.init import init
@@ -16,10 +20,46 @@ from graphspec.cli.schema import schema
 from graphspec.cli.summary import summary
 from graphspec.cli.train import train
 from graphspec.cli.validate import validate
+from graphspec.errors import UsageError
 
 VERBS = (init, validate, summary, plot, train, evaluate, predict, export, schema)
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+_ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+class Verbs(TyperGroup):
+    """All verbs. What typer itself has to say about a command line, or cannot print, ends as a verb's errors do."""
+
+    def main(self, *args: Any, **more: Any) -> NoReturn:
+        sys.exit(attempt(lambda: self._status(*args, **more | {"standalone_mode": False})))
+
+    def _status(self, *args: Any, **more: Any) -> int | None:
+        try:
+            status = super().main(*args, **more)
+        except _ClickException as error:
+            _refuse(error)
+            return UsageError.status
+        except SystemExit as error:  # rich and typer end so where the reader of stdout has gone
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
+        return status if isinstance(status, int) else None
+
+
+def _refuse(error: Any) -> None:
+    """What is wrong with a command line. Where there is no verb at all, typer has printed the help already."""
+    text = error.format_message()
+    if not text:
+        return
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        err(context.get_usage())
+    err(f"error: {text}")
+    if context is not None:
+        err(f"  = help: {context.command_path} --help")
+
+
+app = typer.Typer(
+    cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+)
 for verb in VERBS:
     app.command()(guarded(verb))
 

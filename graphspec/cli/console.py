@@ -9,9 +9,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from graphspec.errors import SHOWN, Diagnostic, GraphspecError, RunError, SpecError, UsageError
+from graphspec.text import printable
 
 if TYPE_CHECKING:
     from typing import ParamSpec
@@ -22,6 +24,9 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 INTERNAL = 70
 """Exit statuses of the shell's conventions: 128 + SIGINT, 128 + SIGPIPE, and ``EX_SOFTWARE``."""
+
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""What is not the caller's mistake: a full disk, a limit, a device that fails."""
 
 _PLAIN = {"│": "|", "×": "x", "…": "...", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "·": "*", "→": "->", "�": "?"}
 
@@ -35,8 +40,12 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def prepare_streams() -> None:
-    """Let both streams take any text: what their encoding lacks is written in ASCII."""
+    """Let both streams take any text: what their encoding lacks is written in ASCII. One that is closed takes it unseen."""
     codecs.register_error("graphspec", _plain)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="graphspec")
@@ -50,30 +59,63 @@ def colourful(stream: TextIO) -> bool:
 
 
 def out(text: str) -> None:
-    """A line of the answer, on stdout."""
-    sys.stdout.write(text + "\n")
+    """Lines of an answer for people, on stdout."""
+    sys.stdout.write(printable(text) + "\n")
+
+
+def data(content: bytes) -> None:
+    """An answer for programs, on stdout: byte for byte as a file has it; on a terminal as any text, which is UTF-8."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None or sys.stdout.isatty():
+        out(content.decode().removesuffix("\n"))
+    else:
+        sys.stdout.flush()
+        buffer.write(content)
 
 
 def err(text: str) -> None:
-    """A line about the run, on stderr."""
-    sys.stdout.flush()
-    sys.stderr.write(text + "\n")
+    """Lines about the run, on stderr."""
+    _on_stderr(printable(text) + "\n")
 
 
 def show(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
     """Render diagnostics on ``stream`` (stderr by default), with a blank line behind each: errors first if they are many."""
     from graphspec.cli.render import render
 
-    stream = stream or sys.stderr
     found = list(diagnostics)
     shown = found
     if len(found) > SHOWN:
         first = sorted(found, key=lambda d: (not d.is_error, *d.sort_key()))[:SHOWN]
         shown = sorted(first, key=Diagnostic.sort_key)
-    if found:
-        stream.write(render(shown, colour=colourful(stream)) + "\n\n")
+    if not found:
+        return
+    text = render(shown, colour=colourful(stream or sys.stderr)) + "\n\n"
     if len(found) > SHOWN:
-        stream.write(f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` gives all\n\n")
+        text += f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` gives all\n\n"
+    if stream is None:
+        _on_stderr(text)
+    else:
+        stream.write(text)
+
+
+def _on_stderr(text: str) -> None:
+    """What cannot be said there is lost: it must not end a run. What is on its way to stdout is shown first."""
+    with suppress(OSError):  # of stdout: it is met again when the command has ended
+        sys.stdout.flush()
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let nothing more go to a stream that takes nothing, neither now nor when Python exits."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+        stream.flush()
 
 
 def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
@@ -103,22 +145,33 @@ def attempt(action: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         err("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone: nothing may be flushed to it when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     except MemoryError as error:
         _complain(RunError("GS602", f"out of memory: {error}", "use a smaller `batch_size` or smaller layers"))
         return RunError.status
     except OSError as error:
-        name = f"{error.filename}: " if error.filename is not None else ""
-        err(f"error: {name}{error.strerror or error}")
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-        return RunError.status if full else UsageError.status
+        return _failed(error)
     except Exception as error:
         return _internal(error)
     finally:
-        _flush_stderr()
+        try:
+            sys.stdout.flush()
+        except OSError:  # said above, or less than what was
+            _discard(sys.stdout)
+
+
+def _failed(error: OSError) -> int:
+    """A file or a stream that cannot be used: the status says whether that is the machine's fault or the caller's."""
+    name = error.filename
+    if name is None:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            name = "standard output"
+            _discard(sys.stdout)
+    if error.errno == errno.EPIPE:
+        return BROKEN_PIPE
+    err(f"error: {name}: {error.strerror or error}" if name is not None else f"error: {error.strerror or error}")
+    return RunError.status if error.errno in _MACHINE else UsageError.status
 
 
 def _complain(error: GraphspecError) -> None:
@@ -133,17 +186,10 @@ def _internal(error: Exception) -> int:
     """A mistake of graphspec's own."""
     err(f"internal error, please report: {type(error).__name__}: {error}")
     if os.environ.get("GRAPHSPEC_DEBUG") == "1":
-        traceback.print_exception(error)
+        err("".join(traceback.format_exception(error)).rstrip())
     else:
         err("  = help: GRAPHSPEC_DEBUG=1 shows where it happened")
     return INTERNAL
-
-
-def _flush_stderr() -> None:
-    try:
-        sys.stderr.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def count(number: int, noun: str) -> str:

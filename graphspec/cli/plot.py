@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from graphspec.cli.console import out, show
+from graphspec.cli.console import data, out, show
 from graphspec.cli.options import Sets, SpecFile, writable
 
 _MERMAID = (".mmd", ".mermaid", ".md")
@@ -48,7 +48,7 @@ def plot(
     show(checked.diagnostics, sys.stderr)
     panels = outline(declaration, lowered, cost(declaration, lowered, 1), expand=expand)
     if output is None:
-        out(mermaid(panels).rstrip("\n"))
+        data(mermaid(panels).encode())
         return
     ending = output.suffix.lower()
     text = svg(panels) if ending == ".svg" else mermaid(panels)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphspec.cli.console import data as write_data
 from graphspec.cli.console import out
 from graphspec.cli.options import writable
 from graphspec.errors import UsageError
@@ -54,7 +55,7 @@ def predict(
         raise UsageError(f"{source} does not exist; name a run directory or an ONNX file")
     content = encode_rows(outputs, suffix)
     if output is None:
-        out(content.decode().removesuffix("\n"))
+        write_data(content)
     else:
         write_atomic(output, content)
         out(f"{output}: {len(next(iter(outputs.values()))):,} rows of {', '.join(outputs)}")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from graphspec.runtime.observe import Lines, figures
+from graphspec.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -62,13 +63,14 @@ class Bar:
         return True
 
     def _draw(self, epoch: int, step: int, text: str) -> None:
+        text = printable(text)
         where = f"epoch {epoch + 1}/{self._epochs}"
         done = epoch * self._steps + step
         self._progress.update(self._task, completed=done, where=where, step=f"{step}/{self._steps}", figures=text)
         self._progress.refresh()
 
     def say(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
         self._progress.stop()

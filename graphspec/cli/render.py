@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from graphspec.errors import Diagnostic, NodeRef, SourceFile
 from graphspec.spec.syntax import line_of
+from graphspec.text import printable
 
 _WIDTH = 100
 """Columns of an excerpt; a longer line is cut around the place."""
@@ -101,8 +102,8 @@ def _width(character: str) -> int:
 
 
 def _clean(text: str) -> str:
-    """``text`` without characters that would steer a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+    """``text`` in one line, without characters that would steer a terminal."""
+    return printable(text).replace("\n", "�")
 
 
 def _nodes(nodes: tuple[NodeRef, ...]) -> list[str]:

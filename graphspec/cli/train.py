@@ -48,6 +48,7 @@ def train(
     from graphspec.cli.progress import watch
     from graphspec.compiler.check import check
     from graphspec.model import Model
+    from graphspec.runtime.interrupt import raised
     from graphspec.runtime.lock import locked
     from graphspec.runtime.rundir import start_run
 
@@ -77,7 +78,8 @@ def train(
             _remove(directory, [spec, *(s.file for s in declaration.data.values() if s.file is not None)])
         start_run(model, directory)
         try:
-            _run(trainer, directory)
+            with raised():
+                _run(trainer, directory)
         except KeyboardInterrupt:
             err(_interrupted(trainer, directory, _command(spec, directory, model, onnx, sets or ())))
             return INTERRUPTED

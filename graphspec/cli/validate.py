@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import count, out, show
+from graphspec.cli.console import data as write_data
 from graphspec.cli.options import AllowOutside, Opset, Sets, Target
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def validate(
             out(f"{spec}: {_verdict(checked, found)}")
         everything += found
     if output is Format.json:
-        out(_json(everything))
+        write_data(_json(everything))
     return 1 if wrong else 0
 
 
@@ -66,14 +67,13 @@ def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
     return f"ok{more} ({count(size, 'parameter')}, {count(len(spec.nodes), 'layer')})"
 
 
-def _json(found: list[Diagnostic]) -> str:
+def _json(found: list[Diagnostic]) -> bytes:
     from graphspec.cli.render import render_json
 
-    text = render_json(found)
+    text = render_json(found) + "\n"
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:  # a narrow console, or a file name that is no UTF-8: escapes keep every character
+        return text.encode()
+    except UnicodeEncodeError:  # a file name that is no UTF-8: escapes keep every character
         import json
 
-        return json.dumps(json.loads(text), indent=2)
-    return text
+        return json.dumps(json.loads(text), indent=2).encode() + b"\n"

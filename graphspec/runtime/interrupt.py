@@ -33,3 +33,17 @@ def interruptible() -> Iterator[Interrupt]:
         yield state
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """While inside, Ctrl-C raises KeyboardInterrupt, whatever the command line has it do elsewhere."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or before == signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

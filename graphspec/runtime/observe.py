@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from graphspec.arguments import refusal
+from graphspec.text import printable
 
 if TYPE_CHECKING:
     from graphspec.runtime.totals import Totals
@@ -41,10 +42,10 @@ class Lines(Silent):
         self._epochs = epochs
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        print(f"epoch {epoch + 1}/{self._epochs}  {figures(logs)}", flush=True)
+        self.say(f"epoch {epoch + 1}/{self._epochs}  {figures(logs)}")
 
     def say(self, text: str) -> None:
-        print(text, flush=True)
+        print(printable(text), flush=True)
 
 
 def figures(logs: Mapping[str, float]) -> str:
