@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from graphspec.cli.console import attempt, err, guarded
+from graphspec.cli.console import attempt, err, guarded, on_stdout, out
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.export import export
 from graphspec.cli.init import init
@@ -35,7 +35,8 @@ class Verbs(TyperGroup):
 
     def _status(self, *args: Any, **more: Any) -> int | None:
         try:
-            status = super().main(*args, **more)
+            with on_stdout():  # what a verb cannot write is answered by `guarded`
+                status = super().main(*args, **more)
         except _ClickException as error:
             _refuse(error)
             return UsageError.status
@@ -68,7 +69,7 @@ def _version(asked: bool) -> None:
     if asked:
         from graphspec.version import __version__
 
-        typer.echo(f"graphspec {__version__}")
+        out(f"graphspec {__version__}")
         raise typer.Exit
 
 

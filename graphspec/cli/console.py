@@ -8,8 +8,8 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from graphspec.errors import SHOWN, Diagnostic, GraphspecError, RunError, SpecError, UsageError
@@ -60,7 +60,25 @@ def colourful(stream: TextIO) -> bool:
 
 def out(text: str) -> None:
     """Lines of an answer for people, on stdout."""
-    sys.stdout.write(printable(text) + "\n")
+    with on_stdout():
+        sys.stdout.write(printable(text) + "\n")
+
+
+def flush() -> None:
+    """Let stdout have what was written so far."""
+    with on_stdout():
+        sys.stdout.flush()
+
+
+@contextmanager
+def on_stdout() -> Iterator[None]:
+    """Errors of a stream name no file: those from in here are named."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = "standard output"
+        raise
 
 
 def data(content: bytes) -> None:
@@ -68,9 +86,11 @@ def data(content: bytes) -> None:
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None or sys.stdout.isatty():
         out(content.decode().removesuffix("\n"))
-    else:
+        return
+    with on_stdout():
         sys.stdout.flush()
         buffer.write(content)
+        buffer.flush()
 
 
 def err(text: str) -> None:
@@ -95,7 +115,8 @@ def show(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> Non
     if stream is None:
         _on_stderr(text)
     else:
-        stream.write(text)
+        with on_stdout():
+            stream.write(text)
 
 
 def _on_stderr(text: str) -> None:
@@ -134,7 +155,7 @@ def attempt(action: Callable[[], int | None]) -> int:
     """Run ``action`` and give the exit status; 0 where it returns None."""
     try:
         status = action() or 0
-        sys.stdout.flush()
+        flush()
         return status
     except SpecError as error:
         show(error.diagnostics)
@@ -161,16 +182,10 @@ def attempt(action: Callable[[], int | None]) -> int:
 
 def _failed(error: OSError) -> int:
     """A file or a stream that cannot be used: the status says whether that is the machine's fault or the caller's."""
-    name = error.filename
-    if name is None:
-        try:
-            sys.stdout.flush()
-        except OSError:
-            name = "standard output"
-            _discard(sys.stdout)
     if error.errno == errno.EPIPE:
         return BROKEN_PIPE
-    err(f"error: {name}: {error.strerror or error}" if name is not None else f"error: {error.strerror or error}")
+    name = f"{error.filename}: " if error.filename is not None else ""
+    err(f"error: {name}{error.strerror or error}")
     return RunError.status if error.errno in _MACHINE else UsageError.status
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from graphspec.cli.console import flush, out
 from graphspec.runtime.observe import Lines, figures
 from graphspec.text import printable
 
@@ -25,7 +26,15 @@ def watch() -> Observer:
     """The observer for where stdout leads."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         return Bar()
-    return Lines()
+    return Printed()
+
+
+class Printed(Lines):
+    """A line an epoch, at once."""
+
+    def say(self, text: str) -> None:
+        out(text)
+        flush()
 
 
 class Bar:
