@@ -12,17 +12,25 @@ from graphspec.export.targets import opset_of
 
 
 def validate(
-    source: Source, sets: Sequence[str] = (), *, data: bool = False, opset: int | None = None, target: str | None = None
+    source: Source,
+    sets: Sequence[str] = (),
+    *,
+    data: bool = False,
+    opset: int | None = None,
+    target: str | None = None,
+    allow_outside: bool = False,
 ) -> list[Diagnostic]:
     """Every problem of a spec, sorted by place.
 
     Args:
         data: also those of its data files.
         opset, target: also what cannot be exported for this ONNX opset, or for ``ort-1.20`` and the like.
+        allow_outside: callbacks may write outside the run directory.
     """
+    outside = flag("allow_outside", allow_outside, False)
     with_data, level = flag("data", data, False), opset_of(opset, target)
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
-    return check_further(check(source_of(source), sets), data=with_data, opset=level)
+    return check_further(check(source_of(source), sets, allow_outside=outside), data=with_data, opset=level)
 
 
 def source_of(source: Any) -> Any:

@@ -56,6 +56,8 @@ def writers(tree: ast.AST) -> list[str]:
         if name in ("open", "fdopen"):
             of_os = isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "os"
             place = 0 if isinstance(node.func, ast.Attribute) and not of_os else 1
+            if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") in ("self", "archive"):
+                continue  # a method of ours, and a member of a zip archive
             modes = [k.value for k in node.keywords if k.arg == "mode"] + node.args[place : place + 1]
             constant = [m.value for m in modes if isinstance(m, ast.Constant)]
             if of_os or (modes and not constant) or any(set(str(m)) & set("wax+") for m in constant):
