@@ -186,17 +186,16 @@ def test_ctrl_c_while_starting(words: list[str], folder: Path) -> None:
 
 
 @POSIX
-def test_ctrl_c_that_modules_turn_into_errors(tmp_path: Path) -> None:
+def test_ctrl_c_that_modules_turn_into_errors(tmp_path: Path, folder: Path) -> None:
     """As an extension module does that is interrupted while it is being imported."""
     (tmp_path / "onnxruntime.py").write_text(
         "import os, signal\n"
         "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    for _ in range(9): pass\n"
         "except BaseException:\n    raise ImportError('initialization failed') from None\n"
     )
-    (tmp_path / "a.onnx").write_bytes(b"x")
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
-    command = [*COMMAND, "predict", "a.onnx", "b.npz"]
-    result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False)
+    command = [*COMMAND, "predict", "a.onnx", "test.npz"]
+    result = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False)
     assert (result.returncode, result.stderr) == (130, b"interrupted\n")
 
 
