@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
@@ -14,10 +15,11 @@ import graphspec as gs
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-def blocks(page: str) -> list[tuple[int, str]]:
-    """The fenced blocks of YAML, with the line of each."""
+def blocks(page: str, language: str = "yaml") -> list[tuple[int, str]]:
+    """The fenced blocks of a language, with the line of each."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    return [(text.count("\n", 0, m.start()) + 1, m[1]) for m in re.finditer(r"^```yaml\n(.*?)^```$", text, re.M | re.S)]
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+    return [(text.count("\n", 0, m.start()) + 1, m[1]) for m in found]
 
 
 def completed(text: str) -> dict[str, Any]:
@@ -29,9 +31,13 @@ def completed(text: str) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize(("line", "text"), blocks("language.md"), ids=lambda v: str(v) if isinstance(v, int) else "")
-def test_every_block_of_the_language_is_a_spec_without_problems(line: int, text: str) -> None:
-    assert gs.validate(completed(text)) == [], f"docs/language.md:{line}"
+@pytest.mark.parametrize(
+    ("page", "line", "text"),
+    [(page, line, text) for page in ("language.md", "from-keras.md") for line, text in blocks(page)],
+    ids=lambda v: "" if isinstance(v, str) and "\n" in v else str(v),
+)
+def test_every_block_of_yaml_is_a_spec_without_problems(page: str, line: int, text: str) -> None:
+    assert gs.validate(completed(text)) == [], f"docs/{page}:{line}"
 
 
 def test_links_between_pages_lead_somewhere() -> None:
@@ -45,3 +51,88 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert not path or (page.parent / path).exists(), f"{page.name}: {target}"
             if not path and page.name != "vocabulary.md":
                 assert anchor in anchors, f"{page.name}: {target}"
+
+
+KERAS_LISTS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "dense": ({"type": "Dense", "units": 3}, ["kernel", "bias"]),
+    "depthwise": ({"type": "DepthwiseConv1D", "kernel_size": 2}, ["kernel", "bias"]),
+    "separable": (
+        {"type": "SeparableConv1D", "filters": 3, "kernel_size": 2},
+        ["depthwise_kernel", "pointwise_kernel", "bias"],
+    ),
+    "transposed": ({"type": "Conv1DTranspose", "filters": 3, "kernel_size": 2}, ["kernel", "bias"]),
+    "norm": ({"type": "BatchNormalization"}, ["gamma", "beta", "moving_mean", "moving_variance"]),
+    "gru": ({"type": "GRU", "units": 3, "return_sequences": True}, ["kernel", "recurrent_kernel", "bias"]),
+    "both": (
+        {"type": "Bidirectional", "layer": {"type": "LSTM", "units": 3, "return_sequences": True}},
+        [f"{way}/{role}" for way in ("forward", "backward") for role in ("kernel", "recurrent_kernel", "bias")],
+    ),
+    "cells": (
+        {
+            "type": "RNN",
+            "cell": [{"type": "LSTMCell", "units": 3}, {"type": "GRUCell", "units": 2}],
+            "return_sequences": True,
+        },
+        [f"{k}/{role}" for k in range(2) for role in ("kernel", "recurrent_kernel", "bias")],
+    ),
+    "look": (
+        {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 2, "inputs": ["cells", "cells"]},
+        [f"{part}/{role}" for part in ("query", "key", "value", "attention_output") for role in ("kernel", "bias")],
+    ),
+    "slopes": ({"type": "PReLU", "shared_axes": [1]}, ["alpha"]),
+    "scaled": (
+        {"type": "SpectralNormalization", "layer": {"type": "DepthwiseConv1D", "kernel_size": 2}},
+        ["kernel", "vector_u", "bias"],
+    ),
+}
+"""Layers one after the other, and what Keras 3.15.1 has in ``get_weights()``: the names of its variables in their order."""
+
+
+def run_block(text: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(text, "from-keras.md", "exec"), names)
+    return names
+
+
+@pytest.fixture
+def specs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's specs as files, and Keras's weights of ``opinions.yaml``, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for _, text in blocks("from-keras.md"):
+        if found := re.search(r"^name: (\w+)$", text, re.M):
+            Path(f"{found[1]}.yaml").write_text(text, encoding="utf-8")
+    shapes = {"embed": [(5000, 32)], "read": [(32, 96), (24, 96), (96,)] * 2, "sum_up": [(48, 64), (16, 64), (64,)]}
+    lists = {f"{layer}/{k}": np.full(s, k + 1.0) for layer, found in shapes.items() for k, s in enumerate(found)}
+    np.savez("from_keras.npz", **lists)  # type: ignore[arg-type]
+
+
+OURS = [(line, text) for line, text in blocks("from-keras.md", "python") if not text.startswith("# Keras\n")]
+
+
+@pytest.mark.usefixtures("specs_of_the_page")
+@pytest.mark.parametrize(("line", "text"), OURS, ids=lambda v: str(v) if isinstance(v, int) else "")
+def test_every_block_of_python_beside_keras_runs(line: int, text: str) -> None:
+    run_block(text)
+
+
+@pytest.mark.usefixtures("specs_of_the_page")
+def test_the_lists_of_keras_become_names() -> None:
+    names = run_block(next(text for _, text in OURS if "def by_name" in text))
+    assert np.all(names["model"].weights["read/backward/bias"] == 6)  # from the file, the last of six
+    assert np.all(names["model"].weights["embed/embeddings"] == 1)
+    layers = [{"name": name, **layer} for name, (layer, _) in KERAS_LISTS.items()]
+    last = layers[-1]["name"]
+    spec = {"graphspec": 1, "name": "t", "inputs": {"x": {"shape": [6, 4]}}, "layers": layers, "outputs": {last: {}}}
+    model = gs.compile(spec)
+    wanted = {
+        f"{name}/{role}": model.weights[f"{name}/{role}"] + 1
+        for name, (_, roles) in KERAS_LISTS.items()
+        for role in roles
+    }
+    lists = {name: [wanted[f"{name}/{role}"] for role in roles] for name, (_, roles) in KERAS_LISTS.items()}
+    model.set_weights(names["by_name"](model, lists))
+    assert model.weights.keys() == wanted.keys()
+    for name, array in model.weights.items():
+        np.testing.assert_array_equal(array, wanted[name], err_msg=name)
+    with pytest.raises(ValueError, match="zip"):
+        names["by_name"](model, {"dense": lists["dense"][:1]})
