@@ -18,6 +18,7 @@ import numpy as np
 import graphspec as gs
 from graphspec.errors import RunError, ShapeError, SpecError
 from graphspec.export.targets import IR_OF_OPSET, newest_opset
+from graphspec.ops import choice
 from graphspec.runtime.bind import bind
 from graphspec.runtime.data import Feeder
 from graphspec.runtime.member import objective_for
@@ -39,8 +40,13 @@ def attack(random: random.Random) -> list[str]:
     drawn = draw(random)
     counts["layers"] += sum(n for kind, n in drawn.used.items() if kind[0].isupper())
     found = [f"refused: {node}: {said}" for node, said in drawn.refused]
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # callbacks write into it
-        return found + _Case(drawn, random, Path(folder)).run()
+    kernels = choice.FAST
+    choice.FAST = random.choice([kernels, kernels, True, False])
+    try:
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # callbacks write into it
+            return found + _Case(drawn, random, Path(folder)).run()
+    finally:
+        choice.FAST = kernels
 
 
 class _Case:
@@ -59,7 +65,15 @@ class _Case:
         self.lengths = {name: self.random.randint(5, 9) for name in names}
         self.x, self.y = rows(self.drawn, graph, self.random.randint(5, 8), self.lengths, self.numbers)
         found: list[str] = []
-        for check in (self.same_answers, self.gradient, self.stored, self.trained, self.exported, self.workers):
+        for check in (
+            self.precise,
+            self.same_answers,
+            self.gradient,
+            self.stored,
+            self.trained,
+            self.exported,
+            self.workers,
+        ):
             try:
                 found += check()
             except (SpecError, RunError, ShapeError, gs.UsageError) as error:
@@ -87,17 +101,30 @@ class _Case:
         with np.errstate(invalid="ignore"):
             return float(np.max(np.abs(given - exact), initial=0.0))
 
-    def in_float64(self) -> dict[str, Array]:
+    def in_float64(self, noise: float = 0.0) -> dict[str, Array]:
+        """The answers in float64; with ``noise``, of weights and inputs that differ by so much of themselves."""
         graph = self.model.graph
         shapes = {n: self.x[n].shape for n in graph.inputs}
         store = Store(graph, np.float64)
-        store.set(self.model.weights)
+        store.set({n: self.shaken(a, noise) for n, a in self.model.weights.items()})
         program = bind(graph, store, fetches=graph.outputs, shapes=shapes, seed=self.model.seed)
         for name, feed in program.feeds.items():
-            feed[...] = self.x[name]
+            feed[...] = self.shaken(self.x[name], noise) if self.x[name].dtype.kind == "f" else self.x[name]
         with np.errstate(all="ignore"):
             program.run()
         return {head: a.copy() for head, a in program.fetches.items()}
+
+    def shaken(self, array: Array, noise: float) -> Array:
+        return array * (1 + noise * self.numbers.standard_normal(array.shape))
+
+    def precise(self) -> list[str]:
+        """Float32 is as near to float64 as rounding lets it be: as near as numbers that differ by 1e-6 of themselves."""
+        single, double = self.predict(self.model, self.x), self.in_float64()
+        doubtful = {h for h in single if _near(single[h], double[h], "", 0.0)}
+        for _ in range(4 if doubtful else 0):
+            other = self.in_float64(1e-6)
+            doubtful = {h for h in doubtful if _near(single[h], double[h], "", _distance(other[h], double[h]))}
+        return [f"head {h}: float32 is {_distance(single[h], double[h]):.3g} from float64" for h in sorted(doubtful)]
 
     # The gradient.
 
@@ -152,9 +179,46 @@ class _Case:
                 scale = max(abs(numeric), abs(along), float(np.abs(exact * direction).sum()) * 1e-2, 1e-3)
                 if abs(numeric - along) <= 1e-5 * scale + 1e-9 * max(1.0, abs(loss)) / step * 1e-6 + 1e-8:
                     counts["gradients"] += 1
-                    return []
+                    return self.gradient_in_float32(arrays, at, exact, training)
                 said = f"along a direction the gradient is {along:.9g}, by differences {numeric:.9g} (loss {loss:.6g})"
         return [f"{said}, training {training}"]
+
+    def gradient_in_float32(self, arrays: Any, at: Array, exact: Array, training: bool) -> list[str]:
+        """The same gradient in float32, against float64, and against that of weights that differ a little."""
+        objective = objective_for(self.model, arrays)
+
+        def slope(dtype: Any, weights: Array) -> Array:
+            feeder = Feeder(arrays, len(arrays), shuffle=False, seed=0)
+            feeder.start(0)
+            store = Store(objective.graph, dtype)
+            store.set(self.model.weights)
+            store.vectors["trainable"][...] = weights
+            made = np.zeros_like(store.vectors["trainable"])
+            program = bind(
+                objective.graph,
+                store,
+                fetches={"loss": objective.total},
+                shapes=feeder.shapes(feeder.rows(0)),
+                loss=objective.total,
+                gradient=made,
+                training=training,
+                seed=1,
+            )
+            feeder.copy(0, program.feeds)
+            program.run()
+            return made.astype(np.float64)
+
+        single = slope(np.float32, at)
+        allowed = 1e-5 + 1e-3 * float(np.abs(exact).max(initial=0.0))
+        for _ in range(4):
+            if (difference := _distance(single, exact)) <= allowed:
+                return []
+            allowed = max(allowed, 30 * _distance(slope(np.float64, self.shaken(at, 1e-6)), exact))
+        if difference <= allowed or not np.isfinite(single).all():
+            return []
+        return [
+            f"in float32 the gradient is {difference:.3g} from float64, allowed is {allowed:.3g}, training {training}"
+        ]
 
     # Training and storage.
 
@@ -257,6 +321,11 @@ class _Case:
 
 def _same(a: Any, b: Any) -> bool:
     return bool(np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True))
+
+
+def _distance(a: Array, b: Array) -> float:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.nanmax(np.abs(a - b), initial=0.0))
 
 
 def _finite(a: Array) -> bool:
