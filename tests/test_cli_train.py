@@ -64,9 +64,11 @@ def test_a_run_that_exists(spec: Path) -> None:
     assert "--overwrite" in result.stderr
     assert Path("runs/tiny/weights.safetensors").read_bytes() == before
     Path("runs/tiny/left over").touch()
-    assert graphspec("train", spec, "--set", "training.seed=8", "--overwrite").exit_code == 0
+    result = graphspec("train", spec, "--set", "training.seed=8", "--overwrite")
+    assert result.exit_code == 0
+    assert result.stderr == "note: runs/tiny keeps what no run wrote: left over\n"
     assert Path("runs/tiny/weights.safetensors").read_bytes() != before
-    assert {p.name for p in Path("runs/tiny").iterdir()} == FILES
+    assert {p.name for p in Path("runs/tiny").iterdir()} == FILES | {"left over"}
 
 
 def test_overwrite_removes_nothing_but_runs(spec: Path) -> None:

@@ -228,7 +228,8 @@ class ModelCheckpoint(Monitor):
 
     def outputs(self) -> list[Output]:
         parts = string.Formatter().parse(self.filepath)
-        return [Output("filepath", "".join(text if name is None else f"{text}\0{name}\0" for text, name, *_ in parts))]
+        name = "".join(text if name is None else f"{text}\0{name}\0" for text, name, *_ in parts)
+        return [Output("filepath", name, mine=is_saved_model)]
 
 
 _FORM = re.compile(r"(?:[\w ]?[<>=^])?[-+ ]?0?\d{0,2}[,_]?(?:\.\d{1,2})?[bdeEfFgGoxX%]?", re.ASCII)

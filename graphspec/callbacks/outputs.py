@@ -13,8 +13,8 @@ import re
 import stat
 import struct
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -41,11 +41,13 @@ class Output:
         key: the argument that names it.
         name: what it is called; a field of a template is its name between two NUL characters.
         shared: it is a folder that other callbacks may write into, too.
+        mine: whether a file or folder of this name, or a file in a shared folder, looks as if such a callback wrote it.
     """
 
     key: str
     name: str
     shared: bool = False
+    mine: Callable[[Path], bool] = field(default=lambda _: False, compare=False)
 
 
 def wrong_name(name: str, *, allow_outside: bool = False) -> Wrong | None:
@@ -93,6 +95,13 @@ def meet(one: Output, other: Output) -> bool:
     a, b = ([_folded(part) for part in split_name(output.name)] for output in (one, other))
     shorter = one if len(a) <= len(b) else other
     return all(map(_match, a, b)) and (len(a) == len(b) or not shorter.shared)
+
+
+def is_called(output: Output, parts: Sequence[str]) -> bool:
+    """Whether a path inside the run directory has the name of an output."""
+    own = split_name(output.name)
+    inside = wrong_name(_FIELD.sub("0", output.name)) is None
+    return inside and len(own) == len(parts) and all(map(_match, own, parts))
 
 
 def check_outputs(

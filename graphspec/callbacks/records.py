@@ -26,7 +26,17 @@ class CSVLogger(Callback):
         return _CSVLogger(self, run)
 
     def outputs(self) -> list[Output]:
-        return [Output("filename", self.filename)]
+        return [Output("filename", self.filename, mine=self.is_table)]
+
+    def is_table(self, path: Path) -> bool:
+        """Whether the first line of a file is that of such a table, or as much of it as a killed run wrote."""
+        with path.open("rb") as file:
+            line = file.readline(1 << 20)
+        start = f"epoch{self.separator}".encode()
+        if not line.endswith(b"\n"):
+            return line.startswith(start) or start.startswith(line)
+        names = next(csv.reader([line.decode(errors="replace")], delimiter=self.separator), [])
+        return names[:1] == ["epoch"] and "loss" in names and any(name.startswith("val_") for name in names)
 
 
 class _CSVLoggerSaved(Saved):
@@ -47,19 +57,8 @@ class _CSVLogger(State):
         self._place()
 
     def _place(self) -> Path:
-        return self.run.outputs.place(self.config.filename, self, self._is_mine)
-
-    def _is_mine(self, path: Path) -> bool:
-        """Whether the first line of a file is that of such a table, or as much of it as a killed run wrote."""
-        if self.size is not None:
-            return True
-        with path.open("rb") as file:
-            line = file.readline(1 << 20)
-        start = f"epoch{self.config.separator}".encode()
-        if not line.endswith(b"\n"):
-            return line.startswith(start) or start.startswith(line)
-        names = next(csv.reader([line.decode(errors="replace")], delimiter=self.config.separator), [])
-        return names[:1] == ["epoch"] and "loss" in names and any(name.startswith("val_") for name in names)
+        known = self.size is not None
+        return self.run.outputs.place(self.config.filename, self, lambda path: known or self.config.is_table(path))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         text = io.StringIO()

@@ -65,7 +65,12 @@ class TensorBoard(Callback):
         return _TensorBoard(self, run)
 
     def outputs(self) -> list[Output]:
-        return [Output("log_dir", f"{self.log_dir}/{part}", shared=True) for part in ("train", "validation")]
+        parts = ("train", "validation")
+        return [Output("log_dir", f"{self.log_dir}/{part}", shared=True, mine=_is_events) for part in parts]
+
+
+def _is_events(path: Path) -> bool:
+    return path.name.startswith("events.out.tfevents.")
 
 
 _File = Annotated[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +122,9 @@ def _load_data(spec: Spec, graph: Graph) -> dict[str, Arrays]:
 
 # The run directory.
 
+_NAMED = 5
+"""Files that a message names."""
+
 
 def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
     if directory.exists() and not directory.is_dir():
@@ -166,17 +168,17 @@ def _has_checkpoint(directory: Path) -> bool:
 
 
 def _remove(directory: Path, used: Sequence[Path]) -> None:
-    """Remove a run directory, unless that would remove more than a run."""
+    """Remove what a run has written, but nothing that is in use; say what else lies there."""
+    from graphspec.runtime.owned import remove_run
+
     real = directory.resolve()
     inside = next((p for p in (Path.cwd(), *used) if p.resolve().is_relative_to(real)), None)
     if directory.is_symlink() or inside is not None:
         why = "it is a symbolic link" if inside is None else f"{inside} lies in it"
         raise UsageError(f"--overwrite does not remove {directory}: {why}")
-    for path in _content(directory):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    if kept := remove_run(directory):
+        more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
+        err(f"note: {directory} keeps what no run wrote: {', '.join(kept[:_NAMED])}{more}")
 
 
 # The run.

@@ -259,3 +259,66 @@ def test_files_that_are_none(spec: Path, name: str) -> None:
             (RUN / name).rmdir()
         else:
             (RUN / name).unlink()
+
+
+# What --overwrite removes.
+
+_CALLBACKS = """\
+callbacks:
+    - {type: CSVLogger, filename: tables/log.tsv, separator: "\\t"}
+    - {type: ModelCheckpoint, filepath: "kept/{epoch:02d}"}
+    - {type: ModelCheckpoint, filepath: "{val_loss:.3f}.safetensors"}
+    - {type: TensorBoard}"""
+
+
+def test_overwrite_removes_what_the_run_wrote_and_nothing_else(spec: Path) -> None:
+    spec.write_text(SPEC.replace(SPEC[SPEC.index("callbacks:") : SPEC.index("\ndata:")], _CALLBACKS))
+    assert graphspec("train", spec).exit_code == 0
+    assert len(content(RUN)) > 25
+    foreign = {
+        "thesis.tex": b"precious",
+        "0.123.safetensors": b"not ModelCheckpoint's",
+        "kept/01/notes.txt": b"good run",
+        "kept/77/spec.json": b"{}",
+        "logs/train/mine": b"",
+        "other/spec.json": b"{}",
+        "other/run.json": b"{}",
+    }
+    for name, data in foreign.items():
+        (RUN / name).parent.mkdir(exist_ok=True)
+        (RUN / name).write_bytes(data)
+    (RUN / "link").symlink_to(Path.cwd(), target_is_directory=True)
+    (RUN / "kept" / ".graphspec-0123456789ab.tmp").touch()
+    spec.write_text(SPEC.replace("epochs: 3", "epochs: 1"))
+    result = graphspec("train", spec, "--overwrite")
+    assert result.exit_code == 0
+    assert "keeps what no run wrote:" in result.stderr
+    assert "and 3 more" in result.stderr
+    left = content(RUN)
+    assert {name: left.pop(name) for name in foreign} == foreign
+    own = {"spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv"}
+    assert left.keys() == own
+    assert (RUN / "link").is_symlink()
+    assert not (RUN / "tables").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[", '{"training": {"callbacks": 3}}', "[" * 100_000])
+def test_overwrite_of_a_damaged_run(spec: Path, text: str) -> None:
+    assert graphspec("train", spec).exit_code == 0
+    before = content(RUN)
+    (RUN / "spec.json").write_text(text)
+    (RUN / "checkpoint.safetensors").write_text(text)
+    assert graphspec("train", spec, "--overwrite").exit_code == 0
+    assert content(RUN) == before
+
+
+def test_overwrite_of_a_run_with_links_leaves_their_targets_alone(spec: Path) -> None:
+    assert graphspec("train", spec).exit_code == 0
+    before = content(RUN)
+    for name in before:
+        Path(f"victim-{name}").write_text("precious")
+        (RUN / name).unlink()
+        (RUN / name).symlink_to(Path(f"victim-{name}").resolve())
+    for command in (["--resume"], ["--overwrite"]):
+        graphspec("train", spec, *command)
+    assert all(Path(f"victim-{name}").read_text() == "precious" for name in before)
