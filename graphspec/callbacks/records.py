@@ -7,7 +7,8 @@ import io
 import math
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks.base import CALLBACKS, Callback, FileName, Logs, NonNegativeInt, Run, Saved, State
 from graphspec.callbacks.outputs import Output
@@ -22,6 +23,13 @@ class CSVLogger(Callback):
     separator: str = Field(",", min_length=1, max_length=1, description="The character between values.")
     append: bool = Field(False, description="Whether an existing table goes on.")
 
+    @field_validator("separator")
+    @classmethod
+    def _separates(cls, separator: str) -> str:
+        if separator == '"' or not (separator.isprintable() or separator == "\t"):
+            raise PydanticCustomError("GS105", "must be a character that can be seen, or a tab, and no quotation mark")
+        return separator
+
     def start(self, run: Run) -> State:
         return _CSVLogger(self, run)
 
@@ -35,7 +43,10 @@ class CSVLogger(Callback):
         start = f"epoch{self.separator}".encode()
         if not line.endswith(b"\n"):
             return line.startswith(start) or start.startswith(line)
-        names = next(csv.reader([line.decode(errors="replace")], delimiter=self.separator), [])
+        try:
+            names = next(csv.reader([line.decode(errors="replace")], delimiter=self.separator), [])
+        except csv.Error:
+            return False
         return names[:1] == ["epoch"] and "loss" in names and any(name.startswith("val_") for name in names)
 
 

@@ -42,10 +42,10 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 def prepare_streams() -> None:
     """Let both streams take any text: what their encoding lacks is written in ASCII. One that is closed takes it unseen."""
     codecs.register_error("graphspec", _plain)
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    if sys.stdout is None:  # `main` has opened the null device in its place
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="graphspec")

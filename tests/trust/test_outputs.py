@@ -129,6 +129,18 @@ def test_no_drawn_name_leads_outside(seed: int, tmp_path: Path) -> None:
                 assert first.casefold().rstrip(". ") not in OWN
 
 
+@pytest.mark.parametrize("separator", ["\n", "\r", '"', "\0", "\x1b", "\u2028"])
+def test_separators_that_are_refused(separator: str) -> None:
+    assert found(logging("a.csv", separator=separator)) == [("GS105", "training.callbacks.0.separator")]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " ", "|", "é", "e"])
+def test_separators_that_are_fine(separator: str) -> None:
+    for _ in range(2):
+        train(logging("a.csv", separator=separator))
+    assert len(Path("a.csv").read_text(encoding="utf-8").splitlines()) == 2
+
+
 # Two callbacks.
 
 

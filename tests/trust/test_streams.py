@@ -84,7 +84,11 @@ def test_streams_that_take_nothing(case: str, folder: Path, tmp_path: Path) -> N
     }
     code = tmp_path / "runner.py"
     code.write_text(RUNNER.format(words=WORDS))
-    command = ["sh", "-c", f"exec {sys.executable} {'-u' if case == 'unbuffered' else ''} {code} {ends[case]}"]
+    command = [
+        "sh",
+        "-c",
+        f"exec {sys.executable} {'-u' if case == 'unbuffered' else '-W error::ResourceWarning'} {code} {ends[case]}",
+    ]
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     subprocess.run(command, cwd=folder, env=env, stdout=pipe, check=True)
     os.close(pipe)
