@@ -44,6 +44,17 @@ class Neutral(NamedTuple):
 WHATEVER = Neutral()
 
 
+FLOAT32 = 3.4028235677973366e38
+"""From here on numbers are rounded to infinity in float32."""
+
+
+def _beyond(value: Any) -> float | None:
+    """The first number that is beyond float32, also in nested tuples."""
+    if isinstance(value, tuple):
+        return next((found for item in value if (found := _beyond(item)) is not None), None)
+    return value if isinstance(value, float) and abs(value) >= FLOAT32 else None
+
+
 class Config(BaseModel):
     """Base of everything that a spec configures: strict types, no unknown keys, immutable."""
 
@@ -67,6 +78,14 @@ class Config(BaseModel):
             return arguments
         known = {key: neutral for key, neutral in cls.neutral.items() if key not in cls.model_fields}
         return {k: v for k, v in arguments.items() if k not in known or not known[k].accepts(v)}
+
+    def model_post_init(self, _: Any) -> None:
+        """GS105 for a number that float32 cannot hold, in which all is computed."""
+        for name, value in self.__dict__.items():
+            if type(value) in (float, tuple) and (wrong := _beyond(value)) is not None:
+                key = type(self).model_fields[name].alias or name
+                hint = f"{wrong:g} is beyond 3.4e38, the largest number of float32"
+                raise PydanticCustomError("GS105", "`{key}` must fit float32", {"key": key, "below": key, "hint": hint})
 
 
 class Registry(Generic[T]):

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphspec.compiler.dims import Dim, show
 from graphspec.compiler.ir import Array, Constraint, Graph, Initializer, Layout, Lowers, Node, Param, Type, Value
+from graphspec.config import FLOAT32
 from graphspec.errors import ShapeError
 from graphspec.ops import OPS
 from graphspec.ops.base import attributes
@@ -20,7 +21,6 @@ _KEEP_WHOLE = 64  # integer vectors up to this length are followed symbolically
 
 
 _MOST_AXES = 32
-_FLOAT32 = float(np.finfo(np.float32).max)
 _LARGEST = 2**62
 
 
@@ -35,9 +35,11 @@ def _check_sizes(types: Type | tuple[Type, ...]) -> None:
 
 
 def _check_numbers(array: Array) -> None:
-    """Numbers of a spec, which are few, must fit float32."""
-    for x in array.flat[:_KEEP_WHOLE] if array.dtype == np.float64 else ():
-        if _FLOAT32 < abs(x) < np.inf:
+    """Numbers that are computed from those of a spec must fit float32."""
+    if array.dtype != np.float64 or not array.size:
+        return
+    for x in (array.min(), array.max()):
+        if FLOAT32 <= abs(x) < np.inf:
             raise ShapeError("GS105", f"has the number {x:g}, which float32 cannot hold", hint="scale it")
 
 

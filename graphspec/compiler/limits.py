@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.ranges import ANY, Range, of_array, of_dtype
 from graphspec.ops import OPS, Op
 
 CHECK = "CheckIds"
+_POINTS = 16
+"""How many numbers are tried as the only id where no ranges are known to be right."""
 
 
 class Ranges:
@@ -119,15 +121,20 @@ def input_bounds(graph: Graph) -> dict[str, tuple[int, int]]:
 
     For making up rows: data may hold more than that, see :func:`id_ranges`.
     """
-    enough, right = _of_inputs(graph, demands(graph, exact=False)), id_ranges(graph)
-    found = {}
-    for name in enough.keys() | right.keys():
-        held = of_dtype(graph.inputs[name].dtype) & right.get(name, ANY)
-        both = enough.get(name, ANY) & held
-        low, high = held if both.empty else both
-        if low <= high < math.inf:
-            found[name] = int(low), int(high) + 1
-    return found
+    enough, valid = _of_inputs(graph, demands(graph, exact=False)), id_ranges(graph)
+    allowed = {n: of_dtype(graph.inputs[n].dtype) & valid.get(n, ANY) for n in enough.keys() | valid.keys()}
+    wide = {n: enough.get(n, ANY) & held for n, held in allowed.items()}
+    tried = chain([wide], ({n: Range(k, k) for n in allowed} for k in range(_POINTS)))
+    right = (d for d in tried if all(r.within(allowed[n]) for n, r in d.items()) and _all_found(graph, d))
+    drawn = next(right, {n: allowed[n] if r.empty else r for n, r in wide.items()})
+    return {n: (int(r.low), int(r.high) + 1) for n, r in drawn.items() if r.finite}
+
+
+def _all_found(graph: Graph, inputs: Mapping[str, Range]) -> bool:
+    """Whether all lookups find a row, as far as ranges tell."""
+    known = Ranges(inputs)
+    checks = [n for n in graph.needed(graph.outputs.values()) if n.op == CHECK]
+    return all(known.of(v).within(Range(0, n.attrs["size"] - 1)) for n in checks if (v := n.inputs[0]) is not None)
 
 
 def _of_inputs(graph: Graph, found: Mapping[str, Demand]) -> dict[str, Range]:

@@ -35,7 +35,7 @@ class Range(NamedTuple):
         return Range(min(products), max(products))
 
     def within(self, other: Range) -> bool:
-        return other.low <= self.low and self.high <= other.high
+        return other.low <= self.low <= self.high <= other.high
 
     def overlaps(self, other: Range) -> bool:
         return self.low <= other.high and other.low <= self.high

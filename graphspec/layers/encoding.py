@@ -51,7 +51,8 @@ def encode(g: Builder, ids: Value, depth: int, mode: Counts, weights: Value | No
 class CategoryEncoding(Layer):
     """Ids 0 … num_tokens − 1 as vectors: ``one_hot`` each, or which (``multi_hot``) or how many (``count``) come on axis 1.
 
-    An id out of range counts nowhere, here and in the export (Keras: so with JAX, an error with others).
+    An id out of range counts nowhere, here and in the export (Keras: so with JAX, an error with others). Of a float the
+    fraction is cut off, and NaN counts nowhere.
     Shapes: (batch, ids) → (batch, num_tokens); one_hot (batch, …) → (batch, …, num_tokens), a last axis of 1 is dropped.
     """
 
@@ -74,6 +75,9 @@ class CategoryEncoding(Layer):
                 text = f"needs one node of the ids' shape {show(ids.shape)} as `count_weights`, got {got}"
                 raise ShapeError("GS302", text, hint="one weight for each id", key="count_weights")
             weights = as_float(g, count_weights[0])
+        if ids.type.is_float:  # what int64 does not have, or NaN, would become any id
+            low, high = g.constant(-1.0), g.constant(float(self.num_tokens))
+            ids = g.Where(g.And(g.Greater(ids, low), g.Less(ids, high)), ids, low)
         return encode(g, cast_to(g, ids, "int64"), self.num_tokens, self.output_mode, weights)
 
 

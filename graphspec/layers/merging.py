@@ -13,7 +13,7 @@ from graphspec.activations import feature_axis
 from graphspec.compiler.dims import show
 from graphspec.config import FROM_LIST
 from graphspec.errors import ShapeError
-from graphspec.layers.base import LAYERS, Layer, as_float
+from graphspec.layers.base import LAYERS, Layer, as_float, cast_to
 
 if TYPE_CHECKING:
     from graphspec.compiler.build import Builder
@@ -57,7 +57,7 @@ def _over_features(g: Builder, mask: Value, X: Value) -> Value:
 
 @LAYERS.add("Add")
 class Add(Merge):
-    """The sum of the inputs."""
+    """The sum of the inputs. Integers that the dtype cannot hold wrap round, as in Keras."""
 
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
         return reduce(g.Add, inputs)
@@ -65,7 +65,7 @@ class Add(Merge):
 
 @LAYERS.add("Subtract")
 class Subtract(Merge):
-    """The first input minus the second."""
+    """The first input minus the second. Integers that the dtype cannot hold wrap round, as in Keras."""
 
     arity = (2, 2)
 
@@ -75,7 +75,10 @@ class Subtract(Merge):
 
 @LAYERS.add("Multiply")
 class Multiply(Merge):
-    """The product of the inputs; what is masked counts as 1, and gives 0 where every input is masked."""
+    """The product of the inputs; what is masked counts as 1, and gives 0 where every input is masked.
+
+    Integers that the dtype cannot hold wrap round, as in Keras.
+    """
 
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
         masks = [None if X.mask is None else _over_features(g, X.mask, X) for X in inputs]
@@ -89,9 +92,11 @@ class Multiply(Merge):
 
 @LAYERS.add("Average")
 class Average(Merge):
-    """The mean of the inputs."""
+    """The mean of the inputs, a float also of integers, whose sum is taken in 64 bits."""
 
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        wide = {"int32": "int64", "int64": "int64"}.get(inputs[0].dtype, "float32")
+        inputs = [cast_to(g, X, wide) for X in inputs]
         return cast("Value", g.Mul(as_float(g, reduce(g.Add, inputs)), g.constant(1 / len(inputs))))
 
 

@@ -13,6 +13,10 @@ def _known(term: Range, out: Range) -> bool:
     return term.finite and term.high - term.low <= out.high - out.low
 
 
+def _root(out: Range) -> int:
+    return math.isqrt(int(out.high))
+
+
 def terms(out: Range, ranges: Sequence[Range], dtype: str, exact: bool, *, differ: bool = False) -> dict[int, Range]:
     """Bounds for the terms of a sum that lies in ``out``.
 
@@ -40,9 +44,12 @@ def terms(out: Range, ranges: Sequence[Range], dtype: str, exact: bool, *, diffe
 
 
 def factors(out: Range, ranges: Sequence[Range], dtype: str, exact: bool) -> dict[int, Range]:
-    """As :func:`terms`, for the two factors of a product that may be 0."""
-    if not out.low <= 0 <= out.high or (exact and may_wrap_into(ranges[0].times(ranges[1]), dtype, out)):
+    """As :func:`terms`, for the two factors of a product."""
+    if exact and may_wrap_into(ranges[0].times(ranges[1]), dtype, out):
         return {}
+    if not out.low <= 0 <= out.high:
+        least = math.isqrt(int(max(out.low, 1)) - 1) + 1
+        return {} if exact or not out.finite or out.high < 0 else dict.fromkeys((0, 1), Range(least, _root(out)))
     found: dict[int, Range] = {}
     for i in (0, 1):
         other = ranges[1 - i]
@@ -54,5 +61,5 @@ def factors(out: Range, ranges: Sequence[Range], dtype: str, exact: bool) -> dic
                 if other.high > 0:
                     found[i] = Range(0, out.high // other.high)
             elif out.finite:
-                found[i] = Range(0, math.isqrt(int(out.high)))
+                found[i] = Range(0, _root(out))
     return found

@@ -64,8 +64,8 @@ def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | 
 def convert(array: Array, kind: Type, labels: Sequence[str] | None = None, first: int = 0) -> Array:
     """``array`` with a dtype that becomes ``kind``'s without loss when a batch is copied; narrow ones and maps are kept.
 
-    Integers and booleans may become floats, float64 becomes float32, floats become integers if exact, and text
-    becomes ids through ``labels``.
+    Booleans, integers and float64 become float32, rounded to its 24 bits as all that is computed. Floats become integers
+    where they are integers and so small that they cannot have been rounded to be one. Text becomes ids through ``labels``.
 
     Args:
         first: the number of the first row, where the array is a part of one.
@@ -103,7 +103,12 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None, first
             least, beyond = np.float64(info.min), np.float64(info.max) + 1  # not in the array's type, if that is narrow
             bad = first_bad(array, lambda x: (x < least) | (x >= beyond))
         if bad is None:
-            return _as(array, wanted)
+            limit = 2.0 ** (np.finfo(array.dtype).nmant + 1)  # beyond which integers are rounded to floats
+            bad = first_bad(array, lambda x: np.abs(x) >= limit)
+            if bad is None:
+                return _as(array, wanted)
+            text = f"holds a float too large to be sure of the integer: row {first + bad[0]} has {bad[1]:.0f}"
+            raise DataError("GS504", text, f"store integers as {wanted}")
         raise DataError("GS504", f"is no exact {wanted}: row {first + bad[0]} has {bad[1]}", _ROUND)
     raise DataError("GS504", f"has dtype {array.dtype}, which does not become {wanted}", _dtype_hint(array))
 
@@ -228,15 +233,18 @@ def check_range(array: Array, limits: Range, what: str, hint: str | None = None,
         raise DataError("GS506", f"has {what} {found[1]} in row {found[0]}, {limits.outside()}", hint)
 
 
-def same_numbers(value: Any, kind: Type, limits: Range | None = None) -> Array:
+def same_numbers(value: Any, kind: Type, sizes: dict[str, int], limits: Range | None = None) -> Array:
     """``value`` as an array that becomes ``kind`` without loss, of ids within ``limits``; NaN in floats may pass.
 
     Raises:
-        DataError: GS504 what cannot be converted, GS505 what is missing, GS506 an id out of range.
+        DataError: GS503 another shape, GS504 what cannot be converted, GS505 what is missing, GS506 an id out of range.
     """
     array = as_array(value)
+    if array.ndim == 0:
+        raise DataError("GS503", "is a single value, not an array", "give it a row for each sample")
     if array.dtype.name != kind.dtype:
         array = convert(array, kind)
+    array = reshape(array, kind, sizes, squeeze=False)
     if limits is not None:
         check_range(array, limits, "id")
     return array
@@ -247,7 +255,7 @@ def check_probabilities(array: Array) -> None:
     found = first_bad(array, lambda x: (x < 0) | (x > 1))
     if found is not None:
         hint = "binary classes are 0 and 1; for class ids use sparse_categorical_crossentropy"
-        raise DataError("GS506", f"has {found[1]} in row {found[0]}, outside 0 … 1", hint)
+        raise DataError("GS506", f"has {found[1]:.9g} in row {found[0]}, outside 0 … 1", hint)
 
 
 def reshape(array: Array, kind: Type, sizes: dict[str, int], *, squeeze: bool) -> Array:

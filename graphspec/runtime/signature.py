@@ -106,12 +106,12 @@ def user_inputs(needed: Wanted, x: Data) -> dict[str, Array]:
 
 def batch_inputs(needed: Wanted, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """The inputs of one batch, checked for what would be changed or clipped in silence."""
-    checked, found = {}, []
+    checked, found, sizes = {}, [], dict[str, int]()
     for name, kind in needed.inputs.items():
         try:
             if name not in feeds:
                 raise DataError("GS502", f"there is no array for input '{name}'")
-            checked[name] = same_numbers(feeds[name], kind, needed.limits.get(name))
+            checked[name] = same_numbers(feeds[name], kind, sizes, needed.limits.get(name))
         except DataError as error:
             text = error.message if error.code == "GS502" else f"input '{name}' {error.message}"
             found.append(Diagnostic(error.code, text, file="<arrays>", path=name, hint=error.hint))

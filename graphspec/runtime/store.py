@@ -116,6 +116,8 @@ def _bounded(vector: Array) -> bool:
 def _numbers(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
     """``value`` as an array of ``dtype``; ValueError where that would change it beyond rounding."""
     array = np.asarray(value)
+    if np.ma.is_masked(value):
+        raise ValueError(f"weight '{name}' has masked values")
     if array.dtype.kind not in "fiub":
         raise ValueError(f"weight '{name}' must be an array of numbers, got dtype {array.dtype}")
     with np.errstate(over="ignore"):

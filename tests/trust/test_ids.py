@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from graphspec.compiler.ranges import Range
 from graphspec.export.session import session
 from graphspec.ops.check_ids import stop_beyond
 from graphspec.runtime.bind import bind
+from trust import attack_ids
 
 LAYERS: dict[str, tuple[list[dict[str, Any]], list[int], int]] = {
     "none": ([], [4], 1),
@@ -182,3 +184,8 @@ def test_an_integer_image_is_filled_with_integers() -> None:
     spec = {"graphspec": 1, "name": "image", "inputs": {"x": {"shape": [2, 4, 1], "dtype": "uint8"}}}
     found = gs.validate(spec | {"layers": [layer], "outputs": {"r": {}}})
     assert [(d.code, d.path) for d in found if d.is_error] == [("GS105", "layers.r.fill_value")]
+
+
+def test_ids_on_random_paths() -> None:
+    found = [p for seed in range(60) for p in attack_ids.attack(random.Random(seed))]
+    assert found == []
