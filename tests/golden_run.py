@@ -14,7 +14,7 @@ from graphspec.compiler.check import check
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.export.onnx import to_model
 from graphspec.export.session import session
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.program import Program
 from graphspec.runtime.store import Store
 from graphspec.spec.model import Spec
@@ -87,7 +87,7 @@ def run(
     not read is filled with NaN before it.
     """
     gradient = np.full_like(store.vectors["trainable"], np.nan)
-    program = bind(
+    program = build_program(
         graph,
         store,
         fetches=fetches,

@@ -9,7 +9,8 @@ import numpy as np
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
-from graphspec.runtime.bind import bind
+from graphspec.compiler.pipelines import FOR_PROGRAM, Pass
+from graphspec.runtime.build import build_program
 from graphspec.runtime.program import Program
 from graphspec.runtime.store import Store
 
@@ -53,7 +54,7 @@ def run(
     graph, _ = build(op, inputs, constants, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: arrays[n].shape for n in graph.inputs} or {"none": (1,)}
-    program = bind(graph, Store(graph, dtype), fetches=graph.outputs, shapes=shapes)
+    program = build_program(graph, Store(graph, dtype), fetches=graph.outputs, shapes=shapes)
     feed(graph, program, arrays)
     program.run()
     return [a.copy() for a in program.fetches.values()]
@@ -112,7 +113,9 @@ def check_gradients(
     asked = [f"x{k}" for k in wrt]
 
     def program(**more: Any) -> Program:
-        return bind(graph, Store(graph, np.float64), fetches={"loss": loss}, shapes=shapes, training=training, **more)
+        return build_program(
+            graph, Store(graph, np.float64), fetches={"loss": loss}, shapes=shapes, training=training, **more
+        )
 
     def value(at: dict[str, Array]) -> float:
         p = program()
@@ -147,3 +150,8 @@ def allocated(program: Program) -> int:
         return tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
+
+
+def without(skipped: Pass) -> tuple[Pass, ...]:
+    """The passes for programs but one."""
+    return tuple(rewrite for rewrite in FOR_PROGRAM if rewrite is not skipped)

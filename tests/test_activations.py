@@ -14,7 +14,7 @@ from graphspec.activations import ACTIVATIONS
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.ops.gates import parse
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 KERAS = [
@@ -52,7 +52,7 @@ def both(name: str, x: Array, dtype: Any = np.float32, **more: Any) -> tuple[Arr
     activation = ACTIVATIONS.parse({"type": name, **ARGUMENTS.get(name, {}), **more})
     graph.outputs["y0"] = activation.lower(Builder(graph, "node"), value)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape)})
-    program = bind(
+    program = build_program(
         graph,
         Store(graph, dtype),
         fetches={**graph.outputs, "loss": loss},

@@ -13,7 +13,7 @@ from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.layers import LAYERS
 from graphspec.ops import augment
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.random import Clock
 from graphspec.runtime.replicas import share
 from graphspec.runtime.store import Store
@@ -54,7 +54,7 @@ def train(layer: dict[str, Any], x: Array, *, seed: int = 0, step: int = 0, rows
     """The output of a training step for the rows of a batch that one worker has."""
     graph, total, rows = graph_of(layer, x.shape), len(x), rows or slice(0, len(x))
     part = x[rows]
-    program = bind(
+    program = build_program(
         graph,
         Store(graph),
         fetches=graph.outputs,

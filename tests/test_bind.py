@@ -11,7 +11,7 @@ import pytest
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.initializers import INITIALIZERS
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.program import Program
 from graphspec.runtime.store import Store
 
@@ -36,7 +36,7 @@ class Net:
         self.store = Store(graph, np.float64)
         self.store.initialize(1)
         self.gradient = np.zeros_like(self.store.vectors["trainable"])
-        self.program: Program = bind(
+        self.program: Program = build_program(
             graph,
             self.store,
             fetches={"loss": loss},
@@ -132,7 +132,9 @@ def test_gradients_reuse_the_memory_of_values_that_have_been_read() -> None:
     store = Store(graph)
     gradient = np.zeros_like(store.vectors["trainable"])
     loss = mean(g, h)
-    program = bind(graph, store, fetches={}, loss=loss, gradient=gradient, shapes={"x": (rows, 4)}, training=True)
+    program = build_program(
+        graph, store, fetches={}, loss=loss, gradient=gradient, shapes={"x": (rows, 4)}, training=True
+    )
     temporary = max(widths)
     assert program.nbytes < (sum(widths) + temporary + 2 * 256) * rows * 4
 
@@ -144,7 +146,7 @@ def test_inference_reuses_memory() -> None:
         h = g.Tanh(g.MatMul(h, g.param(f"k{k}", (256, 256), GLOROT)))
     store = Store(graph)
     store.initialize(0)
-    program = bind(graph, store, fetches={"y": h}, shapes={"x": (64, 256)})
+    program = build_program(graph, store, fetches={"y": h}, shapes={"x": (64, 256)})
     assert program.nbytes < 6 * 64 * 256 * 4
     program.feeds["x"][...] = 1.0
     program.run()

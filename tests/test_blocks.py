@@ -11,7 +11,7 @@ from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.initializers import INITIALIZERS
 from graphspec.ops import OPS, blocks
 from graphspec.ops.unary import Unary
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 NAMES = sorted(name for name, cls in OPS.items() if issubclass(cls, Unary) and name != "Not")
@@ -26,7 +26,9 @@ def value_and_gradient(op: str, x: Array) -> tuple[Array, Array]:
     store = Store(graph)
     store.initialize(1)
     gradient = np.zeros_like(store.vectors["trainable"])
-    program = bind(graph, store, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True)
+    program = build_program(
+        graph, store, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
+    )
     program.feeds["x"][...] = x
     program.run()
     return program.fetches["y"].copy(), gradient

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from graphs import without
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.compiler.passes.crop_unread import crop_unread
+from graphspec.compiler.target import Target
 from graphspec.initializers import INITIALIZERS
-from graphspec.runtime import bind as binding
+from graphspec.runtime import build as building
 from graphspec.runtime.store import Store
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
@@ -102,18 +104,14 @@ def results(
     graph: Graph, y: Value, x: np.ndarray[Any, Any], monkeypatch: pytest.MonkeyPatch, *, cropped: bool
 ) -> list[np.ndarray[Any, Any]]:
     """The output, and the gradients of the weights and of x."""
-
-    def as_it_is(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
-        return graph, dict(wanted)
-
     if not cropped:
-        monkeypatch.setattr(binding, "crop_unread", as_it_is)
+        monkeypatch.setattr(building, "FOR_PROGRAM", without(crop_unread))
     g = Builder(graph, "loss")
     loss = g.ReduceMean(g.Mul(y, g.Sin(y)), axes=None, keepdims=0)
     store = Store(graph, np.float64)
     store.initialize(1)
     gradient = np.zeros_like(store.vectors["trainable"])
-    program = binding.bind(
+    program = building.build_program(
         graph,
         store,
         fetches={"y": y},
@@ -133,9 +131,9 @@ def test_what_is_cropped_changes_nothing(name: str, monkeypatch: pytest.MonkeyPa
     network, expected = CROPPED[name]
     spatial = (15, 13) if network is twice else (11, 9)
     graph, y = graph_of(network, *spatial)
-    made, wanted = crop_unread(graph, {"y": y})
+    made = crop_unread(graph.asking({"y": y}), Target())
     assert {op: sizes(made, op) for op in expected} == expected
-    assert wanted["y"].shape == y.shape
+    assert made.outputs["y"].shape == y.shape
     x = np.random.default_rng(0).standard_normal((5, 3, *spatial))
     for a, b in zip(*(results(graph, y, x, monkeypatch, cropped=c) for c in (True, False)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
@@ -146,7 +144,7 @@ def test_what_is_cropped_changes_nothing(name: str, monkeypatch: pytest.MonkeyPa
 def test_any_number_of_axes(spatial: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     two = (2,) * len(spatial)
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a"), kernel_shape=two, strides=two), *spatial)
-    assert sizes(crop_unread(graph, {"y": y})[0], "Conv") == tuple((n - 2) // 2 * 2 for n in spatial)
+    assert sizes(crop_unread(graph.asking({"y": y}), Target()), "Conv") == tuple((n - 2) // 2 * 2 for n in spatial)
     x = np.random.default_rng(0).standard_normal((2, 3, *spatial))
     for a, b in zip(*(results(graph, y, x, monkeypatch, cropped=c) for c in (True, False)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
@@ -155,21 +153,24 @@ def test_any_number_of_axes(spatial: tuple[int, ...], monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_is_read_stays(name: str) -> None:
     graph, y = graph_of(WHOLE[name], 11, 9)
-    assert crop_unread(graph, {"y": y})[0] is graph
+    graph = graph.asking({"y": y})
+    assert crop_unread(graph, Target()) is graph
 
 
 def test_what_is_fetched_stays() -> None:
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a"), **HALF), 11, 9)
     whole = next(node for node in graph.nodes if node.op == "Conv").outputs[0]
-    assert crop_unread(graph, {"y": y, "whole": whole})[0] is graph
+    graph = graph.asking({"y": y, "whole": whole})
+    assert crop_unread(graph, Target()) is graph
 
 
 def test_an_axis_that_varies_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a", pads=(1, 1, 1, 2)), **HALF), "H", 10)
-    made, _ = crop_unread(graph, {"y": y})
+    made = crop_unread(graph.asking({"y": y}), Target())
     assert sizes(made, "Conv") == ("H", 10)
     x = np.random.default_rng(0).standard_normal((2, 3, 7, 10))
     for a, b in zip(*(results(graph, y, x, monkeypatch, cropped=c) for c in (True, False)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a", auto_pad="SAME_UPPER"), **HALF), "H", 9)
-    assert crop_unread(graph, {"y": y})[0] is graph
+    graph = graph.asking({"y": y})
+    assert crop_unread(graph, Target()) is graph

@@ -16,7 +16,7 @@ from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.losses import reduce
 from graphspec.losses.ctc import CTC
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]
@@ -34,7 +34,9 @@ def loss_and_gradient(*inputs: Array | None, dtype: Any = np.float32) -> tuple[A
     loss = g.CTCLoss(*values)
     scalar = g.ReduceLoss(loss, reduction="sum")
     shapes = {n: a.shape for n, a in arrays.items()}
-    p = bind(graph, Store(graph, dtype), fetches={"loss": loss}, shapes=shapes, loss=scalar, input_grads=["x0"])
+    p = build_program(
+        graph, Store(graph, dtype), fetches={"loss": loss}, shapes=shapes, loss=scalar, input_grads=["x0"]
+    )
     for name, array in arrays.items():
         p.feeds[name][...] = array
     p.run()
@@ -132,7 +134,7 @@ def test_ctc_of_a_softmax_uses_its_logits() -> None:
         head = head.with_mask(graph.inputs["m"] if masked else None)
         scalar = reduce(g, CTC().lower(g, graph.inputs["y"], head), weight=None, mask=None)
         shapes = {"x": logits.shape, "y": labels.shape, "m": mask.shape}
-        p = bind(graph, Store(graph, np.float64), fetches={"loss": scalar}, shapes=shapes)
+        p = build_program(graph, Store(graph, np.float64), fetches={"loss": scalar}, shapes=shapes)
         for name, array in (("x", logits), ("y", labels), ("m", mask)):
             p.feeds[name][...] = array
         p.run()

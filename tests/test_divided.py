@@ -11,10 +11,11 @@ from test_workers import spinning, together
 
 import graphspec as gs
 from graphspec.compiler.passes.divide_products import divide_products, wide_kernels
+from graphspec.compiler.target import Target
 from graphspec.ops import choice
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.runtime import choose, team
-from graphspec.runtime.division import Division, divide
+from graphspec.runtime.division import Division, Shard, divide
 from graphspec.runtime.fit import prepare_fit
 from graphspec.runtime.member import Member, layout
 from graphspec.runtime.observe import Silent
@@ -101,10 +102,11 @@ def test_plain_kernels_are_not_divided_and_fast_ones_where_they_fit(monkeypatch:
 def joints(layers: Layers, **more: Any) -> dict[str, str]:
     """How values go in and out of each divided product: by rows or by columns."""
     model = model_of(layers, 6, **more)
-    graph, loss = model.graph, trainer_of(model, 8).objective.total
-    graph = trainer_of(model, 8).objective.graph
-    wanted = {"loss": loss, **{name: graph.outputs[name] for name in more.get("heads", ())}}
-    made, _ = divide_products(graph, wanted, wide_kernels(graph, loss, 8, 2), Single(), 8, 8)
+    objective = trainer_of(model, 8).objective
+    heads = {name: objective.graph.outputs[name] for name in more.get("heads", ())}
+    kernels = wide_kernels(objective.graph.asking({}, objective.total), 8, 2)
+    shard = Shard(Single(), slice(0, 8), 8, dict.fromkeys(kernels))  # type: ignore[arg-type]
+    made = divide_products(objective.graph.asking(heads, objective.total), Target(shard=shard))
     nodes = [node for node in made.nodes if node.op == "DividedGemm"]
     return {node.owner: f"{node.attrs['takes']} {node.attrs['gives']}" for node in nodes}
 

@@ -15,10 +15,11 @@ from onnx import defs
 import graphspec as gs
 from graphspec.compiler.passes.drop_training import drop_training
 from graphspec.compiler.passes.legalize import BASE, is_newer, legalize, since
+from graphspec.compiler.target import Target
 from graphspec.export.targets import IR_OF_OPSET, TARGETS, newest_opset
 from graphspec.ops import OPS
 from graphspec.ops.base import attributes
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 
 EXPORTED = sorted(name for name, cls in OPS.items() if cls.exported)
 OPSETS = range(BASE, max(TARGETS.values()) + 1)
@@ -117,7 +118,7 @@ def test_targets(tmp_path: Path, target: str) -> None:
 
 def test_a_decomposition_keeps_sizes_and_has_names_of_its_own() -> None:
     model = gs.compile(spec())
-    graph = legalize(drop_training(model.graph), 17)
+    graph = legalize(drop_training(model.graph, Target()), Target(opset=17))
     (gelu,) = (n for n in model.graph.nodes if n.op == "Gelu" and n.owner == "conv")
     parts = [n for n in graph.nodes if n.name.startswith(f"{gelu.name}/")]
     assert [n.name for n in parts] == [f"conv/Gelu/{op}" for op in ("Mul", "Erf", "Mul_2", "Add", "Mul_3")]
@@ -131,8 +132,8 @@ def test_it_computes_the_same() -> None:
     model = gs.compile(spec())
     random = np.random.default_rng(0)
     feeds = {"image": random.normal(size=(2, 6, 6, 3)).astype(np.float32), "words": random.integers(0, 9, (2, 5))}
-    graph = legalize(model.graph, 17)
-    program = bind(graph, model.store, fetches=graph.outputs, shapes={n: a.shape for n, a in feeds.items()})
+    graph = legalize(model.graph, Target(opset=17))
+    program = build_program(graph, model.store, fetches=graph.outputs, shapes={n: a.shape for n, a in feeds.items()})
     for name, array in feeds.items():
         program.feeds[name][...] = array
     program.run()

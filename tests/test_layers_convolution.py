@@ -14,7 +14,7 @@ from graphspec.compiler.build import Builder
 from graphspec.compiler.check import check
 from graphspec.layers.adaptive import even, windows
 from graphspec.ops import choice
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 VOLUME = ("N", 6, 8, 5, 2)
@@ -113,7 +113,7 @@ def test_a_convolution_does_not_copy_its_kernel(kind: str, groups: int, monkeypa
     store = Store(graph)
     gradient = np.zeros_like(store.vectors["trainable"])
     shapes = {"x0": (3, *(7, 6, 5)[:rank], 2)}
-    program = bind(graph, store, fetches={}, shapes=shapes, loss=loss, gradient=gradient, training=True)
+    program = build_program(graph, store, fetches={}, shapes=shapes, loss=loss, gradient=gradient, training=True)
     for vector, copied in ((store.vectors["trainable"], False), (gradient, groups > 1)):
         kernel = store.view("y/kernel", vector)
         users = {

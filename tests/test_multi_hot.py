@@ -16,8 +16,9 @@ from graphspec.compiler.heads import add_losses
 from graphspec.compiler.ir import Graph
 from graphspec.compiler.passes.gather_rows import gather_rows
 from graphspec.compiler.passes.legalize import legalize
+from graphspec.compiler.target import Target
 from graphspec.errors import ShapeError
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.memory import activations
 from graphspec.runtime.store import Store
 
@@ -88,7 +89,9 @@ def test_a_step_allocates_nothing_and_no_rows_are_fine() -> None:
         g = Builder(graph, "loss")
         loss = g.ReduceSum(Y, keepdims=0)
         shapes = {n: v.shape for n, v in graph.inputs.items()}
-        program = bind(graph, Store(graph), fetches={"loss": loss}, loss=loss, shapes=shapes, input_grads=["x1"])
+        program = build_program(
+            graph, Store(graph), fetches={"loss": loss}, loss=loss, shapes=shapes, input_grads=["x1"]
+        )
         feed(graph, program, {"x0": ids, "x1": np.ones((1000, 8))})
         assert allocated(program) < 1 << 17
         assert program.grads["x1"].any() == bool(len(ids))
@@ -132,10 +135,10 @@ def test_the_fused_graph_computes_what_the_plain_one_does(
     x = ids_of(shape, 500)
     y = _RANDOM.standard_normal(model.run({"x": x})["y"].shape)
     results = []
-    for graph in (model.graph, legalize(model.graph, 17)):
+    for graph in (model.graph, legalize(model.graph, Target(opset=17))):
         objective = add_losses(graph, model.spec)
         gradient = np.full_like(store.vectors["trainable"], np.nan)
-        program = bind(
+        program = build_program(
             objective.graph,
             store,
             fetches={"y": graph.outputs["y"], "loss": objective.total},
@@ -162,7 +165,7 @@ def test_gradients_of_shares_add_up() -> None:
     gradients = []
     for rows in (slice(0, 8), slice(0, 5), slice(5, 8)):
         gradients.append(np.zeros_like(model.store.vectors["trainable"]))
-        program = bind(
+        program = build_program(
             objective.graph,
             model.store,
             fetches={},
@@ -180,7 +183,7 @@ def test_gradients_of_shares_add_up() -> None:
 
 def fused(document: dict[str, Any]) -> bool:
     graph = gs.compile(document).graph
-    made, _ = gather_rows(graph, graph.outputs)
+    made = gather_rows(graph, Target())
     return any(node.op == "GatherSum" for node in made.nodes)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from graphs import Array, allocated, build, feed, scalar_loss
 
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 _LIMIT = 128 * 1024  # what NumPy itself buffers; the arrays below take 480 kB
@@ -124,7 +124,7 @@ def test_a_step_allocates_nothing(op: str, inputs: list[Any], attrs: dict[str, A
     floats = {n: v for n, v in graph.outputs.items() if v.type.is_float}
     asked = [n for n, v in graph.inputs.items() if v.type.is_float] if floats else []
     loss = scalar_loss(graph, {n: normal(*v.shape) for n, v in floats.items()}) if floats else None
-    program = bind(
+    program = build_program(
         graph,
         Store(graph),
         fetches=graph.outputs if loss is None else {"loss": loss},

@@ -12,7 +12,7 @@ from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.errors import ShapeError
 from graphspec.ops import warp
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 
@@ -54,7 +54,7 @@ def trained(op: str, inputs: list[Array | None], constants: set[int] = frozenset
     graph, _ = build(op, inputs, constants, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: arrays[n].shape for n in graph.inputs}
-    program = bind(graph, Store(graph), fetches=graph.outputs, shapes=shapes, training=True)
+    program = build_program(graph, Store(graph), fetches=graph.outputs, shapes=shapes, training=True)
     feed(graph, program, arrays)
     program.run()
     return program.fetches["y0"].copy()
@@ -111,7 +111,7 @@ def test_a_step_allocates_nothing(op: str, inputs: list[Any], constants: set[int
     graph, _ = build(op, inputs, constants, **attrs)
     loss = scalar_loss(graph, {"y0": np.ones((), np.float32)})
     shapes = {n: v.shape for n, v in graph.inputs.items()}
-    program = bind(
+    program = build_program(
         graph, Store(graph), fetches={"loss": loss}, shapes=shapes, loss=loss, training=True, input_grads=["x0"]
     )
     feed(graph, program, {f"x{k}": a for k, a in enumerate(inputs)})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pytest
-from graphs import allocated, build, feed, run, scalar_loss
+from graphs import allocated, build, feed, run, scalar_loss, without
 from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal
@@ -18,23 +18,19 @@ from lowering import source
 import graphspec as gs
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.compiler.passes.pool_taps import pool_taps
 from graphspec.errors import ShapeError
 from graphspec.initializers import INITIALIZERS
 from graphspec.ops import choice, conv_pool
-from graphspec.runtime import bind as binding
+from graphspec.runtime import build as building
 from graphspec.runtime import choose
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.program import Program
 from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]
 Case = tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]
 ONES = INITIALIZERS.parse("ones")
-
-
-def as_it_is(graph: Graph, wanted: Mapping[str, Value], _: Any) -> tuple[Graph, dict[str, Value]]:
-    """In place of the pass: what is to be compared stays apart."""
-    return graph, dict(wanted)
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "plain"])
@@ -94,8 +90,10 @@ def results(X: Array, W: Array, attrs: dict[str, Any], dtype: Any, *, fused: boo
         graph.outputs["y0"] = Y
     loss = scalar_loss(graph, {"y0": np.arange(1.0, 1 + np.prod(Y.shape)).reshape(Y.shape)})
     fetches, shapes = {"y0": Y, "loss": loss}, {"x0": X.shape, "x1": W.shape}
-    with patch.object(binding, "pool_taps", as_it_is):
-        program = bind(graph, Store(graph, dtype), fetches=fetches, loss=loss, shapes=shapes, input_grads=["x1"])
+    with patch.object(building, "FOR_PROGRAM", without(pool_taps)):
+        program = build_program(
+            graph, Store(graph, dtype), fetches=fetches, loss=loss, shapes=shapes, input_grads=["x1"]
+        )
     feed(graph, program, {"x0": X, "x1": W})
     program.run()
     return program.fetches["y0"].copy(), program.grads["x1"].copy()
@@ -158,7 +156,9 @@ def test_a_step_allocates_nothing_and_no_rows_are_fine() -> None:
         graph, Y = build("ConvPool", [normal(0, rows, 3, 20, 20), W], window=(2, 2))
         loss = Builder(graph, "loss").ReduceSum(Y, keepdims=0)
         shapes = {n: v.shape for n, v in graph.inputs.items()}
-        program = bind(graph, Store(graph), fetches={"loss": loss}, loss=loss, shapes=shapes, input_grads=["x1"])
+        program = build_program(
+            graph, Store(graph), fetches={"loss": loss}, loss=loss, shapes=shapes, input_grads=["x1"]
+        )
         feed(graph, program, {"x0": normal(0, rows, 3, 20, 20), "x1": W})
         assert allocated(program) < 1 << 17
         assert program.grads["x1"].any() == bool(rows)
@@ -170,7 +170,7 @@ def test_what_is_not_trained_keeps_nothing_for_a_gradient() -> None:
     (C,) = run("Conv", [X, W])
     np.testing.assert_allclose(Y, C.reshape(64, 32, 13, 2, 13, 2).max((3, 5)), rtol=1e-4, atol=1e-5)
     graph, _ = build("ConvPool", [X, W], window=(2, 2))
-    program = bind(graph, Store(graph), fetches=graph.outputs, shapes={"x0": X.shape, "x1": W.shape})
+    program = build_program(graph, Store(graph), fetches=graph.outputs, shapes={"x0": X.shape, "x1": W.shape})
     assert program.nbytes < X.nbytes + W.nbytes + Y.nbytes + C.nbytes / 2
 
 
@@ -252,7 +252,9 @@ def program_of(network: Network, **more: Any) -> Program:
     store = Store(graph)
     store.initialize(0)
     gradient = np.zeros_like(store.vectors["trainable"])
-    return bind(graph, store, fetches={"y": y}, shapes={"x": (2, 3, 12, 12)}, loss=loss, gradient=gradient, **more)
+    return build_program(
+        graph, store, fetches={"y": y}, shapes={"x": (2, 3, 12, 12)}, loss=loss, gradient=gradient, **more
+    )
 
 
 def fused(program: Program) -> bool:
@@ -307,7 +309,7 @@ def test_training_is_that_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     np.testing.assert_array_equal(trained(2)[1], by_two)
     x = normal(7, 6, 11, 10, 2)
     answers = model.predict(x)
-    with patch.object(binding, "pool_taps", as_it_is):
+    with patch.object(building, "FOR_PROGRAM", without(pool_taps)):
         apart, expected = trained(1)
         np.testing.assert_allclose(answers, apart.predict(x), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(losses, expected, rtol=1e-4)

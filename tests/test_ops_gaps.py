@@ -10,7 +10,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.ops.common import negate
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 STEPS = (1, 2, 3, 4, 5, 8, -1, -2, -4)
@@ -64,7 +64,7 @@ def test_gates_of_one_filter(kind: str, activation: str) -> None:
     x = np.random.default_rng(0).normal(size=(5, 2, 3, 2)).astype(np.float32)
     store = Store(model.graph, np.float64)
     store.set(model.weights)
-    exact = bind(model.graph, store, fetches=model.graph.outputs, shapes={"x": x.shape})
+    exact = build_program(model.graph, store, fetches=model.graph.outputs, shapes={"x": x.shape})
     exact.feeds["x"][...] = x
     exact.run()
     np.testing.assert_allclose(model.predict(x), exact.fetches["y"], rtol=1e-4, atol=1e-5)

@@ -25,7 +25,7 @@ from graphspec.errors import ShapeError
 from graphspec.initializers import Constant
 from graphspec.ops import OPS
 from graphspec.ops.base import attributes
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 
@@ -142,7 +142,9 @@ def test_scatter_elements(seed: int, n: int, size: int, reduction: str, last: bo
 def test_scatter_elements_without_rows() -> None:
     none = np.zeros((0, 3), np.float32)
     graph, _ = build("ScatterElements", [none, np.zeros((0, 2), np.int64), none[:, :2]], axis=1)
-    bind(graph, Store(graph), fetches=graph.outputs, shapes={n: v.shape for n, v in graph.inputs.items()}).run()
+    build_program(
+        graph, Store(graph), fetches=graph.outputs, shapes={n: v.shape for n, v in graph.inputs.items()}
+    ).run()
 
 
 @pytest.mark.parametrize("op", ["GroupNormalization", "RMSNormalization", "LpNormalization"])
@@ -167,7 +169,7 @@ def test_spectral_scale(sizes: tuple[int, ...], shape: tuple[int, ...], columns:
     graph.outputs["y"] = g.SpectralScale(W, u, sizes=sizes, columns=columns, iterations=60)
     store = Store(graph, np.float64)
     store.initialize(0)
-    program = bind(graph, store, fetches=graph.outputs, shapes={}, total=1, training=True)
+    program = build_program(graph, store, fetches=graph.outputs, shapes={}, total=1, training=True)
     program.run()
     np.testing.assert_array_equal(program.fetches["y"], np.zeros(shape))  # a kernel of zeros stays
     np.testing.assert_array_equal(store.get()["node/vector_u"], np.ones((1, sizes[columns])))
@@ -191,7 +193,7 @@ def test_spectral_scale_over_workers() -> None:
     def work(store: Store, rank: int, size: int, barrier: threading.Barrier) -> Array:
         group = Threads(rank, size, barrier, [])
         shapes: dict[str, Any] = {}
-        program = bind(graph, store, fetches=graph.outputs, shapes=shapes, total=1, training=True, group=group)
+        program = build_program(graph, store, fetches=graph.outputs, shapes=shapes, total=1, training=True, group=group)
         for _ in range(20):
             program.run()
         return np.array(program.fetches["y"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from layouts import SETTINGS, lying
 
 from graphspec.ops import largest, pooling
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.program import Program
 from graphspec.runtime.store import Store
 
@@ -79,7 +79,7 @@ def trained(X: Array, dY: Array, attrs: dict[str, Any]) -> Program:
     graph, _ = graphs.build("MaxPool", [X], **attrs)
     loss = scalar_loss(graph, {"y0": dY})
     fetches = {"y": graph.outputs["y0"], "loss": loss}
-    program = bind(
+    program = build_program(
         graph, Store(graph), fetches=fetches, loss=loss, shapes={"x0": X.shape}, input_grads=["x0"], training=True
     )
     feed(graph, program, {"x0": X})

@@ -9,7 +9,7 @@ import pytest
 from graphs import Array, build, scalar_loss
 
 from graphspec.ops import OPS
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 
@@ -122,7 +122,7 @@ def test_no_rows(op: str, inputs: list[Any], constants: set[int], attrs: dict[st
     asked = [n for n, v in graph.inputs.items() if v.type.is_float] if floats else []
     loss = scalar_loss(graph, {n: np.ones(v.shape) for n, v in floats.items()}) if floats else None
     shapes = {n: v.shape for n, v in graph.inputs.items()}
-    program = bind(graph, Store(graph), fetches=graph.outputs, shapes=shapes, loss=loss, input_grads=asked)
+    program = build_program(graph, Store(graph), fetches=graph.outputs, shapes=shapes, loss=loss, input_grads=asked)
     program.run()
     for name in asked:
         assert program.grads[name].shape == shapes[name]

@@ -10,7 +10,7 @@ import pytest
 from graphs import Array, allocated, build, check_gradients, feed, run, scalar_loss
 
 from graphspec.ops import OPS
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.random import Clock
 from graphspec.runtime.store import Store
 
@@ -28,7 +28,7 @@ def trained(op: str, X: Array, *, seed: int = 0, step: int = 0, rows: slice | No
     """What one operator gives in training, on all rows of a batch or some."""
     graph, _ = build(op, [X if rows is None else X[rows]], **attrs)
     part = X if rows is None else X[rows]
-    program = bind(
+    program = build_program(
         graph,
         Store(graph, X.dtype),
         fetches=graph.outputs,
@@ -76,7 +76,7 @@ def test_a_step_allocates_nothing(op: str, attrs: dict[str, Any]) -> None:
     X = np.ones((30, 40, 100), np.float32)
     graph, _ = build(op, [X], **attrs)
     loss = scalar_loss(graph, {"y0": X})
-    program = bind(
+    program = build_program(
         graph,
         Store(graph),
         fetches={"loss": loss},

@@ -18,7 +18,7 @@ from oracles import ort_run
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.initializers import Constant
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.replicas import share
 from graphspec.runtime.store import Store
 
@@ -122,7 +122,7 @@ def test_batch_normalization_over_workers(workers: int, perm: tuple[int, ...]) -
         store.initialize(0)
         gradient = np.zeros_like(store.vectors["trainable"])
         feeds = {"x": X[rows].transpose(perm), "c": cotangent[rows]}
-        program = bind(
+        program = build_program(
             graph,
             store,
             fetches={"y": y},
@@ -173,7 +173,7 @@ def test_batch_normalization_outside_training_uses_moving_statistics() -> None:
     graph.outputs["y"] = g.BatchNormalization(x, *values, training_mode=1)
     store = Store(graph)
     store.set({f"bn/{n}": p for n, p in zip(names, params, strict=True)})
-    program = bind(graph, store, fetches=graph.outputs, shapes={"x": X.shape})
+    program = build_program(graph, store, fetches=graph.outputs, shapes={"x": X.shape})
     feed(graph, program, {"x": X})
     program.run()
     expected = ort_run("BatchNormalization", [X, *params])[0]

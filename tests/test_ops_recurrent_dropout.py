@@ -10,7 +10,7 @@ from graphs import build, check_gradients, feed
 from test_ops_recurrent import GATES, inputs_of
 
 from graphspec.errors import ShapeError
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]
@@ -35,7 +35,7 @@ def run(op: str, inputs: list[Array | None], *, training: bool, **attrs: Any) ->
     graph, _ = build(op, inputs, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: a.shape for n, a in arrays.items()}
-    program = bind(graph, Store(graph, np.float64), fetches=graph.outputs, shapes=shapes, training=training)
+    program = build_program(graph, Store(graph, np.float64), fetches=graph.outputs, shapes=shapes, training=training)
     feed(graph, program, arrays)
     program.run()
     return [a.copy() for a in program.fetches.values()]

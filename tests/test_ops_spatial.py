@@ -16,7 +16,7 @@ from layouts import SETTINGS, both_layouts, lying, normal, same
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.errors import ShapeError
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.random import Clock
 from graphspec.runtime.replicas import share
 from graphspec.runtime.store import Store
@@ -120,7 +120,9 @@ def test_max_pool_gradient_goes_to_the_first_maximum(kernel: tuple[int, int], st
     X = np.random.default_rng(0).integers(0, 2, (2, 3, 7, 6)).astype(np.float32)
     graph, _ = build("MaxPool", [X], kernel_shape=kernel, strides=strides)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape, np.float32)})
-    program = bind(graph, Store(graph), fetches={"loss": loss}, loss=loss, shapes={"x0": X.shape}, input_grads=["x0"])
+    program = build_program(
+        graph, Store(graph), fetches={"loss": loss}, loss=loss, shapes={"x0": X.shape}, input_grads=["x0"]
+    )
     feed(graph, program, {"x0": X})
     program.run()
     expected = np.zeros_like(X)
@@ -170,7 +172,7 @@ def dropped(X: Array, rate: float, *, step: int = 0, workers: int = 1, **attrs: 
     outputs, grads = [], []
     for rank in range(workers):
         rows = share(len(X), rank, workers)
-        program = bind(
+        program = build_program(
             graph,
             Store(graph),
             fetches=graph.outputs,
@@ -279,7 +281,7 @@ def test_a_worker_without_rows_has_gradients_of_zero(
     arrays = {f"x{k}": normal(k, *s) for k, s in enumerate(shapes)}
     graph, _ = build(op, list(arrays.values()), **attrs)
     loss = scalar_loss(graph, {"y0": np.ones((), np.float32)})
-    program = bind(
+    program = build_program(
         graph,
         Store(graph),
         fetches=graph.outputs,

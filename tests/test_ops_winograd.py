@@ -15,7 +15,7 @@ from layouts import SETTINGS, both_layouts, normal, same
 
 from graphspec.ops import choice, winograd
 from graphspec.ops.windows import Axis
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]
@@ -92,7 +92,7 @@ def results(X: Array, W: Array, pads: tuple[int, ...], dtype: Any) -> list[Array
     """Y, and the gradients of X and W."""
     graph, Y = build("Conv", [X, W], pads=pads)
     loss = scalar_loss(graph, {"y0": normal(2, *Y.shape)})
-    program = bind(
+    program = build_program(
         graph,
         Store(graph, dtype),
         fetches=graph.outputs | {"loss": loss},

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from graphs import without
 
 from graphspec.compiler.build import Builder
 from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.compiler.passes.pool_first import pool_first
+from graphspec.compiler.pipelines import FOR_PROGRAM
+from graphspec.compiler.target import Target
 from graphspec.initializers import INITIALIZERS
-from graphspec.runtime import bind as binding
+from graphspec.runtime import build as building
 from graphspec.runtime.store import Store
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
@@ -78,22 +81,19 @@ def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
     weights = g.constant(random.standard_normal(y.shape[1:]), "float32")
     loss = g.ReduceMean(g.Mul(y, weights), axes=None, keepdims=0)
 
-    def as_it_is(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
-        return graph, dict(wanted)
-
     results = []
-    for moved in (pool_first, as_it_is):
-        monkeypatch.setattr(binding, "pool_first", moved)
+    for passes in (FOR_PROGRAM, without(pool_first)):
+        monkeypatch.setattr(building, "FOR_PROGRAM", passes)
         store = Store(graph)
         store.initialize(1)
         gradient = np.zeros_like(store.vectors["trainable"])
-        program = binding.bind(
+        program = building.build_program(
             graph, store, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
         )
         program.feeds["x"][...] = x
         program.run()
         results.append((program.fetches["y"].copy(), gradient))
-    moved_graph, _ = pool_first(graph, {"y": y})
+    moved_graph = pool_first(graph.asking({"y": y}), Target())
     assert order(moved_graph) == ["MaxPool", *(["Relu"] if name != "bias" else [])]
     operators = [node.op for node in moved_graph.nodes]
     assert name not in BIASED or operators.index("Add") > operators.index("MaxPool")
@@ -108,10 +108,11 @@ def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", STAYING)
 def test_relu_stays_where_it_may_be_seen_or_a_window_be_empty(name: str) -> None:
     graph, y = graph_of(STAYING[name])
-    assert pool_first(graph, {"y": y})[0] is graph
+    graph = graph.asking({"y": y})
+    assert pool_first(graph, Target()) is graph
 
 
 def test_relu_stays_where_it_is_fetched() -> None:
     graph, y = graph_of(NETWORKS["apart"])
     relu = next(node for node in graph.nodes if node.op == "Relu").outputs[0]
-    assert order(pool_first(graph, {"y": y, "relu": relu})[0]) == ["Relu", "MaxPool"]
+    assert order(pool_first(graph.asking({"y": y, "relu": relu}), Target())) == ["Relu", "MaxPool"]

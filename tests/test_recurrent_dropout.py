@@ -10,7 +10,7 @@ from golden_cases import Case
 from golden_run import compiled, cotangent_loss, run, store_of
 
 from graphspec.export.onnx import to_model
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.random import Clock
 
 STEPS = 6
@@ -139,7 +139,7 @@ def test_masks_differ_by_step() -> None:
     _, graph = compiled(case("LSTM", recurrent_dropout=0.5))
     x = data("LSTM")
     clock, store = Clock(), store_of(graph, weights(graph))
-    program = bind(graph, store, fetches=graph.outputs, shapes={"x": x.shape}, training=True, clock=clock)
+    program = build_program(graph, store, fetches=graph.outputs, shapes={"x": x.shape}, training=True, clock=clock)
     program.feeds["x"][...] = x
     seen = []
     for step in (0, 1, 0):

@@ -16,6 +16,7 @@ from graphspec.initializers import INITIALIZERS
 from graphspec.ops.base import Calls
 from graphspec.runtime import bind as binding
 from graphspec.runtime import weave as weaving
+from graphspec.runtime.build import build_program
 from graphspec.runtime.store import Store
 from graphspec.runtime.weave import Label, Part, weave
 
@@ -114,7 +115,7 @@ def test_a_woven_network_has_the_same_gradients(monkeypatch: pytest.MonkeyPatch)
         store = Store(graph)
         store.initialize(1)
         gradient = np.zeros_like(store.vectors["trainable"])
-        program = binding.bind(
+        program = build_program(
             graph, store, fetches={}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
         )
         program.feeds["x"][...] = x

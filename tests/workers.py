@@ -11,7 +11,7 @@ import numpy as np
 from graphs import feed
 
 from graphspec.compiler.ir import Graph, Value
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.replicas import share
 from graphspec.runtime.store import Store
 
@@ -43,7 +43,7 @@ def by_workers(graph: Graph, scalar: Value, arrays: Mapping[str, Array], size: i
     def work(rank: int) -> tuple[float, Array]:
         rows = share(total, rank, size)
         feeds = {n: a[rows] for n, a in arrays.items()}
-        program = bind(
+        program = build_program(
             graph,
             Store(graph, np.float64),
             fetches={"loss": scalar},

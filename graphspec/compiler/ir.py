@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -217,7 +217,8 @@ class Param:
 class Graph:
     """Operator nodes in topological order with their inputs, targets, parameters and heads.
 
-    ``outputs`` maps a head to its value; ``penalties`` are the scalar values of regularizers that are added to the loss.
+    ``outputs`` maps a head, or whatever is asked for, to its value; ``loss`` is the scalar whose gradients are asked for.
+    ``penalties`` are the scalar values of regularizers that are added to the loss.
     """
 
     name: str
@@ -228,6 +229,15 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     outputs: dict[str, Value] = field(default_factory=dict)
     penalties: list[Value] = field(default_factory=list)
+    loss: Value | None = None
+
+    def asking(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
+        """This graph with other outputs, and with a scalar to be differentiated."""
+        return replace(self, outputs=dict(outputs), loss=loss)
+
+    def roots(self) -> list[Value]:
+        """What the graph is for: its outputs and its loss."""
+        return [*self.outputs.values(), *([] if self.loss is None else [self.loss])]
 
     def needed(self, wanted: Iterable[Value]) -> list[Node]:
         """The nodes that ``wanted`` depends on, in order."""
@@ -252,4 +262,5 @@ class Graph:
             list(self.nodes),
             dict(self.outputs),
             list(self.penalties),
+            self.loss,
         )

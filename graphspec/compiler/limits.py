@@ -83,7 +83,7 @@ def demands(graph: Graph, *, exact: bool) -> dict[str, Demand]:
     if all(node.op != CHECK for node in graph.nodes):
         return found
     known = Ranges()
-    for node in reversed(graph.needed([*graph.outputs.values(), *graph.penalties])):
+    for node in reversed(graph.needed([*graph.roots(), *graph.penalties])):
         asked = [found[v.name] for v in node.outputs if v.name in found]
         if not asked and node.op != CHECK:
             continue

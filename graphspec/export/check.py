@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphspec.compiler.lower import place, visible
-from graphspec.compiler.passes.drop_training import drop_training
 from graphspec.compiler.passes.fold_constants import computed_before
-from graphspec.compiler.passes.legalize import is_newer, legalize, since
+from graphspec.compiler.passes.legalize import is_newer, since
+from graphspec.compiler.pipelines import FOR_OPSET, prepare
+from graphspec.compiler.target import Target
 from graphspec.errors import Diagnostic
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def check_export(spec: Spec, graph: Graph, opset: int) -> list[Diagnostic]:
         text = f"the weights take {nbytes / 2**30:.1f} GiB, and one ONNX file holds at most 2 GiB"
         file = spec.tree.mark.file
         found.append(Diagnostic("GS702", text, file=file, path="layers", hint="make the network smaller"))
-    written = legalize(drop_training(graph), opset)
+    written = prepare(graph, FOR_OPSET, Target(opset=opset))
     known = computed_before(written)
     missing = [n for n in written.nodes if n.outputs[0].name not in known and is_newer(n, opset)]
     seen = {(n.owner, n.op): n for n in missing}

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Graph, Node, Value
-from graphspec.compiler.passes.cancel_transposes import cancel_transposes
-from graphspec.compiler.passes.drop_neutral import drop_neutral
-from graphspec.compiler.passes.drop_training import drop_training
-from graphspec.compiler.passes.fold_constants import fold_constants
-from graphspec.compiler.passes.legalize import legalize
-from graphspec.compiler.passes.merge_equal_nodes import merge_equal_nodes
+from graphspec.compiler.ir import Array, Graph, Node, Value
+from graphspec.compiler.pipelines import FOR_EXPORT
+from graphspec.compiler.pipelines import prepare as run_passes
+from graphspec.compiler.target import Target
 from graphspec.export.targets import IR_OF_OPSET, OPSET
+from graphspec.runtime.bind import bind
 
 if TYPE_CHECKING:
     from graphspec.runtime.store import Store
@@ -25,8 +24,15 @@ def prepare(graph: Graph, store: Store, opset: int = OPSET) -> Graph:
 
     Constants are computed, equal nodes merged, Transposes moved.
     """
-    written = legalize(drop_training(graph), opset)
-    return cancel_transposes(merge_equal_nodes(drop_neutral(fold_constants(written, store))))
+
+    return run_passes(graph, FOR_EXPORT, Target(opset=opset, compute=partial(constants_of, store)))
+
+
+def constants_of(store: Store, graph: Graph) -> dict[str, Array]:
+    """The outputs of a graph of weights and constants alone."""
+    program = bind(graph, store, shapes={})
+    program.run()
+    return {name: array.copy() for name, array in program.fetches.items()}
 
 
 def to_model(

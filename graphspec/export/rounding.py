@@ -9,7 +9,7 @@ import numpy as np
 
 from graphspec.compiler.ir import Array
 from graphspec.export.rows import whole
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.calls import settings
 from graphspec.runtime.random import generator
 from graphspec.runtime.store import Store
@@ -74,7 +74,7 @@ class _Runner:
     def __init__(self, model: Session, store: Store, feeds: Mapping[str, Array]) -> None:
         self.store = store
         shapes = {name: feeds[name].shape for name in model.graph.inputs}
-        self._program = bind(model.graph, store, fetches=model.graph.outputs, shapes=shapes, seed=model.seed)
+        self._program = build_program(model.graph, store, fetches=model.graph.outputs, shapes=shapes, seed=model.seed)
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         for name, buffer in self._program.feeds.items():

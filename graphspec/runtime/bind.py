@@ -11,24 +11,18 @@ from numpy.lib.array_utils import byte_bounds
 
 from graphspec.compiler.concrete import concrete
 from graphspec.compiler.dims import Shape
+from graphspec.compiler.gradients import wanted_gradients
 from graphspec.compiler.ir import Array, Graph, Node, Type, Value
 from graphspec.compiler.limits import Ranges, id_ranges
-from graphspec.compiler.passes.crop_unread import crop_unread
-from graphspec.compiler.passes.divide_products import divide_products, places
-from graphspec.compiler.passes.gather_rows import gather_rows
-from graphspec.compiler.passes.mark_inputs import mark_inputs
-from graphspec.compiler.passes.pool_first import pool_first
-from graphspec.compiler.passes.pool_taps import pool_taps
-from graphspec.garbage import uncollected
+from graphspec.compiler.passes.divide_products import places
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
 from graphspec.runtime.buffers import Pool, Scratch, axis_order, root, stretch, view_as
 from graphspec.runtime.context import NodeContext, ints
-from graphspec.runtime.division import Matrix
-from graphspec.runtime.lifetimes import last_uses, read_back, wanted_gradients
+from graphspec.runtime.division import Shard
+from graphspec.runtime.lifetimes import last_uses, read_back
 from graphspec.runtime.program import Program
 from graphspec.runtime.random import Clock
-from graphspec.runtime.replicas import Group, Single
 from graphspec.runtime.store import Store
 from graphspec.runtime.weave import Part, weave
 
@@ -39,27 +33,21 @@ class Binder:
     def __init__(
         self,
         graph: Graph,
-        fetches: Mapping[str, Value],
-        loss: Value | None,
-        shapes: Mapping[str, Shape],
         store: Store,
+        shapes: Mapping[str, Shape],
         gradient: Array | None,
         training: bool,
         seed: int,
         clock: Clock,
-        group: Group,
-        rows: slice,
-        total: int,
+        shard: Shard,
         input_grads: Sequence[str],
-        matrices: Mapping[str, Matrix],
-        places: Mapping[str, Array],
-        ranges: Ranges,
     ) -> None:
         self.graph, self.store, self.gradient, self.training = graph, store, gradient, training
-        self.seed, self.clock, self.group, self.rows, self.total = seed, clock, group, rows, total
-        self.dtype, self.matrices, self._places, self.ranges = store.dtype, matrices, places, ranges
-        self.fetches, self.loss, self.asked = dict(fetches), loss, set(input_grads)
-        roots = [*fetches.values(), *([loss] if loss is not None else [])]
+        self.seed, self.clock, self.shard, self.dtype = seed, clock, shard, store.dtype
+        self._places = places(graph, shard) if shard.matrices else dict[str, Array]()
+        self.ranges = Ranges(id_ranges(graph))
+        self.fetches, self.loss, self.asked = graph.outputs, graph.loss, set(input_grads)
+        roots = graph.roots()
         self.nodes = graph.needed(roots)
         self.shapes = shapes
         self.types = concrete(graph, self.nodes, shapes)
@@ -76,7 +64,7 @@ class Binder:
         self.after: Calls = []
         self.spans: list[tuple[str, str, int, int]] = []
         self._parts: list[Part] = []
-        self.wanted = wanted_gradients(graph, self.nodes, loss, input_grads)
+        self.wanted = wanted_gradients(graph, self.nodes, input_grads)
         self.read_back = read_back(self.nodes, self.wanted, roots)
         self.last = last_uses(self.nodes, self.read_back)
         self._root_last: dict[int, int] = {}
@@ -258,61 +246,26 @@ class Binder:
         self._parts.clear()
 
 
-@uncollected()
 def bind(
     graph: Graph,
     store: Store,
     *,
-    fetches: Mapping[str, Value],
     shapes: Mapping[str, Shape],
-    loss: Value | None = None,
     gradient: Array | None = None,
     training: bool = False,
     seed: int = 0,
     clock: Clock | None = None,
-    group: Group | None = None,
-    rows: slice | None = None,
-    total: int | None = None,
+    shard: Shard | None = None,
     input_grads: Sequence[str] = (),
-    matrices: Mapping[str, Matrix] | None = None,
 ) -> Program:
-    """A program that computes ``fetches`` and, with a ``loss``, the gradient of every trainable weight.
+    """A program that computes the outputs of a prepared graph and, with a loss, the gradient of every trainable weight.
 
     Args:
-        shapes: the actual shape of every input and target that is needed. An input (N, width) may instead have the places
-            of its ones, see :func:`mark_inputs`.
-        loss: a scalar value; its gradients are written into ``gradient``, a vector laid out as ``store``'s trainable one.
+        shapes: the actual shape of every input and target that is needed.
+        gradient: where the gradients of weights are written, a vector laid out as ``store``'s trainable one.
         training: dropout drops and batch statistics are used.
-        rows, total: this worker's slice of the batch, and the whole batch's length; by default one worker has all.
+        shard: this worker's part; by default one worker has the whole batch.
         input_grads: names of inputs whose gradient is wanted too (``Program.grads``).
-        matrices: kernels whose products the group divides, with what is shared of them.
     """
-    wanted = dict(fetches) if loss is None else {**fetches, "": loss}
-    ranges = Ranges(id_ranges(graph))
-    graph, wanted = crop_unread(*pool_first(*gather_rows(*mark_inputs(graph, wanted, shapes))))
-    graph, wanted = pool_taps(graph, wanted, wanted_gradients(graph, graph.nodes, wanted.get(""), input_grads))
-    batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)
-    group, rows = group or Single(), rows or slice(0, batch)
-    shared: dict[str, Array] = {}
-    if matrices:
-        graph, wanted = divide_products(graph, wanted, matrices, group, rows.stop - rows.start, batch)
-        shared = places(graph, wanted, matrices, rows)
-    loss = wanted.pop("", None)
-    return Binder(
-        graph,
-        wanted,
-        loss,
-        shapes,
-        store,
-        gradient,
-        training,
-        seed,
-        clock or Clock(),
-        group,
-        rows,
-        batch,
-        input_grads,
-        matrices or {},
-        shared,
-        ranges,
-    ).bind()
+    shard = shard or Shard.whole(next((int(s[0]) for s in shapes.values() if s), 1))
+    return Binder(graph, store, shapes, gradient, training, seed, clock or Clock(), shard, input_grads).bind()

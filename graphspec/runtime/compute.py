@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.programs import Programs
 from graphspec.runtime.store import Store
 
@@ -30,7 +30,7 @@ class Compute:
 
         def bound() -> Program:
             graph = make()
-            return bind(graph, Store(graph, np.float64), fetches=graph.outputs, shapes=shapes)
+            return build_program(graph, Store(graph, np.float64), fetches=graph.outputs, shapes=shapes)
 
         with self._programs.borrow((*shapes.items(),), bound) as program:
             for name, array in feeds.items():

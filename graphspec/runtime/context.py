@@ -25,8 +25,8 @@ class NodeContext:
 
     def __init__(self, binder: Binder, node: Node, index: int) -> None:
         self._binder, self._node, self.index = binder, node, index
-        self.training, self.dtype, self.group = binder.training, binder.dtype, binder.group
-        self.rows, self.total, self.outputs = binder.rows, binder.total, len(node.outputs)
+        self.training, self.dtype, self.group = binder.training, binder.dtype, binder.shard.group
+        self.rows, self.total, self.outputs = binder.shard.rows, binder.shard.total, len(node.outputs)
         self.owner = node.owner
         self.pending: Calls = []
 
@@ -118,7 +118,7 @@ class NodeContext:
     def divided(self, i: int) -> Matrix:
         value = self._node.inputs[i]
         assert value is not None
-        return self._binder.matrices[value.name]
+        return self._binder.shard.matrices[value.name]
 
     def later(self, calls: Calls) -> None:
         self._binder.after += calls

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphspec.runtime.replicas import share
+from graphspec.runtime.replicas import Group, Single, share
 from graphspec.runtime.store import LINE
 
 if TYPE_CHECKING:
@@ -36,6 +36,27 @@ class Matrix:
     input_gradients: Array
     gradient: Array
     own: slice
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One worker's part of a program.
+
+    Attributes:
+        rows: its slice of the batch.
+        total: the whole batch's length.
+        matrices: kernels whose products the group divides, with what is shared of them.
+    """
+
+    group: Group
+    rows: slice
+    total: int
+    matrices: Mapping[str, Matrix] = field(default_factory=dict)
+
+    @classmethod
+    def whole(cls, total: int) -> Shard:
+        """That of a process which has the batch to itself."""
+        return cls(Single(), slice(0, total), total)
 
 
 @dataclass(frozen=True)

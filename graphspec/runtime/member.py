@@ -10,9 +10,9 @@ import numpy as np
 
 from graphspec.compiler.heads import Objective, add_losses
 from graphspec.compiler.passes.divide_products import wide_kernels
-from graphspec.compiler.passes.gather_rows import gather_rows
-from graphspec.compiler.passes.mark_inputs import mark_inputs
-from graphspec.runtime.bind import bind
+from graphspec.compiler.pipelines import FOR_PRODUCTS, prepare
+from graphspec.compiler.target import Target
+from graphspec.runtime.build import build_program
 from graphspec.runtime.division import Division, Matrix, cut_anywhere, divide
 from graphspec.runtime.program import Program
 from graphspec.runtime.replicas import SCRATCH, Group, Processes, share
@@ -45,16 +45,16 @@ class Step:
         store, batch, objective = self.store, self.feeder.rows(0), self.objective
         segments, matrices = store.segments["trainable"], dict[str, Segment]()
         if cut_anywhere(optimizer, segments):
-            marked = mark_inputs(objective.graph, {"loss": objective.total}, self.feeder.shapes(batch))
-            graph, wanted = gather_rows(*marked)
-            names = wide_kernels(graph, wanted["loss"], batch, workers)
+            target = Target(self.feeder.shapes(batch))
+            graph = prepare(objective.graph.asking({}, objective.total), FOR_PRODUCTS, target)
+            names = wide_kernels(graph, batch, workers)
             matrices = {s.param.name: s for s in segments if s.param.name in names}
         return divide(optimizer, segments, store.vectors["trainable"].size, workers, matrices, batch)
 
     def bind(self, rows: int, gradient: Array, group: Group, matrices: Mapping[str, Matrix] | None = None) -> Program:
         """The program of one worker for batches of ``rows`` rows; ``gradient`` is where it writes its part of that."""
         own = share(rows, group.rank, group.size)
-        program = bind(
+        program = build_program(
             self.objective.graph,
             self.store,
             fetches=fetches(self.network, self.objective),

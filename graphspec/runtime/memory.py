@@ -49,9 +49,10 @@ def assumed_shapes(graph: Graph, batch_size: int) -> dict[str, Shape]:
 def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
     """Bytes of all values of a batch, views not counted."""
     from graphspec.compiler.concrete import concrete
-    from graphspec.compiler.passes.gather_rows import gather_rows
+    from graphspec.compiler.pipelines import FOR_PRODUCTS, prepare
+    from graphspec.compiler.target import Target
 
-    graph, _ = gather_rows(graph, graph.outputs)
+    graph = prepare(graph, FOR_PRODUCTS, Target(shapes))
     nodes = graph.needed(graph.outputs.values())
     try:
         types = concrete(graph, nodes, shapes)

@@ -15,7 +15,7 @@ from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Array, Graph, Value
 from graphspec.errors import Diagnostic, RunError, UsageError, did_you_mean
 from graphspec.runtime.access import Access
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.calls import settings
 from graphspec.runtime.data import Arrays, Feeder, Wanted, load, refused
 from graphspec.runtime.member import fetches, objective_for
@@ -114,7 +114,9 @@ class Session:
             for batch in range(feeder.batches):
                 rows = feeder.rows(batch)
                 shapes = feeder.shapes(rows)
-                bound = partial(bind, objective.graph, self.store, fetches=wanted, shapes=shapes, seed=self.seed)
+                bound = partial(
+                    build_program, objective.graph, self.store, fetches=wanted, shapes=shapes, seed=self.seed
+                )
                 with self.programs.borrow(("evaluate", *sorted(shapes.items())), bound) as program:
                     feeder.copy(batch, program.feeds)
                     with settings():
@@ -156,7 +158,9 @@ class Session:
     def _batch(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """:meth:`run` for arrays that have been checked."""
         shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
-        bound = partial(bind, self.graph, self.store, fetches=self.graph.outputs, shapes=shapes, seed=self.seed)
+        bound = partial(
+            build_program, self.graph, self.store, fetches=self.graph.outputs, shapes=shapes, seed=self.seed
+        )
         with self.access.reading(), self.programs.borrow(("predict", *sorted(shapes.items())), bound) as program:
             for name, buffer in program.feeds.items():
                 buffer[...] = feeds[name]

@@ -19,7 +19,7 @@ import graphspec as gs
 from graphspec.errors import RunError, ShapeError, SpecError
 from graphspec.export.targets import IR_OF_OPSET, newest_opset
 from graphspec.ops import choice
-from graphspec.runtime.bind import bind
+from graphspec.runtime.build import build_program
 from graphspec.runtime.data import Feeder
 from graphspec.runtime.member import objective_for
 from graphspec.runtime.program import Program
@@ -107,7 +107,7 @@ class _Case:
         shapes = {n: self.x[n].shape for n in graph.inputs}
         store = Store(graph, np.float64)
         store.set({n: self.shaken(a, noise) for n, a in self.model.weights.items()})
-        program = bind(graph, store, fetches=graph.outputs, shapes=shapes, seed=self.model.seed)
+        program = build_program(graph, store, fetches=graph.outputs, shapes=shapes, seed=self.model.seed)
         for name, feed in program.feeds.items():
             feed[...] = self.shaken(self.x[name], noise) if self.x[name].dtype.kind == "f" else self.x[name]
         with np.errstate(all="ignore"):
@@ -143,7 +143,7 @@ class _Case:
         slope = np.zeros_like(store.vectors["trainable"])
 
         def program(**more: Any) -> Program:
-            return bind(
+            return build_program(
                 objective.graph,
                 store,
                 fetches={"loss": objective.total},
@@ -194,7 +194,7 @@ class _Case:
             store.set(self.model.weights)
             store.vectors["trainable"][...] = weights
             made = np.zeros_like(store.vectors["trainable"])
-            program = bind(
+            program = build_program(
                 objective.graph,
                 store,
                 fetches={"loss": objective.total},

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from graphspec.compiler.ir import Graph, Node, Type, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.compiler.target import Target
 from graphspec.ops import OPS
 from graphspec.ops.unary import Unary
 
@@ -43,7 +44,7 @@ class _Moves:
         return self.written[value.name]
 
 
-def cancel_transposes(graph: Graph) -> Graph:
+def cancel_transposes(graph: Graph, target: Target) -> Graph:
     """Opposite Transposes cancel, also across elementwise operators, Concat and reductions."""
     moves = _Moves()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.compiler.target import Target
 from graphspec.ops import OPS
 from graphspec.ops.choice import faster
 from graphspec.ops.unary import Unary
@@ -24,20 +25,18 @@ Need = tuple[int | None, ...]
 """How many numbers of each axis are read, from the first one on; None for all."""
 
 
-def crop_unread(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
-    """The graph and the ``wanted`` values, computed from no more than is read: for programs, never for a file.
+def crop_unread(graph: Graph, target: Target) -> Graph:
+    """The graph, computed from no more than is read: for programs, never for a file.
 
     Values and gradients are the same, but sums may be taken in another order.
     """
-    nodes = graph.needed(wanted.values())
+    nodes = graph.needed(graph.roots())
     if not faster(True) or not any(node.op in _WINDOWS for node in nodes):
-        return graph, dict(wanted)
-    needs = _needs(nodes, wanted)
+        return graph
+    needs = _needs(nodes, graph.roots())
     cropped = {node.name for node in nodes if _steps(node) is not None and _less(needs, node.outputs[0])}
     if not cropped:
-        return graph, dict(wanted)
-    graph = graph.copy()
-    graph.outputs = dict(wanted)
+        return graph
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         changed = any(a is not b and a.shape != b.shape for a, b in zip(inputs, node.inputs, strict=True) if a and b)
@@ -49,8 +48,7 @@ def crop_unread(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[
         out = _counts(node, needs[node.outputs[0].name])
         return state.again(node, inputs, auto_pad="NOTSET", pads=_pads(node, steps, now, out))
 
-    made = rebuild(graph, visit)
-    return made, made.outputs
+    return rebuild(graph, visit)
 
 
 def _counts(node: Node, need: Need) -> list[Any]:
@@ -62,7 +60,7 @@ def _less(needs: Mapping[str, Need], value: Value) -> bool:
     return any(n is not None and n != d for n, d in zip(needs[value.name], value.shape, strict=True))
 
 
-def _needs(nodes: Sequence[Node], wanted: Mapping[str, Value]) -> dict[str, Need]:
+def _needs(nodes: Sequence[Node], roots: Sequence[Value]) -> dict[str, Need]:
     """What is read of every value that is computed, by its name."""
     needs: dict[str, Need] = {}
 
@@ -73,7 +71,7 @@ def _needs(nodes: Sequence[Node], wanted: Mapping[str, Value]) -> dict[str, Need
                 None if a is None or b is None else max(a, b) for a, b in zip(before, need, strict=True)
             )
 
-    for value in wanted.values():
+    for value in roots:
         read(value, _all(value))
     for node in reversed(nodes):
         for k, given in enumerate(node.inputs):

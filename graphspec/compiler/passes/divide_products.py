@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from graphspec.compiler.ir import Array, Graph, Node, Type, Value
 from graphspec.compiler.passes.gather_rows import multiplies
 from graphspec.compiler.passes.rebuild import Rebuild, readers, rebuild
+from graphspec.compiler.target import Target
 from graphspec.ops import OPS
 from graphspec.ops.choice import faster
 from graphspec.ops.unary import Unary
 from graphspec.runtime.replicas import share
 
 if TYPE_CHECKING:
-    from graphspec.runtime.division import Matrix
-    from graphspec.runtime.replicas import Group
+    from graphspec.runtime.division import Shard
 
 _WIDE = 1 << 18
 """Numbers in a matrix from which the memory saved takes longer than the workers take to meet."""
@@ -24,11 +24,10 @@ _PAYS = 1.5
 _LINE = 16  # numbers
 
 
-def wide_kernels(graph: Graph, loss: Value, batch: int, workers: int) -> set[str]:
+def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
     """The trainable matrices that one product of the batch's rows alone reads, and that pay to be divided."""
-    nodes = graph.needed([loss])
-    times, found = readers(nodes, {"": loss}), set()
-    for node in filter(multiplies, nodes):
+    times, found = readers(graph), set()
+    for node in filter(multiplies, graph.needed(graph.roots())):
         A, B, C = (*node.inputs, None)[:3]
         assert A is not None
         assert B is not None
@@ -42,23 +41,21 @@ def wide_kernels(graph: Graph, loss: Value, batch: int, workers: int) -> set[str
     return found
 
 
-def divide_products(
-    graph: Graph, wanted: Mapping[str, Value], kernels: Collection[str], group: Group, rows: int, total: int
-) -> tuple[Graph, dict[str, Value]]:
-    """The graph and the ``wanted`` values as one worker computes them, with DividedGemm for products with ``kernels``.
+def divide_products(graph: Graph, target: Target) -> Graph:
+    """The graph as one worker computes it, with DividedGemm for products with the kernels that the workers divide.
 
     Between two of them of which the second reads what elementwise functions make of the first, values are divided by
     columns, too.
-
-    Args:
-        rows, total: how many of a batch are this worker's, and all.
     """
-    nodes = graph.needed(wanted.values())
+    shard = target.shard
+    if shard is None or not shard.matrices:
+        return graph
+    group, kernels, total = shard.group, shard.matrices, shard.total
+    rows = shard.rows.stop - shard.rows.start
+    nodes = graph.needed(graph.roots())
     divided = {node.name: node for node in nodes if multiplies(node) and _kernel(node) in kernels}
-    taken, times = {node.inputs[0].name for node in divided.values() if node.inputs[0]}, readers(nodes, wanted)
+    taken, times = {node.inputs[0].name for node in divided.values() if node.inputs[0]}, readers(graph)
     joined = {v: name for v, name in _ends(nodes, divided, times).items() if v in taken and times[v] == 1}
-    graph = graph.copy()
-    graph.outputs = dict(wanted)
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.name not in divided:
@@ -72,20 +69,20 @@ def divide_products(
         attrs = {"takes": takes, "gives": gives, "shape": shape}
         return state.node(node.name, "DividedGemm", inputs, attrs, node.owner, [Type(old.dtype, shape)], [old.name])
 
-    made = rebuild(graph, visit)
-    return made, made.outputs
+    return rebuild(graph, visit)
 
 
-def places(graph: Graph, wanted: Mapping[str, Value], matrices: Mapping[str, Matrix], rows: slice) -> dict[str, Array]:
+def places(graph: Graph, shard: Shard) -> dict[str, Array]:
     """Where rows of inputs, and gradients of values, are best written, by their names: where the other workers read them."""
-    nodes, found = graph.needed(wanted.values()), dict[str, Array]()
+    matrices, rows = shard.matrices, shard.rows
+    nodes, found = graph.needed(graph.roots()), dict[str, Array]()
     divided = {node.name: matrices[_kernel(node)] for node in nodes if node.op == "DividedGemm"}
     for node in nodes:
         X = node.inputs[0] if node.name in divided else None
         if X is not None and X.kind == "input":
             found[X.name] = divided[node.name].inputs[rows]
     by_rows = [node.name for node in nodes if node.name in divided and node.attrs["gives"] == "rows"]
-    for value, name in _ends(nodes, by_rows, readers(nodes, wanted)).items():
+    for value, name in _ends(nodes, by_rows, readers(graph)).items():
         found[value] = divided[name].output_gradients[rows]
     return found
 

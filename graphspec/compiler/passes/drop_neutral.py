@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.compiler.target import Target
 
 _NEUTRAL = {"Mul": 1.0, "Div": 1.0, "Add": 0.0, "Sub": 0.0}
 _EITHER = ("Mul", "Add")
 
 
-def drop_neutral(graph: Graph) -> Graph:
+def drop_neutral(graph: Graph, target: Target) -> Graph:
     """Replace each node that only gives one of its operands again by that operand."""
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:

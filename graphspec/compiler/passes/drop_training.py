@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from graphspec.compiler.ir import Graph, Node, Type, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.compiler.target import Target
 from graphspec.ops import OPS
 from graphspec.ops.recurrent_dropout import PLAIN
 
 
-def drop_training(graph: Graph) -> Graph:
+def drop_training(graph: Graph, target: Target) -> Graph:
     """The graph in inference mode."""
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:

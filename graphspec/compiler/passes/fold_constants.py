@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
-
-if TYPE_CHECKING:
-    from graphspec.runtime.store import Store
+from graphspec.compiler.target import Target
 
 
 def computed_before(graph: Graph) -> set[str]:
@@ -21,10 +18,8 @@ def computed_before(graph: Graph) -> set[str]:
     return known
 
 
-def fold_constants(graph: Graph, store: Store) -> Graph:
-    """Replace every node whose inputs are all weights or constants by a constant, computed by the runtime."""
-    from graphspec.runtime.bind import bind
-
+def fold_constants(graph: Graph, target: Target) -> Graph:
+    """Replace every node whose inputs are all weights or constants by a constant."""
     known = computed_before(graph)
     if not known:
         return graph
@@ -32,15 +27,13 @@ def fold_constants(graph: Graph, store: Store) -> Graph:
         v for n in graph.nodes for v in n.inputs if v is not None and v.name in known and n.outputs[0].name not in known
     ]
     used += [v for v in graph.outputs.values() if v.name in known]
-    program = bind(graph, store, fetches={v.name: v for v in used}, shapes={}, total=1)
-    program.run()
+    computed = target.compute(graph.asking({v.name: v for v in used}))
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.outputs[0].name not in known:
             return None
         return [
-            Value(v.name, v.type, "constant", data=program.fetches[v.name].copy()) if v.name in program.fetches else v
-            for v in node.outputs
+            Value(v.name, v.type, "constant", data=computed[v.name]) if v.name in computed else v for v in node.outputs
         ]
 
     return rebuild(graph, visit)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.compiler.target import Target
 from graphspec.ops.choice import faster
 
 WORTH = 20
@@ -19,12 +20,10 @@ def multiplies(node: Node) -> bool:
     return plain and node.inputs[1] is not None and node.inputs[1].rank == 2
 
 
-def gather_rows(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
-    """The graph and the ``wanted`` values, with GatherSum for products of MultiHot: for programs, never for a file."""
+def gather_rows(graph: Graph, target: Target) -> Graph:
+    """The graph with GatherSum for products of MultiHot: for programs, never for a file."""
     if all(node.op != "MultiHot" for node in graph.nodes):
-        return graph, dict(wanted)
-    graph = graph.copy()
-    graph.outputs = dict(wanted)
+        return graph
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if not multiplies(node):
@@ -44,5 +43,4 @@ def gather_rows(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[
         Y = g.GatherSum(ids, W, count=hot.attrs["count"])
         return (Y if bias is None else g.Add(Y, bias),)
 
-    made = rebuild(graph, visit)
-    return made, made.outputs
+    return rebuild(graph, visit)

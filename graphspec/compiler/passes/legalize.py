@@ -8,6 +8,7 @@ from functools import cache
 from graphspec.compiler.decompositions import DECOMPOSITIONS, attention, elementwise, multi_hot, norm  # noqa: F401
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.compiler.target import Target
 from graphspec.ops import OPS
 
 BASE = 17
@@ -36,11 +37,11 @@ def is_newer(node: Node, opset: int) -> bool:
     return first is None or first > opset or node.op in _WITHOUT_KERNEL
 
 
-def legalize(graph: Graph, opset: int) -> Graph:
-    """The graph with every operator that ``opset`` lacks decomposed; one that has no decomposition stays."""
+def legalize(graph: Graph, target: Target) -> Graph:
+    """The graph with every operator that the target's opset lacks decomposed; one that has no decomposition stays."""
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if node.op not in DECOMPOSITIONS or not is_newer(node, opset):
+        if node.op not in DECOMPOSITIONS or not is_newer(node, target.opset):
             return None
         made = DECOMPOSITIONS[node.op](state.builder(node), *inputs, **node.attrs)
         return made if isinstance(made, tuple) else (made,)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from graphspec.compiler.dims import Shape
 from graphspec.compiler.ir import Graph, Node, Type, Value
 from graphspec.compiler.passes.gather_rows import multiplies
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.compiler.target import Target
 
 
 def only_multiplied(graph: Graph) -> dict[str, int]:
@@ -24,13 +24,12 @@ def only_multiplied(graph: Graph) -> dict[str, int]:
     return {n: k for n, k in wide.items() if isinstance(k, int) and n in multiplied - other}
 
 
-def mark_inputs(
-    graph: Graph, wanted: Mapping[str, Value], shapes: Mapping[str, Shape]
-) -> tuple[Graph, dict[str, Value]]:
-    """The graph and the ``wanted`` values, with MultiHot of an input ``(N, width)`` whose shape is another, ``(N, k)``.
+def mark_inputs(graph: Graph, target: Target) -> Graph:
+    """The graph with MultiHot of an input ``(N, width)`` whose shape is another, ``(N, k)``.
 
     It is then int64: the places of the k ones of each row, filled up with the width.
     """
+    shapes = target.shapes
     marked = {
         n: (Value(n, Type("int64", (v.shape[0], shapes[n][1])), "input"), width)
         for n, v in graph.inputs.items()
@@ -41,9 +40,7 @@ def mark_inputs(
         and isinstance(width, int)
     }
     if not marked:
-        return graph, dict(wanted)
-    graph = graph.copy()
-    graph.outputs = dict(wanted)
+        return graph
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if not any(v is not None and v.name in marked for v in inputs):
@@ -59,4 +56,4 @@ def mark_inputs(
 
     made = rebuild(graph, visit)
     made.inputs |= {n: places for n, (places, _) in marked.items()}
-    return made, made.outputs
+    return made

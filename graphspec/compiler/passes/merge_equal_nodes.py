@@ -7,10 +7,11 @@ from typing import Any
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
+from graphspec.compiler.target import Target
 from graphspec.ops import OPS
 
 
-def merge_equal_nodes(graph: Graph) -> Graph:
+def merge_equal_nodes(graph: Graph, target: Target) -> Graph:
     """Replace every node by the first with its operator, attributes and inputs; constants are compared by what they hold.
 
     What draws random numbers stays as it is: two draws are not one.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, readers, rebuild
+from graphspec.compiler.target import Target
 from graphspec.ops.choice import faster
 
 
@@ -18,22 +19,19 @@ class _Before:
     conv: Node | None
 
 
-def pool_first(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[str, Value]]:
-    """The graph and the ``wanted`` values, with Relu and the bias of a convolution behind a MaxPool that alone reads them.
+def pool_first(graph: Graph, target: Target) -> Graph:
+    """The graph with Relu and the bias of a convolution behind a MaxPool that alone reads them.
 
     For programs, never for a file. Values are the same, and so are gradients: a window's goes to its first largest number if
     that is above 0, else nowhere. But numbers that are equal only as the bias rounds them are told apart, and a bias's
     gradient is summed in another order.
     """
-    nodes = graph.needed(wanted.values())
-    times = readers(nodes, wanted)
-    found = {node.name: before for node in nodes if (before := _before(node, times)) is not None}
+    times = readers(graph)
+    found = {node.name: before for node in graph.needed(graph.roots()) if (before := _before(node, times)) is not None}
     if not found:
-        return graph, dict(wanted)
+        return graph
     relus = {before.relu.name for before in found.values() if before.relu is not None}
     convs = {before.conv.name for before in found.values() if before.conv is not None}
-    graph = graph.copy()
-    graph.outputs = dict(wanted)
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.name in relus:
@@ -49,8 +47,7 @@ def pool_first(graph: Graph, wanted: Mapping[str, Value]) -> tuple[Graph, dict[s
             Y = g.Add(Y, g.Unsqueeze(before.conv.inputs[2], g.constant(list(range(1, Y.rank - 1)))))
         return (Y if before.relu is None else g.Relu(Y),)
 
-    made = rebuild(graph, visit)
-    return made, made.outputs
+    return rebuild(graph, visit)
 
 
 def _before(node: Node, times: Mapping[str, int]) -> _Before | None:

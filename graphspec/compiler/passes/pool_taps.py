@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 
+from graphspec.compiler.gradients import wanted_gradients
 from graphspec.compiler.ir import Graph, Node, Value
 from graphspec.compiler.passes.rebuild import Rebuild, readers, rebuild
+from graphspec.compiler.target import Target
 from graphspec.ops.choice import faster
 
 _THIN = 200
@@ -14,26 +16,22 @@ _THIN = 200
 may be other algorithms for these. With one place under a window the convolution copies nothing, so that it is not faster."""
 
 
-def pool_taps(
-    graph: Graph, wanted: Mapping[str, Value], differentiated: Collection[str]
-) -> tuple[Graph, dict[str, Value]]:
-    """The graph and the ``wanted`` values, with ConvPool where it fits and pays: for programs, never for a file.
+def pool_taps(graph: Graph, target: Target) -> Graph:
+    """The graph with ConvPool where it fits and pays: for programs, never for a file.
 
-    Args:
-        differentiated: names of the values whose gradient is needed: a convolution that reads one stays.
+    A convolution stays if it reads a value whose gradient is needed.
     """
     pools = [node for node in graph.nodes if node.op == "MaxPool" and _apart(node)]
     if not pools:
-        return graph, dict(wanted)
-    times = readers(graph.needed(wanted.values()), wanted)
+        return graph
+    times = readers(graph)
+    differentiated = wanted_gradients(graph, graph.nodes, target.input_grads)
     convs = {node.name: conv for node in pools if (conv := _before(node, times)) is not None}
     found = {name: conv for name, conv in convs.items() if _fits(conv, differentiated)}
     if not found:
-        return graph, dict(wanted)
+        return graph
     names = {conv.name for conv in found.values()}
     made_of: dict[str, tuple[Value | None, ...]] = {}
-    graph = graph.copy()
-    graph.outputs = dict(wanted)
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.name in names:
@@ -44,8 +42,7 @@ def pool_taps(
         attrs = {key: conv.attrs[key] for key in ("auto_pad", "dilations", "pads", "strides")}
         return (state.builder(node).ConvPool(*made_of[conv.name], window=node.attrs["kernel_shape"], **attrs),)
 
-    made = rebuild(graph, visit)
-    return made, made.outputs
+    return rebuild(graph, visit)
 
 
 def _apart(pool: Node) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphspec.compiler.build import Builder
@@ -66,7 +66,7 @@ def rebuild(graph: Graph, visit: Visit) -> Graph:
     def current(value: Value | None) -> Value | None:
         return value if value is None else now.get(value.name, value)
 
-    for node in graph.needed(graph.outputs.values()):
+    for node in graph.needed(graph.roots()):
         inputs = tuple(current(v) for v in node.inputs)
         outputs = visit(state, node, inputs)
         if outputs is None:
@@ -74,12 +74,13 @@ def rebuild(graph: Graph, visit: Visit) -> Graph:
         for old, new in zip(node.outputs, outputs, strict=False):
             now[old.name] = new
     state.graph.outputs = {head: now.get(v.name, v) for head, v in graph.outputs.items()}
-    state.graph.nodes = state.graph.needed(state.graph.outputs.values())
+    state.graph.loss = current(graph.loss)
+    state.graph.nodes = state.graph.needed(state.graph.roots())
     return state.graph
 
 
-def readers(nodes: Iterable[Node], wanted: Mapping[str, Value]) -> Counter[str]:
-    """How often each value is read, by its name: as an input of a node, or because it is wanted."""
-    found = Counter(v.name for node in nodes for v in node.inputs if v is not None)
-    found.update(v.name for v in wanted.values())
+def readers(graph: Graph) -> Counter[str]:
+    """How often each value is read, by its name: as an input of a node, or because it is an output or the loss."""
+    found = Counter(v.name for node in graph.needed(graph.roots()) for v in node.inputs if v is not None)
+    found.update(v.name for v in graph.roots())
     return found
