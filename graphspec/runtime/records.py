@@ -16,6 +16,7 @@ from graphspec.spec.source import MAX_BYTES
 from graphspec.spec.tree import MAX_DEPTH
 
 RESTORE = "restore it, or start again with --overwrite"
+_LARGEST = 4 * MAX_BYTES  # indented JSON is longer than what was written by hand
 _LONGEST = 80  # characters of a name that a message shows
 
 R = TypeVar("R", bound="Record")
@@ -113,16 +114,16 @@ def read_json(path: Path, hint: str = RESTORE) -> dict[str, Any]:
     """The mapping in a JSON file of a run.
 
     Raises:
-        RunError: GS603 if it is missing, no regular file, larger or deeper than a spec may be, or no JSON mapping.
+        RunError: GS603 if it is missing, no regular file, too large or too deep, or no JSON mapping.
     """
     if not path.is_file():
         why = "is no regular file" if path.exists() else "is missing"
         raise RunError("GS603", f"{path} {why}", hint)
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
         return parse_json(data.decode())
     except (OSError, ValueError) as error:
         raise damaged(path, str(error), hint) from None

@@ -252,7 +252,7 @@ def _load_weights(model: Model, directory: Path, network: str) -> None:
     if (directory / "checkpoint.safetensors").exists():
         hint = "`graphspec train … --resume` writes it anew from the checkpoint"
     if not path.exists():
-        text = f"{directory} has no weights.safetensors: the run ended before it was written"
+        text = f"{directory} has no weights.safetensors: the run has not written it yet, or it was lost"
         raise RunError("GS603", text, "go on with `graphspec train … --resume`")
     weights, header = load_arrays(path, {n: p.shape for n, p in model.graph.params.items()}, hint=hint)
     _check_belongs(path, None if header is None else header.network, network, "network")
