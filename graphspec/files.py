@@ -42,6 +42,14 @@ def _work(path: Path) -> Iterator[None]:
         _writing -= 1
 
 
+def is_regular(path: Path) -> bool:
+    """Whether there is a regular file of this name; False for a name that no file can have, too."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or with a null character
+        return False
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write ``content`` (text as UTF-8) so that a reader sees the old file or the new one, even after a crash.
 

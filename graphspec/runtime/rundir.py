@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from graphspec.arguments import path_of
 from graphspec.callbacks.outputs import OWN
 from graphspec.errors import RunError, UsageError
-from graphspec.files import make_folder, write_atomic
+from graphspec.files import is_regular, make_folder, write_atomic
 from graphspec.ops.choice import KERNELS
 from graphspec.runtime.blas import openblas
 from graphspec.runtime.checkpoint import Checkpoint, load_arrays, load_checkpoint, save_arrays, save_checkpoint
@@ -36,7 +36,7 @@ def resolved(model: Session) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(json.dumps(model.spec.document))
     for part, source in model.spec.data.items():
         if source.file is not None:
-            document["data"][part]["file"] = str(source.file.resolve())
+            document["data"][part]["file"] = os.path.realpath(source.file)
     return document
 
 
@@ -79,7 +79,7 @@ def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
 
     from graphspec.version import __version__
 
-    sources = {p: s.file for p, s in model.spec.data.items() if s.file is not None and s.file.is_file()}
+    sources = {p: s.file for p, s in model.spec.data.items() if s.file is not None and is_regular(s.file)}
     return {
         "graphspec": __version__,
         "python": platform.python_version(),
