@@ -149,7 +149,7 @@ def _text(array: Array, kind: Type, labels: Sequence[str] | None, first: int) ->
         truth = {"true": True, "false": False}
         if values and all(v.lower() in truth for v in values):
             return np.array([truth[v.lower()] for v in values]).reshape(array.shape)
-        place = next((k for k, v in enumerate(values) if not _is_number(v)), 0)
+        place = next((k for k, v in enumerate(values) if not is_number(v)), 0)
         raise holds_text(first + place // per_row, values[place] if values else "")
     ids = {label: k for k, label in enumerate(labels)}
     for place, value in enumerate(values):
@@ -168,7 +168,7 @@ def holds_text(row: int, value: str) -> DataError:
     return DataError("GS504", f"holds text: row {row} has '{value}'", LABELS)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     """Whether a table's cell would be read as a number: ``1_000`` is text."""
     try:
         float(text)
@@ -189,7 +189,7 @@ def exact_integers(values: Sequence[str | None], wanted: np.dtype[Any], first: i
         row = first + place
         if text is None or is_missing(text):
             raise DataError("GS505", f"has no value in row {row}", FILL_IN)
-        if not _is_number(text):
+        if not is_number(text):
             raise holds_text(row, text)
         try:
             number = Decimal(text.strip())

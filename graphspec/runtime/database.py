@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from graphspec.runtime.arrow import batches, values
-from graphspec.runtime.filling import Filling
-from graphspec.runtime.tables import DataError, Problems, Request, Room, why
+from graphspec.runtime.filling import Filling, for_request
+from graphspec.runtime.tables import DataError, Problems, Request, Room
 
 if TYPE_CHECKING:
     from graphspec.compiler.ir import Array
@@ -84,16 +85,18 @@ class Table:
         self.path = path
         with self.reading():
             self.base = _connect(path)
-            self.relation = self.open(self.base)
+            relation = self.open(self.base)
             self.doubtful: Mapping[str, str] = {}
-            self.names: Sequence[str] = list(self.relation.columns)
+            self.names: Sequence[str] = list(relation.columns)
             self.columns = {n: quoted(n) for n in self.names}
+            self.types: dict[str, Any] = dict(zip(self.columns.values(), relation.types, strict=True))
+            self.source: str = relation.sql_query()
             self.look()
 
     # What the kinds of files say.
 
     def open(self, base: Any) -> Any:
-        """The rows of the file as a relation."""
+        """The rows of the file as a relation, from which ``source`` is made, a query, and ``types``, by SQL name."""
         raise NotImplementedError
 
     def look(self) -> None:
@@ -110,8 +113,12 @@ class Table:
         """How to read a column; ``how`` after :class:`AnotherWay`. Raises DataError where it holds what is no number."""
         raise NotImplementedError
 
-    def explain(self) -> str | None:
-        """Why the file cannot be read, where the database does not say it well."""
+    def guard(self) -> bool:
+        """Read more carefully from now on, after a value that does not convert; False where that is so already."""
+        return False
+
+    def explain(self, said: str) -> tuple[str, str | None] | None:
+        """Why the file cannot be read, and a hint, where the database does not say it well."""
         return None
 
     # Reading.
@@ -123,16 +130,33 @@ class Table:
 
         try:
             yield
-        except duckdb.OutOfMemoryException as error:
-            raise DataError("GS602", f"'{self.path}' cannot be read: {_said(error)}", self.hint) from None
         except (duckdb.Error, RuntimeError, UnicodeError) as error:
-            said = self.explain() or _said(error)
-            raise DataError("GS501", f"'{self.path}' cannot be read: {said}", self.hint) from None
+            text = _said(error)
+            if isinstance(error, duckdb.OutOfMemoryException) or text.startswith("Out of Memory Error"):
+                raise DataError("GS602", f"'{self.path}' cannot be read: {text}", self.hint) from error
+            text, hint = (None if _converts(error) else self.explain(text)) or (text, self.hint)
+            raise DataError("GS501", f"'{self.path}' cannot be read: {text}", hint) from error
 
     def count(self) -> int:
         """The number of rows, counted."""
         with self.reading():
-            return int(self.relation.aggregate("count(*)").fetchall()[0][0])
+            return int(self.query("count(*)")[0][0])
+
+    def query(self, what: str, more: str = "") -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self.base.execute(f"SELECT {what} FROM ({self.source}) {more}").fetchall()
+        return found
+
+    def stream(self, what: str, rows: int, more: str = "") -> Iterator[tuple[int, list[Any]]]:
+        """The answer of a query as record batches of so many rows.
+
+        Only a method that is not public takes the size of a batch; should it go, batches have 131,072 rows.
+        """
+        text = f"SELECT {what} FROM ({self.source}) {more}"
+        try:
+            capsule = self.base._submit(text, None, "stream", rows).arrow_capsule()
+        except (AttributeError, TypeError):
+            capsule = self.base.sql(text).__arrow_c_stream__()
+        return batches(capsule)
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
         if not requests:
@@ -142,7 +166,12 @@ class Table:
         waiting = list(requests)
         while waiting:  # once more for those that must be read in another way
             before = dict(hows)
-            results = self._pass(waiting, hows)
+            try:
+                results = self._pass(waiting, hows)
+            except DataError as error:
+                if not (isinstance(error.__cause__, Exception) and _converts(error.__cause__) and self.guard()):
+                    raise
+                continue
             waiting = [r for r in waiting if any(hows.get(k) != before.get(k) for k in _keys(r))]
             found |= {name: result for name, result in results.items() if name not in {r.name for r in waiting}}
         return found
@@ -177,8 +206,15 @@ class Table:
     def _rows(self, requests: Sequence[Request]) -> tuple[int, Room]:
         """The number of rows that arrays are made for: counted only where a quick bound would take too much memory."""
         rows, room = self.at_most() if self.most is None else self.most, Room(self.path)
-        least = sum(len(r.columns) if r.together else 1 for r in requests)
-        return (rows if room.fits(rows * least * 4) else self.count()), room
+        row = sum(len(r.columns) * np.dtype(r.kind.dtype).itemsize for r in requests)
+        return (rows if room.fits(rows * row) else self.count()), room
+
+    def row_bytes(self, what: str) -> int:
+        """About how many bytes a row has: those of the first."""
+        size = 1
+        for _, columns in self.stream(what, 1, "LIMIT 1"):
+            size += sum(part.nbytes for c in columns if isinstance(part := _or_error(c, 0), np.ndarray))
+        return size
 
     def _read(
         self,
@@ -190,10 +226,10 @@ class Table:
     ) -> int:
         """Fill the arrays; the number of rows."""
         places = {sql: k for k, sql in enumerate(dict.fromkeys(way.sql for way in ways.values()))}
-        relation = self.relation.project(", ".join(f"{sql} AS c{k}" for sql, k in places.items()))
-        relation = relation if self.most is None else relation.limit(self.most)
+        what = ", ".join(f"{sql} AS c{k}" for sql, k in places.items())
+        size = min(max(_BATCH // self.row_bytes(what), 1), _MOST_ROWS)
         done = 0
-        for count, columns in batches(_stream(relation, _batch_rows(relation))):
+        for count, columns in self.stream(what, size, "" if self.most is None else f"LIMIT {self.most}"):
             if done + count > rows:
                 raise DataError("GS501", f"'{self.path}' has more rows than it said: {rows}", "write the file again")
             parts: dict[str, Array | DataError] = {}
@@ -221,12 +257,12 @@ class Table:
         """What is wrong with a cell that is no number; None where its column can be read as text."""
         from graphspec.runtime.columns import FILL_IN, holds_text, is_missing
 
-        [(cell,)] = self.relation.project(self.columns[column]).limit(1, offset=row).fetchall()
+        [(cell,)] = self.query(self.columns[column], f"LIMIT 1 OFFSET {row}")
         if cell is not None and request.labels is not None:
             return None
         if cell is None or is_missing(cell):
             return DataError("GS505", f"has a missing value or NaN in row {row}", FILL_IN)
-        return holds_text(row, cell)
+        return for_request(holds_text(row, cell), request)
 
 
 def _made(part: Array | DataError, way: Way, request: Request, first: int) -> Array | DataError:
@@ -283,29 +319,23 @@ def _connect(path: Path) -> Any:
     return base
 
 
-def _stream(relation: Any, rows: int) -> Any:
-    """The rows of a relation as an Arrow stream, in batches of so many.
-
-    Only a method that is not public takes the size of a batch; should it go, the batches are of 131,072 rows.
-    """
-    try:
-        return relation._submit("stream", rows).arrow_capsule()
-    except (AttributeError, TypeError):
-        return relation.__arrow_c_stream__()
-
-
-def _batch_rows(relation: Any) -> int:
-    """How many rows are read together, by the size of the first."""
-    size = 1
-    for _, columns in batches(_stream(relation.limit(1), 1)):
-        size += sum(part.nbytes for c in columns if isinstance(part := _or_error(c, 0), np.ndarray))
-    return min(max(_BATCH // size, 1), _MOST_ROWS)
-
-
 def quoted(name: str, mark: str = '"') -> str:
     return mark + name.replace(mark, mark + mark) + mark
 
 
+_KIND = re.compile(r"(ArrowArrayStream::get_\w+\(\) failed \(\d+\): )?((Invalid Input|IO|TransactionContext) Error: )?")
+_LONGEST = 300
+
+
 def _said(error: BaseException) -> str:
     """What the database says, without its name for the kind of error."""
-    return why(error).removeprefix("Invalid Input Error: ").removeprefix("IO Error: ")
+    first, *others = _KIND.sub("", str(error).strip(), count=1).splitlines() or [type(error).__name__]
+    if first.startswith("CSV Error on Line"):  # the line itself comes next, then what is wrong with it
+        reasons = [line for line in others[1:] if line.strip()]
+        first = f"line {first.partition(': ')[2]}: {reasons[0]}" if reasons else first
+    return first[:_LONGEST].rstrip(". ")
+
+
+def _converts(error: BaseException) -> bool:
+    """Whether this is about a value that does not convert to the type of its column."""
+    return "Conversion Error: " in str(error)[:200]

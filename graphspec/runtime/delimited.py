@@ -9,13 +9,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from graphspec.runtime.arrow import values
+from graphspec.runtime.columns import is_number
 from graphspec.runtime.database import Hows, Table, Way
 from graphspec.runtime.tables import DataError, Request
 
 _SAMPLE = 2048
-"""Rows after which a column is taken for numbers or for text; the rest of the file is held to it."""
+"""Rows after which a column is taken for numbers or for text, fewer of wide tables; the rest of the file is held to it."""
+_CELLS = 1 << 17
+_OBJECT = 64
+"""Bytes of a piece of text beside its characters."""
 _HEADER = 1 << 24
 _CHUNK = 1 << 20
 
@@ -30,6 +35,7 @@ class Delimited(Table):
         self._separator, self._header, self._blank = _header(path)
         self._most, self._guarded = 0, False
         self._text: dict[str, bool] = {}
+        self._bytes: dict[str, int] = {}
         super().__init__(path)
 
     def open(self, base: Any) -> Any:
@@ -59,17 +65,28 @@ class Delimited(Table):
 
     def prepare(self, requests: Sequence[Request], hows: Hows) -> None:
         if self._most == 0:
-            self._most, self._guarded = scan(self.path)
-        names = list(dict.fromkeys(self.columns[c] for r in requests for c in r.columns))
-        counts = ", ".join(f"count({name}), count({self._number(name)})" for name in names)
-        found = self.relation.limit(_SAMPLE).aggregate(counts).fetchall()[0]
-        for name, cells, numbers in zip(names, found[::2], found[1::2], strict=True):
-            self._text[name] = numbers < cells
+            scanned = scan(self.path)
+            self._most, self._guarded = scanned.rows, scanned.underscore
+        names = [n for n in dict.fromkeys(self.columns[c] for r in requests for c in r.columns) if n not in self._text]
+        rows = max(min(_SAMPLE, _CELLS // max(len(names), 1)), 1)
+        for count, columns in self.stream(", ".join(names), rows, f"LIMIT {rows}") if names else ():
+            for name, column in zip(names, columns, strict=True):
+                cells = [cell for cell in values(column, 0).tolist() if cell is not None]
+                self._text[name] = not all(map(is_number, cells))
+                self._bytes[name] = sum(map(len, cells)) // count + _OBJECT
+
+    def row_bytes(self, what: str) -> int:
+        return sum(self._bytes.values()) + 1
+
+    def guard(self) -> bool:
+        """The database may take a cast for a promise, and fail where a cell does not keep it; not behind a condition."""
+        before, self._guarded = self._guarded, True
+        return not before
 
     def way(self, column: str, request: Request, how: str | None) -> Way:
         if how == "integers":
             return Way(column, integers=True)
-        if how == "text" or self._text[column]:
+        if how == "text" or self._text.get(column):
             return Way(column)
         return Way(self._number(column), doubles=True, unread=True)
 
@@ -78,7 +95,7 @@ class Delimited(Table):
         number = f"TRY_CAST({column} AS DOUBLE)"
         return f"CASE WHEN contains({column}, '_') THEN NULL ELSE {number} END" if self._guarded else number
 
-    def explain(self) -> str | None:
+    def explain(self, said: str) -> tuple[str, str | None] | None:
         """The first line with another number of cells than the header: the database names none."""
         ends = set()
         with self.path.open(encoding="utf-8", errors="replace", newline="") as file:
@@ -87,26 +104,43 @@ class Delimited(Table):
                 width = len(next(row for row in lines if row))
                 for line in lines:
                     if line and len(line) != width:
-                        return f"line {lines.line_num} has {len(line)} values, the header {width} names"
+                        return f"line {lines.line_num} has {len(line)} values, the header {width} names", self.hint
             except (csv.Error, StopIteration):
                 return None
         with self.path.open("rb") as file:
             while block := file.read(_CHUNK):
                 lone = block.count(b"\n") - block.count(b"\r\n")
                 ends |= {end for end, n in (("LF", lone), ("CRLF", block.count(b"\r\n"))) if n}
-        return f"its lines end in {' and in '.join(sorted(ends))}" if len(ends) > 1 else None
+        return ("its lines end in CRLF and in LF", "write all with the same end") if len(ends) > 1 else None
 
 
-def scan(path: Path) -> tuple[int, bool]:
-    """The number of ends of lines and one, which rows do not exceed; and whether there is a ``_`` in the file."""
-    rows, found, last = 1, False, b""
+class Scan(NamedTuple):
+    """What the bytes of a file tell.
+
+    Attributes:
+        rows: the number of ends of lines and one, which rows do not exceed.
+        underscore: whether there is a ``_``.
+        longest: bytes of the longest line, where that is more than a mebibyte.
+    """
+
+    rows: int
+    underscore: bool
+    longest: int
+
+
+def scan(path: Path) -> Scan:
+    rows, underscore, longest, run, last = 1, False, 0, 0, b""
     with path.open("rb") as file:
         while block := file.read(_CHUNK):
-            rows += block.count(b"\n")
+            ends = block.count(b"\n")
             if b"\r" in block or last == b"\r":
-                rows += block.count(b"\r") - block.count(b"\r\n") - (last == b"\r" and block[:1] == b"\n")
-            found, last = found or b"_" in block, block[-1:]
-    return rows, found
+                ends += block.count(b"\r") - block.count(b"\r\n") - (last == b"\r" and block[:1] == b"\n")
+            rows += ends
+            run += len(block)
+            longest = max(longest, run)
+            run = 0 if ends else run
+            underscore, last = underscore or b"_" in block, block[-1:]
+    return Scan(rows, underscore, longest)
 
 
 def stand_twice(names: Sequence[str], path: Path) -> dict[str, str]:

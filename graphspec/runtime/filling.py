@@ -102,12 +102,17 @@ def _converted(array: Array, request: Request, first: int) -> Array:
     try:
         array = convert(array, request.kind, request.labels, first)
     except DataError as error:
-        if error.hint == LABELS and request.is_input:
-            error.hint = "leave it out, or store numbers"
-        raise
+        raise for_request(error, request) from None
     if request.together and array.ndim != 1:
         raise DataError("GS503", NOT_ONE)
     return array
+
+
+def for_request(error: DataError, request: Request) -> DataError:
+    """The error with a hint that fits: inputs have no labels."""
+    if error.hint == LABELS and request.is_input:
+        error.hint = "leave it out, or store numbers"
+    return error
 
 
 def _stored(dtype: np.dtype[Any], request: Request) -> np.dtype[Any]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from graphspec.runtime.database import Hows, Table, Way, quoted
 from graphspec.runtime.delimited import scan, stand_twice
+from graphspec.runtime.memory import human
 from graphspec.runtime.tables import DataError, Request
 
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _PLAIN = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))
 _WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))
 """Numbers that no type of NumPy holds: doubles where floats are wanted, their digits where integers are."""
+_LONGEST = 1 << 24
+"""Bytes of a line of JSON: the database takes long ones apart slowly, and keeps several of them."""
 _MADE = frozenset(("struct", "map", "union"))
 
 
@@ -23,11 +27,8 @@ class Typed(Table):
     rounded: frozenset[str] = frozenset()
     """Types into which the database may have rounded integers."""
 
-    def look(self) -> None:
-        self._types = {quoted(n): t for n, t in zip(self.relation.columns, self.relation.types, strict=True)}
-
     def way(self, column: str, request: Request, how: str | None) -> Way:
-        kind = self._types[column]
+        kind = self.types[column]
         inner, depth = _inner(kind)
         lists = "[]" * depth
         if how == "integers":
@@ -50,7 +51,7 @@ def _inner(kind: Any) -> tuple[str, int]:
     depth = 0
     while kind.id in ("list", "array"):
         kind, depth = kind.children[0][1], depth + 1
-    return str(kind.id), depth
+    return "json" if str(kind) == "JSON" else str(kind.id), depth  # to the database a kind of text
 
 
 class Parquet(Typed):
@@ -62,7 +63,6 @@ class Parquet(Typed):
         return base.read_parquet(glob.escape(str(self.path)))
 
     def look(self) -> None:
-        super().look()
         own = self._own_names()
         if len(own) == len(self.names):
             self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
@@ -89,23 +89,28 @@ class Lines(Typed):
     rounded = frozenset(("double",))
 
     def open(self, base: Any) -> Any:
+        self._scan = scan(self.path)
+        if self._scan.longest > _LONGEST:
+            text = f"'{self.path}' has a line of more than {human(_LONGEST)}"
+            raise DataError("GS501", text, "keep texts and lists of such a length in files of their own")
         found = self._lines(base, sample_size=-1)
         if found.columns == ["json"] and (line := self._no_object()) is not None:
             raise DataError("GS501", f"'{self.path}' cannot be read: line {line} is no object", self.hint)
         self._kinds = {n: str(t) for n, t in zip(found.columns, found.types, strict=True)}
         inner = {n: _inner(t) for n, t in zip(found.columns, found.types, strict=True)}
-        text = {n: "VARCHAR" + "[]" * depth for n, (kind, depth) in inner.items() if kind not in _PLAIN | _WIDE | _MADE}
-        self._kinds |= text  # a label "2020-01-01" is no date
-        return self._lines(base, columns=self._kinds) if text else found
+        odd = {n: "VARCHAR" + "[]" * depth for n, (kind, depth) in inner.items() if kind not in _PLAIN | _WIDE | _MADE}
+        self._kinds |= odd  # a label "2020-01-01" is no date
+        return self._lines(base, columns=self._kinds) if odd else found
 
     def at_most(self) -> int:
-        return scan(self.path)[0]
+        return self._scan.rows
 
     def prepare(self, requests: Sequence[Request], hows: Hows) -> None:
         """Read digits as they are written, where integers are wanted of them."""
         self._digits = {r.columns[k] for r in requests for k in range(len(r.columns)) if (r.name, k) in hows}
         if self._digits:
-            self.relation = self._lines(self.base, columns=self._kinds | dict.fromkeys(self._digits, "VARCHAR"))
+            text = dict.fromkeys(self._digits, "VARCHAR")
+            self.source = self._lines(self.base, columns=self._kinds | text).sql_query()
 
     def way(self, column: str, request: Request, how: str | None) -> Way:
         found = super().way(column, request, how)
@@ -115,6 +120,11 @@ class Lines(Typed):
 
     def _lines(self, base: Any, **options: Any) -> Any:
         return base.read_json(glob.escape(str(self.path)), format="newline_delimited", **options)
+
+    def explain(self, said: str) -> tuple[str, str | None] | None:
+        if (keys := re.search(r"the keys ('.*' and '.*') differ only in case", said)) is None:
+            return None
+        return f"its keys {keys[1]} differ only in case", "give each a name of its own"
 
     def _no_object(self) -> int | None:
         """The first line that is no JSON object."""
