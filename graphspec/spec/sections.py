@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -285,21 +284,10 @@ def _check_names(tree: Tree | None, what: str, known: list[str], more: list[str]
             problems.key(tree, name, "GS102", f"'{name}' is no {what} of this spec", hint=hint)
 
 
-def _no_name(name: str) -> str | None:
-    """Why no file can have this name."""
-    if "\0" in name:
-        return "a null character"
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        return "half a character"
-    return None
-
-
 def _wrong_source(tree: Tree, keys: DataKeys, what: str, heads: list[str], problems: Problems) -> bool:
     before = len(problems.found)
-    if keys.file is not None and (bad := _no_name(str(keys.file))) is not None:
-        problems.value(tree.value["file"], "GS105", f"`file` of {what} is no name of a file: it has {bad}")
+    if keys.file is not None and "\0" in str(keys.file):
+        problems.value(tree.value["file"], "GS105", f"`file` of {what} is no name of a file: it has a null character")
     if isinstance(keys, ValidationKeys):
         if keys.split is not None and keys.file is not None:
             problems.value(

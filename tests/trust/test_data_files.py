@@ -321,7 +321,7 @@ def test_names_that_no_file_can_have(tmp_path: Path) -> None:
     result = graphspec("validate", "--data", path)
     assert result.exit_code == 1
     assert result.stdout.count("error[GS501]") == 2  # both files are named
-    for name, said in (("a\0b.npz", "null character"), ("\ud800.npz", "half a character")):
+    for name, said in (("a\0b.npz", "null character"), ("\ud800.npz", "half of a character")):
         spec = {"graphspec": 1, "name": "n", "inputs": {"x": {"shape": [1]}}, "layers": [{"type": "Dense", "units": 1}]}
         found = gs.validate(spec | {"data": {"train": {"file": name}}})
         assert any(said in d.message and d.code == "GS105" for d in found)
