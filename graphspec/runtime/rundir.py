@@ -158,11 +158,10 @@ def _shapes_of_callbacks(model: Session) -> dict[str, tuple[int, ...]]:
 
 
 def _without_epochs(document: Mapping[str, Any]) -> dict[str, Any]:
-    copy: dict[str, Any] = json.loads(json.dumps(document))
-    if isinstance(training := copy.get("training"), dict):
-        for key in _FREE:
-            training.pop(key, None)
-    return copy
+    training = document.get("training")
+    if not isinstance(training, dict):
+        return dict(document)
+    return {**document, "training": {key: value for key, value in training.items() if key not in _FREE}}
 
 
 def _differences(a: Any, b: Any, path: str = "") -> set[str]:
@@ -186,9 +185,16 @@ def write_history(directory: Path, history: Mapping[str, Sequence[float]]) -> No
     write_atomic(directory / "history.csv", out.getvalue().encode())
 
 
-def write_weights(model: Session, path: Path, more: Mapping[str, str] | None = None) -> None:
-    """The weights alone, and what network they belong to; ``more`` stands beside that."""
-    save_arrays(path, model.weights, network=belongs(resolved(model))["network"], **(more or {}))
+def write_weights(
+    model: Session, path: Path, network: str | None = None, more: Mapping[str, str] | None = None
+) -> None:
+    """The weights alone.
+
+    Args:
+        network: the hash of the network they belong to (:func:`belongs`), where it is known already.
+        more: what stands beside it in the file's header.
+    """
+    save_arrays(path, model.weights, network=network or belongs(resolved(model))["network"], **(more or {}))
 
 
 def save_model(model: Session, directory: Path, more: Mapping[str, str] | None = None) -> None:
@@ -202,8 +208,9 @@ def save_model(model: Session, directory: Path, more: Mapping[str, str] | None =
     """
     make_folder(directory)
     check_own(directory)
+    network = belongs(resolved(model))["network"]
     with locked(directory):
-        write_weights(model, directory / "weights.safetensors", more)
+        write_weights(model, directory / "weights.safetensors", network, more)
         start_run(model, directory)
         arrays = {f"weight/{n}": a for n, a in model.weights.items()} | model.update.arrays()
         state = {
@@ -213,7 +220,7 @@ def save_model(model: Session, directory: Path, more: Mapping[str, str] | None =
             "learning_rate": model.update.rate.value,
             "stopped": None,
         }
-        save_checkpoint(directory, Checkpoint(arrays, state, {"network": belongs(resolved(model))["network"]}))
+        save_checkpoint(directory, Checkpoint(arrays, state, {"network": network}))
 
 
 def load(path: str | Path) -> Model:

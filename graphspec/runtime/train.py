@@ -106,7 +106,7 @@ class Trainer:
 
     def save(self, path: Path, weights_only: bool) -> None:
         if weights_only or path.suffix == ".safetensors":
-            write_weights(self.model, path, SAVED)
+            write_weights(self.model, path, self._belongs["network"], SAVED)
         else:
             save_model(self.model, path, SAVED)
 
@@ -275,7 +275,7 @@ class Trainer:
             arrays |= {f"callback/{k}/{n}": a for n, a in state.arrays().items()}
         save_checkpoint(self.directory, Checkpoint(arrays, self._state(), self._belongs))
         self.kept = (self.epoch, self.batch)
-        write_weights(self.model, self.directory / "weights.safetensors")
+        write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
         write_history(self.directory, self.history)
 
     def _state(self) -> dict[str, Any]:
@@ -331,7 +331,7 @@ class Trainer:
         write_state(self.directory, self._state())
         write_history(self.directory, self.history)
         if not self.finished:  # else they are about to be written as they are in the end
-            write_weights(self.model, self.directory / "weights.safetensors")
+            write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
 
     @property
     def finished(self) -> bool:
