@@ -6,7 +6,7 @@ Where they differ by more than a tolerance, float64 decides, see :mod:`graphspec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,7 @@ TELLING = 1e-2
 WIDTH = 80
 _SMALLER = ", also made smaller"
 _REPORT = "no file was written; please report this with the spec: the exported graph should be the trained one"
+_OTHER_IDS = "the rows are made up, and their ids have no row: give others, by `--rows FILE`, or `export(rows=…)`"
 _OTHER_ROWS = "give other rows, on which float32 computes it well: `--rows FILE`, or `export(rows=…)` in Python"
 
 
@@ -94,8 +95,10 @@ def prove(model: Session, data: bytes, rows: Rows | None = None) -> Proof:
         return _Comparison(model, data, rows).proof()
     except SpecError as error:
         foreign = all(d.code == "GS506" for d in error.diagnostics)  # an id that only the lookup itself could refuse
-        if not foreign or rows.given or rows.arrays is None:
+        if not foreign or rows.given:
             raise
+        if rows.arrays is None:  # which the user has never seen
+            raise SpecError(replace(d, hint=_OTHER_IDS) for d in error.diagnostics) from None
         return prove(model, data, rows.made_up("have ids out of range"))
 
 
