@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from signal import SIG_IGN, SIGINT, getsignal, signal
     from types import FrameType
+else:
+    from _signal import SIG_IGN, SIGINT, getsignal, signal  # `signal` imports enum first, which Ctrl-C may interrupt
 
 INTERRUPTED = 130
 """The exit status that shells give for Ctrl-C: 128 + SIGINT."""
@@ -21,9 +23,9 @@ def main() -> None:
     errors of their own, and objects that are being removed lose it. Nothing is undone by that: files are whole or absent.
     Only a file that is being written, and training, get a KeyboardInterrupt, after which they clean up.
     """
-    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # by who started this, so that Ctrl-C is for others
+    ignored = getsignal(SIGINT) == SIG_IGN  # by who started this, so that Ctrl-C is for others
     if not ignored:
-        signal.signal(signal.SIGINT, _interrupted)
+        signal(SIGINT, _interrupted)
         sys.unraisablehook = _unraisable
     _open_closed()
 
@@ -41,7 +43,7 @@ def main() -> None:
     try:
         app(prog_name="graphspec")
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done but for Python to end
+        signal(SIGINT, SIG_IGN)  # all is done but for Python to end
 
 
 def _open_closed() -> None:
