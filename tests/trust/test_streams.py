@@ -59,7 +59,8 @@ for words in {words!r}:
     if child == 0:
         sys.argv = ["graphspec", *words]
         main()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=open("statuses", "a"))
+    with open("statuses", "a") as file:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=file)
 """
 
 
