@@ -21,6 +21,8 @@ from commands import graphspec, project
 CASES = 4 if hasattr(os, "fork") else 0
 KILLED = 99
 counts: Counter[str] = Counter()
+_HELD = tempfile.TemporaryDirectory(prefix="graphspec-kills-")
+"""Removed when the process ends."""
 
 SPEC = """\
 graphspec: 1
@@ -55,7 +57,7 @@ _EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 @cache
 def whole() -> tuple[Path, dict[str, bytes]]:
     """A folder with a spec and its data, and what the files of its run are."""
-    folder = Path(tempfile.mkdtemp(prefix="graphspec-kills-")).resolve()
+    folder = Path(_HELD.name).resolve()
     spec = project(folder, SPEC)
     result = graphspec("train", spec, "--out", folder / "whole")
     assert result.exit_code == 0, result.stderr
