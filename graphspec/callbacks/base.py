@@ -75,8 +75,8 @@ class State:
     keeps_weights: ClassVar[bool] = False
     adds: ClassVar[tuple[str, ...]] = ()
 
-    def on_train_begin(self) -> None:
-        """Before the first step, also of a run that goes on; the run directory is there.
+    def check_outputs(self) -> None:
+        """Before the first step, also of a run that goes on; nothing is written yet.
 
         Raises:
             SpecError: GS105, it may not write where its arguments say.

@@ -263,7 +263,7 @@ class _ModelCheckpoint(_Watching):
         super().load_state_dict(values, arrays)
         self._resumed = True
 
-    def on_train_begin(self) -> None:
+    def check_outputs(self) -> None:
         if not _fields(self.config.filepath):
             self._place(self.config.filepath.format())
 

@@ -64,7 +64,7 @@ class _CSVLogger(State):
         self.size: int | None = None
         """Bytes written; what stands behind them is of epochs that a resumed run does again."""
 
-    def on_train_begin(self) -> None:
+    def check_outputs(self) -> None:
         self._place()
 
     def _place(self) -> Path:

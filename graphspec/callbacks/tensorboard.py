@@ -102,7 +102,7 @@ class _TensorBoard(State):
         for events, (name, size) in zip((self.train, self.validation), saved, strict=True):
             events.name, events.size = name, size
 
-    def on_train_begin(self) -> None:
+    def check_outputs(self) -> None:
         for events in (self.train, self.validation):
             events.folder()
 

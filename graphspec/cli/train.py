@@ -73,7 +73,8 @@ def train(
         _check_directory(directory, resume=resume, overwrite=overwrite)  # it may have changed
         if resume:
             _resume(model, trainer, directory)
-        elif overwrite:
+        trainer.check_outputs()
+        if overwrite:
             _remove(directory, [spec, *(s.file for s in declaration.data.values() if s.file is not None)])
         start_run(model, directory)
         try:

@@ -115,6 +115,12 @@ class Trainer:
 
     # The run.
 
+    def check_outputs(self) -> None:
+        """GS105 (SpecError) where a callback may not write what it will, if anything is left to be done."""
+        if self.epoch < self.total and self.stopped is None:
+            for state in self.states:
+                state.check_outputs()
+
     def run(self) -> None:
         """Train until ``total`` epochs are done, a callback stops, or Ctrl-C is pressed.
 
@@ -127,9 +133,7 @@ class Trainer:
             self._run()
 
     def _run(self) -> None:
-        if self.epoch < self.total and self.stopped is None:
-            for state in self.states:
-                state.on_train_begin()
+        self.check_outputs()
         self.observer.begin(self.total, self.epoch, self.feeder.batches)
         try:
             with settings(), interruptible() as interrupt:

@@ -331,9 +331,16 @@ def test_train_refuses_and_allows(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "is there already" in result.stderr
     assert thesis.read_text() == "years of work\n"
+    assert not list(Path("runs/tiny").iterdir())
     thesis.unlink()
-    assert graphspec("train", path, "--allow-outside", "--overwrite").exit_code == 0
+    assert graphspec("train", path, "--allow-outside").exit_code == 0
     assert thesis.read_text().startswith("epoch,")
+    mine = thesis.rename(thesis.with_name("mine.csv"))
+    thesis.write_text("years of work\n")
+    run = {p.name: p.read_bytes() for p in Path("runs/tiny").iterdir()}
+    assert graphspec("train", path, "--allow-outside", "--overwrite").exit_code == 1
+    assert {p.name: p.read_bytes() for p in Path("runs/tiny").iterdir()} == run
+    mine.replace(thesis)
     more = ("--resume", "--set", "training.epochs=4")
     result = graphspec("train", path, *more)
     assert result.exit_code == 1
