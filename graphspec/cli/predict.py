@@ -99,6 +99,10 @@ def _in_batches(feeds: Feeds, run: Callable[[Feeds], dict[str, Array]]) -> dict[
 
 
 def _batches(feeds: Feeds) -> Iterator[dict[str, Array]]:
-    total = len(next(iter(feeds.values())))
+    from graphspec.runtime.maps import held_by
+
+    total, files = len(next(iter(feeds.values()))), held_by(feeds.values())
     for start in range(0, total, _ROWS):
+        for file in files:
+            file.check()
         yield {name: array[start : start + _ROWS] for name, array in feeds.items()}

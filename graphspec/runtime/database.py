@@ -314,6 +314,7 @@ def _connect(path: Path) -> Any:
     base = duckdb.connect(":memory:", config={**dict.fromkeys(locked, "false"), "threads": "1"})
     allowed = ", ".join(quoted(name, "'") for name in (str(path), glob.escape(str(path))))
     base.execute(f"SET allowed_paths = [{allowed}]")
+    base.execute("SET enable_progress_bar = false")  # it draws one where it takes the program for an interactive one
     base.execute("SET enable_external_access = false")
     base.execute("SET lock_configuration = true")
     return base

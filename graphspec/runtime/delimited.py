@@ -22,6 +22,8 @@ _CELLS = 1 << 17
 _OBJECT = 64
 """Bytes of a piece of text beside its characters."""
 _HEADER = 1 << 24
+_MOST_COLUMNS = 100_000
+"""The database's time grows with the square of it."""
 _CHUNK = 1 << 20
 
 
@@ -33,6 +35,9 @@ class Delimited(Table):
     def __init__(self, path: Path) -> None:
         _refuse_encoding(path)
         self._separator, self._header, self._blank = _header(path)
+        if len(self._header) > _MOST_COLUMNS:
+            text = f"'{path}' has {len(self._header):,} columns, more than {_MOST_COLUMNS:,}"
+            raise DataError("GS501", text, "write rows of so many numbers as an array into an .npz file")
         self._most, self._guarded = 0, False
         self._text: dict[str, bool] = {}
         self._bytes: dict[str, int] = {}

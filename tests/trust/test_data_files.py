@@ -69,6 +69,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
         ("a,b,y\n1,2,9223372036854775808\n", "GS504", "does not fit int64: row 0 has 9223372036854775808"),
         (PLAIN + "1,2,9007199254740993\n1,2,1.5\n", "GS504", "is no exact int64: row 3 has 1.5"),
         ("a,b,y\n1,2," + "0" * 3_000_000, "GS501", "Maximum line size"),
+        ("a,b,y" + "," * 200_000 + "\n", "GS501", "200,003 columns"),
     ],
 )
 def test_tables_of_text_that_are_refused(tmp_path: Path, content: str | bytes, code: str, said: str) -> None:
