@@ -7,7 +7,7 @@ is raised together in one :class:`SpecError`. The other exceptions each name the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
@@ -173,15 +173,15 @@ def shorten(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-_SEARCH = 200_000
-"""Names that the searches of one check compare: some seconds; a check with so many mistakes shows a few of them."""
+_SEARCH = 20_000_000
+"""Pairs of characters that the searches of one check compare, about two seconds; the first mistakes get similar names."""
 _LONGEST_NAME = 100
 _left: ContextVar[list[int] | None] = ContextVar("_left", default=None)
 
 
 @contextmanager
 def bounded_search() -> Iterator[None]:
-    """While inside, :func:`did_you_mean` compares a bounded number of names; without similar names from then on."""
+    """While inside, the searches of :func:`did_you_mean` share a limit; beyond it they find nothing."""
     token = _left.set([_SEARCH])
     try:
         yield
@@ -189,21 +189,26 @@ def bounded_search() -> Iterator[None]:
         _left.reset(token)
 
 
-def _may_compare(names: int) -> bool:
-    left = _left.get()
-    if left is None:
-        return names <= _SEARCH
-    if names <= left[0]:
-        left[0] -= names
-        return True
-    return False
+def _may_compare(name: str, known: Collection[str]) -> bool:
+    left = _left.get() or [_SEARCH]
+    if left[0] <= 0:
+        return False
+    left[0] -= len(known)
+    cost = sum(200 + len(name) * min(len(k), _LONGEST_NAME) for k in known)
+    if cost > left[0]:
+        return False
+    left[0] -= cost
+    return True
 
 
-def did_you_mean(name: str, known: Sequence[str], *, quote: str = "'") -> str | None:
-    """``did you mean 'x'?`` for the closest of ``known`` (case is not counted), or None if nothing is close."""
+def did_you_mean(name: str, known: Collection[str], *, quote: str = "'") -> str | None:
+    """``did you mean 'x'?`` for the closest of ``known`` (case is not counted), or None if nothing is close.
+
+    Very long names, and very many, are not compared.
+    """
     from difflib import SequenceMatcher, get_close_matches
 
-    if len(name) > _LONGEST_NAME or not _may_compare(len(known)):
+    if len(name) > _LONGEST_NAME or not _may_compare(name, known):
         return None
 
     def fold(text: str) -> str:

@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from graphspec.errors import Diagnostic, NodeRef
+from graphspec.spec.tree import circle
 
 if TYPE_CHECKING:
     from graphspec.spec.model import NodeDecl, Ref, Spec
@@ -89,12 +90,11 @@ def _cycle(knot: set[str], edges: Edges, declared: dict[str, NodeDecl], position
     while path[-1] != start:
         path.append(before[path[-1]])
     path.reverse()
-    shown = path if len(path) <= _SHOWN else [*path[: _SHOWN // 2], "…", *path[-_SHOWN // 2 :]]
     first = declared[start]
     return Diagnostic.at(
         first.mark,
         "GS202",
-        f"'{start}' depends on itself: {' → '.join([*shown, start])}",
+        f"'{start}' depends on itself: {circle(path)}",
         path=first.tree.path,
         hint=f"let '{start}' take another input than '{path[-1]}'",
         nodes=tuple(NodeRef(n, declared[n].type or "node", line=declared[n].mark.line) for n in path[:_SHOWN]),

@@ -13,6 +13,7 @@ from graphspec.compiler.limits import beyond
 from graphspec.compiler.mend import merge_hint
 from graphspec.errors import Diagnostic, Mark, NodeRef, ShapeError
 from graphspec.spec.model import Ref
+from graphspec.spec.tree import listed
 
 if TYPE_CHECKING:
     from graphspec.compiler.limits import Demand
@@ -146,12 +147,12 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         text = f"{who} takes {wanted} input{'s' if wanted != '1' else ''}, got {len(refs)}"
         hint = None
         if len(refs) > 1 and most == 1:
-            hint = f"join {', '.join(repr(r.name) for r in refs)} first, such as with Concatenate"
+            hint = f"join {listed(repr(r.name) for r in refs)} first, such as with Concatenate"
         elif len(refs) == 1 and layer.pairs_with_itself:
             one = refs[0].name
             hint = f"list them: `inputs: [{one}, …]`, or `inputs: [{one}, {one}]` for attention to itself"
         elif len(refs) < least:
-            hint = f"list them: `inputs: [{', '.join([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
+            hint = f"list them: `inputs: [{listed([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
         else:
             hint = f"remove {len(refs) - (most or 0)} of them"
         result.diagnostics.append(_diagnose(node, result, every, "GS203", text, hint, "inputs"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphspec.errors import did_you_mean
-from graphspec.spec.names import Kind, bad_name, is_name
+from graphspec.spec.names import MAX_NAME, Kind, bad_name, is_name
 from graphspec.spec.tree import Problems, Tree, describe, item_name, wrong_type
 
 NODE_KEYS = ("name", "type", "inputs", "trainable", "repeat")
@@ -24,7 +24,7 @@ def entry_name(entry: Tree, problems: Problems) -> str | None:
     if not is_name(name.value):
         message, hint = bad_name("node name", name.value)
         problems.value(name, "GS105", message, hint=hint)
-    return name.value or None
+    return name.value if 0 < len(name.value) <= MAX_NAME else None
 
 
 def entry_kind(entry: Tree, problems: Problems) -> Kind:

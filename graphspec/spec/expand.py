@@ -11,14 +11,18 @@ from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.spec.blocks import Block, read_blocks
 from graphspec.spec.entries import entry_copies, entry_kind, entry_name
 from graphspec.spec.model import Ref
-from graphspec.spec.names import Item, Kind, Scope, Source, bad_name, is_name, locate, resolve
+from graphspec.spec.names import MAX_NAME, Item, Kind, Scope, Source, bad_name, is_name, locate, resolve
 from graphspec.spec.namespace import claim, resolve_heads
 from graphspec.spec.shares import place_shares
 from graphspec.spec.substitute import Substitution
-from graphspec.spec.tree import Problems, Tree, describe, item_name
+from graphspec.spec.tree import Problems, Tree, describe, item_name, listed
 
 MAX_NODES = 100_000
 """Concrete nodes that a spec may expand to."""
+MAX_EXPANDED = 2_000_000
+"""Values of the entries of ``layers`` that are made nodes, those of a block once for each of its instances."""
+MAX_FULL_NAME = 1000
+"""Characters of the name of a node in blocks, ``outer/inner/node``."""
 MAX_NESTING = 40
 """Blocks inside blocks."""
 
@@ -62,7 +66,8 @@ class _Expander:
         self.used: set[str] = set()
         self.loops: set[frozenset[str]] = set()
         self.pending: deque[Item] = deque()
-        self.count = 0
+        self.count = self.values = 0
+        self.overflow = False
         self.variables: Mapping[str, Tree] = {}
 
     def run(self) -> Expanded:
@@ -94,7 +99,7 @@ class _Expander:
         for scope in (top, *unused):
             self._resolve_all(scope)
         heads = resolve_heads(top, outputs, self.problems)
-        return Expanded(sections, nodes, checked, refs, heads, top, self.count > MAX_NODES, self.problems)
+        return Expanded(sections, nodes, checked, refs, heads, top, self.overflow, self.problems)
 
     def _variables(self) -> Mapping[str, Tree]:
         given = self.tree.get("vars")
@@ -132,21 +137,40 @@ class _Expander:
             message = f"`layers` must be a list of nodes, not {describe(layers)}"
             self.problems.value(layers, "GS104", message, hint="begin every node with `-`")
             return
+        if not self._has_room(scope, layers):
+            return
         for entry in layers.value:
             name, repeat = entry.get("name"), entry.get("repeat")
-            if name is None or not isinstance(name.value, str):
+            if name is None or not isinstance(name.value, str) or len(name.value) > MAX_NAME:
                 scope.incomplete = scope.incomplete or name is not None
                 continue
             scope.reserved.add(name.value)
             scope.written.setdefault(name.value, entry)
-            if repeat is not None and isinstance(repeat.value, int) and repeat.value <= MAX_NODES:
+            if repeat is not None and isinstance(repeat.value, int):
                 scope.reserved.update(f"{name.value}_{i + 1}" for i in range(repeat.value))
         above: Item | None = None
         for entry in layers.value:
-            if self.count > MAX_NODES:
+            if self.overflow:
                 scope.incomplete = True
                 return
             above = self._entry(scope, entry, above)
+
+    def _has_room(self, scope: Scope, layers: Tree) -> bool:
+        """Count the entries of a list with their copies, before any is made; what is too much is reported once."""
+        self._spend(layers, layers.size)
+        for entry in layers.value:
+            self.count += max(1, _copies(entry))
+            self._spend(entry.get("repeat") or entry, 0)
+        scope.incomplete = scope.incomplete or self.overflow
+        return not self.overflow
+
+    def _spend(self, at: Tree, values: int) -> None:
+        self.values += values
+        if not self.overflow and (self.count > MAX_NODES or self.values > MAX_EXPANDED):
+            self.overflow = True
+            what = f"{MAX_NODES:,} nodes" if self.count > MAX_NODES else f"{MAX_EXPANDED:,} values"
+            message = f"the spec expands to more than {what}"
+            self.problems.value(at, "GS110", message, hint="repeat fewer nodes or blocks")
 
     def _entry(self, scope: Scope, entry: Tree, above: Item | None) -> Item:
         """The item of one entry (the last copy of a repeated one)."""
@@ -161,20 +185,12 @@ class _Expander:
         copies = entry_copies(entry, self.problems)
         item: Item | None = None
         for copy in range(copies or 1):
-            self.count += 1
-            if self.count > MAX_NODES:
-                at = entry.get("repeat") or entry
-                scope.incomplete = True
-                message = f"the spec expands to more than {MAX_NODES:,} nodes"
-                self.problems.value(at, "GS110", message, hint="repeat fewer nodes or blocks")
-                break
             if item is not None:
                 sources = [Source(scope, item=item, mark=entry.first_key)]
             called = (f"{name}_{copy + 1}" if copies else name) if name else self._default_name(scope, entry)
             item = self._item(scope, entry, kind, called, sources)
-        if item is None:
-            item = self._item(scope, entry, "failed", name or scope.default_name("layer"), sources)
-        elif copies and name and name != item.name:
+        assert item is not None
+        if copies and name and name != item.name:
             self._claim(scope, entry, name, item)
         return item
 
@@ -241,7 +257,7 @@ class _Expander:
         if len(scope.entrance) == 1:
             return Source(scope, item=next(iter(scope.entrance.values())), mark=entry.first_key)
         if scope.entrance:
-            names = ", ".join(scope.entrance)
+            names = listed(scope.entrance)
             called = f"'{name}' is the first node" if (name := item_name(entry)) else "this node is the first"
             message = f"{called} and there are {len(scope.entrance)} inputs: {names}"
             hint = f"say which one: `inputs: {next(iter(scope.entrance))}`"
@@ -256,7 +272,7 @@ class _Expander:
         block = self.blocks.get(at.value)
         item.failed = True
         if block is None:
-            hint = did_you_mean(at.value, list(self.blocks)) or "define it under `blocks`"
+            hint = did_you_mean(at.value, self.blocks) or "define it under `blocks`"
             self.problems.value(at, "GS111", f"unknown block '{at.value}'", hint=hint)
             return
         self.used.add(at.value)
@@ -271,6 +287,13 @@ class _Expander:
         if len(stack) >= MAX_NESTING:
             message = f"blocks are nested deeper than {MAX_NESTING} levels"
             self.problems.value(at, "GS110", message, hint="write some of them out")
+            return
+        if len(item.full) > MAX_FULL_NAME:
+            message = f"the names of blocks in blocks come to more than {MAX_FULL_NAME:,} characters"
+            self.problems.value(at, "GS110", message, hint="give them shorter names")
+            return
+        self._spend(at, len(block.params) + len(block.inputs))
+        if self.overflow:
             return
         params = self._params(item, block)
         self._build(item, block, self._inner_variables(block, params))
@@ -290,7 +313,7 @@ class _Expander:
             return {}
         for name in given.value:
             if name not in block.params:
-                hint = did_you_mean(name, list(block.params)) or f"its params: {', '.join(block.params) or 'none'}"
+                hint = did_you_mean(name, block.params) or f"its params: {listed(block.params) or 'none'}"
                 self.problems.key(given, name, "GS102", f"block '{block.name}' has no param '{name}'", hint=hint)
         return {name: value for name, value in given.value.items() if name in block.params}
 
@@ -300,7 +323,7 @@ class _Expander:
         if block.wrong:
             return
         if len(item.sources) != len(block.inputs):
-            names = ", ".join(block.inputs)
+            names = listed(block.inputs)
             takes = f"{len(block.inputs)} input{'' if len(block.inputs) == 1 else 's'} ({names})"
             message = f"block '{block.name}' takes {takes}, '{item.full}' gives {len(item.sources)}"
             hint = f"give it {'one' if len(block.inputs) == 1 else 'a list of ' + str(len(block.inputs))} in `inputs`"
@@ -343,6 +366,13 @@ class _Expander:
                     resolve(source, self.problems)
             if item.inner is not None:
                 self._resolve_all(item.inner)
+
+
+def _copies(entry: Tree) -> int:
+    """How many copies an entry asks for; 0 where it says nothing about it that could be followed."""
+    repeat = entry.get("repeat")
+    asked = repeat is not None and isinstance(repeat.value, int) and "share" not in entry.value
+    return int(repeat.value) if repeat is not None and asked else 0
 
 
 def _flatten(scope: Scope) -> Sequence[Item]:

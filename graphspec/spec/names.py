@@ -6,28 +6,26 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from graphspec.errors import Mark, did_you_mean
+from graphspec.errors import Mark, did_you_mean, shorten
 from graphspec.spec.model import Ref
 from graphspec.spec.tree import Problems, Tree, listed
 
+MAX_NAME = 255
 _NAME = re.compile(r"(?=.*\w)[\w.-]+")
 
 
 def is_name(text: str) -> bool:
-    """Letters, digits, ``_``, ``-``, ``.``."""
-    return _NAME.fullmatch(text) is not None
-
-
-_SUGGESTIONS = 100
-"""Similar names that are looked for in a large scope; a search reads all of its names."""
+    """Letters, digits, ``_``, ``-``, ``.``; not too many."""
+    return len(text) <= MAX_NAME and _NAME.fullmatch(text) is not None
 
 
 def bad_name(what: str, text: str) -> tuple[str, str]:
     """The message about a name that is none, and one that would do."""
+    if len(text) > MAX_NAME:
+        return f"{what} '{shorten(text)}' has {len(text):,} characters, at most {MAX_NAME}", "shorten it"
     better = re.sub(r"[^\w.-]+", "_", text).strip("_")
     hint = f"such as '{better if is_name(better) else 'x'}'"
-    shown = text if len(text) <= 60 else text[:57] + "…"
-    return f"{what} '{shown}' may have only letters, digits, '_', '-' and '.'", hint
+    return f"{what} '{shorten(text)}' may have only letters, digits, '_', '-' and '.'", hint
 
 
 def snake_case(name: str) -> str:
@@ -130,7 +128,7 @@ class Scope:
         self.reserved: set[str] = set()
         self.written: dict[str, Tree] = {}
         self.outermost: Tree | None = None
-        self.clashes = self.suggestions = 0
+        self.clashes = 0
         self.incomplete = False
         self._counters: dict[str, int] = {}
 
@@ -233,10 +231,7 @@ def suggest(scope: Scope, name: str) -> str | None:
         repeat = entry.get("repeat")
         if repeat is not None and isinstance(repeat.value, int):
             return f"the copies are '{match[1]}_1' to '{match[1]}_{repeat.value}'"
-    scope.suggestions += 1
-    if scope.suggestions > _SUGGESTIONS and len(scope.names) > _SUGGESTIONS:
-        return f"there are {listed(scope.names)}"
-    close = did_you_mean(name, list(scope.names))
+    close = did_you_mean(name, scope.names)
     if close is None and scope.stack:
         return (
             f"block '{scope.stack[-1]}' sees only its inputs and its own nodes; pass the value as one of its `inputs`"

@@ -52,7 +52,7 @@ def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
             return _with(tree, step, value)
         if at == 0 and step in _SECTIONS:
             return _with(tree, step, _replace(Tree({}, Mark(FILE)), steps, 1, value))
-    hint = did_you_mean(step, list(keys)) or did_you_mean(".".join(steps[at : at + 2]), list(keys))
+    hint = did_you_mean(step, keys) or did_you_mean(".".join(steps[at : at + 2]), keys)
     inside = "" if at == 0 else f" in '{where}'"
     raise UsageError(f"--set {'.'.join(steps)}: there is no '{step}'{inside}" + (f"; {hint}" if hint else ""))
 

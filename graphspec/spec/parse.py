@@ -62,7 +62,9 @@ def _check_document(tree: Tree, problems: Problems) -> None:
         if key not in KEYS:
             hint = did_you_mean(key, KEYS) or f"the keys are {', '.join(KEYS)}"
             problems.key(tree, key, "GS102", f"unknown key '{key}' of the document", hint=hint)
-    for key in (key for key in REQUIRED if key not in tree.value and key not in meant(tree, KEYS)):
+    missing = [key for key in REQUIRED if key not in tree.value]
+    spelt = meant(tree, KEYS) if missing else ()
+    for key in (key for key in missing if key not in spelt):
         problems.node(tree, "GS103", f"the document needs `{key}`", hint=_MISSING[key], subject=key)
 
 

@@ -244,7 +244,7 @@ class _Builder:
     def _alias(self, event: Any) -> Tree:
         name = event.anchor
         if name not in self.anchors:
-            hint = did_you_mean(name, list(self.anchors), quote="*") or "put quotes around text that begins with '*'"
+            hint = did_you_mean(name, self.anchors, quote="*") or "put quotes around text that begins with '*'"
             raise self._stop(event, "GS101", f"no anchor '&{name}' stands before this alias", hint)
         tree = self.anchors[name]
         if tree is None:

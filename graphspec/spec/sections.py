@@ -204,9 +204,10 @@ def _class_weight(
 ) -> dict[int, float] | Literal["balanced"] | None:
     """Class weights by index, labels looked up."""
     labels = keys.labels or []
-    if len(set(labels)) < len(labels):
-        twice = next(label for i, label in enumerate(labels) if label in labels[:i])
-        at = tree.value["labels"].value[labels.index(twice, labels.index(twice) + 1)]
+    numbers = {label: k for k, label in reversed(list(enumerate(labels)))}
+    if len(numbers) < len(labels):
+        second, twice = next((k, label) for k, label in enumerate(labels) if numbers[label] != k)
+        at = tree.value["labels"].value[second]
         message = f"label '{twice}' of head '{head}' is given twice"
         problems.value(at, "GS405", message, hint="every class has a name of its own")
     if not isinstance(keys.class_weight, dict):
@@ -214,8 +215,8 @@ def _class_weight(
     at = tree.value["class_weight"]
     weights: dict[int, float] = {}
     for key, weight in keys.class_weight.items():
-        if key in labels:
-            weights[labels.index(key)] = weight
+        if key in numbers:
+            weights[numbers[key]] = weight
         elif re.fullmatch(r"[0-9]{1,9}", key):
             weights[int(key)] = weight
         else:
@@ -278,9 +279,10 @@ def parse_data(
 def _check_names(tree: Tree | None, what: str, known: list[str], more: list[str], problems: Problems) -> None:
     if tree is None or not isinstance(tree.value, dict) or not known:
         return
+    taken = {*known, *more}
     for name in tree.value:
-        if name not in known and name not in more:
-            hint = did_you_mean(name, known) or f"the {what}s are {', '.join(known)}"
+        if name not in taken:
+            hint = did_you_mean(name, known) or f"the {what}s are {listed(known)}"
             problems.key(tree, name, "GS102", f"'{name}' is no {what} of this spec", hint=hint)
 
 
@@ -297,7 +299,7 @@ def _wrong_source(tree: Tree, keys: DataKeys, what: str, heads: list[str], probl
             hint = "give the part of the training rows, such as `split: 0.1`"
             problems.key(tree, "stratify", "GS105", f"`stratify` of {what} needs `split`", hint=hint)
         if keys.stratify is not None and heads and keys.stratify not in heads:
-            hint = did_you_mean(keys.stratify, heads) or f"the heads are {', '.join(heads)}"
+            hint = did_you_mean(keys.stratify, heads) or f"the heads are {listed(heads)}"
             problems.value(
                 tree.value["stratify"], "GS201", f"`stratify` of {what}: no head '{keys.stratify}'", hint=hint
             )

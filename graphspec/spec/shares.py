@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from graphspec.spec.names import Item, Scope, Source, locate, suggest
-from graphspec.spec.tree import Problems, Tree
+from graphspec.spec.tree import Problems, Tree, circle
 
 
 def place_shares(pending: deque[Item], build: Callable[[Item, Item], None], problems: Problems) -> None:
@@ -69,7 +69,7 @@ def _report_circles(blocked_on: Mapping[Item, Item], problems: Problems) -> None
         if item in path:
             items = list(path)
             loop = [i.name for i in items[items.index(item) :]]
-            message = f"'{item.name}' shares weights that nobody owns: {' → '.join([*loop, item.name])}"
+            message = f"'{item.name}' shares weights that nobody owns: {circle(loop)}"
             problems.value(item.tree.value["share"], "GS206", message, hint="one of them needs a `type`")
         done.update(path)
     for item in blocked_on:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from graphlib import CycleError, TopologicalSorter
 from typing import cast
 
 from graphspec.errors import did_you_mean
-from graphspec.spec.tree import MAX_DEPTH, MAX_VALUES, Problems, Tree, describe, show
+from graphspec.spec.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Problems, Tree, circle, describe, show
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
-_MAX_TEXT = 65_536
+_MOST_TEXT = 2**25
+"""Characters of all texts in which variables are written out."""
+_MOST_CIRCLES = 100
 _LARGE = "use variables for single values; `repeat` and `blocks` make many nodes of a few lines"
 
 
@@ -24,31 +25,27 @@ class Substitution:
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
-        self.written = 0
+        self.written = self.characters = self.circles = 0
 
     def variables(self, given: Mapping[str, Tree], outer: Mapping[str, Tree]) -> Mapping[str, Tree]:
         """``outer`` with the definitions ``given``, which may use each other, and of ``outer`` what they do not shadow."""
         uses = {
-            name: {used for used in _used(tree) if used in given and not (used == name and name in outer)}
+            name: [
+                used for used in dict.fromkeys(_used(tree)) if used in given and not (used == name and name in outer)
+            ]
             for name, tree in given.items()
         }
         written: dict[str, Tree] = {}
         known = ChainMap(written, cast("dict[str, Tree]", outer))
-        while uses:
-            try:
-                order = list(TopologicalSorter(uses).static_order())
-            except CycleError as error:
-                loop = error.args[1][::-1]  # from a variable to one that it uses
-                message = f"variables use each other in a circle: {' → '.join(loop)}"
+        for name, loop in _ordered(uses):
+            if loop and self.circles < _MOST_CIRCLES:
+                self.circles += 1
+                message = f"variables use each other in a circle: {circle(loop)}"
                 self.problems.value(given[loop[0]], "GS105", message, hint="give one of them a value")
-                for name in loop:
-                    written[name] = Tree(None, given[name].mark, path=given[name].path, unknown=True)
-                    uses.pop(name, None)
-                uses = {name: used - set(loop) for name, used in uses.items()}
-                continue
-            for name in order:
+            for inside in loop:
+                written[inside] = Tree(None, given[inside].mark, path=given[inside].path, unknown=True)
+            if not loop and name not in written:
                 written[name] = self.apply(given[name], known)
-            break
         return known
 
     def apply(self, tree: Tree, known: Mapping[str, Tree]) -> Tree:
@@ -86,7 +83,7 @@ class Substitution:
             name = match.group(1).strip()
             variable = known.get(name)
             if variable is None:
-                hint = did_you_mean(name, list(known)) or "define it under `vars`"
+                hint = did_you_mean(name, known) or "define it under `vars`"
                 return self._unknown(tree, "GS108", f"unknown variable '{name}' in {show(text)}", hint)
             if variable.unknown:
                 return Tree(None, tree.mark, path=tree.path, unknown=True)
@@ -102,9 +99,35 @@ class Substitution:
                 return self._unknown(tree, "GS104", message, f"`${{{name}}}` alone keeps its type")
             pieces.append(variable.value if isinstance(variable.value, str) else show(variable.value))
             length += len(pieces[-1])
-            if length > _MAX_TEXT:
+            self.characters += len(pieces[-1])
+            if length > MAX_TEXT or self.characters > _MOST_TEXT:
                 return self._unknown(tree, "GS110", "the variables in this text make it too long", _LARGE)
         return Tree("".join(pieces) + text[end:], tree.mark, None, tree.path)
+
+
+def _ordered(uses: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
+    """The names, each behind those that it uses; where some use each other, first a circle of them, by its first name."""
+    order = {name: k for k, name in enumerate(uses)}
+    done: set[str] = set()
+    for start in uses:
+        path: dict[str, Iterator[str]] = {} if start in done else {start: iter(uses[start])}
+        stack = list(path)
+        while stack:
+            name = stack[-1]
+            used = next(path[name], None)
+            if used is None:
+                stack.pop()
+                del path[name]
+                done.add(name)
+                yield name, []
+            elif used in path and used not in done and name not in done:
+                loop = stack[stack.index(used) :]
+                first = loop.index(min(loop, key=order.__getitem__))
+                done.update(loop)
+                yield name, loop[first:] + loop[:first]
+            elif used not in path and used not in done:
+                path[used] = iter(uses[used])
+                stack.append(used)
 
 
 def _used(tree: Tree) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from math import isfinite, isnan
 from typing import Any, TypeAlias
 
@@ -222,11 +223,17 @@ def wrong_type(tree: Tree, wanted: str) -> str | None:
 
 def listed(names: Iterable[str], most: int = 12) -> str:
     """``a, b, c``, the first ones of many."""
-    names = list(names)
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+    first = [shorten(name) for name in islice(names, most + 1)]
+    return ", ".join(first[:most]) + (", …" if len(first) > most else "")
 
 
-def meant(tree: Tree, known: Sequence[str]) -> set[str]:
+def circle(names: Sequence[str], most: int = 12) -> str:
+    """``a → b → a`` of the names on a circle, the first and last ones of many."""
+    shown = [*names] if len(names) <= most else [*names[: most // 2], "…", *names[-most // 2 :]]
+    return " → ".join(shorten(name) for name in [*shown, names[0]])
+
+
+def meant(tree: Tree, known: Collection[str]) -> set[str]:
     """Those of the ``known`` keys that a misspelt key of the mapping ``tree`` was meant to be: they are not missing."""
     hints = {did_you_mean(key, known) for key in tree.value if key not in known}
     return {key for key in known if f"did you mean '{key}'?" in hints}
