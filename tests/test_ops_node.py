@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from fnmatch import fnmatch
 from typing import Any
 
@@ -142,17 +143,18 @@ def as_array(value: Any) -> Array:
 
 
 @pytest.mark.parametrize("op", EXPORTED)
-def test_node_tests(op: str, node_cases: dict[str, list[Any]], node_results: Counter[str]) -> None:
-    failures = []
+def test_node_tests(op: str, node_cases: dict[str, list[Any]], record_property: Callable[[str, object], None]) -> None:
+    failures, counts = [], Counter[str]()
     for case in node_cases.get(op, []):
         if reason := reason_to_exclude(case):
-            node_results[reason] += 1
+            counts[reason] += 1
             continue
         try:
             run_case(case)
-            node_results["passed"] += 1
+            counts["passed"] += 1
         except Exception as error:
             failures.append(f"{case.name}: {type(error).__name__}: {error}")
+    record_property("node tests", dict(counts))
     assert not failures, "\n".join(failures)
 
 
