@@ -16,6 +16,9 @@ CASES = [
 ]
 
 
+# What is made to be odd is warned of: archives with a name twice, damaged ones that NumPy leaves open.
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning", "ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("name", "seed"), CASES)
 def test_cases(name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
