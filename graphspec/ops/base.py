@@ -122,6 +122,8 @@ class Op:
     """Whether its calls are worth weaving with those of the nodes before it: they work on one block after the other."""
     vanishes: ClassVar[bool] = False
     """Whether it is its first input outside training: dropout, noise."""
+    plain: ClassVar[tuple[str, int] | None] = None
+    """The operator that it is outside training, and how many of its inputs that takes."""
     holds: ClassVar[slice | None] = None
     """The inputs whose elements the outputs hold, unchanged and no others; None for an operator that computes."""
     drops: ClassVar[bool] = False

@@ -47,16 +47,18 @@ class _Dropout(Recurrent):
 class DropoutLSTM(_Dropout, LSTM):
     """LSTM with masks."""
 
+    plain = "LSTM", 7
+
 
 @op
 class DropoutGRU(_Dropout, GRU):
     """GRU with masks; the candidate has one on its state, whether r is applied before or after the product."""
+
+    plain = "GRU", 6
 
 
 @op
 class DropoutRNN(_Dropout, RNN):
     """RNN with masks."""
 
-
-PLAIN: dict[str, type[Recurrent]] = {"DropoutLSTM": LSTM, "DropoutGRU": GRU, "DropoutRNN": RNN}
-"""The operator without dropout."""
+    plain = "RNN", 6

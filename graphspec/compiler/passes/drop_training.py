@@ -8,7 +8,6 @@ from graphspec.compiler.ir import Graph, Node, Type, Value
 from graphspec.compiler.passes.rebuild import Rebuild, rebuild
 from graphspec.compiler.target import Target
 from graphspec.ops import OPS
-from graphspec.ops.recurrent_dropout import PLAIN
 
 
 def drop_training(graph: Graph, target: Target) -> Graph:
@@ -27,10 +26,10 @@ def drop_training(graph: Graph, target: Target) -> Graph:
             and _is_ones(inputs[1])
         ):
             return (inputs[0],)
-        if node.op in PLAIN:
-            op, without = PLAIN[node.op].__name__, inputs[: 5 + PLAIN[node.op].cell.states]
+        if (plain := OPS[node.op].plain) is not None:
+            op, count = plain
             types = [v.type for v in node.outputs]
-            return state.node(node.name.replace(node.op, op), op, without, node.attrs, node.owner, types)
+            return state.node(node.name.replace(node.op, op), op, inputs[:count], node.attrs, node.owner, types)
         if node.op == "BatchNormalization":
             made = state.node(
                 node.name, node.op, inputs, node.attrs | {"training_mode": 0}, node.owner, [node.outputs[0].type]
