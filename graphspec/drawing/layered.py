@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 SWEEPS = 24
 GAP_X, GAP_Y, BEND = 28.0, 46.0, 12.0
+BENDS = 10
+"""Bends that a drawing may have for each of its boxes."""
 
 
 @dataclass
@@ -81,15 +83,21 @@ def rank(keys: Sequence[str], arrows: Iterable[tuple[str, str]]) -> dict[str, in
     return ranks
 
 
-def bend(places: dict[str, Place], arrows: Iterable[tuple[str, str]]) -> list[list[str]]:
-    """Each arrow as a chain of boxes and bends, one a row; the bends are added to ``places``."""
-    chains = []
-    for n, (a, b) in enumerate(arrows):
-        chain = [a]
-        for row in range(places[a].row + 1, places[b].row):
-            chain.append(f"{n}@{row}\0")
-            places[chain[-1]] = Place(row=row)
-        chains.append([*chain, b])
+def bend(places: dict[str, Place], arrows: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Each arrow as a chain of boxes and bends, one a row; the bends are added to ``places``.
+
+    Where there would be too many, the longest arrows have none: of n boxes that all lead to the last one they are n²/2.
+    """
+    chains = [[a, b] for a, b in arrows]
+    left = BENDS * (len(places) + 100)
+    for n in sorted(range(len(arrows)), key=lambda n: places[arrows[n][1]].row - places[arrows[n][0]].row):
+        a, b = arrows[n]
+        between = range(places[a].row + 1, places[b].row)
+        left -= len(between)
+        if left < 0:
+            break
+        chains[n][1:1] = bends = [f"{n}@{row}\0" for row in between]
+        places.update((key, Place(row=row)) for key, row in zip(bends, between, strict=True))
     return chains
 
 
@@ -100,15 +108,16 @@ def order(places: Mapping[str, Place], links: Iterable[tuple[str, str]]) -> list
         rows[place.row].append(key)
     above, below = neighbours(places, links)
     best, least = [list(row) for row in rows], crossings(rows, below)
-    for sweep in range(SWEEPS):
+    at = {key: k for row in rows for k, key in enumerate(row)}
+    for sweep in range(SWEEPS if least else 0):
         down = sweep % 2 == 0
         beside = above if down else below
         for row in rows if down else reversed(rows):
-            at = {key: k for other in rows for k, key in enumerate(other)}
             centre = {
                 key: sum(at[n] for n in beside[key]) / len(beside[key]) if beside[key] else at[key] for key in row
             }
             row.sort(key=centre.__getitem__)
+            at.update((key, k) for k, key in enumerate(row))
         if (count := crossings(rows, below)) < least:
             best, least = [list(row) for row in rows], count
     return best
@@ -120,8 +129,26 @@ def crossings(rows: Sequence[Sequence[str]], below: Mapping[str, Sequence[str]])
     for upper, lower in itertools.pairwise(rows):
         at = {key: k for k, key in enumerate(lower)}
         ends = [sorted(at[b] for b in below[a] if b in at) for a in upper]
-        flat = [end for group in ends for end in group]
-        count += sum(flat[j] < flat[i] for i in range(len(flat)) for j in range(i + 1, len(flat)))
+        count += inversions([end for group in ends for end in group])
+    return count
+
+
+def inversions(numbers: Sequence[int]) -> int:
+    """How many pairs stand the wrong way round, by merging."""
+    count, width = 0, 1
+    while width < len(numbers):
+        merged: list[int] = []
+        for start in range(0, len(numbers), 2 * width):
+            left, right = numbers[start : start + width], numbers[start + width : start + 2 * width]
+            k = 0
+            for number in right:
+                while k < len(left) and left[k] <= number:
+                    merged.append(left[k])
+                    k += 1
+                count += len(left) - k
+                merged.append(number)
+            merged += left[k:]
+        numbers, width = merged, 2 * width
     return count
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from graphspec.drawing.outline import Box, Panel
 
+_CODED = "#`%{}\\"
+_STEERING = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"<>&#`%{}\\\\]')
 _FORMS = {"input": ("([", "])"), "head": ("([", "])"), "block": ("[[", "]]"), "shared": ("[", "]"), "layer": ("[", "]")}
 
 
@@ -37,8 +40,16 @@ def body(panel: Panel, names: dict[str, str]) -> Iterator[str]:
 
 
 def label(box: Box) -> str:
-    return quoted("<br/>".join([box.title, *box.lines]))
+    return quoted(box.title, *box.lines)
 
 
-def quoted(text: str) -> str:
-    return '"' + text.replace('"', "#quot;") + '"'
+def quoted(*lines: str) -> str:
+    """The lines as one label; nothing in them ends it, or is markup, a link or a directive."""
+    return '"' + "<br/>".join(_STEERING.sub(_code, line) for line in lines) + '"'
+
+
+def _code(match: re.Match[str]) -> str:
+    """Mermaid's code of a character; a space for one that cannot be drawn."""
+    character = match[0]
+    named = {'"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;"}
+    return named.get(character) or (f"#{ord(character)};" if character in _CODED else " ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -58,11 +59,16 @@ class Panel:
     title: str
     about: str = ""
     boxes: dict[str, Box] = field(default_factory=dict)
-    arrows: list[tuple[str, str]] = field(default_factory=list)
+    linked: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    @property
+    def arrows(self) -> list[tuple[str, str]]:
+        """Pairs of boxes, each once."""
+        return list(self.linked)
 
     def link(self, a: str, b: str) -> None:
-        if a != b and (a, b) not in self.arrows:
-            self.arrows.append((a, b))
+        if a != b:
+            self.linked[a, b] = None
 
 
 @dataclass
@@ -86,6 +92,10 @@ def outline(spec: Spec, lowered: Lowered, costs: Cost, *, expand: bool = False) 
 class _Outline:
     def __init__(self, spec: Spec, lowered: Lowered, costs: Cost, expand: bool) -> None:
         self.spec, self.lowered, self.costs, self.expand = spec, lowered, costs, expand
+        self.below: dict[str, list[NodeDecl]] = {"": spec.nodes}
+        for node in spec.nodes:
+            for at in re.finditer("/", node.name):
+                self.below.setdefault(node.name[: at.start()], []).append(node)
 
     def panels(self) -> Iterator[Panel]:
         total = self.costs.total()
@@ -97,7 +107,7 @@ class _Outline:
             top.boxes[name] = Box("input", name, [f"{show(('N', *declared.shape))} {declared.dtype}"])
         variables = self.spec.tree.get("vars")
         outermost = Instance("", params=dict(variables.plain() or {}) if variables is not None else {})
-        waiting = self._fill(top, outermost, self.spec.nodes)
+        waiting = deque(self._fill(top, outermost, self.spec.nodes))
         for head in self.spec.heads.values():
             if head.layer is not None:
                 key = f"head {head.name}"
@@ -106,7 +116,7 @@ class _Outline:
         yield top
         drawn: set[str] = set()
         while waiting:
-            instance = waiting.pop(0)
+            instance = waiting.popleft()
             if instance.block is None or instance.block in drawn:
                 continue
             drawn.add(instance.block)
@@ -151,7 +161,11 @@ class _Outline:
         tree = self._declared(at.block) if at.path else self.spec.tree
         layers = None if tree is None else tree.get("layers")
         found: dict[str, tuple[str, Tree | None]] = {}
-        concrete = {n.name[len(at.path) + bool(at.path) :].partition("/")[0] for n in self.spec.nodes if _below(n, at)}
+        copies: dict[str, dict[str, None]] = {}
+        for node in self.below[at.path]:
+            concrete = node.name[len(at.path) + bool(at.path) :].partition("/")[0]
+            if numbered := re.fullmatch(r"(.+)_\d+", concrete):
+                copies.setdefault(numbered[1], {})[concrete] = None
         for entry in layers.value if layers is not None else ():
             given = entry.get("name")
             if given is None:
@@ -160,22 +174,23 @@ class _Outline:
             if entry.get("repeat") is None:
                 found[name] = (name, entry)
             else:
-                copies = [c for c in concrete if re.fullmatch(re.escape(name) + r"_\d+", c)]
-                found |= dict.fromkeys(copies, (name, entry))
+                found |= dict.fromkeys(copies.get(name, {}), (name, entry))
         return found
 
     def _block(self, at: Instance) -> tuple[Panel, list[Instance]]:
         """The panel of a block: its nodes, what goes in, what comes out."""
-        nodes = [n for n in self.spec.nodes if _below(n, at)]
+        nodes = self.below[at.path]
         own = {n.name for n in nodes}
         panel = Panel(f"block {at.block}", self._parameters(at))
         declared = self._declared(at.block)
         inputs = None if declared is None else declared.get("inputs")
         words = [str(item.value) for item in inputs.value] if inputs is not None else []
-        outside = list(dict.fromkeys(ref.name for n in nodes for ref in _refs(n) if ref.name not in own))
-        for k, name in enumerate(outside):
+        outside: dict[str, Ref] = {}
+        for ref in (ref for n in nodes for ref in _refs(n) if ref.name not in own):
+            outside.setdefault(ref.name, ref)
+        for k, (name, ref) in enumerate(outside.items()):
             title = words[k] if len(words) == len(outside) else name
-            value = self.lowered.value(next(r for n in nodes for r in _refs(n) if r.name == name))
+            value = self.lowered.value(ref)
             panel.boxes[name] = Box("input", title, [show(value.shape)] if value is not None else [])
         more = self._fill(panel, at, nodes)
         outputs = None if declared is None else declared.get("outputs")
@@ -230,10 +245,6 @@ class _Outline:
         size = sum(self.costs.nodes[m.name].trainable + self.costs.nodes[m.name].frozen for m in members)
         shapes = " ".join(show(v.shape) for v in outputs)
         return f"{shapes} · {size:,} parameters" if size else shapes
-
-
-def _below(node: NodeDecl, at: Instance) -> bool:
-    return not at.path or node.name.startswith(f"{at.path}/")
 
 
 def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:

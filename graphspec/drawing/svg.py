@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from html import escape
+from html import escape as escape_markup
 
 from graphspec.drawing.layered import Layout, layered
 from graphspec.drawing.outline import Box, Panel
@@ -72,6 +73,14 @@ def svg(panels: Sequence[Panel]) -> str:
             "",
         ]
     )
+
+
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def escape(text: str) -> str:
+    """``text`` as XML 1.0 can have it: without the characters that stand in no document."""
+    return escape_markup(_NO_XML.sub("", text))
 
 
 Drawn = tuple[Panel, Layout]
