@@ -156,7 +156,7 @@ class Drawing:
         if bias and self.chance(0.1):
             args["bias_initializer"] = self.one("ones", {"type": "RandomNormal", "stddev": 0.3})
         if recurrent and self.chance(0.1):
-            args["recurrent_regularizer"] = self.regularizer(matrix=matrix)
+            args["recurrent_regularizer"] = self.regularizer()
         if self.chance(0.1):
             args["activity_regularizer"] = self.one("l2", {"type": "L1", "l1": 0.01})
         return args

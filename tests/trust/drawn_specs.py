@@ -111,6 +111,8 @@ class _Growth:
             self.inputs.clear()
             self.result.ids.clear()
             d.pool.clear()
+        else:
+            self.input("x0", False)
         for k in range(1, d.int(1, 3)):
             self.input(f"x{k}", d.chance(0.5))
         for _ in range(d.int(1, self.most)):
