@@ -98,7 +98,7 @@ def heads(d: Drawing, t: Tensor, name: str) -> Args | None:
 
 @draws("SimpleRNN", "GRU", "LSTM")
 def recurrent(d: Drawing, t: Tensor, name: str) -> Args | None:
-    if not t.is_float or t.rank != 2 or t.features is None:
+    if not t.is_float or t.rank != 2 or t.features is None or not t.masks_steps:
         return None
     args = {"units": d.int(1, 5), **d.gates(name, written_out=t.fixed)}
     args |= d.weights(matrix=t.features > 1, recurrent=True)
@@ -111,7 +111,7 @@ def recurrent(d: Drawing, t: Tensor, name: str) -> Args | None:
 
 @draws("RNN")
 def cells(d: Drawing, t: Tensor) -> Args | None:
-    if not t.is_float or t.rank != 2 or t.features is None:
+    if not t.is_float or t.rank != 2 or t.features is None or not t.masks_steps:
         return None
     cell: Any = d.cell(written_out=t.fixed)
     if d.chance(0.3):

@@ -91,7 +91,7 @@ def transposed(d: Drawing, t: Tensor, name: str) -> Args | None:
 @draws("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 def conv_lstm(d: Drawing, t: Tensor, name: str) -> Args | None:
     space = space_of(name)
-    if t.rank != space + 2 or not t.fixed or not t.is_float or t.size > 400:
+    if t.rank != space + 2 or not t.fixed or not t.is_float or t.size > 400 or not t.masks_steps:
         return None
     over: list[Dim] = list(t.shape[1:-1])
     args = {"filters": d.int(1, 2), **windows(d, over, dilation=False), **d.gates("ConvLSTM", written_out=True)}

@@ -45,6 +45,17 @@ def test_crossentropy_beside_a_loss_over_regions(loss: Any) -> None:
     assert np.isfinite(model.evaluate(np.ones((4, 4)), y)["crossentropy"])
 
 
+@pytest.mark.parametrize("kind", [{"type": "LSTM", "units": 2}, {"type": "ConvLSTM1D", "filters": 1, "kernel_size": 1}])
+def test_masks_of_images_before_recurrent_layers(kind: dict[str, Any]) -> None:
+    """The answer names the mask, not two shapes that nobody wrote."""
+    flat = [{"name": "flat", "type": "TimeDistributed", "layer": {"type": "Flatten"}}] if kind["type"] == "LSTM" else []
+    layers = [{"name": "mask", "type": "Masking"}, *flat, {"name": "y", **kind}]
+    spec = {"graphspec": 1, "name": "m", "inputs": {"x": {"shape": [3, 4, 2]}}, "layers": layers, "outputs": {"y": {}}}
+    (error,) = [d for d in gs.validate(spec) if d.is_error]
+    assert error.code == "GS302"
+    assert "needs a mask with a bit for each step, (batch, time), got (N, 3, 4)" in error.message
+
+
 def test_a_weight_that_is_one_number_is_stored(tmp_path: Path) -> None:
     """`use_scale` has a weight without axes, which must come back without one."""
     layers = [
