@@ -11,8 +11,8 @@ from benchmarks.networks import ROWS, Rows, spec
 from benchmarks.workload import Node, Workload
 
 if TYPE_CHECKING:
-    from graphspec.model import Model
-    from graphspec.spec.model import NodeDecl
+    from graphspec.api import Model
+    from graphspec.language.declarations import NodeDecl
 
 LOSSES = {
     "SparseCategoricalCrossentropy": "sparse",

@@ -15,7 +15,7 @@ import graphspec as gs
 from benchmarks.networks import ROWS, spec
 from benchmarks.prepare import rows_of
 from benchmarks.tables import add_page, publish, table, where
-from graphspec.runtime.blas import one_thread
+from graphspec.arrays.blas import one_thread
 
 SIZES = (1, 2, 5, 16, 32)
 """Rows of a prediction, in turn."""

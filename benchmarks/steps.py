@@ -12,12 +12,12 @@ from collections import Counter
 from benchmarks.networks import ROWS, Rows, spec
 from benchmarks.prepare import rows_of
 from benchmarks.tables import add_page, milliseconds, publish, table, where
-from graphspec.model import Model
-from graphspec.model import compile as compile_spec
-from graphspec.runtime.calls import settings
-from graphspec.runtime.fit import prepare_fit
-from graphspec.runtime.observe import Silent
-from graphspec.runtime.train import Trainer
+from graphspec.api import Model
+from graphspec.api import compile as compile_spec
+from graphspec.arrays.calls import settings
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import prepare_fit
+from graphspec.training.trainer import Trainer
 
 MOST = 8
 """Lines of a profile."""

@@ -18,12 +18,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from graphspec.compiler.check import check
-from graphspec.compiler.passes.drop_training import drop_training
-from graphspec.compiler.passes.legalize import legalize, since
 from graphspec.config import Config, Neutral, Registry
 from graphspec.export.targets import IR_OF_OPSET, OPSET
+from graphspec.graph.passes.drop_training import drop_training
+from graphspec.graph.passes.legalize import legalize, since
+from graphspec.language.explain import REGISTRIES
 from graphspec.layers import LAYERS
-from graphspec.spec.explain import REGISTRIES
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "tests" / "golden"

@@ -15,10 +15,10 @@ TYPE_CHECKING = False  # `typing` takes longer to import than all that stands he
 if TYPE_CHECKING:
     from typing import Any
 
+    from graphspec.api import History, Model, compile  # noqa: A004
     from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
-    from graphspec.model import History, Model, compile  # noqa: A004
-    from graphspec.runtime.rundir import load
-    from graphspec.spec.model import Spec
+    from graphspec.language.declarations import Spec
+    from graphspec.training.run_directory import load
     from graphspec.validation import validate
 
 __all__ = [
@@ -42,11 +42,11 @@ _WHERE = {
     "RunError": "graphspec.errors",
     "SpecError": "graphspec.errors",
     "UsageError": "graphspec.errors",
-    "History": "graphspec.model",
-    "Model": "graphspec.model",
-    "Spec": "graphspec.spec.model",
-    "compile": "graphspec.model",
-    "load": "graphspec.runtime.rundir",
+    "History": "graphspec.api",
+    "Model": "graphspec.api",
+    "Spec": "graphspec.language.declarations",
+    "compile": "graphspec.api",
+    "load": "graphspec.training.run_directory",
     "validate": "graphspec.validation",
 }
 

@@ -9,12 +9,12 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.compiler.dims import show
 from graphspec.config import Config, IntOrInts, NonNegative, Rate, Registry, only_base
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array
+    from graphspec.ir.graph import Array
     from graphspec.ops.base import Calls
 
 _EPSILON = 1e-7

@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from graphspec.compiler.dims import show
 from graphspec.config import Config, Ints, Positive, Registry, only_base
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 
 Array = np.ndarray[Any, Any]
 

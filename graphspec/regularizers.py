@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import numpy as np
 from pydantic import Field
 
-from graphspec.compiler.dims import show
 from graphspec.config import Config, NonNegative, Registry, only_base
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 class Regularizer(Config):

@@ -35,7 +35,7 @@ def validate(
 
 def source_of(source: Any) -> Any:
     """A spec as :func:`check` takes it."""
-    from graphspec.spec.model import Spec
+    from graphspec.language.declarations import Spec
 
     return source if isinstance(source, Mapping | Spec) else path_of("source", source)
 
@@ -47,7 +47,7 @@ def check_further(checked: Checked, *, data: bool = False, opset: int | None = N
         return checked.diagnostics
     found = list(checked.diagnostics)
     if data:
-        from graphspec.runtime.signature import check_data
+        from graphspec.data.signature import check_data
 
         found += check_data(checked.spec, checked.lowered.graph)
     if opset is not None:

@@ -27,7 +27,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
     count: int = request.config.getoption("--workers")
     with pytest.MonkeyPatch.context() as patch:
         if count > 1:
-            from graphspec.runtime import train
+            from graphspec.training import trainer as train
 
             def gather(trainer: Any) -> None:
                 spec = trainer.model.spec
@@ -45,7 +45,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def kernels_that_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of which kernels are chosen: neither forces any (``GRAPHSPEC_KERNELS``)."""
-    from graphspec.ops import choice
+    from graphspec.kernels import fast as choice
 
     monkeypatch.setattr(choice, "FAST", None)
     monkeypatch.delenv(choice.KERNELS, raising=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphspec.errors import Diagnostic
-from graphspec.spec.expand import Expanded
+from graphspec.language.expand import Expanded
 
 INPUT = "inputs: {x: {shape: [4]}}\n"
 TWO = "inputs: {x: {shape: [4]}, y: {shape: [4]}}\n"

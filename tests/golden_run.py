@@ -9,15 +9,15 @@ import numpy as np
 from golden_cases import Case
 from graphs import run_poisoned
 
-from graphspec.compiler.build import Builder
 from graphspec.compiler.check import check
-from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.export.onnx import to_model
 from graphspec.export.session import session
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
+from graphspec.language.declarations import Spec
 from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Store
 from graphspec.runtime.program import Program
-from graphspec.runtime.store import Store
-from graphspec.spec.model import Spec
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
-from graphspec.compiler.pipelines import FOR_PROGRAM, Pass
+from graphspec.graph.builder import Builder
+from graphspec.graph.pipelines import FOR_PROGRAM, Pass
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Store
 from graphspec.runtime.program import Program
-from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]
 

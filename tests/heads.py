@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphspec.compiler.ir import Node, Type, Value
+from graphspec.ir.graph import Node, Type, Value
 from graphspec.losses import LOSSES
 
 

@@ -13,8 +13,8 @@ from graphs import check_gradients, dtype_name, run
 from hypothesis import HealthCheck, settings
 from oracles import ort_run
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
 
 Array = np.ndarray[Any, Any]
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

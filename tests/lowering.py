@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.layers import LAYERS
 from graphspec.layers.base import Layer
 

@@ -14,10 +14,10 @@ import onnxruntime as ort
 from graphs import dtype_name, run
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from graphspec.compiler.ir import Graph
-from graphspec.compiler.passes.legalize import since
 from graphspec.export.onnx import operator
 from graphspec.export.targets import IR_OF_OPSET, OPSET
+from graphspec.graph.passes.legalize import since
+from graphspec.ir.graph import Graph
 
 Array = np.ndarray[Any, Any]
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.runtime.observe import Silent
-from graphspec.runtime.rundir import check_resumable, start_run
-from graphspec.runtime.totals import Totals
-from graphspec.runtime.train import Trainer
+from graphspec.runtime.running_metrics import Totals
+from graphspec.training.observers import Silent
+from graphspec.training.run_directory import check_resumable, start_run
+from graphspec.training.trainer import Trainer
 
 
 class Stop(Silent):

@@ -11,11 +11,11 @@ from graphs import Array, feed, run_poisoned, scalar_loss
 
 import graphspec as gs
 from graphspec.activations import ACTIVATIONS
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
-from graphspec.ops.gates import parse
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels.cell_activations import parse
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 KERAS = [
     *("linear", "relu", "sigmoid", "softmax", "tanh", "elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu"),

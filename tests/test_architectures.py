@@ -15,8 +15,8 @@ import pytest
 import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
-from graphspec.compiler.limits import input_bounds
 from graphspec.export.rows import seeded
+from graphspec.graph.id_limits import input_bounds
 
 FOLDER = Path(__file__).parent.parent / "specs" / "architectures"
 SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}

@@ -9,14 +9,14 @@ import pytest
 from golden_cases import Case, load
 from golden_run import assert_close, cotangent_loss, onnx_outputs, run
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.arrays.random import Clock
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.layers import LAYERS
 from graphspec.ops import augment
+from graphspec.parallel.group import share
 from graphspec.runtime.build import build_program
-from graphspec.runtime.random import Clock
-from graphspec.runtime.replicas import share
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 Array = np.ndarray[Any, Any]
 CASES = load("augmentation")

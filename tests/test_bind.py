@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.graph.builder import Builder
 from graphspec.initializers import INITIALIZERS
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Store
 from graphspec.runtime.program import Program
-from graphspec.runtime.store import Store
 
 GLOROT = INITIALIZERS.parse("glorot_uniform")
 

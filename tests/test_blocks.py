@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from graphs import Array
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.graph.builder import Builder
 from graphspec.initializers import INITIALIZERS
-from graphspec.ops import OPS, blocks
+from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels import blocks
+from graphspec.ops import OPS
 from graphspec.ops.unary import Unary
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 NAMES = sorted(name for name, cls in OPS.items() if issubclass(cls, Unary) and name != "Not")
 

@@ -9,9 +9,9 @@ import pytest
 from golden_cases import Case
 from golden_run import compiled, run, store_of
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.layers import CELLS, LAYERS
 
 LSTM: dict[str, Any] = {"type": "LSTMCell", "units": 3}

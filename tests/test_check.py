@@ -16,8 +16,8 @@ from counting import assert_linear
 
 import graphspec as gs
 from graphspec.cli.render import render, render_json
+from graphspec.language.read import read
 from graphspec.layers import LAYERS
-from graphspec.spec.read import read
 
 ROOT = Path(__file__).parent.parent
 SPECS = [*sorted((ROOT / "specs").glob("*.yaml")), *sorted((ROOT / "tests" / "diagnostics").glob("*_*.yaml"))]

@@ -11,10 +11,10 @@ import pytest
 from resuming import assert_same_files, assert_same_weights, interrupt, resume, whole
 
 import graphspec as gs
-from graphspec.runtime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from graphspec.runtime.fit import prepare_fit
-from graphspec.runtime.observe import Silent
-from graphspec.runtime.rundir import check_resumable, start_run
+from graphspec.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import prepare_fit
+from graphspec.training.run_directory import check_resumable, start_run
 from specs import blobs, dense_spec
 
 STATE = {"epoch": 2, "batch": 1, "sums": [0.1 + 0.2, 1e-300], "nan": float("nan")}

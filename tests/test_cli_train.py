@@ -15,10 +15,10 @@ import pytest
 from commands import SPEC, graphspec, project
 
 from graphspec.cli import progress
-from graphspec.runtime import memory
-from graphspec.runtime.checkpoint import load_arrays
-from graphspec.runtime.observe import Lines
-from graphspec.runtime.totals import Totals
+from graphspec.graph import memory_estimate as memory
+from graphspec.runtime.running_metrics import Totals
+from graphspec.training.checkpoint import load_arrays
+from graphspec.training.observers import Lines
 
 FILES = {"spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv"}
 
@@ -266,7 +266,7 @@ def test_ctrl_c(spec: Path, monkeypatch: pytest.MonkeyPatch, when: tuple[int, in
 
 _KILLED = """
 import os, signal, sys
-import graphspec.runtime.totals as totals
+import graphspec.runtime.running_metrics as totals
 
 def dying(function, n):
     calls = 0

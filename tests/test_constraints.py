@@ -10,12 +10,12 @@ from golden_cases import Case, load
 from pydantic_core import PydanticCustomError
 
 import graphspec as gs
-from graphspec.compiler.ir import Layout, Param
 from graphspec.constraints import CONSTRAINTS
 from graphspec.errors import ShapeError
 from graphspec.initializers import Zeros
+from graphspec.ir.graph import Layout, Param
 from graphspec.optimizers.base import constrain
-from graphspec.runtime.store import Segment
+from graphspec.runtime.parameters import Segment
 
 CASES = load("constraints")
 VALUES = [case for case in CASES if "constraint" in case.args]
@@ -54,8 +54,8 @@ def test_training_under_constraints_is_that_of_keras(case: Case) -> None:
         model.fit(inputs, case["targets"], verbose=0)
         found = model.weights
     else:
-        from graphspec.runtime.fit import prepare_fit
-        from graphspec.runtime.observe import Silent
+        from graphspec.training.observers import Silent
+        from graphspec.training.prepare import prepare_fit
 
         trainer = prepare_fit(model, inputs, case["targets"], observer=Silent())
         trainer.feeder.start(0)

@@ -12,12 +12,12 @@ from graphs import check_gradients, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.losses import reduce
 from graphspec.losses.ctc import CTC
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 Array = np.ndarray[Any, Any]
 

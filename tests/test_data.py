@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphspec.compiler.ir import Type
-from graphspec.compiler.ranges import Range
+from graphspec.arrays.random import Orders, generator
+from graphspec.data.check import Arrays, Feeder, Wanted, check_arrays, class_ids, row_weights, split
 from graphspec.errors import Diagnostic, SpecError
-from graphspec.runtime.data import Arrays, Feeder, Wanted, check_arrays, class_ids, row_weights, split
-from graphspec.runtime.random import Orders, generator
-from graphspec.runtime.replicas import share
+from graphspec.ir.graph import Type
+from graphspec.ir.ranges import Range
+from graphspec.parallel.group import share
 
 rng = np.random.default_rng(0)
 FLOAT, IDS = Type("float32", ("N", 2)), Type("int64", ("N",))

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.compiler.ir import Type
+from graphspec.data.check import Wanted, load
 from graphspec.errors import Diagnostic
-from graphspec.runtime.data import Wanted, load
-from graphspec.spec.model import DataSource
-from graphspec.spec.read import read
+from graphspec.ir.graph import Type
+from graphspec.language.declarations import DataSource
+from graphspec.language.read import read
 
 rng = np.random.default_rng(0)
 FLOAT, IDS = Type("float32", ("N", 2)), Type("int64", ("N",))

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.runtime import archives
-from graphspec.runtime.maps import map_of
-from graphspec.runtime.tables import DataError
+from graphspec.arrays.memory_maps import map_of
+from graphspec.data import archives
+from graphspec.data.source import DataError
 
 Array = np.ndarray[Any, Any]
 ROWS, WIDTH = 8192, 512

@@ -13,9 +13,9 @@ import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
 from graphspec.export.onnx import prepare
-from graphspec.runtime.fit import prepare_fit
-from graphspec.runtime.observe import Silent
-from graphspec.runtime.train import Trainer
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import prepare_fit
+from graphspec.training.trainer import Trainer
 
 DENSE = {"type": "Dense", "units": 4, "kernel_initializer": "zeros"}
 X = np.ones((3, 4), np.float32)

@@ -10,21 +10,22 @@ import pytest
 from test_workers import spinning, together
 
 import graphspec as gs
-from graphspec.compiler.passes.divide_products import divide_products, wide_kernels
-from graphspec.compiler.target import Target
-from graphspec.ops import choice
+from graphspec.arrays.random import Clock
+from graphspec.data.batches import Feeder
+from graphspec.graph.passes.divide_products import divide_products, wide_kernels
+from graphspec.graph.target import Target
+from graphspec.kernels import fast as choice
 from graphspec.optimizers import OPTIMIZERS
-from graphspec.runtime import choose, team
-from graphspec.runtime.division import Division, Shard, divide
-from graphspec.runtime.fit import prepare_fit
-from graphspec.runtime.member import Member, layout
-from graphspec.runtime.observe import Silent
-from graphspec.runtime.random import Clock
-from graphspec.runtime.replicas import Single
-from graphspec.runtime.rows import Feeder
-from graphspec.runtime.store import Store
-from graphspec.runtime.train import Trainer
-from graphspec.runtime.update import part_of_update, slots_of
+from graphspec.parallel import leader as team
+from graphspec.parallel.group import Single
+from graphspec.parallel.member import Member, layout
+from graphspec.runtime.optimizer_state import part_of_update, slots_of
+from graphspec.runtime.parameters import Store
+from graphspec.runtime.partition import Division, Shard, divide
+from graphspec.training import choose_workers as choose
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import prepare_fit
+from graphspec.training.trainer import Trainer
 
 Array = np.ndarray[Any, Any]
 Layers = list[dict[str, Any]]

@@ -9,9 +9,9 @@ import pytest
 from counting import assert_linear
 from expanding import INPUT, TWO, args, fine, found, wires
 
-from graphspec.spec.expand import Expanded, expand
-from graphspec.spec.names import snake_case
-from graphspec.spec.read import read
+from graphspec.language.expand import Expanded, expand
+from graphspec.language.names import snake_case
+from graphspec.language.read import read
 
 
 @pytest.fixture

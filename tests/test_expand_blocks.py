@@ -9,8 +9,8 @@ import pytest
 from expanding import INPUT, TWO, args, fine, found, wires
 
 from graphspec.errors import Diagnostic
-from graphspec.spec.expand import Expanded, expand
-from graphspec.spec.read import read
+from graphspec.language.expand import Expanded, expand
+from graphspec.language.read import read
 
 
 @pytest.fixture

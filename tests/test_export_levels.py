@@ -13,10 +13,10 @@ import pytest
 from onnx import defs
 
 import graphspec as gs
-from graphspec.compiler.passes.drop_training import drop_training
-from graphspec.compiler.passes.legalize import BASE, is_newer, legalize, since
-from graphspec.compiler.target import Target
 from graphspec.export.targets import IR_OF_OPSET, TARGETS, newest_opset
+from graphspec.graph.passes.drop_training import drop_training
+from graphspec.graph.passes.legalize import BASE, is_newer, legalize, since
+from graphspec.graph.target import Target
 from graphspec.ops import OPS
 from graphspec.ops.base import attributes
 from graphspec.runtime.build import build_program

@@ -7,7 +7,7 @@ import gc
 import pytest
 
 from graphspec.compiler.check import check
-from graphspec.garbage import uncollected
+from graphspec.gc_pause import uncollected
 
 SPEC = {
     "graphspec": 1,

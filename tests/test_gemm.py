@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.ops import choice, linalg
-from graphspec.runtime.fit import prepare_fit
-from graphspec.runtime.observe import Silent
+from graphspec.kernels import fast as choice
+from graphspec.ops import linalg
 from graphspec.runtime.program import Program
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import prepare_fit
 
 Array = np.ndarray[Any, Any]
 SHARED = [

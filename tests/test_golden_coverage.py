@@ -10,8 +10,8 @@ import pytest
 from golden_cases import load, load_layers
 
 from graphspec.config import Registry
+from graphspec.language.explain import REGISTRIES
 from graphspec.layers import CELLS
-from graphspec.spec.explain import REGISTRIES
 
 NOT_KERAS = {
     "CharacterErrorRate",

@@ -12,10 +12,10 @@ from heads import value
 from pydantic_core import PydanticCustomError
 from workers import by_workers
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.losses import LOSSES, reduce
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 NONE = [case for case in load("losses") if case.args["loss"].get("reduction") == "none"]
 CASES = [case for case in load("losses") if case.args["loss"].get("reduction") != "none"]

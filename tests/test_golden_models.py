@@ -9,9 +9,9 @@ import pytest
 from golden_cases import Case, load
 from golden_run import assert_close, compiled, fitting, run, store_of
 
-from graphspec.compiler.build import Builder
 from graphspec.compiler.heads import Objective, add_losses, penalties
-from graphspec.runtime.data import row_weights
+from graphspec.data.check import row_weights
+from graphspec.graph.builder import Builder
 
 CASES = load("models")
 

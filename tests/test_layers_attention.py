@@ -11,10 +11,10 @@ from golden_run import assert_close, compiled, run, store_of
 
 from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
-from graphspec.compiler.ir import Graph
 from graphspec.export.onnx import to_model
 from graphspec.export.session import session
-from graphspec.runtime.store import Store
+from graphspec.ir.graph import Graph
+from graphspec.runtime.parameters import Store
 
 CASES = [case for case in load_layers() if "Attention" in case.id]
 HEADS = {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3, "inputs": ["x", "x"]}

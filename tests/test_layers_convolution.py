@@ -10,12 +10,12 @@ import pytest
 from golden_run import onnx_outputs, run, store_of
 from lowering import IMAGE, TIME, Dims, lower, weights
 
-from graphspec.compiler.build import Builder
 from graphspec.compiler.check import check
+from graphspec.graph.builder import Builder
+from graphspec.kernels import fast as choice
 from graphspec.layers.adaptive import even, windows
-from graphspec.ops import choice
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 VOLUME = ("N", 6, 8, 5, 2)
 FIRST = ("N", 4, 8, 6)

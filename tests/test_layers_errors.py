@@ -9,9 +9,9 @@ from lowering import IMAGE, TIME, Dims, cell, lower, source
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph
 from graphspec.layers import LAYERS
 
 SHAPE_ERRORS: list[tuple[str, dict[str, Any], list[Dims], str, str, str | None]] = [

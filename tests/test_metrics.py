@@ -11,7 +11,7 @@ import pytest
 from heads import loss, value
 from safetensors.numpy import load_file
 
-from graphspec.compiler.ir import Value
+from graphspec.ir.graph import Value
 from graphspec.metrics import METRICS, Metric, State
 from graphspec.metrics.base import Average
 from graphspec.metrics.sequences import edits, greedy_decode

@@ -17,7 +17,7 @@ from graphspec.compiler.check import check
 from graphspec.metrics import METRICS, Metric
 from graphspec.metrics.thresholds import confusion
 from graphspec.runtime.compute import Compute
-from graphspec.runtime.totals import Totals
+from graphspec.runtime.running_metrics import Totals
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
 METRICS_OF_BLOBS: list[Any] = [
@@ -80,7 +80,7 @@ def test_totals_go_into_a_checkpoint_and_back() -> None:
 
 
 def _arrays(model: Any, x: Any, y: Any) -> Any:
-    from graphspec.runtime.signature import user_arrays
+    from graphspec.data.signature import user_arrays
 
     return user_arrays(model.needed, x, y)
 

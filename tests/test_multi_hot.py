@@ -11,16 +11,16 @@ from graphs import allocated, build, check_gradients, feed, run
 from lowering import source
 
 import graphspec as gs
-from graphspec.compiler.build import Builder
 from graphspec.compiler.heads import add_losses
-from graphspec.compiler.ir import Graph
-from graphspec.compiler.passes.gather_rows import gather_rows
-from graphspec.compiler.passes.legalize import legalize
-from graphspec.compiler.target import Target
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.graph.memory_estimate import activations
+from graphspec.graph.passes.legalize import legalize
+from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import gather_rows
+from graphspec.graph.target import Target
+from graphspec.ir.graph import Graph
 from graphspec.runtime.build import build_program
-from graphspec.runtime.memory import activations
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Array = np.ndarray[Any, Any]

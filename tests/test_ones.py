@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.compiler.passes.mark_inputs import only_multiplied
-from graphspec.runtime.fit import prepare_fit
-from graphspec.runtime.observe import Silent
-from graphspec.runtime.ones import places_of_ones, with_places
-from graphspec.runtime.rows import Arrays
+from graphspec.data.batches import Arrays
+from graphspec.data.sparse import places_of_ones, with_places
+from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import prepare_fit
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Array = np.ndarray[Any, Any]
@@ -61,13 +61,13 @@ def test_places() -> None:
 
 def test_places_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = places_of_ones(hot())
-    monkeypatch.setattr("graphspec.runtime.ones._CHUNK", 7 * WIDTH)
+    monkeypatch.setattr("graphspec.data.sparse._CHUNK", 7 * WIDTH)
     np.testing.assert_array_equal(places_of_ones(hot()), whole)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_training_is_that_on_numbers(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.runtime.choose.usable_cores", lambda: 2)
+    monkeypatch.setattr("graphspec.training.choose_workers.usable_cores", lambda: 2)
     x, histories, weights = hot(), [], []
     for rows in (x, x.astype(np.float32), x):
         model = gs.compile(spec(workers=workers))

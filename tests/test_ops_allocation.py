@@ -9,7 +9,7 @@ import pytest
 from graphs import Array, allocated, build, feed, scalar_loss
 
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 _LIMIT = 128 * 1024  # what NumPy itself buffers; the arrays below take 480 kB
 _random = np.random.default_rng(3)

@@ -15,10 +15,10 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 from oracles import ort_run
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.decompositions.attention import attention, band
-from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.graph.decompositions.attention import attention, band
+from graphspec.ir.graph import Graph, Type, Value
 
 Array = np.ndarray[Any, Any]
 Case = tuple[list[Array | None], dict[str, Any]]

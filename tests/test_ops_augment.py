@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from graphs import Array, allocated, build, check_gradients, feed, run, scalar_loss
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.ops import warp
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 
 def normal(*shape: int, seed: int = 1) -> Array:

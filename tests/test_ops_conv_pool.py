@@ -16,17 +16,18 @@ from layouts import SETTINGS, both_layouts, normal
 from lowering import source
 
 import graphspec as gs
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
-from graphspec.compiler.passes.pool_taps import pool_taps
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.graph.passes.fuse_conv_max_pool import pool_taps
 from graphspec.initializers import INITIALIZERS
-from graphspec.ops import choice, conv_pool
+from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels import fast as choice
+from graphspec.ops import conv_pool
 from graphspec.runtime import build as building
-from graphspec.runtime import choose
 from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Store
 from graphspec.runtime.program import Program
-from graphspec.runtime.store import Store
+from graphspec.training import choose_workers as choose
 
 Array = np.ndarray[Any, Any]
 Case = tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
 
 Array = np.ndarray[Any, Any]
 

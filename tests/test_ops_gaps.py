@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.ops.common import negate
+from graphspec.kernels.common import negate
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 STEPS = (1, 2, 3, 4, 5, 8, -1, -2, -4)
 

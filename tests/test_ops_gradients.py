@@ -18,8 +18,8 @@ import pytest
 from gradient_cases import CASES, Case
 from graphs import Array, check_gradients, dtype_name
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.ops import OPS
 
 NO_GRADIENT = {

@@ -18,15 +18,18 @@ from onnx import helper
 from oracles import make_model, onnx_attributes, ort_run, session
 from test_ops_norm import Threads
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.decompositions import DECOMPOSITIONS, norm  # noqa: F401
-from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.graph.decompositions import (
+    DECOMPOSITIONS,
+    norm,  # noqa: F401
+)
 from graphspec.initializers import Constant
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.ops import OPS
 from graphspec.ops.base import attributes
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 
 def newer(op: str, inputs: Sequence[Array], opset: int, **attrs: Any) -> Array:

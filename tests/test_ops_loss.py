@@ -9,12 +9,12 @@ import pytest
 from graphs import build, run
 from workers import by_workers
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Node, Type, Value
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.losses import LOSSES, reduce
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 Array = np.ndarray[Any, Any]
 

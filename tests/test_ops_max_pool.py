@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, lying
 
-from graphspec.ops import largest, pooling
+from graphspec.kernels import max_taps as largest
+from graphspec.ops import pooling
 from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Store
 from graphspec.runtime.program import Program
-from graphspec.runtime.store import Store
 
 Array = np.ndarray[Any, Any]
 Case = tuple[tuple[int, ...], dict[str, Any]]

@@ -10,7 +10,7 @@ from graphs import Array, build, scalar_loss
 
 from graphspec.ops import OPS
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 
 def f(*shape: int) -> Array:

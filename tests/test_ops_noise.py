@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from graphs import Array, allocated, build, check_gradients, feed, run, scalar_loss
 
+from graphspec.arrays.random import Clock
 from graphspec.ops import OPS
 from graphspec.runtime.build import build_program
-from graphspec.runtime.random import Clock
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 NOISE: list[tuple[str, dict[str, Any]]] = [
     ("SharedDropout", {"rate": 0.3, "shared": (1,)}),

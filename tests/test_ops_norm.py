@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 from oracles import ort_run
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.graph.builder import Builder
 from graphspec.initializers import Constant
+from graphspec.ir.graph import Graph, Type, Value
+from graphspec.parallel.group import share
 from graphspec.runtime.build import build_program
-from graphspec.runtime.replicas import share
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 Array = np.ndarray[Any, Any]
 

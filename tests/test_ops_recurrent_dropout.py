@@ -11,7 +11,7 @@ from test_ops_recurrent import GATES, inputs_of
 
 from graphspec.errors import ShapeError
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 Array = np.ndarray[Any, Any]
 KINDS = ["LSTM", "GRU", "GRU after", "RNN"]

@@ -10,9 +10,10 @@ import pytest
 from graphs import run
 from layouts import both_layouts, lying, normal
 
-from graphspec.ops import channels, choice
+from graphspec.kernels import channels
+from graphspec.kernels import fast as choice
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 Array = np.ndarray[Any, Any]
 FUNCTIONS = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply}

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.dims import Dim
-from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.ir.dims import Dim
+from graphspec.ir.graph import Graph, Type, Value
 
 Shape = tuple[Dim, ...]
 

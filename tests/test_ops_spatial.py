@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, lying, normal, same
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.arrays.random import Clock
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
+from graphspec.parallel.group import share
 from graphspec.runtime.build import build_program
-from graphspec.runtime.random import Clock
-from graphspec.runtime.replicas import share
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 Array = np.ndarray[Any, Any]
 
@@ -304,7 +304,7 @@ def test_a_depthwise_convolution_in_many_blocks(monkeypatch: pytest.MonkeyPatch)
     X, W, B = normal(0, 3, 4, 9, 7), normal(1, 4, 1, 3, 2), normal(2, 4)
     attrs: dict[str, Any] = {"group": 4, "strides": (2, 1), "pads": (2, 1, 1, 2), "dilations": (1, 2)}
     same("Conv", [X, W, B], **attrs)
-    monkeypatch.setattr("graphspec.ops.depthwise._BLOCK", 40)
-    monkeypatch.setattr("graphspec.ops.depthwise._ROW", 1)
+    monkeypatch.setattr("graphspec.kernels.depthwise._BLOCK", 40)
+    monkeypatch.setattr("graphspec.kernels.depthwise._ROW", 1)
     same("Conv", [X, W, B], **attrs)
     both_layouts("Conv", [X, W, B], [0, 1, 2], **attrs)

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 
-from graphspec.ops import choice, winograd
-from graphspec.ops.windows import Axis
+from graphspec.kernels import fast as choice
+from graphspec.kernels import winograd
+from graphspec.kernels.windows import Axis
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 Array = np.ndarray[Any, Any]
 Convolution = tuple[list[Array | None], dict[str, Any]]

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 from safetensors.numpy import load_file
 
-from graphspec.compiler.ir import Layout, Param
+from graphspec.arrays.random import Clock
 from graphspec.constraints import CONSTRAINTS, Constraint
 from graphspec.initializers import Initializer
+from graphspec.ir.graph import Layout, Param
 from graphspec.optimizers import OPTIMIZERS, Optimizer
-from graphspec.runtime.random import Clock
-from graphspec.runtime.store import Segment
-from graphspec.runtime.update import slots_of
+from graphspec.runtime.optimizer_state import slots_of
+from graphspec.runtime.parameters import Segment
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = json.loads((GOLDEN / "optimizers.json").read_text())

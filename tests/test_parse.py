@@ -11,8 +11,8 @@ import pytest
 from counting import assert_linear
 
 from graphspec.errors import Diagnostic
-from graphspec.spec.model import Spec
-from graphspec.spec.parse import parse
+from graphspec.language.declarations import Spec
+from graphspec.language.parse import parse
 
 TOP = "graphspec: 1\nname: s\ninputs: {x: {shape: [4]}}\n"
 END = "outputs: {out: {loss: mse}}\n"
@@ -342,7 +342,7 @@ def test_sorted_by_place(run: Any) -> None:
 
 
 def test_nothing_heavy_is_imported() -> None:
-    code = "import sys, graphspec.spec.parse; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    code = "import sys, graphspec.language.parse; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     names = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert {"onnx", "onnxruntime", "duckdb", "networkx", "rich", "typer", "scipy"}.isdisjoint(names)
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
-from graphspec.compiler.passes.cancel_transposes import cancel_transposes
-from graphspec.compiler.passes.drop_neutral import drop_neutral
-from graphspec.compiler.passes.drop_training import drop_training
-from graphspec.compiler.passes.fold_constants import fold_constants
-from graphspec.compiler.target import Target
 from graphspec.export.onnx import constants_of, prepare
+from graphspec.graph.builder import Builder
+from graphspec.graph.passes.cancel_transposes import cancel_transposes
+from graphspec.graph.passes.drop_training import drop_training
+from graphspec.graph.passes.fold_constants import fold_constants
+from graphspec.graph.passes.remove_identity_arithmetic import drop_neutral
+from graphspec.graph.target import Target
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 CONV = {"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"}
 

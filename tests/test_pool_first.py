@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from graphs import without
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
-from graphspec.compiler.passes.pool_first import pool_first
-from graphspec.compiler.pipelines import FOR_PROGRAM
-from graphspec.compiler.target import Target
+from graphspec.graph.builder import Builder
+from graphspec.graph.passes.sink_bias_relu_below_pool import pool_first
+from graphspec.graph.pipelines import FOR_PROGRAM
+from graphspec.graph.target import Target
 from graphspec.initializers import INITIALIZERS
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime import build as building
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Network = Callable[[Builder, Value], Value]

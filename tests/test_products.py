@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from graphs import Array, check_gradients, run
 
-from graphspec.ops import choice, products
-from graphspec.ops.products import Plan, Repeated, batched, plan, product, worth_turning
+from graphspec.kernels import fast as choice
+from graphspec.kernels import matmul as products
+from graphspec.kernels.matmul import Plan, Repeated, batched, plan, product, worth_turning
 
 CONTEXT: Any = SimpleNamespace(scratch=np.empty, constant=np.array)
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
@@ -150,7 +151,8 @@ def test_repeated_products_share_their_temporaries() -> None:
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
 def test_steps_side_by_side(op: str) -> None:
     """Results that fill the cache: the steps of a block are one product."""
-    from graphspec.ops import direction, step_products
+    from graphspec.kernels import recurrence as direction
+    from graphspec.kernels import step_products
 
     gates, H, features, N, T = {"LSTM": 4, "GRU": 3, "RNN": 1}[op], 40, 30, 2, 5
     inputs = [normal(T, N, features), normal(1, gates * H, features), normal(1, gates * H, H), normal(1, 2 * gates * H)]

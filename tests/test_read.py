@@ -11,8 +11,8 @@ import pytest
 from counting import assert_linear
 
 from graphspec.errors import Diagnostic, SpecError, UsageError
-from graphspec.spec.read import read
-from graphspec.spec.tree import Tree, describe
+from graphspec.language.read import read
+from graphspec.language.tree import Tree, describe
 
 
 @pytest.fixture
@@ -201,10 +201,10 @@ def test_deep_and_large(name: str, write: Any) -> None:
 
 
 def test_too_many_values(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.spec.read.MAX_VALUES", 100)
+    monkeypatch.setattr("graphspec.language.read.MAX_VALUES", 100)
     found = only(write("a: [" + "1,\n" * 200 + "]\n"))
     assert (found.code, found.line) == ("GS110", 98)
-    monkeypatch.setattr("graphspec.spec.plain.MAX_VALUES", 100)
+    monkeypatch.setattr("graphspec.language.plain.MAX_VALUES", 100)
     assert only({"a": [1] * 200}).code == "GS110"
 
 

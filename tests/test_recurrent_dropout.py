@@ -9,9 +9,9 @@ import pytest
 from golden_cases import Case
 from golden_run import compiled, cotangent_loss, run, store_of
 
+from graphspec.arrays.random import Clock
 from graphspec.export.onnx import to_model
 from graphspec.runtime.build import build_program
-from graphspec.runtime.random import Clock
 
 STEPS = 6
 LAYERS: dict[str, dict[str, Any]] = {

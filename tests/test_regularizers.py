@@ -9,10 +9,10 @@ import pytest
 from golden_cases import Case, load
 from golden_run import run, store_of
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Layout, Type, Value
 from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
 from graphspec.initializers import Zeros
+from graphspec.ir.graph import Graph, Layout, Type, Value
 from graphspec.regularizers import REGULARIZERS
 
 CASES = load("regularizers")

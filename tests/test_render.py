@@ -8,7 +8,7 @@ from pathlib import Path
 
 from graphspec.cli.render import render, render_json
 from graphspec.errors import Diagnostic, NodeRef
-from graphspec.spec.parse import parse
+from graphspec.language.parse import parse
 
 MIX = Diagnostic(
     "GS302",

@@ -11,8 +11,8 @@ from resuming import assert_same_files, assert_same_weights, interrupt, resume, 
 
 import graphspec as gs
 from graphspec.optimizers import OPTIMIZERS
-from graphspec.runtime.checkpoint import load_checkpoint
-from graphspec.runtime.observe import Silent
+from graphspec.training.checkpoint import load_checkpoint
+from graphspec.training.observers import Silent
 
 
 def spec(tmp_path: Path, **training: Any) -> dict[str, Any]:

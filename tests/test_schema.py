@@ -9,11 +9,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from graphspec.cli.schema import schema_text
+from graphspec.language.explain import REGISTRIES
+from graphspec.language.parse import parse
+from graphspec.language.read import read
+from graphspec.language.schema import schema
 from graphspec.layers import LAYERS
-from graphspec.spec.explain import REGISTRIES
-from graphspec.spec.parse import parse
-from graphspec.spec.read import read
-from graphspec.spec.schema import schema
 
 ROOT = Path(__file__).parent.parent
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.runtime import calls
-from graphspec.runtime.fit import prepare_fit
-from graphspec.runtime.observe import Silent
+from graphspec.arrays import calls
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import prepare_fit
 from specs import blobs, dense_spec
 
 IMAGES: list[dict[str, Any]] = [

@@ -16,8 +16,8 @@ from tensorboardX.record_writer import masked_crc32c
 
 import graphspec as gs
 from graphspec.callbacks import CALLBACKS
-from graphspec.runtime.observe import Silent
-from graphspec.runtime.rundir import start_run
+from graphspec.training.observers import Silent
+from graphspec.training.run_directory import start_run
 from specs import blobs, dense_spec
 
 

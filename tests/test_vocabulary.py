@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 
 from graphspec.config import Config, Registry
+from graphspec.language.explain import REGISTRIES
 from graphspec.layers import LAYERS, Layer
-from graphspec.spec.explain import REGISTRIES
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from graphs import Array
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.graph.builder import Builder
 from graphspec.initializers import INITIALIZERS
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.ops.base import Calls
 from graphspec.runtime import bind as binding
-from graphspec.runtime import weave as weaving
+from graphspec.runtime import interleave as weaving
 from graphspec.runtime.build import build_program
-from graphspec.runtime.store import Store
-from graphspec.runtime.weave import Label, Part, weave
+from graphspec.runtime.interleave import Label, Part, weave
+from graphspec.runtime.parameters import Store
 
 GLOROT = INITIALIZERS.parse("glorot_uniform")
 

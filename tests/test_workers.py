@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 from test_optimizers import LAYOUTS
 
-from graphspec.compiler.ir import Layout, Param
+from graphspec.arrays.blas import one_thread
+from graphspec.arrays.memory_maps import mapped, open_map
+from graphspec.arrays.random import Clock
 from graphspec.constraints import CONSTRAINTS
 from graphspec.initializers import Initializer
+from graphspec.ir.graph import Layout, Param
 from graphspec.optimizers import OPTIMIZERS, Rate
-from graphspec.runtime import replicas
-from graphspec.runtime.blas import one_thread
-from graphspec.runtime.division import divide
-from graphspec.runtime.maps import mapped, open_map
-from graphspec.runtime.random import Clock
-from graphspec.runtime.replicas import Processes, Single
-from graphspec.runtime.shared import allocate, attach
-from graphspec.runtime.signals import Pipes, Signals, Spin, words
-from graphspec.runtime.store import Segment
-from graphspec.runtime.update import part_of_update, slots_of
+from graphspec.parallel import group as replicas
+from graphspec.parallel.group import Processes, Single
+from graphspec.parallel.shared_memory import allocate, attach
+from graphspec.parallel.sync import Pipes, Signals, Spin, words
+from graphspec.runtime.optimizer_state import part_of_update, slots_of
+from graphspec.runtime.parameters import Segment
+from graphspec.runtime.partition import divide
 
 Array = np.ndarray[Any, Any]
 
@@ -143,7 +143,7 @@ def test_memory_maps_are_opened_by_name(tmp_path: Path) -> None:
 
 
 def test_blas_threads_are_restored() -> None:
-    from graphspec.runtime.blas import openblas
+    from graphspec.arrays.blas import openblas
 
     blas = openblas()
     if blas is None:

@@ -19,14 +19,15 @@ import pytest
 from resuming import Stop, assert_same_files, assert_same_weights, interrupt, resume, whole
 
 import graphspec as gs
-from graphspec.runtime import choose, team
-from graphspec.runtime.fit import prepare_fit
-from graphspec.runtime.observe import Silent
+from graphspec.parallel import leader as team
 from graphspec.runtime.program import no_rows
-from graphspec.runtime.programs import Programs
-from graphspec.runtime.rundir import check_resumable, start_run
-from graphspec.runtime.totals import Totals
-from graphspec.runtime.train import Trainer
+from graphspec.runtime.program_cache import Programs
+from graphspec.runtime.running_metrics import Totals
+from graphspec.training import choose_workers as choose
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import prepare_fit
+from graphspec.training.run_directory import check_resumable, start_run
+from graphspec.training.trainer import Trainer
 from specs import blobs, dense_spec
 
 
@@ -121,7 +122,7 @@ SCRIPT = """
 import os, sys
 import numpy as np
 import graphspec as gs
-from graphspec.runtime import choose
+from graphspec.training import choose_workers as choose
 choose.usable_cores = lambda: 2
 random = np.random.default_rng(0)
 x, y = random.standard_normal((40, 3)).astype("float32"), random.standard_normal((40, 1))
@@ -151,7 +152,7 @@ def test_a_script_without_a_guard(tmp_path: Path) -> None:
 
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     kill = """
-from graphspec.runtime.train import Trainer
+from graphspec.training.trainer import Trainer
 step = Trainer.step
 def killing(self):
     step(self)

@@ -12,9 +12,11 @@ import pytest
 from test_workers_ends import Recorder, watched
 
 import graphspec as gs
-from graphspec.runtime import choose, shared, team
-from graphspec.runtime.fit import prepare_fit
-from graphspec.runtime.observe import Silent
+from graphspec.parallel import leader as team
+from graphspec.parallel import shared_memory as shared
+from graphspec.training import choose_workers as choose
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import prepare_fit
 from specs import blobs, dense_spec
 
 Rows = tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]
@@ -186,7 +188,7 @@ def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     heavy += [
         f"graphspec.{name}" for name in ("cli", "runtime.data", "runtime.tables", "runtime.team", "runtime.train")
     ]
-    code = "import sys; from graphspec.runtime.worker import serve\ntry: serve({})\n"
+    code = "import sys; from graphspec.parallel.worker import serve\ntry: serve({})\n"
     code += f"except KeyError: print(*(m for m in {heavy} if m in sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "\n"

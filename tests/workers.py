@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from graphs import feed
 
-from graphspec.compiler.ir import Graph, Value
+from graphspec.ir.graph import Graph, Value
+from graphspec.parallel.group import share
 from graphspec.runtime.build import build_program
-from graphspec.runtime.replicas import share
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 Array = np.ndarray[Any, Any]
 

@@ -10,8 +10,8 @@ from graphspec.activations.base import ACTIVATIONS, Activation
 from graphspec.config import NonNegative, Positive
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 @ACTIVATIONS.add("linear")

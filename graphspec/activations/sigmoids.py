@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 from graphspec.activations.base import ACTIVATIONS, Activation
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 @ACTIVATIONS.add("sigmoid")

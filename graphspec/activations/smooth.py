@@ -10,8 +10,8 @@ from graphspec.activations.base import ACTIVATIONS, Activation
 from graphspec.config import NonNegative
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 _LARGE = 1e18  # its square is within float32, and adding b to it changes nothing

@@ -13,8 +13,8 @@ from graphspec.config import Axes
 from graphspec.errors import ShapeError
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 def fixed_axis(X: Value, axis: int) -> tuple[int, int]:

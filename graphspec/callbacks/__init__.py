@@ -12,8 +12,8 @@ CALLBACKS.found_in(
     __name__,
     {
         "monitors": "EarlyStopping ModelCheckpoint ReduceLROnPlateau",
-        "needless": "History ProgbarLogger BackupAndRestore LambdaCallback RemoteMonitor OrbaxCheckpoint",
-        "records": "CSVLogger TerminateOnNaN",
+        "accepted_without_effect": "History ProgbarLogger BackupAndRestore LambdaCallback RemoteMonitor OrbaxCheckpoint",
+        "logging": "CSVLogger TerminateOnNaN",
         "tensorboard": "TensorBoard",
         "weights": "LearningRateScheduler SwapEMAWeights",
     },

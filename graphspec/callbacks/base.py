@@ -14,10 +14,10 @@ from graphspec.config import Config, Registry
 from graphspec.errors import Diagnostic, SpecError
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Graph
+    from graphspec.arrays.random import Clock
     from graphspec.errors import Severity
+    from graphspec.ir.graph import Array, Graph
     from graphspec.optimizers import Optimizer, Rate
-    from graphspec.runtime.random import Clock
 
 Logs = dict[str, float]
 Problem = tuple[str, "Severity", str, str, str | None]

@@ -31,7 +31,7 @@ from graphspec.files import make_folder
 from graphspec.metrics import METRICS
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array
+    from graphspec.ir.graph import Array
 
 
 _MODES: dict[str, Literal["min", "max"]] = {"up": "max", "down": "min"}

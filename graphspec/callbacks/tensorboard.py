@@ -21,7 +21,7 @@ from graphspec.config import FROM_LIST, PositiveInt
 from graphspec.files import make_folder, write_at
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Graph
+    from graphspec.ir.graph import Array, Graph
 
 T = TypeVar("T")
 

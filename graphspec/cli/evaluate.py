@@ -13,8 +13,8 @@ from graphspec.cli.options import RunDirectory
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.model import Model
-    from graphspec.runtime.totals import Table
+    from graphspec.api import Model
+    from graphspec.runtime.running_metrics import Table
 
 
 def evaluate(
@@ -27,7 +27,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Print the losses and metrics of a run on its test data."""
-    from graphspec.runtime.rundir import load
+    from graphspec.training.run_directory import load
 
     model = load(run)
     if data is not None:

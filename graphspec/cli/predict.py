@@ -14,8 +14,8 @@ from graphspec.cli.options import writable
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array
-    from graphspec.model import Model
+    from graphspec.api import Model
+    from graphspec.ir.graph import Array
 
     Feeds = Mapping[str, Array]
 
@@ -62,8 +62,8 @@ def predict(
 
 
 def _from_run(run: Path, data: Path) -> dict[str, Array]:
-    from graphspec.runtime.new_rows import read_inputs
-    from graphspec.runtime.rundir import load
+    from graphspec.data.new_rows import read_inputs
+    from graphspec.training.run_directory import load
 
     model = load(run)
     return _in_batches(read_inputs(model.spec, model.graph, data), lambda feeds: _with_labels(model, model.run(feeds)))
@@ -82,8 +82,8 @@ def _with_labels(model: Model, heads: Feeds) -> dict[str, Array]:
 
 
 def _from_onnx(file: Path, data: Path) -> dict[str, Array]:
+    from graphspec.data.new_rows import read_inputs
     from graphspec.export.read import read_exported
-    from graphspec.runtime.new_rows import read_inputs
 
     exported = read_exported(file)
     feeds = read_inputs(exported.spec, exported.graph, data)
@@ -99,7 +99,7 @@ def _in_batches(feeds: Feeds, run: Callable[[Feeds], dict[str, Array]]) -> dict[
 
 
 def _batches(feeds: Feeds) -> Iterator[dict[str, Array]]:
-    from graphspec.runtime.maps import held_by
+    from graphspec.arrays.memory_maps import held_by
 
     total, files = len(next(iter(feeds.values()))), held_by(feeds.values())
     for start in range(0, total, _ROWS):

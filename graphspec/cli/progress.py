@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from graphspec.cli.console import flush, out
-from graphspec.runtime.observe import Lines, figures
 from graphspec.text import printable
+from graphspec.training.observers import Lines, figures
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from graphspec.runtime.totals import Totals
-    from graphspec.runtime.train import Observer
+    from graphspec.runtime.running_metrics import Totals
+    from graphspec.training.trainer import Observer
 
 _EVERY = 0.1
 """Seconds between two drawings: metrics are summed up for each, which must not slow small networks."""

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from graphspec.errors import Diagnostic, NodeRef, SourceFile
-from graphspec.spec.syntax import line_of
+from graphspec.language.syntax import line_of
 from graphspec.text import printable
 
 _WIDTH = 100

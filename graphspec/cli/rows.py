@@ -15,7 +15,7 @@ import numpy as np
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array
+    from graphspec.ir.graph import Array
 
 FORMATS = (".npz", ".csv", ".jsonl")
 

@@ -33,6 +33,6 @@ def schema_text() -> str:
     """The schema as it is written to files."""
     import json
 
-    from graphspec.spec.schema import schema
+    from graphspec.language.schema import schema
 
     return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"

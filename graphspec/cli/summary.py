@@ -13,7 +13,7 @@ from graphspec.cli.options import Sets, SpecFile
 if TYPE_CHECKING:
     from graphspec.compiler.cost import Cost
     from graphspec.compiler.lower import Lowered
-    from graphspec.spec.model import HeadDecl, NodeDecl, Spec
+    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
 _HEADER = ("node", "type", "output", "parameters", "memory", "multiply-adds", "inputs")
 
@@ -51,8 +51,8 @@ def summary(
 
 
 def _table(spec: Spec, lowered: Lowered, costs: Cost, rows: int) -> Iterator[tuple[Any, ...]]:
-    from graphspec.compiler.dims import show
-    from graphspec.runtime.memory import human
+    from graphspec.graph.memory_estimate import human
+    from graphspec.ir.dims import show
 
     for name, declared in spec.inputs.items():
         yield name, "input", show(("N", *declared.shape)), "", "", "", declared.dtype
@@ -87,7 +87,7 @@ def _head(head: HeadDecl) -> str:
 
 
 def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int) -> Iterator[str]:
-    from graphspec.runtime.memory import available, estimate, human
+    from graphspec.graph.memory_estimate import available, estimate, human
 
     total = costs.total()
     size = count(total.trainable + total.frozen, "parameter")

@@ -16,12 +16,12 @@ from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.files import LOCK, is_leftover, make_folder, remove_leftovers
 
 if TYPE_CHECKING:
+    from graphspec.api import Model
     from graphspec.compiler.check import Checked
-    from graphspec.compiler.ir import Graph
-    from graphspec.model import Model
-    from graphspec.runtime.data import Arrays
-    from graphspec.runtime.train import Trainer
-    from graphspec.spec.model import Spec
+    from graphspec.data.check import Arrays
+    from graphspec.ir.graph import Graph
+    from graphspec.language.declarations import Spec
+    from graphspec.training.trainer import Trainer
 
 
 def train(
@@ -44,12 +44,12 @@ def train(
     sets: Sets = None,
 ) -> int | None:
     """Train a spec on its data, with a checkpoint at every epoch's end, and evaluate it on its test data."""
+    from graphspec.api import Model
     from graphspec.cli.progress import watch
     from graphspec.compiler.check import check
-    from graphspec.model import Model
-    from graphspec.runtime.interrupt import raised
-    from graphspec.runtime.lock import locked
-    from graphspec.runtime.rundir import start_run
+    from graphspec.training.interrupt import raised
+    from graphspec.training.lock import locked
+    from graphspec.training.run_directory import start_run
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
@@ -107,8 +107,8 @@ def _check_export(spec: Spec, graph: Graph) -> None:
 
 def _load_data(spec: Spec, graph: Graph) -> dict[str, Arrays]:
     """All data files, every problem of them at once; those of the test data would otherwise show after the training."""
-    from graphspec.runtime.data import refused
-    from graphspec.runtime.signature import load_all
+    from graphspec.data.check import refused
+    from graphspec.data.signature import load_all
 
     if "train" not in spec.data:
         text = "there is nothing to train on: the spec has no `data.train`"
@@ -170,7 +170,7 @@ def _has_checkpoint(directory: Path) -> bool:
 
 def _remove(directory: Path, used: Sequence[Path]) -> None:
     """Remove what a run has written, but nothing that is in use; say what else lies there."""
-    from graphspec.runtime.owned import remove_run
+    from graphspec.training.owned import remove_run
 
     real = directory.resolve()
     inside = next((p for p in (Path.cwd(), *used) if p.resolve().is_relative_to(real)), None)
@@ -187,7 +187,7 @@ def _remove(directory: Path, used: Sequence[Path]) -> None:
 
 def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
     """Take up the last checkpoint, and bring the files of the run to its state: a kill may have left them behind it."""
-    from graphspec.runtime.rundir import check_own, check_resumable
+    from graphspec.training.run_directory import check_own, check_resumable
 
     check_own(directory)
     checkpoint = check_resumable(model, directory) if _has_checkpoint(directory) else None

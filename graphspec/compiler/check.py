@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import Diagnostic, SpecError, bounded_search
-from graphspec.garbage import uncollected
+from graphspec.gc_pause import uncollected
 
 if TYPE_CHECKING:
     from graphspec.compiler.lower import Lowered
-    from graphspec.spec.model import Spec
+    from graphspec.language.declarations import Spec
 
 Source = str | Path | dict[str, Any]
 
@@ -47,9 +47,9 @@ def check(source: Source | Spec, sets: Sequence[str] = (), *, allow_outside: boo
     from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
-    from graphspec.runtime.memory import check_memory
-    from graphspec.spec.model import Spec
-    from graphspec.spec.parse import parse
+    from graphspec.graph.memory_estimate import check_memory
+    from graphspec.language.declarations import Spec
+    from graphspec.language.parse import parse
 
     spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
     if spec is None:

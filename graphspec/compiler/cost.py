@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.compiler.concrete import concrete
-from graphspec.compiler.dims import Shape
-from graphspec.compiler.ir import Graph, Node, Param, Value
 from graphspec.errors import ShapeError
+from graphspec.graph.memory_estimate import VIEWS
+from graphspec.graph.shapes import concrete
+from graphspec.ir.dims import Shape
+from graphspec.ir.graph import Graph, Node, Param, Value
 from graphspec.ops.einsum import sizes_of, terms
-from graphspec.runtime.memory import VIEWS
 
 if TYPE_CHECKING:
     from graphspec.compiler.lower import Lowered
-    from graphspec.spec.model import Spec
+    from graphspec.language.declarations import Spec
 
 _LENGTHS = (16, 64, 256, 1024, 4096)
 """Sizes to assume on an axis that varies: the first that the network takes."""

@@ -10,17 +10,17 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.callbacks.outputs import Output, check_outputs
-from graphspec.compiler.build import Builder
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Graph, Type, Value
 from graphspec.compiler.lower import Lowered
 from graphspec.errors import Diagnostic, Mark
+from graphspec.graph.builder import Builder
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.metrics import METRICS
 
 if TYPE_CHECKING:
+    from graphspec.language.declarations import HeadDecl, Spec
+    from graphspec.language.tree import Tree
     from graphspec.losses import Loss, Problem
-    from graphspec.spec.model import HeadDecl, Spec
-    from graphspec.spec.tree import Tree
 
 
 @dataclass

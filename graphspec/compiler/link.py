@@ -7,11 +7,11 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from graphspec.errors import Diagnostic, NodeRef
-from graphspec.spec.tree import circle
+from graphspec.language.tree import circle
 
 if TYPE_CHECKING:
-    from graphspec.spec.model import NodeDecl, Ref, Spec
-    from graphspec.spec.tree import Tree
+    from graphspec.language.declarations import NodeDecl, Ref, Spec
+    from graphspec.language.tree import Tree
 
 
 Edges = dict[str, list[str]]

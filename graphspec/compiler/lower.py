@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from graphspec.compiler.build import Builder
-from graphspec.compiler.ir import Graph, Type, Value
-from graphspec.compiler.limits import beyond
-from graphspec.compiler.mend import merge_hint
+from graphspec.compiler.hints import merge_hint
 from graphspec.errors import Diagnostic, Mark, NodeRef, ShapeError
-from graphspec.spec.model import Ref
-from graphspec.spec.tree import listed
+from graphspec.graph.builder import Builder
+from graphspec.graph.id_limits import beyond
+from graphspec.ir.graph import Graph, Type, Value
+from graphspec.language.declarations import Ref
+from graphspec.language.tree import listed
 
 if TYPE_CHECKING:
-    from graphspec.compiler.limits import Demand
-    from graphspec.compiler.ranges import Range
-    from graphspec.spec.model import InputDecl, NodeDecl, Spec
+    from graphspec.graph.id_limits import Demand
+    from graphspec.ir.ranges import Range
+    from graphspec.language.declarations import InputDecl, NodeDecl, Spec
 
 _NOTED = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
 

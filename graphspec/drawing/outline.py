@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphspec.compiler.dims import show
 from graphspec.config import Config
+from graphspec.ir.dims import show
 
 if TYPE_CHECKING:
     from graphspec.compiler.cost import Cost
     from graphspec.compiler.lower import Lowered
-    from graphspec.spec.model import HeadDecl, NodeDecl, Ref, Spec
-    from graphspec.spec.tree import Tree
+    from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec
+    from graphspec.language.tree import Tree
 
 Kind = Literal["input", "layer", "shared", "block", "head"]
 

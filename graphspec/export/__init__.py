@@ -12,9 +12,9 @@ from graphspec.export.targets import OPSET, newest_opset, opset_of
 from graphspec.files import write_atomic
 
 if TYPE_CHECKING:
+    from graphspec.data.signature import Data
     from graphspec.export.prove import Proof
     from graphspec.runtime.session import Session
-    from graphspec.runtime.signature import Data
 
 
 def export(

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphspec.compiler.lower import place, visible
-from graphspec.compiler.passes.fold_constants import computed_before
-from graphspec.compiler.passes.legalize import is_newer, since
-from graphspec.compiler.pipelines import FOR_OPSET, prepare
-from graphspec.compiler.target import Target
 from graphspec.errors import Diagnostic
+from graphspec.graph.passes.fold_constants import computed_before
+from graphspec.graph.passes.legalize import is_newer, since
+from graphspec.graph.pipelines import FOR_OPSET, prepare
+from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Graph, Node
-    from graphspec.spec.model import Spec
+    from graphspec.ir.graph import Graph, Node
+    from graphspec.language.declarations import Spec
 
 LARGEST = 2**31 - 2**24  # protobuf's limit of a message, less room for the graph
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Graph, Node, Value
-from graphspec.compiler.pipelines import FOR_EXPORT
-from graphspec.compiler.pipelines import prepare as run_passes
-from graphspec.compiler.target import Target
 from graphspec.export.targets import IR_OF_OPSET, OPSET
+from graphspec.graph.pipelines import FOR_EXPORT
+from graphspec.graph.pipelines import prepare as run_passes
+from graphspec.graph.target import Target
+from graphspec.ir.graph import Array, Graph, Node, Value
 from graphspec.runtime.bind import bind
 
 if TYPE_CHECKING:
-    from graphspec.runtime.store import Store
+    from graphspec.runtime.parameters import Store
 
 
 def prepare(graph: Graph, store: Store, opset: int = OPSET) -> Graph:

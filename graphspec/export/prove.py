@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array
 from graphspec.errors import Diagnostic, SpecError
 from graphspec.export.rounding import MOST_RUNS, RUNS, Rounding, by_row
 from graphspec.export.rows import Rows, batch_of, lengths_for, tamer
 from graphspec.export.session import failure, runtime, session
+from graphspec.ir.graph import Array
 
 if TYPE_CHECKING:
     from graphspec.runtime.session import Session

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.compiler.check import check
-from graphspec.compiler.ir import Array, Graph, Type
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.export.outline import Outline, outline
 from graphspec.export.session import failure, plain, session
-from graphspec.runtime.memory import free, human
-from graphspec.spec.source import MAX_BYTES
+from graphspec.graph.memory_estimate import free, human
+from graphspec.ir.graph import Array, Graph, Type
+from graphspec.language.source import MAX_BYTES
 
 if TYPE_CHECKING:
-    from graphspec.spec.model import Spec
+    from graphspec.language.declarations import Spec
 
 _TEXT = "string"
 _LONGEST = 4096

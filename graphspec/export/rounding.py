@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array
+from graphspec.arrays.calls import settings
+from graphspec.arrays.random import generator
 from graphspec.export.rows import whole
+from graphspec.ir.graph import Array
 from graphspec.runtime.build import build_program
-from graphspec.runtime.calls import settings
-from graphspec.runtime.random import generator
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
 
 if TYPE_CHECKING:
     from graphspec.runtime.session import Session

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array
-from graphspec.compiler.limits import input_bounds
+from graphspec.arrays.random import generator
+from graphspec.data.signature import user_inputs
 from graphspec.errors import ShapeError
-from graphspec.runtime.fit import SAMPLED
-from graphspec.runtime.random import generator
-from graphspec.runtime.signature import user_inputs
+from graphspec.graph.id_limits import input_bounds
+from graphspec.ir.graph import Array
+from graphspec.training.prepare import SAMPLED
 
 if TYPE_CHECKING:
+    from graphspec.data.signature import Data
     from graphspec.runtime.session import Session
-    from graphspec.runtime.signature import Data
 
 LENGTHS = (3, 7, 16, 40, 100)
 _PARTS = {"test": "the test data", "train": "the training data"}
@@ -52,7 +52,7 @@ def rows_for(model: Session, given: Data | str | Path = None) -> Rows:
         SpecError: GS5, the rows that are given do not fit the inputs.
     """
     if isinstance(given, str | Path):
-        from graphspec.runtime.new_rows import read_inputs
+        from graphspec.data.new_rows import read_inputs
 
         return Rows(read_inputs(model.spec, model.graph, Path(given), SAMPLED), str(given), given=True)
     if given is not None:
@@ -63,7 +63,7 @@ def rows_for(model: Session, given: Data | str | Path = None) -> Rows:
 
 
 def _of_data(model: Session) -> Rows:
-    from graphspec.runtime.data import load
+    from graphspec.data.check import load
 
     failed = ""
     for part, origin in _PARTS.items():

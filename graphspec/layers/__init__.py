@@ -22,7 +22,7 @@ LAYERS.found_in(
         "augmentation": """
             RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop
         """,
-        "borders": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D",
+        "padding": "ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D",
         "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D",
         "recurrent": "SimpleRNN GRU LSTM RNN",
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
@@ -32,7 +32,7 @@ LAYERS.found_in(
             SeparableConv2D SeparableConvolution2D
         """,
         "einsum": "EinsumDense",
-        "encoding": "CategoryEncoding Discretization Normalization",
+        "preprocessing": "CategoryEncoding Discretization Normalization",
         "merging": "Add Subtract Multiply Average Maximum Minimum Concatenate Dot",
         "multi_head": "MultiHeadAttention GroupQueryAttention",
         "normalization": "BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization",

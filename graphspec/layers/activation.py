@@ -8,9 +8,9 @@ from pydantic import Field
 
 from graphspec import activations
 from graphspec.activations import rectifiers, softmax
-from graphspec.compiler.dims import show
 from graphspec.config import Axes, IntOrInts, NonNegative, as_tuple
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 from graphspec.layers.base import (
     LAYERS,
     ActivationField,
@@ -23,8 +23,8 @@ from graphspec.layers.base import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 @LAYERS.add("Activation")

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 import numpy as np
 from pydantic import Field
 
-from graphspec.compiler.dims import free
 from graphspec.config import Size1, Size2, Size3
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import free
 from graphspec.layers.base import LAYERS, Layer
 from graphspec.layers.spatial import DataFormat, axes_of, channels_first, from_channels_first
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 Windows = list[range]
 _MOST = 1 << 24  # numbers in an averaging matrix

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
-from graphspec.compiler.decompositions.attention import band, scores, weights
-from graphspec.compiler.dims import show
 from graphspec.errors import ShapeError
+from graphspec.graph.decompositions.attention import band, scores, weights
 from graphspec.initializers import GlorotUniform, Ones
+from graphspec.ir.dims import show
 from graphspec.layers.base import LAYERS, Layer, Seed, as_float, cast_to, need_rank
 from graphspec.layers.regularization import Share, drop
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 FLAG_CAUSAL = Annotated[bool, Field(description="Whether query i attends to keys up to i only.")]
 FLAG_SCORES = Annotated[bool, Field(description="Whether the weights are output 1, `node:1`, beside the result.")]

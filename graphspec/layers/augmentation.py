@@ -20,8 +20,8 @@ from graphspec.layers.resampling import cut, matrix, need_fixed, resized, window
 from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, need_spatial
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Array, Value
 
 Range = tuple[float, float]
 _PAIR = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}

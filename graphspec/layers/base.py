@@ -9,17 +9,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from graphspec.activations import ACTIVATIONS, Activation
-from graphspec.compiler.dims import show
 from graphspec.config import WHATEVER, Config, Neutral, Registry
 from graphspec.constraints import CONSTRAINTS
 from graphspec.constraints import Constraint as ConstraintConfig
 from graphspec.errors import ShapeError
 from graphspec.initializers import INITIALIZERS, Initializer
+from graphspec.ir.dims import show
 from graphspec.regularizers import REGULARIZERS, Regularizer
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Layout, Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Layout, Value
 
 T = TypeVar("T")
 

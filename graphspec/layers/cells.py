@@ -10,11 +10,11 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from graphspec.activations import ACTIVATIONS, Activation
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Layout
 from graphspec.config import FROM_LIST, PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.initializers import Array, Initializer
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Layout
 from graphspec.layers.base import (
     CELLS,
     ActivationField,
@@ -27,7 +27,7 @@ from graphspec.layers.base import (
     starts,
 )
 from graphspec.layers.regularization import Share
-from graphspec.layers.unrolled import (
+from graphspec.layers.unrolled_cells import (
     OfState,
     Pace,
     by_gate,
@@ -40,8 +40,8 @@ from graphspec.layers.unrolled import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 States = list["Value"]
 Reason = tuple[str, str, str | None]

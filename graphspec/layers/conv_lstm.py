@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from graphspec.activations import Activation
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Layout
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Layout
 from graphspec.layers.base import LAYERS, as_float
 from graphspec.layers.cells import Reason, Remembering, States, need_state
 from graphspec.layers.convolution import Filters, Over1, Over2, Over3, Window
 from graphspec.layers.recurrent import Recurrent, last_output
 from graphspec.layers.spatial import axes_of, from_channels_first, window
-from graphspec.layers.unrolled import Pace, by_gate, drop_features, of_state, state_masks, unroll
+from graphspec.layers.unrolled_cells import Pace, by_gate, drop_features, of_state, state_masks, unroll
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 class ConvLSTM(Recurrent, Remembering, Window, Filters):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
-from graphspec.compiler.ir import Layout
 from graphspec.config import PositiveInt, Size1, Size2, Size3
 from graphspec.errors import ShapeError
+from graphspec.ir.graph import Layout
 from graphspec.layers.base import (
     LAYERS,
     ActivationField,
@@ -22,8 +22,8 @@ from graphspec.layers.base import (
 from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, window
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 Sizes = Annotated[tuple[int, ...], Field(description="One number, or one for each spatial axis.")]
 

@@ -26,8 +26,8 @@ from graphspec.layers.base import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 @LAYERS.add("Dense")

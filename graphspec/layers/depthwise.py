@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import Field
 
-from graphspec.compiler.ir import Layout
 from graphspec.config import PositiveInt
+from graphspec.ir.graph import Layout
 from graphspec.layers.base import LAYERS, Constraint, InitializerField, RegularizerField, starts
 from graphspec.layers.convolution import Convolution, Filters, Over1, Over2
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 class DepthwiseConv(Convolution):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from graphspec.compiler.dims import Dim, show
 from graphspec.config import FROM_LIST, PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.initializers import Fans, Initializer
+from graphspec.ir.dims import Dim, show
 from graphspec.layers.base import (
     LAYERS,
     ActivationField,
@@ -24,8 +24,8 @@ from graphspec.layers.base import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 _FORMS = tuple(
     re.compile(form)

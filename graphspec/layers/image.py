@@ -8,16 +8,16 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.compiler.ranges import of_dtype
 from graphspec.config import PositiveInt
 from graphspec.errors import ShapeError
+from graphspec.ir.ranges import of_dtype
 from graphspec.layers.base import LAYERS, Layer, as_float, cast_to
 from graphspec.layers.resampling import Interpolation, cut, need_fixed, resized, window
 from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, in_front, need_spatial
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 Height = Annotated[PositiveInt, Field(description="Height of the output.")]
 Width = Annotated[PositiveInt, Field(description="Width of the output.")]

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 from pydantic import Field
 
 from graphspec.activations import feature_axis
-from graphspec.compiler.dims import show
 from graphspec.config import FROM_LIST
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 from graphspec.layers.base import LAYERS, Layer, as_float, cast_to
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 class Merge(Layer):

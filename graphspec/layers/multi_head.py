@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 from pydantic import BeforeValidator, Field
 
 from graphspec.activations.sigmoids import Sigmoid
-from graphspec.compiler.decompositions.attention import band, join_heads, repeat_heads, scores, split_heads, weights
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Layout
 from graphspec.config import PositiveInt
 from graphspec.errors import ShapeError
+from graphspec.graph.decompositions.attention import band, join_heads, repeat_heads, scores, split_heads, weights
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Layout
 from graphspec.layers.attention import (
     DROPPED,
     FLAG_CAUSAL,
@@ -43,8 +43,8 @@ from graphspec.layers.regularization import drop
 from graphspec.ops.base import broadcast
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 _MASKED = -0.7 * 3.38953e38
 """What Keras adds to masked scores: a row without keys attends to all of them alike."""

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from graphspec.activations import feature_axes
-from graphspec.compiler.dims import show
 from graphspec.config import Axes, Neutral, Positive, Rate
 from graphspec.errors import ShapeError
 from graphspec.initializers import INITIALIZERS
+from graphspec.ir.dims import show
 from graphspec.layers.base import (
     LAYERS,
     NEUTRAL,
@@ -30,8 +30,8 @@ from graphspec.layers.base import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 Renorm = Annotated[
     bool,

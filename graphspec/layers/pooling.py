@@ -11,8 +11,8 @@ from graphspec.layers.base import LAYERS, Layer, cast_to
 from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, window
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 _WINDOW = "Length of the window.", "Height and width of the window.", "Depth, height and width of the window."
 Padding = Annotated[

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from graphspec.compiler.dims import show
 from graphspec.config import Neutral
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 from graphspec.layers.base import LAYERS, NEUTRAL, Machinery, RegularizerField, Stateful, as_float
 from graphspec.layers.cells import Cell, CellField, GRUCell, LSTMCell, SimpleRNNCell, Stack, stacked
-from graphspec.layers.steps import Steps, flip_time
-from graphspec.layers.unrolled import Pace, need_steps
+from graphspec.layers.masked_steps import Steps, flip_time
+from graphspec.layers.unrolled_cells import Pace, need_steps
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 States = tuple["Value", ...]
 ReturnSequences = Annotated[bool, Field(description="Whether every step's output is returned, not the last alone.")]

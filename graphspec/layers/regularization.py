@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 from pydantic import Field
 
-from graphspec.compiler.dims import show
 from graphspec.config import FROM_LIST, NonNegative, PositiveInt, Rate
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 from graphspec.layers.base import LAYERS, Layer, Seed, as_float, need_rank
 from graphspec.layers.spatial import DataFormat, need_spatial
 from graphspec.regularizers import L1L2
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import numpy as np
 from pydantic import Field
 
-from graphspec.compiler.dims import show
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Array, Value
 
 Interpolation = Annotated[
     Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"],

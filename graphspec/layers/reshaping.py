@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, cast
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from graphspec.compiler.dims import show
 from graphspec.config import Ints, PositiveInt
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 from graphspec.layers.base import LAYERS, Layer, need_rank
 from graphspec.layers.spatial import DataFormat
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 @LAYERS.add("Flatten")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from graphspec.compiler.dims import Dim, free, show
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import Dim, free, show
 from graphspec.layers.base import as_float
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 DataFormat = Annotated[
     Literal["channels_last", "channels_first"] | None,

@@ -12,8 +12,8 @@ from graphspec.initializers import INITIALIZERS
 from graphspec.layers.base import LAYERS, Layer, LayerField
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 @LAYERS.add("SpectralNormalization")

@@ -12,8 +12,8 @@ from graphspec.layers.base import LAYERS
 from graphspec.layers.convolution import FilterBank, Over1, Over2, Over3
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 _PADDING = "Added to the size of the output, below the strides; null for what `padding` makes of it."
 

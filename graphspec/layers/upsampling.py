@@ -13,8 +13,8 @@ from graphspec.layers.resampling import Interpolation, need_fixed, repeated, res
 from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, need_spatial
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 def enlarged(g: Builder, X: Value, size: Sequence[int], data_format: str | None) -> Value:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from graphspec.compiler.dims import show
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 from graphspec.layers.base import LAYERS, Layer, LayerField, Weights, need_rank
+from graphspec.layers.masked_steps import flip_time
 from graphspec.layers.recurrent import Recurrent
-from graphspec.layers.steps import flip_time
-from graphspec.layers.unrolled import MAX_STEPS
+from graphspec.layers.unrolled_cells import MAX_STEPS
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 def _recurrent(layer: Layer) -> Layer:

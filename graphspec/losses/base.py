@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Type
 from graphspec.config import WHATEVER, Config, Neutral, Rate, Registry
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Type
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
     from graphspec.errors import Severity
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 Targets = Literal["like", "one_hot", "ids", "groups", "labels"]
 """Values of the head's shape; one-hot rows; class ids, each of which is a unit of the head; ids of groups of rows, any

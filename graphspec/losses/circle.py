@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import Field
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Type
 from graphspec.config import Positive
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Type
 from graphspec.losses.base import LOSSES, UNBOUNDED, Loss, Problem, producer
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 @LOSSES.add("circle", "Circle")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
 from pydantic import Field
 
-from graphspec.compiler.ir import Type
 from graphspec.config import FloatOrFloats, NonNegative, Rate
+from graphspec.ir.graph import Type
 from graphspec.losses.base import (
     EPSILON,
     LOSSES,
@@ -31,8 +31,8 @@ from graphspec.losses.base import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 Gamma = Annotated[NonNegative, Field(description="How much less easy samples count; 0 for no difference.")]

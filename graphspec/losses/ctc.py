@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Type
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Type
 from graphspec.losses.base import LOSSES, Loss, Problem, axis_of, producer, source
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 @LOSSES.add("ctc", "CTC")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 from graphspec.losses.base import LOSSES, Loss, Problem, check_classes, mean, producer, total
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 class Margin(Loss):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import Field
 
-from graphspec.compiler.dims import show
 from graphspec.config import Axes, as_tuple
+from graphspec.ir.dims import show
 from graphspec.losses.base import EPSILON, LOSSES, OfProbabilities, Problem
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 class Overlap(OfProbabilities):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import Field
 
-from graphspec.compiler.dims import show
 from graphspec.config import Positive
+from graphspec.ir.dims import show
 from graphspec.losses.base import EPSILON, LOSSES, UNBOUNDED, Loss, Problem, check_axis, mean, producer
 
 if TYPE_CHECKING:
-    from graphspec.compiler.build import Builder
-    from graphspec.compiler.ir import Value
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
 
 
 @LOSSES.add("mean_squared_error", "MeanSquaredError", "mse", "MSE")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from graphspec.compiler.dims import Dim, show
 from graphspec.config import WHATEVER, Config, Neutral, Registry
+from graphspec.ir.dims import Dim, show
 from graphspec.losses.base import Problem, Targets, producer
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Graph, Value
+    from graphspec.ir.graph import Array, Graph, Value
     from graphspec.losses import Loss
 
 M = TypeVar("M", bound="Metric")

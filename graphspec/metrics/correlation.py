@@ -12,7 +12,7 @@ from graphspec.metrics.base import METRICS, Metric, check_axis, check_fixed, div
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.ir.graph import Array, Value
     from graphspec.losses import Loss
 
 

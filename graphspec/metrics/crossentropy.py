@@ -13,7 +13,7 @@ from graphspec.metrics.base import METRICS, Kind, Metric, check_classifies, foll
 from graphspec.metrics.of_loss import Along, OfLoss
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Value
+    from graphspec.ir.graph import Value
     from graphspec.losses import Loss
 
 

@@ -25,7 +25,7 @@ from graphspec.metrics.crossentropy import check_logits
 from graphspec.metrics.thresholds import ClassId, Thresholded, check_class, confusion, of_class, share
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.ir.graph import Array, Value
     from graphspec.losses import Loss
 
 

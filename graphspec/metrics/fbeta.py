@@ -13,7 +13,7 @@ from graphspec.losses.base import EPSILON, Problem
 from graphspec.metrics.base import METRICS, Kind, Metric, check_fixed, dense, has_logits, rows, units
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.ir.graph import Array, Value
     from graphspec.losses import Loss
 
 

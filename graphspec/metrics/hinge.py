@@ -10,7 +10,7 @@ from graphspec.metrics.base import METRICS, Kind, check_classes
 from graphspec.metrics.of_loss import OfLoss
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Value
+    from graphspec.ir.graph import Value
 
 
 @METRICS.add("Hinge", "hinge")

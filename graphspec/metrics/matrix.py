@@ -28,7 +28,7 @@ from graphspec.metrics.base import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.ir.graph import Array, Value
     from graphspec.losses import Loss
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from graphspec.compiler.ir import Graph, Type, Value
+from graphspec.ir.graph import Graph, Type, Value
 from graphspec.losses.base import Axis, Loss, Problem
 from graphspec.metrics.base import Average, Compute, Direction, Metric, State, check_axis, from_end, total, visible
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array
+    from graphspec.ir.graph import Array
 
 
 class OfLoss(Average):
@@ -66,7 +66,7 @@ def values_of(loss: Loss, head: Value, target: Type) -> Graph:
 
     In float64 a row's value does not depend on the other rows of its batch but for the last bits.
     """
-    from graphspec.compiler.build import Builder
+    from graphspec.graph.builder import Builder
 
     graph = Graph(loss.label, inputs={head.name: head})
     y_true = graph.targets["y_true"] = Value("y_true", target, "target")

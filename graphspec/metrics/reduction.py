@@ -9,7 +9,7 @@ from graphspec.losses.base import Problem
 from graphspec.metrics.base import METRICS, Average, total, visible
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.ir.graph import Array, Value
     from graphspec.losses import Loss
 
 

@@ -14,7 +14,7 @@ from graphspec.metrics.base import METRICS, Metric, check_fixed, divide, rows, u
 from graphspec.metrics.of_loss import Along, OfLoss
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.ir.graph import Array, Value
 
 
 @METRICS.add("MeanSquaredError", "mean_squared_error", "mse", "MSE")

@@ -13,7 +13,7 @@ from graphspec.losses.base import Problem
 from graphspec.metrics.base import METRICS, Kind, Metric, dense, divide, has_logits, width
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Value
+    from graphspec.ir.graph import Array, Value
     from graphspec.losses import Loss
 
 

@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from graphspec.compiler.dims import Dim, Shape, show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import Dim, Shape, show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import reduce_to, sum_axes
+from graphspec.kernels.matmul import batched
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
-from graphspec.ops.common import reduce_to, sum_axes
-from graphspec.ops.products import batched
 from graphspec.ops.softmax import maximum
 from graphspec.runtime.buffers import axis_order
 

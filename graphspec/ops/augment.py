@@ -10,10 +10,10 @@ from functools import partial
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import copy_cast, sum_axes
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import copy_cast, sum_axes
 from graphspec.ops.dropout import identity, random_words
 from graphspec.ops.elementwise import within
 from graphspec.ops.resize import separable

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
-from graphspec.compiler.dims import Dim, Shape, show
-from graphspec.compiler.ir import Array, Node, Type, Value
-from graphspec.compiler.ranges import ANY, Range, hull
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import Dim, Shape, show
+from graphspec.ir.graph import Array, Node, Type, Value
+from graphspec.ir.ranges import ANY, Range, hull
 
 if TYPE_CHECKING:
-    from graphspec.runtime.division import Matrix
-    from graphspec.runtime.random import Stream
-    from graphspec.runtime.replicas import Group
+    from graphspec.arrays.random import Stream
+    from graphspec.parallel.group import Group
+    from graphspec.runtime.partition import Matrix
 
 Call = tuple[Any, ...]
 """A function and its operands, ``(f, *operands)``: a program is a flat list of them."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Node, Type, Value
-from graphspec.compiler.ranges import Range
 from graphspec.errors import Diagnostic, SpecError
+from graphspec.ir.graph import Array, Node, Type, Value
+from graphspec.ir.ranges import Range
+from graphspec.kernels.common import unsigned
 from graphspec.ops.base import Bound, Context, Op, need, op
-from graphspec.ops.common import unsigned
 from graphspec.ops.shape import reshaped
 
 

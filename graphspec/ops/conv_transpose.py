@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphspec.compiler.dims import Dim, add, mul, show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import Dim, add, mul, show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.channels import add_rows, column_sums, contiguous
+from graphspec.kernels.correlation import correlation, input_gradient
+from graphspec.kernels.windows import Axis, spread
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.channels import add_rows, column_sums, contiguous
 from graphspec.ops.convolution import need_bias, need_kernel
-from graphspec.ops.correlation import correlation, input_gradient
-from graphspec.ops.windows import Axis, spread
 
 
 @op

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.channels import add_rows, column_sums, contiguous
+from graphspec.kernels.correlation import correlation, input_gradient
+from graphspec.kernels.windows import output_dims, spread, window_axes
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.channels import add_rows, column_sums, contiguous
-from graphspec.ops.correlation import correlation, input_gradient
-from graphspec.ops.windows import output_dims, spread, window_axes
 
 
 @op

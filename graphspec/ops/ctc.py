@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import copy_cast, negate
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import copy_cast, negate
 
 _LOG_0 = -1e30  # a log probability of 0 that can be subtracted from itself
 _POSSIBLE = -1e29

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import sum_axes
+from graphspec.kernels.matmul import product
 from graphspec.ops.base import Bound, Calls, Context, Op, op
-from graphspec.ops.common import sum_axes
-from graphspec.ops.products import product
-from graphspec.runtime.replicas import share
+from graphspec.parallel.group import share
 
 
 @op

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import copy_cast
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
-from graphspec.ops.common import copy_cast
 from graphspec.runtime.buffers import axis_order
 
 _LEVELS = 1 << 16  # a number is dropped if its 16 random bits are below ratio · 2¹⁶

@@ -10,12 +10,12 @@ from itertools import product
 
 import numpy as np
 
-from graphspec.compiler.dims import Dim, Shape, show
-from graphspec.compiler.ir import Array, Type, Value
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import Dim, Shape, show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import sum_axes
+from graphspec.kernels.matmul import batched
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import sum_axes
-from graphspec.ops.products import batched
 
 _TERM = re.compile(r"[A-Za-z]*(\.\.\.)?[A-Za-z]*")
 _ELLIPSIS = 0x100

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
-from graphspec.compiler.ranges import ANY, Range
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.ir.ranges import ANY, Range
+from graphspec.kernels.common import copy_cast, give_each, negate, scratch_like, target, unsigned
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op, same_dtype
-from graphspec.ops.common import copy_cast, give_each, negate, scratch_like, target, unsigned
 from graphspec.ops.unary import Unary, of_float
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import negate, scratch_like
 from graphspec.ops.base import Calls, Context, need, op
-from graphspec.ops.common import negate, scratch_like
 from graphspec.ops.unary import Unary
 
 

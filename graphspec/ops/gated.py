@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.blocks import each_block, in_blocks
+from graphspec.kernels.common import kept_like, scratch_like, target
 from graphspec.ops.base import Bound, Calls, Context, need, need_float, op
-from graphspec.ops.blocks import each_block, in_blocks
-from graphspec.ops.common import kept_like, scratch_like, target
 from graphspec.ops.erf import double, horner
 from graphspec.ops.unary import Unary
 

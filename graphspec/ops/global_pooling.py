@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
 from graphspec.ops.reduce import bound, mean
 from graphspec.runtime.buffers import axis_order

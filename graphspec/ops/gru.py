@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array
+from graphspec.ir.graph import Array
+from graphspec.kernels.matmul import product
+from graphspec.kernels.recurrence import Direction
+from graphspec.kernels.step_products import OuterSum
 from graphspec.ops.base import Bound, Calls, Context, op
-from graphspec.ops.direction import Direction
-from graphspec.ops.products import product
 from graphspec.ops.recurrent import Recurrent
-from graphspec.ops.step_products import OuterSum
 
 _Z, _R, _H = 0, 1, 2  # ONNX's gates
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from graphspec.compiler.ranges import ANY, Range, may_wrap_into
+from graphspec.ir.ranges import ANY, Range, may_wrap_into
 
 
 def _known(term: Range, out: Range) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import reduce_to, sum_axes
+from graphspec.kernels.fast import faster
+from graphspec.kernels.matmul import batched, product
 from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
-from graphspec.ops.choice import faster
-from graphspec.ops.common import reduce_to, sum_axes
-from graphspec.ops.products import batched, product
 from graphspec.runtime.buffers import root
 
 _FEW = 2048  # numbers in A up to which copying it costs less than adding C and summing its gradient

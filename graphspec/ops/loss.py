@@ -10,10 +10,10 @@ from math import prod
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import copy_cast, negate, scratch_like
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import copy_cast, negate, scratch_like
 
 _FEW = 64  # up to so many classes, work with the classes first: maxima and sums then run over whole rows
 

@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import scratch_like, sum_axes
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
-from graphspec.ops.common import scratch_like, sum_axes
 
 
 @op

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array
+from graphspec.ir.graph import Array
+from graphspec.kernels.recurrence import Direction
 from graphspec.ops.base import Calls, op
-from graphspec.ops.direction import Direction
 from graphspec.ops.recurrent import Recurrent
 
 _GATES = (1, 0, 2, 3)  # ONNX has i, o, f, c̃; o, i, f, c̃ puts the pairs of i · c̃ + f · c side by side

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.arrays.calls import runner
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous, inverse_root
+from graphspec.kernels.common import negate
 from graphspec.ops.base import Backward, Bound, Calls, Context, Op, op
-from graphspec.ops.channels import Channels, channel_count, channel_order, contiguous, inverse_root
-from graphspec.ops.common import negate
-from graphspec.runtime.calls import runner
 
 _FAR = 64.0  # a squared mean that is more than so many variances loses digits
 

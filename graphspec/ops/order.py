@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
-from graphspec.compiler.ranges import ANY, Range
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.ir.ranges import ANY, Range
 from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op
 from graphspec.ops.indexing import scatter_add
 from graphspec.ops.reduce import reduced_shape

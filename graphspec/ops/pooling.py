@@ -10,12 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import fold
+from graphspec.kernels.max_taps import Largest, Taps, along
+from graphspec.kernels.windows import Axis, output_dims, spread, window_axes
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import fold
-from graphspec.ops.largest import Largest, Taps, along
-from graphspec.ops.windows import Axis, output_dims, spread, window_axes
 from graphspec.runtime.buffers import axis_order
 
 _APART, _OVERLAPPING = 1 << 17, 1 << 16  # numbers of X in a block: where windows overlap more is kept of each

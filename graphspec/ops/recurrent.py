@@ -7,11 +7,11 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.cell_activations import parse
+from graphspec.kernels.recurrence import Direction, Lengths
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float
-from graphspec.ops.direction import Direction, Lengths
-from graphspec.ops.gates import parse
 
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 

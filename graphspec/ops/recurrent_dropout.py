@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Type
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Type
 from graphspec.ops.base import Bound, Context, need, need_float, op
 from graphspec.ops.gru import GRU
 from graphspec.ops.lstm import LSTM

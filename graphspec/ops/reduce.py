@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphspec.compiler.dims import Dim, Shape
-from graphspec.compiler.ir import Array, Type, Value
-from graphspec.compiler.ranges import Range
+from graphspec.ir.dims import Dim, Shape
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.ir.ranges import Range
+from graphspec.kernels.common import copy_cast, scratch_like, sum_axes
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
-from graphspec.ops.common import copy_cast, scratch_like, sum_axes
 from graphspec.runtime.buffers import axis_order
 
 

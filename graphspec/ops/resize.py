@@ -7,10 +7,10 @@ from itertools import product
 
 import numpy as np
 
-from graphspec.compiler.dims import Dim, mul, show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import Dim, mul, show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.channels import contiguous
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.channels import contiguous
 from graphspec.runtime.buffers import axis_order
 
 COORDINATES: dict[str, Callable[[Array, float, int, int], Array]] = {

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.channels import Channels, channel_count, contiguous, inverse_root
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
-from graphspec.ops.channels import Channels, channel_count, contiguous, inverse_root
 from graphspec.runtime.buffers import axis_order
 
 

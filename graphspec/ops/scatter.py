@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
 from graphspec.ops.indexing import clip, contiguous, need_integers, wrap
 

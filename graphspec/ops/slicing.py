@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from graphspec.compiler.dims import Dim, add, ceildiv, mul, show, subtract
-from graphspec.compiler.ir import Array, Node, Type, Value
-from graphspec.compiler.ranges import Range, hull
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import Dim, add, ceildiv, mul, show, subtract
+from graphspec.ir.graph import Array, Node, Type, Value
+from graphspec.ir.ranges import Range, hull
+from graphspec.kernels.common import copy_rows, scratch_like, sum_axes
 from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
-from graphspec.ops.common import copy_rows, scratch_like, sum_axes
 from graphspec.ops.shape import known, reshaped
 from graphspec.runtime.buffers import axis_order
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.graph import Array, Type, Value
 from graphspec.ops.base import Bound, Calls, Context, Op, need_float, op
 from graphspec.runtime.buffers import axis_order
 

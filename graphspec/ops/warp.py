@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from graphspec.compiler.dims import show
-from graphspec.compiler.ir import Array, Type, Value
+from graphspec.ir.dims import show
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import copy_cast
 from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.ops.common import copy_cast
 from graphspec.ops.dropout import identity
 
 _BLOCK = 1 << 15  # pixels that are looked up together

@@ -20,7 +20,7 @@ from graphspec.config import NonNegative
 from graphspec.optimizers.base import OPTIMIZERS, Decay, Epsilon, LearningRate, Optimizer
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array
+    from graphspec.ir.graph import Array
     from graphspec.ops.base import Calls
 
 

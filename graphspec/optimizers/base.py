@@ -16,11 +16,11 @@ from graphspec.config import WHATEVER, Config, Neutral, NonNegative, Positive, R
 from graphspec.schedules import SCHEDULES, Schedule
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Param
+    from graphspec.arrays.random import Clock
+    from graphspec.ir.graph import Array, Param
     from graphspec.ops.base import Calls
-    from graphspec.runtime.random import Clock
-    from graphspec.runtime.replicas import Group
-    from graphspec.runtime.store import Segment
+    from graphspec.parallel.group import Group
+    from graphspec.runtime.parameters import Segment
 
 BLOCK = 1 << 15  # elements: the five to seven operands of a step stay in the second-level cache
 

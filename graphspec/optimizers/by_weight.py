@@ -17,9 +17,9 @@ from graphspec.optimizers.adam import Moments, adam_rate, adam_update, gather
 from graphspec.optimizers.base import BLOCK, OPTIMIZERS, Decay, Epsilon, Optimizer, Vectors, blocks
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Param
+    from graphspec.ir.graph import Array, Param
     from graphspec.ops.base import Calls
-    from graphspec.runtime.store import Segment
+    from graphspec.runtime.parameters import Segment
 
 
 @OPTIMIZERS.add("Lamb", "lamb")

@@ -11,7 +11,7 @@ from pydantic import Field
 from graphspec.optimizers.base import OPTIMIZERS, Decay, LearningRate, Optimizer
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array
+    from graphspec.ir.graph import Array
     from graphspec.ops.base import Calls
 
 

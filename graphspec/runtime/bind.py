@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from graphspec.compiler.concrete import concrete
-from graphspec.compiler.dims import Shape
-from graphspec.compiler.gradients import wanted_gradients
-from graphspec.compiler.ir import Array, Graph, Node, Type, Value
-from graphspec.compiler.limits import Ranges, id_ranges
-from graphspec.compiler.passes.divide_products import places
+from graphspec.arrays.random import Clock
+from graphspec.graph.gradients import wanted_gradients
+from graphspec.graph.id_limits import Ranges, id_ranges
+from graphspec.graph.passes.divide_products import places
+from graphspec.graph.shapes import concrete
+from graphspec.ir.dims import Shape
+from graphspec.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.ops import OPS
 from graphspec.ops.base import Backward, Calls
 from graphspec.runtime.buffers import Pool, Scratch, axis_order, root, stretch, view_as
 from graphspec.runtime.context import NodeContext, ints
-from graphspec.runtime.division import Shard
-from graphspec.runtime.lifetimes import last_uses, read_back
+from graphspec.runtime.interleave import Part, weave
+from graphspec.runtime.liveness import last_uses, read_back
+from graphspec.runtime.parameters import Store
+from graphspec.runtime.partition import Shard
 from graphspec.runtime.program import Program
-from graphspec.runtime.random import Clock
-from graphspec.runtime.store import Store
-from graphspec.runtime.weave import Part, weave
 
 
 class Binder:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphspec.compiler.dims import Shape
-from graphspec.compiler.ir import Array, Graph, Value
-from graphspec.compiler.pipelines import FOR_PROGRAM, prepare
-from graphspec.compiler.target import Target
-from graphspec.garbage import uncollected
+from graphspec.arrays.random import Clock
+from graphspec.gc_pause import uncollected
+from graphspec.graph.pipelines import FOR_PROGRAM, prepare
+from graphspec.graph.target import Target
+from graphspec.ir.dims import Shape
+from graphspec.ir.graph import Array, Graph, Value
+from graphspec.parallel.group import Group, Single
 from graphspec.runtime.bind import bind
-from graphspec.runtime.division import Matrix, Shard
+from graphspec.runtime.parameters import Store
+from graphspec.runtime.partition import Matrix, Shard
 from graphspec.runtime.program import Program
-from graphspec.runtime.random import Clock
-from graphspec.runtime.replicas import Group, Single
-from graphspec.runtime.store import Store
 
 
 @uncollected()

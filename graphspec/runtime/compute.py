@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.runtime.build import build_program
-from graphspec.runtime.programs import Programs
-from graphspec.runtime.store import Store
+from graphspec.runtime.parameters import Store
+from graphspec.runtime.program_cache import Programs
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array, Graph
+    from graphspec.ir.graph import Array, Graph
     from graphspec.runtime.program import Program
 
 KEEP = 1 << 24

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.compiler.ranges import ANY, Range
-from graphspec.ops.blocks import each_block
+from graphspec.arrays.random import Stream
+from graphspec.ir.ranges import ANY, Range
+from graphspec.kernels.blocks import each_block
 from graphspec.runtime.buffers import axis_order
-from graphspec.runtime.random import Stream
 
 if TYPE_CHECKING:
-    from graphspec.compiler.dims import Shape
-    from graphspec.compiler.ir import Array, Node
+    from graphspec.ir.dims import Shape
+    from graphspec.ir.graph import Array, Node
     from graphspec.ops.base import Calls
     from graphspec.runtime.bind import Binder
-    from graphspec.runtime.division import Matrix
+    from graphspec.runtime.partition import Matrix
 
 
 class NodeContext:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from graphspec.runtime.calls import runner
+from graphspec.arrays.calls import runner
 
 if TYPE_CHECKING:
-    from graphspec.compiler.ir import Array
+    from graphspec.ir.graph import Array
     from graphspec.ops.base import Calls
 
 

@@ -12,8 +12,8 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from graphspec.config import Config, Natural
 from graphspec.errors import RunError
-from graphspec.spec.source import MAX_BYTES
-from graphspec.spec.tree import MAX_DEPTH
+from graphspec.language.source import MAX_BYTES
+from graphspec.language.tree import MAX_DEPTH
 
 RESTORE = "restore it, or start again with --overwrite"
 _LARGEST = 4 * MAX_BYTES  # indented JSON is longer than what was written by hand

@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from graphspec.arguments import mapping
-from graphspec.compiler.concrete import concrete
-from graphspec.compiler.dims import Shape
-from graphspec.compiler.ir import Array, Graph, Value
+from graphspec.arrays.calls import settings
+from graphspec.data.check import Arrays, Feeder, Wanted, load, refused
+from graphspec.data.signature import Data, batch_inputs, user_inputs, wanted
 from graphspec.errors import Diagnostic, RunError, UsageError, did_you_mean
+from graphspec.graph.memory_estimate import available, human
+from graphspec.graph.shapes import concrete
+from graphspec.ir.dims import Shape
+from graphspec.ir.graph import Array, Graph, Value
+from graphspec.parallel.member import fetches, objective_for
 from graphspec.runtime.access import Access
 from graphspec.runtime.build import build_program
-from graphspec.runtime.calls import settings
-from graphspec.runtime.data import Arrays, Feeder, Wanted, load, refused
-from graphspec.runtime.member import fetches, objective_for
-from graphspec.runtime.memory import available, human
-from graphspec.runtime.programs import Programs
-from graphspec.runtime.signature import Data, batch_inputs, user_inputs, wanted
-from graphspec.runtime.store import Store
-from graphspec.runtime.totals import Totals
-from graphspec.runtime.update import Update
+from graphspec.runtime.optimizer_state import Update
+from graphspec.runtime.parameters import Store
+from graphspec.runtime.program_cache import Programs
+from graphspec.runtime.running_metrics import Totals
 
 if TYPE_CHECKING:
     from graphspec.compiler.heads import Objective
     from graphspec.compiler.lower import Lowered
-    from graphspec.spec.model import Spec
+    from graphspec.language.declarations import Spec
 
 T = TypeVar("T")
 

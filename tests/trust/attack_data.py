@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
-from graphspec.compiler.ir import Type
+from graphspec.data import archives
+from graphspec.data.check import Wanted, load
 from graphspec.errors import Diagnostic, GraphspecError, Mark
-from graphspec.runtime import archives
-from graphspec.runtime.data import Wanted, load
-from graphspec.spec.model import DataSource
-from graphspec.spec.tree import Tree
+from graphspec.ir.graph import Type
+from graphspec.language.declarations import DataSource
+from graphspec.language.tree import Tree
 from trust.drawn_files import KINDS, MARK, READ, REFUSE, Truth
 
 CASES = 150

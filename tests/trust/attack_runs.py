@@ -23,7 +23,7 @@ from commands import graphspec, project
 from resuming import Stop
 
 from graphspec.cli import progress
-from graphspec.runtime.checkpoint import load_arrays
+from graphspec.training.checkpoint import load_arrays
 
 CASES = 12
 counts: Counter[str] = Counter()

@@ -62,8 +62,8 @@ def _callback(random: random.Random, root: Path) -> dict[str, Any]:
 
 
 def _train(callbacks: list[dict[str, Any]], directory: Path | None) -> str:
-    from graphspec.runtime.observe import Silent
-    from graphspec.runtime.rundir import start_run
+    from graphspec.training.observers import Silent
+    from graphspec.training.run_directory import start_run
 
     document = dense_spec()
     document["training"] |= {"epochs": 1, "callbacks": callbacks}

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.runtime import archives
+from graphspec.data import archives
 
 MARK = "unpickled"
 Rows = dict[str, list[Any]]

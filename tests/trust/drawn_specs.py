@@ -397,7 +397,7 @@ def rows(drawn: Drawn, graph: Any, count: int, lengths: Mapping[str, int], r: np
 
 
 def _targets(kind: str, shapes: Args, head: str, graph: Any, r: np.random.Generator) -> Array:
-    from graphspec.compiler.concrete import concrete
+    from graphspec.graph.shapes import concrete
 
     value = graph.outputs[head]
     known = {} if value.name in shapes else concrete(graph, graph.needed([value]), shapes)

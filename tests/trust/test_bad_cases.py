@@ -130,8 +130,8 @@ LARGE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", LARGE)
 def test_what_multiplies_is_refused_before_it_is_made(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.spec.expand.MAX_NODES", MOST)
-    monkeypatch.setattr("graphspec.spec.expand.MAX_EXPANDED", 100_000)
+    monkeypatch.setattr("graphspec.language.expand.MAX_NODES", MOST)
+    monkeypatch.setattr("graphspec.language.expand.MAX_EXPANDED", 100_000)
     found = gs.validate(LARGE[name])
     assert [d.code for d in found if d.code == "GS110"] == ["GS110"], "it is said once"
     assert "expands to more than" in next(d.message for d in found if d.code == "GS110")

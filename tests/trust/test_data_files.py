@@ -15,14 +15,15 @@ import pytest
 from commands import graphspec, project
 
 import graphspec as gs
+from graphspec.arrays.memory_maps import map_of
 from graphspec.callbacks.base import Callback, State
-from graphspec.compiler.ir import Type
+from graphspec.data import archives, database, delimited
+from graphspec.data.check import Wanted, load
 from graphspec.errors import Mark
-from graphspec.runtime import archives, database, delimited, memory
-from graphspec.runtime.data import Wanted, load
-from graphspec.runtime.maps import map_of
-from graphspec.spec.model import DataSource
-from graphspec.spec.tree import Tree
+from graphspec.graph import memory_estimate as memory
+from graphspec.ir.graph import Type
+from graphspec.language.declarations import DataSource
+from graphspec.language.tree import Tree
 
 PLAIN = "a,b,y\n1,2,0\n3,4,1\n"
 MANY = "5,6,7\n" * 2500

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.compiler.limits import id_ranges, input_bounds
-from graphspec.compiler.ranges import Range
 from graphspec.export.session import session
+from graphspec.graph.id_limits import id_ranges, input_bounds
+from graphspec.ir.ranges import Range
 from graphspec.ops.check_ids import stop_beyond
 from graphspec.runtime.build import build_program
 from trust import attack_ids

@@ -13,11 +13,11 @@ import pytest
 from commands import graphspec, project
 
 import graphspec as gs
-from graphspec.compiler.ir import Type
 from graphspec.export.onnx import to_model
 from graphspec.export.prove import Proof, prove
 from graphspec.export.rows import Rows, batch_of, lengths_for
 from graphspec.export.session import session
+from graphspec.ir.graph import Type
 from specs import blobs, dense_spec
 from trust.efficientnet import efficientnet, with_random_statistics
 from trust.mutants import mutant
@@ -286,7 +286,7 @@ def test_a_large_file_is_not_read_whole(kind: str, tmp_path: Path) -> None:
     """Five rows of ten thousand; of an archive no more bytes than these."""
     import tracemalloc
 
-    from graphspec.runtime.tables import Request, open_source
+    from graphspec.data.source import Request, open_source
 
     rows = np.random.default_rng(0).standard_normal((10_000, 200)).astype(np.float32)
     path = tmp_path / f"rows.{'npz' if kind == 'compressed' else kind}"

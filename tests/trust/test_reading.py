@@ -25,10 +25,10 @@ from commands import SPEC, graphspec
 import graphspec as gs
 from graphspec.cli.render import render, render_json
 from graphspec.errors import SHOWN, Diagnostic, SourceFile, SpecError, UsageError
-from graphspec.spec.read import read
-from graphspec.spec.source import MAX_BYTES
-from graphspec.spec.syntax import line_and_column, line_of
-from graphspec.spec.tree import MAX_DIGITS, MAX_KEY, MAX_TEXT
+from graphspec.language.read import read
+from graphspec.language.source import MAX_BYTES
+from graphspec.language.syntax import line_and_column, line_of
+from graphspec.language.tree import MAX_DIGITS, MAX_KEY, MAX_TEXT
 from specs import dense_spec
 
 BAD = SPEC.replace("units: 8", "unit: 8")
@@ -139,7 +139,7 @@ def test_lines_are_counted_as_yaml_counts_them(tmp_path: Path) -> None:
 def test_a_line_is_found_without_a_list_of_them(text: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import re
 
-    monkeypatch.setattr("graphspec.spec.syntax._BLOCK", block)
+    monkeypatch.setattr("graphspec.language.syntax._BLOCK", block)
     lines = re.split("\r\n|\r|\n", text)
     assert [line_of(text, n + 1) for n in range(len(lines))] == lines
     assert line_of(text, len(lines) + 1) is None
@@ -308,7 +308,7 @@ PLACES = ("units", "activation", "name", "type", "inputs", "repeat", "kernel_ini
 
 @pytest.mark.parametrize("name", VALUES)
 def test_whatever_a_dict_holds_is_answered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.spec.plain.MAX_VALUES", 2000)
+    monkeypatch.setattr("graphspec.language.plain.MAX_VALUES", 2000)
     for place in PLACES:
         document = dense_spec()
         document["layers"][0][place] = VALUES[name]

@@ -18,8 +18,9 @@ from resuming import Stop
 import graphspec as gs
 from graphspec.cli import progress
 from graphspec.files import LOCK
-from graphspec.runtime import checkpoint, choose, lock
-from graphspec.runtime.lock import locked
+from graphspec.training import checkpoint, lock
+from graphspec.training import choose_workers as choose
+from graphspec.training.lock import locked
 from trust import attack_runs
 
 
@@ -72,8 +73,8 @@ def test_a_training_beside_a_running_one_in_another_process(spec: Path) -> None:
     """The other process is killed; its lock ends with it, whatever its worker still does."""
     code = """
 import os, sys, time
-from graphspec.runtime import choose
-from graphspec.runtime.train import Trainer
+from graphspec.training import choose_workers as choose
+from graphspec.training.trainer import Trainer
 choose.usable_cores = lambda: 2
 step = Trainer.step
 def slow(self):
@@ -143,7 +144,7 @@ def test_the_files_of_a_run_that_goes_on_are_those_of_its_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(progress, "watch", lambda: Stop(1))
         patch.setattr(checkpoint, "save_checkpoint", lambda *_: None)
-        patch.setattr("graphspec.runtime.train.Trainer.checkpoint", lambda self: None)
+        patch.setattr("graphspec.training.trainer.Trainer.checkpoint", lambda self: None)
         assert graphspec("train", spec, "--resume").exit_code == 130
     assert content(RUN) == before
 

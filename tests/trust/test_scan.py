@@ -12,7 +12,7 @@ from counting import assert_linear
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
-from graphspec.spec.scan import events
+from graphspec.language.scan import events
 
 ROOT = Path(__file__).parent.parent.parent
 SEEDS = (

@@ -18,9 +18,9 @@ import pytest
 
 import graphspec as gs
 from graphspec.callbacks.base import Callback, Run, State
-from graphspec.runtime import train
 from graphspec.runtime.access import Access
-from graphspec.runtime.programs import Programs
+from graphspec.runtime.program_cache import Programs
+from graphspec.training import trainer as train
 from trust.attack_sharing import KINDS, attack, copies, in_threads, rows, serve, spec, train_beside
 
 
@@ -146,7 +146,7 @@ def test_weights_change_when_nobody_reads_them() -> None:
 
 
 def test_only_as_many_programs_compute_at_once_as_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.runtime.programs.usable_cores", lambda: 2)
+    monkeypatch.setattr("graphspec.runtime.program_cache.usable_cores", lambda: 2)
     programs, made, at_once, most = Programs(), list[int](), list[int](), list[int]()
 
     def make() -> Any:

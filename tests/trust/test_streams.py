@@ -52,7 +52,8 @@ WORDS = [
 RUNNER = """
 import os, sys
 import duckdb, numpy, onnxruntime, rich.console, safetensors.numpy  # once for all
-import graphspec.cli.app, graphspec.compiler.check, graphspec.export.prove, graphspec.runtime.fit, graphspec.spec.schema
+import graphspec.cli.app, graphspec.compiler.check, graphspec.export.prove
+import graphspec.training.prepare, graphspec.language.schema
 from graphspec.__main__ import main
 for words in {words!r}:
     child = os.fork()

@@ -1,0 +1,1 @@
+"""NumPy without a graph: memory layout, random numbers, BLAS, running calls."""

@@ -1,0 +1,1 @@
+"""Data files and arrays: read, converted, checked, and cut into batches."""

@@ -1,0 +1,276 @@
+"""Checked rows: splitting, weighting, and copying them batch by batch into a program's buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from graphspec.arrays.memory_maps import held_by
+from graphspec.arrays.random import Orders, generator
+from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.parallel.group import share
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphspec.arrays.memory_maps import Held
+    from graphspec.ir.graph import Array
+
+_CACHE = 1 << 18
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+_PARTS = ("inputs", "targets", "weights", "lengths")
+
+
+@dataclass
+class Arrays:
+    """Arrays of equal length that fit the graph. Narrow dtypes are kept; a batch is converted when it is copied.
+
+    Attributes:
+        weights: sample weights by head, ``(N,)`` or one for each time step.
+        lengths: for CTC, by their own names: ``<head>_length``, ``<head>_input_length``.
+        chosen: which rows of the arrays are meant, None for all: arrays may be memory maps, which are never cut.
+    """
+
+    inputs: dict[str, Array]
+    targets: dict[str, Array] = field(default_factory=dict)
+    weights: dict[str, Array] = field(default_factory=dict)
+    lengths: dict[str, Array] = field(default_factory=dict)
+    chosen: Array | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())) if self.chosen is None else self.chosen)
+
+    def feeds(self) -> dict[str, Array]:
+        """All arrays, whole, by the names of the graph's inputs and targets."""
+        weights = {f"{head}_sample_weight": w for head, w in self.weights.items()}
+        return self.inputs | self.targets | weights | self.lengths
+
+    def named(self) -> dict[str, Array]:
+        """All arrays as ``<part>/<name>``, and ``chosen``: what :meth:`of` takes back."""
+        named = {f"{part}/{name}": a for part in _PARTS for name, a in getattr(self, part).items()}
+        return named if self.chosen is None else named | {"chosen": self.chosen}
+
+    @classmethod
+    def of(cls, named: Mapping[str, Array]) -> Arrays:
+        parts: dict[str, dict[str, Array]] = {part: {} for part in _PARTS}
+        for key, array in named.items():
+            part, _, name = key.partition("/")
+            if name:
+                parts[part][name] = array
+        return cls(**parts, chosen=named.get("chosen"))
+
+    def select(self, rows: Array) -> Arrays:
+        """Some of the rows, by their numbers; nothing is copied."""
+        return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
+
+    def sample(self, count: int) -> dict[str, Array]:
+        """Copies of at most ``count`` rows of every input, spread evenly over all rows."""
+        rows = np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)
+        rows = rows if self.chosen is None else self.chosen[rows]
+        return {name: np.array(array[rows]) for name, array in self.inputs.items()}
+
+
+def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> tuple[Array, Array]:
+    """Rows to train on and rows to validate on, both in ascending order.
+
+    ``round(fraction · n)`` rows, at least one, of a permutation keyed by the seed. With ``classes`` (one id a row) each
+    class gives its share of them, by largest remainders; of equal ones the lower class comes first.
+
+    Raises:
+        SpecError: GS508 where there are not rows enough for both parts.
+    """
+    if n < 2:
+        raise SpecError([Diagnostic("GS508", f"{n} rows cannot be split into training and validation rows")])
+    count = min(max(round(fraction * n), 1), n - 1)
+    order = generator(seed, "split").permutation(n)
+    if classes is None:
+        chosen = order[:count]
+    else:
+        ids, sizes = np.unique(classes, return_counts=True)
+        quota = count * sizes / n
+        take = np.floor(quota).astype(np.int64)
+        remainders = np.round(quota - take, 9)  # equal shares must not differ by rounding
+        take[np.argsort(-remainders, kind="stable")[: count - take.sum()]] += 1
+        shuffled = classes[order]
+        chosen = np.concatenate([order[shuffled == k][:m] for k, m in zip(ids, take, strict=True)])
+    held = np.zeros(n, bool)
+    held[chosen] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def class_ids(y: Array) -> Array:
+    """One class id a row, of ids ``(N,)`` or ``(N, 1)``, of 0/1 values, or of one-hot rows."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        best: Array = y.argmax(1)
+        return best
+    flat: Array = np.rint(y.reshape(len(y), -1)[:, 0]).astype(np.int64)
+    return flat
+
+
+def row_weights(
+    class_weight: Mapping[Any, float] | Literal["balanced"],
+    y: Array,
+    classes: int,
+    labels: Sequence[str] | None = None,
+    ignored: int | None = None,
+) -> Array:
+    """The weight of every row by its class, float32: as given (1 for a class not named), or ``N / (classes · count)``.
+
+    Rows of the class ``ignored`` have weight 1, and are no part of N.
+
+    Args:
+        class_weight: by class id or label, or ``balanced``.
+        y: the head's targets.
+
+    Raises:
+        SpecError: GS405 for a class that does not exist.
+    """
+    ids = class_ids(y)
+    counts = ids != ignored if ignored is not None else np.ones(len(ids), bool)
+    table = np.ones(classes)
+    if class_weight == "balanced":
+        known = ids[counts]
+        table = len(known) / (classes * np.maximum(np.bincount(known, minlength=classes), 1))
+    else:
+        names = list(labels or ())
+        for key, weight in class_weight.items():
+            index = names.index(key) if key in names else int(key) if str(key).isdigit() else -1
+            if not 0 <= index < classes:
+                hint = did_you_mean(str(key), names) or f"classes are 0 to {classes - 1}"
+                raise SpecError([Diagnostic("GS405", f"class weight for an unknown class {key!r}", hint=hint)])
+            if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= _LARGEST:
+                text = f"the weight of class {key!r} must be a number from 0 on, got {weight!r}"
+                raise SpecError([Diagnostic("GS405", text, hint="1 is what other classes have")])
+            table[index] = weight
+    weights = np.ones(len(ids), np.float32)
+    weights[counts] = table.astype(np.float32)[ids[counts]]
+    return weights
+
+
+def _rows_in_cache(array: Array) -> int:
+    """How many rows to gather before they are converted: a gather of a whole batch would leave the cache."""
+    return max(_CACHE // max(array[:1].nbytes, 1), 1)
+
+
+def _gather(array: Array) -> Any:
+    """``array.take``, or a function of its ``(rows, axis 0, buffer, mode)`` that fills the buffer with these rows.
+
+    ``take`` is quickest, but first copies the whole of an array that is not contiguous, or not aligned as in archives.
+    """
+    if not array.flags.c_contiguous or not array.size:
+        return lambda rows, _, out, __: np.copyto(out, array[rows])
+    if array.flags.aligned:
+        return array.take
+    octets = array.reshape(len(array), -1).view(np.uint8)
+    width = octets.shape[1]
+    return lambda rows, axis, out, mode: octets.take(
+        rows, axis, out.reshape(-1).view(np.uint8).reshape(-1, width), mode
+    )
+
+
+def _checked(fill: Callable[[int], None], held: Sequence[Held]) -> Callable[[int], None]:
+    def check_and_fill(batch: int) -> None:
+        for file in held:
+            file.check()
+        fill(batch)
+
+    return check_and_fill
+
+
+class Feeder:
+    """Rows in batches, each epoch in an order of its own that the seed and the epoch give.
+
+    ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short. Where a group of
+    workers shares each batch, its member ``rank`` of ``size`` copies its own rows alone.
+
+    Args:
+        total: how many rows an epoch has where ``arrays`` hold one batch alone: always the one that is due (:meth:`deal`).
+    """
+
+    rank, size = 0, 1
+
+    def __init__(self, arrays: Arrays, batch_size: int, *, shuffle: bool, seed: int, total: int | None = None) -> None:
+        self.batch_size, self.shuffle, self._orders = batch_size, shuffle, Orders(seed)
+        self.given, self._arrays = arrays, arrays.feeds()
+        self._n, self._one = len(arrays) if total is None else total, total is not None
+        self.batches = -(-self._n // batch_size)
+        self._order: Array | None = arrays.chosen
+        self._gather = {name: _gather(a) for name, a in self._arrays.items()}
+        self._scratch = {
+            name: np.empty((min(_rows_in_cache(a), batch_size), *a.shape[1:]), a.dtype)
+            for name, a in self._arrays.items()
+        }
+
+    def start(self, epoch: int) -> None:
+        """Set the order of the rows."""
+        if self.shuffle:
+            order, chosen = self._orders.of(epoch, self._n), self.given.chosen
+            self._order = order if chosen is None else chosen[order]
+
+    def rows(self, batch: int) -> int:
+        """How many rows a batch has."""
+        return min(self.batch_size, self._n - batch * self.batch_size)
+
+    def shapes(self, rows: int) -> dict[str, tuple[int, ...]]:
+        """The shape of every feed of a batch of so many rows."""
+        return {name: (rows, *array.shape[1:]) for name, array in self._arrays.items()}
+
+    def into(self, feeds: Mapping[str, Array], count: int) -> Callable[[int], None]:
+        """A function that copies a batch of ``count`` rows, by its number, into the buffers that a program reads.
+
+        Feeds that there is no array for stay as they are.
+        """
+        return self._filler(feeds, share(count, self.rank, self.size))
+
+    def copy(self, batch: int, feeds: Mapping[str, Array]) -> None:
+        """Copy one batch into the buffers of a program."""
+        self.into(feeds, self.rows(batch))(batch)
+
+    def deal(self, batch: int, arrays: Mapping[str, Array]) -> None:
+        """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Arrays.feeds` names."""
+        count = self.rows(batch)
+        first = share(count, self.rank, self.size).stop
+        self._filler({name: array[first:count] for name, array in arrays.items()}, slice(first, count))(batch)
+
+    def _filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
+        """A function that fills buffers with the rows ``part`` of a batch, if their files are what they were."""
+        fill, held = self._plain_filler(feeds, part), held_by(self._arrays[n] for n in feeds if n in self._arrays)
+        return fill if not held else _checked(fill, held)
+
+    def _plain_filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
+        pairs = [(self._arrays[name], buffer, name) for name, buffer in feeds.items() if name in self._arrays]
+        step = 0 if self._one else self.batch_size
+        if not self.shuffle and self._order is None:
+
+            def fill(batch: int) -> None:
+                start, stop = batch * step + part.start, batch * step + part.stop
+                for array, buffer, _ in pairs:
+                    buffer[...] = array[start:stop]  # half the time of np.copyto for a few rows
+
+            return fill
+        alike = [(self._gather[name], buffer) for array, buffer, name in pairs if array.dtype == buffer.dtype]
+        others = [(name, buffer) for array, buffer, name in pairs if array.dtype != buffer.dtype]
+        first, count = part.start, part.stop - part.start
+
+        def gather(batch: int) -> None:
+            start = batch * step + first
+            rows = self._order[start : start + count]  # type: ignore[index]
+            for take, buffer in alike:
+                take(rows, 0, buffer, "clip")
+            for name, buffer in others:
+                self._convert(name, rows, buffer)
+
+        return gather
+
+    def _convert(self, name: str, rows: Array, buffer: Array) -> None:
+        take, scratch = self._gather[name], self._scratch[name]
+        for first in range(0, len(rows), len(scratch)):
+            part = rows[first : first + len(scratch)]
+            take(part, 0, scratch[: len(part)], "clip")
+            np.copyto(buffer[first : first + len(part)], scratch[: len(part)], casting="unsafe")

@@ -1,0 +1,328 @@
+"""Data against a graph: files and arrays are read, converted and checked; every problem is found in one run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.data.batches import Arrays, Feeder, class_ids, row_weights, split
+from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
+from graphspec.data.filling import assemble
+from graphspec.data.source import NO_ROWS, DataError, Problems, Request, Source, open_source
+from graphspec.errors import Diagnostic, Mark, RunError, SpecError, did_you_mean
+from graphspec.ir.graph import Type
+from graphspec.ir.ranges import Range
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Array
+    from graphspec.language.declarations import DataSource
+
+__all__ = ["Arrays", "Feeder", "Wanted", "check_arrays", "class_ids", "load", "refused", "row_weights", "split"]
+
+WEIGHT, LENGTH, STEPS = "_sample_weight", "_length", "_input_length"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What data must look like.
+
+    Attributes:
+        inputs, targets: types by input and by head.
+        classes: heads whose targets are ids, and how many classes each has.
+        ignored: heads with an id beside those that is allowed (``ignore_class``).
+        probabilities: heads whose targets must lie in 0 … 1 (cross-entropies).
+        limits: inputs that are ids, and the range of those that an Embedding has a row for.
+        labels: class names by head; targets may be text then.
+        ctc: heads whose targets are label sequences.
+        steps: the time steps of every CTC head, given the inputs' shapes.
+    """
+
+    inputs: Mapping[str, Type]
+    targets: Mapping[str, Type] = field(default_factory=dict)
+    classes: Mapping[str, int] = field(default_factory=dict)
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    probabilities: frozenset[str] = frozenset()
+    limits: Mapping[str, Range] = field(default_factory=dict)
+    labels: Mapping[str, list[str]] = field(default_factory=dict)
+    ctc: frozenset[str] = frozenset()
+    steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
+
+    def extras(self) -> list[str]:
+        """What data may have besides: sample weights, and the lengths of label sequences."""
+        heads = list(self.targets)
+        return [h + WEIGHT for h in heads] + [h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)]
+
+
+def load(source: DataSource, wanted: Wanted, most: int | None = None) -> tuple[Arrays | None, list[Diagnostic]]:
+    """The rows of a data file, and every problem that they have; None if there is an error among them.
+
+    Args:
+        most: how many rows to read, from the first on; all by default.
+    """
+    check = _Check(wanted, source)
+    assert source.file is not None, "a split has no file"
+    try:
+        table = open_source(source.file, most)
+    except DataError as error:
+        check.report("file", "", error, "")
+        return None, check.found
+    requests = []
+    for section, name, mapped in _wanted_names(source, wanted, table):
+        request = check.request(section, name, mapped)
+        if check.known(request, table):
+            requests.append(request)
+    try:
+        found = table.fill(requests)
+    except DataError as error:
+        check.report("file", "", error, "")
+        return None, check.found
+    if found and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in found.values()):
+        check.report("file", "", DataError("GS508", f"data file '{source.file}' has no rows", NO_ROWS), "")
+        return None, check.found
+    for request in requests:
+        check.take(request, table, found[request.name])
+    return check.finish(), check.found
+
+
+def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
+    """What to raise for problems of data: too little memory is none of the data's own."""
+    errors = [d for d in found if d.is_error]
+    if errors and all(d.code == "GS602" for d in errors):
+        return RunError("GS602", errors[0].message, errors[0].hint)
+    return SpecError(found)
+
+
+def _wanted_names(source: DataSource, wanted: Wanted, table: Source) -> Iterator[tuple[str, str, str | list[str]]]:
+    """The section, the name, and the column or columns of everything that is read."""
+    for section, mapped, names in (
+        ("inputs", source.inputs or {}, list(wanted.inputs)),
+        ("targets", source.targets or {}, [*wanted.targets, *wanted.extras()]),
+    ):
+        for name in names:
+            if name in mapped or name in table.names or name not in wanted.extras():
+                yield section, name, mapped.get(name, name)
+
+
+def check_arrays(
+    x: Mapping[str, Any],
+    y: Mapping[str, Any] | None,
+    wanted: Wanted,
+    sample_weight: Mapping[str, Any] | None = None,
+) -> tuple[Arrays | None, list[Diagnostic]]:
+    """As :func:`load`, for arrays by input and head name; ``y`` may have ``<head>_length`` and the like too."""
+    check = _Check(wanted, None)
+    targets = dict(y or {}) | {head + WEIGHT: w for head, w in (sample_weight or {}).items()}
+    extras = wanted.extras()
+    for section, given, needed, more in (
+        ("inputs", x, list(wanted.inputs), []),
+        ("targets", targets, list(wanted.targets), extras),
+    ):
+        what = "input" if section == "inputs" else "head"
+        for name in given:
+            if name not in needed and name not in more:
+                hint = did_you_mean(name, needed) or f"the {what}s are {', '.join(needed) or 'none'}"
+                check.report(section, name, DataError("GS502", f"there is no {what} '{name}'", hint), "")
+        for name in [*needed, *(n for n in more if n in given)]:
+            if name in given:
+                check.give(section, name, _as_array(given[name]))
+            else:
+                check.report(section, name, DataError("GS502", f"there is no array for {what} '{name}'"), "")
+    return check.finish(), check.found
+
+
+def _as_array(value: Any) -> Array | DataError:
+    try:
+        return as_array(value)
+    except DataError as error:
+        return error
+
+
+def _section(request: Request) -> str:
+    return "inputs" if request.is_input else "targets"
+
+
+def _noun(section: str, name: str) -> str:
+    return f"{'input' if section == 'inputs' else 'target'} '{name}'"
+
+
+class _Check:
+    """Collects arrays and diagnostics; a diagnostic points at the mapping's value, else at ``file``."""
+
+    def __init__(self, wanted: Wanted, source: DataSource | None) -> None:
+        self.wanted, self.source = wanted, source
+        self.found: list[Diagnostic] = []
+        self.arrays: dict[str, Array] = {}
+        self.sections: dict[str, str] = {}
+        self.subjects: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}
+
+    def report(self, section: str, name: str, error: DataError, subject: str, item: int | None = None) -> None:
+        message = f"{subject} {error.message}" if subject else error.message
+        mark, path = Mark("<arrays>"), name
+        if self.source is not None:
+            tree = self.source.tree
+            at = tree.find((section, name) if item is None else (section, name, item))[0]
+            at = at or tree.find(("file",))[0] or tree
+            mark, path = at.mark, at.path
+        self.found.append(Diagnostic.at(mark, error.code, message, path=path, hint=error.hint))
+
+    def request(self, section: str, name: str, column: str | list[str]) -> Request:
+        labels = self.wanted.labels.get(name) if section == "targets" else None
+        columns = [column] if isinstance(column, str) else column
+        return Request(name, columns, not isinstance(column, str), self._kind(name), section == "inputs", labels)
+
+    def known(self, request: Request, table: Source) -> bool:
+        """Whether the file has every column of a request, each once; GS502 for those that it has not."""
+        assert self.source is not None
+        file, good = self.source.file, True
+        for k, column in enumerate(request.columns):
+            if column in table.doubtful:
+                error = DataError("GS502", table.doubtful[column], "give each a name of its own")
+            elif column not in table.names:
+                hint = did_you_mean(column, table.names) or f"it has {', '.join(table.names[:20])}"
+                noun = _noun(_section(request), request.name)
+                error = DataError("GS502", f"'{file}' has no {table.kind} '{column}' for {noun}", hint)
+            else:
+                continue
+            self.report(_section(request), request.name, error, "", k if request.together else None)
+            good = False
+        return good
+
+    def take(self, request: Request, table: Source, found: Array | Problems) -> None:
+        """What a file gave for a request: an array of the right type, or problems of its columns."""
+        assert self.source is not None
+        section, columns, file = _section(request), request.columns, self.source.file
+        if isinstance(found, dict):
+            for k, error in found.items():
+                subject = f"{table.kind} '{columns[k]}' of '{file}'"
+                self.report(section, request.name, error, subject, k if request.together else None)
+            return
+        subject = f"{table.kind} '{columns[0]}' of '{file}'"
+        if request.together:
+            few = ", ".join(columns[:4]) + (", …" if len(columns) > 4 else "")
+            subject = f"the table of {table.kind}s {few} of '{file}'"
+        self.put(section, request.name, found, subject)
+
+    def _kind(self, name: str) -> Type:
+        wanted = self.wanted
+        if name in wanted.inputs:
+            return wanted.inputs[name]
+        if name in wanted.ctc:
+            return Type("int64", ("N", f"<labels of {name}>"))  # of no other head, and of no input
+        if name in wanted.targets:
+            return wanted.targets[name]
+        return Type("float32" if name.endswith(WEIGHT) else "int64", ("N",))
+
+    def give(self, section: str, name: str, array: Array | DataError) -> None:
+        """An array that was given from Python: convert it, and check it as one from a file."""
+        found = assemble(self.request(section, name, name), [array])
+        if isinstance(found, dict):
+            self.report(section, name, found[0], _noun(section, name))
+        else:
+            self.put(section, name, found, _noun(section, name))
+
+    def put(self, section: str, name: str, converted: Array, subject: str) -> None:
+        """Check the shape and the values of an array of the right type."""
+        kind, wanted = self._kind(name), self.wanted
+        try:
+            if name.endswith(WEIGHT) and name not in wanted.targets:
+                converted = self._weights(name, converted)
+            else:
+                converted = reshape(converted, kind, self._sizes, squeeze=section == "targets" and not kind.is_float)
+            if section == "inputs" and name in wanted.limits and converted.dtype.kind != "b":
+                limits, hint = (
+                    wanted.limits[name],
+                    "set `input_dim` of the Embedding above the largest id, or mend the ids",
+                )
+                check_range(converted, limits, "id", hint)
+            if section == "targets" and name in wanted.classes:
+                hint = "class ids count from 0; the head needs a unit for each class"
+                check_range(converted, Range(0, wanted.classes[name] - 1), "class", hint, wanted.ignored.get(name))
+            if section == "targets" and name in wanted.probabilities:
+                check_probabilities(converted)
+        except DataError as error:
+            self.report(section, name, error, subject)
+            return
+        self.arrays[name], self.sections[name], self.subjects[name] = converted, section, subject
+
+    def _weights(self, name: str, array: Array) -> Array:
+        """Sample weights: one a row, or one for each value that the loss gives."""
+        target = self.wanted.targets[name.removesuffix(WEIGHT)]
+        rank = max(len(target.shape) - target.is_float, 1)
+        if array.ndim == rank + 1 and array.shape[-1] == 1:
+            array = array[..., 0]
+        if array.ndim > rank:
+            dims = ", ".join(map(str, target.shape[:rank]))
+            text = f"has {array.ndim} axes; sample weights are (N,)" + (f" or ({dims})" if rank > 1 else "")
+            raise DataError("GS503", text, "give one weight for each row")
+        return reshape(array, Type("float32", target.shape[: array.ndim]), self._sizes, squeeze=False)
+
+    def finish(self) -> Arrays | None:
+        """What has been collected, if nothing is wrong."""
+        self._check_rows()
+        if not self.found:
+            for head in self.wanted.ctc & self.arrays.keys():
+                self._check_ctc(head)
+        if self.found:
+            return None
+        wanted = self.wanted
+        weights = {h: self.arrays[h + WEIGHT] for h in wanted.targets if h + WEIGHT in self.arrays}
+        lengths = {h + s for h in wanted.ctc for s in (LENGTH, STEPS)}
+        return Arrays(
+            {n: self.arrays[n] for n in wanted.inputs},
+            {n: self.arrays[n] for n in wanted.targets},
+            weights,
+            {n: a for n, a in self.arrays.items() if n in lengths and n not in wanted.targets},
+        )
+
+    def _check_rows(self) -> None:
+        if not self.arrays:
+            return
+        counts = {name: len(array) for name, array in self.arrays.items()}
+        common = Counter(counts.values()).most_common(1)[0][0]
+        first = next(name for name, n in counts.items() if n == common)
+        for name, n in counts.items():
+            if n != common:
+                text = f"has {n} rows, but {self.subjects[first]} has {common}"
+                error = DataError("GS507", text, "all arrays have one row for each sample, in the same order")
+                self.report(self.sections[name], name, error, self.subjects[name])
+        if common == 0:
+            error = DataError("GS508", "has no rows", NO_ROWS)
+            self.report("file", first, error, f"'{self.source.file}'" if self.source else self.subjects[first])
+
+    def _check_ctc(self, head: str) -> None:
+        """GS506, GS507, GS509: every label sequence must have a path through its time steps."""
+        y, lengths, given = self.arrays[head], self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS)
+        counts = np.count_nonzero(y, axis=1) if lengths is None else lengths.astype(np.int64)
+        shapes = {n: self.arrays[n].shape for n in self.wanted.inputs}
+        steps = self.wanted.steps(shapes).get(head) if self.wanted.steps is not None else None
+        try:
+            _within(counts, 0, y.shape[1], head + LENGTH)
+            if given is not None and steps is not None:
+                _within(given, 0, steps, head + STEPS)
+            inside = np.arange(y.shape[1]) < counts[:, None]
+            blank = ((y == 0) & inside).any(1)
+            if blank.any():
+                text = f"has class 0, the blank, among the labels of row {int(blank.argmax())}"
+                raise DataError("GS506", text, "labels count from 1; 0 only pads the end of a row")
+            repeats = ((y[:, 1:] == y[:, :-1]) & inside[:, 1:]).sum(1)
+            have = given.astype(np.int64) if given is not None else None if steps is None else np.full(len(y), steps)
+            if have is not None and (counts + repeats > have).any():
+                row = int((counts + repeats > have).argmax())
+                labels = f"{counts[row]} labels with {repeats[row]} repeats"
+                text = f"does not fit in row {row}: {labels} in {have[row]} time steps"
+                raise DataError("GS509", text, "a repeat needs a blank between: time steps ≥ labels + repeats")
+        except DataError as error:
+            self.report("targets", head, error, self.subjects[head])
+
+
+def _within(values: Array, low: int, high: int, name: str) -> None:
+    bad = (values < low) | (values > high)
+    if bad.any():
+        row = int(bad.argmax())
+        text = f"cannot have '{name}' {values[row]} in row {row}: it must be {low} to {high}"
+        raise DataError("GS507", text, "mend the lengths, or leave them out where padding with 0 tells them")

@@ -1,0 +1,51 @@
+"""New rows from a file: inputs without targets, mapped as in one of the spec's parts of data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphspec.data.check import load, refused
+from graphspec.data.signature import wanted
+from graphspec.data.source import DataError, open_source
+from graphspec.errors import Mark
+from graphspec.language.declarations import DataSource
+from graphspec.language.tree import Tree
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Array, Graph
+    from graphspec.language.declarations import Spec
+
+
+def read_inputs(spec: Spec, graph: Graph, file: Path, most: int | None = None) -> dict[str, Array]:
+    """The inputs of new rows, checked and converted as training data are.
+
+    Args:
+        most: how many rows to read, from the first on; all by default.
+
+    Raises:
+        SpecError: GS5, every problem of the file.
+        RunError: GS602, too little memory to read it.
+    """
+    arrays, found = load(_source(spec, file), wanted(spec, graph, targets=False), most)
+    if arrays is None:
+        raise refused(found)
+    return {name: array.astype(graph.inputs[name].dtype, copy=False) for name, array in arrays.inputs.items()}
+
+
+def _source(spec: Spec, file: Path) -> DataSource:
+    """``file`` with the first mapping of the spec's parts whose names it has; the inputs' own names count as one too."""
+    mappings = [spec.data[part].inputs or {} for part in ("test", "train", "validation") if part in spec.data]
+    try:
+        known = set(open_source(file).names)
+    except DataError:  # said where it is read
+        known = set()
+    fitting = (m for m in [*mappings, {}] if _names(spec, m) <= known)
+    mapping = next(fitting, mappings[0] if mappings else {})
+    return DataSource(file, dict(mapping), None, None, None, Tree({}, Mark(str(file))))
+
+
+def _names(spec: Spec, mapping: Mapping[str, str | list[str]]) -> set[str]:
+    names = (mapping.get(name, name) for name in spec.inputs)
+    return {n for name in names for n in ([name] if isinstance(name, str) else name)}

@@ -1,0 +1,120 @@
+"""What data must look like for a graph, and data of files and of Python checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from graphspec.arguments import mapping
+from graphspec.data.check import Arrays, Wanted, check_arrays, load
+from graphspec.data.convert import same_numbers
+from graphspec.data.source import DataError
+from graphspec.errors import Diagnostic, SpecError, UsageError
+from graphspec.graph.id_limits import id_ranges
+from graphspec.graph.shapes import concrete
+from graphspec.ir.graph import Array, Graph
+from graphspec.metrics import targets_of
+
+if TYPE_CHECKING:
+    from graphspec.language.declarations import Spec
+
+Data = Array | Mapping[str, Array] | None
+"""What Python callers give: arrays by name, or one array where there is one input or head."""
+
+
+def wanted(spec: Spec, graph: Graph, *, targets: bool = True) -> Wanted:
+    """What data must look like: the inputs' types, the targets of heads with a loss, and what ids may be."""
+    trained = [h for h in spec.heads.values() if h.loss is not None] if targets else []
+    values = {h.name: graph.outputs[h.name] for h in trained}
+    kinds = {h.name: targets_of(h.loss) for h in trained if h.loss is not None}
+    ctc = frozenset(name for name, kind in kinds.items() if kind == "labels")
+    axes = {h.name: h.loss.class_axis(values[h.name]) for h in trained if h.loss is not None}
+    classes = {
+        n: values[n].shape[axis] for n, axis in axes.items() if axis is not None and kinds[n] in ("ids", "labels")
+    }
+    ignored = {h.name: getattr(h.loss, "ignore_class", None) for h in trained}
+    return Wanted(
+        inputs={n: v.type for n, v in graph.inputs.items()},
+        targets={h.name: h.loss.target(values[h.name]) for h in trained if h.loss is not None},
+        classes={n: k for n, k in classes.items() if isinstance(k, int)},
+        ignored={n: k for n, k in ignored.items() if k is not None},
+        probabilities=frozenset(h.name for h in trained if h.loss is not None and h.loss.shares),
+        limits=id_ranges(graph),
+        labels={h.name: h.labels for h in trained if h.labels is not None},
+        ctc=ctc,
+        steps=lambda shapes: _steps(graph, ctc, shapes),
+    )
+
+
+def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The time steps of CTC heads for given input shapes."""
+    nodes = graph.needed(graph.outputs[h] for h in heads)
+    known = concrete(graph, nodes, shapes)
+    return {h: int(known[graph.outputs[h].name].shape[1]) for h in heads if graph.outputs[h].name in known}
+
+
+def load_all(spec: Spec, graph: Graph) -> tuple[dict[str, Arrays], list[Diagnostic]]:
+    """The rows of every file that the spec names, and every problem of them."""
+    found: list[Diagnostic] = []
+    parts = {}
+    for part, source in spec.data.items():
+        if source.file is not None:
+            arrays, more = load(source, wanted(spec, graph))
+            found += more
+            if arrays is not None:
+                parts[part] = arrays
+    return parts, found
+
+
+def check_data(spec: Spec, graph: Graph) -> list[Diagnostic]:
+    """Every problem of the files that the spec names."""
+    return load_all(spec, graph)[1]
+
+
+def by_name(data: Data, names: Sequence[str], what: str) -> dict[str, Array]:
+    """Arrays by name, from a mapping, or from a bare array where there is one name."""
+    if data is None:
+        return {}
+    if isinstance(data, Mapping):
+        return dict(mapping(f"{what}s", data, "a dict of arrays"))
+    if len(names) != 1:
+        raise UsageError(f"a bare array is not enough: give a dict of arrays for the {what}s {', '.join(names)}")
+    return {names[0]: data}
+
+
+def user_arrays(needed: Wanted, x: Data, y: Data, sample_weight: Data = None) -> Arrays:
+    """Arrays given from Python, checked (SpecError with all GS5)."""
+    heads = list(needed.targets)
+    arrays, found = check_arrays(
+        by_name(x, list(needed.inputs), "input"),
+        by_name(y, heads, "head"),
+        needed,
+        by_name(sample_weight, heads, "head"),
+    )
+    if arrays is None:
+        raise SpecError(found)
+    return arrays
+
+
+def user_inputs(needed: Wanted, x: Data) -> dict[str, Array]:
+    """Inputs alone, checked; ``needed`` has no targets."""
+    arrays, found = check_arrays(by_name(x, list(needed.inputs), "input"), None, needed)
+    if arrays is None:
+        raise SpecError(found)
+    return arrays.inputs
+
+
+def batch_inputs(needed: Wanted, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The inputs of one batch, checked for what would be changed or clipped in silence."""
+    checked, found, sizes = {}, [], dict[str, int]()
+    for name, kind in needed.inputs.items():
+        try:
+            if name not in feeds:
+                raise DataError("GS502", f"there is no array for input '{name}'")
+            checked[name] = same_numbers(feeds[name], kind, sizes, needed.limits.get(name))
+        except DataError as error:
+            text = error.message if error.code == "GS502" else f"input '{name}' {error.message}"
+            found.append(Diagnostic(error.code, text, file="<arrays>", path=name, hint=error.hint))
+    if found:
+        raise SpecError(found)
+    return checked

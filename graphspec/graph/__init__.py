@@ -1,0 +1,1 @@
+"""Graphs are made, rewritten and estimated here."""

@@ -1,0 +1,33 @@
+"""GroupNormalization (opset 21) and RMSNormalization (opset 23)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphspec.graph.decompositions import decomposes
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
+
+
+@decomposes("GroupNormalization")
+def group_normalization(
+    g: Builder, X: Value, scale: Value, bias: Value, *, num_groups: int, epsilon: float, stash_type: int
+) -> Any:
+    """Rows of a group each, ``(N, groups, …)``, then back to X's shape."""
+    rows = g.Reshape(X, g.constant([0, num_groups, -1]))
+    centred = g.Sub(rows, g.ReduceMean(rows, axes=(-1,), keepdims=1))
+    variance = g.ReduceMean(g.Mul(centred, centred), axes=(-1,), keepdims=1)
+    normal = g.Div(centred, g.Sqrt(g.Add(variance, g.constant(epsilon, "float32"))))
+    spatial = g.constant(list(range(1, X.rank - 1)))
+    factor, offset = ((g.Unsqueeze(v, spatial) if X.rank > 2 else v) for v in (scale, bias))
+    return g.Add(g.Mul(g.Reshape(normal, g.Shape(X)), factor), offset)
+
+
+@decomposes("RMSNormalization")
+def rms_normalization(g: Builder, X: Value, scale: Value, *, axis: int, epsilon: float, stash_type: int) -> Any:
+    """``X / sqrt(mean(X²) + epsilon) · scale``."""
+    axes = tuple(range(axis % X.rank, X.rank))
+    square = g.ReduceMean(g.Mul(X, X), axes=axes, keepdims=1)
+    return g.Mul(g.Div(X, g.Sqrt(g.Add(square, g.constant(epsilon, "float32")))), scale)

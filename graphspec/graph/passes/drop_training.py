@@ -1,0 +1,63 @@
+"""Dropout and noise vanish, BatchNormalization uses its moving statistics: the graph as it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphspec.graph.rebuild import Rebuild, rebuild
+from graphspec.graph.target import Target
+from graphspec.ir.graph import Graph, Node, Type, Value
+from graphspec.ops import OPS
+
+
+def drop_training(graph: Graph, target: Target) -> Graph:
+    """The graph in inference mode."""
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if OPS[node.op].vanishes:
+            assert inputs[0] is not None
+            return (inputs[0],)
+        if node.op == "RandomCrop":
+            return resampled(state, node, inputs)
+        if (
+            node.op == "Mul"
+            and inputs[0] is not None
+            and inputs[0].type == node.outputs[0].type
+            and _is_ones(inputs[1])
+        ):
+            return (inputs[0],)
+        if (plain := OPS[node.op].plain) is not None:
+            op, count = plain
+            types = [v.type for v in node.outputs]
+            return state.node(node.name.replace(node.op, op), op, inputs[:count], node.attrs, node.owner, types)
+        if node.op == "BatchNormalization":
+            made = state.node(
+                node.name, node.op, inputs, node.attrs | {"training_mode": 0}, node.owner, [node.outputs[0].type]
+            )
+            return (made[0],)
+        if node.op == "MaskedBatchNormalization":
+            unmasked = (inputs[0], *inputs[2:])
+            name, attrs = node.name.replace("MaskedBatch", "Batch"), node.attrs | {"training_mode": 0}
+            return state.node(name, "BatchNormalization", unmasked, attrs, node.owner, [node.outputs[0].type])
+        return None
+
+    return rebuild(graph, visit)
+
+
+def _is_ones(value: Value | None) -> bool:
+    """Whether ``value`` is 1 expanded, which dropout leaves of a mask, whose shape is that of what it multiplies."""
+    if value is None or value.node is None or value.node.op != "Expand":
+        return False
+    one = value.node.inputs[0]
+    return one is not None and one.data is not None and bool((one.data == 1.0).all())
+
+
+def resampled(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value]:
+    """``rows @ X @ columns``, what the window of RandomCrop is outside training."""
+    X, _, rows, columns = inputs
+    assert X is not None
+    assert rows is not None
+    product = Type(X.dtype, (*X.shape[:2], rows.shape[0], X.shape[3]))
+    name = node.name.replace("RandomCrop", "MatMul")
+    (part,) = state.node(f"{name}_rows", "MatMul", (rows, X), {}, node.owner, [product])
+    return state.node(name, "MatMul", (part, columns), {}, node.owner, [node.outputs[0].type])

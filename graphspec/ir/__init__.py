@@ -1,0 +1,1 @@
+"""What a graph is: types, values, operator nodes, parameters, symbolic dimensions."""

@@ -1,0 +1,1 @@
+"""How NumPy computes: what several operators share."""

@@ -1,0 +1,125 @@
+"""Cross-correlation and its gradients, which Conv and ConvTranspose share: each one's forward is the other's gradient.
+
+A kernel is (groups, out, in, k…): the channels of every group for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from math import gcd
+from typing import Protocol
+
+import numpy as np
+
+from graphspec.ir.graph import Array
+from graphspec.kernels.channels import contiguous
+from graphspec.kernels.depthwise import Depthwise
+from graphspec.kernels.fast import faster
+from graphspec.kernels.patches import Patches, patches
+from graphspec.kernels.windows import Axis
+from graphspec.kernels.winograd import Winograd, fits, pays
+from graphspec.ops.base import Calls, Context
+
+
+class Correlation(Protocol):
+    """``Y[n, o, y…] = Σ kernel[o, c, k…] · X[n, c, y·stride + k·dilation - begin…]`` for one X, by some algorithm."""
+
+    order: tuple[int, ...]
+    """The axes of Y, slowest in memory first, as they are cheapest to write; channels last."""
+
+    def forward(self, kernel: Array, Y: Array) -> Calls:
+        """Calls that write Y, which may lie in memory in any order."""
+
+    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
+        """Calls that write ``dK[o, c, k…] = Σ dY[n, o, y…] · X[n, c, …]``."""
+
+
+def correlation(
+    ctx: Context, X: Array, kernel: Sequence[int], axes: Sequence[Axis], *, gradient: bool = False
+) -> Correlation:
+    """How X (N, C, …) is correlated with a kernel of that shape, or with ``gradient`` how the kernel's gradient is taken."""
+    groups, outs, ins = kernel[:3]
+    if groups > 1 and outs * ins == 1:
+        return Depthwise(ctx, X, axes)
+    if fits(axes, groups) and faster(pays(axes, ins, outs)):
+        return Winograd(ctx, X, axes, outs, gradient=gradient)
+    least = 16 * int(np.prod(kernel, dtype=np.int64)) if gradient else 0  # each chunk costs a sum of the kernel's size
+    return Matrices(ctx, patches(ctx, X, axes, groups, least=least))
+
+
+class Matrices:
+    """By matrix products with the patches of X."""
+
+    def __init__(self, ctx: Context, under: Patches) -> None:
+        self._ctx, self._under, self.order = ctx, under, under.order
+
+    def forward(self, kernel: Array, Y: Array) -> Calls:
+        under = self._under
+        packed, calls = _pack(self._ctx, kernel, (0, *range(3, kernel.ndim), 2, 1))
+        try:
+            return calls + under.multiply(packed, under.rows(Y))
+        except ValueError:  # Y lies in another order
+            lying = Y.transpose(under.order)
+            result = self._ctx.scratch(lying.shape)
+            rows = under.rows(result.transpose(np.argsort(under.order)))
+            return [*calls, *under.multiply(packed, rows), (np.copyto, lying, result)]
+
+    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
+        lying, calls = contiguous(self._ctx, dY, self.order)
+        rows = self._under.rows(lying.transpose(np.argsort(self.order)))
+        target = dK.transpose(0, *range(3, dK.ndim), 2, 1)
+        if target.flags.c_contiguous:
+            return calls + self._under.multiply_transposed(self._ctx, rows, target)
+        total = self._ctx.scratch(target.shape)
+        return [*calls, *self._under.multiply_transposed(self._ctx, rows, total), (np.copyto, target, total)]
+
+
+def _pack(ctx: Context, kernel: Array, order: Sequence[int]) -> tuple[Array, Calls]:
+    """A kernel with its axes in ``order`` as (g, …, n) matrices: a view where that is one, else a copy in scratch."""
+    view = kernel.transpose(order)
+    shape = (view.shape[0], -1, view.shape[-1])
+    try:
+        return view.reshape(shape, copy=False), []
+    except ValueError:
+        copy = ctx.scratch(view.shape)
+        return copy.reshape(shape), [(np.copyto, copy, view)]
+
+
+def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:
+    """Calls that write dX: the correlation of dY with the flipped kernel, one for each phase of the strides.
+
+    Inputs whose index has the same remainder by the stride see the same taps of the kernel.
+    """
+    phases = [[phase for f in range(a.stride) if (phase := _phase(a, f)) is not None] for a in axes]
+    swapped = kernel.swapaxes(1, 2)
+    reached = all(len(found) == a.stride for found, a in zip(phases, axes, strict=True))
+    calls: Calls = [] if reached else [(dX.fill, 0.0)]
+    for parts in product(*phases):
+        target = dX[(slice(None), slice(None), *(inputs for inputs, _, _ in parts))]
+        if target.size == 0:
+            continue
+        inner = [axis for _, axis, _ in parts]
+        flipped = swapped[(slice(None), slice(None), slice(None), *(taps for _, _, taps in parts))]
+        calls += correlation(ctx, dY, flipped.shape, inner).forward(flipped, target)
+    return calls
+
+
+def _phase(axis: Axis, f: int) -> tuple[slice, Axis, slice] | None:
+    """The inputs ``x`` with ``(x + begin) % stride == f``, their windows over the output, and the taps, last first.
+
+    None where no tap reaches them.
+    """
+    first = (f - axis.begin) % axis.stride
+    inputs = slice(first, None, axis.stride)
+    count = len(range(first, axis.size, axis.stride))
+    period = axis.stride // gcd(axis.dilation, axis.stride)
+    start = next((k for k in range(min(period, axis.kernel)) if (k * axis.dilation - f) % axis.stride == 0), None)
+    if start is None:
+        return None
+    taps = range(start, axis.kernel, period)
+    dilation = period * axis.dilation // axis.stride
+    ahead = (first + axis.begin - start * axis.dilation) // axis.stride
+    begin = (len(taps) - 1) * dilation - ahead
+    backwards = slice(taps[-1], start - period if start >= period else None, -period)
+    return inputs, Axis(axis.out, count, len(taps), 1, dilation, begin), backwards

@@ -1,0 +1,179 @@
+"""Sliding windows: output sizes, padding, and which input each tap of a window reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphspec.errors import ShapeError
+from graphspec.ir.dims import Dim, Shape, add, ceildiv, floordiv
+from graphspec.ops.base import need
+
+AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One spatial axis of a window operator: output ``o``, tap ``k`` reads input ``o·stride + k·dilation - begin``.
+
+    ``begin`` is the padding in front; it is negative where the input is cropped.
+    """
+
+    size: int
+    out: int
+    kernel: int
+    stride: int
+    dilation: int
+    begin: int
+
+    @property
+    def trivial(self) -> bool:
+        """Whether the window moves over this axis without changing anything."""
+        return self.kernel == 1 and self.stride == 1 and self.begin == 0 and self.out == self.size
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether two taps may read the same input."""
+        return self.kernel > 1 and self.stride < (self.kernel - 1) * self.dilation + 1
+
+    def every(self, step: int, first: int) -> Axis:
+        """The axis of the outputs ``first``, ``first + step``, …; there are a multiple of ``step``."""
+        begin = self.begin - first * self.stride
+        return Axis(self.size, self.out // step, self.kernel, self.stride * step, self.dilation, begin)
+
+    def tap(self, k: int) -> tuple[slice, slice]:
+        """The outputs for which tap ``k`` is inside the input, and the inputs that it reads."""
+        offset = k * self.dilation - self.begin
+        lo = min(max(0, -(offset // self.stride)), self.out)
+        hi = max(lo, min(self.out, (self.size - 1 - offset) // self.stride + 1))
+        if hi == lo:
+            return slice(0, 0), slice(0, 0)
+        first = lo * self.stride + offset
+        return slice(lo, hi), slice(first, first + (hi - lo - 1) * self.stride + 1, self.stride)
+
+    def segments(self) -> list[tuple[int, int, int, int]]:
+        """``(o, o_end, k, k_end)``: runs of outputs for which the same taps, ``k`` to ``k_end``, are inside the input."""
+        runs: list[tuple[int, int, int, int]] = []
+        for o in range(self.out):
+            at = o * self.stride - self.begin
+            lo = min(max(0, ceil(-at, self.dilation)), self.kernel)
+            hi = max(lo, min(self.kernel, (self.size - 1 - at) // self.dilation + 1))
+            if runs and runs[-1][2:] == (lo, hi):
+                runs[-1] = (runs[-1][0], o + 1, lo, hi)
+            else:
+                runs.append((o, o + 1, lo, hi))
+        return runs
+
+
+def ceil(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def spread(values: Sequence[int] | None, rank: int, default: int, name: str) -> tuple[int, ...]:
+    """An attribute with an integer for each spatial axis; ``GS301`` for a wrong number, ``GS105`` for one below 1."""
+    if values is None:
+        return (default,) * rank
+    need(len(values) == rank, f"{name} {list(values)} does not fit {rank} spatial axes", key=name)
+    need(min(values) >= 1, f"{name} {list(values)} must be at least 1", code="GS105", key=name)
+    return tuple(values)
+
+
+def padding(
+    spatial: Sequence[int | None],
+    extents: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int] | None,
+    auto_pad: str,
+) -> list[tuple[int, int] | None]:
+    """Padding in front of and behind each axis; None where it depends on a size that is not known."""
+    need(auto_pad in AUTO_PADS, f"auto_pad {auto_pad!r} is none of {', '.join(AUTO_PADS)}", code="GS105")
+    rank = len(spatial)
+    if auto_pad == "VALID":
+        return [(0, 0)] * rank
+    if auto_pad == "NOTSET":
+        values = tuple(pads) if pads is not None else (0,) * (2 * rank)
+        need(len(values) == 2 * rank, f"pads {list(values)} does not fit {rank} spatial axes")
+        return [(values[k], values[k + rank]) for k in range(rank)]
+    result: list[tuple[int, int] | None] = []
+    for size, extent, stride in zip(spatial, extents, strides, strict=True):
+        if size is None:
+            result.append(None)
+            continue
+        total = max((ceil(size, stride) - 1) * stride + extent - size, 0)
+        small, large = total // 2, total - total // 2
+        result.append((small, large) if auto_pad == "SAME_UPPER" else (large, small))
+    return result
+
+
+def output_dims(
+    spatial: Shape,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    pads: Sequence[int] | None,
+    auto_pad: str,
+    ceil_mode: int = 0,
+) -> Shape:
+    """The output's spatial shape; ``GS303`` where a window does not fit into its padded input.
+
+    With ``ceil_mode`` a last window may reach beyond the end, if it starts inside the input or the padding in front.
+    """
+    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    known = [d if isinstance(d, int) else None for d in spatial]
+    padded = padding(known, extents, strides, pads, auto_pad)
+    out: list[Dim] = []
+    for size, extent, stride, pad in zip(spatial, extents, strides, padded, strict=True):
+        if auto_pad.startswith("SAME"):
+            out.append(ceildiv(size, stride))
+            continue
+        assert pad is not None
+        begin, end = pad
+        if isinstance(size, int) and size + begin + end < extent:
+            raise _too_large(spatial, extents, padded)
+        if begin + end - extent == -1:  # one window for every stride that begins, written as SAME's is
+            out.append(ceildiv(size, stride))
+            continue
+        room = add(size, begin + end - extent)
+        if not ceil_mode:
+            out.append(add(floordiv(room, stride), 1))
+            continue
+        count = add(ceildiv(room, stride), 1)
+        if isinstance(count, int) and isinstance(size, int):
+            count -= (count - 1) * stride >= size + begin
+        else:
+            need(
+                end + stride <= extent,
+                f"ceil_mode with stride {stride} over an axis that varies ('{size}')",
+                code="GS305",
+                hint="give that axis a number in `inputs`",
+            )
+        out.append(count)
+    return tuple(out)
+
+
+def _too_large(spatial: Shape, extents: Sequence[int], padded: Sequence[tuple[int, int] | None]) -> ShapeError:
+    text = f"window {'×'.join(map(str, extents))} is larger than its input {'×'.join(map(str, spatial))}"
+    if any(p not in (None, (0, 0)) for p in padded):
+        text += f" with padding {', '.join('+'.join(map(str, p)) for p in padded if p is not None)}"
+    return ShapeError(
+        "GS303", text, hint="use a smaller window, `padding: same`, or fewer layers that shrink the input"
+    )
+
+
+def window_axes(
+    spatial: Sequence[int],
+    out: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    pads: Sequence[int] | None,
+    auto_pad: str,
+) -> list[Axis]:
+    """The spatial axes of a window operator whose output has shape ``out``."""
+    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    padded = padding(spatial, extents, strides, pads, auto_pad)
+    return [
+        Axis(size, o, k, s, d, pad[0])
+        for size, o, k, s, d, pad in zip(spatial, out, kernel, strides, dilations, padded, strict=True)
+        if pad is not None
+    ]

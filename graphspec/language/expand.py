@@ -1,0 +1,385 @@
+"""Expand: variables, blocks, repeat and share → flat concrete nodes, each with the marks of its source."""
+
+from __future__ import annotations
+
+from collections import ChainMap, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from graphspec.errors import Diagnostic, did_you_mean
+from graphspec.language.blocks import Block, read_blocks
+from graphspec.language.declarations import Ref
+from graphspec.language.layer_entries import entry_copies, entry_kind, entry_name
+from graphspec.language.names import MAX_NAME, Item, Kind, Scope, Source, bad_name, is_name, locate, resolve
+from graphspec.language.namespace import claim, resolve_heads
+from graphspec.language.substitute import Substitution
+from graphspec.language.tree import Problems, Tree, describe, item_name, listed
+from graphspec.language.weight_sharing import place_shares
+
+MAX_NODES = 100_000
+"""Concrete nodes that a spec may expand to."""
+MAX_EXPANDED = 2_000_000
+"""Values of the entries of ``layers`` that are made nodes, those of a block once for each of its instances."""
+MAX_FULL_NAME = 1000
+"""Characters of the name of a node in blocks, ``outer/inner/node``."""
+MAX_NESTING = 40
+"""Blocks inside blocks."""
+
+
+@dataclass(slots=True)
+class Expanded:
+    """The flat spec.
+
+    Attributes:
+        sections: the document's other sections, with variables written out.
+        nodes: in the file's order; ``refs`` has each one's inputs by its concrete name.
+        unused: nodes of blocks that nothing uses, to be checked only.
+        heads: what each head takes.
+        overflow: whether the spec is too large to go on with.
+    """
+
+    sections: dict[str, Tree]
+    nodes: list[Item]
+    unused: list[Item]
+    refs: dict[str, list[Ref | None]]
+    heads: dict[str, Ref | None]
+    top: Scope
+    overflow: bool
+    problems: Problems = field(repr=False)
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        return self.problems.found
+
+
+def expand(tree: Tree, problems: Problems | None = None) -> Expanded:
+    """Write out variables, blocks, repeats and shares; problems are collected, never raised."""
+    return _Expander(tree, problems or Problems()).run()
+
+
+class _Expander:
+    def __init__(self, tree: Tree, problems: Problems) -> None:
+        self.tree, self.problems = tree, problems
+        self.substitution = Substitution(problems)
+        self.blocks: dict[str, Block] = {}
+        self.used: set[str] = set()
+        self.loops: set[frozenset[str]] = set()
+        self.pending: deque[Item] = deque()
+        self.count = self.values = 0
+        self.overflow = False
+        self.variables: Mapping[str, Tree] = {}
+
+    def run(self) -> Expanded:
+        variables = self.variables = self._variables()
+        self.blocks = read_blocks(self.tree.get("blocks"), self.problems)
+        sections = {
+            key: self.substitution.apply(value, variables)
+            for key, value in self.tree.value.items()
+            if key not in ("vars", "blocks", "layers")
+        }
+        top = Scope("", variables, ())
+        self._declare_inputs(top, sections.get("inputs"))
+        outputs = sections.get("outputs")
+        if outputs is not None and isinstance(outputs.value, dict):
+            top.reserved.update(name for name, head in outputs.value.items() if head.get("layer") is not None)
+        layers = self.tree.get("layers")
+        if layers is None:
+            top.incomplete = True
+        else:
+            self._fill(top, layers)
+        unused: list[Scope] = []
+        for name, block in self.blocks.items():
+            if name not in self.used and not block.wrong:
+                unused.append(self._unused(block))
+        place_shares(self.pending, self._build_shared, self.problems)
+        nodes = list(_flatten(top))
+        refs = {node.full: [None if s is None else resolve(s, self.problems) for s in node.sources] for node in nodes}
+        checked = [node for scope in unused for node in _flatten(scope)]
+        for scope in (top, *unused):
+            self._resolve_all(scope)
+        heads = resolve_heads(top, outputs, self.problems)
+        return Expanded(sections, nodes, checked, refs, heads, top, self.overflow, self.problems)
+
+    def _variables(self) -> Mapping[str, Tree]:
+        given = self.tree.get("vars")
+        if given is None or given.value is None:
+            return {}
+        if not isinstance(given.value, dict):
+            message = f"`vars` must be a mapping, not {describe(given)}"
+            self.problems.value(given, "GS104", message, hint="such as `{units: 64}`")
+            return {}
+        for name in given.value:
+            if not is_name(name):
+                message, hint = bad_name("variable name", name)
+                self.problems.key(given, name, "GS105", message, hint=hint)
+        return self.substitution.variables(given.value, {})
+
+    def _declare_inputs(self, top: Scope, inputs: Tree | None) -> None:
+        if inputs is None or not isinstance(inputs.value, dict):
+            top.incomplete = True
+            return
+        for name, value in inputs.value.items():
+            item = Item("input", name, top, value)
+            mark = inputs.key_marks.get(name, value.mark)
+            claim(top, name, item, mark, inputs.below(name), "input", self.problems)
+            top.entrance[name] = item
+
+    # One scope's entries
+
+    def _fill(self, scope: Scope, layers: Tree) -> None:
+        """Make the items of ``scope`` from a list of entries."""
+        layers = self.substitution.apply(layers, scope.variables)
+        if not isinstance(layers.value, list):
+            scope.incomplete = True
+            if layers.unknown:
+                return
+            message = f"`layers` must be a list of nodes, not {describe(layers)}"
+            self.problems.value(layers, "GS104", message, hint="begin every node with `-`")
+            return
+        if not self._has_room(scope, layers):
+            return
+        for entry in layers.value:
+            name, repeat = entry.get("name"), entry.get("repeat")
+            if name is None or not isinstance(name.value, str) or len(name.value) > MAX_NAME:
+                scope.incomplete = scope.incomplete or name is not None
+                continue
+            scope.reserved.add(name.value)
+            scope.written.setdefault(name.value, entry)
+            if repeat is not None and isinstance(repeat.value, int):
+                scope.reserved.update(f"{name.value}_{i + 1}" for i in range(repeat.value))
+        above: Item | None = None
+        for entry in layers.value:
+            if self.overflow:
+                scope.incomplete = True
+                return
+            above = self._entry(scope, entry, above)
+
+    def _has_room(self, scope: Scope, layers: Tree) -> bool:
+        """Count the entries of a list with their copies, before any is made; what is too much is reported once."""
+        self._spend(layers, layers.size)
+        for entry in layers.value:
+            self.count += max(1, _copies(entry))
+            self._spend(entry.get("repeat") or entry, 0)
+        scope.incomplete = scope.incomplete or self.overflow
+        return not self.overflow
+
+    def _spend(self, at: Tree, values: int) -> None:
+        self.values += values
+        if not self.overflow and (self.count > MAX_NODES or self.values > MAX_EXPANDED):
+            self.overflow = True
+            what = f"{MAX_NODES:,} nodes" if self.count > MAX_NODES else f"{MAX_EXPANDED:,} values"
+            message = f"the spec expands to more than {what}"
+            self.problems.value(at, "GS110", message, hint="repeat fewer nodes or blocks")
+
+    def _entry(self, scope: Scope, entry: Tree, above: Item | None) -> Item:
+        """The item of one entry (the last copy of a repeated one)."""
+        if not isinstance(entry.value, dict):
+            if not entry.unknown:
+                message = f"a node must be a mapping, not {describe(entry)}"
+                self.problems.value(entry, "GS104", message, hint="such as `{name: y, type: Dense, units: 1}`")
+            return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
+        name = entry_name(entry, self.problems)
+        kind = entry_kind(entry, self.problems)
+        sources = self._sources(scope, entry, above)
+        copies = entry_copies(entry, self.problems)
+        item: Item | None = None
+        for copy in range(copies or 1):
+            if item is not None:
+                sources = [Source(scope, item=item, mark=entry.first_key)]
+            called = (f"{name}_{copy + 1}" if copies else name) if name else self._default_name(scope, entry)
+            item = self._item(scope, entry, kind, called, sources)
+        assert item is not None
+        if copies and name and name != item.name:
+            self._claim(scope, entry, name, item)
+        return item
+
+    def _item(self, scope: Scope, entry: Tree, kind: Kind, name: str, sources: list[Source | None]) -> Item:
+        item = Item("share" if kind == "share" else "node", name, scope, entry)
+        item.sources = sources
+        item.failed = kind == "failed"
+        trainable = entry.get("trainable")
+        if trainable is not None and trainable.value is False:
+            item.trainable = False
+        self._claim(scope, entry, name, item)
+        scope.items.append(item)
+        if kind == "share":
+            self.pending.append(item)
+        elif kind == "block":
+            self._instantiate(item)
+        return item
+
+    def _claim(self, scope: Scope, entry: Tree, name: str, item: Item) -> None:
+        at = entry.get("name")
+        path = entry.path if at is None else at.path
+        claim(scope, name, item, entry.first_key if at is None else at.mark, path, "node", self.problems)
+
+    def _default_name(self, scope: Scope, entry: Tree) -> str:
+        """After the entry's type; a share is called after the type that it shares."""
+        for _ in range(len(scope.written) + 1):
+            share = entry.get("share")
+            if share is None or not isinstance(share.value, str):
+                break
+            owner = locate(scope, share.value)
+            entry = owner.tree if isinstance(owner, Item) else scope.written.get(share.value, entry)
+        kind = entry.get("type") or entry.get("block")
+        return scope.default_name(kind.value if kind is not None and isinstance(kind.value, str) else "layer")
+
+    def _sources(self, scope: Scope, entry: Tree, above: Item | None) -> list[Source | None]:
+        given = entry.get("inputs")
+        if given is None:
+            return [self._default_source(scope, entry, above)]
+        return self._named(scope, given, "inputs")
+
+    def _named(self, scope: Scope, given: Tree, key: str) -> list[Source | None]:
+        """Sources for one name or a list of names."""
+        if given.unknown and given.value is None:
+            return [None]
+        names = given.value if isinstance(given.value, list) else [given]
+        if not names:
+            hint = "name at least one node or input"
+            self.problems.value(given, "GS203", f"`{key}` is empty", hint=hint)
+            return [None]
+        sources: list[Source | None] = []
+        for value in names:
+            if isinstance(value.value, str):
+                sources.append(Source.named(scope, value))
+                continue
+            if not value.unknown:
+                message = f"`{key}` holds names, not {describe(value)}"
+                self.problems.value(value, "GS104", message, hint="a node's name, or `name:k` for its output k")
+            sources.append(None)
+        return sources
+
+    def _default_source(self, scope: Scope, entry: Tree, above: Item | None) -> Source | None:
+        if above is not None:
+            return Source(scope, item=above, mark=entry.first_key)
+        if len(scope.entrance) == 1:
+            return Source(scope, item=next(iter(scope.entrance.values())), mark=entry.first_key)
+        if scope.entrance:
+            names = listed(scope.entrance)
+            called = f"'{name}' is the first node" if (name := item_name(entry)) else "this node is the first"
+            message = f"{called} and there are {len(scope.entrance)} inputs: {names}"
+            hint = f"say which one: `inputs: {next(iter(scope.entrance))}`"
+            self.problems.node(entry, "GS203", message, hint=hint)
+        return None
+
+    # Blocks
+
+    def _instantiate(self, item: Item) -> None:
+        """Make ``item`` an instance of the block that it names; it fails if that cannot be."""
+        at = item.tree.value["block"]
+        block = self.blocks.get(at.value)
+        item.failed = True
+        if block is None:
+            hint = did_you_mean(at.value, self.blocks) or "define it under `blocks`"
+            self.problems.value(at, "GS111", f"unknown block '{at.value}'", hint=hint)
+            return
+        self.used.add(at.value)
+        stack = item.scope.stack
+        if at.value in stack:
+            loop = (*stack[stack.index(at.value) :], at.value)
+            if frozenset(loop) not in self.loops:
+                self.loops.add(frozenset(loop))
+                message = f"block '{at.value}' contains itself: {' → '.join(loop)}"
+                self.problems.value(at, "GS205", message, hint="for copies in a row use `repeat`")
+            return
+        if len(stack) >= MAX_NESTING:
+            message = f"blocks are nested deeper than {MAX_NESTING} levels"
+            self.problems.value(at, "GS110", message, hint="write some of them out")
+            return
+        if len(item.full) > MAX_FULL_NAME:
+            message = f"the names of blocks in blocks come to more than {MAX_FULL_NAME:,} characters"
+            self.problems.value(at, "GS110", message, hint="give them shorter names")
+            return
+        self._spend(at, len(block.params) + len(block.inputs))
+        if self.overflow:
+            return
+        params = self._params(item, block)
+        self._build(item, block, self._inner_variables(block, params))
+
+    def _inner_variables(self, block: Block, params: dict[str, Tree]) -> Mapping[str, Tree]:
+        """What a block sees: the document's variables, shadowed by its own params."""
+        outer = ChainMap(params, cast("dict[str, Tree]", self.variables))
+        return self.substitution.variables(block.defaults(params), outer)
+
+    def _params(self, item: Item, block: Block) -> dict[str, Tree]:
+        given = item.tree.get("params")
+        if given is None or (given.unknown and given.value is None):
+            return {}
+        if not isinstance(given.value, dict):
+            message = f"`params` must be a mapping, not {describe(given)}"
+            self.problems.value(given, "GS104", message, hint="such as `{units: 64}`")
+            return {}
+        for name in given.value:
+            if name not in block.params:
+                hint = did_you_mean(name, block.params) or f"its params: {listed(block.params) or 'none'}"
+                self.problems.key(given, name, "GS102", f"block '{block.name}' has no param '{name}'", hint=hint)
+        return {name: value for name, value in given.value.items() if name in block.params}
+
+    def _build(self, item: Item, block: Block, variables: Mapping[str, Tree]) -> None:
+        """Fill ``item`` with the nodes of ``block``."""
+        item.failed = True
+        if block.wrong:
+            return
+        if len(item.sources) != len(block.inputs):
+            names = listed(block.inputs)
+            takes = f"{len(block.inputs)} input{'' if len(block.inputs) == 1 else 's'} ({names})"
+            message = f"block '{block.name}' takes {takes}, '{item.full}' gives {len(item.sources)}"
+            hint = f"give it {'one' if len(block.inputs) == 1 else 'a list of ' + str(len(block.inputs))} in `inputs`"
+            at = item.tree.get("inputs")
+            if at is None:
+                self.problems.node(item.tree, "GS203", message, hint=hint)
+            else:
+                self.problems.value(at, "GS203", message, hint=hint)
+            return
+        inner = Scope(f"{item.full}/", variables, (*item.scope.stack, block.name), item.trainable)
+        inner.outermost = item.scope.outermost or item.tree
+        for (name, at), source in zip(block.inputs.items(), item.sources, strict=True):
+            bound = source or Source.unknown(inner, at.mark)
+            claim(inner, name, bound, at.mark, at.path, "block input", self.problems)
+            inner.entrance[name] = bound
+        item.kind, item.inner, item.failed = "block", inner, False
+        self._fill(inner, block.layers)
+        outputs = self._named(inner, self.substitution.apply(block.outputs, variables), "outputs")
+        item.outputs = [source or Source.unknown(inner, block.outputs.mark) for source in outputs]
+
+    def _build_shared(self, item: Item, owner: Item) -> None:
+        """Fill ``item`` with the block of the instance ``owner``, as ``owner`` has it."""
+        assert owner.inner is not None
+        self._build(item, self.blocks[owner.inner.stack[-1]], owner.inner.variables)
+
+    def _unused(self, block: Block) -> Scope:
+        """A block that nothing uses, built with its default params and inputs that nobody knows."""
+        scope = Scope("", self.variables, ())
+        item = Item("node", block.name, scope, block.tree)
+        item.sources = [Source.unknown(scope, block.tree.mark) for _ in block.inputs]
+        scope.items.append(item)
+        self._build(item, block, self._inner_variables(block, {}))
+        return scope
+
+    def _resolve_all(self, scope: Scope) -> None:
+        """Resolve what no concrete node has asked for: what goes into instances, and what comes out."""
+        for item in scope.items:
+            for source in (*item.sources, *item.outputs):
+                if source is not None:
+                    resolve(source, self.problems)
+            if item.inner is not None:
+                self._resolve_all(item.inner)
+
+
+def _copies(entry: Tree) -> int:
+    """How many copies an entry asks for; 0 where it says nothing about it that could be followed."""
+    repeat = entry.get("repeat")
+    asked = repeat is not None and isinstance(repeat.value, int) and "share" not in entry.value
+    return int(repeat.value) if repeat is not None and asked else 0
+
+
+def _flatten(scope: Scope) -> Sequence[Item]:
+    nodes: list[Item] = []
+    for item in scope.items:
+        if item.inner is not None:
+            nodes.extend(_flatten(item.inner))
+        elif item.kind == "node":
+            nodes.append(item)
+    return nodes

@@ -1,0 +1,123 @@
+"""The one namespace of inputs, nodes and heads."""
+
+from __future__ import annotations
+
+from graphspec.errors import Mark
+from graphspec.language.declarations import Ref
+from graphspec.language.names import Item, Scope, Source, bad_name, is_name, locate, resolve, suggest
+from graphspec.language.tree import Problems, Tree, describe, item_name
+
+Place = tuple[Mark, str]
+"""A mark and a path."""
+
+
+def claim(scope: Scope, name: str, item: Item | Source, mark: Mark, path: str, what: str, problems: Problems) -> None:
+    """Let ``name`` stand for ``item`` in ``scope``; a clash is reported at the later place (GS107)."""
+    if what == "input" and not is_name(name):
+        message, hint = bad_name("input name", name)
+        problems.at(mark, "GS105", message, path=path, hint=hint)
+    other = scope.places.get(name)
+    if other is None:
+        scope.names[name], scope.places[name] = item, (mark, path)
+        return
+    _clash(name, (mark, path), what, other, _kind(scope.names[name]), problems)
+    if isinstance(item, Item) and scope.names[name] is not item:
+        scope.clashes += 1
+        item.full += f"#{scope.clashes + 1}"  # a concrete name of its own, so that checking can go on
+
+
+def _kind(item: Item | Source) -> str:
+    if isinstance(item, Source):
+        return "block input"
+    if item.kind != "input" and item.name != (written := item_name(item.tree)) and item.tree.get("repeat") is not None:
+        return f"copy of '{written}'"
+    return "input" if item.kind == "input" else "node"
+
+
+def _clash(name: str, new: Place, what: str, old: Place, old_what: str, problems: Problems) -> None:
+    if _order(new) < _order(old):
+        new, what, old, old_what = old, old_what, new, what
+    line = old[0].line
+    where = f" at line {line}" if line is not None else ""
+    article = "an" if old_what == "input" else "a"
+    message = f"{what} '{name}' has the name of {article} {old_what}{where}"
+    hint = "rename one of them: inputs, nodes and heads share one namespace"
+    problems.at(new[0], "GS107", message, path=new[1], hint=hint, subject=name)
+
+
+def _order(place: Place) -> tuple[bool, int, int]:
+    """Places in a file by line and column; what comes from a dict or an override counts as later than a file."""
+    mark = place[0]
+    return (mark.line is None, mark.line or 0, mark.column or 0)
+
+
+def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[str, Ref | None]:
+    """What each head takes; checks the heads' names and those that are generated from them."""
+    if outputs is None or not isinstance(outputs.value, dict):
+        return {}
+    heads: dict[str, Ref | None] = {}
+    places = dict(top.places)
+    kinds = {name: _kind(item) for name, item in top.names.items()}
+    for name, head in outputs.value.items():
+        mark = outputs.key_marks.get(name, head.mark)
+        path = outputs.below(name)
+        if not is_name(name):
+            message, hint = bad_name("head name", name)
+            problems.at(mark, "GS105", message, path=path, hint=hint)
+        heads[name] = _resolve_head(top, name, head, mark, path, problems)
+        places.setdefault(name, (mark, path))
+        kinds.setdefault(name, "head")
+    for name, head in outputs.value.items():
+        for suffix, purpose in _generated(head):
+            generated = f"{name}{suffix}"
+            if generated in places:
+                own = (outputs.key_marks.get(name, head.mark), outputs.below(name))
+                later = max((places[generated], own), key=_order)
+                line = places[generated][0].line
+                where = f" at line {line}" if line is not None else ""
+                message = f"{kinds[generated]} '{generated}'{where} has the name of {purpose} of head '{name}'"
+                problems.at(later[0], "GS107", message, path=later[1], subject=generated, hint="rename one of them")
+    return heads
+
+
+def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, problems: Problems) -> Ref | None:
+    layer = head.get("layer")
+    own = top.names.get(name)
+    if layer is None or layer.unknown:
+        if isinstance(own, Item) and own.kind == "input":
+            _clash(name, (mark, path), "head", top.places[name], "input", problems)
+            return None
+        if layer is None and not top.incomplete and locate(top, name) is None:
+            message = f"head '{name}' has no `layer`, and no node is called '{name}'"
+            hint = suggest(top, name) or "name its node: `layer: …`"
+            problems.at(mark, "GS201", message, path=path, hint=hint)
+            return None
+        return None if layer is not None else resolve(Source.named(top, Tree(name, mark, path=path)), problems)
+    if not isinstance(layer.value, str):
+        message = f"`layer` of head '{name}' must be the name of a node, not {describe(layer)}"
+        problems.value(layer, "GS104", message, hint="a node's name, or `name:k` for its output k")
+        return None
+    ref = resolve(Source.named(top, layer), problems)
+    named = locate(top, layer.value.partition(":")[0])
+    if isinstance(named, Item) and named.kind == "input":
+        message = f"`layer` of head '{name}' is the input '{named.name}', not a node"
+        hint = f"put `{{type: Activation, activation: linear, inputs: {named.name}}}` between"
+        problems.value(layer, "GS201", message, hint=hint)
+        return None
+    if own is not None and own is not named:
+        _clash(name, (mark, path), "head", top.places[name], _kind(own), problems)
+    return ref
+
+
+def _generated(head: Tree) -> list[tuple[str, str]]:
+    """Suffixes of the names that come of a head, ONNX outputs and arrays of the data, and what they are."""
+    suffixes = []
+    if head.get("labels") is not None:
+        suffixes.append(("_label", "the label output"))
+    loss = head.get("loss")
+    if loss is not None and loss.value is not None:
+        suffixes.append(("_sample_weight", "the sample weights"))
+        kind = loss.get("type") or loss
+        if isinstance(kind.value, str) and kind.value.lower() == "ctc":
+            suffixes += [("_length", "the label lengths"), ("_input_length", "the numbers of time steps")]
+    return suffixes

@@ -1,0 +1,197 @@
+"""Parse: document → :class:`~graphspec.language.declarations.Spec`; every problem of the document is found in one run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.language.declarations import NodeDecl, Ref, Spec
+from graphspec.language.expand import Expanded, expand
+from graphspec.language.explain import validate
+from graphspec.language.layer_entries import ENTRY_KEYS
+from graphspec.language.names import Item, Source, bad_name, is_name, resolve
+from graphspec.language.read import read
+from graphspec.language.sections import parse_data, parse_heads, parse_inputs, parse_training
+from graphspec.language.tree import Problems, Tree, describe, item_name, meant, wrong_type
+from graphspec.layers import LAYERS, Layer
+
+VERSION = 1
+REQUIRED = ("graphspec", "name", "inputs", "layers", "outputs")
+_MISSING = {
+    "graphspec": f"begin with `graphspec: {VERSION}`",
+    "name": "it names the run directory and the ONNX graph",
+    "inputs": "such as `inputs: {x: {shape: [13]}}`",
+    "layers": "such as `layers: [{name: y, type: Dense, units: 1}]`",
+    "outputs": "name a node that is a head: `outputs: {y: {loss: mean_squared_error}}`",
+}
+KEYS = (*REQUIRED[:2], "description", "vars", "inputs", "blocks", *REQUIRED[3:], "training", "data")
+
+
+def parse(
+    source: str | os.PathLike[str] | Mapping[str, Any], sets: Sequence[str] = ()
+) -> tuple[Spec | None, list[Diagnostic]]:
+    """Read, expand and parse a spec.
+
+    Args:
+        source: a file's path, or a dict.
+        sets: overrides ``key.path=VALUE``.
+
+    Returns:
+        The spec, with whatever is right in it (None if it cannot be read or is too large), and all problems by place.
+
+    Raises:
+        UsageError: an override that is malformed or leads nowhere.
+    """
+    problems = Problems()
+    try:
+        tree = read(source, sets=sets, problems=problems)
+    except SpecError as error:
+        return None, error.diagnostics
+    base = None if isinstance(source, Mapping) else Path(source).parent
+    _check_document(tree, problems)
+    expanded = expand(tree, problems)
+    spec = None if expanded.overflow else _spec(tree, expanded, base, problems)
+    return spec, sorted(problems.found, key=Diagnostic.sort_key)
+
+
+def _check_document(tree: Tree, problems: Problems) -> None:
+    for key in tree.value:
+        if key not in KEYS:
+            hint = did_you_mean(key, KEYS) or f"the keys are {', '.join(KEYS)}"
+            problems.key(tree, key, "GS102", f"unknown key '{key}' of the document", hint=hint)
+    missing = [key for key in REQUIRED if key not in tree.value]
+    spelt = meant(tree, KEYS) if missing else ()
+    for key in (key for key in missing if key not in spelt):
+        problems.node(tree, "GS103", f"the document needs `{key}`", hint=_MISSING[key], subject=key)
+
+
+def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems) -> Spec:
+    nothing = Tree({}, tree.mark)
+    sections = expanded.sections
+    _check_version(sections.get("graphspec"), problems)
+    name = _text(sections.get("name"), "name", problems)
+    if name and not is_name(name):
+        message, hint = bad_name("`name`", name)
+        problems.value(sections["name"], "GS105", message, hint=hint)
+    inputs = parse_inputs(sections["inputs"], problems) if "inputs" in sections else {}
+    heads = parse_heads(sections["outputs"], expanded.heads, problems) if "outputs" in sections else {}
+    given = sections.get("inputs", nothing).value
+    return Spec(
+        name=name or "spec",
+        description=_text(sections.get("description"), "description", problems) or "",
+        inputs=inputs,
+        nodes=_parse_nodes(expanded, problems),
+        heads=heads,
+        training=parse_training(sections.get("training"), problems),
+        data=parse_data(
+            sections.get("data"), base, list(given) if isinstance(given, dict) else [], list(heads), problems
+        ),
+        document=tree.plain(),
+        tree=tree,
+        base=base,
+    )
+
+
+def _check_version(tree: Tree | None, problems: Problems) -> None:
+    if tree is None or tree.unknown:
+        return
+    if isinstance(tree.value, bool) or not isinstance(tree.value, int):
+        message = f"`graphspec` must be an integer, not {describe(tree)}"
+        problems.value(tree, "GS104", message, hint=f"write `graphspec: {VERSION}`")
+    elif tree.value != VERSION:
+        hint = f"this graphspec reads version {VERSION}"
+        problems.value(tree, "GS109", f"language version {tree.value} is not known", hint=hint)
+
+
+def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
+    if tree is None or tree.unknown:
+        return None
+    if not isinstance(tree.value, str):
+        message = f"`{key}` must be text, not {describe(tree)}"
+        problems.value(tree, "GS104", message, hint=wrong_type(tree, "text") or "write text")
+        return None
+    return tree.value
+
+
+# Nodes
+
+
+def _parse_nodes(expanded: Expanded, problems: Problems) -> list[NodeDecl]:
+    layers: dict[int, Layer | None] = {}
+    for item in (*expanded.nodes, *expanded.unused):
+        if id(item.tree) not in layers:  # the copies of an entry have one tree
+            layers[id(item.tree)] = None if item.owner is not None else _parse_layer(item, problems)
+    for item in expanded.unused:
+        _calls(item, problems)
+    nodes = []
+    for item in expanded.nodes:
+        owner = item.owner or item
+        layer = None if item.failed else layers.get(id(owner.tree))
+        nodes.append(
+            NodeDecl(
+                name=item.full,
+                type=_type(owner.tree),
+                layer=layer,
+                inputs=expanded.refs[item.full],
+                share=None if item.owner is None else item.owner.full,
+                trainable=owner.trainable,
+                call=_calls(item, problems),
+                tree=item.tree,
+                within=item.scope.outermost,
+            )
+        )
+    return nodes
+
+
+def _type(tree: Tree) -> str | None:
+    kind = tree.get("type")
+    return kind.value if kind is not None and isinstance(kind.value, str) else None
+
+
+def _parse_layer(item: Item, problems: Problems) -> Layer | None:
+    """The layer of a node, or None if anything about it is wrong."""
+    tree = item.tree
+    trainable = tree.get("trainable")
+    if trainable is not None and not isinstance(trainable.value, bool) and not trainable.unknown:
+        message = f"`trainable` of '{item.full}' must be true or false, not {describe(trainable)}"
+        problems.value(trainable, "GS104", message, hint=wrong_type(trainable, "true or false") or "false freezes it")
+    kind = _type(tree)
+    if item.failed or kind is None:
+        return None
+    if kind in LAYERS.refused:
+        reason, hint = LAYERS.refused[kind]
+        problems.value(tree.value["type"], "GS105", f"{kind} '{item.full}' is refused: {reason}", hint=hint)
+        return None
+    cls = LAYERS.get(kind)
+    if cls is None:
+        hint = did_you_mean(kind, LAYERS.names()) or "`graphspec schema` lists the layers"
+        problems.value(tree.value["type"], "GS111", f"unknown layer '{kind}'", hint=hint)
+        return None
+    without = (*ENTRY_KEYS, *cls.call_arguments)
+    copied = item_name(tree) if tree.get("repeat") is not None else None  # what is wrong is wrong with every copy
+    name = item.full if copied is None else item.scope.prefix + copied
+    return validate(cls, tree, f"{kind} '{name}'", problems, without=without)
+
+
+def _calls(item: Item, problems: Problems) -> dict[str, list[Ref | None]]:
+    """Keras's call arguments of a node: the nodes that they name."""
+    cls = LAYERS.get(_type(item.tree) or "")
+    calls: dict[str, list[Ref | None]] = {}
+    for key in cls.call_arguments if cls is not None else ():
+        given = item.tree.get(key)
+        if given is None or (given.value is None and not given.unknown):
+            continue
+        refs: list[Ref | None] = []
+        for value in given.value if isinstance(given.value, list) else [given]:
+            if isinstance(value.value, str):
+                refs.append(resolve(Source.named(item.scope, value), problems))
+                continue
+            refs.append(None)
+            if not value.unknown:
+                message = f"`{key}` of '{item.full}' holds names of nodes, not {describe(value)}"
+                problems.value(value, "GS104", message, hint="a node's name, or `name:k` for its output k")
+        calls[key] = refs
+    return calls

@@ -1,0 +1,316 @@
+"""Read: text or a dict → marked tree.
+
+YAML 1.2 (core schema) and JSON are read by one loader, from the parser's event stream: depth and size are checked
+before anything is built, no tag constructs anything, and every value remembers its place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from graphspec.errors import Mark, SpecError, did_you_mean
+from graphspec.language.override import override
+from graphspec.language.plain import from_plain
+from graphspec.language.scan import events
+from graphspec.language.source import check_lines, fail, load
+from graphspec.language.syntax import explain_syntax
+from graphspec.language.tree import MAX_DEPTH, MAX_DIGITS, MAX_KEY, MAX_VALUES, Problems, Tree, below, describe, unfit
+
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NUMBER = re.compile(
+    r"(?P<int>[-+]?[0-9]+)|0o(?P<oct>[0-7]+)|0x(?P<hex>[0-9a-fA-F]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
+    r"|(?P<inf>[-+]?\.(?:inf|Inf|INF))|(?P<nan>\.(?:nan|NaN|NAN))"
+)
+_CORE_TAGS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None), "map": dict, "seq": list}
+
+
+def read(
+    source: str | os.PathLike[str] | Mapping[str, Any], *, sets: Sequence[str] = (), problems: Problems | None = None
+) -> Tree:
+    """The tree of a spec: a file's path, or a dict.
+
+    Args:
+        sets: overrides ``key.path=VALUE``, applied in order.
+        problems: collects what does not keep the document from being read: GS104 a key that is no string, GS106 a key
+            given twice, GS101 a tag. Without it these are raised too.
+
+    Raises:
+        SpecError: GS101 no YAML or JSON, GS110 too deep or large; with all that was found before.
+        UsageError: an override that is malformed or leads nowhere.
+    """
+    collected = problems is not None
+    problems = problems or Problems()
+    if isinstance(source, Mapping):
+        tree = from_plain(source, problems)
+    else:
+        file = load(os.fspath(source))
+        tree = _Builder(file, problems).build(file.text)
+    if not isinstance(tree.value, dict):
+        hint = "begin with `graphspec: 1`, then `name`, `inputs`, `layers` and `outputs`"
+        problems.value(tree, "GS101", f"a spec is a mapping of keys, not {describe(tree)}", hint=hint)
+    if problems.found and not (collected and isinstance(tree.value, dict)):
+        raise SpecError(problems.found)
+    for text in sets:
+        tree = override(tree, text, read_value)
+    return tree.set_paths()
+
+
+def read_value(text: str, file: str) -> Tree:
+    """One YAML value that comes from elsewhere than a file; its marks have no line.
+
+    Raises:
+        SpecError: it is no YAML.
+    """
+    problems = Problems()
+    tree = _Builder(file, problems, placeless=True).build(text or "null")
+    if problems.found:
+        raise SpecError(problems.found)
+    return tree
+
+
+class _Open:
+    """A collection that is being built."""
+
+    __slots__ = ("anchor", "key", "key_mark", "marks", "start", "unknown", "value")
+
+    def __init__(self, value: dict[str, Tree] | list[Tree], start: Any, anchor: str | None) -> None:
+        self.value: Any = value
+        self.start, self.anchor, self.unknown = start, anchor, False
+        self.marks: dict[str, Mark] = {}
+        self.key: str | None = None
+        self.key_mark: Mark | None = None
+
+
+class _Builder:
+    """Builds a tree from the events of one document, without recursion."""
+
+    def __init__(self, file: str, problems: Problems, *, placeless: bool = False) -> None:
+        self.file, self.problems, self.placeless = file, problems, placeless
+        self.anchors: dict[str, Tree | None] = {}
+        self.stack: list[_Open] = []
+        self.count = 0
+
+    def build(self, text: str) -> Tree:
+        check_lines(self.file, text)
+        top: Tree | None = None
+        for event in self._events(text):
+            tree: Tree
+            if isinstance(event, ScalarEvent):
+                mark = self._mark(event)
+                if self._takes_key():
+                    self._set_key(event, mark)
+                    continue
+                before = len(self.problems.found)
+                value = self._scalar(event, mark)
+                tree = Tree(value, mark, unknown=len(self.problems.found) > before)
+                self._remember(event.anchor, tree)
+            elif isinstance(event, MappingStartEvent | SequenceStartEvent):
+                self._open(event)
+                continue
+            elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+                tree = self._close(event)
+            elif isinstance(event, AliasEvent):
+                if self._takes_key():
+                    raise self._stop(event, "GS104", "a key must be a string, not an alias", "write it out")
+                tree = self._alias(event)
+            elif isinstance(event, DocumentStartEvent) and top is not None:
+                raise self._stop(event, "GS101", "a second document begins here", "one file holds one spec")
+            else:
+                continue
+            if not self.stack:
+                top = tree
+            else:
+                self._add(tree)
+        if top is None:
+            raise fail(self.file, "the file is empty", line=1, column=1, hint="`graphspec init` writes a first spec")
+        return top
+
+    def _events(self, text: str) -> Iterator[Any]:
+        try:
+            yield from events(text)
+        except (YAMLError, ValueError, IndexError, KeyError, AssertionError, OverflowError) as error:
+            # ruamel.yaml raises plain exceptions for some malformed escapes and directives
+            found = explain_syntax(error, text, self.file)
+            if self.placeless:
+                found = replace(found, line=None, column=None)
+            raise SpecError([*self.problems.found, found]) from None
+
+    def _mark(self, event: Any, end: Any = None) -> Mark:
+        if self.placeless:
+            return Mark(self.file)
+        start, stop = event.start_mark, end or event.end_mark
+        length = stop.column - start.column if start.line == stop.line else 1
+        return Mark(self.file, start.line + 1, start.column + 1, max(1, length))
+
+    def _path(self) -> str:
+        steps = [entry.key if isinstance(entry.value, dict) else str(len(entry.value)) for entry in self.stack]
+        return ".".join(step for step in steps if step is not None)
+
+    def _stop(self, event: Any, code: str, message: str, hint: str | None = None) -> SpecError:
+        """The error that ends reading, with all that was found before it."""
+        self.problems.at(self._mark(event), code, message, path=self._path(), hint=hint)
+        return SpecError(self.problems.found)
+
+    def _too_deep(self, event: Any) -> SpecError:
+        text = f"the document is deeper than {MAX_DEPTH} levels"
+        return self._stop(event, "GS110", text, "a spec has about ten levels; is a bracket not closed?")
+
+    def _takes_key(self) -> bool:
+        return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
+
+    def _set_key(self, event: Any, mark: Mark) -> None:
+        text: str = event.value
+        if len(text) > MAX_KEY:
+            message = f"a key has {len(text):,} characters, at most {MAX_KEY:,}"
+            raise self._stop(event, "GS110", message, "is a quotation mark not closed?")
+        before = len(self.problems.found)
+        value = self._scalar(event, mark)
+        entry = self.stack[-1]
+        if value is None and len(self.problems.found) > before:
+            value = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = text
+        if not isinstance(value, str):
+            message = f"a key must be a string, not {describe(value)}"
+            self.problems.at(mark, "GS104", message, path=below(self._path(), text), hint="put quotes around it")
+            value = text
+        entry.key, entry.key_mark = value, mark
+
+    def _open(self, event: Any) -> None:
+        if self._takes_key():
+            word = "mapping" if isinstance(event, MappingStartEvent) else "list"
+            hint = "check the indentation; put quotes around text that begins with a bracket"
+            if isinstance(event, MappingStartEvent) and event.flow_style:
+                hint = 'put quotes around a variable inside braces: "${x}"'
+            raise self._stop(event, "GS104", f"a key must be a string, not a {word}", hint)
+        before = len(self.problems.found)
+        self._check_tag(event, None)
+        unknown = len(self.problems.found) > before
+        if len(self.stack) >= MAX_DEPTH:
+            raise self._too_deep(event)
+        self._count(event, 1)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None
+        self.stack.append(_Open({} if isinstance(event, MappingStartEvent) else [], event, event.anchor))
+        self.stack[-1].unknown = unknown
+
+    def _close(self, event: Any) -> Tree:
+        entry = self.stack.pop()
+        start = entry.start
+        mark = self._mark(start, event.end_mark)
+        if not start.flow_style and entry.marks:
+            mark = next(iter(entry.marks.values()))
+        tree = Tree(entry.value, mark, entry.marks, unknown=entry.unknown)
+        self._remember(entry.anchor, tree)
+        return tree
+
+    def _add(self, tree: Tree) -> None:
+        entry = self.stack[-1]
+        if isinstance(entry.value, list):
+            entry.value.append(tree)
+            return
+        assert entry.key is not None
+        assert entry.key_mark is not None
+        if entry.key in entry.value:
+            first = entry.marks[entry.key].line
+            where = "" if first is None else f"; first at line {first}"
+            message = f"key '{entry.key}' is given twice{where}"
+            self.problems.at(entry.key_mark, "GS106", message, path=self._path(), hint="remove one of them")
+        else:
+            entry.value[entry.key], entry.marks[entry.key] = tree, entry.key_mark
+        entry.key = None
+
+    def _remember(self, anchor: str | None, tree: Tree) -> None:
+        if anchor is not None:
+            self.anchors[anchor] = tree
+
+    def _alias(self, event: Any) -> Tree:
+        name = event.anchor
+        if name not in self.anchors:
+            hint = did_you_mean(name, self.anchors, quote="*") or "put quotes around text that begins with '*'"
+            raise self._stop(event, "GS101", f"no anchor '&{name}' stands before this alias", hint)
+        tree = self.anchors[name]
+        if tree is None:
+            text = f"alias '*{name}' stands inside its own anchor and never ends"
+            raise self._stop(event, "GS110", text, "write the value out")
+        if len(self.stack) + tree.depth > MAX_DEPTH:
+            raise self._too_deep(event)
+        self._count(event, tree.size)
+        return tree
+
+    def _count(self, event: Any, values: int) -> None:
+        self.count += values
+        if self.count > MAX_VALUES:
+            text = f"the document is larger than {MAX_VALUES:,} values, aliases written out"
+            raise self._stop(
+                event, "GS110", text, "use fewer aliases; `repeat` and `blocks` make many nodes of a few lines"
+            )
+
+    def _check_tag(self, event: Any, value: Any) -> str | None:
+        """The core schema's short tag of an event; reports every other tag, which could only construct objects."""
+        tag = event.tag
+        if tag is None or tag == "!":
+            return "str" if tag == "!" and isinstance(event, ScalarEvent) else None
+        name = str(tag).removeprefix("tag:yaml.org,2002:")
+        expected = _CORE_TAGS.get(name) if name != tag else None
+        kind = type(value) if isinstance(event, ScalarEvent) else dict if isinstance(event, MappingStartEvent) else list
+        if expected is None or not (expected is str or kind is expected or (expected is float and kind is int)):
+            written = f"!!{name}" if name != tag else name
+            text = f"tag '{written}' is not allowed: a spec holds only plain values"
+            self.problems.at(self._mark(event), "GS101", text, path=self._path(), hint="remove the tag")
+            return None
+        return name
+
+    def _scalar(self, event: Any, mark: Mark) -> Any:
+        """The value of a scalar; None for one that cannot stand in a spec, which is reported."""
+        self._count(event, 1)
+        text: str = event.value
+        if not text.isascii():  # joins JSON's pairs of \uXXXX
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        value = text if event.style is not None else self._resolve(text, mark)
+        if (message := unfit(value)) is not None:
+            self.problems.at(mark, "GS105", message, path=self._path(), hint="write it shorter, or leave it out")
+            return None
+        if event.ctag is not None:
+            tag = self._check_tag(event, value)
+            if tag == "str":
+                return text
+            if tag == "float":
+                return float(value)
+        return value
+
+    def _resolve(self, text: str, mark: Mark) -> Any:
+        """A plain scalar by YAML 1.2's core schema."""
+        if text in _NULL:
+            return None
+        if text in _BOOL:
+            return _BOOL[text]
+        if text[0] not in "+-.0123456789" or (match := _NUMBER.fullmatch(text)) is None:
+            return text
+        kind = match.lastgroup
+        if len(text) > MAX_DIGITS:
+            message = f"a number of {len(text)} digits is too long, at most {MAX_DIGITS}"
+            self.problems.at(mark, "GS105", message, path=self._path(), hint="put quotes around text")
+            return None
+        if kind == "int":
+            return int(text)
+        if kind == "oct" or kind == "hex":
+            return int(match[kind], 8 if kind == "oct" else 16)
+        return float(text.replace(".", "", 1)) if kind in ("inf", "nan") else float(text)

@@ -1,0 +1,310 @@
+"""The keys of a document's sections, as classes that check them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from graphspec.callbacks import CALLBACKS, Callback
+from graphspec.config import LARGEST, WHATEVER, Config, Neutral, PositiveInt, named
+from graphspec.errors import did_you_mean
+from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Ref, Training
+from graphspec.language.explain import salvage, validate
+from graphspec.language.tree import Problems, Tree, describe, listed
+from graphspec.losses import LOSSES, Loss
+from graphspec.metrics import METRICS, Metric
+from graphspec.optimizers import OPTIMIZERS, Optimizer
+
+PARTS = ("train", "validation", "test")
+SUFFIXES = ("_sample_weight", "_length", "_input_length")
+"""What the data may give beside a head's targets."""
+Finite = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+_MOST_AXES = 31  # NumPy's limit is 64; nobody needs the half of it
+_DIMENSION = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}, {"type": "string"}]}
+
+
+class InputKeys(Config):
+    """An input of the network."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("batch_shape", "batch_size"), "the batch axis is never written: it varies"
+    )
+    neutral: ClassVar[Mapping[str, Neutral]] = {
+        "name": WHATEVER,
+        "sparse": Neutral((None, False), "sparse tensors are not available: the exported graph has none"),
+        "ragged": Neutral(
+            (None, False), "ragged tensors are not available", "pad the rows; an axis that varies is `null`"
+        ),
+        "optional": Neutral((None, False), "every input is fed: the exported graph needs all of them"),
+        "tensor": Neutral((None,), "a spec holds no tensors"),
+        "input_tensor": Neutral((None,), "a spec holds no tensors"),
+    }
+
+    shape: Annotated[list[Any], WithJsonSchema({"type": "array", "items": _DIMENSION})] = Field(
+        description="Dimensions without the batch: an integer, null for one that varies, or a word where two inputs agree."
+    )
+    dtype: Literal["float32", "int32", "int64", "uint8", "bool"] = Field("float32", description="Type of the values.")
+
+
+class HeadKeys(Config):
+    """A head: what is trained and exported."""
+
+    layer: str | None = Field(None, description="The node, where it is not the head's own name; `node:k` for output k.")
+    loss: named(LOSSES, Loss | None) = Field(None, description="A loss; a head with none is exported but not trained.")  # type: ignore[valid-type]
+    weight: Finite = Field(1.0, description="The head's weight in the total loss.")
+    metrics: list[named(METRICS, Metric)] = Field([], description="Metrics of this head.")  # type: ignore[valid-type]
+    class_weight: dict[str, Finite] | Literal["balanced"] | None = Field(
+        None, description="Weight by class, or `balanced` = N / (K · count)."
+    )
+    labels: list[str] | None = Field(None, description="Class names; the export then also gives `<head>_label`.")
+
+
+class TrainingKeys(Config):
+    """How the heads are trained."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "learning_rate": "it is the optimizer's: `optimizer: {type: Adam, learning_rate: 0.001}`",
+        "loss": "every head has its own, in `outputs`",
+        "metrics": "every head has its own, in `outputs`",
+        "class_weight": "every head has its own, in `outputs`",
+        "validation_split": "it is said in `data`: `validation: {split: 0.2}`",
+        "validation_data": "it is said in `data`: `validation: {file: …}`",
+    }
+
+    optimizer: named(OPTIMIZERS, Optimizer) = Field(  # type: ignore[valid-type]
+        default_factory=lambda: OPTIMIZERS.parse("rmsprop"), description="An optimizer, `rmsprop` by default."
+    )
+    epochs: PositiveInt = Field(1, description="Passes over the training rows.")
+    batch_size: PositiveInt = Field(32, description="Rows a step.")
+    shuffle: bool = Field(True, description="Shuffle the rows before each epoch.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Of weights, shuffling, dropout and splits.")
+    combine: Literal["mean", "sum"] = Field("mean", description="How the heads' losses make the total.")
+    callbacks: list[named(CALLBACKS, Callback)] = Field([], description="Callbacks.")  # type: ignore[valid-type]
+    workers: PositiveInt | Literal["auto"] = Field(
+        1, description="Processes that share each batch; `auto` times one against as many as there are cores."
+    )
+
+
+class DataKeys(Config):
+    """Where rows come from."""
+
+    file: str | None = Field(None, description="`.npz`, `.csv`, `.tsv`, `.jsonl` or `.parquet`, relative to the spec.")
+    inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
+    targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
+
+
+_DATA = "such as `train: {file: rows.csv}`"
+_FILE = "`file`: an .npz archive or a table (.csv, .tsv, .jsonl, .parquet), relative to the spec"
+
+
+class ValidationKeys(DataKeys):
+    """Validation rows: a file, or a part of the training rows."""
+
+    split: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(None, description="Part of the training rows.")
+    stratify: str | None = Field(None, description="Head whose classes the split keeps in proportion.")
+
+
+def mapping(tree: Tree, what: str, problems: Problems, hint: str | None = None) -> bool:
+    """Whether ``tree`` is a mapping; reports it if not."""
+    if not isinstance(tree.value, dict) and not tree.unknown:
+        problems.value(tree, "GS104", f"{what} must be a mapping, not {describe(tree)}", hint=hint)
+    return isinstance(tree.value, dict)
+
+
+def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
+    if not mapping(tree, "`inputs`", problems, "such as `x: {shape: [13]}`"):
+        return {}
+    if not tree.value:
+        problems.value(tree, "GS105", "`inputs` is empty", hint="such as `x: {shape: [13]}`")
+    inputs = {}
+    for name, child in tree.value.items():
+        what = f"input '{name}'"
+        if not mapping(child, what, problems, f"such as `{name}: {{shape: [13]}}`"):
+            continue
+        keys = validate(InputKeys, child, what, problems)
+        shape = _shape(name, child.get("shape"), problems)
+        if keys is not None and shape is not None:
+            inputs[name] = InputDecl(name, shape, keys.dtype, tree.key_marks.get(name, child.mark), child)
+    return inputs
+
+
+def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str, ...] | None:
+    """The dimensions; ``null`` is called by its place among all axes, the batch being axis 0."""
+    if tree is None or not isinstance(tree.value, list):
+        return None
+    shape: list[int | str] = []
+    before = len(problems.found)
+    if len(tree.value) > _MOST_AXES:
+        message = f"input '{name}' has {len(tree.value)} axes, at most {_MOST_AXES}"
+        problems.value(tree, "GS105", message, hint="join some of them")
+    for axis, item in enumerate(tree.value, 1):
+        value = item.value
+        if value is None and not item.unknown:
+            shape.append(f"{name}_{axis}")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            shape.append(value)
+            if value < 1:
+                message = f"a dimension of input '{name}' must be at least 1, not {value}"
+                problems.value(item, "GS105", message, hint="null stands for a size that varies")
+            elif value > LARGEST:
+                message = f"a dimension of input '{name}' must be at most {LARGEST}, not {value}"
+                problems.value(item, "GS105", message, hint="null stands for a size that varies")
+        elif isinstance(value, str):
+            shape.append(value)
+            if value == "N" or not re.fullmatch(r"[^\W\d]\w*", value):
+                hint = (
+                    "the batch axis is never written" if value == "N" else "a dimension is an integer, null or a word"
+                )
+                problems.value(item, "GS105", f"'{value}' cannot name a dimension of input '{name}'", hint=hint)
+        elif not item.unknown:
+            message = f"a dimension of input '{name}' must be an integer, null or a word, not {describe(item)}"
+            problems.value(item, "GS104", message, hint="null stands for a size that varies")
+    return None if tree.unknown or len(problems.found) > before else tuple(shape)
+
+
+def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> dict[str, HeadDecl]:
+    if not mapping(tree, "`outputs`", problems, "such as `y: {loss: mean_squared_error}`"):
+        return {}
+    if not tree.value:
+        problems.value(tree, "GS105", "`outputs` is empty", hint="such as `y: {loss: mean_squared_error}`")
+    heads = {}
+    for name, child in tree.value.items():
+        what = f"head '{name}'"
+        body = Tree({}, child.mark, path=child.path) if child.value is None and not child.unknown else child
+        hint = f"such as `{name}: {{loss: mean_squared_error}}`"
+        keys = validate(HeadKeys, body, what, problems) if mapping(body, what, problems, hint) else None
+        wrong = keys is None
+        keys = keys or salvage(HeadKeys, body)
+        before = len(problems.found)
+        weights = _class_weight(name, keys, body, problems)
+        mark = tree.key_marks.get(name, child.mark)
+        heads[name] = HeadDecl(
+            name=name,
+            layer=refs.get(name),
+            loss=keys.loss,
+            weight=keys.weight,
+            metrics=list(keys.metrics),
+            class_weight=weights,
+            labels=keys.labels,
+            mark=mark,
+            tree=body,
+            wrong=wrong or len(problems.found) > before,
+        )
+    return heads
+
+
+def _class_weight(
+    head: str, keys: HeadKeys, tree: Tree, problems: Problems
+) -> dict[int, float] | Literal["balanced"] | None:
+    """Class weights by index, labels looked up."""
+    labels = keys.labels or []
+    numbers = {label: k for k, label in reversed(list(enumerate(labels)))}
+    if len(numbers) < len(labels):
+        second, twice = next((k, label) for k, label in enumerate(labels) if numbers[label] != k)
+        at = tree.value["labels"].value[second]
+        message = f"label '{twice}' of head '{head}' is given twice"
+        problems.value(at, "GS405", message, hint="every class has a name of its own")
+    if not isinstance(keys.class_weight, dict):
+        return keys.class_weight
+    at = tree.value["class_weight"]
+    weights: dict[int, float] = {}
+    for key, weight in keys.class_weight.items():
+        if key in numbers:
+            weights[numbers[key]] = weight
+        elif re.fullmatch(r"[0-9]{1,9}", key):
+            weights[int(key)] = weight
+        else:
+            hint = did_you_mean(key, labels) or "a class is an integer from 0" + (
+                f", or {listed(labels)}" if labels else ""
+            )
+            why = "is no label of" if labels else "is no class of"
+            problems.key(at, key, "GS405", f"'{key}' in `class_weight` {why} head '{head}'", hint=hint)
+    return weights
+
+
+def parse_training(tree: Tree | None, problems: Problems) -> Training:
+    """What training says, its defaults where it is wrong."""
+    keys = None
+    hint = "such as `training: {epochs: 10}`"
+    if tree is not None and tree.value is not None and mapping(tree, "`training`", problems, hint):
+        keys = validate(TrainingKeys, tree, "`training`", problems)
+    keys = keys or (TrainingKeys.model_validate({}) if tree is None else salvage(TrainingKeys, tree))
+    return Training(
+        optimizer=keys.optimizer,
+        epochs=keys.epochs,
+        batch_size=keys.batch_size,
+        shuffle=keys.shuffle,
+        seed=keys.seed,
+        combine=keys.combine,
+        callbacks=list(keys.callbacks),
+        workers=keys.workers,
+        tree=tree,
+    )
+
+
+def parse_data(
+    tree: Tree | None, base: Path | None, inputs: list[str], heads: list[str], problems: Problems
+) -> dict[str, DataSource]:
+    if tree is None or tree.value is None or not mapping(tree, "`data`", problems, _DATA):
+        return {}
+    sources = {}
+    for part, child in tree.value.items():
+        if part not in PARTS:
+            hint = did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
+            problems.key(tree, part, "GS102", f"unknown key '{part}' of `data`", hint=hint)
+            continue
+        what = f"`data.{part}`"
+        if not mapping(child, what, problems, _DATA):
+            continue
+        keys = validate(ValidationKeys if part == "validation" else DataKeys, child, what, problems)
+        _check_names(child.get("inputs"), "input", inputs, [], problems)
+        _check_names(
+            child.get("targets"), "head", heads, [head + suffix for head in heads for suffix in SUFFIXES], problems
+        )
+        if keys is None or _wrong_source(child, keys, what, heads, problems):
+            continue
+        split = keys.split if isinstance(keys, ValidationKeys) else None
+        stratify = keys.stratify if isinstance(keys, ValidationKeys) else None
+        file = None if keys.file is None else (base or Path()) / keys.file
+        sources[part] = DataSource(file, keys.inputs, keys.targets, split, stratify, child)
+    return sources
+
+
+def _check_names(tree: Tree | None, what: str, known: list[str], more: list[str], problems: Problems) -> None:
+    if tree is None or not isinstance(tree.value, dict) or not known:
+        return
+    taken = {*known, *more}
+    for name in tree.value:
+        if name not in taken:
+            hint = did_you_mean(name, known) or f"the {what}s are {listed(known)}"
+            problems.key(tree, name, "GS102", f"'{name}' is no {what} of this spec", hint=hint)
+
+
+def _wrong_source(tree: Tree, keys: DataKeys, what: str, heads: list[str], problems: Problems) -> bool:
+    before = len(problems.found)
+    if keys.file is not None and "\0" in str(keys.file):
+        problems.value(tree.value["file"], "GS105", f"`file` of {what} is no name of a file: it has a null character")
+    if isinstance(keys, ValidationKeys):
+        if keys.split is not None and keys.file is not None:
+            problems.value(
+                tree.value["split"], "GS105", f"`split` of {what} cannot stand beside `file`", hint="remove one"
+            )
+        if keys.stratify is not None and keys.split is None:
+            hint = "give the part of the training rows, such as `split: 0.1`"
+            problems.key(tree, "stratify", "GS105", f"`stratify` of {what} needs `split`", hint=hint)
+        if keys.stratify is not None and heads and keys.stratify not in heads:
+            hint = did_you_mean(keys.stratify, heads) or f"the heads are {listed(heads)}"
+            problems.value(
+                tree.value["stratify"], "GS201", f"`stratify` of {what}: no head '{keys.stratify}'", hint=hint
+            )
+        if keys.split is None and keys.file is None:
+            problems.node(tree, "GS103", f"{what} needs `file` or `split`", subject="file", hint=_FILE)
+    elif keys.file is None:
+        problems.node(tree, "GS103", f"{what} needs `file`", subject="file", hint=_FILE)
+    return len(problems.found) > before

@@ -1,0 +1,85 @@
+"""The text of a spec: from a file, a pipe or a device, at most so much of it."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any, Final
+
+from graphspec.errors import Diagnostic, SourceFile, SpecError, did_you_mean, shorten
+from graphspec.language.syntax import count_breaks, line_and_column
+
+MAX_BYTES: Final = 16 * 2**20
+"""Size of a file; a spec of 10,000 layers has about 2 MB."""
+MAX_LINES: Final = 400_000
+"""As many lines as a spec may have values."""
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_REFUSED = {stat.S_IFDIR: "a folder", stat.S_IFBLK: "a block device", stat.S_IFSOCK: "a socket"}
+
+
+def fail(file: str, message: str, *, line: int | None = None, column: int | None = None, **more: Any) -> SpecError:
+    """An error that keeps a source from being read: GS101, unless ``code`` says otherwise."""
+    return SpecError([Diagnostic(more.pop("code", "GS101"), message, file, line, column, **more)])
+
+
+def load(file: str) -> SourceFile:
+    """The name of a spec with its text, read once: ``/dev/stdin``, a named pipe and process substitution will do.
+
+    As every program does, it waits for whoever writes to a pipe.
+
+    Raises:
+        SpecError: GS101 it cannot be read or is no text, GS110 it is too large.
+    """
+    path = Path(file)
+    try:
+        status = path.stat()
+        if (kind := _REFUSED.get(stat.S_IFMT(status.st_mode))) is not None:
+            raise fail(file, f"cannot read '{shorten(file)}': it is {kind}", hint="name a YAML or JSON file")
+        size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        data = b""
+        if size <= MAX_BYTES:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        hint = did_you_mean(file, _specs_beside(path)) or "`graphspec init` writes a first spec"
+        raise fail(file, f"no such file: {shorten(file)!r}", hint=hint) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise fail(file, f"cannot read {shorten(file)!r}: {reason}") from None
+    if max(size, len(data)) > MAX_BYTES:
+        much = f"{size / 2**20:.0f}" if size > MAX_BYTES else f"more than {MAX_BYTES // 2**20}"
+        text = f"the file has {much} MiB, a spec at most {MAX_BYTES // 2**20}"
+        raise fail(file, text, code="GS110", hint="is it a spec? data go into files of their own")
+    return SourceFile(file, _decoded(file, data))
+
+
+def _specs_beside(path: Path) -> list[str]:
+    try:
+        return [str(p) for p in path.parent.iterdir() if p.suffix in _SUFFIXES]
+    except OSError:
+        return []
+
+
+def _decoded(file: str, data: bytes) -> str:
+    """UTF-8, or UTF-16 with a byte-order mark."""
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        head = data[: error.start].decode(encoding, "ignore")
+        line, column = line_and_column(head, len(head))
+        text = f"not YAML or JSON: byte 0x{data[error.start]:02x} is no UTF-8 text"
+        raise fail(file, text, line=line, column=column, hint="a spec is a text file in UTF-8") from None
+
+
+def check_lines(file: str, text: str) -> None:
+    """Refuse a text of too many lines: each takes time, an empty one too.
+
+    Raises:
+        SpecError: GS110.
+    """
+    if (lines := count_breaks(text)) > MAX_LINES:
+        message = f"the document has {lines:,} lines, a spec at most {MAX_LINES:,}"
+        hint = "is it a spec? data go into files of their own"
+        raise fail(file, message, code="GS110", line=None, hint=hint)

@@ -1,0 +1,151 @@
+"""Layers that add or take away at the borders: zero padding and cropping of sequences, images and volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import numpy as np
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
+from graphspec.layers.base import LAYERS, Layer
+from graphspec.layers.spatial import DataFormat, need_spatial
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
+
+_Width = Annotated[int, Field(ge=0)]
+_Pair = tuple[_Width, _Width]
+_NUMBER = {"type": "integer", "minimum": 0}
+_PAIR = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+
+
+def _pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list) else value
+
+
+def _borders(rank: int) -> Any:
+    """The field's validator and schema: a number for every border, or a number or a pair for each of ``rank`` axes."""
+
+    def spread(value: Any) -> Any:
+        if rank == 1:
+            return (_pair(value),)
+        return tuple(map(_pair, value)) if isinstance(value, list | tuple) else (_pair(value),) * rank
+
+    each = {"type": "array", "items": {"anyOf": [_NUMBER, _PAIR]}, "minItems": rank, "maxItems": rank}
+    return BeforeValidator(spread), WithJsonSchema({"anyOf": [_NUMBER, _PAIR if rank == 1 else each]})
+
+
+Borders1 = Annotated[tuple[_Pair], *_borders(1), Field(description="n, or [left, right].")]
+Borders2 = Annotated[
+    tuple[_Pair, _Pair], *_borders(2), Field(description="n, [vertical, horizontal] or [[top, bottom], [left, right]].")
+]
+Borders3 = Annotated[
+    tuple[_Pair, _Pair, _Pair], *_borders(3), Field(description="n, or for each of three axes n or [before, after].")
+]
+
+
+def moved(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format: str | None, sign: int) -> Value:
+    """``X`` with its spatial borders moved: outwards over zeros (``sign`` 1), or inwards (-1); GS303 if nothing is left.
+
+    The element type stays, so that ids can be padded and cropped before an Embedding.
+    """
+    rank = len(borders)
+    need_spatial(X, rank, data_format)
+    first = 2 if data_format == "channels_first" else 1
+    axes = [first + k for k, pair in enumerate(borders) if any(pair)]
+    if not axes:
+        return X
+    if sign > 0:
+        pads = np.zeros((2, X.rank), np.int64)
+        pads[:, first : first + rank] = np.transpose(borders)
+        return cast("Value", g.Pad(X, g.constant(pads.reshape(-1))))
+    for axis in axes:
+        (before, after), d = borders[axis - first], X.shape[axis]
+        if isinstance(d, int) and before + after >= d:
+            text = f"takes {before} + {after} from the {d} on axis {axis} of {show(X.shape)}, and nothing is left"
+            hint = f"let the two be less than {d} together"
+            raise ShapeError("GS303", text, hint=hint, key="cropping")
+    starts = [borders[axis - first][0] for axis in axes]
+    ends = [-after if (after := borders[axis - first][1]) else np.iinfo(np.int64).max for axis in axes]
+    return cast("Value", g.Slice(X, g.constant(starts), g.constant(ends), g.constant(axes)))
+
+
+@LAYERS.add("ZeroPadding1D")
+class ZeroPadding1D(Layer):
+    """Zeros around a sequence. Shapes: (batch, steps, features) → (batch, left + steps + right, features)."""
+
+    padding: Borders1 = ((1, 1),)
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return moved(g, X, self.padding, self.data_format, 1)
+
+
+@LAYERS.add("ZeroPadding2D")
+class ZeroPadding2D(Layer):
+    """Zeros around an image.
+
+    Shapes: (batch, height, width, channels) → (batch, top + height + bottom, left + width + right, channels).
+    """
+
+    padding: Borders2 = ((1, 1), (1, 1))
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return moved(g, X, self.padding, self.data_format, 1)
+
+
+@LAYERS.add("ZeroPadding3D")
+class ZeroPadding3D(Layer):
+    """Zeros around a volume.
+
+    Shapes: (batch, d1, d2, d3, channels) → (batch, d1 + both borders, d2 + …, d3 + …, channels).
+    """
+
+    padding: Borders3 = ((1, 1), (1, 1), (1, 1))
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return moved(g, X, self.padding, self.data_format, 1)
+
+
+@LAYERS.add("Cropping1D")
+class Cropping1D(Layer):
+    """A sequence without its first and last steps. Shapes: (batch, steps, features) → (batch, steps - both, features)."""
+
+    cropping: Borders1 = ((1, 1),)
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return moved(g, X, self.cropping, None, -1)
+
+
+@LAYERS.add("Cropping2D")
+class Cropping2D(Layer):
+    """An image without its borders.
+
+    Shapes: (batch, height, width, channels) → (batch, height - top - bottom, width - left - right, channels).
+    """
+
+    cropping: Borders2 = ((0, 0), (0, 0))
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return moved(g, X, self.cropping, self.data_format, -1)
+
+
+@LAYERS.add("Cropping3D")
+class Cropping3D(Layer):
+    """A volume without its borders.
+
+    Shapes: (batch, d1, d2, d3, channels) → (batch, d1 - both borders, d2 - …, d3 - …, channels).
+    """
+
+    cropping: Borders3 = ((1, 1), (1, 1), (1, 1))
+    data_format: DataFormat = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return moved(g, X, self.cropping, self.data_format, -1)

@@ -1,0 +1,147 @@
+"""One worker's part of a group's steps: its rows, its gradient, its share of the losses and of the update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.compiler.heads import Objective, add_losses
+from graphspec.graph.passes.divide_products import wide_kernels
+from graphspec.graph.pipelines import FOR_PRODUCTS, prepare
+from graphspec.graph.target import Target
+from graphspec.parallel.group import SCRATCH, Group, Processes, share
+from graphspec.parallel.sync import words
+from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Segment
+from graphspec.runtime.partition import Division, Matrix, cut_anywhere, divide
+from graphspec.runtime.program import Program
+
+if TYPE_CHECKING:
+    from graphspec.arrays.random import Clock
+    from graphspec.data.batches import Arrays, Feeder
+    from graphspec.ir.graph import Array, Value
+    from graphspec.optimizers import Optimizer
+    from graphspec.parallel.sync import Signals
+    from graphspec.runtime.parameters import Store
+    from graphspec.runtime.running_metrics import Network, Totals
+
+
+@dataclass(frozen=True)
+class Step:
+    """What every worker binds alike, but for its rows."""
+
+    network: Network
+    objective: Objective
+    store: Store
+    feeder: Feeder
+    seed: int
+    clock: Clock
+
+    def divide(self, optimizer: Optimizer, workers: int) -> Division:
+        """Which kernels so many workers divide, and who of them updates what."""
+        store, batch, objective = self.store, self.feeder.rows(0), self.objective
+        segments, matrices = store.segments["trainable"], dict[str, Segment]()
+        if cut_anywhere(optimizer, segments):
+            target = Target(self.feeder.shapes(batch))
+            graph = prepare(objective.graph.asking({}, objective.total), FOR_PRODUCTS, target)
+            names = wide_kernels(graph, batch, workers)
+            matrices = {s.param.name: s for s in segments if s.param.name in names}
+        return divide(optimizer, segments, store.vectors["trainable"].size, workers, matrices, batch)
+
+    def bind(self, rows: int, gradient: Array, group: Group, matrices: Mapping[str, Matrix] | None = None) -> Program:
+        """The program of one worker for batches of ``rows`` rows; ``gradient`` is where it writes its part of that."""
+        own = share(rows, group.rank, group.size)
+        program = build_program(
+            self.objective.graph,
+            self.store,
+            fetches=fetches(self.network, self.objective),
+            shapes=self.feeder.shapes(own.stop - own.start),
+            loss=self.objective.total,
+            gradient=gradient,
+            training=True,
+            seed=self.seed,
+            clock=self.clock,
+            group=group,
+            rows=own,
+            total=rows,
+            matrices=matrices,
+        )
+        program.load = self.feeder.into(program.feeds, rows)
+        return program
+
+
+class Member:
+    """Rank ``rank`` of the processes of a division, with its views of the shared ``arrays`` (:func:`layout`)."""
+
+    def __init__(self, arrays: Mapping[str, Array], signals: Signals, rank: int, division: Division) -> None:
+        self.arrays, self.signals, self.division = arrays, signals, division
+        self.group = Processes(signals, arrays["scratch"], rank, len(division.parts))
+        self._matrices = division.views(arrays, rank)
+        self.gradients = list(arrays["gradients"])
+        self.counters = list(arrays["counters"])
+        self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
+        self.order = arrays["order"].view(np.uint8).data.cast("q")
+        """Of rank 0 for the next step: epoch, batch, global step; and the learning rate before it:"""
+        self.rate = arrays["rate"].view(np.uint8).data.cast("d")
+        self._losses = list(arrays["losses"])
+        self._sums = np.zeros(len(self._losses[0]))
+
+    def bind(self, step: Step, rows: int) -> Program:
+        """A program that ends when all workers have their gradients; its losses are those of the whole batch."""
+        program = step.bind(rows, self.gradients[self.group.rank], self.group, self._matrices)
+        names = [name for name in program.fetches if name.startswith("loss:")]
+        program.calls += [(self._meet, [program.fetches[name] for name in names]), *program.after]
+        program.fetches |= {name: self._sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
+        return program
+
+    def _meet(self, losses: list[Array]) -> None:
+        own = self._losses[self.group.rank]
+        for k, loss in enumerate(losses):
+            own[k] = loss
+        self.group.barrier()
+        np.add(self._losses[0], self._losses[1], self._sums)
+        for more in self._losses[2:]:
+            np.add(self._sums, more, self._sums)
+
+
+def layout(step: Step, totals: Totals, slots: Mapping[str, Array], division: Division) -> dict[str, tuple[Any, Any]]:
+    """Shapes and dtypes of what the workers share."""
+    vectors, dtype, size = step.store.vectors, step.store.dtype, len(division.parts)
+    return {
+        "signals": ((words(size),), np.int64),
+        "order": ((3,), np.int64),
+        "rate": ((1,), np.float64),
+        "scratch": ((2, size, SCRATCH), np.uint8),
+        "losses": ((size, 1 + len(step.objective.losses)), np.float64),
+        "counters": ((size, totals.counters), np.float64),
+        "gradients": ((size, vectors["trainable"].size), dtype),
+        **{f"weights/{name}": (vector.shape, dtype) for name, vector in vectors.items()},
+        **{f"slot/{name}": (array.shape, dtype) for name, array in slots.items()},
+        **division.layout(dtype),
+    }
+
+
+def fetches(network: Network, objective: Objective) -> dict[str, Value]:
+    """What a step is asked for: the losses, the heads that metrics read, and their masks."""
+    wanted: dict[str, Value] = {"loss:loss": objective.total}
+    wanted |= {f"loss:{name}_loss": value for name, value in objective.losses.items()}
+    for head in network.spec.heads.values():
+        if head.metrics:
+            value = network.graph.outputs[head.name]
+            wanted[head.name] = value
+            if value.mask is not None:
+                wanted[f"mask:{head.name}"] = value.mask
+    return wanted
+
+
+def objective_for(network: Network, arrays: Arrays) -> Objective:
+    """The graph with losses for what these arrays bring along: sample weights, CTC lengths."""
+    weighted = {head: array.ndim for head, array in arrays.weights.items()}
+    lengths: dict[str, set[str]] = {}
+    for name in arrays.lengths:
+        suffix = "input_length" if name.endswith("_input_length") else "length"
+        lengths.setdefault(name.removesuffix(f"_{suffix}"), set()).add(suffix)
+    return add_losses(network.graph, network.spec, weighted=weighted, lengths=lengths)

@@ -1,0 +1,138 @@
+"""A worker process: ``python -m graphspec.parallel.worker``, started by :mod:`graphspec.parallel.leader`.
+
+It reads one line of JSON, compiles the spec, takes its part of every step that rank 0 begins, and ends with its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Graph
+    from graphspec.language.declarations import Spec
+    from graphspec.runtime.program import Program
+
+FOUND = "graphspec: found"
+"""The key of the diagnostics in the last line of a worker that ends because of them."""
+
+
+@dataclass(frozen=True)
+class _Network:
+    spec: Spec
+    graph: Graph
+
+
+def serve(message: dict[str, Any]) -> NoReturn:
+    """Take part in the steps of a run until the process is ended."""
+    from graphspec.arrays.calls import runner
+    from graphspec.arrays.memory_maps import open_map
+    from graphspec.arrays.random import Clock
+    from graphspec.compiler.check import check
+    from graphspec.data.batches import Arrays, Feeder
+    from graphspec.optimizers import Rate
+    from graphspec.parallel.member import Member, Step, objective_for
+    from graphspec.parallel.shared_memory import attach
+    from graphspec.parallel.sync import Pipes, Signals, Spin
+    from graphspec.runtime.optimizer_state import part_of_update
+    from graphspec.runtime.parameters import Store
+    from graphspec.runtime.running_metrics import Totals
+
+    rank, size = message["rank"], message["size"]
+    arrays = attach(message["memory"])
+    rows = {name[5:]: array for name, array in arrays.items() if name.startswith("rows/")}
+    rows |= {name: open_map(where) for name, where in message["maps"].items()}
+    spec, lowered = check(message["document"], allow_outside=True).require()  # rank 0 runs the callbacks
+    graph = lowered.graph
+    store, clock, optimizer = Store(graph), Clock(), spec.training.optimizer
+    for group in store.vectors:
+        store.vectors[group] = arrays[f"weights/{group}"]
+    data = Arrays.of(rows)
+    feeder = Feeder(
+        data, message["batch_size"], shuffle=message["shuffle"], seed=message["seed"], total=message["total"]
+    )
+    feeder.rank, feeder.size = rank, size
+    signals: Signals
+    if message["pipes"]:
+        read, write = message["pipes"]
+        signals = Pipes([read], [write], rank, _end)
+    else:
+        signals = Spin(arrays["signals"], rank, size, lambda: None)
+    network = _Network(spec, graph)
+    step = Step(network, objective_for(network, data), store, feeder, message["seed"], clock)
+    member = Member(arrays, signals, rank, step.divide(optimizer, size))
+    totals, rate = Totals(network), Rate(optimizer.learning_rate)
+    totals.count_in(member.counters[rank])
+    update = runner(
+        part_of_update(
+            optimizer,
+            store.vectors["trainable"],
+            member.gradients,
+            member.slots,
+            store.segments["trainable"],
+            clock,
+            rate,
+            member.group,
+            member.division,
+        )
+    )
+    order, epoch = member.order, -1
+    programs: dict[int, Program] = {}
+    while True:
+        signals.hear()
+        if epoch != order[0]:
+            epoch = order[0]
+            feeder.start(epoch)
+        batch, clock.step, rate.value = order[1], order[2], member.rate[0]
+        count = feeder.rows(batch)
+        program = programs.get(count)
+        if program is None:
+            program = programs[count] = member.bind(step, count)
+        program.load(batch)
+        program.run()
+        if math.isfinite(program.fetches["loss:loss"]):
+            update()
+            totals.reset()
+            totals.add(count, program.fetches, program.feeds)
+        signals.tell()
+
+
+def _end() -> NoReturn:
+    os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input: when it has ended, there is nothing more to read."""
+
+    def watch() -> None:
+        os.read(0, 1)
+        _end()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> None:
+    message = json.loads(sys.stdin.buffer.readline())
+    _end_with_parent()
+
+    from graphspec.arrays.calls import settings
+    from graphspec.errors import SpecError
+
+    try:
+        with settings():
+            serve(message)
+    except SpecError as error:
+        if not all(d.code.startswith("GS5") for d in error.diagnostics):
+            raise
+        # Data that are wrong, such as ids out of range: rank 0 says so.
+        print(json.dumps({FOUND: [asdict(d) for d in error.diagnostics]}), flush=True)
+        sys.exit(error.status)
+
+
+if __name__ == "__main__":
+    main()

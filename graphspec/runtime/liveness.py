@@ -1,0 +1,37 @@
+"""How long the values of a program live."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from graphspec.ir.graph import Node, Value
+from graphspec.ops import OPS
+
+_NEVER = 1 << 60
+
+
+def read_back(nodes: Sequence[Node], wanted: Collection[str], roots: Sequence[Value]) -> dict[str, int]:
+    """For each value that outlives the forward pass the index of the last node whose backward calls read it.
+
+    Backward calls are made from the last node to the first, so that is the lowest index; -1 for the ``roots``, which are
+    read when all is done.
+    """
+    last: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        if not any(v is not None and v.name in wanted for v in node.inputs):
+            continue
+        cls = OPS[node.op]
+        kept = range(len(node.inputs)) if cls.keeps_in is None else cls.keeps_in
+        inputs = [node.inputs[k] for k in kept if k < len(node.inputs)]
+        for v in [*inputs, *(node.outputs if cls.keeps_out else ())]:
+            if v is not None:
+                last.setdefault(v.name, index)
+    return last | dict.fromkeys((v.name for v in roots), -1)
+
+
+def last_uses(nodes: Sequence[Node], outlives: Collection[str]) -> dict[str, int]:
+    """The index of the last node that reads each value; beyond all nodes for what outlives the forward pass."""
+    last: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        last |= {v.name: index for v in node.inputs if v is not None}
+    return last | dict.fromkeys(outlives, _NEVER)

@@ -1,0 +1,137 @@
+"""How workers divide an update and wide matrices: who updates what, and what they lay open to each other for it.
+
+Each worker has a part of the vector of weights, which it updates from the sum of all gradients. A wide kernel is divided
+besides: see :mod:`graphspec.ops.divided`. Of its gradient every worker makes what it updates, so that nothing is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from graphspec.parallel.group import Group, Single, share
+from graphspec.runtime.parameters import LINE
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Array
+    from graphspec.optimizers import Optimizer
+    from graphspec.runtime.parameters import Segment
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What a worker sees of a divided kernel (k, n): memory that all share, for whole batches.
+
+    Attributes:
+        inputs, input_gradients: (batch, k).
+        outputs, output_gradients: (batch, n).
+        gradient: (k, n), of the kernel.
+        own: the rows of it that this worker updates, and so writes.
+    """
+
+    inputs: Array
+    outputs: Array
+    output_gradients: Array
+    input_gradients: Array
+    gradient: Array
+    own: slice
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One worker's part of a program.
+
+    Attributes:
+        rows: its slice of the batch.
+        total: the whole batch's length.
+        matrices: kernels whose products the group divides, with what is shared of them.
+    """
+
+    group: Group
+    rows: slice
+    total: int
+    matrices: Mapping[str, Matrix] = field(default_factory=dict)
+
+    @classmethod
+    def whole(cls, total: int) -> Shard:
+        """That of a process which has the batch to itself."""
+        return cls(Single(), slice(0, total), total)
+
+
+@dataclass(frozen=True)
+class Division:
+    """Who updates what.
+
+    Attributes:
+        parts: of the vector of weights, by rank.
+        matrices: the divided kernels, by name; a part ends between two of their rows.
+        batch: rows of the largest batch.
+    """
+
+    parts: Sequence[slice]
+    matrices: Mapping[str, Segment] = field(default_factory=dict)
+    batch: int = 0
+
+    def layout(self, dtype: Any) -> dict[str, tuple[Any, Any]]:
+        """Shapes and dtypes of what the workers share because of it."""
+        wanted = {}
+        for name, segment in self.matrices.items():
+            for what, width in zip(_SHARED, segment.param.stored_shape * 2, strict=True):
+                wanted[f"{what}/{name}"] = (self.batch, width), dtype
+        return wanted
+
+    def views(self, arrays: Mapping[str, Array], rank: int) -> dict[str, Matrix]:
+        """The divided kernels as ``rank`` sees them: all gradients of theirs lie in the vector of rank 0."""
+        found, gradient = {}, arrays["gradients"][0]
+        for name, segment in self.matrices.items():
+            whole = gradient[segment.start : segment.stop].reshape(segment.param.stored_shape)
+            shared = {what: arrays[f"{what}/{name}"] for what in _SHARED}
+            found[name] = Matrix(**shared, gradient=whole, own=self._rows(segment, self.parts[rank]))
+        return found
+
+    def _rows(self, segment: Segment, part: slice) -> slice:
+        """The rows of a matrix that lie in a part."""
+        columns = segment.param.stored_shape[1]
+        start, stop = (min(max(at, segment.start), segment.stop) - segment.start for at in (part.start, part.stop))
+        return slice(start // columns, stop // columns)
+
+    def summed(self, rank: int) -> Iterator[slice]:
+        """What lies between the divided kernels in the part of ``rank``, counted from its start."""
+        part = self.parts[rank]
+        at = part.start
+        for segment in sorted(self.matrices.values(), key=lambda s: s.start):
+            if at < (stop := min(segment.start, part.stop)):
+                yield slice(at - part.start, stop - part.start)
+            at = max(at, segment.stop)
+        if at < part.stop:
+            yield slice(at - part.start, part.stop - part.start)
+
+
+_SHARED = ("inputs", "outputs", "input_gradients", "output_gradients")
+
+
+def divide(
+    optimizer: Optimizer,
+    segments: Sequence[Segment],
+    size: int,
+    workers: int,
+    matrices: Mapping[str, Segment] | None = None,
+    batch: int = 0,
+) -> Division:
+    """The division of ``size`` weights: cut anywhere on a line of the cache or between rows, or else between two weights."""
+    cuts, matrices = [share(size // LINE, k, workers).start * LINE for k in range(workers)], matrices or {}
+    if not cut_anywhere(optimizer, segments):
+        starts = [*(s.start for s in segments), size]
+        cuts = [min(starts, key=lambda start: abs(start - cut)) for cut in cuts]
+    for segment in matrices.values():
+        columns = segment.param.stored_shape[1]
+        for k, cut in enumerate(cuts):
+            if segment.start < cut < segment.stop:
+                cuts[k] = segment.start + round((cut - segment.start) / columns) * columns
+    return Division([slice(*pair) for pair in zip(cuts, [*cuts[1:], size], strict=True)], matrices, batch)
+
+
+def cut_anywhere(optimizer: Optimizer, segments: Sequence[Segment]) -> bool:
+    """Whether the update of a weight can be cut: it goes element by element."""
+    return optimizer.by_element() and all(s.param.constraint is None for s in segments)

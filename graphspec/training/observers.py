@@ -1,0 +1,60 @@
+"""Observers of training that write plain lines, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from graphspec.arguments import refusal
+from graphspec.text import printable
+
+if TYPE_CHECKING:
+    from graphspec.runtime.running_metrics import Totals
+    from graphspec.training.trainer import Observer
+
+
+class Silent:
+    """Says nothing."""
+
+    def begin(self, epochs: int, first: int, steps: int) -> None:
+        return None
+
+    def step(self, epoch: int, step: int, totals: Totals) -> None:
+        return None
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        return None
+
+    def say(self, text: str) -> None:
+        return None
+
+    def end(self) -> None:
+        return None
+
+
+class Lines(Silent):
+    """A line an epoch."""
+
+    def __init__(self) -> None:
+        self._epochs = 0
+
+    def begin(self, epochs: int, first: int, steps: int) -> None:
+        self._epochs = epochs
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        self.say(f"epoch {epoch + 1}/{self._epochs}  {figures(logs)}")
+
+    def say(self, text: str) -> None:
+        print(printable(text), flush=True)
+
+
+def figures(logs: Mapping[str, float]) -> str:
+    """``loss 0.1234  accuracy 0.9321``."""
+    return "  ".join(f"{key} {value:.4g}" if abs(value) >= 1e4 else f"{key} {value:.4f}" for key, value in logs.items())
+
+
+def observer(verbose: int | str) -> Observer:
+    """Keras's ``verbose``: 0 is silent."""
+    if not isinstance(verbose, int) and verbose != "auto":
+        raise refusal("verbose", "a number or 'auto'", verbose)
+    return Silent() if verbose == 0 else Lines()

@@ -1,0 +1,177 @@
+"""What ``fit``, ``evaluate`` and the command line share: arrays checked against the graph, and a trainer made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from graphspec.arguments import flag, literal, refusal, whole
+from graphspec.callbacks.outputs import Outputs
+from graphspec.compiler.heads import refuse_class_weight
+from graphspec.data.check import Arrays, Feeder, class_ids, row_weights, split
+from graphspec.data.signature import user_arrays
+from graphspec.data.sparse import with_places
+from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
+from graphspec.training.trainer import Observer, Trainer
+
+if TYPE_CHECKING:
+    from graphspec.callbacks import Callback
+    from graphspec.data.signature import Data
+    from graphspec.language.declarations import HeadDecl
+    from graphspec.runtime.session import Session
+
+SAMPLED = 5
+"""Rows that are kept of a training's data: as many as the proof of an export takes at most."""
+
+
+@dataclass
+class _Parts:
+    train: Arrays
+    validation: Arrays | None
+
+
+def prepare_fit(
+    model: Session,
+    x: Data = None,
+    y: Data = None,
+    *,
+    observer: Observer,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    shuffle: bool | None = None,
+    validation_data: tuple[Any, ...] | None = None,
+    validation_split: float | None = None,
+    sample_weight: Data = None,
+    class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None,
+    callbacks: Sequence[Callback] | None = None,
+    directory: Path | None = None,
+) -> Trainer:
+    """Check everything that a run needs, and make it; nothing large is allocated before all checks have passed.
+
+    Raises:
+        SpecError: GS404 nothing to train, GS5 the data.
+        RunError: GS602 not enough memory.
+    """
+    training = model.spec.training
+    epochs, size = whole("epochs", epochs, training.epochs), whole("batch_size", batch_size, training.batch_size)
+    shuffled = flag("shuffle", shuffle, training.shuffle)
+    called = training.callbacks if callbacks is None else _callbacks(callbacks)
+    _refuse_untrainable(model)
+    parts = _parts(model, x, y, validation_data, validation_split, sample_weight)
+    _refuse_memory(model, parts.train, min(size, len(parts.train)))
+    _apply_class_weights(model, parts.train, class_weight)
+    objective = model.objective(parts.train)
+    validation = None if parts.validation is None else with_places(objective.graph, parts.validation)
+    feeder = Feeder(with_places(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
+    model.sample_rows = parts.train.sample(SAMPLED)
+    first = 0 if directory is not None else model.epochs_done
+    return Trainer(
+        model,
+        model.update,
+        objective,
+        feeder,
+        validation,
+        called,
+        observer,
+        first + epochs,
+        directory,
+        Outputs(directory, free=callbacks is not None, allow_outside=model.allow_outside, source=model.source),
+    )
+
+
+def _callbacks(given: Any) -> Sequence[Callback]:
+    from graphspec.callbacks import Callback
+
+    if not isinstance(given, list | tuple) or not all(isinstance(c, Callback) for c in given):
+        raise refusal("callbacks", "a list of callbacks, such as `[EarlyStopping(patience=3)]`", given)
+    return given
+
+
+def _refuse_untrainable(model: Session) -> None:
+    found = [d for d in model.warnings if d.code == "GS404"]
+    if found:
+        raise SpecError([replace(d, severity="error") for d in found])
+
+
+def _refuse_memory(model: Session, arrays: Arrays, rows: int) -> None:
+    from graphspec.graph.memory_estimate import available, estimate, free, human
+
+    shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
+    slots = len(model.spec.training.optimizer.slots())
+    need = model.once(("memory", *shapes.items()), lambda: estimate(model.graph, shapes, slots))
+    have = min(available(), free() + model.held())  # what it holds already, the estimate counts too
+    if need > have:
+        text = f"training needs about {human(need)} of memory, there is {human(have)}"
+        raise RunError("GS602", text, f"use a smaller `batch_size` (now {rows}) or smaller layers")
+
+
+def _parts(
+    model: Session, x: Data, y: Data, validation_data: tuple[Any, ...] | None, fraction: float | None, weight: Data
+) -> _Parts:
+    validation = None
+    if validation_data is not None:
+        if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
+            raise refusal("validation_data", "`(x, y)` or `(x, y, sample_weight)`", validation_data)
+        validation = user_arrays(model.needed, *validation_data)
+    source = model.spec.data.get("validation")
+    stratify = None
+    if x is not None:
+        train = user_arrays(model.needed, x, y, weight)
+    else:
+        if weight is not None:
+            raise UsageError("`sample_weight` goes with arrays; in data files use `<head>_sample_weight`")
+        train = model.part("train")
+        if source is not None and validation is None and fraction is None:
+            if source.file is not None:
+                validation = model.part("validation")
+            else:
+                fraction, stratify = source.split, source.stratify
+    if fraction is not None and validation is None:
+        if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
+            raise refusal("validation_split", "a number between 0 and 1", fraction)
+        classes = None if stratify is None else class_ids(train.targets[stratify])
+        rows, held = split(len(train), fraction, model.seed, classes)
+        train, validation = train.select(rows), train.select(held)
+    return _Parts(replace(train, weights=dict(train.weights)), validation)  # class weights are multiplied in
+
+
+def _apply_class_weights(model: Session, arrays: Arrays, given: Mapping[Any, Any] | Literal["balanced"] | None) -> None:
+    """Class weights multiply the sample weights of the training rows."""
+    heads = [h for h in model.spec.heads.values() if h.loss is not None]
+    by_head: Mapping[str, Any] = {h.name: h.class_weight for h in heads if h.class_weight is not None}
+    of_heads = isinstance(given, Mapping) and all(isinstance(v, Mapping | str) for v in given.values())
+    if isinstance(given, Mapping) and of_heads and set(given) <= {h.name for h in heads}:
+        by_head = given
+    elif given is not None:
+        if len(heads) != 1:
+            raise UsageError("with several heads, give `class_weight` as {head: {class: weight}}")
+        by_head = {heads[0].name: given}
+    for name, weights in by_head.items():
+        if not isinstance(weights, Mapping):
+            weights = literal("class_weight", weights, "balanced", "a mapping or 'balanced'")
+        head = model.spec.heads[name]
+        if refused := refuse_class_weight(head, model.graph.outputs[name]):
+            raise SpecError([Diagnostic(p[1], f"head '{name}': {p[2]}", hint=p[3]) for p in refused])
+        target, chosen = arrays.targets[name], arrays.chosen
+        own = target if chosen is None else target[chosen]
+        ignored = getattr(head.loss, "ignore_class", None)
+        rows = row_weights(weights, own, _classes(model, head), head.labels, ignored)
+        if chosen is not None:
+            of_all = np.ones(len(target), np.float32)
+            of_all[chosen] = rows
+            rows = of_all
+        before = arrays.weights.get(name)
+        if before is None:
+            arrays.weights[name] = rows
+        else:
+            arrays.weights[name] = (before * rows.reshape(-1, *(1,) * (before.ndim - 1))).astype(np.float32)
+
+
+def _classes(model: Session, head: HeadDecl) -> int:
+    last = model.graph.outputs[head.name].fixed(-1)
+    return 2 if last == 1 else last

@@ -1,0 +1,370 @@
+"""Training: epochs of steps, with metrics, validation, callbacks and checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import ValidationError
+
+from graphspec.arrays.calls import settings
+from graphspec.callbacks.outputs import SAVED, Outputs
+from graphspec.compiler.heads import Objective
+from graphspec.errors import RunError, UsageError
+from graphspec.ir.graph import Array, Graph
+from graphspec.parallel.group import Single
+from graphspec.parallel.leader import Team
+from graphspec.parallel.member import Step
+from graphspec.runtime.program import Program, no_rows
+from graphspec.runtime.program_cache import Programs
+from graphspec.runtime.records import Progress, Sums, damaged, explain
+from graphspec.runtime.running_metrics import Table, Totals
+from graphspec.training.checkpoint import Checkpoint, save_checkpoint, write_state
+from graphspec.training.choose_workers import gather
+from graphspec.training.interrupt import Interrupt, interruptible
+from graphspec.training.run_directory import belongs, check_averages, resolved, save_model, write_history, write_weights
+
+if TYPE_CHECKING:
+    from graphspec.callbacks import Callback
+    from graphspec.data.check import Arrays, Feeder
+    from graphspec.runtime.optimizer_state import Update
+    from graphspec.runtime.session import Session
+
+
+_CALMER = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
+
+
+class Observer(Protocol):
+    """Who is told how training goes: the command line's progress bar, plain lines, nobody."""
+
+    def begin(self, epochs: int, first: int, steps: int) -> None: ...
+    def step(self, epoch: int, step: int, totals: Totals) -> None: ...
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None: ...
+    def say(self, text: str) -> None: ...
+    def end(self) -> None: ...
+
+
+class Trainer:
+    """One call of ``fit``: also the ``run`` that callbacks see.
+
+    Args:
+        total: the epoch to stop before, counted over the model's life (a resumed or second ``fit`` goes on).
+        directory: where checkpoints go at the end of every epoch; None for none.
+        outputs: where the callbacks may write; by default as those of a spec in that directory.
+    """
+
+    def __init__(
+        self,
+        model: Session,
+        update: Update,
+        objective: Objective,
+        feeder: Feeder,
+        validation: Arrays | None,
+        callbacks: Sequence[Callback],
+        observer: Observer,
+        total: int,
+        directory: Path | None,
+        outputs: Outputs | None = None,
+    ) -> None:
+        self.model, self.update, self.objective = model, update, objective
+        self.feeder, self.validation, self.observer = feeder, validation, observer
+        self.total, self.directory, self.rate = total, directory, update.rate
+        self.outputs = outputs or Outputs(directory)
+        self.stopped: str | None = None
+        self.totals, self.tables = Totals(model), list[Table]()
+        self.epoch, self.batch = model.epochs_done, 0
+        self.history: dict[str, list[float]] = {}
+        self.states = [c.start(self) for c in callbacks]
+        self.one_step: Step = Step(model, objective, model.store, feeder, model.seed, update.clock)
+        self.programs: dict[int, Program] = {}
+        self.team: Team | None = None
+        self.resumed = False
+        self.kept: tuple[int, int] | None = None
+        """Epoch and step of the last checkpoint."""
+
+    # What callbacks may do.
+
+    @property
+    def graph(self) -> Graph:
+        return self.model.graph
+
+    def figures(self) -> dict[str, float]:
+        """The figures of the epoch so far."""
+        return self.totals.logs()
+
+    def stop(self, reason: str) -> None:
+        self.stopped = reason
+
+    def weights(self) -> dict[str, Array]:
+        return self.model.weights
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        self.model.set_weights(weights)
+
+    def save(self, path: Path, weights_only: bool) -> None:
+        if weights_only or path.suffix == ".safetensors":
+            write_weights(self.model, path, self._belongs["network"], SAVED)
+        else:
+            save_model(self.model, path, SAVED)
+
+    def say(self, text: str) -> None:
+        self.observer.say(text)
+
+    # The run.
+
+    def check_outputs(self) -> None:
+        """GS105 (SpecError) where a callback may not write what it will, if anything is left to be done."""
+        if self.epoch < self.total and self.stopped is None:
+            for state in self.states:
+                state.check_outputs()
+
+    def run(self) -> None:
+        """Train until ``total`` epochs are done, a callback stops, or Ctrl-C is pressed.
+
+        Raises:
+            RunError: GS601 where a head's loss is not finite; the weights are those before that step. GS604 where a
+                worker died.
+            KeyboardInterrupt: after Ctrl-C; with a directory, the checkpoint of this very step has been written.
+        """
+        with self.model.access.writing("training"):
+            self._run()
+
+    def _run(self) -> None:
+        self.check_outputs()
+        self.observer.begin(self.total, self.epoch, self.feeder.batches)
+        try:
+            with settings(), interruptible() as interrupt:
+                if self.epoch < self.total and self.stopped is None:
+                    gather(self)
+                while self.epoch < self.total and self.stopped is None:
+                    self._epoch(interrupt)
+        finally:
+            self.leave()
+            self.observer.end()
+        self.update.finish()
+        for state in self.states:
+            state.on_train_end()
+
+    def _epoch(self, interrupt: Interrupt) -> None:
+        self.feeder.start(self.epoch)
+        if self.batch == 0:
+            for state in self.states:
+                state.on_epoch_begin(self.epoch)
+        while self.batch < self.feeder.batches:
+            self.step()
+            if interrupt.asked:
+                self.checkpoint()
+                raise KeyboardInterrupt
+            if self.stopped is not None:
+                return
+        if (lost := self.model.store.not_finite()) is not None:
+            what = f"the weight '{lost}' is not finite at the end of epoch {self.epoch + 1}: its gradient overflowed"
+            self._not_finite(what, f"{_CALMER}; checkpoints stay as they were an epoch before", math.nan)
+            return
+        logs = self.totals.logs()
+        if self.validation is not None:
+            for state in self.states:
+                state.on_test_begin()
+            validation = self.model.evaluate_arrays(self.validation, self.feeder.batch_size)
+            for state in self.states:
+                state.on_test_end()
+            logs |= validation.logs("val_")
+            self.tables = validation.tables()
+        epoch = self.epoch
+        self.epoch, self.batch = epoch + 1, 0
+        self.model.epochs_done = self.epoch
+        self.totals.reset()
+        for state in self.states:
+            state.on_epoch_end(epoch, logs)
+        for key, value in logs.items():  # after the callbacks, which may add the learning rate
+            self.history.setdefault(key, []).append(value)
+        self.observer.epoch(epoch, logs)
+        if self.directory is not None:
+            self.checkpoint()
+
+    def step(self) -> None:
+        rows, program = self.compute()
+        loss = float(program.fetches["loss:loss"])
+        if not math.isfinite(loss):
+            self._refuse_loss(program, loss)
+            if self.stopped is not None:
+                return
+        self.update.run()
+        self.totals.add(rows, program.fetches, program.feeds)
+        if self.team is not None:
+            self.team.settle(self.totals)
+        self.batch += 1
+        self.update.clock.step += 1
+        for state in self.states:
+            state.on_batch_end(self.batch - 1, loss)
+        self.observer.step(self.epoch, self.batch, self.totals)
+
+    def compute(self) -> tuple[int, Program]:
+        """The losses and the gradient of the next batch: its length, and the program that has them."""
+        rows = self.feeder.rows(self.batch)
+        program = self.programs.get(rows) or self._bind(rows)
+        if self.team is not None:
+            self.team.begin(self.epoch, self.batch)
+        program.load(self.batch)
+        program.run()
+        return rows, program
+
+    def _refuse_loss(self, program: Program, loss: float) -> None:
+        heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[f"loss:{n}_loss"]))]
+        who = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
+        if self.team is not None:
+            self.team.settle(None)
+        what = f"{who} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}"
+        self._not_finite(what, f"{_CALMER}; the weights are those before this step", loss)
+
+    def _not_finite(self, what: str, hint: str, loss: float) -> None:
+        """The run fails, unless TerminateOnNaN asks for a quiet end."""
+        for state in self.states:
+            state.on_batch_end(self.batch, loss)
+        if self.stopped is None:
+            raise RunError("GS601", what, hint)
+
+    def _bind(self, rows: int) -> Program:
+        if self.team is None:
+            program = self.model.programs.take(self._key(rows))
+            if program is None:
+                program = self.one_step.bind(rows, self.update.gradient, Single())
+            program.load = self.feeder.into(program.feeds, rows)
+        else:
+            program = self.team.member.bind(self.one_step, rows)
+        self.programs[rows] = program
+        return program
+
+    def _key(self, rows: int) -> Hashable:
+        return ("train", *sorted(self.feeder.shapes(rows).items()))
+
+    def _put_back(self) -> None:
+        """Let the next ``fit`` have the programs of this one, without the rows."""
+        for rows, program in self.programs.items():
+            program.load = no_rows
+            self.model.programs.put(self._key(rows), program)
+        self.programs.clear()
+
+    def join(self, size: int) -> None:
+        """Go on with ``size`` processes, until :meth:`leave`.
+
+        Raises:
+            OSError: processes or shared memory are not to be had; nothing has changed then.
+        """
+        self._put_back()
+        self.team = Team(self.one_step, self.update, self.totals, resolved(self.model), size)
+        self._alone, self.model.programs = self.model.programs, Programs()  # those view memory that weights have left
+
+    def leave(self) -> None:
+        """Go on alone, without the programs bound so far."""
+        if self.team is None:
+            self._put_back()
+            return
+        self.programs.clear()  # they view memory that ends with the team
+        self.team.close()
+        self.team = None
+        self.model.programs = self._alone
+
+    # Checkpoints.
+
+    def checkpoint(self) -> None:
+        """Write the state between two steps, if there is a directory."""
+        if self.directory is None:
+            return
+        arrays = {f"weight/{n}": a for n, a in self.model.weights.items()} | self.update.arrays()
+        for k, state in enumerate(self.states):
+            arrays |= {f"callback/{k}/{n}": a for n, a in state.arrays().items()}
+        save_checkpoint(self.directory, Checkpoint(arrays, self._state(), self._belongs))
+        self.kept = (self.epoch, self.batch)
+        write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
+        write_history(self.directory, self.history)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "step": self.update.clock.step,
+            "learning_rate": self.rate.value,
+            "swapped": self.update.swapped,
+            "stopped": self.stopped,
+            "totals": self.totals.state(),
+            "history": self.history,
+            "callbacks": [s.state_dict() for s in self.states],
+        }
+
+    @cached_property
+    def _belongs(self) -> dict[str, str]:
+        return belongs(resolved(self.model))
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Take up the state of a checkpoint, so that the run ends with the bits of one that was not interrupted.
+
+        Raises:
+            UsageError: it is that of a saved model.
+            RunError: GS603, it does not fit this run.
+        """
+        saved, arrays = checkpoint.progress(), checkpoint.arrays
+        if saved.totals is None or saved.history is None or saved.callbacks is None:
+            text = f"{checkpoint.path} is that of a saved model, not of a run: there is no training to go on with"
+            raise UsageError(f"{text}; take it up in Python with `graphspec.load`, or train in another folder")
+        if saved.swapped:
+            check_averages(self.model, checkpoint.path)
+        try:
+            self._check_progress(saved, saved.totals, saved.history)
+            self.totals.load(saved.totals)
+            self._load_callbacks(saved.callbacks, arrays)
+        except ValidationError as error:
+            raise damaged(checkpoint.path, explain(error)) from None
+        except ValueError as error:
+            raise damaged(checkpoint.path, str(error)) from None
+        self.update.load(arrays)
+        self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
+        self.update.clock.step = saved.step
+        self.rate.value, self.update.swapped = saved.learning_rate, saved.swapped
+        self.epoch = self.model.epochs_done = saved.epoch
+        self.batch, self.stopped = saved.batch, saved.stopped
+        self.history = {key: [float(v) for v in values] for key, values in saved.history.items()}
+        self.resumed, self.kept = True, (self.epoch, self.batch)
+
+    def write_derived(self) -> None:
+        """The files that follow from a checkpoint: a kill just after it was written may have left them behind it."""
+        assert self.directory is not None
+        write_state(self.directory, self._state())
+        write_history(self.directory, self.history)
+        if not self.finished:  # else they are about to be written as they are in the end
+            write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
+
+    @property
+    def finished(self) -> bool:
+        return self.stopped is not None or self.epoch >= self.total
+
+    def _check_progress(self, saved: Progress, totals: Sums, history: Mapping[str, Sequence[float]]) -> None:
+        """Raise ValueError where the figures of a checkpoint contradict each other, or this run."""
+        batches, rows = self.feeder.batches, min(saved.batch * self.feeder.batch_size, len(self.feeder.given))
+        if saved.epoch > self.total or saved.batch > (batches if saved.epoch < self.total else 0):
+            raise ValueError(f"epoch {saved.epoch}, step {saved.batch} lies behind the end of the run")
+        if saved.step != saved.epoch * batches + saved.batch:
+            raise ValueError(f"{saved.step} updates do not fit epoch {saved.epoch}, step {saved.batch}")
+        if totals.rows != rows:
+            raise ValueError(f"totals of {totals.rows} rows do not fit step {saved.batch}")
+        figures = list(self.totals.logs())
+        expected = {*figures, *(key for state in self.states for key in state.adds)}
+        if self.validation is not None:
+            expected |= {f"val_{key}" for key in figures}
+        if history.keys() != (expected if saved.epoch else set()):
+            raise ValueError("its history has other figures than this run")
+        if any(len(values) != saved.epoch for values in history.values()):
+            raise ValueError(f"its history has not {saved.epoch} values of every figure")
+
+    def _load_callbacks(self, saved: Sequence[Mapping[str, Any]], arrays: Mapping[str, Array]) -> None:
+        if len(saved) != len(self.states):
+            raise ValueError(f"it has the state of {len(saved)} callbacks, not of {len(self.states)}")
+        for k, (state, values) in enumerate(zip(self.states, saved, strict=True)):
+            prefix = f"callback/{k}/"
+            mine = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
+            if mine and mine.keys() != self.model.graph.params.keys():
+                raise ValueError(f"it has some of the weights that callback {k + 1} keeps, not all")
+            state.load_state_dict(values, mine)
