@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.export.prove import Proof
     from graphspec.language.declarations import Spec
-    from graphspec.training.trainer import Observer, Trainer
+    from graphspec.training.observers import Observer
+    from graphspec.training.trainer import Trainer
 
 
 class History:

@@ -14,8 +14,8 @@ from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 
 if TYPE_CHECKING:
+    from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
-    from graphspec.ops.base import Calls
 
 _EPSILON = 1e-7
 

@@ -10,11 +10,11 @@ from golden_cases import Case, load
 from golden_run import assert_close, cotangent_loss, onnx_outputs, run
 
 from graphspec.arrays.random import Clock
+from graphspec.arrays.split import share
 from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.layers import LAYERS
 from graphspec.ops import augment
-from graphspec.parallel.group import share
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Store
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.lib.array_utils import byte_bounds
 
-from graphspec.runtime.buffers import Pool, Scratch, root, stretch, view_as
+from graphspec.arrays.layout import root, view_as
+from graphspec.runtime.buffers import Pool, Scratch, stretch
 
 
 def test_released_neighbours_are_one_place() -> None:

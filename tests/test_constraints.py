@@ -13,9 +13,8 @@ import graphspec as gs
 from graphspec.constraints import CONSTRAINTS
 from graphspec.errors import ShapeError
 from graphspec.initializers import Zeros
-from graphspec.ir.graph import Layout, Param
+from graphspec.ir.graph import Layout, Param, Segment
 from graphspec.optimizers.base import constrain
-from graphspec.runtime.parameters import Segment
 
 CASES = load("constraints")
 VALUES = [case for case in CASES if "constraint" in case.args]

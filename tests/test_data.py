@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphspec.arrays.random import Orders, generator
+from graphspec.arrays.split import share
 from graphspec.data.check import Arrays, Feeder, Wanted, check_arrays, class_ids, row_weights, split
 from graphspec.errors import Diagnostic, SpecError
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
-from graphspec.parallel.group import share
 
 rng = np.random.default_rng(0)
 FLOAT, IDS = Type("float32", ("N", 2)), Type("int64", ("N",))

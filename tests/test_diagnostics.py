@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("graphspec.graph.memory_estimate.available", lambda: 16 * 2**30)
+    monkeypatch.setattr("graphspec.arrays.system_memory.available", lambda: 16 * 2**30)
 
 
 def options(name: str) -> list[str]:

@@ -15,13 +15,13 @@ from graphspec.data.batches import Feeder
 from graphspec.graph.passes.divide_products import divide_products, wide_kernels
 from graphspec.graph.target import Target
 from graphspec.kernels import fast as choice
+from graphspec.kernels.group import Shard, Single
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.parallel import leader as team
-from graphspec.parallel.group import Single
 from graphspec.parallel.member import Member, layout
 from graphspec.runtime.optimizer_state import part_of_update, slots_of
 from graphspec.runtime.parameters import Store
-from graphspec.runtime.partition import Division, Shard, divide
+from graphspec.runtime.partition import Division, divide
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
 from graphspec.training.prepare import prepare_fit

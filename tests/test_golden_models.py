@@ -9,7 +9,7 @@ import pytest
 from golden_cases import Case, load
 from golden_run import assert_close, compiled, fitting, run, store_of
 
-from graphspec.compiler.heads import Objective, add_losses, penalties
+from graphspec.compiler.objective import Objective, add_losses, penalties
 from graphspec.data.check import row_weights
 from graphspec.graph.builder import Builder
 

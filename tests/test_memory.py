@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import graphspec as gs
-from graphspec.graph.memory_estimate import _container_limits, _unused, assumed_shapes, available, estimate, free, human
+from graphspec.arrays.system_memory import _container_limits, _unused, available, free, human
+from graphspec.graph.memory_estimate import assumed_shapes, estimate
 from specs import dense_spec
 
 
@@ -49,9 +50,9 @@ def test_no_control_groups(tmp_path: Path) -> None:
 
 
 def test_what_is_in_use_counts_for_what_is_allocated_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.graph.memory_estimate._container_limits", lambda root: [(5000, 3000), (6000, 1000)])
+    monkeypatch.setattr("graphspec.arrays.system_memory._container_limits", lambda root: [(5000, 3000), (6000, 1000)])
     assert (available(), free()) == (5000, 2000)
-    monkeypatch.setattr("graphspec.graph.memory_estimate._container_limits", lambda root: [(5000, 7000)])
+    monkeypatch.setattr("graphspec.arrays.system_memory._container_limits", lambda root: [(5000, 7000)])
     assert free() == 0
 
 
@@ -66,11 +67,11 @@ def test_what_the_machine_has_left(tmp_path: Path) -> None:
 def test_a_container_too_small_is_warned_of_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = dense_spec()
     assert gs.validate(spec) == []
-    monkeypatch.setattr("graphspec.graph.memory_estimate._container_limits", lambda root: [(1000, 0)])
+    monkeypatch.setattr("graphspec.arrays.system_memory._container_limits", lambda root: [(1000, 0)])
     (found,) = gs.validate(spec)
     assert (found.code, found.severity) == ("GS602", "warning")
     assert "1000 B" in found.message
-    monkeypatch.setattr("graphspec.graph.memory_estimate._container_limits", lambda root: [(2000, 0)])
+    monkeypatch.setattr("graphspec.arrays.system_memory._container_limits", lambda root: [(2000, 0)])
     model = gs.compile(spec)
     from specs import blobs
 

@@ -11,7 +11,7 @@ from graphs import allocated, build, check_gradients, feed, run
 from lowering import source
 
 import graphspec as gs
-from graphspec.compiler.heads import add_losses
+from graphspec.compiler.objective import add_losses
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.memory_estimate import activations

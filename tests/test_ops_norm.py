@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 from oracles import ort_run
 
+from graphspec.arrays.split import share
 from graphspec.graph.builder import Builder
 from graphspec.initializers import Constant
 from graphspec.ir.graph import Graph, Type, Value
-from graphspec.parallel.group import share
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Store
 

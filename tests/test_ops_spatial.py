@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, lying, normal, same
 
 from graphspec.arrays.random import Clock
+from graphspec.arrays.split import share
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
-from graphspec.parallel.group import share
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Store
 

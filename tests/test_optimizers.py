@@ -16,10 +16,9 @@ from safetensors.numpy import load_file
 from graphspec.arrays.random import Clock
 from graphspec.constraints import CONSTRAINTS, Constraint
 from graphspec.initializers import Initializer
-from graphspec.ir.graph import Layout, Param
+from graphspec.ir.graph import Layout, Param, Segment
 from graphspec.optimizers import OPTIMIZERS, Optimizer
 from graphspec.runtime.optimizer_state import slots_of
-from graphspec.runtime.parameters import Segment
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = json.loads((GOLDEN / "optimizers.json").read_text())

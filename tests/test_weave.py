@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from graphs import Array
 
+from graphspec.arrays.calls import Calls
 from graphspec.graph.builder import Builder
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
-from graphspec.ops.base import Calls
 from graphspec.runtime import bind as binding
 from graphspec.runtime import interleave as weaving
 from graphspec.runtime.build import build_program

@@ -17,14 +17,14 @@ from graphspec.arrays.memory_maps import mapped, open_map
 from graphspec.arrays.random import Clock
 from graphspec.constraints import CONSTRAINTS
 from graphspec.initializers import Initializer
-from graphspec.ir.graph import Layout, Param
+from graphspec.ir.graph import Layout, Param, Segment
+from graphspec.kernels.group import Single
 from graphspec.optimizers import OPTIMIZERS, Rate
 from graphspec.parallel import group as replicas
-from graphspec.parallel.group import Processes, Single
+from graphspec.parallel.group import Processes
 from graphspec.parallel.shared_memory import allocate, attach
 from graphspec.parallel.sync import Pipes, Signals, Spin, words
 from graphspec.runtime.optimizer_state import part_of_update, slots_of
-from graphspec.runtime.parameters import Segment
 from graphspec.runtime.partition import divide
 
 Array = np.ndarray[Any, Any]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from graphs import feed
 
+from graphspec.arrays.split import share
 from graphspec.ir.graph import Graph, Value
-from graphspec.parallel.group import share
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Store
 

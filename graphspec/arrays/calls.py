@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from graphspec.ops.base import Calls
 
 _BUFFER = 1024  # numbers; of 512 to 2048 the fastest for W5, W8 and W9
 
@@ -38,3 +35,10 @@ def runner(calls: Calls) -> Callable[[], None]:
             f(*operands)
 
     return run
+
+
+Call = tuple[Any, ...]
+"""A function and its operands, ``(f, *operands)``: a program is a flat list of them."""
+
+
+Calls = list[Call]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from graphspec.runtime.running_metrics import Totals
-    from graphspec.training.trainer import Observer
+    from graphspec.training.observers import Observer
 
 _EVERY = 0.1
 """Seconds between two drawings: metrics are summed up for each, which must not slow small networks."""

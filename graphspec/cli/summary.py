@@ -12,7 +12,7 @@ from graphspec.cli.options import Sets, SpecFile
 
 if TYPE_CHECKING:
     from graphspec.compiler.cost import Cost
-    from graphspec.compiler.lower import Lowered
+    from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
 _HEADER = ("node", "type", "output", "parameters", "memory", "multiply-adds", "inputs")
@@ -51,7 +51,7 @@ def summary(
 
 
 def _table(spec: Spec, lowered: Lowered, costs: Cost, rows: int) -> Iterator[tuple[Any, ...]]:
-    from graphspec.graph.memory_estimate import human
+    from graphspec.arrays.system_memory import human
     from graphspec.ir.dims import show
 
     for name, declared in spec.inputs.items():
@@ -87,7 +87,8 @@ def _head(head: HeadDecl) -> str:
 
 
 def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int) -> Iterator[str]:
-    from graphspec.graph.memory_estimate import available, estimate, human
+    from graphspec.arrays.system_memory import available, human
+    from graphspec.graph.memory_estimate import estimate
 
     total = costs.total()
     size = count(total.trainable + total.frozen, "parameter")

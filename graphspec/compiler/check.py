@@ -11,7 +11,7 @@ from graphspec.errors import Diagnostic, SpecError, bounded_search
 from graphspec.gc_pause import uncollected
 
 if TYPE_CHECKING:
-    from graphspec.compiler.lower import Lowered
+    from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
 
 Source = str | Path | dict[str, Any]
@@ -44,10 +44,10 @@ def check(source: Source | Spec, sets: Sequence[str] = (), *, allow_outside: boo
     Args:
         allow_outside: callbacks may write outside the run directory, or will not be run at all.
     """
+    from graphspec.compiler.check_memory import check_memory
     from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
-    from graphspec.graph.memory_estimate import check_memory
     from graphspec.language.declarations import Spec
     from graphspec.language.parse import parse
 

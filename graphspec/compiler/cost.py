@@ -17,7 +17,7 @@ from graphspec.ir.graph import Graph, Node, Param, Value
 from graphspec.ops.einsum import sizes_of, terms
 
 if TYPE_CHECKING:
-    from graphspec.compiler.lower import Lowered
+    from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
 
 _LENGTHS = (16, 64, 256, 1024, 4096)

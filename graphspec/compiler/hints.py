@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graphspec.ir.dims import ceildiv, mul
 
 if TYPE_CHECKING:
-    from graphspec.compiler.lower import Lowered
+    from graphspec.compiler.lowered import Lowered
     from graphspec.ir.dims import Dim, Shape
     from graphspec.ir.graph import Value
     from graphspec.language.declarations import Ref

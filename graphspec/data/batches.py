@@ -11,8 +11,8 @@ import numpy as np
 
 from graphspec.arrays.memory_maps import held_by
 from graphspec.arrays.random import Orders, generator
+from graphspec.arrays.split import share
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
-from graphspec.parallel.group import share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

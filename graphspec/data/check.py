@@ -11,8 +11,9 @@ import numpy as np
 
 from graphspec.data.batches import Arrays, Feeder, class_ids, row_weights, split
 from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
+from graphspec.data.files import open_source
 from graphspec.data.filling import assemble
-from graphspec.data.source import NO_ROWS, DataError, Problems, Request, Source, open_source
+from graphspec.data.source import NO_ROWS, DataError, Problems, Request, Source
 from graphspec.errors import Diagnostic, Mark, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range

@@ -27,24 +27,6 @@ _LATER = DataError("GS504", "is not read yet")
 """Not said: a place for what is found behind the last row, or for a column that is read once more."""
 
 
-def open_table(path: Path) -> Table:
-    """Open a table by the suffix of its name.
-
-    Raises:
-        DataError: GS501, it cannot be read.
-    """
-    from graphspec.data.delimited import Delimited
-    from graphspec.data.typed import Lines, Parquet
-
-    match path.suffix.lower():
-        case ".parquet":
-            return Parquet(path)
-        case ".jsonl":
-            return Lines(path)
-        case _:
-            return Delimited(path)
-
-
 _Key = tuple[str, int]
 Hows = dict[_Key, str]
 """Another way in which a column is read, by request and its place there: :class:`AnotherWay`."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.data.check import load, refused
+from graphspec.data.files import open_source
 from graphspec.data.signature import wanted
-from graphspec.data.source import DataError, open_source
+from graphspec.data.source import DataError
 from graphspec.errors import Mark
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree

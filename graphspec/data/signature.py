@@ -118,3 +118,7 @@ def batch_inputs(needed: Wanted, feeds: Mapping[str, Array]) -> dict[str, Array]
     if found:
         raise SpecError(found)
     return checked
+
+
+SAMPLED = 5
+"""Rows that are kept of a training's data: as many as the proof of an export takes at most."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from graphspec.graph.memory_estimate import free, human
+from graphspec.arrays.system_memory import free, human
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Type
@@ -87,56 +86,7 @@ class Room:
             raise DataError("GS602", text, "use fewer rows or columns, or an .npz file that is not compressed")
 
 
-def open_source(path: Path, most: int | None = None) -> Source:
-    """Open a data file, of which at most so many rows are read.
-
-    Raises:
-        DataError: GS501 no such file, or none that can be read; GS105 an unknown kind of file.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DataError("GS105", f"'{path}' is no data file", f"data come from {', '.join(SUFFIXES)}")
-    if _size(path) == 0:
-        raise DataError("GS508", f"data file '{path}' is empty", NO_ROWS)
-    if suffix == ".npz":
-        from graphspec.data.archives import Npz
-
-        return Npz(path, most)
-    from graphspec.data.database import open_table
-
-    table = open_table(path)
-    table.most = most
-    return table
-
-
 _KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
-
-
-def _size(path: Path) -> int:
-    """The size of a regular file."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        raise DataError("GS501", f"data file '{path}' does not exist", _near(path)) from None
-    except OSError as error:
-        raise DataError("GS501", f"data file '{path}' cannot be opened: {error.strerror or error}") from None
-    except ValueError as error:  # an embedded null byte, half a character
-        raise DataError("GS501", f"data file {str(path)!r} cannot be opened: {error}") from None
-    if not stat.S_ISREG(found.st_mode):
-        what = next((what for test, what in _KINDS if test(found.st_mode)), "a device")
-        raise DataError("GS501", f"data file '{path}' is {what}, not a regular file", "write the data to a file")
-    if not os.access(path, os.R_OK):
-        raise DataError("GS501", f"data file '{path}' cannot be opened: {os.strerror(13)}")
-    return found.st_size
-
-
-def _near(path: Path) -> str | None:
-    from graphspec.errors import did_you_mean
-
-    if not path.parent.is_dir():
-        return f"there is no folder '{path.parent}'; files are named relative to the spec"
-    known = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in SUFFIXES)
-    return did_you_mean(path.name, known) or "files are named relative to the spec"
 
 
 def why(error: BaseException) -> str:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from graphspec.arrays.system_memory import human
 from graphspec.data.database import Hows, Table, Way, quoted
 from graphspec.data.delimited import scan, stand_twice
 from graphspec.data.source import DataError, Request
-from graphspec.graph.memory_estimate import human
 
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _PLAIN = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))

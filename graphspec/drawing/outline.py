@@ -13,7 +13,7 @@ from graphspec.ir.dims import show
 
 if TYPE_CHECKING:
     from graphspec.compiler.cost import Cost
-    from graphspec.compiler.lower import Lowered
+    from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec
     from graphspec.language.tree import Tree
 

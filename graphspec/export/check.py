@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphspec.compiler.lower import place, visible
+from graphspec.compiler.lower import place
+from graphspec.compiler.lowered import visible
 from graphspec.errors import Diagnostic
 from graphspec.graph.passes.fold_constants import computed_before
 from graphspec.graph.passes.legalize import is_newer, since

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.system_memory import free, human
 from graphspec.compiler.check import check
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.export.outline import Outline, outline
 from graphspec.export.session import failure, plain, session
-from graphspec.graph.memory_estimate import free, human
 from graphspec.ir.graph import Array, Graph, Type
 from graphspec.language.source import MAX_BYTES
 

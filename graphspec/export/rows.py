@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.random import generator
-from graphspec.data.signature import user_inputs
+from graphspec.data.signature import SAMPLED, user_inputs
 from graphspec.errors import ShapeError
 from graphspec.graph.id_limits import input_bounds
 from graphspec.ir.graph import Array
-from graphspec.training.prepare import SAMPLED
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data

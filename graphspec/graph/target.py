@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from graphspec.ir.dims import Shape
     from graphspec.ir.graph import Array, Graph
-    from graphspec.runtime.partition import Shard
+    from graphspec.kernels.group import Shard
 
 
 def _cannot(graph: Graph) -> dict[str, Array]:

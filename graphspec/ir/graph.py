@@ -264,3 +264,18 @@ class Graph:
             list(self.penalties),
             self.loss,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Where a trainable weight lies in the flat vector: ``vector[start:stop]``, then padding zeros."""
+
+    param: Param
+    start: int
+    stop: int
+
+    def view(self, vector: Array, first: int | None = None) -> Array:
+        """The weight's place in ``vector`` (or what begins at ``first``) with Keras's axes (``Layout.axes``)."""
+        first = self.start if first is None else first
+        stored = self.param.view(vector[first : first + self.param.size])
+        return self.param.layout.axes(stored, self.param.shape)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.graph import Array
-from graphspec.ops.base import Calls, Context
-from graphspec.runtime.buffers import axis_order
+from graphspec.kernels.context import Context
 
 BLOCK = 1 << 16
 """Numbers in a block: 256 KiB of float32."""

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.common import copy_cast, negate
-from graphspec.ops.base import Calls, Context, need
+from graphspec.kernels.context import Context, need
 
 Write = Callable[[Array, Array], Calls]
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Value
 from graphspec.kernels.blocks import each_block
+from graphspec.kernels.context import Context, need, need_float
 from graphspec.kernels.fast import faster
-from graphspec.ops.base import Calls, Context, need, need_float
-from graphspec.runtime.buffers import axis_order
 
 _MANY, _LARGE = 256, 2048  # rows of a matrix, and its numbers, from which it is faster to spread a vector for them
 _WIDTH = 1024  # numbers in a row of several channels' vectors

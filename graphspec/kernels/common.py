@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Call, Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.graph import Array
 from graphspec.kernels.blocks import each_block
-from graphspec.ops.base import Call, Calls, Context
-from graphspec.runtime.buffers import axis_order
+from graphspec.kernels.context import Context
 
 _INTS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 _SHORT = 32  # numbers in a row up to which it is copied as one element

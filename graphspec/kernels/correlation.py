@@ -12,14 +12,15 @@ from typing import Protocol
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.channels import contiguous
+from graphspec.kernels.context import Context
 from graphspec.kernels.depthwise import Depthwise
 from graphspec.kernels.fast import faster
 from graphspec.kernels.patches import Patches, patches
 from graphspec.kernels.windows import Axis
 from graphspec.kernels.winograd import Winograd, fits, pays
-from graphspec.ops.base import Calls, Context
 
 
 class Correlation(Protocol):

@@ -12,10 +12,11 @@ from itertools import product
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.channels import channel_order, contiguous
+from graphspec.kernels.context import Context
 from graphspec.kernels.windows import Axis
-from graphspec.ops.base import Calls, Context
 
 _BLOCK = 1 << 16  # numbers of the output in a block
 _ROW = 1 << 14  # numbers up to which a tap is repeated along a row of the output: NumPy is slow on narrow rows

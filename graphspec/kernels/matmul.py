@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from graphspec.arrays.blas import small_kernels
+from graphspec.arrays.calls import Call, Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.fast import faster
-from graphspec.ops.base import Call, Calls
 
 SMALL = 1_000_000
 """m·n·k up to about which OpenBLAS takes the kernels that do not pack."""

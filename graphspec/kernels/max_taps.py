@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.graph import Array
 from graphspec.kernels.common import copy_rows, fold, kept_like, scratch_like, words
+from graphspec.kernels.context import Context
 from graphspec.kernels.windows import Axis
-from graphspec.ops.base import Calls, Context
-from graphspec.runtime.buffers import axis_order
 
 _SHORT = 256  # numbers in a row below which rows are gathered first: their copies take less than other calls
 

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.channels import channel_order
 from graphspec.kernels.common import as_records
+from graphspec.kernels.context import Context
 from graphspec.kernels.matmul import SMALL
 from graphspec.kernels.windows import Axis
-from graphspec.ops.base import Calls, Context
 
 _CHUNK = 1 << 17  # numbers in a copy: it stays in the second-level cache between copying and multiplying
 _PARTIAL = 1 << 18  # numbers in the partial sums of a weight gradient

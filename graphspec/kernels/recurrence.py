@@ -14,11 +14,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.cell_activations import Gate, gate
+from graphspec.kernels.context import Context
 from graphspec.kernels.matmul import Repeated, product
 from graphspec.kernels.step_products import BLOCK, InputGradient, OuterSum
-from graphspec.ops.base import Calls, Context
 
 _FLUSH = 4  # steps after which tiny gradients are set to 0
 _TINY = 1e-20

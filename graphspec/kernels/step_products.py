@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels.context import Context
 from graphspec.kernels.matmul import Repeated, batched, worth_turning
-from graphspec.ops.base import Calls, Context
 
 BLOCK = 1 << 17
 """Numbers in a block of gradients: it stays in a core's cache."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, Shape, add, ceildiv, floordiv
-from graphspec.ops.base import need
+from graphspec.kernels.context import need
 
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 

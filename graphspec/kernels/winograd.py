@@ -19,10 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels.context import Context
 from graphspec.kernels.matmul import SMALL
 from graphspec.kernels.windows import Axis, ceil
-from graphspec.ops.base import Calls, Context
 
 _CHANNELS = 12  # channels and filters from which it is faster
 _WORK = 0.9  # the share of the direct way's multiplications up to which it is faster

@@ -15,6 +15,7 @@ from graphspec.errors import ShapeError
 from graphspec.graph.decompositions.attention import band, join_heads, repeat_heads, scores, split_heads, weights
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Layout
+from graphspec.kernels.context import broadcast
 from graphspec.layers.attention import (
     DROPPED,
     FLAG_CAUSAL,
@@ -40,7 +41,6 @@ from graphspec.layers.base import (
 )
 from graphspec.layers.einsum import oriented
 from graphspec.layers.regularization import drop
-from graphspec.ops.base import broadcast
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder

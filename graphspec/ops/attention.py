@@ -7,13 +7,15 @@ from functools import partial
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.dims import Dim, Shape, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import reduce_to, sum_axes
+from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.kernels.matmul import batched
-from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
+from graphspec.ops.base import Op, op
 from graphspec.ops.softmax import maximum
-from graphspec.runtime.buffers import axis_order
 
 _SWALLOWED = -1e30
 """Scores to which so large a number is added are lost in it: they have no gradient where that is all of a row."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import sum_axes
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.kernels.context import Bound, Context, need, need_float
+from graphspec.ops.base import Op, op
 
 _NOTHING = (
     -1e30

@@ -8,12 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import Dim, add, floordiv, mul, subtract
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import ANY, Range
 from graphspec.kernels.channels import by_rows
 from graphspec.kernels.common import bit_mask, copy_cast, fold, give_each, give_sum, negate, scratch_like, target, words
-from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, op, same_dtype
+from graphspec.kernels.context import Bound, Context, broadcast, need, same_dtype
+from graphspec.ops.base import Op, op
 from graphspec.ops.intervals import factors, terms
 
 

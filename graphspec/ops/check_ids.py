@@ -10,7 +10,8 @@ from graphspec.errors import Diagnostic, SpecError
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import Range
 from graphspec.kernels.common import unsigned
-from graphspec.ops.base import Bound, Context, Op, need, op
+from graphspec.kernels.context import Bound, Context, need
+from graphspec.ops.base import Op, op
 from graphspec.ops.shape import reshaped
 
 

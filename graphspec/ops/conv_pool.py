@@ -8,12 +8,14 @@ from itertools import product
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import fold, negate, words
+from graphspec.kernels.context import Bound, Context, need
 from graphspec.kernels.correlation import correlation
 from graphspec.kernels.windows import ceil, output_dims, spread, window_axes
-from graphspec.ops.base import Bound, Calls, Context, Op, need, op
+from graphspec.ops.base import Op, op
 from graphspec.ops.convolution import Conv
 
 _BLOCK = 1 << 18  # numbers of all taps: they stay in the second-level cache from the products to the maxima

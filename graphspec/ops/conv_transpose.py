@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import Dim, add, mul, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import add_rows, column_sums, contiguous
+from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.correlation import correlation, input_gradient
 from graphspec.kernels.windows import Axis, spread
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.ops.base import Op, op
 from graphspec.ops.convolution import need_bias, need_kernel
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast, negate
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.kernels.context import Bound, Context, need, need_float
+from graphspec.ops.base import Op, op
 
 _LOG_0 = -1e30  # a log probability of 0 that can be subtracted from itself
 _POSSIBLE = -1e29

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.split import share
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import sum_axes
+from graphspec.kernels.context import Bound, Context
 from graphspec.kernels.matmul import product
-from graphspec.ops.base import Bound, Calls, Context, Op, op
-from graphspec.parallel.group import share
+from graphspec.ops.base import Op, op
 
 
 @op

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
-from graphspec.runtime.buffers import axis_order
+from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
+from graphspec.ops.base import Op, op
 
 _LEVELS = 1 << 16  # a number is dropped if its 16 random bits are below ratio · 2¹⁶
 _ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's least value

@@ -10,12 +10,14 @@ from itertools import product
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, Shape, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import sum_axes
+from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.matmul import batched
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.ops.base import Op, op
 
 _TERM = re.compile(r"[A-Za-z]*(\.\.\.)?[A-Za-z]*")
 _ELLIPSIS = 0x100

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import ANY, Range
 from graphspec.kernels.common import copy_cast, give_each, negate, scratch_like, target, unsigned
-from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op, same_dtype
+from graphspec.kernels.context import Bound, Context, broadcast, need, need_float, same_dtype
+from graphspec.ops.base import Op, op
 from graphspec.ops.unary import Unary, of_float
 
 

@@ -12,9 +12,11 @@ from functools import partial
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.common import bit_mask, negate, scratch_like, words
-from graphspec.ops.base import Calls, Context, op
+from graphspec.kernels.context import Context
+from graphspec.ops.base import op
 from graphspec.ops.unary import Unary
 
 # erf(x) = x · P(x²) / Q(x²) for |x| ≤ 0.46875; highest power first.

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import negate, scratch_like
-from graphspec.ops.base import Calls, Context, need, op
+from graphspec.kernels.context import Context, need
+from graphspec.ops.base import op
 from graphspec.ops.unary import Unary
 
 

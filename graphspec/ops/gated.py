@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.blocks import each_block, in_blocks
 from graphspec.kernels.common import kept_like, scratch_like, target
-from graphspec.ops.base import Bound, Calls, Context, need, need_float, op
+from graphspec.kernels.context import Bound, Context, need, need_float
+from graphspec.ops.base import op
 from graphspec.ops.erf import double, horner
 from graphspec.ops.unary import Unary
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.kernels.context import Bound, Context, need, need_float
+from graphspec.ops.base import Op, op
 from graphspec.ops.reduce import bound, mean
-from graphspec.runtime.buffers import axis_order
 
 
 class GlobalPool(Op):

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels.context import Bound, Context
 from graphspec.kernels.matmul import product
 from graphspec.kernels.recurrence import Direction
 from graphspec.kernels.step_products import OuterSum
-from graphspec.ops.base import Bound, Calls, Context, op
+from graphspec.ops.base import op
 from graphspec.ops.recurrent import Recurrent
 
 _Z, _R, _H = 0, 1, 2  # ONNX's gates

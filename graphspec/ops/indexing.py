@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, ceildiv, show, subtract
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
-from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
+from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
+from graphspec.ops.base import Op, op
 from graphspec.ops.shape import integer, known
 
 _PLACES = 1 << 15  # indices that are made at a time

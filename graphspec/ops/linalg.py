@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import root
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import reduce_to, sum_axes
+from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.kernels.fast import faster
 from graphspec.kernels.matmul import batched, product
-from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
-from graphspec.runtime.buffers import root
+from graphspec.ops.base import Op, op
 
 _FEW = 2048  # numbers in A up to which copying it costs less than adding C and summing its gradient
 

@@ -10,10 +10,12 @@ from math import prod
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast, negate, scratch_like
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.kernels.context import Bound, Context, need, need_float
+from graphspec.ops.base import Op, op
 
 _FEW = 64  # up to so many classes, work with the classes first: maxima and sums then run over whole rows
 

@@ -6,9 +6,11 @@ from functools import partial
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import scratch_like, sum_axes
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
+from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
+from graphspec.ops.base import Op, op
 
 
 @op

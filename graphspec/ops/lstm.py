@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.recurrence import Direction
-from graphspec.ops.base import Calls, op
+from graphspec.ops.base import op
 from graphspec.ops.recurrent import Recurrent
 
 _GATES = (1, 0, 2, 3)  # ONNX has i, o, f, c̃; o, i, f, c̃ puts the pairs of i · c̃ + f · c side by side

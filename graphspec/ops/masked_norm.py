@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous
-from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, need_float, op
+from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
+from graphspec.ops.base import Op, op
 from graphspec.ops.norm import moving_average, normalize
 
 _FUZZ = 1e-7  # Keras's epsilon, which it adds to the number of elements

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.arrays.calls import runner
+from graphspec.arrays.calls import Calls, runner
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous, inverse_root
 from graphspec.kernels.common import negate
-from graphspec.ops.base import Backward, Bound, Calls, Context, Op, op
+from graphspec.kernels.context import Backward, Bound, Context
+from graphspec.ops.base import Op, op
 
 _FAR = 64.0  # a squared mean that is more than so many variances loses digits
 

@@ -7,9 +7,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import ANY, Range
-from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op
+from graphspec.kernels.context import Bound, Context, need, normalize_axis
+from graphspec.ops.base import Op, op
 from graphspec.ops.indexing import scatter_add
 from graphspec.ops.reduce import reduced_shape
 from graphspec.ops.shape import integer

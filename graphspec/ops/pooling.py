@@ -10,13 +10,15 @@ from functools import partial
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import fold
+from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.max_taps import Largest, Taps, along
 from graphspec.kernels.windows import Axis, output_dims, spread, window_axes
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.runtime.buffers import axis_order
+from graphspec.ops.base import Op, op
 
 _APART, _OVERLAPPING = 1 << 17, 1 << 16  # numbers of X in a block: where windows overlap more is kept of each
 

@@ -7,11 +7,13 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.cell_activations import parse
+from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.recurrence import Direction, Lengths
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float
+from graphspec.ops.base import Op
 
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
-from graphspec.ops.base import Bound, Context, need, need_float, op
+from graphspec.kernels.context import Bound, Context, need, need_float
+from graphspec.ops.base import op
 from graphspec.ops.gru import GRU
 from graphspec.ops.lstm import LSTM
 from graphspec.ops.recurrent import Recurrent

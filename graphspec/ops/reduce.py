@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.dims import Dim, Shape
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import Range
 from graphspec.kernels.common import copy_cast, scratch_like, sum_axes
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
-from graphspec.runtime.buffers import axis_order
+from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
+from graphspec.ops.base import Op, op
 
 
 def chosen_axes(axes: Sequence[Any] | None, rank: int) -> tuple[int, ...]:

@@ -7,11 +7,13 @@ from itertools import product
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.dims import Dim, mul, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import contiguous
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
-from graphspec.runtime.buffers import axis_order
+from graphspec.kernels.context import Bound, Context, need, need_float
+from graphspec.ops.base import Op, op
 
 COORDINATES: dict[str, Callable[[Array, float, int, int], Array]] = {
     "half_pixel": lambda o, scale, size, out: (o + 0.5) / scale - 0.5,

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.recurrence import Direction
-from graphspec.ops.base import Calls, op
+from graphspec.ops.base import op
 from graphspec.ops.recurrent import Recurrent
 
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, contiguous, inverse_root
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, normalize_axis, op
-from graphspec.runtime.buffers import axis_order
+from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
+from graphspec.ops.base import Op, op
 
 
 def normalize_rows(

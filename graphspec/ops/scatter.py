@@ -6,9 +6,11 @@ from functools import partial
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
+from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
+from graphspec.ops.base import Op, op
 from graphspec.ops.indexing import clip, contiguous, need_integers, wrap
 
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import Dim, product, quotient, show
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import ANY, Range
 from graphspec.kernels.common import copy_cast, reduce_to
-from graphspec.ops.base import Bound, Calls, Context, Op, broadcast, need, normalize_axis, op
+from graphspec.kernels.context import Bound, Context, broadcast, need, normalize_axis
+from graphspec.ops.base import Op, op
 
 _EXACT = 1 << 24  # float32 holds all integers up to here
 

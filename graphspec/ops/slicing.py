@@ -7,14 +7,16 @@ from typing import Literal
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, add, ceildiv, mul, show, subtract
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import Range, hull
 from graphspec.kernels.common import copy_rows, scratch_like, sum_axes
-from graphspec.ops.base import Bound, Calls, Context, Op, need, normalize_axis, op, same_dtype
+from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
+from graphspec.ops.base import Op, op
 from graphspec.ops.shape import known, reshaped
-from graphspec.runtime.buffers import axis_order
 
 _BLOCK = 1 << 16  # numbers of the whole in a block
 _FAR = 1 << 30  # ONNX writes "up to the end" as a very large number

@@ -6,9 +6,11 @@ from functools import partial
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import scratch_like, sum_axes, target
-from graphspec.ops.base import Bound, Calls, Context, Op, need_float, normalize_axis, op
+from graphspec.kernels.context import Bound, Context, need_float, normalize_axis
+from graphspec.ops.base import Op, op
 
 _FEW = 32  # up to so many classes, the maximum over rows of a transposed copy is faster than over each row
 _SOME = 128  # up to so many, the larger ones of two halves are taken until they are few

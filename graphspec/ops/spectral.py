@@ -7,9 +7,11 @@ from functools import partial
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.ops.base import Bound, Calls, Context, Op, need_float, op
-from graphspec.runtime.buffers import axis_order
+from graphspec.kernels.context import Bound, Context, need_float
+from graphspec.ops.base import Op, op
 
 _LEAST = 1e-7  # Keras's epsilon: vectors are divided by their length, or by this
 

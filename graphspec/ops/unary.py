@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.blocks import in_blocks
 from graphspec.kernels.common import target
-from graphspec.ops.base import Bound, Calls, Context, Op, need_float
+from graphspec.kernels.context import Bound, Context, need_float
+from graphspec.ops.base import Op
 
 
 def of_float(X: Value, **attributes: Any) -> Type:

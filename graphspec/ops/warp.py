@@ -7,10 +7,12 @@ from functools import partial
 
 import numpy as np
 
+from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
-from graphspec.ops.base import Bound, Calls, Context, Op, need, need_float, op
+from graphspec.kernels.context import Bound, Context, need, need_float
+from graphspec.ops.base import Op, op
 from graphspec.ops.dropout import identity
 
 _BLOCK = 1 << 15  # pixels that are looked up together

@@ -20,8 +20,8 @@ from graphspec.config import NonNegative
 from graphspec.optimizers.base import OPTIMIZERS, Decay, Epsilon, LearningRate, Optimizer
 
 if TYPE_CHECKING:
+    from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
-    from graphspec.ops.base import Calls
 
 
 def adam_rate(step: int, rate: float, beta_1: float, beta_2: float) -> float:

@@ -16,11 +16,10 @@ from graphspec.config import WHATEVER, Config, Neutral, NonNegative, Positive, R
 from graphspec.schedules import SCHEDULES, Schedule
 
 if TYPE_CHECKING:
+    from graphspec.arrays.calls import Calls
     from graphspec.arrays.random import Clock
-    from graphspec.ir.graph import Array, Param
-    from graphspec.ops.base import Calls
-    from graphspec.parallel.group import Group
-    from graphspec.runtime.parameters import Segment
+    from graphspec.ir.graph import Array, Param, Segment
+    from graphspec.kernels.group import Group
 
 BLOCK = 1 << 15  # elements: the five to seven operands of a step stay in the second-level cache
 

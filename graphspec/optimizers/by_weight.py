@@ -17,9 +17,8 @@ from graphspec.optimizers.adam import Moments, adam_rate, adam_update, gather
 from graphspec.optimizers.base import BLOCK, OPTIMIZERS, Decay, Epsilon, Optimizer, Vectors, blocks
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array, Param
-    from graphspec.ops.base import Calls
-    from graphspec.runtime.parameters import Segment
+    from graphspec.arrays.calls import Calls
+    from graphspec.ir.graph import Array, Param, Segment
 
 
 @OPTIMIZERS.add("Lamb", "lamb")

@@ -11,8 +11,8 @@ from pydantic import Field
 from graphspec.optimizers.base import OPTIMIZERS, Decay, LearningRate, Optimizer
 
 if TYPE_CHECKING:
+    from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
-    from graphspec.ops.base import Calls
 
 
 @OPTIMIZERS.add("SGD", "sgd")

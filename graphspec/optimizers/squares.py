@@ -17,8 +17,8 @@ from graphspec.config import NonNegative
 from graphspec.optimizers.base import OPTIMIZERS, Decay, Epsilon, Optimizer
 
 if TYPE_CHECKING:
+    from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
-    from graphspec.ops.base import Calls
 
 
 @OPTIMIZERS.add("RMSprop", "rmsprop")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,35 +11,6 @@ if TYPE_CHECKING:
 
 SCRATCH = 1 << 18
 """Bytes of an array that several processes sum at a time."""
-
-
-class Group(Protocol):
-    """Workers that run the same program, each on its share of the batch.
-
-    ``all_reduce`` sums in the order of ranks, so that the same number of workers gives the same bits.
-    """
-
-    rank: int
-    size: int
-
-    def all_reduce(self, array: np.ndarray[Any, Any]) -> None:
-        """Replace ``array`` by its sum over all workers, in place."""
-
-    def barrier(self) -> None:
-        """Return when every worker has come here."""
-
-
-class Single:
-    """A group of one: this process alone."""
-
-    rank = 0
-    size = 1
-
-    def all_reduce(self, array: np.ndarray[Any, Any]) -> None:
-        return None
-
-    def barrier(self) -> None:
-        return None
 
 
 class Processes:
@@ -83,10 +54,3 @@ class Processes:
             self.all_reduce(flat[start : start + step])
         if not np.may_share_memory(flat, array):
             array[...] = flat.reshape(array.shape)
-
-
-def share(total: int, rank: int, size: int) -> slice:
-    """The rows of a batch of ``total`` that worker ``rank`` of ``size`` takes; earlier ranks take the remainder."""
-    base, more = divmod(total, size)
-    start = rank * base + min(rank, more)
-    return slice(start, start + base + (rank < more))

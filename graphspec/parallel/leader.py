@@ -16,7 +16,7 @@ from graphspec.arrays.memory_maps import mapped
 from graphspec.data.batches import Arrays
 from graphspec.errors import Diagnostic, RunError, SpecError
 from graphspec.graph.memory_estimate import activations
-from graphspec.parallel.group import Single
+from graphspec.kernels.group import Single
 from graphspec.parallel.member import Member, layout
 from graphspec.parallel.shared_memory import allocate
 from graphspec.parallel.sync import Pipes, Signals, Spin, spins_safely

@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.compiler.heads import Objective, add_losses
+from graphspec.arrays.split import share
+from graphspec.compiler.objective import Objective, fetches
 from graphspec.graph.passes.divide_products import wide_kernels
 from graphspec.graph.pipelines import FOR_PRODUCTS, prepare
 from graphspec.graph.target import Target
-from graphspec.parallel.group import SCRATCH, Group, Processes, share
+from graphspec.ir.graph import Segment
+from graphspec.kernels.group import Group, Matrix
+from graphspec.parallel.group import SCRATCH, Processes
 from graphspec.parallel.sync import words
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Segment
-from graphspec.runtime.partition import Division, Matrix, cut_anywhere, divide
+from graphspec.runtime.partition import Division, cut_anywhere, divide
 from graphspec.runtime.program import Program
 
 if TYPE_CHECKING:
     from graphspec.arrays.random import Clock
-    from graphspec.data.batches import Arrays, Feeder
-    from graphspec.ir.graph import Array, Value
+    from graphspec.compiler.objective import Network
+    from graphspec.data.batches import Feeder
+    from graphspec.ir.graph import Array
     from graphspec.optimizers import Optimizer
     from graphspec.parallel.sync import Signals
     from graphspec.runtime.parameters import Store
-    from graphspec.runtime.running_metrics import Network, Totals
+    from graphspec.runtime.running_metrics import Totals
 
 
 @dataclass(frozen=True)
@@ -122,26 +125,3 @@ def layout(step: Step, totals: Totals, slots: Mapping[str, Array], division: Div
         **{f"slot/{name}": (array.shape, dtype) for name, array in slots.items()},
         **division.layout(dtype),
     }
-
-
-def fetches(network: Network, objective: Objective) -> dict[str, Value]:
-    """What a step is asked for: the losses, the heads that metrics read, and their masks."""
-    wanted: dict[str, Value] = {"loss:loss": objective.total}
-    wanted |= {f"loss:{name}_loss": value for name, value in objective.losses.items()}
-    for head in network.spec.heads.values():
-        if head.metrics:
-            value = network.graph.outputs[head.name]
-            wanted[head.name] = value
-            if value.mask is not None:
-                wanted[f"mask:{head.name}"] = value.mask
-    return wanted
-
-
-def objective_for(network: Network, arrays: Arrays) -> Objective:
-    """The graph with losses for what these arrays bring along: sample weights, CTC lengths."""
-    weighted = {head: array.ndim for head, array in arrays.weights.items()}
-    lengths: dict[str, set[str]] = {}
-    for name in arrays.lengths:
-        suffix = "input_length" if name.endswith("_input_length") else "length"
-        lengths.setdefault(name.removesuffix(f"_{suffix}"), set()).add(suffix)
-    return add_losses(network.graph, network.spec, weighted=weighted, lengths=lengths)

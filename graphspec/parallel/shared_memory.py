@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.graph.memory_estimate import free, human
+from graphspec.arrays.system_memory import free, human
 
 Array = np.ndarray[Any, Any]
 Shape = Sequence[int]

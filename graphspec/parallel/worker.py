@@ -34,9 +34,10 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.arrays.memory_maps import open_map
     from graphspec.arrays.random import Clock
     from graphspec.compiler.check import check
+    from graphspec.compiler.objective import objective_for
     from graphspec.data.batches import Arrays, Feeder
     from graphspec.optimizers import Rate
-    from graphspec.parallel.member import Member, Step, objective_for
+    from graphspec.parallel.member import Member, Step
     from graphspec.parallel.shared_memory import attach
     from graphspec.parallel.sync import Pipes, Signals, Spin
     from graphspec.runtime.optimizer_state import part_of_update

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
+from graphspec.arrays.calls import Calls
+from graphspec.arrays.layout import axis_order, root, view_as
 from graphspec.arrays.random import Clock
 from graphspec.graph.gradients import wanted_gradients
 from graphspec.graph.id_limits import Ranges, id_ranges
@@ -16,14 +18,14 @@ from graphspec.graph.passes.divide_products import places
 from graphspec.graph.shapes import concrete
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Node, Type, Value
+from graphspec.kernels.context import Backward
+from graphspec.kernels.group import Shard
 from graphspec.ops import OPS
-from graphspec.ops.base import Backward, Calls
-from graphspec.runtime.buffers import Pool, Scratch, axis_order, root, stretch, view_as
+from graphspec.runtime.buffers import Pool, Scratch, stretch
 from graphspec.runtime.context import NodeContext, ints
 from graphspec.runtime.interleave import Part, weave
 from graphspec.runtime.liveness import last_uses, read_back
 from graphspec.runtime.parameters import Store
-from graphspec.runtime.partition import Shard
 from graphspec.runtime.program import Program
 
 

@@ -10,10 +10,9 @@ from graphspec.graph.pipelines import FOR_PROGRAM, prepare
 from graphspec.graph.target import Target
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Value
-from graphspec.parallel.group import Group, Single
+from graphspec.kernels.group import Group, Matrix, Shard, Single
 from graphspec.runtime.bind import bind
 from graphspec.runtime.parameters import Store
-from graphspec.runtime.partition import Matrix, Shard
 from graphspec.runtime.program import Program
 
 

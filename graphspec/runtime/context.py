@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.layout import axis_order
 from graphspec.arrays.random import Stream
 from graphspec.ir.ranges import ANY, Range
 from graphspec.kernels.blocks import each_block
-from graphspec.runtime.buffers import axis_order
 
 if TYPE_CHECKING:
+    from graphspec.arrays.calls import Calls
     from graphspec.ir.dims import Shape
     from graphspec.ir.graph import Array, Node
-    from graphspec.ops.base import Calls
+    from graphspec.kernels.group import Matrix
     from graphspec.runtime.bind import Binder
-    from graphspec.runtime.partition import Matrix
 
 
 class NodeContext:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from graphspec.ops.base import Call, Calls
+    from graphspec.arrays.calls import Call, Calls
 
 _LARGE = 1 << 15  # numbers from which an operand is worth moving for
 _MOST = 1 << 11  # uses of memory that a call is compared with

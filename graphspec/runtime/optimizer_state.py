@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.calls import runner
+from graphspec.arrays.layout import aligned
 from graphspec.arrays.random import Clock
 from graphspec.errors import RunError
-from graphspec.ir.graph import Array
+from graphspec.ir.graph import Array, Segment
 from graphspec.optimizers import Rate
-from graphspec.runtime.buffers import aligned
-from graphspec.runtime.parameters import Segment
 
 if TYPE_CHECKING:
-    from graphspec.ops.base import Calls
+    from graphspec.arrays.calls import Calls
+    from graphspec.kernels.group import Group
     from graphspec.optimizers import Optimizer
-    from graphspec.parallel.group import Group
     from graphspec.runtime.parameters import Store
     from graphspec.runtime.partition import Division
 

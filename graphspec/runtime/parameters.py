@@ -5,32 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from graphspec.arrays.layout import aligned
 from graphspec.arrays.random import generator
-from graphspec.ir.graph import Array, Graph, Param
-from graphspec.runtime.buffers import aligned
+from graphspec.ir.graph import Array, Graph, Param, Segment
 
 Group = Literal["trainable", "frozen", "state"]
 LINE = 16  # elements: every weight starts on a 64-byte line of float32
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Where a trainable weight lies in the flat vector: ``vector[start:stop]``, then padding zeros."""
-
-    param: Param
-    start: int
-    stop: int
-
-    def view(self, vector: Array, first: int | None = None) -> Array:
-        """The weight's place in ``vector`` (or what begins at ``first``) with Keras's axes (``Layout.axes``)."""
-        first = self.start if first is None else first
-        stored = self.param.view(vector[first : first + self.param.size])
-        return self.param.layout.axes(stored, self.param.shape)
 
 
 class Store:

@@ -10,53 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphspec.parallel.group import Group, Single, share
+from graphspec.arrays.split import share
+from graphspec.kernels.group import Matrix
 from graphspec.runtime.parameters import LINE
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.ir.graph import Array, Segment
     from graphspec.optimizers import Optimizer
-    from graphspec.runtime.parameters import Segment
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """What a worker sees of a divided kernel (k, n): memory that all share, for whole batches.
-
-    Attributes:
-        inputs, input_gradients: (batch, k).
-        outputs, output_gradients: (batch, n).
-        gradient: (k, n), of the kernel.
-        own: the rows of it that this worker updates, and so writes.
-    """
-
-    inputs: Array
-    outputs: Array
-    output_gradients: Array
-    input_gradients: Array
-    gradient: Array
-    own: slice
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One worker's part of a program.
-
-    Attributes:
-        rows: its slice of the batch.
-        total: the whole batch's length.
-        matrices: kernels whose products the group divides, with what is shared of them.
-    """
-
-    group: Group
-    rows: slice
-    total: int
-    matrices: Mapping[str, Matrix] = field(default_factory=dict)
-
-    @classmethod
-    def whole(cls, total: int) -> Shard:
-        """That of a process which has the batch to itself."""
-        return cls(Single(), slice(0, total), total)
 
 
 @dataclass(frozen=True)

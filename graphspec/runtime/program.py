@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from graphspec.arrays.calls import runner
 
 if TYPE_CHECKING:
+    from graphspec.arrays.calls import Calls
     from graphspec.ir.graph import Array
-    from graphspec.ops.base import Calls
 
 
 def no_rows(batch: int) -> None:

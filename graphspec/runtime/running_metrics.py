@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphspec.compiler.heads import prefix_of
+from graphspec.compiler.objective import Network
 from graphspec.ir.graph import Array
 from graphspec.runtime.compute import Compute
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Graph
-    from graphspec.language.declarations import Spec
     from graphspec.metrics import State
     from graphspec.runtime.records import Sums
-
-
-class Network(Protocol):
-    """A spec with its graph: a model, or what a worker has of one."""
-
-    @property
-    def spec(self) -> Spec: ...
-    @property
-    def graph(self) -> Graph: ...
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ import numpy as np
 
 from graphspec.arguments import mapping
 from graphspec.arrays.calls import settings
+from graphspec.arrays.system_memory import available, human
+from graphspec.compiler.objective import fetches, objective_for
 from graphspec.data.check import Arrays, Feeder, Wanted, load, refused
 from graphspec.data.signature import Data, batch_inputs, user_inputs, wanted
 from graphspec.errors import Diagnostic, RunError, UsageError, did_you_mean
-from graphspec.graph.memory_estimate import available, human
 from graphspec.graph.shapes import concrete
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Value
-from graphspec.parallel.member import fetches, objective_for
 from graphspec.runtime.access import Access
 from graphspec.runtime.build import build_program
 from graphspec.runtime.optimizer_state import Update
@@ -27,8 +27,8 @@ from graphspec.runtime.program_cache import Programs
 from graphspec.runtime.running_metrics import Totals
 
 if TYPE_CHECKING:
-    from graphspec.compiler.heads import Objective
-    from graphspec.compiler.lower import Lowered
+    from graphspec.compiler.lowered import Lowered
+    from graphspec.compiler.objective import Objective
     from graphspec.language.declarations import Spec
 
 T = TypeVar("T")

@@ -90,7 +90,7 @@ def load_arrays(
     """
     from safetensors import SafetensorError, safe_open
 
-    from graphspec.graph.memory_estimate import available, human
+    from graphspec.arrays.system_memory import available, human
 
     if not path.is_file():
         why = "is no regular file" if path.exists() else "does not exist"

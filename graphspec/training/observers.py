@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from graphspec.arguments import refusal
+from graphspec.runtime.running_metrics import Totals
 from graphspec.text import printable
 
 if TYPE_CHECKING:
     from graphspec.runtime.running_metrics import Totals
-    from graphspec.training.trainer import Observer
 
 
 class Silent:
@@ -58,3 +58,13 @@ def observer(verbose: int | str) -> Observer:
     if not isinstance(verbose, int) and verbose != "auto":
         raise refusal("verbose", "a number or 'auto'", verbose)
     return Silent() if verbose == 0 else Lines()
+
+
+class Observer(Protocol):
+    """Who is told how training goes: the command line's progress bar, plain lines, nobody."""
+
+    def begin(self, epochs: int, first: int, steps: int) -> None: ...
+    def step(self, epoch: int, step: int, totals: Totals) -> None: ...
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None: ...
+    def say(self, text: str) -> None: ...
+    def end(self) -> None: ...

@@ -14,19 +14,17 @@ from graphspec.arguments import flag, literal, refusal, whole
 from graphspec.callbacks.outputs import Outputs
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.data.check import Arrays, Feeder, class_ids, row_weights, split
-from graphspec.data.signature import user_arrays
+from graphspec.data.signature import SAMPLED, user_arrays
 from graphspec.data.sparse import with_places
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
-from graphspec.training.trainer import Observer, Trainer
+from graphspec.training.observers import Observer
+from graphspec.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.data.signature import Data
     from graphspec.language.declarations import HeadDecl
     from graphspec.runtime.session import Session
-
-SAMPLED = 5
-"""Rows that are kept of a training's data: as many as the proof of an export takes at most."""
 
 
 @dataclass
@@ -99,7 +97,8 @@ def _refuse_untrainable(model: Session) -> None:
 
 
 def _refuse_memory(model: Session, arrays: Arrays, rows: int) -> None:
-    from graphspec.graph.memory_estimate import available, estimate, free, human
+    from graphspec.arrays.system_memory import available, free, human
+    from graphspec.graph.memory_estimate import estimate
 
     shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
     slots = len(model.spec.training.optimizer.slots())

@@ -6,16 +6,16 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from graphspec.arrays.calls import settings
 from graphspec.callbacks.outputs import SAVED, Outputs
-from graphspec.compiler.heads import Objective
+from graphspec.compiler.objective import Objective
 from graphspec.errors import RunError, UsageError
 from graphspec.ir.graph import Array, Graph
-from graphspec.parallel.group import Single
+from graphspec.kernels.group import Single
 from graphspec.parallel.leader import Team
 from graphspec.parallel.member import Step
 from graphspec.runtime.program import Program, no_rows
@@ -25,6 +25,7 @@ from graphspec.runtime.running_metrics import Table, Totals
 from graphspec.training.checkpoint import Checkpoint, save_checkpoint, write_state
 from graphspec.training.choose_workers import gather
 from graphspec.training.interrupt import Interrupt, interruptible
+from graphspec.training.observers import Observer
 from graphspec.training.run_directory import belongs, check_averages, resolved, save_model, write_history, write_weights
 
 if TYPE_CHECKING:
@@ -35,16 +36,6 @@ if TYPE_CHECKING:
 
 
 _CALMER = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
-
-
-class Observer(Protocol):
-    """Who is told how training goes: the command line's progress bar, plain lines, nobody."""
-
-    def begin(self, epochs: int, first: int, steps: int) -> None: ...
-    def step(self, epoch: int, step: int, totals: Totals) -> None: ...
-    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None: ...
-    def say(self, text: str) -> None: ...
-    def end(self) -> None: ...
 
 
 class Trainer:

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
+from graphspec.compiler.objective import objective_for
 from graphspec.data.check import Feeder
 from graphspec.data.signature import user_arrays
 from graphspec.errors import RunError, ShapeError, SpecError
 from graphspec.export.targets import IR_OF_OPSET, newest_opset
 from graphspec.kernels import fast as choice
-from graphspec.parallel.member import objective_for
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Store
 from graphspec.runtime.program import Program

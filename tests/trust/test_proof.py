@@ -286,7 +286,8 @@ def test_a_large_file_is_not_read_whole(kind: str, tmp_path: Path) -> None:
     """Five rows of ten thousand; of an archive no more bytes than these."""
     import tracemalloc
 
-    from graphspec.data.source import Request, open_source
+    from graphspec.data.files import open_source
+    from graphspec.data.source import Request
 
     rows = np.random.default_rng(0).standard_normal((10_000, 200)).astype(np.float32)
     path = tmp_path / f"rows.{'npz' if kind == 'compressed' else kind}"

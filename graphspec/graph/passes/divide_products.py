@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from graphspec.arrays.split import share
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multiplies
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
@@ -12,10 +13,9 @@ from graphspec.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.kernels.fast import faster
 from graphspec.ops import OPS
 from graphspec.ops.unary import Unary
-from graphspec.parallel.group import share
 
 if TYPE_CHECKING:
-    from graphspec.runtime.partition import Shard
+    from graphspec.kernels.group import Shard
 
 _WIDE = 1 << 18
 """Numbers in a matrix from which the memory saved takes longer than the workers take to meet."""

@@ -1,0 +1,129 @@
+"""What is minimised: the losses of the heads, combined into one scalar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
+
+if TYPE_CHECKING:
+    from graphspec.language.declarations import Spec
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Graph
+    from graphspec.language.declarations import Spec
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Arrays
+    from graphspec.ir.graph import Value
+
+
+def fetches(network: Network, objective: Objective) -> dict[str, Value]:
+    """What a step is asked for: the losses, the heads that metrics read, and their masks."""
+    wanted: dict[str, Value] = {"loss:loss": objective.total}
+    wanted |= {f"loss:{name}_loss": value for name, value in objective.losses.items()}
+    for head in network.spec.heads.values():
+        if head.metrics:
+            value = network.graph.outputs[head.name]
+            wanted[head.name] = value
+            if value.mask is not None:
+                wanted[f"mask:{head.name}"] = value.mask
+    return wanted
+
+
+def objective_for(network: Network, arrays: Arrays) -> Objective:
+    """The graph with losses for what these arrays bring along: sample weights, CTC lengths."""
+    weighted = {head: array.ndim for head, array in arrays.weights.items()}
+    lengths: dict[str, set[str]] = {}
+    for name in arrays.lengths:
+        suffix = "input_length" if name.endswith("_input_length") else "length"
+        lengths.setdefault(name.removesuffix(f"_{suffix}"), set()).add(suffix)
+    return add_losses(network.graph, network.spec, weighted=weighted, lengths=lengths)
+
+
+class Network(Protocol):
+    """A spec with its graph: a model, or what a worker has of one."""
+
+    @property
+    def spec(self) -> Spec: ...
+    @property
+    def graph(self) -> Graph: ...
+
+
+@dataclass
+class Objective:
+    """A graph with its losses: the scalar to minimise and every head's own loss."""
+
+    graph: Graph
+    total: Value
+    losses: dict[str, Value] = field(default_factory=dict)
+
+
+def add_losses(
+    graph: Graph,
+    spec: Spec,
+    *,
+    weighted: Mapping[str, int] | None = None,
+    lengths: Mapping[str, set[str]] | None = None,
+) -> Objective:
+    """A copy of ``graph`` with a target for every head that has a loss, the heads' losses, and the scalar total.
+
+    Args:
+        weighted: heads whose rows come with ``<head>_sample_weight``, and the rank of that array.
+        lengths: CTC heads that come with ``<head>_length`` or ``<head>_input_length``.
+    """
+    from graphspec.losses import reduce
+
+    graph = graph.copy()
+    losses: dict[str, Value] = {}
+    for head in spec.heads.values():
+        if head.loss is None:
+            continue
+        y_pred = graph.outputs[head.name]
+        g = Builder(graph, f"{head.name}.loss")
+        y_true = _target(graph, head.name, head.loss.target(y_pred))
+        more = {}
+        for key, suffix in (("label_length", "length"), ("input_length", "input_length")):
+            if suffix in (lengths or {}).get(head.name, ()):
+                more[key] = _target(graph, f"{head.name}_{suffix}", Type("int64", ("N",)))
+        values = head.loss.lower(g, y_true, y_pred, **more)
+        weight = None
+        if weighted and head.name in weighted:
+            shape = values.shape[: weighted[head.name]] if values.rank else ("N",)  # one value for the whole batch
+            weight = _target(graph, f"{head.name}_sample_weight", Type("float32", shape))
+        mask = y_pred.mask if head.loss.uses_mask else None
+        losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)
+    return Objective(graph, _total(graph, spec, losses), losses)
+
+
+def _target(graph: Graph, name: str, kind: Type) -> Value:
+    value = Value(name, kind, "target")
+    graph.targets[name] = value
+    return value
+
+
+def _total(graph: Graph, spec: Spec, losses: Mapping[str, Value]) -> Value:
+    """``Σ wᵢLᵢ / Σ wᵢ`` (combine: mean) or ``Σ wᵢLᵢ``, plus the penalties."""
+    g = Builder(graph, "total.loss")
+    weights = {name: spec.heads[name].weight for name in losses}
+    divisor = sum(weights.values()) if spec.training.combine == "mean" else 1.0
+    terms = []
+    for name, loss in losses.items():
+        scale = weights[name] / divisor if divisor else 0.0
+        terms.append(loss if scale == 1.0 else g.Mul(loss, g.constant(scale, "float32")))
+    terms += penalties(graph)
+    total: Value = terms[0] if len(terms) == 1 else g.Sum(*terms)
+    return total
+
+
+def penalties(graph: Graph) -> list[Value]:
+    """The scalar penalties: activity regularizers, and those of the weights that are trained."""
+    terms = list(graph.penalties)
+    for name, param in graph.params.items():
+        if param.regularizer is not None and param.trainable:
+            g = Builder(graph, f"{name}.penalty")
+            terms.append(g.RowShare(param.regularizer.lower(g, graph.values[name])))
+    return terms
