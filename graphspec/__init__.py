@@ -15,10 +15,9 @@ TYPE_CHECKING = False  # `typing` takes longer to import than all that stands he
 if TYPE_CHECKING:
     from typing import Any
 
-    from graphspec.api import History, Model, compile  # noqa: A004
+    from graphspec.api import History, Model, compile, load  # noqa: A004
     from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
     from graphspec.language.declarations import Spec
-    from graphspec.training.run_directory import load
     from graphspec.validation import validate
 
 __all__ = [
@@ -46,7 +45,7 @@ _WHERE = {
     "Model": "graphspec.api",
     "Spec": "graphspec.language.declarations",
     "compile": "graphspec.api",
-    "load": "graphspec.training.run_directory",
+    "load": "graphspec.api",
     "validate": "graphspec.validation",
 }
 

@@ -201,3 +201,24 @@ def compile(source: Source | Spec, sets: Sequence[str] = (), *, allow_outside: b
     model = Model(spec, lowered, checked.diagnostics)
     model.allow_outside = allow_outside
     return model
+
+
+def load(path: str | Path) -> Model:
+    """The model of a run directory, with its weights; the optimizer's state too, so that a second ``fit`` goes on.
+
+    Raises:
+        UsageError: the folder is no run directory.
+        RunError: GS603 if it is incomplete or damaged.
+        SpecError: if its ``spec.json`` is not a valid spec for this version.
+    """
+    from graphspec.runtime.records import read_json
+    from graphspec.training.run_directory import load_into
+
+    directory = path_of("path", path)
+    if not (directory / "spec.json").is_file():
+        raise UsageError(f"{directory} is no run directory: it has no spec.json")
+    read_json(directory / "spec.json")  # what is damaged is no wrong spec
+    model = compile(directory / "spec.json", allow_outside=True)  # its callbacks are not run here
+    model.allow_outside = False
+    load_into(model, directory)
+    return model

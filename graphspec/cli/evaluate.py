@@ -27,7 +27,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Print the losses and metrics of a run on its test data."""
-    from graphspec.training.run_directory import load
+    from graphspec.api import load
 
     model = load(run)
     if data is not None:

@@ -26,6 +26,6 @@ def export(
     ] = None,
 ) -> None:
     """Write the ONNX file of a run, after proving it equal to the runtime; not equal: no file, status 1."""
-    from graphspec.training.run_directory import load
+    from graphspec.api import load
 
     out(f"{output}: {load(run).export(output, opset=opset, target=target, rows=rows)}")

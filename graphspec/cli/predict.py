@@ -62,8 +62,8 @@ def predict(
 
 
 def _from_run(run: Path, data: Path) -> dict[str, Array]:
+    from graphspec.api import load
     from graphspec.data.new_rows import read_inputs
-    from graphspec.training.run_directory import load
 
     model = load(run)
     return _in_batches(read_inputs(model.spec, model.graph, data), lambda feeds: _with_labels(model, model.run(feeds)))

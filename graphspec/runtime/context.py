@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,16 +14,46 @@ from graphspec.kernels.blocks import each_block
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
+    from graphspec.arrays.random import Clock
+    from graphspec.graph.id_limits import Ranges
     from graphspec.ir.dims import Shape
-    from graphspec.ir.graph import Array, Node
-    from graphspec.kernels.group import Matrix
-    from graphspec.runtime.bind import Binder
+    from graphspec.ir.graph import Array, Node, Type, Value
+    from graphspec.kernels.group import Matrix, Shard
+    from graphspec.runtime.buffers import Pool, Scratch
+
+
+class Binding(Protocol):
+    """What all contexts of one program share: its memory, its gradients, and what binding knows so far."""
+
+    seed: int
+    clock: Clock
+    training: bool
+    dtype: np.dtype[Any]
+    shard: Shard
+    ranges: Ranges
+    types: dict[str, Value]
+    pool: Pool
+    saved: Pool
+    scratch: Scratch
+    extra: int
+    """Bytes of arrays that are in none of these."""
+    arrays: dict[str, Array]
+    gradients: dict[str, Array]
+    wanted: set[str]
+    asked: set[str]
+    after: Calls
+
+    def dtype_of(self, kind: Type, /) -> np.dtype[Any]: ...
+    def zeros(self, X: Array, /) -> Array: ...
+    def may_overwrite(self, value: Value, node: Node, index: int, /) -> bool: ...
+    def gradient_buffer(self, value: Value, like: Array, /) -> Array: ...
+    def set_gradient(self, name: str, array: Array, /) -> None: ...
 
 
 class NodeContext:
     """The binder's side of :class:`graphspec.ops.base.Context` for one node."""
 
-    def __init__(self, binder: Binder, node: Node, index: int) -> None:
+    def __init__(self, binder: Binding, node: Node, index: int) -> None:
         self._binder, self._node, self.index = binder, node, index
         self.training, self.dtype, self.group = binder.training, binder.dtype, binder.shard.group
         self.rows, self.total, self.outputs = binder.shard.rows, binder.shard.total, len(node.outputs)

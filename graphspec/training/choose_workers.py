@@ -7,13 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from graphspec.arrays.cores import usable_cores
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.training.trainer import Trainer
+    from graphspec.data.batches import Feeder
+    from graphspec.parallel.leader import Team
+    from graphspec.runtime.optimizer_state import Update
+    from graphspec.runtime.program import Program
+    from graphspec.runtime.session import Session
 
 SHORTEST = 1e-4
 """Seconds of a step below which workers only wait for each other."""
@@ -21,6 +25,25 @@ WORTH_IT = 5.0
 """Seconds that a run must take for processes to be started, which takes about one."""
 GAIN = 0.9
 _STEPS = 5
+
+
+class Trainer(Protocol):
+    """The training whose workers are chosen."""
+
+    model: Session
+    update: Update
+    feeder: Feeder
+    team: Team | None
+    directory: Path | None
+    resumed: bool
+    epoch: int
+    total: int
+    batch: int
+
+    def say(self, text: str, /) -> None: ...
+    def compute(self) -> tuple[int, Program]: ...
+    def join(self, size: int, /) -> None: ...
+    def leave(self) -> None: ...
 
 
 def refuse_too_few_cores(size: int, directory: Path) -> None:
@@ -47,10 +70,6 @@ def gather(trainer: Trainer) -> None:
     if size > 1 and trainer.team is None and not _join(trainer, size):
         size = 1
     model.workers = size
-    if trainer.directory is not None:
-        from graphspec.training.run_directory import record_workers
-
-        record_workers(model, trainer.directory)
 
 
 def _join(trainer: Trainer, size: int) -> bool:

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.arguments import path_of
 from graphspec.arrays.blas import openblas
 from graphspec.callbacks.outputs import OWN
 from graphspec.errors import RunError, UsageError
@@ -23,7 +22,6 @@ from graphspec.training.checkpoint import Checkpoint, load_arrays, load_checkpoi
 from graphspec.training.lock import locked
 
 if TYPE_CHECKING:
-    from graphspec.api import Model
     from graphspec.runtime.session import Session
 
 _BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -223,22 +221,13 @@ def save_model(model: Session, directory: Path, more: Mapping[str, str] | None =
         save_checkpoint(directory, Checkpoint(arrays, state, {"network": network}))
 
 
-def load(path: str | Path) -> Model:
-    """The model of a run directory, with its weights; the optimizer's state too, so that a second ``fit`` goes on.
+def load_into(model: Session, directory: Path) -> None:
+    """Take up the weights of a run directory, and the optimizer's state, so that a second ``fit`` goes on.
 
     Raises:
-        UsageError: the folder is no run directory.
-        RunError: GS603 if it is incomplete or damaged.
-        SpecError: if its ``spec.json`` is not a valid spec for this version.
+        RunError: GS603 if the directory is incomplete or damaged.
     """
-    from graphspec.api import compile as compile_spec
-
-    directory = path_of("path", path)
-    if not (directory / "spec.json").is_file():
-        raise UsageError(f"{directory} is no run directory: it has no spec.json")
     network = belongs(read_json(directory / "spec.json"))["network"]
-    model = compile_spec(directory / "spec.json", allow_outside=True)  # its callbacks are not run here
-    model.allow_outside = False
     _load_weights(model, directory, network)
     if (directory / "checkpoint.safetensors").exists() and model.graph.params and _trains(model):
         checkpoint = load_checkpoint(directory, _shapes(model), _shapes_of_callbacks(model))
@@ -251,10 +240,9 @@ def load(path: str | Path) -> Model:
             check_averages(model, checkpoint.path)
             model.update.swapped = True
             model.update.finish()
-    return model
 
 
-def _load_weights(model: Model, directory: Path, network: str) -> None:
+def _load_weights(model: Session, directory: Path, network: str) -> None:
     path, hint = directory / "weights.safetensors", RESTORE
     if (directory / "checkpoint.safetensors").exists():
         hint = "`graphspec train … --resume` writes it anew from the checkpoint"

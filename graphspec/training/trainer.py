@@ -26,7 +26,15 @@ from graphspec.training.checkpoint import Checkpoint, save_checkpoint, write_sta
 from graphspec.training.choose_workers import gather
 from graphspec.training.interrupt import Interrupt, interruptible
 from graphspec.training.observers import Observer
-from graphspec.training.run_directory import belongs, check_averages, resolved, save_model, write_history, write_weights
+from graphspec.training.run_directory import (
+    belongs,
+    check_averages,
+    record_workers,
+    resolved,
+    save_model,
+    write_history,
+    write_weights,
+)
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
@@ -130,6 +138,8 @@ class Trainer:
             with settings(), interruptible() as interrupt:
                 if self.epoch < self.total and self.stopped is None:
                     gather(self)
+                    if self.directory is not None:
+                        record_workers(self.model, self.directory)
                 while self.epoch < self.total and self.stopped is None:
                     self._epoch(interrupt)
         finally:
