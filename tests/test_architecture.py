@@ -1,4 +1,4 @@
-"""Folders are floors: imports of every kind (eager, inside a function, for types alone) point down, and never in a circle."""
+"""Folders are floors: imports of every kind (eager, in a function, for types alone) point down, and never in a circle."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from paths import ROOT
 
 import graphspec as gs
 from graphspec.compiler.check import check
@@ -18,7 +19,7 @@ from graphspec.compiler.cost import cost
 from graphspec.export.rows import seeded
 from graphspec.graph.id_limits import input_bounds
 
-FOLDER = Path(__file__).parent.parent / "specs" / "architectures"
+FOLDER = ROOT / "specs" / "architectures"
 SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 PARAMETERS = {

@@ -18,19 +18,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import ROOT, TESTS
 
 from graphspec.cli.render import render, render_json
 from graphspec.compiler.check import check
 from graphspec.errors import Diagnostic, UsageError
 from graphspec.validation import check_further
 
-HERE = Path(__file__).parent / "diagnostics"
-ROOT = Path(__file__).parent.parent
+HERE = TESTS / "diagnostics"
 CASES = sorted(p.name for p in HERE.iterdir() if p.suffix in (".yaml", ".json"))
 ELSEWHERE = {
-    "GS601": "tests/test_model.py",
-    "GS603": "tests/test_checkpoint.py",
-    "GS701": "tests/test_export.py",
+    "GS601": "tests/test_api.py",
+    "GS603": "tests/training/test_checkpoint.py",
+    "GS701": "tests/export/test_export.py",
 }
 """Codes that no spec alone can cause, and where they are tested."""
 LATER = {"GS604"}
@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("graphspec.arrays.system_memory.available", lambda: 16 * 2**30)
+    monkeypatch.setattr("graphspec.compiler.check_memory.available", lambda: 16 * 2**30)
 
 
 def options(name: str) -> list[str]:

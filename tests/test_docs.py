@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from paths import ROOT
 from ruamel.yaml import YAML
 
 import graphspec as gs
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 
 
 def blocks(page: str, language: str = "yaml") -> list[tuple[int, str]]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import ROOT
 
 import graphspec as gs
 from graphspec.cli.render import render
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib.util
 import pkgutil
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+from paths import ROOT
 
 from graphspec.config import Config, Registry
 from graphspec.language.explain import REGISTRIES
 from graphspec.layers import LAYERS, Layer
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,7 @@ OPS.found_in(
         "attention": "Attention",
         "augment": "RowUniform Recolor RandomCrop",
         "batch": "BatchSum CircleLoss",
-        "binary": """
-        Add Sub Mul Div Mod Pow Max Min Sum Mean Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor
-        Where
-    """,
+        "binary": "Add Sub Mul Div Mod Pow Max Min Sum Mean",
         "check_ids": "CheckIds",
         "conv_pool": "ConvPool",
         "conv_transpose": "ConvTranspose",
@@ -33,6 +30,7 @@ OPS.found_in(
         "gru": "GRU",
         "indexing": "Gather GatherElements OneHot Range",
         "linalg": "Gemm MatMul",
+        "logic": "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor Where",
         "loss": """
         SparseSoftmaxCrossEntropy SoftmaxCrossEntropy SigmoidCrossEntropy SquaredError ReduceLoss PerRow
         RowShare

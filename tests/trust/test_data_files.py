@@ -15,12 +15,12 @@ import pytest
 from commands import graphspec, project
 
 import graphspec as gs
+from graphspec.arrays import system_memory as memory
 from graphspec.arrays.memory_maps import map_of
 from graphspec.callbacks.base import Callback, State
 from graphspec.data import archives, database, delimited
 from graphspec.data.check import Wanted, load
 from graphspec.errors import Mark
-from graphspec.graph import memory_estimate as memory
 from graphspec.ir.graph import Type
 from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree

@@ -1,0 +1,125 @@
+"""Operators that compare, and that join what is true or false; Where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+
+from graphspec.arrays.calls import Calls
+from graphspec.ir.graph import Array, Type, Value
+from graphspec.kernels.common import bit_mask, give_each, target, words
+from graphspec.kernels.context import Bound, Context, broadcast, need, same_dtype
+from graphspec.ops.base import Op, op
+
+
+class Predicate(Op):
+    """A bool function of two operands of one dtype; no gradient."""
+
+    keeps_in, keeps_out = (), False
+    function: ClassVar[np.ufunc]
+    kinds: ClassVar[str] = "fiu"
+
+    @classmethod
+    def infer(cls, A: Value, B: Value) -> Type:
+        dtype = same_dtype(A, B)
+        need(np.dtype(dtype).kind in cls.kinds, f"does not take {dtype} tensors", code="GS306")
+        return Type("bool", broadcast(A.shape, B.shape))
+
+    @classmethod
+    def bind(cls, ctx: Context, A: Array, B: Array) -> Bound:
+        C = target(ctx, (0, A), (1, B), dtype=np.dtype(np.bool_))
+        return C, [(cls.function, A, B, C)], None
+
+
+@op
+class Equal(Predicate):
+    """``C = A == B``."""
+
+    function, kinds = np.equal, "fiub"
+
+
+@op
+class Greater(Predicate):
+    """``C = A > B``."""
+
+    function = np.greater
+
+
+@op
+class GreaterOrEqual(Predicate):
+    """``C = A >= B``."""
+
+    function = np.greater_equal
+
+
+@op
+class Less(Predicate):
+    """``C = A < B``."""
+
+    function = np.less
+
+
+@op
+class LessOrEqual(Predicate):
+    """``C = A <= B``."""
+
+    function = np.less_equal
+
+
+@op
+class And(Predicate):
+    """``C = A and B``."""
+
+    function, kinds = np.logical_and, "b"
+
+
+@op
+class Or(Predicate):
+    """``C = A or B``."""
+
+    function, kinds = np.logical_or, "b"
+
+
+@op
+class Xor(Predicate):
+    """``C = A xor B``."""
+
+    function, kinds = np.logical_xor, "b"
+
+
+@op
+class Where(Op):
+    """``Y = A where condition, else B``, as ``B ^ ((A ^ B) & mask)`` on the bits."""
+
+    keeps_in, keeps_out = (0,), False
+    holds, drops = slice(1, 3), True
+
+    @staticmethod
+    def infer(condition: Value, A: Value, B: Value) -> Type:
+        need(condition.dtype == "bool", f"needs a bool condition, got {condition.type}", code="GS306")
+        return Type(same_dtype(A, B), broadcast(condition.shape, A.shape, B.shape))
+
+    @staticmethod
+    def bind(ctx: Context, condition: Array, A: Array, B: Array) -> Bound:
+        Y = target(ctx, (1, A))
+        mask, spread = bit_mask(ctx, condition, A.dtype)
+        y, b = words(Y), words(B)
+        calls: Calls = [
+            *spread,
+            (np.bitwise_xor, words(A), b, y),
+            (np.bitwise_and, y, mask, y),
+            (np.bitwise_xor, y, b, y),
+        ]
+
+        def backward(dY: Array) -> Calls:
+            mask, spread = bit_mask(ctx, condition, dY.dtype)
+            d = words(dY)
+            either: dict[int, tuple[Array, Callable[[Array], Calls]]] = {
+                1: (A, lambda out: [(np.bitwise_and, d, mask, words(out))]),
+                2: (B, lambda out: [(np.invert, mask, mask), (np.bitwise_and, d, mask, words(out))]),
+            }
+            return spread + give_each(ctx, dY, either)
+
+        return Y, calls, backward

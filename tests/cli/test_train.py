@@ -1,0 +1,317 @@
+"""``graphspec train``: run directories, refusals, interruption, and resuming to the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import SPEC, graphspec, project
+
+from graphspec.cli import progress
+from graphspec.runtime.running_metrics import Totals
+from graphspec.training.checkpoint import load_arrays
+from graphspec.training.observers import Lines
+
+FILES = {"spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv"}
+
+
+@pytest.fixture(autouse=True)
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return project(tmp_path).relative_to(tmp_path)
+
+
+def test_train(spec: Path) -> None:
+    result = graphspec("train", spec, "--export", "tiny.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [["epoch", f"{k}/3"] for k in (1, 2, 3)]
+    assert lines[3] == "test data:"
+    assert [line.split()[0] for line in lines[4:6]] == ["loss", "accuracy"]
+    assert lines[6] == f"run: {Path('runs/tiny')}"
+    assert lines[7].startswith("tiny.onnx: equal to the runtime at batch sizes 1, 2, 5")
+    assert {p.name for p in Path("runs/tiny").iterdir()} == FILES
+    assert Path("tiny.onnx").is_file()
+    history = Path("runs/tiny/history.csv").read_text().splitlines()
+    assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy"
+    assert len(history) == 4
+
+
+def test_set_and_out(spec: Path) -> None:
+    result = graphspec("train", spec, "--out", "here/it/is", "--set", "training.epochs=1")
+    assert result.exit_code == 0
+    assert "epoch 1/1 " in result.stdout
+    assert json.loads(Path("here/it/is/spec.json").read_text())["training"]["epochs"] == 1
+
+
+# What a run directory must be.
+
+
+def test_a_run_that_exists(spec: Path) -> None:
+    assert graphspec("train", spec).exit_code == 0
+    before = Path("runs/tiny/weights.safetensors").read_bytes()
+    result = graphspec("train", spec, "--set", "training.seed=8")
+    assert result.exit_code == 2
+    assert "--resume" in result.stderr
+    assert "--overwrite" in result.stderr
+    assert Path("runs/tiny/weights.safetensors").read_bytes() == before
+    Path("runs/tiny/left over").touch()
+    result = graphspec("train", spec, "--set", "training.seed=8", "--overwrite")
+    assert result.exit_code == 0
+    assert result.stderr == "note: runs/tiny keeps what no run wrote: left over\n"
+    assert Path("runs/tiny/weights.safetensors").read_bytes() != before
+    assert {p.name for p in Path("runs/tiny").iterdir()} == FILES | {"left over"}
+
+
+def test_overwrite_removes_nothing_but_runs(spec: Path) -> None:
+    Path("papers").mkdir()
+    Path("papers/thesis.txt").touch()
+    Path("papers/spec.json").touch()
+    for flags in ([], ["--overwrite"], ["--resume"]):
+        assert graphspec("train", spec, "--out", "papers", *flags).exit_code == 2
+    Path("papers/run.json").touch()
+    Path("papers/tiny.yaml").write_text(SPEC)
+    for name in ("train.npz", "test.npz"):
+        Path(name).rename(Path("papers") / name)
+    result = graphspec("train", "papers/tiny.yaml", "--out", "papers", "--overwrite")
+    assert result.exit_code == 2
+    assert "lies in it" in result.stderr
+    assert Path("papers/thesis.txt").exists()
+
+
+def test_overwrite_does_not_follow_links(spec: Path) -> None:
+    assert graphspec("train", spec, "--out", "real").exit_code == 0
+    Path("link").symlink_to("real", target_is_directory=True)
+    assert graphspec("train", spec, "--out", "link", "--overwrite").exit_code == 2
+    assert {p.name for p in Path("real").iterdir()} == FILES
+
+
+def test_overwrite_keeps_the_old_run_where_the_new_one_cannot_start(spec: Path) -> None:
+    assert graphspec("train", spec).exit_code == 0
+    Path("test.npz").unlink()
+    assert graphspec("train", spec, "--overwrite").exit_code == 1
+    assert {p.name for p in Path("runs/tiny").iterdir()} == FILES
+
+
+def test_usage(spec: Path) -> None:
+    Path("file").touch()
+    for words in (["--resume"], ["--resume", "--overwrite"], ["--out", "file"], ["--export", "no/a.onnx"]):
+        result = graphspec("train", spec, *words)
+        assert result.exit_code == 2, words
+        assert not Path("runs").exists()
+
+
+# Refusals: nothing is written.
+
+
+def test_a_wrong_spec(spec: Path) -> None:
+    spec.write_text(SPEC.replace("units: 8", "units: eight"))
+    result = graphspec("train", spec)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "tiny.yaml:7:40: error[GS104]" in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_all_wrong_data_at_once(spec: Path) -> None:
+    np.savez("train.npz", features=np.full((10, 4), np.nan, np.float32), answer=np.full(10, 3))
+    np.savez("test.npz", features=np.zeros((10, 5), np.float32), answer=np.zeros(9, np.int64))
+    result = graphspec("train", spec)
+    assert result.exit_code == 1
+    assert result.stderr.count("error[GS5") == 3
+    assert not Path("runs").exists()
+
+
+def test_no_training_data(spec: Path) -> None:
+    spec.write_text(SPEC[: SPEC.index("data:")])
+    result = graphspec("train", spec)
+    assert result.exit_code == 1
+    assert "error[GS103]" in result.stderr
+
+
+def test_nothing_to_train(spec: Path) -> None:
+    spec.write_text(SPEC.replace("loss: binary_crossentropy, metrics: [accuracy], ", ""))
+    result = graphspec("train", spec)
+    assert result.exit_code == 1
+    assert "error[GS404]" in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_too_little_memory(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.compiler.check_memory.available", lambda: 1000)
+    assert "warning[GS602]" in graphspec("validate", spec).stdout
+    result = graphspec("train", spec)
+    assert result.exit_code == 3
+    assert "error[GS602]" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_a_loss_that_is_not_finite(spec: Path) -> None:
+    text = SPEC.replace("optimizer: adam", "optimizer: {type: SGD, learning_rate: 1.0e+30}")
+    spec.write_text(text.replace('binary_crossentropy, metrics: [accuracy], labels: ["no", "yes"]', "mse"))
+    result = graphspec("train", spec, "--set", "layers.answer.activation=linear")
+    assert result.exit_code == 3
+    assert "error[GS601]: the loss of head 'answer' is" in result.stderr
+    assert "  = help: lower `learning_rate`" in result.stderr
+
+
+# The progress bar
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals")
+def test_a_bar_on_a_terminal(spec: Path) -> None:
+    ours, theirs = os.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm", "COLUMNS": "120"}
+    command = [sys.executable, "-m", "graphspec", "train", str(spec)]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+    os.close(ours)
+    text = shown.decode()
+    assert process.returncode == 0, text
+    assert "\r\x1b[2K" in text  # a line that is drawn again
+    assert "━" in text
+    assert "epoch 3/3 " in text
+    assert "val_accuracy" in text
+    assert text.rstrip().endswith("run: runs/tiny")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:  # Linux's way of saying that the other end is closed
+        return b""
+
+
+# Resuming
+
+
+def test_resume_a_finished_run(spec: Path) -> None:
+    graphspec("train", spec)
+    before = Path("runs/tiny/weights.safetensors").read_bytes()
+    result = graphspec("train", spec, "--resume")
+    assert result.exit_code == 0
+    assert "already finished after epoch 3" in result.stdout
+    assert Path("runs/tiny/weights.safetensors").read_bytes() == before
+
+
+def test_resume_for_more_epochs(spec: Path) -> None:
+    graphspec("train", spec, "--set", "training.epochs=5", "--out", "whole")
+    graphspec("train", spec)
+    result = graphspec("train", spec, "--resume", "--set", "training.epochs=5")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("epoch 4/5 ")
+    _assert_equal(Path("runs/tiny"), Path("whole"))
+
+
+def test_resume_refuses_another_spec(spec: Path) -> None:
+    graphspec("train", spec)
+    for change in ("training.epochs=2", "training.batch_size=8"):
+        result = graphspec("train", spec, "--resume", "--set", change)
+        assert result.exit_code == 2
+    assert "training.batch_size" in result.stderr
+
+
+def test_resume_refuses_a_damaged_checkpoint(spec: Path) -> None:
+    graphspec("train", spec)
+    path = Path("runs/tiny/checkpoint.safetensors")
+    path.write_bytes(path.read_bytes()[:-7])
+    result = graphspec("train", spec, "--resume")
+    assert result.exit_code == 3
+    assert "error[GS603]" in result.stderr
+    path.unlink()
+    assert graphspec("train", spec, "--resume").exit_code == 3
+
+
+class _CtrlC(Lines):
+    """Presses Ctrl-C in a step."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        super().__init__()
+        self._when = (epoch, step)
+
+    def step(self, epoch: int, step: int, totals: Totals) -> None:
+        if (epoch, step) == self._when:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("when", "text"),
+    [((1, 2), "runs/tiny has a checkpoint of epoch 2, step 2"), ((0, 4), "checkpoint of epoch 1, step 4")],
+    ids=["within", "last step"],
+)
+def test_ctrl_c(spec: Path, monkeypatch: pytest.MonkeyPatch, when: tuple[int, int], text: str) -> None:
+    options = ["--set", "training.batch_size=15"]
+    assert graphspec("train", spec, "--out", "whole", *options).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "watch", lambda: _CtrlC(*when))
+        result = graphspec("train", spec, *options)
+    assert result.exit_code == 130
+    assert text in result.stderr
+    command = shlex.split(result.stderr.splitlines()[-1])
+    assert command == ["graphspec", "train", "tiny.yaml", "--resume", *options]
+    assert graphspec(*command[1:]).exit_code == 0
+    _assert_equal(Path("runs/tiny"), Path("whole"))
+
+
+_KILLED = """
+import os, signal, sys
+import graphspec.runtime.running_metrics as totals
+
+def dying(function, n):
+    calls = 0
+    def wrapper(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+    return wrapper
+
+moment, n = sys.argv.pop(1), int(sys.argv.pop(1))
+if moment == "file":
+    os.fsync = dying(os.fsync, n)
+else:
+    totals.Totals.add = dying(totals.Totals.add, n)
+from graphspec.__main__ import main
+main()
+"""
+"""Dies as by ``kill -9`` at the n-th file (written, not yet renamed) or the n-th batch."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
+@pytest.mark.parametrize(
+    ("moment", "n"), [("file", 1), ("file", 2), ("file", 3), ("file", 5), ("file", 8), ("batch", 1), ("batch", 11)]
+)
+def test_killed_and_resumed(spec: Path, moment: str, n: int) -> None:
+    text = spec.read_text()
+    assert "workers" not in text
+    spec.write_text(text.replace("training:", "training:\n  workers: 1"))  # whatever --workers says in this process
+    assert graphspec("train", spec, "--out", "whole").exit_code == 0
+    command = [sys.executable, "-c", _KILLED, moment, str(n), "train", str(spec)]
+    killed = subprocess.run(command, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    result = graphspec("train", spec, "--resume")
+    assert result.exit_code == 0, result.stderr
+    _assert_equal(Path("runs/tiny"), Path("whole"))
+    assert {p.name for p in Path("runs/tiny").iterdir()} == FILES
+
+
+def _assert_equal(run: Path, whole: Path) -> None:
+    """Two runs with the same bits: weights, optimizer and callbacks, figures of every epoch."""
+    for name in ("weights.safetensors", "checkpoint.safetensors"):
+        a, _ = load_arrays(run / name)
+        b, _ = load_arrays(whole / name)
+        assert a.keys() == b.keys()
+        assert all(a[k].tobytes() == b[k].tobytes() for k in a), name
+    assert (run / "history.csv").read_text() == (whole / "history.csv").read_text()
+    assert json.loads((run / "checkpoint.json").read_text()) == json.loads((whole / "checkpoint.json").read_text())

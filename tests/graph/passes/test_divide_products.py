@@ -1,0 +1,286 @@
+"""Wide products that workers divide by columns: which they are, and that results are those of one process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from signalling import spinning, together
+
+import graphspec as gs
+from graphspec.arrays.random import Clock
+from graphspec.data.batches import Feeder
+from graphspec.graph.passes.divide_products import divide_products, wide_kernels
+from graphspec.graph.target import Target
+from graphspec.kernels import fast as choice
+from graphspec.kernels.group import Shard, Single
+from graphspec.optimizers import OPTIMIZERS
+from graphspec.parallel import leader as team
+from graphspec.parallel.member import Member, layout
+from graphspec.runtime.optimizer_state import part_of_update, slots_of
+from graphspec.runtime.parameters import Store
+from graphspec.runtime.partition import Division, divide
+from graphspec.training import choose_workers as choose
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import prepare_fit
+from graphspec.training.trainer import Trainer
+
+Array = np.ndarray[Any, Any]
+Layers = list[dict[str, Any]]
+
+
+def dense(name: str, units: int, **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": "Dense", "units": units, **more}
+
+
+def model_of(layers: Layers, width: int, heads: tuple[str, ...] = ("y",), **training: Any) -> gs.Model:
+    head = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
+    training = {"optimizer": "adam", "epochs": 2, "batch_size": 8, "seed": 4} | training
+    layers = [*layers, dense("y", 3, activation="softmax")]
+    outputs = {name: head if name == "y" else {"loss": "mse"} for name in heads}
+    inputs = {"x": {"shape": [width]}}
+    spec = {"graphspec": 1, "name": "wide", "inputs": inputs, "layers": layers, "outputs": outputs}
+    return gs.compile(spec | {"training": training})
+
+
+def rows_of(model: gs.Model, count: int) -> tuple[Array, dict[str, Array]]:
+    random = np.random.default_rng(count)
+    x = random.standard_normal((count, *model.spec.inputs["x"].shape)).astype(np.float32)
+    shapes = {name: (count, int(v.shape[-1])) for name, v in model.graph.outputs.items()}
+    return x, {n: random.integers(0, 3, count) if n == "y" else random.random(s) for n, s in shapes.items()}
+
+
+def trainer_of(model: gs.Model, count: int) -> Trainer:
+    return prepare_fit(model, *rows_of(model, count), observer=Silent())
+
+
+# Which.
+
+
+def divided(layers: Layers, width: int = 512, rows: int = 16, workers: int = 2, **training: Any) -> set[str]:
+    model = model_of(layers, width, batch_size=rows, **training)
+    trainer = trainer_of(model, rows)
+    found = trainer.one_step.divide(trainer.update.optimizer, workers).matrices
+    return {name.removesuffix("/kernel") for name in found}
+
+
+@pytest.mark.usefixtures("kernels_that_pay")
+def test_wide_kernels_are_divided() -> None:
+    two = [dense("a", 512, activation="relu"), dense("b", 512, use_bias=False)]
+    assert divided(two) == {"a", "b"}
+    assert divided(two, rows=170) == {"a", "b"}
+    assert divided(two, rows=171) == set()
+    assert divided(two, workers=3) == set()
+    assert divided([dense("a", 1024), dense("b", 400)], width=256) == {
+        "a"
+    }  # 400 are 12.5 lines for each of two workers
+    assert divided([dense("a", 512)], width=511) == set()
+
+
+@pytest.mark.usefixtures("kernels_that_pay")
+def test_only_what_one_product_reads_and_any_part_of_which_can_be_updated_is_divided() -> None:
+    assert divided([dense("a", 512, kernel_regularizer="l2")]) == set()
+    assert divided([dense("a", 512, trainable=False)]) == set()
+    assert divided([dense("a", 512), {"name": "again", "share": "a"}, dense("b", 512)]) == {"b"}
+    assert divided([dense("a", 512, kernel_constraint="non_neg"), dense("b", 512)]) == set()
+    assert divided([dense("a", 512)], optimizer="Lamb") == set()
+    assert divided([dense("a", 512)], optimizer={"type": "SGD", "clipnorm": 1.0}) == set()
+    assert divided([dense("a", 512)], optimizer={"type": "SGD", "global_clipnorm": 1.0}) == {"a"}
+    steps: Layers = [{"type": "Reshape", "target_shape": [2, 512]}, dense("a", 512), {"type": "Flatten"}]
+    assert divided(steps, width=1024) == set()
+
+
+def test_plain_kernels_are_not_divided_and_fast_ones_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FAST", False)
+    assert divided([dense("a", 512)]) == set()
+    monkeypatch.setattr(choice, "FAST", True)
+    assert divided([dense("a", 5)], width=4) == {"a", "y"}
+    assert divided([dense("a", 2)], width=4, workers=3) == set()
+
+
+def joints(layers: Layers, **more: Any) -> dict[str, str]:
+    """How values go in and out of each divided product: by rows or by columns."""
+    model = model_of(layers, 6, **more)
+    objective = trainer_of(model, 8).objective
+    heads = {name: objective.graph.outputs[name] for name in more.get("heads", ())}
+    kernels = wide_kernels(objective.graph.asking({}, objective.total), 8, 2)
+    shard = Shard(Single(), slice(0, 8), 8, dict.fromkeys(kernels))  # type: ignore[arg-type]
+    made = divide_products(objective.graph.asking(heads, objective.total), Target(shard=shard))
+    nodes = [node for node in made.nodes if node.op == "DividedGemm"]
+    return {node.owner: f"{node.attrs['takes']} {node.attrs['gives']}" for node in nodes}
+
+
+def test_values_stay_divided_through_elementwise_functions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FAST", True)
+    a, b = dense("a", 8, activation="relu"), dense("b", 8, activation="tanh")
+    first, inner, last = "rows columns", "columns columns", "columns rows"
+    assert joints([a, b]) == {"a": first, "b": inner, "y": last}
+    assert joints([a, {"type": "Activation", "activation": "gelu"}, b]) == {"a": first, "b": inner, "y": last}
+    assert joints([a, {"type": "Dropout", "rate": 0.5}, b]) == {"a": "rows rows", "b": first, "y": last}
+    assert joints([a, {"type": "LayerNormalization"}]) == {"a": "rows rows", "y": "rows rows"}
+    assert joints([a, b], heads=("a", "y")) == {"a": "rows rows", "b": first, "y": last}
+    assert joints([a, {**b, "inputs": "a"}, {"type": "Add", "inputs": ["a", "b"]}])["a"] == "rows rows"
+
+
+# Results.
+
+NETWORKS: dict[str, tuple[Layers, tuple[str, ...]]] = {
+    "chain": (
+        [dense("a", 12, activation="relu"), dense("b", 10, activation="tanh"), dense("c", 9, use_bias=False)],
+        ("y",),
+    ),
+    "alone": (
+        [dense("a", 8), {"type": "LayerNormalization"}, dense("b", 7, activation="relu"), {"type": "Softmax"}],
+        ("y",),
+    ),
+    "dropout": (
+        [dense("a", 8, activation="relu"), {"type": "Dropout", "rate": 0.4}, dense("b", 9, activation="sigmoid")],
+        ("y",),
+    ),
+    "heads": (
+        [
+            dense("a", 8, activation="relu"),
+            dense("b", 8, activation="tanh"),
+            dense("side", 6, inputs="a"),
+            {"name": "both", "type": "Concatenate", "inputs": ["b", "side", "x"]},
+        ],
+        ("a", "side", "y"),
+    ),
+    "others": (
+        [
+            dense("a", 8, kernel_regularizer="l2", activation="relu"),
+            dense("b", 8, activation="elu"),
+            {"name": "again", "share": "b"},
+            dense("c", 8, trainable=False),
+            {"type": "BatchNormalization"},
+        ],
+        ("y",),
+    ),
+}
+
+
+def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float], Array, dict[str, Array]]:
+    """An epoch by workers that are threads, in float64: losses, then weights and slots."""
+    step, network = trainer.one_step, trainer.model
+    store = Store(step.objective.graph, np.float64)
+    store.set(network.weights)
+    step = replace(step, store=store, feeder=feeder_of(trainer, 0, workers))
+    division, segments = step.divide(optimizer, workers), store.segments["trainable"]
+    assert bool(division.matrices) == choice.FAST
+    slots = slots_of(optimizer, store.vectors["trainable"], segments)
+    wanted = layout(step, trainer.totals, slots, division)
+    arrays = {name: np.zeros(shape, dtype) for name, (shape, dtype) in wanted.items()}
+    signals, losses = spinning(workers), list[float]()
+
+    def work(rank: int) -> None:
+        member, clock = Member(arrays, signals[rank], rank, division), Clock()
+        mine = replace(step, feeder=feeder_of(trainer, rank, workers), clock=clock)
+        weights, rate = store.vectors["trainable"], optimizer.rate()
+        update = part_of_update(
+            optimizer, weights, member.gradients, slots, segments, clock, rate, member.group, division
+        )
+        for clock.step in range(mine.feeder.batches):
+            program = member.bind(mine, mine.feeder.rows(clock.step))
+            signals[rank].barrier()
+            program.load(clock.step)
+            program.run()
+            if rank == 0:
+                losses.append(float(program.fetches["loss:loss"]))
+            for f, *operands in update:
+                f(*operands)
+            signals[rank].barrier()
+
+    together(workers, work)
+    return losses, store.vectors["trainable"], slots
+
+
+def feeder_of(trainer: Trainer, rank: int, workers: int) -> Feeder:
+    feeder = Feeder(trainer.feeder.given, 8, shuffle=False, seed=0)
+    feeder.rank, feeder.size = rank, workers
+    return feeder
+
+
+OPTIMIZERS_TRIED = {
+    "sgd": {"type": "SGD", "learning_rate": 0.5},
+    "adam": {"type": "Adam", "global_clipnorm": 0.5, "gradient_accumulation_steps": 2, "use_ema": True},
+}
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS_TRIED.values(), ids=OPTIMIZERS_TRIED)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_steps_are_those_of_undivided_products(
+    network: str, optimizer: dict[str, Any], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of 8, the last of 2: less than there are workers."""
+    layers, heads = NETWORKS[network]
+    rule, results = OPTIMIZERS.parse(optimizer), list[Any]()
+    for fast in (False, True, True):
+        monkeypatch.setattr(choice, "FAST", fast)
+        results.append(steps_of(trainer_of(model_of(layers, 6, heads), 26), workers, rule))
+    (losses, weights, slots), *others = results
+    assert len(losses) == 4
+    for of_divided, divided_weights, divided_slots in others:
+        np.testing.assert_allclose(of_divided, losses, rtol=1e-10)
+        np.testing.assert_allclose(divided_weights, weights, rtol=1e-9, atol=1e-12)
+        for name, slot in slots.items():
+            np.testing.assert_allclose(divided_slots[name], slot, rtol=1e-9, atol=1e-12, err_msg=name)
+    np.testing.assert_array_equal(others[0][1], others[1][1])
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_runs_are_those_of_one_process_and_the_same_bits_twice(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FAST", True)
+    monkeypatch.setenv(choice.KERNELS, "fast")
+    monkeypatch.setattr(choose, "usable_cores", lambda: workers)
+
+    def run(count: int) -> gs.Model:
+        model = model_of(NETWORKS["dropout"][0], 6, workers=count)
+        x, y = rows_of(model, 21)
+        model.fit(x, y, verbose=0)
+        assert model.workers == count
+        return model
+
+    one, several, again = run(1), run(workers), run(workers)
+    monkeypatch.setattr(team, "spins_safely", lambda: False)
+    piped = run(workers)
+    for name, weight in one.weights.items():
+        np.testing.assert_allclose(several.weights[name], weight, rtol=1e-4, atol=1e-6, err_msg=name)
+        np.testing.assert_array_equal(again.weights[name], several.weights[name], err_msg=name)
+        np.testing.assert_array_equal(piped.weights[name], several.weights[name], err_msg=name)
+
+
+# Who updates what.
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+def test_parts_end_between_rows_of_a_matrix(workers: int) -> None:
+    model = model_of([dense("a", 50), dense("b", 7), dense("c", 24)], 30)
+    segments = model.store.segments["trainable"]
+    size, rule = model.store.vectors["trainable"].size, OPTIMIZERS.parse("adam")
+    matrices = {s.param.name: s for s in segments if s.param.name in ("a/kernel", "c/kernel")}
+    division = divide(rule, segments, size, workers, matrices, 8)
+    assert [part.start for part in division.parts] == [0, *(part.stop for part in division.parts[:-1])]
+    assert division.parts[-1].stop == size
+    owners, sums = np.zeros(size, int), np.zeros(size, int)
+    arrays = {name: np.zeros(shape) for name, (shape, _) in division.layout(np.float64).items()}
+    arrays["gradients"] = np.zeros((workers, size))
+    for rank, part in enumerate(division.parts):
+        for matrix in division.views(arrays, rank).values():
+            matrix.gradient[matrix.own] += 1
+        for stretch in division.summed(rank):
+            sums[part][stretch] += 1
+            assert stretch.stop <= part.stop - part.start
+        owners[part] += 1
+    inside = np.zeros(size, int)
+    for segment in matrices.values():
+        inside[segment.start : segment.stop] = 1
+    np.testing.assert_array_equal(owners, 1)
+    np.testing.assert_array_equal(arrays["gradients"][0], inside)
+    np.testing.assert_array_equal(sums, 1 - inside)
+
+
+def test_shared_memory_is_for_divided_kernels_alone() -> None:
+    assert Division([slice(0, 4)]).layout(np.float32) == {}

@@ -1,0 +1,159 @@
+"""Convolutions to which Winograd's algorithm applies, with it forced and forbidden."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from golden_cases import Case, load_layers
+from golden_run import assert_golden
+from graphs import build, feed, scalar_loss
+from hypothesis import given
+from hypothesis import strategies as st
+from layouts import SETTINGS, both_layouts, normal, same
+
+from graphspec.kernels import fast as choice
+from graphspec.kernels import winograd
+from graphspec.kernels.windows import Axis
+from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Store
+
+Array = np.ndarray[Any, Any]
+Convolution = tuple[list[Array | None], dict[str, Any]]
+
+
+@pytest.fixture(params=[True, False], ids=["winograd", "direct"])
+def algorithm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FAST", request.param)
+
+
+@pytest.fixture(params=["whole", "chunks", "columns", "chunks of columns"])
+def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "chunks" in request.param:
+        monkeypatch.setattr(winograd, "_CHUNK", 300)
+        monkeypatch.setattr(winograd, "_SUMS", 1)
+        monkeypatch.setattr(winograd, "SMALL", 2000)
+    for name in ("_TALL", "_WASTED", "_WASTED_BACK"):
+        monkeypatch.setattr(winograd, name, 0 if "columns" in request.param else 1 << 30)
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Convolution:
+    """Kernels of three rows; padding may exceed the kernel, so that input gradients crop."""
+    width = draw(st.integers(1, 5))
+    pads = tuple(draw(st.integers(0, 4)) for _ in range(4))
+    least = max(1, 3 - pads[0] - pads[2]), max(1, width - pads[1] - pads[3])
+    spatial = [draw(st.integers(n, n + 6)) for n in least]
+    batch, channels, filters = (draw(st.integers(1, 4)) for _ in range(3))
+    seed = draw(st.integers(0, 1000))
+    bias = normal(seed + 2, filters) if draw(st.booleans()) else None
+    return [normal(seed, batch, channels, *spatial), normal(seed + 1, filters, channels, 3, width), bias], {
+        "pads": pads
+    }
+
+
+@pytest.mark.usefixtures("algorithm", "chunk")
+@SETTINGS
+@given(convolutions())
+def test_conv_matches_onnxruntime(case: Convolution) -> None:
+    inputs, attrs = case
+    same("Conv", inputs, **attrs)
+
+
+@pytest.mark.usefixtures("algorithm", "chunk")
+@SETTINGS
+@given(convolutions())
+def test_conv_gradients(case: Convolution) -> None:
+    inputs, attrs = case
+    both_layouts("Conv", inputs, [0, 1] if inputs[2] is None else [0, 1, 2], **attrs)
+
+
+@pytest.mark.usefixtures("algorithm", "chunk")
+@SETTINGS
+@given(convolutions(), st.integers(0, 1))
+def test_conv_transpose(case: Convolution, pad: int) -> None:
+    (X, W, _), _ = case
+    assert X is not None
+    assert W is not None
+    inputs: list[Array | None] = [X, W.reshape(X.shape[1], -1, *W.shape[2:])]
+    pads = (pad, 0, 0, min(pad, X.shape[3] + W.shape[3] - 2))
+    same("ConvTranspose", inputs, pads=pads)
+    both_layouts("ConvTranspose", inputs, [0, 1], pads=pads)
+
+
+@pytest.mark.usefixtures("algorithm")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("case", [c for c in load_layers() if "Conv" in str(c.spec)], ids=lambda case: case.id)
+def test_layers_are_those_of_keras(case: Case, dtype: Any) -> None:
+    assert_golden(case, dtype)
+
+
+def results(X: Array, W: Array, pads: tuple[int, ...], dtype: Any) -> list[Array]:
+    """Y, and the gradients of X and W."""
+    graph, Y = build("Conv", [X, W], pads=pads)
+    loss = scalar_loss(graph, {"y0": normal(2, *Y.shape)})
+    program = build_program(
+        graph,
+        Store(graph, dtype),
+        fetches=graph.outputs | {"loss": loss},
+        loss=loss,
+        shapes={"x0": X.shape, "x1": W.shape},
+        input_grads=["x0", "x1"],
+    )
+    feed(graph, program, {"x0": X, "x1": W})
+    program.run()
+    return [program.fetches["y0"].copy(), program.grads["x0"].copy(), program.grads["x1"].copy()]
+
+
+@pytest.mark.parametrize("pad", [0, 1])
+@pytest.mark.parametrize("shape", [(8, 16, 24, 17, 16), (3, 64, 48, 8, 9), (2, 150, 140, 5, 4), (32, 16, 24, 6, 6)])
+def test_error_is_about_that_of_the_direct_way(
+    shape: tuple[int, ...], pad: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, channels, filters, *spatial = shape
+    X, K, pads = normal(0, batch, channels, *spatial), normal(1, filters, channels, 3, 3), (pad,) * 4
+    errors = {}
+    monkeypatch.setattr(choice, "FAST", False)
+    exact = results(X, K, pads, np.float64)
+    for forced in (False, True):
+        monkeypatch.setattr(choice, "FAST", forced)
+        found = results(X, K, pads, np.float32)
+        errors[forced] = [np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2)) for a, b in zip(found, exact, strict=True)]
+    assert all(a <= 2 * b and 0 < b < 1e-6 for a, b in zip(errors[True], errors[False], strict=True)), errors
+
+
+@pytest.mark.usefixtures("algorithm")
+def test_no_rows() -> None:
+    Y, dX, dW = results(np.zeros((0, 2, 5, 4), np.float32), normal(1, 3, 2, 3, 3), (1, 1, 1, 1), np.float32)
+    assert Y.shape == (0, 3, 5, 4)
+    assert dX.shape == (0, 2, 5, 4)
+    np.testing.assert_array_equal(dW, np.zeros((3, 2, 3, 3)))
+
+
+def test_it_is_taken_where_it_saves_work() -> None:
+    def same_size(n: int) -> Axis:
+        return Axis(n, n, 3, 1, 1, 1)
+
+    assert winograd.fits([same_size(8)] * 2, 1)
+    assert not winograd.fits([same_size(8)] * 2, 2)
+    assert not winograd.fits([Axis(8, 4, 3, 2, 1, 1), same_size(8)], 1)
+    assert winograd.pays([same_size(8)] * 2, 16, 16)
+    assert not winograd.pays([same_size(8)] * 2, 3, 16)
+    assert not winograd.pays(
+        [Axis(5, 3, 3, 1, 1, 0)] * 2, 64, 64
+    )  # one of four rows and two of five columns are in vain
+
+
+def test_columns_apart_where_many_windows_lie_in_two_rows() -> None:
+    def taken(batch: int, size: int, pad: int, *, gradient: bool = False) -> bool:
+        X, axis = np.zeros((batch, 4, size, size)), Axis(size, size - 2 + 2 * pad, 3, 1, 1, pad)
+        context: Any = None  # nothing is bound
+        return winograd.Winograd(context, X, [axis] * 2, 4, gradient=gradient).by_column
+
+    assert taken(32, 13, 0)
+    assert taken(32, 13, 0, gradient=True)
+    assert taken(32, 8, 1)
+    assert not taken(32, 8, 1, gradient=True)
+    assert not taken(32, 32, 1)
+    assert not taken(2, 13, 0)

@@ -1,0 +1,158 @@
+"""The JSON Schema: current, valid, and neither stricter nor laxer than the parser where it speaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from paths import ROOT
+
+from graphspec.cli.schema import schema_text
+from graphspec.language.explain import REGISTRIES
+from graphspec.language.parse import parse
+from graphspec.language.read import read
+from graphspec.language.schema import schema
+from graphspec.layers import LAYERS
+
+SPECS = sorted((ROOT / "specs").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft202012Validator:
+    made = schema()
+    Draft202012Validator.check_schema(made)
+    return Draft202012Validator(made)
+
+
+def test_the_file_is_current() -> None:
+    written = (ROOT / "schemas" / "graphspec.schema.json").read_text(encoding="utf-8")
+    assert written == schema_text(), "run `graphspec schema -o schemas/graphspec.schema.json`"
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_shipped_specs(path: Path, validator: Draft202012Validator) -> None:
+    assert [error.message for error in validator.iter_errors(read(path).plain())] == []
+
+
+def test_every_reference_leads_somewhere() -> None:
+    made = schema()
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                target: Any = made
+                for step in value["$ref"].removeprefix("#/").split("/"):
+                    target = target[step]
+            for child in value.values():
+                walk(child)
+        elif isinstance(value, list):
+            for child in value:
+                walk(child)
+
+    walk(made)
+
+
+def test_every_class_is_described() -> None:
+    definitions = schema()["$defs"]
+    for kind, registry in REGISTRIES.items():
+        for cls in registry:
+            name = next(n for n in registry.names() if registry.get(n) is cls)
+            definition = definitions[f"{kind}.{name}"]
+            assert definition.get("description"), f"{kind} {name} has no docstring"
+            assert set(definition["properties"]) >= {f.alias or n for n, f in cls.model_fields.items()}
+    for cls in LAYERS:
+        undescribed = [name for name, field in cls.model_fields.items() if not field.description]
+        assert not undescribed, f"{cls.__name__}: {undescribed} need descriptions"
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    return {
+        "graphspec": 1,
+        "name": "s",
+        "inputs": {"x": {"shape": [None, 4, "time"]}},
+        "layers": [{"name": "out", "type": "Dense", "units": 1}],
+        "outputs": {"out": {}},
+        **changes,
+    }
+
+
+GOOD: dict[str, dict[str, Any]] = {
+    "least": spec(),
+    "head without keys": spec(outputs={"out": None}),
+    "node keys": spec(layers=[{"type": "Dense", "units": 1, "name": "out", "trainable": False, "repeat": 2, "inputs": "x"}]),
+    "one size": spec(layers=[{"name": "out", "type": "Conv2D", "filters": 1, "kernel_size": 3, "strides": [1, 2]}]),
+    "object arguments": spec(
+        layers=[
+            {"name": "out", "type": "Dense", "units": 1, "activation": None, "kernel_initializer": "he_normal"},
+            {"type": "Dense", "units": 1, "kernel_regularizer": {"type": "L2", "l2": 0.1}, "activation": {"type": "relu"}},
+        ]
+    ),
+    "wrapper": spec(layers=[{"name": "out", "type": "Bidirectional", "layer": {"type": "LSTM", "units": 2, "dtype": "x"}}]),
+    "call arguments": spec(layers=[{"name": "out", "type": "LSTM", "units": 2, "initial_state": ["x", "x"]}]),
+    "variables": spec(
+        vars={"n": 1},
+        layers=[
+            {"name": "out", "type": "Dense", "units": "${n}", "use_bias": "${n}", "activation": "${n}"},
+            {"type": "Conv2D", "filters": "${n}", "kernel_size": ["${n}", 1], "padding": "${n}", "trainable": "${n}"},
+            {"type": "${n}", "repeat": "${n}"},
+        ],
+        training={"epochs": "${n}", "optimizer": {"type": "Adam", "learning_rate": "${n}"}},
+    ),
+    "blocks": spec(
+        blocks={
+            "b": {"params": {"n": 1}, "inputs": ["a"], "layers": [{"name": "d", "type": "Flatten"}], "outputs": ["d"]}
+        },
+        layers=[{"block": "b", "params": {"n": 2}, "repeat": 2}, {"name": "out", "share": "m", "inputs": "x"}],
+    ),
+    "training": spec(
+        training={"optimizer": "adam", "callbacks": [{"type": "EarlyStopping", "patience": 1}], "workers": "auto"}
+    ),
+    "data": spec(
+        data={
+            "train": {"file": "a.npz", "targets": {"out": "y"}},
+            "validation": {"split": 0.1},
+            "test": {"file": "b.csv", "inputs": {"x": ["a", "b"]}},
+        }
+    ),
+    "head": spec(
+        outputs={
+            "h": {"layer": "out", "loss": "mse", "metrics": ["accuracy"], "class_weight": {"a": 1}, "labels": ["a"]}
+        }
+    ),
+}  # fmt: skip
+
+BAD: dict[str, dict[str, Any]] = {
+    "unknown key": spec(nam="x"),
+    "missing key": {"graphspec": 1},
+    "version": spec(graphspec=2),
+    "unknown layer": spec(layers=[{"name": "out", "type": "Dnse", "units": 1}]),
+    "unknown argument": spec(layers=[{"name": "out", "type": "Dense", "units": 1, "unit": 1}]),
+    "missing argument": spec(layers=[{"name": "out", "type": "Dense"}]),
+    "bad bound": spec(layers=[{"name": "out", "type": "Dense", "units": 0}]),
+    "bad type": spec(layers=[{"name": "out", "type": "Dense", "units": "three"}]),
+    "bad choice": spec(layers=[{"name": "out", "type": "Conv2D", "filters": 1, "kernel_size": 1, "padding": "smae"}]),
+    "three sizes": spec(layers=[{"name": "out", "type": "Conv2D", "filters": 1, "kernel_size": [1, 2, 3]}]),
+    "unknown activation": spec(layers=[{"name": "out", "type": "Dense", "units": 1, "activation": "rellu"}]),
+    "bad inner layer": spec(layers=[{"name": "out", "type": "Bidirectional", "layer": {"type": "LSTM"}}]),
+    "no type": spec(layers=[{"name": "out", "units": 1}]),
+    "type and block": spec(layers=[{"name": "out", "type": "Dense", "units": 1, "block": "b"}]),
+    "key beside share": spec(layers=[{"name": "out", "share": "x", "units": 1}]),
+    "epochs": spec(training={"epochs": 0}),
+    "split": spec(data={"validation": {"split": 1.0}}),
+    "dtype": spec(inputs={"x": {"shape": [4], "dtype": "float31"}}),
+    "dimension": spec(inputs={"x": {"shape": [0]}}),
+    "head": spec(outputs={"out": {"los": "mse"}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good(name: str, validator: Draft202012Validator) -> None:
+    assert [error.message for error in validator.iter_errors(GOOD[name])] == []
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad(name: str, validator: Draft202012Validator) -> None:
+    assert not validator.is_valid(BAD[name])
+    assert any(d.is_error for d in parse(BAD[name])[1]), "the parser says so too"

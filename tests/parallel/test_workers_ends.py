@@ -1,0 +1,254 @@
+"""How training with two processes begins and ends: by death, failure, Ctrl-C, resumed, and with how many."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from resuming import Stop, assert_same_files, assert_same_weights, interrupt, resume, whole
+from watching import Recorder, watched
+
+import graphspec as gs
+from graphspec.parallel import leader as team
+from graphspec.runtime.program import no_rows
+from graphspec.runtime.program_cache import Programs
+from graphspec.runtime.running_metrics import Totals
+from graphspec.training import choose_workers as choose
+from graphspec.training.observers import Silent
+from graphspec.training.run_directory import check_resumable, start_run
+from specs import blobs, dense_spec
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "usable_cores", lambda: 2)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_memory_goes_with_the_run(workers: int) -> None:
+    """Also where a callback keeps the run, and no garbage is collected. The model keeps what one process has bound."""
+    kept: list[weakref.ref[Any]] = []
+
+    class Watch(Recorder):
+        def step(self, epoch: int, step: int, totals: Totals) -> None:
+            assert self.trainer is not None
+            kept.extend(map(weakref.ref, self.trainer.programs.values()))
+            if self.trainer.team is not None:
+                kept.extend(map(weakref.ref, self.trainer.team.member.arrays.values()))
+
+    run = watched(dense_spec(), Watch(), workers)
+    gc.disable()
+    try:
+        run.run()
+        assert len(kept) >= workers
+        if workers == 1:
+            assert all(ref().load is no_rows for ref in kept if ref() is not None)
+            run.model.programs = Programs()
+        assert [ref() for ref in kept if ref() is not None] == []
+    finally:
+        gc.enable()
+
+
+def test_a_killed_worker_ends_the_run() -> None:
+    watcher = Recorder(kill_after=5)
+    run = watched(dense_spec(), watcher)
+    with pytest.raises(gs.RunError, match=r"GS604: worker 1 of 2 died: killed by SIGKILL"):
+        run.run()
+    assert run.update.clock.step == 5
+    assert [process.poll() for process in watcher.processes] == [-signal.SIGKILL]
+    run.model.predict(blobs()[0][:3])
+
+
+def test_the_last_words_of_a_worker_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = team.Team._message
+    monkeypatch.setattr(team.Team, "_message", lambda *a: message(*a) | {"document": {"graphspec": 1}})
+    with pytest.raises(gs.RunError, match=r"(?s)GS604: worker 1 of 2 died: exit status 1\n.*SpecError.*GS103"):
+        watched(dense_spec(), Recorder()).run()
+
+
+def test_a_run_that_fails_leaves_no_process() -> None:
+    watcher = Recorder()
+    spec = dense_spec()
+    spec["training"]["optimizer"] = {"type": "SGD", "learning_rate": 1e30}
+    spec["layers"][0]["activation"] = "linear"
+    run = watched(spec, watcher)
+    with pytest.raises(gs.RunError, match="GS601"):
+        run.run()
+    assert watcher.processes
+    assert all(process.poll() is not None for process in watcher.processes)
+
+
+SCRIPT = """
+import os, sys
+import numpy as np
+import graphspec as gs
+from graphspec.training import choose_workers as choose
+choose.usable_cores = lambda: 2
+random = np.random.default_rng(0)
+x, y = random.standard_normal((40, 3)).astype("float32"), random.standard_normal((40, 1))
+model = gs.compile({
+    "graphspec": 1, "name": "s", "inputs": {"x": {"shape": [3]}},
+    "layers": [{"name": "y", "type": "Dense", "units": 1}], "outputs": {"y": {"loss": "mse"}},
+    "training": {"workers": 2, "epochs": 3, "callbacks": CALLBACKS},
+})
+model.fit(x, y, verbose=0)
+print(model.workers, os.environ.get("OPENBLAS_NUM_THREADS"))
+"""
+
+
+def script(tmp_path: Path, text: str) -> list[str]:
+    (tmp_path / "script.py").write_text(text.replace("CALLBACKS", "[]"))
+    (tmp_path / "numbers.py").write_text("raise SystemExit('a file of the folder hides a module')")
+    return [sys.executable, "-P", "script.py"]
+
+
+def test_a_script_without_a_guard(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        script(tmp_path, SCRIPT), cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=120
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("2 None\n", "", 0)
+
+
+def test_workers_end_with_their_parent(tmp_path: Path) -> None:
+    kill = """
+from graphspec.training.trainer import Trainer
+step = Trainer.step
+def killing(self):
+    step(self)
+    print(self.team._processes[0].pid, flush=True)
+    os.kill(os.getpid(), 9)
+Trainer.step = killing
+model.fit(x, y, verbose=0)
+"""
+    text = SCRIPT.replace("model.fit(x, y, verbose=0)\n", kill)
+    done = subprocess.run(script(tmp_path, text), cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    worker = int(done.stdout)
+    for _ in range(200):
+        if not alive(worker):
+            return
+        time.sleep(0.05)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker outlives its parent")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+# Run directories.
+
+
+def filed(tmp_path: Path, workers: Any = 2, **training: Any) -> dict[str, Any]:
+    x, y = blobs(40)
+    if not (tmp_path / "rows.npz").exists():
+        np.savez(tmp_path / "rows.npz", x=x, kind=y)
+    spec = dense_spec(data={"train": {"file": str(tmp_path / "rows.npz")}, "validation": {"split": 0.2}})
+    optimizer = {"type": "Adam", "use_ema": True, "ema_momentum": 0.8, "learning_rate": 0.05}
+    callbacks = [
+        {"type": "SwapEMAWeights", "swap_on_epoch": True},
+        {"type": "ReduceLROnPlateau", "patience": 1, "min_delta": 0.5},
+        {"type": "EarlyStopping", "patience": 2, "min_delta": 0.2, "restore_best_weights": True},
+        {"type": "ModelCheckpoint", "filepath": "kept", "save_freq": 3},
+    ]
+    spec["training"] |= {"epochs": 4, "workers": workers, "optimizer": optimizer, "callbacks": callbacks} | training
+    return spec
+
+
+def test_an_interrupted_run_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
+    spec = filed(tmp_path)
+    run = whole(spec, tmp_path / "whole")
+    assert json.loads((tmp_path / "whole" / "run.json").read_text())["workers"] == 2
+    interrupt(spec, tmp_path / "run", 3)
+    assert_same_weights(resume(spec, tmp_path / "run"), run)
+    assert_same_files(tmp_path / "whole", tmp_path / "run")
+    assert gs.load(tmp_path / "run" / "kept").weights.keys() == run.model.weights.keys()
+
+
+def test_the_number_of_workers_is_recorded_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "SHORTEST", 0.0)
+    monkeypatch.setattr(choose, "WORTH_IT", 0.0)
+    monkeypatch.setattr(choose, "GAIN", 1e9)
+    spec = filed(tmp_path, "auto")
+    interrupt(spec, tmp_path / "run", 3)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["workers"] == 2
+    monkeypatch.setattr(choose, "GAIN", 0.0)
+    model = gs.compile(spec)
+    run = model.trainer(Silent(), tmp_path / "run")
+    run.resume(check_resumable(model, tmp_path / "run"))
+    start_run(model, tmp_path / "run")  # as the command does
+    run.run()
+    assert model.workers == 2
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["workers"] == 2
+    assert_same_weights(run, whole(filed(tmp_path, 2), tmp_path / "whole"))
+    with pytest.raises(gs.UsageError, match="workers"):
+        resume(filed(tmp_path, 1), tmp_path / "run")
+
+
+# One process instead.
+
+
+def test_short_runs_stay_in_one_process() -> None:
+    watcher = Recorder()
+    run = watched(dense_spec(), watcher, "auto")
+    run.run()
+    assert run.model.workers == 1
+    assert watcher.said == []
+
+
+def test_as_many_workers_as_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "usable_cores", lambda: 1)
+    watcher = Recorder()
+    run = watched(dense_spec(), watcher, 2)
+    run.run()
+    assert run.model.workers == 1
+    assert watcher.said == ["1 of 2 workers: there are no more cores"]
+
+
+def test_one_process_where_memory_cannot_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(wanted: Mapping[str, Any]) -> None:
+        raise OSError("no shared memory")
+
+    monkeypatch.setattr(team, "allocate", refuse)
+    watcher = Recorder()
+    run = watched(dense_spec(), watcher, 2)
+    run.run()
+    assert run.model.workers == 1
+    assert watcher.said == ["one worker instead of 2: no shared memory"]
+
+
+def test_ctrl_c_ends_all(tmp_path: Path) -> None:
+    class Watch(Stop, Recorder):
+        def __init__(self) -> None:
+            Recorder.__init__(self)
+            self.left = 2
+
+        def step(self, epoch: int, step: int, totals: Totals) -> None:
+            assert self.trainer is not None
+            assert self.trainer.team is not None
+            self.processes = self.trainer.team._processes
+            Stop.step(self, epoch, step, totals)
+
+    watcher = Watch()
+    run = watched(dense_spec(), watcher)
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert run.update.clock.step == 2
+    assert all(process.poll() is not None for process in watcher.processes)

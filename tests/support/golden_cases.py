@@ -1,0 +1,70 @@
+"""Reads the golden values in `golden/`; the scripts there say what each section holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from paths import TESTS
+from safetensors.numpy import load_file
+
+GOLDEN = TESTS / "golden"
+
+
+@dataclass
+class Case:
+    """One golden case: `args` holds `spec` or the object's arguments; `arrays` are by kind, or by kind and name.
+
+    `case["loss"]` is an array, `case["weights"]` a dict by name (empty where the case has none of that kind).
+    """
+
+    id: str
+    args: dict[str, Any]
+    arrays: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self.args["spec"]
+        return spec
+
+    def __getitem__(self, kind: str) -> Any:
+        return self.arrays.get(kind, {})
+
+    def __contains__(self, kind: str) -> bool:
+        return kind in self.arrays
+
+
+def load(section: str) -> list[Case]:
+    """Cases of losses, metrics, models, optimizers, initializers, ctc or `layers_<family>`, in the order of the file."""
+    cases = {key: Case(key, args) for key, args in json.loads((GOLDEN / f"{section}.json").read_text()).items()}
+    path = GOLDEN / f"{section}.safetensors"
+    arrays: dict[str, np.ndarray] = load_file(path) if path.exists() else {}
+    for key, array in sorted(arrays.items()):
+        case, kind, *name = key.split("/", 2)
+        if name:
+            cases[case].arrays.setdefault(kind, {})[name[0]] = array
+        else:
+            cases[case].arrays[kind] = array
+    return list(cases.values())
+
+
+def load_layers() -> list[Case]:
+    """The cases of all families of layers."""
+    return [case for path in sorted(GOLDEN.glob("layers_*.json")) for case in load(path.stem)]
+
+
+def mentions(value: Any) -> Iterator[tuple[str, str]]:
+    """Every name in a spec that stands where an object may, with what it was given as."""
+    if isinstance(value, dict):
+        if isinstance(value.get("type"), str):
+            yield value["type"], repr(sorted((k, repr(v)) for k, v in value.items() if k not in ("name", "inputs")))
+        for item in value.values():
+            yield from mentions(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from mentions(item)
+    elif isinstance(value, str):
+        yield value, value

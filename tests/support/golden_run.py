@@ -1,0 +1,162 @@
+"""Runs golden cases on graphspec in float64, and their exported graphs under onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from golden_cases import Case
+from graphs import run_poisoned
+
+from graphspec.compiler.check import check
+from graphspec.export.onnx import to_model
+from graphspec.export.session import session
+from graphspec.graph.builder import Builder
+from graphspec.ir.graph import Graph, Type, Value
+from graphspec.language.declarations import Spec
+from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Store
+from graphspec.runtime.program import Program
+
+Array = np.ndarray[Any, Any]
+Arrays = dict[str, Array]
+
+
+def compiled(case: Case) -> tuple[Spec, Graph]:
+    """The spec and its graph; fails where checking finds an error."""
+    checked = check(adapted(case.spec))
+    assert not checked.errors, [d.message for d in checked.errors]
+    spec, lowered = checked.require()
+    return spec, lowered.graph
+
+
+def adapted(spec: dict[str, Any]) -> dict[str, Any]:
+    """The spec where Keras's ways differ from the language's.
+
+    Varying axes of several inputs are called `time`: to Keras any two may be the same, here a word says so.
+    """
+    inputs = spec["inputs"]
+    if sum(None in item["shape"] for item in inputs.values()) > 1:
+        word = {name: ["time" if d is None else d for d in item["shape"]] for name, item in inputs.items()}
+        inputs = {name: {**item, "shape": word[name]} for name, item in inputs.items()}
+    return {**spec, "inputs": inputs}
+
+
+def fitting(y_true: Array, kind: Type) -> Array:
+    """Targets with a last axis of 1 added or removed, as the data loader does it."""
+    if y_true.ndim == len(kind.shape):
+        return y_true
+    return y_true[..., 0] if y_true.ndim > len(kind.shape) else y_true[..., None]
+
+
+def store_of(graph: Graph, weights: Arrays, dtype: Any = np.float64) -> Store:
+    """A store with the given weights, whose names and shapes must be those of the graph."""
+    store = Store(graph, dtype)
+    assert {n: p.shape for n, p in graph.params.items()} == {n: a.shape for n, a in weights.items()}
+    store.set(weights)
+    return store
+
+
+def cotangent_loss(graph: Graph) -> Value:
+    """``Σ output · cotangent`` over the heads; the cotangents are targets ``<head>/cotangent``."""
+    g = Builder(graph, "loss")
+    terms = []
+    for name, value in graph.outputs.items():
+        cotangent = Value(f"{name}/cotangent", Type("float32", value.shape), "target")
+        graph.targets[cotangent.name] = cotangent
+        terms.append(g.ReduceSum(g.Mul(value, cotangent), keepdims=0))
+    return terms[0] if len(terms) == 1 else g.Sum(*terms)
+
+
+def run(
+    graph: Graph,
+    store: Store,
+    arrays: Arrays,
+    fetches: Mapping[str, Value],
+    *,
+    loss: Value | None = None,
+    training: bool = False,
+    input_grads: Sequence[str] = (),
+    rows: slice | None = None,
+    total: int | None = None,
+) -> tuple[Arrays, Arrays, Arrays]:
+    """Fetches, gradients of weights (in Keras's layout) and gradients of inputs, after one run.
+
+    A second run on the same buffers, from the same statistics, must give the same bits, also where all that backward may
+    not read is filled with NaN before it.
+    """
+    gradient = np.full_like(store.vectors["trainable"], np.nan)
+    program = build_program(
+        graph,
+        store,
+        fetches=fetches,
+        shapes={name: a.shape for name, a in arrays.items()},
+        loss=loss,
+        gradient=gradient,
+        training=training,
+        input_grads=input_grads,
+        rows=rows,
+        total=total,
+    )
+    before_run = {group: vector.copy() for group, vector in store.vectors.items()}
+    first = _results(program, lambda p: p.run(), store, arrays, gradient)
+    for group, vector in before_run.items():  # spectral normalization writes kernels too
+        store.vectors[group][...] = vector
+    for before, after in zip(first, _results(program, run_poisoned, store, arrays, gradient), strict=True):
+        for name, array in after.items():
+            np.testing.assert_array_equal(array, before[name], err_msg=f"{name} changed on the second run")
+    return first
+
+
+def _results(
+    program: Program, step: Callable[[Program], None], store: Store, arrays: Arrays, gradient: Array
+) -> tuple[Arrays, Arrays, Arrays]:
+    for name, feed in program.feeds.items():
+        feed[...] = arrays[name]
+    step(program)
+    return (
+        {name: a.copy() for name, a in program.fetches.items()},
+        store.get(gradient, "trainable"),
+        {name: a.copy() for name, a in program.grads.items()},
+    )
+
+
+def onnx_outputs(graph: Graph, weights: Arrays, inputs: Arrays) -> Arrays:
+    """What the exported graph gives under onnxruntime."""
+    model = to_model(graph, store_of(graph, weights, np.float32), labels={}, metadata={})
+    heads = list(graph.outputs)
+    return dict(zip(heads, session(model.SerializeToString(), threads=1).run(heads, inputs), strict=True))
+
+
+def assert_close(actual: Arrays, expected: Arrays, *, rtol: float = 1e-4, atol: float = 1e-5) -> None:
+    """The same names, shapes and, within the precision of float32, values."""
+    assert actual.keys() == expected.keys()
+    for name, array in expected.items():
+        assert actual[name].shape == array.shape, f"{name}: {actual[name].shape}, expected {array.shape}"
+        np.testing.assert_allclose(actual[name], array, rtol=rtol, atol=atol, err_msg=name)
+
+
+def assert_golden(case: Case, dtype: Any) -> None:
+    """Outputs, masks, gradients and statistics of a layer are those of Keras."""
+    _, graph = compiled(case)
+    store = store_of(graph, case["weights"], dtype)
+    masks = {name: v.mask for name, v in graph.outputs.items() if v.mask is not None}
+    loss = cotangent_loss(graph)
+    arrays = case["inputs"] | {f"{name}/cotangent": a for name, a in case["cotangents"].items()}
+    found, gradients, input_gradients = run(
+        graph,
+        store,
+        arrays,
+        graph.outputs | {f"{name}/mask": v for name, v in masks.items()},
+        loss=loss,
+        training=case.args["training"],
+        input_grads=list(case["input_gradients"]),
+    )
+    assert_close({name: found[name] for name in graph.outputs}, case["outputs"])
+    hidden = {name: mask for name, mask in case["masks"].items() if name in masks or not mask.all()}
+    assert_close({name: found[f"{name}/mask"] for name in masks}, hidden)  # no mask may say that nothing is masked
+    assert_close(gradients, case["gradients"])
+    assert_close(input_gradients, case["input_gradients"])
+    if case.args["training"]:
+        assert_close(store.get(group="state"), case["state"])

@@ -1,0 +1,28 @@
+"""Processes' signals, among threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from graphspec.parallel.sync import Signals, Spin, words
+
+
+def never() -> None:
+    return None
+
+
+def spinning(size: int) -> list[Signals]:
+    counters = np.zeros(words(size), np.int64)
+    return [Spin(counters, rank, size, never) for rank in range(size)]
+
+
+def together(size: int, work: Callable[[int], None]) -> None:
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
