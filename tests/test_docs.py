@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 from pathlib import Path
 from typing import Any
@@ -137,3 +138,14 @@ def test_the_lists_of_keras_become_names() -> None:
         np.testing.assert_array_equal(array, wanted[name], err_msg=name)
     with pytest.raises(ValueError, match="zip"):
         names["by_name"](model, {"dense": lists["dense"][:1]})
+
+
+def test_the_walk_through_the_code_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    walk = doctest.DocTestParser().get_doctest(
+        text.replace("```", ""), {}, "architecture.md", "docs/architecture.md", 0
+    )
+    assert len(walk.examples) > 20
+    printed: list[str] = []
+    assert doctest.DocTestRunner(verbose=False).run(walk, out=printed.append).failed == 0, "".join(printed)

@@ -49,7 +49,7 @@ class Value:
     name: str
     type: Type
     kind: Literal["input", "target", "param", "constant", "op"] = "op"
-    node: Node | None = None
+    node: Node | None = field(default=None, repr=False)
     index: int = 0
     data: Array | None = None
     dims: tuple[Dim, ...] | None = None
@@ -108,7 +108,7 @@ class Node:
     inputs: tuple[Value | None, ...]
     attrs: dict[str, Any]
     owner: str
-    outputs: tuple[Value, ...] = ()
+    outputs: tuple[Value, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

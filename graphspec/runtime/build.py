@@ -38,7 +38,7 @@ def build_program(
 
     Args:
         shapes: the actual shape of every input and target that is needed. An input (N, width) may instead have the places
-            of its ones, see :func:`mark_inputs`.
+            of its ones, see :func:`sparsify_bool_inputs`.
         loss: a scalar value; its gradients are written into ``gradient``, a vector laid out as ``store``'s trainable one.
         training: dropout drops and batch statistics are used.
         rows, total: this worker's slice of the batch, and the whole batch's length; by default one worker has all.

@@ -16,7 +16,7 @@ _THIN = 200
 may be other algorithms for these. With one place under a window the convolution copies nothing, so that it is not faster."""
 
 
-def pool_taps(graph: Graph, target: Target) -> Graph:
+def fuse_conv_max_pool(graph: Graph, target: Target) -> Graph:
     """The graph with ConvPool where it fits and pays: for programs, never for a file.
 
     A convolution stays if it reads a value whose gradient is needed.

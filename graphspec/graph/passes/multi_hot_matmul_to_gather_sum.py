@@ -20,7 +20,7 @@ def multiplies(node: Node) -> bool:
     return plain and node.inputs[1] is not None and node.inputs[1].rank == 2
 
 
-def gather_rows(graph: Graph, target: Target) -> Graph:
+def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
     """The graph with GatherSum for products of MultiHot: for programs, never for a file."""
     if all(node.op != "MultiHot" for node in graph.nodes):
         return graph

@@ -12,7 +12,7 @@ _NEUTRAL = {"Mul": 1.0, "Div": 1.0, "Add": 0.0, "Sub": 0.0}
 _EITHER = ("Mul", "Add")
 
 
-def drop_neutral(graph: Graph, target: Target) -> Graph:
+def remove_identity_arithmetic(graph: Graph, target: Target) -> Graph:
     """Replace each node that only gives one of its operands again by that operand."""
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:

@@ -19,7 +19,7 @@ class _Before:
     conv: Node | None
 
 
-def pool_first(graph: Graph, target: Target) -> Graph:
+def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
     """The graph with Relu and the bias of a convolution behind a MaxPool that alone reads them.
 
     For programs, never for a file. Values are the same, and so are gradients: a window's goes to its first largest number if

@@ -24,7 +24,7 @@ def only_multiplied(graph: Graph) -> dict[str, int]:
     return {n: k for n, k in wide.items() if isinstance(k, int) and n in multiplied - other}
 
 
-def mark_inputs(graph: Graph, target: Target) -> Graph:
+def sparsify_bool_inputs(graph: Graph, target: Target) -> Graph:
     """The graph with MultiHot of an input ``(N, width)`` whose shape is another, ``(N, k)``.
 
     It is then int64: the places of the k ones of each row, filled up with the width.

@@ -18,7 +18,7 @@ from lowering import source
 import graphspec as gs
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
-from graphspec.graph.passes.fuse_conv_max_pool import pool_taps
+from graphspec.graph.passes.fuse_conv_max_pool import fuse_conv_max_pool
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels import fast as choice
@@ -91,7 +91,7 @@ def results(X: Array, W: Array, attrs: dict[str, Any], dtype: Any, *, fused: boo
         graph.outputs["y0"] = Y
     loss = scalar_loss(graph, {"y0": np.arange(1.0, 1 + np.prod(Y.shape)).reshape(Y.shape)})
     fetches, shapes = {"y0": Y, "loss": loss}, {"x0": X.shape, "x1": W.shape}
-    with patch.object(building, "FOR_PROGRAM", without(pool_taps)):
+    with patch.object(building, "FOR_PROGRAM", without(fuse_conv_max_pool)):
         program = build_program(
             graph, Store(graph, dtype), fetches=fetches, loss=loss, shapes=shapes, input_grads=["x1"]
         )
@@ -310,7 +310,7 @@ def test_training_is_that_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     np.testing.assert_array_equal(trained(2)[1], by_two)
     x = normal(7, 6, 11, 10, 2)
     answers = model.predict(x)
-    with patch.object(building, "FOR_PROGRAM", without(pool_taps)):
+    with patch.object(building, "FOR_PROGRAM", without(fuse_conv_max_pool)):
         apart, expected = trained(1)
         np.testing.assert_allclose(answers, apart.predict(x), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(losses, expected, rtol=1e-4)

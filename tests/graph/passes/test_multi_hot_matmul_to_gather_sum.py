@@ -16,7 +16,7 @@ from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.memory_estimate import activations
 from graphspec.graph.passes.legalize import legalize
-from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import gather_rows
+from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multi_hot_matmul_to_gather_sum
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph
 from graphspec.runtime.build import build_program
@@ -183,7 +183,7 @@ def test_gradients_of_shares_add_up() -> None:
 
 def fused(document: dict[str, Any]) -> bool:
     graph = gs.compile(document).graph
-    made = gather_rows(graph, Target())
+    made = multi_hot_matmul_to_gather_sum(graph, Target())
     return any(node.op == "GatherSum" for node in made.nodes)
 
 

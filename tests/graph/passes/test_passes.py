@@ -15,7 +15,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.passes.cancel_transposes import cancel_transposes
 from graphspec.graph.passes.drop_training import drop_training
 from graphspec.graph.passes.fold_constants import fold_constants
-from graphspec.graph.passes.remove_identity_arithmetic import drop_neutral
+from graphspec.graph.passes.remove_identity_arithmetic import remove_identity_arithmetic
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
@@ -111,7 +111,7 @@ def test_what_changes_nothing_vanishes() -> None:
         {"name": "y", "type": "GaussianNoise", "stddev": 0.5},
     ]
     model = model_of(layers, [2, 3])
-    graph = drop_neutral(drop_training(model.graph, Target()), Target())
+    graph = remove_identity_arithmetic(drop_training(model.graph, Target()), Target())
     assert ops(graph) == {"Mul": 1, "Add": 1}
     same(model, graph, (4, 2, 3))
 
@@ -121,7 +121,7 @@ def test_a_constant_that_widens_stays() -> None:
     g = Builder(graph, "y")
     graph.inputs["x"] = x = Value("x", Type("float32", ("N", 1)), "input")
     graph.outputs["y"] = g.Sub(g.constant(0.0), g.Mul(x, g.constant(np.ones(3))))
-    assert ops(drop_neutral(graph, Target())) == {"Mul": 1, "Sub": 1}
+    assert ops(remove_identity_arithmetic(graph, Target())) == {"Mul": 1, "Sub": 1}
 
 
 def test_constants_are_computed_once() -> None:

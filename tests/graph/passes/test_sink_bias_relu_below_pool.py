@@ -10,7 +10,7 @@ import pytest
 from graphs import without
 
 from graphspec.graph.builder import Builder
-from graphspec.graph.passes.sink_bias_relu_below_pool import pool_first
+from graphspec.graph.passes.sink_bias_relu_below_pool import sink_bias_relu_below_pool
 from graphspec.graph.pipelines import FOR_PROGRAM
 from graphspec.graph.target import Target
 from graphspec.initializers import INITIALIZERS
@@ -82,7 +82,7 @@ def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
     loss = g.ReduceMean(g.Mul(y, weights), axes=None, keepdims=0)
 
     results = []
-    for passes in (FOR_PROGRAM, without(pool_first)):
+    for passes in (FOR_PROGRAM, without(sink_bias_relu_below_pool)):
         monkeypatch.setattr(building, "FOR_PROGRAM", passes)
         store = Store(graph)
         store.initialize(1)
@@ -93,7 +93,7 @@ def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
         program.feeds["x"][...] = x
         program.run()
         results.append((program.fetches["y"].copy(), gradient))
-    moved_graph = pool_first(graph.asking({"y": y}), Target())
+    moved_graph = sink_bias_relu_below_pool(graph.asking({"y": y}), Target())
     assert order(moved_graph) == ["MaxPool", *(["Relu"] if name != "bias" else [])]
     operators = [node.op for node in moved_graph.nodes]
     assert name not in BIASED or operators.index("Add") > operators.index("MaxPool")
@@ -109,10 +109,10 @@ def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
 def test_relu_stays_where_it_may_be_seen_or_a_window_be_empty(name: str) -> None:
     graph, y = graph_of(STAYING[name])
     graph = graph.asking({"y": y})
-    assert pool_first(graph, Target()) is graph
+    assert sink_bias_relu_below_pool(graph, Target()) is graph
 
 
 def test_relu_stays_where_it_is_fetched() -> None:
     graph, y = graph_of(NETWORKS["apart"])
     relu = next(node for node in graph.nodes if node.op == "Relu").outputs[0]
-    assert order(pool_first(graph.asking({"y": y, "relu": relu}), Target())) == ["Relu", "MaxPool"]
+    assert order(sink_bias_relu_below_pool(graph.asking({"y": y, "relu": relu}), Target())) == ["Relu", "MaxPool"]
