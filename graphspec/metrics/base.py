@@ -232,6 +232,23 @@ def check_classes(metric: Metric, y_pred: Value, hint: str = "use `accuracy` or 
     return []
 
 
+MOST_FIGURES = 10_000
+"""Figures that one metric may log."""
+
+
+def one_each(word: str, y_pred: Value) -> list[str] | None:
+    """What the figures of a metric stand for that has one for each unit; None where :func:`check_figures` refuses them."""
+    count = units(y_pred)
+    return [f"{word} {k}" for k in range(count)] if count <= MOST_FIGURES else None
+
+
+def check_figures(metric: Metric, y_pred: Value, hint: str) -> list[Problem]:
+    """GS403 where a metric would log a figure for each of very many units."""
+    if (count := units(y_pred)) <= MOST_FIGURES:
+        return []
+    return metric.error(f"would log a figure for each of {count:,} units; {MOST_FIGURES:,} are the most", hint)
+
+
 def check_fixed(metric: Metric, y_pred: Value) -> list[Problem]:
     """Whether the number of the head's units is known."""
     if not isinstance(width(y_pred), int):

@@ -10,7 +10,18 @@ from pydantic import Field
 
 from graphspec.config import Positive
 from graphspec.losses.base import EPSILON, Problem
-from graphspec.metrics.base import METRICS, Kind, Metric, check_fixed, dense, has_logits, rows, units
+from graphspec.metrics.base import (
+    METRICS,
+    Kind,
+    Metric,
+    check_figures,
+    check_fixed,
+    dense,
+    has_logits,
+    one_each,
+    rows,
+    units,
+)
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Value
@@ -40,7 +51,7 @@ class FScore(Metric):
             return found
         if self.threshold is None and units(y_pred) == 1:
             return self.error("takes the largest value of a row, but the head has a single one", "set `threshold: 0.5`")
-        return []
+        return [] if self.average else check_figures(self, y_pred, "set `average: macro`, `micro` or `weighted`")
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
         if self.threshold is not None and has_logits(loss):
@@ -54,7 +65,7 @@ class FScore(Metric):
     def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
         if self.average is not None:
             return None
-        return [f"class {k}" for k in range(units(y_pred))] if labels is None else list(labels)
+        return one_each("class", y_pred) if labels is None else list(labels)
 
     def shape(self, y_pred: Value) -> tuple[int, ...]:
         return (3, units(y_pred))

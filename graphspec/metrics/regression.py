@@ -10,7 +10,7 @@ from pydantic import Field
 
 from graphspec.losses import regression
 from graphspec.losses.base import Problem
-from graphspec.metrics.base import METRICS, Metric, check_fixed, divide, rows, units
+from graphspec.metrics.base import METRICS, Metric, check_figures, check_fixed, divide, one_each, rows, units
 from graphspec.metrics.of_loss import Along, OfLoss
 
 if TYPE_CHECKING:
@@ -96,10 +96,13 @@ class R2Score(Metric):
     num_regressors: Annotated[int, Field(ge=0, description="Independent variables of an adjusted score; 0: none.")] = 0
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_fixed(self, y_pred)
+        found = check_fixed(self, y_pred)
+        if found or self.class_aggregation:
+            return found
+        return check_figures(self, y_pred, "leave `class_aggregation` out, or name one")
 
     def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
-        return None if self.class_aggregation else [f"output {k}" for k in range(units(y_pred))]
+        return None if self.class_aggregation else one_each("output", y_pred)
 
     def shape(self, y_pred: Value) -> tuple[int, ...]:
         return (4, units(y_pred))

@@ -124,7 +124,7 @@ class Totals:
         return found
 
     def state(self) -> dict[str, Any]:
-        """Plain JSON that :meth:`load` takes back; floats come back with the same bits."""
+        """Plain JSON, of which :class:`Sums` is made; floats come back with the same bits."""
         return {"sums": self._sums, "rows": self._rows, "metrics": [entry.state.state() for entry in self._metrics]}
 
     def load(self, state: Sums) -> None:

@@ -17,6 +17,7 @@ from graphspec.compiler.check import check
 from graphspec.metrics import METRICS, Metric
 from graphspec.metrics.thresholds import confusion
 from graphspec.runtime.compute import Compute
+from graphspec.runtime.records import Sums
 from graphspec.runtime.running_metrics import Totals
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
@@ -72,7 +73,7 @@ def test_totals_go_into_a_checkpoint_and_back() -> None:
     x, y = blobs(40)
     rows = model.evaluate_arrays(_arrays(model, x, y), 8)
     other = Totals(model)
-    other.load(json.loads(json.dumps(rows.state())))
+    other.load(Sums.model_validate_json(json.dumps(rows.state())))
     assert other.logs() == rows.logs()
     assert other.tables()[0].counts.sum() == 40
     other.reset()
@@ -281,3 +282,11 @@ def test_counts_above_many_thresholds_are_those_of_comparisons(even: bool) -> No
     assert fp.tolist() == (above & ~y_true[:, None]).sum(0).tolist()
     assert fn.tolist() == (~above & y_true[:, None]).sum(0).tolist()
     assert tn.tolist() == (~above & ~y_true[:, None]).sum(0).tolist()
+
+
+@pytest.mark.parametrize("metric", ["F1Score", {"type": "R2Score", "class_aggregation": None}], ids=str)
+def test_a_figure_for_each_of_very_many_units_is_refused_before_any_is_named(metric: Any) -> None:
+    head = value("N", 10**9)
+    parsed: Metric = METRICS.parse(metric)
+    assert "figure for each of 1,000,000,000 units" in parsed.check_shape(head)[0][2]
+    assert len(parsed.keys(head)) == 1
