@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -32,11 +32,11 @@ REGULARIZERS.refused["Regularizer"] = only_base("regularizers", "use L2, or leav
 
 
 def _absolute(g: Builder, X: Value, factor: float) -> Value:
-    return cast("Value", g.Mul(g.ReduceSum(g.Abs(X), keepdims=0), g.constant(factor, "float32")))
+    return g.Mul(g.ReduceSum(g.Abs(X), keepdims=0), g.constant(factor, "float32"))
 
 
 def _square(g: Builder, X: Value, factor: float) -> Value:
-    return cast("Value", g.Mul(g.ReduceSumSquare(X, keepdims=0), g.constant(factor, "float32")))
+    return g.Mul(g.ReduceSumSquare(X, keepdims=0), g.constant(factor, "float32"))
 
 
 @REGULARIZERS.add("L1", "l1")
@@ -67,7 +67,7 @@ class L1L2(Regularizer):
     l2: Annotated[NonNegative, Field(description="Factor of the sum of squares.")] = 0.0
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return cast("Value", g.Add(_absolute(g, X, self.l1), _square(g, X, self.l2)))
+        return g.Add(_absolute(g, X, self.l1), _square(g, X, self.l2))
 
 
 @REGULARIZERS.add("OrthogonalRegularizer", "orthogonal_regularizer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphspec.config import Config, Registry, as_tuple
 from graphspec.errors import ShapeError
@@ -25,7 +25,8 @@ class Activation(Config):
         return dict(self)
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return cast("Value", g.emit(self.op, (X,), self.attributes()))
+        Y: Value = g.emit(self.op, (X,), self.attributes())
+        return Y
 
     def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
         """The name that ONNX's recurrent operators know it by, and its alpha and beta; None if they have none."""

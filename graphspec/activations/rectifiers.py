@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -36,7 +36,7 @@ class Relu(Activation):
     def lower(self, g: Builder, X: Value) -> Value:
         slope, largest, threshold = self.negative_slope, self.max_value, self.threshold
         if slope and largest is None and not threshold:
-            return cast("Value", g.LeakyRelu(X, alpha=slope))
+            return g.LeakyRelu(X, alpha=slope)
         Y = g.ThresholdedRelu(X, alpha=threshold) if threshold else g.Relu(X)
         if largest is not None:
             Y = g.Clip(Y, g.constant(0.0), g.constant(largest, "float32"))
@@ -45,7 +45,7 @@ class Relu(Activation):
             if threshold:
                 below = g.Add(below, g.constant(threshold, "float32"))
             Y = g.Sub(Y, g.Mul(g.Relu(below), g.constant(slope, "float32")))
-        return cast("Value", Y)
+        return Y
 
     def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
         if self.max_value is not None or (self.negative_slope and self.threshold):
@@ -60,7 +60,7 @@ class Relu6(Activation):
     """``min(max(x, 0), 6)``."""
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return cast("Value", g.Clip(X, g.constant(0.0), g.constant(6.0)))
+        return g.Clip(X, g.constant(0.0), g.constant(6.0))
 
 
 @ACTIVATIONS.add("leaky_relu")
@@ -109,9 +109,9 @@ class Threshold(Activation):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not self.default_value:
-            return cast("Value", g.ThresholdedRelu(X, alpha=self.threshold))
+            return g.ThresholdedRelu(X, alpha=self.threshold)
         above = g.Greater(X, g.constant(self.threshold, "float32"))
-        return cast("Value", g.Where(above, X, g.constant(self.default_value, "float32")))
+        return g.Where(above, X, g.constant(self.default_value, "float32"))
 
     def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
         return None if self.default_value else ("ThresholdedRelu", (self.threshold,))
@@ -122,7 +122,7 @@ class HardTanh(Activation):
     """``min(max(x, −1), 1)``."""
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return cast("Value", g.Clip(X, g.constant(-1.0), g.constant(1.0)))
+        return g.Clip(X, g.constant(-1.0), g.constant(1.0))
 
 
 @ACTIVATIONS.add("hard_shrink")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from graphspec.activations.base import ACTIVATIONS, Activation
 
@@ -43,7 +43,7 @@ class LogSigmoid(Activation):
     """``log(sigmoid(x))``, as ``−softplus(−x)``."""
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return cast("Value", g.Neg(g.Softplus(g.Neg(X))))
+        return g.Neg(g.Softplus(g.Neg(X)))
 
 
 @ACTIVATIONS.add("tanh")
@@ -58,7 +58,7 @@ class TanhShrink(Activation):
     """``x − tanh(x)``."""
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return cast("Value", g.Sub(X, g.Tanh(X)))
+        return g.Sub(X, g.Tanh(X))
 
 
 @ACTIVATIONS.add("softsign")

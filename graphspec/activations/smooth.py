@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -70,7 +70,7 @@ class SparsePlus(Activation):
 
     def lower(self, g: Builder, X: Value) -> Value:
         half = g.HardSigmoid(X, alpha=0.5, beta=0.5)
-        return cast("Value", g.Where(g.Less(X, g.constant(1.0)), g.Mul(half, half), X))
+        return g.Where(g.Less(X, g.constant(1.0)), g.Mul(half, half), X)
 
 
 @ACTIVATIONS.add("squareplus")
@@ -81,10 +81,10 @@ class Squareplus(Activation):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not self.b:
-            return cast("Value", g.Relu(X))
+            return g.Relu(X)
         negative = g.Less(X, g.constant(0.0))  # there the two terms cancel: b / 4 over the value at |x| is the same
         size = g.Where(negative, g.Neg(X), X)
         bounded = g.Clip(size, None, g.constant(_LARGE))
         root = g.Sqrt(g.Add(g.Mul(bounded, bounded), g.constant(self.b, "float32")))
         Y = g.Add(g.Mul(g.Add(bounded, root), g.constant(0.5)), g.Sub(size, bounded))
-        return cast("Value", g.Where(negative, g.Div(g.constant(self.b / 4, "float32"), Y), Y))
+        return g.Where(negative, g.Div(g.constant(self.b / 4, "float32"), Y), Y)

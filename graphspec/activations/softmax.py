@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
@@ -39,7 +39,8 @@ class Normalised(Activation):
     def over(self, g: Builder, X: Value, axes: Sequence[int]) -> Value:
         """The function over ``axes``, which count from the front; an operator of its own over a single one."""
         if len(axes) == 1:
-            return cast("Value", g.emit(self.op, (X,), {"axis": axes[0]}))
+            Y: Value = g.emit(self.op, (X,), {"axis": axes[0]})
+            return Y
         Z = g.Sub(X, g.ReduceMax(X, axes=tuple(axes), keepdims=1))
         e = g.Exp(Z)
         return self.divided(g, Z, e, g.ReduceSum(e, g.constant(list(axes)), keepdims=1))
@@ -56,7 +57,7 @@ class Softmax(Normalised):
     op = "Softmax"
 
     def divided(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
-        return cast("Value", g.Div(e, total))
+        return g.Div(e, total)
 
 
 @ACTIVATIONS.add("log_softmax")
@@ -66,7 +67,7 @@ class LogSoftmax(Normalised):
     op = "LogSoftmax"
 
     def divided(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
-        return cast("Value", g.Sub(Z, g.Log(total)))
+        return g.Sub(Z, g.Log(total))
 
 
 @ACTIVATIONS.add("sparsemax")
@@ -90,7 +91,7 @@ class Sparsemax(Activation):
         size = g.ReduceSum(g.Cast(support, to="float32"), along, keepdims=1)
         total = g.ReduceSum(g.Where(support, ranked, g.constant(0.0)), along, keepdims=1)
         threshold = g.Div(g.Sub(total, g.constant(1.0)), size)
-        return cast("Value", g.Clip(g.Sub(Z, threshold), g.constant(0.0), g.constant(1.0)))
+        return g.Clip(g.Sub(Z, threshold), g.constant(0.0), g.constant(1.0))
 
 
 @ACTIVATIONS.add("glu")
@@ -105,4 +106,4 @@ class Glu(Activation):
             text = f"divides axis {self.axis} in halves with glu, but its size is {n}"
             raise ShapeError("GS304", text, key="activation", hint=f"give it an even size, such as {n + 1}")
         value, gate = g.Split(X, g.constant([n // 2, n // 2]), axis=axis)
-        return cast("Value", g.Mul(value, g.Sigmoid(gate)))
+        return g.Mul(value, g.Sigmoid(gate))

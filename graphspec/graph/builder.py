@@ -12,6 +12,7 @@ import numpy as np
 
 from graphspec.config import FLOAT32
 from graphspec.errors import ShapeError
+from graphspec.graph.operators import Operators
 from graphspec.ir.dims import Dim, show
 from graphspec.ir.graph import Array, Constraint, Graph, Initializer, Layout, Lowers, Node, Param, Type, Value
 from graphspec.ops import OPS
@@ -44,7 +45,7 @@ def _check_numbers(array: Array) -> None:
 
 
 @dataclass
-class Builder:
+class Builder(Operators):
     """Appends operators to a graph on behalf of one spec node.
 
     ``g.Relu(x)``, ``g.Gemm(a, b, c, transB=1)``, … have the ONNX operator's name; positional arguments are its inputs,
@@ -64,15 +65,6 @@ class Builder:
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
     _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name not in OPS:
-            raise AttributeError(f"no operator is called {name!r}")
-
-        def emit(*inputs: Value | None, **attrs: Any) -> Any:
-            return self.emit(name, inputs, attrs)
-
-        return emit
 
     def emit(self, op: str, inputs: Sequence[Value | None], attrs: dict[str, Any]) -> Any:
         """One operator node. Returns its output, or a tuple of outputs where the operator has several."""
@@ -176,7 +168,7 @@ class Builder:
         if all(isinstance(v, int) for v in values):
             return self.constant(np.array(values, np.int64))
         parts = [v if isinstance(v, Value) else self.constant(np.array([v], np.int64)) for v in values]
-        return cast(Value, self.Concat(*parts, axis=0))
+        return self.Concat(*parts, axis=0)
 
     def size(self, X: Value, axis: int) -> int | Value:
         """The size of an axis: an integer where it is fixed, else an int64 value of shape (1,)."""
@@ -184,18 +176,16 @@ class Builder:
         if isinstance(d, int):
             return d
         axis %= X.rank
-        return cast(
-            Value, self.Slice(self.Shape(X), self.constant([axis]), self.constant([axis + 1]), self.constant([0]))
-        )
+        return self.Slice(self.Shape(X), self.constant([axis]), self.constant([axis + 1]), self.constant([0]))
 
     def reshape(self, X: Value, shape: Sequence[int | Value]) -> Value:
         """Reshape to sizes that are integers or values of shape (1,)."""
-        return cast(Value, self.Reshape(X, self.ints(shape)))
+        return self.Reshape(X, self.ints(shape))
 
     def unit(self, X: Value, axes: Sequence[int], least: float = 1e-7) -> Value:
         """``X / max(‖X‖, least)``, the length taken over ``axes``."""
         length = self.Max(self.ReduceL2(X, axes=tuple(axes), keepdims=1), self.constant(least, "float32"))
-        return cast(Value, self.Div(X, length))
+        return self.Div(X, length)
 
     def activate(self, activation: Lowers | None, X: Value) -> Value:
         """``activation(X)``, X itself for none."""
@@ -219,4 +209,4 @@ class Builder:
 
     def transpose(self, X: Value, perm: Sequence[int]) -> Value:
         """X with permuted axes; X itself where the permutation is the identity."""
-        return X if list(perm) == list(range(X.rank)) else cast(Value, self.Transpose(X, perm=tuple(perm)))
+        return X if list(perm) == list(range(X.rank)) else self.Transpose(X, perm=tuple(perm))

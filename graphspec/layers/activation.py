@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -111,7 +111,7 @@ class PReLU(Layer):
                 hint = f"share one slope along it: `shared_axes: {sorted({*shared, axis})}`"
                 raise ShapeError("GS305", text, key="shared_axes", hint=hint)
             shape.append(1 if axis in shared else X.fixed(axis))
-        return cast("Value", g.PRelu(as_float(g, X), self.weight(g, "alpha", shape)))
+        return g.PRelu(as_float(g, X), self.weight(g, "alpha", shape))
 
 
 @LAYERS.add("Softmax")
@@ -129,4 +129,4 @@ class Softmax(Layer):
         if mask is not None:
             X = g.Where(mask, X, g.constant(-1e9))
         Y = softmax.Softmax().over(g, X, axes)
-        return cast("Value", Y if mask is None else g.Where(mask, Y, g.constant(0.0)))
+        return Y if mask is None else g.Where(mask, Y, g.constant(0.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -58,7 +58,7 @@ class AdaptivePooling(Layer):
                 raise ShapeError("GS105", text, hint=f"use a number that divides {d}", key="output_size")
         if all(pair is not None for pair in alike):
             sizes, steps = zip(*(pair for pair in alike if pair is not None), strict=True)
-            Y = cast("Value", g.emit(self.op, (X,), {"kernel_shape": sizes, "strides": steps}))
+            Y = g.emit(self.op, (X,), {"kernel_shape": sizes, "strides": steps})
         else:
             Y = X
             for axis, out in enumerate(self.output_size, 2):
@@ -92,7 +92,7 @@ class AdaptiveMaxPooling(AdaptivePooling):
     def along(self, g: Builder, X: Value, axis: int, made: Windows) -> Value:
         longest = max(map(len, made))
         elements = [[min(w.start + k, w.stop - 1) for k in range(longest)] for w in made]  # a last one may come twice
-        return cast("Value", g.ReduceMax(g.Gather(X, g.constant(elements), axis=axis), axes=(axis + 1,), keepdims=0))
+        return g.ReduceMax(g.Gather(X, g.constant(elements), axis=axis), axes=(axis + 1,), keepdims=0)
 
 
 @LAYERS.add("AdaptiveAveragePooling1D")

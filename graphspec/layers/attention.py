@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -70,7 +70,7 @@ def for_each_pair(g: Builder, bias: Value, query: Value, key: Value) -> Value:
     if bias.shape[-2:] == (query.shape[1], key.shape[1]):
         return bias
     sizes = [g.size(query, 1), g.size(key, 1)]
-    return cast("Value", g.Expand(bias, g.ints([*[1] * (bias.rank - 2), *sizes])))
+    return g.Expand(bias, g.ints([*[1] * (bias.rank - 2), *sizes]))
 
 
 class ScoredAttention(Layer):
@@ -122,7 +122,7 @@ class ScoredAttention(Layer):
             last = g.Unsqueeze(keep, g.constant(list(range(keep.rank, Y.rank))))
             Y = g.Where(last, Y, g.constant(0.0))
         Y = Y.with_mask(keep)
-        return (Y, cast("Value", W)) if self.return_attention_scores else Y
+        return Y if W is None or not self.return_attention_scores else (Y, W)
 
     def _bias(self, g: Builder, Q: Value, value: Value, explicit: Value | None) -> Value | None:
         """What is added to the scores: 0 or −1e9."""
@@ -140,7 +140,7 @@ class ScoredAttention(Layer):
 def _sums(g: Builder, query: Value, key: Value) -> Value:
     """query + key for every pair, (batch, …, queries, keys, features)."""
     n = query.rank
-    return cast("Value", g.Add(g.Unsqueeze(query, g.constant([n - 1])), g.Unsqueeze(key, g.constant([n - 2]))))
+    return g.Add(g.Unsqueeze(query, g.constant([n - 1])), g.Unsqueeze(key, g.constant([n - 2])))
 
 
 @LAYERS.add("Attention")
@@ -163,7 +163,7 @@ class Attention(ScoredAttention):
         weight = self.weight(g, "concat_score_weight", (), initializer=Ones())
         both = _sums(g, query, key)
         bent = g.Tanh(both if scale is None else g.Mul(both, scale))
-        return cast("Value", g.Mul(g.ReduceSum(bent, g.constant([bent.rank - 1]), keepdims=0), weight))
+        return g.Mul(g.ReduceSum(bent, g.constant([bent.rank - 1]), keepdims=0), weight)
 
     def attend(
         self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None
@@ -193,7 +193,5 @@ class AdditiveAttention(ScoredAttention):
     def scores(self, g: Builder, query: Value, key: Value) -> Value:
         bent = g.Tanh(_sums(g, query, key))
         if self.use_scale:
-            return cast(
-                "Value", g.MatMul(bent, self.weight(g, "scale", (query.features,), initializer=GlorotUniform()))
-            )
-        return cast("Value", g.ReduceSum(bent, g.constant([bent.rank - 1]), keepdims=0))
+            return g.MatMul(bent, self.weight(g, "scale", (query.features,), initializer=GlorotUniform()))
+        return g.ReduceSum(bent, g.constant([bent.rank - 1]), keepdims=0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -222,7 +222,7 @@ class Recolor(Layer):
         X = images(g, X, self.data_format)
         axes = (2, 3) if self.data_format == "channels_first" else (1, 2)
         low, high = self.value_range
-        return cast("Value", g.Recolor(X, *self.numbers(g, X), low=low, high=high, axes=axes))
+        return g.Recolor(X, *self.numbers(g, X), low=low, high=high, axes=axes)
 
 
 @LAYERS.add("RandomContrast")

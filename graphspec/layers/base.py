@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -179,7 +179,7 @@ LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")
 
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:
     """``X`` with another element type; ``X`` itself where it has that type."""
-    return X if X.dtype == dtype else cast("Value", g.Cast(X, to=dtype)).with_mask(X.mask)
+    return X if X.dtype == dtype else g.Cast(X, to=dtype).with_mask(X.mask)
 
 
 def as_float(g: Builder, X: Value) -> Value:

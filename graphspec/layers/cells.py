@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -191,7 +191,7 @@ class UnitCell(Weighted, Units):
         size = len(self.gates) * self.units
         gates = self.gates if len(self.gates) > 1 else ()
         trained = self.weight(g, "bias", (size,), layout=Layout(gates=gates, shape=(1, size)))
-        return cast("Value", g.Concat(trained, g.constant(np.broadcast_to(np.float32(0), (1, size))), axis=1))
+        return g.Concat(trained, g.constant(np.broadcast_to(np.float32(0), (1, size))), axis=1)
 
     def biases(self, g: Builder) -> tuple[Value, Value | None]:
         """The biases of the input and of the state in Keras's order, for steps that are written out."""
@@ -224,7 +224,8 @@ class UnitCell(Weighted, Units):
         bias = self.onnx_bias(g) if self.use_bias else None
         masks = self._masks(g, X)
         X = X if masks[1:] else drop_features(g, X, self.dropout, self.seed)
-        before = [g.Unsqueeze(state, one) for state in initial] or ([None] * self.states if masks else [])
+        before: list[Value | None] = [g.Unsqueeze(state, one) for state in initial]
+        before = before or ([None] * self.states if masks else [])
         inputs = [X, kernel, recurrent, bias, pace.lengths, *before, *masks]
         Y, *states = g.emit(f"Dropout{self.op}" if masks else self.op, inputs, self._attributes(pace.reverse))
         return g.Squeeze(Y, g.constant([1])) if pace.sequences else None, [g.Squeeze(state, one) for state in states]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from graphspec.activations import Activation
 from graphspec.errors import ShapeError
@@ -86,7 +86,7 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters):
 
         def convolve(h: Value, k: Value) -> Value:
             pads = window(h, self.kernel_size, [1] * self.rank, "same", key="kernel_size")
-            return cast("Value", g.Conv(h, k, kernel_shape=self.kernel_size, **pads))
+            return g.Conv(h, k, kernel_shape=self.kernel_size, **pads)
 
         masks = state_masks(g, zeros, 4, self.recurrent_dropout, self.seed)
         product = of_state(g, convolve, recurrent, masks, axis=0, into=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import gcd
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -116,8 +116,8 @@ class Conv(FilterBank):
         self.strides_or_dilation()
         attributes = self.window(X)
         kernel = self.kernel(g, (channels // self.groups, self.filters))
-        Y = g.emit("Conv", (X, kernel, self.bias(g, self.filters)), {"group": self.groups, **attributes})
-        return cast("Value", Y)
+        Y: Value = g.emit("Conv", (X, kernel, self.bias(g, self.filters)), {"group": self.groups, **attributes})
+        return Y
 
 
 class Over1(Window):

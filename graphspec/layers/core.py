@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -88,7 +88,7 @@ class Embedding(Layer):
             raise ShapeError("GS306", f"needs integer ids, got {ids.dtype}", hint=where)
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=self.input_dim)
         table = self.weight(g, "embeddings", (self.input_dim, self.output_dim))
-        Y = cast("Value", g.Gather(table, ids, axis=0))
+        Y = g.Gather(table, ids, axis=0)
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
 
 
@@ -119,7 +119,7 @@ class Masking(Layer):
         differs = g.Not(g.Equal(X, g.constant(self.mask_value, "float32")))
         keep = g.ReduceMax(cast_to(g, differs, "float32"), axes=(-1,), keepdims=1)
         mask = cast_to(g, g.Squeeze(keep, g.constant([X.rank - 1])), "bool")
-        return cast("Value", g.Mul(X, keep)).with_mask(mask)
+        return g.Mul(X, keep).with_mask(mask)
 
 
 @LAYERS.add("Rescaling")

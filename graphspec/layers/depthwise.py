@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -34,7 +34,8 @@ class DepthwiseConv(Convolution):
         layout = Layout(perm=(rank, rank + 1, *range(rank)), shape=(made, 1, *self.kernel_size))
         shape = (*self.kernel_size, channels, self.depth_multiplier)
         kernel = self.weight(g, role, shape, layout=layout, prefix="depthwise")
-        return cast("Value", g.emit("Conv", (X, kernel, bias), {"group": channels, **attributes}))
+        Y: Value = g.emit("Conv", (X, kernel, bias), {"group": channels, **attributes})
+        return Y
 
 
 class SeparableConv(DepthwiseConv, Filters):
@@ -49,7 +50,7 @@ class SeparableConv(DepthwiseConv, Filters):
         rank, made = self.rank, channels * self.depth_multiplier
         layout = Layout(perm=(rank + 1, rank, *range(rank)))
         kernel = self.weight(g, "pointwise_kernel", (*(1 for _ in range(rank)), made, self.filters), layout=layout)
-        return cast("Value", g.Conv(Y, kernel, self.bias(g, self.filters)))
+        return g.Conv(Y, kernel, self.bias(g, self.filters))
 
 
 @LAYERS.add("DepthwiseConv1D")

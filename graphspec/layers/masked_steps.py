@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def flip_time(g: Builder, X: Value) -> Value:
     """``X`` (batch, time, …) from the last step to the first."""
     start, end, axis, step = (g.constant([k]) for k in (-1, np.iinfo(np.int64).min + 1, 1, -1))
-    return cast("Value", g.Slice(X, start, end, axis, step))
+    return g.Slice(X, start, end, axis, step)
 
 
 class Steps:
@@ -69,10 +69,10 @@ class Steps:
     def _gather(self, X: Value, places: Value) -> Value:
         """Rows of ``X``, whose first two axes count as one."""
         rest = [X.fixed(axis) for axis in range(2, X.rank)]
-        return cast("Value", self.g.Gather(self.g.reshape(X, (-1, *rest)), places, axis=0))
+        return self.g.Gather(self.g.reshape(X, (-1, *rest)), places, axis=0)
 
     def _where(self, kept: Value, Y: Value) -> Value:
         """``Y``, 0 where ``kept``, which has the first axes of ``Y``, is false."""
         g = self.g
         axes = g.constant(list(range(kept.rank, Y.rank)))
-        return cast("Value", g.Where(g.Unsqueeze(kept, axes), Y, g.constant(0.0)))
+        return g.Where(g.Unsqueeze(kept, axes), Y, g.constant(0.0))

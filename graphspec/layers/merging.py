@@ -46,13 +46,13 @@ def _widen(g: Builder, X: Value, rank: int) -> Value:
     """``X`` with axes of size 1 behind the batch; its mask is lost then, as Keras loses it for the values."""
     if X.rank == rank:
         return X
-    return cast("Value", g.Unsqueeze(X, g.constant(list(range(1, rank - X.rank + 1)))))
+    return g.Unsqueeze(X, g.constant(list(range(1, rank - X.rank + 1))))
 
 
 def _over_features(g: Builder, mask: Value, X: Value) -> Value:
     """A mask with axes behind it up to the rank of what it masks."""
     axes = list(range(mask.rank, X.rank))
-    return cast("Value", g.Unsqueeze(mask, g.constant(axes))) if axes else mask
+    return g.Unsqueeze(mask, g.constant(axes)) if axes else mask
 
 
 @LAYERS.add("Add")
@@ -87,7 +87,7 @@ class Multiply(Merge):
         Y = reduce(g.Mul, factors)
         if any(m is None for m in masks):
             return Y
-        return cast("Value", g.Where(reduce(g.Or, cast("list[Value]", masks)), Y, g.constant(0.0)))
+        return g.Where(reduce(g.Or, cast("list[Value]", masks)), Y, g.constant(0.0))
 
 
 @LAYERS.add("Average")
@@ -97,7 +97,7 @@ class Average(Merge):
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
         wide = {"int32": "int64", "int64": "int64"}.get(inputs[0].dtype, "float32")
         inputs = [cast_to(g, X, wide) for X in inputs]
-        return cast("Value", g.Mul(as_float(g, reduce(g.Add, inputs)), g.constant(1 / len(inputs))))
+        return g.Mul(as_float(g, reduce(g.Add, inputs)), g.constant(1 / len(inputs)))
 
 
 class Extremum(Merge):
@@ -124,7 +124,7 @@ class Maximum(Extremum):
     """The largest of the inputs, element by element."""
 
     def pick(self, g: Builder, X: Value, Y: Value) -> Value:
-        return cast("Value", g.Max(X, Y))
+        return g.Max(X, Y)
 
 
 @LAYERS.add("Minimum")
@@ -132,7 +132,7 @@ class Minimum(Extremum):
     """The smallest of the inputs, element by element."""
 
     def pick(self, g: Builder, X: Value, Y: Value) -> Value:
-        return cast("Value", g.Min(X, Y))
+        return g.Min(X, Y)
 
 
 @LAYERS.add("Concatenate")
@@ -159,7 +159,7 @@ class Concatenate(Layer):
             hint = "make the integers floats first, with Rescaling, or vectors, with Embedding"
             raise ShapeError("GS306", text, hint=hint)
         Y = g.Concat(*inputs, axis=axis)
-        return cast("Value", Y.with_mask(_joined_mask(g, inputs, axis)))
+        return Y.with_mask(_joined_mask(g, inputs, axis))
 
 
 def _joined_mask(g: Builder, inputs: Sequence[Value], axis: int) -> Value | None:
@@ -170,13 +170,13 @@ def _joined_mask(g: Builder, inputs: Sequence[Value], axis: int) -> Value | None
         return None
     rank = ranks.pop()
     if axis < rank:
-        return cast("Value", g.Concat(*(X.mask or _unmasked(g, X, rank) for X in inputs), axis=axis))
+        return g.Concat(*(X.mask or _unmasked(g, X, rank) for X in inputs), axis=axis)
     return None if any(m is None for m in masks) else reduce(g.Or, cast("list[Value]", masks))
 
 
 def _unmasked(g: Builder, X: Value, rank: int) -> Value:
     """A mask over the first ``rank`` axes of ``X`` that masks nothing."""
-    return cast("Value", g.Expand(g.constant(True), g.ints([g.size(X, axis) for axis in range(rank)])))
+    return g.Expand(g.constant(True), g.ints([g.size(X, axis) for axis in range(rank)]))
 
 
 Axes = Annotated[int | tuple[int, int], FROM_LIST]
@@ -218,4 +218,4 @@ class Dot(Layer):
             B = g.reshape(B, (0, g.size(B, 1), -1)) if kept_b else g.Unsqueeze(B, g.constant([2]))
         Y = g.MatMul(A, B)
         kept = [*kept_a, *kept_b] or [1]
-        return cast("Value", Y if len(kept_a) == len(kept_b) == 1 else g.reshape(Y, (0, *kept)))
+        return Y if len(kept_a) == len(kept_b) == 1 else g.reshape(Y, (0, *kept))

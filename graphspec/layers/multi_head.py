@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -124,7 +124,7 @@ class ProjectedAttention(Layer):
         if self.use_gate:
             Y = g.Mul(Y, self._project(g, "gate", Q, (Q.features,), (H, width)))
         Y = self._project(g, "attention_output", Y, (H, width), self.features(query)).with_mask(query.mask)
-        return (Y, cast("Value", W)) if self.return_attention_scores else Y
+        return Y if W is None or not self.return_attention_scores else (Y, W)
 
     def _project(self, g: Builder, role: str, X: Value, bound: tuple[int, ...], free: tuple[int, ...]) -> Value:
         """``X · kernel + bias`` over the last axis; the axes ``free`` lie side by side in it."""
@@ -141,19 +141,19 @@ class ProjectedAttention(Layer):
             if role == "gate":
                 Y = g.activate(Sigmoid(), Y)
             g.penalize(self.activity_regularizer, Y)
-        return cast("Value", Y)
+        return Y
 
     def _whole(self, g: Builder, qkv: tuple[Value, Value, Value], visible: list[Value]) -> Value:
         """One operator for all: ``(batch, time, heads · size)`` throughout."""
         heads = dict(zip(("q_num_heads", "kv_num_heads"), self.heads(), strict=True))
         scale = 1 / math.sqrt(self.head_sizes()[0])
         if len(visible) == 1 and visible[0].rank == 2 and self.use_causal_mask and not self.sliding_window:
-            return cast("Value", g.Attention(*qkv, is_causal=1, scale=scale, **heads))
+            return g.Attention(*qkv, is_causal=1, scale=scale, **heads)
         bias = None
         if visible:
             low = g.Where(reduce(g.And, visible), g.constant(0.0), g.constant(_MASKED))
             bias = for_each_pair(g, low, qkv[0], qkv[1])
-        return cast("Value", g.Attention(*qkv, bias, scale=scale, **heads))
+        return g.Attention(*qkv, bias, scale=scale, **heads)
 
     def _composed(
         self, g: Builder, qkv: tuple[Value, Value, Value], time: tuple[int, ...], visible: list[Value]

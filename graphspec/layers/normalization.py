@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -228,5 +228,5 @@ class UnitNormalization(Layer):
         axes = _axes(X, self.axis)
         X = as_float(g, X)
         if len(axes) == 1:
-            return cast("Value", g.LpNormalization(X, axis=axes[0], p=2))
+            return g.LpNormalization(X, axis=axes[0], p=2)
         return g.unit(X, axes, _SMALLEST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -62,7 +62,7 @@ def moved(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format:
     if sign > 0:
         pads = np.zeros((2, X.rank), np.int64)
         pads[:, first : first + rank] = np.transpose(borders)
-        return cast("Value", g.Pad(X, g.constant(pads.reshape(-1))))
+        return g.Pad(X, g.constant(pads.reshape(-1)))
     for axis in axes:
         (before, after), d = borders[axis - first], X.shape[axis]
         if isinstance(d, int) and before + after >= d:
@@ -71,7 +71,7 @@ def moved(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format:
             raise ShapeError("GS303", text, hint=hint, key="cropping")
     starts = [borders[axis - first][0] for axis in axes]
     ends = [-after if (after := borders[axis - first][1]) else np.iinfo(np.int64).max for axis in axes]
-    return cast("Value", g.Slice(X, g.constant(starts), g.constant(ends), g.constant(axes)))
+    return g.Slice(X, g.constant(starts), g.constant(ends), g.constant(axes))
 
 
 @LAYERS.add("ZeroPadding1D")

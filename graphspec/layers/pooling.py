@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -134,7 +134,8 @@ class GlobalPooling(Layer):
         return from_channels_first(g, Y, self.data_format) if self.keepdims else Y
 
     def reduce(self, g: Builder, X: Value, axes: tuple[int, ...]) -> Value:
-        return cast("Value", g.emit(self.op, (X,), {"axes": axes, "keepdims": int(self.keepdims)}))
+        Y: Value = g.emit(self.op, (X,), {"axes": axes, "keepdims": int(self.keepdims)})
+        return Y
 
 
 @LAYERS.add("GlobalMaxPooling1D", "GlobalMaxPool1D")
@@ -174,7 +175,7 @@ class GlobalAveragePooling1D(GlobalPooling):
         keep = g.Unsqueeze(cast_to(g, X.mask, "float32"), g.constant([1]))
         total = g.ReduceSum(g.Mul(X, keep), g.constant(list(axes)), keepdims=int(self.keepdims))
         count = g.ReduceSum(keep, g.constant(list(axes)), keepdims=int(self.keepdims))
-        return cast("Value", g.Div(total, g.Max(count, g.constant(1.0))))  # a row without steps gives 0, not NaN
+        return g.Div(total, g.Max(count, g.constant(1.0)))  # a row without steps gives 0, not NaN
 
 
 @LAYERS.add("GlobalAveragePooling2D", "GlobalAvgPool2D")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -40,11 +40,11 @@ def encode(g: Builder, ids: Value, depth: int, mode: Counts, weights: Value | No
     if mode == "one_hot":
         if ids.rank < 2 or ids.shape[-1] != 1:
             ids = g.Unsqueeze(ids, g.constant([ids.rank]))
-        return cast("Value", g.MultiHot(ids, depth=depth))
+        return g.MultiHot(ids, depth=depth)
     need_rank(ids, 2, None, "(batch, ids, …)", hint="`output_mode: one_hot` takes one id a sample")
     order = (0, *range(2, ids.rank), 1)
     counted = None if weights is None else g.transpose(weights, order)
-    return cast("Value", g.MultiHot(g.transpose(ids, order), counted, depth=depth, count=int(mode == "count")))
+    return g.MultiHot(g.transpose(ids, order), counted, depth=depth, count=int(mode == "count"))
 
 
 @LAYERS.add("CategoryEncoding")
@@ -126,7 +126,7 @@ class Discretization(Layer):
         bins = g.ReduceSum(cast_to(g, reached, "int32"), g.constant([-1]), keepdims=0)
         if self.output_mode == "int":
             bins.range = Range(0, sum(b <= of_dtype(X.dtype).high for b in boundaries))
-            return cast("Value", bins)
+            return bins
         return encode(g, cast_to(g, bins, "int64"), len(boundaries) + 1, self.output_mode)
 
 
@@ -190,8 +190,8 @@ class Normalization(Layer):
         deviation = g.constant(np.maximum(np.sqrt(_spread(X, axes, self.variance, "variance")), _LEAST))
         X = as_float(g, X)
         if self.invert:
-            return cast("Value", g.Add(g.Mul(X, deviation), mean))
-        return cast("Value", g.Div(g.Sub(X, mean), deviation))
+            return g.Add(g.Mul(X, deviation), mean)
+        return g.Div(g.Sub(X, mean), deviation)
 
     def _axes(self, X: Value) -> list[int]:
         hint = "`axis: null` has one mean and variance for all"

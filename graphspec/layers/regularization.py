@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -33,9 +33,9 @@ def drop(g: Builder, X: Value, rate: float, seed: int | None, shared: Sequence[i
     if rate == 0.0:
         return X
     if shared:
-        return cast("Value", g.SharedDropout(X, rate=rate, shared=tuple(shared), seed=seed))
+        return g.SharedDropout(X, rate=rate, shared=tuple(shared), seed=seed)
     attributes: dict[str, Any] = {} if seed is None else {"seed": seed}
-    return cast("Value", g.Dropout(X, g.constant(rate, "float32"), g.constant(True), **attributes))
+    return g.Dropout(X, g.constant(rate, "float32"), g.constant(True), **attributes)
 
 
 NoiseShape = Annotated[

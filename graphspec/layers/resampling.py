@@ -77,7 +77,7 @@ def resized(
     if interpolation == "bilinear" and not (antialias and shrinks):
         sizes = g.ints([g.size(X, 0), g.size(X, 1), *size])
         how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        return cast("Value", g.Resize(X, None, None, sizes, **how))
+        return g.Resize(X, None, None, sizes, **how)
     old = X.fixed(2), X.fixed(3)
     if interpolation != "nearest":
         rows, columns = (
@@ -95,7 +95,7 @@ def resized(
 def repeated(g: Builder, X: Value, times: Sequence[int]) -> Value:
     """Each element of the channels-first ``X`` repeated along its spatial axes, whose sizes may vary."""
     how: dict[str, Any] = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    return cast("Value", g.Resize(X, None, g.constant([1.0, 1.0, *times], "float32"), **how))
+    return g.Resize(X, None, g.constant([1.0, 1.0, *times], "float32"), **how)
 
 
 def window(size: tuple[int, int], target: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -110,7 +110,7 @@ def cut(g: Builder, X: Value, *spans: tuple[int, int]) -> Value:
     if all(start == 0 and length == d for (start, length), d in zip(spans, X.shape[2:], strict=True)):
         return X
     starts, ends = [start for start, _ in spans], [start + length for start, length in spans]
-    return cast("Value", g.Slice(X, g.constant(starts), g.constant(ends), g.constant([2, 3])))
+    return g.Slice(X, g.constant(starts), g.constant(ends), g.constant([2, 3]))
 
 
 def need_fixed(X: Value, data_format: str | None, why: str, *, key: str, hint: str | None = None) -> None:

@@ -100,4 +100,4 @@ class RepeatVector(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, 2, "(batch, features)", hint="put Flatten in front")
-        return cast("Value", g.Expand(g.Unsqueeze(X, g.constant([1])), g.constant([1, self.n, 1])))
+        return g.Expand(g.Unsqueeze(X, g.constant([1])), g.constant([1, self.n, 1]))

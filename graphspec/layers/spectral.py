@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -43,9 +43,7 @@ class SpectralNormalization(Layer):
             perm = param.layout.perm or tuple(range(len(param.shape)))
             sizes = tuple(param.shape[k] for k in perm)
             columns = perm.index(len(perm) - 1)
-            return cast(
-                "Value", g.SpectralScale(kernel, u, sizes=sizes, columns=columns, iterations=self.power_iterations)
-            )
+            return g.SpectralScale(kernel, u, sizes=sizes, columns=columns, iterations=self.power_iterations)
 
         if "recurrent_initializer" not in type(self.layer).model_fields:  # Keras: the kernel is that of its cell
             with g.rewriting({"kernel": divided, "embeddings": divided}):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -42,7 +42,7 @@ class ConvTranspose(FilterBank):
             pads=(*begins, *ends),
             output_padding=added,
         )
-        return cast("Value", Y)
+        return Y
 
     def _cut(self, axis: int) -> tuple[int, int, int]:
         """What Keras takes away in front and behind, and what it adds behind.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def by_gate(g: Builder, multiply: Multiply, kernel: Value, gates: int, axis: int
 
     def product(*inputs: Value) -> Value:
         parts = [multiply(X, k) for X, k in zip(inputs, kernels, strict=True)]
-        return parts[0] if len(parts) == 1 else cast("Value", g.Concat(*parts, axis=into))
+        return parts[0] if len(parts) == 1 else g.Concat(*parts, axis=into)
 
     return product
 

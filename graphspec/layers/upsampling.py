@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -54,7 +54,7 @@ class UpSampling2D(Layer):
         Y = channels_first(g, X, 2, self.data_format)
         if self.interpolation == "bilinear":
             how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-            Y = cast("Value", g.Resize(Y, None, g.constant([1.0, 1.0, *self.size], "float32"), **how))
+            Y = g.Resize(Y, None, g.constant([1.0, 1.0, *self.size], "float32"), **how)
         else:
             Y = resized(g, Y, (Y.fixed(2) * self.size[0], Y.fixed(3) * self.size[1]), self.interpolation)
         return from_channels_first(g, Y, self.data_format)

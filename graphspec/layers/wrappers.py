@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -154,11 +154,11 @@ class TimeDistributed(Layer):
             mask = None if X.mask is None else g.Gather(X.mask, at, axis=1)
             Y = self._apply(g, g.Gather(X, at, axis=1).with_mask(mask))
             outputs.append(g.Unsqueeze(Y, g.constant([1])))
-        return cast("Value", g.Concat(*outputs, axis=1))
+        return g.Concat(*outputs, axis=1)
 
     def _apply(self, g: Builder, X: Value) -> Value:
         try:
-            Y: Any = self.layer.lower(g, X)
+            Y = self.layer.lower(g, X)
         except ShapeError as error:
             if error.code != "GS301":
                 raise
@@ -169,4 +169,4 @@ class TimeDistributed(Layer):
             raise ShapeError("GS301", text, hint=hint if error.key is None else error.hint, key=error.key) from None
         if isinstance(Y, tuple):
             raise ShapeError("GS105", "cannot wrap a layer with several outputs", key="layer")
-        return cast("Value", Y)
+        return Y

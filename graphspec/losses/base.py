@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -144,14 +144,14 @@ def reduce(
     """
     if values.rank == 0:
         if weight is None:
-            return cast("Value", g.RowShare(values))
+            return g.RowShare(values)
         values, mask = g.Expand(values, g.ints([g.size(weight, 0)])), None
     hidden = values.mask
     if mask is not None and hidden is not None:
         if mask.rank < hidden.rank:
             mask = g.Unsqueeze(mask, g.constant(list(range(mask.rank, hidden.rank))))
         hidden = g.And(mask, hidden)
-    return cast("Value", g.ReduceLoss(values, weight, mask if hidden is None else hidden, reduction=reduction))
+    return g.ReduceLoss(values, weight, mask if hidden is None else hidden, reduction=reduction)
 
 
 def producer(y_pred: Value) -> str:
@@ -184,24 +184,24 @@ def mean(g: Builder, X: Value, axis: int = -1) -> Value:
     if X.rank == 1:
         return X
     if X.shape[axis] == 1:
-        return cast("Value", g.Squeeze(X, g.constant([axis % X.rank])))
-    return cast("Value", g.ReduceMean(X, axes=(axis % X.rank,), keepdims=0))
+        return g.Squeeze(X, g.constant([axis % X.rank]))
+    return g.ReduceMean(X, axes=(axis % X.rank,), keepdims=0)
 
 
 def total(g: Builder, X: Value) -> Value:
     """The sum over the last axis; a vector, one value per sample, is its own sum."""
-    return X if X.rank == 1 else cast("Value", g.ReduceSum(X, g.constant([X.rank - 1]), keepdims=0))
+    return X if X.rank == 1 else g.ReduceSum(X, g.constant([X.rank - 1]), keepdims=0)
 
 
 def clip(g: Builder, probabilities: Value) -> Value:
-    return cast("Value", g.Clip(probabilities, g.constant(EPSILON), g.constant(1.0 - EPSILON)))
+    return g.Clip(probabilities, g.constant(EPSILON), g.constant(1.0 - EPSILON))
 
 
 def smooth(g: Builder, y_true: Value, smoothing: float, share: float) -> Value:
     """``y_true · (1 - smoothing) + smoothing · share``."""
     if not smoothing:
         return y_true
-    return cast("Value", g.Add(g.Mul(y_true, g.constant(1.0 - smoothing)), g.constant(smoothing * share)))
+    return g.Add(g.Mul(y_true, g.constant(1.0 - smoothing)), g.constant(smoothing * share))
 
 
 def check_axis(label: str, axis: int, y_pred: Value) -> list[Problem]:
@@ -242,4 +242,4 @@ def check_probabilities(label: str, y_pred: Value, hint: str) -> list[Problem]:
 def of_class(g: Builder, X: Value, ids: Value) -> Value:
     """The values of the classes ``ids`` (…) among ``X`` (…, classes)."""
     last = g.constant([ids.rank])
-    return cast("Value", g.Squeeze(g.GatherElements(X, g.Unsqueeze(ids, last), axis=ids.rank), last))
+    return g.Squeeze(g.GatherElements(X, g.Unsqueeze(ids, last), axis=ids.rank), last)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -53,4 +53,4 @@ class Circle(Loss):
         values = g.CircleLoss(
             y_pred, y_true, gamma=self.gamma, margin=self.margin, remove_diagonal=int(self.remove_diagonal)
         )
-        return cast("Value", values.with_mask(g.Greater(values, g.constant(0.0))))
+        return values.with_mask(g.Greater(values, g.constant(0.0)))

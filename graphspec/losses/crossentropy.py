@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -89,12 +89,12 @@ class Binary(Probabilistic):
     def crossentropy(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
         """Of every unit."""
         if self.from_logits:
-            return cast("Value", g.SigmoidCrossEntropy(y_pred, y_true))
+            return g.SigmoidCrossEntropy(y_pred, y_true)
         if y_pred.node is not None and y_pred.node.op == "Sigmoid":
-            return cast("Value", g.SigmoidCrossEntropy(source(y_pred), y_true))
+            return g.SigmoidCrossEntropy(source(y_pred), y_true)
         p, one = clip(g, y_pred), g.constant(1.0)
         hit = g.Mul(y_true, g.Log(p))
-        return cast("Value", g.Neg(g.Add(hit, g.Mul(g.Sub(one, y_true), g.Log(g.Sub(one, p))))))
+        return g.Neg(g.Add(hit, g.Mul(g.Sub(one, y_true), g.Log(g.Sub(one, p)))))
 
     def weighted(self, g: Builder, values: Value, y_true: Value, y_pred: Value) -> Value:
         """The cross-entropies, each times what it counts for."""
@@ -132,12 +132,12 @@ class BinaryFocalCrossentropy(Binary):
         if not self.apply_class_balancing:
             return values
         balance = g.Add(g.Mul(y_true, g.constant(self.alpha)), g.Mul(zero, g.constant(1 - self.alpha)))
-        return cast("Value", g.Mul(balance, values))
+        return g.Mul(balance, values)
 
 
 def eased(g: Builder, missed: Value, gamma: float) -> Value:
     """``missed ** gamma``; 0, whose power has no derivative where gamma is below 1, counts as 1e-7."""
-    return cast("Value", g.Pow(g.Max(missed, g.constant(EPSILON)), g.constant(gamma, "float32")))
+    return g.Pow(g.Max(missed, g.constant(EPSILON)), g.constant(gamma, "float32"))
 
 
 class Categorical(Probabilistic):
@@ -171,7 +171,7 @@ class Categorical(Probabilistic):
     def log_probabilities(self, g: Builder, y_pred: Value) -> Value:
         """Of the last axis, normalised by its sum."""
         total = g.ReduceSum(y_pred, g.constant([y_pred.rank - 1]), keepdims=1)
-        return cast("Value", g.Log(clip(g, g.Div(y_pred, total))))
+        return g.Log(clip(g, g.Div(y_pred, total)))
 
     def smoothed(self, g: Builder, y_true: Value, smoothing: float) -> Value:
         """The targets, classes last."""
@@ -197,7 +197,7 @@ class CategoricalCrossentropy(Categorical):
         y_true = self.smoothed(g, y_true, self.label_smoothing)
         logits = self.logits(y_pred)
         if logits is not None:
-            return cast("Value", g.SoftmaxCrossEntropy(self.classes_last(g, logits), y_true))
+            return g.SoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
         return total(g, g.Neg(g.Mul(y_true, self.log_probabilities(g, self.classes_last(g, y_pred)))))
 
 
@@ -258,7 +258,7 @@ class SparseCategoricalCrossentropy(Categorical):
             values = g.SparseSoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
         else:
             values = g.Neg(of_class(g, self.log_probabilities(g, self.classes_last(g, y_pred)), y_true))
-        return cast("Value", values.with_mask(counts))
+        return values.with_mask(counts)
 
 
 @LOSSES.add("categorical_generalized_cross_entropy", "CategoricalGeneralizedCrossEntropy")
@@ -280,7 +280,7 @@ class CategoricalGeneralizedCrossEntropy(OfProbabilities):
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         p = g.Max(of_class(g, y_pred, y_true), g.constant(EPSILON))
         power = g.Pow(p, g.constant(self.q))
-        return cast("Value", g.Mul(g.Sub(g.constant(1.0), power), g.constant(1 / self.q)))
+        return g.Mul(g.Sub(g.constant(1.0), power), g.constant(1 / self.q))
 
 
 @LOSSES.add("kl_divergence", "KLDivergence", "KLD", "kld")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
@@ -47,4 +47,4 @@ class CTC(Loss):
         steps, labels = more.get("input_length"), more.get("label_length")
         if steps is None and y_pred.mask is not None:
             steps = g.ReduceSum(g.Cast(y_pred.mask, to="int64"), g.constant([1]), keepdims=0)
-        return cast("Value", g.CTCLoss(logits, y_true, steps, labels))
+        return g.CTCLoss(logits, y_true, steps, labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from graphspec.losses.base import LOSSES, Loss, Problem, check_classes, mean, producer, total
 
@@ -24,7 +24,7 @@ class Margin(Loss):
     def missing(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
         """What lacks to the margin."""
         signs = g.Where(g.Equal(y_true, g.constant(0.0)), g.constant(-1.0), y_true)
-        return cast("Value", g.Relu(g.Sub(g.constant(1.0), g.Mul(signs, y_pred))))
+        return g.Relu(g.Sub(g.constant(1.0), g.Mul(signs, y_pred)))
 
 
 @LOSSES.add("hinge", "Hinge")
@@ -61,4 +61,4 @@ class CategoricalHinge(Loss):
         right = total(g, g.Mul(y_true, y_pred))
         others = g.Mul(g.Sub(g.constant(1.0), y_true), y_pred)
         best = g.ReduceMax(others, axes=(y_pred.rank - 1,), keepdims=0)
-        return cast("Value", g.Relu(g.Add(g.Sub(best, right), g.constant(1.0))))
+        return g.Relu(g.Add(g.Sub(best, right), g.constant(1.0)))

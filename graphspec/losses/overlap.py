@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -39,15 +39,15 @@ class Overlap(OfProbabilities):
         inner -= {0}
         if inner:
             X = g.ReduceSum(X, g.constant(sorted(inner)), keepdims=0)
-        return cast("Value", g.BatchSum(X)) if whole else X
+        return g.BatchSum(X) if whole else X
 
     def index(self, g: Builder, shared: Value, divisor: Value) -> Value:
         """``1 - shared / (divisor + 1e-7)``: one value a row, or one for the batch."""
         values = g.Sub(g.constant(1.0), g.Div(shared, g.Add(divisor, g.constant(EPSILON))))
         if shared.rank == 0 or shared.shape[0] == "N":
-            return cast("Value", values)
+            return values
         reduction = g.ReduceSum(values, keepdims=0) if self.reduction == "sum" else g.ReduceMean(values, keepdims=0)
-        return cast("Value", reduction)  # no row has a value of its own
+        return reduction  # no row has a value of its own
 
 
 @LOSSES.add("dice", "Dice")

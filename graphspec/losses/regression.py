@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -25,7 +25,7 @@ class MeanSquaredError(Loss):
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         if y_pred.rank == 1:
             y_true, y_pred = (g.Unsqueeze(X, g.constant([1])) for X in (y_true, y_pred))
-        return cast("Value", g.SquaredError(y_pred, y_true))
+        return g.SquaredError(y_pred, y_true)
 
 
 @LOSSES.add("mean_absolute_error", "MeanAbsoluteError", "mae", "MAE")
@@ -119,4 +119,4 @@ class CosineSimilarity(Loss):
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         axis = self.axis % y_pred.rank
         products = g.Mul(*(g.unit(X, [axis], EPSILON) for X in (y_true, y_pred)))
-        return cast("Value", g.Neg(g.ReduceSum(products, g.constant([axis]), keepdims=0)))
+        return g.Neg(g.ReduceSum(products, g.constant([axis]), keepdims=0))

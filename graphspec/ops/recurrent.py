@@ -84,7 +84,7 @@ def _infer(gates: int, activations: int, inputs: Sequence[Value | None], attribu
 
     ``activations`` is how many a direction takes.
     """
-    X, W, R = (cast("Value", v) for v in inputs[:3])
+    X, W, R = cast("tuple[Value, Value, Value]", tuple(inputs[:3]))
     B, lens, *initial = inputs[3:]
     need_float(X, W, R, B, *initial)
     need(attributes["layout"] == 0, "has no layout but 0: transpose X", code="GS105")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -47,22 +47,22 @@ def band(g: Builder, T: int | Value, S: int | Value, *, before: int | None = Non
         above = True if after is None else offset <= after
         return g.constant(np.broadcast_to(below & above, (T, S)))
     rows, columns = (g.Unsqueeze(_positions(g, n), g.constant([axis])) for n, axis in ((T, 1), (S, 0)))
-    offset = g.Sub(columns, rows)
-    parts = [] if before is None else [g.GreaterOrEqual(offset, g.constant(-before))]
-    parts += [] if after is None else [g.LessOrEqual(offset, g.constant(after))]
-    return cast("Value", parts[0] if len(parts) == 1 else g.And(*parts))
+    apart = g.Sub(columns, rows)
+    parts = [] if before is None else [g.GreaterOrEqual(apart, g.constant(-before))]
+    parts += [] if after is None else [g.LessOrEqual(apart, g.constant(after))]
+    return parts[0] if len(parts) == 1 else g.And(*parts)
 
 
 def _positions(g: Builder, n: int | Value) -> Value:
     if isinstance(n, int):
         return g.constant(np.arange(n))
-    return cast("Value", g.Range(g.constant(0), g.Squeeze(n, g.constant([0])), g.constant(1)))
+    return g.Range(g.constant(0), g.Squeeze(n, g.constant([0])), g.constant(1))
 
 
 def scores(g: Builder, Q: Value, K: Value, scale: float) -> Value:
     """``scale · Q Kᵀ`` of the last two axes."""
     swapped = g.transpose(K, (*range(K.rank - 2), K.rank - 1, K.rank - 2))
-    return cast("Value", g.MatMul(Q if scale == 1.0 else g.Mul(Q, g.constant(float(scale))), swapped))
+    return g.MatMul(Q if scale == 1.0 else g.Mul(Q, g.constant(float(scale))), swapped)
 
 
 def weights(g: Builder, S: Value, mask: Value | None) -> Value:
@@ -71,11 +71,11 @@ def weights(g: Builder, S: Value, mask: Value | None) -> Value:
     Numbers are added to the scores: those should be finite, or rows that are -∞ throughout give NaN.
     """
     if mask is None:
-        return cast("Value", g.Softmax(S, axis=-1))
+        return g.Softmax(S, axis=-1)
     if mask.dtype != "bool":
-        return cast("Value", g.Softmax(g.Add(S, mask), axis=-1))
+        return g.Softmax(g.Add(S, mask), axis=-1)
     P = g.Softmax(g.Where(mask, S, g.constant(LOWEST)), axis=-1)
-    return cast("Value", g.Where(mask, P, g.constant(0.0)))
+    return g.Where(mask, P, g.constant(0.0))
 
 
 @decomposes("Attention")
@@ -115,7 +115,7 @@ def attention(
         finite = g.Max(mask, g.constant(LOWEST))
         some = g.Greater(g.ReduceMax(finite, axes=(-1,), keepdims=1), g.constant(LOWEST))
         Y = g.MatMul(g.Where(some, weights(g, S, finite), g.constant(0.0)), V)
-    return cast("Value", join_heads(g, Y) if flat else Y)
+    return join_heads(g, Y) if flat else Y
 
 
 def _is_finite(mask: Value) -> bool:
