@@ -20,8 +20,9 @@ from pydantic_core import PydanticUndefined
 from graphspec.compiler.check import check
 from graphspec.config import Config, Neutral, Registry
 from graphspec.export.targets import IR_OF_OPSET, OPSET
-from graphspec.graph.passes.drop_training import drop_training
-from graphspec.graph.passes.legalize import legalize, since
+from graphspec.graph.passes.legalize import since
+from graphspec.graph.pipelines import FOR_OPSET, prepare
+from graphspec.graph.target import Target
 from graphspec.language.explain import REGISTRIES
 from graphspec.layers import LAYERS
 
@@ -210,7 +211,7 @@ def collect(spec: dict[str, Any], found: dict[str, set[str]]) -> None:
         return
     parsed, lowered_spec = checked.require()
     types = {node.name: node for node in parsed.nodes}
-    kept = legalize(drop_training(lowered_spec.graph), max(IR_OF_OPSET)).nodes
+    kept = prepare(lowered_spec.graph, FOR_OPSET, Target(opset=max(IR_OF_OPSET))).nodes
     for name, declared in types.items():
         owner = types[declared.share] if declared.share else declared
         cls = LAYERS.get(owner.type) if owner.type else None

@@ -33,10 +33,9 @@ def test_negate_with_any_steps(dtype: str) -> None:
 
 
 def test_only_negate_calls_numpys_negative() -> None:
-    folder = Path(gs.__file__).parent / "ops"
-    assert [path.name for path in folder.glob("*.py") if "np.negative" in path.read_text(encoding="utf-8")] == [
-        "common.py"
-    ]
+    package = Path(gs.__file__).parent
+    files = [path for folder in ("ops", "kernels") for path in (package / folder).glob("*.py")]
+    assert [path.name for path in files if "np.negative" in path.read_text(encoding="utf-8")] == ["common.py"]
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus", "gelu", "silu", "elu"])

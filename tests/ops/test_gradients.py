@@ -23,6 +23,7 @@ from graphspec.ir.graph import Graph, Type, Value
 from graphspec.ops import OPS
 
 NO_GRADIENT = {
+    "CheckIds",
     "And",
     "ArgMax",
     "ArgMin",

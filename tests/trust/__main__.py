@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("support", "")]  # as pytest has it: the tests' helpers
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))  # as pytest has it: attacks use the tests' helpers
 
 from trust.frame import main
 
