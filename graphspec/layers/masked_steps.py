@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.compiler.dims import show
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import show
 from graphspec.layers.base import cast_to
 
 if TYPE_CHECKING:
