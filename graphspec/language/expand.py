@@ -216,14 +216,21 @@ class _Expander:
 
     def _default_name(self, scope: Scope, entry: Tree) -> str:
         """After the entry's type; a share is called after the type that it shares."""
-        for _ in range(len(scope.written) + 1):
-            share = entry.get("share")
-            if share is None or not isinstance(share.value, str):
+        passed: list[str] = []
+        while (share := entry.get("share")) is not None and isinstance(share.value, str):
+            if share.value in scope.kinds:
                 break
+            scope.kinds[share.value] = "layer"  # until it is known, and where it leads back to itself
+            passed.append(share.value)
             owner = locate(scope, share.value)
             entry = owner.tree if isinstance(owner, Item) else scope.written.get(share.value, entry)
-        kind = entry.get("type") or entry.get("block")
-        return scope.default_name(kind.value if kind is not None and isinstance(kind.value, str) else "layer")
+        if share is not None and isinstance(share.value, str):
+            known = scope.kinds[share.value]
+        else:
+            kind = entry.get("type") or entry.get("block")
+            known = kind.value if kind is not None and isinstance(kind.value, str) else "layer"
+        scope.kinds.update(dict.fromkeys(passed, known))
+        return scope.default_name(known)
 
     def _sources(self, scope: Scope, entry: Tree, above: Item | None) -> list[Source | None]:
         given = entry.get("inputs")

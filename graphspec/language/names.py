@@ -113,6 +113,7 @@ class Scope:
         reserved: names that no default name may take.
         incomplete: whether names may be missing because what declares them is wrong; unknown names then say nothing.
         written: the entries that have a name, to look ahead.
+        kinds: the types that shared names lead to, after which shares without a name are called.
         outermost: inside an instance, the entry of the document's ``layers`` that it belongs to.
         stack: the names of the blocks around it, its own last.
     """
@@ -127,6 +128,7 @@ class Scope:
         self.items: list[Item] = []
         self.reserved: set[str] = set()
         self.written: dict[str, Tree] = {}
+        self.kinds: dict[str, str] = {}
         self.outermost: Tree | None = None
         self.clashes = 0
         self.incomplete = False

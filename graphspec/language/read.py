@@ -189,7 +189,9 @@ class _Builder:
             value = text
         if not isinstance(value, str):
             message = f"a key must be a string, not {describe(value)}"
-            self.problems.at(mark, "GS104", message, path=below(self._path(), text), hint="put quotes around it")
+            self.problems.at(
+                mark, "GS104", message, path=below(self._path(), text or "null"), hint="put quotes around it"
+            )
             value = text
         entry.key, entry.key_mark = value, mark
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -139,10 +140,14 @@ def _statistics(value: Any) -> Any:
         return tuple(parts)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         hint = {"hint": "such as `[0.5, 1.0]`"}
         raise PydanticCustomError("GS104", "must be a number or a list of numbers", hint)
-    return float(value)
+    return number
 
 
 Statistics = Annotated[float | tuple[Any, ...] | None, BeforeValidator(_statistics)]

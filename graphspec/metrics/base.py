@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -79,6 +80,10 @@ class State:
         self.counters[...] = np.reshape(state, self.counters.shape) if state else 0
 
 
+MOST_COUNTERS = 2**27
+"""Numbers that a metric may count: those of a confusion matrix of 10,000 classes, 1 GiB."""
+
+
 class Metric(Config):
     """Base of the metrics: :meth:`measure` counts what is not masked, unweighted; :meth:`finish` makes the figure."""
 
@@ -135,7 +140,16 @@ class Metric(Config):
             text = f"metric '{self.key}' expects {SAY[self.targets[0]]}"
             text += f", but the targets of {type(loss).__name__} are {SAY[given]}"
             return [("error", "GS403", text, self.instead)]
-        return self.check_shape(y_pred) or self.check_class_axis(y_pred, loss) or self.check_loss(y_pred, loss)
+        found = self.check_shape(y_pred) or self.check_class_axis(y_pred, loss) or self.check_loss(y_pred, loss)
+        if not any(problem[0] == "error" for problem in found):
+            found = found + self.check_size(self.resolve(loss, y_pred, labels).shape(y_pred))
+        return found
+
+    def check_size(self, counters: tuple[int, ...]) -> list[Problem]:
+        """Whether there is room for what the metric counts."""
+        if (numbers := prod(counters)) <= MOST_COUNTERS:
+            return []
+        return self.error(f"counts {numbers:,} numbers, at most {MOST_COUNTERS:,}", "measure fewer classes")
 
     def check_class_axis(self, y_pred: Value, loss: Loss) -> list[Problem]:
         """Whether the classes stand where the loss has them."""

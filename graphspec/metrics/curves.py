@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.config import FROM_LIST, LARGEST, PositiveInt, Rate
+from graphspec.config import FROM_LIST, PositiveInt, Rate
 from graphspec.losses.base import EPSILON, FromLogits, Problem
 from graphspec.metrics.base import (
     METRICS,
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Value
     from graphspec.losses import Loss
 
+MOST_THRESHOLDS = 1_000_000
+"""Thresholds that a metric may try."""
+
 
 def _even(count: int) -> Array:
     """``count`` thresholds from 0 to 1."""
@@ -38,7 +41,9 @@ class _Point(Thresholded):
     """The largest of one figure over the thresholds at which another is at least what is asked for."""
 
     instead = "set `class_id`"
-    num_thresholds: PositiveInt = Field(200, description="Thresholds that are tried, evenly from 0 to 1.")
+    num_thresholds: Annotated[int, Field(ge=1, le=MOST_THRESHOLDS)] = Field(
+        200, description="Thresholds that are tried, evenly from 0 to 1."
+    )
     class_id: ClassId = None
 
     def takes(self, given: Kind) -> bool:
@@ -117,7 +122,7 @@ class AUC(Metric):
 
     label = "auc"
     instead: ClassVar[str] = "set `multi_label: true` for the mean of the classes' areas"
-    num_thresholds: Annotated[int, Field(ge=2, le=LARGEST, description="Points of the curve.")] = 200
+    num_thresholds: Annotated[int, Field(ge=2, le=MOST_THRESHOLDS, description="Points of the curve.")] = 200
     curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = Field("ROC", description="The curve.")
     summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = Field(
         "interpolation", description="Height between two points: by interpolation, the smaller, or the larger one."

@@ -47,6 +47,12 @@ MANY: dict[str, Make] = {
         data={"train": {"file": "a.npz", "inputs": {f"y{k}": "a" for k in range(n)}}}
     ),
     "one name": layers(lambda k: {"name": "n", "type": "ReLU"}),
+    "shares of shares": lambda n: dense_spec(
+        layers=[
+            *({"share": f"s{k + 1}"} for k in range(n)),
+            *({"name": f"s{k}", "share": f"s{k + 1}"} for k in range(n)),
+        ]
+    ),
     "no type": layers(lambda k: {"name": f"n{k}"}),
     "cycles": layers(lambda k: {"name": f"n{k}", "type": "ReLU", "inputs": f"n{k}"}),
     "one circle of variables": circle_of,
