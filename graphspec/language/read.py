@@ -31,6 +31,8 @@ from graphspec.language.source import check_lines, fail, load
 from graphspec.language.syntax import explain_syntax
 from graphspec.language.tree import MAX_DEPTH, MAX_DIGITS, MAX_KEY, MAX_VALUES, Problems, Tree, below, describe, unfit
 
+MAX_PROBLEMS = 10_000
+"""Tags, repeated keys and the like after which a text is read no further."""
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMBER = re.compile(
@@ -259,6 +261,9 @@ class _Builder:
 
     def _count(self, event: Any, values: int) -> None:
         self.count += values
+        if len(self.problems.found) > MAX_PROBLEMS:
+            text = f"there are more than {MAX_PROBLEMS:,} problems before this place: reading ends here"
+            raise self._stop(event, "GS110", text, "mend these first")
         if self.count > MAX_VALUES:
             text = f"the document is larger than {MAX_VALUES:,} values, aliases written out"
             raise self._stop(

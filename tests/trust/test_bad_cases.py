@@ -195,3 +195,26 @@ def test_a_path_below_long_keys_is_short() -> None:
 def test_circles_are_told_the_same_way_every_time() -> None:
     found = gs.validate(dense_spec(vars={"b": "${c}${a}", "a": "${b}", "c": "${b}"}))
     assert [d.message for d in found] == ["variables use each other in a circle: b → c → b"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("f1_score", "gives a figure for each of 2,147,483,647 units"),
+        ({"type": "R2Score", "class_aggregation": None}, "gives a figure for each of 2,147,483,647 units"),
+        ("confusion_matrix", "numbers, at most 134,217,728"),
+        ({"type": "AUC", "multi_label": True, "num_thresholds": 1000}, "numbers, at most 134,217,728"),
+        ({"type": "AUC", "num_thresholds": 2**31 - 1}, "must be <= 1e+06"),
+    ],
+)
+def test_what_a_metric_counts_is_limited(metric: Any, said: str) -> None:
+    head = {"name": "kind", "type": "Dense", "units": 2**31 - 1}
+    found = gs.validate(dense_spec(layers=[head], outputs={"kind": {"loss": "mse", "metrics": [metric]}}))
+    assert any(said in d.message for d in found), found
+    small = dense_spec(outputs={"kind": {"loss": "mse", "metrics": [metric]}})
+    assert metric == {"type": "AUC", "num_thresholds": 2**31 - 1} or not any(d.is_error for d in gs.validate(small))
+
+
+def test_numbers_that_no_float_holds_are_refused() -> None:
+    layers = [{"name": "n", "type": "Normalization", "mean": 10**599, "variance": 1.0}, *dense_spec()["layers"]]
+    assert [d.code for d in gs.validate(dense_spec(layers=layers))] == ["GS104"]

@@ -196,6 +196,15 @@ def test_what_is_too_large_or_no_text_is_said(text: str, code: str, tmp_path: Pa
     assert len(error.value.diagnostics[0].message) < 200
 
 
+def test_reading_ends_after_very_many_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.spec.read.MAX_PROBLEMS", 20)
+    path = tmp_path / "spec.yaml"
+    path.write_text("a:\n" + "- !x 1\n" * 100)
+    found = gs.validate(path)
+    assert [d.code for d in found] == ["GS101"] * 21 + ["GS110"]
+    assert found[-1].line == 23
+
+
 def test_what_is_quoted_is_short() -> None:
     document = dense_spec()
     document["layers"][0] |= {"type": "D" * 60_000, "inputs": {"k" * 1000: list(range(1000))}}
