@@ -28,9 +28,9 @@ from graphspec.drawing.mermaid import mermaid
 from graphspec.drawing.outline import outline
 from graphspec.drawing.svg import svg
 from graphspec.errors import Diagnostic, SpecError, UsageError
-from graphspec.spec.read import read
-from graphspec.spec.schema import schema
-from graphspec.spec.syntax import count_breaks, line_of
+from graphspec.language.read import read
+from graphspec.language.schema import schema
+from graphspec.language.syntax import count_breaks, line_of
 
 ROOT = Path(__file__).parents[2]
 CASES = 120
@@ -276,7 +276,14 @@ def wrong(found: Diagnostic, source: Any, text: str) -> list[str]:
     if not re.fullmatch(r"GS[1-7]\d\d", found.code) or not found.message or not found.hint:
         problems.append("no code, message or fix")
     anywhere = found.code in ("GS101", "GS103", "GS110", "GS602") or found.message.startswith(
-        ("a key must be a string, not", "key '' is given twice", "a number of", "a text of", "text holds")
+        (
+            "a key must be a string, not",
+            "key '' is given twice",
+            "unknown key ''",
+            "a number of",
+            "a text of",
+            "text holds",
+        )
     )
     if not found.path and not anywhere:
         problems.append("no path")

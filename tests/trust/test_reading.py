@@ -197,7 +197,7 @@ def test_what_is_too_large_or_no_text_is_said(text: str, code: str, tmp_path: Pa
 
 
 def test_reading_ends_after_very_many_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.spec.read.MAX_PROBLEMS", 20)
+    monkeypatch.setattr("graphspec.language.read.MAX_PROBLEMS", 20)
     path = tmp_path / "spec.yaml"
     path.write_text("a:\n" + "- !x 1\n" * 100)
     found = gs.validate(path)
