@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from paths import TESTS
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "2")  # read when NumPy is imported, which is later: tests use two threads at most
@@ -74,3 +75,33 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"ONNX node tests: {node_counts['passed']} passed, {sum(excluded.values())} excluded")
     for reason, n in sorted(excluded.items(), key=lambda item: -item[1]):
         terminalreporter.write_line(f"  {n:4} {reason}")
+
+
+SLOW = (
+    "callbacks/test_tensorboard.py",
+    "cli/",
+    "compiler/test_depth.py",
+    "data/test_maps.py",
+    "export/",
+    "golden/",
+    "graph/passes/test_fuse_conv_max_pool.py",
+    "graph/passes/test_divide_products.py",
+    "graph/passes/test_legalize.py",
+    "kernels/test_winograd.py",
+    "layers/test_golden.py",
+    "losses/",
+    "metrics/",
+    "ops/",
+    "parallel/",
+    "test_architectures.py",
+    "test_prepare_specs_data.py",
+    "training/",
+    "trust/",
+)
+"""Folders and files that ``pytest -m quick`` leaves out: they run networks, processes or thousands of cases."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not item.path.relative_to(TESTS).as_posix().startswith(SLOW):
+            item.add_marker("quick")
