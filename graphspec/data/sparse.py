@@ -1,4 +1,4 @@
-"""Rows of few ones: kept as the places of the ones, of which products are sums of rows."""
+"""Sparse bool inputs are stored as the column indices of their ones; a matmul then becomes a sum of weight rows."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from graphspec.data.batches import Arrays
     from graphspec.ir.graph import Array, Graph
 
-_CHUNK = 1 << 24  # bytes that are looked through at a time
+_CHUNK = 1 << 24  # bytes that are searched at a time
 
 
-def with_places(graph: Graph, arrays: Arrays) -> Arrays:
-    """The arrays with the places of ones for each bool input of which only products are made and that has few of them.
+def as_indices(graph: Graph, arrays: Arrays) -> Arrays:
+    """Replace bool inputs that only matmuls read by the indices of their ones, if they are sparse enough.
 
-    Memory maps of files stay what they are.
+    Memory-mapped files stay as they are.
     """
     found = {}
     for name in only_multiplied(graph) if faster(True) else ():
         array = arrays.inputs.get(name)
         if array is not None and array.dtype == np.bool_ and mapped(array) is None:
-            places = places_of_ones(array)
-            if places is not None:
-                found[name] = places
+            indices = indices_of_ones(array)
+            if indices is not None:
+                found[name] = indices
     return replace(arrays, inputs=arrays.inputs | found) if found else arrays
 
 
-def places_of_ones(rows: Array) -> Array | None:
-    """Where the ones of bool rows (n, width) are, (n, k) for at most k ones a row, filled up with the width.
+def indices_of_ones(rows: Array) -> Array | None:
+    """The column indices of the ones in bool rows (n, width): an array (n, k), padded with ``width``.
 
-    None where it is not worth it: a row of ids takes as long as ``WORTH`` times its numbers.
+    k is the largest number of ones in a row. None if that is 0, or above ``width // WORTH``: then a matmul is faster.
     """
     n, width = rows.shape
     most = width // WORTH
@@ -51,9 +51,9 @@ def places_of_ones(rows: Array) -> Array | None:
     longest = max((int(c.max()) for c in counts), default=0)
     if longest == 0:
         return None
-    places = np.full((n, longest), width, np.int32)
+    indices = np.full((n, longest), width, np.int32)
     for start, chunk, count in zip(range(0, n, step), chunks, counts, strict=True):
         row, column = chunk.nonzero()
         before = np.cumsum(count) - count
-        places[start + row, np.arange(len(row)) - before[row]] = column
-    return places
+        indices[start + row, np.arange(len(row)) - before[row]] = column
+    return indices

@@ -35,7 +35,7 @@ class Op:
     exported: ClassVar[bool] = True
     """False for training-only operators (losses), which have no ONNX counterpart."""
     loose: ClassVar[bool] = False
-    """Whether its calls are worth weaving with those of the nodes before it: they work on one block after the other."""
+    """Whether its calls work on one block after the other and pay to be interleaved with those of the nodes before it."""
     vanishes: ClassVar[bool] = False
     """Whether it is its first input outside training: dropout, noise."""
     plain: ClassVar[tuple[str, int] | None] = None

@@ -14,7 +14,7 @@ from graphspec.arrays.layout import axis_order, root, view_as
 from graphspec.arrays.random import Clock
 from graphspec.graph.gradients import wanted_gradients
 from graphspec.graph.id_limits import Ranges, id_ranges
-from graphspec.graph.passes.divide_products import places
+from graphspec.graph.passes.divide_products import shared_buffers
 from graphspec.graph.shapes import concrete
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Node, Type, Value
@@ -23,8 +23,8 @@ from graphspec.kernels.group import Shard
 from graphspec.ops import OPS
 from graphspec.runtime.buffers import Pool, Scratch, stretch
 from graphspec.runtime.context import NodeContext, ints
-from graphspec.runtime.interleave import Part, weave
-from graphspec.runtime.liveness import last_uses, read_back
+from graphspec.runtime.interleave import Part, interleave_blocks
+from graphspec.runtime.liveness import backward_uses, last_uses
 from graphspec.runtime.parameters import Store
 from graphspec.runtime.program import Program
 
@@ -46,7 +46,7 @@ class Binder:
     ) -> None:
         self.graph, self.store, self.gradient, self.training = graph, store, gradient, training
         self.seed, self.clock, self.shard, self.dtype = seed, clock, shard, store.dtype
-        self._places = places(graph, shard) if shard.matrices else dict[str, Array]()
+        self._places = shared_buffers(graph, shard) if shard.matrices else dict[str, Array]()
         self.ranges = Ranges(id_ranges(graph))
         self.fetches, self.loss, self.asked = graph.outputs, graph.loss, set(input_grads)
         roots = graph.roots()
@@ -67,8 +67,8 @@ class Binder:
         self.spans: list[tuple[str, str, int, int]] = []
         self._parts: list[Part] = []
         self.wanted = wanted_gradients(graph, self.nodes, input_grads)
-        self.read_back = read_back(self.nodes, self.wanted, roots)
-        self.last = last_uses(self.nodes, self.read_back)
+        self.backward_uses = backward_uses(self.nodes, self.wanted, roots)
+        self.last = last_uses(self.nodes, self.backward_uses)
         self._root_last: dict[int, int] = {}
         self._candidates: list[list[int]] = [[] for _ in self.nodes]
         self._pinned: set[int] = set()
@@ -149,10 +149,10 @@ class Binder:
             if backward is not None and any(v is not None and v.name in self.wanted for v in node.inputs):
                 backwards.append((node, context, backward))
             self._release_forward(index)
-        self._weave()
+        self._interleave()
         backward_start = len(self.calls)
         self._bind_backward(backwards)
-        self._weave()
+        self._interleave()
         fetches = {n: self._source(v) for n, v in self.fetches.items()}
         nbytes = self.pool.nbytes + self.saved.nbytes + self.scratch.nbytes + self.extra
         grads = {n: self.gradients[n] for n in self.asked}
@@ -161,7 +161,7 @@ class Binder:
 
     def _forgotten(self) -> list[Array]:
         """Forward arrays whose memory holds nothing that a backward call or a reader of fetches may read."""
-        kept = [byte_bounds(a) for n, a in self.arrays.items() if n in self.read_back or root(a) in self._pinned]
+        kept = [byte_bounds(a) for n, a in self.arrays.items() if n in self.backward_uses or root(a) in self._pinned]
         low, high = np.array(kept, np.uintp).T
         values = [self.arrays[v.name] for node in self.nodes for v in node.outputs]
         return [a for a in values if not ((low < byte_bounds(a)[1]) & (byte_bounds(a)[0] < high)).any()]
@@ -216,7 +216,7 @@ class Binder:
     def _free_in_backward(self) -> dict[int, int]:
         """For each block that backward calls read the index of the last node to do so; -1 if it is needed after that."""
         free_at: dict[int, int] = {}
-        for name, index in self.read_back.items():
+        for name, index in self.backward_uses.items():
             if name in self.arrays and (block := root(self.arrays[name])) not in self._pinned:
                 free_at[block] = min(index, free_at.get(block, index))
         return free_at
@@ -232,17 +232,17 @@ class Binder:
                 self.gradients[name] = np.zeros_like(self.arrays[name])
 
     def _begin(self, node: Node) -> None:
-        """Neighbouring nodes whose calls are woven have temporaries of their own."""
-        loose = OPS[node.op].loose
-        if not (loose and self._chained):
+        """Reset scratch memory, except between neighbouring nodes whose calls are interleaved: these must not share it."""
+        blockwise = OPS[node.op].loose
+        if not (blockwise and self._chained):
             self.scratch.reset()
-        self._chained = loose
+        self._chained = blockwise
 
-    def _append(self, phase: str, node: Node, calls: Calls, loose: bool) -> None:
-        self._parts.append(Part((phase, node.name), calls, loose))
+    def _append(self, phase: str, node: Node, calls: Calls, blockwise: bool) -> None:
+        self._parts.append(Part((phase, node.name), calls, blockwise))
 
-    def _weave(self) -> None:
-        for label, calls in weave(self._parts):
+    def _interleave(self) -> None:
+        for label, calls in interleave_blocks(self._parts):
             self.spans.append((*label, len(self.calls), len(self.calls) + len(calls)))
             self.calls.extend(calls)
         self._parts.clear()

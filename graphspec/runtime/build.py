@@ -1,4 +1,4 @@
-"""From a graph to a program: the passes for programs, then binding."""
+"""Build a program from a graph: run the passes for programs, then bind."""
 
 from __future__ import annotations
 
@@ -34,16 +34,20 @@ def build_program(
     input_grads: Sequence[str] = (),
     matrices: Mapping[str, Matrix] | None = None,
 ) -> Program:
-    """A program that computes ``fetches`` and, with a ``loss``, the gradient of every trainable weight.
+    """Build a program that computes ``fetches`` and, given a ``loss``, the gradient of every trainable weight.
 
     Args:
-        shapes: the actual shape of every input and target that is needed. An input (N, width) may instead have the places
-            of its ones, see :func:`sparsify_bool_inputs`.
-        loss: a scalar value; its gradients are written into ``gradient``, a vector laid out as ``store``'s trainable one.
-        training: dropout drops and batch statistics are used.
-        rows, total: this worker's slice of the batch, and the whole batch's length; by default one worker has all.
-        input_grads: names of inputs whose gradient is wanted too (``Program.grads``).
-        matrices: kernels whose products the group divides, with what is shared of them.
+        fetches: the values to compute, by the names that ``Program.fetches`` gives them.
+        shapes: the actual shape of every input and target that is read. An input (N, width) may instead be fed with the
+            column indices of its ones, see :func:`sparsify_bool_inputs`.
+        loss: a scalar value to differentiate.
+        gradient: where the gradients of weights are written: a vector laid out as ``store``'s trainable one.
+        training: dropout is active and batch statistics are used.
+        seed, clock: of the random numbers that dropout and noise draw.
+        group: the workers that run this program together; by default this process alone.
+        rows, total: this worker's slice of the batch, and the length of the whole batch; by default all of it.
+        input_grads: names of inputs whose gradients are computed as well (``Program.grads``).
+        matrices: kernels whose products are divided among the group, each with the memory that is shared for it.
     """
     batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)
     shard = Shard(group or Single(), rows or slice(0, batch), batch, matrices or {})

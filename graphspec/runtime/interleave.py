@@ -1,8 +1,9 @@
-"""The order of calls: work on a block follows what wrote the block, while it is in the cache.
+"""Interleave the calls of neighbouring operators block by block, so that a block is used while it is in the cache.
 
-Elementwise operators over large arrays make their calls block by block. One node after the other, each would go through
-memory for itself. So their calls are woven: every one moves forward to the last call before it that writes what it uses, or
-uses what it writes. It sees the operands that it would have seen, and results are the same bits.
+Elementwise operators on large arrays make one call per block. If each operator finished before the next began, every one
+of them would stream its arrays through memory. So each call moves forward to just after the last earlier call that it
+depends on: one that writes memory it uses, or uses memory it writes. Every call sees the operands that it would have seen
+without moving, and results are the same bits.
 """
 
 from __future__ import annotations
@@ -18,84 +19,85 @@ import numpy as np
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Call, Calls
 
-_LARGE = 1 << 15  # numbers from which an operand is worth moving for
-_MOST = 1 << 11  # uses of memory that a call is compared with
+_LARGE = 1 << 15  # elements of an operand from which moving a call pays
+_MOST = 1 << 11  # at most this many earlier uses of memory are compared with
 Label = tuple[str, str]
-Place = tuple[int, ...]
+Position = tuple[int, ...]
 Use = tuple[int, int, bool]
-"""Where memory that a call uses begins and ends, and whether the call writes there."""
+"""A range of memory that a call uses: its first address, its end, and whether the call writes to it."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The calls of one node, labelled with phase and name; ``loose`` ones may move between loose ones of earlier parts."""
+    """The calls of one node, labelled with phase and name. ``blockwise`` calls may move between those of earlier parts."""
 
     label: Label
     calls: Calls
-    loose: bool
+    blockwise: bool
 
 
-def weave(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
-    """The calls of the parts in the order in which they are to be made, each run of calls with its part's label."""
-    if not any(part.loose and any(map(_large, part.calls)) for part in parts):
+def interleave_blocks(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
+    """All calls in the order to make them, as runs of calls of one part, each with the part's label."""
+    if not any(part.blockwise and any(map(_large, part.calls)) for part in parts):
         yield from ((part.label, part.calls) for part in parts)
         return
-    woven = sorted(_places(parts), key=lambda entry: entry[0])
-    for k, run in groupby(woven, lambda entry: entry[1]):
+    ordered = sorted(_positions(parts), key=lambda entry: entry[0])
+    for k, run in groupby(ordered, lambda entry: entry[1]):
         yield parts[k].label, [call for _, _, call in run]
 
 
-def _places(parts: Sequence[Part]) -> Iterator[tuple[Place, int, Call]]:
-    """Every call with its part and a place, in whose order it is to be made.
+def _positions(parts: Sequence[Part]) -> Iterator[tuple[Position, int, Call]]:
+    """Every call with its part and its position; calls are to be made in the order of their positions.
 
-    Places are compared like words in a dictionary: what follows a call of an earlier part lies behind it and in front of
-    whatever followed that until now, and calls of one part that follow the same call stay in their order.
+    Positions are compared lexicographically. A call that follows a call of an earlier part extends that call's position,
+    so it comes right after it, before all that followed until now. Calls of one part that follow the same call keep their
+    order.
     """
     table, number = _Table(), 0
     for k, part in enumerate(parts):
         for call in part.calls:
             number += 1
-            place: Place = (k, number)
-            uses = _uses(call) if part.loose else None
-            if part.loose:
+            position: Position = (k, number)
+            uses = _uses(call) if part.blockwise else None
+            if part.blockwise:
                 after = table.latest if uses is None else max(map(table.before, uses), default=table.floor)
-                place = (*after[:-1], number) if after[-2:-1] == (k,) else (*after, *place)
-            table.add(place, uses)
-            yield place, k, call
+                position = (*after[:-1], number) if after[-2:-1] == (k,) else (*after, *position)
+            table.add(position, uses)
+            yield position, k, call
 
 
 class _Table:
-    """What the calls so far use, and their places."""
+    """The memory that the calls so far use, and the positions of these calls."""
 
     def __init__(self) -> None:
-        self.floor: Place = (-1,)
-        """The place of a call that all later ones follow."""
-        self.latest: Place = self.floor
-        self._places: list[Place] = []
+        self.floor: Position = (-1,)
+        """The position of a call that all later calls must follow."""
+        self.latest: Position = self.floor
+        self._positions: list[Position] = []
         self._uses = np.zeros((3, _MOST), np.int64)
 
-    def add(self, place: Place, uses: list[Use] | None) -> None:
-        """Take in a call, which every later one follows if ``uses`` is None."""
-        self.latest = max(self.latest, place)
-        if uses is None or len(self._places) + len(uses) > _MOST:
+    def add(self, position: Position, uses: list[Use] | None) -> None:
+        """Add a call. Every later call must follow it if ``uses`` is None."""
+        self.latest = max(self.latest, position)
+        if uses is None or len(self._positions) + len(uses) > _MOST:
             self.floor = self.latest
-            self._places.clear()
+            self._positions.clear()
         for use in uses or ():
-            self._uses[:, len(self._places)] = use
-            self._places.append(place)
+            self._uses[:, len(self._positions)] = use
+            self._positions.append(position)
 
-    def before(self, use: Use) -> Place:
-        """The last place of a call that one with this use must follow."""
+    def before(self, use: Use) -> Position:
+        """The last position among the calls that a call with this use must follow."""
         first, last, writes = use
-        start, stop, written = self._uses[:, : len(self._places)]
+        start, stop, written = self._uses[:, : len(self._positions)]
         meets = (start < last) & (stop > first)
         if not writes:
             meets &= written != 0
-        return max((self._places[k] for k in np.flatnonzero(meets).tolist()), default=self.floor)
+        return max((self._positions[k] for k in np.flatnonzero(meets).tolist()), default=self.floor)
 
 
 def _uses(call: Call) -> list[Use] | None:
-    """The memory that a call uses; None of a function that is not known."""
+    """The memory that a call uses; None for a function whose operands are not known here."""
     f, *operands = call
     named: dict[str, Any] = {}
     if isinstance(f, partial):

@@ -1,4 +1,4 @@
-"""How long the values of a program live."""
+"""Liveness: until which node the values of a program are needed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from graphspec.ops import OPS
 _NEVER = 1 << 60
 
 
-def read_back(nodes: Sequence[Node], wanted: Collection[str], roots: Sequence[Value]) -> dict[str, int]:
-    """For each value that outlives the forward pass the index of the last node whose backward calls read it.
+def backward_uses(nodes: Sequence[Node], differentiated: Collection[str], roots: Sequence[Value]) -> dict[str, int]:
+    """For each value that must survive the forward pass, the index of the last node whose backward calls read it.
 
-    Backward calls are made from the last node to the first, so that is the lowest index; -1 for the ``roots``, which are
-    read when all is done.
+    The backward pass goes from the last node to the first, so that is the lowest index. It is -1 for the ``roots`` (outputs
+    and loss), which are read after the program has run.
+
+    Args:
+        differentiated: the names of values whose gradients are computed.
     """
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):
-        if not any(v is not None and v.name in wanted for v in node.inputs):
+        if not any(v is not None and v.name in differentiated for v in node.inputs):
             continue
         cls = OPS[node.op]
         kept = range(len(node.inputs)) if cls.keeps_in is None else cls.keeps_in
@@ -29,9 +32,9 @@ def read_back(nodes: Sequence[Node], wanted: Collection[str], roots: Sequence[Va
     return last | dict.fromkeys((v.name for v in roots), -1)
 
 
-def last_uses(nodes: Sequence[Node], outlives: Collection[str]) -> dict[str, int]:
-    """The index of the last node that reads each value; beyond all nodes for what outlives the forward pass."""
+def last_uses(nodes: Sequence[Node], survivors: Collection[str]) -> dict[str, int]:
+    """The index of the last node that reads each value; beyond all nodes for values that survive the forward pass."""
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):
         last |= {v.name: index for v in node.inputs if v is not None}
-    return last | dict.fromkeys(outlives, _NEVER)
+    return last | dict.fromkeys(survivors, _NEVER)

@@ -15,7 +15,7 @@ from graphspec.callbacks.outputs import Outputs
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.data.check import Arrays, Feeder, class_ids, row_weights, split
 from graphspec.data.signature import SAMPLED, user_arrays
-from graphspec.data.sparse import with_places
+from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.training.observers import Observer
 from graphspec.training.trainer import Trainer
@@ -64,8 +64,8 @@ def prepare_fit(
     _refuse_memory(model, parts.train, min(size, len(parts.train)))
     _apply_class_weights(model, parts.train, class_weight)
     objective = model.objective(parts.train)
-    validation = None if parts.validation is None else with_places(objective.graph, parts.validation)
-    feeder = Feeder(with_places(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
+    validation = None if parts.validation is None else as_indices(objective.graph, parts.validation)
+    feeder = Feeder(as_indices(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
     model.sample_rows = parts.train.sample(SAMPLED)
     first = 0 if directory is not None else model.epochs_done
     return Trainer(

@@ -1,4 +1,4 @@
-"""The order of calls: what is woven computes the same bits, block by block."""
+"""The order of calls: interleaved calls compute the same bits, block by block."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from graphspec.graph.builder import Builder
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime import bind as binding
-from graphspec.runtime import interleave as weaving
+from graphspec.runtime import interleave
 from graphspec.runtime.build import build_program
-from graphspec.runtime.interleave import Label, Part, weave
+from graphspec.runtime.interleave import Label, Part, interleave_blocks
 from graphspec.runtime.parameters import Store
 
 GLOROT = INITIALIZERS.parse("glorot_uniform")
@@ -30,7 +30,7 @@ def run(parts: Sequence[tuple[Label, Calls]]) -> None:
 
 
 def in_turn(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
-    """As ``weave``, but every part after the one before."""
+    """As ``interleave_blocks``, but every part after the one before."""
     yield from ((part.label, part.calls) for part in parts)
 
 
@@ -39,21 +39,21 @@ def test_work_on_a_block_follows_what_wrote_it() -> None:
     first = Part(("forward", "first"), [(np.multiply, a, a, b) for a, b in zip(x, y, strict=True)], True)
     second = Part(("forward", "second"), [(partial(np.maximum, out=b), b, zeros) for b in y], True)
     third = Part(("forward", "third"), [(y.fill, 2.0)], True)
-    assert [name for (_, name), _ in weave([first, second, third])] == ["first", "second"] * 3 + ["third"]
+    assert [name for (_, name), _ in interleave_blocks([first, second, third])] == ["first", "second"] * 3 + ["third"]
 
 
 def test_nothing_moves_before_an_unknown_function_or_a_call_that_stays() -> None:
     x = np.ones((2, 1 << 15), np.float32)
     doubled = Part(("forward", "doubled"), [(np.add, row, row, row) for row in x], True)
-    for calls, loose in (([(lambda: None,)], True), ([(np.add, x[0], x[0], x[0])], False)):
-        parts = [doubled, Part(("forward", "between"), calls, loose), doubled]
-        assert [len(calls) for _, calls in weave(parts)] == [2, 1, 2]
+    for calls, blockwise in (([(lambda: None,)], True), ([(np.add, x[0], x[0], x[0])], False)):
+        parts = [doubled, Part(("forward", "between"), calls, blockwise), doubled]
+        assert [len(calls) for _, calls in interleave_blocks(parts)] == [2, 1, 2]
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_calls_see_the_same_operands(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weaving, "_LARGE", 1)
-    monkeypatch.setattr(weaving, "_MOST", 40)
+    monkeypatch.setattr(interleave, "_LARGE", 1)
+    monkeypatch.setattr(interleave, "_MOST", 40)
     random = np.random.default_rng(seed)
     memory = np.zeros(48)
 
@@ -84,7 +84,7 @@ def test_random_calls_see_the_same_operands(seed: int, monkeypatch: pytest.Monke
         run(list(in_turn(parts)))
         expected = memory.copy()
         memory[:] = start
-        run(list(weave(parts)))
+        run(list(interleave_blocks(parts)))
     np.testing.assert_array_equal(memory, expected)
 
 
@@ -104,11 +104,11 @@ def residual(g: Builder, x: Value) -> Value:
     return g.ReduceMean(g.Mul(total, g.Tanh(total)), axes=None, keepdims=0)
 
 
-def test_a_woven_network_has_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interleaved_network_has_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).standard_normal((8, 8, 48, 48)).astype(np.float32)
     results, orders = [], []
-    for order in (weave, in_turn):
-        monkeypatch.setattr(binding, "weave", order)
+    for order in (interleave_blocks, in_turn):
+        monkeypatch.setattr(binding, "interleave_blocks", order)
         graph = Graph("test")
         graph.inputs["x"] = Value("x", Type("float32", ("N", 8, 48, 48)), "input")
         loss = residual(Builder(graph, "node"), graph.inputs["x"])

@@ -1,4 +1,12 @@
-"""Products with wide matrices are divided by columns among workers: which, what they become, and where values then lie."""
+"""Divide matmuls with wide kernels by columns among the workers.
+
+Normally every worker computes a gradient of each whole kernel from its rows of the batch, and these are summed after the
+step. For a wide kernel the sum costs more memory traffic than the batch's activations. So each worker computes some columns
+of such a product for the whole batch, and the workers exchange activations instead of gradients (tensor parallelism).
+
+It is for programs of several workers, and applies to the kernels that ``wide_kernels`` chooses. The module also says which
+buffers the workers then share.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +26,14 @@ if TYPE_CHECKING:
     from graphspec.kernels.group import Shard
 
 _WIDE = 1 << 18
-"""Numbers in a matrix from which the memory saved takes longer than the workers take to meet."""
+"""Elements of a kernel from which the memory traffic that is saved takes longer than a barrier."""
 _PAYS = 1.5
-"""How many times as many numbers as the rows of a batch, before and after it, a matrix must have."""
-_LINE = 16  # numbers
+"""A kernel must have this many times the elements of the batch's inputs and outputs together."""
+_LINE = 16  # float32 elements of a cache line
 
 
 def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
-    """The trainable matrices that one product of the batch's rows alone reads, and that pay to be divided."""
+    """The trainable kernels that a single product of the batch reads, and that are large enough to divide."""
     times, found = readers(graph), set()
     for node in filter(multiplies, graph.needed(graph.roots())):
         A, B, C = (*node.inputs, None)[:3]
@@ -42,10 +50,22 @@ def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
 
 
 def divide_products(graph: Graph, target: Target) -> Graph:
-    """The graph as one worker computes it, with DividedGemm for products with the kernels that the workers divide.
+    """Replace products with the divided kernels by DividedGemm, as one worker computes it.
 
-    Between two of them of which the second reads what elementwise functions make of the first, values are divided by
-    columns, too.
+    If elementwise functions alone lie between two divided products, the values between them are divided by columns too.
+    Below, ``shard`` is the first of two workers, with 32 of 64 rows.
+
+    >>> g, x, A, B = sketch({"x": ("N", 512)}, {"A": (512, 1024), "B": (1024, 512)})
+    >>> graph = g.graph.asking({"y": g.MatMul(g.Relu(g.MatMul(x, A)), B)})
+    >>> print_graph(graph)
+    %1 = MatMul(x, A)
+    %2 = Relu(%1)
+    y = MatMul(%2, B)
+    >>> shard = Shard(SimpleNamespace(rank=0, size=2), slice(0, 32), 64, {"A": ..., "B": ...})
+    >>> print_graph(divide_products(graph, Target(shard=shard)))
+    %1 = DividedGemm(x, A, takes=rows, gives=columns, shape=(64, 512))
+    %2 = Relu(%1)
+    y = DividedGemm(%2, B, takes=columns, gives=rows, shape=(32, 512))
     """
     shard = target.shard
     if shard is None or not shard.matrices:
@@ -72,8 +92,11 @@ def divide_products(graph: Graph, target: Target) -> Graph:
     return rebuild(graph, visit)
 
 
-def places(graph: Graph, shard: Shard) -> dict[str, Array]:
-    """Where rows of inputs, and gradients of values, are best written, by their names: where the other workers read them."""
+def shared_buffers(graph: Graph, shard: Shard) -> dict[str, Array]:
+    """The shared memory that inputs and gradients of values are written to directly, by their names.
+
+    The other workers read them there, so that nothing is copied.
+    """
     matrices, rows = shard.matrices, shard.rows
     nodes, found = graph.needed(graph.roots()), dict[str, Array]()
     divided = {node.name: matrices[_kernel(node)] for node in nodes if node.op == "DividedGemm"}
@@ -92,9 +115,9 @@ def _kernel(node: Node) -> str:
 
 
 def _ends(nodes: Iterable[Node], begin: Collection[str], times: Mapping[str, int]) -> dict[str, str]:
-    """What elementwise functions, each the one reader of what is before it, make of the results of some nodes.
+    """Follow chains of elementwise functions, each the only reader of its input, from the outputs of the ``begin`` nodes.
 
-    The last values by their names, with the names of the nodes that they began with.
+    Returns the last value of each chain, by name, with the name of the node that the chain begins with.
     """
     ends: dict[str, str] = {}
     for node in nodes:

@@ -1,4 +1,11 @@
-"""Inputs of few ones are given as the places of the ones: what multiplies them then adds up rows of a matrix."""
+"""Read sparse bool inputs as the column indices of their ones.
+
+A row of a bag-of-words input has few ones among thousands of columns. Training stores such rows as indices
+(``graphspec/data/sparse.py``). The graph still describes the wide input, so this pass puts a MultiHot in front of its
+readers; ``multi_hot_matmul_to_gather_sum`` then removes both it and the wide vectors.
+
+It is for programs, and applies to inputs that are fed with another width than the spec's.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +18,7 @@ from graphspec.ir.graph import Graph, Node, Type, Value
 
 
 def only_multiplied(graph: Graph) -> dict[str, int]:
-    """The inputs ``(N, width)`` that products with matrices read and nothing else, by their widths."""
+    """The inputs ``(N, width)`` that only matmuls read, each with its width."""
     multiplied: set[str] = set()
     other = {v.name for v in graph.outputs.values()}
     for node in graph.nodes:
@@ -25,12 +32,20 @@ def only_multiplied(graph: Graph) -> dict[str, int]:
 
 
 def sparsify_bool_inputs(graph: Graph, target: Target) -> Graph:
-    """The graph with MultiHot of an input ``(N, width)`` whose shape is another, ``(N, k)``.
+    """Read an input ``(N, width)`` that is fed with shape ``(N, k)`` through MultiHot.
 
-    It is then int64: the places of the k ones of each row, filled up with the width.
+    The input becomes int64: the indices of at most k ones per row, padded with ``width``.
+
+    >>> g, x, W = sketch({"x": ("N", 1000)}, {"W": (1000, 8)})
+    >>> graph = g.graph.asking({"y": g.MatMul(x, W)})
+    >>> print_graph(graph)
+    y = MatMul(x, W)
+    >>> print_graph(sparsify_bool_inputs(graph, Target({"x": (64, 7)})))
+    %1 = MultiHot(x, depth=1000, count=1)
+    y = MatMul(%1, W)
     """
     shapes = target.shapes
-    marked = {
+    sparse = {
         n: (Value(n, Type("int64", (v.shape[0], shapes[n][1])), "input"), width)
         for n, v in graph.inputs.items()
         if v.rank == 2
@@ -39,21 +54,21 @@ def sparsify_bool_inputs(graph: Graph, target: Target) -> Graph:
         and shapes[n][1] != (width := v.shape[1])
         and isinstance(width, int)
     }
-    if not marked:
+    if not sparse:
         return graph
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if not any(v is not None and v.name in marked for v in inputs):
+        if not any(v is not None and v.name in sparse for v in inputs):
             return None
         g = state.builder(node)
 
         def hot(value: Value) -> Value:
-            places, width = marked[value.name]
-            made: Value = g.MultiHot(places, depth=width, count=1)
+            indices, width = sparse[value.name]
+            made: Value = g.MultiHot(indices, depth=width, count=1)
             return made
 
-        return state.copy(node, [hot(v) if v is not None and v.name in marked else v for v in inputs])
+        return state.copy(node, [hot(v) if v is not None and v.name in sparse else v for v in inputs])
 
     made = rebuild(graph, visit)
-    made.inputs |= {n: places for n, (places, _) in marked.items()}
+    made.inputs |= {n: indices for n, (indices, _) in sparse.items()}
     return made

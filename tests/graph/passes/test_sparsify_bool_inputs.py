@@ -1,4 +1,4 @@
-"""Bool inputs of few ones: training takes the places of the ones, and gets what it gets from the numbers."""
+"""Sparse bool inputs: training on the indices of the ones gives what training on the numbers gives."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 
 import graphspec as gs
 from graphspec.data.batches import Arrays
-from graphspec.data.sparse import places_of_ones, with_places
-from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied
+from graphspec.data.sparse import as_indices, indices_of_ones
+from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied, sparsify_bool_inputs
+from graphspec.graph.target import Target
 from graphspec.training.observers import Silent
 from graphspec.training.prepare import prepare_fit
 
@@ -46,23 +47,23 @@ def hot(rows: int = 30, ones: int = 9) -> Array:
 Y = np.random.default_rng(1).standard_normal((30, 2))
 
 
-def test_places() -> None:
+def test_indices() -> None:
     x = hot()
-    places = places_of_ones(x)
-    assert places is not None
-    assert places.shape == (30, x.sum(1).max())
+    indices = indices_of_ones(x)
+    assert indices is not None
+    assert indices.shape == (30, x.sum(1).max())
     again = np.zeros((30, WIDTH + 1), bool)
-    again[np.arange(30)[:, None], places] = True
+    again[np.arange(30)[:, None], indices] = True
     np.testing.assert_array_equal(again[:, :WIDTH], x)
-    assert (places[0] == WIDTH).all()
-    assert places_of_ones(hot(ones=60)) is None
-    assert places_of_ones(np.zeros((4, WIDTH), bool)) is None
+    assert (indices[0] == WIDTH).all()
+    assert indices_of_ones(hot(ones=60)) is None
+    assert indices_of_ones(np.zeros((4, WIDTH), bool)) is None
 
 
-def test_places_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = places_of_ones(hot())
+def test_indices_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = indices_of_ones(hot())
     monkeypatch.setattr("graphspec.data.sparse._CHUNK", 7 * WIDTH)
-    np.testing.assert_array_equal(places_of_ones(hot()), whole)
+    np.testing.assert_array_equal(indices_of_ones(hot()), whole)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -91,7 +92,7 @@ def test_training_adds_up_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "marked"),
+    ("layers", "sparse"),
     [
         ([LAST], True),
         ([{"type": "Dense", "units": 3, "use_bias": False}, LAST], True),
@@ -108,12 +109,20 @@ def test_training_adds_up_rows() -> None:
         ),
     ],
 )
-def test_inputs_that_only_products_read(layers: list[dict[str, Any]], marked: bool) -> None:
+def test_inputs_that_only_products_read(layers: list[dict[str, Any]], sparse: bool) -> None:
     document = spec(layers)
     if "inputs" in layers[0] and len(layers) == 2:
         document["outputs"]["a"] = {"loss": "mean_squared_error"}
     graph = gs.compile(document).graph
-    assert only_multiplied(graph) == ({"x": WIDTH} if marked else {})
+    assert only_multiplied(graph) == ({"x": WIDTH} if sparse else {})
+
+
+def test_only_inputs_that_are_fed_with_another_width_are_indices() -> None:
+    graph = gs.compile(spec()).graph
+    assert sparsify_bool_inputs(graph, Target({"x": (8, WIDTH)})) is graph
+    sparse = sparsify_bool_inputs(graph, Target({"x": (8, 9)}))
+    assert (str(graph.inputs["x"].type), str(sparse.inputs["x"].type)) == (f"float32(N, {WIDTH})", "int64(N, 9)")
+    assert {node.attrs["depth"] for node in sparse.nodes if node.op == "MultiHot"} == {WIDTH}
 
 
 def test_what_stays_as_it_is(tmp_path: Path) -> None:
@@ -121,4 +130,4 @@ def test_what_stays_as_it_is(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", x)
     for rows in (x.astype(np.uint8), hot(ones=60), np.load(tmp_path / "x.npy", mmap_mode="r")):
         arrays = Arrays({"x": rows})
-        assert with_places(graph, arrays) is arrays
+        assert as_indices(graph, arrays) is arrays
