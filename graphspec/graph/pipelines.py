@@ -1,4 +1,8 @@
-"""The passes that a graph goes through, in their order: before it is bound, and before it is written to a file."""
+"""The two pipelines: the passes that run before a graph is bound, and those before it is written to a file.
+
+A pass is a function ``(Graph, Target) → Graph`` that makes a new graph or returns the one that it gets, unchanged. Each
+has a file of its name in ``graphspec/graph/passes/``, with an example of a graph before and after.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +24,10 @@ from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph
 
 Pass = Callable[[Graph, Target], Graph]
+"""Rewrites a graph for a target."""
 
 FOR_PRODUCTS: tuple[Pass, ...] = (sparsify_bool_inputs, multi_hot_matmul_to_gather_sum)
-"""Which products there are, and of what: all that the memory estimate and the division among workers look at."""
+"""The passes that decide which matmuls there are: all that the memory estimate and the division among workers need."""
 FOR_PROGRAM: tuple[Pass, ...] = (
     *FOR_PRODUCTS,
     sink_bias_relu_below_pool,
@@ -30,8 +35,9 @@ FOR_PROGRAM: tuple[Pass, ...] = (
     fuse_conv_max_pool,
     divide_products,
 )
+"""The passes before binding. They may use operators that ONNX lacks."""
 FOR_OPSET: tuple[Pass, ...] = (drop_training, legalize)
-"""Which operators there are in a file."""
+"""The passes that decide which operators a file has."""
 FOR_EXPORT: tuple[Pass, ...] = (
     *FOR_OPSET,
     fold_constants,
@@ -39,10 +45,11 @@ FOR_EXPORT: tuple[Pass, ...] = (
     merge_equal_nodes,
     cancel_transposes,
 )
+"""The passes before a file is written. They replace operators that the target's opset lacks."""
 
 
 def prepare(graph: Graph, passes: Sequence[Pass], target: Target) -> Graph:
-    """The graph behind all ``passes``."""
+    """Run ``passes`` over the graph, in their order."""
     for rewrite in passes:
         graph = rewrite(graph, target)
     return graph

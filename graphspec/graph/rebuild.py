@@ -1,4 +1,4 @@
-"""Rebuild a graph node by node: what every pass is written with."""
+"""Rebuild a graph node by node: the tool that passes are written with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Rebuild:
         self.graph = Graph(graph.name, dict(graph.inputs), dict(graph.targets), dict(graph.params), dict(graph.values))
 
     def copy(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
-        """The node again, with other inputs and some attributes changed."""
+        """A copy of the node with other inputs of the same types, and with some attributes changed."""
         types = [v.type for v in node.outputs]
         made = self.node(
             node.name, node.op, inputs, node.attrs | attrs, node.owner, types, [v.name for v in node.outputs]
@@ -30,14 +30,14 @@ class Rebuild:
         return made
 
     def again(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
-        """The node again, with inputs of other shapes: its outputs' types are inferred anew."""
+        """A copy of the node with inputs of other shapes: the types of its outputs are inferred again."""
         types = OPS[node.op].infer(*inputs, **node.attrs | attrs)
         types = types if isinstance(types, tuple) else (types,)
         names = [v.name for v in node.outputs]
         return self.node(node.name, node.op, inputs, node.attrs | attrs, node.owner, types, names)
 
     def builder(self, node: Node) -> Builder:
-        """A builder for what replaces ``node``: names have its own in front, and so are unique."""
+        """A builder for what replaces ``node``. Names begin with the node's own, so they are unique."""
         return Builder(self.graph, node.owner, _prefix=f"{node.name.removeprefix(f'{node.owner}/')}/")
 
     def node(
@@ -50,7 +50,7 @@ class Rebuild:
         types: Sequence[Any],
         names: Sequence[str] | None = None,
     ) -> tuple[Value, ...]:
-        """Append an operator; its outputs are called after it unless ``names`` says otherwise."""
+        """Append an operator. Its outputs are named after it unless ``names`` are given."""
         made = Node(name, op, tuple(inputs), attrs, owner)
         names = names or [name if k == 0 else f"{name}:{k}" for k in range(len(types))]
         made.outputs = tuple(Value(n, t, "op", made, k) for k, (n, t) in enumerate(zip(names, types, strict=True)))
@@ -59,7 +59,10 @@ class Rebuild:
 
 
 def rebuild(graph: Graph, visit: Visit) -> Graph:
-    """A new graph: each node as ``visit`` has it, or copied where that returns None; then only what the heads need."""
+    """A new graph of what ``visit`` returns for each node, or a copy where it returns None.
+
+    Nodes that neither an output nor the loss depends on are left out.
+    """
     state = Rebuild(graph)
     now: dict[str, Value] = {}
 
@@ -73,7 +76,7 @@ def rebuild(graph: Graph, visit: Visit) -> Graph:
             outputs = state.copy(node, inputs)
         for old, new in zip(node.outputs, outputs, strict=False):
             now[old.name] = new
-    state.graph.outputs = {head: now.get(v.name, v) for head, v in graph.outputs.items()}
+    state.graph.outputs = {name: now.get(v.name, v) for name, v in graph.outputs.items()}
     state.graph.loss = current(graph.loss)
     state.graph.nodes = state.graph.needed(state.graph.roots())
     return state.graph

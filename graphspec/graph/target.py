@@ -1,4 +1,4 @@
-"""What a graph is prepared for: a program on some shapes, maybe a worker's part of it, or a file of some opset."""
+"""What a graph is prepared for: a program with given shapes, on one worker or several, or a file of some opset."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def _cannot(graph: Graph) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class Target:
-    """What passes may ask for.
+    """What the passes may know of the program or the file that a graph is prepared for.
 
     Attributes:
-        shapes: the actual shape of every input and target of a program.
-        input_grads: inputs whose gradients are asked for as well.
-        shard: the part of one worker; None for all of the batch.
-        opset: that of a file.
-        compute: the outputs of a graph of weights and constants alone.
+        shapes: of a program: the actual shape of every input and target.
+        input_grads: of a program: the inputs whose gradients are computed as well.
+        shard: of a program: one worker's part of the batch; None for the whole batch.
+        opset: of a file.
+        compute: for a file: evaluates the outputs of a graph that reads weights and constants alone.
     """
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)

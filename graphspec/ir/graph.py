@@ -215,10 +215,10 @@ class Param:
 
 @dataclass(eq=False, slots=True)
 class Graph:
-    """Operator nodes in topological order with their inputs, targets, parameters and heads.
+    """Operator nodes in topological order, with their inputs, targets and parameters.
 
-    ``outputs`` maps a head, or whatever is asked for, to its value; ``loss`` is the scalar whose gradients are asked for.
-    ``penalties`` are the scalar values of regularizers that are added to the loss.
+    ``outputs`` are the values to compute, by name: the spec's outputs, or what a program fetches. ``loss`` is the scalar to
+    differentiate. ``penalties`` are the scalars of regularizers, to be added to the loss.
     """
 
     name: str
@@ -232,17 +232,17 @@ class Graph:
     loss: Value | None = None
 
     def asking(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
-        """This graph with other outputs, and with a scalar to be differentiated."""
+        """This graph with other outputs, and with a scalar to differentiate."""
         return replace(self, outputs=dict(outputs), loss=loss)
 
     def roots(self) -> list[Value]:
-        """What the graph is for: its outputs and its loss."""
+        """The outputs and the loss: everything that the graph is to compute."""
         return [*self.outputs.values(), *([] if self.loss is None else [self.loss])]
 
-    def needed(self, wanted: Iterable[Value]) -> list[Node]:
-        """The nodes that ``wanted`` depends on, in order."""
+    def needed(self, values: Iterable[Value]) -> list[Node]:
+        """The nodes that ``values`` depend on, in order."""
         keep: set[str] = set()
-        stack = [v.node for v in wanted if v.node is not None]
+        stack = [v.node for v in values if v.node is not None]
         while stack:
             node = stack.pop()
             if node.name in keep:

@@ -1,4 +1,12 @@
-"""Move Transposes towards the heads and cancel them: a channels-last network keeps one at its input."""
+"""Move Transposes towards the outputs, where opposite ones cancel.
+
+Layers are channels-last, ONNX's convolutions and poolings are channels-first, so lowering puts a Transpose before and after
+each of them. This pass holds a Transpose back and writes it only in front of an operator that cannot work on the transposed
+operand. On its way it moves past elementwise operators, Concat and reductions, if all their operands wait for the same
+permutation; two opposite ones give the identity and vanish. Most channels-last networks keep one Transpose, at their input.
+
+It is for files.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +26,7 @@ Perm = tuple[int, ...]
 
 
 class _Moves:
-    """What is known of values that are transposes of others: ``name → (base, perm)``, not yet written out."""
+    """Transposes that are held back: ``name → (base, perm)`` for every value that is a transposed ``base``."""
 
     def __init__(self) -> None:
         self.pending: dict[str, tuple[Value, Perm]] = {}
@@ -31,7 +39,7 @@ class _Moves:
         return value
 
     def write(self, state: Rebuild, value: Value | None) -> Value | None:
-        """The value itself; a pending one is written out as a Transpose, once."""
+        """The value itself. For a pending one its Transpose is emitted, once."""
         if value is None or value.name not in self.pending:
             return value
         if value.name not in self.written:
@@ -45,7 +53,18 @@ class _Moves:
 
 
 def cancel_transposes(graph: Graph, target: Target) -> Graph:
-    """Opposite Transposes cancel, also across elementwise operators, Concat and reductions."""
+    """Cancel opposite Transposes, also across elementwise operators, Concat and reductions.
+
+    >>> g, x = sketch({"x": ("N", 8, 8, 3)})
+    >>> channels_first = g.Relu(g.Transpose(x, perm=(0, 3, 1, 2)))
+    >>> graph = g.graph.asking({"y": g.Transpose(channels_first, perm=(0, 2, 3, 1))})
+    >>> print_graph(graph)
+    %1 = Transpose(x, perm=(0, 3, 1, 2))
+    %2 = Relu(%1)
+    y = Transpose(%2, perm=(0, 2, 3, 1))
+    >>> print_graph(cancel_transposes(graph, Target()))
+    y = Relu(x)
+    """
     moves = _Moves()
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
@@ -60,32 +79,33 @@ def cancel_transposes(graph: Graph, target: Target) -> Graph:
         return None
 
     result = rebuild(_with_sinks(graph), visit)
-    return rebuild(_without_sinks(result, graph), finish)
+    return rebuild(_without_sinks(result), finish)
 
 
 def _with_sinks(graph: Graph) -> Graph:
-    """Heads behind an Identity, so that a pending Transpose in front of a head is written out."""
+    """The graph with a Reshape behind each output, so that a pending Transpose in front of it is written."""
     copy = graph.copy()
-    for head, value in graph.outputs.items():
-        node = Node(f"{head}/head", "Reshape", (value, None), {"allowzero": 0}, head)
-        node.outputs = (Value(f"{head}/head", value.type, "op", node),)
+    for name, value in graph.outputs.items():
+        node = Node(f"{name}/sink", "Reshape", (value, None), {"allowzero": 0}, name)
+        node.outputs = (Value(f"{name}/sink", value.type, "op", node),)
         copy.nodes.append(node)
-        copy.outputs[head] = node.outputs[0]
+        copy.outputs[name] = node.outputs[0]
     return copy
 
 
-def _without_sinks(graph: Graph, original: Graph) -> Graph:
-    for head, value in graph.outputs.items():
+def _without_sinks(graph: Graph) -> Graph:
+    """The graph without the nodes that :func:`_with_sinks` adds."""
+    for name, value in graph.outputs.items():
         assert value.node is not None
         source = value.node.inputs[0]
         assert source is not None
-        graph.outputs[head] = source
+        graph.outputs[name] = source
     graph.nodes = graph.needed(graph.outputs.values())
     return graph
 
 
 def _through(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], moves: _Moves) -> Sequence[Value] | None:
-    """The node applied below its inputs' common Transpose, its output pending; None where that cannot be."""
+    """The node applied to untransposed inputs, its output pending; None if their permutations differ or it cannot move."""
     full = [v for v in inputs if v is not None and v.rank > 0]
     waiting = [moves.pending[v.name] for v in full if v.name in moves.pending]
     if not waiting or len(node.outputs) != 1:

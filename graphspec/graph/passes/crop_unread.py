@@ -1,8 +1,11 @@
-"""Convolutions and poolings without the last rows and columns that no window behind them reads.
+"""Crop convolutions and poolings to the rows and columns that later windows read.
 
-Where a window does not fit into what is left of an axis, that is never looked at: pooling by 2 leaves out the last of 11
-rows, and what the convolution before it computes there is in vain, forward and backward. So are the rows of its input that
-only these are made of, and so forth.
+A window that does not fit into the rest of an axis is never computed: pooling by 2 leaves out the last of 11 rows. What the
+convolution before it computes there is wasted, forward and backward, and so are the rows of its own input that only these
+results depend on. This pass finds from the outputs backwards how much of each spatial axis is read, and gives convolutions
+and poolings negative padding at the end of the axis so that they compute no more.
+
+It is for programs only: a file keeps the padding of the spec.
 """
 
 from __future__ import annotations
@@ -20,21 +23,30 @@ from graphspec.ops.unary import Unary
 
 _WINDOWS = ("Conv", "MaxPool", "AveragePool")
 _TERMS = ("Add", "Sub", "Mul")
-_Steps = list[tuple[int, int, int]]
+_Windows = list[tuple[int, int, int]]
 Need = tuple[int | None, ...]
-"""How many numbers of each axis are read, from the first one on; None for all."""
+"""How many elements of each axis are read, counted from the start; None for all."""
 
 
 def crop_unread(graph: Graph, target: Target) -> Graph:
-    """The graph, computed from no more than is read: for programs, never for a file.
+    """Compute no rows and columns that nothing reads.
 
     Values and gradients are the same, but sums may be taken in another order.
+
+    >>> g, x, W = sketch({"x": ("N", 1, 11, 11)}, {"W": (4, 1, 3, 3)})
+    >>> graph = g.graph.asking({"y": g.MaxPool(g.Conv(x, W), kernel_shape=(2, 2), strides=(2, 2))})
+    >>> print_graph(graph, shapes=True)
+    %1 = Conv(x, W)  # (N, 4, 9, 9)
+    y = MaxPool(%1, kernel_shape=(2, 2), strides=(2, 2))  # (N, 4, 4, 4)
+    >>> print_graph(crop_unread(graph, Target()), shapes=True)
+    %1 = Conv(x, W, pads=[0, 0, -1, -1])  # (N, 4, 8, 8)
+    y = MaxPool(%1, kernel_shape=(2, 2), pads=[0, 0, 0, 0], strides=(2, 2))  # (N, 4, 4, 4)
     """
     nodes = graph.needed(graph.roots())
     if not faster(True) or not any(node.op in _WINDOWS for node in nodes):
         return graph
     needs = _needs(nodes, graph.roots())
-    cropped = {node.name for node in nodes if _steps(node) is not None and _less(needs, node.outputs[0])}
+    cropped = {node.name for node in nodes if _windows(node) is not None and _is_partial(needs, node.outputs[0])}
     if not cropped:
         return graph
 
@@ -42,26 +54,27 @@ def crop_unread(graph: Graph, target: Target) -> Graph:
         changed = any(a is not b and a.shape != b.shape for a, b in zip(inputs, node.inputs, strict=True) if a and b)
         if not changed and node.name not in cropped:
             return None
-        now, steps = inputs[0], _steps(node)
-        if steps is None or now is None:
+        now, windows = inputs[0], _windows(node)
+        if windows is None or now is None:
             return state.again(node, inputs)
-        out = _counts(node, needs[node.outputs[0].name])
-        return state.again(node, inputs, auto_pad="NOTSET", pads=_pads(node, steps, now, out))
+        out = _needed_shape(node, needs[node.outputs[0].name])
+        return state.again(node, inputs, auto_pad="NOTSET", pads=_pads(node, windows, now, out))
 
     return rebuild(graph, visit)
 
 
-def _counts(node: Node, need: Need) -> list[Any]:
-    """The output's shape, with what is needed of it where that is not all."""
+def _needed_shape(node: Node, need: Need) -> list[Any]:
+    """The output's shape; the needed size on axes of which not all is needed."""
     return [d if n is None else n for d, n in zip(node.outputs[0].shape, need, strict=True)]
 
 
-def _less(needs: Mapping[str, Need], value: Value) -> bool:
+def _is_partial(needs: Mapping[str, Need], value: Value) -> bool:
+    """Whether only a part of the value is read."""
     return any(n is not None and n != d for n, d in zip(needs[value.name], value.shape, strict=True))
 
 
 def _needs(nodes: Sequence[Node], roots: Sequence[Value]) -> dict[str, Need]:
-    """What is read of every value that is computed, by its name."""
+    """How much of each value is read, by the value's name."""
     needs: dict[str, Need] = {}
 
     def read(value: Value | None, need: Need) -> None:
@@ -85,32 +98,32 @@ def _all(value: Value) -> Need:
 
 
 def _reads(node: Node, k: int, out: Need) -> Need:
-    """What a node reads of an input for what is needed of its output."""
+    """How much of input ``k`` a node reads to compute the needed part ``out`` of its output."""
     value = node.inputs[k]
     assert value is not None
-    if k == 0 and (steps := _steps(node)) is not None:
-        return _under_windows(value, _counts(node, out)[2:], steps)
+    if k == 0 and (windows := _windows(node)) is not None:
+        return _read_by_windows(value, _needed_shape(node, out)[2:], windows)
     if node.op == "Transpose":
         perm = node.attrs["perm"] or list(range(value.rank))[::-1]
         return tuple(out[perm.index(axis)] for axis in range(value.rank))
     if issubclass(OPS[node.op], Unary):
         return out
-    if node.op in _TERMS and value.shape == node.outputs[0].shape and _ones_elsewhere(node, k, out):
+    if node.op in _TERMS and value.shape == node.outputs[0].shape and _others_broadcast(node, k, out):
         return out
     return _all(value)
 
 
-def _ones_elsewhere(node: Node, k: int, out: Need) -> bool:
-    """Whether the other operands are the same all along the axes of which not everything is needed."""
+def _others_broadcast(node: Node, k: int, out: Need) -> bool:
+    """Whether the other operands are broadcast along the axes of which not all is needed."""
     others = [v for i, v in enumerate(node.inputs) if i != k and v is not None]
     cut = [len(out) - axis for axis, n in enumerate(out) if n is not None]  # axes counted from the last
     return all(v.rank < c or v.shape[-c] == 1 for v in others for c in cut)
 
 
-def _under_windows(value: Value, counts: Sequence[Any], steps: _Steps) -> Need:
-    """The numbers of each spatial axis that so many windows read, where these are known and not all."""
+def _read_by_windows(value: Value, counts: Sequence[Any], windows: _Windows) -> Need:
+    """How much of each spatial axis ``counts`` windows read; None if that is all, or unknown."""
     found: list[int | None] = []
-    for size, count, (stride, extent, begin) in zip(value.shape[2:], counts, steps, strict=True):
+    for size, count, (stride, extent, begin) in zip(value.shape[2:], counts, windows, strict=True):
         if not isinstance(size, int) or not isinstance(count, int):
             found.append(None)
             continue
@@ -119,8 +132,8 @@ def _under_windows(value: Value, counts: Sequence[Any], steps: _Steps) -> Need:
     return (None, None, *found)
 
 
-def _steps(node: Node) -> _Steps | None:
-    """Of each spatial axis the stride, the extent of a window, and the padding in front; None if that is not all known."""
+def _windows(node: Node) -> _Windows | None:
+    """(stride, window extent, left padding) per spatial axis, or None if any is symbolic."""
     attrs, value = node.attrs, node.inputs[0] if node.inputs else None
     if node.op not in _WINDOWS or attrs.get("ceil_mode") or value is None:
         return None
@@ -134,13 +147,13 @@ def _steps(node: Node) -> _Steps | None:
     return list(zip(strides, extents, begins, strict=True)) if len(begins) == rank else None
 
 
-def _pads(node: Node, steps: _Steps, now: Value, out: Sequence[Any]) -> list[int]:
-    """The padding with which the windows over an input as it is now are as many as ``out`` says."""
+def _pads(node: Node, windows: _Windows, now: Value, out: Sequence[Any]) -> list[int]:
+    """The padding with which the windows over the input ``now`` give the shape ``out``."""
     given, ends = node.attrs["pads"], []
-    for axis, (stride, extent, begin) in enumerate(steps):
+    for axis, (stride, extent, begin) in enumerate(windows):
         size, count = now.shape[2 + axis], out[2 + axis]
         if isinstance(size, int) and isinstance(count, int):
             ends.append((count - 1) * stride + extent - size - begin)
         else:
-            ends.append(given[len(steps) + axis] if given is not None else 0)
-    return [*(begin for _, _, begin in steps), *ends]
+            ends.append(given[len(windows) + axis] if given is not None else 0)
+    return [*(begin for _, _, begin in windows), *ends]

@@ -1,4 +1,10 @@
-"""Dropout and noise vanish, BatchNormalization uses its moving statistics: the graph as it predicts."""
+"""Turn a graph into the one that predicts.
+
+Dropout, noise and random augmentation do nothing at inference, so their nodes are removed or replaced by what they compute
+then. BatchNormalization uses its moving statistics. Operators that exist for training alone become their ONNX operator.
+
+It is for files; programs decide when they are bound (``training=True``).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +17,16 @@ from graphspec.ops import OPS
 
 
 def drop_training(graph: Graph, target: Target) -> Graph:
-    """The graph in inference mode."""
+    """Replace operators that behave differently in training by what they are at inference.
+
+    >>> g, x = sketch({"x": ("N", 4)})
+    >>> graph = g.graph.asking({"y": g.Relu(g.Dropout(x, g.constant(0.5)))})
+    >>> print_graph(graph)
+    %1 = Dropout(x, 0.5)
+    y = Relu(%1)
+    >>> print_graph(drop_training(graph, Target()))
+    y = Relu(x)
+    """
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if OPS[node.op].vanishes:
@@ -45,7 +60,7 @@ def drop_training(graph: Graph, target: Target) -> Graph:
 
 
 def _is_ones(value: Value | None) -> bool:
-    """Whether ``value`` is 1 expanded, which dropout leaves of a mask, whose shape is that of what it multiplies."""
+    """Whether ``value`` is the constant 1, expanded: what remains of a mask whose Dropout was removed."""
     if value is None or value.node is None or value.node.op != "Expand":
         return False
     one = value.node.inputs[0]
@@ -53,7 +68,7 @@ def _is_ones(value: Value | None) -> bool:
 
 
 def resampled(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value]:
-    """``rows @ X @ columns``, what the window of RandomCrop is outside training."""
+    """``rows @ X @ columns``: at inference RandomCrop is a resampling by two matrices."""
     X, _, rows, columns = inputs
     assert X is not None
     assert rows is not None

@@ -1,4 +1,10 @@
-"""Compute once, before the file is written, what depends on weights and constants only."""
+"""Compute nodes that depend on weights and constants alone before the file is written.
+
+Lowering leaves arithmetic on weights in the graph, such as a reshaped bias, because weights change in training. In a
+file they are fixed, so each such result is stored as one constant, and the nodes that computed it are removed.
+
+It is for files; ``target.compute`` does the computing.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ from graphspec.ir.graph import Graph, Node, Value
 
 
 def computed_before(graph: Graph) -> set[str]:
-    """The names of values that depend on weights and constants only."""
+    """The names of values that depend on weights and constants alone."""
     known: set[str] = set()
     for node in graph.nodes:
         if node.inputs and all(v is None or v.kind in ("param", "constant") or v.name in known for v in node.inputs):
@@ -19,7 +25,17 @@ def computed_before(graph: Graph) -> set[str]:
 
 
 def fold_constants(graph: Graph, target: Target) -> Graph:
-    """Replace every node whose inputs are all weights or constants by a constant."""
+    """Replace nodes that depend on weights and constants alone by constants.
+
+    >>> g, x = sketch({"x": ("N", 4)})
+    >>> graph = g.graph.asking({"y": g.Mul(x, g.Sqrt(g.constant(4.0)))})
+    >>> print_graph(graph)
+    %1 = Sqrt(4.0)
+    y = Mul(x, %1)
+    >>> target = Target(compute=partial(constants_of, Store(graph)))
+    >>> print_graph(fold_constants(graph, target))
+    y = Mul(x, 2.0)
+    """
     known = computed_before(graph)
     if not known:
         return graph

@@ -1,4 +1,12 @@
-"""A first convolution and the max pooling that alone reads it as one operator, which takes a window tap by tap."""
+"""Fuse a network's first convolution with the max pooling behind it.
+
+The fused operator ConvPool computes the convolution as one plane per tap of the pooling window and takes the maximum of
+whole planes, some samples at a time, so the large result of the convolution stays in the cache. It computes no gradient of
+its input, hence the convolution must read a value that needs none, such as an image. The pooling must be the only reader,
+with windows that do not overlap.
+
+It is for programs only: ONNX has no such operator.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +20,27 @@ from graphspec.ir.graph import Graph, Node, Value
 from graphspec.kernels.fast import faster
 
 _THIN = 200
-"""Numbers under a window up to which it is faster: with more, planes of less work than the products save nothing, and there
-may be other algorithms for these. With one place under a window the convolution copies nothing, so that it is not faster."""
+"""Elements under a convolution window up to which fusing is faster. With more, the products outweigh the memory traffic,
+and other algorithms may apply. A 1×1 convolution is not fused either, since it copies nothing."""
 
 
 def fuse_conv_max_pool(graph: Graph, target: Target) -> Graph:
-    """The graph with ConvPool where it fits and pays: for programs, never for a file.
+    """Replace Conv and MaxPool by ConvPool where that is possible and faster.
 
-    A convolution stays if it reads a value whose gradient is needed.
+    >>> g, x, W = sketch({"x": ("N", 1, 11, 11)}, {"W": (4, 1, 3, 3)})
+    >>> graph = g.graph.asking({"y": g.MaxPool(g.Conv(x, W), kernel_shape=(2, 2), strides=(2, 2))})
+    >>> print_graph(graph)
+    %1 = Conv(x, W)
+    y = MaxPool(%1, kernel_shape=(2, 2), strides=(2, 2))
+    >>> print_graph(fuse_conv_max_pool(graph, Target()))
+    y = ConvPool(x, W, window=(2, 2))
     """
-    pools = [node for node in graph.nodes if node.op == "MaxPool" and _apart(node)]
+    pools = [node for node in graph.nodes if node.op == "MaxPool" and _tiles(node)]
     if not pools:
         return graph
     times = readers(graph)
     differentiated = wanted_gradients(graph, graph.nodes, target.input_grads)
-    convs = {node.name: conv for node in pools if (conv := _before(node, times)) is not None}
+    convs = {node.name: conv for node in pools if (conv := _convolution_before(node, times)) is not None}
     found = {name: conv for name, conv in convs.items() if _fits(conv, differentiated)}
     if not found:
         return graph
@@ -45,8 +59,8 @@ def fuse_conv_max_pool(graph: Graph, target: Target) -> Graph:
     return rebuild(graph, visit)
 
 
-def _apart(pool: Node) -> bool:
-    """Whether a MaxPool's windows are several numbers each, and lie side by side from the first number on."""
+def _tiles(pool: Node) -> bool:
+    """Whether a MaxPool's windows have several elements, do not overlap, leave no gaps and need no padding."""
     attrs, window = pool.attrs, list(pool.attrs["kernel_shape"])
     plain = attrs["auto_pad"] in ("NOTSET", "VALID") and not any(attrs["pads"] or ()) and not attrs["ceil_mode"]
     if not plain or any(d != 1 for d in attrs["dilations"] or ()):
@@ -54,8 +68,8 @@ def _apart(pool: Node) -> bool:
     return math.prod(window) > 1 and window == list(attrs["strides"] or (1,) * len(window))
 
 
-def _before(pool: Node, times: Mapping[str, int]) -> Node | None:
-    """The convolution that a MaxPool alone reads, maybe transposed to and fro."""
+def _convolution_before(pool: Node, times: Mapping[str, int]) -> Node | None:
+    """The convolution whose only reader is this MaxPool, possibly through Transposes that cancel."""
     value = pool.inputs[0]
     assert value is not None
     order = list(range(value.rank))  # the axes of `value` that the MaxPool's are
@@ -71,9 +85,9 @@ def _before(pool: Node, times: Mapping[str, int]) -> Node | None:
 
 
 def _fits(conv: Node, differentiated: Collection[str]) -> bool:
-    """Whether a convolution is one of what needs no gradient, without groups and bias, and better off tap by tap."""
+    """Whether a convolution's input needs no gradient, it has no groups and no bias, and fusing it is faster."""
     X, W, bias = (*conv.inputs, None)[:3]
     if X is None or W is None or X.name in differentiated or bias is not None or conv.attrs["group"] != 1:
         return False
-    places = math.prod(W.fixed(k) for k in range(2, W.rank))
-    return faster(places > 1 and places * W.fixed(1) <= _THIN)
+    taps = math.prod(W.fixed(k) for k in range(2, W.rank))
+    return faster(taps > 1 and taps * W.fixed(1) <= _THIN)

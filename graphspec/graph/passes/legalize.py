@@ -1,4 +1,11 @@
-"""Replace operators that are newer than an opset by older ones."""
+"""Replace operators that the target's opset lacks by operators that it has.
+
+A graph uses each operator in its newest form, such as Gelu from opset 20. A file for an older opset gets the decomposition
+in ``graphspec/graph/decompositions/`` instead. Operators that no opset has, and those without a kernel in onnxruntime, are
+always decomposed.
+
+It is for files.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +25,14 @@ from graphspec.ir.graph import Graph, Node, Value
 from graphspec.ops import OPS
 
 BASE = 17
-"""The opset that operators have the form of, where they exist in it."""
-_CHANGED = {"GroupNormalization": 21}  # before: a scale a group
+"""The opset whose form operators have, if they exist in it."""
+_CHANGED = {"GroupNormalization": 21}  # before that it had one scale per group
 _WITHOUT_KERNEL = {"Swish"}  # onnxruntime 1.32 has none; it expands the operator at opset 24, but not from 25 on
 
 
 @cache
 def since(op: str) -> int | None:
-    """The first opset that has the operator in the form in which it is written here; None for one of training alone."""
+    """The first opset that has the operator in the form that is used here; None for operators of training."""
     from onnx import defs
 
     if not OPS[op].exported:
@@ -38,13 +45,23 @@ def since(op: str) -> int | None:
 
 
 def is_newer(node: Node, opset: int) -> bool:
-    """Whether ``opset`` does not have the node's operator, or no runtime does."""
+    """Whether ``opset`` lacks the node's operator, or onnxruntime has no kernel for it."""
     first = since(node.op)
     return first is None or first > opset or node.op in _WITHOUT_KERNEL
 
 
 def legalize(graph: Graph, target: Target) -> Graph:
-    """The graph with every operator that the target's opset lacks decomposed; one that has no decomposition stays."""
+    """Decompose every operator that the target's opset lacks. An operator without a decomposition stays.
+
+    >>> g, x = sketch({"x": ("N", 4)})
+    >>> graph = g.graph.asking({"y": g.Mish(x)})
+    >>> print_graph(graph)
+    y = Mish(x)
+    >>> print_graph(legalize(graph, Target(opset=17)))
+    %1 = Softplus(x)
+    %2 = Tanh(%1)
+    y = Mul(x, %2)
+    """
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.op not in DECOMPOSITIONS or not is_newer(node, target.opset):

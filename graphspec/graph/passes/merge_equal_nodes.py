@@ -1,4 +1,10 @@
-"""Nodes that compute the same from the same become one: the first of them, whose name it keeps."""
+"""Merge nodes that compute the same value (common subexpression elimination).
+
+Lowering works layer by layer, so several layers that read one value may each emit the same Transpose, Shape or Cast of it.
+The first of them stays, under its own name; the others are removed, and their readers read the first.
+
+It is for files, and runs before ``cancel_transposes``, which then sees fewer Transposes.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +18,19 @@ from graphspec.ops import OPS
 
 
 def merge_equal_nodes(graph: Graph, target: Target) -> Graph:
-    """Replace every node by the first with its operator, attributes and inputs; constants are compared by what they hold.
+    """Replace every node by the first one with equal operator, attributes and inputs.
 
-    What draws random numbers stays as it is: two draws are not one.
+    Constants are equal if their bytes are. Nodes that draw random numbers stay, since two draws differ.
+
+    >>> g, x = sketch({"x": ("N", 4)})
+    >>> graph = g.graph.asking({"y": g.Add(g.Relu(x), g.Relu(x))})
+    >>> print_graph(graph)
+    %1 = Relu(x)
+    %2 = Relu(x)
+    y = Add(%1, %2)
+    >>> print_graph(merge_equal_nodes(graph, Target()))
+    %1 = Relu(x)
+    y = Add(%1, %1)
     """
     first: dict[Hashable, Sequence[Value]] = {}
 
@@ -30,13 +46,14 @@ def merge_equal_nodes(graph: Graph, target: Target) -> Graph:
 
 
 def _identity(value: Value | None) -> Hashable:
+    """A key that equal inputs share: the bytes of a constant, the name of another value."""
     if value is None or value.data is None:
         return None if value is None else value.name
     return value.type, value.data.dtype.str, value.data.tobytes()
 
 
 def _frozen(attribute: Any) -> Hashable:
-    """An attribute as something that can be looked up: 1, 1.0 and True are not the same."""
+    """An attribute as a dictionary key. 1, 1.0 and True are different."""
     if isinstance(attribute, dict):
         return tuple((k, _frozen(v)) for k, v in sorted(attribute.items()))
     if isinstance(attribute, list | tuple):

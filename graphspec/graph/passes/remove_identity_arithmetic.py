@@ -1,4 +1,10 @@
-"""Multiplications by ones and additions of zeros vanish: a scale or an offset that a layer was given and does nothing."""
+"""Remove multiplications by one and additions of zero.
+
+Layers such as Rescaling and Normalization emit a scale and an offset even if one of them changes nothing. The operand then
+replaces the node, unless the constant broadcasts it to a larger shape.
+
+It is for files, and runs after ``fold_constants``, which makes more constants.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,16 @@ _EITHER = ("Mul", "Add")
 
 
 def remove_identity_arithmetic(graph: Graph, target: Target) -> Graph:
-    """Replace each node that only gives one of its operands again by that operand."""
+    """Replace each Mul, Div, Add or Sub that returns one of its operands unchanged by that operand.
+
+    >>> g, x = sketch({"x": ("N", 4)})
+    >>> graph = g.graph.asking({"y": g.Add(g.Mul(x, g.constant(1.0)), g.constant(0.5))})
+    >>> print_graph(graph)
+    %1 = Mul(x, 1.0)
+    y = Add(%1, 0.5)
+    >>> print_graph(remove_identity_arithmetic(graph, Target()))
+    y = Add(x, 0.5)
+    """
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.op not in _NEUTRAL:
@@ -22,7 +37,7 @@ def remove_identity_arithmetic(graph: Graph, target: Target) -> Graph:
         assert X is not None
         assert other is not None
         for kept, constant in ((X, other), (other, X)) if node.op in _EITHER else ((X, other),):
-            same = kept.type == node.outputs[0].type  # else the constant gives the result its shape
+            same = kept.type == node.outputs[0].type  # otherwise the constant broadcasts the operand
             if same and constant.data is not None and bool((constant.data == _NEUTRAL[node.op]).all()):
                 return (kept,)
         return None

@@ -1,4 +1,10 @@
-"""The largest number under a window before a bias and ReLU, not after them: fewer numbers to go through."""
+"""Move bias and ReLU from before a MaxPool to after it, where there are fewer elements.
+
+Adding a bias and ReLU are monotonic, so they commute with the maximum of a window. A pooling by 2×2 leaves them a quarter
+of the elements, forward and backward. The pooling must be the only reader of what is moved, possibly through Transposes.
+
+It is for programs only: a file keeps the order of the spec.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +18,39 @@ from graphspec.kernels.fast import faster
 
 
 @dataclass(frozen=True)
-class _Before:
-    """What a MaxPool alone reads, maybe transposed: a Relu, and the convolution before it whose bias can be added later."""
+class _Movable:
+    """What can move below a MaxPool: a Relu, and the bias of the convolution before it."""
 
     relu: Node | None
     conv: Node | None
 
 
 def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
-    """The graph with Relu and the bias of a convolution behind a MaxPool that alone reads them.
+    """Apply the bias of a convolution and Relu after a MaxPool instead of before it.
 
-    For programs, never for a file. Values are the same, and so are gradients: a window's goes to its first largest number if
-    that is above 0, else nowhere. But numbers that are equal only as the bias rounds them are told apart, and a bias's
-    gradient is summed in another order.
+    Values and gradients are the same: a window's gradient goes to its first maximum if that is above 0, otherwise nowhere.
+    There are two differences by rounding: elements that are equal only after the bias is added are told apart, and the
+    gradient of the bias is summed in another order.
+
+    >>> g, x, W, b = sketch({"x": ("N", 3, 8, 8)}, {"W": (4, 3, 3, 3), "b": (4,)})
+    >>> graph = g.graph.asking({"y": g.MaxPool(g.Relu(g.Conv(x, W, b)), kernel_shape=(2, 2))})
+    >>> print_graph(graph)
+    %1 = Conv(x, W, b)
+    %2 = Relu(%1)
+    y = MaxPool(%2, kernel_shape=(2, 2))
+    >>> print_graph(sink_bias_relu_below_pool(graph, Target()))
+    %1 = Conv(x, W)
+    %2 = MaxPool(%1, kernel_shape=(2, 2))
+    %3 = Unsqueeze(b, [1, 2])
+    %4 = Add(%2, %3)
+    y = Relu(%4)
     """
     times = readers(graph)
-    found = {node.name: before for node in graph.needed(graph.roots()) if (before := _before(node, times)) is not None}
+    found = {node.name: moved for node in graph.needed(graph.roots()) if (moved := _movable(node, times)) is not None}
     if not found:
         return graph
-    relus = {before.relu.name for before in found.values() if before.relu is not None}
-    convs = {before.conv.name for before in found.values() if before.conv is not None}
+    relus = {moved.relu.name for moved in found.values() if moved.relu is not None}
+    convs = {moved.conv.name for moved in found.values() if moved.conv is not None}
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.name in relus:
@@ -41,17 +60,17 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
             return state.copy(node, inputs[:2])
         if node.name not in found:
             return None
-        before, g = found[node.name], state.builder(node)
+        moved, g = found[node.name], state.builder(node)
         (Y,) = state.copy(node, inputs)
-        if before.conv is not None:
-            Y = g.Add(Y, g.Unsqueeze(before.conv.inputs[2], g.constant(list(range(1, Y.rank - 1)))))
-        return (Y if before.relu is None else g.Relu(Y),)
+        if moved.conv is not None:
+            Y = g.Add(Y, g.Unsqueeze(moved.conv.inputs[2], g.constant(list(range(1, Y.rank - 1)))))
+        return (Y if moved.relu is None else g.Relu(Y),)
 
     return rebuild(graph, visit)
 
 
-def _before(node: Node, times: Mapping[str, int]) -> _Before | None:
-    """What can move behind a MaxPool, if every window surely has a number."""
+def _movable(node: Node, times: Mapping[str, int]) -> _Movable | None:
+    """What can move below the node; None if it is no MaxPool, or a window could lie in the padding alone."""
     if node.op != "MaxPool" or node.attrs["ceil_mode"] or any(d != 1 for d in node.attrs["dilations"] or ()):
         return None
     value, relu, channel = node.inputs[0], None, 1
@@ -60,7 +79,7 @@ def _before(node: Node, times: Mapping[str, int]) -> _Before | None:
         if source.op == "Conv" and channel == 1 and len(source.inputs) > 2:
             bias = source.inputs[2]
             if bias is not None and bias.kind == "param" and faster(True):
-                return _Before(relu, source)
+                return _Movable(relu, source)
             break
         if source.op == "Relu" and relu is None:
             relu = source
@@ -69,4 +88,4 @@ def _before(node: Node, times: Mapping[str, int]) -> _Before | None:
         else:
             break
         value = source.inputs[0]
-    return None if relu is None else _Before(relu, None)
+    return None if relu is None else _Movable(relu, None)

@@ -1,0 +1,86 @@
+"""Graphs as text, and a short way to make small ones.
+
+The examples in ``graphspec/graph/passes/`` are written with both; ``tests/graph/passes/test_docstrings.py`` runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from graphspec.graph.builder import Builder
+from graphspec.ir.dims import Shape, show
+from graphspec.ir.graph import Array, Graph, Node, Param, Type, Value
+from graphspec.ops import OPS
+from graphspec.ops.base import attributes
+
+_SHOWN = 8  # constants of at most this many elements are written out
+
+
+def sketch(inputs: Mapping[str, Shape | Type], weights: Mapping[str, tuple[int, ...]] | None = None) -> tuple[Any, ...]:
+    """A builder of a new graph, then the inputs and the weights as values.
+
+    An input with a shape alone is float32.
+
+    >>> g, x, W = sketch({"x": ("N", 4)}, {"W": (4, 2)})
+    >>> print_graph(g.graph.asking({"y": g.Relu(g.MatMul(x, W))}))
+    %1 = MatMul(x, W)
+    y = Relu(%1)
+    """
+    graph = Graph("sketch")
+    for name, given in inputs.items():
+        graph.inputs[name] = Value(name, given if isinstance(given, Type) else Type("float32", given), "input")
+    for name, shape in (weights or {}).items():
+        graph.params[name] = param = Param(name, shape, _zeros)
+        graph.values[name] = Value(name, Type("float32", shape), "param", param=param)
+    return Builder(graph, "sketch"), *graph.inputs.values(), *graph.values.values()
+
+
+def print_graph(graph: Graph, *, shapes: bool = False) -> None:
+    """Print the nodes that the outputs and the loss depend on, one a line: ``y = Relu(x)``.
+
+    Outputs have their own names, other values are numbered. Attributes are shown where they differ from the default.
+    With ``shapes`` every line ends with the shapes of its results.
+    """
+    names, extra = _output_names(graph)
+    for node in graph.needed(graph.roots()):
+        for value in node.outputs:
+            names.setdefault(value.name, f"%{1 + sum(n.startswith('%') for n in names.values())}")
+        results = ", ".join(names[value.name] for value in node.outputs)
+        sizes = f"  # {', '.join(show(value.shape) for value in node.outputs)}" if shapes else ""
+        print(f"{results} = {_call(node, names)}{sizes}")
+    for name, value in extra.items():
+        print(f"{name} = {_operand(value, names)}")
+
+
+def _output_names(graph: Graph) -> tuple[dict[str, str], dict[str, Value]]:
+    """Names of the values that outputs and the loss have, and the outputs that are another value under a second name."""
+    names: dict[str, str] = {}
+    extra: dict[str, Value] = {}
+    asked = graph.outputs if graph.loss is None else graph.outputs | {"loss": graph.loss}
+    for name, value in asked.items():
+        if value.kind == "op" and value.name not in names:
+            names[value.name] = name
+        else:
+            extra[name] = value
+    return names, extra
+
+
+def _call(node: Node, names: Mapping[str, str]) -> str:
+    defaults = attributes(OPS[node.op])  # type: ignore[arg-type]
+    given = [f"{key}={value}" for key, value in node.attrs.items() if key not in defaults or value != defaults[key]]
+    return f"{node.op}({', '.join([*(_operand(value, names) for value in node.inputs), *given])})"
+
+
+def _operand(value: Value | None, names: Mapping[str, str]) -> str:
+    if value is None:
+        return "None"
+    if value.data is None:
+        return names.get(value.name, value.name)
+    return str(value.data.tolist()) if value.data.size <= _SHOWN else str(value.type)
+
+
+def _zeros(shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    return np.zeros(shape)

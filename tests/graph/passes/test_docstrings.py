@@ -1,0 +1,84 @@
+"""Every pass shows a small graph before and after, and what it shows is true."""
+
+from __future__ import annotations
+
+import doctest
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from graphspec.export.onnx import constants_of
+from graphspec.graph import passes, text
+from graphspec.graph.target import Target
+from graphspec.graph.text import print_graph, sketch
+from graphspec.ir.graph import Type
+from graphspec.kernels.group import Shard
+from graphspec.runtime.parameters import Store
+
+NAMES = sorted(path.stem for path in Path(passes.__file__).parent.glob("[a-z]*.py"))
+KNOWN: dict[str, Any] = {
+    known.__name__: known
+    for known in (sketch, print_graph, Target, Type, Shard, Store, SimpleNamespace, constants_of, partial)
+}
+"""What examples may use without importing it, besides the names of their module."""
+LONGEST = 8  # lines
+
+
+def example_of(module: ModuleType, name: str) -> doctest.DocTest:
+    docstring = getattr(module, name).__doc__ or ""
+    return doctest.DocTestParser().get_doctest(docstring, vars(module) | KNOWN, name, module.__file__, 0)
+
+
+def faults(example: doctest.DocTest, name: str) -> list[str]:
+    """What is wrong with an example: it is not run, shows no change, is too long, or is not true."""
+    shown = [e for e in example.examples if e.source.startswith("print_graph(")]
+    if len(shown) != 2 or f"{name}(" in shown[0].source or f"{name}(" not in shown[1].source:
+        return ["it does not print the graph before the pass and after it"]
+    found = [f"{e.source.strip()} prints more than {LONGEST} lines" for e in shown if e.want.count("\n") > LONGEST]
+    if shown[0].want == shown[1].want:
+        found.append("the pass changes nothing")
+    doctest.DocTestRunner(verbose=False).run(example, out=found.append, clear_globs=False)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("kernels_that_pay")
+def test_a_pass_shows_a_graph_before_and_after(name: str) -> None:
+    module = import_module(f"graphspec.graph.passes.{name}")
+    assert len((module.__doc__ or "").splitlines()) > 3, "say what it does, why, and when it applies"
+    assert faults(example_of(module, name), name) == []
+
+
+def test_the_helper_for_examples() -> None:
+    example = example_of(text, "sketch")
+    assert len(example.examples) == 2
+    printed: list[str] = []
+    assert doctest.DocTestRunner(verbose=False).run(example, out=printed.append).failed == 0, "".join(printed)
+
+
+BEFORE = """
+>>> g, x = sketch({"x": ("N", 4)})
+>>> graph = g.graph.asking({"y": g.Relu(x)})
+>>> print_graph(graph)
+y = Relu(x)
+"""
+
+
+@pytest.mark.parametrize(
+    "docstring",
+    [
+        "",
+        BEFORE,
+        BEFORE + ">>> print_graph(rewrite(graph))\ny = Relu(x)\n",
+        BEFORE + ">>> print_graph(rewrite(graph))\ny = Tanh(x)\n",
+        BEFORE + ">>> print_graph(rewrite(graph))\n" + "y = Relu(x)\n" * 9,
+    ],
+    ids=["none", "before alone", "no change", "untrue", "long"],
+)
+def test_examples_that_do_not_show_it_are_found(docstring: str) -> None:
+    example = doctest.DocTestParser().get_doctest(docstring, KNOWN | {"rewrite": lambda g: g}, "rewrite", None, 0)
+    assert faults(example, "rewrite")
