@@ -1,0 +1,45 @@
+"""Opposite Transposes cancel, and the numbers stay the same."""
+
+from __future__ import annotations
+
+import pytest
+from pass_networks import CONV, model_of, ops, same
+
+from graphspec.export.onnx import prepare
+from graphspec.graph.passes.cancel_transposes import cancel_transposes
+from graphspec.graph.target import Target
+
+
+def test_a_channels_last_network_keeps_one_transpose() -> None:
+    layers = [
+        CONV,
+        {"type": "MaxPooling2D"},
+        {"type": "BatchNormalization"},
+        CONV | {"name": "a"},
+        CONV | {"name": "b", "inputs": "max_pooling2d_1"},
+        {"name": "join", "type": "Concatenate", "inputs": ["a", "b"]},
+        {"type": "ReLU"},
+        CONV,
+        {"type": "GlobalAveragePooling2D"},
+        {"name": "y", "type": "Dense", "units": 2},
+    ]
+    model = model_of(layers, [8, 8, 3])
+    graph = prepare(model.graph, model.store)
+    assert ops(graph)["Transpose"] == 1
+    assert ops(model.graph)["Transpose"] > 8
+    same(model, graph, (2, 8, 8, 3))
+
+
+def test_a_pending_transpose_is_written_before_flatten_and_at_a_head() -> None:
+    flat = model_of([CONV, {"type": "Flatten"}, {"name": "y", "type": "Dense", "units": 2}], [6, 5, 3])
+    same(flat, cancel_transposes(flat.graph, Target()), (3, 6, 5, 3))
+    head = model_of([CONV, CONV | {"name": "y"}], [6, 5, 3])
+    graph = cancel_transposes(head.graph, Target())
+    assert ops(graph)["Transpose"] == 2
+    same(head, graph, (3, 6, 5, 3))
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_reductions_move_their_axes(keepdims: bool) -> None:
+    model = model_of([CONV, {"name": "y", "type": "GlobalMaxPooling2D", "keepdims": keepdims}], [4, 5, 2])
+    same(model, cancel_transposes(model.graph, Target()), (2, 4, 5, 2))

@@ -1,0 +1,34 @@
+"""Arithmetic that changes nothing is removed, and no other."""
+
+from __future__ import annotations
+
+import numpy as np
+from pass_networks import model_of, ops, same
+
+from graphspec.graph.builder import Builder
+from graphspec.graph.passes.drop_training import drop_training
+from graphspec.graph.passes.remove_identity_arithmetic import remove_identity_arithmetic
+from graphspec.graph.target import Target
+from graphspec.ir.graph import Graph, Type, Value
+
+
+def test_what_changes_nothing_vanishes() -> None:
+    layers = [
+        {"type": "Rescaling", "scale": [1.0, 1.0, 1.0], "offset": 0.0},
+        {"type": "Normalization", "mean": 0.0, "variance": 1.0, "axis": None},
+        {"type": "Rescaling", "scale": [1.0, 2.0, 1.0], "offset": 1.0},
+        {"type": "SpatialDropout1D", "rate": 0.5},
+        {"name": "y", "type": "GaussianNoise", "stddev": 0.5},
+    ]
+    model = model_of(layers, [2, 3])
+    graph = remove_identity_arithmetic(drop_training(model.graph, Target()), Target())
+    assert ops(graph) == {"Mul": 1, "Add": 1}
+    same(model, graph, (4, 2, 3))
+
+
+def test_a_constant_that_widens_stays() -> None:
+    graph = Graph("net")
+    g = Builder(graph, "y")
+    graph.inputs["x"] = x = Value("x", Type("float32", ("N", 1)), "input")
+    graph.outputs["y"] = g.Sub(g.constant(0.0), g.Mul(x, g.constant(np.ones(3))))
+    assert ops(remove_identity_arithmetic(graph, Target())) == {"Mul": 1, "Sub": 1}

@@ -1,0 +1,39 @@
+"""The pipelines: every pass is in one, is tested, and leaves the graph that it gets as it was."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from pass_networks import CONV, model_of
+
+from graphspec.export.onnx import prepare
+from graphspec.graph import passes
+from graphspec.graph.pipelines import FOR_EXPORT, FOR_PROGRAM
+
+PASSES = Path(passes.__file__).parent
+NAMES = sorted(path.stem for path in PASSES.glob("[a-z]*.py"))
+
+
+def test_every_pass_is_in_a_pipeline_and_has_a_file_of_its_name() -> None:
+    assert sorted({rewrite.__name__ for rewrite in FOR_PROGRAM + FOR_EXPORT}) == NAMES
+    assert all(rewrite.__module__.split(".")[-1] == rewrite.__name__ for rewrite in FOR_PROGRAM + FOR_EXPORT)
+
+
+def test_every_pass_has_a_test_of_its_name_that_runs_it() -> None:
+    tests = Path(__file__).parent / "passes"
+    texts = {name: tests / f"test_{name}.py" for name in NAMES}
+    assert [name for name, path in texts.items() if not path.exists()] == []
+    assert [name for name, path in texts.items() if name not in called(path)] == []
+
+
+def called(path: Path) -> set[str]:
+    """The names that a file reads."""
+    return {node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Name)}
+
+
+def test_a_graph_is_not_changed_by_its_passes() -> None:
+    model = model_of([CONV, {"name": "y", "type": "Flatten"}], [4, 4, 1])
+    before = [(n.name, tuple(v.name for v in n.inputs if v), dict(n.attrs)) for n in model.graph.nodes]
+    prepare(model.graph, model.store)
+    assert before == [(n.name, tuple(v.name for v in n.inputs if v), dict(n.attrs)) for n in model.graph.nodes]

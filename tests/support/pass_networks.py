@@ -1,0 +1,43 @@
+"""Networks that passes rewrite, and whether a rewritten graph computes what its model does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+import graphspec as gs
+from graphspec.ir.graph import Graph
+from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Store
+
+CONV = {"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"}
+
+
+def model_of(layers: list[dict[str, Any]], shape: list[int | None], head: str = "y") -> gs.Model:
+    spec = {
+        "graphspec": 1,
+        "name": "net",
+        "inputs": {"x": {"shape": shape}},
+        "layers": layers,
+        "outputs": {head: {}},
+        "training": {"seed": 5},
+    }
+    return gs.compile(spec)
+
+
+def ops(graph: Graph) -> Counter[str]:
+    return Counter(node.op for node in graph.nodes)
+
+
+def values(graph: Graph, store: Store, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    program = build_program(graph, store, fetches=graph.outputs, shapes={"x": x.shape})
+    program.feeds["x"][...] = x
+    program.run()
+    return next(iter(program.fetches.values())).copy()
+
+
+def same(model: gs.Model, graph: Graph, shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    np.testing.assert_allclose(values(graph, model.store, x), model.run({"x": x})["y"], rtol=1e-5, atol=1e-6)
