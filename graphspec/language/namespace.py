@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphspec.errors import Mark
+from graphspec.errors import Mark, shorten
 from graphspec.language.declarations import Ref
 from graphspec.language.names import Item, Scope, Source, bad_name, is_name, locate, resolve, suggest
 from graphspec.language.tree import Problems, Tree, describe, item_name
@@ -30,7 +30,7 @@ def _kind(item: Item | Source) -> str:
     if isinstance(item, Source):
         return "block input"
     if item.kind != "input" and item.name != (written := item_name(item.tree)) and item.tree.get("repeat") is not None:
-        return f"copy of '{written}'"
+        return f"copy of '{shorten(written or '')}'"
     return "input" if item.kind == "input" else "node"
 
 
@@ -57,7 +57,6 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
         return {}
     heads: dict[str, Ref | None] = {}
     places = dict(top.places)
-    kinds = {name: _kind(item) for name, item in top.names.items()}
     for name, head in outputs.value.items():
         mark = outputs.key_marks.get(name, head.mark)
         path = outputs.below(name)
@@ -66,7 +65,6 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
             problems.at(mark, "GS105", message, path=path, hint=hint)
         heads[name] = _resolve_head(top, name, head, mark, path, problems)
         places.setdefault(name, (mark, path))
-        kinds.setdefault(name, "head")
     for name, head in outputs.value.items():
         for suffix, purpose in _generated(head):
             generated = f"{name}{suffix}"
@@ -75,7 +73,8 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
                 later = max((places[generated], own), key=_order)
                 line = places[generated][0].line
                 where = f" at line {line}" if line is not None else ""
-                message = f"{kinds[generated]} '{generated}'{where} has the name of {purpose} of head '{name}'"
+                kind = _kind(top.names[generated]) if generated in top.names else "head"
+                message = f"{kind} '{generated}'{where} has the name of {purpose} of head '{name}'"
                 problems.at(later[0], "GS107", message, path=later[1], subject=generated, hint="rename one of them")
     return heads
 

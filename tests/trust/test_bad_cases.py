@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -167,12 +168,15 @@ def test_texts_of_variables_are_limited_together() -> None:
 
 def test_long_names_are_refused_and_not_copied() -> None:
     long = "n" * 60_000
-    found = gs.validate(
-        dense_spec(
-            layers=[{"name": long, "type": "ReLU", "repeat": 2000}, *dense_spec()["layers"]],
-        )
-    )
+    document = dense_spec(layers=[{"name": long, "type": "ReLU", "repeat": 2000}, *dense_spec()["layers"]])
+    found = gs.validate(document)
     assert [d.code for d in found] == ["GS105"]
+    tracemalloc.start()
+    try:
+        gs.validate(document)
+        assert tracemalloc.get_traced_memory()[1] < 60 * 2**20, "a copy for each node would be 120 MB"
+    finally:
+        tracemalloc.stop()
     assert "60,000 characters, at most 255" in found[0].message
     block = {"inputs": ["x"], "outputs": ["n"]}
     blocks = {"b0": {**block, "layers": [{"name": "n", "type": "ReLU"}]}}
