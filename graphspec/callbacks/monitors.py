@@ -55,8 +55,13 @@ def _figure_hint(name: str, keys: Sequence[str]) -> str:
     if plain != name and plain in keys:
         return f"give the spec validation data, or name '{plain}'"
     if several := [key for key in keys if re.fullmatch(rf"{re.escape(name)}_\d+", key)]:
-        return f"it has several: {', '.join(several)}"
-    return did_you_mean(name, keys) or f"they are {', '.join(keys)}"
+        return f"it has several: {_first(several)}"
+    return did_you_mean(name, keys) or f"they are {_first(keys)}"
+
+
+def _first(keys: Sequence[str], most: int = 20) -> str:
+    """The first ones of many names: a metric may have thousands of figures."""
+    return ", ".join(keys[:most]) + (", …" if len(keys) > most else "")
 
 
 class Monitor(Callback):
