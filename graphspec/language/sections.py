@@ -289,7 +289,8 @@ def _check_names(tree: Tree | None, what: str, known: list[str], more: list[str]
 def _wrong_source(tree: Tree, keys: DataKeys, what: str, heads: list[str], problems: Problems) -> bool:
     before = len(problems.found)
     if keys.file is not None and "\0" in str(keys.file):
-        problems.value(tree.value["file"], "GS105", f"`file` of {what} is no name of a file: it has a null character")
+        message = f"`file` of {what} is no name of a file: it has a null character"
+        problems.value(tree.value["file"], "GS105", message, hint="write the name without it")
     if isinstance(keys, ValidationKeys):
         if keys.split is not None and keys.file is not None:
             problems.value(
