@@ -1,1 +1,1 @@
-"""Tools for contributors."""
+"""Helpers for those who work on graphspec; no part of the package."""

@@ -1,0 +1,196 @@
+"""Start a layer, an operator, a loss, a metric, a pass or a command: ``python -m tools.new KIND NAME [--family FILE]``.
+
+Writes a small skeleton that works, its test, and the line that registers it; then prints what is left to do. With
+``--family`` the class goes into the file of that family, otherwise it gets a file of its own. For a pass, the family is
+the pipeline: ``program`` or ``export``. No file is overwritten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import builtins
+import keyword
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+
+from graphspec.config import a
+from tools.edit import RefusedError, add_imports, add_to_table, add_to_tuple, defined, imported, names_in, tables
+from tools.skeletons import EXPORTED, KINDS, Kind
+
+ROOT = Path(__file__).parent.parent
+STYLES = {
+    "pass": (r"[a-z][a-z0-9]*(_[a-z0-9]+)+", "a verb and its object in snake case, such as `fold_constants`"),
+    "command": (r"[a-z][a-z0-9]*", "one lower-case word, such as `summary`"),
+}
+CLASS = (r"[A-Z][A-Za-z0-9]*", "a class name, such as `LeakyReLU`")
+MOST_FILES = 45
+"""In one folder: `tests/test_architecture.py`."""
+
+
+def snake_case(name: str) -> str:
+    """As Keras does it: ``MeanIoU`` is ``mean_io_u``, ``Conv1D`` is ``conv1d``."""
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
+
+
+def check_name(kind: str, name: str) -> None:
+    pattern, wanted = STYLES.get(kind, CLASS)
+    if not re.fullmatch(pattern, name):
+        raise RefusedError(f"`{name}` cannot name {a(kind)}: write {wanted}")
+    if keyword.iskeyword(snake_case(name)) or hasattr(builtins, name):
+        raise RefusedError(f"`{name}` is a word of Python itself")
+
+
+def opset_of(name: str) -> int | None:
+    """The opset of ONNX that brought the operator; None if it has no such operator."""
+    from onnx import defs
+
+    return min(
+        (s.since_version for s in defs.get_all_schemas_with_history() if (s.name, s.domain) == (name, "")), default=None
+    )
+
+
+def of_operator(name: str) -> dict[str, str]:
+    """What the texts of an operator say of ONNX."""
+    since = opset_of(name)
+    decomposed = f"graphspec/graph/decompositions/: a function with `@decomposes({name!r})`"
+    if since is None:
+        text = f"if files are to have it: {decomposed}, since ONNX has no operator of this name"
+        return {"exported": "\n    exported = False\n", "opset": text}
+    text = Template("\n".join(EXPORTED)).substitute(Name=name)
+    return {"exported": "", "opset": text if since <= 17 else f"{text}\n{decomposed}, since it is new in opset {since}"}
+
+
+def compose(kind: Kind, target: Path, name: str, texts: dict[str, str]) -> str:
+    """The text of the code's file: a new one, or the present one with the skeleton at its end."""
+    source = f'"""{name}."""\n\nfrom __future__ import annotations\n'
+    if target.exists():
+        source = target.read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    body = Template(kind.body).substitute(texts)
+    source = add_imports(source, kind.imports, kind.for_types)
+    if name in defined(tree) | {n for n, _ in imported(ast.parse(source))}:
+        raise RefusedError(f"{target.name} uses the name `{name}` already")
+    return f"{source.rstrip()}\n\n\n{body.strip()}\n"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for, and where it goes.
+
+    Attributes:
+        registry: the file that lists all of its kind.
+        code, test: the files of the skeleton and of its test.
+        texts: what the templates are filled with.
+    """
+
+    kind: str
+    name: str
+    family: str | None
+    registry: Path
+    code: Path
+    test: Path
+    texts: dict[str, str]
+
+
+def locate(kind_name: str, name: str, family: str | None, root: Path) -> Request:
+    """The request with its files, none of which is in the way.
+
+    Raises:
+        RefusedError: a name or a family that cannot be, a file that exists.
+    """
+    kind = KINDS[kind_name]
+    check_name(kind_name, name)
+    own = snake_case(name)
+    registry, pipelines = kind.tuples
+    if pipelines and family is not None and family not in pipelines:
+        raise RefusedError(
+            f"there is no family {family!r}" + (f": use {' or '.join(pipelines)}" if any(pipelines) else "")
+        )
+    stem = own if pipelines else family or own
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", stem) or keyword.iskeyword(stem):
+        raise RefusedError(f"`{stem}` cannot name a file: write snake case")
+    code = root / "graphspec" / kind.folder / f"{stem}.py"
+    test = root / "tests" / kind.folder / f"test_{own}.py"
+    listed = root / (registry or f"graphspec/{kind.folder}/__init__.py")
+    families = tables(listed.read_text(encoding="utf-8"))[0] if kind.table else {}
+    if code.exists() and (family is None or stem not in families):
+        hint = f"; `--family {stem}` adds to it" if stem in families else ""
+        raise RefusedError(f"there is a file {code.relative_to(root).as_posix()} already{hint}")
+    if not code.exists() and len([*code.parent.glob("*.py")]) >= MOST_FILES:
+        hint = ": name a family with `--family`" if kind.table else ""
+        raise RefusedError(f"{code.relative_to(root).as_posix()} would be file {MOST_FILES + 1} of its folder{hint}")
+    if test.exists():
+        raise RefusedError(f"there is a file {test.relative_to(root).as_posix()} already")
+    texts = {"name": own, "Name": name, "family": stem, "file": code.relative_to(root).as_posix()}
+    texts["tuple"] = pipelines.get(family or next(iter(pipelines), ""), "")
+    texts |= of_operator(name) if kind_name == "operator" else {}
+    return Request(kind_name, name, family, listed, code, test, texts)
+
+
+def registered(request: Request) -> str:
+    """The text of the registry with the new name."""
+    kind, source = KINDS[request.kind], request.registry.read_text(encoding="utf-8")
+    if not kind.table:
+        module = f"graphspec.{kind.folder.replace('/', '.')}.{request.name}"
+        source = add_imports(source, [f"from {module} import {request.name}"])
+        return add_to_tuple(source, request.texts["tuple"], request.name)
+    names = Template(kind.table).substitute(request.texts)
+    if taken := sorted(names_in(source) & {*names.split()}):
+        raise RefusedError(f"there is {a(request.kind)} `{taken[0]}` already")
+    return add_to_table(source, request.code.stem, names)
+
+
+def generate(kind_name: str, name: str, family: str | None = None, root: Path = ROOT) -> tuple[list[Path], list[str]]:
+    """Write the skeleton; the files written and changed, and what is left to do.
+
+    Raises:
+        RefusedError: why nothing is written.
+    """
+    if find_spec("ruff") is None:
+        raise RefusedError('ruff formats what is written: pip install -e ".[test]"')
+    request, kind = locate(kind_name, name, family, root), KINDS[kind_name]
+    written = {
+        request.registry: registered(request),
+        request.code: compose(kind, request.code, name, request.texts),
+        request.test: Template(kind.test).substitute(request.texts),
+    }
+    changed = {path for path in (request.registry, request.code) if path.exists()}
+    for text in written.values():
+        ast.parse(text)
+    for path, text in written.items():
+        with path.open("w" if path in changed else "x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    for words in (["check", "--select", "I", "--fix"], ["format"]):
+        subprocess.run([sys.executable, "-m", "ruff", *words, "-q", "--no-cache", *written], cwd=root, check=True)
+    return [*written], [line for text in kind.left for line in Template(text).substitute(request.texts).splitlines()]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.new", description=__doc__)
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("name", metavar="NAME", help="of the class, the pass or the command")
+    parser.add_argument(
+        "--family", metavar="FILE", help="the family's file, new or there already; of a pass: program, export"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        files, left = generate(options.kind, options.name, options.family)
+    except RefusedError as refusal:
+        print(f"error: {refusal}", file=sys.stderr)
+        return 2
+    registry, code, test = (path.relative_to(ROOT).as_posix() for path in files)
+    print(f"{code}: a skeleton that works\n{test}: its test\n{registry}: registers it\n")
+    print(f"It passes:\n      pytest -n 0 {test}\nLeft to do:")
+    for line in left:
+        print(f"      {line[2:]}" if line.startswith("$ ") else f"  - {line}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

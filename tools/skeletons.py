@@ -1,0 +1,333 @@
+"""What `tools.new` writes for each kind: a small skeleton that works, and its test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind. In all texts ``$name`` is the name in snake case, ``$Name`` as given, ``$family`` the name of the file.
+
+    Attributes:
+        folder: below ``graphspec/`` and ``tests/``.
+        imports, for_types: what the code needs.
+        body: the code.
+        test: its test, whole.
+        left: what is left to do, a line each; commands begin with ``$$ ``.
+        table: the names that go into the table of ``__init__.py``; empty for what is listed in a tuple.
+        tuples: the file with the tuples, and their names by ``--family``; the first one is the default.
+    """
+
+    folder: str
+    imports: tuple[str, ...]
+    for_types: tuple[str, ...]
+    body: str
+    test: str
+    left: tuple[str, ...]
+    table: str = ""
+    tuples: tuple[str, dict[str, str]] = field(default=("", {}))
+
+
+_BUILDER = ("from graphspec.graph.builder import Builder", "from graphspec.ir.graph import Value")
+_WRITE = "$file: say in its docstring what it computes (shapes, formula, source), then write that"
+_VOCABULARY = (
+    "make the schema for editors and the page of the vocabulary again:",
+    "$$ graphspec schema -o schemas/graphspec.schema.json && python docs/make_vocabulary.py",
+)
+_CHANGELOG = "CHANGELOG.md: a line under Unreleased"
+_GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (docs/contributing.md says how):"
+
+LAYER = Kind(
+    folder="layers",
+    table="$Name",
+    imports=("from pydantic import Field", "from graphspec.layers.base import LAYERS, Layer, as_float"),
+    for_types=_BUILDER,
+    body='''
+@LAYERS.add("$Name")
+class $Name(Layer):
+    """``x · scale`` as float32.
+
+    Shapes: (batch, …) → the same.
+    """
+
+    supports_masking = True
+
+    scale: float = Field(default=1.0, description="Factor.")
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        Y: Value = g.Mul(as_float(g, X), g.constant(self.scale))
+        return Y
+''',
+    test='''"""$Name: what it gives, trained and exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphspec as gs
+
+
+@pytest.mark.parametrize(("arguments", "factor"), [({}, 1.0), ({"scale": 2.5}, 2.5)], ids=["default", "scale"])
+def test_values(arguments: dict[str, Any], factor: float, tmp_path: Path) -> None:
+    layers = [{"name": "y", "type": "$Name", **arguments}]
+    spec = {"graphspec": 1, "name": "one", "inputs": {"x": {"shape": [3]}}, "layers": layers, "outputs": {"y": {}}}
+    model = gs.compile(spec)
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    np.testing.assert_allclose(model.run({"x": x})["y"], x * np.float32(factor), rtol=1e-6)
+    assert model.export(tmp_path / "one.onnx").batches
+''',
+    left=(
+        _WRITE,
+        _GOLDEN % "cases_$family.py (or the one with its family's cases)",
+        "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py layers_$family",
+        "graphspec/layers/refused.py: remove $Name if it is there",
+        *_VOCABULARY,
+        _CHANGELOG,
+        "$$ pytest -n 0 tests/layers tests/golden tests/export/test_layers.py tests/language tests/test_vocabulary.py",
+    ),
+)
+
+OPERATOR = Kind(
+    folder="ops",
+    table="$Name",
+    imports=(
+        "import numpy as np",
+        "from graphspec.arrays.calls import Calls",
+        "from graphspec.ir.graph import Array",
+        "from graphspec.kernels.context import Context",
+        "from graphspec.ops.base import op",
+        "from graphspec.ops.unary import Unary",
+    ),
+    for_types=(),
+    body='''
+@op
+class $Name(Unary):
+    """``Y = exp(X)``."""
+$exported
+    @staticmethod
+    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+        return [(np.exp, X, Y)]
+
+    @staticmethod
+    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        return [(np.multiply, dY, Y, dY)]
+''',
+    test='''"""$Name: values, and the gradient against finite differences."""
+
+from __future__ import annotations
+
+import numpy as np
+from graphs import check_gradients, run
+
+X = np.random.default_rng(0).standard_normal((3, 4))
+
+
+def test_values() -> None:
+    np.testing.assert_allclose(run("$Name", [X])[0], np.exp(X), rtol=1e-5)
+
+
+def test_gradient() -> None:
+    check_gradients("$Name", [X], wrt=[0])
+''',
+    left=(
+        _WRITE,
+        'tests/support/gradient_cases.py: "$Name" in CASES (every gradient against finite differences)',
+        "tests/ops/test_allocation.py: a case in CASES, or the name in UNARY (a step allocates nothing)",
+        "$opset",
+        _CHANGELOG,
+        "$$ pytest -n 0 tests/ops -k '$Name or every or table'",
+    ),
+)
+
+EXPORTED = (
+    'tests/support/drawn_cases.py: "$Name" in CASES (random inputs against onnxruntime)',
+    "tests/ops/test_no_rows.py: a case in CASES, or the name in UNARY (a batch without rows)",
+    "tests/ops/test_node.py runs ONNX's tests of it: attributes that it refuses go into REFUSED, cases into EXCLUDED",
+)
+"""What is left for an operator that files hold."""
+
+LOSS = Kind(
+    folder="losses",
+    table="$name $Name",
+    imports=("from graphspec.losses.base import LOSSES, Loss, mean",),
+    for_types=_BUILDER,
+    body='''
+@LOSSES.add("$name", "$Name")
+class $Name(Loss):
+    """Mean of ``|y_pred - y_true|`` over the last axis."""
+
+    label, fits = "$name", "numbers"
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+        return mean(g, g.Abs(g.Sub(y_pred, y_true)))
+''',
+    test='''"""$Name: its value, and that it is trained."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import graphspec as gs
+from specs import dense_spec
+
+
+def test_value_and_training() -> None:
+    model = gs.compile(dense_spec(outputs={"kind": {"loss": "$name"}}))
+    random = np.random.default_rng(0)
+    x, y = (random.standard_normal((16, n)).astype(np.float32) for n in (4, 3))
+    before = model.evaluate(x, y)["loss"]
+    np.testing.assert_allclose(before, np.abs(model.run({"x": x})["kind"] - y).mean(), rtol=1e-5)
+    model.fit(x, y, epochs=5, verbose=0)
+    assert model.evaluate(x, y)["loss"] < before
+''',
+    left=(
+        _WRITE,
+        _GOLDEN % "cases_losses.py",
+        "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py losses",
+        *_VOCABULARY,
+        _CHANGELOG,
+        "$$ pytest -n 0 tests/losses tests/golden tests/language/test_schema.py tests/test_vocabulary.py",
+    ),
+)
+
+METRIC = Kind(
+    folder="metrics",
+    table="$Name $name",
+    imports=("import numpy as np", "from graphspec.metrics.base import METRICS, Average"),
+    for_types=("from graphspec.ir.graph import Array",),
+    body='''
+@METRICS.add("$Name", "$name")
+class $Name(Average):
+    """Mean of ``|y_pred - y_true|``."""
+
+    label, direction = "$name", "down"
+
+    def values(self, y_true: Array, y_pred: Array) -> Array:
+        errors: Array = np.abs(y_pred - y_true)
+        return errors
+''',
+    test='''"""$Name: its figure over several batches."""
+
+from __future__ import annotations
+
+import numpy as np
+from heads import value
+
+from graphspec.metrics import METRICS
+from graphspec.runtime.compute import Compute
+
+
+def test_figure() -> None:
+    state = METRICS.parse("$name").start(value("N", 3), Compute())
+    y_true, y_pred = np.random.default_rng(0).standard_normal((2, 8, 3))
+    for rows in (slice(0, 5), slice(5, 8)):
+        state.update(y_true[rows], y_pred[rows])
+    np.testing.assert_allclose(state.result(), np.abs(y_pred - y_true).mean())
+''',
+    left=(
+        _WRITE,
+        _GOLDEN % "cases_metrics.py",
+        "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py metrics",
+        "if Keras does not have it: into NOT_KERAS of tests/golden/test_coverage.py, and a comparison with NumPy",
+        *_VOCABULARY,
+        _CHANGELOG,
+        "$$ pytest -n 0 tests/metrics tests/golden tests/language/test_schema.py tests/test_vocabulary.py",
+    ),
+)
+
+PASS = Kind(
+    folder="graph/passes",
+    tuples=("graphspec/graph/pipelines.py", {"program": "FOR_PROGRAM", "export": "FOR_EXPORT"}),
+    imports=(
+        "from collections.abc import Sequence",
+        "from graphspec.graph.rebuild import Rebuild, rebuild",
+        "from graphspec.graph.target import Target",
+        "from graphspec.ir.graph import Graph, Node, Value",
+    ),
+    for_types=(),
+    body='''
+def $name(graph: Graph, target: Target) -> Graph:
+    """The graph, each node as ``visit`` has it."""
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        return None  # the node again; else the values that replace its outputs
+
+    return rebuild(graph, visit)
+''',
+    test='''"""The pass `$name`: the same numbers from the graph behind it."""
+
+from __future__ import annotations
+
+import numpy as np
+from graphs import build
+
+from graphspec.graph.passes.$name import $name
+from graphspec.graph.pipelines import $tuple
+from graphspec.graph.target import Target
+from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Store
+
+X = np.random.default_rng(0).standard_normal((3, 4))
+
+
+def test_numbers_are_the_same() -> None:
+    graph, _ = build("Softmax", [X])
+    found = []
+    for each in (graph, $name(graph, Target({"x0": X.shape}))):
+        program = build_program(each, Store(each), fetches=each.outputs, shapes={"x0": X.shape})
+        program.feeds["x0"][...] = X
+        program.run()
+        found.append(program.fetches["y0"].copy())
+    np.testing.assert_array_equal(*found)
+
+
+def test_it_is_in_the_pipeline() -> None:
+    assert $name in $tuple
+''',
+    left=(
+        "$file: say in its docstring what it replaces, with a graph before and after, then write that",
+        "graphspec/graph/pipelines.py: its place in $tuple; now it is the last",
+        "docs/architecture.md: its name in the list of passes (tests/test_docs.py compares it)",
+        "what it changes in bits and in time, on both commits:",
+        "$$ python -m benchmarks.bits && OPENBLAS_NUM_THREADS=1 python -m benchmarks.steps",
+        "docs/decisions.md: what it is for, and the figure; " + _CHANGELOG,
+        "$$ pytest -n 0 tests/graph tests/export tests/test_docs.py",
+    ),
+)
+
+COMMAND = Kind(
+    folder="cli",
+    tuples=("graphspec/cli/app.py", {"": "VERBS"}),
+    imports=("from graphspec.cli.console import out",),
+    for_types=(),
+    body='''
+def $name() -> None:
+    """Print one line."""
+    out("$name")
+''',
+    test='''"""``graphspec $name``."""
+
+from __future__ import annotations
+
+from commands import graphspec
+
+
+def test_it_answers() -> None:
+    result = graphspec("$name")
+    assert (result.exit_code, result.stdout) == (0, "$name\\n")
+''',
+    left=(
+        "$file: its arguments (those that several commands share are in graphspec/cli/options.py), and what it does",
+        "graphspec/cli/app.py: its place in VERBS, which is the order of the help",
+        'docs/commands.md: a section "## $name"',
+        _CHANGELOG,
+        "$$ pytest -n 0 tests/cli/test_app.py tests/cli/test_$name.py",
+    ),
+)
+
+KINDS = {"layer": LAYER, "operator": OPERATOR, "loss": LOSS, "metric": METRIC, "pass": PASS, "command": COMMAND}
