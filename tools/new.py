@@ -118,7 +118,11 @@ def locate(kind_name: str, name: str, family: str | None, root: Path) -> Request
     code = root / "graphspec" / kind.folder / f"{stem}.py"
     test = root / "tests" / kind.folder / f"test_{own}.py"
     listed = root / (registry or f"graphspec/{kind.folder}/__init__.py")
-    families = tables(listed.read_text(encoding="utf-8"))[0] if kind.table else {}
+    source = listed.read_text(encoding="utf-8")
+    families = tables(source)[0] if kind.table else {}
+    names = Template(kind.table).substitute(name=own, Name=name).split()
+    if taken := [each for each in names if each in names_in(source)]:
+        raise RefusedError(f"there is {a(kind_name)} `{taken[0]}` already")
     if code.exists() and (family is None or stem not in families):
         hint = f"; `--family {stem}` adds to it" if stem in families else ""
         raise RefusedError(f"there is a file {code.relative_to(root).as_posix()} already{hint}")
@@ -140,10 +144,7 @@ def registered(request: Request) -> str:
         module = f"graphspec.{kind.folder.replace('/', '.')}.{request.name}"
         source = add_imports(source, [f"from {module} import {request.name}"])
         return add_to_tuple(source, request.texts["tuple"], request.name)
-    names = Template(kind.table).substitute(request.texts)
-    if taken := sorted(names_in(source) & {*names.split()}):
-        raise RefusedError(f"there is {a(request.kind)} `{taken[0]}` already")
-    return add_to_table(source, request.code.stem, names)
+    return add_to_table(source, request.code.stem, Template(kind.table).substitute(request.texts))
 
 
 def generate(kind_name: str, name: str, family: str | None = None, root: Path = ROOT) -> tuple[list[Path], list[str]]:

@@ -259,7 +259,7 @@ def $name(graph: Graph, target: Target) -> Graph:
 
     return rebuild(graph, visit)
 ''',
-    test='''"""The pass `$name`: the same numbers from the graph behind it."""
+    test='''"""The pass `$name`."""
 
 from __future__ import annotations
 
@@ -269,21 +269,13 @@ from graphs import build
 from graphspec.graph.passes.$name import $name
 from graphspec.graph.pipelines import $tuple
 from graphspec.graph.target import Target
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
-
-X = np.random.default_rng(0).standard_normal((3, 4))
 
 
-def test_numbers_are_the_same() -> None:
-    graph, _ = build("Softmax", [X])
-    found = []
-    for each in (graph, $name(graph, Target({"x0": X.shape}))):
-        program = build_program(each, Store(each), fetches=each.outputs, shapes={"x0": X.shape})
-        program.feeds["x0"][...] = X
-        program.run()
-        found.append(program.fetches["y0"].copy())
-    np.testing.assert_array_equal(*found)
+def test_other_graphs_stay_as_they_are() -> None:
+    graph, _ = build("Softmax", [np.zeros((3, 4))])
+    after = $name(graph, Target({"x0": (3, 4)}))
+    assert [(n.name, n.op, n.attrs) for n in after.nodes] == [(n.name, n.op, n.attrs) for n in graph.nodes]
+    assert after.outputs.keys() == graph.outputs.keys()
 
 
 def test_it_is_in_the_pipeline() -> None:
@@ -291,6 +283,7 @@ def test_it_is_in_the_pipeline() -> None:
 ''',
     left=(
         "$file: say in its docstring what it replaces, with a graph before and after, then write that",
+        "its test: a graph that it changes, and the same numbers from both (as in tests/graph/passes/test_passes.py)",
         "graphspec/graph/pipelines.py: its place in $tuple; now it is the last",
         "docs/architecture.md: its name in the list of passes (tests/test_docs.py compares it)",
         "what it changes in bits and in time, on both commits:",
