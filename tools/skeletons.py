@@ -135,6 +135,7 @@ def test_gradient() -> None:
     check_gradients("$Name", [X], wrt=[0])
 ''',
     left=(
+        "python -m tools.make_operators && ruff format graphspec/graph/operators.pyi: the builder's stub",
         _WRITE,
         'tests/support/gradient_cases.py: "$Name" in CASES (every gradient against finite differences)',
         "tests/ops/test_allocation.py: a case in CASES, or the name in UNARY (a step allocates nothing)",
@@ -283,7 +284,7 @@ def test_it_is_in_the_pipeline() -> None:
 ''',
     left=(
         "$file: say in its docstring what it replaces, with a graph before and after, then write that",
-        "its test: a graph that it changes, and the same numbers from both (as in tests/graph/passes/test_passes.py)",
+        "its test: a graph that it changes, and equal numbers (as in tests/graph/passes/test_cancel_transposes.py)",
         "graphspec/graph/pipelines.py: its place in $tuple; now it is the last",
         "docs/architecture.md: its name in the list of passes (tests/test_docs.py compares it)",
         "what it changes in bits and in time, on both commits:",
