@@ -126,18 +126,22 @@ def broadcast(*shapes: Shape) -> Shape:
 
 def normalize_axis(axis: int, rank: int) -> int:
     """``axis`` counted from the front; ``GS301`` if there is no such axis."""
-    need(-rank <= axis < rank, f"axis {axis} does not exist in rank {rank}", key="axis")
+    if not -rank <= axis < rank:
+        raise ShapeError("GS301", f"axis {axis} does not exist in rank {rank}", key="axis")
     return axis % rank
 
 
 def same_dtype(*values: Value | None) -> str:
     """The common dtype of operands; ``GS306`` if they differ."""
     kinds = {v.dtype for v in values if v is not None}
-    need(len(kinds) == 1, f"operands have different dtypes: {', '.join(sorted(kinds))}", code="GS306")
+    if len(kinds) != 1:
+        raise ShapeError("GS306", f"operands have different dtypes: {', '.join(sorted(kinds))}")
     return kinds.pop()
 
 
 def need_float(*values: Value | None) -> None:
     for v in values:
-        if v is not None:
-            need(v.type.is_float, f"needs a float32 tensor, got {v.type}", code="GS306")
+        if (
+            v is not None and not v.type.is_float
+        ):  # the message is made only where it is needed: this runs for each operator
+            raise ShapeError("GS306", f"needs a float32 tensor, got {v.type}")

@@ -6,6 +6,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import root
+from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import reduce_to, sum_axes
@@ -35,12 +36,14 @@ class Gemm(Op):
         transB: int = 0,
     ) -> Type:
         need_float(A, B, C)
-        need(A.rank == 2 and B.rank == 2, f"Gemm needs two matrices, got {show(A.shape)} and {show(B.shape)}")
+        if A.rank != 2 or B.rank != 2:
+            raise ShapeError("GS301", f"Gemm needs two matrices, got {show(A.shape)} and {show(B.shape)}")
         m, k = A.shape[::-1] if transA else A.shape
         k2, n = B.shape[::-1] if transB else B.shape
-        need(k == k2, f"inner sizes differ: {show(A.shape)} and {show(B.shape)}", code="GS304")
-        if C is not None:
-            need(broadcast(C.shape, (m, n)) == (m, n), f"C {show(C.shape)} does not fit {show((m, n))}", code="GS302")
+        if k != k2:
+            raise ShapeError("GS304", f"inner sizes differ: {show(A.shape)} and {show(B.shape)}")
+        if C is not None and broadcast(C.shape, (m, n)) != (m, n):
+            raise ShapeError("GS302", f"C {show(C.shape)} does not fit {show((m, n))}")
         return Type(A.dtype, (m, n))
 
     @staticmethod
