@@ -140,6 +140,7 @@ def test_the_lists_of_keras_become_names() -> None:
         names["by_name"](model, {"dense": lists["dense"][:1]})
 
 
+@pytest.mark.usefixtures("kernels_that_pay")
 def test_the_walk_through_the_code_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")

@@ -151,7 +151,7 @@ def test_a_batch_normalization_that_takes_a_large_bias_away(tmp_path: Path) -> N
 
 
 def test_a_network_that_rounding_upsets(tmp_path: Path) -> None:
-    model = with_random_statistics(efficientnet(32, 0.25), 0)
+    model = with_random_statistics(efficientnet(32, 0.25), 6)
     proof = model.export(tmp_path / "net.onnx")
     assert proof.rounding
     data = (tmp_path / "net.onnx").read_bytes()

@@ -179,7 +179,8 @@ def test_a_second_fit_binds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     bind = train.Step.bind
     monkeypatch.setattr(train.Step, "bind", lambda *given: bound.append(1) or bind(*given))
     x, y = rows("dense", 20, 1)  # two batches of 8, one of 4
-    model, once = gs.compile(spec("dense")), gs.compile(spec("dense"))
+    # In one process: with several, programs view memory that ends with them.
+    model, once = gs.compile(spec("dense", workers=1)), gs.compile(spec("dense", workers=1))
     for _ in range(3):
         model.fit(x, y, verbose=0)
     assert len(bound) == 2
