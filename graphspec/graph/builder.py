@@ -18,6 +18,7 @@ from graphspec.ir.graph import Array, Constraint, Graph, Initializer, Layout, Lo
 from graphspec.ops import OPS
 from graphspec.ops.base import attributes
 
+_AS_IN_KERAS = Layout()
 _KEEP_WHOLE = 64  # integer vectors up to this length are followed symbolically
 
 
@@ -30,9 +31,10 @@ def _check_sizes(types: Type | tuple[Type, ...]) -> None:
         if len(kind.shape) > _MOST_AXES:
             text = f"would make data of {len(kind.shape)} axes, at most {_MOST_AXES}"
             raise ShapeError("GS301", text, hint="join some of them with Reshape")
-        if any(isinstance(d, int) and d > _LARGEST for d in kind.shape):
-            text = f"would make data of {show(kind.shape)}, sizes beyond 64 bits"
-            raise ShapeError("GS105", text, hint="make its sizes smaller")
+        for d in kind.shape:
+            if isinstance(d, int) and d > _LARGEST:
+                text = f"would make data of {show(kind.shape)}, sizes beyond 64 bits"
+                raise ShapeError("GS105", text, hint="make its sizes smaller")
 
 
 def _check_numbers(array: Array) -> None:
@@ -70,9 +72,9 @@ class Builder(Operators):
         """One operator node. Returns its output, or a tuple of outputs where the operator has several."""
         cls = OPS[op]
         declared = attributes(cls)  # type: ignore[arg-type]
-        if unknown := attrs.keys() - declared.keys():
-            raise TypeError(f"{op} does not implement the attributes {sorted(unknown)}")
-        attrs = declared | attrs
+        given, attrs = attrs, declared | attrs
+        if len(attrs) != len(declared):
+            raise TypeError(f"{op} does not implement the attributes {sorted(given.keys() - declared.keys())}")
         if missing := [k for k, v in attrs.items() if v is Parameter.empty]:
             raise TypeError(f"{op} needs the attributes {missing}")
         while inputs and inputs[-1] is None:
@@ -128,7 +130,7 @@ class Builder(Operators):
             name,
             shape,
             initializer,
-            layout or Layout(),
+            layout or _AS_IN_KERAS,
             trainable=trainable and self.trainable and not state,
             state=state,
             regularizer=regularizer,

@@ -24,8 +24,8 @@ def estimate(graph: Graph, shapes: Mapping[str, Shape], slots: int = 1, *, train
         shapes: the shape of every input of a batch.
         slots: state vectors of the optimizer.
     """
-    weights = sum(p.size * 4 for p in graph.params.values())
-    trained = sum(p.size * 4 for p in graph.params.values() if p.trainable)
+    sizes = [(p.size * 4, p.trainable) for p in graph.params.values()]
+    weights, trained = sum(size for size, _ in sizes), sum(size for size, trains in sizes if trains)
     return weights + (trained * (1 + slots) if training else 0) + activations(graph, shapes) * (2 if training else 1)
 
 

@@ -186,7 +186,7 @@ class _Expander:
         item: Item | None = None
         for copy in range(copies or 1):
             if item is not None:
-                sources = [Source(scope, item=item, mark=entry.first_key)]
+                sources = [Source(scope, item=item, mark=item.mark)]
             called = (f"{name}_{copy + 1}" if copies else name) if name else self._default_name(scope, entry)
             item = self._item(scope, entry, kind, called, sources)
         assert item is not None
@@ -212,7 +212,7 @@ class _Expander:
     def _claim(self, scope: Scope, entry: Tree, name: str, item: Item) -> None:
         at = entry.get("name")
         path = entry.path if at is None else at.path
-        claim(scope, name, item, entry.first_key if at is None else at.mark, path, "node", self.problems)
+        claim(scope, name, item, item.mark if at is None else at.mark, path, "node", self.problems)
 
     def _default_name(self, scope: Scope, entry: Tree) -> str:
         """After the entry's type; a share is called after the type that it shares."""
