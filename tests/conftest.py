@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,11 @@ from paths import TESTS
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "2")  # read when NumPy is imported, which is later: tests use two threads at most
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # started by `… &`: commands that tests start would ignore Ctrl-C too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 node_counts: Counter[str] = Counter()
 """How many of ONNX's node tests passed, and how many were excluded, by reason."""
