@@ -32,16 +32,16 @@ def timed(f: Callable[..., None], times: list[float]) -> Callable[..., None]:
 def measure(name: str, lasting: float) -> tuple[float, float, float]:
     """Medians of a step, of gathering its rows, and of its part of an epoch's shuffling: seconds."""
     trainer = of_workload(name, shuffle=True)
-    feeder = trainer.feeder
+    loader = trainer.loader
     gathers, shuffles, steps = list[float](), list[float](), list[float]()
-    into = feeder.into
-    feeder.into = lambda feeds, count: timed(into(feeds, count), gathers)  # type: ignore[method-assign]
-    feeder.start = timed(feeder.start, shuffles)  # type: ignore[method-assign]
+    make = loader.filler
+    loader.filler = lambda feeds, count: timed(make(feeds, count), gathers)  # type: ignore[method-assign]
+    loader.start = timed(loader.start, shuffles)  # type: ignore[method-assign]
     step = timed(trainer.step, steps)
     while sum(steps) < lasting or trainer.epoch < 3:
         next_batch(trainer)
         step()
-    return median(steps), median(gathers), median(shuffles) / feeder.batches
+    return median(steps), median(gathers), median(shuffles) / loader.batches
 
 
 def main() -> None:

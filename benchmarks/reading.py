@@ -34,13 +34,13 @@ def read(path: Path) -> dict[str, float]:
     """Read the file as ``train`` does: seconds, the arrays' bytes, and the peak of the process."""
     import resource
 
-    from graphspec.data.check import Wanted, load
+    from graphspec.data.check import DataSignature, load
     from graphspec.errors import Mark
     from graphspec.ir.graph import Type
     from graphspec.language.declarations import DataSource
     from graphspec.language.tree import Tree
 
-    wanted = Wanted({"x": Type("float32", ("N", len(INPUTS)))}, {"y": Type("int64", ("N",))}, classes={"y": 3})
+    wanted = DataSignature({"x": Type("float32", ("N", len(INPUTS)))}, {"y": Type("int64", ("N",))}, classes={"y": 3})
     source = DataSource(path, {"x": INPUTS}, None, None, None, Tree({}, Mark(str(path))))
     start, cpu = time.perf_counter(), time.process_time()
     arrays, found = load(source, wanted)

@@ -26,7 +26,7 @@ MOST = 8
 def trainer_of(model: Model, rows: Rows, *, batch: int | None = None, shuffle: bool = False) -> Trainer:
     """A trainer of one process, before its first batch."""
     trainer = prepare_fit(model, *rows, observer=Silent(), batch_size=batch, shuffle=shuffle)
-    trainer.feeder.start(0)
+    trainer.loader.start(0)
     return trainer
 
 
@@ -37,9 +37,9 @@ def of_workload(name: str, *, shuffle: bool = False) -> Trainer:
 
 def next_batch(trainer: Trainer) -> None:
     """After the last batch, another epoch."""
-    if trainer.batch == trainer.feeder.batches:
+    if trainer.batch == trainer.loader.batches:
         trainer.batch, trainer.epoch = 0, trainer.epoch + 1
-        trainer.feeder.start(trainer.epoch)
+        trainer.loader.start(trainer.epoch)
 
 
 def seconds(trainer: Trainer, lasting: float = 1.5) -> float:
@@ -72,11 +72,11 @@ def profile(trainer: Trainer, by: str, lasting: float = 1.0) -> dict[str, float]
                 f(*a)
             what = node if by == "node" else node.rpartition("/")[2].rstrip("_0123456789")
             start = _lap(spent, f"{phase} {what}", start)
-        for f, *a in trainer.update.calls:
+        for f, *a in trainer.optimizer_state.calls:
             f(*a)
         _lap(spent, "optimizer", start)
         trainer.batch += 1
-        trainer.update.clock.step += 1
+        trainer.optimizer_state.clock.step += 1
     return {name: total / steps for name, total in spent.most_common()}
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.arguments import flag, path_of, texts, whole
-from graphspec.compiler.check import Source, check
+from graphspec.compiler.check import SpecSource, check
 from graphspec.data.signature import Data, user_arrays
 from graphspec.errors import UsageError
-from graphspec.gc_pause import uncollected
+from graphspec.gc_pause import gc_paused
 from graphspec.runtime.session import Session
 from graphspec.validation import source_of
 
@@ -105,8 +105,8 @@ class Model(Session):
         """
         size = whole("batch_size", batch_size, self.spec.training.batch_size)
         arrays = self.part("test") if x is None else user_arrays(self.needed, x, y, sample_weight)
-        totals = self.evaluate_arrays(arrays, size)
-        return totals.logs() | {table.key: table.counts for table in totals.tables()}
+        running = self.evaluate_arrays(arrays, size)
+        return running.logs() | {table.key: table.counts for table in running.tables()}
 
     def predict(self, x: Data, *, batch_size: int = 32) -> Any:
         """The heads' values for new rows: a dict of arrays by head, or the array itself for one head.
@@ -160,10 +160,10 @@ class Model(Session):
         from graphspec.training.run_directory import resolved
 
         with self.access.reading():
-            update = self._update
+            update = self._optimizer_state
             return {
                 "document": resolved(self),
-                "weights": self.store.get(),
+                "weights": self.parameters.get(),
                 "update": None if update is None else (update.arrays(), update.counters()),
                 "more": {name: getattr(self, name) for name in _KEPT},
             }
@@ -173,8 +173,8 @@ class Model(Session):
         made.set_weights(state["weights"])
         if state["update"] is not None:
             arrays, counters = state["update"]
-            made.update.load(arrays)
-            made.update.count(counters)
+            made.optimizer_state.load(arrays)
+            made.optimizer_state.count(counters)
         vars(self).update(vars(made))
         vars(self).update(state["more"])
 
@@ -183,8 +183,8 @@ _KEPT = ("source", "allow_outside", "epochs_done", "workers", "sample_rows")
 """What a pickle has besides."""
 
 
-@uncollected()
-def compile(source: Source | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Model:  # noqa: A001
+@gc_paused()
+def compile(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Model:  # noqa: A001
     """Check a spec and build the model, with fresh weights drawn by the spec's seed.
 
     Args:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Collect no garbage meanwhile, also as a decorator: for work that makes very many objects that stay.
 
     The collector would search all of them again and again: a third of the time of a spec of 10,000 layers.

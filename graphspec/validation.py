@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphspec.arguments import flag, path_of, texts
-from graphspec.compiler.check import Checked, Source, check, once
+from graphspec.compiler.check import Checked, SpecSource, check, once
 from graphspec.errors import Diagnostic, bounded_search
 from graphspec.export.targets import opset_of
 
 
 def validate(
-    source: Source,
+    source: SpecSource,
     sets: Sequence[str] = (),
     *,
     data: bool = False,

@@ -36,7 +36,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
         if count > 1:
             from graphspec.training import trainer as train
 
-            def gather(trainer: Any) -> None:
+            def choose_workers(trainer: Any) -> None:
                 spec = trainer.model.spec
                 said = spec.training.tree is not None and "workers" in spec.training.tree.value
                 if not said:
@@ -44,8 +44,8 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
                 alone(trainer)
                 trainer.model.spec = spec
 
-            alone = train.gather
-            patch.setattr(train, "gather", gather)
+            alone = train.choose_workers
+            patch.setattr(train, "gather", choose_workers)
         yield
 
 
@@ -91,7 +91,7 @@ SLOW = (
     "export/",
     "golden/",
     "graph/passes/test_fuse_conv_max_pool.py",
-    "graph/passes/test_divide_products.py",
+    "graph/passes/test_shard_products.py",
     "graph/passes/test_legalize.py",
     "kernels/test_winograd.py",
     "layers/test_golden.py",

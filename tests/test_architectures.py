@@ -17,7 +17,7 @@ import graphspec as gs
 from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
 from graphspec.export.rows import seeded
-from graphspec.graph.id_limits import input_bounds
+from graphspec.graph.id_bounds import input_bounds
 
 FOLDER = ROOT / "specs" / "architectures"
 SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}

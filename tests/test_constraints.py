@@ -57,7 +57,7 @@ def test_training_under_constraints_is_that_of_keras(case: Case) -> None:
         from graphspec.training.prepare import prepare_fit
 
         trainer = prepare_fit(model, inputs, case["targets"], observer=Silent())
-        trainer.feeder.start(0)
+        trainer.loader.start(0)
         for _ in range(case.args["steps"]):  # the averages stay out of the weights, as in Keras before its `fit` ends
             trainer.batch = 0
             trainer.step()

@@ -7,7 +7,7 @@ import gc
 import pytest
 
 from graphspec.compiler.check import check
-from graphspec.gc_pause import uncollected
+from graphspec.gc_pause import gc_paused
 
 SPEC = {
     "graphspec": 1,
@@ -19,7 +19,7 @@ SPEC = {
 
 
 def test_it_goes_on_after_an_error() -> None:
-    with pytest.raises(KeyError), uncollected():
+    with pytest.raises(KeyError), gc_paused():
         {}["missing"]
     assert gc.isenabled()
 
@@ -27,7 +27,7 @@ def test_it_goes_on_after_an_error() -> None:
 def test_it_stays_off_where_it_was_off() -> None:
     gc.disable()
     try:
-        with uncollected():
+        with gc_paused():
             assert not gc.isenabled()
         assert not gc.isenabled()
     finally:

@@ -161,9 +161,9 @@ def deb(path: Path, content: bytes) -> None:
 @pytest.fixture(params=[wheel, deb])
 def package(request: pytest.FixtureRequest, prepare: ModuleType, tmp_path: Path):
     """A package of one file, "downloaded" by a Python that copies it."""
-    store = tmp_path / "store"
-    store.mkdir()
-    archive = store / ("pkg.deb" if request.param is deb else "pkg.whl")
+    parameters = tmp_path / "store"
+    parameters.mkdir()
+    archive = parameters / ("pkg.deb" if request.param is deb else "pkg.whl")
     request.param(archive, b"content")
     return sys.modules["packages"].Package(
         name="pkg",

@@ -29,8 +29,8 @@ def test_values_and_gradients_are_those_of_keras(case: Case, packed: bool) -> No
     if layout.gates:
         layout = Layout(layout.gates, layout.perm, (1, weight.shape[1], weight.shape[0]))
     value = REGULARIZERS.parse(case.args["regularizer"]).lower(g, g.param("w", weight.shape, Zeros(), layout=layout))
-    store = store_of(graph, {"node/w": weight})
-    found, gradients, _ = run(graph, store, {"x": np.zeros(1)}, {"value": value}, loss=value)
+    parameters = store_of(graph, {"node/w": weight})
+    found, gradients, _ = run(graph, parameters, {"x": np.zeros(1)}, {"value": value}, loss=value)
     np.testing.assert_allclose(found["value"], case["value"], rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(gradients["node/w"], case["gradient"], rtol=1e-4, atol=1e-6)
 

@@ -296,7 +296,7 @@ def test_it_is_in_the_pipeline() -> None:
 
 COMMAND = Kind(
     folder="cli",
-    tuples=("graphspec/cli/app.py", {"": "VERBS"}),
+    tuples=("graphspec/cli/app.py", {"": "COMMANDS"}),
     imports=("from graphspec.cli.console import out",),
     for_types=(),
     body='''
@@ -317,7 +317,7 @@ def test_it_answers() -> None:
 ''',
     left=(
         "$file: its arguments (those that several commands share are in graphspec/cli/options.py), and what it does",
-        "graphspec/cli/app.py: its place in VERBS, which is the order of the help",
+        "graphspec/cli/app.py: its place in COMMANDS, which is the order of the help",
         'docs/commands.md: a section "## $name"',
         _CHANGELOG,
         "$$ pytest -n 0 tests/cli/test_app.py tests/cli/test_$name.py",

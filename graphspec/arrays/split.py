@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def share(total: int, rank: int, size: int) -> slice:
+def shard_slice(total: int, rank: int, size: int) -> slice:
     """The rows of a batch of ``total`` that worker ``rank`` of ``size`` takes; earlier ranks take the remainder."""
     base, more = divmod(total, size)
     start = rank * base + min(rank, more)

@@ -3,10 +3,10 @@
 Relative file names are taken from the run directory, where there is one.
 """
 
-from graphspec.callbacks.base import CALLBACKS, Callback, State
+from graphspec.callbacks.base import CALLBACKS, Callback, CallbackState
 from graphspec.config import only_base
 
-__all__ = ["CALLBACKS", "Callback", "State"]
+__all__ = ["CALLBACKS", "Callback", "CallbackState"]
 
 CALLBACKS.found_in(
     __name__,

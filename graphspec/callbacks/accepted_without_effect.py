@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.callbacks.base import CALLBACKS, Callback, Run, State
+from graphspec.callbacks.base import CALLBACKS, Callback, CallbackState, Run
 
 
 class Always(Callback):
     """Base of what is done anyway: accepted without effect."""
 
-    def start(self, run: Run) -> State:
-        return State()
+    def start(self, run: Run) -> CallbackState:
+        return CallbackState()
 
 
 @CALLBACKS.add()

@@ -25,7 +25,7 @@ Problem = tuple[str, "Severity", str, str, str | None]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
-class Update(Protocol):
+class OptimizerState(Protocol):
     """What a callback may ask of the optimizer at work."""
 
     optimizer: Optimizer
@@ -45,7 +45,7 @@ class Run(Protocol):
     """The epoch that is running, from 0."""
 
     @property
-    def update(self) -> Update: ...
+    def optimizer_state(self) -> OptimizerState: ...
     @property
     def graph(self) -> Graph: ...
     def figures(self) -> Logs: ...
@@ -62,7 +62,7 @@ class Saved(Config):
     model_config = ConfigDict(allow_inf_nan=True)
 
 
-class State:
+class CallbackState:
     """A callback at work in one run.
 
     Attributes:
@@ -121,7 +121,7 @@ class State:
 class Callback(Config):
     """Base of the callbacks."""
 
-    def start(self, run: Run) -> State:
+    def start(self, run: Run) -> CallbackState:
         """The callback at work in ``run``, which has not begun.
 
         Raises:

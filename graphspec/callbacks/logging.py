@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.callbacks.base import CALLBACKS, Callback, FileName, Logs, NonNegativeInt, Run, Saved, State
+from graphspec.callbacks.base import CALLBACKS, Callback, CallbackState, FileName, Logs, NonNegativeInt, Run, Saved
 from graphspec.callbacks.outputs import Output
 from graphspec.files import make_folder, write_at
 
@@ -30,7 +30,7 @@ class CSVLogger(Callback):
             raise PydanticCustomError("GS105", "must be a character that can be seen, or a tab, and no quotation mark")
         return separator
 
-    def start(self, run: Run) -> State:
+    def start(self, run: Run) -> CallbackState:
         return _CSVLogger(self, run)
 
     def outputs(self) -> list[Output]:
@@ -55,7 +55,7 @@ class _CSVLoggerSaved(Saved):
     size: NonNegativeInt | None
 
 
-class _CSVLogger(State):
+class _CSVLogger(CallbackState):
     saved = _CSVLoggerSaved
 
     def __init__(self, config: CSVLogger, run: Run) -> None:
@@ -94,11 +94,11 @@ class TerminateOnNaN(Callback):
 
     raise_error: bool = Field(False, description="Whether the run fails instead of stopping.")
 
-    def start(self, run: Run) -> State:
+    def start(self, run: Run) -> CallbackState:
         return _TerminateOnNaN(self, run)
 
 
-class _TerminateOnNaN(State):
+class _TerminateOnNaN(CallbackState):
     def __init__(self, config: TerminateOnNaN, run: Run) -> None:
         self.config, self.run = config, run
 

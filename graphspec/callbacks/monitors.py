@@ -15,13 +15,13 @@ from graphspec.callbacks.base import (
     CALLBACKS,
     SCHEDULED,
     Callback,
+    CallbackState,
     FileName,
     Logs,
     NonNegativeInt,
     Problem,
     Run,
     Saved,
-    State,
     refuse_schedule,
 )
 from graphspec.callbacks.outputs import Output, is_saved_model
@@ -94,7 +94,7 @@ class Monitor(Callback):
         return mode == "max"
 
 
-class _Watching(State):
+class _Watching(CallbackState):
     """Keeps the best value of the figure so far."""
 
     def __init__(
@@ -127,7 +127,7 @@ class EarlyStopping(Monitor):
     restore_best_weights: bool = Field(False, description="Whether the best weights are taken in the end.")
     start_from_epoch: NonNegativeInt = Field(0, description="Epochs before it begins.")
 
-    def start(self, run: Run) -> State:
+    def start(self, run: Run) -> CallbackState:
         return _EarlyStopping(self, run)
 
 
@@ -228,7 +228,7 @@ class ModelCheckpoint(Monitor):
                 problems.append(("filepath", "error", "GS105", text, _figure_hint(name, ["epoch", "batch", *keys])))
         return problems
 
-    def start(self, run: Run) -> State:
+    def start(self, run: Run) -> CallbackState:
         return _ModelCheckpoint(self, run)
 
     def outputs(self) -> list[Output]:
@@ -335,7 +335,7 @@ class ReduceLROnPlateau(Monitor):
             problems.append(("type", "error", "GS105", *SCHEDULED))
         return problems
 
-    def start(self, run: Run) -> State:
+    def start(self, run: Run) -> CallbackState:
         refuse_schedule(self, run)
         return _ReduceLROnPlateau(self, run)
 

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from graphspec.callbacks.base import CALLBACKS, Callback, FileName, Logs, NonNegativeInt, Run, Saved, State
+from graphspec.callbacks.base import CALLBACKS, Callback, CallbackState, FileName, Logs, NonNegativeInt, Run, Saved
 from graphspec.callbacks.outputs import Output
 from graphspec.config import FROM_LIST, PositiveInt
 from graphspec.files import make_folder, write_at
@@ -61,7 +61,7 @@ class TensorBoard(Callback):
     ] = Field(0, description="Refused: take the embeddings from the weights.")
     embeddings_metadata: None = Field(None, description="Only null: embeddings are not projected.")
 
-    def start(self, run: Run) -> State:
+    def start(self, run: Run) -> CallbackState:
         return _TensorBoard(self, run)
 
     def outputs(self) -> list[Output]:
@@ -83,7 +83,7 @@ class _TensorBoardSaved(Saved):
     files: Annotated[tuple[_File, _File], FROM_LIST]
 
 
-class _TensorBoard(State):
+class _TensorBoard(CallbackState):
     saved = _TensorBoardSaved
 
     def __init__(self, config: TensorBoard, run: Run) -> None:
@@ -91,7 +91,7 @@ class _TensorBoard(State):
         self.train, self.validation = (_Events(self, f"{config.log_dir}/{part}") for part in ("train", "validation"))
         frequency = config.update_freq
         self.every = frequency if isinstance(frequency, int) else int(frequency == "batch")
-        self.began = self.last = (time.monotonic(), run.update.clock.step)
+        self.began = self.last = (time.monotonic(), run.optimizer_state.clock.step)
 
     @property
     def files(self) -> tuple[tuple[str | None, int], ...]:
@@ -108,13 +108,13 @@ class _TensorBoard(State):
 
     def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         super().load_state_dict(values, arrays)
-        self.began = self.last = (time.monotonic(), self.run.update.clock.step)
+        self.began = self.last = (time.monotonic(), self.run.optimizer_state.clock.step)
 
     def on_epoch_begin(self, epoch: int) -> None:
-        self.began = self.last = (time.monotonic(), self.run.update.clock.step)
+        self.began = self.last = (time.monotonic(), self.run.optimizer_state.clock.step)
 
     def on_batch_end(self, step: int, loss: float) -> None:
-        done = self.run.update.clock.step
+        done = self.run.optimizer_state.clock.step
         if not self.every or done % self.every or not math.isfinite(loss):
             return
         figures = {f"batch_{name}": value for name, value in self.run.figures().items()}
@@ -127,11 +127,13 @@ class _TensorBoard(State):
             self.train.graph(self.run.graph)
         logs = {"learning_rate": self.run.rate.value} | logs
         if self.config.write_steps_per_second:
-            logs["steps_per_second"], _ = _speed(self.began, self.run.update.clock.step)
+            logs["steps_per_second"], _ = _speed(self.began, self.run.optimizer_state.clock.step)
         self.train.scalars({f"epoch_{k}": v for k, v in logs.items() if not k.startswith("val_")}, epoch)
         validation = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
         if validation:
-            updates = self.run.update.clock.step // (self.run.update.optimizer.gradient_accumulation_steps or 1)
+            updates = self.run.optimizer_state.clock.step // (
+                self.run.optimizer_state.optimizer.gradient_accumulation_steps or 1
+            )
             self.validation.scalars({f"evaluation_{k}_vs_iterations": v for k, v in validation.items()}, updates)
             self.validation.scalars({f"epoch_{k}": v for k, v in validation.items()}, epoch)
         if self.config.histogram_freq and epoch % self.config.histogram_freq == 0:

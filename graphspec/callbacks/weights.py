@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from graphspec.callbacks.base import CALLBACKS, SCHEDULED, Callback, Logs, Problem, Run, State, refuse_schedule
+from graphspec.callbacks.base import CALLBACKS, SCHEDULED, Callback, CallbackState, Logs, Problem, Run, refuse_schedule
 from graphspec.config import named
 from graphspec.errors import Diagnostic, SpecError
 from graphspec.schedules import SCHEDULES, Schedule
@@ -25,12 +25,12 @@ class LearningRateScheduler(Callback):
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         return [("type", "error", "GS105", *SCHEDULED)] if scheduled else []
 
-    def start(self, run: Run) -> State:
+    def start(self, run: Run) -> CallbackState:
         refuse_schedule(self, run)
         return _LearningRateScheduler(self, run)
 
 
-class _LearningRateScheduler(State):
+class _LearningRateScheduler(CallbackState):
     adds = ("learning_rate",)
 
     def __init__(self, config: LearningRateScheduler, run: Run) -> None:
@@ -61,22 +61,22 @@ class SwapEMAWeights(Callback):
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         return [] if averaged else [("type", "error", "GS105", *_NO_AVERAGES)]
 
-    def start(self, run: Run) -> State:
-        if not run.update.optimizer.use_ema:
+    def start(self, run: Run) -> CallbackState:
+        if not run.optimizer_state.optimizer.use_ema:
             text, hint = _NO_AVERAGES
             raise SpecError([Diagnostic("GS105", f"SwapEMAWeights {text}", hint=hint)])
         return _SwapEMAWeights(self, run)
 
 
-class _SwapEMAWeights(State):
+class _SwapEMAWeights(CallbackState):
     """Whether weights and averages have changed places is the update's to know, and the checkpoint's."""
 
     def __init__(self, config: SwapEMAWeights, run: Run) -> None:
         self.config, self.run = config, run
 
     def _swap(self, to: bool) -> None:
-        if self.run.update.swapped != to:
-            self.run.update.swap()
+        if self.run.optimizer_state.swapped != to:
+            self.run.optimizer_state.swap()
 
     def on_test_begin(self) -> None:
         self._swap(True)

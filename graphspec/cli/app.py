@@ -22,7 +22,7 @@ from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 from graphspec.errors import UsageError
 
-VERBS = (init, validate, summary, plot, train, evaluate, predict, export, schema)
+COMMANDS = (init, validate, summary, plot, train, evaluate, predict, export, schema)
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
@@ -61,7 +61,7 @@ def _refuse(error: Any) -> None:
 app = typer.Typer(
     cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
 )
-for verb in VERBS:
+for verb in COMMANDS:
     app.command()(guarded(verb))
 
 

@@ -98,7 +98,7 @@ def err(text: str) -> None:
     _on_stderr(printable(text) + "\n")
 
 
-def show(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
+def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
     """Render diagnostics on ``stream`` (stderr by default), with a blank line behind each: errors first if they are many."""
     from graphspec.cli.render import render
 
@@ -158,7 +158,7 @@ def attempt(action: Callable[[], int | None]) -> int:
         flush()
         return status
     except SpecError as error:
-        show(error.diagnostics)
+        print_diagnostics(error.diagnostics)
         return error.status
     except GraphspecError as error:
         _complain(error)

@@ -14,7 +14,7 @@ from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.runtime.running_metrics import Table
+    from graphspec.runtime.running_metrics import ResultTable
 
 
 def evaluate(
@@ -48,15 +48,15 @@ def _use(model: Model, file: Path) -> None:
 
 def print_test(model: Model) -> None:
     """A line a figure of the test data, with what it stands for where a metric has several; then the tables."""
-    totals = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
-    meanings = totals.meanings()
-    for line in columns((key, f"{value:.6g}", meanings.get(key, "")) for key, value in totals.logs().items()):
+    running = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
+    meanings = running.meanings()
+    for line in columns((key, f"{value:.6g}", meanings.get(key, "")) for key, value in running.logs().items()):
         out(line)
-    for table in totals.tables():
+    for table in running.tables():
         print_table(table)
 
 
-def print_table(table: Table) -> None:
+def print_table(table: ResultTable) -> None:
     """A confusion matrix, with the recall of every class beside it and the precision below."""
     counts = table.counts
     right, true, answers = counts.diagonal(), counts.sum(1), counts.sum(0)

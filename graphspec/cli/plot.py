@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from graphspec.cli.console import data, out, show
+from graphspec.cli.console import data, out, print_diagnostics
 from graphspec.cli.options import Sets, SpecFile, writable
 
 _MERMAID = (".mmd", ".mermaid", ".md")
@@ -45,7 +45,7 @@ def plot(
         raise UsageError(f"'{output}' is neither .svg nor Mermaid text (.mmd, .md)")
     checked = check(str(spec), sets or (), allow_outside=True)
     declaration, lowered = checked.require()
-    show(checked.diagnostics, sys.stderr)
+    print_diagnostics(checked.diagnostics, sys.stderr)
     panels = outline(declaration, lowered, cost(declaration, lowered, 1), expand=expand)
     if output is None:
         data(mermaid(panels).encode())

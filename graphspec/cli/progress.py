@@ -15,7 +15,7 @@ from graphspec.training.observers import Lines, figures
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from graphspec.runtime.running_metrics import Totals
+    from graphspec.runtime.running_metrics import RunningMetrics
     from graphspec.training.observers import Observer
 
 _EVERY = 0.1
@@ -53,9 +53,9 @@ class Bar:
         self._progress.start()
         self._began = time.monotonic()
 
-    def step(self, epoch: int, step: int, totals: Totals) -> None:
+    def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
         if self._due():
-            self._draw(epoch, step, figures(totals.logs()))
+            self._draw(epoch, step, figures(running.logs()))
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         now = time.monotonic()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphspec.cli.console import columns, count, out, show
+from graphspec.cli.console import columns, count, out, print_diagnostics
 from graphspec.cli.options import Sets, SpecFile
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def summary(
 
     checked = check(str(spec), sets or (), allow_outside=True)
     declaration, lowered = checked.require()
-    show(checked.diagnostics)
+    print_diagnostics(checked.diagnostics)
     rows = batch_size or declaration.training.batch_size
     costs = cost(declaration, lowered, rows)
     title = f"{declaration.name}: {declaration.description}" if declaration.description else declaration.name

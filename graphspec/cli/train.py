@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import INTERRUPTED, err, out, show
+from graphspec.cli.console import INTERRUPTED, err, out, print_diagnostics
 from graphspec.cli.options import AllowOutside, Sets, SpecFile, writable
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.files import LOCK, is_leftover, make_folder, remove_leftovers
@@ -18,7 +18,7 @@ from graphspec.files import LOCK, is_leftover, make_folder, remove_leftovers
 if TYPE_CHECKING:
     from graphspec.api import Model
     from graphspec.compiler.check import Checked
-    from graphspec.data.check import Arrays
+    from graphspec.data.check import Dataset
     from graphspec.ir.graph import Graph
     from graphspec.language.declarations import Spec
     from graphspec.training.trainer import Trainer
@@ -55,7 +55,7 @@ def train(
         raise UsageError("give either --resume or --overwrite, not both")
     checked = check(str(spec), sets or (), allow_outside=allow_outside)
     declaration, lowered = checked.require()
-    show(d for d in checked.diagnostics if d.code not in ("GS404", "GS602"))
+    print_diagnostics(d for d in checked.diagnostics if d.code not in ("GS404", "GS602"))
     _refuse(checked)
     if onnx is not None:
         _check_export(declaration, lowered.graph)
@@ -105,7 +105,7 @@ def _check_export(spec: Spec, graph: Graph) -> None:
         raise SpecError(found)
 
 
-def _load_data(spec: Spec, graph: Graph) -> dict[str, Arrays]:
+def _load_data(spec: Spec, graph: Graph) -> dict[str, Dataset]:
     """All data files, every problem of them at once; those of the test data would otherwise show after the training."""
     from graphspec.data.check import refused
     from graphspec.data.signature import load_all
@@ -117,7 +117,7 @@ def _load_data(spec: Spec, graph: Graph) -> dict[str, Arrays]:
     parts, found = load_all(spec, graph)
     if any(d.is_error for d in found):
         raise refused(found)
-    show(found)
+    print_diagnostics(found)
     return parts
 
 

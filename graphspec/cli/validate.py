@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import count, out, show
+from graphspec.cli.console import count, out, print_diagnostics
 from graphspec.cli.console import data as write_data
 from graphspec.cli.options import AllowOutside, Opset, Sets, Target
 
@@ -47,7 +47,7 @@ def validate(
         found = check_further(checked, data=data, opset=level)
         wrong = wrong or any(d.is_error for d in found)
         if output is Format.text:
-            show(found, sys.stdout)
+            print_diagnostics(found, sys.stdout)
             out(f"{spec}: {_verdict(checked, found)}")
         everything += found
     if output is Format.json:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.errors import Diagnostic, SpecError, bounded_search
-from graphspec.gc_pause import uncollected
+from graphspec.gc_pause import gc_paused
 
 if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
 
-Source = str | Path | dict[str, Any]
+SpecSource = str | Path | dict[str, Any]
 
 
 @dataclass
@@ -36,9 +36,9 @@ class Checked:
         return self.spec, self.lowered
 
 
-@uncollected()
+@gc_paused()
 @bounded_search()
-def check(source: Source | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Checked:
+def check(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Checked:
     """Check a spec (a path, a dict, or a parsed one) and collect all diagnostics by place. Never raises for a wrong spec.
 
     Args:

@@ -50,9 +50,9 @@ def _owner(weight: str, lowered: Lowered) -> str:
 
 def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
     """The node whose values take most memory."""
-    from graphspec.graph.shapes import concrete
+    from graphspec.graph.shapes import infer_shapes
 
     nodes = graph.needed(graph.outputs.values())
-    types = concrete(graph, nodes, shapes)
+    types = infer_shapes(graph, nodes, shapes)
     sizes = {n: sum(_bytes(types[v.name].shape, v.dtype) for v in n.outputs) for n in nodes if n.op not in VIEWS}
     return max(sizes, key=sizes.__getitem__).owner if sizes else ""

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.errors import ShapeError
 from graphspec.graph.memory_estimate import VIEWS
-from graphspec.graph.shapes import concrete
+from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Graph, Node, Param, Value
 from graphspec.ops.einsum import sizes_of, terms
@@ -103,7 +103,7 @@ def _assume(graph: Graph, batch_size: int) -> tuple[dict[str, Shape], dict[str, 
             for name, value in graph.inputs.items()
         }
         try:
-            return shapes, concrete(graph, needed, shapes), lengths
+            return shapes, infer_shapes(graph, needed, shapes), lengths
         except ShapeError as error:
             problem = error
     assert problem is not None

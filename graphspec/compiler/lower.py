@@ -9,13 +9,13 @@ from graphspec.compiler.hints import merge_hint
 from graphspec.compiler.lowered import Lowered, visible
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
-from graphspec.graph.id_limits import beyond
+from graphspec.graph.id_bounds import beyond
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.language.declarations import Ref
 from graphspec.language.tree import listed
 
 if TYPE_CHECKING:
-    from graphspec.graph.id_limits import Demand
+    from graphspec.graph.id_bounds import Demand
     from graphspec.ir.ranges import Range
     from graphspec.language.declarations import NodeDecl, Spec
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
 if TYPE_CHECKING:
-    from graphspec.data.batches import Arrays
+    from graphspec.data.batches import Dataset
     from graphspec.ir.graph import Value
 
 
@@ -34,7 +34,7 @@ def fetches(network: Network, objective: Objective) -> dict[str, Value]:
     return wanted
 
 
-def objective_for(network: Network, arrays: Arrays) -> Objective:
+def objective_for(network: Network, arrays: Dataset) -> Objective:
     """The graph with losses for what these arrays bring along: sample weights, CTC lengths."""
     weighted = {head: array.ndim for head, array in arrays.weights.items()}
     lengths: dict[str, set[str]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.arrays.memory_maps import held_by
 from graphspec.arrays.random import Orders, generator
-from graphspec.arrays.split import share
+from graphspec.arrays.split import shard_slice
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _PARTS = ("inputs", "targets", "weights", "lengths")
 
 
 @dataclass
-class Arrays:
+class Dataset:
     """Arrays of equal length that fit the graph. Narrow dtypes are kept; a batch is converted when it is copied.
 
     Attributes:
@@ -57,7 +57,7 @@ class Arrays:
         return named if self.chosen is None else named | {"chosen": self.chosen}
 
     @classmethod
-    def of(cls, named: Mapping[str, Array]) -> Arrays:
+    def of(cls, named: Mapping[str, Array]) -> Dataset:
         parts: dict[str, dict[str, Array]] = {part: {} for part in _PARTS}
         for key, array in named.items():
             part, _, name = key.partition("/")
@@ -65,7 +65,7 @@ class Arrays:
                 parts[part][name] = array
         return cls(**parts, chosen=named.get("chosen"))
 
-    def select(self, rows: Array) -> Arrays:
+    def select(self, rows: Array) -> Dataset:
         """Some of the rows, by their numbers; nothing is copied."""
         return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
 
@@ -183,7 +183,7 @@ def _checked(fill: Callable[[int], None], held: Sequence[Held]) -> Callable[[int
     return check_and_fill
 
 
-class Feeder:
+class BatchLoader:
     """Rows in batches, each epoch in an order of its own that the seed and the epoch give.
 
     ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short. Where a group of
@@ -195,7 +195,7 @@ class Feeder:
 
     rank, size = 0, 1
 
-    def __init__(self, arrays: Arrays, batch_size: int, *, shuffle: bool, seed: int, total: int | None = None) -> None:
+    def __init__(self, arrays: Dataset, batch_size: int, *, shuffle: bool, seed: int, total: int | None = None) -> None:
         self.batch_size, self.shuffle, self._orders = batch_size, shuffle, Orders(seed)
         self.given, self._arrays = arrays, arrays.feeds()
         self._n, self._one = len(arrays) if total is None else total, total is not None
@@ -221,21 +221,21 @@ class Feeder:
         """The shape of every feed of a batch of so many rows."""
         return {name: (rows, *array.shape[1:]) for name, array in self._arrays.items()}
 
-    def into(self, feeds: Mapping[str, Array], count: int) -> Callable[[int], None]:
+    def filler(self, feeds: Mapping[str, Array], count: int) -> Callable[[int], None]:
         """A function that copies a batch of ``count`` rows, by its number, into the buffers that a program reads.
 
         Feeds that there is no array for stay as they are.
         """
-        return self._filler(feeds, share(count, self.rank, self.size))
+        return self._filler(feeds, shard_slice(count, self.rank, self.size))
 
     def copy(self, batch: int, feeds: Mapping[str, Array]) -> None:
         """Copy one batch into the buffers of a program."""
-        self.into(feeds, self.rows(batch))(batch)
+        self.filler(feeds, self.rows(batch))(batch)
 
-    def deal(self, batch: int, arrays: Mapping[str, Array]) -> None:
+    def scatter(self, batch: int, arrays: Mapping[str, Array]) -> None:
         """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Arrays.feeds` names."""
         count = self.rows(batch)
-        first = share(count, self.rank, self.size).stop
+        first = shard_slice(count, self.rank, self.size).stop
         self._filler({name: array[first:count] for name, array in arrays.items()}, slice(first, count))(batch)
 
     def _filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.data.batches import Arrays, Feeder, class_ids, row_weights, split
+from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_source
 from graphspec.data.filling import assemble
@@ -22,13 +22,23 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array
     from graphspec.language.declarations import DataSource
 
-__all__ = ["Arrays", "Feeder", "Wanted", "check_arrays", "class_ids", "load", "refused", "row_weights", "split"]
+__all__ = [
+    "BatchLoader",
+    "DataSignature",
+    "Dataset",
+    "check_arrays",
+    "class_ids",
+    "load",
+    "refused",
+    "row_weights",
+    "split",
+]
 
 WEIGHT, LENGTH, STEPS = "_sample_weight", "_length", "_input_length"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DataSignature:
     """What data must look like.
 
     Attributes:
@@ -58,13 +68,15 @@ class Wanted:
         return [h + WEIGHT for h in heads] + [h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)]
 
 
-def load(source: DataSource, wanted: Wanted, most: int | None = None) -> tuple[Arrays | None, list[Diagnostic]]:
+def load(
+    source: DataSource, signature: DataSignature, most: int | None = None
+) -> tuple[Dataset | None, list[Diagnostic]]:
     """The rows of a data file, and every problem that they have; None if there is an error among them.
 
     Args:
         most: how many rows to read, from the first on; all by default.
     """
-    check = _Check(wanted, source)
+    check = _Check(signature, source)
     assert source.file is not None, "a split has no file"
     try:
         table = open_source(source.file, most)
@@ -72,7 +84,7 @@ def load(source: DataSource, wanted: Wanted, most: int | None = None) -> tuple[A
         check.report("file", "", error, "")
         return None, check.found
     requests = []
-    for section, name, mapped in _wanted_names(source, wanted, table):
+    for section, name, mapped in _wanted_names(source, signature, table):
         request = check.request(section, name, mapped)
         if check.known(request, table):
             requests.append(request)
@@ -97,30 +109,32 @@ def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
     return SpecError(found)
 
 
-def _wanted_names(source: DataSource, wanted: Wanted, table: Source) -> Iterator[tuple[str, str, str | list[str]]]:
+def _wanted_names(
+    source: DataSource, signature: DataSignature, table: Source
+) -> Iterator[tuple[str, str, str | list[str]]]:
     """The section, the name, and the column or columns of everything that is read."""
     for section, mapped, names in (
-        ("inputs", source.inputs or {}, list(wanted.inputs)),
-        ("targets", source.targets or {}, [*wanted.targets, *wanted.extras()]),
+        ("inputs", source.inputs or {}, list(signature.inputs)),
+        ("targets", source.targets or {}, [*signature.targets, *signature.extras()]),
     ):
         for name in names:
-            if name in mapped or name in table.names or name not in wanted.extras():
+            if name in mapped or name in table.names or name not in signature.extras():
                 yield section, name, mapped.get(name, name)
 
 
 def check_arrays(
     x: Mapping[str, Any],
     y: Mapping[str, Any] | None,
-    wanted: Wanted,
+    signature: DataSignature,
     sample_weight: Mapping[str, Any] | None = None,
-) -> tuple[Arrays | None, list[Diagnostic]]:
+) -> tuple[Dataset | None, list[Diagnostic]]:
     """As :func:`load`, for arrays by input and head name; ``y`` may have ``<head>_length`` and the like too."""
-    check = _Check(wanted, None)
+    check = _Check(signature, None)
     targets = dict(y or {}) | {head + WEIGHT: w for head, w in (sample_weight or {}).items()}
-    extras = wanted.extras()
+    extras = signature.extras()
     for section, given, needed, more in (
-        ("inputs", x, list(wanted.inputs), []),
-        ("targets", targets, list(wanted.targets), extras),
+        ("inputs", x, list(signature.inputs), []),
+        ("targets", targets, list(signature.targets), extras),
     ):
         what = "input" if section == "inputs" else "head"
         for name in given:
@@ -153,8 +167,8 @@ def _noun(section: str, name: str) -> str:
 class _Check:
     """Collects arrays and diagnostics; a diagnostic points at the mapping's value, else at ``file``."""
 
-    def __init__(self, wanted: Wanted, source: DataSource | None) -> None:
-        self.wanted, self.source = wanted, source
+    def __init__(self, signature: DataSignature, source: DataSource | None) -> None:
+        self.signature, self.source = signature, source
         self.found: list[Diagnostic] = []
         self.arrays: dict[str, Array] = {}
         self.sections: dict[str, str] = {}
@@ -172,7 +186,7 @@ class _Check:
         self.found.append(Diagnostic.at(mark, error.code, message, path=path, hint=error.hint))
 
     def request(self, section: str, name: str, column: str | list[str]) -> Request:
-        labels = self.wanted.labels.get(name) if section == "targets" else None
+        labels = self.signature.labels.get(name) if section == "targets" else None
         columns = [column] if isinstance(column, str) else column
         return Request(name, columns, not isinstance(column, str), self._kind(name), section == "inputs", labels)
 
@@ -209,13 +223,13 @@ class _Check:
         self.put(section, request.name, found, subject)
 
     def _kind(self, name: str) -> Type:
-        wanted = self.wanted
-        if name in wanted.inputs:
-            return wanted.inputs[name]
-        if name in wanted.ctc:
+        signature = self.signature
+        if name in signature.inputs:
+            return signature.inputs[name]
+        if name in signature.ctc:
             return Type("int64", ("N", f"<labels of {name}>"))  # of no other head, and of no input
-        if name in wanted.targets:
-            return wanted.targets[name]
+        if name in signature.targets:
+            return signature.targets[name]
         return Type("float32" if name.endswith(WEIGHT) else "int64", ("N",))
 
     def give(self, section: str, name: str, array: Array | DataError) -> None:
@@ -228,22 +242,24 @@ class _Check:
 
     def put(self, section: str, name: str, converted: Array, subject: str) -> None:
         """Check the shape and the values of an array of the right type."""
-        kind, wanted = self._kind(name), self.wanted
+        kind, signature = self._kind(name), self.signature
         try:
-            if name.endswith(WEIGHT) and name not in wanted.targets:
+            if name.endswith(WEIGHT) and name not in signature.targets:
                 converted = self._weights(name, converted)
             else:
                 converted = reshape(converted, kind, self._sizes, squeeze=section == "targets" and not kind.is_float)
-            if section == "inputs" and name in wanted.limits and converted.dtype.kind != "b":
+            if section == "inputs" and name in signature.limits and converted.dtype.kind != "b":
                 limits, hint = (
-                    wanted.limits[name],
+                    signature.limits[name],
                     "set `input_dim` of the Embedding above the largest id, or mend the ids",
                 )
                 check_range(converted, limits, "id", hint)
-            if section == "targets" and name in wanted.classes:
+            if section == "targets" and name in signature.classes:
                 hint = "class ids count from 0; the head needs a unit for each class"
-                check_range(converted, Range(0, wanted.classes[name] - 1), "class", hint, wanted.ignored.get(name))
-            if section == "targets" and name in wanted.probabilities:
+                check_range(
+                    converted, Range(0, signature.classes[name] - 1), "class", hint, signature.ignored.get(name)
+                )
+            if section == "targets" and name in signature.probabilities:
                 check_probabilities(converted)
         except DataError as error:
             self.report(section, name, error, subject)
@@ -252,7 +268,7 @@ class _Check:
 
     def _weights(self, name: str, array: Array) -> Array:
         """Sample weights: one a row, or one for each value that the loss gives."""
-        target = self.wanted.targets[name.removesuffix(WEIGHT)]
+        target = self.signature.targets[name.removesuffix(WEIGHT)]
         rank = max(len(target.shape) - target.is_float, 1)
         if array.ndim == rank + 1 and array.shape[-1] == 1:
             array = array[..., 0]
@@ -262,22 +278,22 @@ class _Check:
             raise DataError("GS503", text, "give one weight for each row")
         return reshape(array, Type("float32", target.shape[: array.ndim]), self._sizes, squeeze=False)
 
-    def finish(self) -> Arrays | None:
+    def finish(self) -> Dataset | None:
         """What has been collected, if nothing is wrong."""
         self._check_rows()
         if not self.found:
-            for head in self.wanted.ctc & self.arrays.keys():
+            for head in self.signature.ctc & self.arrays.keys():
                 self._check_ctc(head)
         if self.found:
             return None
-        wanted = self.wanted
-        weights = {h: self.arrays[h + WEIGHT] for h in wanted.targets if h + WEIGHT in self.arrays}
-        lengths = {h + s for h in wanted.ctc for s in (LENGTH, STEPS)}
-        return Arrays(
-            {n: self.arrays[n] for n in wanted.inputs},
-            {n: self.arrays[n] for n in wanted.targets},
+        signature = self.signature
+        weights = {h: self.arrays[h + WEIGHT] for h in signature.targets if h + WEIGHT in self.arrays}
+        lengths = {h + s for h in signature.ctc for s in (LENGTH, STEPS)}
+        return Dataset(
+            {n: self.arrays[n] for n in signature.inputs},
+            {n: self.arrays[n] for n in signature.targets},
             weights,
-            {n: a for n, a in self.arrays.items() if n in lengths and n not in wanted.targets},
+            {n: a for n, a in self.arrays.items() if n in lengths and n not in signature.targets},
         )
 
     def _check_rows(self) -> None:
@@ -299,8 +315,8 @@ class _Check:
         """GS506, GS507, GS509: every label sequence must have a path through its time steps."""
         y, lengths, given = self.arrays[head], self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS)
         counts = np.count_nonzero(y, axis=1) if lengths is None else lengths.astype(np.int64)
-        shapes = {n: self.arrays[n].shape for n in self.wanted.inputs}
-        steps = self.wanted.steps(shapes).get(head) if self.wanted.steps is not None else None
+        shapes = {n: self.arrays[n].shape for n in self.signature.inputs}
+        steps = self.signature.steps(shapes).get(head) if self.signature.steps is not None else None
         try:
             _within(counts, 0, y.shape[1], head + LENGTH)
             if given is not None and steps is not None:

@@ -89,28 +89,28 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None, first
         if bad is not None:
             raise DataError("GS504", f"is too large for float32: row {first + bad[0]} has {bad[1]}", "scale the values")
         return _as(array, np.float32)
-    wanted = np.dtype(kind.dtype)
-    if wanted.kind == "b" or have == "b":
-        if have == wanted.kind:
+    dtype = np.dtype(kind.dtype)
+    if dtype.kind == "b" or have == "b":
+        if have == dtype.kind:
             return array
     elif have in "iu":
-        return _integers(array, wanted, first)
+        return _integers(array, dtype, first)
     elif have == "f":
         check_finite(array, first)
         bad = first_bad(array, lambda x: np.rint(x) != x)
         if bad is None:
-            info = np.iinfo(wanted)
+            info = np.iinfo(dtype)
             least, beyond = np.float64(info.min), np.float64(info.max) + 1  # not in the array's type, if that is narrow
             bad = first_bad(array, lambda x: (x < least) | (x >= beyond))
         if bad is None:
             limit = 2.0 ** (np.finfo(array.dtype).nmant + 1)  # beyond which integers are rounded to floats
             bad = first_bad(array, lambda x: np.abs(x) >= limit)
             if bad is None:
-                return _as(array, wanted)
+                return _as(array, dtype)
             text = f"holds a float too large to be sure of the integer: row {first + bad[0]} has {bad[1]:.0f}"
-            raise DataError("GS504", text, f"store integers as {wanted}")
-        raise DataError("GS504", f"is no exact {wanted}: row {first + bad[0]} has {bad[1]}", _ROUND)
-    raise DataError("GS504", f"has dtype {array.dtype}, which does not become {wanted}", _dtype_hint(array))
+            raise DataError("GS504", text, f"store integers as {dtype}")
+        raise DataError("GS504", f"is no exact {dtype}: row {first + bad[0]} has {bad[1]}", _ROUND)
+    raise DataError("GS504", f"has dtype {array.dtype}, which does not become {dtype}", _dtype_hint(array))
 
 
 def _dtype_hint(array: Array) -> str:
@@ -119,14 +119,14 @@ def _dtype_hint(array: Array) -> str:
     return "store numbers"
 
 
-def _integers(array: Array, wanted: np.dtype[Any], first: int) -> Array:
-    if np.can_cast(array.dtype, wanted, "safe"):
+def _integers(array: Array, dtype: np.dtype[Any], first: int) -> Array:
+    if np.can_cast(array.dtype, dtype, "safe"):
         return array
-    info = np.iinfo(wanted)
+    info = np.iinfo(dtype)
     bad = first_bad(array, lambda x: (x < info.min) | (x > info.max))
     if bad is not None:
-        raise DataError("GS504", f"does not fit {wanted}: row {first + bad[0]} has {bad[1]}")
-    return _as(array, wanted)
+        raise DataError("GS504", f"does not fit {dtype}: row {first + bad[0]} has {bad[1]}")
+    return _as(array, dtype)
 
 
 def _as(array: Array, dtype: Any) -> Array:
@@ -177,14 +177,14 @@ def is_number(text: str) -> bool:
     return text.isascii() and "_" not in text
 
 
-def exact_integers(values: Sequence[str | None], wanted: np.dtype[Any], first: int) -> Array:
+def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: int) -> Array:
     """Integers of any size as they are written: ``9007199254740993`` and ``1e18`` are, ``1.5`` is none.
 
     Raises:
         DataError: GS504 what is no integer or does not fit, GS505 a missing value.
     """
-    info = np.iinfo(wanted)
-    found = np.empty(len(values), wanted)
+    info = np.iinfo(dtype)
+    found = np.empty(len(values), dtype)
     for place, text in enumerate(values):
         row = first + place
         if text is None or is_missing(text):
@@ -196,9 +196,9 @@ def exact_integers(values: Sequence[str | None], wanted: np.dtype[Any], first: i
         except ArithmeticError:  # an exponent of twenty digits
             number = Decimal("inf")
         if not number.is_finite() or number != number.to_integral_value():
-            raise DataError("GS504", f"is no exact {wanted}: row {row} has {text}", _ROUND)
+            raise DataError("GS504", f"is no exact {dtype}: row {row} has {text}", _ROUND)
         if not info.min <= number <= info.max:
-            raise DataError("GS504", f"does not fit {wanted}: row {row} has {text}")
+            raise DataError("GS504", f"does not fit {dtype}: row {row} has {text}")
         found[place] = int(number)
     return found
 

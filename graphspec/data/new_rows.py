@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.data.check import load, refused
 from graphspec.data.files import open_source
-from graphspec.data.signature import wanted
+from graphspec.data.signature import data_signature
 from graphspec.data.source import DataError
 from graphspec.errors import Mark
 from graphspec.language.declarations import DataSource
@@ -29,7 +29,7 @@ def read_inputs(spec: Spec, graph: Graph, file: Path, most: int | None = None) -
         SpecError: GS5, every problem of the file.
         RunError: GS602, too little memory to read it.
     """
-    arrays, found = load(_source(spec, file), wanted(spec, graph, targets=False), most)
+    arrays, found = load(_source(spec, file), data_signature(spec, graph, targets=False), most)
     if arrays is None:
         raise refused(found)
     return {name: array.astype(graph.inputs[name].dtype, copy=False) for name, array in arrays.inputs.items()}

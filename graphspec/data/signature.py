@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graphspec.arguments import mapping
-from graphspec.data.check import Arrays, Wanted, check_arrays, load
+from graphspec.data.check import Dataset, DataSignature, check_arrays, load
 from graphspec.data.convert import same_numbers
 from graphspec.data.source import DataError
 from graphspec.errors import Diagnostic, SpecError, UsageError
-from graphspec.graph.id_limits import id_ranges
-from graphspec.graph.shapes import concrete
+from graphspec.graph.id_bounds import id_ranges
+from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.graph import Array, Graph
 from graphspec.metrics import targets_of
 
@@ -22,7 +22,7 @@ Data = Array | Mapping[str, Array] | None
 """What Python callers give: arrays by name, or one array where there is one input or head."""
 
 
-def wanted(spec: Spec, graph: Graph, *, targets: bool = True) -> Wanted:
+def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSignature:
     """What data must look like: the inputs' types, the targets of heads with a loss, and what ids may be."""
     trained = [h for h in spec.heads.values() if h.loss is not None] if targets else []
     values = {h.name: graph.outputs[h.name] for h in trained}
@@ -33,7 +33,7 @@ def wanted(spec: Spec, graph: Graph, *, targets: bool = True) -> Wanted:
         n: values[n].shape[axis] for n, axis in axes.items() if axis is not None and kinds[n] in ("ids", "labels")
     }
     ignored = {h.name: getattr(h.loss, "ignore_class", None) for h in trained}
-    return Wanted(
+    return DataSignature(
         inputs={n: v.type for n, v in graph.inputs.items()},
         targets={h.name: h.loss.target(values[h.name]) for h in trained if h.loss is not None},
         classes={n: k for n, k in classes.items() if isinstance(k, int)},
@@ -49,17 +49,17 @@ def wanted(spec: Spec, graph: Graph, *, targets: bool = True) -> Wanted:
 def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """The time steps of CTC heads for given input shapes."""
     nodes = graph.needed(graph.outputs[h] for h in heads)
-    known = concrete(graph, nodes, shapes)
+    known = infer_shapes(graph, nodes, shapes)
     return {h: int(known[graph.outputs[h].name].shape[1]) for h in heads if graph.outputs[h].name in known}
 
 
-def load_all(spec: Spec, graph: Graph) -> tuple[dict[str, Arrays], list[Diagnostic]]:
+def load_all(spec: Spec, graph: Graph) -> tuple[dict[str, Dataset], list[Diagnostic]]:
     """The rows of every file that the spec names, and every problem of them."""
     found: list[Diagnostic] = []
     parts = {}
     for part, source in spec.data.items():
         if source.file is not None:
-            arrays, more = load(source, wanted(spec, graph))
+            arrays, more = load(source, data_signature(spec, graph))
             found += more
             if arrays is not None:
                 parts[part] = arrays
@@ -82,7 +82,7 @@ def by_name(data: Data, names: Sequence[str], what: str) -> dict[str, Array]:
     return {names[0]: data}
 
 
-def user_arrays(needed: Wanted, x: Data, y: Data, sample_weight: Data = None) -> Arrays:
+def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = None) -> Dataset:
     """Arrays given from Python, checked (SpecError with all GS5)."""
     heads = list(needed.targets)
     arrays, found = check_arrays(
@@ -96,7 +96,7 @@ def user_arrays(needed: Wanted, x: Data, y: Data, sample_weight: Data = None) ->
     return arrays
 
 
-def user_inputs(needed: Wanted, x: Data) -> dict[str, Array]:
+def user_inputs(needed: DataSignature, x: Data) -> dict[str, Array]:
     """Inputs alone, checked; ``needed`` has no targets."""
     arrays, found = check_arrays(by_name(x, list(needed.inputs), "input"), None, needed)
     if arrays is None:
@@ -104,7 +104,7 @@ def user_inputs(needed: Wanted, x: Data) -> dict[str, Array]:
     return arrays.inputs
 
 
-def batch_inputs(needed: Wanted, feeds: Mapping[str, Array]) -> dict[str, Array]:
+def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """The inputs of one batch, checked for what would be changed or clipped in silence."""
     checked, found, sizes = {}, [], dict[str, int]()
     for name, kind in needed.inputs.items():

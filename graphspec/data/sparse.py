@@ -10,22 +10,22 @@ import numpy as np
 from graphspec.arrays.memory_maps import mapped
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import WORTH
 from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied
-from graphspec.kernels.fast import faster
+from graphspec.kernels.fast import use_fast_kernel
 
 if TYPE_CHECKING:
-    from graphspec.data.batches import Arrays
+    from graphspec.data.batches import Dataset
     from graphspec.ir.graph import Array, Graph
 
 _CHUNK = 1 << 24  # bytes that are searched at a time
 
 
-def as_indices(graph: Graph, arrays: Arrays) -> Arrays:
+def as_indices(graph: Graph, arrays: Dataset) -> Dataset:
     """Replace bool inputs that only matmuls read by the indices of their ones, if they are sparse enough.
 
     Memory-mapped files stay as they are.
     """
     found = {}
-    for name in only_multiplied(graph) if faster(True) else ():
+    for name in only_multiplied(graph) if use_fast_kernel(True) else ():
         array = arrays.inputs.get(name)
         if array is not None and array.dtype == np.bool_ and mapped(array) is None:
             indices = indices_of_ones(array)

@@ -28,7 +28,7 @@ class Place:
 
 
 @dataclass
-class Layout:
+class Placement:
     """Places by box, the points that every arrow goes through, and the size of the whole."""
 
     places: dict[str, Place] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Layout:
     height: float = 0.0
 
 
-def layered(sizes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str, str]]) -> Layout:
+def layered(sizes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str, str]]) -> Placement:
     """Lay out boxes of these sizes (width, height); ``arrows`` are pairs of boxes and make no cycle."""
     ranks = rank(list(sizes), arrows)
     places = {key: Place(width=w, height=h, row=ranks[key]) for key, (w, h) in sizes.items()}
@@ -45,7 +45,7 @@ def layered(sizes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str
     links = {(a, b) for chain in chains for a, b in itertools.pairwise(chain)}
     rows = order(places, links)
     position(rows, places, links)
-    layout = Layout({key: places[key] for key in sizes})
+    layout = Placement({key: places[key] for key in sizes})
     left = min((p.x - p.width / 2 for p in places.values()), default=0.0)
     y = 0.0
     for row in rows:

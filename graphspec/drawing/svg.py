@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from html import escape as escape_markup
 
-from graphspec.drawing.layered import Layout, layered
+from graphspec.drawing.layered import Placement, layered
 from graphspec.drawing.outline import Box, Panel
 
 LINE, PAD, MARGIN, TITLE = 17.0, 10.0, 28.0, 62.0
@@ -83,7 +83,7 @@ def escape(text: str) -> str:
     return escape_markup(_NO_XML.sub("", text))
 
 
-Drawn = tuple[Panel, Layout]
+Drawn = tuple[Panel, Placement]
 
 
 def arrange(drawn: Sequence[Drawn]) -> list[list[Drawn]]:
@@ -122,7 +122,7 @@ def wrapped(panel: Panel, most: int = 76) -> list[str]:
 
 
 def draw(
-    panel: Panel, layout: Layout, x: float, y: float, width: float, colours: dict[str, tuple[str, str]]
+    panel: Panel, layout: Placement, x: float, y: float, width: float, colours: dict[str, tuple[str, str]]
 ) -> Iterator[str]:
     title, *about = wrapped(panel)
     yield f'<text class="heading" x="{x:.0f}" y="{y + 16:.0f}">{escape(title)}</text>'
@@ -148,7 +148,7 @@ def curve(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(parts)
 
 
-def draw_box(box: Box, layout: Layout, key: str, colours: dict[str, tuple[str, str]]) -> Iterator[str]:
+def draw_box(box: Box, layout: Placement, key: str, colours: dict[str, tuple[str, str]]) -> Iterator[str]:
     place = layout.places[key]
     fill, stroke = COLOURS.get(box.kind) or colours.get(box.family, FAMILIES[-1])
     corner = min(place.height / 2, 18) if box.kind in ("input", "head") else 5

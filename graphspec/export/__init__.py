@@ -58,7 +58,7 @@ def export(
         "spec_sha256": hashlib.sha256(document.encode()).hexdigest(),
         "labels": json.dumps(model.labels),
     }
-    proto = to_model(model.graph, model.store, labels=model.labels, metadata=metadata, opset=level)
+    proto = to_model(model.graph, model.parameters, labels=model.labels, metadata=metadata, opset=level)
     proof = prove(model, proto.SerializeToString(), chosen)
     proto.metadata_props.add(key="proof", value=json.dumps(proof.to_json()))
     write_atomic(path, proto.SerializeToString())

@@ -16,28 +16,28 @@ from graphspec.ir.graph import Array, Graph, Node, Value
 from graphspec.runtime.bind import bind
 
 if TYPE_CHECKING:
-    from graphspec.runtime.parameters import Store
+    from graphspec.runtime.parameters import Parameters
 
 
-def prepare(graph: Graph, store: Store, opset: int = OPSET) -> Graph:
+def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
     """The graph as it is written: in inference mode, at most as new as ``opset``.
 
     Constants are computed, equal nodes merged, Transposes moved.
     """
 
-    return run_passes(graph, FOR_EXPORT, Target(opset=opset, compute=partial(constants_of, store)))
+    return run_passes(graph, FOR_EXPORT, Target(opset=opset, compute=partial(constants_of, parameters)))
 
 
-def constants_of(store: Store, graph: Graph) -> dict[str, Array]:
+def constants_of(parameters: Parameters, graph: Graph) -> dict[str, Array]:
     """The outputs of a graph of weights and constants alone."""
-    program = bind(graph, store, shapes={})
+    program = bind(graph, parameters, shapes={})
     program.run()
     return {name: array.copy() for name, array in program.fetches.items()}
 
 
 def to_model(
     graph: Graph,
-    store: Store,
+    parameters: Parameters,
     *,
     labels: Mapping[str, Sequence[str]],
     metadata: Mapping[str, str],
@@ -47,7 +47,7 @@ def to_model(
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    graph = prepare(graph, store, opset)
+    graph = prepare(graph, parameters, opset)
     names = _tensor_names(graph)
     nodes, initializers, written = [], [], set()
 
@@ -57,7 +57,7 @@ def to_model(
         name = names.get(value.name, value.name)
         if value.kind in ("param", "constant") and name not in written:
             written.add(name)
-            data = store.view(value.name) if value.kind == "param" else value.data
+            data = parameters.view(value.name) if value.kind == "param" else value.data
             initializers.append(numpy_helper.from_array(np.asarray(_plain(data, value), order="C"), name))
         return name
 

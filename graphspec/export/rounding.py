@@ -12,7 +12,7 @@ from graphspec.arrays.random import generator
 from graphspec.export.rows import whole
 from graphspec.ir.graph import Array
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 if TYPE_CHECKING:
     from graphspec.runtime.session import Session
@@ -35,8 +35,8 @@ class Rounding:
 
     def __init__(self, model: Session, feeds: Mapping[str, Array]) -> None:
         self._model, self._feeds = model, feeds
-        weights = Store(model.graph, np.float64)
-        _fill(weights, model.store, lambda vector: vector)
+        weights = Parameters(model.graph, np.float64)
+        _fill(weights, model.parameters, lambda vector: vector)
         self.exact = _Runner(model, weights, feeds)(feeds)
         self._runner: _Runner | None = None
         self._runs = 0
@@ -52,9 +52,9 @@ class Rounding:
 
     def _draw(self) -> None:
         if self._runner is None:
-            self._runner = _Runner(self._model, Store(self._model.graph), self._feeds)
+            self._runner = _Runner(self._model, Parameters(self._model.graph), self._feeds)
         random = generator(0, "rounding", str(self._runs))
-        _fill(self._runner.store, self._model.store, lambda vector: _changed(vector, random))
+        _fill(self._runner.parameters, self._model.parameters, lambda vector: _changed(vector, random))
         feeds = {}
         for name, array in self._feeds.items():
             is_float = array.dtype == np.float32
@@ -71,10 +71,12 @@ class Rounding:
 class _Runner:
     """The graph in inference mode, bound in the precision of ``store``."""
 
-    def __init__(self, model: Session, store: Store, feeds: Mapping[str, Array]) -> None:
-        self.store = store
+    def __init__(self, model: Session, parameters: Parameters, feeds: Mapping[str, Array]) -> None:
+        self.parameters = parameters
         shapes = {name: feeds[name].shape for name in model.graph.inputs}
-        self._program = build_program(model.graph, store, fetches=model.graph.outputs, shapes=shapes, seed=model.seed)
+        self._program = build_program(
+            model.graph, parameters, fetches=model.graph.outputs, shapes=shapes, seed=model.seed
+        )
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         for name, buffer in self._program.feeds.items():
@@ -84,9 +86,9 @@ class _Runner:
         return {head: array.copy() for head, array in self._program.fetches.items()}
 
 
-def _fill(store: Store, source: Store, change: Callable[[Array], Array]) -> None:
+def _fill(parameters: Parameters, source: Parameters, change: Callable[[Array], Array]) -> None:
     for group, vector in source.vectors.items():
-        store.vectors[group][...] = change(vector)
+        parameters.vectors[group][...] = change(vector)
 
 
 def _changed(array: Array, random: np.random.Generator) -> Array:

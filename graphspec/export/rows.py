@@ -12,7 +12,7 @@ import numpy as np
 from graphspec.arrays.random import generator
 from graphspec.data.signature import SAMPLED, user_inputs
 from graphspec.errors import ShapeError
-from graphspec.graph.id_limits import input_bounds
+from graphspec.graph.id_bounds import input_bounds
 from graphspec.ir.graph import Array
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def lengths_for(model: Session, rows: Rows) -> list[dict[str, int]]:
 def _accepts(model: Session, lengths: Mapping[str, int]) -> bool:
     shapes = {name: (1, *_sized(v.shape[1:], lengths)) for name, v in model.graph.inputs.items()}
     try:
-        model.concrete(shapes)
+        model.infer_shapes(shapes)
     except ShapeError:
         return False
     return True

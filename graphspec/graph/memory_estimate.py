@@ -63,13 +63,13 @@ def shapes_of(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) 
 
     Where dimensions are numbers or names of inputs' axes, nothing is inferred anew: half the time for a deep network.
     """
-    from graphspec.graph.shapes import concrete
+    from graphspec.graph.shapes import infer_shapes
 
     axes = {d: n for name, v in graph.inputs.items() for d, n in zip(v.shape, shapes[name], strict=True)}
     values = [*graph.inputs.values(), *(v for node in nodes for v in node.outputs)]
     if all(isinstance(d, int) or d in axes for v in values for d in v.shape):
         return {v.name: tuple(d if isinstance(d, int) else axes[d] for d in v.shape) for v in values}
-    return {name: value.shape for name, value in concrete(graph, nodes, shapes).items()}
+    return {name: value.shape for name, value in infer_shapes(graph, nodes, shapes).items()}
 
 
 def _bytes(shape: tuple[int | str, ...], dtype: str) -> int:

@@ -136,17 +136,6 @@ class Operators:
     def Cos(self, X: Value | None, /) -> Value: ...
     def CumSum(self, X: Value | None, axis: Value | None, /, *, exclusive: int = ..., reverse: int = ...) -> Value: ...
     def Div(self, *operands: Value | None) -> Value: ...
-    def DividedGemm(
-        self,
-        A: Value | None,
-        B: Value | None,
-        C: Value | None = None,
-        /,
-        *,
-        takes: str,
-        gives: str,
-        shape: tuple[int, ...],
-    ) -> Value: ...
     def Dropout(
         self,
         data: Value | None,
@@ -419,6 +408,17 @@ class Operators:
     ) -> Value: ...
     def Selu(self, X: Value | None, /, *, alpha: float = ..., gamma: float = ...) -> Value: ...
     def Shape(self, X: Value | None, /, *, start: int = ..., end: int | None = ...) -> Value: ...
+    def ShardedGemm(
+        self,
+        A: Value | None,
+        B: Value | None,
+        C: Value | None = None,
+        /,
+        *,
+        takes: str,
+        gives: str,
+        shape: tuple[int, ...],
+    ) -> Value: ...
     def SharedDropout(
         self, X: Value | None, /, *, rate: float, shared: Sequence[int], seed: int | None = ...
     ) -> Value: ...

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 from graphspec.graph.passes.cancel_transposes import cancel_transposes
 from graphspec.graph.passes.crop_unread import crop_unread
-from graphspec.graph.passes.divide_products import divide_products
 from graphspec.graph.passes.drop_training import drop_training
 from graphspec.graph.passes.fold_constants import fold_constants
 from graphspec.graph.passes.fuse_conv_max_pool import fuse_conv_max_pool
@@ -18,6 +17,7 @@ from graphspec.graph.passes.legalize import legalize
 from graphspec.graph.passes.merge_equal_nodes import merge_equal_nodes
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multi_hot_matmul_to_gather_sum
 from graphspec.graph.passes.remove_identity_arithmetic import remove_identity_arithmetic
+from graphspec.graph.passes.shard_products import shard_products
 from graphspec.graph.passes.sink_bias_relu_below_pool import sink_bias_relu_below_pool
 from graphspec.graph.passes.sparsify_bool_inputs import sparsify_bool_inputs
 from graphspec.graph.target import Target
@@ -33,7 +33,7 @@ FOR_PROGRAM: tuple[Pass, ...] = (
     sink_bias_relu_below_pool,
     crop_unread,
     fuse_conv_max_pool,
-    divide_products,
+    shard_products,
 )
 """The passes before binding. They may use operators that ONNX lacks."""
 FOR_OPSET: tuple[Pass, ...] = (drop_training, legalize)

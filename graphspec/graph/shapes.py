@@ -9,7 +9,7 @@ from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import OPS
 
 
-def concrete(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> dict[str, Value]:
+def infer_shapes(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> dict[str, Value]:
     """Every value's type for given input shapes, by running the operators' inference on numbers."""
     known: dict[str, Value] = {}
 

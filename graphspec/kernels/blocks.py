@@ -13,7 +13,7 @@ BLOCK = 1 << 16
 """Numbers in a block: 256 KiB of float32."""
 
 
-def cut(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+def blocks_of(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     """Corresponding flat pieces of arrays of one shape that lie alike in memory, without gaps; of others they themselves."""
     first = arrays[0]
     order = axis_order(first)
@@ -29,13 +29,13 @@ def cut(*arrays: Array) -> Iterator[tuple[Array, ...]]:
 def in_blocks(ctx: Context, make: Callable[..., Calls], *arrays: Array) -> Calls:
     """The calls that ``make`` gives for one block after the other; all of them use the same temporaries."""
     calls: Calls = []
-    taken = ctx.taken()
-    for block in cut(*arrays):
-        ctx.rewind(taken)
+    taken = ctx.mark()
+    for block in blocks_of(*arrays):
+        ctx.reset(taken)
         calls += make(*block)
     return calls
 
 
 def each_block(function: Callable[..., object], *operands: Array) -> Calls:
     """Calls of ``function`` with one block after the other."""
-    return [(function, *block) for block in cut(*operands)]
+    return [(function, *block) for block in blocks_of(*operands)]

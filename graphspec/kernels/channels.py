@@ -19,7 +19,7 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Value
 from graphspec.kernels.blocks import each_block
 from graphspec.kernels.context import Context, need, need_float
-from graphspec.kernels.fast import faster
+from graphspec.kernels.fast import use_fast_kernel
 
 _MANY, _LARGE = 256, 2048  # rows of a matrix, and its numbers, from which it is faster to spread a vector for them
 _WIDTH = 1024  # numbers in a row of several channels' vectors
@@ -135,11 +135,11 @@ class Sums:
         self._channels, self._at = channels, 0
         if channels.last:
             blocks = -(-channels._whole // channels._step) + (channels._rest > 0)
-            self._parts = ctx.save((blocks, channels.times * channels.count))
+            self._parts = ctx.save_for_backward((blocks, channels.times * channels.count))
             self._parts[...] = 0
             self._ones = ctx.constant(np.ones(max(channels._step, 1)))
         else:
-            self._parts = ctx.save((channels.outer, channels.count))
+            self._parts = ctx.save_for_backward((channels.outer, channels.count))
             self._ones = ctx.constant(np.ones(channels.inner))
         self._more = ctx.constant(np.ones(self._parts.size // max(channels.count, 1)))
 
@@ -178,14 +178,14 @@ def add_rows(ctx: Context, rows: Array, vector: Array) -> Calls:
     return _each_row(ctx, np.add, rows, vector, rows)
 
 
-def by_rows(ctx: Context, function: np.ufunc, A: Array, B: Array, C: Array) -> Calls:
+def broadcast_rows(ctx: Context, function: np.ufunc, A: Array, B: Array, C: Array) -> Calls:
     """Calls for ``C = function(A, B)``; a vector B along the axis that lies last, which many rows meet, is spread."""
     order = [k for k in axis_order(C) if C.shape[k] != 1]
     rows = C.size // max(B.size, 1)
     if A.shape == C.shape and A.dtype == ctx.dtype and order and C.size and B.size == C.shape[order[-1]]:
         axis, lying = order[-1] - C.ndim, [X.transpose(axis_order(C)) for X in (A, C)]
         fits = B.ndim >= -axis and B.shape[axis] == B.size and all(X.flags.c_contiguous for X in lying)
-        if fits and faster(rows >= _MANY and C.size >= _LARGE and B.size <= _WIDTH // 2):
+        if fits and use_fast_kernel(rows >= _MANY and C.size >= _LARGE and B.size <= _WIDTH // 2):
             a, c = (X.reshape(rows, B.size) for X in lying)
             return _each_row(ctx, function, a, B.reshape(B.size), c)
     return each_block(function, A, B, C)

@@ -26,7 +26,7 @@ def scratch_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
 
 def kept_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
     """As :func:`scratch_like`, but it keeps its content from forward to backward."""
-    return _like(ctx.save, X, X.dtype if dtype is None else dtype)
+    return _like(ctx.save_for_backward, X, X.dtype if dtype is None else dtype)
 
 
 def _like(take: Callable[..., Array], X: Array, dtype: Any) -> Array:
@@ -34,7 +34,7 @@ def _like(take: Callable[..., Array], X: Array, dtype: Any) -> Array:
     return take([X.shape[k] for k in order], dtype).transpose(np.argsort(order))
 
 
-def target(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) -> Array:
+def output_for(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) -> Array:
     """The output of an elementwise operator: an operand that may be overwritten, else a buffer in the operands' order.
 
     ``operands`` are (input index, array) in order of preference.
@@ -42,7 +42,7 @@ def target(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) -> Arr
     shape = ctx.shape()
     full = [(i, X) for i, X in operands if X.shape == shape]
     for i, X in full:
-        if (dtype is None or X.dtype == dtype) and ctx.free(i):
+        if (dtype is None or X.dtype == dtype) and ctx.may_overwrite(i):
             return X
     ordered = [X for _, X in full if not X.flags.c_contiguous]
     return ctx.out(like=ordered[0] if ordered and len(ordered) == len(full) else None)
@@ -138,7 +138,7 @@ def give_sum(ctx: Context, dY: Array, operands: Sequence[Array], scales: Sequenc
     for i in full[:1]:
         if scales[i] != 1.0:
             calls.append((np.multiply, dY, ctx.constant(scales[i]), dY))
-        ctx.give(i, dY)
+        ctx.give_grad(i, dY)
     return calls
 
 
@@ -158,13 +158,13 @@ def give_each(ctx: Context, dY: Array, operands: dict[int, tuple[Array, Callable
             calls += write(full) + reduce_to(ctx, i, full, X)
         elif last:
             calls += write(dY)
-            ctx.give(i, dY)
+            ctx.give_grad(i, dY)
         elif (dX := ctx.grad(i)) is not None:
             calls += write(dX)
     return calls
 
 
-def words(X: Array) -> Array:
+def as_words(X: Array) -> Array:
     """X seen as integers of the same width."""
     return X.view(_INTS[X.dtype.itemsize])
 
@@ -208,3 +208,13 @@ def bit_mask(ctx: Context, condition: Array, dtype: np.dtype[Any]) -> tuple[Arra
     """
     mask = scratch_like(ctx, condition, _INTS[dtype.itemsize])
     return mask, [(copy_cast, mask, condition), negate(mask, mask)]
+
+
+def within(ctx: Context, Y: Array, low: Array | None, high: Array | None, dY: Array) -> Calls:
+    """Calls that zero ``dY`` in place except where ``low < Y < high``."""
+    inside = scratch_like(ctx, dY, np.bool_)
+    calls: Calls = []
+    for compare, bound in ((np.greater, low), (np.less, high)):
+        if bound is not None:
+            calls += [(compare, Y, bound, inside), (np.multiply, dY, inside, dY)]
+    return calls

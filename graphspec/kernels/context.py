@@ -15,7 +15,7 @@ from graphspec.ir.ranges import Range
 
 if TYPE_CHECKING:
     from graphspec.arrays.random import Stream
-    from graphspec.kernels.group import Group, Matrix
+    from graphspec.kernels.group import Group, ShardedKernel
 
 
 Backward = Callable[..., Calls]
@@ -46,13 +46,13 @@ class Context(Protocol):
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
         """A temporary, valid within this node's forward calls or within its backward calls; never from one to the other."""
 
-    def taken(self) -> Any:
+    def mark(self) -> Any:
         """What :meth:`scratch` has given so far."""
 
-    def rewind(self, taken: Any) -> None:
+    def reset(self, mark: Any) -> None:
         """Take back the temporaries given since: they may be given again, to what runs after those that used them."""
 
-    def save(self, shape: Sequence[int], dtype: Any = None) -> Array:
+    def save_for_backward(self, shape: Sequence[int], dtype: Any = None) -> Array:
         """A buffer that keeps its content from this node's forward calls to its backward calls."""
 
     def constant(self, value: Any, dtype: Any = None) -> Array:
@@ -61,7 +61,7 @@ class Context(Protocol):
     def shape(self, k: int = 0) -> tuple[int, ...]:
         """The shape of output ``k``."""
 
-    def static(self, i: int) -> Array | None:
+    def known(self, i: int) -> Array | None:
         """What input ``i`` holds where binding knows it: a constant, or integers computed from shapes; else None."""
 
     def range(self, i: int) -> Range:
@@ -76,19 +76,19 @@ class Context(Protocol):
     def grad(self, i: int) -> Array | None:
         """Where to write the gradient of input ``i`` (write, never add); None if nobody needs it."""
 
-    def give(self, i: int, array: Array) -> None:
+    def give_grad(self, i: int, array: Array) -> None:
         """Hand over ``array`` (writable, owned by this operator) as the gradient of input ``i``."""
 
-    def free(self, i: int) -> bool:
+    def may_overwrite(self, i: int) -> bool:
         """Whether input ``i`` may be overwritten in place: nothing reads it afterwards."""
 
     def all_reduce(self, array: Array) -> Calls:
         """Calls that replace ``array`` by its sum over the group of workers."""
 
-    def divided(self, i: int) -> Matrix:
+    def sharded(self, i: int) -> ShardedKernel:
         """What the workers share of the divided kernel that is input ``i``."""
 
-    def later(self, calls: Calls) -> None:
+    def after_barrier(self, calls: Calls) -> None:
         """Make these calls when all workers have made those of their programs; temporaries hold nothing until then."""
 
     def stream(self, purpose: str) -> Stream:

@@ -17,7 +17,7 @@ from graphspec.ir.graph import Array
 from graphspec.kernels.channels import contiguous
 from graphspec.kernels.context import Context
 from graphspec.kernels.depthwise import Depthwise
-from graphspec.kernels.fast import faster
+from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.patches import Patches, patches
 from graphspec.kernels.windows import Axis
 from graphspec.kernels.winograd import Winograd, fits, pays
@@ -43,7 +43,7 @@ def correlation(
     groups, outs, ins = kernel[:3]
     if groups > 1 and outs * ins == 1:
         return Depthwise(ctx, X, axes)
-    if fits(axes, groups) and faster(pays(axes, ins, outs)):
+    if fits(axes, groups) and use_fast_kernel(pays(axes, ins, outs)):
         return Winograd(ctx, X, axes, outs, gradient=gradient)
     least = 16 * int(np.prod(kernel, dtype=np.int64)) if gradient else 0  # each chunk costs a sum of the kernel's size
     return Matrices(ctx, patches(ctx, X, axes, groups, least=least))

@@ -24,6 +24,6 @@ def _forced(value: str) -> bool | None:
 FAST: bool | None = _forced(os.environ.get(KERNELS, ""))
 
 
-def faster(pays: bool) -> bool:
+def use_fast_kernel(pays: bool) -> bool:
     """Whether to take the fast kernel where both do, given whether it pays."""
     return pays if FAST is None else FAST

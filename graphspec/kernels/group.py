@@ -28,7 +28,7 @@ class Group(Protocol):
         """Return when every worker has come here."""
 
 
-class Single:
+class LocalGroup:
     """A group of one: this process alone."""
 
     rank = 0
@@ -42,7 +42,7 @@ class Single:
 
 
 @dataclass(frozen=True)
-class Matrix:
+class ShardedKernel:
     """What a worker sees of a divided kernel (k, n): memory that all share, for whole batches.
 
     Attributes:
@@ -73,9 +73,9 @@ class Shard:
     group: Group
     rows: slice
     total: int
-    matrices: Mapping[str, Matrix] = field(default_factory=dict)
+    matrices: Mapping[str, ShardedKernel] = field(default_factory=dict)
 
     @classmethod
     def whole(cls, total: int) -> Shard:
         """That of a process which has the batch to itself."""
-        return cls(Single(), slice(0, total), total)
+        return cls(LocalGroup(), slice(0, total), total)

@@ -17,7 +17,7 @@ import numpy as np
 from graphspec.arrays.blas import small_kernels
 from graphspec.arrays.calls import Call, Calls
 from graphspec.ir.graph import Array
-from graphspec.kernels.fast import faster
+from graphspec.kernels.fast import use_fast_kernel
 
 SMALL = 1_000_000
 """m·n·k up to about which OpenBLAS takes the kernels that do not pack."""
@@ -48,7 +48,7 @@ class Repeated:
         return self._taken[key]
 
 
-class Plan(NamedTuple):
+class Tiling(NamedTuple):
     """A product as a grid: blocks of so many rows and columns of the result, the sum over k in so many parts."""
 
     rows: int
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
 
 
 @lru_cache(4096)
-def plan(m: int, k: int, n: int, first_transposed: bool, second_transposed: bool) -> Plan | None:
+def tiling(m: int, k: int, n: int, first_transposed: bool, second_transposed: bool) -> Tiling | None:
     """How to cut the product of (m, k) and (k, n), of which each may lie transposed in memory; None for not at all."""
     if (first_transposed and second_transposed) or min(m, n) < 2 or k < 8:
         return None
@@ -82,7 +82,7 @@ def plan(m: int, k: int, n: int, first_transposed: bool, second_transposed: bool
     if not columns or not parts:
         return None
     rows = _divisor(m, min(most, SMALL * parts // (columns * k)))
-    return Plan(rows, columns, parts) if rows >= min(m, 8) else None
+    return Tiling(rows, columns, parts) if rows >= min(m, 8) else None
 
 
 def _fits_transposed(m: int, k: int, n: int) -> bool:
@@ -131,7 +131,7 @@ def for_blas(ctx: Room, X: Array) -> tuple[Array, Calls]:
     return copy, [(np.copyto, copy, X)]
 
 
-def product(ctx: Room, a: Array, b: Array, out: Array) -> Calls:
+def matmul(ctx: Room, a: Array, b: Array, out: Array) -> Calls:
     """Calls for ``out = a · b`` of matrices that may lie transposed in memory."""
     if _by_column(out):
         a, b, out = b.T, a.T, out.T
@@ -150,7 +150,7 @@ def _by_column(X: Array) -> bool:
 
 def _cut(ctx: Room, a: Array, b: Array, out: Array) -> Calls:
     (m, k), n = a.shape, b.shape[1]
-    found = plan(m, k, n, a.strides[1] != a.itemsize, b.strides[1] != b.itemsize) if _blocks() else None
+    found = tiling(m, k, n, a.strides[1] != a.itemsize, b.strides[1] != b.itemsize) if _blocks() else None
     if found is None:
         return [whole(a, b, out)]
     rows, columns, parts = found
@@ -167,7 +167,7 @@ def _cut(ctx: Room, a: Array, b: Array, out: Array) -> Calls:
 
 
 def _blocks() -> bool:
-    return faster(small_kernels())
+    return use_fast_kernel(small_kernels())
 
 
 def worth_turning(m: int, k: int, n: int) -> bool:
@@ -191,7 +191,7 @@ def batched(ctx: Room, a: Array, b: Array, out: Array) -> Calls:
     """Calls for ``out = a @ b`` with broadcast leading axes."""
     (a, first), (b, second) = for_blas(ctx, a), for_blas(ctx, b)
     if all(n == 1 for n in out.shape[:-2]):
-        return [*first, *second, *product(ctx, matrix(a), matrix(b), matrix(out))]
+        return [*first, *second, *matmul(ctx, matrix(a), matrix(b), matrix(out))]
     if out.strides[-1] == out.itemsize or out.shape[-1] == 1:
         return [*first, *second, (np.matmul, a, b, out)]
     if out.strides[-2] == out.itemsize:

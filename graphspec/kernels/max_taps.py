@@ -9,7 +9,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
 from graphspec.ir.graph import Array
-from graphspec.kernels.common import copy_rows, fold, kept_like, scratch_like, words
+from graphspec.kernels.common import as_words, copy_rows, fold, kept_like, scratch_like
 from graphspec.kernels.context import Context
 from graphspec.kernels.windows import Axis
 
@@ -96,7 +96,7 @@ def _short_rows(X: Array) -> bool:
     return False
 
 
-class Largest:
+class MaxTaps:
     """The largest numbers V of U's windows along one axis.
 
     ``calls`` write V and a bool for each tap but the first: whether it is larger than all before it. So the last such tap
@@ -110,14 +110,14 @@ class Largest:
             larger, into = (along(B, taps.axis, met) for B in (self._larger[number - 1], V))
             return [(np.greater, tap, so_far, larger), *fold(np.maximum, [so_far, tap], into)]
 
-        start = ctx.taken()
+        start = ctx.mark()
         planes, copies = taps.gathered(ctx, U)
         self.calls = [copy_rows(own, plane) for own, plane in copies]
         self.calls += taps.over(taps.pieces(planes), V, -np.inf, join)
         for larger, alone in zip(self._larger, taps.alone[1:], strict=True):
             if alone.stop > alone.start:
                 self.calls.append((along(larger, taps.axis, alone).fill, True))
-        ctx.rewind(start)
+        ctx.reset(start)
 
     def gradient(self, ctx: Context, dV: Array, dU: Array) -> Calls:
         """Calls that write dU; dV is overwritten: it is what is left for the taps before.
@@ -125,8 +125,8 @@ class Largest:
         A bool as an integer, 1 or 0, times the bits of a number is this number or 0.
         """
         taps, axis = self._taps, self._taps.axis
-        start = ctx.taken()
-        left, spare = words(dV), words(scratch_like(ctx, dV))
+        start = ctx.mark()
+        left, spare = as_words(dV), as_words(scratch_like(ctx, dV))
         planes, copies = taps.gathered(ctx, dU)
         pieces = taps.pieces(planes)
         calls: Calls = [(taps.plane(dU, p).fill, 0.0) for p in range(taps.stride) if p not in planes]
@@ -135,9 +135,9 @@ class Largest:
         for number in reversed(range(len(pieces))):
             p, outs, place, piece = taps.planes[number], taps.outputs[number], taps.places[number], pieces[number]
             rest, bits = along(left, axis, outs), along(spare, axis, outs)
-            mine = bits if p in written else words(piece)
+            mine = bits if p in written else as_words(piece)
             if number:
-                remains = words(pieces[0]) if straight and number == 1 else rest
+                remains = as_words(pieces[0]) if straight and number == 1 else rest
                 calls += [
                     (np.copyto, bits, along(self._larger[number - 1], axis, outs)),
                     (np.multiply, bits, rest, mine),
@@ -155,5 +155,5 @@ class Largest:
                 outside = along(planes[p], axis, edge)
                 if outside.size:
                     calls.append((outside.fill, 0.0))
-        ctx.rewind(start)
+        ctx.reset(start)
         return calls + [copy_rows(plane, own) for own, plane in copies]

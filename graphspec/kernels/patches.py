@@ -27,7 +27,7 @@ _PARTIAL = 1 << 18  # numbers in the partial sums of a weight gradient
 
 
 @dataclass(frozen=True)
-class Chunk:
+class RowChunk:
     """Some rows of the patches: valid after its calls and until those of the next chunk."""
 
     calls: Calls
@@ -47,7 +47,7 @@ class Patches:
     order: tuple[int, ...]
     calls: Calls
     """What comes before the first chunk's calls."""
-    chunks: list[Chunk]
+    chunks: list[RowChunk]
 
     def rows(self, Y: Array) -> Array:
         """An array (N, O, …) that is C-contiguous in ``order``, as (groups, batches, rows, out)."""
@@ -104,7 +104,7 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
         if order[-1] == 1 and lying.flags.c_contiguous:
             matrix = lying.reshape(1, lying.shape[0], -1, lying.shape[-1])
             _, batches, many, depth = matrix.shape
-            return Patches((1, batches, many, depth), order, [], [Chunk([], matrix, slice(0, many))])
+            return Patches((1, batches, many, depth), order, [], [RowChunk([], matrix, slice(0, many))])
     batch, channels, rank = X.shape[0], X.shape[1] // groups, len(axes)
     overlapped = rank > 1 and axes[0].dilation == 1
     first = axes[0] if overlapped else Axis(1, 1, 1, 1, 1, 0)
@@ -128,7 +128,7 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
         count = min(step, batch - start)
         calls = _copies(X[start : start + count], copy[:, :count], first, rest)
         rows = slice(start * windows, (start + count) * windows)
-        chunks.append(Chunk(calls, matrix[:, :, : count * windows], rows))
+        chunks.append(RowChunk(calls, matrix[:, :, : count * windows], rows))
     order = (2, 0, *range(3, rank + 2), 1) if overlapped else (0, *range(2, rank + 2), 1)
     borders: Calls = [(piece.fill, 0.0) for piece in _borders(copy, first, rest) if piece.size]
     return Patches((groups, first.out, batch * windows, matrix.shape[-1]), order, borders, chunks)

@@ -18,7 +18,7 @@ from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.cell_activations import Gate, gate
 from graphspec.kernels.context import Context
-from graphspec.kernels.matmul import Repeated, product
+from graphspec.kernels.matmul import Repeated, matmul
 from graphspec.kernels.step_products import BLOCK, InputGradient, OuterSum
 
 _FLUSH = 4  # steps after which tiny gradients are set to 0
@@ -30,8 +30,8 @@ class Lengths:
 
     def __init__(self, ctx: Context, lens: Array, T: int) -> None:
         N = len(lens)
-        self.lens = ctx.save((N,), np.int64)
-        self.valid, self.started = ctx.save((T, N)), ctx.save((N,))
+        self.lens = ctx.save_for_backward((N,), np.int64)
+        self.valid, self.started = ctx.save_for_backward((T, N)), ctx.save_for_backward((N,))
         steps = ctx.constant(np.arange(T)[:, None], np.int64)
         self.calls: Calls = [
             (np.copyto, self.lens, lens),
@@ -94,9 +94,9 @@ class Direction:
         state_mask, input_mask = masks
         self.by_gate = state_mask is not None
         several = (len(self.gate_at),) if self.by_gate else ()
-        self.block = ctx.save((self.T + 1, *several, self.H + 1 + self.I, self.N))  # [h; 1; x]
+        self.block = ctx.save_for_backward((self.T + 1, *several, self.H + 1 + self.I, self.N))  # [h; 1; x]
         # before each step, and after the last
-        self.h = ctx.save((self.T + 1, self.H, self.N)) if self.by_gate else self.block[:, : self.H]
+        self.h = ctx.save_for_backward((self.T + 1, self.H, self.N)) if self.by_gate else self.block[:, : self.H]
         self.seen, self.copies = self.saved(state_mask, self.H)
         self.seen_input, more = self.saved(input_mask, self.I)
         self.copies += more
@@ -153,7 +153,7 @@ class Direction:
         """A mask (N, gates, size) by place, (places, size, N), for as long as backward needs it."""
         if mask is None:
             return None, []
-        kept = self.ctx.save((len(self.gate_at), size, self.N))
+        kept = self.ctx.save_for_backward((len(self.gate_at), size, self.N))
         return kept, [(np.copyto, kept[p], mask[:, gate].T) for p, gate in enumerate(self.gate_at)]
 
     def at(self, place: int) -> Array:
@@ -169,14 +169,14 @@ class Direction:
         """Calls that multiply the packed weights of some places with what they see at step s."""
         weights = self.cut(self.weights, first, last)
         if not self.by_gate:
-            return product(self.room, weights, self.block[s], out)
+            return matmul(self.room, weights, self.block[s], out)
         return [(np.matmul, weights, self.block[s, first:last], out.reshape(last - first, self.H, self.N))]
 
     def multiply_back(self, first: int, last: int, D: Array, dh: Array) -> Calls:
         """Calls that write what gradients D (places · H, N) of some places give to the state before the step."""
         R = self.cut(self.plain[:, : self.H], first, last)
         if self.seen is None:
-            return product(self.room, R.T, D, dh)
+            return matmul(self.room, R.T, D, dh)
         t, seen = self.back[: last - first], self.seen[first:last]
         return [
             (np.matmul, R.mT, D.reshape(last - first, self.H, self.N), t),
@@ -268,7 +268,7 @@ class Direction:
         """Y in the order of time, (T, N, H), as a view where the states are 0 at steps that do not count."""
         Y, calls = self.h[1:], []
         if self.held and self.valid is not None:
-            Y = self.ctx.save((self.T, self.H, self.N))
+            Y = self.ctx.save_for_backward((self.T, self.H, self.N))
             calls.append((np.multiply, self.h[1:], self.valid[:, None], Y))
         Y = Y.transpose(0, 2, 1)
         return Y[::-1] if self.reverse else Y, calls
@@ -279,7 +279,7 @@ class Direction:
         if not self.gathers:
             return state[self.T].T, []
         at, calls = self.places(block.shape[1], row)
-        Y = self.ctx.save((self.H, self.N))
+        Y = self.ctx.save_for_backward((self.H, self.N))
         return Y.T, [*calls, (block.reshape(-1).take, at, None, Y, "clip")]
 
     def places(self, rows: int, row: int) -> tuple[Array, Calls]:
@@ -327,7 +327,7 @@ class Direction:
             for more in starts:
                 more.append(ctx.scratch((H, N)))
                 calls.append((more[0].fill, 0.0))
-        product = None if dX is None else InputGradient(ctx, dX, size, self.seen_input)
+        matmul = None if dX is None else InputGradient(ctx, dX, size, self.seen_input)
         for stop in range(T, 0, -size):
             start = max(0, stop - size)
             block = D[: stop - start]
@@ -345,10 +345,10 @@ class Direction:
                 calls += self.step_back(s, block, s - start, carry, sources)
             if any(d is not None for d in weights):
                 calls += self.weight_gradients(start, stop, block)
-            if product is not None:
+            if matmul is not None:
                 rows, first = self.inputs_of(block)
                 W = self.plain[first * H :, H + 1 :]
-                calls += product(rows, W, first, start, stop)
+                calls += matmul(rows, W, first, start, stop)
         if any(d is not None for d in weights):
             calls += self.finish_weights(*weights)
         for d, state, more in zip(initial, carry, starts, strict=True):

@@ -37,7 +37,7 @@ _SUMS = 2048  # columns in a chunk of a weight gradient at least, for each of th
 
 
 @dataclass(frozen=True)
-class Chunk:
+class TileChunk:
     """Some tiles (pairs of rows of the output) of some samples."""
 
     tiles: slice
@@ -54,7 +54,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Lying:
+class RowLayout:
     """How a row of X lies: ``columns`` of its columns, without the first ``skip``, behind ``lead`` zeros, then zeros.
 
     What a window reads beyond the ``period`` columns of its row are the zeros in front of the next one.
@@ -66,11 +66,11 @@ class Lying:
     period: int
 
     @staticmethod
-    def of(axis: Axis) -> Lying:
+    def of(axis: Axis) -> RowLayout:
         lead, skip = max(axis.begin, 0), max(-axis.begin, 0)
         reach = axis.out + axis.kernel - 1 - lead
         columns = max(0, min(axis.size - skip, reach))
-        return Lying(lead, skip, columns, max(lead + columns, axis.out, reach))
+        return RowLayout(lead, skip, columns, max(lead + columns, axis.out, reach))
 
 
 def fits(axes: Sequence[Axis], groups: int) -> bool:
@@ -81,7 +81,7 @@ def fits(axes: Sequence[Axis], groups: int) -> bool:
 def pays(axes: Sequence[Axis], channels: int, filters: int) -> bool:
     """Whether it is faster than matrix products with patches, where it fits; measured."""
     down, across = axes
-    products = 4 * ceil(down.out, 2) * Lying.of(across).period
+    products = 4 * ceil(down.out, 2) * RowLayout.of(across).period
     return min(channels, filters) >= _CHANNELS and products <= _WORK * 3 * down.out * across.out
 
 
@@ -94,7 +94,7 @@ class Winograd:
         self._ctx, self._x = ctx, X.transpose(self.order)
         self._down, across = axes
         self._taps, self._out = across.kernel, across.out
-        self._row = Lying.of(across)
+        self._row = RowLayout.of(across)
         self._period = self._row.period
         self._tiles = ceil(self._down.out, 2)
         row, size = 4 * self._period * X.shape[1], self._taps * X.shape[1]
@@ -169,12 +169,12 @@ class Winograd:
             (np.subtract, more[0], total[3], bottom),
         ]
 
-    def _chunks(self) -> Iterator[Chunk]:
+    def _chunks(self) -> Iterator[TileChunk]:
         samples = self._x.shape[1]
         for tile in range(0, self._tiles, self._rows):
             for sample in range(0, samples, self._samples):
                 tiles = slice(tile, min(tile + self._rows, self._tiles))
-                yield Chunk(tiles, slice(sample, min(sample + self._samples, samples)))
+                yield TileChunk(tiles, slice(sample, min(sample + self._samples, samples)))
 
     def _planes(self, depth: int) -> Array:
         """Four planes for the rows of a chunk, of ``depth`` numbers a column."""
@@ -204,12 +204,12 @@ class Winograd:
         columns = int(np.prod(shape)) * self._period
         return planes[:, :columns].reshape(len(planes), *shape, self._period, planes.shape[-1], copy=False)
 
-    def _pairs(self, y: Array, chunk: Chunk) -> tuple[Array, Array]:
+    def _pairs(self, y: Array, chunk: TileChunk) -> tuple[Array, Array]:
         """The even and the odd rows of a chunk of the output; of an odd number of rows the last odd one is missing."""
         first, end = 2 * chunk.tiles.start, 2 * chunk.tiles.stop
         return y[first:end:2, chunk.samples], y[first + 1 : end : 2, chunk.samples]
 
-    def _matrices(self, V: Array, M: Array, chunk: Chunk, most: int) -> Iterator[tuple[Array, Array]]:
+    def _matrices(self, V: Array, M: Array, chunk: TileChunk, most: int) -> Iterator[tuple[Array, Array]]:
         """Windows (4, …, rows, k·C) and what belongs to each in M (4, …, rows, depth), of at most so many rows."""
         k, size, depth = self._taps, self._taps * V.shape[-1], M.shape[-1]
         if self.by_column:
@@ -227,7 +227,7 @@ class Winograd:
                 axes = [(count, block * k), (k, 1), (block, k)]
                 yield _view(V, row * k, axes, size), _view(M, row * k, axes, depth)
 
-    def _products(self, M: Array, chunk: Chunk) -> tuple[Array, Array]:
+    def _products(self, M: Array, chunk: TileChunk) -> tuple[Array, Array]:
         """A chunk's planes of products, as they lie and as (4, tile, sample, column, depth)."""
         flat = M[:, : chunk.rows * self._step]
         lying = flat.reshape(4, *chunk.shape, self._step, M.shape[-1], copy=False)
@@ -247,7 +247,7 @@ class Winograd:
         ]
         return U.reshape(4, -1, top.shape[-1]), calls
 
-    def _transform(self, halves: Array, V: Array, chunk: Chunk) -> Calls:
+    def _transform(self, halves: Array, V: Array, chunk: TileChunk) -> Calls:
         """Calls that write the planes of a chunk of X: sums and differences of its rows; rows outside X are zeros."""
         tiles, samples = chunk.shape
         lead, skip, columns = self._row.lead, self._row.skip, self._row.columns
@@ -272,7 +272,7 @@ class Winograd:
             (np.subtract, odd, odd_2, into[3]),
         ]
 
-    def _spread(self, dy: Array, D: Array, chunk: Chunk) -> Calls:
+    def _spread(self, dy: Array, D: Array, chunk: TileChunk) -> Calls:
         """Calls that write what the planes of the products get of a gradient, of the last plane the opposite."""
         flat, d = self._products(D, chunk)
         even, odd = self._pairs(dy, chunk)

@@ -11,7 +11,7 @@ from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import Ref
 from graphspec.language.layer_entries import entry_copies, entry_kind, entry_name
-from graphspec.language.names import MAX_NAME, Item, Kind, Scope, Source, bad_name, is_name, locate, resolve
+from graphspec.language.names import MAX_NAME, InputRef, Item, Kind, Scope, bad_name, is_name, locate, resolve
 from graphspec.language.namespace import claim, resolve_heads
 from graphspec.language.substitute import Substitution
 from graphspec.language.tree import Problems, Tree, describe, item_name, listed
@@ -186,7 +186,7 @@ class _Expander:
         item: Item | None = None
         for copy in range(copies or 1):
             if item is not None:
-                sources = [Source(scope, item=item, mark=item.mark)]
+                sources = [InputRef(scope, item=item, mark=item.mark)]
             called = (f"{name}_{copy + 1}" if copies else name) if name else self._default_name(scope, entry)
             item = self._item(scope, entry, kind, called, sources)
         assert item is not None
@@ -194,7 +194,7 @@ class _Expander:
             self._claim(scope, entry, name, item)
         return item
 
-    def _item(self, scope: Scope, entry: Tree, kind: Kind, name: str, sources: list[Source | None]) -> Item:
+    def _item(self, scope: Scope, entry: Tree, kind: Kind, name: str, sources: list[InputRef | None]) -> Item:
         item = Item("share" if kind == "share" else "node", name, scope, entry)
         item.sources = sources
         item.failed = kind == "failed"
@@ -232,13 +232,13 @@ class _Expander:
         scope.kinds.update(dict.fromkeys(passed, known))
         return scope.default_name(known)
 
-    def _sources(self, scope: Scope, entry: Tree, above: Item | None) -> list[Source | None]:
+    def _sources(self, scope: Scope, entry: Tree, above: Item | None) -> list[InputRef | None]:
         given = entry.get("inputs")
         if given is None:
             return [self._default_source(scope, entry, above)]
         return self._named(scope, given, "inputs")
 
-    def _named(self, scope: Scope, given: Tree, key: str) -> list[Source | None]:
+    def _named(self, scope: Scope, given: Tree, key: str) -> list[InputRef | None]:
         """Sources for one name or a list of names."""
         if given.unknown and given.value is None:
             return [None]
@@ -247,10 +247,10 @@ class _Expander:
             hint = "name at least one node or input"
             self.problems.value(given, "GS203", f"`{key}` is empty", hint=hint)
             return [None]
-        sources: list[Source | None] = []
+        sources: list[InputRef | None] = []
         for value in names:
             if isinstance(value.value, str):
-                sources.append(Source.named(scope, value))
+                sources.append(InputRef.named(scope, value))
                 continue
             if not value.unknown:
                 message = f"`{key}` holds names, not {describe(value)}"
@@ -258,11 +258,11 @@ class _Expander:
             sources.append(None)
         return sources
 
-    def _default_source(self, scope: Scope, entry: Tree, above: Item | None) -> Source | None:
+    def _default_source(self, scope: Scope, entry: Tree, above: Item | None) -> InputRef | None:
         if above is not None:
-            return Source(scope, item=above, mark=entry.first_key)
+            return InputRef(scope, item=above, mark=entry.first_key)
         if len(scope.entrance) == 1:
-            return Source(scope, item=next(iter(scope.entrance.values())), mark=entry.first_key)
+            return InputRef(scope, item=next(iter(scope.entrance.values())), mark=entry.first_key)
         if scope.entrance:
             names = listed(scope.entrance)
             called = f"'{name}' is the first node" if (name := item_name(entry)) else "this node is the first"
@@ -343,13 +343,13 @@ class _Expander:
         inner = Scope(f"{item.full}/", variables, (*item.scope.stack, block.name), item.trainable)
         inner.outermost = item.scope.outermost or item.tree
         for (name, at), source in zip(block.inputs.items(), item.sources, strict=True):
-            bound = source or Source.unknown(inner, at.mark)
+            bound = source or InputRef.unknown(inner, at.mark)
             claim(inner, name, bound, at.mark, at.path, "block input", self.problems)
             inner.entrance[name] = bound
         item.kind, item.inner, item.failed = "block", inner, False
         self._fill(inner, block.layers)
         outputs = self._named(inner, self.substitution.apply(block.outputs, variables), "outputs")
-        item.outputs = [source or Source.unknown(inner, block.outputs.mark) for source in outputs]
+        item.outputs = [source or InputRef.unknown(inner, block.outputs.mark) for source in outputs]
 
     def _build_shared(self, item: Item, owner: Item) -> None:
         """Fill ``item`` with the block of the instance ``owner``, as ``owner`` has it."""
@@ -360,7 +360,7 @@ class _Expander:
         """A block that nothing uses, built with its default params and inputs that nobody knows."""
         scope = Scope("", self.variables, ())
         item = Item("node", block.name, scope, block.tree)
-        item.sources = [Source.unknown(scope, block.tree.mark) for _ in block.inputs]
+        item.sources = [InputRef.unknown(scope, block.tree.mark) for _ in block.inputs]
         scope.items.append(item)
         self._build(item, block, self._inner_variables(block, {}))
         return scope

@@ -15,7 +15,7 @@ from graphspec.config import Config, Registry, a
 from graphspec.constraints import CONSTRAINTS
 from graphspec.errors import did_you_mean
 from graphspec.initializers import INITIALIZERS
-from graphspec.language.tree import Problems, Tree, describe, listed, meant, show, wrong_type
+from graphspec.language.tree import Problems, Tree, describe, format_value, listed, meant, wrong_type
 from graphspec.layers import CELLS, LAYERS
 from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
@@ -139,7 +139,7 @@ def _about(cls: type[Config], key: str) -> str | None:
         return None
     said = [f"{field.description[0].lower()}{field.description[1:].rstrip('.')}"] if field.description else []
     if not field.is_required() and isinstance(field.default, str | int | float):
-        said.append(f"{show(field.default).strip(chr(39))} by default")
+        said.append(f"{format_value(field.default).strip(chr(39))} by default")
     return f"`{key}`: {'; '.join(said)}" if said else None
 
 
@@ -153,7 +153,7 @@ def _bracketed(cls: type[Config], tree: Tree, key: str) -> str | None:
     except ValidationError as error:
         if any(found["loc"][:1] == (key,) for found in error.errors(include_url=False)):
             return None
-    said = show(value) if isinstance(value, dict) else str(value)
+    said = format_value(value) if isinstance(value, dict) else str(value)
     return "put it into brackets" + (f": `[{said}]`" if len(said) <= 60 else "")
 
 

@@ -69,15 +69,15 @@ class Item:
         self.kind: Literal["input", "node", "block", "share"] = kind
         self.name, self.full, self.scope, self.tree = name, scope.prefix + name, scope, tree
         self.mark = tree.first_key
-        self.sources: list[Source | None] = []
+        self.sources: list[InputRef | None] = []
         self.inner: Scope | None = None
-        self.outputs: list[Source] = []
+        self.outputs: list[InputRef] = []
         self.owner: Item | None = None
         self.failed = False
         self.trainable = scope.trainable
 
 
-class Source:
+class InputRef:
     """Where an input comes from: a name as it is seen in ``scope``, or an item's output 0.
 
     Attributes:
@@ -87,17 +87,19 @@ class Source:
 
     __slots__ = ("at", "found", "item", "mark", "scope", "state")
 
-    def __init__(self, scope: Scope, at: Tree | None = None, *, item: Item | Source | None = None, mark: Mark) -> None:
+    def __init__(
+        self, scope: Scope, at: Tree | None = None, *, item: Item | InputRef | None = None, mark: Mark
+    ) -> None:
         self.scope, self.at, self.item, self.mark = scope, at, item, mark
         self.found: tuple[str, int] | None = None
         self.state: Literal["new", "open", "done"] = "new"
 
     @classmethod
-    def named(cls, scope: Scope, at: Tree) -> Source:
+    def named(cls, scope: Scope, at: Tree) -> InputRef:
         return cls(scope, at, mark=at.mark)
 
     @classmethod
-    def unknown(cls, scope: Scope, mark: Mark) -> Source:
+    def unknown(cls, scope: Scope, mark: Mark) -> InputRef:
         source = cls(scope, mark=mark)
         source.state = "done"
         return source
@@ -122,9 +124,9 @@ class Scope:
         self, prefix: str, variables: Mapping[str, Tree], stack: tuple[str, ...], trainable: bool = True
     ) -> None:
         self.prefix, self.variables, self.stack, self.trainable = prefix, variables, stack, trainable
-        self.names: dict[str, Item | Source] = {}
+        self.names: dict[str, Item | InputRef] = {}
         self.places: dict[str, tuple[Mark, str]] = {}
-        self.entrance: dict[str, Item | Source] = {}
+        self.entrance: dict[str, Item | InputRef] = {}
         self.items: list[Item] = []
         self.reserved: set[str] = set()
         self.written: dict[str, Tree] = {}
@@ -144,15 +146,15 @@ class Scope:
                 return name
 
 
-def resolve(source: Source, problems: Problems) -> Ref | None:
+def resolve(source: InputRef, problems: Problems) -> Ref | None:
     """The concrete output that ``source`` stands for; what is unknown is reported once, where it is named."""
-    chain: list[Source] = []
+    chain: list[InputRef] = []
     current = source
     while current.state == "new":
         current.state = "open"
         chain.append(current)
         step = _step(current, problems)
-        if not isinstance(step, Source):
+        if not isinstance(step, InputRef):
             current.found = step
             current.state = "done"
             break
@@ -170,7 +172,7 @@ def resolve(source: Source, problems: Problems) -> Ref | None:
     return Ref(*source.found, source.mark, "" if source.at is None else source.at.path)
 
 
-def _step(source: Source, problems: Problems) -> Source | tuple[str, int] | None:
+def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | None:
     """One step towards the concrete output."""
     at = source.at
     if at is None:
@@ -187,7 +189,7 @@ def _step(source: Source, problems: Problems) -> Source | tuple[str, int] | None
         return None
     output = int(index) if colon else 0
     outputs = (
-        1 if isinstance(item, Source) or item.kind == "input" else len(item.outputs) if item.kind == "block" else None
+        1 if isinstance(item, InputRef) or item.kind == "input" else len(item.outputs) if item.kind == "block" else None
     )
     if outputs is not None and output >= outputs:
         kind = "block instance" if outputs != 1 or (isinstance(item, Item) and item.kind == "block") else "input"
@@ -198,15 +200,15 @@ def _step(source: Source, problems: Problems) -> Source | tuple[str, int] | None
     return _output(item, output)
 
 
-def _output(item: Item | Source | None, output: int) -> Source | tuple[str, int] | None:
-    if item is None or isinstance(item, Source):
+def _output(item: Item | InputRef | None, output: int) -> InputRef | tuple[str, int] | None:
+    if item is None or isinstance(item, InputRef):
         return item
     if item.kind == "block":
         return item.outputs[output] if output < len(item.outputs) else None
     return item.full, output
 
 
-def locate(scope: Scope, name: str) -> Item | Source | None:
+def locate(scope: Scope, name: str) -> Item | InputRef | None:
     """What ``name`` (``mix/one`` inside an instance) stands for in ``scope``; what is inside a failed item is that item."""
     first, *rest = name.split("/")
     item = scope.names.get(first)

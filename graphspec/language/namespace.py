@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from graphspec.errors import Mark, shorten
 from graphspec.language.declarations import Ref
-from graphspec.language.names import Item, Scope, Source, bad_name, is_name, locate, resolve, suggest
+from graphspec.language.names import InputRef, Item, Scope, bad_name, is_name, locate, resolve, suggest
 from graphspec.language.tree import Problems, Tree, describe, item_name
 
 Place = tuple[Mark, str]
 """A mark and a path."""
 
 
-def claim(scope: Scope, name: str, item: Item | Source, mark: Mark, path: str, what: str, problems: Problems) -> None:
+def claim(scope: Scope, name: str, item: Item | InputRef, mark: Mark, path: str, what: str, problems: Problems) -> None:
     """Let ``name`` stand for ``item`` in ``scope``; a clash is reported at the later place (GS107)."""
     if what == "input" and not is_name(name):
         message, hint = bad_name("input name", name)
@@ -26,8 +26,8 @@ def claim(scope: Scope, name: str, item: Item | Source, mark: Mark, path: str, w
         item.full += f"#{scope.clashes + 1}"  # a concrete name of its own, so that checking can go on
 
 
-def _kind(item: Item | Source) -> str:
-    if isinstance(item, Source):
+def _kind(item: Item | InputRef) -> str:
+    if isinstance(item, InputRef):
         return "block input"
     if item.kind != "input" and item.name != (written := item_name(item.tree)) and item.tree.get("repeat") is not None:
         return f"copy of '{shorten(written or '')}'"
@@ -91,12 +91,12 @@ def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, prob
             hint = suggest(top, name) or "name its node: `layer: …`"
             problems.at(mark, "GS201", message, path=path, hint=hint)
             return None
-        return None if layer is not None else resolve(Source.named(top, Tree(name, mark, path=path)), problems)
+        return None if layer is not None else resolve(InputRef.named(top, Tree(name, mark, path=path)), problems)
     if not isinstance(layer.value, str):
         message = f"`layer` of head '{name}' must be the name of a node, not {describe(layer)}"
         problems.value(layer, "GS104", message, hint="a node's name, or `name:k` for its output k")
         return None
-    ref = resolve(Source.named(top, layer), problems)
+    ref = resolve(InputRef.named(top, layer), problems)
     named = locate(top, layer.value.partition(":")[0])
     if isinstance(named, Item) and named.kind == "input":
         message = f"`layer` of head '{name}' is the input '{named.name}', not a node"

@@ -12,7 +12,7 @@ from graphspec.language.declarations import NodeDecl, Ref, Spec
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.explain import validate
 from graphspec.language.layer_entries import ENTRY_KEYS
-from graphspec.language.names import Item, Source, bad_name, is_name, resolve
+from graphspec.language.names import InputRef, Item, bad_name, is_name, resolve
 from graphspec.language.read import read
 from graphspec.language.sections import parse_data, parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Problems, Tree, describe, item_name, meant, wrong_type
@@ -187,7 +187,7 @@ def _calls(item: Item, problems: Problems) -> dict[str, list[Ref | None]]:
         refs: list[Ref | None] = []
         for value in given.value if isinstance(given.value, list) else [given]:
             if isinstance(value.value, str):
-                refs.append(resolve(Source.named(item.scope, value), problems))
+                refs.append(resolve(InputRef.named(item.scope, value), problems))
                 continue
             refs.append(None)
             if not value.unknown:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from graphspec.errors import did_you_mean
-from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Problems, Tree, circle, describe, show
+from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Problems, Tree, circle, describe, format_value
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _MOST_TEXT = 2**25
@@ -78,13 +78,13 @@ class Substitution:
                 pieces.append("${")
                 continue
             if match.group(1) is None:
-                message = f"{show(text)} opens a variable and does not close it"
+                message = f"{format_value(text)} opens a variable and does not close it"
                 return self._unknown(tree, "GS105", message, "`$${` writes `${`")
             name = match.group(1).strip()
             variable = known.get(name)
             if variable is None:
                 hint = did_you_mean(name, known) or "define it under `vars`"
-                return self._unknown(tree, "GS108", f"unknown variable '{name}' in {show(text)}", hint)
+                return self._unknown(tree, "GS108", f"unknown variable '{name}' in {format_value(text)}", hint)
             if variable.unknown:
                 return Tree(None, tree.mark, path=tree.path, unknown=True)
             if match.group() == text:
@@ -97,7 +97,7 @@ class Substitution:
             if isinstance(variable.value, dict | list):
                 message = f"variable '{name}' is {describe(variable)}, which cannot stand inside text"
                 return self._unknown(tree, "GS104", message, f"`${{{name}}}` alone keeps its type")
-            pieces.append(variable.value if isinstance(variable.value, str) else show(variable.value))
+            pieces.append(variable.value if isinstance(variable.value, str) else format_value(variable.value))
             length += len(pieces[-1])
             self.characters += len(pieces[-1])
             if length > MAX_TEXT or self.characters > _MOST_TEXT:

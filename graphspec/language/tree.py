@@ -163,7 +163,7 @@ def describe(value: Any) -> str:
     return text
 
 
-def show(value: Any) -> str:
+def format_value(value: Any) -> str:
     """``value`` in flow style."""
     return "".join(_pieces(value))
 

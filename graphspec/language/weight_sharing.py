@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from graphspec.language.names import Item, Scope, Source, locate, suggest
+from graphspec.language.names import InputRef, Item, Scope, locate, suggest
 from graphspec.language.tree import Problems, Tree, circle
 
 
@@ -33,7 +33,7 @@ def place_shares(pending: deque[Item], build: Callable[[Item, Item], None], prob
 
 
 def _place(
-    item: Item, at: Tree, owner: Item | Source | None, build: Callable[[Item, Item], None], problems: Problems
+    item: Item, at: Tree, owner: Item | InputRef | None, build: Callable[[Item, Item], None], problems: Problems
 ) -> None:
     item.kind = "node"
     if isinstance(owner, Item) and owner.kind == "block":

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from graphspec.config import FROM_LIST
 from graphspec.layers.base import LAYERS, Layer, Seed, as_float
 from graphspec.layers.image import Height, Width
-from graphspec.layers.resampling import cut, matrix, need_fixed, resized, window
+from graphspec.layers.resampling import crop_spatial, matrix, need_fixed, resized, window
 from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, need_spatial
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ class RandomCrop(Layer):
         old, size = (Y.fixed(2), Y.fixed(3)), (self.height, self.width)
         middle = window(old, size)
         if any(d < n for d, n in zip(old, size, strict=True)):
-            Y = resized(g, cut(g, Y, *middle), size)
+            Y = resized(g, crop_spatial(g, Y, *middle), size)
         elif old != size:
             rows, columns = (self._weights(*span) for span in zip(old, middle, size, strict=True))
             corner = g.RowUniform(Y, low=(0.0, 0.0), high=(1.0, 1.0), same=True, seed=self.seed)

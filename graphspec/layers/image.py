@@ -12,7 +12,7 @@ from graphspec.config import PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.ir.ranges import of_dtype
 from graphspec.layers.base import LAYERS, Layer, as_float, cast_to
-from graphspec.layers.resampling import Interpolation, cut, need_fixed, resized, window
+from graphspec.layers.resampling import Interpolation, crop_spatial, need_fixed, resized, window
 from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, in_front, need_spatial
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Resizing(Layer):
         if ratio:
             old = Y.fixed(2), Y.fixed(3)
             if self.crop_to_aspect_ratio:
-                Y = cut(g, Y, *window(old, size))
+                Y = crop_spatial(g, Y, *window(old, size))
             elif pads := self._pads(old):
                 Y = g.Pad(Y, g.constant([0, 0, *pads, 0, 0, *pads]), g.constant(self._filling(Y.dtype), Y.dtype))
         Y = from_channels_first(g, resized(g, Y, size, self.interpolation, self.antialias), self.data_format)
@@ -122,7 +122,7 @@ class CenterCrop(Layer):
         Y, size = channels_first(g, X, 2, self.data_format), (self.height, self.width)
         old = Y.fixed(2), Y.fixed(3)
         if all(d >= n for d, n in zip(old, size, strict=True)):
-            Y = cut(g, Y, *(((d - n) // 2, n) for d, n in zip(old, size, strict=True)))
+            Y = crop_spatial(g, Y, *(((d - n) // 2, n) for d, n in zip(old, size, strict=True)))
         else:
-            Y = resized(g, cut(g, Y, *window(old, size)), size)
+            Y = resized(g, crop_spatial(g, Y, *window(old, size)), size)
         return from_channels_first(g, Y, self.data_format)

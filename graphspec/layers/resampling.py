@@ -105,7 +105,7 @@ def window(size: tuple[int, int], target: tuple[int, int]) -> tuple[tuple[int, i
     return ((height - lengths[0]) // 2, lengths[0]), ((width - lengths[1]) // 2, lengths[1])
 
 
-def cut(g: Builder, X: Value, *spans: tuple[int, int]) -> Value:
+def crop_spatial(g: Builder, X: Value, *spans: tuple[int, int]) -> Value:
     """The part of the channels-first ``X`` given by start and length on its spatial axes."""
     if all(start == 0 and length == d for (start, length), d in zip(spans, X.shape[2:], strict=True)):
         return X

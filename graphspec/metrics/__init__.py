@@ -1,9 +1,9 @@
 """Metrics, exact over a whole pass: sums and counts are kept, not averages of batches."""
 
 from graphspec.config import only_base
-from graphspec.metrics.base import METRICS, Metric, State, targets_of
+from graphspec.metrics.base import METRICS, Metric, MetricState, targets_of
 
-__all__ = ["METRICS", "Metric", "State", "targets_of"]
+__all__ = ["METRICS", "Metric", "MetricState", "targets_of"]
 
 METRICS.found_in(
     __name__,

@@ -39,7 +39,7 @@ SAY: dict[Kind, str] = {
 }
 
 
-class State:
+class MetricState:
     """A metric over some batches: ``counters``, float64, are sums alone, so those of several workers add up to the whole."""
 
     def __init__(self, metric: Metric, y_pred: Value) -> None:
@@ -200,9 +200,9 @@ class Metric(Config):
         """The figure, of all that was counted."""
         raise NotImplementedError
 
-    def start(self, y_pred: Value, compute: Compute) -> State:
+    def start(self, y_pred: Value, compute: Compute) -> MetricState:
         """The counters of one pass over some rows; ``compute`` is for metrics that are defined by a graph."""
-        return State(self, y_pred)
+        return MetricState(self, y_pred)
 
 
 class Average(Metric):

@@ -22,7 +22,7 @@ from graphspec.metrics.base import (
     units,
 )
 from graphspec.metrics.crossentropy import check_logits
-from graphspec.metrics.thresholds import ClassId, Thresholded, check_class, confusion, of_class, share
+from graphspec.metrics.thresholds import ClassId, Thresholded, check_class, confusion, fraction, of_class
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Value
@@ -75,7 +75,7 @@ class PrecisionAtRecall(_Point):
     recall: Rate = Field(description="The recall to be reached.")
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(share(tp, fp), share(tp, fn) >= self.recall)
+        return _largest(fraction(tp, fp), fraction(tp, fn) >= self.recall)
 
 
 @METRICS.add("RecallAtPrecision", "recall_at_precision")
@@ -86,7 +86,7 @@ class RecallAtPrecision(_Point):
     precision: Rate = Field(description="The precision to be reached.")
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(share(tp, fn), share(tp, fp) >= self.precision)
+        return _largest(fraction(tp, fn), fraction(tp, fp) >= self.precision)
 
 
 @METRICS.add("SensitivityAtSpecificity", "sensitivity_at_specificity")
@@ -97,7 +97,7 @@ class SensitivityAtSpecificity(_Point):
     specificity: Rate = Field(description="The specificity to be reached.")
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(share(tp, fn), share(tn, fp) >= self.specificity)
+        return _largest(fraction(tp, fn), fraction(tn, fp) >= self.specificity)
 
 
 @METRICS.add("SpecificityAtSensitivity", "specificity_at_sensitivity")
@@ -108,7 +108,7 @@ class SpecificityAtSensitivity(_Point):
     sensitivity: Rate = Field(description="The sensitivity to be reached.")
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return _largest(share(tn, fp), share(tp, fn) >= self.sensitivity)
+        return _largest(fraction(tn, fp), fraction(tp, fn) >= self.sensitivity)
 
 
 @METRICS.add("AUC", "auc")
@@ -195,8 +195,8 @@ class AUC(Metric):
         curve, method = self.curve.upper(), self.summation_method.lower()
         if curve == "PR" and method == "interpolation":
             return _interpolated_precision(tp, tp + fp, tp + fn)
-        recall, precision = share(tp, fn), share(tp, fp)
-        x, y = share(fp, tn), recall
+        recall, precision = fraction(tp, fn), fraction(tp, fp)
+        x, y = fraction(fp, tn), recall
         if curve == "PR":
             x, y = recall, precision
         elif curve == "PRGAIN":

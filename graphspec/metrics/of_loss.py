@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.losses.base import Axis, Loss, Problem
-from graphspec.metrics.base import Average, Compute, Direction, Metric, State, check_axis, from_end, total, visible
+from graphspec.metrics.base import (
+    Average,
+    Compute,
+    Direction,
+    Metric,
+    MetricState,
+    check_axis,
+    from_end,
+    total,
+    visible,
+)
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -19,7 +29,7 @@ class OfLoss(Average):
     of: ClassVar[type[Loss]]
     direction: ClassVar[Direction | None] = "down"
 
-    def start(self, y_pred: Value, compute: Compute) -> State:
+    def start(self, y_pred: Value, compute: Compute) -> MetricState:
         return _MeanOfLoss(self, y_pred, self.of(**self.model_dump(exclude={"name"})), compute)
 
 
@@ -35,7 +45,7 @@ class Along(OfLoss):
         return check_axis(self, self.axis, y_pred)
 
 
-class _MeanOfLoss(State):
+class _MeanOfLoss(MetricState):
     """A loss over some batches."""
 
     def __init__(self, metric: Metric, y_pred: Value, loss: Loss, compute: Compute) -> None:

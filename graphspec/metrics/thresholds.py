@@ -60,7 +60,7 @@ def _below(limits: Array, values: Array) -> Array:
     return found
 
 
-def share(some: Array, others: Array) -> Array:
+def fraction(some: Array, others: Array) -> Array:
     """``some / (some + others)``, 0 where there are none: precision of true and false positives, recall of … negatives."""
     shares: Array = divide(some, some + others)
     return shares
@@ -221,7 +221,7 @@ class Precision(_Retrieval):
     label = "precision"
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return share(tp, fp)
+        return fraction(tp, fp)
 
 
 @METRICS.add("Recall", "recall")
@@ -231,4 +231,4 @@ class Recall(_Retrieval):
     label = "recall"
 
     def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
-        return share(tp, fn)
+        return fraction(tp, fn)

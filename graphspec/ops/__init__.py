@@ -7,51 +7,49 @@ __all__ = ["OPS", "Op"]
 OPS.found_in(
     __name__,
     {
+        "activations": """
+        Relu LeakyRelu PRelu ThresholdedRelu Shrink Elu Selu Celu Sigmoid HardSigmoid Tanh Softplus Softsign
+    """,
+        "arg_top_k": "ArgMax ArgMin TopK",
         "attention": "Attention",
         "augment": "RowUniform Recolor RandomCrop",
-        "batch": "BatchSum CircleLoss",
+        "batch_norm": "BatchNormalization",
         "binary": "Add Sub Mul Div Mod Pow Max Min Sum Mean",
         "check_ids": "CheckIds",
         "conv_pool": "ConvPool",
         "conv_transpose": "ConvTranspose",
         "convolution": "Conv",
         "ctc": "CTCLoss",
-        "divided": "DividedGemm",
         "dropout": "Dropout SharedDropout AlphaDropout GaussianDropout GaussianNoise",
         "einsum": "Einsum",
-        "elementwise": """
-        Relu LeakyRelu PRelu ThresholdedRelu Shrink Elu Selu Celu Sigmoid HardSigmoid Tanh Softplus Softsign
-        Clip
-    """,
         "erf": "Erf",
-        "functions": "Exp Log Sqrt Reciprocal Sin Cos Neg Abs Floor Ceil Round Sign Not",
-        "gated": "Gelu Swish Mish HardSwish",
+        "gated_activations": "Gelu Swish Mish HardSwish",
         "global_pooling": "GlobalAveragePool GlobalMaxPool",
         "gru": "GRU",
         "indexing": "Gather GatherElements OneHot Range",
+        "layer_norm": "LayerNormalization RMSNormalization GroupNormalization LpNormalization",
         "linalg": "Gemm MatMul",
         "logic": "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor Where",
         "loss": """
         SparseSoftmaxCrossEntropy SoftmaxCrossEntropy SigmoidCrossEntropy SquaredError ReduceLoss PerRow
         RowShare
     """,
-        "lp_norm": "LpNormalization",
         "lstm": "LSTM",
         "masked_norm": "MaskedBatchNormalization",
+        "math": "Clip Exp Log Sqrt Reciprocal Sin Cos Neg Abs Floor Ceil Round Sign Not",
         "multi_hot": "MultiHot GatherSum",
-        "norm": "BatchNormalization",
-        "order": "ArgMax ArgMin TopK",
         "pooling": "MaxPool AveragePool",
         "recurrent_dropout": "DropoutLSTM DropoutGRU DropoutRNN",
         "reduce": "ReduceSum ReduceMean ReduceMax ReduceMin ReduceSumSquare ReduceL1 ReduceL2 ReduceProd CumSum",
         "resize": "Resize",
         "rnn": "RNN",
-        "row_norm": "LayerNormalization RMSNormalization GroupNormalization",
         "scatter": "ScatterElements",
         "shape": "Identity Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Cast",
+        "sharded": "ShardedGemm",
         "slicing": "Concat Split Slice Pad Tile",
         "softmax": "Softmax LogSoftmax",
         "spectral": "SpectralScale",
         "warp": "AffineWarp",
+        "whole_batch": "BatchSum CircleLoss",
     },
 )

@@ -117,7 +117,7 @@ class Attention(Op):
             """The heads of Q as those of K and the several that each of them serves: a view."""
             return X.reshape(N, groups, several, *X.shape[2:], copy=False)
 
-        keep = ctx.save if any(ctx.wants(i) for i in range(4)) else ctx.scratch
+        keep = ctx.save_for_backward if any(ctx.wants(i) for i in range(4)) else ctx.scratch
         factor = ctx.constant(1 / math.sqrt(size) if scale is None else scale)
         queries, scores = keep((N, groups, several * T, size)), keep((N, groups, several * T, S))
         total, by_head = keep((N, groups, several * T, 1)), (N, groups, several, T)

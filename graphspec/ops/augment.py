@@ -13,11 +13,10 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import copy_cast, sum_axes
+from graphspec.kernels.common import copy_cast, sum_axes, within
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
 from graphspec.ops.dropout import identity, random_words
-from graphspec.ops.elementwise import within
 from graphspec.ops.resize import separable
 
 
@@ -73,7 +72,7 @@ class Recolor(Op):
     """
 
     keeps_in = (1,)
-    exported, vanishes = False, True
+    exported, identity_in_inference = False, True
 
     @staticmethod
     def infer(
@@ -104,7 +103,7 @@ class Recolor(Op):
         if not ctx.training:
             return identity(ctx, X)
         single = (len(X), *[1] * (X.ndim - 1))
-        Y = X if ctx.free(0) else ctx.out(like=X)
+        Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
         calls = [] if scale is None else spread_out(ctx, X, scale.reshape(single), axes, Y)
         if shift is not None:
             calls.append((np.add, Y if calls else X, shift.reshape(single), Y))
@@ -112,7 +111,7 @@ class Recolor(Op):
         calls += [(partial(np.maximum, out=Y), Y if calls else X, least), (partial(np.minimum, out=Y), Y, most)]
 
         def backward(dY: Array) -> Calls:
-            ctx.give(0, dY)
+            ctx.give_grad(0, dY)
             calls = within(ctx, Y, least, most, dY)
             return calls if scale is None else calls + spread_out(ctx, dY, scale.reshape(single), axes, dY)
 

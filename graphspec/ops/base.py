@@ -34,9 +34,9 @@ class Op:
     variadic: ClassVar[bool] = False
     exported: ClassVar[bool] = True
     """False for training-only operators (losses), which have no ONNX counterpart."""
-    loose: ClassVar[bool] = False
+    blockwise: ClassVar[bool] = False
     """Whether its calls work on one block after the other and pay to be interleaved with those of the nodes before it."""
-    vanishes: ClassVar[bool] = False
+    identity_in_inference: ClassVar[bool] = False
     """Whether it is its first input outside training: dropout, noise."""
     plain: ClassVar[tuple[str, int] | None] = None
     """The operator that it is outside training, and how many of its inputs that takes."""

@@ -12,8 +12,8 @@ from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import Dim, add, floordiv, mul, subtract
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import ANY, Range
-from graphspec.kernels.channels import by_rows
-from graphspec.kernels.common import copy_cast, fold, give_each, give_sum, negate, scratch_like, target
+from graphspec.kernels.channels import broadcast_rows
+from graphspec.kernels.common import copy_cast, fold, give_each, give_sum, negate, output_for, scratch_like
 from graphspec.kernels.context import Bound, Context, broadcast, need, same_dtype
 from graphspec.ops.base import Op, op
 from graphspec.ops.intervals import factors, terms
@@ -46,7 +46,7 @@ class Add(Arithmetic):
     """``C = A + B``."""
 
     keeps_in, keeps_out = (), False
-    loose = True
+    blockwise = True
 
     @staticmethod
     def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
@@ -62,8 +62,8 @@ class Add(Arithmetic):
 
     @staticmethod
     def bind(ctx: Context, A: Array, B: Array) -> Bound:
-        C = target(ctx, (0, A), (1, B))
-        return C, by_rows(ctx, np.add, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
+        C = output_for(ctx, (0, A), (1, B))
+        return C, broadcast_rows(ctx, np.add, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
 
 
 @op
@@ -87,8 +87,8 @@ class Sub(Arithmetic):
 
     @staticmethod
     def bind(ctx: Context, A: Array, B: Array) -> Bound:
-        C = target(ctx, (0, A), (1, B))
-        return C, by_rows(ctx, np.subtract, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, -1.0))
+        C = output_for(ctx, (0, A), (1, B))
+        return C, broadcast_rows(ctx, np.subtract, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, -1.0))
 
 
 @op
@@ -111,19 +111,19 @@ class Mul(Arithmetic):
 
     @staticmethod
     def bind(ctx: Context, A: Array, B: Array) -> Bound:
-        C = target(ctx, (0, A), (1, B))
+        C = output_for(ctx, (0, A), (1, B))
 
         def backward(dC: Array) -> Calls:
             return give_each(
                 ctx,
                 dC,
                 {
-                    0: (A, lambda out: by_rows(ctx, np.multiply, dC, B, out)),
+                    0: (A, lambda out: broadcast_rows(ctx, np.multiply, dC, B, out)),
                     1: (B, lambda out: [(np.multiply, dC, A, out)]),
                 },
             )
 
-        return C, by_rows(ctx, np.multiply, A, B, C), backward
+        return C, broadcast_rows(ctx, np.multiply, A, B, C), backward
 
 
 @op
@@ -140,7 +140,7 @@ class Div(Arithmetic):
     def bind(ctx: Context, A: Array, B: Array) -> Bound:
         if A.dtype.kind != "f":
             return integer_quotient(ctx, A, B)
-        C = target(ctx, (0, A), (1, B))
+        C = output_for(ctx, (0, A), (1, B))
 
         def backward(dC: Array) -> Calls:  # dA = dC / B, dB = -C · dC / B
             return give_each(
@@ -194,13 +194,13 @@ class Pow(Op):
 
     @staticmethod
     def bind(ctx: Context, X: Array, Y: Array) -> Bound:
-        held = ctx.static(1)
+        held = ctx.known(1)
         exponent = float(held.reshape(())) if held is not None and held.size == 1 and X.shape == ctx.shape() else None
         Z = ctx.out(like=X) if X.shape == ctx.shape() else ctx.out()
         calls: Calls = []
         E = Y
         if X.dtype.kind == "f" and Y.dtype != X.dtype:
-            E = ctx.save(Y.shape, X.dtype)
+            E = ctx.save_for_backward(Y.shape, X.dtype)
             calls.append((copy_cast, E, Y))
         fast: dict[float, Calls] = {
             2.0: [(np.square, X, Z)],
@@ -264,7 +264,7 @@ class Extremum(Arithmetic):
 
     @classmethod
     def bind(cls, ctx: Context, *operands: Array) -> Bound:
-        Y = target(ctx, *list(enumerate(operands))[:2])  # later ones are read after Y has been written
+        Y = output_for(ctx, *list(enumerate(operands))[:2])  # later ones are read after Y has been written
 
         def backward(dY: Array) -> Calls:
             def take(X: Array) -> Callable[[Array], Calls]:
@@ -297,7 +297,7 @@ class Min(Extremum):
 
 def total(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound:
     """``Y = scale · Σ operands``."""
-    Y = target(ctx, *list(enumerate(operands))[:2])
+    Y = output_for(ctx, *list(enumerate(operands))[:2])
     calls = fold(np.add, operands, Y)
     if scale != 1.0:
         calls.append((np.multiply, Y, ctx.constant(scale), Y))

@@ -23,7 +23,7 @@ class CheckIds(Op):
     """
 
     keeps_in, keeps_out = (), False
-    exported, vanishes = False, True
+    exported, identity_in_inference = False, True
 
     @staticmethod
     def infer(ids: Value, *, size: int) -> Type:

@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import fold, negate, words
+from graphspec.kernels.common import as_words, fold, negate
 from graphspec.kernels.context import Bound, Context, need
 from graphspec.kernels.correlation import correlation
 from graphspec.kernels.windows import ceil, output_dims, spread, window_axes
@@ -74,26 +74,26 @@ class ConvPool(Op):
             for taps in product(*(range(w) for w in apart))
         ]
         kernel = W[None]
-        start = ctx.taken()
+        start = ctx.mark()
         order = correlation(ctx, X, kernel.shape, planes[0]).order
-        ctx.rewind(start)
+        ctx.reset(start)
         Y = ctx.out(order=order)
         blocks = list(_blocks(len(X), math.prod(Y.shape[1:]) * math.prod(window)))
         won: list[list[Array]] = []
         calls: Calls = []
         for block in blocks:
-            ctx.rewind(start)
+            ctx.reset(start)
             y = Y[block]
             shape = (*y.shape[:2], y.shape[2] * rows, *y.shape[3:])
             results = [_taken(ctx.scratch, shape, order) for _ in planes]
-            taken = ctx.taken()
+            taken = ctx.mark()
             for plane, result in zip(planes, results, strict=True):
-                ctx.rewind(taken)
+                ctx.reset(taken)
                 calls += correlation(ctx, X[block], kernel.shape, plane).forward(kernel, result)
             values = _taps(results, rows)
             calls += fold(np.maximum, values, y)
             if ctx.wants(1):
-                masks = [_taken(ctx.save, shape, order, np.int8) for _ in planes]
+                masks = [_taken(ctx.save_for_backward, shape, order, np.int8) for _ in planes]
                 calls += _first_largest(values, y, _taps([mask.view(np.bool_) for mask in masks], rows))
                 calls += [negate(mask, mask) for mask in masks]
                 won.append(masks)
@@ -103,14 +103,14 @@ class ConvPool(Op):
             assert dW is not None
             inner = (*dW.shape[2:], *dW.shape[1::-1])
             parts, total = ctx.scratch((len(blocks) * len(planes), dW.size)), ctx.scratch((dW.size,))
-            start, left = ctx.taken(), iter(parts)
+            start, left = ctx.mark(), iter(parts)
             calls: Calls = []
             for block, masks in zip(blocks, won, strict=True):
-                dy = words(dY[block])[:, :, :, None]
+                dy = as_words(dY[block])[:, :, :, None]
                 for plane, mask in zip(planes, masks, strict=True):
-                    ctx.rewind(start)
+                    ctx.reset(start)
                     dP = _taken(ctx.scratch, mask.shape, order)
-                    bits = _split(words(dP), rows)
+                    bits = _split(as_words(dP), rows)
                     calls += [(np.copyto, bits, _split(mask, rows)), (np.bitwise_and, bits, dy, bits)]
                     form = correlation(ctx, X[block], kernel.shape, plane, gradient=True)
                     calls += form.kernel_gradient(dP, _as_kernel(next(left).reshape(inner))[None])

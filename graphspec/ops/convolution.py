@@ -88,10 +88,10 @@ class Conv(Op):
             if B is not None and (dB := ctx.grad(2)) is not None:
                 calls += column_sums(ctx, lying.reshape(-1, W.shape[0]), dB)
             if (dW := ctx.grad(1)) is not None:
-                taken = ctx.taken()
+                taken = ctx.mark()
                 form = correlation(ctx, X, kernel.shape, axes, gradient=True)
                 calls += form.kernel_gradient(dY, dW.reshape(kernel.shape))
-                ctx.rewind(taken)
+                ctx.reset(taken)
             if (dX := ctx.grad(0)) is not None:
                 calls += input_gradient(ctx, dY, kernel, dX, axes)
             return calls

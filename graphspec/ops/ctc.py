@@ -88,7 +88,7 @@ class _Alignment:
         self.feasible = self.keep((N,))
 
     def keep(self, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
-        return self.ctx.save(shape, dtype) if self.ctx.wants(0) else self.ctx.scratch(shape, dtype)
+        return self.ctx.save_for_backward(shape, dtype) if self.ctx.wants(0) else self.ctx.scratch(shape, dtype)
 
     def temporary(self, *shape: int, dtype: Any = np.float64) -> Array:
         return self.ctx.scratch(shape, dtype)

@@ -31,10 +31,10 @@ def random_words(
     rows, mine = shape[0], ctx.rows.stop - ctx.rows.start
     width = int(np.prod(shape[1:], dtype=np.int64))
     per_word = 8 // np.dtype(kind).itemsize
-    words = ctx.scratch((rows, 4 * -(-width // (4 * per_word))), np.uint64)
+    as_words = ctx.scratch((rows, 4 * -(-width // (4 * per_word))), np.uint64)
     first = 0 if same or not mine else ctx.rows.start * (rows // mine)
     stream = ctx.stream(purpose if seed is None else f"{purpose} {seed}")
-    return words.view(kind)[:, :width], [(stream.fill, words, first)]
+    return as_words.view(kind)[:, :width], [(stream.fill, as_words, first)]
 
 
 def kept(
@@ -43,7 +43,7 @@ def kept(
     """Saved numbers that are 0 with probability ``rate`` and else ``factor``, one for all along the axes ``shared``."""
     shape = [1 if k in shared else n for k, n in enumerate(X.shape)]
     order = axis_order(X)
-    mask = ctx.save([shape[k] for k in order]).transpose(np.argsort(order))
+    mask = ctx.save_for_backward([shape[k] for k in order]).transpose(np.argsort(order))
     random, calls = random_words(ctx, shape, np.uint16, "dropout", seed, same=0 in shared)
     keep = ctx.scratch(random.shape, np.bool_)
     threshold, scale = ctx.constant(round(rate * _LEVELS), np.uint16), ctx.constant(factor)
@@ -80,7 +80,7 @@ def identity(ctx: Context, X: Array) -> Bound:
     """X itself."""
 
     def backward(dY: Array) -> Calls:
-        ctx.give(0, dY)
+        ctx.give_grad(0, dY)
         return []
 
     return X, [], backward
@@ -88,10 +88,10 @@ def identity(ctx: Context, X: Array) -> Bound:
 
 def times(ctx: Context, X: Array, factor: Array, calls: Calls) -> Bound:
     """``X · factor`` with a saved factor, after ``calls``."""
-    Y = X if ctx.free(0) else ctx.out(like=X)
+    Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
 
     def backward(dY: Array) -> Calls:
-        ctx.give(0, dY)
+        ctx.give_grad(0, dY)
         return [(np.multiply, dY, factor, dY)]
 
     return Y, [*calls, (np.multiply, X, factor, Y)], backward
@@ -114,7 +114,7 @@ class Dropout(Op):
     """
 
     keeps_in, keeps_out = (), False
-    vanishes = True
+    identity_in_inference = True
 
     @staticmethod
     def infer(
@@ -144,7 +144,7 @@ class SharedDropout(Op):
     """Dropout with one decision for all numbers along the axes ``shared``. ONNX has no such operator."""
 
     keeps_in, keeps_out = (), False
-    exported, vanishes = False, True
+    exported, identity_in_inference = False, True
 
     @staticmethod
     def infer(X: Value, *, rate: float, shared: Sequence[int], seed: int | None = None) -> Type:
@@ -165,7 +165,7 @@ class AlphaDropout(Op):
     """
 
     keeps_in, keeps_out = (), False
-    exported, vanishes = False, True
+    exported, identity_in_inference = False, True
 
     @staticmethod
     def infer(X: Value, *, rate: float, shared: Sequence[int] = (), seed: int | None = None) -> Type:
@@ -191,7 +191,7 @@ class Gaussian(Op):
     """In training, noise with normally distributed numbers of standard deviation ``deviation``."""
 
     keeps_in, keeps_out = (), False
-    exported, vanishes = False, True
+    exported, identity_in_inference = False, True
 
     @staticmethod
     def infer(X: Value, *, deviation: float, seed: int | None = None) -> Type:
@@ -214,7 +214,7 @@ class GaussianDropout(Gaussian):
     @staticmethod
     def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         order = axis_order(X)
-        factor = ctx.save([X.shape[k] for k in order]).transpose(np.argsort(order))
+        factor = ctx.save_for_backward([X.shape[k] for k in order]).transpose(np.argsort(order))
         return times(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
 
 
@@ -224,5 +224,5 @@ class GaussianNoise(Gaussian):
 
     @staticmethod
     def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
-        Y = X if ctx.free(0) else ctx.out(like=X)
+        Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
         return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]

@@ -211,7 +211,7 @@ class Einsum(Op):
             else:
                 later = out + "".join(name for _, name in views[k + 1 :])
                 letters = "".join(c for c in dict.fromkeys(partials[-1][1] + view[1]) if c in later)
-                target = (ctx.save([sizes[c] for c in letters]), letters)
+                target = (ctx.save_for_backward([sizes[c] for c in letters]), letters)
             calls += contract(ctx, partials[-1], view, target)
             partials.append(target)
 
@@ -255,7 +255,7 @@ def _alone(ctx: Context, X: Array, name: str, view: Named, out: str, sizes: dict
 
     def backward(dY: Array) -> Calls:
         if plain:
-            ctx.give(0, along((dY, out), name))
+            ctx.give_grad(0, along((dY, out), name))
             return []
         dX = ctx.grad(0)
         if dX is None:

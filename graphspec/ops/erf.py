@@ -14,7 +14,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
-from graphspec.kernels.common import bit_mask, negate, scratch_like, words
+from graphspec.kernels.common import as_words, bit_mask, negate, scratch_like
 from graphspec.kernels.context import Context
 from graphspec.ops.base import op
 from graphspec.ops.unary import Unary
@@ -118,9 +118,9 @@ def double(ctx: Context, X: Array, Y: Array) -> Calls:
         (partial(np.minimum, out=z), z, ctx.constant(_SPLIT)),  # out of its range the other function would overflow
         *rational(ctx, z, _SMALL_P, _SMALL_Q, small),
         (np.multiply, small, size, small),
-        (np.bitwise_xor, words(small), words(middle), words(small)),
-        (np.bitwise_and, words(small), mask, words(small)),
-        (np.bitwise_xor, words(small), words(middle), words(small)),
+        (np.bitwise_xor, as_words(small), as_words(middle), as_words(small)),
+        (np.bitwise_and, as_words(small), mask, as_words(small)),
+        (np.bitwise_xor, as_words(small), as_words(middle), as_words(small)),
         (np.copysign, small, X, Y),
     ]
 

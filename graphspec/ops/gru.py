@@ -9,7 +9,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.context import Bound, Context
-from graphspec.kernels.matmul import product
+from graphspec.kernels.matmul import matmul
 from graphspec.kernels.recurrence import Direction
 from graphspec.kernels.step_products import OuterSum
 from graphspec.ops.base import op
@@ -32,9 +32,9 @@ class _Cell(Direction):
         T, H, N = self.T, self.H, self.N
         self.after = bool(linear_before_reset)
         self.prescaled = self.functions[0][0] == "Sigmoid" and self.clip is None
-        self.gates = self.ctx.save((T, 4 * H, N))
+        self.gates = self.ctx.save_for_backward((T, 4 * H, N))
         clipped = self.clip is not None and self.training
-        self.inside = self.ctx.save((T, 3 * H, N), np.bool_) if clipped else None
+        self.inside = self.ctx.save_for_backward((T, 3 * H, N), np.bool_) if clipped else None
 
     def packed(self, scaled: bool) -> tuple[Array, Calls]:
         """Rows q, r, z, ĥ of [R, b, W]; q has no W and ĥ no R, unless r is applied before the product."""
@@ -85,7 +85,7 @@ class _Cell(Direction):
         if self.after:
             calls.append((np.multiply, r, q, t))
         else:
-            calls += [(np.multiply, r, self.at(0)[s, :H], q), *product(self.room, self.weights[:H, :H], q, t)]
+            calls += [(np.multiply, r, self.at(0)[s, :H], q), *matmul(self.room, self.weights[:H, :H], q, t)]
         inside = None if self.inside is None else self.inside[s, 2 * H :]
         return [
             *calls,
@@ -146,7 +146,7 @@ class _Cell(Direction):
             ]
         return [
             (np.multiply, five[2:], dh, five[2:]),
-            *product(self.room, R[:H].T, five[3], t),
+            *matmul(self.room, R[:H].T, five[3], t),
             (np.multiply, five[:2], t, five[:2]),
             *self.multiply_back(1, 3, D[i, H : 3 * H], dh),
             (np.add, dh, five[4], dh),

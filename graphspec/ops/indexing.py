@@ -116,7 +116,7 @@ class Gather(Op):
     @staticmethod
     def bind(ctx: Context, X: Array, indices: Array, *, axis: int = 0) -> Bound:
         at = axis % X.ndim
-        held = ctx.static(1)
+        held = ctx.known(1)
         if held is not None and held.ndim == 0:
             return one_slice(ctx, X, at, int(held))
         Y, size = ctx.out(), X.shape[at]
@@ -276,5 +276,5 @@ class Range(Op):
     @staticmethod
     def bind(ctx: Context, start: Array, limit: Array, delta: Array) -> Bound:
         Y = ctx.out()
-        first, step = (int(held.reshape(())) for held in (ctx.static(0), ctx.static(2)) if held is not None)
+        first, step = (int(held.reshape(())) for held in (ctx.known(0), ctx.known(2)) if held is not None)
         return Y, [(np.copyto, Y, ctx.constant(first + step * np.arange(Y.size), Y.dtype))], None

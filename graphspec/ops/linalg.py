@@ -11,8 +11,8 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import reduce_to, sum_axes
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
-from graphspec.kernels.fast import faster
-from graphspec.kernels.matmul import batched, product
+from graphspec.kernels.fast import use_fast_kernel
+from graphspec.kernels.matmul import batched, matmul
 from graphspec.ops.base import Op, op
 
 _FEW = 2048  # numbers in A up to which copying it costs less than adding C and summing its gradient
@@ -60,10 +60,10 @@ class Gemm(Op):
     ) -> Bound:
         Y = ctx.out()
         plain = (alpha, beta, transA, transB) == (1.0, 1.0, 0, 0)
-        if plain and C is not None and faster(A.size <= _FEW) and (rows := with_last_row(B, C)) is not None:
+        if plain and C is not None and use_fast_kernel(A.size <= _FEW) and (rows := with_last_row(B, C)) is not None:
             return _with_ones(ctx, A, B, rows, Y)
         a, b = (A.T if transA else A), (B.T if transB else B)
-        calls = product(ctx, a, b, Y)
+        calls = matmul(ctx, a, b, Y)
         if alpha != 1.0:
             calls.append((np.multiply, Y, ctx.constant(alpha), Y))
         if C is not None and beta != 0.0:
@@ -80,9 +80,9 @@ class Gemm(Op):
             if alpha != 1.0:
                 calls.append((np.multiply, dY, ctx.constant(alpha), dY))
             if (dA := ctx.grad(0)) is not None:
-                calls += product(ctx, dY, b.T, dA.T if transA else dA)
+                calls += matmul(ctx, dY, b.T, dA.T if transA else dA)
             if (dB := ctx.grad(1)) is not None:
-                calls += product(ctx, a.T, dY, dB.T if transB else dB)
+                calls += matmul(ctx, a.T, dY, dB.T if transB else dB)
             return calls
 
         return Y, calls, backward
@@ -100,18 +100,18 @@ def with_last_row(B: Array, C: Array) -> Array | None:
 def _with_ones(ctx: Context, A: Array, B: Array, rows: Array, Y: Array) -> Bound:
     """``Y = [A 1] · [B; C]``, and both gradients as one product: of small matrices each call counts."""
     wide = ctx.constant(np.ones((A.shape[0], A.shape[1] + 1)))
-    calls: Calls = [(wide[:, :-1].__setitem__, ..., A), *product(ctx, wide, rows, Y)]
+    calls: Calls = [(wide[:, :-1].__setitem__, ..., A), *matmul(ctx, wide, rows, Y)]
 
     def backward(dY: Array) -> Calls:
         calls: Calls = []
         if (dA := ctx.grad(0)) is not None:
-            calls += product(ctx, dY, B.T, dA)
+            calls += matmul(ctx, dY, B.T, dA)
         dB, dC = ctx.grad(1), ctx.grad(2)
         both = None if dB is None or dC is None else with_last_row(dB, dC)
         if both is not None:
-            return [*calls, *product(ctx, wide.T, dY, both)]
+            return [*calls, *matmul(ctx, wide.T, dY, both)]
         if dB is not None:
-            calls += product(ctx, wide[:, :-1].T, dY, dB)
+            calls += matmul(ctx, wide[:, :-1].T, dY, dB)
         if dC is not None:
             calls += sum_axes(ctx, dY, (0,), dC)
         return calls
@@ -150,7 +150,7 @@ class MatMul(Op):
         shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
         y = Y.reshape(shape, copy=False)
         if b.ndim == 2 and (rows := as_matrix(a)) is not None:
-            calls = product(ctx, rows, b, y.reshape(-1, y.shape[-1], copy=False))
+            calls = matmul(ctx, rows, b, y.reshape(-1, y.shape[-1], copy=False))
         else:
             calls = batched(ctx, a, b, y)
 
@@ -162,12 +162,12 @@ class MatMul(Op):
                 calls += copied
                 if (dA := ctx.grad(0)) is not None:
                     if (target := as_matrix(dA)) is not None:
-                        calls += product(ctx, flat, b.T, target)
+                        calls += matmul(ctx, flat, b.T, target)
                     else:
                         calls += batched(ctx, dy, b.T, dA)
                 if (dB := ctx.grad(1)) is not None:
                     left, copied = rows_of(ctx, a)
-                    calls += [*copied, *product(ctx, left.T, flat, dB.reshape(b.shape, copy=False))]
+                    calls += [*copied, *matmul(ctx, left.T, flat, dB.reshape(b.shape, copy=False))]
                 return calls
             for i, X, x, left, right in ((0, A, a, dy, b.mT), (1, B, b, a.mT, dy)):
                 if not ctx.wants(i):

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import bit_mask, give_each, target, words
+from graphspec.kernels.common import as_words, bit_mask, give_each, output_for
 from graphspec.kernels.context import Bound, Context, broadcast, need, same_dtype
 from graphspec.ops.base import Op, op
 
@@ -29,7 +29,7 @@ class Predicate(Op):
 
     @classmethod
     def bind(cls, ctx: Context, A: Array, B: Array) -> Bound:
-        C = target(ctx, (0, A), (1, B), dtype=np.dtype(np.bool_))
+        C = output_for(ctx, (0, A), (1, B), dtype=np.dtype(np.bool_))
         return C, [(cls.function, A, B, C)], None
 
 
@@ -103,22 +103,22 @@ class Where(Op):
 
     @staticmethod
     def bind(ctx: Context, condition: Array, A: Array, B: Array) -> Bound:
-        Y = target(ctx, (1, A))
+        Y = output_for(ctx, (1, A))
         mask, spread = bit_mask(ctx, condition, A.dtype)
-        y, b = words(Y), words(B)
+        y, b = as_words(Y), as_words(B)
         calls: Calls = [
             *spread,
-            (np.bitwise_xor, words(A), b, y),
+            (np.bitwise_xor, as_words(A), b, y),
             (np.bitwise_and, y, mask, y),
             (np.bitwise_xor, y, b, y),
         ]
 
         def backward(dY: Array) -> Calls:
             mask, spread = bit_mask(ctx, condition, dY.dtype)
-            d = words(dY)
+            d = as_words(dY)
             either: dict[int, tuple[Array, Callable[[Array], Calls]]] = {
-                1: (A, lambda out: [(np.bitwise_and, d, mask, words(out))]),
-                2: (B, lambda out: [(np.invert, mask, mask), (np.bitwise_and, d, mask, words(out))]),
+                1: (A, lambda out: [(np.bitwise_and, d, mask, as_words(out))]),
+                2: (B, lambda out: [(np.invert, mask, mask), (np.bitwise_and, d, mask, as_words(out))]),
             }
             return spread + give_each(ctx, dY, either)
 

@@ -42,7 +42,7 @@ class Exponentials:
     def __init__(self, ctx: Context, X: Array) -> None:
         classes, lead = X.shape[-1], X.shape[:-1]
         rows = prod(lead)
-        keep = ctx.save if ctx.wants(0) else ctx.scratch
+        keep = ctx.save_for_backward if ctx.wants(0) else ctx.scratch
         x, most = last_first(X), ctx.scratch(lead)
         self.feature_major = x.flags.c_contiguous
         if classes <= _FEW or self.feature_major:
@@ -68,7 +68,7 @@ class Exponentials:
         """Hand the block over as the gradient of X. A matrix product reads it as it lies; others get their own order."""
         dX = self.wide.transpose(*range(1, self.wide.ndim), 0)
         if dX.ndim == 2 or dX.flags.c_contiguous or self.feature_major:
-            ctx.give(0, dX)
+            ctx.give_grad(0, dX)
             return []
         target = ctx.grad(0)
         return [] if target is None else [(np.copyto, target, dX)]
@@ -102,7 +102,7 @@ class SparseSoftmaxCrossEntropy(Op):
     def bind(ctx: Context, logits: Array, labels: Array) -> Bound:
         Y, Z = ctx.out(), Exponentials(ctx, logits)
         rows = Y.size
-        keep = ctx.save if ctx.wants(0) else ctx.scratch
+        keep = ctx.save_for_backward if ctx.wants(0) else ctx.scratch
         places, chosen = keep(labels.shape, np.int64), ctx.scratch((rows,))
         starts = ctx.constant(np.arange(rows).reshape(labels.shape) * Z.row_step, np.int64)
         y, at = Y.reshape(-1), places.reshape(-1)
@@ -154,7 +154,7 @@ class SoftmaxCrossEntropy(Op):
         y, t = Y.reshape(-1), last_first(targets)
         product = scratch_like(ctx, Z.wide)
         flat = product.reshape(Z.matrix.shape, copy=False)
-        mass, chosen = ctx.save((y.size,)), ctx.scratch((y.size,))
+        mass, chosen = ctx.save_for_backward((y.size,)), ctx.scratch((y.size,))
         calls: Calls = [
             *Z.calls,
             (np.multiply, t, Z.wide, product),
@@ -210,7 +210,7 @@ class SigmoidCrossEntropy(Op):
 
         def backward(dY: Array) -> Calls:  # dX = (sigmoid(X) - targets) · dY
             t, one = scratch_like(ctx, logits), ctx.constant(1.0)
-            ctx.give(0, dY)
+            ctx.give_grad(0, dY)
             return [
                 negate(logits, t),
                 (partial(np.minimum, out=t), t, ctx.constant(87.0 if t.dtype == np.float32 else 708.0)),
@@ -241,7 +241,7 @@ class SquaredError(Op):
     def bind(ctx: Context, X: Array, targets: Array) -> Bound:
         Y = ctx.out()
         units = X.shape[-1]
-        E = (ctx.save if ctx.wants(0) else ctx.scratch)(X.shape)
+        E = (ctx.save_for_backward if ctx.wants(0) else ctx.scratch)(X.shape)
         calls: Calls = [(np.subtract, X, targets, E)]
         if units == 1:
             calls.append((np.square, E[..., 0], Y))
@@ -252,7 +252,7 @@ class SquaredError(Op):
             calls += [(np.square, E, squares), (np.dot, matrix, mean, Y.reshape(-1))]
 
         def backward(dY: Array) -> Calls:  # dX = 2 / n · (X - targets) · dY
-            ctx.give(0, E)
+            ctx.give_grad(0, E)
             return [(np.multiply, dY, ctx.constant(2 / max(units, 1)), dY), (np.multiply, E, dY[..., None], E)]
 
         return Y, calls, backward
@@ -299,7 +299,7 @@ class ReduceLoss(Op):
         if weight is None and mask is None:
             coefficients = ctx.constant(np.full(values.shape, scale))
         else:
-            coefficients = ctx.save(values.shape)
+            coefficients = ctx.save_for_backward(values.shape)
             calls += weigh(ctx, coefficients, weight, mask, scale, reduction)
         calls.append((np.dot, flat, coefficients.reshape(-1), Y))
 
@@ -350,7 +350,7 @@ def scaled(ctx: Context, X: Array, factor: float) -> Bound:
     Y, scale = ctx.out(like=X), ctx.constant(factor)
 
     def backward(dY: Array) -> Calls:
-        ctx.give(0, dY)
+        ctx.give_grad(0, dY)
         return [(np.multiply, dY, scale, dY)]
 
     return Y, [(np.multiply, X, scale, Y)], backward

@@ -25,10 +25,10 @@ class _Cell(Direction):
         T, H, N = self.T, self.H, self.N
         f, g, _ = (name for name, _, _ in self.functions)
         self.one_tanh = f == "Sigmoid" and g == "Tanh" and self.clip is None
-        self.gates = self.ctx.save((T + 1, 5 * H, N))
-        self.squashed = self.ctx.save((T, H, N))  # what the output gate lets through
+        self.gates = self.ctx.save_for_backward((T + 1, 5 * H, N))
+        self.squashed = self.ctx.save_for_backward((T, H, N))  # what the output gate lets through
         clipped = self.clip is not None and self.training
-        self.inside = self.ctx.save((T, 4 * H, N), np.bool_) if clipped else None
+        self.inside = self.ctx.save_for_backward((T, 4 * H, N), np.bool_) if clipped else None
 
     def state(self, k: int) -> tuple[Array, Array, int]:
         return super().state(0) if k == 0 else (self.gates[:, 4 * self.H :], self.gates, 4 * self.H)

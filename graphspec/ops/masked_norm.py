@@ -10,7 +10,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.ops.base import Op, op
-from graphspec.ops.norm import moving_average, normalize
+from graphspec.ops.batch_norm import moving_average, normalize
 
 _FUZZ = 1e-7  # Keras's epsilon, which it adds to the number of elements
 
@@ -67,7 +67,11 @@ class MaskedBatchNormalization(Op):
 
         if ctx.training:
             t, fuzz = ctx.scratch(X.shape), ctx.constant(_FUZZ)
-            mean, var, share = ctx.save((count,)), ctx.scratch((count,)), ctx.save((count,))
+            mean, var, share = (
+                ctx.save_for_backward((count,)),
+                ctx.scratch((count,)),
+                ctx.save_for_backward((count,)),
+            )
             calls = [
                 (np.copyto, t, np.broadcast_to(W, X.shape)),
                 *total(t, share),

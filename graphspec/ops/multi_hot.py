@@ -104,7 +104,7 @@ class GatherSum(Op):
         Y, k, (size, width) = ctx.out(), ids.shape[-1], W.shape
         sums = Y.reshape(-1, width)
         n = len(sums)
-        kept = ctx.save((n, k), np.int64)
+        kept = ctx.save_for_backward((n, k), np.int64)
         calls = _clip(ctx, ids, size, kept.reshape(ids.shape))
         if k > 1 and not count:
             calls += _drop_repeated(ctx, kept, size)

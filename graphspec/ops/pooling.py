@@ -16,7 +16,7 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import fold
 from graphspec.kernels.context import Bound, Context, need, need_float
-from graphspec.kernels.max_taps import Largest, Taps, along
+from graphspec.kernels.max_taps import MaxTaps, Taps, along
 from graphspec.kernels.windows import Axis, output_dims, spread, window_axes
 from graphspec.ops.base import Op, op
 
@@ -139,11 +139,11 @@ class MaxPool(Op):
         steps = [Taps(k, a) for k, a in order]
         stages = Stages(ctx, X, order)
         calls: Calls = []
-        blocks: list[list[Largest]] = []
+        blocks: list[list[MaxTaps]] = []
         for x, y in sample_blocks(axes, X, Y):
             arrays = stages.between(x, y)
             pairs = zip(steps, arrays, arrays[1:], strict=False)
-            blocks.append([Largest(ctx, U, V, taps) for taps, U, V in pairs])
+            blocks.append([MaxTaps(ctx, U, V, taps) for taps, U, V in pairs])
             calls += [call for largest in blocks[-1] for call in largest.calls]
 
         def backward(dY: Array) -> Calls:
@@ -161,7 +161,7 @@ class MaxPool(Op):
 
 
 def _give(ctx: Context, dY: Array) -> Calls:
-    ctx.give(0, dY)
+    ctx.give_grad(0, dY)
     return []
 
 

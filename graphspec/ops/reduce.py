@@ -141,7 +141,7 @@ class ReduceSum(Op):
     def bind(
         ctx: Context, X: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
     ) -> Bound:
-        held = ctx.static(1) if axes is not None else None
+        held = ctx.known(1) if axes is not None else None
         listed = [] if held is None else held.tolist()
         over = () if not listed and noop_with_empty_axes else chosen_axes(listed, X.ndim)
         Y, _ = reduced_out(ctx, X, over)
@@ -296,7 +296,7 @@ class CumSum(Op):
 
     @staticmethod
     def bind(ctx: Context, X: Array, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> Bound:
-        held = ctx.static(1)
+        held = ctx.known(1)
         assert held is not None
         at = int(held.reshape(())) % X.ndim
         Y = ctx.out(like=X)

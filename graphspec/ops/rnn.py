@@ -19,7 +19,7 @@ class _Cell(Direction):
     def __init__(self, *inputs: Any, **attributes: Any) -> None:
         super().__init__(*inputs, **attributes)
         clipped = self.clip is not None and self.training
-        self.inside = self.ctx.save((self.T, self.H, self.N), np.bool_) if clipped else None
+        self.inside = self.ctx.save_for_backward((self.T, self.H, self.N), np.bool_) if clipped else None
 
     def packed(self) -> tuple[Array, Calls]:
         packed = self.ctx.scratch((self.H, self.block.shape[-2]))

@@ -51,7 +51,7 @@ class ScatterElements(Op):
             for k, n in enumerate(indices.shape)
             if k != at
         ]
-        places = ctx.save(indices.shape, np.int64)
+        places = ctx.save_for_backward(indices.shape, np.int64)
         source, copied = contiguous(ctx, updates)
         calls: Calls = [
             *wrap(ctx, indices, size, places),
@@ -76,7 +76,7 @@ class ScatterElements(Op):
             if reduction == "none" and ctx.wants(0):
                 calls.append((grad.reshape(-1).__setitem__, where, ctx.constant(0.0)))
                 calls += [] if grad is dY else [(np.copyto, dY, grad)]
-            ctx.give(0, dY)
+            ctx.give_grad(0, dY)
             return calls
 
         return Y, calls, backward

@@ -42,7 +42,7 @@ def reshaped(ctx: Context, X: Array) -> Bound:
 
     def backward(dY: Array) -> Calls:
         try:
-            ctx.give(0, dY.reshape(X.shape, copy=False))
+            ctx.give_grad(0, dY.reshape(X.shape, copy=False))
             return []
         except ValueError:
             dX = ctx.grad(0)
@@ -62,7 +62,7 @@ class View(Op):
 
     keeps_in, keeps_out = (), False
     holds = slice(1)
-    loose = True
+    blockwise = True
 
 
 @op
@@ -193,7 +193,7 @@ class Transpose(View):
         order = list(range(X.ndim))[::-1] if perm is None else list(perm)
 
         def backward(dY: Array) -> Calls:
-            ctx.give(0, dY.transpose([order.index(k) for k in range(X.ndim)]))
+            ctx.give_grad(0, dY.transpose([order.index(k) for k in range(X.ndim)]))
             return []
 
         return X.transpose(order), [], backward

@@ -69,7 +69,7 @@ class Concat(Op):
         def backward(dY: Array) -> Calls:
             if all(dY[place].transpose(axis_order(dY)).flags.c_contiguous for place in places):
                 for k, place in enumerate(places):
-                    ctx.give(k, dY[place])
+                    ctx.give_grad(k, dY[place])
                 return []
             # Copies, since what has gaps is slow in every call that follows.
             taken = [(place, dX) for k, place in enumerate(places) if (dX := ctx.grad(k)) is not None]
@@ -113,7 +113,7 @@ class Split(Op):
 
     @staticmethod
     def bind(ctx: Context, X: Array, split: Array, *, axis: int = 0) -> Bound:
-        held = ctx.static(1)
+        held = ctx.known(1)
         assert held is not None
         at, stops = axis % X.ndim, np.cumsum(held).tolist()
         places = [along(at, start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
@@ -201,7 +201,7 @@ class Slice(Op):
     def bind(
         ctx: Context, X: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None
     ) -> Bound:
-        first, last, which, by = (None if (s := ctx.static(k)) is None else s.tolist() for k in (1, 2, 3, 4))
+        first, last, which, by = (None if (s := ctx.known(k)) is None else s.tolist() for k in (1, 2, 3, 4))
         assert first is not None
         assert last is not None
         place = [slice(None)] * X.ndim
@@ -212,7 +212,7 @@ class Slice(Op):
 
         def backward(dY: Array) -> Calls:
             if dY.shape == X.shape and all(s.step in (None, 1) for s in index):
-                ctx.give(0, dY)
+                ctx.give_grad(0, dY)
                 return []
             dX = ctx.grad(0)
             return [] if dX is None else [(dX.fill, 0), (np.copyto, dX[index], dY)]
@@ -265,7 +265,7 @@ class Pad(Op):
 
     @staticmethod
     def bind(ctx: Context, X: Array, pads: Array, constant: Array | None = None, *, mode: Mode = "constant") -> Bound:
-        held = ctx.static(1)
+        held = ctx.known(1)
         assert held is not None
         low, high = held.tolist()[: X.ndim], held.tolist()[X.ndim :]
         source = tuple(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, X.shape, strict=True))
@@ -290,7 +290,7 @@ class Pad(Op):
                 else:
                     calls.append((np.add, dY[here], dY[there], dY[here]))
             if X[source].size == X.size:
-                ctx.give(0, dY[inner])
+                ctx.give_grad(0, dY[inner])
             elif (dX := ctx.grad(0)) is not None:
                 calls += [(dX.fill, 0), (np.copyto, dX[source], dY[inner])]
             return calls
@@ -330,7 +330,7 @@ class Tile(Op):
 
     @staticmethod
     def bind(ctx: Context, X: Array, repeats: Array) -> Bound:
-        held = ctx.static(1)
+        held = ctx.known(1)
         assert held is not None
         Y = ctx.out()
         blocks = [n for pair in zip(held.tolist(), X.shape, strict=True) for n in pair]

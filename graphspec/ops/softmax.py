@@ -8,7 +8,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import scratch_like, sum_axes, target
+from graphspec.kernels.common import output_for, scratch_like, sum_axes
 from graphspec.kernels.context import Bound, Context, need_float, normalize_axis
 from graphspec.ops.base import Op, op
 
@@ -54,7 +54,7 @@ class Softmax(Normalized):
     @staticmethod
     def bind(ctx: Context, X: Array, *, axis: int = -1) -> Bound:
         at = axis % X.ndim
-        Y = target(ctx, (0, X))
+        Y = output_for(ctx, (0, X))
         most, total = ctx.scratch(over(X, at)), ctx.scratch(over(X, at))
         calls: Calls = [
             *maximum(ctx, X, at, most),
@@ -66,7 +66,7 @@ class Softmax(Normalized):
 
         def backward(dY: Array) -> Calls:  # dX = Y · (dY - Σ dY · Y)
             t, total = scratch_like(ctx, dY), ctx.scratch(over(X, at))
-            ctx.give(0, dY)
+            ctx.give_grad(0, dY)
             return [
                 (np.multiply, dY, Y, t),
                 *sum_axes(ctx, t, (at,), total),
@@ -84,7 +84,7 @@ class LogSoftmax(Normalized):
     @staticmethod
     def bind(ctx: Context, X: Array, *, axis: int = -1) -> Bound:
         at = axis % X.ndim
-        Y = target(ctx, (0, X))
+        Y = output_for(ctx, (0, X))
         most, total, t = ctx.scratch(over(X, at)), ctx.scratch(over(X, at)), scratch_like(ctx, X)
         calls: Calls = [
             *maximum(ctx, X, at, most),
@@ -97,7 +97,7 @@ class LogSoftmax(Normalized):
 
         def backward(dY: Array) -> Calls:  # dX = dY - exp(Y) · Σ dY
             t, total = scratch_like(ctx, dY), ctx.scratch(over(X, at))
-            ctx.give(0, dY)
+            ctx.give_grad(0, dY)
             return [
                 (np.exp, Y, t),
                 *sum_axes(ctx, dY, (at,), total),

@@ -28,7 +28,7 @@ class SpectralScale(Op):
     """
 
     keeps_in, keeps_out = (), False
-    exported, vanishes = False, True
+    exported, identity_in_inference = False, True
 
     @staticmethod
     def infer(W: Value, u: Value, *, sizes: Sequence[int], columns: int, iterations: int = 1) -> Type:
@@ -38,7 +38,7 @@ class SpectralScale(Op):
     @staticmethod
     def bind(ctx: Context, W: Array, u: Array, *, sizes: Sequence[int], columns: int, iterations: int = 1) -> Bound:
         def backward(dY: Array) -> Calls:
-            ctx.give(0, dY)
+            ctx.give_grad(0, dY)
             return []
 
         if not ctx.training:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.blocks import in_blocks
-from graphspec.kernels.common import target
+from graphspec.kernels.common import output_for
 from graphspec.kernels.context import Bound, Context, need_float
 from graphspec.ops.base import Op
 
@@ -28,7 +28,7 @@ class Unary(Op):
 
     keeps_in: ClassVar[tuple[int, ...] | None] = ()
     keeps_out: ClassVar[bool] = True
-    loose = True
+    blockwise = True
     forward: ClassVar[Callable[..., Calls]]
     gradient: ClassVar[Callable[..., Calls] | None] = None
 
@@ -36,14 +36,14 @@ class Unary(Op):
 
     @classmethod
     def bind(cls, ctx: Context, X: Array, **attributes: Any) -> Bound:
-        Y = target(ctx, (0, X))
+        Y = output_for(ctx, (0, X))
         calls = in_blocks(ctx, lambda x, y: cls.forward(ctx, x, y, **attributes), X, Y)
         gradient = cls.gradient
         if gradient is None:
             return Y, calls, None
 
         def backward(dY: Array) -> Calls:
-            ctx.give(0, dY)
+            ctx.give_grad(0, dY)
             return in_blocks(ctx, lambda x, y, dy: gradient(ctx, x, y, dy, **attributes), X, Y, dY)
 
         return Y, calls, backward

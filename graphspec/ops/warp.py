@@ -31,7 +31,7 @@ class AffineWarp(Op):
     """
 
     keeps_in, keeps_out = (1,), False
-    exported, vanishes = False, True
+    exported, identity_in_inference = False, True
 
     @staticmethod
     def infer(

@@ -30,7 +30,7 @@ def adam_rate(step: int, rate: float, beta_1: float, beta_2: float) -> float:
     return rate * first * math.sqrt(second / (1 - beta_2))
 
 
-def gather(g: Array, t: Array, u: Array, v: Array, betas: tuple[float, float]) -> Calls:
+def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[float, float]) -> Calls:
     """The two moments: ``u ← β₁u + g``, ``v ← β₂v + g²``."""
     beta_1, beta_2 = (np.array(beta, g.dtype) for beta in betas)
     calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u)]
@@ -50,7 +50,7 @@ def adam_update(
     largest: Array | None = None,
 ) -> Calls:
     """Adam on one block; with ``largest``, the mean square is the largest so far."""
-    calls = gather(g, t, u, v, betas)
+    calls = accumulate_moments(g, t, u, v, betas)
     if largest is not None:
         calls.append((partial(np.maximum, out=largest), largest, v))
         v = largest
@@ -151,7 +151,7 @@ class Nadam(Moments):
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         of_mean, of_gradient, epsilon = factors
         u, v = m["momentum"], m["velocity"]
-        calls = gather(g, t, u, v, (self.beta_1, self.beta_2))
+        calls = accumulate_moments(g, t, u, v, (self.beta_1, self.beta_2))
         calls += [(np.multiply, g, of_gradient, g), (np.multiply, u, of_mean, t), (np.add, g, t, g)]
         calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, g, t, g)]
         return [*calls, (np.subtract, p, g, p)]

@@ -274,12 +274,12 @@ class Optimizer(Config):
 
 def _accumulate(update: Calls, G: Array, total: Array, every: int, clock: Clock) -> Calls:
     """``update`` at every ``every``-th step, with the mean of the gradients since the last one."""
-    gather: Calls = [(np.add, total, G, total)]
+    accumulate_moments: Calls = [(np.add, total, G, total)]
     share = np.array(1 / every, G.dtype)
     update = [(np.add, total, G, G), (np.multiply, G, share, G), *update, (total.fill, 0.0)]
 
     def run() -> None:
-        for f, *a in update if (clock.step + 1) % every == 0 else gather:
+        for f, *a in update if (clock.step + 1) % every == 0 else accumulate_moments:
             f(*a)
 
     return [(run,)]

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from graphspec.config import NonNegative, Positive
-from graphspec.optimizers.adam import Moments, adam_rate, adam_update, gather
+from graphspec.optimizers.adam import Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.optimizers.base import BLOCK, OPTIMIZERS, Decay, Epsilon, Optimizer, Vectors, blocks
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Lamb(Moments):
             for block in blocks(s.start, s.stop):
                 g, u, w = v.G[block], v.slots["momentum"][block], v.slots["velocity"][block]
                 c = t[: g.size]
-                calls += [*self.decay(v.P[block], shrink), *gather(g, c, u, w, (self.beta_1, self.beta_2))]
+                calls += [*self.decay(v.P[block], shrink), *accumulate_moments(g, c, u, w, (self.beta_1, self.beta_2))]
                 calls += [
                     (np.sqrt, w, c),
                     (np.add, c, epsilon, c),

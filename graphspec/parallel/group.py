@@ -13,7 +13,7 @@ SCRATCH = 1 << 18
 """Bytes of an array that several processes sum at a time."""
 
 
-class Processes:
+class ProcessGroup:
     """Workers that are processes of one machine.
 
     Sums go through two halves of ``scratch``, in turn: who writes into one half has met the others in the other half

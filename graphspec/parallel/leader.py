@@ -13,29 +13,29 @@ from typing import IO, TYPE_CHECKING, Any
 
 from graphspec.arrays.blas import ONE_THREAD, one_thread
 from graphspec.arrays.memory_maps import mapped
-from graphspec.data.batches import Arrays
+from graphspec.data.batches import Dataset
 from graphspec.errors import Diagnostic, RunError, SpecError
 from graphspec.graph.memory_estimate import activations
-from graphspec.kernels.group import Single
+from graphspec.kernels.group import LocalGroup
 from graphspec.parallel.member import Member, layout
 from graphspec.parallel.shared_memory import allocate
 from graphspec.parallel.sync import Pipes, Signals, Spin, spins_safely
 from graphspec.parallel.worker import FOUND
-from graphspec.runtime.partition import Division
+from graphspec.runtime.partition import Partition
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
     from graphspec.parallel.member import Step
     from graphspec.parallel.shared_memory import Memory
-    from graphspec.runtime.optimizer_state import Update
-    from graphspec.runtime.running_metrics import Totals
+    from graphspec.runtime.optimizer_state import OptimizerState
+    from graphspec.runtime.running_metrics import RunningMetrics
 
 _FEW = 32
 """How many times its rows a step writes where gathering all of them takes rank 0 less than a hundredth of the step."""
 _LAST_WORDS = 8000  # bytes of a dead worker's standard error that are looked at
 
 
-class Team:
+class Leader:
     """``size`` processes that train together: this one, rank 0, and others that it starts.
 
     While it lasts, the weights and the optimizer's slots lie in shared memory; :meth:`close` takes them back.
@@ -47,14 +47,21 @@ class Team:
         OSError: processes or shared memory are not to be had; nothing has changed then.
     """
 
-    def __init__(self, step: Step, update: Update, totals: Totals, document: Mapping[str, Any], size: int) -> None:
-        self._step, self._update, self._feeder = step, update, step.feeder
+    def __init__(
+        self,
+        step: Step,
+        optimizer_state: OptimizerState,
+        running: RunningMetrics,
+        document: Mapping[str, Any],
+        size: int,
+    ) -> None:
+        self._step, self._optimizer_state, self._feeder = step, optimizer_state, step.loader
         self.size = size
         self._processes: list[subprocess.Popen[bytes]] = []
         self._errors: list[IO[bytes]] = []
         self._stack = ExitStack()
-        division = step.divide(update.optimizer, size)
-        wanted = layout(step, totals, update.slots, division)
+        partition = step.divide(optimizer_state.optimizer, size)
+        wanted = layout(step, running, optimizer_state.slots, partition)
         given = self._feeder.given.named()
         maps = {name: where for name, a in given.items() if (where := mapped(a)) is not None}
         rows = {name: a for name, a in given.items() if name not in maps}
@@ -67,13 +74,13 @@ class Team:
         try:
             shared = {name: memory.arrays[f"rows/{name}"] for name in rows}
             if deals:
-                self._dealt = Arrays.of(shared).feeds()
+                self._dealt = Dataset.of(shared).feeds()
             else:
                 for name, array in rows.items():
                     shared[name][...] = array
             signals = self._start(memory, self._message(document, maps))
-            self.member = Member(memory.arrays, signals, 0, division)
-            self._others = [totals.views(counters) for counters in self.member.counters[1:]]
+            self.member = Member(memory.arrays, signals, 0, partition)
+            self._others = [running.views(counters) for counters in self.member.counters[1:]]
             self._move_in(memory)
             self._stack.enter_context(one_thread())
         except BaseException:
@@ -84,21 +91,21 @@ class Team:
 
     # Steps.
 
-    def begin(self, epoch: int, batch: int) -> None:
+    def launch_step(self, epoch: int, batch: int) -> None:
         """Let the others take their part of a step."""
         if self._dealt:
-            self._feeder.deal(batch, self._dealt)
+            self._feeder.scatter(batch, self._dealt)
         order = self.member.order
-        order[0], order[1], order[2] = epoch, batch, self._update.clock.step
-        self.member.rate[0] = self._update.rate.value
-        self.member.signals.tell()
+        order[0], order[1], order[2] = epoch, batch, self._optimizer_state.clock.step
+        self.member.rate[0] = self._optimizer_state.rate.value
+        self.member.signals.notify()
 
-    def settle(self, totals: Totals | None) -> None:
+    def finish_step(self, running: RunningMetrics | None) -> None:
         """Wait until the others have done their part; until the next step they touch nothing. Count what they counted."""
-        self.member.signals.hear()
-        if totals is not None:
+        self.member.signals.wait()
+        if running is not None:
             for views in self._others:
-                totals.include(views)
+                running.include(views)
 
     # Beginning and end.
 
@@ -161,21 +168,21 @@ class Team:
 
     def _move_in(self, memory: Memory) -> None:
         """Weights and slots into shared memory, and the way back."""
-        update, store = self._update, self._step.store
-        own, gradient, slots = dict(store.vectors), update.gradient, update.slots
+        optimizer_state, parameters = self._optimizer_state, self._step.parameters
+        own, gradient, slots = dict(parameters.vectors), optimizer_state.gradient, optimizer_state.slots
 
         def move_out() -> None:
             for name, vector in own.items():
-                vector[...] = store.vectors[name]
-            store.vectors = own
-            update.move([gradient], slots, Single(), Division([slice(0, gradient.size)]))
+                vector[...] = parameters.vectors[name]
+            parameters.vectors = own
+            optimizer_state.move([gradient], slots, LocalGroup(), Partition([slice(0, gradient.size)]))
             self._feeder.rank, self._feeder.size = 0, 1
 
         for name, vector in own.items():
             memory.arrays[f"weights/{name}"][...] = vector
-        store.vectors = {name: memory.arrays[f"weights/{name}"] for name in own}
+        parameters.vectors = {name: memory.arrays[f"weights/{name}"] for name in own}
         self._stack.callback(move_out)
-        update.move(self.member.gradients, self.member.slots, self.member.group, self.member.division)
+        optimizer_state.move(self.member.gradients, self.member.slots, self.member.group, self.member.partition)
         self._feeder.rank, self._feeder.size = 0, self.size
 
     def _check(self) -> None:
@@ -222,10 +229,10 @@ class Team:
 
 def _deals(step: Step) -> bool:
     """Whether rank 0 gathers the others' rows, too, so that not all rows need lie in shared memory once more."""
-    feeder = step.feeder
-    shapes = feeder.shapes(feeder.rows(0))
-    row = sum(a[:1].nbytes for a in feeder.given.feeds().values())
-    return activations(step.network.graph, shapes) >= _FEW * feeder.rows(0) * row
+    loader = step.loader
+    shapes = loader.shapes(loader.rows(0))
+    row = sum(a[:1].nbytes for a in loader.given.feeds().values())
+    return activations(step.network.graph, shapes) >= _FEW * loader.rows(0) * row
 
 
 _HINT = "`workers: 1` trains in one process"

@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arrays.split import share
+from graphspec.arrays.split import shard_slice
 from graphspec.compiler.objective import Objective, fetches
-from graphspec.graph.passes.divide_products import wide_kernels
+from graphspec.graph.passes.shard_products import wide_kernels
 from graphspec.graph.pipelines import FOR_PRODUCTS, prepare
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Segment
-from graphspec.kernels.group import Group, Matrix
-from graphspec.parallel.group import SCRATCH, Processes
-from graphspec.parallel.sync import words
+from graphspec.kernels.group import Group, ShardedKernel
+from graphspec.parallel.group import SCRATCH, ProcessGroup
+from graphspec.parallel.sync import counter_words
 from graphspec.runtime.build import build_program
-from graphspec.runtime.partition import Division, cut_anywhere, divide
+from graphspec.runtime.partition import Partition, cut_anywhere, divide
 from graphspec.runtime.program import Program
 
 if TYPE_CHECKING:
     from graphspec.arrays.random import Clock
     from graphspec.compiler.objective import Network
-    from graphspec.data.batches import Feeder
+    from graphspec.data.batches import BatchLoader
     from graphspec.ir.graph import Array
     from graphspec.optimizers import Optimizer
     from graphspec.parallel.sync import Signals
-    from graphspec.runtime.parameters import Store
-    from graphspec.runtime.running_metrics import Totals
+    from graphspec.runtime.parameters import Parameters
+    from graphspec.runtime.running_metrics import RunningMetrics
 
 
 @dataclass(frozen=True)
@@ -38,30 +38,32 @@ class Step:
 
     network: Network
     objective: Objective
-    store: Store
-    feeder: Feeder
+    parameters: Parameters
+    loader: BatchLoader
     seed: int
     clock: Clock
 
-    def divide(self, optimizer: Optimizer, workers: int) -> Division:
+    def divide(self, optimizer: Optimizer, workers: int) -> Partition:
         """Which kernels so many workers divide, and who of them updates what."""
-        store, batch, objective = self.store, self.feeder.rows(0), self.objective
-        segments, matrices = store.segments["trainable"], dict[str, Segment]()
+        parameters, batch, objective = self.parameters, self.loader.rows(0), self.objective
+        segments, matrices = parameters.segments["trainable"], dict[str, Segment]()
         if cut_anywhere(optimizer, segments):
-            target = Target(self.feeder.shapes(batch))
+            target = Target(self.loader.shapes(batch))
             graph = prepare(objective.graph.asking({}, objective.total), FOR_PRODUCTS, target)
             names = wide_kernels(graph, batch, workers)
             matrices = {s.param.name: s for s in segments if s.param.name in names}
-        return divide(optimizer, segments, store.vectors["trainable"].size, workers, matrices, batch)
+        return divide(optimizer, segments, parameters.vectors["trainable"].size, workers, matrices, batch)
 
-    def bind(self, rows: int, gradient: Array, group: Group, matrices: Mapping[str, Matrix] | None = None) -> Program:
+    def bind(
+        self, rows: int, gradient: Array, group: Group, matrices: Mapping[str, ShardedKernel] | None = None
+    ) -> Program:
         """The program of one worker for batches of ``rows`` rows; ``gradient`` is where it writes its part of that."""
-        own = share(rows, group.rank, group.size)
+        own = shard_slice(rows, group.rank, group.size)
         program = build_program(
             self.objective.graph,
-            self.store,
+            self.parameters,
             fetches=fetches(self.network, self.objective),
-            shapes=self.feeder.shapes(own.stop - own.start),
+            shapes=self.loader.shapes(own.stop - own.start),
             loss=self.objective.total,
             gradient=gradient,
             training=True,
@@ -72,17 +74,17 @@ class Step:
             total=rows,
             matrices=matrices,
         )
-        program.load = self.feeder.into(program.feeds, rows)
+        program.load = self.loader.filler(program.feeds, rows)
         return program
 
 
 class Member:
     """Rank ``rank`` of the processes of a division, with its views of the shared ``arrays`` (:func:`layout`)."""
 
-    def __init__(self, arrays: Mapping[str, Array], signals: Signals, rank: int, division: Division) -> None:
-        self.arrays, self.signals, self.division = arrays, signals, division
-        self.group = Processes(signals, arrays["scratch"], rank, len(division.parts))
-        self._matrices = division.views(arrays, rank)
+    def __init__(self, arrays: Mapping[str, Array], signals: Signals, rank: int, partition: Partition) -> None:
+        self.arrays, self.signals, self.partition = arrays, signals, partition
+        self.group = ProcessGroup(signals, arrays["scratch"], rank, len(partition.parts))
+        self._matrices = partition.views(arrays, rank)
         self.gradients = list(arrays["gradients"])
         self.counters = list(arrays["counters"])
         self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
@@ -110,18 +112,20 @@ class Member:
             np.add(self._sums, more, self._sums)
 
 
-def layout(step: Step, totals: Totals, slots: Mapping[str, Array], division: Division) -> dict[str, tuple[Any, Any]]:
+def layout(
+    step: Step, running: RunningMetrics, slots: Mapping[str, Array], partition: Partition
+) -> dict[str, tuple[Any, Any]]:
     """Shapes and dtypes of what the workers share."""
-    vectors, dtype, size = step.store.vectors, step.store.dtype, len(division.parts)
+    vectors, dtype, size = step.parameters.vectors, step.parameters.dtype, len(partition.parts)
     return {
-        "signals": ((words(size),), np.int64),
+        "signals": ((counter_words(size),), np.int64),
         "order": ((3,), np.int64),
         "rate": ((1,), np.float64),
         "scratch": ((2, size, SCRATCH), np.uint8),
         "losses": ((size, 1 + len(step.objective.losses)), np.float64),
-        "counters": ((size, totals.counters), np.float64),
+        "counters": ((size, running.counters), np.float64),
         "gradients": ((size, vectors["trainable"].size), dtype),
         **{f"weights/{name}": (vector.shape, dtype) for name, vector in vectors.items()},
         **{f"slot/{name}": (array.shape, dtype) for name, array in slots.items()},
-        **division.layout(dtype),
+        **partition.layout(dtype),
     }

@@ -19,10 +19,10 @@ _SPINS = 2000
 class Signals(Protocol):
     """Rank 0 tells the others to begin, and hears from each that it is done; at a barrier all meet."""
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Let those go on who ``hear``: the others for rank 0, rank 0 for the others."""
 
-    def hear(self) -> None:
+    def wait(self) -> None:
         """Wait until rank 0 has told (the others), or all others have (rank 0)."""
 
     def barrier(self) -> None:
@@ -34,7 +34,7 @@ def spins_safely() -> bool:
     return platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
 
 
-def words(size: int) -> int:
+def counter_words(size: int) -> int:
     """How many 64-bit words :class:`Spin` needs."""
     return 2 * size * _LINE
 
@@ -55,11 +55,11 @@ class Spin:
         self._peers = [(size + k) * _LINE for k in ranks if k != rank]
         self._told = self._heard = self._met = 0
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         self._told += 1
         self._words[self._told_at] = self._told
 
-    def hear(self) -> None:
+    def wait(self) -> None:
         self._heard += 1
         for place in self._sources:
             if self._words[place] < self._heard:
@@ -104,25 +104,25 @@ class Pipes:
     def __init__(self, reads: Sequence[int], writes: Sequence[int], rank: int, check: Callable[[], None]) -> None:
         self._reads, self._writes, self._first, self._check = reads, writes, rank == 0, check
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         for fd in self._writes:
             try:
                 os.write(fd, b".")
             except BrokenPipeError:
                 self._lost()
 
-    def hear(self) -> None:
+    def wait(self) -> None:
         for fd in self._reads:
             if not os.read(fd, 1):
                 self._lost()
 
     def barrier(self) -> None:
         if self._first:
-            self.hear()
-            self.tell()
+            self.wait()
+            self.notify()
         else:
-            self.tell()
-            self.hear()
+            self.notify()
+            self.wait()
 
     def _lost(self) -> None:
         while True:  # the pipe is closed a moment before the process has ended

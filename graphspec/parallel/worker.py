@@ -35,14 +35,14 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.arrays.random import Clock
     from graphspec.compiler.check import check
     from graphspec.compiler.objective import objective_for
-    from graphspec.data.batches import Arrays, Feeder
+    from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.optimizers import Rate
     from graphspec.parallel.member import Member, Step
     from graphspec.parallel.shared_memory import attach
     from graphspec.parallel.sync import Pipes, Signals, Spin
-    from graphspec.runtime.optimizer_state import part_of_update
-    from graphspec.runtime.parameters import Store
-    from graphspec.runtime.running_metrics import Totals
+    from graphspec.runtime.optimizer_state import bind_shard_update
+    from graphspec.runtime.parameters import Parameters
+    from graphspec.runtime.running_metrics import RunningMetrics
 
     rank, size = message["rank"], message["size"]
     arrays = attach(message["memory"])
@@ -50,14 +50,14 @@ def serve(message: dict[str, Any]) -> NoReturn:
     rows |= {name: open_map(where) for name, where in message["maps"].items()}
     spec, lowered = check(message["document"], allow_outside=True).require()  # rank 0 runs the callbacks
     graph = lowered.graph
-    store, clock, optimizer = Store(graph), Clock(), spec.training.optimizer
-    for group in store.vectors:
-        store.vectors[group] = arrays[f"weights/{group}"]
-    data = Arrays.of(rows)
-    feeder = Feeder(
+    parameters, clock, optimizer = Parameters(graph), Clock(), spec.training.optimizer
+    for group in parameters.vectors:
+        parameters.vectors[group] = arrays[f"weights/{group}"]
+    data = Dataset.of(rows)
+    loader = BatchLoader(
         data, message["batch_size"], shuffle=message["shuffle"], seed=message["seed"], total=message["total"]
     )
-    feeder.rank, feeder.size = rank, size
+    loader.rank, loader.size = rank, size
     signals: Signals
     if message["pipes"]:
         read, write = message["pipes"]
@@ -65,32 +65,32 @@ def serve(message: dict[str, Any]) -> NoReturn:
     else:
         signals = Spin(arrays["signals"], rank, size, lambda: None)
     network = _Network(spec, graph)
-    step = Step(network, objective_for(network, data), store, feeder, message["seed"], clock)
+    step = Step(network, objective_for(network, data), parameters, loader, message["seed"], clock)
     member = Member(arrays, signals, rank, step.divide(optimizer, size))
-    totals, rate = Totals(network), Rate(optimizer.learning_rate)
-    totals.count_in(member.counters[rank])
+    running, rate = RunningMetrics(network), Rate(optimizer.learning_rate)
+    running.count_in(member.counters[rank])
     update = runner(
-        part_of_update(
+        bind_shard_update(
             optimizer,
-            store.vectors["trainable"],
+            parameters.vectors["trainable"],
             member.gradients,
             member.slots,
-            store.segments["trainable"],
+            parameters.segments["trainable"],
             clock,
             rate,
             member.group,
-            member.division,
+            member.partition,
         )
     )
     order, epoch = member.order, -1
     programs: dict[int, Program] = {}
     while True:
-        signals.hear()
+        signals.wait()
         if epoch != order[0]:
             epoch = order[0]
-            feeder.start(epoch)
+            loader.start(epoch)
         batch, clock.step, rate.value = order[1], order[2], member.rate[0]
-        count = feeder.rows(batch)
+        count = loader.rows(batch)
         program = programs.get(count)
         if program is None:
             program = programs[count] = member.bind(step, count)
@@ -98,9 +98,9 @@ def serve(message: dict[str, Any]) -> NoReturn:
         program.run()
         if math.isfinite(program.fetches["loss:loss"]):
             update()
-            totals.reset()
-            totals.add(count, program.fetches, program.feeds)
-        signals.tell()
+            running.reset()
+            running.add(count, program.fetches, program.feeds)
+        signals.notify()
 
 
 def _end() -> NoReturn:

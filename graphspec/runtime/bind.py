@@ -13,9 +13,9 @@ from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order, root, view_as
 from graphspec.arrays.random import Clock
 from graphspec.graph.gradients import wanted_gradients
-from graphspec.graph.id_limits import Ranges, id_ranges
-from graphspec.graph.passes.divide_products import shared_buffers
-from graphspec.graph.shapes import concrete
+from graphspec.graph.id_bounds import Ranges, id_ranges
+from graphspec.graph.passes.shard_products import shared_buffers
+from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.kernels.context import Backward
@@ -25,7 +25,7 @@ from graphspec.runtime.buffers import Pool, Scratch, stretch
 from graphspec.runtime.context import NodeContext, ints
 from graphspec.runtime.interleave import Part, interleave_blocks
 from graphspec.runtime.liveness import backward_uses, last_uses
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
 
 
@@ -35,7 +35,7 @@ class Binder:
     def __init__(
         self,
         graph: Graph,
-        store: Store,
+        parameters: Parameters,
         shapes: Mapping[str, Shape],
         gradient: Array | None,
         training: bool,
@@ -44,15 +44,15 @@ class Binder:
         shard: Shard,
         input_grads: Sequence[str],
     ) -> None:
-        self.graph, self.store, self.gradient, self.training = graph, store, gradient, training
-        self.seed, self.clock, self.shard, self.dtype = seed, clock, shard, store.dtype
+        self.graph, self.parameters, self.gradient, self.training = graph, parameters, gradient, training
+        self.seed, self.clock, self.shard, self.dtype = seed, clock, shard, parameters.dtype
         self._places = shared_buffers(graph, shard) if shard.matrices else dict[str, Array]()
         self.ranges = Ranges(id_ranges(graph))
         self.fetches, self.loss, self.asked = graph.outputs, graph.loss, set(input_grads)
         roots = graph.roots()
         self.nodes = graph.needed(roots)
         self.shapes = shapes
-        self.types = concrete(graph, self.nodes, shapes)
+        self.types = infer_shapes(graph, self.nodes, shapes)
         made = [v for node in self.nodes for v in node.outputs]
         sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *made) if v.name in self.types]
         largest = max(sizes, default=1)
@@ -98,7 +98,7 @@ class Binder:
     def gradient_buffer(self, value: Value, like: Array) -> Array:
         if value.param is not None and value.param.trainable:
             assert self.gradient is not None
-            return self.store.view(value.name, self.gradient)
+            return self.parameters.view(value.name, self.gradient)
         if value.name in self._places:
             return self._places[value.name]
         return self.pool.take(like.shape, like.dtype, axis_order(like))
@@ -111,7 +111,7 @@ class Binder:
             array = value.data.astype(self.dtype_of(value.type))
             self.extra += array.nbytes
         elif value.kind == "param":
-            array = self.store.view(value.name)
+            array = self.parameters.view(value.name)
         elif value.name in self._places:
             array = self._places[value.name]
         else:
@@ -145,7 +145,7 @@ class Binder:
                 expected = ints(self.types[value.name].shape)
                 assert array.shape == expected, f"{node.name}: bound {array.shape}, inferred {expected}"
                 self._note(value, array)
-            self._append("forward", node, calls, OPS[node.op].loose)
+            self._append("forward", node, calls, OPS[node.op].blockwise)
             if backward is not None and any(v is not None and v.name in self.wanted for v in node.inputs):
                 backwards.append((node, context, backward))
             self._release_forward(index)
@@ -201,7 +201,7 @@ class Binder:
             if all(dY is None for dY in dYs):
                 continue
             self._begin(node)
-            self._append("backward", node, list(backward(*dYs)), OPS[node.op].loose)
+            self._append("backward", node, list(backward(*dYs)), OPS[node.op].blockwise)
             self._append("backward", node, context.pending, True)
             self._chained |= bool(context.pending)
             for v in node.outputs:
@@ -224,16 +224,16 @@ class Binder:
     def _zero_unreached(self) -> None:
         """A weight that does not reach the loss has gradient zero, written once."""
         if self.gradient is not None:
-            for segment in self.store.segments["trainable"]:
+            for segment in self.parameters.segments["trainable"]:
                 if segment.param.name not in self.gradients:
-                    self.store.view(segment.param.name, self.gradient)[...] = 0
+                    self.parameters.view(segment.param.name, self.gradient)[...] = 0
         for name in self.asked:
             if name not in self.gradients:
                 self.gradients[name] = np.zeros_like(self.arrays[name])
 
     def _begin(self, node: Node) -> None:
         """Reset scratch memory, except between neighbouring nodes whose calls are interleaved: these must not share it."""
-        blockwise = OPS[node.op].loose
+        blockwise = OPS[node.op].blockwise
         if not (blockwise and self._chained):
             self.scratch.reset()
         self._chained = blockwise
@@ -250,7 +250,7 @@ class Binder:
 
 def bind(
     graph: Graph,
-    store: Store,
+    parameters: Parameters,
     *,
     shapes: Mapping[str, Shape],
     gradient: Array | None = None,
@@ -270,4 +270,4 @@ def bind(
         input_grads: names of inputs whose gradient is wanted too (``Program.grads``).
     """
     shard = shard or Shard.whole(next((int(s[0]) for s in shapes.values() if s), 1))
-    return Binder(graph, store, shapes, gradient, training, seed, clock or Clock(), shard, input_grads).bind()
+    return Binder(graph, parameters, shapes, gradient, training, seed, clock or Clock(), shard, input_grads).bind()

@@ -128,16 +128,13 @@ class Scratch:
     def nbytes(self) -> int:
         return self._chunks.nbytes
 
-    def reset(self) -> None:
-        self._chunk = self._start = 0
-
-    def taken(self) -> tuple[int, int]:
+    def mark(self) -> tuple[int, int]:
         """Where the next buffer may begin."""
         return self._chunk, self._start
 
-    def rewind(self, taken: tuple[int, int]) -> None:
-        """Give back what has been taken since."""
-        self._chunk, self._start = taken
+    def reset(self, mark: tuple[int, int] = (0, 0)) -> None:
+        """Release the buffers taken since ``mark``, or all of them."""
+        self._chunk, self._start = mark
 
     def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
         dtype = np.dtype(dtype)

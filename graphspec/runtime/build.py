@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from graphspec.arrays.random import Clock
-from graphspec.gc_pause import uncollected
+from graphspec.gc_pause import gc_paused
 from graphspec.graph.pipelines import FOR_PROGRAM, prepare
 from graphspec.graph.target import Target
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Value
-from graphspec.kernels.group import Group, Matrix, Shard, Single
+from graphspec.kernels.group import Group, LocalGroup, Shard, ShardedKernel
 from graphspec.runtime.bind import bind
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
 
 
-@uncollected()
+@gc_paused()
 def build_program(
     graph: Graph,
-    store: Store,
+    parameters: Parameters,
     *,
     fetches: Mapping[str, Value],
     shapes: Mapping[str, Shape],
@@ -32,7 +32,7 @@ def build_program(
     rows: slice | None = None,
     total: int | None = None,
     input_grads: Sequence[str] = (),
-    matrices: Mapping[str, Matrix] | None = None,
+    matrices: Mapping[str, ShardedKernel] | None = None,
 ) -> Program:
     """Build a program that computes ``fetches`` and, given a ``loss``, the gradient of every trainable weight.
 
@@ -50,11 +50,11 @@ def build_program(
         matrices: kernels whose products are divided among the group, each with the memory that is shared for it.
     """
     batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)
-    shard = Shard(group or Single(), rows or slice(0, batch), batch, matrices or {})
+    shard = Shard(group or LocalGroup(), rows or slice(0, batch), batch, matrices or {})
     prepared = prepare(graph.asking(fetches, loss), FOR_PROGRAM, Target(shapes, input_grads, shard))
     return bind(
         prepared,
-        store,
+        parameters,
         shapes=shapes,
         gradient=gradient,
         training=training,

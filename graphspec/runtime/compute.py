@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
-from graphspec.runtime.program_cache import Programs
+from graphspec.runtime.parameters import Parameters
+from graphspec.runtime.program_cache import ProgramCache
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Graph
@@ -23,14 +23,14 @@ class Compute:
     """Computes the outputs of a graph without weights in float64; it is bound once for all arrays of the same shapes."""
 
     def __init__(self) -> None:
-        self._programs = Programs(KEEP)
+        self._programs = ProgramCache(KEEP)
 
     def __call__(self, make: Callable[[], Graph], feeds: Mapping[str, Array]) -> dict[str, Array]:
         shapes = {name: array.shape for name, array in feeds.items()}
 
         def bound() -> Program:
             graph = make()
-            return build_program(graph, Store(graph, np.float64), fetches=graph.outputs, shapes=shapes)
+            return build_program(graph, Parameters(graph, np.float64), fetches=graph.outputs, shapes=shapes)
 
         with self._programs.borrow((*shapes.items(),), bound) as program:
             for name, array in feeds.items():

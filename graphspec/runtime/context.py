@@ -15,10 +15,10 @@ from graphspec.kernels.blocks import each_block
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
     from graphspec.arrays.random import Clock
-    from graphspec.graph.id_limits import Ranges
+    from graphspec.graph.id_bounds import Ranges
     from graphspec.ir.dims import Shape
     from graphspec.ir.graph import Array, Node, Type, Value
-    from graphspec.kernels.group import Matrix, Shard
+    from graphspec.kernels.group import Shard, ShardedKernel
     from graphspec.runtime.buffers import Pool, Scratch
 
 
@@ -69,13 +69,13 @@ class NodeContext:
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
         return self._binder.scratch.take(shape, self.dtype if dtype is None else dtype)
 
-    def taken(self) -> Any:
-        return self._binder.scratch.taken()
+    def mark(self) -> Any:
+        return self._binder.scratch.mark()
 
-    def rewind(self, taken: Any) -> None:
-        self._binder.scratch.rewind(taken)
+    def reset(self, mark: Any) -> None:
+        self._binder.scratch.reset(mark)
 
-    def save(self, shape: Sequence[int], dtype: Any = None) -> Array:
+    def save_for_backward(self, shape: Sequence[int], dtype: Any = None) -> Array:
         buffer = self._binder.saved.take(shape, self.dtype if dtype is None else dtype)
         return buffer
 
@@ -87,7 +87,7 @@ class NodeContext:
     def shape(self, k: int = 0) -> tuple[int, ...]:
         return ints(self._binder.types[self._node.outputs[k].name].shape)
 
-    def static(self, i: int) -> Array | None:
+    def known(self, i: int) -> Array | None:
         value = self._node.inputs[i] if i < len(self._node.inputs) else None
         if value is None:
             return None
@@ -122,7 +122,7 @@ class NodeContext:
         self.pending += each_block(np.add, total, more, total)
         return more
 
-    def give(self, i: int, array: Array) -> None:
+    def give_grad(self, i: int, array: Array) -> None:
         if not self.wants(i):
             return
         value = self._node.inputs[i]
@@ -138,19 +138,19 @@ class NodeContext:
         else:
             binder.set_gradient(value.name, array)
 
-    def free(self, i: int) -> bool:
+    def may_overwrite(self, i: int) -> bool:
         value = self._node.inputs[i]
         return value is not None and self._binder.may_overwrite(value, self._node, self.index)
 
     def all_reduce(self, array: Array) -> Calls:
         return [] if self.group.size == 1 else [(self.group.all_reduce, array)]
 
-    def divided(self, i: int) -> Matrix:
+    def sharded(self, i: int) -> ShardedKernel:
         value = self._node.inputs[i]
         assert value is not None
         return self._binder.shard.matrices[value.name]
 
-    def later(self, calls: Calls) -> None:
+    def after_barrier(self, calls: Calls) -> None:
         self._binder.after += calls
 
     def stream(self, purpose: str) -> Stream:

@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
     from graphspec.kernels.group import Group
     from graphspec.optimizers import Optimizer
-    from graphspec.runtime.parameters import Store
-    from graphspec.runtime.partition import Division
+    from graphspec.runtime.parameters import Parameters
+    from graphspec.runtime.partition import Partition
 
 
-class Update:
+class OptimizerState:
     """Everything that a step changes besides the moving statistics.
 
     Slots are laid out as the store's trainable vector, those of one weight as that weight or along some of its axes;
     in checkpoints they have Keras's layout and the weights' names.
     """
 
-    def __init__(self, optimizer: Optimizer, store: Store) -> None:
-        self.optimizer, self.store = optimizer, store
-        weights, self.segments = store.vectors["trainable"], store.segments["trainable"]
+    def __init__(self, optimizer: Optimizer, parameters: Parameters) -> None:
+        self.optimizer, self.parameters = optimizer, parameters
+        weights, self.segments = parameters.vectors["trainable"], parameters.segments["trainable"]
         self.gradient = _like(weights)
         self.slots = slots_of(optimizer, weights, self.segments)
         self.clock = Clock()
@@ -41,34 +41,34 @@ class Update:
         self.swapped = False
         """Whether the weights and their moving averages have changed places."""
 
-    def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group, division: Division) -> None:
+    def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group, partition: Partition) -> None:
         """Go on with other memory: the store's vectors as they are now, one gradient a worker, and slots to copy into."""
         for name, values in self.slots.items():
             slots[name][...] = values
         self.gradient, self.slots = gradients[group.rank], dict(slots)
-        weights = self.store.vectors["trainable"]
-        self.calls = part_of_update(
-            self.optimizer, weights, gradients, self.slots, self.segments, self.clock, self.rate, group, division
+        weights = self.parameters.vectors["trainable"]
+        self.calls = bind_shard_update(
+            self.optimizer, weights, gradients, self.slots, self.segments, self.clock, self.rate, group, partition
         )
         self.run = runner(self.calls)
 
     def swap(self) -> None:
         """Exchange the weights and their moving averages."""
-        weights, averages = self.store.vectors["trainable"], self.slots["average"]
+        weights, averages = self.parameters.vectors["trainable"], self.slots["average"]
         weights[...], averages[...] = averages.copy(), weights.copy()
         self.swapped = not self.swapped
 
     def finish(self) -> None:
         """The end of a training: what the optimizer does last (``use_ema`` puts the averages in place)."""
         if self.swapped:
-            self.slots["average"][...] = self.store.vectors["trainable"]
+            self.slots["average"][...] = self.parameters.vectors["trainable"]
             self.swapped = False
         if self.clock.step:
-            self.optimizer.finalize(self.store.vectors["trainable"], self.slots)
+            self.optimizer.finalize(self.parameters.vectors["trainable"], self.slots)
 
-    def copy(self, store: Store) -> Update:
+    def copy(self, parameters: Parameters) -> OptimizerState:
         """The same state for a copy of the weights."""
-        twin = Update(self.optimizer, store)
+        twin = OptimizerState(self.optimizer, parameters)
         for name, values in self.slots.items():
             twin.slots[name][...] = values
         twin.count(self.counters())
@@ -88,7 +88,7 @@ class Update:
         found = {
             f"slot/{slot}/{name}": array
             for slot in self.optimizer.slots()
-            for name, array in self.store.get(self.slots[slot], "trainable").items()
+            for name, array in self.parameters.get(self.slots[slot], "trainable").items()
         }
         for segment in self.segments:
             param = segment.param
@@ -126,7 +126,7 @@ class Update:
                 raise RunError("GS603", text, "start again with --overwrite")
         for slot in self.optimizer.slots():
             values = {s.param.name: arrays[f"slot/{slot}/{s.param.name}"] for s in self.segments}
-            self.store.set(values, self.slots[slot])
+            self.parameters.set(values, self.slots[slot])
         for segment in self.segments:
             param = segment.param
             for slot, axes in self.optimizer.own_slots(param).items():
@@ -138,7 +138,7 @@ class Update:
                 kept[...] = value
 
 
-def part_of_update(
+def bind_shard_update(
     optimizer: Optimizer,
     weights: Array,
     gradients: Sequence[Array],
@@ -147,10 +147,10 @@ def part_of_update(
     clock: Clock,
     rate: Rate,
     group: Group,
-    division: Division,
+    partition: Partition,
 ) -> Calls:
     """What one worker does of an update: that of its part of the weights."""
-    part, summed = division.parts[group.rank], list(division.summed(group.rank))
+    part, summed = partition.parts[group.rank], list(partition.summed(group.rank))
     total, *others = (gradient[part] for gradient in gradients)
     mine = [
         Segment(s.param, s.start - part.start, s.stop - part.start)

@@ -17,7 +17,7 @@ Group = Literal["trainable", "frozen", "state"]
 LINE = 16  # elements: every weight starts on a 64-byte line of float32
 
 
-class Store:
+class Parameters:
     """All parameters of a graph in three vectors: ``trainable``, ``frozen`` and ``state`` (moving statistics).
 
     Each weight lies as its ``Param.view`` says, with zeros between them; what goes in and out by name is in Keras's layout.
@@ -41,7 +41,7 @@ class Store:
             vector[:] = 0
             self.vectors[group] = vector
 
-    def copy(self) -> Store:
+    def copy(self) -> Parameters:
         """The same parameters with the same values in memory of their own."""
         twin = copy(self)
         twin.vectors = {}

@@ -1,7 +1,7 @@
 """How workers divide an update and wide matrices: who updates what, and what they lay open to each other for it.
 
 Each worker has a part of the vector of weights, which it updates from the sum of all gradients. A wide kernel is divided
-besides: see :mod:`graphspec.ops.divided`. Of its gradient every worker makes what it updates, so that nothing is added.
+besides: see :mod:`graphspec.ops.sharded`. Of its gradient every worker makes what it updates, so that nothing is added.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from graphspec.arrays.split import share
-from graphspec.kernels.group import Matrix
+from graphspec.arrays.split import shard_slice
+from graphspec.kernels.group import ShardedKernel
 from graphspec.runtime.parameters import LINE
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Division:
+class Partition:
     """Who updates what.
 
     Attributes:
@@ -41,13 +41,13 @@ class Division:
                 wanted[f"{what}/{name}"] = (self.batch, width), dtype
         return wanted
 
-    def views(self, arrays: Mapping[str, Array], rank: int) -> dict[str, Matrix]:
+    def views(self, arrays: Mapping[str, Array], rank: int) -> dict[str, ShardedKernel]:
         """The divided kernels as ``rank`` sees them: all gradients of theirs lie in the vector of rank 0."""
         found, gradient = {}, arrays["gradients"][0]
         for name, segment in self.matrices.items():
             whole = gradient[segment.start : segment.stop].reshape(segment.param.stored_shape)
             shared = {what: arrays[f"{what}/{name}"] for what in _SHARED}
-            found[name] = Matrix(**shared, gradient=whole, own=self._rows(segment, self.parts[rank]))
+            found[name] = ShardedKernel(**shared, gradient=whole, own=self._rows(segment, self.parts[rank]))
         return found
 
     def _rows(self, segment: Segment, part: slice) -> slice:
@@ -78,9 +78,9 @@ def divide(
     workers: int,
     matrices: Mapping[str, Segment] | None = None,
     batch: int = 0,
-) -> Division:
+) -> Partition:
     """The division of ``size`` weights: cut anywhere on a line of the cache or between rows, or else between two weights."""
-    cuts, matrices = [share(size // LINE, k, workers).start * LINE for k in range(workers)], matrices or {}
+    cuts, matrices = [shard_slice(size // LINE, k, workers).start * LINE for k in range(workers)], matrices or {}
     if not cut_anywhere(optimizer, segments):
         starts = [*(s.start for s in segments), size]
         cuts = [min(starts, key=lambda start: abs(start - cut)) for cut in cuts]
@@ -89,7 +89,7 @@ def divide(
         for k, cut in enumerate(cuts):
             if segment.start < cut < segment.stop:
                 cuts[k] = segment.start + round((cut - segment.start) / columns) * columns
-    return Division([slice(*pair) for pair in zip(cuts, [*cuts[1:], size], strict=True)], matrices, batch)
+    return Partition([slice(*pair) for pair in zip(cuts, [*cuts[1:], size], strict=True)], matrices, batch)
 
 
 def cut_anywhere(optimizer: Optimizer, segments: Sequence[Segment]) -> bool:

@@ -14,7 +14,7 @@ from graphspec.runtime.program import Program
 KEEP = 1 << 30
 
 
-class Programs:
+class ProgramCache:
     """A cache: binding takes milliseconds, and an epoch has one batch shape, or two with a short last batch.
 
     A program computes in buffers of its own, so one thread alone may have it at a time. Threads that want the same one at

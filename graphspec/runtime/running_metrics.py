@@ -14,12 +14,12 @@ from graphspec.ir.graph import Array
 from graphspec.runtime.compute import Compute
 
 if TYPE_CHECKING:
-    from graphspec.metrics import State
+    from graphspec.metrics import MetricState
     from graphspec.runtime.records import Sums
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """What a metric gives that is no figure: counts of true classes (rows) by answers (columns)."""
 
     key: str
@@ -33,13 +33,13 @@ class _Entry:
 
     head: str
     key: str
-    state: State
+    state: MetricState
     keys: list[str]
     parts: list[str]
     labels: list[str] | None
 
 
-class Totals:
+class RunningMetrics:
     """The running totals of one pass over some rows.
 
     Keys are Keras's: ``loss``, then with several heads ``<head>_loss``, then ``accuracy`` or ``<head>_accuracy``; a metric
@@ -114,13 +114,13 @@ class Totals:
         """What those figures stand for of which their metric has several."""
         return {k: part for e in self._metrics if len(e.keys) > 1 for k, part in zip(e.keys, e.parts, strict=True)}
 
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[ResultTable]:
         """The metrics that are no figures."""
         found = []
         for entry in self._metrics:
             if not entry.keys:
                 counts = np.asarray(entry.state.result())
-                found.append(Table(entry.key, counts, entry.labels or [str(k) for k in range(len(counts))]))
+                found.append(ResultTable(entry.key, counts, entry.labels or [str(k) for k in range(len(counts))]))
         return found
 
     def state(self) -> dict[str, Any]:

@@ -13,18 +13,18 @@ from graphspec.arguments import mapping
 from graphspec.arrays.calls import settings
 from graphspec.arrays.system_memory import available, human
 from graphspec.compiler.objective import fetches, objective_for
-from graphspec.data.check import Arrays, Feeder, Wanted, load, refused
-from graphspec.data.signature import Data, batch_inputs, user_inputs, wanted
+from graphspec.data.check import BatchLoader, Dataset, DataSignature, load, refused
+from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
 from graphspec.errors import Diagnostic, RunError, UsageError, did_you_mean
-from graphspec.graph.shapes import concrete
+from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Value
 from graphspec.runtime.access import Access
 from graphspec.runtime.build import build_program
-from graphspec.runtime.optimizer_state import Update
-from graphspec.runtime.parameters import Store
-from graphspec.runtime.program_cache import Programs
-from graphspec.runtime.running_metrics import Totals
+from graphspec.runtime.optimizer_state import OptimizerState
+from graphspec.runtime.parameters import Parameters
+from graphspec.runtime.program_cache import ProgramCache
+from graphspec.runtime.running_metrics import RunningMetrics
 
 if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
@@ -46,8 +46,8 @@ class Session:
     def __init__(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = ()) -> None:
         self._take(spec, lowered.graph, warnings)
         self._refuse_if_too_large()
-        self.store = Store(self.graph)
-        self.store.initialize(self.seed)
+        self.parameters = Parameters(self.graph)
+        self.parameters.initialize(self.seed)
 
     def _take(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
         """All but the weights."""
@@ -60,12 +60,12 @@ class Session:
         self.epochs_done = 0
         self.workers: int | None = None
         """How many processes the last training had, or the one to be resumed; None before that."""
-        self.parts: dict[str, Arrays] = {}  # data that have been read already, by `train`, `validation`, `test`
+        self.parts: dict[str, Dataset] = {}  # data that have been read already, by `train`, `validation`, `test`
         self.sample_rows: dict[str, Array] | None = None
         """A few rows of the last training's inputs, to prove an export on; None before that."""
-        self._update: Update | None = None
+        self._optimizer_state: OptimizerState | None = None
         self._known: dict[Hashable, Any] = {}
-        self.programs, self.access = Programs(), Access()
+        self.programs, self.access = ProgramCache(), Access()
 
     def _refuse_if_too_large(self) -> None:
         need, have = sum(p.size * 4 for p in self.graph.params.values()), available()
@@ -75,16 +75,16 @@ class Session:
     # Data.
 
     @property
-    def needed(self) -> Wanted:
+    def needed(self) -> DataSignature:
         """What data must look like: inputs and targets."""
-        return self.once("needed", lambda: wanted(self.spec, self.graph))
+        return self.once("needed", lambda: data_signature(self.spec, self.graph))
 
     @property
-    def needed_inputs(self) -> Wanted:
+    def needed_inputs(self) -> DataSignature:
         """What inputs must look like."""
-        return self.once("needed inputs", lambda: wanted(self.spec, self.graph, targets=False))
+        return self.once("needed inputs", lambda: data_signature(self.spec, self.graph, targets=False))
 
-    def part(self, name: str) -> Arrays:
+    def part(self, name: str) -> Dataset:
         """The rows of ``train``, ``validation`` or ``test`` of the spec.
 
         Raises:
@@ -104,27 +104,27 @@ class Session:
 
     # Computing.
 
-    def evaluate_arrays(self, arrays: Arrays, batch_size: int) -> Totals:
+    def evaluate_arrays(self, arrays: Dataset, batch_size: int) -> RunningMetrics:
         """Losses and metrics over checked arrays, in inference mode."""
         objective = self.objective(arrays)
-        feeder = Feeder(arrays, batch_size, shuffle=False, seed=self.seed)
-        totals, wanted = Totals(self), fetches(self, objective)
-        feeder.start(0)
+        loader = BatchLoader(arrays, batch_size, shuffle=False, seed=self.seed)
+        running, wanted = RunningMetrics(self), fetches(self, objective)
+        loader.start(0)
         with self.access.reading():
-            for batch in range(feeder.batches):
-                rows = feeder.rows(batch)
-                shapes = feeder.shapes(rows)
+            for batch in range(loader.batches):
+                rows = loader.rows(batch)
+                shapes = loader.shapes(rows)
                 bound = partial(
-                    build_program, objective.graph, self.store, fetches=wanted, shapes=shapes, seed=self.seed
+                    build_program, objective.graph, self.parameters, fetches=wanted, shapes=shapes, seed=self.seed
                 )
                 with self.programs.borrow(("evaluate", *sorted(shapes.items())), bound) as program:
-                    feeder.copy(batch, program.feeds)
+                    loader.copy(batch, program.feeds)
                     with settings():
                         program.run()
-                    totals.add(rows, program.fetches, program.feeds)
-        return totals
+                    running.add(rows, program.fetches, program.feeds)
+        return running
 
-    def objective(self, arrays: Arrays) -> Objective:
+    def objective(self, arrays: Dataset) -> Objective:
         """The graph with losses for what these arrays bring along; made once for all that bring the same."""
         key = "objective", *((n, a.ndim) for n, a in arrays.weights.items()), *sorted(arrays.lengths)
         return self.once(key, lambda: objective_for(self, arrays))
@@ -159,7 +159,7 @@ class Session:
         """:meth:`run` for arrays that have been checked."""
         shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
         bound = partial(
-            build_program, self.graph, self.store, fetches=self.graph.outputs, shapes=shapes, seed=self.seed
+            build_program, self.graph, self.parameters, fetches=self.graph.outputs, shapes=shapes, seed=self.seed
         )
         with self.access.reading(), self.programs.borrow(("predict", *sorted(shapes.items())), bound) as program:
             for name, buffer in program.feeds.items():
@@ -168,15 +168,15 @@ class Session:
                 program.run()
             return {head: array.copy() for head, array in program.fetches.items()}
 
-    def concrete(self, shapes: Mapping[str, Shape]) -> dict[str, Value]:
+    def infer_shapes(self, shapes: Mapping[str, Shape]) -> dict[str, Value]:
         """Every value's type for given input shapes; raises :class:`ShapeError` where the network does not take them."""
-        return concrete(self.graph, self.graph.needed(self.graph.outputs.values()), shapes)
+        return infer_shapes(self.graph, self.graph.needed(self.graph.outputs.values()), shapes)
 
     @property
     def weights(self) -> dict[str, Array]:
         """Copies of all weights and statistics, ``"hidden_1/kernel" → float32 array``, in Keras's layout."""
         with self.access.reading():
-            return self.store.get()
+            return self.parameters.get()
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Write some or all weights.
@@ -191,25 +191,27 @@ class Session:
                 raise UsageError(f"no weight is called '{name}'" + (f"; {hint}" if hint else ""))
         try:
             with self.access.writing():
-                self.store.set(weights)
+                self.parameters.set(weights)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
     # State.
 
     @property
-    def update(self) -> Update:
+    def optimizer_state(self) -> OptimizerState:
         """The optimizer's state; made when first asked for, kept over several fits."""
-        if self._update is None:
+        if self._optimizer_state is None:
             with self.access.writing():
-                self._update = self._update or Update(self.spec.training.optimizer, self.store)
-        return self._update
+                self._optimizer_state = self._optimizer_state or OptimizerState(
+                    self.spec.training.optimizer, self.parameters
+                )
+        return self._optimizer_state
 
     def held(self) -> int:
         """Bytes of the weights, of the optimizer's state, and of the programs that are kept."""
-        arrays = list(self.store.vectors.values())
-        if self._update is not None:
-            arrays += [self._update.gradient, *self._update.slots.values()]
+        arrays = list(self.parameters.vectors.values())
+        if self._optimizer_state is not None:
+            arrays += [self._optimizer_state.gradient, *self._optimizer_state.slots.values()]
         return sum(a.nbytes for a in arrays) + self.programs.held()
 
     # Copies.
@@ -220,9 +222,11 @@ class Session:
         with self.access.reading():
             vars(twin).update(vars(self))
             twin.parts, twin._known, twin.warnings = dict(self.parts), dict(self._known), list(self.warnings)
-            twin.programs, twin.access = Programs(), Access()
-            twin.store = self.store.copy()
-            twin._update = None if self._update is None else self._update.copy(twin.store)
+            twin.programs, twin.access = ProgramCache(), Access()
+            twin.parameters = self.parameters.copy()
+            twin._optimizer_state = (
+                None if self._optimizer_state is None else self._optimizer_state.copy(twin.parameters)
+            )
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:

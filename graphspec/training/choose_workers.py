@@ -13,9 +13,9 @@ from graphspec.arrays.cores import usable_cores
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.data.batches import Feeder
-    from graphspec.parallel.leader import Team
-    from graphspec.runtime.optimizer_state import Update
+    from graphspec.data.batches import BatchLoader
+    from graphspec.parallel.leader import Leader
+    from graphspec.runtime.optimizer_state import OptimizerState
     from graphspec.runtime.program import Program
     from graphspec.runtime.session import Session
 
@@ -31,9 +31,9 @@ class Trainer(Protocol):
     """The training whose workers are chosen."""
 
     model: Session
-    update: Update
-    feeder: Feeder
-    team: Team | None
+    optimizer_state: OptimizerState
+    loader: BatchLoader
+    leader: Leader | None
     directory: Path | None
     resumed: bool
     epoch: int
@@ -55,7 +55,7 @@ def refuse_too_few_cores(size: int, directory: Path) -> None:
         raise UsageError(f"{text}: resume it where there are {size}, or start again with --overwrite")
 
 
-def gather(trainer: Trainer) -> None:
+def choose_workers(trainer: Trainer) -> None:
     """Let ``trainer`` go on with the right number of workers, and say so where it is not the one asked for."""
     model, asked = trainer.model, trainer.model.spec.training.workers
     if trainer.resumed and model.workers is not None:
@@ -67,7 +67,7 @@ def gather(trainer: Trainer) -> None:
         if size > cores:
             trainer.say(f"{cores} of {size} workers: there are no more cores")
             size = cores
-    if size > 1 and trainer.team is None and not _join(trainer, size):
+    if size > 1 and trainer.leader is None and not _join(trainer, size):
         size = 1
     model.workers = size
 
@@ -83,11 +83,11 @@ def _join(trainer: Trainer, size: int) -> bool:
 
 def _quicker(trainer: Trainer) -> int:
     """One, or as many as there are cores, whichever takes less time for a few steps, which are then undone."""
-    cores = min(usable_cores(), trainer.feeder.rows(0))
+    cores = min(usable_cores(), trainer.loader.rows(0))
     if cores == 1:
         return 1
     alone = _rehearse(trainer)
-    left = (trainer.total - trainer.epoch) * trainer.feeder.batches
+    left = (trainer.total - trainer.epoch) * trainer.loader.batches
     if alone < SHORTEST or alone * left < WORTH_IT or not _join(trainer, cores):
         return 1
     if _rehearse(trainer) < GAIN * alone:
@@ -100,14 +100,14 @@ def _rehearse(trainer: Trainer) -> float:
     """Seconds of a step, the least of a few."""
     times = []
     with _undone(trainer):
-        trainer.feeder.start(trainer.epoch)
+        trainer.loader.start(trainer.epoch)
         for _ in range(2 + _STEPS):
             began = time.perf_counter()
             _, program = trainer.compute()
             if math.isfinite(program.fetches["loss:loss"]):
-                trainer.update.run()
-            if trainer.team is not None:
-                trainer.team.settle(None)
+                trainer.optimizer_state.run()
+            if trainer.leader is not None:
+                trainer.leader.finish_step(None)
             times.append(time.perf_counter() - began)
     return min(times[2:])
 
@@ -115,13 +115,13 @@ def _rehearse(trainer: Trainer) -> float:
 @contextmanager
 def _undone(trainer: Trainer) -> Iterator[None]:
     """Take back what steps change: weights, statistics, slots, and the rate."""
-    update, batch = trainer.update, trainer.batch
-    changed = [*trainer.model.store.vectors.values(), *update.slots.values()]
-    before, rate = [array.copy() for array in changed], update.rate.value
+    optimizer_state, batch = trainer.optimizer_state, trainer.batch
+    changed = [*trainer.model.parameters.vectors.values(), *optimizer_state.slots.values()]
+    before, rate = [array.copy() for array in changed], optimizer_state.rate.value
     trainer.batch = 0
     try:
         yield
     finally:
         for array, values in zip(changed, before, strict=True):
             array[...] = values
-        update.rate.value, trainer.batch = rate, batch
+        optimizer_state.rate.value, trainer.batch = rate, batch

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from graphspec.arguments import refusal
-from graphspec.runtime.running_metrics import Totals
+from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.text import printable
 
 if TYPE_CHECKING:
-    from graphspec.runtime.running_metrics import Totals
+    from graphspec.runtime.running_metrics import RunningMetrics
 
 
 class Silent:
@@ -19,7 +19,7 @@ class Silent:
     def begin(self, epochs: int, first: int, steps: int) -> None:
         return None
 
-    def step(self, epoch: int, step: int, totals: Totals) -> None:
+    def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
         return None
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
@@ -64,7 +64,7 @@ class Observer(Protocol):
     """Who is told how training goes: the command line's progress bar, plain lines, nobody."""
 
     def begin(self, epochs: int, first: int, steps: int) -> None: ...
-    def step(self, epoch: int, step: int, totals: Totals) -> None: ...
+    def step(self, epoch: int, step: int, running: RunningMetrics) -> None: ...
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None: ...
     def say(self, text: str) -> None: ...
     def end(self) -> None: ...

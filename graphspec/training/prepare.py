@@ -13,7 +13,7 @@ import numpy as np
 from graphspec.arguments import flag, literal, refusal, whole
 from graphspec.callbacks.outputs import Outputs
 from graphspec.compiler.heads import refuse_class_weight
-from graphspec.data.check import Arrays, Feeder, class_ids, row_weights, split
+from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.signature import SAMPLED, user_arrays
 from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Parts:
-    train: Arrays
-    validation: Arrays | None
+    train: Dataset
+    validation: Dataset | None
 
 
 def prepare_fit(
@@ -65,14 +65,14 @@ def prepare_fit(
     _apply_class_weights(model, parts.train, class_weight)
     objective = model.objective(parts.train)
     validation = None if parts.validation is None else as_indices(objective.graph, parts.validation)
-    feeder = Feeder(as_indices(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
+    loader = BatchLoader(as_indices(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
     model.sample_rows = parts.train.sample(SAMPLED)
     first = 0 if directory is not None else model.epochs_done
     return Trainer(
         model,
-        model.update,
+        model.optimizer_state,
         objective,
-        feeder,
+        loader,
         validation,
         called,
         observer,
@@ -96,7 +96,7 @@ def _refuse_untrainable(model: Session) -> None:
         raise SpecError([replace(d, severity="error") for d in found])
 
 
-def _refuse_memory(model: Session, arrays: Arrays, rows: int) -> None:
+def _refuse_memory(model: Session, arrays: Dataset, rows: int) -> None:
     from graphspec.arrays.system_memory import available, free, human
     from graphspec.graph.memory_estimate import estimate
 
@@ -139,7 +139,9 @@ def _parts(
     return _Parts(replace(train, weights=dict(train.weights)), validation)  # class weights are multiplied in
 
 
-def _apply_class_weights(model: Session, arrays: Arrays, given: Mapping[Any, Any] | Literal["balanced"] | None) -> None:
+def _apply_class_weights(
+    model: Session, arrays: Dataset, given: Mapping[Any, Any] | Literal["balanced"] | None
+) -> None:
     """Class weights multiply the sample weights of the training rows."""
     heads = [h for h in model.spec.heads.values() if h.loss is not None]
     by_head: Mapping[str, Any] = {h.name: h.class_weight for h in heads if h.class_weight is not None}

@@ -146,7 +146,7 @@ def _epochs(document: Mapping[str, Any], path: Path) -> int:
 
 def _shapes(model: Session) -> dict[str, tuple[int, ...]]:
     """What a checkpoint of the model must hold."""
-    return {f"weight/{n}": p.shape for n, p in model.graph.params.items()} | model.update.shapes()
+    return {f"weight/{n}": p.shape for n, p in model.graph.params.items()} | model.optimizer_state.shapes()
 
 
 def _shapes_of_callbacks(model: Session) -> dict[str, tuple[int, ...]]:
@@ -210,12 +210,12 @@ def save_model(model: Session, directory: Path, more: Mapping[str, str] | None =
     with locked(directory):
         write_weights(model, directory / "weights.safetensors", network, more)
         start_run(model, directory)
-        arrays = {f"weight/{n}": a for n, a in model.weights.items()} | model.update.arrays()
+        arrays = {f"weight/{n}": a for n, a in model.weights.items()} | model.optimizer_state.arrays()
         state = {
             "epoch": model.epochs_done,
             "batch": 0,
-            "step": model.update.clock.step,
-            "learning_rate": model.update.rate.value,
+            "step": model.optimizer_state.clock.step,
+            "learning_rate": model.optimizer_state.rate.value,
             "stopped": None,
         }
         save_checkpoint(directory, Checkpoint(arrays, state, {"network": network}))
@@ -233,13 +233,16 @@ def load_into(model: Session, directory: Path) -> None:
         checkpoint = load_checkpoint(directory, _shapes(model), _shapes_of_callbacks(model))
         _check_belongs(checkpoint.path, checkpoint.belongs.get("network"), network, "network")
         progress = checkpoint.progress()
-        model.update.load(checkpoint.arrays)
-        model.update.clock.step, model.update.rate.value = progress.step, progress.learning_rate
+        model.optimizer_state.load(checkpoint.arrays)
+        model.optimizer_state.clock.step, model.optimizer_state.rate.value = (
+            progress.step,
+            progress.learning_rate,
+        )
         model.epochs_done = progress.epoch
         if progress.swapped:
             check_averages(model, checkpoint.path)
-            model.update.swapped = True
-            model.update.finish()
+            model.optimizer_state.swapped = True
+            model.optimizer_state.finish()
 
 
 def _load_weights(model: Session, directory: Path, network: str) -> None:

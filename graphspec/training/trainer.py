@@ -15,15 +15,15 @@ from graphspec.callbacks.outputs import SAVED, Outputs
 from graphspec.compiler.objective import Objective
 from graphspec.errors import RunError, UsageError
 from graphspec.ir.graph import Array, Graph
-from graphspec.kernels.group import Single
-from graphspec.parallel.leader import Team
+from graphspec.kernels.group import LocalGroup
+from graphspec.parallel.leader import Leader
 from graphspec.parallel.member import Step
 from graphspec.runtime.program import Program, no_rows
-from graphspec.runtime.program_cache import Programs
+from graphspec.runtime.program_cache import ProgramCache
 from graphspec.runtime.records import Progress, Sums, damaged, explain
-from graphspec.runtime.running_metrics import Table, Totals
+from graphspec.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.training.checkpoint import Checkpoint, save_checkpoint, write_state
-from graphspec.training.choose_workers import gather
+from graphspec.training.choose_workers import choose_workers
 from graphspec.training.interrupt import Interrupt, interruptible
 from graphspec.training.observers import Observer
 from graphspec.training.run_directory import (
@@ -38,8 +38,8 @@ from graphspec.training.run_directory import (
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
-    from graphspec.data.check import Arrays, Feeder
-    from graphspec.runtime.optimizer_state import Update
+    from graphspec.data.check import BatchLoader, Dataset
+    from graphspec.runtime.optimizer_state import OptimizerState
     from graphspec.runtime.session import Session
 
 
@@ -58,28 +58,28 @@ class Trainer:
     def __init__(
         self,
         model: Session,
-        update: Update,
+        optimizer_state: OptimizerState,
         objective: Objective,
-        feeder: Feeder,
-        validation: Arrays | None,
+        loader: BatchLoader,
+        validation: Dataset | None,
         callbacks: Sequence[Callback],
         observer: Observer,
         total: int,
         directory: Path | None,
         outputs: Outputs | None = None,
     ) -> None:
-        self.model, self.update, self.objective = model, update, objective
-        self.feeder, self.validation, self.observer = feeder, validation, observer
-        self.total, self.directory, self.rate = total, directory, update.rate
+        self.model, self.optimizer_state, self.objective = model, optimizer_state, objective
+        self.loader, self.validation, self.observer = loader, validation, observer
+        self.total, self.directory, self.rate = total, directory, optimizer_state.rate
         self.outputs = outputs or Outputs(directory)
         self.stopped: str | None = None
-        self.totals, self.tables = Totals(model), list[Table]()
+        self.running, self.tables = RunningMetrics(model), list[ResultTable]()
         self.epoch, self.batch = model.epochs_done, 0
         self.history: dict[str, list[float]] = {}
         self.states = [c.start(self) for c in callbacks]
-        self.one_step: Step = Step(model, objective, model.store, feeder, model.seed, update.clock)
+        self.one_step: Step = Step(model, objective, model.parameters, loader, model.seed, optimizer_state.clock)
         self.programs: dict[int, Program] = {}
-        self.team: Team | None = None
+        self.leader: Leader | None = None
         self.resumed = False
         self.kept: tuple[int, int] | None = None
         """Epoch and step of the last checkpoint."""
@@ -92,7 +92,7 @@ class Trainer:
 
     def figures(self) -> dict[str, float]:
         """The figures of the epoch so far."""
-        return self.totals.logs()
+        return self.running.logs()
 
     def stop(self, reason: str) -> None:
         self.stopped = reason
@@ -133,11 +133,11 @@ class Trainer:
 
     def _run(self) -> None:
         self.check_outputs()
-        self.observer.begin(self.total, self.epoch, self.feeder.batches)
+        self.observer.begin(self.total, self.epoch, self.loader.batches)
         try:
             with settings(), interruptible() as interrupt:
                 if self.epoch < self.total and self.stopped is None:
-                    gather(self)
+                    choose_workers(self)
                     if self.directory is not None:
                         record_workers(self.model, self.directory)
                 while self.epoch < self.total and self.stopped is None:
@@ -145,31 +145,31 @@ class Trainer:
         finally:
             self.leave()
             self.observer.end()
-        self.update.finish()
+        self.optimizer_state.finish()
         for state in self.states:
             state.on_train_end()
 
     def _epoch(self, interrupt: Interrupt) -> None:
-        self.feeder.start(self.epoch)
+        self.loader.start(self.epoch)
         if self.batch == 0:
             for state in self.states:
                 state.on_epoch_begin(self.epoch)
-        while self.batch < self.feeder.batches:
+        while self.batch < self.loader.batches:
             self.step()
             if interrupt.asked:
                 self.checkpoint()
                 raise KeyboardInterrupt
             if self.stopped is not None:
                 return
-        if (lost := self.model.store.not_finite()) is not None:
+        if (lost := self.model.parameters.not_finite()) is not None:
             what = f"the weight '{lost}' is not finite at the end of epoch {self.epoch + 1}: its gradient overflowed"
             self._not_finite(what, f"{_CALMER}; checkpoints stay as they were an epoch before", math.nan)
             return
-        logs = self.totals.logs()
+        logs = self.running.logs()
         if self.validation is not None:
             for state in self.states:
                 state.on_test_begin()
-            validation = self.model.evaluate_arrays(self.validation, self.feeder.batch_size)
+            validation = self.model.evaluate_arrays(self.validation, self.loader.batch_size)
             for state in self.states:
                 state.on_test_end()
             logs |= validation.logs("val_")
@@ -177,7 +177,7 @@ class Trainer:
         epoch = self.epoch
         self.epoch, self.batch = epoch + 1, 0
         self.model.epochs_done = self.epoch
-        self.totals.reset()
+        self.running.reset()
         for state in self.states:
             state.on_epoch_end(epoch, logs)
         for key, value in logs.items():  # after the callbacks, which may add the learning rate
@@ -193,22 +193,22 @@ class Trainer:
             self._refuse_loss(program, loss)
             if self.stopped is not None:
                 return
-        self.update.run()
-        self.totals.add(rows, program.fetches, program.feeds)
-        if self.team is not None:
-            self.team.settle(self.totals)
+        self.optimizer_state.run()
+        self.running.add(rows, program.fetches, program.feeds)
+        if self.leader is not None:
+            self.leader.finish_step(self.running)
         self.batch += 1
-        self.update.clock.step += 1
+        self.optimizer_state.clock.step += 1
         for state in self.states:
             state.on_batch_end(self.batch - 1, loss)
-        self.observer.step(self.epoch, self.batch, self.totals)
+        self.observer.step(self.epoch, self.batch, self.running)
 
     def compute(self) -> tuple[int, Program]:
         """The losses and the gradient of the next batch: its length, and the program that has them."""
-        rows = self.feeder.rows(self.batch)
+        rows = self.loader.rows(self.batch)
         program = self.programs.get(rows) or self._bind(rows)
-        if self.team is not None:
-            self.team.begin(self.epoch, self.batch)
+        if self.leader is not None:
+            self.leader.launch_step(self.epoch, self.batch)
         program.load(self.batch)
         program.run()
         return rows, program
@@ -216,8 +216,8 @@ class Trainer:
     def _refuse_loss(self, program: Program, loss: float) -> None:
         heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[f"loss:{n}_loss"]))]
         who = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
-        if self.team is not None:
-            self.team.settle(None)
+        if self.leader is not None:
+            self.leader.finish_step(None)
         what = f"{who} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}"
         self._not_finite(what, f"{_CALMER}; the weights are those before this step", loss)
 
@@ -229,18 +229,18 @@ class Trainer:
             raise RunError("GS601", what, hint)
 
     def _bind(self, rows: int) -> Program:
-        if self.team is None:
+        if self.leader is None:
             program = self.model.programs.take(self._key(rows))
             if program is None:
-                program = self.one_step.bind(rows, self.update.gradient, Single())
-            program.load = self.feeder.into(program.feeds, rows)
+                program = self.one_step.bind(rows, self.optimizer_state.gradient, LocalGroup())
+            program.load = self.loader.filler(program.feeds, rows)
         else:
-            program = self.team.member.bind(self.one_step, rows)
+            program = self.leader.member.bind(self.one_step, rows)
         self.programs[rows] = program
         return program
 
     def _key(self, rows: int) -> Hashable:
-        return ("train", *sorted(self.feeder.shapes(rows).items()))
+        return ("train", *sorted(self.loader.shapes(rows).items()))
 
     def _put_back(self) -> None:
         """Let the next ``fit`` have the programs of this one, without the rows."""
@@ -256,17 +256,20 @@ class Trainer:
             OSError: processes or shared memory are not to be had; nothing has changed then.
         """
         self._put_back()
-        self.team = Team(self.one_step, self.update, self.totals, resolved(self.model), size)
-        self._alone, self.model.programs = self.model.programs, Programs()  # those view memory that weights have left
+        self.leader = Leader(self.one_step, self.optimizer_state, self.running, resolved(self.model), size)
+        self._alone, self.model.programs = (
+            self.model.programs,
+            ProgramCache(),
+        )  # those view memory that weights have left
 
     def leave(self) -> None:
         """Go on alone, without the programs bound so far."""
-        if self.team is None:
+        if self.leader is None:
             self._put_back()
             return
         self.programs.clear()  # they view memory that ends with the team
-        self.team.close()
-        self.team = None
+        self.leader.close()
+        self.leader = None
         self.model.programs = self._alone
 
     # Checkpoints.
@@ -275,7 +278,7 @@ class Trainer:
         """Write the state between two steps, if there is a directory."""
         if self.directory is None:
             return
-        arrays = {f"weight/{n}": a for n, a in self.model.weights.items()} | self.update.arrays()
+        arrays = {f"weight/{n}": a for n, a in self.model.weights.items()} | self.optimizer_state.arrays()
         for k, state in enumerate(self.states):
             arrays |= {f"callback/{k}/{n}": a for n, a in state.arrays().items()}
         save_checkpoint(self.directory, Checkpoint(arrays, self._state(), self._belongs))
@@ -287,11 +290,11 @@ class Trainer:
         return {
             "epoch": self.epoch,
             "batch": self.batch,
-            "step": self.update.clock.step,
+            "step": self.optimizer_state.clock.step,
             "learning_rate": self.rate.value,
-            "swapped": self.update.swapped,
+            "swapped": self.optimizer_state.swapped,
             "stopped": self.stopped,
-            "totals": self.totals.state(),
+            "totals": self.running.state(),
             "history": self.history,
             "callbacks": [s.state_dict() for s in self.states],
         }
@@ -308,23 +311,23 @@ class Trainer:
             RunError: GS603, it does not fit this run.
         """
         saved, arrays = checkpoint.progress(), checkpoint.arrays
-        if saved.totals is None or saved.history is None or saved.callbacks is None:
+        if saved.running is None or saved.history is None or saved.callbacks is None:
             text = f"{checkpoint.path} is that of a saved model, not of a run: there is no training to go on with"
             raise UsageError(f"{text}; take it up in Python with `graphspec.load`, or train in another folder")
         if saved.swapped:
             check_averages(self.model, checkpoint.path)
         try:
-            self._check_progress(saved, saved.totals, saved.history)
-            self.totals.load(saved.totals)
+            self._check_progress(saved, saved.running, saved.history)
+            self.running.load(saved.running)
             self._load_callbacks(saved.callbacks, arrays)
         except ValidationError as error:
             raise damaged(checkpoint.path, explain(error)) from None
         except ValueError as error:
             raise damaged(checkpoint.path, str(error)) from None
-        self.update.load(arrays)
+        self.optimizer_state.load(arrays)
         self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
-        self.update.clock.step = saved.step
-        self.rate.value, self.update.swapped = saved.learning_rate, saved.swapped
+        self.optimizer_state.clock.step = saved.step
+        self.rate.value, self.optimizer_state.swapped = saved.learning_rate, saved.swapped
         self.epoch = self.model.epochs_done = saved.epoch
         self.batch, self.stopped = saved.batch, saved.stopped
         self.history = {key: [float(v) for v in values] for key, values in saved.history.items()}
@@ -342,16 +345,16 @@ class Trainer:
     def finished(self) -> bool:
         return self.stopped is not None or self.epoch >= self.total
 
-    def _check_progress(self, saved: Progress, totals: Sums, history: Mapping[str, Sequence[float]]) -> None:
+    def _check_progress(self, saved: Progress, running: Sums, history: Mapping[str, Sequence[float]]) -> None:
         """Raise ValueError where the figures of a checkpoint contradict each other, or this run."""
-        batches, rows = self.feeder.batches, min(saved.batch * self.feeder.batch_size, len(self.feeder.given))
+        batches, rows = self.loader.batches, min(saved.batch * self.loader.batch_size, len(self.loader.given))
         if saved.epoch > self.total or saved.batch > (batches if saved.epoch < self.total else 0):
             raise ValueError(f"epoch {saved.epoch}, step {saved.batch} lies behind the end of the run")
         if saved.step != saved.epoch * batches + saved.batch:
             raise ValueError(f"{saved.step} updates do not fit epoch {saved.epoch}, step {saved.batch}")
-        if totals.rows != rows:
-            raise ValueError(f"totals of {totals.rows} rows do not fit step {saved.batch}")
-        figures = list(self.totals.logs())
+        if running.rows != rows:
+            raise ValueError(f"figures of {running.rows} rows do not fit step {saved.batch}")
+        figures = list(self.running.logs())
         expected = {*figures, *(key for state in self.states for key in state.adds)}
         if self.validation is not None:
             expected |= {f"val_{key}" for key in figures}

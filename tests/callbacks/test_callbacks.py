@@ -13,7 +13,7 @@ from golden_cases import Case, load
 from pydantic_core import PydanticCustomError
 
 import graphspec as gs
-from graphspec.callbacks import CALLBACKS, State
+from graphspec.callbacks import CALLBACKS, CallbackState
 from graphspec.callbacks.monitors import direction
 from graphspec.callbacks.outputs import Outputs
 from graphspec.errors import SpecError
@@ -49,7 +49,7 @@ class Run:
         self.said.append(text)
 
 
-def drive(run: Run, state: State, figures: list[float], key: str = "val_loss", first: int = 0) -> int:
+def drive(run: Run, state: CallbackState, figures: list[float], key: str = "val_loss", first: int = 0) -> int:
     """Run epochs until the callback stops it; how many were done."""
     for k, value in enumerate(figures):
         run.epoch = first + k
@@ -60,9 +60,9 @@ def drive(run: Run, state: State, figures: list[float], key: str = "val_loss", f
     return len(figures)
 
 
-def resumed(config: Any, run: Run, state: State) -> State:
+def resumed(config: Any, run: Run, state: CallbackState) -> CallbackState:
     """A new state that takes up the old one, through JSON."""
-    again: State = config.start(run)
+    again: CallbackState = config.start(run)
     again.load_state_dict(json.loads(json.dumps(state.state_dict())), {n: a.copy() for n, a in state.arrays().items()})
     return again
 

@@ -17,7 +17,7 @@ from paths import ROOT
 
 from graphspec import Diagnostic, RunError, SpecError, UsageError, __version__
 from graphspec.cli import console
-from graphspec.cli.app import VERBS
+from graphspec.cli.app import COMMANDS
 from graphspec.cli.init import Kind
 from graphspec.cli.schema import schema_text
 
@@ -37,10 +37,10 @@ def test_version() -> None:
 def test_help_names_every_verb() -> None:
     result = graphspec("--help")
     assert result.exit_code == 0
-    assert all(verb.__name__ in result.stdout for verb in VERBS)
+    assert all(verb.__name__ in result.stdout for verb in COMMANDS)
 
 
-@pytest.mark.parametrize("verb", [v.__name__ for v in VERBS])
+@pytest.mark.parametrize("verb", [v.__name__ for v in COMMANDS])
 def test_help_of(verb: str) -> None:
     result = graphspec(verb, "--help")
     assert result.exit_code == 0

@@ -15,7 +15,7 @@ import pytest
 from commands import SPEC, graphspec, project
 
 from graphspec.cli import progress
-from graphspec.runtime.running_metrics import Totals
+from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.training.checkpoint import load_arrays
 from graphspec.training.observers import Lines
 
@@ -239,7 +239,7 @@ class _CtrlC(Lines):
         super().__init__()
         self._when = (epoch, step)
 
-    def step(self, epoch: int, step: int, totals: Totals) -> None:
+    def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
         if (epoch, step) == self._when:
             signal.raise_signal(signal.SIGINT)
 
@@ -281,7 +281,7 @@ moment, n = sys.argv.pop(1), int(sys.argv.pop(1))
 if moment == "file":
     os.fsync = dying(os.fsync, n)
 else:
-    totals.Totals.add = dying(totals.Totals.add, n)
+    running_metrics.RunningMetrics.add = dying(running_metrics.RunningMetrics.add, n)
 from graphspec.__main__ import main
 main()
 """

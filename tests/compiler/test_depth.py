@@ -57,7 +57,7 @@ def spec(layers: list[dict[str, Any]]) -> dict[str, Any]:
 
 def step(document: dict[str, Any]) -> Trainer:
     trainer = prepare_fit(gs.compile(document), X, X, observer=Silent())
-    trainer.feeder.start(0)
+    trainer.loader.start(0)
     trainer.step()
     return trainer
 
@@ -76,7 +76,7 @@ def test_work_and_memory_are_in_proportion_to_the_layers(kind: Callable[[int], l
             trainer = step(document)
             model = trainer.model
             model.predict(X)
-            prepare(model.graph, model.store)
+            prepare(model.graph, model.parameters)
             cost(*check(document).require(), 32)
 
         return run
@@ -90,4 +90,4 @@ def test_work_and_memory_are_in_proportion_to_the_layers(kind: Callable[[int], l
 def test_more_layers_than_python_may_recurse(kind: Callable[[int], list[dict[str, Any]]]) -> None:
     trainer = step(spec(kind(3000)))
     assert len(trainer.model.spec.nodes) >= 2900
-    prepare(trainer.model.graph, trainer.model.store)
+    prepare(trainer.model.graph, trainer.model.parameters)

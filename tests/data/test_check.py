@@ -10,28 +10,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphspec.arrays.random import Orders, generator
-from graphspec.arrays.split import share
-from graphspec.data.check import Arrays, Feeder, Wanted, check_arrays, class_ids, row_weights, split
+from graphspec.arrays.split import shard_slice
+from graphspec.data.check import BatchLoader, Dataset, DataSignature, check_arrays, class_ids, row_weights, split
 from graphspec.errors import Diagnostic, SpecError
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
 
 rng = np.random.default_rng(0)
 FLOAT, IDS = Type("float32", ("N", 2)), Type("int64", ("N",))
-WANTED = Wanted({"x": FLOAT}, {"y": IDS}, classes={"y": 3})
+WANTED = DataSignature({"x": FLOAT}, {"y": IDS}, classes={"y": 3})
 
 
-def from_python(wanted: Wanted, x: Any, y: Any = None, **more: Any) -> tuple[Arrays | None, list[Diagnostic]]:
+def from_python(wanted: DataSignature, x: Any, y: Any = None, **more: Any) -> tuple[Dataset | None, list[Diagnostic]]:
     return check_arrays(x, y, wanted, **more)
 
 
 def one(array: Any, kind: Type, *, target: bool = False, **limits: Any) -> Any:
     """The code of the only problem of one array, or the array as it comes out."""
     if target:
-        wanted = Wanted({"x": Type("float32", ("N", 1))}, {"y": kind}, **limits)
+        wanted = DataSignature({"x": Type("float32", ("N", 1))}, {"y": kind}, **limits)
         arrays, found = check_arrays({"x": np.zeros((len(array), 1), np.float32)}, {"y": array}, wanted)
     else:
-        arrays, found = check_arrays({"x": array}, None, Wanted({"x": kind}, **limits))
+        arrays, found = check_arrays({"x": array}, None, DataSignature({"x": kind}, **limits))
     if arrays is None:
         assert len(found) == 1, found
         return found[0].code
@@ -95,7 +95,7 @@ def test_shapes(have: tuple[int, ...], want: tuple[int | str, ...], target: bool
 
 
 def test_named_dimensions_agree_between_inputs_and_targets() -> None:
-    wanted = Wanted(
+    wanted = DataSignature(
         {"a": Type("int64", ("N", "time")), "b": Type("int64", ("N", "time"))},
         {"y": Type("int64", ("N", "(time-2)//2+1"))},
     )
@@ -137,7 +137,7 @@ def test_text_targets_go_through_labels() -> None:
 def test_the_first_bad_row_of_a_large_array_is_named() -> None:
     x = np.zeros((300_000, 8), np.float32)
     x[222_222, 3] = np.nan
-    _, found = from_python(Wanted({"x": Type("float32", ("N", 8))}), {"x": x})
+    _, found = from_python(DataSignature({"x": Type("float32", ("N", 8))}), {"x": x})
     assert found[0].message == "input 'x' has a missing value or NaN in row 222222"
 
 
@@ -149,13 +149,13 @@ def test_arrays_from_python_are_named() -> None:
 
 
 def test_sample_weights() -> None:
-    steps = Wanted({"x": FLOAT}, {"y": Type("int64", ("N", 3))})
+    steps = DataSignature({"x": FLOAT}, {"y": Type("int64", ("N", 3))})
     x, y = np.zeros((4, 2), np.float32), np.zeros((4, 3), np.int64)
     for shape, code in (((4,), None), ((4, 1), "GS503"), ((4, 3), None), ((4, 3, 1), None), ((3,), "GS507")):
         arrays, found = from_python(steps, {"x": x}, {"y": y}, sample_weight={"y": np.ones(shape)})
         assert [d.code for d in found] == ([] if code is None else [code]), shape
         assert arrays is None or arrays.weights["y"].dtype == np.float32
-    units = Wanted({"x": FLOAT}, {"y": Type("float32", ("N", 2))})
+    units = DataSignature({"x": FLOAT}, {"y": Type("float32", ("N", 2))})
     assert from_python(units, {"x": x}, {"y": x}, sample_weight={"y": np.ones((4, 1))})[1] == []
     assert [d.code for d in from_python(units, {"x": x}, {"y": x}, sample_weight={"y": np.ones((4, 2))})[1]] == [
         "GS503"
@@ -181,7 +181,7 @@ def test_sample_weights() -> None:
     ],
 )
 def test_ctc_targets(labels: list[list[int]], more: dict[str, list[int]], code: str | None) -> None:
-    wanted = Wanted(
+    wanted = DataSignature(
         {"x": Type("float32", ("N", "t", 2))},
         {"y": Type("int64", ("N", "y_labels"))},
         classes={"y": 4},
@@ -197,7 +197,7 @@ def test_ctc_targets(labels: list[list[int]], more: dict[str, list[int]], code: 
 
 def test_label_sequences_of_two_heads_may_differ_in_length() -> None:
     kind = Type("int64", ("N", "labels"))
-    wanted = Wanted({"x": Type("int64", ("N", "labels"))}, {"a": kind, "b": kind}, ctc=frozenset("ab"))
+    wanted = DataSignature({"x": Type("int64", ("N", "labels"))}, {"a": kind, "b": kind}, ctc=frozenset("ab"))
     y = {"a": np.ones((2, 3), int), "b": np.ones((2, 5), int)}
     assert from_python(wanted, {"x": np.zeros((2, 9), int)}, y)[1] == []
     assert [d.code for d in from_python(wanted, {"x": np.zeros((2, 9), int)}, y | {"b": np.ones(2, int)})[1]] == [
@@ -249,21 +249,21 @@ def test_the_order_of_an_epoch_depends_on_the_seed_and_the_epoch_alone() -> None
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_feeder_gives_every_row_once_an_epoch(shuffle: bool) -> None:
-    arrays = Arrays(
+    arrays = Dataset(
         {"x": np.arange(14, dtype=np.uint8).reshape(7, 2)}, {"y": np.arange(7)}, {"y": np.ones(7, np.float32)}
     )
-    feeder = Feeder(arrays, 3, shuffle=shuffle, seed=1)
-    assert feeder.batches == 3
+    loader = BatchLoader(arrays, 3, shuffle=shuffle, seed=1)
+    assert loader.batches == 3
     orders = []
     for epoch in (0, 1, 0):
-        feeder.start(epoch)
+        loader.start(epoch)
         order: list[int] = []
-        for batch in range(feeder.batches):
-            rows = feeder.rows(batch)
-            shapes = feeder.shapes(rows)
+        for batch in range(loader.batches):
+            rows = loader.rows(batch)
+            shapes = loader.shapes(rows)
             assert shapes == {"x": (rows, 2), "y": (rows,), "y_sample_weight": (rows,)}
             feeds = {"x": np.zeros((rows, 2), np.float32), "y": np.zeros(rows, np.int64), "other": np.full(2, 5)}
-            feeder.copy(batch, feeds)
+            loader.copy(batch, feeds)
             assert (feeds["x"][:, 0] == feeds["y"] * 2).all()
             assert (feeds["other"] == 5).all()
             order += feeds["y"].tolist()
@@ -275,17 +275,17 @@ def test_feeder_gives_every_row_once_an_epoch(shuffle: bool) -> None:
 
 def test_selected_rows_keep_everything() -> None:
     five = np.arange(5)
-    arrays = Arrays({"x": five}, {"y": five}, {"y": five}, {"y_length": five})
+    arrays = Dataset({"x": five}, {"y": five}, {"y": five}, {"y_length": five})
     part = arrays.select(np.array([4, 3, 0, 1])).select(np.array([1, 3]))
-    again = Arrays.of(part.named())
+    again = Dataset.of(part.named())
     for some in (part, again):
         assert len(some) == 2
-        feeder = Feeder(some, 2, shuffle=False, seed=0)
+        loader = BatchLoader(some, 2, shuffle=False, seed=0)
         feeds = {name: np.zeros(2, np.int64) for name in arrays.feeds()}
-        feeder.start(0)
-        feeder.copy(0, feeds)
+        loader.start(0)
+        loader.copy(0, feeds)
         assert [a.tolist() for a in feeds.values()] == [[3, 1]] * 4
-    assert len(Arrays.of(arrays.named())) == 5
+    assert len(Dataset.of(arrays.named())) == 5
 
 
 WIDE = np.arange(60, dtype=np.float32).reshape(10, 6)
@@ -304,13 +304,13 @@ LYING: dict[str, np.ndarray[Any, Any]] = {
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("how", LYING)
 def test_rows_are_gathered_however_they_lie_in_memory(how: str, shuffle: bool) -> None:
-    arrays = Arrays({"x": LYING[how]}, {"y": np.arange(10)})
+    arrays = Dataset({"x": LYING[how]}, {"y": np.arange(10)})
     for rank, size in ((0, 1), (1, 2), (2, 3)):
-        feeder = Feeder(arrays, 4, shuffle=shuffle, seed=2)
-        feeder.rank, feeder.size = rank, size
-        feeder.start(0)
-        for batch in range(feeder.batches):
-            own = share(feeder.rows(batch), rank, size)
+        loader = BatchLoader(arrays, 4, shuffle=shuffle, seed=2)
+        loader.rank, loader.size = rank, size
+        loader.start(0)
+        for batch in range(loader.batches):
+            own = shard_slice(loader.rows(batch), rank, size)
             feeds = {"x": np.zeros((own.stop - own.start, 6), np.float32), "y": np.zeros(own.stop - own.start, int)}
-            feeder.copy(batch, feeds)
+            loader.copy(batch, feeds)
             np.testing.assert_array_equal(feeds["x"], WIDE[feeds["y"]])

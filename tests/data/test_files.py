@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.data.check import Wanted, load
+from graphspec.data.check import DataSignature, load
 from graphspec.errors import Diagnostic
 from graphspec.ir.graph import Type
 from graphspec.language.declarations import DataSource
@@ -17,7 +17,7 @@ from graphspec.language.read import read
 
 rng = np.random.default_rng(0)
 FLOAT, IDS = Type("float32", ("N", 2)), Type("int64", ("N",))
-WANTED = Wanted({"x": FLOAT}, {"y": IDS}, classes={"y": 3})
+WANTED = DataSignature({"x": FLOAT}, {"y": IDS}, classes={"y": 3})
 
 
 def source(folder: Path, text: str) -> DataSource:
@@ -67,7 +67,7 @@ def test_tables(tmp_path: Path, kind: str) -> None:
         header = separator.join('"' + n.replace('"', '""') + '"' for n in names)
         path.write_text("\n".join([header, *(separator.join(map(str, row)) for row in rows)]))
     text = f"file: '{path.name}'\ninputs: {{x: ['n [1]', 'v\"']}}\ntargets: {{y: answer}}"
-    wanted = Wanted({"x": FLOAT}, {"y": IDS}, classes={"y": 2}, labels={"y": ["no", "yes"]})
+    wanted = DataSignature({"x": FLOAT}, {"y": IDS}, classes={"y": 2}, labels={"y": ["no", "yes"]})
     arrays, found = load(source(tmp_path, text), wanted)
     assert found == []
     assert arrays is not None
@@ -88,7 +88,7 @@ def test_lists_of_a_table_are_rows(tmp_path: Path) -> None:
 
 def test_booleans_of_a_table_become_floats(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("x,y\ntrue,1\nFALSE,0\n")
-    wanted = Wanted({"x": Type("float32", ("N", 1))}, {"y": Type("float32", ("N", 1))})
+    wanted = DataSignature({"x": Type("float32", ("N", 1))}, {"y": Type("float32", ("N", 1))})
     arrays, found = load(source(tmp_path, "file: d.csv"), wanted)
     assert found == []
     assert arrays is not None
@@ -140,7 +140,7 @@ def test_pickled_objects_are_never_read(tmp_path: Path) -> None:
 
 def test_every_problem_in_one_run_each_at_its_place(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", a=np.zeros((4, 3)), b=np.array([0, 5, 1, 2]), w=np.zeros(3))
-    wanted = Wanted({"x": FLOAT, "z": FLOAT}, {"y": IDS, "v": Type("float32", ("N", 1))}, classes={"y": 3})
+    wanted = DataSignature({"x": FLOAT, "z": FLOAT}, {"y": IDS, "v": Type("float32", ("N", 1))}, classes={"y": 3})
     text = "file: d.npz\ninputs:\n  x: a\n  z: aa\ntargets:\n  y: b\n  v: w"
     arrays, found = load(source(tmp_path, text), wanted)
     assert arrays is None
@@ -165,7 +165,7 @@ def test_a_missing_column_of_several_is_pointed_at(tmp_path: Path) -> None:
 
 def test_missing_and_wrong_values_of_a_table(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a,b,c,y\n1,1,x,0\n,NA,x,2\n3,3,x,1\n")
-    wanted = Wanted({n: Type("float32", ("N", 1)) for n in "abc"}, {"y": IDS}, classes={"y": 3})
+    wanted = DataSignature({n: Type("float32", ("N", 1)) for n in "abc"}, {"y": IDS}, classes={"y": 3})
     _, found = load(source(tmp_path, "file: d.csv"), wanted)
     assert [(d.code, "row 1" in d.message, "row 0" in d.message) for d in found] == [
         ("GS505", True, False),

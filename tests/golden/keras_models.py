@@ -20,7 +20,7 @@ if keras.backend.backend() == "torch":
 
     keras.config.set_floatx("float64")
 HERE = Path(__file__).parent
-Arrays = dict[str, np.ndarray]
+Dataset = dict[str, np.ndarray]
 
 
 class Section:
@@ -157,7 +157,7 @@ def variables(layers: dict[str, Any]) -> dict[str, Any]:
     return named
 
 
-def draw_weights(rng: np.random.Generator, named: dict[str, Any]) -> Arrays:
+def draw_weights(rng: np.random.Generator, named: dict[str, Any]) -> Dataset:
     made = {}
     for name, variable in named.items():
         role, shape = name.rsplit("/", 1)[-1], tuple(variable.shape)
@@ -171,7 +171,7 @@ def draw_weights(rng: np.random.Generator, named: dict[str, Any]) -> Arrays:
     return made
 
 
-def draw_inputs(rng: np.random.Generator, case: Case) -> Arrays:
+def draw_inputs(rng: np.random.Generator, case: Case) -> Dataset:
     made = {}
     for name, item in case["spec"]["inputs"].items():
         shape = (case.get("batch", 2), *(case.get("time", 5) if d is None else d for d in item["shape"]))
@@ -186,12 +186,12 @@ def draw_inputs(rng: np.random.Generator, case: Case) -> Arrays:
     return made
 
 
-def tensors(arrays: Arrays) -> dict[str, Any]:
+def tensors(arrays: Dataset) -> dict[str, Any]:
     """Torch tensors; the float ones want their gradient."""
     return {name: torch.tensor(a).requires_grad_(a.dtype.kind == "f") for name, a in arrays.items()}
 
 
-def gradients(named: dict[str, Any], x: dict[str, Any]) -> dict[str, Arrays]:
+def gradients(named: dict[str, Any], x: dict[str, Any]) -> dict[str, Dataset]:
     """After `backward`: by weight that trains, and by float input (zero where nothing arrived)."""
 
     def grad(t: Any) -> np.ndarray:
@@ -201,7 +201,7 @@ def gradients(named: dict[str, Any], x: dict[str, Any]) -> dict[str, Arrays]:
     return {"gradients": weights, "input_gradients": {name: grad(t) for name, t in x.items() if t.requires_grad}}
 
 
-def state(named: dict[str, Any]) -> Arrays:
+def state(named: dict[str, Any]) -> Dataset:
     return {name: plain(v) for name, v in named.items() if name.rsplit("/", 1)[-1].startswith(("moving_", "vector_u"))}
 
 

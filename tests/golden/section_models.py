@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from cases_models import model_cases
 from keras_models import (
-    Arrays,
+    Dataset,
     Section,
     build,
     draw_inputs,
@@ -83,7 +83,7 @@ def section() -> Section:
     return section
 
 
-def check_compiled(model: keras.Model, spec: dict[str, Any], y: Any, targets: Arrays, loss: Any) -> None:
+def check_compiled(model: keras.Model, spec: dict[str, Any], y: Any, targets: Dataset, loss: Any) -> None:
     """The sum over heads is what Keras's own compile computes."""
     heads = spec["outputs"]
     model.compile(

@@ -35,5 +35,5 @@ def called(path: Path) -> set[str]:
 def test_a_graph_is_not_changed_by_its_passes() -> None:
     model = model_of([CONV, {"name": "y", "type": "Flatten"}], [4, 4, 1])
     before = [(n.name, tuple(v.name for v in n.inputs if v), dict(n.attrs)) for n in model.graph.nodes]
-    prepare(model.graph, model.store)
+    prepare(model.graph, model.parameters)
     assert before == [(n.name, tuple(v.name for v in n.inputs if v), dict(n.attrs)) for n in model.graph.nodes]

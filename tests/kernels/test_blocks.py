@@ -13,7 +13,7 @@ from graphspec.kernels import blocks
 from graphspec.ops import OPS
 from graphspec.ops.unary import Unary
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 NAMES = sorted(name for name, cls in OPS.items() if issubclass(cls, Unary) and name != "Not")
 
@@ -24,11 +24,11 @@ def value_and_gradient(op: str, x: Array) -> tuple[Array, Array]:
     g = Builder(graph, "node")
     y = getattr(g, op)(g.Mul(graph.inputs["x"], g.param("scale", x.shape[1:], INITIALIZERS.parse("ones"))))
     loss = g.ReduceMean(g.Mul(y, y), axes=None, keepdims=0) if y.type.is_float else None
-    store = Store(graph)
-    store.initialize(1)
-    gradient = np.zeros_like(store.vectors["trainable"])
+    parameters = Parameters(graph)
+    parameters.initialize(1)
+    gradient = np.zeros_like(parameters.vectors["trainable"])
     program = build_program(
-        graph, store, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
+        graph, parameters, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
     )
     program.feeds["x"][...] = x
     program.run()

@@ -12,7 +12,7 @@ from graphs import Array, check_gradients, run
 
 from graphspec.kernels import fast as choice
 from graphspec.kernels import matmul as products
-from graphspec.kernels.matmul import Plan, Repeated, batched, plan, product, worth_turning
+from graphspec.kernels.matmul import Repeated, Tiling, batched, matmul, tiling, worth_turning
 
 CONTEXT: Any = SimpleNamespace(scratch=np.empty, constant=np.array)
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
@@ -27,7 +27,7 @@ SHAPES = [(64, 784, 32), (96, 512, 128), (784, 64, 512), (64, 512, 512), (256, 3
 
 
 @pytest.fixture(params=[True, False], ids=["blocks", "whole"])
-def cut(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+def blocks_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     blocks: bool = request.param
     monkeypatch.setattr(choice, "FAST", blocks)
     return blocks
@@ -40,17 +40,17 @@ def calculate(calls: list[Any]) -> None:
 
 @pytest.mark.parametrize("first", LAYOUTS)
 @pytest.mark.parametrize("second", LAYOUTS)
-def test_products_of_every_layout(first: str, second: str, cut: bool) -> None:
+def test_products_of_every_layout(first: str, second: str, blocks_of: bool) -> None:
     random = np.random.default_rng(0)
     for m, k, n in SHAPES:
         a, b = random.standard_normal((m, k)), random.standard_normal((k, n))
         for written in LAYOUTS.values():
             out = written(np.full((m, n), np.nan))
-            calculate(product(CONTEXT, LAYOUTS[first](a), LAYOUTS[second](b), out))
+            calculate(matmul(CONTEXT, LAYOUTS[first](a), LAYOUTS[second](b), out))
             np.testing.assert_allclose(out, a @ b, rtol=1e-10, atol=1e-10)
 
 
-def test_batched_products(cut: bool) -> None:
+def test_batched_products(blocks_of: bool) -> None:
     random = np.random.default_rng(0)
     a, b = random.standard_normal((5, 6, 7)), random.standard_normal((7, 8))
     for out in (np.empty((5, 6, 8)), np.empty((5, 8, 6)).mT, np.empty((6, 8, 5)).transpose(2, 0, 1)):
@@ -68,7 +68,7 @@ def test_plans_divide_their_products_into_small_ones() -> None:
         for k in sizes:
             for n in sizes:
                 for layout in ((False, False), (True, False), (False, True), (True, True)):
-                    if (p := plan(m, k, n, *layout)) is None:
+                    if (p := tiling(m, k, n, *layout)) is None:
                         continue
                     found += 1
                     assert (m % p.rows, n % p.columns, k % p.parts) == (0, 0, 0)
@@ -80,34 +80,34 @@ def test_plans_divide_their_products_into_small_ones() -> None:
 @pytest.mark.parametrize(
     ("shape", "layout", "expected"),
     [
-        ((64, 784, 32), (False, False), Plan(32, 32)),
-        ((784, 64, 32), (True, False), Plan(112, 32)),
-        ((512, 193, 32), (False, False), Plan(128, 32)),
-        ((128, 512, 32), (True, False), Plan(32, 32)),
-        ((256, 10000, 16), (False, False), Plan(32, 16, 10)),
-        ((64, 512, 512), (False, True), Plan(32, 32)),
+        ((64, 784, 32), (False, False), Tiling(32, 32)),
+        ((784, 64, 32), (True, False), Tiling(112, 32)),
+        ((512, 193, 32), (False, False), Tiling(128, 32)),
+        ((128, 512, 32), (True, False), Tiling(32, 32)),
+        ((256, 10000, 16), (False, False), Tiling(32, 16, 10)),
+        ((64, 512, 512), (False, True), Tiling(32, 32)),
         ((64, 784, 512), (False, False), None),
         ((64, 32, 10), (False, False), None),
     ],
 )
-def test_plans(shape: tuple[int, int, int], layout: tuple[bool, bool], expected: Plan | None) -> None:
-    assert plan(*shape, *layout) == expected
+def test_plans(shape: tuple[int, int, int], layout: tuple[bool, bool], expected: Tiling | None) -> None:
+    assert tiling(*shape, *layout) == expected
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Tiling]:
     """Every product that can be cut is cut, into the smallest pieces."""
-    made: list[Plan] = []
+    made: list[Tiling] = []
 
     def least(n: int) -> int:
         return next((d for d in range(2, n) if n % d == 0), n)
 
-    def tiny(m: int, k: int, n: int, first: bool, second: bool) -> Plan:
-        made.append(Plan(least(m), least(n), k // least(k)))
+    def tiny(m: int, k: int, n: int, first: bool, second: bool) -> Tiling:
+        made.append(Tiling(least(m), least(n), k // least(k)))
         return made[-1]
 
     monkeypatch.setattr(choice, "FAST", True)
-    monkeypatch.setattr(products, "plan", tiny)
+    monkeypatch.setattr(products, "tiling", tiny)
     monkeypatch.setattr(products, "_SMALL_RESULT", 0)  # operands are turned, too
     return made
 
@@ -126,7 +126,7 @@ NETWORKS: dict[str, tuple[list[Array], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("op", NETWORKS)
-def test_operators_on_blocks(op: str, tiny: list[Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operators_on_blocks(op: str, tiny: list[Tiling], monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, attributes = NETWORKS[op]
     blocks = run(op, inputs, dtype=np.float64, **attributes)
     check_gradients(op, inputs, list(range(len(inputs))), **attributes)
@@ -136,8 +136,8 @@ def test_operators_on_blocks(op: str, tiny: list[Plan], monkeypatch: pytest.Monk
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
 
-def test_operands_are_turned_for_small_products(cut: bool) -> None:
-    assert worth_turning(128, 64, 65) == cut
+def test_operands_are_turned_for_small_products(blocks_of: bool) -> None:
+    assert worth_turning(128, 64, 65) == blocks_of
     assert not worth_turning(20, 64, 60)
     assert not worth_turning(512, 32, 193)
 

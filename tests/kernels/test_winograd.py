@@ -17,7 +17,7 @@ from graphspec.kernels import fast as choice
 from graphspec.kernels import winograd
 from graphspec.kernels.windows import Axis
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 Array = np.ndarray[Any, Any]
 Convolution = tuple[list[Array | None], dict[str, Any]]
@@ -95,7 +95,7 @@ def results(X: Array, W: Array, pads: tuple[int, ...], dtype: Any) -> list[Array
     loss = scalar_loss(graph, {"y0": normal(2, *Y.shape)})
     program = build_program(
         graph,
-        Store(graph, dtype),
+        Parameters(graph, dtype),
         fetches=graph.outputs | {"loss": loss},
         loss=loss,
         shapes={"x0": X.shape, "x1": W.shape},

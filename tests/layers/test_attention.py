@@ -14,7 +14,7 @@ from graphspec.compiler.cost import cost
 from graphspec.export.onnx import to_model
 from graphspec.export.session import session
 from graphspec.ir.graph import Graph
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 CASES = [case for case in load_layers() if "Attention" in case.id]
 HEADS = {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3, "inputs": ["x", "x"]}
@@ -96,9 +96,9 @@ def test_every_projection_is_penalized_and_nothing_else(more: dict[str, Any]) ->
 def test_first_weights_have_the_variance_of_the_whole_projection() -> None:
     """As Keras's: fan in and out of the kernel as a matrix, 64 to 4 · 16, not those of its last two axes."""
     graph = graph_of({**HEADS, "num_heads": 4, "key_dim": 16}, [5, 64])
-    store = Store(graph)
-    store.initialize(3)
-    weights = store.get()
+    parameters = Parameters(graph)
+    parameters.initialize(3)
+    weights = parameters.get()
     for name in ("query", "key", "value", "attention_output"):
         kernel = weights[f"y/{name}/kernel"]
         assert kernel.shape == ((4, 16, 64) if name == "attention_output" else (64, 4, 16))
@@ -109,11 +109,11 @@ def test_first_weights_have_the_variance_of_the_whole_projection() -> None:
 def test_dropout_of_weights() -> None:
     """In training some weights are zero and the others larger by 1 / (1 - rate); the scores are those before it."""
     graph = graph_of({**HEADS, "dropout": 0.5, "return_attention_scores": True})
-    store = Store(graph, np.float64)
-    store.initialize(0)
+    parameters = Parameters(graph, np.float64)
+    parameters.initialize(0)
     x = {"x": np.random.default_rng(0).standard_normal((3, 5, 4))}
-    plain, _, _ = run(graph, store, x, graph.outputs)
-    trained, _, _ = run(graph, store, x, graph.outputs, training=True)
+    plain, _, _ = run(graph, parameters, x, graph.outputs)
+    trained, _, _ = run(graph, parameters, x, graph.outputs, training=True)
     np.testing.assert_array_equal(plain["s"], trained["s"])
     np.testing.assert_allclose(plain["s"].sum(-1), 1.0)
     assert not np.allclose(plain["y"], trained["y"])

@@ -10,13 +10,13 @@ from golden_cases import Case, load
 from golden_run import assert_close, cotangent_loss, onnx_outputs, run
 
 from graphspec.arrays.random import Clock
-from graphspec.arrays.split import share
+from graphspec.arrays.split import shard_slice
 from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.layers import LAYERS
 from graphspec.ops import augment
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 Array = np.ndarray[Any, Any]
 CASES = load("augmentation")
@@ -56,7 +56,7 @@ def train(layer: dict[str, Any], x: Array, *, seed: int = 0, step: int = 0, rows
     part = x[rows]
     program = build_program(
         graph,
-        Store(graph),
+        Parameters(graph),
         fetches=graph.outputs,
         shapes={"x": part.shape},
         training=True,
@@ -87,7 +87,7 @@ def test_given_the_random_numbers_the_images_and_gradients_are_those_of_keras(
     loss = cotangent_loss(graph)
     arrays = {"x": x, "y/cotangent": case["cotangents"]}
     found, _, gradients = run(
-        graph, Store(graph, dtype), arrays, graph.outputs, loss=loss, training=True, input_grads=["x"]
+        graph, Parameters(graph, dtype), arrays, graph.outputs, loss=loss, training=True, input_grads=["x"]
     )
     atol = 1e-5 * max(1.0, float(np.abs(x).max()))
     assert_close(found, {"y": case["outputs"]}, atol=atol)
@@ -98,7 +98,7 @@ def test_given_the_random_numbers_the_images_and_gradients_are_those_of_keras(
 def test_outside_training_and_exported_nothing_is_random(case: Case) -> None:
     x = case["images"]
     graph = graph_of(case.args["layer"], x.shape)
-    found, _, _ = run(graph, Store(graph), {"x": x}, graph.outputs)
+    found, _, _ = run(graph, Parameters(graph), {"x": x}, graph.outputs)
     assert_close(found, {"y": case["plain"]}, atol=1e-3)
     assert_close(onnx_outputs(graph, {}, {"x": x}), {"y": case["plain"]}, atol=1e-3)
 
@@ -108,7 +108,7 @@ def test_shares_of_workers_are_parts_of_the_whole_batch(layer: dict[str, Any]) -
     x = images(7)
     whole = train(layer, x, seed=4, step=9)
     for size in (2, 3):
-        parts = [train(layer, x, seed=4, step=9, rows=share(7, rank, size)) for rank in range(size)]
+        parts = [train(layer, x, seed=4, step=9, rows=shard_slice(7, rank, size)) for rank in range(size)]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
     assert train(layer, x, rows=slice(7, 7)).shape == (0, *whole.shape[1:])
 
@@ -135,9 +135,9 @@ def test_each_row_is_drawn_for_itself(layer: dict[str, Any]) -> None:
 
 def uniform(values: Array, low: float, high: float) -> bool:
     """Whether so many values are spread evenly between the bounds."""
-    share = np.sort((values - low) / (high - low))
-    even = np.abs(share - np.linspace(0, 1, len(share))).max() < 0.05
-    return bool(even and share[0] >= -1e-4 and share[-1] <= 1 + 1e-4)
+    shard_slice = np.sort((values - low) / (high - low))
+    even = np.abs(shard_slice - np.linspace(0, 1, len(shard_slice))).max() < 0.05
+    return bool(even and shard_slice[0] >= -1e-4 and shard_slice[-1] <= 1 + 1e-4)
 
 
 N = 2000
@@ -195,5 +195,5 @@ def test_a_smaller_image_is_resized_in_training_too() -> None:
     layer = {"type": "RandomCrop", "height": 9, "width": 4}
     y = train(layer, x)
     graph = graph_of({**layer, "type": "CenterCrop"}, x.shape)
-    found, _, _ = run(graph, Store(graph), {"x": x}, graph.outputs)
+    found, _, _ = run(graph, Parameters(graph), {"x": x}, graph.outputs)
     np.testing.assert_allclose(y, found["y"], rtol=1e-5)

@@ -15,7 +15,7 @@ from graphspec.graph.builder import Builder
 from graphspec.kernels import fast as choice
 from graphspec.layers.adaptive import even, windows
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 VOLUME = ("N", 6, 8, 5, 2)
 FIRST = ("N", 4, 8, 6)
@@ -95,12 +95,12 @@ PERMUTED: list[tuple[dict[str, Any], Dims, str]] = [
 @pytest.mark.parametrize(("layer", "shape", "role"), PERMUTED, ids=[case[0]["type"] for case in PERMUTED])
 def test_kernels_lie_in_kerass_order(layer: dict[str, Any], shape: Dims, role: str) -> None:
     graph, _ = lower(layer, shape)
-    store = Store(graph)
-    store.initialize(0)
-    segment = next(s for s in store.segments["trainable"] if s.param.name == f"y/{role}")
-    kernel = store.get()[f"y/{role}"]
-    np.testing.assert_array_equal(store.vectors["trainable"][segment.start : segment.stop], kernel.reshape(-1))
-    np.testing.assert_array_equal(store.view(f"y/{role}"), segment.param.layout.pack(kernel))
+    parameters = Parameters(graph)
+    parameters.initialize(0)
+    segment = next(s for s in parameters.segments["trainable"] if s.param.name == f"y/{role}")
+    kernel = parameters.get()[f"y/{role}"]
+    np.testing.assert_array_equal(parameters.vectors["trainable"][segment.start : segment.stop], kernel.reshape(-1))
+    np.testing.assert_array_equal(parameters.view(f"y/{role}"), segment.param.layout.pack(kernel))
 
 
 @pytest.mark.parametrize(("kind", "groups"), [("Conv1D", 1), ("Conv2D", 1), ("Conv2D", 2), ("Conv3D", 1)])
@@ -110,12 +110,12 @@ def test_a_convolution_does_not_copy_its_kernel(kind: str, groups: int, monkeypa
     rank = int(kind[-2])
     graph, (Y,) = lower({"type": kind, **K3, "groups": groups}, ("N", *(7, 6, 5)[:rank], 2))
     loss = Builder(graph, "loss").ReduceMean(Y, axes=None, keepdims=0)
-    store = Store(graph)
-    gradient = np.zeros_like(store.vectors["trainable"])
+    parameters = Parameters(graph)
+    gradient = np.zeros_like(parameters.vectors["trainable"])
     shapes = {"x0": (3, *(7, 6, 5)[:rank], 2)}
-    program = build_program(graph, store, fetches={}, shapes=shapes, loss=loss, gradient=gradient, training=True)
-    for vector, copied in ((store.vectors["trainable"], False), (gradient, groups > 1)):
-        kernel = store.view("y/kernel", vector)
+    program = build_program(graph, parameters, fetches={}, shapes=shapes, loss=loss, gradient=gradient, training=True)
+    for vector, copied in ((parameters.vectors["trainable"], False), (gradient, groups > 1)):
+        kernel = parameters.view("y/kernel", vector)
         users = {
             f for f, *args in program.calls for a in args if isinstance(a, np.ndarray) and np.shares_memory(a, kernel)
         }

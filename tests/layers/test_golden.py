@@ -40,7 +40,7 @@ ALONE = [
 def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None:
     """Each on its rows, one of them on none: outputs one behind the other and gradients added are those of the batch."""
     _, graph = compiled(case)
-    store = store_of(graph, case["weights"])
+    parameters = store_of(graph, case["weights"])
     loss = cotangent_loss(graph)
     arrays = case["inputs"] | {f"{name}/cotangent": a for name, a in case["cotangents"].items()}
     total = len(next(iter(arrays.values())))
@@ -49,7 +49,7 @@ def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None
         part = {name: a[rows] for name, a in arrays.items()}
         training = case.args["training"]
         found, gradients, _ = run(
-            graph, store, part, graph.outputs, loss=loss, training=training, rows=rows, total=total
+            graph, parameters, part, graph.outputs, loss=loss, training=training, rows=rows, total=total
         )
         outputs.append(found)
         sums = {name: a + gradients[name] for name, a in sums.items()}

@@ -153,7 +153,7 @@ def test_ids_out_of_range_count_nowhere(mode: str) -> None:
     each = (ids[..., None] == np.arange(4)).astype(np.float32)
     expected = {"one_hot": each, "multi_hot": each.max(1), "count": each.sum(1)}[mode]
     np.testing.assert_array_equal(model.predict(ids), expected)
-    proto = to_model(model.graph, model.store, labels={}, metadata={})
+    proto = to_model(model.graph, model.parameters, labels={}, metadata={})
     (exported,) = session(proto.SerializeToString(), threads=1).run(None, {"x": ids})
     np.testing.assert_array_equal(exported, expected)
 
@@ -195,7 +195,7 @@ def test_spectral_normalization_trains_to_a_norm_of_one_and_exports() -> None:
     sigma = np.linalg.svd(model.weights["y/kernel"], compute_uv=False)[0]
     assert 0.7 < sigma < 1.01  # divided to 1, then one step of the optimizer
     assert not np.array_equal(model.weights["y/vector_u"], before)
-    assert [node.op for node in prepare(model.graph, model.store).nodes] == ["Gemm"]
+    assert [node.op for node in prepare(model.graph, model.parameters).nodes] == ["Gemm"]
 
 
 def test_spectral_normalization_of_an_embedding_uses_the_divided_one() -> None:
@@ -220,7 +220,7 @@ def test_new_operators_are_written_where_they_exist(opset: int) -> None:
         {"name": "y", "type": "RMSNormalization"},
     ]
     model = model_of(layers, {"x": {"shape": [None, 4]}})
-    proto = to_model(model.graph, model.store, labels={}, metadata={}, opset=opset)
+    proto = to_model(model.graph, model.parameters, labels={}, metadata={}, opset=opset)
     written = {node.op_type for node in proto.graph.node}
     assert ("GroupNormalization" in written) == (opset >= 21)
     assert ("RMSNormalization" in written) == (opset >= 23)
@@ -248,4 +248,4 @@ def test_noise_is_repeated_exactly_and_absent_from_exports() -> None:
         model.fit({"x": x}, {"y": y}, epochs=3, batch_size=5, verbose=0)
         found.append(model.weights["y/kernel"])
     np.testing.assert_array_equal(found[0], found[1])
-    assert {node.op for node in prepare(model.graph, model.store).nodes} == {"Reshape", "Gemm"}
+    assert {node.op for node in prepare(model.graph, model.parameters).nodes} == {"Reshape", "Gemm"}

@@ -128,8 +128,8 @@ def test_workers_draw_the_masks_of_their_rows(name: str) -> None:
     _, graph = compiled(case(name, dropout=0.2, recurrent_dropout=0.3))
     x, parts = data(name, 5), []
     for rows in (slice(0, 2), slice(2, 5), slice(5, 5)):
-        store = store_of(graph, weights(graph))
-        found = run(graph, store, {"x": x[rows]}, graph.outputs, training=True, rows=rows, total=5)
+        parameters = store_of(graph, weights(graph))
+        found = run(graph, parameters, {"x": x[rows]}, graph.outputs, training=True, rows=rows, total=5)
         parts.append(found[0]["y"])
     whole = run(graph, store_of(graph, weights(graph)), {"x": x}, graph.outputs, training=True)[0]["y"]
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-9, atol=1e-12)
@@ -138,8 +138,8 @@ def test_workers_draw_the_masks_of_their_rows(name: str) -> None:
 def test_masks_differ_by_step() -> None:
     _, graph = compiled(case("LSTM", recurrent_dropout=0.5))
     x = data("LSTM")
-    clock, store = Clock(), store_of(graph, weights(graph))
-    program = build_program(graph, store, fetches=graph.outputs, shapes={"x": x.shape}, training=True, clock=clock)
+    clock, parameters = Clock(), store_of(graph, weights(graph))
+    program = build_program(graph, parameters, fetches=graph.outputs, shapes={"x": x.shape}, training=True, clock=clock)
     program.feeds["x"][...] = x
     seen = []
     for step in (0, 1, 0):

@@ -15,7 +15,7 @@ from workers import by_workers
 from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.losses import LOSSES, reduce
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 NONE = [case for case in load("losses") if case.args["loss"].get("reduction") == "none"]
 CASES = [case for case in load("losses") if case.args["loss"].get("reduction") != "none"]
@@ -55,7 +55,7 @@ def lowered(case: Case) -> tuple[Graph, dict[str, Value], dict[str, Any], Value]
 def test_values_loss_and_gradient_are_those_of_keras(case: Case, dtype: Any) -> None:
     graph, fetches, arrays, y_pred = lowered(case)
     scalar = fetches["loss"]
-    found, _, gradients = run(graph, Store(graph, dtype), arrays, fetches, loss=scalar, input_grads=["y_pred"])
+    found, _, gradients = run(graph, Parameters(graph, dtype), arrays, fetches, loss=scalar, input_grads=["y_pred"])
     each = found["values"] * found.get("counts", 1)
     if y_pred.rank == 1:  # Keras's last axis is the batch here, and its only value the mean
         each = each.mean()
@@ -95,7 +95,7 @@ def test_focal_gradients_are_finite_where_a_probability_is_one(
     values = {"y_pred": np.array(y_pred, np.float32), "y_true": np.array(y_true, np.float32)}
     graph, fetches, arrays, _ = lowered(Case("saturated", args, values))
     found, _, gradients = run(
-        graph, Store(graph, np.float32), arrays, fetches, loss=fetches["loss"], input_grads=["y_pred"]
+        graph, Parameters(graph, np.float32), arrays, fetches, loss=fetches["loss"], input_grads=["y_pred"]
     )
     assert_close(
         {"loss": found["loss"], "gradient": gradients["y_pred"]},

@@ -12,7 +12,7 @@ from paths import TESTS
 from safetensors.numpy import load_file
 
 from graphspec.ir.graph import Value
-from graphspec.metrics import METRICS, Metric, State
+from graphspec.metrics import METRICS, Metric, MetricState
 from graphspec.metrics.base import Average
 from graphspec.metrics.sequences import edits, greedy_decode
 from graphspec.runtime.compute import Compute
@@ -32,7 +32,7 @@ def resolve(case: str) -> tuple[Metric, Value]:
     return metric, y_pred
 
 
-def fill(state: State, case: str, parts: list[slice]) -> State:
+def fill(state: MetricState, case: str, parts: list[slice]) -> MetricState:
     """``state`` after some batches of the case's rows."""
     y_true, y_pred, mask = ARRAYS[f"{case}/y_true"], ARRAYS[f"{case}/y_pred"], ARRAYS.get(f"{case}/mask")
     for rows in parts:

@@ -18,7 +18,7 @@ from graphspec.metrics import METRICS, Metric
 from graphspec.metrics.thresholds import confusion
 from graphspec.runtime.compute import Compute
 from graphspec.runtime.records import Sums
-from graphspec.runtime.running_metrics import Totals
+from graphspec.runtime.running_metrics import RunningMetrics
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
 METRICS_OF_BLOBS: list[Any] = [
@@ -72,7 +72,7 @@ def test_totals_go_into_a_checkpoint_and_back() -> None:
     model = gs.compile(blobs_spec())
     x, y = blobs(40)
     rows = model.evaluate_arrays(_arrays(model, x, y), 8)
-    other = Totals(model)
+    other = RunningMetrics(model)
     other.load(Sums.model_validate_json(json.dumps(rows.state())))
     assert other.logs() == rows.logs()
     assert other.tables()[0].counts.sum() == 40

@@ -9,7 +9,7 @@ import pytest
 from graphs import Array, allocated, build, feed, scalar_loss
 
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 _LIMIT = 128 * 1024  # what NumPy itself buffers; the arrays below take 480 kB
 _random = np.random.default_rng(3)
@@ -126,7 +126,7 @@ def test_a_step_allocates_nothing(op: str, inputs: list[Any], attrs: dict[str, A
     loss = scalar_loss(graph, {n: normal(*v.shape) for n, v in floats.items()}) if floats else None
     program = build_program(
         graph,
-        Store(graph),
+        Parameters(graph),
         fetches=graph.outputs if loss is None else {"loss": loss},
         shapes={n: v.shape for n, v in graph.inputs.items()},
         loss=loss,

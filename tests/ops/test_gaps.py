@@ -11,7 +11,7 @@ import pytest
 import graphspec as gs
 from graphspec.kernels.common import negate
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 STEPS = (1, 2, 3, 4, 5, 8, -1, -2, -4)
 
@@ -61,9 +61,9 @@ def test_gates_of_one_filter(kind: str, activation: str) -> None:
     }
     model = gs.compile(spec)
     x = np.random.default_rng(0).normal(size=(5, 2, 3, 2)).astype(np.float32)
-    store = Store(model.graph, np.float64)
-    store.set(model.weights)
-    exact = build_program(model.graph, store, fetches=model.graph.outputs, shapes={"x": x.shape})
+    parameters = Parameters(model.graph, np.float64)
+    parameters.set(model.weights)
+    exact = build_program(model.graph, parameters, fetches=model.graph.outputs, shapes={"x": x.shape})
     exact.feeds["x"][...] = x
     exact.run()
     np.testing.assert_allclose(model.predict(x), exact.fetches["y"], rtol=1e-4, atol=1e-5)

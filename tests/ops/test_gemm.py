@@ -49,9 +49,9 @@ def computed(layers: list[dict[str, Any]]) -> tuple[Program, Array, float]:
     model.set_weights({n: rng.standard_normal(w.shape) for n, w in model.weights.items()})
     x = {name: rng.standard_normal((4, 8)) for name in model.graph.inputs}
     trainer = prepare_fit(model, x, rng.standard_normal((4, 2)), observer=Silent())
-    trainer.feeder.start(0)
+    trainer.loader.start(0)
     _, program = trainer.compute()
-    return program, trainer.update.gradient.copy(), float(program.fetches["loss:loss"])
+    return program, trainer.optimizer_state.gradient.copy(), float(program.fetches["loss:loss"])
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -48,7 +48,7 @@ NO_GRADIENT = {
 }
 
 ELSEWHERE = {
-    "DividedGemm": "graph/passes/test_divide_products.py",
+    "ShardedGemm": "graph/passes/test_shard_products.py",
     "DropoutLSTM": "ops/test_recurrent_dropout.py",
     "DropoutGRU": "ops/test_recurrent_dropout.py",
     "DropoutRNN": "ops/test_recurrent_dropout.py",

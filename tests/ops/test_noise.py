@@ -12,7 +12,7 @@ from graphs import Array, allocated, build, check_gradients, feed, run, scalar_l
 from graphspec.arrays.random import Clock
 from graphspec.ops import OPS
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 NOISE: list[tuple[str, dict[str, Any]]] = [
     ("SharedDropout", {"rate": 0.3, "shared": (1,)}),
@@ -30,7 +30,7 @@ def trained(op: str, X: Array, *, seed: int = 0, step: int = 0, rows: slice | No
     part = X if rows is None else X[rows]
     program = build_program(
         graph,
-        Store(graph, X.dtype),
+        Parameters(graph, X.dtype),
         fetches=graph.outputs,
         shapes={"x0": part.shape},
         training=True,
@@ -48,7 +48,7 @@ def trained(op: str, X: Array, *, seed: int = 0, step: int = 0, rows: slice | No
 def test_the_identity_outside_training(op: str, attrs: dict[str, Any]) -> None:
     X = np.random.default_rng(1).standard_normal((4, 3, 5)).astype(np.float32)
     np.testing.assert_array_equal(run(op, [X], **attrs)[0], X)
-    assert OPS[op].vanishes
+    assert OPS[op].identity_in_inference
     check_gradients(op, [X], [0], **attrs)
 
 
@@ -78,7 +78,7 @@ def test_a_step_allocates_nothing(op: str, attrs: dict[str, Any]) -> None:
     loss = scalar_loss(graph, {"y0": X})
     program = build_program(
         graph,
-        Store(graph),
+        Parameters(graph),
         fetches={"loss": loss},
         shapes={"x0": X.shape},
         loss=loss,

@@ -11,7 +11,7 @@ from recurrent_inputs import GATES, inputs_of
 
 from graphspec.errors import ShapeError
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 Array = np.ndarray[Any, Any]
 KINDS = ["LSTM", "GRU", "GRU after", "RNN"]
@@ -35,7 +35,9 @@ def run(op: str, inputs: list[Array | None], *, training: bool, **attrs: Any) ->
     graph, _ = build(op, inputs, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: a.shape for n, a in arrays.items()}
-    program = build_program(graph, Store(graph, np.float64), fetches=graph.outputs, shapes=shapes, training=training)
+    program = build_program(
+        graph, Parameters(graph, np.float64), fetches=graph.outputs, shapes=shapes, training=training
+    )
     feed(graph, program, arrays)
     program.run()
     return [a.copy() for a in program.fetches.values()]

@@ -13,7 +13,7 @@ from layouts import both_layouts, lying, normal
 from graphspec.kernels import channels
 from graphspec.kernels import fast as choice
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 Array = np.ndarray[Any, Any]
 FUNCTIONS = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply}
@@ -59,6 +59,6 @@ def test_a_vector_of_channels_is_spread(op: str) -> None:
     with lying((0, 3, 1, 2)):
         np.testing.assert_array_equal(run(op, [X, vector])[0], FUNCTIONS[op](X.transpose(0, 3, 1, 2), vector))
         graph, _ = graphs.build(op, [X, vector])
-    program = build_program(graph, Store(graph), fetches=graph.outputs, shapes={"x0": X.shape, "x1": vector.shape})
+    program = build_program(graph, Parameters(graph), fetches=graph.outputs, shapes={"x0": X.shape, "x1": vector.shape})
     widths = {call[2].shape for call in program.calls if call[0] is FUNCTIONS[op]}
     assert widths == ({(15,)} if choice.FAST else {(3, 1, 1)})

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, lying, normal, same
 
 from graphspec.arrays.random import Clock
-from graphspec.arrays.split import share
+from graphspec.arrays.split import shard_slice
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 Array = np.ndarray[Any, Any]
 
@@ -121,7 +121,7 @@ def test_max_pool_gradient_goes_to_the_first_maximum(kernel: tuple[int, int], st
     graph, _ = build("MaxPool", [X], kernel_shape=kernel, strides=strides)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape, np.float32)})
     program = build_program(
-        graph, Store(graph), fetches={"loss": loss}, loss=loss, shapes={"x0": X.shape}, input_grads=["x0"]
+        graph, Parameters(graph), fetches={"loss": loss}, loss=loss, shapes={"x0": X.shape}, input_grads=["x0"]
     )
     feed(graph, program, {"x0": X})
     program.run()
@@ -171,10 +171,10 @@ def dropped(X: Array, rate: float, *, step: int = 0, workers: int = 1, **attrs: 
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape[1:], np.float32)})
     outputs, grads = [], []
     for rank in range(workers):
-        rows = share(len(X), rank, workers)
+        rows = shard_slice(len(X), rank, workers)
         program = build_program(
             graph,
-            Store(graph),
+            Parameters(graph),
             fetches=graph.outputs,
             loss=loss,
             shapes={"x0": X[rows].shape},
@@ -283,7 +283,7 @@ def test_a_worker_without_rows_has_gradients_of_zero(
     loss = scalar_loss(graph, {"y0": np.ones((), np.float32)})
     program = build_program(
         graph,
-        Store(graph),
+        Parameters(graph),
         fetches=graph.outputs,
         loss=loss,
         shapes={n: a.shape for n, a in arrays.items()},

@@ -18,13 +18,13 @@ from graphspec.arrays.random import Clock
 from graphspec.constraints import CONSTRAINTS
 from graphspec.initializers import Initializer
 from graphspec.ir.graph import Layout, Param, Segment
-from graphspec.kernels.group import Single
+from graphspec.kernels.group import LocalGroup
 from graphspec.optimizers import OPTIMIZERS, Rate
 from graphspec.parallel import group as replicas
-from graphspec.parallel.group import Processes
+from graphspec.parallel.group import ProcessGroup
 from graphspec.parallel.shared_memory import allocate, attach
 from graphspec.parallel.sync import Pipes, Signals
-from graphspec.runtime.optimizer_state import part_of_update, slots_of
+from graphspec.runtime.optimizer_state import bind_shard_update, slots_of
 from graphspec.runtime.partition import divide
 
 Array = np.ndarray[Any, Any]
@@ -46,19 +46,19 @@ def test_signals(kind: Callable[[int], list[Signals]], size: int) -> None:
     def work(rank: int) -> None:
         for step in range(1, 30):
             if rank == 0:
-                signals[0].tell()
+                signals[0].notify()
             else:
-                signals[rank].hear()
+                signals[rank].wait()
             place[rank] = 10 * step
             signals[rank].barrier()
             seen[rank].append(int(place.min()) - 10 * step)
             signals[rank].barrier()
             place[rank] += 1
             if rank == 0:
-                signals[0].hear()
+                signals[0].wait()
                 seen[0].append(int(place[1:].min()) - 10 * step - 1)
             else:
-                signals[rank].tell()
+                signals[rank].notify()
 
     together(size, work)
     assert all(not any(values) for values in seen)
@@ -83,7 +83,7 @@ def test_sums_are_in_the_order_of_ranks(size: int, monkeypatch: pytest.MonkeyPat
     signals, scratch = spinning(size), np.zeros((2, size, 256), np.uint8)
 
     def work(rank: int) -> None:
-        group = Processes(signals[rank], scratch, rank, size)
+        group = ProcessGroup(signals[rank], scratch, rank, size)
         for array in given[rank]:
             group.all_reduce(array)
 
@@ -177,9 +177,9 @@ def test_an_update_is_that_of_one_worker(name: str, size: int, constrained: bool
 
         def work(rank: int) -> None:
             clock, rate = Clock(), Rate(optimizer.learning_rate)
-            group = Single() if ranks == 1 else Processes(signals[rank], scratch, rank, ranks)
-            division = divide(optimizer, segments, length, ranks)
-            calls = part_of_update(optimizer, weights, shared, slots, segments, clock, rate, group, division)
+            group = LocalGroup() if ranks == 1 else ProcessGroup(signals[rank], scratch, rank, ranks)
+            partition = divide(optimizer, segments, length, ranks)
+            calls = bind_shard_update(optimizer, weights, shared, slots, segments, clock, rate, group, partition)
             for clock.step, given in enumerate(gradients):
                 whole = given[0].copy()
                 for more in given[1:]:

@@ -20,10 +20,10 @@ from resuming import Stop, assert_same_files, assert_same_weights, interrupt, re
 from watching import Recorder, watched
 
 import graphspec as gs
-from graphspec.parallel import leader as team
+from graphspec.parallel import leader as leader
 from graphspec.runtime.program import no_rows
-from graphspec.runtime.program_cache import Programs
-from graphspec.runtime.running_metrics import Totals
+from graphspec.runtime.program_cache import ProgramCache
+from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
 from graphspec.training.run_directory import check_resumable, start_run
@@ -41,11 +41,11 @@ def test_memory_goes_with_the_run(workers: int) -> None:
     kept: list[weakref.ref[Any]] = []
 
     class Watch(Recorder):
-        def step(self, epoch: int, step: int, totals: Totals) -> None:
+        def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
             assert self.trainer is not None
             kept.extend(map(weakref.ref, self.trainer.programs.values()))
-            if self.trainer.team is not None:
-                kept.extend(map(weakref.ref, self.trainer.team.member.arrays.values()))
+            if self.trainer.leader is not None:
+                kept.extend(map(weakref.ref, self.trainer.leader.member.arrays.values()))
 
     run = watched(dense_spec(), Watch(), workers)
     gc.disable()
@@ -54,7 +54,7 @@ def test_memory_goes_with_the_run(workers: int) -> None:
         assert len(kept) >= workers
         if workers == 1:
             assert all(ref().load is no_rows for ref in kept if ref() is not None)
-            run.model.programs = Programs()
+            run.model.programs = ProgramCache()
         assert [ref() for ref in kept if ref() is not None] == []
     finally:
         gc.enable()
@@ -65,14 +65,14 @@ def test_a_killed_worker_ends_the_run() -> None:
     run = watched(dense_spec(), watcher)
     with pytest.raises(gs.RunError, match=r"GS604: worker 1 of 2 died: killed by SIGKILL"):
         run.run()
-    assert run.update.clock.step == 5
+    assert run.optimizer_state.clock.step == 5
     assert [process.poll() for process in watcher.processes] == [-signal.SIGKILL]
     run.model.predict(blobs()[0][:3])
 
 
 def test_the_last_words_of_a_worker_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    message = team.Team._message
-    monkeypatch.setattr(team.Team, "_message", lambda *a: message(*a) | {"document": {"graphspec": 1}})
+    message = leader.Leader._message
+    monkeypatch.setattr(leader.Leader, "_message", lambda *a: message(*a) | {"document": {"graphspec": 1}})
     with pytest.raises(gs.RunError, match=r"(?s)GS604: worker 1 of 2 died: exit status 1\n.*SpecError.*GS103"):
         watched(dense_spec(), Recorder()).run()
 
@@ -226,7 +226,7 @@ def test_one_process_where_memory_cannot_be_shared(monkeypatch: pytest.MonkeyPat
     def refuse(wanted: Mapping[str, Any]) -> None:
         raise OSError("no shared memory")
 
-    monkeypatch.setattr(team, "allocate", refuse)
+    monkeypatch.setattr(leader, "allocate", refuse)
     watcher = Recorder()
     run = watched(dense_spec(), watcher, 2)
     run.run()
@@ -240,15 +240,15 @@ def test_ctrl_c_ends_all(tmp_path: Path) -> None:
             Recorder.__init__(self)
             self.left = 2
 
-        def step(self, epoch: int, step: int, totals: Totals) -> None:
+        def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
             assert self.trainer is not None
-            assert self.trainer.team is not None
-            self.processes = self.trainer.team._processes
-            Stop.step(self, epoch, step, totals)
+            assert self.trainer.leader is not None
+            self.processes = self.trainer.leader._processes
+            Stop.step(self, epoch, step, running)
 
     watcher = Watch()
     run = watched(dense_spec(), watcher)
     with pytest.raises(KeyboardInterrupt):
         run.run()
-    assert run.update.clock.step == 2
+    assert run.optimizer_state.clock.step == 2
     assert all(process.poll() is not None for process in watcher.processes)

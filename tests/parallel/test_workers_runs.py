@@ -12,7 +12,7 @@ import pytest
 from watching import Recorder, watched
 
 import graphspec as gs
-from graphspec.parallel import leader as team
+from graphspec.parallel import leader as leader
 from graphspec.parallel import shared_memory as shared
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
@@ -121,11 +121,11 @@ def test_dealt_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatc
         allocated.append({name: shape for name, (shape, _) in wanted.items() if name.startswith("rows/")})
         return shared.allocate(wanted)
 
-    monkeypatch.setattr(team, "allocate", allocate)
+    monkeypatch.setattr(leader, "allocate", allocate)
     spec, (x, y, weights) = case()
     results = []
     for most in (np.inf, 0):
-        monkeypatch.setattr(team, "_FEW", most)
+        monkeypatch.setattr(leader, "_FEW", most)
         model = gs.compile(spec, ["training.workers=2"])
         history = model.fit(x, y, sample_weight=weights, validation_split=0.2, verbose=0)
         results.append((history.history, model.weights))
@@ -144,13 +144,13 @@ def test_rows_are_dealt_where_a_step_is_large() -> None:
     spec, (x, y, _) = images()
     spec["layers"][0]["filters"] = 64
     large = prepare_fit(gs.compile(spec), x, y, observer=Silent())
-    assert [team._deals(run.one_step) for run in (small, large)] == [False, True]
+    assert [leader._deals(run.one_step) for run in (small, large)] == [False, True]
 
 
 def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, rows = images()
     model, history = train(spec, rows, 2)
-    monkeypatch.setattr(team, "spins_safely", lambda: False)
+    monkeypatch.setattr(leader, "spins_safely", lambda: False)
     other, of_other = train(spec, rows, 2)
     assert history == of_other
     assert all(np.array_equal(other.weights[name], weight) for name, weight in model.weights.items())
@@ -159,17 +159,17 @@ def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_afterwards_the_model_is_its_own_again() -> None:
     """A second fit goes on; weights lie in this process's memory; arrays may be memory maps."""
     (x, y), model = blobs(), gs.compile(dense_spec(), ["training.workers=2", "training.epochs=1"])
-    vectors, slots = dict(model.store.vectors), model.update.slots
+    vectors, slots = dict(model.parameters.vectors), model.optimizer_state.slots
     model.predict(x[:4])
     model.fit(x, y, verbose=0)
-    assert all(model.store.vectors[name] is vector for name, vector in vectors.items())
-    assert model.update.slots["momentum"] is slots["momentum"]
+    assert all(model.parameters.vectors[name] is vector for name, vector in vectors.items())
+    assert model.optimizer_state.slots["momentum"] is slots["momentum"]
     before = model.predict(x[:4])
     model.set_weights({"kind/bias": model.weights["kind/bias"] + [1, 0, 0]})
     assert not np.allclose(model.predict(x[:4]), before)
-    assert model.update.clock.step == 8
+    assert model.optimizer_state.clock.step == 8
     model.fit(x, y, verbose=0)
-    assert model.update.clock.step == 16
+    assert model.optimizer_state.clock.step == 16
 
 
 def test_rows_of_a_memory_map_are_not_copied(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from graphspec.graph.builder import Builder
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
 
 GLOROT = INITIALIZERS.parse("glorot_uniform")
@@ -33,12 +33,12 @@ class Net:
     """A bound graph whose weights' gradients can be checked along a random direction in float64."""
 
     def __init__(self, graph: Graph, loss: Value, x: np.ndarray[Any, Any]) -> None:
-        self.store = Store(graph, np.float64)
-        self.store.initialize(1)
-        self.gradient = np.zeros_like(self.store.vectors["trainable"])
+        self.parameters = Parameters(graph, np.float64)
+        self.parameters.initialize(1)
+        self.gradient = np.zeros_like(self.parameters.vectors["trainable"])
         self.program: Program = build_program(
             graph,
-            self.store,
+            self.parameters,
             fetches={"loss": loss},
             shapes={"x": x.shape},
             loss=loss,
@@ -54,7 +54,7 @@ class Net:
     def check(self) -> None:
         self.value()
         exact = self.gradient.copy()
-        weights = self.store.vectors["trainable"]
+        weights = self.parameters.vectors["trainable"]
         direction = np.random.default_rng(2).standard_normal(weights.shape) * (exact != 0)
         start = weights.copy()
         weights[:] = start + 1e-6 * direction
@@ -97,7 +97,7 @@ def test_a_weight_that_does_not_reach_the_loss_has_gradient_zero() -> None:
     net = Net(graph, mean(g, used), np.ones((2, 5)))
     net.value()
     assert not np.isnan(net.gradient).any()
-    assert (net.store.view("node/unused", net.gradient) == 0).all()
+    assert (net.parameters.view("node/unused", net.gradient) == 0).all()
 
 
 def test_no_gradient_for_inputs_and_frozen_weights() -> None:
@@ -109,7 +109,7 @@ def test_no_gradient_for_inputs_and_frozen_weights() -> None:
     net = Net(graph, loss, np.ones((3, 5)))
     backward = [name for phase, name, start, stop in net.program.spans if phase == "backward" and stop > start]
     assert backward == ["node/ReduceMean", "node/MatMul_2"]
-    assert net.store.vectors["frozen"].size >= 30
+    assert net.parameters.vectors["frozen"].size >= 30
 
 
 def test_the_same_step_twice_gives_the_same_bits() -> None:
@@ -129,11 +129,11 @@ def test_gradients_reuse_the_memory_of_values_that_have_been_read() -> None:
     h = x
     for k, (inner, width) in enumerate(zip((4, *widths), widths, strict=False)):
         h = g.Tanh(g.MatMul(h, g.param(f"k{k}", (inner, width), GLOROT)))
-    store = Store(graph)
-    gradient = np.zeros_like(store.vectors["trainable"])
+    parameters = Parameters(graph)
+    gradient = np.zeros_like(parameters.vectors["trainable"])
     loss = mean(g, h)
     program = build_program(
-        graph, store, fetches={}, loss=loss, gradient=gradient, shapes={"x": (rows, 4)}, training=True
+        graph, parameters, fetches={}, loss=loss, gradient=gradient, shapes={"x": (rows, 4)}, training=True
     )
     temporary = max(widths)
     assert program.nbytes < (sum(widths) + temporary + 2 * 256) * rows * 4
@@ -144,9 +144,9 @@ def test_inference_reuses_memory() -> None:
     h = x
     for k in range(20):
         h = g.Tanh(g.MatMul(h, g.param(f"k{k}", (256, 256), GLOROT)))
-    store = Store(graph)
-    store.initialize(0)
-    program = build_program(graph, store, fetches={"y": h}, shapes={"x": (64, 256)})
+    parameters = Parameters(graph)
+    parameters.initialize(0)
+    program = build_program(graph, parameters, fetches={"y": h}, shapes={"x": (64, 256)})
     assert program.nbytes < 6 * 64 * 256 * 4
     program.feeds["x"][...] = 1.0
     program.run()

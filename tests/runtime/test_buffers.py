@@ -61,9 +61,9 @@ def test_random_buffers_never_overlap() -> None:
 def test_temporaries_are_taken_back() -> None:
     scratch = Scratch(1000)
     first = scratch.take((5,), np.float32)
-    taken = scratch.taken()
+    taken = scratch.mark()
     second = scratch.take((5,), np.float32)
-    scratch.rewind(taken)
+    scratch.reset(taken)
     assert scratch.take((7,), np.float64).ctypes.data == second.ctypes.data != first.ctypes.data
     scratch.reset()
     assert scratch.take((1,), np.int8).ctypes.data == first.ctypes.data

@@ -18,7 +18,7 @@ from graphspec.runtime import bind as binding
 from graphspec.runtime import interleave
 from graphspec.runtime.build import build_program
 from graphspec.runtime.interleave import Label, Part, interleave_blocks
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 GLOROT = INITIALIZERS.parse("glorot_uniform")
 
@@ -112,11 +112,11 @@ def test_an_interleaved_network_has_the_same_gradients(monkeypatch: pytest.Monke
         graph = Graph("test")
         graph.inputs["x"] = Value("x", Type("float32", ("N", 8, 48, 48)), "input")
         loss = residual(Builder(graph, "node"), graph.inputs["x"])
-        store = Store(graph)
-        store.initialize(1)
-        gradient = np.zeros_like(store.vectors["trainable"])
+        parameters = Parameters(graph)
+        parameters.initialize(1)
+        gradient = np.zeros_like(parameters.vectors["trainable"])
         program = build_program(
-            graph, store, fetches={}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
+            graph, parameters, fetches={}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
         )
         program.feeds["x"][...] = x
         program.run()

@@ -16,11 +16,11 @@ from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.language.declarations import Spec
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
 
 Array = np.ndarray[Any, Any]
-Arrays = dict[str, Array]
+Dataset = dict[str, Array]
 
 
 def compiled(case: Case) -> tuple[Spec, Graph]:
@@ -50,12 +50,12 @@ def fitting(y_true: Array, kind: Type) -> Array:
     return y_true[..., 0] if y_true.ndim > len(kind.shape) else y_true[..., None]
 
 
-def store_of(graph: Graph, weights: Arrays, dtype: Any = np.float64) -> Store:
+def store_of(graph: Graph, weights: Dataset, dtype: Any = np.float64) -> Parameters:
     """A store with the given weights, whose names and shapes must be those of the graph."""
-    store = Store(graph, dtype)
+    parameters = Parameters(graph, dtype)
     assert {n: p.shape for n, p in graph.params.items()} == {n: a.shape for n, a in weights.items()}
-    store.set(weights)
-    return store
+    parameters.set(weights)
+    return parameters
 
 
 def cotangent_loss(graph: Graph) -> Value:
@@ -71,8 +71,8 @@ def cotangent_loss(graph: Graph) -> Value:
 
 def run(
     graph: Graph,
-    store: Store,
-    arrays: Arrays,
+    parameters: Parameters,
+    arrays: Dataset,
     fetches: Mapping[str, Value],
     *,
     loss: Value | None = None,
@@ -80,16 +80,16 @@ def run(
     input_grads: Sequence[str] = (),
     rows: slice | None = None,
     total: int | None = None,
-) -> tuple[Arrays, Arrays, Arrays]:
+) -> tuple[Dataset, Dataset, Dataset]:
     """Fetches, gradients of weights (in Keras's layout) and gradients of inputs, after one run.
 
     A second run on the same buffers, from the same statistics, must give the same bits, also where all that backward may
     not read is filled with NaN before it.
     """
-    gradient = np.full_like(store.vectors["trainable"], np.nan)
+    gradient = np.full_like(parameters.vectors["trainable"], np.nan)
     program = build_program(
         graph,
-        store,
+        parameters,
         fetches=fetches,
         shapes={name: a.shape for name, a in arrays.items()},
         loss=loss,
@@ -99,37 +99,37 @@ def run(
         rows=rows,
         total=total,
     )
-    before_run = {group: vector.copy() for group, vector in store.vectors.items()}
-    first = _results(program, lambda p: p.run(), store, arrays, gradient)
+    before_run = {group: vector.copy() for group, vector in parameters.vectors.items()}
+    first = _results(program, lambda p: p.run(), parameters, arrays, gradient)
     for group, vector in before_run.items():  # spectral normalization writes kernels too
-        store.vectors[group][...] = vector
-    for before, after in zip(first, _results(program, run_poisoned, store, arrays, gradient), strict=True):
+        parameters.vectors[group][...] = vector
+    for before, after in zip(first, _results(program, run_poisoned, parameters, arrays, gradient), strict=True):
         for name, array in after.items():
             np.testing.assert_array_equal(array, before[name], err_msg=f"{name} changed on the second run")
     return first
 
 
 def _results(
-    program: Program, step: Callable[[Program], None], store: Store, arrays: Arrays, gradient: Array
-) -> tuple[Arrays, Arrays, Arrays]:
+    program: Program, step: Callable[[Program], None], parameters: Parameters, arrays: Dataset, gradient: Array
+) -> tuple[Dataset, Dataset, Dataset]:
     for name, feed in program.feeds.items():
         feed[...] = arrays[name]
     step(program)
     return (
         {name: a.copy() for name, a in program.fetches.items()},
-        store.get(gradient, "trainable"),
+        parameters.get(gradient, "trainable"),
         {name: a.copy() for name, a in program.grads.items()},
     )
 
 
-def onnx_outputs(graph: Graph, weights: Arrays, inputs: Arrays) -> Arrays:
+def onnx_outputs(graph: Graph, weights: Dataset, inputs: Dataset) -> Dataset:
     """What the exported graph gives under onnxruntime."""
     model = to_model(graph, store_of(graph, weights, np.float32), labels={}, metadata={})
     heads = list(graph.outputs)
     return dict(zip(heads, session(model.SerializeToString(), threads=1).run(heads, inputs), strict=True))
 
 
-def assert_close(actual: Arrays, expected: Arrays, *, rtol: float = 1e-4, atol: float = 1e-5) -> None:
+def assert_close(actual: Dataset, expected: Dataset, *, rtol: float = 1e-4, atol: float = 1e-5) -> None:
     """The same names, shapes and, within the precision of float32, values."""
     assert actual.keys() == expected.keys()
     for name, array in expected.items():
@@ -140,13 +140,13 @@ def assert_close(actual: Arrays, expected: Arrays, *, rtol: float = 1e-4, atol: 
 def assert_golden(case: Case, dtype: Any) -> None:
     """Outputs, masks, gradients and statistics of a layer are those of Keras."""
     _, graph = compiled(case)
-    store = store_of(graph, case["weights"], dtype)
+    parameters = store_of(graph, case["weights"], dtype)
     masks = {name: v.mask for name, v in graph.outputs.items() if v.mask is not None}
     loss = cotangent_loss(graph)
     arrays = case["inputs"] | {f"{name}/cotangent": a for name, a in case["cotangents"].items()}
     found, gradients, input_gradients = run(
         graph,
-        store,
+        parameters,
         arrays,
         graph.outputs | {f"{name}/mask": v for name, v in masks.items()},
         loss=loss,
@@ -159,4 +159,4 @@ def assert_golden(case: Case, dtype: Any) -> None:
     assert_close(gradients, case["gradients"])
     assert_close(input_gradients, case["input_gradients"])
     if case.args["training"]:
-        assert_close(store.get(group="state"), case["state"])
+        assert_close(parameters.get(group="state"), case["state"])

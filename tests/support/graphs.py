@@ -11,7 +11,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.pipelines import FOR_PROGRAM, Pass
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
 
 Array = np.ndarray[Any, Any]
@@ -54,7 +54,7 @@ def run(
     graph, _ = build(op, inputs, constants, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: arrays[n].shape for n in graph.inputs} or {"none": (1,)}
-    program = build_program(graph, Store(graph, dtype), fetches=graph.outputs, shapes=shapes)
+    program = build_program(graph, Parameters(graph, dtype), fetches=graph.outputs, shapes=shapes)
     feed(graph, program, arrays)
     program.run()
     return [a.copy() for a in program.fetches.values()]
@@ -114,7 +114,7 @@ def check_gradients(
 
     def program(**more: Any) -> Program:
         return build_program(
-            graph, Store(graph, np.float64), fetches={"loss": loss}, shapes=shapes, training=training, **more
+            graph, Parameters(graph, np.float64), fetches={"loss": loss}, shapes=shapes, training=training, **more
         )
 
     def value(at: dict[str, Array]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import graphspec as gs
 from graphspec.ir.graph import Graph
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 CONV = {"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"}
 
@@ -31,8 +31,8 @@ def ops(graph: Graph) -> Counter[str]:
     return Counter(node.op for node in graph.nodes)
 
 
-def values(graph: Graph, store: Store, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    program = build_program(graph, store, fetches=graph.outputs, shapes={"x": x.shape})
+def values(graph: Graph, parameters: Parameters, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    program = build_program(graph, parameters, fetches=graph.outputs, shapes={"x": x.shape})
     program.feeds["x"][...] = x
     program.run()
     return next(iter(program.fetches.values())).copy()
@@ -40,4 +40,4 @@ def values(graph: Graph, store: Store, x: np.ndarray[Any, Any]) -> np.ndarray[An
 
 def same(model: gs.Model, graph: Graph, shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    np.testing.assert_allclose(values(graph, model.store, x), model.run({"x": x})["y"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(values(graph, model.parameters, x), model.run({"x": x})["y"], rtol=1e-5, atol=1e-6)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.runtime.running_metrics import Totals
+from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.training.observers import Silent
 from graphspec.training.run_directory import check_resumable, start_run
 from graphspec.training.trainer import Trainer
@@ -23,7 +23,7 @@ class Stop(Silent):
     def __init__(self, after: int) -> None:
         self.left = after
 
-    def step(self, epoch: int, step: int, totals: Totals) -> None:
+    def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
         self.left -= 1
         if self.left == 0:
             signal.raise_signal(signal.SIGINT)
@@ -39,7 +39,7 @@ class KilledError(Exception):
 class Kill(Stop):
     """Ends the run after a number of steps, without a checkpoint of that moment."""
 
-    def step(self, epoch: int, step: int, totals: Totals) -> None:
+    def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
         self.left -= 1
         if self.left == 0:
             raise KilledError

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphspec.parallel.sync import Signals, Spin, words
+from graphspec.parallel.sync import Signals, Spin, counter_words
 
 
 def never() -> None:
@@ -15,7 +15,7 @@ def never() -> None:
 
 
 def spinning(size: int) -> list[Signals]:
-    counters = np.zeros(words(size), np.int64)
+    counters = np.zeros(counter_words(size), np.int64)
     return [Spin(counters, rank, size, never) for rank in range(size)]
 
 

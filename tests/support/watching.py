@@ -6,7 +6,7 @@ import subprocess
 from typing import Any
 
 import graphspec as gs
-from graphspec.runtime.running_metrics import Totals
+from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.training.observers import Silent
 from graphspec.training.prepare import prepare_fit
 from graphspec.training.trainer import Trainer
@@ -25,10 +25,10 @@ class Recorder(Silent):
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def step(self, epoch: int, step: int, totals: Totals) -> None:
+    def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
         assert self.trainer is not None
-        if self.trainer.team is not None:
-            self.processes = self.trainer.team._processes
+        if self.trainer.leader is not None:
+            self.processes = self.trainer.leader._processes
         if self.left is not None:
             self.left -= 1
             if self.left == 0:

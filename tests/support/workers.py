@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from graphs import feed
 
-from graphspec.arrays.split import share
+from graphspec.arrays.split import shard_slice
 from graphspec.ir.graph import Graph, Value
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 Array = np.ndarray[Any, Any]
 
@@ -41,11 +41,11 @@ def by_workers(graph: Graph, scalar: Value, arrays: Mapping[str, Array], size: i
     barrier, shared = threading.Barrier(size), [None] * size
 
     def work(rank: int) -> tuple[float, Array]:
-        rows = share(total, rank, size)
+        rows = shard_slice(total, rank, size)
         feeds = {n: a[rows] for n, a in arrays.items()}
         program = build_program(
             graph,
-            Store(graph, np.float64),
+            Parameters(graph, np.float64),
             fetches={"loss": scalar},
             loss=scalar,
             shapes={n: a.shape for n, a in feeds.items()},

@@ -38,16 +38,22 @@ def test_losses_gradients_and_statistics_are_those_of_keras(case: Case, dtype: A
     fetches = {f"losses/{head}": value for head, value in objective.losses.items()} | {"loss": objective.total}
     if terms := penalties(graph):
         fetches["regularization"] = Builder(graph, "regularization").Sum(*terms)
-    store = store_of(graph, case["weights"], dtype)
+    parameters = store_of(graph, case["weights"], dtype)
     found, gradients, input_gradients = run(
-        graph, store, arrays, fetches, loss=objective.total, training=True, input_grads=list(case["input_gradients"])
+        graph,
+        parameters,
+        arrays,
+        fetches,
+        loss=objective.total,
+        training=True,
+        input_grads=list(case["input_gradients"]),
     )
     expected = {f"losses/{head}": array for head, array in case["losses"].items()} | {"loss": case["loss"]}
     expected["regularization"] = case["regularization"]
     assert_close({"regularization": np.zeros(())} | found, expected)
     assert_close(gradients, case["gradients"])
     assert_close(input_gradients, case["input_gradients"])
-    assert_close(store.get(group="state"), case["state"])
+    assert_close(parameters.get(group="state"), case["state"])
 
 
 ALONE = [case for case in CASES if not case.id.startswith("mask-") and "BatchNormalization" not in str(case.spec)]
@@ -57,14 +63,14 @@ ALONE = [case for case in CASES if not case.id.startswith("mask-") and "BatchNor
 def test_shares_of_workers_add_up(case: Case) -> None:
     """Where the workers need not talk within a step, their losses and gradients are sums: also those of penalties."""
     objective, arrays = trained(case)
-    store = store_of(objective.graph, case["weights"])
+    parameters = store_of(objective.graph, case["weights"])
     total = len(next(iter(arrays.values())))
     loss, sums = 0.0, {name: np.zeros(a.shape) for name, a in case["gradients"].items()}
     for rows in (slice(0, 1), slice(1, total), slice(total, total)):
         part = {name: a[rows] for name, a in arrays.items()}
         fetches = {"loss": objective.total}
         found, gradients, _ = run(
-            objective.graph, store, part, fetches, loss=objective.total, training=True, rows=rows, total=total
+            objective.graph, parameters, part, fetches, loss=objective.total, training=True, rows=rows, total=total
         )
         loss += found["loss"]
         sums = {name: sums[name] + gradients[name] for name in sums}

@@ -51,7 +51,7 @@ def test_a_thousand_steps_do_not_grow(name: str) -> None:
     random = np.random.default_rng(0)
     x = random.integers(0, 30, (16, *shape)) if name == "text" else random.standard_normal((16, *shape))
     trainer = prepare_fit(gs.compile(spec), x, random.integers(0, 3, 16), batch_size=16, observer=Silent())
-    trainer.feeder.start(0)
+    trainer.loader.start(0)
 
     def steps(count: int) -> None:
         for _ in range(count):
@@ -82,7 +82,7 @@ def test_dropout_differs_by_step_and_agrees_on_a_rerun() -> None:
         spec = dense_spec()
         spec["training"]["optimizer"] = {"type": "SGD", "learning_rate": 0.0}
         trainer = prepare_fit(gs.compile(spec), x, y, batch_size=16, shuffle=False, observer=Silent())
-        trainer.feeder.start(0)
+        trainer.loader.start(0)
         run = []
         for _ in range(4):
             trainer.batch = 0

@@ -14,7 +14,7 @@ import numpy as np
 
 import graphspec as gs
 from graphspec.data import archives
-from graphspec.data.check import Wanted, load
+from graphspec.data.check import DataSignature, load
 from graphspec.errors import Diagnostic, GraphspecError, Mark
 from graphspec.ir.graph import Type
 from graphspec.language.declarations import DataSource
@@ -48,10 +48,10 @@ def _tried(random: Random, path: Path, names: list[str], truth: Truth, expected:
     target, features = names[-1], names[:-1]
     if random.random() < 0.15:
         return _by_command(random, path, features, target)
-    wanted = Wanted({"x": Type("float32", ("N", len(features)))}, {"y": Type("int64", ("N",))})
+    wanted = DataSignature({"x": Type("float32", ("N", len(features)))}, {"y": Type("int64", ("N",))})
     mapping: dict[str, Any] = {"x": features}
     if random.random() < 0.3:
-        wanted = Wanted({f"x{k}": Type("float32", ("N",)) for k in range(len(features))}, wanted.targets)
+        wanted = DataSignature({f"x{k}": Type("float32", ("N",)) for k in range(len(features))}, wanted.targets)
         mapping = {f"x{k}": name for k, name in enumerate(features)}
     source = DataSource(path, mapping, {"y": target}, None, None, Tree({}, Mark("spec.yaml")))
     arrays, found = load(source, wanted)

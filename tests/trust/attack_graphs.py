@@ -19,13 +19,13 @@ import numpy as np
 
 import graphspec as gs
 from graphspec.compiler.objective import objective_for
-from graphspec.data.check import Feeder
+from graphspec.data.check import BatchLoader
 from graphspec.data.signature import user_arrays
 from graphspec.errors import RunError, ShapeError, SpecError
 from graphspec.export.targets import IR_OF_OPSET, newest_opset
 from graphspec.kernels import fast as choice
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
 from trust.drawn import Args
 from trust.drawn_specs import Drawn, draw, rows
@@ -121,9 +121,9 @@ class _Case:
         """The answers in float64; with ``noise``, of weights and inputs that differ by so much of themselves."""
         graph = self.model.graph
         shapes = {n: self.x[n].shape for n in graph.inputs}
-        store = Store(graph, np.float64)
-        store.set({n: self.shaken(a, noise) for n, a in self.model.weights.items()})
-        program = build_program(graph, store, fetches=graph.outputs, shapes=shapes, seed=self.model.seed)
+        parameters = Parameters(graph, np.float64)
+        parameters.set({n: self.shaken(a, noise) for n, a in self.model.weights.items()})
+        program = build_program(graph, parameters, fetches=graph.outputs, shapes=shapes, seed=self.model.seed)
         for name, feed in program.feeds.items():
             feed[...] = self.shaken(self.x[name], noise) if self.x[name].dtype.kind == "f" else self.x[name]
         with np.errstate(all="ignore"):
@@ -151,19 +151,19 @@ class _Case:
             return []
         training = self.random.random() < 0.6 and "SpectralNormalization" not in self.drawn.used
         objective = objective_for(self.model, arrays := user_arrays(self.model.needed, self.x, self.y))
-        feeder = Feeder(arrays, len(arrays), shuffle=False, seed=0)
-        feeder.start(0)
-        store = Store(objective.graph, np.float64)
-        store.set(self.model.weights)
-        start = {group: vector.copy() for group, vector in store.vectors.items()}
-        slope = np.zeros_like(store.vectors["trainable"])
+        loader = BatchLoader(arrays, len(arrays), shuffle=False, seed=0)
+        loader.start(0)
+        parameters = Parameters(objective.graph, np.float64)
+        parameters.set(self.model.weights)
+        start = {group: vector.copy() for group, vector in parameters.vectors.items()}
+        slope = np.zeros_like(parameters.vectors["trainable"])
 
         def program(**more: Any) -> Program:
             return build_program(
                 objective.graph,
-                store,
+                parameters,
                 fetches={"loss": objective.total},
-                shapes=feeder.shapes(feeder.rows(0)),
+                shapes=loader.shapes(loader.rows(0)),
                 training=training,
                 seed=1,
                 **more,
@@ -171,9 +171,9 @@ class _Case:
 
         def value(program: Program, weights: Array) -> float:
             for group, vector in start.items():
-                store.vectors[group][...] = vector
-            store.vectors["trainable"][...] = weights
-            feeder.copy(0, program.feeds)
+                parameters.vectors[group][...] = vector
+            parameters.vectors["trainable"][...] = weights
+            loader.copy(0, program.feeds)
             program.run()
             return float(program.fetches["loss"])
 
@@ -204,23 +204,23 @@ class _Case:
         objective = objective_for(self.model, arrays)
 
         def slope(dtype: Any, weights: Array) -> Array:
-            feeder = Feeder(arrays, len(arrays), shuffle=False, seed=0)
-            feeder.start(0)
-            store = Store(objective.graph, dtype)
-            store.set(self.model.weights)
-            store.vectors["trainable"][...] = weights
-            made = np.zeros_like(store.vectors["trainable"])
+            loader = BatchLoader(arrays, len(arrays), shuffle=False, seed=0)
+            loader.start(0)
+            parameters = Parameters(objective.graph, dtype)
+            parameters.set(self.model.weights)
+            parameters.vectors["trainable"][...] = weights
+            made = np.zeros_like(parameters.vectors["trainable"])
             program = build_program(
                 objective.graph,
-                store,
+                parameters,
                 fetches={"loss": objective.total},
-                shapes=feeder.shapes(feeder.rows(0)),
+                shapes=loader.shapes(loader.rows(0)),
                 loss=objective.total,
                 gradient=made,
                 training=training,
                 seed=1,
             )
-            feeder.copy(0, program.feeds)
+            loader.copy(0, program.feeds)
             program.run()
             return made.astype(np.float64)
 

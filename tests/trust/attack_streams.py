@@ -32,7 +32,7 @@ LONGEST = 60.0  # seconds that a command may take here
 counts: Counter[str] = Counter()
 
 POSIX = os.name == "posix"
-VERBS = ("init", "validate", "summary", "plot", "train", "evaluate", "predict", "export", "schema", "", "nonsense")
+COMMANDS = ("init", "validate", "summary", "plot", "train", "evaluate", "predict", "export", "schema", "", "nonsense")
 OUTPUTS = ("pipe", "pipe", "file", "null", *(("closed", "full", "broken", "terminal") if POSIX else ()))
 STATUSES = (0, 1, 2, 3, 130, 141)
 ENDED = (-signal.SIGTERM, 128 + signal.SIGTERM)
@@ -260,7 +260,7 @@ def _terminal(columns: int) -> tuple[int, int]:
 
 
 def _drawn(r: random.Random, folder: Path) -> Command:
-    verb = r.choice(VERBS)
+    verb = r.choice(COMMANDS)
     arguments = (
         [verb, *_arguments(r, verb, folder)] if verb else r.choice([[], ["--help"], ["--version"], ["--", "-x"]])
     )

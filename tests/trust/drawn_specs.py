@@ -397,10 +397,10 @@ def rows(drawn: Drawn, graph: Any, count: int, lengths: Mapping[str, int], r: np
 
 
 def _targets(kind: str, shapes: Args, head: str, graph: Any, r: np.random.Generator) -> Array:
-    from graphspec.graph.shapes import concrete
+    from graphspec.graph.shapes import infer_shapes
 
     value = graph.outputs[head]
-    known = {} if value.name in shapes else concrete(graph, graph.needed([value]), shapes)
+    known = {} if value.name in shapes else infer_shapes(graph, graph.needed([value]), shapes)
     shape = known[value.name].shape if known else shapes[value.name]  # a head may be what comes in
     if kind == "bits":
         return r.integers(0, 2, shape).astype("float32")

@@ -17,9 +17,9 @@ from commands import graphspec, project
 import graphspec as gs
 from graphspec.arrays import system_memory as memory
 from graphspec.arrays.memory_maps import map_of
-from graphspec.callbacks.base import Callback, State
+from graphspec.callbacks.base import Callback, CallbackState
 from graphspec.data import archives, database, delimited
-from graphspec.data.check import Wanted, load
+from graphspec.data.check import DataSignature, load
 from graphspec.errors import Mark
 from graphspec.ir.graph import Type
 from graphspec.language.declarations import DataSource
@@ -33,7 +33,7 @@ MANY = "5,6,7\n" * 2500
 def read(path: Path, labels: list[str] | None = None, **columns: Any) -> Any:
     """The arrays of ``a`` and ``b`` side by side and of ``y``, as lists; or every problem as one text."""
     mapping = {"x": ["a", "b"], **columns}
-    wanted = Wanted(
+    wanted = DataSignature(
         {n: Type("float32", ("N", len(c)) if isinstance(c, list) else ("N",)) for n, c in mapping.items()},
         {"y": Type("int64", ("N",))},
         labels={} if labels is None else {"y": labels},
@@ -141,7 +141,7 @@ def test_lines_of_json_that_are_read(tmp_path: Path) -> None:
     text = '{"a":1,"b":2,"y":"2020-01-01"}\n{"a":3,"b":4,"y":5}\n'
     assert read(written(tmp_path, "d.jsonl", text), ["5", "2020-01-01"])[1] == [1, 0]
     path = written(tmp_path, "d.jsonl", '{"a":[[1,2],[3,4]],"y":[9007199254740993,1.0]}\n')
-    wanted = Wanted({"a": Type("float32", ("N", 2, 2))}, {"y": Type("int64", ("N", 2))})
+    wanted = DataSignature({"a": Type("float32", ("N", 2, 2))}, {"y": Type("int64", ("N", 2))})
     arrays, found = load(DataSource(path, None, None, None, None, Tree({}, Mark("spec.yaml"))), wanted)
     assert arrays is None
     assert "rounded" in found[0].message
@@ -285,7 +285,7 @@ def test_a_table_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def read_arrays(path: Path) -> Any:
-    wanted = Wanted({"x": Type("float32", ("N", 39))}, {"y": Type("int64", ("N",))})
+    wanted = DataSignature({"x": Type("float32", ("N", 39))}, {"y": Type("int64", ("N",))})
     mapping: Any = {"x": [f"c{k}" for k in range(39)]}
     arrays, _ = load(DataSource(path, mapping, None, None, None, Tree({}, Mark("spec.yaml"))), wanted)
     assert arrays is not None
@@ -355,11 +355,11 @@ SPEC = {
 class Change(Callback):
     """Does something when the second epoch has ended."""
 
-    def start(self, run: Any) -> State:
+    def start(self, run: Any) -> CallbackState:
         return Changing()
 
 
-class Changing(State):
+class Changing(CallbackState):
     what: Any
 
     def on_epoch_end(self, epoch: int, logs: Any) -> None:

@@ -84,7 +84,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-VERBS: tuple[tuple[str, ...], ...] = (
+COMMANDS: tuple[tuple[str, ...], ...] = (
     ("validate", "tiny.yaml", "--data", "--opset", "17"),
     ("summary", "tiny.yaml"),
     ("plot", "tiny.yaml", "-o", "net.svg"),
@@ -98,7 +98,7 @@ OUTPUTS = ("net.svg", "run", "m.onnx", "out.csv", "out.npz", "again.onnx")
 
 
 def test_commands_use_no_network_no_process_no_pickle_and_write_what_they_say(folder: Path) -> None:
-    for verb in VERBS:
+    for verb in COMMANDS:
         found = watched(folder, *verb)
         names = [(event, what) for event, what in found if event != "writes"]
         harmless = ("socket.gethostname", "ctypes.dlopen")  # TensorBoard's files carry the machine's name

@@ -93,7 +93,7 @@ def model_of(name: str) -> gs.Model:
 
 
 def file_of(model: gs.Model) -> onnx.ModelProto:
-    return to_model(model.graph, model.store, labels=model.labels, metadata={})
+    return to_model(model.graph, model.parameters, labels=model.labels, metadata={})
 
 
 def answers(model: gs.Model, data: bytes) -> list[Any] | None:
@@ -198,7 +198,7 @@ def test_labels_are_those_of_the_files_own_answers() -> None:
     spec = dense_spec()
     spec["outputs"]["kind"]["labels"] = ["red", "green", "blue"]
     model = gs.compile(spec)
-    right = to_model(model.graph, model.store, labels=model.labels, metadata={})
+    right = to_model(model.graph, model.parameters, labels=model.labels, metadata={})
     prove(model, right.SerializeToString())
     (words,) = (t for t in right.graph.initializer if t.name == "kind/labels")
     words.string_data[:] = [b"green", b"red", b"blue"]

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.callbacks.base import Callback, Run, State
+from graphspec.callbacks.base import Callback, CallbackState, Run
 from graphspec.runtime.access import Access
-from graphspec.runtime.program_cache import Programs
+from graphspec.runtime.program_cache import ProgramCache
 from graphspec.training import trainer as train
 from trust.attack_sharing import KINDS, attack, copies, in_threads, rows, serve, spec, train_beside
 
@@ -63,8 +63,8 @@ class _Meanwhile(Callback):
 
     do: Any = None
 
-    def start(self, run: Run) -> State:
-        state = State()
+    def start(self, run: Run) -> CallbackState:
+        state = CallbackState()
         state.on_epoch_end = lambda epoch, logs: self.do()  # type: ignore[method-assign]
         return state
 
@@ -147,7 +147,7 @@ def test_weights_change_when_nobody_reads_them() -> None:
 
 def test_only_as_many_programs_compute_at_once_as_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.runtime.program_cache.usable_cores", lambda: 2)
-    programs, made, at_once, most = Programs(), list[int](), list[int](), list[int]()
+    programs, made, at_once, most = ProgramCache(), list[int](), list[int](), list[int]()
 
     def make() -> Any:
         made.append(1)
@@ -167,7 +167,7 @@ def test_only_as_many_programs_compute_at_once_as_there_are_cores(monkeypatch: p
 
 
 def test_a_program_that_failed_is_not_used_again() -> None:
-    programs = Programs()
+    programs = ProgramCache()
     program = type("Program", (), {"nbytes": 1})()
     with pytest.raises(KeyboardInterrupt), programs.borrow("key", lambda: program):
         raise KeyboardInterrupt

@@ -16,7 +16,7 @@ from typing import Any
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Value
-from graphspec.kernels.fast import faster
+from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.windows import padding, spread
 from graphspec.ops import OPS
 from graphspec.ops.unary import Unary
@@ -43,7 +43,7 @@ def crop_unread(graph: Graph, target: Target) -> Graph:
     y = MaxPool(%1, kernel_shape=(2, 2), pads=[0, 0, 0, 0], strides=(2, 2))  # (N, 4, 4, 4)
     """
     nodes = graph.needed(graph.roots())
-    if not faster(True) or not any(node.op in _WINDOWS for node in nodes):
+    if not use_fast_kernel(True) or not any(node.op in _WINDOWS for node in nodes):
         return graph
     needs = _needs(nodes, graph.roots())
     cropped = {node.name for node in nodes if _windows(node) is not None and _is_partial(needs, node.outputs[0])}

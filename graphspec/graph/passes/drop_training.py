@@ -29,7 +29,7 @@ def drop_training(graph: Graph, target: Target) -> Graph:
     """
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if OPS[node.op].vanishes:
+        if OPS[node.op].identity_in_inference:
             assert inputs[0] is not None
             return (inputs[0],)
         if node.op == "RandomCrop":

@@ -32,7 +32,7 @@ def fold_constants(graph: Graph, target: Target) -> Graph:
     >>> print_graph(graph)
     %1 = Sqrt(4.0)
     y = Mul(x, %1)
-    >>> target = Target(compute=partial(constants_of, Store(graph)))
+    >>> target = Target(compute=partial(constants_of, Parameters(graph)))
     >>> print_graph(fold_constants(graph, target))
     y = Mul(x, 2.0)
     """

@@ -17,7 +17,7 @@ from graphspec.graph.gradients import wanted_gradients
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Value
-from graphspec.kernels.fast import faster
+from graphspec.kernels.fast import use_fast_kernel
 
 _THIN = 200
 """Elements under a convolution window up to which fusing is faster. With more, the products outweigh the memory traffic,
@@ -90,4 +90,4 @@ def _fits(conv: Node, differentiated: Collection[str]) -> bool:
     if X is None or W is None or X.name in differentiated or bias is not None or conv.attrs["group"] != 1:
         return False
     taps = math.prod(W.fixed(k) for k in range(2, W.rank))
-    return faster(taps > 1 and taps * W.fixed(1) <= _THIN)
+    return use_fast_kernel(taps > 1 and taps * W.fixed(1) <= _THIN)

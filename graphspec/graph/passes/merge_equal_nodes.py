@@ -35,7 +35,7 @@ def merge_equal_nodes(graph: Graph, target: Target) -> Graph:
     first: dict[Hashable, Sequence[Value]] = {}
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if OPS[node.op].vanishes or "seed" in node.attrs:
+        if OPS[node.op].identity_in_inference or "seed" in node.attrs:
             return None
         key = node.op, _frozen(node.attrs), tuple(map(_identity, inputs)), tuple(v.type for v in node.outputs)
         if key not in first:

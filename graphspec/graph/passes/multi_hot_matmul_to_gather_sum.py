@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Value
-from graphspec.kernels.fast import faster
+from graphspec.kernels.fast import use_fast_kernel
 
 WORTH = 20
 """A vector must be this many times wider than the ids of a row: one id takes as long as 15 to 24 elements in a matmul."""
@@ -52,7 +52,7 @@ def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
         (ids,), depth = hot.inputs, hot.attrs["depth"]
         assert ids is not None
         k = ids.shape[-1]
-        if not faster(not isinstance(k, int) or WORTH * k <= depth):
+        if not use_fast_kernel(not isinstance(k, int) or WORTH * k <= depth):
             return None
         g = state.builder(node)
         Y = g.GatherSum(ids, W, count=hot.attrs["count"])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Value
-from graphspec.kernels.fast import faster
+from graphspec.kernels.fast import use_fast_kernel
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _movable(node: Node, times: Mapping[str, int]) -> _Movable | None:
         source = value.node
         if source.op == "Conv" and channel == 1 and len(source.inputs) > 2:
             bias = source.inputs[2]
-            if bias is not None and bias.kind == "param" and faster(True):
+            if bias is not None and bias.kind == "param" and use_fast_kernel(True):
                 return _Movable(relu, source)
             break
         if source.op == "Relu" and relu is None:

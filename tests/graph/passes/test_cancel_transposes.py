@@ -24,7 +24,7 @@ def test_a_channels_last_network_keeps_one_transpose() -> None:
         {"name": "y", "type": "Dense", "units": 2},
     ]
     model = model_of(layers, [8, 8, 3])
-    graph = prepare(model.graph, model.store)
+    graph = prepare(model.graph, model.parameters)
     assert ops(graph)["Transpose"] == 1
     assert ops(model.graph)["Transpose"] > 8
     same(model, graph, (2, 8, 8, 3))

@@ -15,7 +15,7 @@ from graphspec.graph.target import Target
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime import build as building
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Network = Callable[[Builder, Value], Value]
@@ -108,12 +108,12 @@ def results(
         monkeypatch.setattr(building, "FOR_PROGRAM", without(crop_unread))
     g = Builder(graph, "loss")
     loss = g.ReduceMean(g.Mul(y, g.Sin(y)), axes=None, keepdims=0)
-    store = Store(graph, np.float64)
-    store.initialize(1)
-    gradient = np.zeros_like(store.vectors["trainable"])
+    parameters = Parameters(graph, np.float64)
+    parameters.initialize(1)
+    gradient = np.zeros_like(parameters.vectors["trainable"])
     program = building.build_program(
         graph,
-        store,
+        parameters,
         fetches={"y": y},
         shapes={"x": x.shape},
         loss=loss,

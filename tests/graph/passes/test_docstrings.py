@@ -17,12 +17,12 @@ from graphspec.graph.target import Target
 from graphspec.graph.text import print_graph, sketch
 from graphspec.ir.graph import Type
 from graphspec.kernels.group import Shard
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 NAMES = sorted(path.stem for path in Path(passes.__file__).parent.glob("[a-z]*.py"))
 KNOWN: dict[str, Any] = {
     known.__name__: known
-    for known in (sketch, print_graph, Target, Type, Shard, Store, SimpleNamespace, constants_of, partial)
+    for known in (sketch, print_graph, Target, Type, Shard, Parameters, SimpleNamespace, constants_of, partial)
 }
 """What examples may use without importing it, besides the names of their module."""
 LONGEST = 8  # lines

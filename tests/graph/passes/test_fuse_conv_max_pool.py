@@ -25,7 +25,7 @@ from graphspec.kernels import fast as choice
 from graphspec.ops import conv_pool
 from graphspec.runtime import build as building
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
 from graphspec.training import choose_workers as choose
 
@@ -93,7 +93,7 @@ def results(X: Array, W: Array, attrs: dict[str, Any], dtype: Any, *, fused: boo
     fetches, shapes = {"y0": Y, "loss": loss}, {"x0": X.shape, "x1": W.shape}
     with patch.object(building, "FOR_PROGRAM", without(fuse_conv_max_pool)):
         program = build_program(
-            graph, Store(graph, dtype), fetches=fetches, loss=loss, shapes=shapes, input_grads=["x1"]
+            graph, Parameters(graph, dtype), fetches=fetches, loss=loss, shapes=shapes, input_grads=["x1"]
         )
     feed(graph, program, {"x0": X, "x1": W})
     program.run()
@@ -158,7 +158,7 @@ def test_a_step_allocates_nothing_and_no_rows_are_fine() -> None:
         loss = Builder(graph, "loss").ReduceSum(Y, keepdims=0)
         shapes = {n: v.shape for n, v in graph.inputs.items()}
         program = build_program(
-            graph, Store(graph), fetches={"loss": loss}, loss=loss, shapes=shapes, input_grads=["x1"]
+            graph, Parameters(graph), fetches={"loss": loss}, loss=loss, shapes=shapes, input_grads=["x1"]
         )
         feed(graph, program, {"x0": normal(0, rows, 3, 20, 20), "x1": W})
         assert allocated(program) < 1 << 17
@@ -171,7 +171,7 @@ def test_what_is_not_trained_keeps_nothing_for_a_gradient() -> None:
     (C,) = run("Conv", [X, W])
     np.testing.assert_allclose(Y, C.reshape(64, 32, 13, 2, 13, 2).max((3, 5)), rtol=1e-4, atol=1e-5)
     graph, _ = build("ConvPool", [X, W], window=(2, 2))
-    program = build_program(graph, Store(graph), fetches=graph.outputs, shapes={"x0": X.shape, "x1": W.shape})
+    program = build_program(graph, Parameters(graph), fetches=graph.outputs, shapes={"x0": X.shape, "x1": W.shape})
     assert program.nbytes < X.nbytes + W.nbytes + Y.nbytes + C.nbytes / 2
 
 
@@ -250,11 +250,11 @@ def program_of(network: Network, **more: Any) -> Program:
     g = Builder(graph, "node")
     y = network(g, graph.inputs["x"])
     loss = g.ReduceMean(y, axes=None, keepdims=0)
-    store = Store(graph)
-    store.initialize(0)
-    gradient = np.zeros_like(store.vectors["trainable"])
+    parameters = Parameters(graph)
+    parameters.initialize(0)
+    gradient = np.zeros_like(parameters.vectors["trainable"])
     return build_program(
-        graph, store, fetches={"y": y}, shapes={"x": (2, 3, 12, 12)}, loss=loss, gradient=gradient, **more
+        graph, parameters, fetches={"y": y}, shapes={"x": (2, 3, 12, 12)}, loss=loss, gradient=gradient, **more
     )
 
 

@@ -20,7 +20,7 @@ from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multi_hot_matm
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Array = np.ndarray[Any, Any]
@@ -90,7 +90,7 @@ def test_a_step_allocates_nothing_and_no_rows_are_fine() -> None:
         loss = g.ReduceSum(Y, keepdims=0)
         shapes = {n: v.shape for n, v in graph.inputs.items()}
         program = build_program(
-            graph, Store(graph), fetches={"loss": loss}, loss=loss, shapes=shapes, input_grads=["x1"]
+            graph, Parameters(graph), fetches={"loss": loss}, loss=loss, shapes=shapes, input_grads=["x1"]
         )
         feed(graph, program, {"x0": ids, "x1": np.ones((1000, 8))})
         assert allocated(program) < 1 << 17
@@ -130,17 +130,17 @@ def test_the_fused_graph_computes_what_the_plain_one_does(
     mode: str, more: dict[str, Any], shape: tuple[int, ...], dtype: Any
 ) -> None:
     model = gs.compile(spec(mode, **more))
-    store = Store(model.graph, dtype)
-    store.set(model.weights)
+    parameters = Parameters(model.graph, dtype)
+    parameters.set(model.weights)
     x = ids_of(shape, 500)
     y = _RANDOM.standard_normal(model.run({"x": x})["y"].shape)
     results = []
     for graph in (model.graph, legalize(model.graph, Target(opset=17))):
         objective = add_losses(graph, model.spec)
-        gradient = np.full_like(store.vectors["trainable"], np.nan)
+        gradient = np.full_like(parameters.vectors["trainable"], np.nan)
         program = build_program(
             objective.graph,
-            store,
+            parameters,
             fetches={"y": graph.outputs["y"], "loss": objective.total},
             shapes={"x": x.shape, "y": y.shape},
             loss=objective.total,
@@ -149,7 +149,9 @@ def test_the_fused_graph_computes_what_the_plain_one_does(
         )
         program.feeds["x"][...], program.feeds["y"][...] = x, y
         program.run()
-        results.append((program.describe(), [*program.fetches.values(), *store.get(gradient, "trainable").values()]))
+        results.append(
+            (program.describe(), [*program.fetches.values(), *parameters.get(gradient, "trainable").values()])
+        )
     (fused, got), (plain, expected) = results
     assert ("GatherSum" in fused, "MultiHot" in fused) == (True, False)
     assert "GatherSum" not in plain
@@ -164,10 +166,10 @@ def test_gradients_of_shares_add_up() -> None:
     objective = add_losses(model.graph, model.spec)
     gradients = []
     for rows in (slice(0, 8), slice(0, 5), slice(5, 8)):
-        gradients.append(np.zeros_like(model.store.vectors["trainable"]))
+        gradients.append(np.zeros_like(model.parameters.vectors["trainable"]))
         program = build_program(
             objective.graph,
-            model.store,
+            model.parameters,
             fetches={},
             shapes={"x": x[rows].shape, "y": y[rows].shape},
             loss=objective.total,

@@ -16,7 +16,7 @@ from graphspec.graph.target import Target
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime import build as building
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Network = Callable[[Builder, Value], Value]
@@ -84,11 +84,11 @@ def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
     results = []
     for passes in (FOR_PROGRAM, without(sink_bias_relu_below_pool)):
         monkeypatch.setattr(building, "FOR_PROGRAM", passes)
-        store = Store(graph)
-        store.initialize(1)
-        gradient = np.zeros_like(store.vectors["trainable"])
+        parameters = Parameters(graph)
+        parameters.initialize(1)
+        gradient = np.zeros_like(parameters.vectors["trainable"])
         program = building.build_program(
-            graph, store, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
+            graph, parameters, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
         )
         program.feeds["x"][...] = x
         program.run()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.data.batches import Arrays
+from graphspec.data.batches import Dataset
 from graphspec.data.sparse import as_indices, indices_of_ones
 from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied, sparsify_bool_inputs
 from graphspec.graph.target import Target
@@ -83,7 +83,7 @@ def test_training_is_that_on_numbers(workers: int, monkeypatch: pytest.MonkeyPat
 
 def test_training_adds_up_rows() -> None:
     trainer = prepare_fit(gs.compile(spec()), hot(), Y, observer=Silent())
-    trainer.feeder.start(0)
+    trainer.loader.start(0)
     trainer.step()
     (program,) = trainer.programs.values()
     assert program.feeds["x"].shape == (8, 9)
@@ -129,5 +129,5 @@ def test_what_stays_as_it_is(tmp_path: Path) -> None:
     graph, x = gs.compile(spec()).graph, hot()
     np.save(tmp_path / "x.npy", x)
     for rows in (x.astype(np.uint8), hot(ones=60), np.load(tmp_path / "x.npy", mmap_mode="r")):
-        arrays = Arrays({"x": rows})
+        arrays = Dataset({"x": rows})
         assert as_indices(graph, arrays) is arrays

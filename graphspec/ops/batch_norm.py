@@ -29,7 +29,7 @@ class BatchNormalization(Op):
     """
 
     keeps_in, keeps_out = (0, 1, 3, 4), False
-    loose = True
+    blockwise = True
 
     @staticmethod
     def infer(
@@ -64,14 +64,18 @@ class BatchNormalization(Op):
         learning = bool(training_mode) and (ctx.training or ctx.outputs == 3)
         order, count = channel_order(X), X.shape[1]
         lying, calls = contiguous(ctx, X, order)
-        Y = X if ctx.free(0) and not calls else ctx.out(order=order)
+        Y = X if ctx.may_overwrite(0) and not calls else ctx.out(order=order)
         channels = Channels(ctx, X.shape, order)
         mean, var, share, offset = input_mean, input_var, None, None
         running = (input_mean, input_var) if ctx.outputs == 1 else (ctx.out(1), ctx.out(2))
         if learning:
             samples = X.size // max(count, 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
-            mean, var, share = ctx.save((count,)), ctx.scratch((count,)), ctx.constant(1 / max(samples, 1))
-            offset = ctx.save((), np.bool_)
+            mean, var, share = (
+                ctx.save_for_backward((count,)),
+                ctx.scratch((count,)),
+                ctx.constant(1 / max(samples, 1)),
+            )
+            offset = ctx.save_for_backward((), np.bool_)
             calls += batch_statistics(ctx, X, lying, channels, mean, var, share, offset)
             if ctx.group.rank == 0 or ctx.outputs == 3:  # rank 0 alone writes shared state
                 for moments in zip((input_mean, input_var), (mean, var), running, strict=True):
@@ -120,7 +124,7 @@ def normalize(
         W: 0 where an element of X took no part in them, 1 elsewhere; broadcasts to X.
     """
     count = X.shape[1]
-    inverse, factor = ctx.save((count,)), ctx.save((count,))
+    inverse, factor = ctx.save_for_backward((count,)), ctx.save_for_backward((count,))
     small, shift = ctx.scratch((count,)), ctx.scratch((count,))
     calls: Calls = [
         *inverse_root(var, ctx.constant(epsilon), inverse),
@@ -163,7 +167,7 @@ def normalize(
             assert dX is not None
             calls.append((np.copyto, dX.transpose(order), dlying))
         else:
-            ctx.give(0, dY)
+            ctx.give_grad(0, dY)
         return calls
 
     return calls, backward

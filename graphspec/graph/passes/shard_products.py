@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from graphspec.arrays.split import share
+from graphspec.arrays.split import shard_slice
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multiplies
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Array, Graph, Node, Type, Value
-from graphspec.kernels.fast import faster
+from graphspec.kernels.fast import use_fast_kernel
 from graphspec.ops import OPS
 from graphspec.ops.unary import Unary
 
@@ -44,13 +44,13 @@ def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
             continue
         k, n = B.param.stored_shape
         pays = n % (workers * _LINE) == 0 and k * n >= max(_WIDE, _PAYS * batch * (k + n))
-        if min(k, n) >= workers and faster(pays):
+        if min(k, n) >= workers and use_fast_kernel(pays):
             found.add(B.name)
     return found
 
 
-def divide_products(graph: Graph, target: Target) -> Graph:
-    """Replace products with the divided kernels by DividedGemm, as one worker computes it.
+def shard_products(graph: Graph, target: Target) -> Graph:
+    """Replace products with the divided kernels by ShardedGemm, as one worker computes it.
 
     If elementwise functions alone lie between two divided products, the values between them are divided by columns too.
     Below, ``shard`` is the first of two workers, with 32 of 64 rows.
@@ -62,10 +62,10 @@ def divide_products(graph: Graph, target: Target) -> Graph:
     %2 = Relu(%1)
     y = MatMul(%2, B)
     >>> shard = Shard(SimpleNamespace(rank=0, size=2), slice(0, 32), 64, {"A": ..., "B": ...})
-    >>> print_graph(divide_products(graph, Target(shard=shard)))
-    %1 = DividedGemm(x, A, takes=rows, gives=columns, shape=(64, 512))
+    >>> print_graph(shard_products(graph, Target(shard=shard)))
+    %1 = ShardedGemm(x, A, takes=rows, gives=columns, shape=(64, 512))
     %2 = Relu(%1)
-    y = DividedGemm(%2, B, takes=columns, gives=rows, shape=(32, 512))
+    y = ShardedGemm(%2, B, takes=columns, gives=rows, shape=(32, 512))
     """
     shard = target.shard
     if shard is None or not shard.matrices:
@@ -84,10 +84,10 @@ def divide_products(graph: Graph, target: Target) -> Graph:
         assert X is not None
         takes = "columns" if X.name in joined else "rows"
         gives = "columns" if node.name in joined.values() else "rows"
-        columns = share(old.features, group.rank, group.size)
+        columns = shard_slice(old.features, group.rank, group.size)
         shape = (rows, old.features) if gives == "rows" else (total, columns.stop - columns.start)
         attrs = {"takes": takes, "gives": gives, "shape": shape}
-        return state.node(node.name, "DividedGemm", inputs, attrs, node.owner, [Type(old.dtype, shape)], [old.name])
+        return state.node(node.name, "ShardedGemm", inputs, attrs, node.owner, [Type(old.dtype, shape)], [old.name])
 
     return rebuild(graph, visit)
 
@@ -99,13 +99,13 @@ def shared_buffers(graph: Graph, shard: Shard) -> dict[str, Array]:
     """
     matrices, rows = shard.matrices, shard.rows
     nodes, found = graph.needed(graph.roots()), dict[str, Array]()
-    divided = {node.name: matrices[_kernel(node)] for node in nodes if node.op == "DividedGemm"}
+    divided = {node.name: matrices[_kernel(node)] for node in nodes if node.op == "ShardedGemm"}
     for node in nodes:
         X = node.inputs[0] if node.name in divided else None
         if X is not None and X.kind == "input":
             found[X.name] = divided[node.name].inputs[rows]
-    by_rows = [node.name for node in nodes if node.name in divided and node.attrs["gives"] == "rows"]
-    for value, name in _ends(nodes, by_rows, readers(graph)).items():
+    broadcast_rows = [node.name for node in nodes if node.name in divided and node.attrs["gives"] == "rows"]
+    for value, name in _ends(nodes, broadcast_rows, readers(graph)).items():
         found[value] = divided[name].output_gradients[rows]
     return found
 

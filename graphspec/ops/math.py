@@ -1,16 +1,19 @@
-"""Elementwise functions of one input: powers, exponentials, rounding, signs."""
+"""Elementwise mathematics of one input: powers, exponentials, rounding, signs, limits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import negate, scratch_like
-from graphspec.kernels.context import Context, need
-from graphspec.ops.base import op
+from graphspec.ir.ranges import ANY, Range
+from graphspec.kernels.common import negate, output_for, scratch_like, within
+from graphspec.kernels.context import Bound, Context, need, same_dtype
+from graphspec.ops.base import Op, op
 from graphspec.ops.unary import Unary
 
 
@@ -189,3 +192,40 @@ class Not(Unary):
     @staticmethod
     def forward(ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.logical_not, X, Y)]
+
+
+@op
+class Clip(Op):
+    """``Y = min(max(input, min), max)``; the gradient is 0 where a bound is reached."""
+
+    keeps_in, keeps_out = (1, 2), True
+
+    @staticmethod
+    def infer(X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
+        same_dtype(X, minimum, maximum)
+        for bound in (minimum, maximum):
+            need(bound is None or bound.rank == 0, "needs scalar bounds")
+        return X.type
+
+    @classmethod
+    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+        X, minimum, maximum = (*ranges, ANY, ANY)[:3]
+        if output.type.is_float and not X.finite:
+            return ANY  # NaN stays
+        return Range(min(max(X.low, minimum.low), maximum.high), min(max(X.high, minimum.high), maximum.high))
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, minimum: Array | None = None, maximum: Array | None = None) -> Bound:
+        Y = output_for(ctx, (0, X))
+        calls: Calls = []
+        for choose, bound in ((np.maximum, minimum), (np.minimum, maximum)):
+            if bound is not None:
+                calls.append((partial(choose, out=Y), Y if calls else X, bound))
+        if not calls:
+            calls.append((np.copyto, Y, X))
+
+        def backward(dY: Array) -> Calls:
+            ctx.give_grad(0, dY)
+            return within(ctx, Y, minimum, maximum, dY)
+
+        return Y, calls, backward

@@ -11,16 +11,16 @@ from __future__ import annotations
 import numpy as np
 
 from graphspec.arrays.calls import Calls
-from graphspec.arrays.split import share
+from graphspec.arrays.split import shard_slice
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import sum_axes
 from graphspec.kernels.context import Bound, Context
-from graphspec.kernels.matmul import product
+from graphspec.kernels.matmul import matmul
 from graphspec.ops.base import Op, op
 
 
 @op
-class DividedGemm(Op):
+class ShardedGemm(Op):
     """``Y = A · B + C`` of the rows of all workers, of which each has some rows or, of all rows, some columns.
 
     Its shape says so: ``rows`` of the batch or ``columns``, that is the whole batch and its share of the columns.
@@ -38,14 +38,14 @@ class DividedGemm(Op):
         ctx: Context, A: Array, B: Array, C: Array | None = None, *, takes: str, gives: str, shape: tuple[int, ...]
     ) -> Bound:
         (k, n), rows, total, group = B.shape, ctx.rows, ctx.total, ctx.group
-        taken, given = (share(width, group.rank, group.size) for width in (k, n))
-        matrix = ctx.divided(1)
+        taken, given = (shard_slice(width, group.rank, group.size) for width in (k, n))
+        matrix = ctx.sharded(1)
         X, dX = matrix.inputs[:total], matrix.input_gradients[:total]
         Y, dY = matrix.outputs[:total], matrix.output_gradients[:total]
         meet = (group.barrier,)
         calls: Calls = [*_copy(X[rows] if takes == "rows" else X[:, taken], A), meet]
         own = ctx.out() if gives == "columns" else ctx.scratch((total, given.stop - given.start))
-        calls += product(ctx, X, B[:, given], own)
+        calls += matmul(ctx, X, B[:, given], own)
         if C is not None:
             calls.append((np.add, own, C[given], own))
         if gives == "rows":
@@ -59,16 +59,16 @@ class DividedGemm(Op):
                 else:
                     calls += [(dC.fill, 0.0), *sum_axes(ctx, gradient, (0,), dC[given])]
             if matrix.own.start < matrix.own.stop:
-                ctx.later(product(ctx, X[:, matrix.own].T, dY, matrix.gradient[matrix.own]))
+                ctx.after_barrier(matmul(ctx, X[:, matrix.own].T, dY, matrix.gradient[matrix.own]))
             if not ctx.wants(0):
                 return calls
             calls.append(meet)
             if takes == "columns":
                 dA = ctx.grad(0)
                 assert dA is not None
-                return [*calls, *product(ctx, dY, B[taken].T, dA)]
-            calls += [*product(ctx, dY, B[taken].T, dX[:, taken]), meet]
-            ctx.give(0, dX[rows])
+                return [*calls, *matmul(ctx, dY, B[taken].T, dA)]
+            calls += [*matmul(ctx, dY, B[taken].T, dX[:, taken]), meet]
+            ctx.give_grad(0, dX[rows])
             return calls
 
         return (own if gives == "columns" else Y[rows]), calls, backward

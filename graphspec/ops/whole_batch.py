@@ -67,10 +67,11 @@ class CircleLoss(Op):
         ctx: Context, X: Array, ids: Array, *, gamma: float = 80.0, margin: float = 0.4, remove_diagonal: int = 1
     ) -> Bound:
         Y, n, total, own = ctx.out(), len(X), ctx.total, ctx.rows
-        every, labels = ctx.save((total, X.shape[1])), ctx.save((total,), np.int64)
-        raw, z, peak = ctx.save((n, total)), ctx.save((n,)), ctx.scratch((n, 1))
-        same, keep = ctx.save((n, total), np.bool_), ctx.scratch((n, total), np.bool_)
-        shares = ctx.save((2, n, total))  # each partner's in the sum of exponentials, each other row's in the other sum
+        every, labels = ctx.save_for_backward((total, X.shape[1])), ctx.save_for_backward((total,), np.int64)
+        raw, z, peak = ctx.save_for_backward((n, total)), ctx.save_for_backward((n,)), ctx.scratch((n, 1))
+        same, keep = ctx.save_for_backward((n, total), np.bool_), ctx.scratch((n, total), np.bool_)
+        # each partner's share in the sum of exponentials, each other row's in the other sum
+        shares = ctx.save_for_backward((2, n, total))
         d, scores, sums = ctx.scratch((n, total)), ctx.scratch((n, total)), ctx.scratch((n, 1))
         diagonal = np.arange(n), np.arange(own.start, own.stop)
         sides = ((-gamma, margin, 1.0, margin), (gamma, 1 + margin, -1.0, 1 - margin))  # γ (u + v d)⁺ (w - d)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,9 +10,8 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.ir.ranges import ANY, Range
-from graphspec.kernels.common import copy_cast, give_each, negate, scratch_like, target, unsigned
-from graphspec.kernels.context import Bound, Context, broadcast, need, need_float, same_dtype
+from graphspec.kernels.common import copy_cast, give_each, negate, output_for, scratch_like, unsigned, within
+from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.ops.base import Op, op
 from graphspec.ops.unary import Unary, of_float
 
@@ -32,16 +31,6 @@ def above_zero(ctx: Context, Y: Array, scale: float, out: Array) -> Calls:
     positive = scratch_like(ctx, Y, np.bool_)
     zero = ctx.constant(0.0)
     return [(np.greater, Y, zero, positive), (copy_cast, out, positive), (np.multiply, out, ctx.constant(scale), out)]
-
-
-def within(ctx: Context, Y: Array, low: Array | None, high: Array | None, dY: Array) -> Calls:
-    """Calls that zero ``dY`` in place except where ``low < Y < high``."""
-    inside = scratch_like(ctx, dY, np.bool_)
-    calls: Calls = []
-    for compare, bound in ((np.greater, low), (np.less, high)):
-        if bound is not None:
-            calls += [(compare, Y, bound, inside), (np.multiply, dY, inside, dY)]
-    return calls
 
 
 def at_least_0(attribute: str) -> Callable[..., Type]:
@@ -109,7 +98,7 @@ class PRelu(Op):
 
     @staticmethod
     def bind(ctx: Context, X: Array, slope: Array) -> Bound:
-        Y = target(ctx, (0, X))
+        Y = output_for(ctx, (0, X))
         t, zeros = scratch_like(ctx, X), ctx.zeros_like(X)
         calls: Calls = [
             (partial(np.minimum, out=t), X, zeros),
@@ -366,40 +355,3 @@ class Softsign(Unary):
             (np.square, t, t),
             (np.multiply, dY, t, dY),
         ]
-
-
-@op
-class Clip(Op):
-    """``Y = min(max(input, min), max)``; the gradient is 0 where a bound is reached."""
-
-    keeps_in, keeps_out = (1, 2), True
-
-    @staticmethod
-    def infer(X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
-        same_dtype(X, minimum, maximum)
-        for bound in (minimum, maximum):
-            need(bound is None or bound.rank == 0, "needs scalar bounds")
-        return X.type
-
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
-        X, minimum, maximum = (*ranges, ANY, ANY)[:3]
-        if output.type.is_float and not X.finite:
-            return ANY  # NaN stays
-        return Range(min(max(X.low, minimum.low), maximum.high), min(max(X.high, minimum.high), maximum.high))
-
-    @staticmethod
-    def bind(ctx: Context, X: Array, minimum: Array | None = None, maximum: Array | None = None) -> Bound:
-        Y = target(ctx, (0, X))
-        calls: Calls = []
-        for choose, bound in ((np.maximum, minimum), (np.minimum, maximum)):
-            if bound is not None:
-                calls.append((partial(choose, out=Y), Y if calls else X, bound))
-        if not calls:
-            calls.append((np.copyto, Y, X))
-
-        def backward(dY: Array) -> Calls:
-            ctx.give(0, dY)
-            return within(ctx, Y, minimum, maximum, dY)
-
-        return Y, calls, backward

@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.blocks import each_block, in_blocks
-from graphspec.kernels.common import kept_like, scratch_like, target
+from graphspec.kernels.common import kept_like, output_for, scratch_like
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import op
 from graphspec.ops.erf import double, horner
@@ -29,13 +29,13 @@ class Gated(Unary):
 
     @classmethod
     def bind(cls, ctx: Context, X: Array, **attributes: Any) -> Bound:
-        Y = target(ctx, (0, X))
+        Y = output_for(ctx, (0, X))
         slope = kept_like(ctx, X) if ctx.wants(0) else None
         arrays = (X, Y) if slope is None else (X, Y, slope)
         calls = in_blocks(ctx, lambda x, y, dx=None: cls.forward(ctx, x, y, dx, **attributes), *arrays)
 
         def backward(dY: Array) -> Calls:
-            ctx.give(0, dY)
+            ctx.give_grad(0, dY)
             assert slope is not None
             return each_block(np.multiply, dY, slope, dY)
 

@@ -16,12 +16,12 @@ from layouts import SETTINGS, both_layouts, normal, same
 from oracles import ort_run
 from workers import Threads
 
-from graphspec.arrays.split import share
+from graphspec.arrays.split import shard_slice
 from graphspec.graph.builder import Builder
 from graphspec.initializers import Constant
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +38,7 @@ def batches(draw: st.DrawFn) -> list[Array]:
 @pytest.fixture(params=[0.0, 1e30], ids=["differences", "moments"])
 def statistics(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mean and variance always from differences, or always from the sums of x and x²."""
-    monkeypatch.setattr("graphspec.ops.norm._FAR", request.param)
+    monkeypatch.setattr("graphspec.ops.batch_norm._FAR", request.param)
 
 
 @pytest.mark.usefixtures("statistics")
@@ -102,13 +102,13 @@ def test_batch_normalization_over_workers(workers: int, perm: tuple[int, ...]) -
     cotangent = normal(1, *X.shape)
 
     def work(rank: int, size: int, barrier: threading.Barrier, arrays: list[Any]) -> dict[str, Array]:
-        store, rows = Store(graph), share(len(X), rank, size)
-        store.initialize(0)
-        gradient = np.zeros_like(store.vectors["trainable"])
+        parameters, rows = Parameters(graph), shard_slice(len(X), rank, size)
+        parameters.initialize(0)
+        gradient = np.zeros_like(parameters.vectors["trainable"])
         feeds = {"x": X[rows].transpose(perm), "c": cotangent[rows]}
         program = build_program(
             graph,
-            store,
+            parameters,
             fetches={"y": y},
             loss=loss,
             gradient=gradient,
@@ -121,8 +121,8 @@ def test_batch_normalization_over_workers(workers: int, perm: tuple[int, ...]) -
         )
         feed(graph, program, feeds)
         program.run()
-        state = {n.removeprefix("bn/"): a for n, a in store.get(group="state").items()}
-        grads = {n.removeprefix("bn/"): a for n, a in store.get(gradient, "trainable").items()}
+        state = {n.removeprefix("bn/"): a for n, a in parameters.get(group="state").items()}
+        grads = {n.removeprefix("bn/"): a for n, a in parameters.get(gradient, "trainable").items()}
         dX = program.grads["x"].transpose(np.argsort(perm))
         return {"y": program.fetches["y"].copy(), "dX": dX.copy(), **state, **grads}
 
@@ -155,11 +155,11 @@ def test_batch_normalization_outside_training_uses_moving_statistics() -> None:
     names = ["gamma", "beta", "moving_mean", "moving_variance"]
     values = [g.param(n, (3,), Constant(value=0.0), state=n.startswith("moving")) for n in names]
     graph.outputs["y"] = g.BatchNormalization(x, *values, training_mode=1)
-    store = Store(graph)
-    store.set({f"bn/{n}": p for n, p in zip(names, params, strict=True)})
-    program = build_program(graph, store, fetches=graph.outputs, shapes={"x": X.shape})
+    parameters = Parameters(graph)
+    parameters.set({f"bn/{n}": p for n, p in zip(names, params, strict=True)})
+    program = build_program(graph, parameters, fetches=graph.outputs, shapes={"x": X.shape})
     feed(graph, program, {"x": X})
     program.run()
     expected = ort_run("BatchNormalization", [X, *params])[0]
     np.testing.assert_allclose(program.fetches["y"], expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(store.get()["bn/moving_mean"], params[2])
+    np.testing.assert_array_equal(parameters.get()["bn/moving_mean"], params[2])

@@ -11,17 +11,17 @@ from signalling import spinning, together
 
 import graphspec as gs
 from graphspec.arrays.random import Clock
-from graphspec.data.batches import Feeder
-from graphspec.graph.passes.divide_products import divide_products, wide_kernels
+from graphspec.data.batches import BatchLoader
+from graphspec.graph.passes.shard_products import shard_products, wide_kernels
 from graphspec.graph.target import Target
 from graphspec.kernels import fast as choice
-from graphspec.kernels.group import Shard, Single
+from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.optimizers import OPTIMIZERS
-from graphspec.parallel import leader as team
+from graphspec.parallel import leader as leader
 from graphspec.parallel.member import Member, layout
-from graphspec.runtime.optimizer_state import part_of_update, slots_of
-from graphspec.runtime.parameters import Store
-from graphspec.runtime.partition import Division, divide
+from graphspec.runtime.optimizer_state import bind_shard_update, slots_of
+from graphspec.runtime.parameters import Parameters
+from graphspec.runtime.partition import Partition, divide
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
 from graphspec.training.prepare import prepare_fit
@@ -62,7 +62,7 @@ def trainer_of(model: gs.Model, count: int) -> Trainer:
 def divided(layers: Layers, width: int = 512, rows: int = 16, workers: int = 2, **training: Any) -> set[str]:
     model = model_of(layers, width, batch_size=rows, **training)
     trainer = trainer_of(model, rows)
-    found = trainer.one_step.divide(trainer.update.optimizer, workers).matrices
+    found = trainer.one_step.divide(trainer.optimizer_state.optimizer, workers).matrices
     return {name.removesuffix("/kernel") for name in found}
 
 
@@ -106,9 +106,9 @@ def joints(layers: Layers, **more: Any) -> dict[str, str]:
     objective = trainer_of(model, 8).objective
     heads = {name: objective.graph.outputs[name] for name in more.get("heads", ())}
     kernels = wide_kernels(objective.graph.asking({}, objective.total), 8, 2)
-    shard = Shard(Single(), slice(0, 8), 8, dict.fromkeys(kernels))  # type: ignore[arg-type]
-    made = divide_products(objective.graph.asking(heads, objective.total), Target(shard=shard))
-    nodes = [node for node in made.nodes if node.op == "DividedGemm"]
+    shard = Shard(LocalGroup(), slice(0, 8), 8, dict.fromkeys(kernels))  # type: ignore[arg-type]
+    made = shard_products(objective.graph.asking(heads, objective.total), Target(shard=shard))
+    nodes = [node for node in made.nodes if node.op == "ShardedGemm"]
     return {node.owner: f"{node.attrs['takes']} {node.attrs['gives']}" for node in nodes}
 
 
@@ -164,25 +164,25 @@ NETWORKS: dict[str, tuple[Layers, tuple[str, ...]]] = {
 def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float], Array, dict[str, Array]]:
     """An epoch by workers that are threads, in float64: losses, then weights and slots."""
     step, network = trainer.one_step, trainer.model
-    store = Store(step.objective.graph, np.float64)
-    store.set(network.weights)
-    step = replace(step, store=store, feeder=feeder_of(trainer, 0, workers))
-    division, segments = step.divide(optimizer, workers), store.segments["trainable"]
-    assert bool(division.matrices) == choice.FAST
-    slots = slots_of(optimizer, store.vectors["trainable"], segments)
-    wanted = layout(step, trainer.totals, slots, division)
+    parameters = Parameters(step.objective.graph, np.float64)
+    parameters.set(network.weights)
+    step = replace(step, parameters=parameters, loader=feeder_of(trainer, 0, workers))
+    partition, segments = step.divide(optimizer, workers), parameters.segments["trainable"]
+    assert bool(partition.matrices) == choice.FAST
+    slots = slots_of(optimizer, parameters.vectors["trainable"], segments)
+    wanted = layout(step, trainer.running, slots, partition)
     arrays = {name: np.zeros(shape, dtype) for name, (shape, dtype) in wanted.items()}
     signals, losses = spinning(workers), list[float]()
 
     def work(rank: int) -> None:
-        member, clock = Member(arrays, signals[rank], rank, division), Clock()
-        mine = replace(step, feeder=feeder_of(trainer, rank, workers), clock=clock)
-        weights, rate = store.vectors["trainable"], optimizer.rate()
-        update = part_of_update(
-            optimizer, weights, member.gradients, slots, segments, clock, rate, member.group, division
+        member, clock = Member(arrays, signals[rank], rank, partition), Clock()
+        mine = replace(step, loader=feeder_of(trainer, rank, workers), clock=clock)
+        weights, rate = parameters.vectors["trainable"], optimizer.rate()
+        update = bind_shard_update(
+            optimizer, weights, member.gradients, slots, segments, clock, rate, member.group, partition
         )
-        for clock.step in range(mine.feeder.batches):
-            program = member.bind(mine, mine.feeder.rows(clock.step))
+        for clock.step in range(mine.loader.batches):
+            program = member.bind(mine, mine.loader.rows(clock.step))
             signals[rank].barrier()
             program.load(clock.step)
             program.run()
@@ -193,13 +193,13 @@ def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float
             signals[rank].barrier()
 
     together(workers, work)
-    return losses, store.vectors["trainable"], slots
+    return losses, parameters.vectors["trainable"], slots
 
 
-def feeder_of(trainer: Trainer, rank: int, workers: int) -> Feeder:
-    feeder = Feeder(trainer.feeder.given, 8, shuffle=False, seed=0)
-    feeder.rank, feeder.size = rank, workers
-    return feeder
+def feeder_of(trainer: Trainer, rank: int, workers: int) -> BatchLoader:
+    loader = BatchLoader(trainer.loader.given, 8, shuffle=False, seed=0)
+    loader.rank, loader.size = rank, workers
+    return loader
 
 
 OPTIMIZERS_TRIED = {
@@ -244,7 +244,7 @@ def test_runs_are_those_of_one_process_and_the_same_bits_twice(workers: int, mon
         return model
 
     one, several, again = run(1), run(workers), run(workers)
-    monkeypatch.setattr(team, "spins_safely", lambda: False)
+    monkeypatch.setattr(leader, "spins_safely", lambda: False)
     piped = run(workers)
     for name, weight in one.weights.items():
         np.testing.assert_allclose(several.weights[name], weight, rtol=1e-4, atol=1e-6, err_msg=name)
@@ -258,19 +258,19 @@ def test_runs_are_those_of_one_process_and_the_same_bits_twice(workers: int, mon
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
 def test_parts_end_between_rows_of_a_matrix(workers: int) -> None:
     model = model_of([dense("a", 50), dense("b", 7), dense("c", 24)], 30)
-    segments = model.store.segments["trainable"]
-    size, rule = model.store.vectors["trainable"].size, OPTIMIZERS.parse("adam")
+    segments = model.parameters.segments["trainable"]
+    size, rule = model.parameters.vectors["trainable"].size, OPTIMIZERS.parse("adam")
     matrices = {s.param.name: s for s in segments if s.param.name in ("a/kernel", "c/kernel")}
-    division = divide(rule, segments, size, workers, matrices, 8)
-    assert [part.start for part in division.parts] == [0, *(part.stop for part in division.parts[:-1])]
-    assert division.parts[-1].stop == size
+    partition = divide(rule, segments, size, workers, matrices, 8)
+    assert [part.start for part in partition.parts] == [0, *(part.stop for part in partition.parts[:-1])]
+    assert partition.parts[-1].stop == size
     owners, sums = np.zeros(size, int), np.zeros(size, int)
-    arrays = {name: np.zeros(shape) for name, (shape, _) in division.layout(np.float64).items()}
+    arrays = {name: np.zeros(shape) for name, (shape, _) in partition.layout(np.float64).items()}
     arrays["gradients"] = np.zeros((workers, size))
-    for rank, part in enumerate(division.parts):
-        for matrix in division.views(arrays, rank).values():
+    for rank, part in enumerate(partition.parts):
+        for matrix in partition.views(arrays, rank).values():
             matrix.gradient[matrix.own] += 1
-        for stretch in division.summed(rank):
+        for stretch in partition.summed(rank):
             sums[part][stretch] += 1
             assert stretch.stop <= part.stop - part.start
         owners[part] += 1
@@ -283,4 +283,4 @@ def test_parts_end_between_rows_of_a_matrix(workers: int) -> None:
 
 
 def test_shared_memory_is_for_divided_kernels_alone() -> None:
-    assert Division([slice(0, 4)]).layout(np.float32) == {}
+    assert Partition([slice(0, 4)]).layout(np.float32) == {}

@@ -29,7 +29,7 @@ from graphspec.ir.graph import Graph, Type, Value
 from graphspec.ops import OPS
 from graphspec.ops.base import attributes
 from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Store
+from graphspec.runtime.parameters import Parameters
 
 
 def newer(op: str, inputs: Sequence[Array], opset: int, **attrs: Any) -> Array:
@@ -146,7 +146,7 @@ def test_scatter_elements_without_rows() -> None:
     none = np.zeros((0, 3), np.float32)
     graph, _ = build("ScatterElements", [none, np.zeros((0, 2), np.int64), none[:, :2]], axis=1)
     build_program(
-        graph, Store(graph), fetches=graph.outputs, shapes={n: v.shape for n, v in graph.inputs.items()}
+        graph, Parameters(graph), fetches=graph.outputs, shapes={n: v.shape for n, v in graph.inputs.items()}
     ).run()
 
 
@@ -170,19 +170,19 @@ def test_spectral_scale(sizes: tuple[int, ...], shape: tuple[int, ...], columns:
         g.param("vector_u", (1, sizes[columns]), Constant(value=1.0), state=True),
     )
     graph.outputs["y"] = g.SpectralScale(W, u, sizes=sizes, columns=columns, iterations=60)
-    store = Store(graph, np.float64)
-    store.initialize(0)
-    program = build_program(graph, store, fetches=graph.outputs, shapes={}, total=1, training=True)
+    parameters = Parameters(graph, np.float64)
+    parameters.initialize(0)
+    program = build_program(graph, parameters, fetches=graph.outputs, shapes={}, total=1, training=True)
     program.run()
     np.testing.assert_array_equal(program.fetches["y"], np.zeros(shape))  # a kernel of zeros stays
-    np.testing.assert_array_equal(store.get()["node/vector_u"], np.ones((1, sizes[columns])))
+    np.testing.assert_array_equal(parameters.get()["node/vector_u"], np.ones((1, sizes[columns])))
     start = np.random.default_rng(1).standard_normal(shape)
-    store.set({"node/kernel": start})
+    parameters.set({"node/kernel": start})
     program.run()
     matrix = np.moveaxis(start.reshape(sizes), columns, -1).reshape(-1, sizes[columns])
     sigma = np.linalg.svd(matrix, compute_uv=False)[0]
     np.testing.assert_allclose(program.fetches["y"], start / sigma, rtol=1e-6)
-    np.testing.assert_array_equal(store.get()["node/kernel"], program.fetches["y"])
+    np.testing.assert_array_equal(parameters.get()["node/kernel"], program.fetches["y"])
 
 
 def test_spectral_scale_over_workers() -> None:
@@ -193,23 +193,25 @@ def test_spectral_scale_over_workers() -> None:
     W, u = g.param("kernel", (6, 5), Constant(value=0.0)), g.param("vector_u", (1, 5), Constant(value=1.0), state=True)
     graph.outputs["y"] = g.SpectralScale(W, u, sizes=(6, 5), columns=1)
 
-    def work(store: Store, rank: int, size: int, barrier: threading.Barrier) -> Array:
+    def work(parameters: Parameters, rank: int, size: int, barrier: threading.Barrier) -> Array:
         group = Threads(rank, size, barrier, [])
         shapes: dict[str, Any] = {}
-        program = build_program(graph, store, fetches=graph.outputs, shapes=shapes, total=1, training=True, group=group)
+        program = build_program(
+            graph, parameters, fetches=graph.outputs, shapes=shapes, total=1, training=True, group=group
+        )
         for _ in range(20):
             program.run()
         return np.array(program.fetches["y"])
 
     found = []
     for size in (1, 3):
-        store = Store(graph)
-        store.initialize(0)
-        store.set({"node/kernel": start})
+        parameters = Parameters(graph)
+        parameters.initialize(0)
+        parameters.set({"node/kernel": start})
         barrier = threading.Barrier(size)
         with ThreadPoolExecutor(size) as pool:
-            found += list(pool.map(partial(work, store, size=size, barrier=barrier), range(size)))
-        found.append(store.get()["node/kernel"])
+            found += list(pool.map(partial(work, parameters, size=size, barrier=barrier), range(size)))
+        found.append(parameters.get()["node/kernel"])
     for other in found[1:]:
         np.testing.assert_array_equal(other, found[0])
 

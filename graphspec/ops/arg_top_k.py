@@ -140,7 +140,7 @@ class TopK(Op):
             ]
         else:
             calls.append((argsort, flat.reshape(rows, n), bool(largest), order))
-        best, places = order[:, :k], ctx.save((rows, k), np.int64)
+        best, places = order[:, :k], ctx.save_for_backward((rows, k), np.int64)
         found = ctx.scratch((rows, k), X.dtype)
         shape = (*last.shape[:-1], k)
         calls += [

@@ -1,8 +1,9 @@
-"""Normalization of rows of numbers: LayerNormalization, RMSNormalization, GroupNormalization."""
+"""Normalization within a sample: LayerNormalization, RMSNormalization, GroupNormalization, LpNormalization."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from graphspec.arrays.layout import axis_order
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, contiguous, inverse_root
+from graphspec.kernels.common import scratch_like, sum_axes
 from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
 from graphspec.ops.base import Op, op
 
@@ -37,8 +39,8 @@ def normalize_rows(
     rows = X.size // size
     Y = ctx.out(order=order)
     keep = any(ctx.wants(i) for i in range(3))
-    normal = ctx.save(lying.shape) if keep else Y.transpose(order)
-    mean, inverse = ctx.scratch((rows, 1)), ctx.save((rows, 1))
+    normal = ctx.save_for_backward(lying.shape) if keep else Y.transpose(order)
+    mean, inverse = ctx.scratch((rows, 1)), ctx.save_for_backward((rows, 1))
     averaging, share, tiny = ctx.constant(np.full(size, 1 / size)), ctx.constant(1 / size), ctx.constant(epsilon)
     scale = scale.reshape(-1)
     (times, more), (plus, most) = channels.spread(scale), channels.spread(scale if B is None else B.reshape(-1))
@@ -101,7 +103,7 @@ def normalize_rows(
         if copied and (dX := ctx.grad(0)) is not None:
             calls.append((np.copyto, dX.transpose(order), dlying))
         elif not copied:
-            ctx.give(0, dY)
+            ctx.give_grad(0, dY)
         return calls
 
     return Y, calls, backward
@@ -215,3 +217,45 @@ class GroupNormalization(Op):
         size = int(np.prod(X.shape[1:], dtype=np.int64)) // num_groups
         channels = Channels(ctx, X.shape, order)
         return normalize_rows(ctx, X, scale, bias, channels, order=order, size=size, epsilon=epsilon)
+
+
+@op
+class LpNormalization(Op):
+    """``Y = X / ‖X‖ₚ`` along ``axis``, p 1 or 2. What is all zeros stays so and has the gradient zero."""
+
+    keeps_in, keeps_out = (), True
+
+    @staticmethod
+    def infer(X: Value, *, axis: int = -1, p: int = 2) -> Type:
+        need_float(X)
+        need(p in (1, 2), f"needs p 1 or 2, got {p}", code="GS105")
+        normalize_axis(axis, X.rank)
+        return X.type
+
+    @staticmethod
+    def bind(ctx: Context, X: Array, *, axis: int = -1, p: int = 2) -> Bound:
+        axis %= X.ndim
+        Y = ctx.out(like=X)
+        reduced = [1 if k == axis else n for k, n in enumerate(X.shape)]
+        inverse, zero = ctx.save_for_backward(reduced), ctx.scratch(reduced, np.bool_)
+        calls: Calls = [(np.abs, X, Y) if p == 1 else (np.multiply, X, X, Y), *sum_axes(ctx, Y, (axis,), inverse)]
+        if p == 2:
+            calls.append((np.sqrt, inverse, inverse))
+        calls += [
+            (np.equal, inverse, ctx.zeros_like(inverse), zero),
+            (np.add, inverse, zero, inverse),
+            (np.reciprocal, inverse, inverse),
+            (partial(np.copyto, where=zero), inverse, ctx.zeros_like(inverse)),
+            (np.multiply, X, inverse, Y),
+        ]
+
+        def backward(dY: Array) -> Calls:
+            ctx.give_grad(0, dY)
+            t, total = scratch_like(ctx, Y), ctx.scratch(reduced)
+            calls: Calls = [(np.multiply, dY, Y, t), *sum_axes(ctx, t, (axis,), total)]
+            calls.append((np.multiply, Y, total, t) if p == 2 else (np.sign, Y, t))
+            if p == 1:
+                calls.append((np.multiply, t, total, t))
+            return [*calls, (np.subtract, dY, t, dY), (np.multiply, dY, inverse, dY)]
+
+        return Y, calls, backward
