@@ -116,27 +116,18 @@ class Dropout(Op):
     keeps_in, keeps_out = (), False
     identity_in_inference = True
 
-    @staticmethod
-    def infer(
-        data: Value, ratio: Value | None = None, training_mode: Value | None = None, *, seed: int | None = None
-    ) -> Type:
+    seed: int | None = None
+
+    def infer(self, data: Value, ratio: Value | None = None, training_mode: Value | None = None) -> Type:
         for value in (ratio, training_mode):
             need(value is None or (value.data is not None and value.data.size == 1), "needs a constant scalar")
         return infer_noise(data, None if ratio is None or ratio.data is None else float(ratio.data.item()))
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        data: Array,
-        ratio: Array | None = None,
-        training_mode: Array | None = None,
-        *,
-        seed: int | None = None,
-    ) -> Bound:
+    def bind(self, ctx: Context, data: Array, ratio: Array | None = None, training_mode: Array | None = None) -> Bound:
         rate = 0.5 if ratio is None else float(ratio.item())
         if not (ctx.training and training_mode is not None and training_mode.item() and rate > 0):
             return identity(ctx, data)
-        return times(ctx, data, *kept(ctx, data, rate, seed, 1 / (1 - rate)))
+        return times(ctx, data, *kept(ctx, data, rate, self.seed, 1 / (1 - rate)))
 
 
 @op
@@ -146,15 +137,17 @@ class SharedDropout(Op):
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
-    @staticmethod
-    def infer(X: Value, *, rate: float, shared: Sequence[int], seed: int | None = None) -> Type:
-        return infer_noise(X, rate, shared)
+    rate: float
+    shared: Sequence[int]
+    seed: int | None = None
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, rate: float, shared: Sequence[int], seed: int | None = None) -> Bound:
-        if not ctx.training or rate == 0:
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X, self.rate, self.shared)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        if not ctx.training or self.rate == 0:
             return identity(ctx, X)
-        return times(ctx, X, *kept(ctx, X, rate, seed, 1 / (1 - rate), shared))
+        return times(ctx, X, *kept(ctx, X, self.rate, self.seed, 1 / (1 - self.rate), self.shared))
 
 
 @op
@@ -167,21 +160,23 @@ class AlphaDropout(Op):
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
-    @staticmethod
-    def infer(X: Value, *, rate: float, shared: Sequence[int] = (), seed: int | None = None) -> Type:
-        return infer_noise(X, rate, shared)
+    rate: float
+    shared: Sequence[int] = ()
+    seed: int | None = None
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, rate: float, shared: Sequence[int] = (), seed: int | None = None) -> Bound:
-        if not ctx.training or rate == 0:
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X, self.rate, self.shared)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        if not ctx.training or self.rate == 0:
             return identity(ctx, X)
-        a = ((1 - rate) * (1 + rate * _ALPHA**2)) ** -0.5
-        mask, calls = kept(ctx, X, rate, seed, a, shared)
+        a = ((1 - self.rate) * (1 + self.rate * _ALPHA**2)) ** -0.5
+        mask, calls = kept(ctx, X, self.rate, self.seed, a, self.shared)
         Y, calls, backward = times(ctx, X, mask, calls)
         offset = ctx.scratch(mask.shape)
         calls += [
             (np.multiply, mask, ctx.constant(-_ALPHA), offset),
-            (np.add, offset, ctx.constant(a * _ALPHA * (1 - rate)), offset),
+            (np.add, offset, ctx.constant(a * _ALPHA * (1 - self.rate)), offset),
             (np.add, Y, offset, Y),
         ]
         return Y, calls, backward
@@ -193,13 +188,14 @@ class Gaussian(Op):
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
-    @staticmethod
-    def infer(X: Value, *, deviation: float, seed: int | None = None) -> Type:
+    deviation: float
+    seed: int | None = None
+
+    def infer(self, X: Value) -> Type:
         return infer_noise(X)
 
-    @classmethod
-    def bind(cls, ctx: Context, X: Array, *, deviation: float, seed: int | None = None) -> Bound:
-        return cls.disturb(ctx, X, *normals(ctx, X, deviation, seed)) if ctx.training else identity(ctx, X)
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        return self.disturb(ctx, X, *normals(ctx, X, self.deviation, self.seed)) if ctx.training else identity(ctx, X)
 
     @staticmethod
     def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
