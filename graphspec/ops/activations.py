@@ -143,14 +143,13 @@ class Shrink(Unary):
         need(self.lambd >= 0, f"needs lambd to be at least 0, got {self.lambd}", code="GS105")
         return super().infer(X)
 
-    @staticmethod
-    def outside(ctx: Context, X: Array, lambd: float, out: Array) -> Calls:
+    def outside(self, ctx: Context, X: Array, out: Array) -> Calls:
         size = scratch_like(ctx, X)
-        return [(np.absolute, X, size), (np.greater, size, ctx.constant(lambd), out)]
+        return [(np.absolute, X, size), (np.greater, size, ctx.constant(self.lambd), out)]
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         out, t = scratch_like(ctx, X, np.bool_), scratch_like(ctx, X)
-        calls = Shrink.outside(ctx, X, self.lambd, out)
+        calls = self.outside(ctx, X, out)
         if not self.bias:
             return [*calls, (np.multiply, X, out, Y)]
         return [
@@ -163,7 +162,7 @@ class Shrink(Unary):
 
     def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         out = scratch_like(ctx, dY, np.bool_)
-        return [*Shrink.outside(ctx, X, self.lambd, out), (np.multiply, dY, out, dY)]
+        return [*self.outside(ctx, X, out), (np.multiply, dY, out, dY)]
 
 
 def exponential_linear(ctx: Context, X: Array, Y: Array, scale: float, alpha: float, width: float) -> Calls:

@@ -197,8 +197,7 @@ class Gaussian(Op):
     def bind(self, ctx: Context, X: Array) -> Bound:
         return self.disturb(ctx, X, *normals(ctx, X, self.deviation, self.seed)) if ctx.training else identity(ctx, X)
 
-    @staticmethod
-    def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+    def disturb(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         """The output, calls and backward, after the ``calls`` that fill ``noise``."""
         raise NotImplementedError
 
@@ -207,8 +206,7 @@ class Gaussian(Op):
 class GaussianDropout(Gaussian):
     """In training, multiply by numbers of mean 1 and standard deviation ``deviation``. Srivastava et al., 2014."""
 
-    @staticmethod
-    def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+    def disturb(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         order = axis_order(X)
         factor = ctx.save_for_backward([X.shape[k] for k in order]).transpose(np.argsort(order))
         return times(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
@@ -218,7 +216,6 @@ class GaussianDropout(Gaussian):
 class GaussianNoise(Gaussian):
     """In training, add numbers of mean 0 and standard deviation ``deviation``."""
 
-    @staticmethod
-    def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+    def disturb(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
         return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]

@@ -91,11 +91,10 @@ class Gelu(Gated):
         return X.type
 
     def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
-        write = Gelu.by_tanh if self.approximate == "tanh" else Gelu.exact
+        write = self.by_tanh if self.approximate == "tanh" else self.exact
         return write(ctx, X, Y, slope)
 
-    @staticmethod
-    def exact(ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+    def exact(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         square, cdf = scratch_like(ctx, X), scratch_like(ctx, X)
         density: Calls = [  # Φ(x) + x · φ(x)
             (np.multiply, square, ctx.constant(-0.5), slope),
@@ -111,8 +110,7 @@ class Gelu(Gated):
             *([(np.add, slope, cdf, slope)] if slope is not None else []),
         ]
 
-    @staticmethod
-    def by_tanh(ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+    def by_tanh(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         square, gate = scratch_like(ctx, X), scratch_like(ctx, X)
         a, b = math.sqrt(2 / math.pi), math.sqrt(2 / math.pi) * 0.044715
         calls: Calls = [

@@ -73,8 +73,7 @@ class Reduction(Op):
         calls, gradient = self.reduce(ctx, X, Y, wide, over)
         return bound(ctx, X, Y, over, calls, gradient)
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         """Calls that write Y, and the gradient; ``wide`` is Y with the reduced axes kept."""
         raise NotImplementedError
 
@@ -153,8 +152,7 @@ class ReduceMean(Reduction):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         return mean(ctx, X, Y, axes)
 
 
@@ -165,8 +163,7 @@ class Extremum(Reduction):
     choose: ClassVar[np.ufunc]
     holds, drops = slice(1), True
 
-    @classmethod
-    def reduce(cls, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             won, count = scratch_like(ctx, X, np.bool_), ctx.scratch(Y.shape)
             return [
@@ -177,7 +174,7 @@ class Extremum(Reduction):
                 (np.multiply, dX, share, dX),
             ]
 
-        return [(cls.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
+        return [(self.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
 
 
 @op
@@ -201,8 +198,7 @@ class ReduceSumSquare(Reduction):
     keeps_in, keeps_out = (0,), False
     floats = False
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         flat = X.T if X.flags.f_contiguous else X
         calls: Calls
         if X.dtype.kind == "f" and len(axes) == X.ndim and X.ndim > 0 and flat.flags.c_contiguous:
@@ -224,8 +220,7 @@ class ReduceL1(Reduction):
     keeps_in, keeps_out = (0,), False
     floats = False
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             return [(np.sign, X, dX), (np.multiply, dX, share, dX)]
 
@@ -236,8 +231,7 @@ class ReduceL1(Reduction):
 class ReduceL2(Reduction):
     """``Y = √(Σ X²)``; the gradient at 0 is 0."""
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             norm = scratch_like(ctx, Y)
             least = ctx.constant(np.finfo(X.dtype).tiny)
@@ -257,8 +251,7 @@ class ReduceProd(Reduction):
     keeps_in, keeps_out = (0,), False
     floats = False
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             order = [*(k for k in range(X.ndim) if k not in axes), *axes]
             lead = [X.shape[k] for k in order[: X.ndim - len(axes)]]
