@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
+from graphspec.ir.ranges import Range
 from graphspec.kernels.common import copy_cast, give_each, negate, output_for, scratch_like, unsigned, within
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.ops.base import Op, op
@@ -35,6 +37,8 @@ def above_zero(ctx: Context, Y: Array, scale: float, out: Array) -> Calls:
 class Relu(Unary):
     """``Y = max(X, 0)``."""
 
+    activation, value_range = "relu", Range(0, inf)
+
     def infer(self, X: Value) -> Type:
         need(X.dtype[0] in "fi", f"needs numbers, got {X.type}", code="GS306")
         return X.type
@@ -49,6 +53,8 @@ class Relu(Unary):
 @op
 class LeakyRelu(Unary):
     """``Y = X if X > 0 else alpha · X``."""
+
+    activation = "leaky_relu"
 
     alpha: float = 0.01
 
@@ -74,6 +80,8 @@ class LeakyRelu(Unary):
 class PRelu(Op):
     """``Y = X if X > 0 else slope · X``; the gradient of X at 0 is 0, as Keras's layer has it. He et al., 2015."""
 
+    activation = "PReLU"
+    elementwise = True
     keeps_in, keeps_out = (0, 1), False
 
     def infer(self, X: Value, slope: Value) -> Type:
@@ -198,6 +206,8 @@ def exponential_linear_gradient(ctx: Context, Y: Array, dY: Array, scale: float,
 class Elu(Unary):
     """``Y = X if X > 0 else alpha · (exp(X) - 1)``. Clevert et al., 2016."""
 
+    activation = "elu"
+
     alpha: float = 1.0
 
     def infer(self, X: Value) -> Type:
@@ -215,6 +225,8 @@ class Elu(Unary):
 class Selu(Unary):
     """``Y = gamma · (X if X > 0 else alpha · (exp(X) - 1))``. Klambauer et al., 2017."""
 
+    activation = "selu"
+
     alpha: float = 1.6732631921768188
     gamma: float = 1.0507010221481323
 
@@ -228,6 +240,8 @@ class Selu(Unary):
 @op
 class Celu(Unary):
     """``Y = max(X, 0) + min(0, alpha · (exp(X / alpha) - 1))``. Barron, 2017."""
+
+    activation = "celu"
 
     alpha: float = 1.0
 
@@ -245,6 +259,8 @@ class Celu(Unary):
 @op
 class Sigmoid(Unary):
     """``Y = 1 / (1 + exp(-X))``; exact to the last digits in both tails, and exp never overflows."""
+
+    activation, value_range = "sigmoid", Range(0, 1)
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         one, most = ctx.constant(1.0), ctx.constant(87.0 if X.dtype == np.float32 else 708.0)
@@ -264,6 +280,8 @@ class Sigmoid(Unary):
 @op
 class HardSigmoid(Unary):
     """``Y = max(0, min(1, alpha · X + beta))``."""
+
+    activation, value_range = "hard_sigmoid", Range(0, 1)
 
     alpha: float = 0.2
     beta: float = 0.5
@@ -285,6 +303,8 @@ class HardSigmoid(Unary):
 class Tanh(Unary):
     """``Y = tanh(X)``."""
 
+    activation, value_range = "tanh", Range(-1, 1)
+
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.tanh, X, Y)]
 
@@ -296,6 +316,8 @@ class Tanh(Unary):
 @op
 class Softplus(Unary):
     """``Y = log(1 + exp(X))``, as ``max(X, 0) + log1p(exp(-|X|))``, which never overflows."""
+
+    activation, value_range = "softplus", Range(0, inf)
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         t = scratch_like(ctx, X)
@@ -316,6 +338,8 @@ class Softplus(Unary):
 @op
 class Softsign(Unary):
     """``Y = X / (1 + |X|)``."""
+
+    activation, value_range = "softsign", Range(-1, 1)
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         t = scratch_like(ctx, X)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
-from graphspec.ir.dims import Dim, Shape, show
+from graphspec.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import reduce_to, sum_axes
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
@@ -84,6 +85,15 @@ class Attention(Op):
             fits = 0 < attn_mask.rank <= 4 and attn_mask.shape[-1] == S and broadcast(attn_mask.shape, full) == full
             need(fits, f"a mask of shape {show(attn_mask.shape)} does not fit {show(full)}", code="GS302")
         return Type(Q.dtype, (N, T, heads * out) if Q.rank == 3 else (N, heads, T, out))
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        """Queries times keys, then weights times values."""
+        return (fixed_size(shapes[0]) + fixed_size(output)) * fixed_size(shapes[1][-2:-1])
+
+    def hidden_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """The scores (N, heads, queries, keys)."""
+        Q, K = shapes[:2]
+        return Q[0], self.q_num_heads or Q[1], Q[-2], K[-2]
 
     def bind(self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None) -> Bound:
         Y = ctx.out(order=axis_order(Q) if Q.ndim == 4 else None)

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import get_annotations
 from typing import Any, ClassVar, TypeVar
 
-from graphspec.ir.dims import Dim
+from graphspec.ir.dims import Dim, Shape
 from graphspec.ir.graph import Node, Type, Value
 from graphspec.ir.ranges import ANY, Range, hull
 from graphspec.kernels.context import Bound
+from graphspec.kernels.windows import Window
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What replaces an operator at inference.
+
+    Attributes:
+        op: the operator.
+        inputs: the indices of the inputs that it takes.
+        attributes: the attributes that differ.
+        outputs: how many outputs it has; None for as many as before.
+    """
+
+    op: str
+    inputs: tuple[int, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    outputs: int | None = None
+
 
 REQUIRED: Any = object()
 """The default of an attribute that must be given."""
@@ -44,8 +64,24 @@ class Op:
     """Whether its calls work block by block and gain from being interleaved with those of the nodes before it."""
     identity_in_inference: ClassVar[bool] = False
     """True if the operator is the identity on its first input at inference (dropout, noise)."""
-    plain: ClassVar[tuple[str, int] | None] = None
-    """The operator that replaces it at inference, and how many of its inputs that takes."""
+    inference: ClassVar[Inference | None] = None
+    """What replaces it at inference, where that is another operator or other attributes."""
+    is_view: ClassVar[bool] = False
+    """Whether its outputs need no memory of their own: they are views of the first input, or known before a run."""
+    elementwise: ClassVar[bool] = False
+    """Whether an output element is a function of the input elements at its place, with broadcasting."""
+    neutral: ClassVar[float | None] = None
+    """The second operand that leaves the first one unchanged: 1 for a product, 0 for a sum."""
+    commutes: ClassVar[bool] = False
+    """Whether its two operands may change places."""
+    activation: ClassVar[str | None] = None
+    """The activation that it computes, by Keras's name; ``linear`` for sums of products."""
+    value_range: ClassVar[Range] = ANY
+    """The range of its outputs, if they are finite."""
+    since: ClassVar[int | None] = None
+    """The first opset with the form that is used here, where an earlier opset has another form of the operator."""
+    runs: ClassVar[bool] = True
+    """False where ONNX has the operator and onnxruntime has no kernel for it."""
     holds: ClassVar[slice | None] = None
     """The inputs whose elements the outputs hold, unchanged and no others; None for an operator that computes."""
     drops: ClassVar[bool] = False
@@ -71,6 +107,18 @@ class Op:
 
     def dims(self, *inputs: Any) -> tuple[Dim, ...] | None:
         """The elements of the output, where it is a small integer vector that is known symbolically."""
+        return None
+
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        """The windows of a convolution or a pooling along each spatial axis; None where any is symbolic, or without."""
+        return None
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        """The multiply-adds of matrix products, forward, for inputs of these ``shapes``; 0 for all other operators."""
+        return 0
+
+    def hidden_shape(self, shapes: Sequence[Shape]) -> Shape | None:
+        """The shape of what it keeps for backward beside its inputs and outputs, where that is large."""
         return None
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:

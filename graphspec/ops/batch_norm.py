@@ -13,7 +13,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous, inverse_root
 from graphspec.kernels.common import negate
 from graphspec.kernels.context import Backward, Bound, Context
-from graphspec.ops.base import Op, op
+from graphspec.ops.base import Inference, Op, op
 
 _FAR = 64.0  # a squared mean that is more than so many variances loses digits
 
@@ -28,6 +28,8 @@ class BatchNormalization(Op):
     outputs (Y, running_mean, running_var).
     """
 
+    inference = Inference("BatchNormalization", (0, 1, 2, 3, 4), {"training_mode": 0}, outputs=1)
+    activation = "linear"
     keeps_in, keeps_out = (0, 1, 3, 4), False
     blockwise = True
 

@@ -22,6 +22,8 @@ from graphspec.ops.intervals import factors, terms
 class Arithmetic(Op):
     """Operands of one numeric dtype, broadcast."""
 
+    elementwise = True
+
     def infer(self, *operands: Value) -> Type:
         need(len(operands) > 0, "needs an input")
         dtype = same_dtype(*operands)
@@ -44,6 +46,8 @@ def combine(A: Value | None, B: Value | None, function: Callable[[Dim, Dim], Dim
 class Add(Arithmetic):
     """``C = A + B``."""
 
+    neutral, commutes = 0.0, True
+    activation = "linear"
     keeps_in, keeps_out = (), False
     blockwise = True
 
@@ -65,6 +69,8 @@ class Add(Arithmetic):
 class Sub(Arithmetic):
     """``C = A - B``."""
 
+    neutral = 0.0
+    activation = "linear"
     keeps_in, keeps_out = (), False
 
     def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
@@ -86,6 +92,7 @@ class Sub(Arithmetic):
 class Mul(Arithmetic):
     """``C = A · B``."""
 
+    neutral, commutes = 1.0, True
     keeps_in, keeps_out = (0, 1), False
 
     def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
@@ -117,6 +124,7 @@ class Mul(Arithmetic):
 class Div(Arithmetic):
     """``C = A / B``; of integers the quotient towards 0."""
 
+    neutral = 1.0
     keeps_in, keeps_out = (1,), True
 
     def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
@@ -171,6 +179,8 @@ class Mod(Arithmetic):
 @op
 class Pow(Op):
     """``Z = X ** Y``. X and Y may differ in dtype; Z has X's."""
+
+    elementwise = True
 
     def infer(self, X: Value, Y: Value) -> Type:
         need("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors", code="GS306")

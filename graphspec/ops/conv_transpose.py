@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphspec.arrays.calls import Calls
-from graphspec.ir.dims import Dim, add, mul, show
+from graphspec.ir.dims import Dim, Shape, add, fixed_size, mul, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.kernels.context import Bound, Context, need, need_float
@@ -25,6 +25,7 @@ class ConvTranspose(Op):
     an axis at its end. X (N, C, …), W (C, O / group, k…), B (O,) → Y (N, O, …), channels last in memory.
     """
 
+    activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
     dilations: Sequence[int] | None = None
@@ -73,6 +74,9 @@ class ConvTranspose(Op):
             )
             dims.append(made)
         return Type(X.dtype, (X.shape[0], out, *dims))
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        return fixed_size(shapes[0]) * fixed_size(shapes[1][1:])
 
     def bind(self, ctx: Context, X: Array, W: Array, B: Array | None = None) -> Bound:
         rank = X.ndim - 2

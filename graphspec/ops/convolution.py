@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphspec.arrays.calls import Calls
-from graphspec.ir.dims import show
+from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.correlation import correlation, input_gradient
-from graphspec.kernels.windows import output_dims, spread, window_axes
+from graphspec.kernels.windows import Window, output_dims, spread, window_axes, windows_along
 from graphspec.ops.base import Op, op
 
 
@@ -23,6 +23,7 @@ class Conv(Op):
     X (N, C, …), W (O, C / group, k…), B (O,) → Y (N, O, …). Y lies in memory with its channels last.
     """
 
+    activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
     auto_pad: str = "NOTSET"
@@ -51,6 +52,13 @@ class Conv(Op):
         need_bias(B, out)
         steps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
         return Type(X.dtype, (X.shape[0], out, *output_dims(X.shape[2:], kernel, *steps, self.pads, self.auto_pad)))
+
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        kernel = () if W is None else W.shape[2:]
+        return windows_along(X.shape[2:], kernel, self.strides, self.dilations, self.pads, self.auto_pad)
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        return fixed_size(output) * fixed_size(shapes[1][1:])
 
     def bind(self, ctx: Context, X: Array, W: Array, B: Array | None = None) -> Bound:
         rank = X.ndim - 2

@@ -81,6 +81,8 @@ def normal_cdf(ctx: Context, X: Array, square: Array, out: Array) -> Calls:
 class Gelu(Gated):
     """``Y = X · Φ(X)`` with the normal distribution's Φ, or its approximation by tanh. Hendrycks and Gimpel, 2016."""
 
+    activation = "gelu"
+
     approximate: str = "none"
 
     def infer(self, X: Value) -> Type:
@@ -138,6 +140,9 @@ class Gelu(Gated):
 class Swish(Gated):
     """``Y = X · sigmoid(alpha · X)``. Ramachandran et al., 2017."""
 
+    runs = False  # onnxruntime 1.32 expands it at opset 24, but not from 25 on
+    activation = "silu"
+
     alpha: float = 1.0
 
     def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
@@ -166,6 +171,8 @@ class Mish(Gated):
     With ``e = exp(X)`` and ``n = e · (e + 2)`` the gate is ``n / (n + 2)``, and the derivative
     ``gate + 4 · X · e · (e + 1) / (n + 2)²``.
     """
+
+    activation = "mish"
 
     def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         x, e, gate, below = (scratch_like(ctx, X) for _ in range(4))
@@ -196,6 +203,8 @@ class Mish(Gated):
 @op
 class HardSwish(Gated):
     """``Y = X · max(0, min(1, X / 6 + 1/2))``. Howard et al., 2019."""
+
+    activation = "hard_silu"
 
     def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         gate, inside = scratch_like(ctx, X), scratch_like(ctx, X, np.bool_)

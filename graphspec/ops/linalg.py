@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import root
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import show
+from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import reduce_to, sum_axes
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
@@ -22,6 +24,7 @@ _FEW = 2048  # numbers in A up to which copying it costs less than adding C and 
 class Gemm(Op):
     """``Y = alpha · op(A) · op(B) + beta · C`` for matrices; op transposes where ``transA`` / ``transB`` is 1."""
 
+    activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
     alpha: float = 1.0
@@ -40,6 +43,9 @@ class Gemm(Op):
         if C is not None and broadcast(C.shape, (m, n)) != (m, n):
             raise ShapeError("GS302", f"C {show(C.shape)} does not fit {show((m, n))}")
         return Type(A.dtype, (m, n))
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        return fixed_size(shapes[0]) * fixed_size(output[1:])
 
     def bind(self, ctx: Context, A: Array, B: Array, C: Array | None = None) -> Bound:
         Y = ctx.out()
@@ -119,11 +125,15 @@ def matrix_shape(A: Value, B: Value) -> Type:
 class MatMul(Op):
     """``Y = A @ B`` of the last two axes, the others broadcast; a vector is a row on the left, a column on the right."""
 
+    activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
     def infer(self, A: Value, B: Value) -> Type:
         need_float(A, B)
         return matrix_shape(A, B)
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        return fixed_size(output) * fixed_size(shapes[0][-1:])
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         Y = ctx.out()

@@ -17,6 +17,7 @@ from graphspec.ops.base import Op, op
 class Predicate(Op):
     """A bool function of two operands of one dtype; no gradient."""
 
+    elementwise = True
     keeps_in, keeps_out = (), False
     function: ClassVar[np.ufunc]
     kinds: ClassVar[str] = "fiu"
@@ -91,6 +92,7 @@ class Xor(Predicate):
 class Where(Op):
     """``Y = A where condition, else B``, as ``B ^ ((A ^ B) & mask)`` on the bits."""
 
+    elementwise = True
     keeps_in, keeps_out = (0,), False
     holds, drops = slice(1, 3), True
 

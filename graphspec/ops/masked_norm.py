@@ -9,7 +9,7 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
-from graphspec.ops.base import Op, op
+from graphspec.ops.base import Inference, Op, op
 from graphspec.ops.batch_norm import moving_average, normalize
 
 _FUZZ = 1e-7  # Keras's epsilon, which it adds to the number of elements
@@ -24,6 +24,7 @@ class MaskedBatchNormalization(Op):
     elsewhere, and broadcasts to X. In the graph that predicts this is BatchNormalization without W.
     """
 
+    inference = Inference("BatchNormalization", (0, 2, 3, 4, 5), {"training_mode": 0}, outputs=1)
     keeps_in, keeps_out = (0, 1, 4, 5), False
     exported = False
 

@@ -174,6 +174,7 @@ class Not(Unary):
 class Clip(Op):
     """``Y = min(max(input, min), max)``; the gradient is 0 where a bound is reached."""
 
+    elementwise = True
     keeps_in, keeps_out = (1, 2), True
 
     def infer(self, X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:

@@ -17,7 +17,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import fold
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.max_taps import MaxTaps, Taps, along
-from graphspec.kernels.windows import Axis, output_dims, spread, window_axes
+from graphspec.kernels.windows import Axis, Window, output_dims, spread, window_axes, windows_along
 from graphspec.ops.base import Op, op
 
 _APART, _OVERLAPPING = 1 << 17, 1 << 16  # numbers of X in a block: where windows overlap more is kept of each
@@ -113,6 +113,11 @@ class MaxPool(Op):
     def infer(self, X: Value) -> Type:
         return pooled_type(X, self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad, self.ceil_mode)
 
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        if self.ceil_mode:
+            return None
+        return windows_along(X.shape[2:], self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
+
     def bind(self, ctx: Context, X: Array) -> Bound:
         axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
         if not axes:
@@ -197,6 +202,11 @@ class AveragePool(Op):
 
     def infer(self, X: Value) -> Type:
         return pooled_type(X, self.kernel_shape, self.strides, None, self.pads, self.auto_pad, self.ceil_mode)
+
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        if self.ceil_mode:
+            return None
+        return windows_along(X.shape[2:], self.kernel_shape, self.strides, None, self.pads, self.auto_pad)
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, None, self.pads, self.auto_pad)

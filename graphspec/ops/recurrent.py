@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import numpy as np
 
 from graphspec.arrays.calls import Calls
-from graphspec.ir.dims import show
+from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.cell_activations import parse
 from graphspec.kernels.cell_inputs import CellInputs, CellOptions, Lengths
@@ -88,6 +88,10 @@ class Recurrent(Op):
     def options(self, functions: Sequence[tuple[str, float, float]], *, reverse: bool) -> CellOptions:
         """The attributes as one direction's cell takes them."""
         return CellOptions(reverse, functions, self.clip)
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        """Every step multiplies the input by W and the state by R."""
+        return fixed_size(shapes[0][:2]) * (fixed_size(shapes[1]) + fixed_size(shapes[2]))
 
     def bind(
         self,

@@ -12,7 +12,7 @@ from typing import Any
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
 from graphspec.kernels.context import Bound, Context, need, need_float
-from graphspec.ops.base import op
+from graphspec.ops.base import Inference, op
 from graphspec.ops.gru import GRU
 from graphspec.ops.lstm import LSTM
 from graphspec.ops.recurrent import Recurrent
@@ -51,18 +51,18 @@ class _Dropout(Recurrent):
 class DropoutLSTM(_Dropout, LSTM):
     """LSTM with masks."""
 
-    plain = "LSTM", 7
+    inference = Inference("LSTM", tuple(range(7)))
 
 
 @op
 class DropoutGRU(_Dropout, GRU):
     """GRU with masks; the candidate has one on its state, whether r is applied before or after the product."""
 
-    plain = "GRU", 6
+    inference = Inference("GRU", tuple(range(6)))
 
 
 @op
 class DropoutRNN(_Dropout, RNN):
     """RNN with masks."""
 
-    plain = "RNN", 6
+    inference = Inference("RNN", tuple(range(6)))

@@ -60,6 +60,7 @@ def reshaped(ctx: Context, X: Array) -> Bound:
 class View(Op):
     """An operator that neither reads nor changes elements."""
 
+    is_view = True
     keeps_in, keeps_out = (), False
     holds = slice(1)
     blockwise = True
@@ -68,6 +69,8 @@ class View(Op):
 @op
 class Identity(View):
     """``Y = X``."""
+
+    elementwise = True
 
     def infer(self, X: Value) -> Type:
         return X.type
@@ -215,6 +218,7 @@ class Expand(Op):
 class Shape(Op):
     """The sizes of X from axis ``start`` up to ``end``, as an int64 vector."""
 
+    is_view = True
     keeps_in, keeps_out = (), False
 
     start: int = 0
@@ -238,6 +242,7 @@ class Cast(Op):
     Floats are cut off towards 0. What the dtype cannot hold wraps round for integers; for floats it is undefined.
     """
 
+    elementwise = True
     keeps_in, keeps_out = (), False
 
     to: str

@@ -96,6 +96,7 @@ def slowest_blocks(Y: Array, at: int, parts: Sequence[Array]) -> Iterator[tuple[
 class Split(Op):
     """Pieces of the sizes in ``split`` along ``axis``, as views."""
 
+    is_view = True
     keeps_in, keeps_out = (), False
     holds, drops = slice(1), True
 
@@ -174,6 +175,7 @@ def slice_table(
 class Slice(Op):
     """``starts:ends:steps`` on ``axes``, as a view. Negative bounds count from the end and are clipped, as in Python."""
 
+    is_view = True
     keeps_in, keeps_out = (), False
     holds, drops = slice(1), True
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
+from graphspec.ir.ranges import Range
 from graphspec.kernels.common import output_for, scratch_like, sum_axes
 from graphspec.kernels.context import Bound, Context, need_float, normalize_axis
 from graphspec.ops.base import Op, op
@@ -52,6 +54,8 @@ def over(X: Array, axis: int) -> tuple[int, ...]:
 class Softmax(Normalized):
     """``Y = exp(X - max X) / Σ exp(X - max X)`` along ``axis``."""
 
+    activation, value_range = "softmax", Range(0, 1)
+
     axis: int = -1
 
     def bind(self, ctx: Context, X: Array) -> Bound:
@@ -82,6 +86,8 @@ class Softmax(Normalized):
 @op
 class LogSoftmax(Normalized):
     """``Y = X - max X - log Σ exp(X - max X)`` along ``axis``."""
+
+    activation, value_range = "log_softmax", Range(-inf, 0)
 
     axis: int = -1
 

@@ -21,6 +21,7 @@ class Unary(Op):
     X may be overwritten.
     """
 
+    elementwise = True
     keeps_in: ClassVar[tuple[int, ...] | None] = ()
     keeps_out: ClassVar[bool] = True
     blockwise = True
