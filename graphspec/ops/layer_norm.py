@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,36 +17,43 @@ from graphspec.kernels.context import Bound, Context, need, need_float, normaliz
 from graphspec.ops.base import Op, op
 
 
+@dataclass(frozen=True)
+class Rows:
+    """How an array is divided into rows that are normalized.
+
+    Attributes:
+        order: the order of the axes in which a row is contiguous.
+        size: numbers of a row.
+        channels: how the scale and the bias meet blocks of whole rows.
+    """
+
+    order: tuple[int, ...]
+    size: int
+    channels: Channels
+
+
 def normalize_rows(
-    ctx: Context,
-    X: Array,
-    scale: Array,
-    B: Array | None,
-    channels: Channels,
-    *,
-    order: Sequence[int],
-    size: int,
-    epsilon: float,
-    centred: bool = True,
+    ctx: Context, X: Array, scale: Array, B: Array | None, layout: Rows, *, epsilon: float, centred: bool = True
 ) -> Bound:
-    """``scale · (x - mean) / sqrt(var + epsilon) + B`` where every ``size`` numbers of X, its axes in ``order``, are a row.
+    """``scale · (x - mean) / sqrt(var + epsilon) + B`` for each row of X.
 
     Args:
-        scale, B: inputs 1 and 2, a number for each of the ``channels``, whose blocks consist of whole rows.
+        scale, B: inputs 1 and 2, a number for each of the channels.
         centred: false leaves the mean out: the root of the mean square divides.
     """
-    lying, calls = contiguous(ctx, X, order)
+    order, size, channels = layout.order, layout.size, layout.channels
+    dense, calls = contiguous(ctx, X, order)
     rows = X.size // size
     Y = ctx.out(order=order)
     keep = any(ctx.wants(i) for i in range(3))
-    normal = ctx.save_for_backward(lying.shape) if keep else Y.transpose(order)
+    normal = ctx.save_for_backward(dense.shape) if keep else Y.transpose(order)
     mean, inverse = ctx.scratch((rows, 1)), ctx.save_for_backward((rows, 1))
     averaging, share, tiny = ctx.constant(np.full(size, 1 / size)), ctx.constant(1 / size), ctx.constant(epsilon)
     scale = scale.reshape(-1)
     (times, more), (plus, most) = channels.spread(scale), channels.spread(scale if B is None else B.reshape(-1))
     calls += more + most
     start = 0
-    for x, h, y in channels.blocks(lying, normal, Y.transpose(order)):
+    for x, h, y in channels.blocks(dense, normal, Y.transpose(order)):
         xr, hr = x.reshape(-1, size), h.reshape(-1, size)
         part = slice(start, start := start + len(xr))
         m, i = mean[part], inverse[part]
@@ -64,7 +71,7 @@ def normalize_rows(
             calls.append((np.add, y, channels.over(y, plus), y))
 
     def backward(dY: Array) -> Calls:
-        dlying, copied = contiguous(ctx, dY, order)
+        dense_gradient, copied = contiguous(ctx, dY, order)
         calls = list(copied)
         products, plain = channels.sums(), channels.sums()
         dScale, dB = ctx.grad(1), (ctx.grad(2) if B is not None else None)
@@ -73,7 +80,7 @@ def normalize_rows(
         spare = channels.scratch()
         mean, slope = ctx.scratch((rows, 1)), ctx.scratch((rows, 1))
         start = 0
-        for h, dy in channels.blocks(normal, dlying):
+        for h, dy in channels.blocks(normal, dense_gradient):
             t = channels.like(h, spare)
             hr, dr, tr = (a.reshape(-1, size) for a in (h, dy, t))
             part = slice(start, start := start + len(hr))
@@ -101,7 +108,7 @@ def normalize_rows(
         if dScale is not None:
             calls += products.total(dScale.reshape(-1))
         if copied and (dX := ctx.grad(0)) is not None:
-            calls.append((np.copyto, dX.transpose(order), dlying))
+            calls.append((np.copyto, dX.transpose(order), dense_gradient))
         elif not copied:
             ctx.give_grad(0, dY)
         return calls
@@ -118,7 +125,7 @@ def normalize_last(
     if order[axis:] != tuple(range(axis, X.ndim)):
         order = tuple(range(X.ndim))
     channels = Channels(ctx, (X.size // scale.size, scale.size), (0, 1))
-    return normalize_rows(ctx, X, scale, B, channels, order=order, size=scale.size, epsilon=epsilon, centred=centred)
+    return normalize_rows(ctx, X, scale, B, Rows(order, scale.size, channels), epsilon=epsilon, centred=centred)
 
 
 def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) -> Type:
@@ -199,7 +206,7 @@ class GroupNormalization(Op):
         order = tuple(range(X.ndim))
         size = int(np.prod(X.shape[1:], dtype=np.int64)) // self.num_groups
         channels = Channels(ctx, X.shape, order)
-        return normalize_rows(ctx, X, scale, bias, channels, order=order, size=size, epsilon=self.epsilon)
+        return normalize_rows(ctx, X, scale, bias, Rows(order, size, channels), epsilon=self.epsilon)
 
 
 @op

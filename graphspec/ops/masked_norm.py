@@ -7,10 +7,10 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous
+from graphspec.kernels.channels import channel_count
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.ops.base import Inference, Op, op
-from graphspec.ops.batch_norm import moving_average, normalize
+from graphspec.ops.batch_norm import Moments, by_channel, moving_average, normalize
 
 _FUZZ = 1e-7  # Keras's epsilon, which it adds to the number of elements
 
@@ -40,7 +40,7 @@ class MaskedBatchNormalization(Op):
     def bind(
         self, ctx: Context, X: Array, W: Array, scale: Array, B: Array, input_mean: Array, input_var: Array
     ) -> Bound:
-        order, count = channel_order(X), X.shape[1]
+        count = X.shape[1]
         axes = (0, *range(2, X.ndim))
         mean, var, share = input_mean, input_var, None
         calls: Calls = []
@@ -72,9 +72,7 @@ class MaskedBatchNormalization(Op):
             if ctx.group.rank == 0:  # rank 0 alone writes shared state
                 for batch, moving in ((mean, input_mean), (var, input_var)):
                     calls += moving_average(ctx, moving, batch, moving, self.momentum)
-        lying, copied = contiguous(ctx, X, order)
-        Y, channels = ctx.out(order=order), Channels(ctx, X.shape, order)
-        more, backward = normalize(
-            ctx, X, lying, Y, channels, order, mean, var, scale, B, first=2, epsilon=self.epsilon, share=share, W=W
-        )
+        data, copied = by_channel(ctx, X)
+        Y, moments = ctx.out(order=data.order), Moments(mean, var, share, W=W)
+        more, backward = normalize(ctx, data, Y, moments, scale, B, first=2, epsilon=self.epsilon)
         return Y, calls + copied + more, backward
