@@ -30,7 +30,7 @@ def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
 
 def constants_of(parameters: Parameters, graph: Graph) -> dict[str, Array]:
     """The outputs of a graph of weights and constants alone."""
-    program = bind(graph, parameters, shapes={})
+    program = bind(graph, parameters, Target())
     program.run()
     return {name: array.copy() for name, array in program.fetches.items()}
 

@@ -14,7 +14,7 @@ from graphspec.graph.passes.shard_products import wide_kernels
 from graphspec.graph.pipelines import FOR_PRODUCTS, prepare
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Segment
-from graphspec.kernels.group import Group, ShardedKernel
+from graphspec.kernels.group import Group, Shard, ShardedKernel
 from graphspec.parallel.group import SCRATCH, ProcessGroup
 from graphspec.parallel.sync import counter_words
 from graphspec.runtime.build import build_program
@@ -59,20 +59,15 @@ class Step:
     ) -> Program:
         """The program of one worker for batches of ``rows`` rows; ``gradient`` is where it writes its part of that."""
         own = shard_slice(rows, group.rank, group.size)
+        objective, shard = self.objective, Shard(group, own, rows, matrices or {})
         program = build_program(
-            self.objective.graph,
+            objective.graph.asking(fetches(self.network, objective), objective.total),
             self.parameters,
-            fetches=fetches(self.network, self.objective),
-            shapes=self.loader.shapes(own.stop - own.start),
-            loss=self.objective.total,
+            Target(self.loader.shapes(own.stop - own.start), shard=shard),
             gradient=gradient,
             training=True,
             seed=self.seed,
             clock=self.clock,
-            group=group,
-            rows=own,
-            total=rows,
-            matrices=matrices,
         )
         program.load = self.loader.filler(program.feeds, rows)
         return program

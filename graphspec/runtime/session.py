@@ -17,6 +17,7 @@ from graphspec.data.check import BatchLoader, Dataset, DataSignature, load, refu
 from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
 from graphspec.errors import Diagnostic, RunError, UsageError, did_you_mean
 from graphspec.graph.shapes import infer_shapes
+from graphspec.graph.target import Target
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Value
 from graphspec.runtime.access import Access
@@ -108,15 +109,13 @@ class Session:
         """Losses and metrics over checked arrays, in inference mode."""
         objective = self.objective(arrays)
         loader = BatchLoader(arrays, batch_size, shuffle=False, seed=self.seed)
-        running, wanted = RunningMetrics(self), fetches(self, objective)
+        running, graph = RunningMetrics(self), objective.graph.asking(fetches(self, objective))
         loader.start(0)
         with self.access.reading():
             for batch in range(loader.batches):
                 rows = loader.rows(batch)
                 shapes = loader.shapes(rows)
-                bound = partial(
-                    build_program, objective.graph, self.parameters, fetches=wanted, shapes=shapes, seed=self.seed
-                )
+                bound = partial(build_program, graph, self.parameters, Target(shapes), seed=self.seed)
                 with self.programs.borrow(("evaluate", *sorted(shapes.items())), bound) as program:
                     loader.copy(batch, program.feeds)
                     with settings():
@@ -158,9 +157,7 @@ class Session:
     def _batch(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """:meth:`run` for arrays that have been checked."""
         shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
-        bound = partial(
-            build_program, self.graph, self.parameters, fetches=self.graph.outputs, shapes=shapes, seed=self.seed
-        )
+        bound = partial(build_program, self.graph, self.parameters, Target(shapes), seed=self.seed)
         with self.access.reading(), self.programs.borrow(("predict", *sorted(shapes.items())), bound) as program:
             for name, buffer in program.feeds.items():
                 buffer[...] = feeds[name]
