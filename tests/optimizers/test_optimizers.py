@@ -18,7 +18,7 @@ from graphspec.arrays.random import Clock
 from graphspec.constraints import CONSTRAINTS, Constraint
 from graphspec.initializers import Initializer
 from graphspec.ir.graph import Layout, Param, Segment
-from graphspec.optimizers import OPTIMIZERS, Optimizer
+from graphspec.optimizers import OPTIMIZERS, Optimizer, Vectors
 from graphspec.runtime.optimizer_state import slots_of
 
 GOLDEN = TESTS / "golden"
@@ -48,7 +48,7 @@ class Bound:
         self.write(self.P, start)
         self.slots = slots_of(optimizer, self.P, self.segments)
         self.clock, self.rate = Clock(), optimizer.rate()
-        self.calls = optimizer.bind(self.P, self.G, self.slots, self.segments, self.clock, self.rate)
+        self.calls = optimizer.bind(Vectors(self.P, self.G, self.slots, self.segments), self.clock, self.rate)
 
     def write(self, vector: np.ndarray, values: dict[str, np.ndarray]) -> None:
         for s in self.segments:

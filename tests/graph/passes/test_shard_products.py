@@ -16,7 +16,7 @@ from graphspec.graph.passes.shard_products import shard_products, wide_kernels
 from graphspec.graph.target import Target
 from graphspec.kernels import fast as choice
 from graphspec.kernels.group import LocalGroup, Shard
-from graphspec.optimizers import OPTIMIZERS
+from graphspec.optimizers import OPTIMIZERS, Vectors
 from graphspec.parallel import leader as leader
 from graphspec.parallel.member import Member, layout
 from graphspec.runtime.optimizer_state import bind_shard_update, slots_of
@@ -178,9 +178,8 @@ def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float
         member, clock = Member(arrays, signals[rank], rank, partition), Clock()
         mine = replace(step, loader=feeder_of(trainer, rank, workers), clock=clock)
         weights, rate = parameters.vectors["trainable"], optimizer.rate()
-        update = bind_shard_update(
-            optimizer, weights, member.gradients, slots, segments, clock, rate, member.group, partition
-        )
+        vectors = Vectors.of_workers(weights, member.gradients, slots, segments)
+        update = bind_shard_update(optimizer, vectors, clock, rate, member.group, partition)
         for clock.step in range(mine.loader.batches):
             program = member.bind(mine, mine.loader.rows(clock.step))
             signals[rank].barrier()
