@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,45 +40,49 @@ from graphspec.training.run_directory import (
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.data.check import BatchLoader, Dataset
-    from graphspec.runtime.optimizer_state import OptimizerState
     from graphspec.runtime.session import Session
 
 
 _CALMER = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What one call of ``fit`` does.
+
+    Attributes:
+        objective: what is minimised.
+        loader: the batches of an epoch.
+        validation: the rows to evaluate after every epoch, if any.
+        total: the epoch to stop before, counted over the model's life (a resumed or second ``fit`` goes on).
+    """
+
+    objective: Objective
+    loader: BatchLoader
+    validation: Dataset | None
+    callbacks: Sequence[Callback]
+    total: int
+
+
 class Trainer:
     """One call of ``fit``: also the ``run`` that callbacks see.
 
     Args:
-        total: the epoch to stop before, counted over the model's life (a resumed or second ``fit`` goes on).
-        directory: where checkpoints go at the end of every epoch; None for none.
-        outputs: where the callbacks may write; by default as those of a spec in that directory.
+        outputs: where the callbacks may write. Checkpoints go to its ``directory`` at the end of every epoch, if any.
     """
 
-    def __init__(
-        self,
-        model: Session,
-        optimizer_state: OptimizerState,
-        objective: Objective,
-        loader: BatchLoader,
-        validation: Dataset | None,
-        callbacks: Sequence[Callback],
-        observer: Observer,
-        total: int,
-        directory: Path | None,
-        outputs: Outputs | None = None,
-    ) -> None:
-        self.model, self.optimizer_state, self.objective = model, optimizer_state, objective
-        self.loader, self.validation, self.observer = loader, validation, observer
-        self.total, self.directory, self.rate = total, directory, optimizer_state.rate
-        self.outputs = outputs or Outputs(directory)
+    def __init__(self, model: Session, plan: Plan, observer: Observer, outputs: Outputs) -> None:
+        self.model, self.optimizer_state, self.observer, self.outputs = model, model.optimizer_state, observer, outputs
+        self.objective, self.loader, self.validation = plan.objective, plan.loader, plan.validation
+        self.total, self.directory, self.rate = plan.total, outputs.directory, self.optimizer_state.rate
         self.stopped: str | None = None
         self.running, self.tables = RunningMetrics(model), list[ResultTable]()
         self.epoch, self.batch = model.epochs_done, 0
         self.history: dict[str, list[float]] = {}
-        self.states = [c.start(self) for c in callbacks]
-        self.one_step: Step = Step(model, objective, model.parameters, loader, model.seed, optimizer_state.clock)
+        self.states = [c.start(self) for c in plan.callbacks]
+        self.one_step: Step = Step(
+            model, plan.objective, model.parameters, plan.loader, model.seed, self.optimizer_state.clock
+        )
         self.programs: dict[int, Program] = {}
         self.leader: Leader | None = None
         self.resumed = False

@@ -17,7 +17,7 @@ from graphspec.parallel import leader as leader
 from graphspec.parallel import shared_memory as shared
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, prepare_fit
 from specs import blobs, dense_spec
 
 Rows = tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]
@@ -144,7 +144,7 @@ def test_rows_are_dealt_where_a_step_is_large() -> None:
     small = watched(dense_spec(), Recorder())
     spec, (x, y, _) = images()
     spec["layers"][0]["filters"] = 64
-    large = prepare_fit(gs.compile(spec), x, y, observer=Silent())
+    large = prepare_fit(gs.compile(spec), FitData(x, y), observer=Silent())
     assert [leader._deals(run.one_step) for run in (small, large)] == [False, True]
 
 

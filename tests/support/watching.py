@@ -8,7 +8,7 @@ from typing import Any
 import graphspec as gs
 from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, prepare_fit
 from graphspec.training.trainer import Trainer
 from specs import blobs
 
@@ -35,7 +35,7 @@ class Recorder(Silent):
                 self.processes[0].kill()
 
 
-def watched(spec: dict[str, Any], watcher: Recorder, workers: Any = 2, **more: Any) -> Trainer:
+def watched(spec: dict[str, Any], watcher: Recorder, workers: Any = 2) -> Trainer:
     model = gs.compile(spec, [f"training.workers={workers}"])
-    watcher.trainer = prepare_fit(model, *blobs(), observer=watcher, **more)
+    watcher.trainer = prepare_fit(model, FitData(*blobs()), observer=watcher)
     return watcher.trainer

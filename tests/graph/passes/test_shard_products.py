@@ -24,7 +24,7 @@ from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.partition import Partition, divide
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, prepare_fit
 from graphspec.training.trainer import Trainer
 
 Array = np.ndarray[Any, Any]
@@ -53,7 +53,7 @@ def rows_of(model: gs.Model, count: int) -> tuple[Array, dict[str, Array]]:
 
 
 def trainer_of(model: gs.Model, count: int) -> Trainer:
-    return prepare_fit(model, *rows_of(model, count), observer=Silent())
+    return prepare_fit(model, FitData(*rows_of(model, count)), observer=Silent())
 
 
 # Which.
