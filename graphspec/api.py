@@ -40,7 +40,7 @@ class Model(Session):
     Attributes: those of :class:`graphspec.runtime.session.Session`.
     """
 
-    def fit(
+    def fit(  # noqa: PLR0913 (the arguments are those of Keras)
         self,
         x: Data = None,
         y: Data = None,
