@@ -13,6 +13,7 @@ from graphspec.arrays.memory_maps import held_by
 from graphspec.arrays.random import Orders, generator
 from graphspec.arrays.split import shard_slice
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.language.head_arrays import WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ class Dataset:
 
     def feeds(self) -> dict[str, Array]:
         """All arrays, whole, by the names of the graph's inputs and targets."""
-        weights = {f"{head}_sample_weight": w for head, w in self.weights.items()}
+        weights = {head + WEIGHT: w for head, w in self.weights.items()}
         return self.inputs | self.targets | weights | self.lengths
 
     def named(self) -> dict[str, Array]:
@@ -151,6 +152,22 @@ def row_weights(
     weights = np.ones(len(ids), np.float32)
     weights[counts] = table.astype(np.float32)[ids[counts]]
     return weights
+
+
+def in_batches(
+    feeds: Mapping[str, Array], size: int, run: Callable[[dict[str, Array]], Mapping[str, Array]]
+) -> dict[str, Array]:
+    """What ``run`` gives for at most ``size`` rows at a time, joined.
+
+    Raises:
+        SpecError: GS501 where a file that rows are mapped from has been changed meanwhile.
+    """
+    total, files, parts = len(next(iter(feeds.values()))), held_by(feeds.values()), []
+    for start in range(0, total, size):
+        for file in files:
+            file.check()
+        parts.append(run({name: array[start : start + size] for name, array in feeds.items()}))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _rows_in_cache(array: Array) -> int:

@@ -14,14 +14,13 @@ from graphspec.config import LARGEST, WHATEVER, Config, Neutral, PositiveInt, na
 from graphspec.errors import did_you_mean
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Ref, Training
 from graphspec.language.explain import salvage, validate
+from graphspec.language.head_arrays import SUFFIXES
 from graphspec.language.tree import Problems, Tree, describe, listed
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
 
 PARTS = ("train", "validation", "test")
-SUFFIXES = ("_sample_weight", "_length", "_input_length")
-"""What the data may give beside a head's targets."""
 Finite = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 

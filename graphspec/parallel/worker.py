@@ -34,6 +34,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.arrays.memory_maps import open_map
     from graphspec.arrays.random import Clock
     from graphspec.compiler.check import check
+    from graphspec.compiler.fetches import TOTAL
     from graphspec.compiler.objective import objective_for
     from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.optimizers import Rate, Vectors
@@ -86,7 +87,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
             program = programs[count] = member.bind(step, count)
         program.load(batch)
         program.run()
-        if math.isfinite(program.fetches["loss:loss"]):
+        if math.isfinite(program.fetches[TOTAL]):
             update()
             running.reset()
             running.add(count, program.fetches, program.feeds)

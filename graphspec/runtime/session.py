@@ -7,12 +7,12 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import numpy as np
-
 from graphspec.arguments import mapping
 from graphspec.arrays.calls import settings
 from graphspec.arrays.system_memory import available, human
-from graphspec.compiler.objective import fetches, objective_for
+from graphspec.compiler.fetches import fetches
+from graphspec.compiler.objective import objective_for
+from graphspec.data.batches import in_batches
 from graphspec.data.check import BatchLoader, Dataset, DataSignature, load, refused
 from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
 from graphspec.errors import Diagnostic, RunError, UsageError, did_you_mean
@@ -138,13 +138,8 @@ class Session:
     def predict_dict(self, x: Data, *, batch_size: int) -> dict[str, Array]:
         """The heads' values for new rows, by head."""
         feeds = user_inputs(self.needed_inputs, x)
-        total = len(next(iter(feeds.values())))
         with self.access.reading():
-            parts = [
-                self._batch({n: a[start : start + batch_size] for n, a in feeds.items()})
-                for start in range(0, total, batch_size)
-            ]
-        return {head: np.concatenate([p[head] for p in parts]) for head in self.graph.outputs}
+            return in_batches(feeds, batch_size, self._batch)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """One batch through the network in inference mode; copies of the heads.

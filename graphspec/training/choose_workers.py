@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from graphspec.arrays.cores import usable_cores
+from graphspec.compiler.fetches import TOTAL
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _rehearse(trainer: Trainer) -> float:
         for _ in range(2 + _STEPS):
             began = time.perf_counter()
             _, program = trainer.compute()
-            if math.isfinite(program.fetches["loss:loss"]):
+            if math.isfinite(program.fetches[TOTAL]):
                 trainer.optimizer_state.run()
             if trainer.leader is not None:
                 trainer.leader.finish_step(None)

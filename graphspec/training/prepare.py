@@ -17,6 +17,7 @@ from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, s
 from graphspec.data.signature import SAMPLED, user_arrays
 from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
+from graphspec.language.head_arrays import WEIGHT
 from graphspec.training.observers import Observer
 from graphspec.training.trainer import Plan, Trainer
 
@@ -137,7 +138,7 @@ def _parts(model: Session, data: FitData) -> _Parts:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
     else:
         if data.sample_weight is not None:
-            raise UsageError("`sample_weight` goes with arrays; in data files use `<head>_sample_weight`")
+            raise UsageError(f"`sample_weight` goes with arrays; in data files use `<head>{WEIGHT}`")
         train = model.part("train")
         if source is not None and validation is None and fraction is None:
             if source.file is not None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from graphspec.arrays.calls import settings
 from graphspec.callbacks.outputs import SAVED, Outputs
+from graphspec.compiler.fetches import TOTAL, loss_of
 from graphspec.compiler.objective import Objective
 from graphspec.errors import RunError, UsageError
 from graphspec.ir.graph import Array, Graph
@@ -193,7 +194,7 @@ class Trainer:
 
     def step(self) -> None:
         rows, program = self.compute()
-        loss = float(program.fetches["loss:loss"])
+        loss = float(program.fetches[TOTAL])
         if not math.isfinite(loss):
             self._refuse_loss(program, loss)
             if self.stopped is not None:
@@ -219,7 +220,7 @@ class Trainer:
         return rows, program
 
     def _refuse_loss(self, program: Program, loss: float) -> None:
-        heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[f"loss:{n}_loss"]))]
+        heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[loss_of(n)]))]
         who = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
         if self.leader is not None:
             self.leader.finish_step(None)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.compiler.fetches import TOTAL
 from graphspec.kernels import fast as choice
 from graphspec.ops import linalg
 from graphspec.runtime.program import Program
@@ -51,7 +52,7 @@ def computed(layers: list[dict[str, Any]]) -> tuple[Program, Array, float]:
     trainer = prepare_fit(model, FitData(x, rng.standard_normal((4, 2))), observer=Silent())
     trainer.loader.start(0)
     _, program = trainer.compute()
-    return program, trainer.optimizer_state.gradient.copy(), float(program.fetches["loss:loss"])
+    return program, trainer.optimizer_state.gradient.copy(), float(program.fetches[TOTAL])
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -11,6 +11,7 @@ from signalling import spinning, together
 
 import graphspec as gs
 from graphspec.arrays.random import Clock
+from graphspec.compiler.fetches import TOTAL
 from graphspec.data.batches import BatchLoader
 from graphspec.graph.passes.shard_products import shard_products, wide_kernels
 from graphspec.graph.target import Target
@@ -186,7 +187,7 @@ def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float
             program.load(clock.step)
             program.run()
             if rank == 0:
-                losses.append(float(program.fetches["loss:loss"]))
+                losses.append(float(program.fetches[TOTAL]))
             for f, *operands in update:
                 f(*operands)
             signals[rank].barrier()
