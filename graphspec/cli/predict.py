@@ -11,6 +11,7 @@ from graphspec.cli.console import data as write_data
 from graphspec.cli.console import out
 from graphspec.cli.options import writable
 from graphspec.errors import UsageError
+from graphspec.files import DATA_SUFFIXES
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -24,7 +25,7 @@ def predict(
         Path, typer.Argument(metavar="RUN_OR_ONNX", help="A run directory or an ONNX file.", show_default=False)
     ],
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="New rows: .npz, .csv, .tsv, .jsonl, .parquet.", show_default=False)
+        Path, typer.Argument(metavar="DATA", help=f"New rows: {', '.join(DATA_SUFFIXES)}.", show_default=False)
     ],
     output: Annotated[
         Path | None,

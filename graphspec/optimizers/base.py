@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from graphspec.arrays.split import pieces
 from graphspec.config import WHATEVER, Config, Neutral, NonNegative, Positive, Registry
 from graphspec.ir.graph import Segment
 from graphspec.schedules import SCHEDULES, Schedule
@@ -27,7 +28,7 @@ BLOCK = 1 << 15  # elements: the five to seven operands of a step stay in the se
 
 def blocks(start: int, stop: int) -> list[slice]:
     """The range in pieces that stay in cache."""
-    return [slice(first, min(first + BLOCK, stop)) for first in range(start, stop, BLOCK)]
+    return pieces(start, stop, BLOCK)
 
 
 def _number_or_schedule(value: Any) -> Any:
