@@ -34,7 +34,7 @@ def predict(
             "-o",
             metavar="FILE",
             callback=writable,
-            help=".npz, .csv or .jsonl [default: CSV on stdout].",
+            help=".npz, .csv or .jsonl \\[default: CSV on stdout].",
             show_default=False,
         ),
     ] = None,
