@@ -57,7 +57,7 @@ def seconds(trainer: Trainer, lasting: float = 1.5) -> float:
 def profile(trainer: Trainer, by: str, lasting: float = 1.0) -> dict[str, float]:
     """Seconds a step of every node or operator, forward and backward apart, and of the rest of a step: longest first."""
     trainer.step()
-    program = next(iter(trainer.programs.values()))
+    program = next(iter(trainer.steps.programs.values()))
     spent: Counter[str] = Counter()
     steps, begin = 0, time.perf_counter()
     while time.perf_counter() < begin + lasting:

@@ -146,12 +146,10 @@ class Model(Session):
 
     def __getstate__(self) -> dict[str, Any]:
         """The document, the weights, and the optimizer's state."""
-        from graphspec.training.run_directory import resolved
-
         with self.access.reading():
             update = self._optimizer_state
             return {
-                "document": resolved(self),
+                "document": self.document(),
                 "weights": self.parameters.get(),
                 "update": None if update is None else (update.arrays(), update.counters()),
                 "more": {name: getattr(self, name) for name in _KEPT},

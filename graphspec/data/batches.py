@@ -207,7 +207,7 @@ class BatchLoader:
     workers shares each batch, its member ``rank`` of ``size`` copies its own rows alone.
 
     Args:
-        total: how many rows an epoch has where ``arrays`` hold one batch alone: always the one that is due (:meth:`deal`).
+        total: how many rows an epoch has where ``arrays`` hold one batch alone, the one that is due (:meth:`scatter`).
     """
 
     rank, size = 0, 1
@@ -250,7 +250,7 @@ class BatchLoader:
         self.filler(feeds, self.rows(batch))(batch)
 
     def scatter(self, batch: int, arrays: Mapping[str, Array]) -> None:
-        """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Arrays.feeds` names."""
+        """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Dataset.feeds` names."""
         count = self.rows(batch)
         first = shard_slice(count, self.rank, self.size).stop
         self._filler({name: array[first:count] for name, array in arrays.items()}, slice(first, count))(batch)

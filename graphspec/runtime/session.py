@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from functools import partial
@@ -72,6 +74,14 @@ class Session:
         need, have = sum(p.size * 4 for p in self.graph.params.values()), available()
         if need > have:
             raise RunError("GS602", f"the weights alone need {human(need)} of memory, there is {human(have)}")
+
+    def document(self) -> dict[str, Any]:
+        """The spec, overrides applied, with data files by their absolute paths: it can be read anywhere."""
+        document: dict[str, Any] = json.loads(json.dumps(self.spec.document))
+        for part, source in self.spec.data.items():
+            if source.file is not None:
+                document["data"][part]["file"] = os.path.realpath(source.file)
+        return document
 
     # Data.
 

@@ -82,7 +82,7 @@ def test_work_and_memory_are_in_proportion_to_the_layers(kind: Callable[[int], l
         return run
 
     assert_linear(everything, few, many)
-    sizes = [next(iter(step(spec(kind(n))).programs.values())).nbytes for n in (few, many)]
+    sizes = [next(iter(step(spec(kind(n))).steps.programs.values())).nbytes for n in (few, many)]
     assert sizes[1] < 1.1 * sizes[0] * many / few
 
 

@@ -51,7 +51,7 @@ def computed(layers: list[dict[str, Any]]) -> tuple[Program, Array, float]:
     x = {name: rng.standard_normal((4, 8)) for name in model.graph.inputs}
     trainer = prepare_fit(model, FitData(x, rng.standard_normal((4, 2))), observer=Silent())
     trainer.loader.start(0)
-    _, program = trainer.compute()
+    _, program = trainer.steps.compute(0, 0)
     return program, trainer.optimizer_state.gradient.copy(), float(program.fetches[TOTAL])
 
 

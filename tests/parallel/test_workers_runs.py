@@ -13,7 +13,7 @@ import pytest
 from watching import Recorder, watched
 
 import graphspec as gs
-from graphspec.parallel import leader as leader
+from graphspec.parallel import leader, processes
 from graphspec.parallel import shared_memory as shared
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
@@ -145,13 +145,13 @@ def test_rows_are_dealt_where_a_step_is_large() -> None:
     spec, (x, y, _) = images()
     spec["layers"][0]["filters"] = 64
     large = prepare_fit(gs.compile(spec), FitData(x, y), observer=Silent())
-    assert [leader._deals(run.one_step) for run in (small, large)] == [False, True]
+    assert [leader._scatters(run.steps.common) for run in (small, large)] == [False, True]
 
 
 def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, rows = images()
     model, history = train(spec, rows, 2)
-    monkeypatch.setattr(leader, "spins_safely", lambda: False)
+    monkeypatch.setattr(processes, "spins_safely", lambda: False)
     other, of_other = train(spec, rows, 2)
     assert history == of_other
     assert all(np.array_equal(other.weights[name], weight) for name, weight in model.weights.items())

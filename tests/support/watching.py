@@ -27,8 +27,8 @@ class Recorder(Silent):
 
     def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
         assert self.trainer is not None
-        if self.trainer.leader is not None:
-            self.processes = self.trainer.leader._processes
+        if self.trainer.steps.leader is not None:
+            self.processes = self.trainer.steps.leader.processes.started
         if self.left is not None:
             self.left -= 1
             if self.left == 0:

@@ -92,7 +92,7 @@ def test_dropout_differs_by_step_and_agrees_on_a_rerun() -> None:
         for _ in range(4):
             trainer.batch = 0
             trainer.step()
-            run.append(float(next(iter(trainer.programs.values())).fetches[TOTAL]))
+            run.append(float(next(iter(trainer.steps.programs.values())).fetches[TOTAL]))
         losses.append(run)
     assert losses[0] == losses[1]
     assert len(set(losses[0])) == 4

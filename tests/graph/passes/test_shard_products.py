@@ -18,7 +18,7 @@ from graphspec.graph.target import Target
 from graphspec.kernels import fast as choice
 from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.optimizers import OPTIMIZERS, Vectors
-from graphspec.parallel import leader as leader
+from graphspec.parallel import processes
 from graphspec.parallel.member import Member, layout
 from graphspec.runtime.optimizer_state import bind_shard_update, slots_of
 from graphspec.runtime.parameters import Parameters
@@ -63,7 +63,7 @@ def trainer_of(model: gs.Model, count: int) -> Trainer:
 def divided(layers: Layers, width: int = 512, rows: int = 16, workers: int = 2, **training: Any) -> set[str]:
     model = model_of(layers, width, batch_size=rows, **training)
     trainer = trainer_of(model, rows)
-    found = trainer.one_step.divide(trainer.optimizer_state.optimizer, workers).matrices
+    found = trainer.steps.common.divide(trainer.optimizer_state.optimizer, workers).matrices
     return {name.removesuffix("/kernel") for name in found}
 
 
@@ -164,7 +164,7 @@ NETWORKS: dict[str, tuple[Layers, tuple[str, ...]]] = {
 
 def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float], Array, dict[str, Array]]:
     """An epoch by workers that are threads, in float64: losses, then weights and slots."""
-    step, network = trainer.one_step, trainer.model
+    step, network = trainer.steps.common, trainer.model
     parameters = Parameters(step.objective.graph, np.float64)
     parameters.set(network.weights)
     step = replace(step, parameters=parameters, loader=feeder_of(trainer, 0, workers))
@@ -244,7 +244,7 @@ def test_runs_are_those_of_one_process_and_the_same_bits_twice(workers: int, mon
         return model
 
     one, several, again = run(1), run(workers), run(workers)
-    monkeypatch.setattr(leader, "spins_safely", lambda: False)
+    monkeypatch.setattr(processes, "spins_safely", lambda: False)
     piped = run(workers)
     for name, weight in one.weights.items():
         np.testing.assert_allclose(several.weights[name], weight, rtol=1e-4, atol=1e-6, err_msg=name)

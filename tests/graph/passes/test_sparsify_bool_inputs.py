@@ -85,7 +85,7 @@ def test_training_adds_up_rows() -> None:
     trainer = prepare_fit(gs.compile(spec()), FitData(hot(), Y), observer=Silent())
     trainer.loader.start(0)
     trainer.step()
-    (program,) = trainer.programs.values()
+    (program,) = trainer.steps.programs.values()
     assert program.feeds["x"].shape == (8, 9)
     assert program.feeds["x"].dtype == np.int64
     assert "GatherSum" in program.describe()
