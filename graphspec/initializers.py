@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from graphspec.arrays.layout import Array
 from graphspec.config import Config, Ints, Positive, Registry, only_base
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
-
-Array = np.ndarray[Any, Any]
 
 
 class Initializer(Config):

@@ -10,9 +10,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from graphspec.arrays.layout import Array
 from graphspec.errors import Diagnostic, SpecError
-
-Array = np.ndarray[Any, Any]
 
 
 class Held:

@@ -9,10 +9,12 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.callbacks.outputs import Output, check_outputs
+from graphspec.compiler.fetches import logged_losses
 from graphspec.compiler.lowered import Lowered
 from graphspec.errors import Diagnostic, Mark
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Value
+from graphspec.language.head_arrays import WEIGHT
 from graphspec.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -121,7 +123,7 @@ def refuse_class_weight(head: HeadDecl, value: Value) -> list[Problem]:
     if head.loss is not None and head.loss.fits == "classes" and value.rank == 2:
         return []
     text = "class weights need a classification loss and one label a row"
-    return [("error", "GS405", text, f"use sample weights: an array '{head.name}_sample_weight' in the data")]
+    return [("error", "GS405", text, f"use sample weights: an array '{head.name}{WEIGHT}' in the data")]
 
 
 def _class_weight(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
@@ -184,9 +186,7 @@ def prefix_of(spec: Spec, head: HeadDecl) -> str:
 
 def log_keys(spec: Spec, outputs: Mapping[str, Value]) -> list[str]:
     """The figures that a run of ``spec`` logs, by Keras's names; validation's too if there may be validation rows."""
-    several = len(spec.heads) > 1
-    trained = [head.name for head in spec.heads.values() if head.loss is not None]
-    keys = ["loss", *(f"{name}_loss" for name in trained if several)]
+    keys = [*logged_losses(spec)]
     for head in spec.heads.values():
         keys += [prefix_of(spec, head) + key for metric in head.metrics for key in metric.keys(outputs[head.name])]
     if "validation" in spec.data or not spec.data:  # without files, `fit` may be given any

@@ -13,6 +13,7 @@ from graphspec.arrays.memory_maps import held_by
 from graphspec.arrays.random import Orders, generator
 from graphspec.arrays.split import shard_slice
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.language.head_arrays import WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ class Dataset:
 
     def feeds(self) -> dict[str, Array]:
         """All arrays, whole, by the names of the graph's inputs and targets."""
-        weights = {f"{head}_sample_weight": w for head, w in self.weights.items()}
+        weights = {head + WEIGHT: w for head, w in self.weights.items()}
         return self.inputs | self.targets | weights | self.lengths
 
     def named(self) -> dict[str, Array]:
@@ -153,6 +154,22 @@ def row_weights(
     return weights
 
 
+def in_batches(
+    feeds: Mapping[str, Array], size: int, run: Callable[[dict[str, Array]], Mapping[str, Array]]
+) -> dict[str, Array]:
+    """What ``run`` gives for at most ``size`` rows at a time, joined.
+
+    Raises:
+        SpecError: GS501 where a file that rows are mapped from has been changed meanwhile.
+    """
+    total, files, parts = len(next(iter(feeds.values()))), held_by(feeds.values()), []
+    for start in range(0, total, size):
+        for file in files:
+            file.check()
+        parts.append(run({name: array[start : start + size] for name, array in feeds.items()}))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def _rows_in_cache(array: Array) -> int:
     """How many rows to gather before they are converted: a gather of a whole batch would leave the cache."""
     return max(_CACHE // max(array[:1].nbytes, 1), 1)
@@ -190,7 +207,7 @@ class BatchLoader:
     workers shares each batch, its member ``rank`` of ``size`` copies its own rows alone.
 
     Args:
-        total: how many rows an epoch has where ``arrays`` hold one batch alone: always the one that is due (:meth:`deal`).
+        total: how many rows an epoch has where ``arrays`` hold one batch alone, the one that is due (:meth:`scatter`).
     """
 
     rank, size = 0, 1
@@ -233,7 +250,7 @@ class BatchLoader:
         self.filler(feeds, self.rows(batch))(batch)
 
     def scatter(self, batch: int, arrays: Mapping[str, Array]) -> None:
-        """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Arrays.feeds` names."""
+        """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Dataset.feeds` names."""
         count = self.rows(batch)
         first = shard_slice(count, self.rank, self.size).stop
         self._filler({name: array[first:count] for name, array in arrays.items()}, slice(first, count))(batch)

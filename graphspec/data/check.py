@@ -17,6 +17,7 @@ from graphspec.data.source import NO_ROWS, DataError, Problems, Request, Source
 from graphspec.errors import Diagnostic, Mark, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
+from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -33,8 +34,6 @@ __all__ = [
     "row_weights",
     "split",
 ]
-
-WEIGHT, LENGTH, STEPS = "_sample_weight", "_length", "_input_length"
 
 
 @dataclass(frozen=True)

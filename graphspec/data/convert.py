@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,9 @@ import numpy as np
 from graphspec.arrays.memory_maps import map_of
 from graphspec.data.source import DataError
 from graphspec.errors import did_you_mean
-from graphspec.ir.dims import show
+from graphspec.ir.dims import evaluate, show
 
 if TYPE_CHECKING:
-    from graphspec.ir.dims import Dim
     from graphspec.ir.graph import Array, Type
     from graphspec.ir.ranges import Range
 
@@ -274,7 +272,7 @@ def reshape(array: Array, kind: Type, sizes: dict[str, int], *, squeeze: bool) -
     if array.ndim != rank:
         raise DataError("GS503", f"has shape {show(array.shape)}, not {show(kind.shape)}", _shape_hint(array, kind))
     for axis in range(1, rank):
-        size, have = size_of(kind.shape[axis], sizes), array.shape[axis]
+        size, have = evaluate(kind.shape[axis], sizes), array.shape[axis]
         if size is None:
             sizes[str(kind.shape[axis])] = have
         elif size != have:
@@ -293,18 +291,3 @@ def _shape_hint(array: Array, kind: Type) -> str:
     if array.ndim == 1 and len(kind.shape) == 2 and kind.is_float and isinstance(kind.shape[1], int):
         return "for class ids use sparse_categorical_crossentropy"
     return "reshape the array, or change the shape in the spec"
-
-
-def size_of(dim: Dim, sizes: Mapping[str, int]) -> int | None:
-    """The number that a dimension stands for, given the sizes of names; None if one of them is not known."""
-    if isinstance(dim, int) or dim in sizes:
-        return dim if isinstance(dim, int) else sizes[dim]
-    text = dim
-    for name in sorted(sizes, key=len, reverse=True):
-        text = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.])", str(sizes[name]), text)
-    if not re.fullmatch(r"[\d\s+\-*/()]+", text) or "**" in text:
-        return None
-    try:
-        return int(eval(text, {"__builtins__": {}}))  # only digits and operators are left
-    except (ArithmeticError, SyntaxError):
-        return None

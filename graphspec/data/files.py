@@ -7,7 +7,8 @@ import stat
 from pathlib import Path
 
 from graphspec.data.database import Table
-from graphspec.data.source import _KINDS, NO_ROWS, SUFFIXES, DataError, Source
+from graphspec.data.source import _KINDS, NO_ROWS, DataError, Source
+from graphspec.files import ARCHIVE, DATA_SUFFIXES
 
 
 def open_source(path: Path, most: int | None = None) -> Source:
@@ -17,11 +18,11 @@ def open_source(path: Path, most: int | None = None) -> Source:
         DataError: GS501 no such file, or none that can be read; GS105 an unknown kind of file.
     """
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DataError("GS105", f"'{path}' is no data file", f"data come from {', '.join(SUFFIXES)}")
+    if suffix not in DATA_SUFFIXES:
+        raise DataError("GS105", f"'{path}' is no data file", f"data come from {', '.join(DATA_SUFFIXES)}")
     if _size(path) == 0:
         raise DataError("GS508", f"data file '{path}' is empty", NO_ROWS)
-    if suffix == ".npz":
+    if suffix == ARCHIVE:
         from graphspec.data.archives import Npz
 
         return Npz(path, most)
@@ -54,7 +55,7 @@ def _near(path: Path) -> str | None:
 
     if not path.parent.is_dir():
         return f"there is no folder '{path.parent}'; files are named relative to the spec"
-    known = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in SUFFIXES)
+    known = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in DATA_SUFFIXES)
     return did_you_mean(path.name, known) or "files are named relative to the spec"
 
 

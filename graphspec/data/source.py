@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Type
 
 NO_ROWS = "a data file has a row for each sample"
-SUFFIXES = (".npz", ".csv", ".tsv", ".jsonl", ".parquet")
 
 
 class DataError(Exception):

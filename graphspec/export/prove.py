@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.errors import Diagnostic, SpecError
+from graphspec.export.labels import answers
 from graphspec.export.rounding import MOST_RUNS, RUNS, Rounding, by_row
 from graphspec.export.rows import Rows, batch_of, lengths_for, tamer
 from graphspec.export.session import failure, runtime, session
 from graphspec.ir.graph import Array
+from graphspec.language.head_arrays import LABEL
 
 if TYPE_CHECKING:
     from graphspec.runtime.session import Session
@@ -161,8 +163,8 @@ class _Comparison:
                 self._judge(where, head, (a, b), both, rounding)
             seen = float(np.max(difference, initial=0.0, where=np.isfinite(difference)))
             self._proof.differences[head] = max(seen, self._proof.differences.get(head, 0.0))
-            if f"{head}_label" in got:
-                self._compare_labels(where, head, got[f"{head}_label"], a)
+            if head + LABEL in got:
+                self._compare_labels(where, head, got[head + LABEL], a)
 
     def _judge(self, where: str, head: str, answers: tuple[Array, Array], both: Array, rounding: Rounding) -> None:
         """GS701 unless rounding explains, in each row, what onnxruntime's and the runtime's answers lack to float64."""
@@ -199,8 +201,7 @@ class _Comparison:
 
     def _compare_labels(self, where: str, head: str, labels: Array, a: Array) -> None:
         words = np.array(self._model.labels[head], object)
-        index = (a[..., 0] > 0.5).astype(int) if a.shape[-1] == 1 else a.argmax(-1)
-        wrong = (labels != words[index]) & np.isfinite(a).all(-1)
+        wrong = (labels != words[answers(a)]) & np.isfinite(a).all(-1)
         if wrong.any():
             raise _refused(self._model, f"{where}: {int(wrong.sum())} labels are not those of the values beside them")
 

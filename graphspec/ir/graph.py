@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from graphspec.arrays.layout import Array as Array  # passed on: whoever works on a graph has arrays too
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, Shape, fixed_size, free, show
 
 if TYPE_CHECKING:
     from graphspec.ir.ranges import Range
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)

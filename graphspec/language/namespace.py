@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphspec.errors import Mark, shorten
 from graphspec.language.declarations import Ref
+from graphspec.language.head_arrays import LABEL, LENGTH, STEPS, WEIGHT
 from graphspec.language.names import InputRef, Item, Scope, bad_name, is_name, locate, resolve, suggest
 from graphspec.language.tree import Problems, Tree, describe, item_name
 
@@ -112,11 +113,11 @@ def _generated(head: Tree) -> list[tuple[str, str]]:
     """Suffixes of the names that come of a head, ONNX outputs and arrays of the data, and what they are."""
     suffixes = []
     if head.get("labels") is not None:
-        suffixes.append(("_label", "the label output"))
+        suffixes.append((LABEL, "the label output"))
     loss = head.get("loss")
     if loss is not None and loss.value is not None:
-        suffixes.append(("_sample_weight", "the sample weights"))
+        suffixes.append((WEIGHT, "the sample weights"))
         kind = loss.get("type") or loss
         if isinstance(kind.value, str) and kind.value.lower() == "ctc":
-            suffixes += [("_length", "the label lengths"), ("_input_length", "the numbers of time steps")]
+            suffixes += [(LENGTH, "the label lengths"), (STEPS, "the numbers of time steps")]
     return suffixes

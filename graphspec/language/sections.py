@@ -12,16 +12,16 @@ from pydantic import Field, WithJsonSchema
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.config import LARGEST, WHATEVER, Config, Neutral, PositiveInt, named
 from graphspec.errors import did_you_mean
+from graphspec.files import ARCHIVE, DATA_SUFFIXES, TABLES
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Ref, Training
 from graphspec.language.explain import salvage, validate
+from graphspec.language.head_arrays import SUFFIXES
 from graphspec.language.tree import Problems, Tree, describe, listed
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
 
 PARTS = ("train", "validation", "test")
-SUFFIXES = ("_sample_weight", "_length", "_input_length")
-"""What the data may give beside a head's targets."""
 Finite = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
@@ -91,16 +91,19 @@ class TrainingKeys(Config):
     )
 
 
+_KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA_SUFFIXES[-1]}`"
+
+
 class DataKeys(Config):
     """Where rows come from."""
 
-    file: str | None = Field(None, description="`.npz`, `.csv`, `.tsv`, `.jsonl` or `.parquet`, relative to the spec.")
+    file: str | None = Field(None, description=f"{_KINDS}, relative to the spec.")
     inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
     targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
 
 
 _DATA = "such as `train: {file: rows.csv}`"
-_FILE = "`file`: an .npz archive or a table (.csv, .tsv, .jsonl, .parquet), relative to the spec"
+_FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}), relative to the spec"
 
 
 class ValidationKeys(DataKeys):

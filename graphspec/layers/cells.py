@@ -12,9 +12,9 @@ from pydantic_core import PydanticCustomError
 from graphspec.activations import ACTIVATIONS, Activation
 from graphspec.config import FROM_LIST, PositiveInt
 from graphspec.errors import ShapeError
-from graphspec.initializers import Array, Initializer
+from graphspec.initializers import Initializer
 from graphspec.ir.dims import show
-from graphspec.ir.graph import Layout
+from graphspec.ir.graph import Array, Layout
 from graphspec.layers.base import (
     CELLS,
     ActivationField,

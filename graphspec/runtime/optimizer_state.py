@@ -12,7 +12,7 @@ from graphspec.arrays.layout import aligned
 from graphspec.arrays.random import Clock
 from graphspec.errors import RunError
 from graphspec.ir.graph import Array, Segment
-from graphspec.optimizers import Rate
+from graphspec.optimizers import Rate, Vectors
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
@@ -36,7 +36,8 @@ class OptimizerState:
         self.slots = slots_of(optimizer, weights, self.segments)
         self.clock = Clock()
         self.rate = Rate(optimizer.learning_rate)
-        self.calls = optimizer.bind(weights, self.gradient, self.slots, self.segments, self.clock, self.rate)
+        vectors = Vectors(weights, self.gradient, self.slots, self.segments)
+        self.calls = optimizer.bind(vectors, self.clock, self.rate)
         self.run = runner(self.calls)
         self.swapped = False
         """Whether the weights and their moving averages have changed places."""
@@ -47,9 +48,8 @@ class OptimizerState:
             slots[name][...] = values
         self.gradient, self.slots = gradients[group.rank], dict(slots)
         weights = self.parameters.vectors["trainable"]
-        self.calls = bind_shard_update(
-            self.optimizer, weights, gradients, self.slots, self.segments, self.clock, self.rate, group, partition
-        )
+        vectors = Vectors.of_workers(weights, gradients, self.slots, self.segments)
+        self.calls = bind_shard_update(self.optimizer, vectors, self.clock, self.rate, group, partition)
         self.run = runner(self.calls)
 
     def swap(self) -> None:
@@ -139,26 +139,11 @@ class OptimizerState:
 
 
 def bind_shard_update(
-    optimizer: Optimizer,
-    weights: Array,
-    gradients: Sequence[Array],
-    slots: Mapping[str, Array],
-    segments: Sequence[Segment],
-    clock: Clock,
-    rate: Rate,
-    group: Group,
-    partition: Partition,
+    optimizer: Optimizer, vectors: Vectors, clock: Clock, rate: Rate, group: Group, partition: Partition
 ) -> Calls:
-    """What one worker does of an update: that of its part of the weights."""
-    part, summed = partition.parts[group.rank], list(partition.summed(group.rank))
-    total, *others = (gradient[part] for gradient in gradients)
-    mine = [
-        Segment(s.param, s.start - part.start, s.stop - part.start)
-        for s in segments
-        if part.start <= s.start and s.stop <= part.stop
-    ]
-    vectors = {name: slots[name][part] for name in optimizer.slots()}
-    return optimizer.bind(weights[part], total, {**slots, **vectors}, mine, clock, rate, group, others, summed)
+    """What one worker does of an update of all ``vectors``: that of its part of the weights."""
+    part = vectors.part(partition.parts[group.rank], list(partition.summed(group.rank)))
+    return optimizer.bind(part, clock, rate, group)
 
 
 def slots_of(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:

@@ -29,15 +29,6 @@ _FREE = ("epochs",)  # what a resumed run may change: it may only grow
 _NOT_OF_NETWORK = ("name", "description", "training", "data")
 
 
-def resolved(model: Session) -> dict[str, Any]:
-    """The spec's document, overrides applied, with data files by their absolute paths: it can be read anywhere."""
-    document: dict[str, Any] = json.loads(json.dumps(model.spec.document))
-    for part, source in model.spec.data.items():
-        if source.file is not None:
-            document["data"][part]["file"] = os.path.realpath(source.file)
-    return document
-
-
 def spec_hash(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
@@ -59,7 +50,7 @@ def start_run(model: Session, directory: Path) -> None:
     """Write what is known before the first step: ``spec.json`` and ``run.json``."""
     make_folder(directory)
     check_own(directory)
-    document = resolved(model)
+    document = model.document()
     write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
     write_atomic(directory / "run.json", json.dumps(_provenance(model, document), indent=1).encode())
 
@@ -119,7 +110,7 @@ def check_resumable(model: Session, directory: Path) -> Checkpoint:
     from graphspec.training.choose_workers import refuse_too_few_cores
 
     before = read_json(directory / "spec.json")
-    now = resolved(model)
+    now = model.document()
     if _without_epochs(before) != _without_epochs(now):
         changed = ", ".join(sorted(_differences(_without_epochs(before), _without_epochs(now)))[:5])
         raise UsageError(f"the spec differs from that of {directory} ({changed}): resuming allows only more `epochs`")
@@ -192,7 +183,7 @@ def write_weights(
         network: the hash of the network they belong to (:func:`belongs`), where it is known already.
         more: what stands beside it in the file's header.
     """
-    save_arrays(path, model.weights, network=network or belongs(resolved(model))["network"], **(more or {}))
+    save_arrays(path, model.weights, network=network or belongs(model.document())["network"], **(more or {}))
 
 
 def save_model(model: Session, directory: Path, more: Mapping[str, str] | None = None) -> None:
@@ -206,7 +197,7 @@ def save_model(model: Session, directory: Path, more: Mapping[str, str] | None =
     """
     make_folder(directory)
     check_own(directory)
-    network = belongs(resolved(model))["network"]
+    network = belongs(model.document())["network"]
     with locked(directory):
         write_weights(model, directory / "weights.safetensors", network, more)
         start_run(model, directory)

@@ -17,7 +17,9 @@ from graphspec.arrays.random import Clock
 from graphspec.arrays.split import shard_slice
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -121,7 +123,7 @@ def test_max_pool_gradient_goes_to_the_first_maximum(kernel: tuple[int, int], st
     graph, _ = build("MaxPool", [X], kernel_shape=kernel, strides=strides)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape, np.float32)})
     program = build_program(
-        graph, Parameters(graph), fetches={"loss": loss}, loss=loss, shapes={"x0": X.shape}, input_grads=["x0"]
+        graph.asking({"loss": loss}, loss), Parameters(graph), Target({"x0": X.shape}, input_grads=["x0"])
     )
     feed(graph, program, {"x0": X})
     program.run()
@@ -173,16 +175,11 @@ def dropped(X: Array, rate: float, *, step: int = 0, workers: int = 1, **attrs: 
     for rank in range(workers):
         rows = shard_slice(len(X), rank, workers)
         program = build_program(
-            graph,
+            graph.asking(graph.outputs, loss),
             Parameters(graph),
-            fetches=graph.outputs,
-            loss=loss,
-            shapes={"x0": X[rows].shape},
+            Target({"x0": X[rows].shape}, input_grads=["x0"], shard=Shard(LocalGroup(), rows, len(X))),
             training=True,
-            rows=rows,
-            total=len(X),
             clock=Clock(step),
-            input_grads=["x0"],
         )
         feed(graph, program, {"x0": X[rows]})
         program.run()
@@ -282,15 +279,12 @@ def test_a_worker_without_rows_has_gradients_of_zero(
     graph, _ = build(op, list(arrays.values()), **attrs)
     loss = scalar_loss(graph, {"y0": np.ones((), np.float32)})
     program = build_program(
-        graph,
+        graph.asking(graph.outputs, loss),
         Parameters(graph),
-        fetches=graph.outputs,
-        loss=loss,
-        shapes={n: a.shape for n, a in arrays.items()},
+        Target(
+            {n: a.shape for n, a in arrays.items()}, input_grads=list(arrays), shard=Shard(LocalGroup(), slice(5, 5), 5)
+        ),
         training=True,
-        rows=slice(5, 5),
-        total=5,
-        input_grads=list(arrays),
     )
     feed(graph, program, arrays)
     program.run()
