@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from graphspec.arrays.blas import ONE_THREAD, one_thread
 from graphspec.arrays.memory_maps import mapped
+from graphspec.codes import Code
 from graphspec.data.batches import Dataset
 from graphspec.errors import Diagnostic, RunError, SpecError
 from graphspec.graph.memory_estimate import activations
@@ -191,7 +192,9 @@ class Leader:
             if (code := process.poll()) is not None:
                 self._raise_found(rank)
                 raise RunError(
-                    "GS604", f"worker {rank} of {self.size} died: {_ended(code)}{self._last_words(rank)}", _HINT
+                    Code.WORKER_DIED,
+                    f"worker {rank} of {self.size} died: {_ended(code)}{self._last_words(rank)}",
+                    _HINT,
                 )
 
     def _raise_found(self, rank: int) -> None:
