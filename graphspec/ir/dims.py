@@ -6,6 +6,7 @@ A symbolic dimension is a string in a canonical form, so that equal computations
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -124,6 +125,11 @@ def product(shape: Shape) -> Dim:
 def free(d: str) -> str:
     """The names that a dimension is computed from, as a message lists them: ``'time'``."""
     return " and ".join(f"'{name}'" for name in dict.fromkeys(re.findall(r"[^\W\d][\w.]*", d)))
+
+
+def fixed_size(shape: Shape) -> int:
+    """The number of elements of a shape whose dimensions are all integers."""
+    return math.prod(int(d) for d in shape)
 
 
 def show(shape: Shape) -> str:

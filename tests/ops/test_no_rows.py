@@ -111,7 +111,7 @@ ELSEWHERE = {
     "MaxPool",
     "Resize",
 }
-"""In test_spatial.py, test_norm.py and test_group_norm.py."""
+"""In test_spatial.py, test_batch_norm.py and test_layer_norm.py."""
 NEVER_BATCHED = {"Range"}
 
 

@@ -17,13 +17,13 @@ SETTINGS = settings(
 )
 
 ELSEWHERE = {
-    "GroupNormalization": "ops/test_group_norm.py",
-    "RMSNormalization": "ops/test_group_norm.py",
-    "LpNormalization": "ops/test_group_norm.py",
-    "ScatterElements": "ops/test_group_norm.py",
+    "GroupNormalization": "ops/test_layer_norm.py",
+    "RMSNormalization": "ops/test_layer_norm.py",
+    "LpNormalization": "ops/test_layer_norm.py",
+    "ScatterElements": "ops/test_layer_norm.py",
     "Attention": "ops/test_attention.py",
     "AveragePool": "ops/test_spatial.py",
-    "BatchNormalization": "ops/test_norm.py",
+    "BatchNormalization": "ops/test_batch_norm.py",
     "Conv": "ops/test_spatial.py",
     "ConvTranspose": "ops/test_conv_transpose.py",
     "Dropout": "ops/test_spatial.py",
@@ -32,7 +32,7 @@ ELSEWHERE = {
     "GlobalMaxPool": "ops/test_spatial.py",
     "GRU": "ops/test_recurrent.py",
     "LSTM": "ops/test_recurrent.py",
-    "LayerNormalization": "ops/test_norm.py",
+    "LayerNormalization": "ops/test_batch_norm.py",
     "MaxPool": "ops/test_spatial.py",
     "RNN": "ops/test_recurrent.py",
     "Resize": "ops/test_spatial.py",
