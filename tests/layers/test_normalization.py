@@ -136,7 +136,7 @@ def test_refused_layers_say_why(name: str) -> None:
     with pytest.raises(PydanticCustomError, match=f"{name}, which is refused: ") as error:
         LAYERS.parse(name)
     assert error.value.type == "GS105"
-    assert (error.value.context or {})["hint"]
+    assert (error.value.context or {})["problem"].hint
 
 
 def model_of(layers: list[dict[str, Any]], inputs: dict[str, Any], loss: str | None = None) -> gs.Model:
