@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.config import PositiveInt
-from graphspec.losses.base import UNBOUNDED, Problem, producer
+from graphspec.errors import Problem
+from graphspec.losses.base import UNBOUNDED, producer
 from graphspec.metrics.base import (
     METRICS,
     Average,
@@ -124,7 +125,7 @@ def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
         return found
     classes = y_pred.shape[-1]
     if isinstance(classes, int) and k >= classes:
-        return metric.warning(f"with k={k} is always 1 for {classes} classes", f"set `k` below {classes}")
+        return metric.warning(f"is always 1 with k={k} for {classes} classes", f"set `k` below {classes}")
     return []
 
 

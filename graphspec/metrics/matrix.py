@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import Ints, PositiveInt
-from graphspec.losses.base import EPSILON, Axis, Problem, producer
+from graphspec.config import Ints, PositiveInt, invalid
+from graphspec.errors import Problem
+from graphspec.losses.base import EPSILON, Axis, producer
 from graphspec.metrics.base import (
     METRICS,
     SAY,
@@ -123,8 +123,8 @@ class _Chosen(Overlap):
     def _ids(self) -> _Chosen:
         wrong = [k for k in self.target_class_ids if not 0 <= k < self.classes()]
         if wrong:
-            context = {"below": "target_class_ids", "last": self.classes() - 1, "hint": f"there is no class {wrong[0]}"}
-            raise PydanticCustomError("GS105", "`target_class_ids` must be from 0 to {last}", context)
+            text, hint = f"must be from 0 to {self.classes() - 1}", f"there is no class {wrong[0]}"
+            raise invalid(text, hint, key="target_class_ids", show_value=True)
         return self
 
     def wanted(self) -> tuple[int, ...]:
