@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
-_IN_CELLS = {"Affine", "Elu", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Softplus", "Softsign", "Tanh"}
-
 
 class Activation(Config):
     """A function of a tensor. A subclass names its operator, or has a :meth:`lower` of its own."""
@@ -30,7 +28,9 @@ class Activation(Config):
 
     def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
         """The name that ONNX's recurrent operators know it by, and its alpha and beta; None if they have none."""
-        return (self.op, tuple(self.attributes().values())) if self.op in _IN_CELLS else None
+        from graphspec.kernels.cell_activations import NUMBERS
+
+        return (self.op, tuple(self.attributes().values())) if self.op in NUMBERS else None
 
 
 ACTIVATIONS: Registry[Activation] = Registry("activation", "relu")

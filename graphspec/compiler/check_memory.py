@@ -14,7 +14,8 @@ from graphspec.language.declarations import Ref
 if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
-from graphspec.graph.memory_estimate import VIEWS, _bytes, activations, assumed_shapes, estimate
+from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, takes_memory
+from graphspec.ops import operator
 
 
 def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
@@ -54,5 +55,5 @@ def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
 
     nodes = graph.needed(graph.outputs.values())
     types = infer_shapes(graph, nodes, shapes)
-    sizes = {n: sum(_bytes(types[v.name].shape, v.dtype) for v in n.outputs) for n in nodes if n.op not in VIEWS}
+    sizes = {n: sum(types[v.name].type.nbytes for v in n.outputs) for n in nodes if takes_memory(operator(n))}
     return max(sizes, key=sizes.__getitem__).owner if sizes else ""

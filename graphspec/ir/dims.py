@@ -6,6 +6,7 @@ A symbolic dimension is a string in a canonical form, so that equal computations
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections import Counter
@@ -184,6 +185,11 @@ def _tokens(d: str, sizes: Mapping[str, int]) -> Iterator[int | str]:
 def free(d: str) -> str:
     """The names that a dimension is computed from, as a message lists them: ``'time'``."""
     return " and ".join(f"'{name}'" for name in dict.fromkeys(re.findall(r"[^\W\d][\w.]*", d)))
+
+
+def fixed_size(shape: Shape) -> int:
+    """The number of elements of a shape whose dimensions are all integers."""
+    return math.prod(int(d) for d in shape)
 
 
 def show(shape: Shape) -> str:

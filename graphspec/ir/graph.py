@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.arrays.layout import Array as Array  # passed on: whoever works on a graph has arrays too
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import Dim, Shape, free, show
+from graphspec.ir.dims import Dim, Shape, fixed_size, free, show
 
 if TYPE_CHECKING:
     from graphspec.ir.ranges import Range
@@ -33,6 +33,11 @@ class Type:
     @property
     def is_float(self) -> bool:
         return self.dtype == "float32"
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of a tensor whose dimensions are all integers."""
+        return fixed_size(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(eq=False, slots=True)

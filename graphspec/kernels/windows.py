@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, Shape, add, ceildiv, floordiv
@@ -63,6 +64,14 @@ class Axis:
             else:
                 runs.append((o, o + 1, lo, hi))
         return runs
+
+
+class Window(NamedTuple):
+    """The windows along one spatial axis: the distance of two, the elements under one, the padding in front."""
+
+    stride: int
+    extent: int
+    begin: int
 
 
 def ceil(a: int, b: int) -> int:
@@ -177,3 +186,22 @@ def window_axes(
         for size, o, k, s, d, pad in zip(spatial, out, kernel, strides, dilations, padded, strict=True)
         if pad is not None
     ]
+
+
+def windows_along(
+    spatial: Shape,
+    kernel: Sequence[Dim],
+    strides: Sequence[int] | None,
+    dilations: Sequence[int] | None,
+    pads: Sequence[int] | None,
+    auto_pad: str,
+) -> list[Window] | None:
+    """The windows along each spatial axis; None if any size that they depend on is symbolic."""
+    sizes = [k for k in kernel if isinstance(k, int)]
+    steps = spread(strides, len(spatial), 1, "strides"), spread(dilations, len(spatial), 1, "dilations")
+    if len(sizes) != len(spatial):
+        return None
+    extents = [(k - 1) * d + 1 for k, d in zip(sizes, steps[1], strict=True)]
+    known = [d if isinstance(d, int) else None for d in spatial]
+    begins = [p[0] for p in padding(known, extents, steps[0], pads, auto_pad) if p is not None]
+    return list(map(Window, steps[0], extents, begins)) if len(begins) == len(spatial) else None

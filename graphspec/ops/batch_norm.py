@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous, inverse_root
 from graphspec.kernels.common import negate
 from graphspec.kernels.context import Backward, Bound, Context
-from graphspec.ops.base import Op, op
+from graphspec.ops.base import Inference, Op, op
 
 _FAR = 64.0  # a squared mean that is more than so many variances loses digits
 
@@ -28,62 +29,80 @@ class BatchNormalization(Op):
     outputs (Y, running_mean, running_var).
     """
 
+    inference = Inference("BatchNormalization", (0, 1, 2, 3, 4), {"training_mode": 0}, outputs=1)
+    activation = "linear"
     keeps_in, keeps_out = (0, 1, 3, 4), False
     blockwise = True
 
-    @staticmethod
-    def infer(
-        X: Value,
-        scale: Value,
-        B: Value,
-        input_mean: Value,
-        input_var: Value,
-        *,
-        epsilon: float = 1e-5,
-        momentum: float = 0.9,
-        training_mode: int = 0,
-    ) -> Type | tuple[Type, ...]:
+    epsilon: float = 1e-05
+    momentum: float = 0.9
+    training_mode: int = 0
+
+    def infer(self, X: Value, scale: Value, B: Value, input_mean: Value, input_var: Value) -> Type | tuple[Type, ...]:
         channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
-        if training_mode and input_mean.kind != "param":
+        if self.training_mode and input_mean.kind != "param":
             return X.type, input_mean.type, input_var.type
         return X.type
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        scale: Array,
-        B: Array,
-        input_mean: Array,
-        input_var: Array,
-        *,
-        epsilon: float = 1e-5,
-        momentum: float = 0.9,
-        training_mode: int = 0,
-    ) -> Bound:
-        learning = bool(training_mode) and (ctx.training or ctx.outputs == 3)
-        order, count = channel_order(X), X.shape[1]
-        lying, calls = contiguous(ctx, X, order)
-        Y = X if ctx.may_overwrite(0) and not calls else ctx.out(order=order)
-        channels = Channels(ctx, X.shape, order)
-        mean, var, share, offset = input_mean, input_var, None, None
+    def bind(self, ctx: Context, X: Array, scale: Array, B: Array, input_mean: Array, input_var: Array) -> Bound:
+        learning = bool(self.training_mode) and (ctx.training or ctx.outputs == 3)
+        data, calls = by_channel(ctx, X)
+        Y = X if ctx.may_overwrite(0) and not calls else ctx.out(order=data.order)
+        moments = Moments(input_mean, input_var)
         running = (input_mean, input_var) if ctx.outputs == 1 else (ctx.out(1), ctx.out(2))
         if learning:
-            samples = X.size // max(count, 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
-            mean, var, share = (
-                ctx.save_for_backward((count,)),
-                ctx.scratch((count,)),
-                ctx.constant(1 / max(samples, 1)),
-            )
-            offset = ctx.save_for_backward((), np.bool_)
-            calls += batch_statistics(ctx, X, lying, channels, mean, var, share, offset)
+            count = (X.shape[1],)
+            samples = X.size // max(X.shape[1], 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
+            share, offset = ctx.constant(1 / max(samples, 1)), ctx.save_for_backward((), np.bool_)
+            mean, var = ctx.save_for_backward(count), ctx.scratch(count)
+            calls += batch_statistics(ctx, data, mean, var, share, offset)
+            moments = Moments(mean, var, share, offset)
             if ctx.group.rank == 0 or ctx.outputs == 3:  # rank 0 alone writes shared state
-                for moments in zip((input_mean, input_var), (mean, var), running, strict=True):
-                    calls += moving_average(ctx, *moments, momentum)
-        more, backward = normalize(
-            ctx, X, lying, Y, channels, order, mean, var, scale, B, first=1, epsilon=epsilon, share=share, offset=offset
-        )
+                for arrays in zip((input_mean, input_var), (mean, var), running, strict=True):
+                    calls += moving_average(ctx, *arrays, self.momentum)
+        more, backward = normalize(ctx, data, Y, moments, scale, B, first=1, epsilon=self.epsilon)
         return (Y if ctx.outputs == 1 else (Y, *running)), calls + more, backward
+
+
+@dataclass(frozen=True)
+class ByChannel:
+    """X (N, C, …) seen with its channels on the last axis.
+
+    Attributes:
+        X: the array.
+        order: the order of its axes, channels last.
+        rows: X with its axes in ``order``, contiguous.
+        channels: how the vectors of C numbers meet blocks of ``rows``.
+    """
+
+    X: Array
+    order: tuple[int, ...]
+    rows: Array
+    channels: Channels
+
+
+def by_channel(ctx: Context, X: Array) -> tuple[ByChannel, Calls]:
+    """X by channel, and the calls that copy it where its memory has another order."""
+    order = channel_order(X)
+    rows, calls = contiguous(ctx, X, order)
+    return ByChannel(X, order, rows, Channels(ctx, X.shape, order)), calls
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and biased variance of each channel, (C,).
+
+    Attributes:
+        share: 1 / the number of samples that they are taken over; None if they do not depend on X.
+        offset: a bool () that :func:`batch_statistics` writes; None if nothing is known of the rows.
+        W: 0 where an element of X takes no part in them, 1 elsewhere; broadcasts to X.
+    """
+
+    mean: Array
+    var: Array
+    share: Array | None = None
+    offset: Array | None = None
+    W: Array | None = None
 
 
 def moving_average(ctx: Context, before: Array, batch: Array, after: Array, momentum: float) -> Calls:
@@ -97,53 +116,36 @@ def moving_average(ctx: Context, before: Array, batch: Array, after: Array, mome
 
 
 def normalize(
-    ctx: Context,
-    X: Array,
-    lying: Array,
-    Y: Array,
-    channels: Channels,
-    order: Sequence[int],
-    mean: Array,
-    var: Array,
-    scale: Array,
-    B: Array,
-    *,
-    first: int,
-    epsilon: float,
-    share: Array | None,
-    offset: Array | None = None,
-    W: Array | None = None,
+    ctx: Context, data: ByChannel, Y: Array, moments: Moments, scale: Array, B: Array, *, first: int, epsilon: float
 ) -> tuple[Calls, Backward]:
     """Calls for ``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` by channel, and backward.
 
     Args:
-        lying: X with its axes in ``order``, contiguous.
-        first: the input that ``scale`` is; ``B`` is the next.
-        share: 1 / the number of samples whose mean and variance these are; None if they do not depend on X.
-        offset: what :func:`batch_statistics` said of this worker's rows; None for any.
-        W: 0 where an element of X took no part in them, 1 elsewhere; broadcasts to X.
+        first: the index of the input ``scale``; ``B`` is the next.
     """
+    X, order, channels = data.X, data.order, data.channels
+    mean, share, W = moments.mean, moments.share, moments.W
     count = X.shape[1]
     inverse, factor = ctx.save_for_backward((count,)), ctx.save_for_backward((count,))
     small, shift = ctx.scratch((count,)), ctx.scratch((count,))
     calls: Calls = [
-        *inverse_root(var, ctx.constant(epsilon), inverse),
+        *inverse_root(moments.var, ctx.constant(epsilon), inverse),
         (np.multiply, scale, inverse, factor),
         (np.multiply, mean, factor, small),
         (np.subtract, B, small, shift),
     ]
     (times, more), (plus, most) = channels.spread(factor), channels.spread(shift)
     calls += more + most
-    for x, y in channels.blocks(lying, Y.transpose(order)):
+    for x, y in channels.blocks(data.rows, Y.transpose(order)):
         calls += [(np.multiply, x, channels.over(x, times), y), (np.add, y, channels.over(y, plus), y)]
 
     def backward(dY: Array, *_: None) -> Calls:
-        lying, calls = contiguous(ctx, X, order)
-        dlying, copied = contiguous(ctx, dY, order)
+        rows, calls = contiguous(ctx, X, order)
+        drows, copied = contiguous(ctx, dY, order)
         calls += copied
         sums = ctx.scratch((2, count))
         if ctx.wants(first) or ctx.wants(first + 1) or share is not None:
-            calls += _gradient_sums(ctx, lying, dlying, channels, mean, sums, offset)
+            calls += _gradient_sums(ctx, rows, drows, channels, mean, sums, moments.offset)
         if (dscale := ctx.grad(first)) is not None:
             calls.append((np.multiply, sums[1], inverse, dscale))
         if (dB := ctx.grad(first + 1)) is not None:
@@ -153,19 +155,19 @@ def normalize(
         times, more = channels.spread(factor)
         calls += more
         if share is not None:
-            arrays = [lying, dlying]
+            arrays = [rows, drows]
             if W is not None:
-                arrays.append(weights := ctx.scratch(lying.shape))
+                arrays.append(weights := ctx.scratch(rows.shape))
                 calls.append((np.copyto, weights, np.broadcast_to(W, X.shape).transpose(order)))
             calls += ctx.all_reduce(sums)
             calls += _centre(ctx, arrays, channels, sums, (times, factor, inverse, mean, share))
         else:
-            for (dy,) in channels.blocks(dlying):
+            for (dy,) in channels.blocks(drows):
                 calls.append((np.multiply, dy, channels.over(dy, times), dy))
         if copied:
             dX = ctx.grad(0)
             assert dX is not None
-            calls.append((np.copyto, dX.transpose(order), dlying))
+            calls.append((np.copyto, dX.transpose(order), drows))
         else:
             ctx.give_grad(0, dY)
         return calls
@@ -183,21 +185,19 @@ def either(choice: Array, yes: Calls, no: Calls) -> Calls:
     return [(chosen,)]
 
 
-def batch_statistics(
-    ctx: Context, X: Array, lying: Array, channels: Channels, mean: Array, var: Array, share: Array, offset: Array
-) -> Calls:
+def batch_statistics(ctx: Context, data: ByChannel, mean: Array, var: Array, share: Array, offset: Array) -> Calls:
     """Calls that write mean and biased variance of each channel over all workers; ``share`` is 1 / their samples.
 
     ``E[x²] - E[x]²`` loses digits where the mean is large against the deviation. The bool ``offset`` () becomes whether
     it is in a channel of this worker's rows; then the worker sums the differences from a number of its own, its first.
     """
-    count = len(mean)
+    X, channels, count = data.X, data.channels, len(mean)
     own = channels.rows
     pilot, total, square, spare = (ctx.scratch((count,)) for _ in range(4))
     far = ctx.scratch((count,), np.bool_)
     first, second = channels.sums(), channels.sums()
     calls: Calls = [(pilot.fill, 0.0)]
-    for (x,) in channels.blocks(lying):
+    for (x,) in channels.blocks(data.rows):
         calls += [*first.add(x), *second.add(x, x)]
     calls += [
         *first.total(total),
@@ -212,7 +212,7 @@ def batch_statistics(
     wide, more = channels.spread(pilot)
     again += more
     first, second, block = first.again(), second.again(), channels.scratch()
-    for (x,) in channels.blocks(lying):
+    for (x,) in channels.blocks(data.rows):
         t = channels.like(x, block)
         again += [(np.subtract, x, channels.over(x, wide), t), *first.add(t), *second.add(t, t)]
     calls += either(offset, [*again, *first.total(total), *second.total(square)], [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,36 +17,43 @@ from graphspec.kernels.context import Bound, Context, need, need_float, normaliz
 from graphspec.ops.base import Op, op
 
 
+@dataclass(frozen=True)
+class Rows:
+    """How an array is divided into rows that are normalized.
+
+    Attributes:
+        order: the order of the axes in which a row is contiguous.
+        size: numbers of a row.
+        channels: how the scale and the bias meet blocks of whole rows.
+    """
+
+    order: tuple[int, ...]
+    size: int
+    channels: Channels
+
+
 def normalize_rows(
-    ctx: Context,
-    X: Array,
-    scale: Array,
-    B: Array | None,
-    channels: Channels,
-    *,
-    order: Sequence[int],
-    size: int,
-    epsilon: float,
-    centred: bool = True,
+    ctx: Context, X: Array, scale: Array, B: Array | None, layout: Rows, *, epsilon: float, centred: bool = True
 ) -> Bound:
-    """``scale · (x - mean) / sqrt(var + epsilon) + B`` where every ``size`` numbers of X, its axes in ``order``, are a row.
+    """``scale · (x - mean) / sqrt(var + epsilon) + B`` for each row of X.
 
     Args:
-        scale, B: inputs 1 and 2, a number for each of the ``channels``, whose blocks consist of whole rows.
+        scale, B: inputs 1 and 2, a number for each of the channels.
         centred: false leaves the mean out: the root of the mean square divides.
     """
-    lying, calls = contiguous(ctx, X, order)
+    order, size, channels = layout.order, layout.size, layout.channels
+    dense, calls = contiguous(ctx, X, order)
     rows = X.size // size
     Y = ctx.out(order=order)
     keep = any(ctx.wants(i) for i in range(3))
-    normal = ctx.save_for_backward(lying.shape) if keep else Y.transpose(order)
+    normal = ctx.save_for_backward(dense.shape) if keep else Y.transpose(order)
     mean, inverse = ctx.scratch((rows, 1)), ctx.save_for_backward((rows, 1))
     averaging, share, tiny = ctx.constant(np.full(size, 1 / size)), ctx.constant(1 / size), ctx.constant(epsilon)
     scale = scale.reshape(-1)
     (times, more), (plus, most) = channels.spread(scale), channels.spread(scale if B is None else B.reshape(-1))
     calls += more + most
     start = 0
-    for x, h, y in channels.blocks(lying, normal, Y.transpose(order)):
+    for x, h, y in channels.blocks(dense, normal, Y.transpose(order)):
         xr, hr = x.reshape(-1, size), h.reshape(-1, size)
         part = slice(start, start := start + len(xr))
         m, i = mean[part], inverse[part]
@@ -64,7 +71,7 @@ def normalize_rows(
             calls.append((np.add, y, channels.over(y, plus), y))
 
     def backward(dY: Array) -> Calls:
-        dlying, copied = contiguous(ctx, dY, order)
+        dense_gradient, copied = contiguous(ctx, dY, order)
         calls = list(copied)
         products, plain = channels.sums(), channels.sums()
         dScale, dB = ctx.grad(1), (ctx.grad(2) if B is not None else None)
@@ -73,7 +80,7 @@ def normalize_rows(
         spare = channels.scratch()
         mean, slope = ctx.scratch((rows, 1)), ctx.scratch((rows, 1))
         start = 0
-        for h, dy in channels.blocks(normal, dlying):
+        for h, dy in channels.blocks(normal, dense_gradient):
             t = channels.like(h, spare)
             hr, dr, tr = (a.reshape(-1, size) for a in (h, dy, t))
             part = slice(start, start := start + len(hr))
@@ -101,7 +108,7 @@ def normalize_rows(
         if dScale is not None:
             calls += products.total(dScale.reshape(-1))
         if copied and (dX := ctx.grad(0)) is not None:
-            calls.append((np.copyto, dX.transpose(order), dlying))
+            calls.append((np.copyto, dX.transpose(order), dense_gradient))
         elif not copied:
             ctx.give_grad(0, dY)
         return calls
@@ -118,7 +125,7 @@ def normalize_last(
     if order[axis:] != tuple(range(axis, X.ndim)):
         order = tuple(range(X.ndim))
     channels = Channels(ctx, (X.size // scale.size, scale.size), (0, 1))
-    return normalize_rows(ctx, X, scale, B, channels, order=order, size=scale.size, epsilon=epsilon, centred=centred)
+    return normalize_rows(ctx, X, scale, B, Rows(order, scale.size, channels), epsilon=epsilon, centred=centred)
 
 
 def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) -> Type:
@@ -145,24 +152,15 @@ class LayerNormalization(Op):
 
     keeps_in, keeps_out = (1,), False
 
-    @staticmethod
-    def infer(
-        X: Value, Scale: Value, B: Value | None = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
-    ) -> Type:
-        return infer_last(X, axis, stash_type, Scale=Scale, B=B)
+    axis: int = -1
+    epsilon: float = 1e-05
+    stash_type: int = 1
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        Scale: Array,
-        B: Array | None = None,
-        *,
-        axis: int = -1,
-        epsilon: float = 1e-5,
-        stash_type: int = 1,
-    ) -> Bound:
-        return normalize_last(ctx, X, Scale, B, axis, epsilon, centred=True)
+    def infer(self, X: Value, Scale: Value, B: Value | None = None) -> Type:
+        return infer_last(X, self.axis, self.stash_type, Scale=Scale, B=B)
+
+    def bind(self, ctx: Context, X: Array, Scale: Array, B: Array | None = None) -> Bound:
+        return normalize_last(ctx, X, Scale, B, self.axis, self.epsilon, centred=True)
 
 
 @op
@@ -171,15 +169,15 @@ class RMSNormalization(Op):
 
     keeps_in, keeps_out = (1,), False
 
-    @staticmethod
-    def infer(X: Value, scale: Value, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Type:
-        return infer_last(X, axis, stash_type, scale=scale)
+    axis: int = -1
+    epsilon: float = 1e-05
+    stash_type: int = 1
 
-    @staticmethod
-    def bind(
-        ctx: Context, X: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
-    ) -> Bound:
-        return normalize_last(ctx, X, scale, None, axis, epsilon, centred=False)
+    def infer(self, X: Value, scale: Value) -> Type:
+        return infer_last(X, self.axis, self.stash_type, scale=scale)
+
+    def bind(self, ctx: Context, X: Array, scale: Array) -> Bound:
+        return normalize_last(ctx, X, scale, None, self.axis, self.epsilon, centred=False)
 
 
 @op
@@ -190,33 +188,25 @@ class GroupNormalization(Op):
     ``bias`` have a number for each channel.
     """
 
+    since = 21  # before that it had one scale per group
     keeps_in, keeps_out = (1,), False
 
-    @staticmethod
-    def infer(
-        X: Value, scale: Value, bias: Value, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
-    ) -> Type:
-        need(stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
+    num_groups: int
+    epsilon: float = 1e-05
+    stash_type: int = 1
+
+    def infer(self, X: Value, scale: Value, bias: Value) -> Type:
+        need(self.stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
         count = channel_count(X, scale=scale, bias=bias)
-        text = f"{num_groups} groups do not divide {count} channels"
-        need(num_groups >= 1 and count % num_groups == 0, text, code="GS304")
+        text = f"{self.num_groups} groups do not divide {count} channels"
+        need(self.num_groups >= 1 and count % self.num_groups == 0, text, code="GS304")
         return X.type
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        scale: Array,
-        bias: Array,
-        *,
-        num_groups: int,
-        epsilon: float = 1e-5,
-        stash_type: int = 1,
-    ) -> Bound:
+    def bind(self, ctx: Context, X: Array, scale: Array, bias: Array) -> Bound:
         order = tuple(range(X.ndim))
-        size = int(np.prod(X.shape[1:], dtype=np.int64)) // num_groups
+        size = int(np.prod(X.shape[1:], dtype=np.int64)) // self.num_groups
         channels = Channels(ctx, X.shape, order)
-        return normalize_rows(ctx, X, scale, bias, channels, order=order, size=size, epsilon=epsilon)
+        return normalize_rows(ctx, X, scale, bias, Rows(order, size, channels), epsilon=self.epsilon)
 
 
 @op
@@ -225,21 +215,22 @@ class LpNormalization(Op):
 
     keeps_in, keeps_out = (), True
 
-    @staticmethod
-    def infer(X: Value, *, axis: int = -1, p: int = 2) -> Type:
+    axis: int = -1
+    p: int = 2
+
+    def infer(self, X: Value) -> Type:
         need_float(X)
-        need(p in (1, 2), f"needs p 1 or 2, got {p}", code="GS105")
-        normalize_axis(axis, X.rank)
+        need(self.p in (1, 2), f"needs p 1 or 2, got {self.p}", code="GS105")
+        normalize_axis(self.axis, X.rank)
         return X.type
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, axis: int = -1, p: int = 2) -> Bound:
-        axis %= X.ndim
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        axis = self.axis % X.ndim
         Y = ctx.out(like=X)
         reduced = [1 if k == axis else n for k, n in enumerate(X.shape)]
         inverse, zero = ctx.save_for_backward(reduced), ctx.scratch(reduced, np.bool_)
-        calls: Calls = [(np.abs, X, Y) if p == 1 else (np.multiply, X, X, Y), *sum_axes(ctx, Y, (axis,), inverse)]
-        if p == 2:
+        calls: Calls = [(np.abs, X, Y) if self.p == 1 else (np.multiply, X, X, Y), *sum_axes(ctx, Y, (axis,), inverse)]
+        if self.p == 2:
             calls.append((np.sqrt, inverse, inverse))
         calls += [
             (np.equal, inverse, ctx.zeros_like(inverse), zero),
@@ -253,8 +244,8 @@ class LpNormalization(Op):
             ctx.give_grad(0, dY)
             t, total = scratch_like(ctx, Y), ctx.scratch(reduced)
             calls: Calls = [(np.multiply, dY, Y, t), *sum_axes(ctx, t, (axis,), total)]
-            calls.append((np.multiply, Y, total, t) if p == 2 else (np.sign, Y, t))
-            if p == 1:
+            calls.append((np.multiply, Y, total, t) if self.p == 2 else (np.sign, Y, t))
+            if self.p == 1:
                 calls.append((np.multiply, t, total, t))
             return [*calls, (np.subtract, dY, t, dY), (np.multiply, dY, inverse, dY)]
 

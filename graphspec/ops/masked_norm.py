@@ -7,10 +7,10 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous
+from graphspec.kernels.channels import channel_count
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
-from graphspec.ops.base import Op, op
-from graphspec.ops.batch_norm import moving_average, normalize
+from graphspec.ops.base import Inference, Op, op
+from graphspec.ops.batch_norm import Moments, by_channel, moving_average, normalize
 
 _FUZZ = 1e-7  # Keras's epsilon, which it adds to the number of elements
 
@@ -24,40 +24,23 @@ class MaskedBatchNormalization(Op):
     elsewhere, and broadcasts to X. In the graph that predicts this is BatchNormalization without W.
     """
 
+    inference = Inference("BatchNormalization", (0, 2, 3, 4, 5), {"training_mode": 0}, outputs=1)
     keeps_in, keeps_out = (0, 1, 4, 5), False
     exported = False
 
-    @staticmethod
-    def infer(
-        X: Value,
-        W: Value,
-        scale: Value,
-        B: Value,
-        input_mean: Value,
-        input_var: Value,
-        *,
-        epsilon: float = 1e-5,
-        momentum: float = 0.9,
-    ) -> Type:
+    epsilon: float = 1e-05
+    momentum: float = 0.9
+
+    def infer(self, X: Value, W: Value, scale: Value, B: Value, input_mean: Value, input_var: Value) -> Type:
         need_float(W)
         channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
         need(broadcast(W.shape, X.shape) == X.shape, f"mask {show(W.shape)} does not fit {show(X.shape)}")
         return X.type
 
-    @staticmethod
     def bind(
-        ctx: Context,
-        X: Array,
-        W: Array,
-        scale: Array,
-        B: Array,
-        input_mean: Array,
-        input_var: Array,
-        *,
-        epsilon: float = 1e-5,
-        momentum: float = 0.9,
+        self, ctx: Context, X: Array, W: Array, scale: Array, B: Array, input_mean: Array, input_var: Array
     ) -> Bound:
-        order, count = channel_order(X), X.shape[1]
+        count = X.shape[1]
         axes = (0, *range(2, X.ndim))
         mean, var, share = input_mean, input_var, None
         calls: Calls = []
@@ -88,10 +71,8 @@ class MaskedBatchNormalization(Op):
             ]
             if ctx.group.rank == 0:  # rank 0 alone writes shared state
                 for batch, moving in ((mean, input_mean), (var, input_var)):
-                    calls += moving_average(ctx, moving, batch, moving, momentum)
-        lying, copied = contiguous(ctx, X, order)
-        Y, channels = ctx.out(order=order), Channels(ctx, X.shape, order)
-        more, backward = normalize(
-            ctx, X, lying, Y, channels, order, mean, var, scale, B, first=2, epsilon=epsilon, share=share, W=W
-        )
+                    calls += moving_average(ctx, moving, batch, moving, self.momentum)
+        data, copied = by_channel(ctx, X)
+        Y, moments = ctx.out(order=data.order), Moments(mean, var, share, W=W)
+        more, backward = normalize(ctx, data, Y, moments, scale, B, first=2, epsilon=self.epsilon)
         return Y, calls + copied + more, backward

@@ -17,7 +17,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import fold
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.max_taps import MaxTaps, Taps, along
-from graphspec.kernels.windows import Axis, output_dims, spread, window_axes
+from graphspec.kernels.windows import Axis, Window, output_dims, spread, window_axes, windows_along
 from graphspec.ops.base import Op, op
 
 _APART, _OVERLAPPING = 1 << 17, 1 << 16  # numbers of X in a block: where windows overlap more is kept of each
@@ -103,32 +103,23 @@ class MaxPool(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(
-        X: Value,
-        *,
-        kernel_shape: Sequence[int],
-        auto_pad: str = "NOTSET",
-        ceil_mode: int = 0,
-        dilations: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Type:
-        return pooled_type(X, kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
+    kernel_shape: Sequence[int]
+    auto_pad: str = "NOTSET"
+    ceil_mode: int = 0
+    dilations: Sequence[int] | None = None
+    pads: Sequence[int] | None = None
+    strides: Sequence[int] | None = None
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        *,
-        kernel_shape: Sequence[int],
-        auto_pad: str = "NOTSET",
-        ceil_mode: int = 0,
-        dilations: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Bound:
-        axes = pooled_axes(X, ctx.shape(), kernel_shape, strides, dilations, pads, auto_pad)
+    def infer(self, X: Value) -> Type:
+        return pooled_type(X, self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad, self.ceil_mode)
+
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        if self.ceil_mode:
+            return None
+        return windows_along(X.shape[2:], self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
         if not axes:
             return X, [], lambda dY: _give(ctx, dY)
         Y = ctx.out(like=X)
@@ -202,38 +193,29 @@ class AveragePool(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(
-        X: Value,
-        *,
-        kernel_shape: Sequence[int],
-        auto_pad: str = "NOTSET",
-        ceil_mode: int = 0,
-        count_include_pad: int = 0,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Type:
-        return pooled_type(X, kernel_shape, strides, None, pads, auto_pad, ceil_mode)
+    kernel_shape: Sequence[int]
+    auto_pad: str = "NOTSET"
+    ceil_mode: int = 0
+    count_include_pad: int = 0
+    pads: Sequence[int] | None = None
+    strides: Sequence[int] | None = None
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        *,
-        kernel_shape: Sequence[int],
-        auto_pad: str = "NOTSET",
-        ceil_mode: int = 0,
-        count_include_pad: int = 0,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Bound:
-        axes = pooled_axes(X, ctx.shape(), kernel_shape, strides, None, pads, auto_pad)
+    def infer(self, X: Value) -> Type:
+        return pooled_type(X, self.kernel_shape, self.strides, None, self.pads, self.auto_pad, self.ceil_mode)
+
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        if self.ceil_mode:
+            return None
+        return windows_along(X.shape[2:], self.kernel_shape, self.strides, None, self.pads, self.auto_pad)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, None, self.pads, self.auto_pad)
         if not axes:
             return X, [], lambda dY: _give(ctx, dY)
         Y = ctx.out(like=X)
         shares = np.ones((1,) * X.ndim)
         for k, a in axes:
-            end = _padding_behind(a, pads, X.ndim - 2, k - 2, auto_pad) if count_include_pad else None
+            end = _padding_behind(a, self.pads, X.ndim - 2, k - 2, self.auto_pad) if self.count_include_pad else None
             shares = shares / _counts(a, end).reshape([-1 if i == k else 1 for i in range(X.ndim)])
         share = ctx.constant(shares.flat[0] if np.ptp(shares) == 0 else shares)
         ordered = planes_first(X, axes)

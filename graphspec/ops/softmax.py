@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
+from graphspec.ir.ranges import Range
 from graphspec.kernels.common import output_for, scratch_like, sum_axes
 from graphspec.kernels.context import Bound, Context, need_float, normalize_axis
 from graphspec.ops.base import Op, op
@@ -21,10 +23,11 @@ class Normalized(Op):
 
     keeps_in, keeps_out = (), True
 
-    @staticmethod
-    def infer(X: Value, *, axis: int = -1) -> Type:
+    axis: int = -1
+
+    def infer(self, X: Value) -> Type:
         need_float(X)
-        normalize_axis(axis, X.rank)
+        normalize_axis(self.axis, X.rank)
         return X.type
 
 
@@ -51,9 +54,12 @@ def over(X: Array, axis: int) -> tuple[int, ...]:
 class Softmax(Normalized):
     """``Y = exp(X - max X) / Σ exp(X - max X)`` along ``axis``."""
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, axis: int = -1) -> Bound:
-        at = axis % X.ndim
+    activation, value_range = "softmax", Range(0, 1)
+
+    axis: int = -1
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        at = self.axis % X.ndim
         Y = output_for(ctx, (0, X))
         most, total = ctx.scratch(over(X, at)), ctx.scratch(over(X, at))
         calls: Calls = [
@@ -81,9 +87,12 @@ class Softmax(Normalized):
 class LogSoftmax(Normalized):
     """``Y = X - max X - log Σ exp(X - max X)`` along ``axis``."""
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, axis: int = -1) -> Bound:
-        at = axis % X.ndim
+    activation, value_range = "log_softmax", Range(-inf, 0)
+
+    axis: int = -1
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        at = self.axis % X.ndim
         Y = output_for(ctx, (0, X))
         most, total, t = ctx.scratch(over(X, at)), ctx.scratch(over(X, at)), scratch_like(ctx, X)
         calls: Calls = [

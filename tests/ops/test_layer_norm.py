@@ -29,7 +29,7 @@ from graphspec.initializers import Constant
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels.group import Shard
 from graphspec.ops import OPS
-from graphspec.ops.base import attributes
+from graphspec.ops.base import declared_attributes
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -49,7 +49,7 @@ def decomposed(op: str, inputs: Sequence[Array], **attrs: Any) -> list[Array]:
     for k, array in enumerate(inputs):
         graph.inputs[f"x{k}"] = Value(f"x{k}", Type("float32", array.shape), "input")
     values = list(graph.inputs.values())
-    graph.outputs["y"] = DECOMPOSITIONS[op](Builder(graph, "node"), *values, **attributes(OPS[op]) | attrs)
+    graph.outputs["y"] = DECOMPOSITIONS[op](Builder(graph, "node"), *values, **declared_attributes(OPS[op]) | attrs)
     return ort_run(graph, {f"x{k}": a for k, a in enumerate(inputs)})
 
 
