@@ -72,7 +72,7 @@ def test_it_is_checked_and_suggested_like_any_other(gates: Any) -> None:
     document = model().spec.document
     wrong = {**document, "layers": [{"name": "y", "type": "Gate", "factors": 2.0}]}
     (found,) = gs.validate(wrong)
-    assert (found.code, found.path) == ("GS102", "layers.0.factors")
+    assert (found.code, found.path) == ("GS102", "layers.y.factors")
     assert found.hint is not None
     assert "factor" in found.hint
     (found,) = gs.validate({**document, "layers": [{"name": "y", "type": "Gat"}]})
@@ -97,7 +97,8 @@ def test_classes_of_the_script_itself_train_in_one_process(gates: Any, monkeypat
     monkeypatch.setattr(choose, "usable_cores", lambda: 2)
     monkeypatch.setattr(gates.Gate, "__module__", "__main__")
     made, watcher = model("training.workers=2", "training.epochs=1"), Recorder()
-    prepare_fit(made, FitData(*rows()), observer=watcher).run()
+    watcher.trainer = prepare_fit(made, FitData(*rows()), observer=watcher)
+    watcher.trainer.run()
     assert made.workers == 1
     assert watcher.said == [
         "one worker instead of 2: the script defines classes that the spec may name; put them into a module, and import it"
@@ -112,9 +113,9 @@ def test_a_name_of_graphspec_cannot_be_taken(registries: None) -> None:
 
 def test_a_registry_knows_its_plugins() -> None:
     registry: Registry[Config] = Registry("thing", "One")
-    registry.add("One", "one")(type("One", (Config,), {}))
+    registry.add("One", "one")(type("One", (Config,), {"__module__": "mine"}))
     registry.add("Two")(type("Two", (Config,), {"__module__": "graphspec.things"}))
-    assert registry.plugins() == [__name__]
+    assert registry.plugins() == ["mine"]
     assert [extend.LAYERS.plugins(), extend.LOSSES.plugins()] == [[], []]
 
 
