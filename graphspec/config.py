@@ -147,13 +147,16 @@ class Registry(Generic[T]):
         """Class decorator: register under ``names`` (default: the class's name); the first one is the primary name.
 
         Raises:
-            ValueError: a name is taken, or missing in the table of names where there is one.
+            ValueError: a name is taken, or a class of graphspec is missing in the table of names where there is one.
         """
 
         def register(cls: type[T]) -> type[T]:
             every = names or (cls.__name__,)
             for name in every:
-                if self._modules and self._modules.get(name) != cls.__module__:
+                listed = self._modules.get(name)
+                if listed is not None and _is_outside(cls):
+                    raise ValueError(f"{name!r} is a {self.kind} of graphspec already")
+                if self._modules and listed != cls.__module__ and not _is_outside(cls):
                     *package, family = cls.__module__.split(".")
                     raise ValueError(f"{name!r} is missing under {family!r} in {'/'.join(package)}/__init__.py")
                 if self._classes.setdefault(name, cls) is not cls:
@@ -169,7 +172,11 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """All names, aliases included, in order."""
-        return list(self._modules or self._classes)
+        return [*self._modules, *(name for name in self._classes if name not in self._modules)]
+
+    def plugins(self) -> list[str]:
+        """The modules outside graphspec that have added classes."""
+        return list(dict.fromkeys(cls.__module__ for cls in self._classes.values() if _is_outside(cls)))
 
     def primary(self) -> list[str]:
         """One name a class."""
@@ -228,6 +235,10 @@ class Registry(Generic[T]):
             inner = error.errors(include_url=False)
             nested: dict[str, Any] = {"kind": self.kind, "name": name, "errors": inner}
             raise PydanticCustomError("nested", "{kind} '{name}'", nested) from None
+
+
+def _is_outside(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] != __name__.partition(".")[0]
 
 
 def only_base(of: str, instead: str) -> tuple[str, str]:

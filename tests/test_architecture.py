@@ -15,7 +15,7 @@ PACKAGE = Path(graphspec.__file__).parent
 README = PACKAGE.parent / "README.md"
 FLOORS = """
     cli
-    api
+    api extend
     validation
     export training drawing
     parallel

@@ -102,7 +102,9 @@ class Attention(Op):
         Q, K = shapes[:2]
         return Q[0], self.q_num_heads or Q[1], Q[-2], K[-2]
 
-    def bind(self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None) -> Bound:
+    def bind(  # noqa: C901 (forward and backward share their buffers)
+        self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None
+    ) -> Bound:
         Y = ctx.out(order=axis_order(Q) if Q.ndim == 4 else None)
         q, k, v, y = (
             _heads_first(X, n or 0)

@@ -11,6 +11,7 @@ from graphspec.arrays.memory_maps import mapped
 from graphspec.data.batches import Dataset
 from graphspec.graph.memory_estimate import activations
 from graphspec.kernels.group import LocalGroup
+from graphspec.language.explain import REGISTRIES
 from graphspec.parallel.member import Member, layout
 from graphspec.parallel.processes import Processes
 from graphspec.parallel.shared_memory import allocate
@@ -101,6 +102,7 @@ class Leader:
     def _message(self, document: Mapping[str, Any], maps: dict[str, Any]) -> dict[str, Any]:
         return {
             "document": document,
+            "plugins": _plugins(),
             "size": self.size,
             "seed": self._step.seed,
             "batch_size": self._loader.batch_size,
@@ -132,6 +134,18 @@ class Leader:
         """End the others, and take weights and slots back into this process's memory."""
         self.processes.close()
         self._stack.close()
+
+
+def _plugins() -> list[str]:
+    """The modules that a worker imports before it reads the spec.
+
+    Raises:
+        OSError: one is the script that runs; in a worker it would run again.
+    """
+    modules = list(dict.fromkeys(m for registry in REGISTRIES.values() for m in registry.plugins()))
+    if "__main__" in modules:
+        raise OSError("the script defines classes that the spec may name; put them into a module, and import it")
+    return modules
 
 
 def _scatters(step: Step) -> bool:

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def serve(message: dict[str, Any]) -> NoReturn:
     arrays = attach(message["memory"])
     rows = {name[5:]: array for name, array in arrays.items() if name.startswith("rows/")}
     rows |= {name: open_map(where) for name, where in message["maps"].items()}
+    for module in message["plugins"]:
+        import_module(module)
     spec, lowered = check(message["document"], allow_outside=True).require()  # rank 0 runs the callbacks
     graph = lowered.graph
     parameters, clock, optimizer = Parameters(graph), Clock(), spec.training.optimizer

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class OptimizerState:
     """Everything that a step changes besides the moving statistics.
 
-    Slots are laid out as the store's trainable vector, those of one weight as that weight or along some of its axes;
+    Slots are laid out as the trainable vector, those of one weight as that weight or along some of its axes;
     in checkpoints they have Keras's layout and the weights' names.
     """
 
@@ -44,7 +44,7 @@ class OptimizerState:
         """Whether the weights and their moving averages have changed places."""
 
     def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group, partition: Partition) -> None:
-        """Go on with other memory: the store's vectors as they are now, one gradient a worker, and slots to copy into."""
+        """Go on with other memory: the parameters' vectors of now, one gradient a worker, and slots to copy into."""
         for name, values in self.slots.items():
             slots[name][...] = values
         self.gradient, self.slots = gradients[group.rank], dict(slots)

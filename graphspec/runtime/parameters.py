@@ -84,7 +84,7 @@ class Parameters:
 
         Raises:
             KeyError: a name that is no weight.
-            ValueError: a wrong shape, or what are no numbers of the store's dtype; nothing is written then.
+            ValueError: a wrong shape, or what are no numbers of the parameters' dtype; nothing is written then.
         """
         arrays = {name: _numbers(name, value, self.dtype) for name, value in values.items()}
         for name, array in arrays.items():
