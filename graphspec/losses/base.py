@@ -12,6 +12,8 @@ from graphspec.config import WHATEVER, Config, Neutral, Rate, Registry, invalid
 from graphspec.errors import Problem
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
+from graphspec.ir.ranges import Range
+from graphspec.ops import OPS, Op
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -22,20 +24,7 @@ Targets = Literal["like", "one_hot", "ids", "groups", "labels"]
 integers; or sequences of class ids."""
 
 EPSILON = 1e-7  # Keras's backend epsilon, by which probabilities keep away from 0 and 1
-VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout", "Slice"))
-UNBOUNDED = {
-    **dict.fromkeys(("Gemm", "MatMul", "Add", "Sub", "Conv", "ConvTranspose", "BatchNormalization"), "linear"),
-    **{name: name.lower() for name in ("Relu", "Tanh", "Elu", "Selu", "Softplus", "Softsign")},
-    "LeakyRelu": "leaky_relu",
-    "PRelu": "PReLU",
-    "LogSoftmax": "log_softmax",
-    "Celu": "celu",
-    "Gelu": "gelu",
-    "HardSwish": "hard_silu",
-    "Mish": "mish",
-    "Swish": "silu",
-}
-"""Operators whose values are no probabilities, and the activation to name."""
+PROBABILITIES = Range(0, 1)
 
 
 def _trainable(reduction: Any) -> Any:
@@ -152,14 +141,25 @@ def reduce(
     return g.ReduceLoss(values, weight, mask if hidden is None else hidden, reduction=reduction)
 
 
-def producer(y_pred: Value) -> str:
-    """The operator that computes the head's values, seen through those that only move them."""
+def producer(y_pred: Value) -> type[Op]:
+    """The operator that computes the head's values, seen through views and dropout; ``Op`` itself for an input."""
     value: Value | None = y_pred
     while value is not None and value.node is not None:
-        if value.node.op not in VIEWS:
-            return value.node.op
+        op = OPS[value.node.op]
+        if not (op.is_view or op.identity_in_inference):
+            return op
         value = value.node.inputs[0]
-    return ""
+    return Op
+
+
+def gives_probabilities(op: type[Op]) -> bool:
+    """Whether an operator is an activation with values from 0 to 1."""
+    return op.value_range.within(PROBABILITIES)
+
+
+def other_activation(op: type[Op]) -> str | None:
+    """The name of an operator's activation, if its values are not probabilities; ``linear`` for sums of products."""
+    return None if gives_probabilities(op) else op.activation
 
 
 def axis_of(y_pred: Value, op: str) -> int | None:
@@ -239,9 +239,9 @@ def check_classes(axis: int, y_pred: Value) -> list[Problem]:
 
 
 def check_probabilities(y_pred: Value, hint: str) -> list[Problem]:
-    """GS401 where the head's activation gives no probabilities."""
-    op = producer(y_pred)
-    return warn(f"needs probabilities, but the activation is {UNBOUNDED[op]}", hint) if op in UNBOUNDED else []
+    """GS401 if the head's activation does not give probabilities."""
+    name = other_activation(producer(y_pred))
+    return [] if name is None else warn(f"needs probabilities, but the activation is {name}", hint)
 
 
 def of_class(g: Builder, X: Value, ids: Value) -> Value:

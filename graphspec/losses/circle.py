@@ -10,7 +10,7 @@ from graphspec.config import Positive
 from graphspec.errors import Problem
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
-from graphspec.losses.base import LOSSES, UNBOUNDED, Loss, producer, refuse, warn
+from graphspec.losses.base import LOSSES, Loss, other_activation, producer, refuse, warn
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -44,10 +44,10 @@ class Circle(Loss):
         return refuse(text, "reduce the head to one vector a row, such as by global pooling")
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
-        op = producer(y_pred)
-        if op not in UNBOUNDED:
+        name = other_activation(producer(y_pred))
+        if name is None:
             return super().check_activation(y_pred)
-        text = f"compares vectors of length 1, but the head ends in {UNBOUNDED[op]}"
+        text = f"compares vectors of length 1, but the head ends in {name}"
         return warn(text, "put a UnitNormalization behind the layer")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:

@@ -22,6 +22,7 @@ from graphspec.losses.base import (
     check_classes,
     check_probabilities,
     clip,
+    gives_probabilities,
     mean,
     of_class,
     producer,
@@ -35,6 +36,7 @@ from graphspec.losses.base import (
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
+    from graphspec.ops import Op
 
 
 Gamma = Annotated[NonNegative, Field(description="How much less easy samples count; 0 for no difference.")]
@@ -47,7 +49,7 @@ class Probabilistic(Loss):
     """The activation that fits."""
     from_logits: FromLogits = False
 
-    def unfit(self, op: str, y_pred: Value) -> list[Problem]:
+    def unfit(self, op: type[Op], y_pred: Value) -> list[Problem]:
         """GS401 where the activation ``op`` gives other probabilities than this loss takes."""
         raise NotImplementedError
 
@@ -56,8 +58,8 @@ class Probabilistic(Loss):
             return found
         op = producer(y_pred)
         if self.from_logits:
-            if op in ("Softmax", "Sigmoid"):
-                text = f"has `from_logits: true` and applies {self.activation} again to a {op.lower()}"
+            if gives_probabilities(op):
+                text = f"has `from_logits: true` and applies {self.activation} again to a {op.activation}"
                 return warn(text, "set `from_logits: false`: the loss is computed from the logits all the same")
             return []
         if found := self.unfit(op, y_pred):
@@ -77,8 +79,8 @@ class Binary(Probabilistic):
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return super().check_shape(y_pred) or (check_axis(self.axis, y_pred) if y_pred.rank > 1 else [])
 
-    def unfit(self, op: str, y_pred: Value) -> list[Problem]:
-        if op != "Softmax":
+    def unfit(self, op: type[Op], y_pred: Value) -> list[Problem]:
+        if op.activation != "softmax":
             return []
         hint = f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`"
         return warn("takes every unit by itself, but softmax makes them compete", hint)
@@ -153,8 +155,8 @@ class Categorical(Probabilistic):
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return super().check_shape(y_pred) or check_classes(self.axis, y_pred)
 
-    def unfit(self, op: str, y_pred: Value) -> list[Problem]:
-        if op == "Sigmoid":
+    def unfit(self, op: type[Op], y_pred: Value) -> list[Problem]:
+        if op.activation == "sigmoid":
             text = "needs probabilities that sum to 1 over the classes, but the activation is sigmoid"
             return warn(text, "use `activation: softmax`, or binary_crossentropy where several classes may apply")
         axis = axis_of(y_pred, "Softmax")

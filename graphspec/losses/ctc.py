@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graphspec.errors import Problem
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
-from graphspec.losses.base import LOSSES, Loss, axis_of, producer, refuse, source, warn
+from graphspec.losses.base import LOSSES, Loss, axis_of, gives_probabilities, producer, refuse, source, warn
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -36,8 +36,8 @@ class CTC(Loss):
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
         op = producer(y_pred)
-        if op == "Sigmoid" or (op == "Softmax" and axis_of(y_pred, "Softmax") != 2):
-            text = f"takes the head's values as logits, but the activation is {op.lower()}"
+        if gives_probabilities(op) and axis_of(y_pred, "Softmax") != 2:
+            text = f"takes the head's values as logits, but the activation is {op.activation}"
             return warn(text, "remove the activation, or use softmax over the last axis")
         return []
 

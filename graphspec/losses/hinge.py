@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphspec.errors import Problem
-from graphspec.losses.base import LOSSES, Loss, check_classes, mean, producer, total, warn
+from graphspec.losses.base import LOSSES, Loss, check_classes, gives_probabilities, mean, producer, total, warn
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -17,9 +17,9 @@ class Margin(Loss):
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
         op = producer(y_pred)
-        if op not in ("Sigmoid", "Softmax"):
+        if not gives_probabilities(op):
             return super().check_activation(y_pred)
-        text = f"needs values beyond -1 and 1, but {op.lower()} gives none below 0"
+        text = f"needs values beyond -1 and 1, but {op.activation} gives none below 0"
         return warn(text, "use `activation: tanh` or none, or binary_crossentropy")
 
     def missing(self, g: Builder, y_true: Value, y_pred: Value) -> Value:

@@ -10,7 +10,7 @@ from pydantic import Field
 from graphspec.config import Positive
 from graphspec.errors import Problem
 from graphspec.ir.dims import show
-from graphspec.losses.base import EPSILON, LOSSES, UNBOUNDED, Loss, check_axis, mean, producer, refuse, warn
+from graphspec.losses.base import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -95,9 +95,9 @@ class Poisson(Loss):
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
         op = producer(y_pred)
-        if op not in UNBOUNDED or op in ("Relu", "Softplus"):
+        if op.activation is None or op.value_range.low >= 0:
             return super().check_activation(y_pred)
-        text = f"takes the logarithm of the head's values, but {UNBOUNDED[op]} also gives negative ones"
+        text = f"takes the logarithm of the head's values, but {op.activation} also gives negative ones"
         return warn(text, "add `activation: exponential` or `activation: softplus` to the layer")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:

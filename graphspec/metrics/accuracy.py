@@ -10,7 +10,7 @@ from pydantic import Field
 
 from graphspec.config import PositiveInt
 from graphspec.errors import Problem
-from graphspec.losses.base import UNBOUNDED, producer
+from graphspec.losses.base import producer
 from graphspec.metrics.base import (
     METRICS,
     Average,
@@ -48,7 +48,7 @@ class Accuracy(Average):
     label = "accuracy"
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        if producer(y_pred) in ("Softmax", "Sigmoid", *(op for op, name in UNBOUNDED.items() if name == "linear")):
+        if producer(y_pred).activation in ("linear", "sigmoid", "softmax"):
             text = "counts values that equal their target exactly, which those of this head hardly ever do"
             return self.warning(text, "use `accuracy`, in small letters, which follows the loss")
         return []

@@ -13,7 +13,7 @@ from graphspec.codes import Code
 from graphspec.config import WHATEVER, Config, Neutral, Registry
 from graphspec.errors import Problem
 from graphspec.ir.dims import Dim, show
-from graphspec.losses.base import Targets, producer
+from graphspec.losses.base import Targets, gives_probabilities, producer
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Graph, Value
@@ -282,7 +282,7 @@ def check_threshold(metric: Metric, threshold: float, loss: Loss) -> list[Proble
 
 def check_classifies(metric: Metric, y_pred: Value, loss: Loss | None) -> list[Problem]:
     """Whether a metric of classes measures a head that is fitted to numbers."""
-    if loss is None or loss.fits != "numbers" or producer(y_pred) in ("Sigmoid", "HardSigmoid", "Softmax"):
+    if loss is None or loss.fits != "numbers" or gives_probabilities(producer(y_pred)):
         return []
     text = f"measures classes, but {type(loss).__name__} fits numbers"
     return metric.warning(text, "use `mae`, or a sigmoid or softmax head with a cross-entropy")
