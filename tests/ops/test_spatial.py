@@ -217,7 +217,7 @@ def test_dropout_mask_does_not_depend_on_memory_order() -> None:
     ("op", "shapes", "attrs", "code", "text"),
     [
         ("Conv", [(1, 2, 3, 3), (4, 2, 5, 5)], {}, "GS303", "window 5×5 is larger than its input 3×3"),
-        ("Conv", [(1, 2, 3, 3), (4, 3, 2, 2)], {}, "GS304", "takes 3 channels"),
+        ("Conv", [(1, 2, 3, 3), (4, 3, 2, 2)], {}, "GS304", "has 3 input channels"),
         ("Conv", [(1, 4, 3, 3), (4, 1, 2, 2)], {"group": 3}, "GS304", "do not divide by 3 groups"),
         ("Conv", [(1, 2, 3, 3), (4, 2, 2, 2), (3,)], {}, "GS304", "bias"),
         ("Conv", [(1, 2), (4, 2)], {}, "GS301", "spatial axes"),
