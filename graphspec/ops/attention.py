@@ -32,7 +32,7 @@ def _four_axes(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Di
     if len(shape) == 3:
         need(
             count > 0 and size % count == 0,
-            f"{name} {show(shape)} does not divide into {count} heads of equal size",
+            f"cannot split {name} {show(shape)} into {count} heads of equal size",
             code="GS304",
         )
         size //= count
@@ -70,7 +70,10 @@ class Attention(Op):
 
     def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
         need_float(Q, K, V)
-        need(Q.rank == K.rank == V.rank, f"ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}")
+        need(
+            Q.rank == K.rank == V.rank,
+            f"has inputs whose ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}",
+        )
         has_counts = (self.q_num_heads is not None, self.kv_num_heads is not None)
         need(
             has_counts == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads only for data of rank 3", code="GS105"
@@ -79,11 +82,19 @@ class Attention(Op):
         M, groups, S, key_size = _four_axes("K", K.shape, self.kv_num_heads)
         B, value_groups, L, width = _four_axes("V", V.shape, self.kv_num_heads)
         shapes = f"Q {show(Q.shape)}, K {show(K.shape)}, V {show(V.shape)}"
-        need(N == M == B, f"batches differ: {shapes}", code="GS302")
-        need(S == L and groups == value_groups, f"keys and values differ in length or heads: {shapes}", code="GS302")
-        need(size == key_size, f"queries and keys differ in size: {size} and {key_size}", code="GS304")
-        need(heads % groups == 0, f"{heads} heads of Q do not divide by {groups} heads of K and V", code="GS304")
-        need(self.softcap >= 0, f"softcap {self.softcap} is negative", code="GS105", key="softcap")
+        need(N == M == B, f"has inputs whose batches differ: {shapes}", code="GS302")
+        need(
+            S == L and groups == value_groups,
+            f"has keys and values that differ in length or heads: {shapes}",
+            code="GS302",
+        )
+        need(size == key_size, f"has queries and keys that differ in size: {size} and {key_size}", code="GS304")
+        need(
+            heads % groups == 0,
+            f"has {heads} heads of Q, which do not divide by {groups} heads of K and V",
+            code="GS304",
+        )
+        need(self.softcap >= 0, f"has a negative softcap {self.softcap}", code="GS105", key="softcap")
         if attn_mask is not None:
             need(
                 attn_mask.dtype in ("bool", "float32"),
@@ -92,7 +103,7 @@ class Attention(Op):
             )
             full = (N, heads, T, S)
             fits = 0 < attn_mask.rank <= 4 and attn_mask.shape[-1] == S and broadcast(attn_mask.shape, full) == full
-            need(fits, f"the mask {show(attn_mask.shape)} does not broadcast to {show(full)}", code="GS302")
+            need(fits, f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}", code="GS302")
         return Type(Q.dtype, (N, T, heads * width) if Q.rank == 3 else (N, heads, T, width))
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
@@ -104,7 +115,9 @@ class Attention(Op):
         Q, K = shapes[:2]
         return Q[0], self.q_num_heads or Q[1], Q[-2], K[-2]
 
-    def bind(self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None) -> Bound:
+    def bind(  # noqa: C901 (forward and backward share their buffers)
+        self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None
+    ) -> Bound:
         Y = ctx.out(order=axis_order(Q) if Q.ndim == 4 else None)
         q, k, v, y = (
             _heads_first(X, n or 0)

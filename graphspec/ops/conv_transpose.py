@@ -41,13 +41,13 @@ class ConvTranspose(Op):
         channels = X.fixed(1)
         need(
             self.group >= 1 and channels % self.group == 0,
-            f"{channels} channels do not divide by {self.group} groups",
+            f"cannot divide {channels} channels by {self.group} groups",
             code="GS304",
             key="groups",
         )
         need(
             channels == W.fixed(0),
-            f"the kernel has {W.fixed(0)} input channels, but the input {show(X.shape)} has {channels}",
+            f"has a kernel for {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}",
             code="GS304",
         )
         out = W.fixed(1) * self.group
@@ -114,6 +114,6 @@ def _padding(
     """Per spatial axis: the elements removed at the start and at the end, and those appended at the end."""
     both = tuple(pads) if pads is not None else (0,) * (2 * rank)
     extra = tuple(output_padding) if output_padding is not None else (0,) * rank
-    need(len(both) == 2 * rank, f"pads {list(both)} does not fit {rank} spatial axes")
-    need(len(extra) == rank, f"output_padding {list(extra)} does not fit {rank} spatial axes", key="output_padding")
+    need(len(both) == 2 * rank, f"has pads {list(both)} for {rank} spatial axes")
+    need(len(extra) == rank, f"has output_padding {list(extra)} for {rank} spatial axes", key="output_padding")
     return both[:rank], both[rank:], extra

@@ -101,7 +101,7 @@ def multiply(ctx: Context, X: Array, factor: Array, calls: Calls) -> Bound:
 def infer_noise(X: Value, rate: float | None = None, shared: Sequence[int] = ()) -> Type:
     """The output type of noise on X; raise :class:`ShapeError` for a rate or axes that do not fit."""
     need_float(X)
-    need(X.rank >= 1, "needs a batch axis")
+    need(X.rank >= 1, "needs a batch axis for its noise")
     need(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", code="GS105", key="rate")
     for axis in shared:
         need(0 <= normalize_axis(axis, X.rank) == axis, f"needs shared axes counted from 0, got {axis}")

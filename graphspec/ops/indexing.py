@@ -184,7 +184,9 @@ class GatherElements(Op):
             if k != at
         )
         need(
-            fits, f"indices {show(indices.shape)} exceed {show(X.shape)} on another axis than {self.axis}", code="GS302"
+            fits,
+            f"has indices {show(indices.shape)}, larger than {show(X.shape)} on another axis than {self.axis}",
+            code="GS302",
         )
         return Type(X.dtype, indices.shape)
 

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.arrays.split import pieces
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
@@ -118,7 +119,7 @@ class GatherSum(Op):
         else:
             at_once = max(_BLOCK // max(k * width, 1), 1)
             gathered = ctx.scratch((min(at_once, n), k, width))
-            for part in _blocks(n, at_once):
+            for part in pieces(0, n, at_once):
                 rows = gathered[: part.stop - part.start]
                 calls.append((np.take, table, kept[part], 0, rows, "clip"))
                 calls.append((np.matmul, inside[part, None], rows, sums[part, None]))
@@ -136,7 +137,7 @@ class GatherSum(Op):
             at_once = max(_REPEATED // max(k, 1), 1)
             repeated = ctx.scratch((min(at_once, n), k), source.dtype)
             calls.append((columns.fill, 0))
-            for part in _blocks(n, at_once):
+            for part in pieces(0, n, at_once):
                 each, where = repeated[: part.stop - part.start], kept[part].reshape(-1)
                 for c, column in enumerate(columns):
                     calls.append((np.copyto, each, source[part, c : c + 1]))
@@ -162,7 +163,3 @@ def _drop_repeated(ctx: Context, kept: Array, size: int) -> Calls:
         (partial(np.maximum, out=rest), rest, dropped),
         (np.copyto, kept, ids),
     ]
-
-
-def _blocks(n: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]

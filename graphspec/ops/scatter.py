@@ -29,7 +29,11 @@ class ScatterElements(Op):
     def infer(self, data: Value, indices: Value, updates: Value) -> Type:
         need_integers(indices)
         same_dtype(data, updates)
-        need(self.reduction in ("none", "add"), f"the reduction {self.reduction} is not implemented", code="GS105")
+        need(
+            self.reduction in ("none", "add"),
+            f"has the reduction {self.reduction}, which is not implemented",
+            code="GS105",
+        )
         at = normalize_axis(self.axis, data.rank)
         need(indices.shape == updates.shape, f"has indices {show(indices.shape)} for updates {show(updates.shape)}")
         need(data.rank == indices.rank, f"scatters {show(indices.shape)} into {show(data.shape)}: the ranks differ")
@@ -38,7 +42,9 @@ class ScatterElements(Op):
             for k, (d, e) in enumerate(zip(indices.shape, data.shape, strict=True))
         )
         need(
-            fits, f"indices {show(indices.shape)} are larger than {show(data.shape)} off axis {self.axis}", code="GS302"
+            fits,
+            f"has indices {show(indices.shape)}, larger than {show(data.shape)} off axis {self.axis}",
+            code="GS302",
         )
         return data.type
 
