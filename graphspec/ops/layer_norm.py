@@ -188,7 +188,7 @@ class GroupNormalization(Op):
     ``bias`` have a number for each channel.
     """
 
-    since = 21  # before that it had one scale per group
+    since_opset = 21  # before that it had one scale per group
     keeps_in, keeps_out = (1,), False
 
     num_groups: int

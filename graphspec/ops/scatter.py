@@ -11,7 +11,7 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
 from graphspec.ops.base import Op, op
-from graphspec.ops.indexing import clip, contiguous, need_integers, wrap
+from graphspec.ops.indexing import c_contiguous, clip, need_integers, wrap
 
 
 @op
@@ -59,7 +59,7 @@ class ScatterElements(Op):
             if k != at
         ]
         places = ctx.save_for_backward(indices.shape, np.int64)
-        source, copied = contiguous(ctx, updates)
+        source, copied = c_contiguous(ctx, updates)
         calls: Calls = [
             *wrap(ctx, indices, size, places),
             *clip(ctx, places, size),
@@ -75,7 +75,7 @@ class ScatterElements(Op):
             calls.append((flat.__setitem__, where, source.reshape(-1)))
 
         def backward(dY: Array) -> Calls:
-            grad, calls = contiguous(ctx, dY)
+            grad, calls = c_contiguous(ctx, dY)
             if (dU := ctx.grad(2)) is not None:
                 taken = dU if dU.flags.c_contiguous else ctx.scratch(dU.shape)
                 calls.append((partial(np.take, mode="clip"), grad.reshape(-1), places, None, taken))
