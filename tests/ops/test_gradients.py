@@ -86,7 +86,7 @@ ELSEWHERE = {
 
 @contextmanager
 def built(operand: Callable[[Builder, int, Value], Value], times: int = 1) -> Iterator[None]:
-    """Inside, inputs that are no constants go through ``operand`` first; the operator is applied ``times`` times."""
+    """Within it, inputs that are not constants pass through ``operand`` first; the operator is applied ``times`` times."""
 
     def build(
         op: str, inputs: list[Array | None], constants: set[int] = frozenset(), **attrs: Any
@@ -184,7 +184,7 @@ def test_same_value_for_all_operands(op: str) -> None:
 
 
 def test_concat_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.ops.slicing._BLOCK", 7)
+    monkeypatch.setattr("graphspec.ops.slicing.BLOCK", 7)
     test_plain("Concat")
     test_other_memory_order("Concat")
 
