@@ -11,7 +11,7 @@ from graphs import Array, allocated, build, feed, scalar_loss
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
-_LIMIT = 128 * 1024  # what NumPy itself buffers; the arrays below take 480 kB
+_LIMIT = 128 * 1024  # bytes: NumPy's own buffers fit; each of the arrays below has 480 kB
 _random = np.random.default_rng(3)
 
 

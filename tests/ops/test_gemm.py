@@ -1,4 +1,4 @@
-"""Gemm of few numbers: the bias is one more row of the matrix, and both gradients are one product."""
+"""Small Gemms: the bias is an additional row of the matrix, and both gradients are one product."""
 
 from __future__ import annotations
 
