@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.activations.base import ACTIVATIONS, Activation, feature_axes, feature_axis
+from graphspec.codes import Code
 from graphspec.config import Axes
 from graphspec.errors import ShapeError
 
@@ -27,9 +28,8 @@ def fixed_axis(X: Value, axis: int) -> tuple[int, int]:
     try:
         return at, X.fixed(at)
     except ShapeError as error:
-        error.key = "activation"
-        error.hint = f"replace '{X.shape[at]}' by a number in `inputs`, or choose another `axis`"
-        raise
+        hint = f"replace '{X.shape[at]}' by a number in `inputs`, or choose another `axis`"
+        raise error.changed(key="activation", hint=hint) from None
 
 
 class OverAxes(Activation):
@@ -112,6 +112,6 @@ class Glu(Activation):
         axis, n = fixed_axis(X, self.axis)
         if n % 2:
             text = f"divides axis {self.axis} into halves with glu, but its size is {n}"
-            raise ShapeError("GS304", text, key="activation", hint=f"make the size even, such as {n + 1}")
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="activation", hint=f"make the size even, such as {n + 1}")
         value, gate = g.Split(X, g.constant([n // 2, n // 2]), axis=axis)
         return g.Mul(value, g.Sigmoid(gate))

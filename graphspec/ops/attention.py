@@ -24,13 +24,17 @@ _SWALLOWED = -1e30
 
 def _four(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Dim, int]:
     """``(batch, heads, length, size)`` of data with three or four axes."""
-    need(len(shape) in (3, 4), f"Attention needs {name} of rank 3 or 4, got {show(shape)}")
+    need(len(shape) in (3, 4), f"needs {name} of rank 3 or 4, got {show(shape)}")
     many, last = (heads, shape[-1]) if len(shape) == 3 else (shape[1], shape[3])
     need(isinstance(many, int) and isinstance(last, int), f"needs fixed heads in {name} {show(shape)}", code="GS305")
     assert isinstance(many, int)
     assert isinstance(last, int)
     if len(shape) == 3:
-        need(many > 0 and last % many == 0, f"{name} {show(shape)} is not {many} heads of one size", code="GS304")
+        need(
+            many > 0 and last % many == 0,
+            f"cannot split {name} {show(shape)} into {many} heads of one size",
+            code="GS304",
+        )
         last //= many
     return shape[0], many, shape[-2], last
 
@@ -63,27 +67,30 @@ class Attention(Op):
 
     def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
         need_float(Q, K, V)
-        need(Q.rank == K.rank == V.rank, f"ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}")
+        need(
+            Q.rank == K.rank == V.rank,
+            f"has inputs whose ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}",
+        )
         given = (self.q_num_heads is not None, self.kv_num_heads is not None)
         need(given == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads with data of rank 3 alone", code="GS105")
         N, heads, T, size = _four("Q", Q.shape, self.q_num_heads)
         M, groups, S, width = _four("K", K.shape, self.kv_num_heads)
         B, others, L, out = _four("V", V.shape, self.kv_num_heads)
         shapes = f"Q {show(Q.shape)}, K {show(K.shape)}, V {show(V.shape)}"
-        need(N == M == B, f"batches differ: {shapes}", code="GS302")
-        need(S == L and groups == others, f"keys and values differ in number or heads: {shapes}", code="GS302")
-        need(size == width, f"queries and keys differ in size: {size} and {width}", code="GS304")
-        need(heads % groups == 0, f"{heads} heads of Q are not shared evenly by {groups} of K and V", code="GS304")
-        need(self.softcap >= 0, f"softcap {self.softcap} is negative", code="GS105", key="softcap")
+        need(N == M == B, f"has inputs whose batches differ: {shapes}", code="GS302")
+        need(S == L and groups == others, f"has keys and values that differ in number or heads: {shapes}", code="GS302")
+        need(size == width, f"has queries and keys that differ in size: {size} and {width}", code="GS304")
+        need(heads % groups == 0, f"has {heads} heads of Q, not shared evenly by {groups} of K and V", code="GS304")
+        need(self.softcap >= 0, f"has a negative softcap {self.softcap}", code="GS105", key="softcap")
         if attn_mask is not None:
             need(
                 attn_mask.dtype in ("bool", "float32"),
-                f"a mask is bool or float32, not {attn_mask.dtype}",
+                f"needs a mask of bool or float32, got {attn_mask.dtype}",
                 code="GS306",
             )
             full = (N, heads, T, S)
             fits = 0 < attn_mask.rank <= 4 and attn_mask.shape[-1] == S and broadcast(attn_mask.shape, full) == full
-            need(fits, f"a mask of shape {show(attn_mask.shape)} does not fit {show(full)}", code="GS302")
+            need(fits, f"has a mask of shape {show(attn_mask.shape)}, which does not fit {show(full)}", code="GS302")
         return Type(Q.dtype, (N, T, heads * out) if Q.rank == 3 else (N, heads, T, out))
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
@@ -95,7 +102,9 @@ class Attention(Op):
         Q, K = shapes[:2]
         return Q[0], self.q_num_heads or Q[1], Q[-2], K[-2]
 
-    def bind(self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None) -> Bound:
+    def bind(  # noqa: C901 (forward and backward share their buffers)
+        self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None
+    ) -> Bound:
         Y = ctx.out(order=axis_order(Q) if Q.ndim == 4 else None)
         q, k, v, y = (
             _heads_first(X, n or 0)

@@ -43,7 +43,12 @@ class ConvPool(Op):
         conv = Conv(auto_pad=self.auto_pad, dilations=self.dilations, pads=self.pads, strides=self.strides)
         Y = conv.infer(X, W)
         spread(self.window, X.rank - 2, 1, "window")
-        need(math.prod(self.window) > 1, f"window {show(tuple(self.window))} has one tap", code="GS105", key="window")
+        need(
+            math.prod(self.window) > 1,
+            f"has a window {show(tuple(self.window))} of one tap",
+            code="GS105",
+            key="window",
+        )
         ones = (1,) * len(self.window)
         return Type(Y.dtype, (*Y.shape[:2], *output_dims(Y.shape[2:], self.window, self.window, ones, None, "VALID")))
 

@@ -41,13 +41,13 @@ class ConvTranspose(Op):
         channels = X.fixed(1)
         need(
             self.group >= 1 and channels % self.group == 0,
-            f"{channels} channels do not divide by {self.group} groups",
+            f"cannot divide {channels} channels by {self.group} groups",
             code="GS304",
             key="groups",
         )
         need(
             channels == W.fixed(0),
-            f"the kernel takes {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}",
+            f"has a kernel for {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}",
             code="GS304",
         )
         out = W.fixed(1) * self.group
@@ -59,7 +59,7 @@ class ConvTranspose(Op):
         for k, size in enumerate(X.shape[2:]):
             need(
                 0 <= more[k] < steps[k],
-                f"output_padding {more[k]} must be below the stride {steps[k]}",
+                f"has output_padding {more[k]}, which must be below the stride {steps[k]}",
                 code="GS105",
                 key="output_padding",
             )
@@ -114,6 +114,6 @@ def _padding(
     """What is cut off in front of and behind each axis, and what is added behind."""
     both = tuple(pads) if pads is not None else (0,) * (2 * rank)
     more = tuple(output_padding) if output_padding is not None else (0,) * rank
-    need(len(both) == 2 * rank, f"pads {list(both)} does not fit {rank} spatial axes")
-    need(len(more) == rank, f"output_padding {list(more)} does not fit {rank} spatial axes", key="output_padding")
+    need(len(both) == 2 * rank, f"has pads {list(both)} for {rank} spatial axes")
+    need(len(more) == rank, f"has output_padding {list(more)} for {rank} spatial axes", key="output_padding")
     return both[:rank], both[rank:], more

@@ -40,13 +40,13 @@ class Conv(Op):
         channels, out = X.fixed(1), W.fixed(0)
         need(
             self.group >= 1 and channels % self.group == 0 and out % self.group == 0,
-            f"{channels} channels and {out} filters do not divide by {self.group} groups",
+            f"cannot divide {channels} channels and {out} filters by {self.group} groups",
             code="GS304",
             key="groups",
         )
         need(
             channels == W.fixed(1) * self.group,
-            f"the kernel takes {W.fixed(1) * self.group} channels, but the input {show(X.shape)} has {channels}",
+            f"has a kernel for {W.fixed(1) * self.group} channels, but the input {show(X.shape)} has {channels}",
             code="GS304",
         )
         need_bias(B, out)
@@ -91,15 +91,15 @@ class Conv(Op):
 
 def need_kernel(X: Value, W: Value, kernel_shape: Sequence[int] | None) -> tuple[int, ...]:
     """The spatial shape of a kernel, which must fit X."""
-    need(X.rank >= 3, f"a convolution needs (N, C, …) with spatial axes, got {show(X.shape)}")
-    need(W.rank == X.rank, f"the kernel {show(W.shape)} does not have the rank of the input {show(X.shape)}")
+    need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
+    need(W.rank == X.rank, f"has a kernel {show(W.shape)} of another rank than the input {show(X.shape)}")
     kernel = tuple(W.fixed(k) for k in range(2, W.rank))
     need(
         kernel_shape is None or tuple(kernel_shape) == kernel,
-        f"kernel_shape {list(kernel_shape or ())} is not that of the kernel {show(W.shape)}",
+        f"has kernel_shape {list(kernel_shape or ())}, but the kernel {show(W.shape)}",
     )
     return kernel
 
 
 def need_bias(B: Value | None, out: int) -> None:
-    need(B is None or B.shape == (out,), f"the bias does not have {out} numbers, one for each filter", code="GS304")
+    need(B is None or B.shape == (out,), f"needs a bias of {out} numbers, one for each filter", code="GS304")

@@ -47,7 +47,7 @@ class CTCLoss(Op):
         for ids in (labels, input_length, label_length):
             need(ids is None or ids.dtype == "int64", "needs int64 labels and lengths", code="GS306")
             fits = ids is None or ids.shape[0] == logits.shape[0]
-            need(fits, f"labels and lengths do not fit the batch of {show(logits.shape)}", code="GS302")
+            need(fits, f"has labels or lengths that do not fit the batch of {show(logits.shape)}", code="GS302")
         return Type(logits.dtype, logits.shape[:1])
 
     def bind(

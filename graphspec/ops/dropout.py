@@ -99,10 +99,10 @@ def times(ctx: Context, X: Array, factor: Array, calls: Calls) -> Bound:
 
 def infer_noise(X: Value, rate: float | None = None, shared: Sequence[int] = ()) -> Type:
     need_float(X)
-    need(X.rank >= 1, "noise needs a batch axis")
-    need(rate is None or 0 <= rate < 1, f"the share {rate} to drop is not in [0, 1)", code="GS105", key="rate")
+    need(X.rank >= 1, "needs a batch axis for its noise")
+    need(rate is None or 0 <= rate < 1, f"drops a share of {rate}, which is not in [0, 1)", code="GS105", key="rate")
     for axis in shared:
-        need(0 <= normalize_axis(axis, X.rank) == axis, f"shared axes count from 0, got {axis}")
+        need(0 <= normalize_axis(axis, X.rank) == axis, f"needs shared axes from 0 on, got {axis}")
     return X.type
 
 

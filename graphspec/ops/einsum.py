@@ -190,7 +190,7 @@ class Einsum(Op):
     equation: str
 
     def infer(self, *Inputs: Value) -> Type:
-        need(len(Inputs) > 0, "Einsum needs at least one operand")
+        need(len(Inputs) > 0, "needs at least one operand")
         need_float(*Inputs)
         names, out = terms(self.equation, [X.rank for X in Inputs])
         sizes = sizes_of(self.equation, names, [X.shape for X in Inputs])

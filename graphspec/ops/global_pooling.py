@@ -18,7 +18,7 @@ class GlobalPool(Op):
 
     def infer(self, X: Value) -> Type:
         need_float(X)
-        need(X.rank >= 3, f"global pooling needs (N, C, …) with spatial axes, got {show(X.shape)}")
+        need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
         return Type(X.dtype, (*X.shape[:2], *(1,) * (X.rank - 2)))
 
 

@@ -175,7 +175,7 @@ class GatherElements(Op):
             for k, (d, e) in enumerate(zip(indices.shape, X.shape, strict=True))
             if k != at
         )
-        need(fits, f"indices {show(indices.shape)} are larger than {show(X.shape)} off axis {self.axis}", code="GS302")
+        need(fits, f"has indices {show(indices.shape)}, larger than {show(X.shape)} off axis {self.axis}", code="GS302")
         return Type(X.dtype, indices.shape)
 
     def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:

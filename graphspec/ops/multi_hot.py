@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.arrays.split import pieces
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
@@ -120,7 +121,7 @@ class GatherSum(Op):
         else:
             block_rows = max(_GATHERED // max(k * width, 1), 1)
             gathered = ctx.scratch((min(block_rows, n), k, width))
-            for block in _blocks(n, block_rows):
+            for block in pieces(0, n, block_rows):
                 rows = gathered[: block.stop - block.start]
                 calls.append((np.take, table, saved_ids[block], 0, rows, "clip"))
                 calls.append((np.matmul, valid[block, None], rows, sums[block, None]))
@@ -138,7 +139,7 @@ class GatherSum(Op):
             block_rows = max(_ADDED // max(k, 1), 1)
             repeated = ctx.scratch((min(block_rows, n), k), source.dtype)
             calls.append((columns.fill, 0))
-            for block in _blocks(n, block_rows):
+            for block in pieces(0, n, block_rows):
                 addends, targets = repeated[: block.stop - block.start], saved_ids[block].reshape(-1)
                 for c, column in enumerate(columns):
                     calls.append((np.copyto, addends, source[block, c : c + 1]))
@@ -164,7 +165,3 @@ def _drop_repeated(ctx: Context, saved_ids: Array, size: int) -> Calls:
         (partial(np.maximum, out=tail), tail, dropped),
         (np.copyto, saved_ids, ids),
     ]
-
-
-def _blocks(n: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]

@@ -55,7 +55,7 @@ class Resize(Op):
         ):
             need(
                 value in implemented,
-                f"{name} {value!r} is not implemented",
+                f"has {name} {value!r}, which is not implemented",
                 code="GS105",
                 hint=f"use {' or '.join(implemented)}",
             )
@@ -68,13 +68,13 @@ class Resize(Op):
         need(data is not None, "needs constant scales or sizes")
         assert data is not None
         factors = [float(s) for s in data.reshape(-1)]
-        need(len(factors) == X.rank, f"{len(factors)} scales for the axes of {show(X.shape)}")
-        need(all(s > 0 for s in factors), f"scales {factors} must be positive", code="GS105")
+        need(len(factors) == X.rank, f"has {len(factors)} scales for the axes of {show(X.shape)}")
+        need(all(s > 0 for s in factors), f"has scales {factors}, which must be positive", code="GS105")
         shape: list[Dim] = []
         for k, s in enumerate(factors):
             shape.append(mul(X.shape[k], int(s)) if s == int(s) else int(np.floor(X.fixed(k) * np.float32(s))))
         not_empty = all(d != 0 or n == 0 for d, n in zip(shape, X.shape, strict=True))
-        need(not_empty, f"an axis of {show(X.shape)} is empty when scaled by {factors}", code="GS303")
+        need(not_empty, f"leaves an axis of {show(X.shape)} empty, scaled by {factors}", code="GS303")
         return Type(X.dtype, tuple(shape))
 
     def bind(

@@ -30,7 +30,11 @@ class ScatterElements(Op):
     def infer(self, data: Value, indices: Value, updates: Value) -> Type:
         need_integers(indices)
         same_dtype(data, updates)
-        need(self.reduction in ("none", "add"), f"reduction {self.reduction!r} is not implemented", code="GS105")
+        need(
+            self.reduction in ("none", "add"),
+            f"has reduction {self.reduction!r}, which is not implemented",
+            code="GS105",
+        )
         at = normalize_axis(self.axis, data.rank)
         need(indices.shape == updates.shape, f"has indices {show(indices.shape)} for updates {show(updates.shape)}")
         need(
@@ -43,7 +47,7 @@ class ScatterElements(Op):
         )
         need(
             fits,
-            f"indices {show(indices.shape)} are larger than {show(data.shape)} on an axis other than {self.axis}",
+            f"has indices {show(indices.shape)}, larger than {show(data.shape)} outside axis {self.axis}",
             code="GS302",
         )
         return data.type

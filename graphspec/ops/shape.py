@@ -123,7 +123,7 @@ class Flatten(View):
     axis: int = 1
 
     def infer(self, X: Value) -> Type:
-        need(-X.rank <= self.axis <= X.rank, f"axis {self.axis} does not exist in rank {X.rank}", key="axis")
+        need(-X.rank <= self.axis <= X.rank, f"has axis {self.axis}, which does not exist in rank {X.rank}", key="axis")
         at = self.axis % X.rank if self.axis < 0 else self.axis
         return Type(X.dtype, (product(X.shape[:at]), product(X.shape[at:])))
 
@@ -182,7 +182,7 @@ class Transpose(View):
         order = list(range(X.rank))[::-1] if self.perm is None else list(self.perm)
         need(
             sorted(order) == list(range(X.rank)),
-            f"{order} is not a permutation of the axes of {show(X.shape)}",
+            f"has perm {order}, which is not a permutation of the axes of {show(X.shape)}",
             key="dims",
         )
         return Type(X.dtype, tuple(X.shape[k] for k in order))

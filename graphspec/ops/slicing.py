@@ -169,7 +169,7 @@ def slices_by_axis(
     begins, stops = known(starts, "starts"), known(ends, "ends")
     listed = known(axes, "axes") if axes is not None else tuple(range(len(begins)))
     increments = known(steps, "steps") if steps is not None else (1,) * len(begins)
-    need(len(begins) == len(stops) == len(listed) == len(increments), "starts, ends, axes and steps differ in length")
+    need(len(begins) == len(stops) == len(listed) == len(increments), "has starts, ends, axes and steps of different lengths")
     slices = []
     for a, s, e, step in zip(listed, begins, stops, increments, strict=True):
         need(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}", code="GS105")
@@ -252,7 +252,9 @@ class Pad(Op):
             need(isinstance(low, int) and isinstance(high, int), "needs fixed pads", code="GS305")
             largest = max(int(low), int(high))
             need(
-                self.mode == "constant" or min(int(low), int(high)) >= 0, f"mode {self.mode} cannot crop", code="GS105"
+                self.mode == "constant" or min(int(low), int(high)) >= 0,
+                f"cannot crop in mode {self.mode}",
+                code="GS105",
             )
             if isinstance(d, int) and largest > 0 and self.mode != "constant":
                 room = d - 1 if self.mode == "reflect" else largest if d else 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from graphs import Array, allocated, build, feed, scalar_loss
 
+from graphspec.graph.target import Target
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -125,12 +126,9 @@ def test_a_step_allocates_nothing(op: str, inputs: list[Any], attrs: dict[str, A
     asked = [n for n, v in graph.inputs.items() if v.type.is_float] if floats else []
     loss = scalar_loss(graph, {n: normal(*v.shape) for n, v in floats.items()}) if floats else None
     program = build_program(
-        graph,
+        graph.asking(graph.outputs if loss is None else {"loss": loss}, loss),
         Parameters(graph),
-        fetches=graph.outputs if loss is None else {"loss": loss},
-        shapes={n: v.shape for n, v in graph.inputs.items()},
-        loss=loss,
-        input_grads=asked,
+        Target({n: v.shape for n, v in graph.inputs.items()}, input_grads=asked),
     )
     feed(graph, program, {f"x{k}": a for k, a in enumerate(inputs)})
     with np.errstate(all="ignore"):

@@ -10,6 +10,7 @@ from graphs import Array, allocated, build, check_gradients, feed, run, scalar_l
 
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.ops import warp
 from graphspec.runtime.build import build_program
@@ -54,7 +55,7 @@ def trained(op: str, inputs: list[Array | None], constants: set[int] = frozenset
     graph, _ = build(op, inputs, constants, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: arrays[n].shape for n in graph.inputs}
-    program = build_program(graph, Parameters(graph), fetches=graph.outputs, shapes=shapes, training=True)
+    program = build_program(graph, Parameters(graph), Target(shapes), training=True)
     feed(graph, program, arrays)
     program.run()
     return program.fetches["y0"].copy()
@@ -112,7 +113,7 @@ def test_a_step_allocates_nothing(op: str, inputs: list[Any], constants: set[int
     loss = scalar_loss(graph, {"y0": np.ones((), np.float32)})
     shapes = {n: v.shape for n, v in graph.inputs.items()}
     program = build_program(
-        graph, Parameters(graph), fetches={"loss": loss}, shapes=shapes, loss=loss, training=True, input_grads=["x0"]
+        graph.asking({"loss": loss}, loss), Parameters(graph), Target(shapes, input_grads=["x0"]), training=True
     )
     feed(graph, program, {f"x{k}": a for k, a in enumerate(inputs)})
     assert allocated(program) < 128 * 1024
@@ -142,4 +143,4 @@ def test_inference_is_strict() -> None:
     for op, inputs, attrs, text in wrong:
         with pytest.raises(ShapeError) as error:
             getattr(g, op)(*inputs, **attrs)
-        assert text in error.value.message
+        assert text in error.value.problem.message

@@ -130,4 +130,4 @@ def test_refused(equation: str, code: str, text: str) -> None:
     g, (X, Y) = values((2, 3), (3, 4))
     with pytest.raises(ShapeError, match=text) as caught:
         g.Einsum(X, Y, equation=equation)
-    assert (caught.value.code, caught.value.key) == (code, "equation")
+    assert (caught.value.code, caught.value.problem.key) == (code, "equation")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.graph.target import Target
 from graphspec.kernels.common import negate
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -63,7 +64,7 @@ def test_gates_of_one_filter(kind: str, activation: str) -> None:
     x = np.random.default_rng(0).normal(size=(5, 2, 3, 2)).astype(np.float32)
     parameters = Parameters(model.graph, np.float64)
     parameters.set(model.weights)
-    exact = build_program(model.graph, parameters, fetches=model.graph.outputs, shapes={"x": x.shape})
+    exact = build_program(model.graph, parameters, Target({"x": x.shape}))
     exact.feeds["x"][...] = x
     exact.run()
     np.testing.assert_allclose(model.predict(x), exact.fetches["y"], rtol=1e-4, atol=1e-5)

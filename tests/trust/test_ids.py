@@ -12,6 +12,7 @@ import pytest
 import graphspec as gs
 from graphspec.export.session import session
 from graphspec.graph.id_bounds import id_ranges, input_bounds
+from graphspec.graph.target import Target
 from graphspec.ir.ranges import Range
 from graphspec.ops.check_ids import stop_beyond
 from graphspec.runtime.build import build_program
@@ -95,7 +96,7 @@ def test_a_lookup_that_is_checked_beforehand_costs_nothing() -> None:
     for path in ("repeat", "crop"):
         model = model_of(path)
         shapes = {name: (2, *v.shape[1:]) for name, v in model.graph.inputs.items()}
-        program = build_program(model.graph, model.parameters, fetches=model.graph.outputs, shapes=shapes)
+        program = build_program(model.graph, model.parameters, Target(shapes))
         checks[path] = sum(call[0] is stop_beyond for call in program.calls)
     assert checks == {"repeat": 0, "crop": 1}
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from graphspec.arrays.layout import CACHE_LINE
 from graphspec.arrays.split import shard_slice
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multiplies
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
@@ -29,7 +30,7 @@ _WIDE = 1 << 18
 """Elements of a kernel from which the memory traffic that is saved takes longer than a barrier."""
 _PAYS = 1.5
 """A kernel must have this many times the elements of the batch's inputs and outputs together."""
-_LINE = 16  # float32 elements of a cache line
+_LINE = CACHE_LINE // 4  # elements of float32
 
 
 def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
