@@ -182,7 +182,7 @@ class Transpose(View):
         order = list(range(X.rank))[::-1] if self.perm is None else list(self.perm)
         need(
             sorted(order) == list(range(X.rank)),
-            f"has perm {order}, which is not a permutation of the axes of {show(X.shape)}",
+            f"cannot order the axes of {show(X.shape)} by {order}",
             key="dims",
         )
         return Type(X.dtype, tuple(X.shape[k] for k in order))

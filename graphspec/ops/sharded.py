@@ -24,15 +24,15 @@ from graphspec.ops.base import Op, op
 class ShardedGemm(Op):
     """``Y = A · B + C`` for the rows of all workers.
 
-    A worker has either its rows with all columns (``rows``), or its columns of all rows (``columns``). ``takes`` is the
-    partition of A, ``gives`` the partition of Y, and ``shape`` the shape of this worker's part of Y.
+    A worker has either its rows with all columns (``rows``), or its columns of all rows (``columns``): ``input_partition``
+    is the partition of A, ``output_partition`` the partition of Y. ``shape`` is the shape of this worker's part of Y.
     """
 
     keeps_in, keeps_out = (1,), False
     exported = False
 
-    takes: str
-    gives: str
+    input_partition: str
+    output_partition: str
     shape: tuple[int, ...]
 
     def infer(self, A: Value, B: Value, C: Value | None = None) -> Type:
@@ -45,18 +45,22 @@ class ShardedGemm(Op):
         X, dX = matrix.inputs[:total], matrix.input_gradients[:total]
         Y, dY = matrix.outputs[:total], matrix.output_gradients[:total]
         barrier = (group.barrier,)
-        calls: Calls = [*_copy(X[rows] if self.takes == "rows" else X[:, in_columns], A), barrier]
-        result = ctx.out() if self.gives == "columns" else ctx.scratch((total, out_columns.stop - out_columns.start))
+        calls: Calls = [*_copy(X[rows] if self.input_partition == "rows" else X[:, in_columns], A), barrier]
+        result = (
+            ctx.out()
+            if self.output_partition == "columns"
+            else ctx.scratch((total, out_columns.stop - out_columns.start))
+        )
         calls += matmul(ctx, X, B[:, out_columns], result)
         if C is not None:
             calls.append((np.add, result, C[out_columns], result))
-        if self.gives == "rows":
+        if self.output_partition == "rows":
             calls += [(np.copyto, Y[:, out_columns], result), barrier]
 
         def backward(gradient: Array) -> Calls:
-            calls = _copy(dY[rows] if self.gives == "rows" else dY[:, out_columns], gradient)
+            calls = _copy(dY[rows] if self.output_partition == "rows" else dY[:, out_columns], gradient)
             if (dC := ctx.grad(2)) is not None:
-                if self.gives == "rows":
+                if self.output_partition == "rows":
                     calls += sum_axes(ctx, gradient, (0,), dC)
                 else:
                     calls += [(dC.fill, 0.0), *sum_axes(ctx, gradient, (0,), dC[out_columns])]
@@ -65,7 +69,7 @@ class ShardedGemm(Op):
             if not ctx.wants(0):
                 return calls
             calls.append(barrier)
-            if self.takes == "columns":
+            if self.input_partition == "columns":
                 dA = ctx.grad(0)
                 assert dA is not None
                 return [*calls, *matmul(ctx, dY, B[in_columns].T, dA)]
@@ -73,7 +77,7 @@ class ShardedGemm(Op):
             ctx.give_grad(0, dX[rows])
             return calls
 
-        return (result if self.gives == "columns" else Y[rows]), calls, backward
+        return (result if self.output_partition == "columns" else Y[rows]), calls, backward
 
 
 def _copy(to: Array, X: Array) -> Calls:

@@ -169,7 +169,10 @@ def slices_by_axis(
     begins, stops = known(starts, "starts"), known(ends, "ends")
     listed = known(axes, "axes") if axes is not None else tuple(range(len(begins)))
     increments = known(steps, "steps") if steps is not None else (1,) * len(begins)
-    need(len(begins) == len(stops) == len(listed) == len(increments), "has starts, ends, axes and steps of different lengths")
+    need(
+        len(begins) == len(stops) == len(listed) == len(increments),
+        "has starts, ends, axes and steps of different lengths",
+    )
     slices = []
     for a, s, e, step in zip(listed, begins, stops, increments, strict=True):
         need(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}", code="GS105")
