@@ -1,9 +1,8 @@
-"""Random cases of operators: shapes and attributes drawn by hypothesis, numbers from a seed that it draws."""
+"""What random inputs and attributes are drawn from: by hypothesis, or by a seed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,20 +11,8 @@ from hypothesis import strategies as st
 Array = np.ndarray[Any, Any]
 
 
-@dataclass
-class Case:
-    """One operator's inputs, attributes, and which inputs are constants."""
-
-    inputs: Sequence[Array | None]
-    attrs: dict[str, Any] = field(default_factory=dict)
-    constants: set[int] = field(default_factory=set)
-    outputs: int = 1
-    rtol: float = 1e-4
-    atol: float = 1e-5
-
-
 class Draw:
-    """What the strategies below draw from."""
+    """Shapes and attributes drawn by hypothesis, numbers from a seed that it draws."""
 
     def __init__(self, data: st.DataObject) -> None:
         self._data = data
@@ -76,3 +63,16 @@ class Draw:
         shape = self.shape()
         both = [make(shape), make(self.partner(shape))]
         return both[::-1] if self.flag() else both
+
+
+class Seeded(Draw):
+    """The same from a seed alone, where hypothesis does not run."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+
+    def integer(self, low: int, high: int) -> int:
+        return int(self.random.integers(low, high + 1))
+
+    def choice(self, options: Sequence[Any]) -> Any:
+        return options[self.integer(0, len(options) - 1)]
