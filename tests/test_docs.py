@@ -13,6 +13,7 @@ from paths import ROOT
 from ruamel.yaml import YAML
 
 import graphspec as gs
+from benchmarks.scaling.__main__ import TABLES
 
 DOCS = ROOT / "docs"
 
@@ -43,7 +44,7 @@ def test_every_block_of_yaml_is_a_spec_without_problems(page: str, line: int, te
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in DOCS.glob("*.md"):
+    for page in DOCS.rglob("*.md"):
         text = page.read_text(encoding="utf-8")
         anchors = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -157,3 +158,26 @@ def test_paths_of_the_page_for_contributors_exist() -> None:
     paths = re.findall(r"`((?:graphspec|tests|docs|schemas|tools)/[\w/.]+)`", text)
     assert len(paths) > 20
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+DECISIONS = DOCS / "decisions"
+
+
+def test_every_page_of_decisions_is_in_their_table() -> None:
+    pages = re.findall(r"^\| \[([\w-]+\.md)\]\(\1\) \|", (DECISIONS / "README.md").read_text(encoding="utf-8"), re.M)
+    assert sorted(pages) == sorted(page.name for page in DECISIONS.glob("*.md") if page.name != "README.md")
+
+
+@pytest.mark.parametrize("page", sorted(DECISIONS.glob("*.md")), ids=lambda page: page.stem)
+def test_paths_and_commands_of_the_decisions_exist(page: Path) -> None:
+    for code in re.findall(r"`([^`]+)`", page.read_text(encoding="utf-8")):
+        words = code.split()
+        paths = [w for w in words if re.match(r"(graphspec|tests|specs|tools|benchmarks)/", w)]
+        if "-m" in words:
+            paths.append(module := words[words.index("-m") + 1].replace(".", "/"))
+            paths[-1] += ".py" if (ROOT / f"{module}.py").exists() else "/__main__.py"
+        if "tests.trust" in words:
+            paths.append(f"tests/trust/attack_{words[words.index('--only') + 1]}.py")
+        if "benchmarks.scaling" in words:
+            assert set(words[words.index("benchmarks.scaling") + 1 :]) <= TABLES.keys(), code
+        assert [path for path in paths if not (ROOT / path).exists()] == [], code

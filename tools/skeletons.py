@@ -289,7 +289,7 @@ def test_it_is_in_the_pipeline() -> None:
         "docs/architecture.md: its name in the list of passes (tests/test_docs.py compares it)",
         "what it changes in bits and in time, on both commits:",
         "$$ python -m benchmarks.bits && OPENBLAS_NUM_THREADS=1 python -m benchmarks.steps",
-        "docs/decisions.md: what it is for, and the figure; " + _CHANGELOG,
+        "docs/decisions/: what it is for, the figure and its command, on the page of its subject; " + _CHANGELOG,
         "$$ pytest -n 0 tests/graph tests/export tests/test_docs.py",
     ),
 )

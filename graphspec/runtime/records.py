@@ -56,7 +56,7 @@ class Progress(Record):
     learning_rate: Finite
     swapped: bool = False
     stopped: str | None
-    running: Sums | None = None
+    totals: Sums | None = None
     history: dict[str, list[float]] | None = None
     callbacks: list[dict[str, Any]] | None = None
 

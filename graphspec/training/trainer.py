@@ -311,14 +311,14 @@ class Trainer:
             RunError: GS603, it does not fit this run.
         """
         saved, arrays = checkpoint.progress(), checkpoint.arrays
-        if saved.running is None or saved.history is None or saved.callbacks is None:
+        if saved.totals is None or saved.history is None or saved.callbacks is None:
             text = f"{checkpoint.path} is that of a saved model, not of a run: there is no training to go on with"
             raise UsageError(f"{text}; take it up in Python with `graphspec.load`, or train in another folder")
         if saved.swapped:
             check_averages(self.model, checkpoint.path)
         try:
-            self._check_progress(saved, saved.running, saved.history)
-            self.running.load(saved.running)
+            self._check_progress(saved, saved.totals, saved.history)
+            self.running.load(saved.totals)
             self._load_callbacks(saved.callbacks, arrays)
         except ValidationError as error:
             raise damaged(checkpoint.path, explain(error)) from None

@@ -265,7 +265,7 @@ def test_ctrl_c(spec: Path, monkeypatch: pytest.MonkeyPatch, when: tuple[int, in
 
 _KILLED = """
 import os, signal, sys
-import graphspec.runtime.running_metrics as totals
+from graphspec.runtime import running_metrics
 
 def dying(function, n):
     calls = 0
