@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ops.cases.case import Example, OpCase, ints, with_ints, zeros
+from ops.cases.case import Example, OpCase, ints, normal, with_ints
 from ops.cases.draw import Draw
 from ops.cases.elementwise import X
 
@@ -22,7 +22,7 @@ def top_k(d: Draw) -> Example:
 
 def of_indices() -> OpCase:
     last = {"axis": 1}
-    no_rows, wide = [Example([zeros(0, 4)], last)], [Example([X], last)]
+    no_rows, wide = [Example([normal(0, 4)], last)], [Example([X], last)]
     return OpCase(arg_extremum, "it gives indices", no_rows, wide)
 
 
@@ -32,7 +32,7 @@ CASES = {
     "TopK": OpCase(
         top_k,
         [with_ints((3, 5), ints(2), axis=axis, largest=largest) for axis in (0, -1) for largest in (0, 1)],
-        no_rows=[Example([zeros(0, 4), ints(2)], {}, {1})],
+        no_rows=[Example([normal(0, 4), ints(2)], {}, {1})],
         allocates=[Example([X, ints(50)], {}, {1})],
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.cases.case import Elsewhere, Example, OpCase, zeros
+from ops.cases.case import Elsewhere, Example, OpCase, normal, positive
 from ops.cases.elementwise import large
 
 HERE = Elsewhere("ops/test_batch_norm.py")
@@ -12,7 +12,9 @@ CASES = {
         HERE,
         HERE,
         no_rows=[
-            Example([zeros(0, 3, *sizes), zeros(3), zeros(3), zeros(3), zeros(3) + 1], {"training_mode": mode}, wrt=wrt)
+            Example(
+                [normal(0, 3, *sizes), normal(3), normal(3), normal(3), positive(3)], {"training_mode": mode}, wrt=wrt
+            )
             for sizes in ((), (5,), (4, 5))
             for mode, wrt in ((0, [0, 1, 2, 3, 4]), (1, [0, 1, 2]))
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ops.cases.case import Example, OpCase, broadcast, ints, normal, positive, zeros
+from ops.cases.case import Example, OpCase, broadcast, ints, normal, positive
 from ops.cases.draw import Array, Draw
 from ops.cases.elementwise import ROW, X, drawn_pair, drawn_several, of_two, several, two
 
@@ -42,8 +42,8 @@ CASES = {
         "it is for integers, and for remainders of floats that have no gradient",
         no_rows=[
             Example([np.zeros((0, 4), np.int64), ints(2)]),
-            Example([zeros(0, 4), zeros(4)], {"fmod": 1}),
-            Example([zeros(0, 4), zeros(0, 1)], {"fmod": 1}),
+            Example([normal(0, 4), normal(4)], {"fmod": 1}),
+            Example([normal(0, 4), normal(0, 1)], {"fmod": 1}),
         ],
         batched=broadcast,
     ),

@@ -50,10 +50,6 @@ def ints(*values: int) -> Array:
     return np.array(values, np.int64)
 
 
-def zeros(*shape: int) -> Array:
-    return np.zeros(shape, np.float32)
-
-
 @dataclass
 class Example:
     """Inputs, attributes, the inputs that are constants, and those that have a gradient: by default all other floats.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.cases.case import Elsewhere, Example, OpCase, normal, zeros
+from ops.cases.case import Elsewhere, Example, OpCase, normal
 from ops.cases.elementwise import large
 
 CASES = {
@@ -16,10 +16,10 @@ CASES = {
             Example([normal(2, 4, 5), normal(6, 2, 3), normal(6)], {"group": 2, "auto_pad": "SAME_UPPER"}),
         ],
         no_rows=[
-            Example([zeros(0, 4, 5, 3), zeros(4, 1, 3, 2), zeros(4)], {"group": 4, "strides": (2, 1)}),
-            Example([zeros(0, 2, 5, 4), zeros(3, 2, 3, 3), zeros(3)], {"pads": (1, 1, 1, 1), "strides": (2, 2)}),
-            Example([zeros(0, 2, 5), zeros(3, 2, 3)]),
-            Example([zeros(0, 2, 5, 4), zeros(3, 2, 1, 1), zeros(3)]),
+            Example([normal(0, 4, 5, 3), normal(4, 1, 3, 2), normal(4)], {"group": 4, "strides": (2, 1)}),
+            Example([normal(0, 2, 5, 4), normal(3, 2, 3, 3), normal(3)], {"pads": (1, 1, 1, 1), "strides": (2, 2)}),
+            Example([normal(0, 2, 5), normal(3, 2, 3)]),
+            Example([normal(0, 2, 5, 4), normal(3, 2, 1, 1), normal(3)]),
         ],
         allocates=[
             *(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.cases.case import Elsewhere, Example, OpCase, normal, zeros
+from ops.cases.case import Elsewhere, Example, OpCase, normal
 from ops.cases.elementwise import ROW, X, large
 
 HERE = Elsewhere("ops/test_layer_norm.py")
@@ -16,8 +16,8 @@ CASES = {
             for groups, sizes in ((2, (3,)), (4, (2, 3)), (1, (2, 2)))
         ],
         no_rows=[
-            Example([zeros(0, 4, 4), zeros(4), zeros(4)], {"num_groups": 2}),
-            Example([zeros(0, 4), zeros(4), zeros(4)], {"num_groups": 2}),
+            Example([normal(0, 4, 4), normal(4), normal(4)], {"num_groups": 2}),
+            Example([normal(0, 4), normal(4), normal(4)], {"num_groups": 2}),
         ],
         allocates=[Example([large(10, 60, 20, 10), large(60), large(60)], {"num_groups": 6})],
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.cases.case import Example, OpCase, normal, zeros
+from ops.cases.case import Example, OpCase, normal
 from ops.cases.draw import Draw
 from ops.cases.elementwise import X, large
 
@@ -37,8 +37,8 @@ CASES = {
             Example([normal(4, 4), normal(4, 4), normal(4, 4)]),
         ],
         no_rows=[
-            Example([zeros(0, 4), zeros(4, 3), zeros(3)]),
-            Example([zeros(0, 4), zeros(3, 4), zeros(3)], {"transB": 1}),
+            Example([normal(0, 4), normal(4, 3), normal(3)]),
+            Example([normal(0, 4), normal(3, 4), normal(3)], {"transB": 1}),
         ],
         allocates=[
             Example([X, large(400, 50), large(50)]),
@@ -60,10 +60,10 @@ CASES = {
             Example([normal(3, 3), normal(3, 3)]),
         ],
         no_rows=[
-            Example([zeros(0, 4), zeros(4, 3)]),
-            Example([zeros(0, 5, 4), zeros(4, 3)]),
-            Example([zeros(0, 5, 4), zeros(0, 4, 3)]),
-            Example([zeros(5, 4), zeros(0, 4, 3)]),
+            Example([normal(0, 4), normal(4, 3)]),
+            Example([normal(0, 5, 4), normal(4, 3)]),
+            Example([normal(0, 5, 4), normal(0, 4, 3)]),
+            Example([normal(5, 4), normal(0, 4, 3)]),
         ],
         allocates=[
             Example([large(20, 60, 100), large(100, 80)]),

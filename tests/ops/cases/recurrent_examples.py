@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ops.cases.case import Elsewhere, Example, OpCase, batch, ids, normal, without_rows, zeros
+from ops.cases.case import Elsewhere, Example, OpCase, batch, ids, normal, without_rows
 from ops.cases.elementwise import large
 
 
@@ -28,7 +28,7 @@ def directions(gates: int, states: int, **attrs: Any) -> list[Example]:
 def recurrent(gates: int, states: int, *settings: dict[str, Any]) -> OpCase:
     """The entry of a recurrent operator; ``settings`` are attributes whose gradients are checked, too."""
     gradient = [example for attrs in ({}, *settings) for example in directions(gates, states, **attrs)]
-    few = [zeros(5, 0, 3), zeros(1, 2 * gates, 3), zeros(1, 2 * gates, 2), zeros(1, 4 * gates)]
+    few = [normal(5, 0, 3), normal(1, 2 * gates, 3), normal(1, 2 * gates, 2), normal(1, 4 * gates)]
     many = [large(30, 100, 40), *(large(1, gates * 32, n) for n in (40, 32)), None]
     return OpCase(
         Elsewhere("ops/test_recurrent.py"),
@@ -36,7 +36,7 @@ def recurrent(gates: int, states: int, *settings: dict[str, Any]) -> OpCase:
         no_rows=[
             *without_rows(gradient, batch(4, x0=1, x5=1, x6=1)),
             Example(few, {"hidden_size": 2}),
-            Example([*few, np.zeros(0, np.int32), zeros(1, 0, 2)], {"hidden_size": 2}),
+            Example([*few, np.zeros(0, np.int32), normal(1, 0, 2)], {"hidden_size": 2}),
         ],
         allocates=[Example([*many, lens], {"hidden_size": 32}) for lens in (None, ids(31, 100).astype(np.int32))],
     )

@@ -12,14 +12,6 @@ from graphs import run
 
 from graphspec.ops import activations
 
-
-@pytest.mark.parametrize(("dtype", "error"), [(np.float32, 5e-7), (np.float64, 4e-16)])
-def test_erf_is_accurate(dtype: Any, error: float) -> None:
-    x = np.concatenate([np.linspace(-7, 7, 4001), [0.0, 1e-20, -1e-8, 100.0, -1e30]]).astype(dtype)
-    (y,) = run("Erf", [x], dtype=dtype)
-    assert np.abs(y - [math.erf(v) for v in x.tolist()]).max() <= error
-
-
 EXTREME = np.array([-1e30, -1000, -88, -20, -1e-8, 0, 1e-8, 20, 88, 1000, 1e30], np.float32)
 
 
@@ -35,18 +27,6 @@ def test_softplus_neither_overflows_nor_vanishes() -> None:
     (y,) = run("Softplus", [EXTREME[:-1]])
     exact = [max(v, 0) + math.log1p(math.exp(-abs(v))) for v in EXTREME.tolist()[:-1]]
     np.testing.assert_allclose(y, exact, rtol=3e-7, atol=1e-38)
-
-
-@pytest.mark.parametrize("classes", [3, 100])
-def test_softmax_of_large_numbers(classes: int) -> None:
-    x = np.zeros((4, classes), np.float32)
-    x[0, 1], x[1], x[2, 0] = 1e4, -1e4, -1e30
-    (y,) = run("Softmax", [x])
-    (log,) = run("LogSoftmax", [x])
-    np.testing.assert_allclose(y.sum(-1), 1, rtol=1e-6)
-    assert y[0, 1] == 1
-    assert log[0, 0] == -1e4
-    np.testing.assert_allclose(y[1], 1 / classes, rtol=1e-6)
 
 
 @pytest.mark.parametrize("op", ["Tanh", "Elu", "Selu", "Celu", "HardSigmoid", "Softsign", "Relu", "LeakyRelu"])
