@@ -14,7 +14,7 @@ from shutil import copy, copytree, ignore_patterns
 import pytest
 from paths import ROOT
 
-from tools.edit import RefusedError, add_imports, add_to_table, add_to_tuple, names_in
+from tools.edit import RefusedError, add_imports, add_to_dict, add_to_table, add_to_tuple, names_in
 from tools.new import generate, snake_case
 from tools.skeletons import EXPORTED, KINDS
 
@@ -31,6 +31,10 @@ ASKED = [
     ("metric", "RegressionWobble", "regression"),
     ("pass", "wobble_files", "export"),
 ]
+TABLES = ("ops/test_gradients.py", "ops/test_no_rows.py", "ops/test_allocation.py", "ops/test_cases.py")
+"""What an operator's entry is enough for; the comparison with onnxruntime waits for the operator itself."""
+OF_A_FAMILY = "ops/test_erf.py"
+"""A test that is there already."""
 TABLE = """\
 REGISTRY.found_in(
     __name__,
@@ -48,11 +52,12 @@ def tree(folder: Path) -> Path:
     """A copy of what the tool reads, and of what the tests that it writes need."""
     without = ignore_patterns("__pycache__")
     copytree(ROOT / "graphspec", folder / "graphspec", ignore=without)
-    copytree(ROOT / "tests" / "support", folder / "tests" / "support", ignore=without)
-    for name in ("pyproject.toml", "tests/conftest.py"):
-        copy(ROOT / name, folder / name)
+    for name in ("support", "ops/cases"):
+        copytree(ROOT / "tests" / name, folder / "tests" / name, ignore=without)
     for kind in KINDS.values():
         (folder / "tests" / kind.folder).mkdir(parents=True, exist_ok=True)
+    for name in ("pyproject.toml", "tests/conftest.py", f"tests/{OF_A_FAMILY}", *(f"tests/{path}" for path in TABLES)):
+        copy(ROOT / name, folder / name)
     return folder
 
 
@@ -83,27 +88,28 @@ def test_every_kind_works_at_once(tmp_path: Path) -> None:
     for kind, name, family in ASKED:
         now = content(root)
         files, left = generate(kind, name, family, root)
-        known, code, test = files
-        assert len(files) == 3
+        known, code, test, *entry = files
+        assert len(entry) == (kind == "operator")
+        assert all(f'"{name}": of_one(' in path.read_text(encoding="utf-8") for path in entry)
         assert left
         assert not [line for line in left if "$" in line.removeprefix("$ ")], "a name that is not filled in"
         assert lines_of_code(code.read_bytes()) - lines_of_code(now.get(code, b"")) <= 15
         assert name in known.read_text(encoding="utf-8")
         tests.append(test)
     changed = {path for path, text in content(root).items() if before.get(path) != text}
-    assert len(changed) == 6 + 2 * len(tests)  # the files that know them, then one of code and one of tests each
+    assert len(changed) == 6 + 2 * len(tests) + 2  # what knows them, one of code and of tests each, two entries
+    assert {root / "tests" / OF_A_FAMILY, root / "tests" / "ops" / "test_math.py"} <= {*tests}
     ruff = [sys.executable, "-m", "ruff"]
     for words in (["check", "--no-cache", "-q"], ["format", "--check", "--no-cache", "-q"]):
         subprocess.run([*ruff, *words, *changed], cwd=root, check=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | {"PYTHONPATH": str(root)}
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    operators = [name for kind, name, _ in ASKED if kind == "operator"]
+    entries = [*(f"tests/{path}" for path in TABLES), "-k", " or ".join(operators)]
+    for asked, least in ((tests, len(tests)), (entries, 9 * len(operators))):
+        pytest_ = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *asked]
+        ran = subprocess.run(pytest_, cwd=root, env=environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert ran.stdout.count(".") >= least
 
 
 def test_what_is_left_names_files_that_exist() -> None:
@@ -161,6 +167,17 @@ def test_a_test_in_the_way_is_not_overwritten(fresh: Path, in_the_way: Path) -> 
     assert not (fresh / "graphspec" / "layers" / "wobble.py").exists()
 
 
+def test_tests_of_a_family_stand_together(tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    for name in ("FirstError", "SecondError"):
+        _, _, test = generate("loss", name, "regression", root)[0]
+    assert test.name == "test_regression.py"
+    assert [line for line in test.read_text(encoding="utf-8").splitlines() if line.startswith("def ")] == [
+        "def test_value_and_training_of_first_error() -> None:",
+        "def test_value_and_training_of_second_error() -> None:",
+    ]
+
+
 def test_a_folder_that_is_full(tmp_path: Path) -> None:
     root = tree(tmp_path)
     folder = root / "graphspec" / "losses"
@@ -172,8 +189,9 @@ def test_a_folder_that_is_full(tmp_path: Path) -> None:
 
 
 def test_an_operator_that_onnx_has_not_is_not_exported(tmp_path: Path) -> None:
-    (_, ours, _), left = generate("operator", "Wobble", "erf", tree(tmp_path))
+    (_, ours, _, entry), left = generate("operator", "Wobble", "erf", tree(tmp_path))
     assert "    exported = False\n" in ours.read_text(encoding="utf-8")
+    assert '"Wobble": of_one(exported=False)' in entry.read_text(encoding="utf-8")
     assert any("ONNX has no operator of this name" in line for line in left)
 
 
@@ -197,6 +215,14 @@ def test_tuples() -> None:
     assert ast.unparse(ast.parse(add_to_tuple("X: T = (\n    a,\n)\n", "X", "c"))) == "X: T = (a, c)"
     with pytest.raises(RefusedError, match="there is no tuple Y"):
         add_to_tuple("X = (a,)\n", "Y", "c")
+
+
+def test_dictionaries() -> None:
+    assert add_to_dict("X = {}\n", "X", '"c": 3') == 'X = { "c": 3}\n'
+    for text in ('X = {"a": 1}\n', 'X = {\n    "a": 1,\n}\nY = 2\n'):
+        assert "X = {'a': 1, 'c': 3}" in ast.unparse(ast.parse(add_to_dict(text, "X", '"c": 3')))
+    with pytest.raises(RefusedError, match="there is no dictionary Y"):
+        add_to_dict("X = {}\n", "Y", '"c": 3')
 
 
 def test_imports() -> None:
