@@ -45,7 +45,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
                 trainer.model.spec = spec
 
             alone = train.choose_workers
-            patch.setattr(train, "gather", choose_workers)
+            patch.setattr(train, "choose_workers", choose_workers)
         yield
 
 
@@ -56,6 +56,14 @@ def kernels_that_pay(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(choice, "FAST", None)
     monkeypatch.delenv(choice.KERNELS, raising=False)
+
+
+@pytest.fixture
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of two processes on a machine with one core."""
+    from graphspec.training import choose_workers
+
+    monkeypatch.setattr(choose_workers, "usable_cores", lambda: 2)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Arrays larger than memory: memory maps and large archives are read batch by batch, never as a whole."""
+"""Rows are read batch by batch: memory maps and archives larger than memory are never read as a whole."""
 
 from __future__ import annotations
 

@@ -1,71 +1,19 @@
-"""Callbacks: Keras's semantics epoch by epoch, and that a resumed run behaves as one that was not interrupted."""
+"""Callbacks that watch a figure: Keras's semantics epoch by epoch, also where a run is interrupted and resumed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from golden_cases import Case, load
+from callback_runs import Run, drive, resumed
 from pydantic_core import PydanticCustomError
 
-import graphspec as gs
-from graphspec.callbacks import CALLBACKS, CallbackState
+from graphspec.callbacks import CALLBACKS
 from graphspec.callbacks.monitors import direction
-from graphspec.callbacks.outputs import Outputs
 from graphspec.errors import SpecError
-from graphspec.files import write_atomic
 from graphspec.optimizers import Rate
 from graphspec.schedules import SCHEDULES
-from specs import blobs, dense_spec
-
-
-class Run:
-    """A run whose only weight is the number of the epoch."""
-
-    def __init__(self, directory: Path | None = None) -> None:
-        self.rate, self.outputs, self.epoch = Rate(0.1), Outputs(directory), 0
-        self.stopped: str | None = None
-        self.said: list[str] = []
-        self.saved: list[tuple[str, bool]] = []
-        self.value = {"w": np.zeros(1)}
-
-    def stop(self, reason: str) -> None:
-        self.stopped = reason
-
-    def weights(self) -> dict[str, np.ndarray]:
-        return {n: a.copy() for n, a in self.value.items()}
-
-    def set_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        self.value = dict(weights)
-
-    def save(self, path: Path, weights_only: bool) -> None:
-        self.saved.append((path.name, weights_only))
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-
-def drive(run: Run, state: CallbackState, figures: list[float], key: str = "val_loss", first: int = 0) -> int:
-    """Run epochs until the callback stops it; how many were done."""
-    for k, value in enumerate(figures):
-        run.epoch = first + k
-        run.value = {"w": np.full(1, float(run.epoch))}
-        state.on_epoch_end(run.epoch, {"loss": 1.0, key: value})
-        if run.stopped:
-            return k + 1
-    return len(figures)
-
-
-def resumed(config: Any, run: Run, state: CallbackState) -> CallbackState:
-    """A new state that takes up the old one, through JSON."""
-    again: CallbackState = config.start(run)
-    again.load_state_dict(json.loads(json.dumps(state.state_dict())), {n: a.copy() for n, a in state.arrays().items()})
-    return again
-
 
 # Epochs that Keras 3 runs.
 STOPPING: list[tuple[dict[str, Any], list[float], int, int | None]] = [
@@ -189,36 +137,6 @@ def test_reduce_lr_on_plateau_refuses_a_schedule() -> None:
         CALLBACKS.parse("ReduceLROnPlateau").start(run)
 
 
-def test_csv_logger_goes_on_where_a_killed_run_left_off(tmp_path: Path) -> None:
-    run, config = Run(tmp_path), CALLBACKS.parse({"type": "CSVLogger", "filename": "log.csv", "separator": ";"})
-    (tmp_path / "log.csv").write_text("epoch;loss;val_loss\n" + "0;1;2\n" * 9)  # an older run's
-    state = config.start(run)
-    state.on_epoch_end(0, {"loss": 0.5, "accuracy": 0.25})
-    saved = state.state_dict()
-    state.on_epoch_end(1, {"loss": 9.0, "accuracy": 9.0})  # after the checkpoint: done again by the resumed run
-    again = config.start(run := Run(tmp_path))
-    again.load_state_dict(saved, {})
-    again.on_epoch_end(1, {"loss": 0.25, "accuracy": 0.5})
-    expected = ["epoch;accuracy;loss;val_accuracy;val_loss", "0;0.25;0.5;NA;NA", "1;0.5;0.25;NA;NA"]
-    assert (tmp_path / "log.csv").read_text().splitlines() == expected
-    more = CALLBACKS.parse({"type": "CSVLogger", "filename": "log.csv", "separator": ";", "append": True})
-    more = more.start(Run(tmp_path))
-    more.on_epoch_end(2, {"loss": 0.125, "accuracy": 0.75})
-    assert (tmp_path / "log.csv").read_text().splitlines() == [*expected, "2;0.75;0.125;NA;NA"]
-
-
-def test_terminate_on_nan() -> None:
-    run = Run()
-    state = CALLBACKS.parse("TerminateOnNaN").start(run)
-    state.on_batch_end(0, 1.0)
-    assert run.stopped is None
-    state.on_batch_end(1, float("inf"))
-    assert run.stopped == "the loss is inf"
-    loud = Run()
-    CALLBACKS.parse({"type": "TerminateOnNaN", "raise_error": True}).start(loud).on_batch_end(1, float("nan"))
-    assert loud.stopped is None
-
-
 @pytest.mark.parametrize(
     "value",
     [
@@ -235,67 +153,3 @@ def test_wrong_file_names(value: dict[str, Any]) -> None:
         CALLBACKS.parse(value)
     assert caught.value.context is not None
     assert [e["type"] for e in caught.value.context["errors"]] == ["GS105"]
-
-
-def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    write_atomic(path, "á")
-    assert path.read_bytes() == "á".encode()
-    with pytest.raises(TypeError):
-        write_atomic(path, 5)  # type: ignore[arg-type]
-    assert path.read_text() == "á"
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
-
-
-KERAS = load("callbacks")
-SHARED = KERAS[0]
-
-
-@pytest.mark.parametrize("case", KERAS[1:], ids=[case.id for case in KERAS[1:]])
-def test_training_with_callbacks_is_that_of_keras(case: Case) -> None:
-    training = {"optimizer": case.args["optimizer"], "callbacks": case.args["callbacks"], "shuffle": False}
-    spec = {
-        "graphspec": 1,
-        "name": "golden",
-        "inputs": {"x": {"shape": [3]}},
-        "layers": [{"name": "y", "type": "Dense", "units": 2, "activation": "tanh"}],
-        "outputs": {"y": {"loss": "mean_squared_error"}},
-        "training": training | {"epochs": SHARED.args["epochs"], "batch_size": SHARED.args["batch"]},
-    }
-    model, (x, y) = gs.compile(spec), (SHARED["rows"]["x"], SHARED["rows"]["y"])
-    model.set_weights(SHARED["weights"])
-    history = model.fit(x[:12], y[:12], validation_data=(x[12:], y[12:]), verbose=0).history
-    assert history.keys() == case.args["history"].keys()
-    for key, values in case.args["history"].items():
-        assert history[key] == pytest.approx(values, rel=1e-4, abs=1e-6), key
-    for name, expected in case["after"].items():
-        np.testing.assert_allclose(model.weights[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
-
-
-@pytest.mark.parametrize("name", ["BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"])
-def test_what_a_spec_cannot_have_says_why(name: str) -> None:
-    with pytest.raises(PydanticCustomError) as caught:
-        CALLBACKS.parse({"type": name, "any": 1})
-    (error,) = (caught.value.context or {})["errors"]
-    assert error["type"] == "GS105"
-    assert error["ctx"]["hint"]
-
-
-@pytest.mark.parametrize(
-    ("callback", "optimizer", "match"),
-    [
-        ("SwapEMAWeights", "sgd", "use_ema"),
-        (
-            {
-                "type": "LearningRateScheduler",
-                "schedule": {"type": "CosineDecay", "initial_learning_rate": 1, "decay_steps": 2},
-            },
-            {"type": "SGD", "learning_rate": {"type": "CosineDecay", "initial_learning_rate": 1, "decay_steps": 2}},
-            "follows a schedule",
-        ),
-    ],
-)
-def test_callbacks_given_to_fit_are_checked_there(callback: Any, optimizer: Any, match: str) -> None:
-    model = gs.compile(dense_spec(training={"optimizer": optimizer}))
-    with pytest.raises(SpecError, match=match):
-        model.fit(*blobs(), callbacks=[CALLBACKS.parse(callback)], verbose=0)

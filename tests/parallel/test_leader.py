@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +17,9 @@ from graphspec.training.observers import Silent
 from graphspec.training.prepare import prepare_fit
 from specs import blobs, dense_spec
 
+pytestmark = pytest.mark.usefixtures("two_cores")
+
 Rows = tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]
-
-
-@pytest.fixture(autouse=True)
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "usable_cores", lambda: 2)
 
 
 def spec_of(inputs: Any, layers: Any, outputs: Any, **training: Any) -> dict[str, Any]:
@@ -181,18 +175,6 @@ def test_rows_of_a_memory_map_are_not_copied(tmp_path: Path) -> None:
         models.append(gs.compile(dense_spec(), ["training.workers=2", "training.epochs=1"]))
         models[-1].fit(rows, y, verbose=0)
     assert all(np.array_equal(models[1].weights[name], weight) for name, weight in models[0].weights.items())
-
-
-def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
-    """Each would be in memory once more for every process."""
-    heavy = ["onnx", "onnxruntime", "duckdb", "networkx", "rich", "safetensors", "tensorboardX"]
-    ours = ("cli", "data.check", "data.files", "parallel.leader", "training.trainer", "runtime.session")
-    assert all(find_spec(f"graphspec.{name}") for name in ours)
-    heavy += [f"graphspec.{name}" for name in ours]
-    code = "import sys; from graphspec.parallel.worker import serve\ntry: serve({})\n"
-    code += f"except KeyError: print(*(m for m in {heavy} if m in sys.modules))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == "\n"
 
 
 def test_rehearsals_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
