@@ -1,6 +1,6 @@
 """Write ``graphspec/graph/operators.pyi``: the builder's methods, one an operator, as a type checker and an editor see them.
 
-Inputs, attributes and results are those of the operators' own ``infer`` and ``bind``: ``python -m tools.make_operators``.
+Inputs and results are those of the operators' own ``infer``, attributes their fields: ``python -m tools.make_operators``.
 """
 
 from __future__ import annotations
@@ -10,21 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from graphspec.ops import OPS, Op
-from graphspec.ops.base import attributes
+from graphspec.ops.base import REQUIRED, declared_attributes
 
 FILE = Path(__file__).parents[1] / "graphspec" / "graph" / "operators.pyi"
 HEAD = '''# ruff: noqa: A002
 """Written by tools/make_operators.py."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from graphspec.ir.graph import Value
 
 class Operators:
 '''
-_SIMPLE = ("int", "float", "str", "bool", "int | None", "float | None", "str | None", "tuple[int, ...]")
-_LISTS = ("Sequence[int]", "Sequence[int] | None", "Sequence[float]", "Sequence[float] | None", "Sequence[str]")
 
 
 def text() -> str:
@@ -35,15 +33,13 @@ def text() -> str:
 def method(name: str, cls: type[Op]) -> str:
     """``def Relu(self, X: Value) -> Value: ...``"""
     infer = inspect.signature(cls.infer)
-    typed = {p.name: str(p.annotation) for p in infer.parameters.values() if p.kind is p.KEYWORD_ONLY}
     result = "Value" if str(infer.return_annotation) == "Type" else "tuple[Value, ...]"
     if "|" in str(infer.return_annotation):
         result = "Any"
-    given = attributes(cls)  # type: ignore[arg-type]
-    inputs = [_input(p) for p in infer.parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
-    inputs = [text for text in inputs if text.partition(":")[0] not in given]
+    inputs = [_input(p) for p in list(infer.parameters.values())[1:]]
     starred = any(text.startswith("*") for text in inputs)
-    named = [_attribute(key, default, typed.get(key)) for key, default in given.items()]
+    annotations = {key: text for base in reversed(cls.__mro__) for key, text in inspect.get_annotations(base).items()}
+    named = [_attribute(key, default, annotations[key]) for key, default in declared_attributes(cls).items()]
     if named and not starred:
         named.insert(0, "*")
     line = f"    def {name}({', '.join(['self', *_positional(inputs, starred), *named])}) -> {result}: ..."
@@ -61,13 +57,8 @@ def _input(parameter: inspect.Parameter) -> str:
     return f"{parameter.name}: Value | None" + (" = None" if optional else "")
 
 
-def _attribute(key: str, default: Any, annotation: str | None) -> str:
-    kind = annotation if annotation in (*_SIMPLE, *_LISTS) else None
-    if kind is None:
-        kind = type(default).__name__ if type(default) in (int, float, str) else "Any"
-    if kind == "float":
-        kind = "float"
-    return f"{key}: {kind}" + ("" if default is inspect.Parameter.empty else " = ...")
+def _attribute(key: str, default: Any, annotation: str) -> str:
+    return f"{key}: {annotation}" + ("" if default is REQUIRED else " = ...")
 
 
 if __name__ == "__main__":

@@ -115,12 +115,10 @@ OPERATOR = Kind(
 class $Name(Unary):
     """``Y = exp(X)``."""
 $exported
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.exp, X, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         return [(np.multiply, dY, Y, dY)]
 ''',
     about="$Name: its values.",

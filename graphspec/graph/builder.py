@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from inspect import Parameter
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +15,6 @@ from graphspec.graph.operators import Operators
 from graphspec.ir.dims import Dim, show
 from graphspec.ir.graph import Array, Constraint, Graph, Initializer, Layout, Lowers, Node, Param, Type, Value
 from graphspec.ops import OPS
-from graphspec.ops.base import attributes
 
 _AS_IN_KERAS = Layout()
 _KEEP_WHOLE = 64  # integer vectors up to this length are followed symbolically
@@ -68,20 +66,14 @@ class Builder(Operators):
     _names: dict[str, int] = field(default_factory=dict)
     _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)
 
-    def emit(self, op: str, inputs: Sequence[Value | None], attrs: dict[str, Any]) -> Any:
+    def emit(self, name: str, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Any:
         """One operator node. Returns its output, or a tuple of outputs where the operator has several."""
-        cls = OPS[op]
-        declared = attributes(cls)  # type: ignore[arg-type]
-        given, attrs = attrs, declared | attrs
-        if len(attrs) != len(declared):
-            raise TypeError(f"{op} does not implement the attributes {sorted(given.keys() - declared.keys())}")
-        if missing := [k for k, v in attrs.items() if v is Parameter.empty]:
-            raise TypeError(f"{op} needs the attributes {missing}")
+        op = OPS[name](**attributes)
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
-        types = cls.infer(*inputs, **attrs)
+        types = op.infer(*inputs)
         _check_sizes(types)
-        node = Node(self._unique(f"{self.owner}/{self._prefix}{op}"), op, tuple(inputs), attrs, self.owner)
+        node = Node(self._unique(f"{self.owner}/{self._prefix}{name}"), name, tuple(inputs), op.attributes, self.owner)
         several = isinstance(types, tuple)
         kinds = cast("tuple[Type, ...]", types if several else (types,))
         names = [node.name if k == 0 else f"{node.name}:{k}" for k in range(len(kinds))]
@@ -92,7 +84,7 @@ class Builder(Operators):
             and first.rank <= 1
             and all(isinstance(d, int) and d <= _KEEP_WHOLE for d in first.shape)
         ):
-            first.dims = cls.dims(*inputs, **attrs)
+            first.dims = op.dims(*inputs)
         self.graph.nodes.append(node)
         return node.outputs if several else first
 

@@ -8,7 +8,7 @@ from itertools import chain
 
 from graphspec.ir.graph import Graph, Node, Value
 from graphspec.ir.ranges import ANY, Range, of_array, of_dtype
-from graphspec.ops import OPS, Op
+from graphspec.ops import OPS, Op, operator
 
 CHECK = "CheckIds"
 _POINTS = 16
@@ -46,17 +46,17 @@ class Ranges:
             held = of_dtype(value.dtype) if value.data is None else of_array(value.data)
             self._known[value.name] = held & self._inputs.get(value.name, ANY)
             return
-        cls = OPS[node.op]
+        op = operator(node)
         ranges = [ANY if v is None else self._known.get(v.name, ANY) for v in node.inputs]
         for output in node.outputs:
-            kind, found = of_dtype(output.dtype), cls.bounds(output, ranges)
+            kind, found = of_dtype(output.dtype), op.bounds(output, ranges)
             found = found if found.within(kind) else kind
             self._known[output.name] = found if output.range is None else found & output.range
 
 
 def bounded(cls: type[Op]) -> bool:
     """Whether an operator's bounds depend on its inputs at all."""
-    return cls.holds is not None or cls.bounds.__func__ is not Op.bounds.__func__  # type: ignore[attr-defined]
+    return cls.holds is not None or cls.bounds is not Op.bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def demands(graph: Graph, *, exact: bool) -> dict[str, Demand]:
         for demand in asked:
             out, owner = out & demand.range, demand.owner
         ranges = [ANY if v is None else known.of(v) for v in node.inputs]
-        for i, needed in OPS[node.op].demands(node, out, ranges, exact).items():
+        for i, needed in operator(node).demands(node, out, ranges, exact).items():
             value = node.inputs[i]
             if value is not None:
                 own = Demand(value, needed, node.owner if node.op == CHECK else owner)

@@ -2,7 +2,7 @@
 """Written by tools/make_operators.py."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from graphspec.ir.graph import Value
 
@@ -148,35 +148,35 @@ class Operators:
     def DropoutGRU(
         self,
         *inputs: Value | None,
-        hidden_size: Any,
+        hidden_size: int,
         direction: str = ...,
-        activations: Any = ...,
-        activation_alpha: Any = ...,
-        activation_beta: Any = ...,
-        clip: Any = ...,
+        activations: Sequence[str] | None = ...,
+        activation_alpha: Sequence[float] | None = ...,
+        activation_beta: Sequence[float] | None = ...,
+        clip: float | None = ...,
         layout: int = ...,
         linear_before_reset: int = ...,
     ) -> tuple[Value, ...]: ...
     def DropoutLSTM(
         self,
         *inputs: Value | None,
-        hidden_size: Any,
+        hidden_size: int,
         direction: str = ...,
-        activations: Any = ...,
-        activation_alpha: Any = ...,
-        activation_beta: Any = ...,
-        clip: Any = ...,
+        activations: Sequence[str] | None = ...,
+        activation_alpha: Sequence[float] | None = ...,
+        activation_beta: Sequence[float] | None = ...,
+        clip: float | None = ...,
         layout: int = ...,
     ) -> tuple[Value, ...]: ...
     def DropoutRNN(
         self,
         *inputs: Value | None,
-        hidden_size: Any,
+        hidden_size: int,
         direction: str = ...,
-        activations: Any = ...,
-        activation_alpha: Any = ...,
-        activation_beta: Any = ...,
-        clip: Any = ...,
+        activations: Sequence[str] | None = ...,
+        activation_alpha: Sequence[float] | None = ...,
+        activation_beta: Sequence[float] | None = ...,
+        clip: float | None = ...,
         layout: int = ...,
     ) -> tuple[Value, ...]: ...
     def Einsum(self, *Inputs: Value | None, equation: str) -> Value: ...
@@ -195,12 +195,12 @@ class Operators:
         B: Value | None = None,
         sequence_lens: Value | None = None,
         *initial: Value | None,
-        hidden_size: Any,
+        hidden_size: int,
         direction: str = ...,
-        activations: Any = ...,
-        activation_alpha: Any = ...,
-        activation_beta: Any = ...,
-        clip: Any = ...,
+        activations: Sequence[str] | None = ...,
+        activation_alpha: Sequence[float] | None = ...,
+        activation_beta: Sequence[float] | None = ...,
+        clip: float | None = ...,
         layout: int = ...,
         linear_before_reset: int = ...,
     ) -> tuple[Value, ...]: ...
@@ -248,12 +248,12 @@ class Operators:
         B: Value | None = None,
         sequence_lens: Value | None = None,
         *initial: Value | None,
-        hidden_size: Any,
+        hidden_size: int,
         direction: str = ...,
-        activations: Any = ...,
-        activation_alpha: Any = ...,
-        activation_beta: Any = ...,
-        clip: Any = ...,
+        activations: Sequence[str] | None = ...,
+        activation_alpha: Sequence[float] | None = ...,
+        activation_beta: Sequence[float] | None = ...,
+        clip: float | None = ...,
         layout: int = ...,
     ) -> tuple[Value, ...]: ...
     def LayerNormalization(
@@ -303,7 +303,7 @@ class Operators:
     def Mean(self, *operands: Value | None) -> Value: ...
     def Min(self, *operands: Value | None) -> Value: ...
     def Mish(self, X: Value | None, /) -> Value: ...
-    def Mod(self, A: Value | None, B: Value | None, /, *, fmod: int = ...) -> Value: ...
+    def Mod(self, *operands: Value | None, fmod: int = ...) -> Value: ...
     def Mul(self, *operands: Value | None) -> Value: ...
     def MultiHot(
         self, ids: Value | None, weights: Value | None = None, /, *, depth: int, count: int = ...
@@ -316,7 +316,13 @@ class Operators:
     def Or(self, A: Value | None, B: Value | None, /) -> Value: ...
     def PRelu(self, X: Value | None, slope: Value | None, /) -> Value: ...
     def Pad(
-        self, X: Value | None, pads: Value | None, constant: Value | None = None, /, *, mode: str = ...
+        self,
+        X: Value | None,
+        pads: Value | None,
+        constant: Value | None = None,
+        /,
+        *,
+        mode: Literal["constant", "reflect", "edge"] = ...,
     ) -> Value: ...
     def PerRow(self, X: Value | None, /) -> Value: ...
     def Pow(self, X: Value | None, Y: Value | None, /) -> Value: ...
@@ -331,12 +337,12 @@ class Operators:
         B: Value | None = None,
         sequence_lens: Value | None = None,
         *initial: Value | None,
-        hidden_size: Any,
+        hidden_size: int,
         direction: str = ...,
-        activations: Any = ...,
-        activation_alpha: Any = ...,
-        activation_beta: Any = ...,
-        clip: Any = ...,
+        activations: Sequence[str] | None = ...,
+        activation_alpha: Sequence[float] | None = ...,
+        activation_beta: Sequence[float] | None = ...,
+        clip: float | None = ...,
         layout: int = ...,
     ) -> tuple[Value, ...]: ...
     def RandomCrop(

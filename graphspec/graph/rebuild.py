@@ -31,7 +31,7 @@ class Rebuild:
 
     def again(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
         """A copy of the node with inputs of other shapes: the types of its outputs are inferred again."""
-        types = OPS[node.op].infer(*inputs, **node.attrs | attrs)
+        types = OPS[node.op](**node.attrs | attrs).infer(*inputs)
         types = types if isinstance(types, tuple) else (types,)
         names = [v.name for v in node.outputs]
         return self.node(node.name, node.op, inputs, node.attrs | attrs, node.owner, types, names)

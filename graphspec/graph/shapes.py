@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Graph, Node, Type, Value
-from graphspec.ops import OPS
+from graphspec.ops import operator
 
 
 def infer_shapes(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> dict[str, Value]:
@@ -22,11 +22,11 @@ def infer_shapes(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape
         return known[value.name]
 
     for node in nodes:
-        cls = OPS[node.op]
+        op = operator(node)
         inputs = [lookup(v) for v in node.inputs]
-        types = cls.infer(*inputs, **node.attrs)
+        types = op.infer(*inputs)
         for value, kind in zip(node.outputs, types if isinstance(types, tuple) else (types,), strict=True):
             known[value.name] = Value(value.name, kind)
         if node.outputs[0].dims is not None:
-            known[node.outputs[0].name].dims = cls.dims(*inputs, **node.attrs)
+            known[node.outputs[0].name].dims = op.dims(*inputs)
     return known

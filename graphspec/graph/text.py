@@ -14,7 +14,7 @@ from graphspec.graph.builder import Builder
 from graphspec.ir.dims import Shape, show
 from graphspec.ir.graph import Array, Graph, Node, Param, Type, Value
 from graphspec.ops import OPS
-from graphspec.ops.base import attributes
+from graphspec.ops.base import declared_attributes
 
 _SHOWN = 8  # constants of at most this many elements are written out
 
@@ -69,7 +69,7 @@ def _output_names(graph: Graph) -> tuple[dict[str, str], dict[str, Value]]:
 
 
 def _call(node: Node, names: Mapping[str, str]) -> str:
-    defaults = attributes(OPS[node.op])  # type: ignore[arg-type]
+    defaults = declared_attributes(OPS[node.op])
     given = [f"{key}={value}" for key, value in node.attrs.items() if key not in defaults or value != defaults[key]]
     return f"{node.op}({', '.join([*(_operand(value, names) for value in node.inputs), *given])})"
 

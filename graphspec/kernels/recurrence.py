@@ -17,27 +17,13 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
 from graphspec.kernels.cell_activations import Gate, gate
+from graphspec.kernels.cell_inputs import CellInputs, CellOptions
 from graphspec.kernels.context import Context
 from graphspec.kernels.matmul import Repeated, matmul
 from graphspec.kernels.step_products import BLOCK, InputGradient, OuterSum
 
 _FLUSH = 4  # steps after which tiny gradients are set to 0
 _TINY = 1e-20
-
-
-class Lengths:
-    """What follows from sequence_lens: which steps count (T, N), and which sequences have any."""
-
-    def __init__(self, ctx: Context, lens: Array, T: int) -> None:
-        N = len(lens)
-        self.lens = ctx.save_for_backward((N,), np.int64)
-        self.valid, self.started = ctx.save_for_backward((T, N)), ctx.save_for_backward((N,))
-        steps = ctx.constant(np.arange(T)[:, None], np.int64)
-        self.calls: Calls = [
-            (np.copyto, self.lens, lens),
-            (partial(np.less, out=self.valid, casting="unsafe"), steps, self.lens),
-            (partial(np.greater, out=self.started, casting="unsafe"), self.lens, ctx.constant(0, np.int64)),
-        ]
 
 
 class Direction:
@@ -48,9 +34,6 @@ class Direction:
 
     Where every gate sees the state through a mask of its own, and maybe the input too, there is a [h; 1; x] for each.
 
-    Args:
-        X: (T, N, I), W: (gates · H, I), R: (gates · H, H), B: (2 · gates · H,), initial: (N, H) for each state.
-        masks: of the state (N, gates, H) and of the input (N, gates, I); None for none.
     """
 
     states: ClassVar[int] = 1
@@ -66,23 +49,10 @@ class Direction:
     room: Repeated
     """For the products of the steps, forward or backward."""
 
-    def __init__(
-        self,
-        ctx: Context,
-        X: Array,
-        W: Array,
-        R: Array,
-        B: Array | None,
-        lengths: Lengths | None,
-        initial: Sequence[Array | None],
-        *,
-        reverse: bool,
-        functions: Sequence[tuple[str, float, float]],
-        clip: float | None,
-        masks: tuple[Array | None, Array | None] = (None, None),
-    ) -> None:
-        self.ctx, self.W, self.R, self.B = ctx, W, R, B
-        self.reverse, self.functions, self.clip = reverse, functions, clip
+    def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
+        X, R, lengths, initial, reverse = inputs.X, inputs.R, inputs.lengths, inputs.initial, options.reverse
+        self.ctx, self.W, self.R, self.B = ctx, inputs.W, R, inputs.B
+        self.reverse, self.functions, self.clip = reverse, options.functions, options.clip
         self.X = X[::-1] if reverse else X
         self.T, self.N, self.I = X.shape
         self.H = R.shape[1]
@@ -91,7 +61,7 @@ class Direction:
         self.held = reverse and lengths is not None and any(state is not None for state in initial)
         self.gathers = lengths is not None and not reverse  # the last states lie at different steps
         self.training = any(ctx.wants(i) for i in range(7))
-        state_mask, input_mask = masks
+        state_mask, input_mask = inputs.masks
         self.by_gate = state_mask is not None
         several = (len(self.gate_at),) if self.by_gate else ()
         self.block = ctx.save_for_backward((self.T + 1, *several, self.H + 1 + self.I, self.N))  # [h; 1; x]

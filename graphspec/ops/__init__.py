@@ -1,8 +1,8 @@
 """ONNX operators, by family: strict shape inference, a NumPy kernel and a gradient each."""
 
-from graphspec.ops.base import OPS, Op
+from graphspec.ops.base import OPS, Op, operator
 
-__all__ = ["OPS", "Op"]
+__all__ = ["OPS", "Op", "operator"]
 
 OPS.found_in(
     __name__,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast, give_each, negate, output_for, scratch_like, unsigned, within
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.ops.base import Op, op
-from graphspec.ops.unary import Unary, of_float
+from graphspec.ops.unary import Unary
 
 
 def zero_with(ctx: Context, Y: Array, dY: Array) -> Calls:
@@ -33,32 +31,18 @@ def above_zero(ctx: Context, Y: Array, scale: float, out: Array) -> Calls:
     return [(np.greater, Y, zero, positive), (copy_cast, out, positive), (np.multiply, out, ctx.constant(scale), out)]
 
 
-def at_least_0(attribute: str) -> Callable[..., Type]:
-    """The inference of a function whose ``attribute`` must not be negative."""
-
-    def infer(X: Value, **attributes: Any) -> Type:
-        value = attributes[attribute]
-        need(value >= 0, f"needs {attribute} to be at least 0, got {value}", code="GS105")
-        return of_float(X)
-
-    return infer
-
-
 @op
 class Relu(Unary):
     """``Y = max(X, 0)``."""
 
-    @staticmethod
-    def infer(X: Value, **attributes: Any) -> Type:
+    def infer(self, X: Value) -> Type:
         need(X.dtype[0] in "fi", f"needs numbers, got {X.type}", code="GS306")
         return X.type
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(partial(np.maximum, out=Y), X, ctx.zeros_like(X))]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         return zero_with(ctx, Y, dY)
 
 
@@ -66,20 +50,22 @@ class Relu(Unary):
 class LeakyRelu(Unary):
     """``Y = X if X > 0 else alpha · X``."""
 
-    infer = at_least_0("alpha")
+    alpha: float = 0.01
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array, *, alpha: float = 0.01) -> Calls:
+    def infer(self, X: Value) -> Type:
+        need(self.alpha >= 0, f"needs alpha to be at least 0, got {self.alpha}", code="GS105")
+        return super().infer(X)
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         t = scratch_like(ctx, X)
-        steeper = np.maximum if alpha <= 1 else np.minimum
-        return [(np.multiply, X, ctx.constant(alpha), t), (partial(steeper, out=Y), X, t)]
+        steeper = np.maximum if self.alpha <= 1 else np.minimum
+        return [(np.multiply, X, ctx.constant(self.alpha), t), (partial(steeper, out=Y), X, t)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array, *, alpha: float) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         slope = scratch_like(ctx, dY)
         return [
-            *above_zero(ctx, Y, 1.0 - alpha, slope),
-            (np.add, slope, ctx.constant(alpha), slope),
+            *above_zero(ctx, Y, 1.0 - self.alpha, slope),
+            (np.add, slope, ctx.constant(self.alpha), slope),
             (np.multiply, dY, slope, dY),
         ]
 
@@ -90,14 +76,12 @@ class PRelu(Op):
 
     keeps_in, keeps_out = (0, 1), False
 
-    @staticmethod
-    def infer(X: Value, slope: Value) -> Type:
+    def infer(self, X: Value, slope: Value) -> Type:
         need_float(X, slope)
         need(broadcast(X.shape, slope.shape) == X.shape, f"needs a slope that fits {X.type}, got {slope.type}")
         return X.type
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, slope: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, slope: Array) -> Bound:
         Y = output_for(ctx, (0, X))
         t, zeros = scratch_like(ctx, X), ctx.zeros_like(X)
         calls: Calls = [
@@ -135,15 +119,15 @@ class ThresholdedRelu(Unary):
 
     keeps_in, keeps_out = (0,), False
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array, *, alpha: float = 1.0) -> Calls:
-        over = scratch_like(ctx, X, np.bool_)
-        return [(np.greater, X, ctx.constant(alpha), over), (np.multiply, X, over, Y)]
+    alpha: float = 1.0
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array, *, alpha: float) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        over = scratch_like(ctx, X, np.bool_)
+        return [(np.greater, X, ctx.constant(self.alpha), over), (np.multiply, X, over, Y)]
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         over = scratch_like(ctx, dY, np.bool_)
-        return [(np.greater, X, ctx.constant(alpha), over), (np.multiply, dY, over, dY)]
+        return [(np.greater, X, ctx.constant(self.alpha), over), (np.multiply, dY, over, dY)]
 
 
 @op
@@ -152,31 +136,33 @@ class Shrink(Unary):
 
     keeps_in, keeps_out = (0,), False
 
-    infer = at_least_0("lambd")
+    bias: float = 0.0
+    lambd: float = 0.5
 
-    @staticmethod
-    def outside(ctx: Context, X: Array, lambd: float, out: Array) -> Calls:
+    def infer(self, X: Value) -> Type:
+        need(self.lambd >= 0, f"needs lambd to be at least 0, got {self.lambd}", code="GS105")
+        return super().infer(X)
+
+    def outside(self, ctx: Context, X: Array, out: Array) -> Calls:
         size = scratch_like(ctx, X)
-        return [(np.absolute, X, size), (np.greater, size, ctx.constant(lambd), out)]
+        return [(np.absolute, X, size), (np.greater, size, ctx.constant(self.lambd), out)]
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array, *, bias: float = 0.0, lambd: float = 0.5) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         out, t = scratch_like(ctx, X, np.bool_), scratch_like(ctx, X)
-        calls = Shrink.outside(ctx, X, lambd, out)
-        if not bias:
+        calls = self.outside(ctx, X, out)
+        if not self.bias:
             return [*calls, (np.multiply, X, out, Y)]
         return [
             *calls,
             (np.sign, X, t),
-            (np.multiply, t, ctx.constant(bias), t),
+            (np.multiply, t, ctx.constant(self.bias), t),
             (np.subtract, X, t, Y),
             (np.multiply, Y, out, Y),
         ]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array, *, bias: float, lambd: float) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         out = scratch_like(ctx, dY, np.bool_)
-        return [*Shrink.outside(ctx, X, lambd, out), (np.multiply, dY, out, dY)]
+        return [*self.outside(ctx, X, out), (np.multiply, dY, out, dY)]
 
 
 def exponential_linear(ctx: Context, X: Array, Y: Array, scale: float, alpha: float, width: float) -> Calls:
@@ -212,61 +198,55 @@ def exponential_linear_gradient(ctx: Context, Y: Array, dY: Array, scale: float,
 class Elu(Unary):
     """``Y = X if X > 0 else alpha · (exp(X) - 1)``. Clevert et al., 2016."""
 
-    infer = at_least_0("alpha")
+    alpha: float = 1.0
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array, *, alpha: float = 1.0) -> Calls:
-        return exponential_linear(ctx, X, Y, 1.0, alpha, 1.0)
+    def infer(self, X: Value) -> Type:
+        need(self.alpha >= 0, f"needs alpha to be at least 0, got {self.alpha}", code="GS105")
+        return super().infer(X)
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array, *, alpha: float) -> Calls:
-        return exponential_linear_gradient(ctx, Y, dY, 1.0, alpha, 1.0)
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return exponential_linear(ctx, X, Y, 1.0, self.alpha, 1.0)
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        return exponential_linear_gradient(ctx, Y, dY, 1.0, self.alpha, 1.0)
 
 
 @op
 class Selu(Unary):
     """``Y = gamma · (X if X > 0 else alpha · (exp(X) - 1))``. Klambauer et al., 2017."""
 
-    @staticmethod
-    def forward(
-        ctx: Context,
-        X: Array,
-        Y: Array,
-        *,
-        alpha: float = 1.67326319217681884765625,
-        gamma: float = 1.05070102214813232421875,
-    ) -> Calls:
-        return exponential_linear(ctx, X, Y, gamma, alpha, 1.0)
+    alpha: float = 1.6732631921768188
+    gamma: float = 1.0507010221481323
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array, *, alpha: float, gamma: float) -> Calls:
-        return exponential_linear_gradient(ctx, Y, dY, gamma, alpha, 1.0)
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return exponential_linear(ctx, X, Y, self.gamma, self.alpha, 1.0)
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        return exponential_linear_gradient(ctx, Y, dY, self.gamma, self.alpha, 1.0)
 
 
 @op
 class Celu(Unary):
     """``Y = max(X, 0) + min(0, alpha · (exp(X / alpha) - 1))``. Barron, 2017."""
 
-    @staticmethod
-    def infer(X: Value, *, alpha: float) -> Type:
-        need(alpha > 0, f"needs an alpha above 0, got {alpha}", code="GS105")
-        return of_float(X)
+    alpha: float = 1.0
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array, *, alpha: float = 1.0) -> Calls:
-        return exponential_linear(ctx, X, Y, 1.0, alpha, alpha)
+    def infer(self, X: Value) -> Type:
+        need(self.alpha > 0, f"needs an alpha above 0, got {self.alpha}", code="GS105")
+        return super().infer(X)
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array, *, alpha: float) -> Calls:
-        return exponential_linear_gradient(ctx, Y, dY, 1.0, alpha, alpha)
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
+        return exponential_linear(ctx, X, Y, 1.0, self.alpha, self.alpha)
+
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+        return exponential_linear_gradient(ctx, Y, dY, 1.0, self.alpha, self.alpha)
 
 
 @op
 class Sigmoid(Unary):
     """``Y = 1 / (1 + exp(-X))``; exact to the last digits in both tails, and exp never overflows."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         one, most = ctx.constant(1.0), ctx.constant(87.0 if X.dtype == np.float32 else 708.0)
         return [
             negate(X, Y),
@@ -276,8 +256,7 @@ class Sigmoid(Unary):
             (np.divide, one, Y, Y),
         ]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         t = scratch_like(ctx, dY)
         return [(np.square, Y, t), (np.subtract, Y, t, t), (np.multiply, dY, t, dY)]
 
@@ -286,31 +265,30 @@ class Sigmoid(Unary):
 class HardSigmoid(Unary):
     """``Y = max(0, min(1, alpha · X + beta))``."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array, *, alpha: float = 0.2, beta: float = 0.5) -> Calls:
+    alpha: float = 0.2
+    beta: float = 0.5
+
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [
-            (np.multiply, X, ctx.constant(alpha), Y),
-            (np.add, Y, ctx.constant(beta), Y),
+            (np.multiply, X, ctx.constant(self.alpha), Y),
+            (np.add, Y, ctx.constant(self.beta), Y),
             (partial(np.maximum, out=Y), Y, ctx.constant(0.0)),
             (partial(np.minimum, out=Y), Y, ctx.constant(1.0)),
         ]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array, *, alpha: float, beta: float) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         inside = within(ctx, Y, ctx.constant(0.0), ctx.constant(1.0), dY)
-        return [*inside, (np.multiply, dY, ctx.constant(alpha), dY)]
+        return [*inside, (np.multiply, dY, ctx.constant(self.alpha), dY)]
 
 
 @op
 class Tanh(Unary):
     """``Y = tanh(X)``."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.tanh, X, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         t = scratch_like(ctx, dY)
         return [(np.square, Y, t), (np.subtract, ctx.constant(1.0), t, t), (np.multiply, dY, t, dY)]
 
@@ -319,8 +297,7 @@ class Tanh(Unary):
 class Softplus(Unary):
     """``Y = log(1 + exp(X))``, as ``max(X, 0) + log1p(exp(-|X|))``, which never overflows."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         t = scratch_like(ctx, X)
         return [
             (np.absolute, X, t),
@@ -331,8 +308,7 @@ class Softplus(Unary):
             (np.add, Y, t, Y),
         ]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # sigmoid(X) = 1 - exp(-Y)
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # sigmoid(X) = 1 - exp(-Y)
         t = scratch_like(ctx, dY)
         return [negate(Y, t), (np.expm1, t, t), negate(t, t), (np.multiply, dY, t, dY)]
 
@@ -341,13 +317,11 @@ class Softplus(Unary):
 class Softsign(Unary):
     """``Y = X / (1 + |X|)``."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         t = scratch_like(ctx, X)
         return [(np.absolute, X, t), (np.add, t, ctx.constant(1.0), t), (np.divide, X, t, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # 1 / (1 + |X|)² = (1 - |Y|)²
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:  # 1 / (1 + |X|)² = (1 - |Y|)²
         t = scratch_like(ctx, dY)
         return [
             (np.absolute, Y, t),

@@ -32,22 +32,23 @@ class ArgExtremum(Op):
     keeps_in, keeps_out = (), False
     find: ClassVar[Literal["argmax", "argmin"]]
 
-    @staticmethod
-    def infer(X: Value, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Type:
-        return Type("int64", reduced_shape(X.shape, (normalize_axis(axis, X.rank),), keepdims))
+    axis: int = 0
+    keepdims: int = 1
+    select_last_index: int = 0
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def infer(self, X: Value) -> Type:
+        return Type("int64", reduced_shape(X.shape, (normalize_axis(self.axis, X.rank),), self.keepdims))
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         return places(output)
 
-    @classmethod
-    def bind(cls, ctx: Context, X: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Bound:
-        at = axis % X.ndim
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        at = self.axis % X.ndim
         Y = ctx.out()
         flat = Y.reshape([n for k, n in enumerate(X.shape) if k != at], copy=False)
-        source = np.flip(X, at) if select_last_index else X
-        calls: Calls = [(getattr(source, cls.find), at, flat)]
-        if select_last_index:
+        source = np.flip(X, at) if self.select_last_index else X
+        calls: Calls = [(getattr(source, self.find), at, flat)]
+        if self.select_last_index:
             calls.append((np.subtract, ctx.constant(X.shape[at] - 1, np.int64), flat, flat))
         return Y, calls, None
 
@@ -109,9 +110,12 @@ class TopK(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(X: Value, K: Value, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Type, Type]:  # noqa: A002
-        at, size = normalize_axis(axis, X.rank), X.shape[normalize_axis(axis, X.rank)]
+    axis: int = -1
+    largest: int = 1
+    sorted: int = 1
+
+    def infer(self, X: Value, K: Value) -> tuple[Type, Type]:
+        at, size = normalize_axis(self.axis, X.rank), X.shape[normalize_axis(self.axis, X.rank)]
         known = K.known()
         k = size if known == (size,) else integer(K, "K")  # all of an axis that varies
         unknown = not isinstance(size, int) or not isinstance(k, int)
@@ -119,13 +123,11 @@ class TopK(Op):
         shape = (*X.shape[:at], k, *X.shape[at + 1 :])
         return Type(X.dtype, shape), Type("int64", shape)
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         return places(output) if output.index else ranges[0]
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, K: Array, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> Bound:  # noqa: A002
-        at = axis % X.ndim
+    def bind(self, ctx: Context, X: Array, K: Array) -> Bound:
+        at = self.axis % X.ndim
         last = np.moveaxis(X, at, -1)
         n, k = X.shape[at], ctx.shape()[at]
         rows = X.size // max(n, 1)
@@ -135,11 +137,11 @@ class TopK(Op):
         calls: Calls = [(np.copyto, flat, last)]
         if X.dtype == np.float32 or np.can_cast(X.dtype, np.int32):
             calls += [
-                *sort_keys(ctx, flat, bool(largest), order),
+                *sort_keys(ctx, flat, bool(self.largest), order),
                 (np.bitwise_and, order, ctx.constant(0xFFFFFFFF, np.int64), order),
             ]
         else:
-            calls.append((argsort, flat.reshape(rows, n), bool(largest), order))
+            calls.append((argsort, flat.reshape(rows, n), bool(self.largest), order))
         best, places = order[:, :k], ctx.save_for_backward((rows, k), np.int64)
         found = ctx.scratch((rows, k), X.dtype)
         shape = (*last.shape[:-1], k)

@@ -54,32 +54,26 @@ class Attention(Op):
 
     keeps_in, keeps_out = (1, 2), True
 
-    @staticmethod
-    def infer(
-        Q: Value,
-        K: Value,
-        V: Value,
-        attn_mask: Value | None = None,
-        *,
-        is_causal: int = 0,
-        kv_num_heads: int | None = None,
-        q_num_heads: int | None = None,
-        scale: float | None = None,
-        softcap: float = 0.0,
-    ) -> Type:
+    is_causal: int = 0
+    kv_num_heads: int | None = None
+    q_num_heads: int | None = None
+    scale: float | None = None
+    softcap: float = 0.0
+
+    def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
         need_float(Q, K, V)
         need(Q.rank == K.rank == V.rank, f"ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}")
-        given = (q_num_heads is not None, kv_num_heads is not None)
+        given = (self.q_num_heads is not None, self.kv_num_heads is not None)
         need(given == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads with data of rank 3 alone", code="GS105")
-        N, heads, T, size = _four("Q", Q.shape, q_num_heads)
-        M, groups, S, width = _four("K", K.shape, kv_num_heads)
-        B, others, L, out = _four("V", V.shape, kv_num_heads)
+        N, heads, T, size = _four("Q", Q.shape, self.q_num_heads)
+        M, groups, S, width = _four("K", K.shape, self.kv_num_heads)
+        B, others, L, out = _four("V", V.shape, self.kv_num_heads)
         shapes = f"Q {show(Q.shape)}, K {show(K.shape)}, V {show(V.shape)}"
         need(N == M == B, f"batches differ: {shapes}", code="GS302")
         need(S == L and groups == others, f"keys and values differ in number or heads: {shapes}", code="GS302")
         need(size == width, f"queries and keys differ in size: {size} and {width}", code="GS304")
         need(heads % groups == 0, f"{heads} heads of Q are not shared evenly by {groups} of K and V", code="GS304")
-        need(softcap >= 0, f"softcap {softcap} is negative", code="GS105", key="softcap")
+        need(self.softcap >= 0, f"softcap {self.softcap} is negative", code="GS105", key="softcap")
         if attn_mask is not None:
             need(
                 attn_mask.dtype in ("bool", "float32"),
@@ -91,23 +85,11 @@ class Attention(Op):
             need(fits, f"a mask of shape {show(attn_mask.shape)} does not fit {show(full)}", code="GS302")
         return Type(Q.dtype, (N, T, heads * out) if Q.rank == 3 else (N, heads, T, out))
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        Q: Array,
-        K: Array,
-        V: Array,
-        attn_mask: Array | None = None,
-        *,
-        is_causal: int = 0,
-        kv_num_heads: int | None = None,
-        q_num_heads: int | None = None,
-        scale: float | None = None,
-        softcap: float = 0.0,
-    ) -> Bound:
+    def bind(self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None) -> Bound:
         Y = ctx.out(order=axis_order(Q) if Q.ndim == 4 else None)
         q, k, v, y = (
-            _heads_first(X, n or 0) for X, n in zip((Q, K, V, Y), _by_operand(q_num_heads, kv_num_heads), strict=True)
+            _heads_first(X, n or 0)
+            for X, n in zip((Q, K, V, Y), _by_operand(self.q_num_heads, self.kv_num_heads), strict=True)
         )
         N, heads, T, size = q.shape
         groups, S, width = v.shape[1:]
@@ -118,7 +100,7 @@ class Attention(Op):
             return X.reshape(N, groups, several, *X.shape[2:], copy=False)
 
         keep = ctx.save_for_backward if any(ctx.wants(i) for i in range(4)) else ctx.scratch
-        factor = ctx.constant(1 / math.sqrt(size) if scale is None else scale)
+        factor = ctx.constant(1 / math.sqrt(size) if self.scale is None else self.scale)
         queries, scores = keep((N, groups, several * T, size)), keep((N, groups, several * T, S))
         total, by_head = keep((N, groups, several * T, 1)), (N, groups, several, T)
         most = ctx.scratch(total.shape)
@@ -126,17 +108,17 @@ class Attention(Op):
             (np.multiply, grouped(q), factor, queries.reshape(*by_head, size)),
             *batched(ctx, queries, k.mT, scores),
         ]
-        if softcap > 0:
+        if self.softcap > 0:
             bent = keep(scores.shape)
             calls += [
-                (np.multiply, scores, ctx.constant(1 / softcap), scores),
+                (np.multiply, scores, ctx.constant(1 / self.softcap), scores),
                 (np.tanh, scores, bent),
-                (np.multiply, bent, ctx.constant(softcap), scores),
+                (np.multiply, bent, ctx.constant(self.softcap), scores),
             ]
         if attn_mask is not None:
             bias, more = _bias(ctx, attn_mask, groups)
             calls += [*more, (np.add, scores.reshape(*by_head, S), bias, scores.reshape(*by_head, S))]
-        if is_causal:
+        if self.is_causal:
             ahead = ctx.constant(np.where(np.tri(T, S, dtype=bool), 0.0, -np.inf))
             calls.append((np.add, scores.reshape(*by_head, S), ahead, scores.reshape(*by_head, S)))
         calls += maximum(ctx, scores, 3, most)
@@ -144,7 +126,7 @@ class Attention(Op):
         if added:
             seen, flags = keep(total.shape), ctx.scratch(total.shape, np.bool_)
             calls += [(np.greater, most, ctx.constant(_SWALLOWED), flags), (np.copyto, seen, flags)]
-        masked = attn_mask is not None or bool(is_causal)
+        masked = attn_mask is not None or bool(self.is_causal)
         if masked:  # where all is -inf, exp gives 0 and not NaN
             calls.append((partial(np.maximum, out=most), most, ctx.constant(np.finfo(ctx.dtype).min)))
         calls += [(np.subtract, scores, most, scores), (np.exp, scores, scores), *sum_axes(ctx, scores, (3,), total)]
@@ -176,7 +158,7 @@ class Attention(Op):
             ]
             if attn_mask is not None:
                 calls += reduce_to(ctx, 3, dS.reshape(N, heads, T, S), attn_mask)
-            if softcap > 0:
+            if self.softcap > 0:
                 slope = ctx.scratch(dS.shape)
                 calls += [
                     (np.multiply, bent, bent, slope),

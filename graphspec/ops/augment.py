@@ -27,30 +27,26 @@ class RowUniform(Op):
     keeps_in, keeps_out = (), False
     exported = False
 
-    @staticmethod
-    def infer(
-        X: Value, *, low: Sequence[float], high: Sequence[float], same: bool = False, seed: int | None = None
-    ) -> Type:
-        need(X.rank >= 1, "needs a batch axis")
-        need(len(low) == len(high) > 0, f"needs as many lower bounds as upper ones, got {len(low)} and {len(high)}")
-        return Type("float32", (1 if same else X.shape[0], len(low)))
+    low: Sequence[float]
+    high: Sequence[float]
+    same: bool = False
+    seed: int | None = None
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        *,
-        low: Sequence[float],
-        high: Sequence[float],
-        same: bool = False,
-        seed: int | None = None,
-    ) -> Bound:
+    def infer(self, X: Value) -> Type:
+        need(X.rank >= 1, "needs a batch axis")
+        need(
+            len(self.low) == len(self.high) > 0,
+            f"needs as many lower bounds as upper ones, got {len(self.low)} and {len(self.high)}",
+        )
+        return Type("float32", (1 if self.same else X.shape[0], len(self.low)))
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
         Y = ctx.out()
         if not ctx.training:
             return Y, [(Y.fill, 0)], None
-        bits, calls = random_words(ctx, Y.shape, np.uint32, "uniform", seed, same=same)
+        bits, calls = random_words(ctx, Y.shape, np.uint32, "uniform", self.seed, same=self.same)
         whole = ctx.scratch(Y.shape, np.uint32)  # 24 bits are exact in float32, and always below 1
-        width = np.subtract(high, low) * 2.0**-24
+        width = np.subtract(self.high, self.low) * 2.0**-24
         return (
             Y,
             [
@@ -58,7 +54,7 @@ class RowUniform(Op):
                 (np.right_shift, bits, ctx.constant(8, np.uint32), whole),
                 (copy_cast, Y, whole),
                 (np.multiply, Y, ctx.constant(width), Y),
-                (np.add, Y, ctx.constant(low), Y),
+                (np.add, Y, ctx.constant(self.low), Y),
             ],
             None,
         )
@@ -74,46 +70,31 @@ class Recolor(Op):
     keeps_in = (1,)
     exported, identity_in_inference = False, True
 
-    @staticmethod
-    def infer(
-        X: Value,
-        scale: Value | None = None,
-        shift: Value | None = None,
-        *,
-        low: float,
-        high: float,
-        axes: Sequence[int] = (1, 2),
-    ) -> Type:
+    low: float
+    high: float
+    axes: Sequence[int] = (1, 2)
+
+    def infer(self, X: Value, scale: Value | None = None, shift: Value | None = None) -> Type:
         need_float(X, scale, shift)
         for value in (scale, shift):
             need(value is None or value.shape == (X.shape[0], 1), f"needs a number for each row of {show(X.shape)}")
         return X.type
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        scale: Array | None = None,
-        shift: Array | None = None,
-        *,
-        low: float,
-        high: float,
-        axes: Sequence[int] = (1, 2),
-    ) -> Bound:
+    def bind(self, ctx: Context, X: Array, scale: Array | None = None, shift: Array | None = None) -> Bound:
         if not ctx.training:
             return identity(ctx, X)
         single = (len(X), *[1] * (X.ndim - 1))
         Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
-        calls = [] if scale is None else spread_out(ctx, X, scale.reshape(single), axes, Y)
+        calls = [] if scale is None else spread_out(ctx, X, scale.reshape(single), self.axes, Y)
         if shift is not None:
             calls.append((np.add, Y if calls else X, shift.reshape(single), Y))
-        least, most = ctx.constant(low), ctx.constant(high)
+        least, most = ctx.constant(self.low), ctx.constant(self.high)
         calls += [(partial(np.maximum, out=Y), Y if calls else X, least), (partial(np.minimum, out=Y), Y, most)]
 
         def backward(dY: Array) -> Calls:
             ctx.give_grad(0, dY)
             calls = within(ctx, Y, least, most, dY)
-            return calls if scale is None else calls + spread_out(ctx, dY, scale.reshape(single), axes, dY)
+            return calls if scale is None else calls + spread_out(ctx, dY, scale.reshape(single), self.axes, dY)
 
         return Y, calls, backward
 
@@ -145,8 +126,7 @@ class RandomCrop(Op):
     keeps_in, keeps_out = (1,), False
     exported = False
 
-    @staticmethod
-    def infer(X: Value, corner: Value, rows: Value, columns: Value) -> Type:
+    def infer(self, X: Value, corner: Value, rows: Value, columns: Value) -> Type:
         need_float(X, corner, rows, columns)
         need(X.rank == 4 and corner.shape == (1, 2), f"needs images and a corner, got {X.type} and {corner.type}")
         need(rows.data is not None and columns.data is not None, "needs constant matrices")
@@ -156,8 +136,7 @@ class RandomCrop(Op):
         need(fits, f"cannot take {show((h, w))} from {show(X.shape)}", code="GS303")
         return Type(X.dtype, (*X.shape[:2], h, w))
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, corner: Array, rows: Array, columns: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, corner: Array, rows: Array, columns: Array) -> Bound:
         if not ctx.training:
             return separable(ctx, X, {2: rows, 3: columns.T})
         Y = ctx.out(like=X)

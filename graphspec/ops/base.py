@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from importlib import import_module
+from inspect import get_annotations
 from typing import Any, ClassVar, TypeVar
 
 from graphspec.ir.dims import Dim
@@ -14,17 +13,23 @@ from graphspec.ir.graph import Node, Type, Value
 from graphspec.ir.ranges import ANY, Range, hull
 from graphspec.kernels.context import Bound
 
+REQUIRED: Any = object()
+"""The default of an attribute that must be given."""
+
 
 class Op:
-    """An ONNX operator.
+    """An ONNX operator with its attributes.
 
-    A subclass states ``infer(*inputs, **attributes) → Type or tuple`` and ``bind(ctx, *inputs, **attributes) →
-    (output or outputs, calls, backward)``. The positional arguments are the ONNX schema's inputs (None where an optional
-    one is absent), the keyword-only arguments of ``bind`` its attributes with their defaults: what is not declared there
-    is refused when building. ``infer`` gets values: ``X.shape``, ``X.dtype``, ``X.known()``; ``bind`` gets arrays.
+    A subclass declares ONNX's attributes as annotated fields, with ONNX's defaults; a field without a default is required.
+    It defines ``infer(*inputs) → Type or tuple`` and ``bind(ctx, *inputs) → (output or outputs, calls, backward)``, whose
+    arguments are the ONNX schema's inputs (None where an optional one is absent). ``infer`` gets values: ``X.shape``,
+    ``X.dtype``, ``X.known()``; ``bind`` gets arrays.
 
     ``backward(*dYs)`` is called once, when binding in reverse, and returns calls; an output whose gradient nobody needs
-    comes as None. ``backward`` is None for an operator that has no gradient.
+    comes as None. ``backward`` is None for an operator without a gradient.
+
+    Raises:
+        TypeError: an attribute that is not declared, or a required one that is missing.
     """
 
     keeps_in: ClassVar[tuple[int, ...] | None] = None
@@ -32,14 +37,15 @@ class Op:
     keeps_out: ClassVar[bool] = True
     """Whether backward reads the outputs."""
     variadic: ClassVar[bool] = False
+    """Whether it takes any number of inputs."""
     exported: ClassVar[bool] = True
     """False for training-only operators (losses), which have no ONNX counterpart."""
     blockwise: ClassVar[bool] = False
-    """Whether its calls work on one block after the other and pay to be interleaved with those of the nodes before it."""
+    """Whether its calls work block by block and gain from being interleaved with those of the nodes before it."""
     identity_in_inference: ClassVar[bool] = False
-    """Whether it is its first input outside training: dropout, noise."""
+    """True if the operator is the identity on its first input at inference (dropout, noise)."""
     plain: ClassVar[tuple[str, int] | None] = None
-    """The operator that it is outside training, and how many of its inputs that takes."""
+    """The operator that replaces it at inference, and how many of its inputs that takes."""
     holds: ClassVar[slice | None] = None
     """The inputs whose elements the outputs hold, unchanged and no others; None for an operator that computes."""
     drops: ClassVar[bool] = False
@@ -48,30 +54,44 @@ class Op:
     infer: ClassVar[Callable[..., Type | tuple[Type, ...]]]
     bind: ClassVar[Callable[..., Bound]]
 
-    @staticmethod
-    def dims(*inputs: Value | None, **attributes: Any) -> tuple[Dim, ...] | None:
-        """What the output holds, where it is a small integer vector that is known symbolically."""
+    def __init__(self, **attributes: Any) -> None:
+        declared = declared_attributes(type(self))
+        values = declared | attributes
+        if len(values) != len(declared):
+            unknown = sorted(attributes.keys() - declared.keys())
+            raise TypeError(f"{type(self).__name__} does not implement the attributes {unknown}")
+        if missing := [name for name, value in values.items() if value is REQUIRED]:
+            raise TypeError(f"{type(self).__name__} needs the attributes {missing}")
+        vars(self).update(values)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """All attributes by name, in the order of their declaration."""
+        return dict(vars(self))
+
+    def dims(self, *inputs: Any) -> tuple[Dim, ...] | None:
+        """The elements of the output, where it is a small integer vector that is known symbolically."""
         return None
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
-        """Between which numbers the elements of ``output`` lie, given the ``ranges`` of its node's inputs.
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        """The range of the elements of ``output``, given the ``ranges`` of its node's inputs.
 
-        The caller knows the element type: what lies beyond it wraps round and may be anything.
+        The caller knows the element type: values beyond it wrap around and may be anything.
         """
-        return ANY if cls.holds is None else hull(ranges[cls.holds])
+        return ANY if self.holds is None else hull(ranges[self.holds])
 
-    @classmethod
-    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        """Where inputs must lie for the outputs to lie in ``out``, by index; those that may be anything are absent.
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        """The ranges that inputs need for the outputs to stay in ``out``, by index; unconstrained inputs are absent.
 
         Args:
-            ranges: between which numbers the inputs lie, as far as that is known.
-            exact: only what cannot be broken without an output beyond ``out``; else enough to keep all outputs in it.
+            node: the node that this operator belongs to.
+            out: the range that the outputs must stay in.
+            ranges: the known ranges of the inputs.
+            exact: only constraints whose violation certainly leaves ``out``; else enough to keep all outputs in it.
         """
-        if cls.holds is None or (exact and cls.drops):
+        if self.holds is None or (exact and self.drops):
             return {}
-        return dict.fromkeys(range(len(ranges))[cls.holds], out)
+        return dict.fromkeys(range(len(ranges))[self.holds], out)
 
 
 class Operators(UserDict[str, type[Op]]):
@@ -111,17 +131,24 @@ def op(cls: OpClass) -> OpClass:
     return cls
 
 
-@cache
-def attributes(cls: type[Op]) -> dict[str, Any]:
-    """The attributes that an operator declares, with their defaults (``inspect.Parameter.empty`` if required).
+_declared: dict[type[Op], dict[str, Any]] = {}
 
-    A ``bind`` that takes ``**attributes`` declares those of the class that it inherits from, too.
-    """
-    binds = [base.bind for base in cls.__mro__ if issubclass(base, Op) and "bind" in vars(base)]
-    found: dict[str, Any] = {}
-    for stated in [cls.forward] if hasattr(cls, "forward") else binds:  # an elementwise function's `bind` hands them on
-        parameters = inspect.signature(stated).parameters.values()
-        found = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | found
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return found
+
+def declared_attributes(cls: type[Op]) -> dict[str, Any]:
+    """The attributes that an operator declares, with their defaults (``REQUIRED`` for those without one)."""
+    if cls not in _declared:
+        fields = {
+            name: getattr(cls, name, REQUIRED)
+            for base in reversed(cls.__mro__)
+            for name, annotation in get_annotations(base).items()
+            if not str(annotation).startswith("ClassVar")
+        }
+        _declared[cls] = fields
+    return _declared[cls]
+
+
+def operator(node: Node) -> Op:
+    """The operator of a node, with the node's attributes."""
+    made = object.__new__(OPS[node.op])
+    vars(made).update(node.attrs)
+    return made

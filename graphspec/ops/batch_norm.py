@@ -31,37 +31,18 @@ class BatchNormalization(Op):
     keeps_in, keeps_out = (0, 1, 3, 4), False
     blockwise = True
 
-    @staticmethod
-    def infer(
-        X: Value,
-        scale: Value,
-        B: Value,
-        input_mean: Value,
-        input_var: Value,
-        *,
-        epsilon: float = 1e-5,
-        momentum: float = 0.9,
-        training_mode: int = 0,
-    ) -> Type | tuple[Type, ...]:
+    epsilon: float = 1e-05
+    momentum: float = 0.9
+    training_mode: int = 0
+
+    def infer(self, X: Value, scale: Value, B: Value, input_mean: Value, input_var: Value) -> Type | tuple[Type, ...]:
         channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
-        if training_mode and input_mean.kind != "param":
+        if self.training_mode and input_mean.kind != "param":
             return X.type, input_mean.type, input_var.type
         return X.type
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        scale: Array,
-        B: Array,
-        input_mean: Array,
-        input_var: Array,
-        *,
-        epsilon: float = 1e-5,
-        momentum: float = 0.9,
-        training_mode: int = 0,
-    ) -> Bound:
-        learning = bool(training_mode) and (ctx.training or ctx.outputs == 3)
+    def bind(self, ctx: Context, X: Array, scale: Array, B: Array, input_mean: Array, input_var: Array) -> Bound:
+        learning = bool(self.training_mode) and (ctx.training or ctx.outputs == 3)
         order, count = channel_order(X), X.shape[1]
         lying, calls = contiguous(ctx, X, order)
         Y = X if ctx.may_overwrite(0) and not calls else ctx.out(order=order)
@@ -79,9 +60,22 @@ class BatchNormalization(Op):
             calls += batch_statistics(ctx, X, lying, channels, mean, var, share, offset)
             if ctx.group.rank == 0 or ctx.outputs == 3:  # rank 0 alone writes shared state
                 for moments in zip((input_mean, input_var), (mean, var), running, strict=True):
-                    calls += moving_average(ctx, *moments, momentum)
+                    calls += moving_average(ctx, *moments, self.momentum)
         more, backward = normalize(
-            ctx, X, lying, Y, channels, order, mean, var, scale, B, first=1, epsilon=epsilon, share=share, offset=offset
+            ctx,
+            X,
+            lying,
+            Y,
+            channels,
+            order,
+            mean,
+            var,
+            scale,
+            B,
+            first=1,
+            epsilon=self.epsilon,
+            share=share,
+            offset=offset,
         )
         return (Y if ctx.outputs == 1 else (Y, *running)), calls + more, backward
 

@@ -22,8 +22,7 @@ from graphspec.ops.intervals import factors, terms
 class Arithmetic(Op):
     """Operands of one numeric dtype, broadcast."""
 
-    @staticmethod
-    def infer(*operands: Value) -> Type:
+    def infer(self, *operands: Value) -> Type:
         need(len(operands) > 0, "needs an input")
         dtype = same_dtype(*operands)
         need(dtype != "bool", "needs numbers, got bool tensors", code="GS306")
@@ -48,20 +47,16 @@ class Add(Arithmetic):
     keeps_in, keeps_out = (), False
     blockwise = True
 
-    @staticmethod
-    def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
         return combine(A, B, add)
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         return ranges[0] + ranges[1]
 
-    @classmethod
-    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
         return terms(out, ranges, node.outputs[0].dtype, exact)
 
-    @staticmethod
-    def bind(ctx: Context, A: Array, B: Array) -> Bound:
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         C = output_for(ctx, (0, A), (1, B))
         return C, broadcast_rows(ctx, np.add, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
 
@@ -72,21 +67,17 @@ class Sub(Arithmetic):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
         return combine(A, B, subtract)
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         return ranges[0] + -ranges[1]
 
-    @classmethod
-    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
         found = terms(out, (ranges[0], -ranges[1]), node.outputs[0].dtype, exact, differ=True)
         return {i: -r if i else r for i, r in found.items()}
 
-    @staticmethod
-    def bind(ctx: Context, A: Array, B: Array) -> Bound:
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         C = output_for(ctx, (0, A), (1, B))
         return C, broadcast_rows(ctx, np.subtract, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, -1.0))
 
@@ -97,20 +88,16 @@ class Mul(Arithmetic):
 
     keeps_in, keeps_out = (0, 1), False
 
-    @staticmethod
-    def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
         return combine(A, B, mul)
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         return ranges[0].times(ranges[1])
 
-    @classmethod
-    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
         return factors(out, ranges, node.outputs[0].dtype, exact)
 
-    @staticmethod
-    def bind(ctx: Context, A: Array, B: Array) -> Bound:
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         C = output_for(ctx, (0, A), (1, B))
 
         def backward(dC: Array) -> Calls:
@@ -132,12 +119,10 @@ class Div(Arithmetic):
 
     keeps_in, keeps_out = (1,), True
 
-    @staticmethod
-    def dims(A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
         return combine(A, B, lambda a, b: floordiv(a, b) if isinstance(b, int) and b > 0 else None)
 
-    @staticmethod
-    def bind(ctx: Context, A: Array, B: Array) -> Bound:
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         if A.dtype.kind != "f":
             return integer_quotient(ctx, A, B)
         C = output_for(ctx, (0, A), (1, B))
@@ -167,33 +152,31 @@ def integer_quotient(ctx: Context, A: Array, B: Array) -> Bound:
 
 
 @op
-class Mod(Op):
+class Mod(Arithmetic):
     """``C = A mod B`` with B's sign, or A's where ``fmod`` is 1; no gradient."""
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def bind(ctx: Context, A: Array, B: Array, *, fmod: int = 0) -> Bound:
-        C = ctx.out()
-        return C, [(np.fmod if fmod else np.remainder, A, B, C)], None
+    fmod: int = 0
 
-    @staticmethod
-    def infer(A: Value, B: Value, *, fmod: int = 0) -> Type:
-        need(fmod == 1 or not A.type.is_float, "floats need fmod=1", code="GS306")
-        return Arithmetic.infer(A, B)
+    def infer(self, *operands: Value) -> Type:
+        need(self.fmod == 1 or not operands[0].type.is_float, "needs fmod=1 for floats", code="GS306")
+        return super().infer(*operands)
+
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
+        C = ctx.out()
+        return C, [(np.fmod if self.fmod else np.remainder, A, B, C)], None
 
 
 @op
 class Pow(Op):
     """``Z = X ** Y``. X and Y may differ in dtype; Z has X's."""
 
-    @staticmethod
-    def infer(X: Value, Y: Value) -> Type:
+    def infer(self, X: Value, Y: Value) -> Type:
         need("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors", code="GS306")
         return Type(X.dtype, broadcast(X.shape, Y.shape))
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, Y: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, Y: Array) -> Bound:
         held = ctx.known(1)
         exponent = float(held.reshape(())) if held is not None and held.size == 1 and X.shape == ctx.shape() else None
         Z = ctx.out(like=X) if X.shape == ctx.shape() else ctx.out()
@@ -250,20 +233,17 @@ class Extremum(Arithmetic):
     holds, drops = slice(None), True
     least: ClassVar[bool]
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         if output.type.is_float and not all(r.finite for r in ranges):
             return ANY  # NaN wins
-        pick = min if cls.least else max
+        pick = min if self.least else max
         return Range(pick(r.low for r in ranges), pick(r.high for r in ranges))
 
-    @classmethod
-    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        one_side = ANY._replace(low=out.low) if cls.least else ANY._replace(high=out.high)
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        one_side = ANY._replace(low=out.low) if self.least else ANY._replace(high=out.high)
         return dict.fromkeys(range(len(ranges)), one_side if exact else out)
 
-    @classmethod
-    def bind(cls, ctx: Context, *operands: Array) -> Bound:
+    def bind(self, ctx: Context, *operands: Array) -> Bound:
         Y = output_for(ctx, *list(enumerate(operands))[:2])  # later ones are read after Y has been written
 
         def backward(dY: Array) -> Calls:
@@ -278,7 +258,7 @@ class Extremum(Arithmetic):
 
             return give_each(ctx, dY, {k: (X, take(X)) for k, X in enumerate(operands)})
 
-        return Y, fold(cls.choose, operands, Y), backward
+        return Y, fold(self.choose, operands, Y), backward
 
 
 @op
@@ -311,16 +291,13 @@ class Sum(Arithmetic):
     variadic = True
     keeps_in, keeps_out = (), False
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         return sum(ranges, Range(0, 0))
 
-    @classmethod
-    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
         return terms(out, ranges, node.outputs[0].dtype, exact)
 
-    @staticmethod
-    def bind(ctx: Context, *operands: Array) -> Bound:
+    def bind(self, ctx: Context, *operands: Array) -> Bound:
         return total(ctx, operands, 1.0)
 
 
@@ -331,6 +308,5 @@ class Mean(Arithmetic):
     variadic = True
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def bind(ctx: Context, *operands: Array) -> Bound:
+    def bind(self, ctx: Context, *operands: Array) -> Bound:
         return total(ctx, operands, 1.0 / len(operands))

@@ -25,25 +25,22 @@ class CheckIds(Op):
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
-    @staticmethod
-    def infer(ids: Value, *, size: int) -> Type:
+    size: int
+
+    def infer(self, ids: Value) -> Type:
         need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code="GS306")
         return ids.type
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
-        assert output.node is not None
-        return ranges[0] & Range(0, output.node.attrs["size"] - 1)
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        return ranges[0] & Range(0, self.size - 1)
 
-    @classmethod
-    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        return {0: out & Range(0, node.attrs["size"] - 1)}
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        return {0: out & Range(0, self.size - 1)}
 
-    @staticmethod
-    def bind(ctx: Context, ids: Array, *, size: int) -> Bound:
+    def bind(self, ctx: Context, ids: Array) -> Bound:
         Y, calls, backward = reshaped(ctx, ids)
-        if not ctx.range(0).within(Range(0, size - 1)) and ids.size:
-            calls = [*calls, (stop_beyond, unsigned(Y), size, ctx.owner)]
+        if not ctx.range(0).within(Range(0, self.size - 1)) and ids.size:
+            calls = [*calls, (stop_beyond, unsigned(Y), self.size, ctx.owner)]
         return Y, calls, backward
 
 

@@ -33,42 +33,28 @@ class ConvPool(Op):
     keeps_in, keeps_out = (0,), False
     exported = False
 
-    @staticmethod
-    def infer(
-        X: Value,
-        W: Value,
-        *,
-        window: Sequence[int],
-        auto_pad: str = "NOTSET",
-        dilations: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Type:
-        Y = Conv.infer(X, W, auto_pad=auto_pad, dilations=dilations, pads=pads, strides=strides)
-        spread(window, X.rank - 2, 1, "window")
-        need(math.prod(window) > 1, f"window {show(tuple(window))} has one tap", code="GS105", key="window")
-        ones = (1,) * len(window)
-        return Type(Y.dtype, (*Y.shape[:2], *output_dims(Y.shape[2:], window, window, ones, None, "VALID")))
+    window: Sequence[int]
+    auto_pad: str = "NOTSET"
+    dilations: Sequence[int] | None = None
+    pads: Sequence[int] | None = None
+    strides: Sequence[int] | None = None
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        W: Array,
-        *,
-        window: Sequence[int],
-        auto_pad: str = "NOTSET",
-        dilations: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Bound:
+    def infer(self, X: Value, W: Value) -> Type:
+        conv = Conv(auto_pad=self.auto_pad, dilations=self.dilations, pads=self.pads, strides=self.strides)
+        Y = conv.infer(X, W)
+        spread(self.window, X.rank - 2, 1, "window")
+        need(math.prod(self.window) > 1, f"window {show(tuple(self.window))} has one tap", code="GS105", key="window")
+        ones = (1,) * len(self.window)
+        return Type(Y.dtype, (*Y.shape[:2], *output_dims(Y.shape[2:], self.window, self.window, ones, None, "VALID")))
+
+    def bind(self, ctx: Context, X: Array, W: Array) -> Bound:
         assert not ctx.wants(0), "the input of a ConvPool gets no gradient"
         rank = X.ndim - 2
-        steps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
-        reached = [o * w for o, w in zip(ctx.shape()[2:], window, strict=True)]
-        axes = window_axes(X.shape[2:], reached, W.shape[2:], *steps, pads, auto_pad)
+        steps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
+        reached = [o * w for o, w in zip(ctx.shape()[2:], self.window, strict=True)]
+        axes = window_axes(X.shape[2:], reached, W.shape[2:], *steps, self.pads, self.auto_pad)
         # A plane has all rows under its windows: several samples' rows are long enough to take every second one.
-        rows, apart = (1, window) if rank == 1 else (window[0], (1, *window[1:]))
+        rows, apart = (1, self.window) if rank == 1 else (self.window[0], (1, *self.window[1:]))
         planes = [
             [a.every(w, tap) for a, w, tap in zip(axes, apart, taps, strict=True)]
             for taps in product(*(range(w) for w in apart))
@@ -78,7 +64,7 @@ class ConvPool(Op):
         order = correlation(ctx, X, kernel.shape, planes[0]).order
         ctx.reset(start)
         Y = ctx.out(order=order)
-        blocks = list(_blocks(len(X), math.prod(Y.shape[1:]) * math.prod(window)))
+        blocks = list(_blocks(len(X), math.prod(Y.shape[1:]) * math.prod(self.window)))
         won: list[list[Array]] = []
         calls: Calls = []
         for block in blocks:

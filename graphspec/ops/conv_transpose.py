@@ -27,25 +27,20 @@ class ConvTranspose(Op):
 
     keeps_in, keeps_out = (0, 1), False
 
-    @staticmethod
-    def infer(
-        X: Value,
-        W: Value,
-        B: Value | None = None,
-        *,
-        dilations: Sequence[int] | None = None,
-        group: int = 1,
-        kernel_shape: Sequence[int] | None = None,
-        output_padding: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Type:
+    dilations: Sequence[int] | None = None
+    group: int = 1
+    kernel_shape: Sequence[int] | None = None
+    output_padding: Sequence[int] | None = None
+    pads: Sequence[int] | None = None
+    strides: Sequence[int] | None = None
+
+    def infer(self, X: Value, W: Value, B: Value | None = None) -> Type:
         need_float(X, W, B)
-        kernel = need_kernel(X, W, kernel_shape)
+        kernel = need_kernel(X, W, self.kernel_shape)
         channels = X.fixed(1)
         need(
-            group >= 1 and channels % group == 0,
-            f"{channels} channels do not divide by {group} groups",
+            self.group >= 1 and channels % self.group == 0,
+            f"{channels} channels do not divide by {self.group} groups",
             code="GS304",
             key="groups",
         )
@@ -54,11 +49,11 @@ class ConvTranspose(Op):
             f"the kernel takes {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}",
             code="GS304",
         )
-        out = W.fixed(1) * group
+        out = W.fixed(1) * self.group
         need_bias(B, out)
         rank = X.rank - 2
-        steps, gaps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
-        begins, ends, more = _padding(rank, pads, output_padding)
+        steps, gaps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
+        begins, ends, more = _padding(rank, self.pads, self.output_padding)
         dims: list[Dim] = []
         for k, size in enumerate(X.shape[2:]):
             need(
@@ -79,28 +74,15 @@ class ConvTranspose(Op):
             dims.append(made)
         return Type(X.dtype, (X.shape[0], out, *dims))
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        W: Array,
-        B: Array | None = None,
-        *,
-        dilations: Sequence[int] | None = None,
-        group: int = 1,
-        kernel_shape: Sequence[int] | None = None,
-        output_padding: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Bound:
+    def bind(self, ctx: Context, X: Array, W: Array, B: Array | None = None) -> Bound:
         rank = X.ndim - 2
-        steps, gaps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
-        begins, _, _ = _padding(rank, pads, output_padding)
+        steps, gaps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
+        begins, _, _ = _padding(rank, self.pads, self.output_padding)
         axes = [
             Axis(y, x, k, s, d, begin)
             for y, x, k, s, d, begin in zip(ctx.shape()[2:], X.shape[2:], W.shape[2:], steps, gaps, begins, strict=True)
         ]
-        kernel = W.reshape(group, -1, *W.shape[1:])  # (g, c, o, k…): that of the convolution from Y to X
+        kernel = W.reshape(self.group, -1, *W.shape[1:])  # (g, c, o, k…): that of the convolution from Y to X
         order = (0, *range(2, X.ndim), 1)
         Y = ctx.out(order=order)
         calls = input_gradient(ctx, X, kernel, Y, axes)

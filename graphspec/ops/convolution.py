@@ -25,56 +25,38 @@ class Conv(Op):
 
     keeps_in, keeps_out = (0, 1), False
 
-    @staticmethod
-    def infer(
-        X: Value,
-        W: Value,
-        B: Value | None = None,
-        *,
-        auto_pad: str = "NOTSET",
-        dilations: Sequence[int] | None = None,
-        group: int = 1,
-        kernel_shape: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Type:
+    auto_pad: str = "NOTSET"
+    dilations: Sequence[int] | None = None
+    group: int = 1
+    kernel_shape: Sequence[int] | None = None
+    pads: Sequence[int] | None = None
+    strides: Sequence[int] | None = None
+
+    def infer(self, X: Value, W: Value, B: Value | None = None) -> Type:
         need_float(X, W, B)
-        kernel = need_kernel(X, W, kernel_shape)
+        kernel = need_kernel(X, W, self.kernel_shape)
         rank = X.rank - 2
         channels, out = X.fixed(1), W.fixed(0)
         need(
-            group >= 1 and channels % group == 0 and out % group == 0,
-            f"{channels} channels and {out} filters do not divide by {group} groups",
+            self.group >= 1 and channels % self.group == 0 and out % self.group == 0,
+            f"{channels} channels and {out} filters do not divide by {self.group} groups",
             code="GS304",
             key="groups",
         )
         need(
-            channels == W.fixed(1) * group,
-            f"the kernel takes {W.fixed(1) * group} channels, but the input {show(X.shape)} has {channels}",
+            channels == W.fixed(1) * self.group,
+            f"the kernel takes {W.fixed(1) * self.group} channels, but the input {show(X.shape)} has {channels}",
             code="GS304",
         )
         need_bias(B, out)
-        steps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
-        return Type(X.dtype, (X.shape[0], out, *output_dims(X.shape[2:], kernel, *steps, pads, auto_pad)))
+        steps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
+        return Type(X.dtype, (X.shape[0], out, *output_dims(X.shape[2:], kernel, *steps, self.pads, self.auto_pad)))
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        W: Array,
-        B: Array | None = None,
-        *,
-        auto_pad: str = "NOTSET",
-        dilations: Sequence[int] | None = None,
-        group: int = 1,
-        kernel_shape: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Bound:
+    def bind(self, ctx: Context, X: Array, W: Array, B: Array | None = None) -> Bound:
         rank = X.ndim - 2
-        steps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
-        axes = window_axes(X.shape[2:], ctx.shape()[2:], W.shape[2:], *steps, pads, auto_pad)
-        kernel = W.reshape(group, -1, *W.shape[1:])  # (g, o, c, k…)
+        steps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
+        axes = window_axes(X.shape[2:], ctx.shape()[2:], W.shape[2:], *steps, self.pads, self.auto_pad)
+        kernel = W.reshape(self.group, -1, *W.shape[1:])  # (g, o, c, k…)
         form = correlation(ctx, X, kernel.shape, axes)
         order = form.order
         Y = ctx.out(order=order)

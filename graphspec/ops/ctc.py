@@ -38,9 +38,8 @@ class CTCLoss(Op):
     keeps_in, keeps_out = (), False
     exported = False
 
-    @staticmethod
     def infer(
-        logits: Value, labels: Value, input_length: Value | None = None, label_length: Value | None = None
+        self, logits: Value, labels: Value, input_length: Value | None = None, label_length: Value | None = None
     ) -> Type:
         need_float(logits)
         need(logits.rank == 3, f"needs logits (batch, time, classes), got {show(logits.shape)}")
@@ -51,8 +50,8 @@ class CTCLoss(Op):
             need(fits, f"labels and lengths do not fit the batch of {show(logits.shape)}", code="GS302")
         return Type(logits.dtype, logits.shape[:1])
 
-    @staticmethod
     def bind(
+        self,
         ctx: Context,
         logits: Array,
         labels: Array,

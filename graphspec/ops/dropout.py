@@ -116,27 +116,18 @@ class Dropout(Op):
     keeps_in, keeps_out = (), False
     identity_in_inference = True
 
-    @staticmethod
-    def infer(
-        data: Value, ratio: Value | None = None, training_mode: Value | None = None, *, seed: int | None = None
-    ) -> Type:
+    seed: int | None = None
+
+    def infer(self, data: Value, ratio: Value | None = None, training_mode: Value | None = None) -> Type:
         for value in (ratio, training_mode):
             need(value is None or (value.data is not None and value.data.size == 1), "needs a constant scalar")
         return infer_noise(data, None if ratio is None or ratio.data is None else float(ratio.data.item()))
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        data: Array,
-        ratio: Array | None = None,
-        training_mode: Array | None = None,
-        *,
-        seed: int | None = None,
-    ) -> Bound:
+    def bind(self, ctx: Context, data: Array, ratio: Array | None = None, training_mode: Array | None = None) -> Bound:
         rate = 0.5 if ratio is None else float(ratio.item())
         if not (ctx.training and training_mode is not None and training_mode.item() and rate > 0):
             return identity(ctx, data)
-        return times(ctx, data, *kept(ctx, data, rate, seed, 1 / (1 - rate)))
+        return times(ctx, data, *kept(ctx, data, rate, self.seed, 1 / (1 - rate)))
 
 
 @op
@@ -146,15 +137,17 @@ class SharedDropout(Op):
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
-    @staticmethod
-    def infer(X: Value, *, rate: float, shared: Sequence[int], seed: int | None = None) -> Type:
-        return infer_noise(X, rate, shared)
+    rate: float
+    shared: Sequence[int]
+    seed: int | None = None
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, rate: float, shared: Sequence[int], seed: int | None = None) -> Bound:
-        if not ctx.training or rate == 0:
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X, self.rate, self.shared)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        if not ctx.training or self.rate == 0:
             return identity(ctx, X)
-        return times(ctx, X, *kept(ctx, X, rate, seed, 1 / (1 - rate), shared))
+        return times(ctx, X, *kept(ctx, X, self.rate, self.seed, 1 / (1 - self.rate), self.shared))
 
 
 @op
@@ -167,21 +160,23 @@ class AlphaDropout(Op):
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
-    @staticmethod
-    def infer(X: Value, *, rate: float, shared: Sequence[int] = (), seed: int | None = None) -> Type:
-        return infer_noise(X, rate, shared)
+    rate: float
+    shared: Sequence[int] = ()
+    seed: int | None = None
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, rate: float, shared: Sequence[int] = (), seed: int | None = None) -> Bound:
-        if not ctx.training or rate == 0:
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X, self.rate, self.shared)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        if not ctx.training or self.rate == 0:
             return identity(ctx, X)
-        a = ((1 - rate) * (1 + rate * _ALPHA**2)) ** -0.5
-        mask, calls = kept(ctx, X, rate, seed, a, shared)
+        a = ((1 - self.rate) * (1 + self.rate * _ALPHA**2)) ** -0.5
+        mask, calls = kept(ctx, X, self.rate, self.seed, a, self.shared)
         Y, calls, backward = times(ctx, X, mask, calls)
         offset = ctx.scratch(mask.shape)
         calls += [
             (np.multiply, mask, ctx.constant(-_ALPHA), offset),
-            (np.add, offset, ctx.constant(a * _ALPHA * (1 - rate)), offset),
+            (np.add, offset, ctx.constant(a * _ALPHA * (1 - self.rate)), offset),
             (np.add, Y, offset, Y),
         ]
         return Y, calls, backward
@@ -193,16 +188,16 @@ class Gaussian(Op):
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
-    @staticmethod
-    def infer(X: Value, *, deviation: float, seed: int | None = None) -> Type:
+    deviation: float
+    seed: int | None = None
+
+    def infer(self, X: Value) -> Type:
         return infer_noise(X)
 
-    @classmethod
-    def bind(cls, ctx: Context, X: Array, *, deviation: float, seed: int | None = None) -> Bound:
-        return cls.disturb(ctx, X, *normals(ctx, X, deviation, seed)) if ctx.training else identity(ctx, X)
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        return self.disturb(ctx, X, *normals(ctx, X, self.deviation, self.seed)) if ctx.training else identity(ctx, X)
 
-    @staticmethod
-    def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+    def disturb(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         """The output, calls and backward, after the ``calls`` that fill ``noise``."""
         raise NotImplementedError
 
@@ -211,8 +206,7 @@ class Gaussian(Op):
 class GaussianDropout(Gaussian):
     """In training, multiply by numbers of mean 1 and standard deviation ``deviation``. Srivastava et al., 2014."""
 
-    @staticmethod
-    def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+    def disturb(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         order = axis_order(X)
         factor = ctx.save_for_backward([X.shape[k] for k in order]).transpose(np.argsort(order))
         return times(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
@@ -222,7 +216,6 @@ class GaussianDropout(Gaussian):
 class GaussianNoise(Gaussian):
     """In training, add numbers of mean 0 and standard deviation ``deviation``."""
 
-    @staticmethod
-    def disturb(ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+    def disturb(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
         return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]

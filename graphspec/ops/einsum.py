@@ -187,18 +187,18 @@ class Einsum(Op):
     keeps_out = False
     variadic = True
 
-    @staticmethod
-    def infer(*Inputs: Value, equation: str) -> Type:
+    equation: str
+
+    def infer(self, *Inputs: Value) -> Type:
         need(len(Inputs) > 0, "Einsum needs at least one operand")
         need_float(*Inputs)
-        names, out = terms(equation, [X.rank for X in Inputs])
-        sizes = sizes_of(equation, names, [X.shape for X in Inputs])
+        names, out = terms(self.equation, [X.rank for X in Inputs])
+        sizes = sizes_of(self.equation, names, [X.shape for X in Inputs])
         return Type(Inputs[0].dtype, tuple(sizes[c] for c in out))
 
-    @staticmethod
-    def bind(ctx: Context, *Inputs: Array, equation: str) -> Bound:
-        names, out = terms(equation, [X.ndim for X in Inputs])
-        known = sizes_of(equation, names, [X.shape for X in Inputs])
+    def bind(self, ctx: Context, *Inputs: Array) -> Bound:
+        names, out = terms(self.equation, [X.ndim for X in Inputs])
+        known = sizes_of(self.equation, names, [X.shape for X in Inputs])
         sizes = {c: int(d) for c, d in known.items()}
         views = [named(X, name, sizes) for X, name in zip(Inputs, names, strict=True)]
         if len(Inputs) == 1:

@@ -131,12 +131,10 @@ class Erf(Unary):
 
     keeps_in, keeps_out = (0,), False
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return single(ctx, X, Y) if X.dtype == np.float32 else double(ctx, X, Y)
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         t = scratch_like(ctx, dY)
         return [
             (np.square, X, t),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -21,18 +20,17 @@ from graphspec.ops.unary import Unary
 class Gated(Unary):
     """``Y = X · gate(X)``.
 
-    A subclass states ``forward(ctx, X, Y, slope, **attributes)``: calls that write Y, which may be X itself, and dY/dX into
+    A subclass states ``forward(ctx, X, Y, slope)``: calls that write Y, which may be X itself, and dY/dX into
     ``slope``, unless that is None. Backward is one product then, and reads neither X nor Y.
     """
 
     keeps_in, keeps_out = (), False
 
-    @classmethod
-    def bind(cls, ctx: Context, X: Array, **attributes: Any) -> Bound:
+    def bind(self, ctx: Context, X: Array) -> Bound:
         Y = output_for(ctx, (0, X))
         slope = kept_like(ctx, X) if ctx.wants(0) else None
         arrays = (X, Y) if slope is None else (X, Y, slope)
-        calls = in_blocks(ctx, lambda x, y, dx=None: cls.forward(ctx, x, y, dx, **attributes), *arrays)
+        calls = in_blocks(ctx, lambda x, y, dx=None: self.forward(ctx, x, y, dx), *arrays)
 
         def backward(dY: Array) -> Calls:
             ctx.give_grad(0, dY)
@@ -83,19 +81,20 @@ def normal_cdf(ctx: Context, X: Array, square: Array, out: Array) -> Calls:
 class Gelu(Gated):
     """``Y = X · Φ(X)`` with the normal distribution's Φ, or its approximation by tanh. Hendrycks and Gimpel, 2016."""
 
-    @staticmethod
-    def infer(X: Value, *, approximate: str = "none") -> Type:
+    approximate: str = "none"
+
+    def infer(self, X: Value) -> Type:
         need_float(X)
-        need(approximate in ("none", "tanh"), f"does not know the approximation '{approximate}'", code="GS105")
+        need(
+            self.approximate in ("none", "tanh"), f"does not know the approximation '{self.approximate}'", code="GS105"
+        )
         return X.type
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array, slope: Array | None, *, approximate: str = "none") -> Calls:
-        write = Gelu.by_tanh if approximate == "tanh" else Gelu.exact
+    def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        write = self.by_tanh if self.approximate == "tanh" else self.exact
         return write(ctx, X, Y, slope)
 
-    @staticmethod
-    def exact(ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+    def exact(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         square, cdf = scratch_like(ctx, X), scratch_like(ctx, X)
         density: Calls = [  # Φ(x) + x · φ(x)
             (np.multiply, square, ctx.constant(-0.5), slope),
@@ -111,8 +110,7 @@ class Gelu(Gated):
             *([(np.add, slope, cdf, slope)] if slope is not None else []),
         ]
 
-    @staticmethod
-    def by_tanh(ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+    def by_tanh(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         square, gate = scratch_like(ctx, X), scratch_like(ctx, X)
         a, b = math.sqrt(2 / math.pi), math.sqrt(2 / math.pi) * 0.044715
         calls: Calls = [
@@ -140,17 +138,18 @@ class Gelu(Gated):
 class Swish(Gated):
     """``Y = X · sigmoid(alpha · X)``. Ramachandran et al., 2017."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array, slope: Array | None, *, alpha: float = 1.0) -> Calls:
+    alpha: float = 1.0
+
+    def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         gate = scratch_like(ctx, X)
         calls: Calls = [
-            (np.multiply, X, ctx.constant(alpha / 2), gate),
+            (np.multiply, X, ctx.constant(self.alpha / 2), gate),
             *half_tanh(ctx, gate, gate),
             (np.multiply, X, gate, Y),
         ]
         if slope is None:
             return calls
-        scaled: Calls = [] if alpha == 1.0 else [(np.multiply, slope, ctx.constant(alpha), slope)]
+        scaled: Calls = [] if self.alpha == 1.0 else [(np.multiply, slope, ctx.constant(self.alpha), slope)]
         return [  # gate + alpha · Y · (1 - gate)
             *calls,
             (np.multiply, Y, gate, slope),
@@ -168,8 +167,7 @@ class Mish(Gated):
     ``gate + 4 · X · e · (e + 1) / (n + 2)²``.
     """
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         x, e, gate, below = (scratch_like(ctx, X) for _ in range(4))
         two = ctx.constant(2.0)
         calls: Calls = [
@@ -199,8 +197,7 @@ class Mish(Gated):
 class HardSwish(Gated):
     """``Y = X · max(0, min(1, X / 6 + 1/2))``. Howard et al., 2019."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         gate, inside = scratch_like(ctx, X), scratch_like(ctx, X, np.bool_)
         zero, one = ctx.constant(0.0), ctx.constant(1.0)
         sixth = scratch_like(ctx, X) if slope is None else slope

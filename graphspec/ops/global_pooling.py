@@ -16,8 +16,7 @@ from graphspec.ops.reduce import bound, mean
 class GlobalPool(Op):
     """One number for all spatial axes."""
 
-    @staticmethod
-    def infer(X: Value) -> Type:
+    def infer(self, X: Value) -> Type:
         need_float(X)
         need(X.rank >= 3, f"global pooling needs (N, C, …) with spatial axes, got {show(X.shape)}")
         return Type(X.dtype, (*X.shape[:2], *(1,) * (X.rank - 2)))
@@ -29,8 +28,7 @@ class GlobalAveragePool(GlobalPool):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array) -> Bound:
         Y, axes = ctx.out(), range(2, X.ndim)
         return bound(ctx, X, Y, axes, *mean(ctx, X, Y, axes))
 
@@ -41,8 +39,7 @@ class GlobalMaxPool(GlobalPool):
 
     keeps_in, keeps_out = (0,), False
 
-    @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array) -> Bound:
         Y = ctx.out()
         axes = tuple(range(2, X.ndim))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
-from graphspec.kernels.context import Bound, Context
+from graphspec.kernels.cell_inputs import CellInputs, CellOptions
+from graphspec.kernels.context import Context
 from graphspec.kernels.matmul import matmul
 from graphspec.kernels.recurrence import Direction
 from graphspec.kernels.step_products import OuterSum
@@ -27,10 +28,10 @@ class _Cell(Direction):
 
     rows, gate_at = 5, (_H, _R, _Z, _H)
 
-    def __init__(self, *inputs: Any, linear_before_reset: int, **attributes: Any) -> None:
-        super().__init__(*inputs, **attributes)
+    def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
+        super().__init__(ctx, inputs, options)
         T, H, N = self.T, self.H, self.N
-        self.after = bool(linear_before_reset)
+        self.after = options.linear_before_reset
         self.prescaled = self.functions[0][0] == "Sigmoid" and self.clip is None
         self.gates = self.ctx.save_for_backward((T, 4 * H, N))
         clipped = self.clip is not None and self.training
@@ -198,8 +199,9 @@ class GRU(Recurrent):
     the initial state.
     """
 
-    cell, gates, activations = _Cell, 3, ("Sigmoid", "Tanh")
+    cell, gates, default_activations = _Cell, 3, ("Sigmoid", "Tanh")
 
-    @classmethod
-    def bind(cls, ctx: Context, *inputs: Any, linear_before_reset: int = 0, **attributes: Any) -> Bound:
-        return super().bind(ctx, *inputs, linear_before_reset=linear_before_reset, **attributes)
+    linear_before_reset: int = 0
+
+    def options(self, functions: Sequence[tuple[str, float, float]], *, reverse: bool) -> CellOptions:
+        return CellOptions(reverse, functions, self.clip, bool(self.linear_before_reset))

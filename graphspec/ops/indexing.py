@@ -96,26 +96,25 @@ class Gather(Op):
     keeps_in, keeps_out = (1,), False
     holds, drops = slice(1), True
 
-    @staticmethod
-    def infer(X: Value, indices: Value, *, axis: int = 0) -> Type:
+    axis: int = 0
+
+    def infer(self, X: Value, indices: Value) -> Type:
         need_integers(indices)
-        at = normalize_axis(axis, X.rank)
+        at = normalize_axis(self.axis, X.rank)
         size, held = X.shape[at], indices.known()
         if isinstance(size, int) and indices.data is not None and held is not None:
             wrong = [k for k in held if isinstance(k, int) and not -size <= k < size]
-            need(not wrong, f"has no index {wrong[:1]} on axis {axis} of {show(X.shape)}", code="GS304")
+            need(not wrong, f"has no index {wrong[:1]} on axis {self.axis} of {show(X.shape)}", code="GS304")
         return Type(X.dtype, (*X.shape[:at], *indices.shape, *X.shape[at + 1 :]))
 
-    @staticmethod
-    def dims(X: Value, indices: Value, *, axis: int = 0) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, X: Value, indices: Value) -> tuple[Dim, ...] | None:
         held, which = X.known(), indices.known()
         if held is None or which is None or not all(isinstance(k, int) for k in which):
             return None
         return tuple(held[int(k)] for k in which)
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, indices: Array, *, axis: int = 0) -> Bound:
-        at = axis % X.ndim
+    def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
+        at = self.axis % X.ndim
         held = ctx.known(1)
         if held is not None and held.ndim == 0:
             return one_slice(ctx, X, at, int(held))
@@ -165,22 +164,22 @@ class GatherElements(Op):
     keeps_in, keeps_out = (1,), False
     holds, drops = slice(1), True
 
-    @staticmethod
-    def infer(X: Value, indices: Value, *, axis: int = 0) -> Type:
+    axis: int = 0
+
+    def infer(self, X: Value, indices: Value) -> Type:
         need_integers(indices)
-        at = normalize_axis(axis, X.rank)
+        at = normalize_axis(self.axis, X.rank)
         need(X.rank == indices.rank, f"takes {show(indices.shape)} from {show(X.shape)}: the ranks differ")
         fits = all(
             not (isinstance(d, int) and isinstance(e, int)) or d <= e
             for k, (d, e) in enumerate(zip(indices.shape, X.shape, strict=True))
             if k != at
         )
-        need(fits, f"indices {show(indices.shape)} are larger than {show(X.shape)} off axis {axis}", code="GS302")
+        need(fits, f"indices {show(indices.shape)} are larger than {show(X.shape)} off axis {self.axis}", code="GS302")
         return Type(X.dtype, indices.shape)
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, indices: Array, *, axis: int = 0) -> Bound:
-        at = axis % X.ndim
+    def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
+        at = self.axis % X.ndim
         Y, size = ctx.out(), X.shape[at]
         data, calls = contiguous(ctx, X)
         strides = [int(np.prod(X.shape[k + 1 :], dtype=np.int64)) for k in range(X.ndim)]
@@ -221,18 +220,18 @@ class OneHot(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(indices: Value, depth: Value, values: Value, *, axis: int = -1) -> Type:
+    axis: int = -1
+
+    def infer(self, indices: Value, depth: Value, values: Value) -> Type:
         need(indices.dtype != "bool", f"needs numbers as indices, got {indices.type}", code="GS306")
         size = integer(depth, "depth")
         need(values.shape == (2,), f"needs two values, got shape {show(values.shape)}")
-        at = normalize_axis(axis, indices.rank + 1)
+        at = normalize_axis(self.axis, indices.rank + 1)
         return Type(values.dtype, (*indices.shape[:at], size, *indices.shape[at:]))
 
-    @staticmethod
-    def bind(ctx: Context, indices: Array, depth: Array, values: Array, *, axis: int = -1) -> Bound:
+    def bind(self, ctx: Context, indices: Array, depth: Array, values: Array) -> Bound:
         Y = ctx.out()
-        at = axis % Y.ndim
+        at = self.axis % Y.ndim
         size = Y.shape[at]
         kind = indices.dtype
         column = np.arange(size).reshape([-1 if k == at else 1 for k in range(Y.ndim)])
@@ -261,8 +260,7 @@ class Range(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(start: Value, limit: Value, delta: Value) -> Type:
+    def infer(self, start: Value, limit: Value, delta: Value) -> Type:
         dtype = same_dtype(start, limit, delta)
         need(dtype in ("int32", "int64"), f"needs integers, got {dtype}", code="GS306")
         (first,), (last,), step = known(start, "start"), known(limit, "limit"), integer(delta, "delta")
@@ -273,8 +271,7 @@ class Range(Op):
         count = ceildiv(span, abs(step))
         return Type(dtype, (max(count, 0) if isinstance(count, int) else count,))
 
-    @staticmethod
-    def bind(ctx: Context, start: Array, limit: Array, delta: Array) -> Bound:
+    def bind(self, ctx: Context, start: Array, limit: Array, delta: Array) -> Bound:
         Y = ctx.out()
         first, step = (int(held.reshape(())) for held in (ctx.known(0), ctx.known(2)) if held is not None)
         return Y, [(np.copyto, Y, ctx.constant(first + step * np.arange(Y.size), Y.dtype))], None

@@ -145,24 +145,15 @@ class LayerNormalization(Op):
 
     keeps_in, keeps_out = (1,), False
 
-    @staticmethod
-    def infer(
-        X: Value, Scale: Value, B: Value | None = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
-    ) -> Type:
-        return infer_last(X, axis, stash_type, Scale=Scale, B=B)
+    axis: int = -1
+    epsilon: float = 1e-05
+    stash_type: int = 1
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        Scale: Array,
-        B: Array | None = None,
-        *,
-        axis: int = -1,
-        epsilon: float = 1e-5,
-        stash_type: int = 1,
-    ) -> Bound:
-        return normalize_last(ctx, X, Scale, B, axis, epsilon, centred=True)
+    def infer(self, X: Value, Scale: Value, B: Value | None = None) -> Type:
+        return infer_last(X, self.axis, self.stash_type, Scale=Scale, B=B)
+
+    def bind(self, ctx: Context, X: Array, Scale: Array, B: Array | None = None) -> Bound:
+        return normalize_last(ctx, X, Scale, B, self.axis, self.epsilon, centred=True)
 
 
 @op
@@ -171,15 +162,15 @@ class RMSNormalization(Op):
 
     keeps_in, keeps_out = (1,), False
 
-    @staticmethod
-    def infer(X: Value, scale: Value, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Type:
-        return infer_last(X, axis, stash_type, scale=scale)
+    axis: int = -1
+    epsilon: float = 1e-05
+    stash_type: int = 1
 
-    @staticmethod
-    def bind(
-        ctx: Context, X: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
-    ) -> Bound:
-        return normalize_last(ctx, X, scale, None, axis, epsilon, centred=False)
+    def infer(self, X: Value, scale: Value) -> Type:
+        return infer_last(X, self.axis, self.stash_type, scale=scale)
+
+    def bind(self, ctx: Context, X: Array, scale: Array) -> Bound:
+        return normalize_last(ctx, X, scale, None, self.axis, self.epsilon, centred=False)
 
 
 @op
@@ -192,31 +183,22 @@ class GroupNormalization(Op):
 
     keeps_in, keeps_out = (1,), False
 
-    @staticmethod
-    def infer(
-        X: Value, scale: Value, bias: Value, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
-    ) -> Type:
-        need(stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
+    num_groups: int
+    epsilon: float = 1e-05
+    stash_type: int = 1
+
+    def infer(self, X: Value, scale: Value, bias: Value) -> Type:
+        need(self.stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
         count = channel_count(X, scale=scale, bias=bias)
-        text = f"{num_groups} groups do not divide {count} channels"
-        need(num_groups >= 1 and count % num_groups == 0, text, code="GS304")
+        text = f"{self.num_groups} groups do not divide {count} channels"
+        need(self.num_groups >= 1 and count % self.num_groups == 0, text, code="GS304")
         return X.type
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        scale: Array,
-        bias: Array,
-        *,
-        num_groups: int,
-        epsilon: float = 1e-5,
-        stash_type: int = 1,
-    ) -> Bound:
+    def bind(self, ctx: Context, X: Array, scale: Array, bias: Array) -> Bound:
         order = tuple(range(X.ndim))
-        size = int(np.prod(X.shape[1:], dtype=np.int64)) // num_groups
+        size = int(np.prod(X.shape[1:], dtype=np.int64)) // self.num_groups
         channels = Channels(ctx, X.shape, order)
-        return normalize_rows(ctx, X, scale, bias, channels, order=order, size=size, epsilon=epsilon)
+        return normalize_rows(ctx, X, scale, bias, channels, order=order, size=size, epsilon=self.epsilon)
 
 
 @op
@@ -225,21 +207,22 @@ class LpNormalization(Op):
 
     keeps_in, keeps_out = (), True
 
-    @staticmethod
-    def infer(X: Value, *, axis: int = -1, p: int = 2) -> Type:
+    axis: int = -1
+    p: int = 2
+
+    def infer(self, X: Value) -> Type:
         need_float(X)
-        need(p in (1, 2), f"needs p 1 or 2, got {p}", code="GS105")
-        normalize_axis(axis, X.rank)
+        need(self.p in (1, 2), f"needs p 1 or 2, got {self.p}", code="GS105")
+        normalize_axis(self.axis, X.rank)
         return X.type
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, axis: int = -1, p: int = 2) -> Bound:
-        axis %= X.ndim
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        axis = self.axis % X.ndim
         Y = ctx.out(like=X)
         reduced = [1 if k == axis else n for k, n in enumerate(X.shape)]
         inverse, zero = ctx.save_for_backward(reduced), ctx.scratch(reduced, np.bool_)
-        calls: Calls = [(np.abs, X, Y) if p == 1 else (np.multiply, X, X, Y), *sum_axes(ctx, Y, (axis,), inverse)]
-        if p == 2:
+        calls: Calls = [(np.abs, X, Y) if self.p == 1 else (np.multiply, X, X, Y), *sum_axes(ctx, Y, (axis,), inverse)]
+        if self.p == 2:
             calls.append((np.sqrt, inverse, inverse))
         calls += [
             (np.equal, inverse, ctx.zeros_like(inverse), zero),
@@ -253,8 +236,8 @@ class LpNormalization(Op):
             ctx.give_grad(0, dY)
             t, total = scratch_like(ctx, Y), ctx.scratch(reduced)
             calls: Calls = [(np.multiply, dY, Y, t), *sum_axes(ctx, t, (axis,), total)]
-            calls.append((np.multiply, Y, total, t) if p == 2 else (np.sign, Y, t))
-            if p == 1:
+            calls.append((np.multiply, Y, total, t) if self.p == 2 else (np.sign, Y, t))
+            if self.p == 1:
                 calls.append((np.multiply, t, total, t))
             return [*calls, (np.subtract, dY, t, dY), (np.multiply, dY, inverse, dY)]
 

@@ -24,65 +24,49 @@ class Gemm(Op):
 
     keeps_in, keeps_out = (0, 1), False
 
-    @staticmethod
-    def infer(
-        A: Value,
-        B: Value,
-        C: Value | None = None,
-        *,
-        alpha: float = 1.0,
-        beta: float = 1.0,
-        transA: int = 0,
-        transB: int = 0,
-    ) -> Type:
+    alpha: float = 1.0
+    beta: float = 1.0
+    transA: int = 0
+    transB: int = 0
+
+    def infer(self, A: Value, B: Value, C: Value | None = None) -> Type:
         need_float(A, B, C)
         if A.rank != 2 or B.rank != 2:
             raise ShapeError("GS301", f"Gemm needs two matrices, got {show(A.shape)} and {show(B.shape)}")
-        m, k = A.shape[::-1] if transA else A.shape
-        k2, n = B.shape[::-1] if transB else B.shape
+        m, k = A.shape[::-1] if self.transA else A.shape
+        k2, n = B.shape[::-1] if self.transB else B.shape
         if k != k2:
             raise ShapeError("GS304", f"inner sizes differ: {show(A.shape)} and {show(B.shape)}")
         if C is not None and broadcast(C.shape, (m, n)) != (m, n):
             raise ShapeError("GS302", f"C {show(C.shape)} does not fit {show((m, n))}")
         return Type(A.dtype, (m, n))
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        A: Array,
-        B: Array,
-        C: Array | None = None,
-        *,
-        alpha: float = 1.0,
-        beta: float = 1.0,
-        transA: int = 0,
-        transB: int = 0,
-    ) -> Bound:
+    def bind(self, ctx: Context, A: Array, B: Array, C: Array | None = None) -> Bound:
         Y = ctx.out()
-        plain = (alpha, beta, transA, transB) == (1.0, 1.0, 0, 0)
+        plain = (self.alpha, self.beta, self.transA, self.transB) == (1.0, 1.0, 0, 0)
         if plain and C is not None and use_fast_kernel(A.size <= _FEW) and (rows := with_last_row(B, C)) is not None:
             return _with_ones(ctx, A, B, rows, Y)
-        a, b = (A.T if transA else A), (B.T if transB else B)
+        a, b = (A.T if self.transA else A), (B.T if self.transB else B)
         calls = matmul(ctx, a, b, Y)
-        if alpha != 1.0:
-            calls.append((np.multiply, Y, ctx.constant(alpha), Y))
-        if C is not None and beta != 0.0:
+        if self.alpha != 1.0:
+            calls.append((np.multiply, Y, ctx.constant(self.alpha), Y))
+        if C is not None and self.beta != 0.0:
             bias = C
-            if beta != 1.0:
+            if self.beta != 1.0:
                 bias = ctx.scratch(C.shape)
-                calls.append((np.multiply, C, ctx.constant(beta), bias))
+                calls.append((np.multiply, C, ctx.constant(self.beta), bias))
             calls.append((np.add, Y, bias, Y))
 
         def backward(dY: Array) -> Calls:
             calls: Calls = []
             if C is not None and ctx.wants(2):
-                calls += reduce_to(ctx, 2, dY, C, beta)
-            if alpha != 1.0:
-                calls.append((np.multiply, dY, ctx.constant(alpha), dY))
+                calls += reduce_to(ctx, 2, dY, C, self.beta)
+            if self.alpha != 1.0:
+                calls.append((np.multiply, dY, ctx.constant(self.alpha), dY))
             if (dA := ctx.grad(0)) is not None:
-                calls += matmul(ctx, dY, b.T, dA.T if transA else dA)
+                calls += matmul(ctx, dY, b.T, dA.T if self.transA else dA)
             if (dB := ctx.grad(1)) is not None:
-                calls += matmul(ctx, a.T, dY, dB.T if transB else dB)
+                calls += matmul(ctx, a.T, dY, dB.T if self.transB else dB)
             return calls
 
         return Y, calls, backward
@@ -137,13 +121,11 @@ class MatMul(Op):
 
     keeps_in, keeps_out = (0, 1), False
 
-    @staticmethod
-    def infer(A: Value, B: Value) -> Type:
+    def infer(self, A: Value, B: Value) -> Type:
         need_float(A, B)
         return matrix_shape(A, B)
 
-    @staticmethod
-    def bind(ctx: Context, A: Array, B: Array) -> Bound:
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         Y = ctx.out()
         a = A if A.ndim > 1 else A[None, :]
         b = B if B.ndim > 1 else B[:, None]

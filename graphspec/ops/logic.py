@@ -21,16 +21,14 @@ class Predicate(Op):
     function: ClassVar[np.ufunc]
     kinds: ClassVar[str] = "fiu"
 
-    @classmethod
-    def infer(cls, A: Value, B: Value) -> Type:
+    def infer(self, A: Value, B: Value) -> Type:
         dtype = same_dtype(A, B)
-        need(np.dtype(dtype).kind in cls.kinds, f"does not take {dtype} tensors", code="GS306")
+        need(np.dtype(dtype).kind in self.kinds, f"does not take {dtype} tensors", code="GS306")
         return Type("bool", broadcast(A.shape, B.shape))
 
-    @classmethod
-    def bind(cls, ctx: Context, A: Array, B: Array) -> Bound:
+    def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         C = output_for(ctx, (0, A), (1, B), dtype=np.dtype(np.bool_))
-        return C, [(cls.function, A, B, C)], None
+        return C, [(self.function, A, B, C)], None
 
 
 @op
@@ -96,13 +94,11 @@ class Where(Op):
     keeps_in, keeps_out = (0,), False
     holds, drops = slice(1, 3), True
 
-    @staticmethod
-    def infer(condition: Value, A: Value, B: Value) -> Type:
+    def infer(self, condition: Value, A: Value, B: Value) -> Type:
         need(condition.dtype == "bool", f"needs a bool condition, got {condition.type}", code="GS306")
         return Type(same_dtype(A, B), broadcast(condition.shape, A.shape, B.shape))
 
-    @staticmethod
-    def bind(ctx: Context, condition: Array, A: Array, B: Array) -> Bound:
+    def bind(self, ctx: Context, condition: Array, A: Array, B: Array) -> Bound:
         Y = output_for(ctx, (1, A))
         mask, spread = bit_mask(ctx, condition, A.dtype)
         y, b = as_words(Y), as_words(B)

@@ -90,16 +90,14 @@ class SparseSoftmaxCrossEntropy(Op):
     keeps_in, keeps_out = (), False
     exported = False
 
-    @staticmethod
-    def infer(logits: Value, labels: Value) -> Type:
+    def infer(self, logits: Value, labels: Value) -> Type:
         need_logits(logits)
         need(labels.dtype[0] in "iu", f"needs integer labels, got {labels.type}", code="GS306")
         fits = labels.shape == logits.shape[:-1]
         need(fits, f"labels {show(labels.shape)} do not fit logits {show(logits.shape)}", code="GS302")
         return Type(logits.dtype, labels.shape)
 
-    @staticmethod
-    def bind(ctx: Context, logits: Array, labels: Array) -> Bound:
+    def bind(self, ctx: Context, logits: Array, labels: Array) -> Bound:
         Y, Z = ctx.out(), Exponentials(ctx, logits)
         rows = Y.size
         keep = ctx.save_for_backward if ctx.wants(0) else ctx.scratch
@@ -142,14 +140,12 @@ class SoftmaxCrossEntropy(Op):
     keeps_in, keeps_out = (1,), False
     exported = False
 
-    @staticmethod
-    def infer(logits: Value, targets: Value) -> Type:
+    def infer(self, logits: Value, targets: Value) -> Type:
         need_logits(logits)
         need_same_shape(logits, targets)
         return Type(logits.dtype, logits.shape[:-1])
 
-    @staticmethod
-    def bind(ctx: Context, logits: Array, targets: Array) -> Bound:
+    def bind(self, ctx: Context, logits: Array, targets: Array) -> Bound:
         Y, Z = ctx.out(), Exponentials(ctx, logits)
         y, t = Y.reshape(-1), last_first(targets)
         product = scratch_like(ctx, Z.wide)
@@ -189,13 +185,11 @@ class SigmoidCrossEntropy(Op):
     keeps_in, keeps_out = (0, 1), False
     exported = False
 
-    @staticmethod
-    def infer(logits: Value, targets: Value) -> Type:
+    def infer(self, logits: Value, targets: Value) -> Type:
         need_same_shape(logits, targets)
         return logits.type
 
-    @staticmethod
-    def bind(ctx: Context, logits: Array, targets: Array) -> Bound:
+    def bind(self, ctx: Context, logits: Array, targets: Array) -> Bound:
         Y, t = ctx.out(like=logits), scratch_like(ctx, logits)
         calls: Calls = [
             (partial(np.maximum, out=Y), logits, ctx.zeros_like(logits)),
@@ -231,14 +225,12 @@ class SquaredError(Op):
     keeps_in, keeps_out = (), False
     exported = False
 
-    @staticmethod
-    def infer(X: Value, targets: Value) -> Type:
+    def infer(self, X: Value, targets: Value) -> Type:
         need_same_shape(X, targets)
         need(X.rank >= 1, f"needs an axis to average over, got {show(X.shape)}")
         return Type(X.dtype, X.shape[:-1])
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, targets: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, targets: Array) -> Bound:
         Y = ctx.out()
         units = X.shape[-1]
         E = (ctx.save_for_backward if ctx.wants(0) else ctx.scratch)(X.shape)
@@ -270,10 +262,9 @@ class ReduceLoss(Op):
     keeps_in, keeps_out = (), False
     exported = False
 
-    @staticmethod
-    def infer(
-        values: Value, weight: Value | None = None, mask: Value | None = None, *, reduction: str = "sum_over_batch_size"
-    ) -> Type:
+    reduction: str = "sum_over_batch_size"
+
+    def infer(self, values: Value, weight: Value | None = None, mask: Value | None = None) -> Type:
         need_float(values, weight)
         for name, factor in (("weight", weight), ("mask", mask)):
             fits = factor is None or factor.shape == values.shape[: factor.rank]
@@ -281,26 +272,18 @@ class ReduceLoss(Op):
         need(mask is None or mask.dtype == "bool", "needs a bool mask", code="GS306")
         return Type(values.dtype, ())
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        values: Array,
-        weight: Array | None = None,
-        mask: Array | None = None,
-        *,
-        reduction: str = "sum_over_batch_size",
-    ) -> Bound:
+    def bind(self, ctx: Context, values: Array, weight: Array | None = None, mask: Array | None = None) -> Bound:
         Y = ctx.out()
         flat, calls = flattened(ctx, values)
         rows = ctx.rows.stop - ctx.rows.start
         count = ctx.total * (values.size // rows) if rows else 1
-        by_weight = reduction == "mean_with_sample_weight" and weight is not None
-        scale = 1.0 if reduction == "sum" or mask is not None or by_weight else 1.0 / max(count, 1)
+        by_weight = self.reduction == "mean_with_sample_weight" and weight is not None
+        scale = 1.0 if self.reduction == "sum" or mask is not None or by_weight else 1.0 / max(count, 1)
         if weight is None and mask is None:
             coefficients = ctx.constant(np.full(values.shape, scale))
         else:
             coefficients = ctx.save_for_backward(values.shape)
-            calls += weigh(ctx, coefficients, weight, mask, scale, reduction)
+            calls += weigh(ctx, coefficients, weight, mask, scale, self.reduction)
         calls.append((np.dot, flat, coefficients.reshape(-1), Y))
 
         def backward(dY: Array) -> Calls:
@@ -362,8 +345,7 @@ class Scaling(Op):
     keeps_in, keeps_out = (), False
     exported = False
 
-    @staticmethod
-    def infer(X: Value) -> Type:
+    def infer(self, X: Value) -> Type:
         need_float(X)
         return X.type
 
@@ -372,8 +354,7 @@ class Scaling(Op):
 class PerRow(Scaling):
     """``Y = X / n`` for a whole batch of n rows: an average by row, where X is summed over this worker's rows."""
 
-    @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array) -> Bound:
         return scaled(ctx, X, 1 / max(ctx.total, 1))
 
 
@@ -381,6 +362,5 @@ class PerRow(Scaling):
 class RowShare(Scaling):
     """``Y = X · m / n`` for m of the batch's n rows: what every worker has alike counts once over all of them."""
 
-    @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array) -> Bound:
         return scaled(ctx, X, (ctx.rows.stop - ctx.rows.start) / max(ctx.total, 1))

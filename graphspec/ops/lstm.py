@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels.cell_inputs import CellInputs, CellOptions
+from graphspec.kernels.context import Context
 from graphspec.kernels.recurrence import Direction
 from graphspec.ops.base import op
 from graphspec.ops.recurrent import Recurrent
@@ -20,8 +20,8 @@ class _Cell(Direction):
 
     states, rows, gate_at = 2, 6, _GATES
 
-    def __init__(self, *inputs: Any, **attributes: Any) -> None:
-        super().__init__(*inputs, **attributes)
+    def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
+        super().__init__(ctx, inputs, options)
         T, H, N = self.T, self.H, self.N
         f, g, _ = (name for name, _, _ in self.functions)
         self.one_tanh = f == "Sigmoid" and g == "Tanh" and self.clip is None
@@ -141,4 +141,4 @@ class LSTM(Recurrent):
     length 0 gives zeros, whatever the initial states.
     """
 
-    cell, gates, activations = _Cell, 4, ("Sigmoid", "Tanh", "Tanh")
+    cell, gates, default_activations = _Cell, 4, ("Sigmoid", "Tanh", "Tanh")

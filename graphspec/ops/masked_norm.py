@@ -27,35 +27,17 @@ class MaskedBatchNormalization(Op):
     keeps_in, keeps_out = (0, 1, 4, 5), False
     exported = False
 
-    @staticmethod
-    def infer(
-        X: Value,
-        W: Value,
-        scale: Value,
-        B: Value,
-        input_mean: Value,
-        input_var: Value,
-        *,
-        epsilon: float = 1e-5,
-        momentum: float = 0.9,
-    ) -> Type:
+    epsilon: float = 1e-05
+    momentum: float = 0.9
+
+    def infer(self, X: Value, W: Value, scale: Value, B: Value, input_mean: Value, input_var: Value) -> Type:
         need_float(W)
         channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
         need(broadcast(W.shape, X.shape) == X.shape, f"mask {show(W.shape)} does not fit {show(X.shape)}")
         return X.type
 
-    @staticmethod
     def bind(
-        ctx: Context,
-        X: Array,
-        W: Array,
-        scale: Array,
-        B: Array,
-        input_mean: Array,
-        input_var: Array,
-        *,
-        epsilon: float = 1e-5,
-        momentum: float = 0.9,
+        self, ctx: Context, X: Array, W: Array, scale: Array, B: Array, input_mean: Array, input_var: Array
     ) -> Bound:
         order, count = channel_order(X), X.shape[1]
         axes = (0, *range(2, X.ndim))
@@ -88,10 +70,10 @@ class MaskedBatchNormalization(Op):
             ]
             if ctx.group.rank == 0:  # rank 0 alone writes shared state
                 for batch, moving in ((mean, input_mean), (var, input_var)):
-                    calls += moving_average(ctx, moving, batch, moving, momentum)
+                    calls += moving_average(ctx, moving, batch, moving, self.momentum)
         lying, copied = contiguous(ctx, X, order)
         Y, channels = ctx.out(order=order), Channels(ctx, X.shape, order)
         more, backward = normalize(
-            ctx, X, lying, Y, channels, order, mean, var, scale, B, first=2, epsilon=epsilon, share=share, W=W
+            ctx, X, lying, Y, channels, order, mean, var, scale, B, first=2, epsilon=self.epsilon, share=share, W=W
         )
         return Y, calls + copied + more, backward

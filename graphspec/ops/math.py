@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -20,8 +19,7 @@ from graphspec.ops.unary import Unary
 class OfNumbers(Unary):
     """A function of one tensor of numbers, integers too."""
 
-    @staticmethod
-    def infer(X: Value, **attributes: Any) -> Type:
+    def infer(self, X: Value) -> Type:
         need(X.dtype != "bool", f"needs numbers, got {X.type}", code="GS306")
         return X.type
 
@@ -30,12 +28,10 @@ class OfNumbers(Unary):
 class Exp(Unary):
     """``Y = exp(X)``."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.exp, X, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         return [(np.multiply, dY, Y, dY)]
 
 
@@ -45,12 +41,10 @@ class Log(Unary):
 
     keeps_in, keeps_out = (0,), False
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.log, X, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         return [(np.divide, dY, X, dY)]
 
 
@@ -58,12 +52,10 @@ class Log(Unary):
 class Sqrt(Unary):
     """``Y = √X``."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.sqrt, X, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         t = scratch_like(ctx, dY)
         return [(np.add, Y, Y, t), (np.divide, dY, t, dY)]
 
@@ -72,12 +64,10 @@ class Sqrt(Unary):
 class Reciprocal(Unary):
     """``Y = 1 / X``."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.reciprocal, X, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         return [(np.multiply, dY, Y, dY), (np.multiply, dY, Y, dY), negate(dY, dY)]
 
 
@@ -87,12 +77,10 @@ class Sin(Unary):
 
     keeps_in, keeps_out = (0,), False
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.sin, X, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         t = scratch_like(ctx, dY)
         return [(np.cos, X, t), (np.multiply, dY, t, dY)]
 
@@ -103,12 +91,10 @@ class Cos(Unary):
 
     keeps_in, keeps_out = (0,), False
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.cos, X, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         t = scratch_like(ctx, dY)
         return [(np.sin, X, t), (np.multiply, dY, t, dY), negate(dY, dY)]
 
@@ -119,12 +105,10 @@ class Neg(OfNumbers):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [negate(X, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         return [negate(dY, dY)]
 
 
@@ -134,12 +118,10 @@ class Abs(OfNumbers):
 
     keeps_in, keeps_out = (0,), False
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.absolute, X, Y)]
 
-    @staticmethod
-    def gradient(ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
+    def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         t = scratch_like(ctx, dY)
         return [(np.sign, X, t), (np.multiply, dY, t, dY)]
 
@@ -148,8 +130,7 @@ class Abs(OfNumbers):
 class Floor(Unary):
     """``Y = ⌊X⌋``; no gradient."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.floor, X, Y)]
 
 
@@ -157,8 +138,7 @@ class Floor(Unary):
 class Ceil(Unary):
     """``Y = ⌈X⌉``; no gradient."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.ceil, X, Y)]
 
 
@@ -166,8 +146,7 @@ class Ceil(Unary):
 class Round(Unary):
     """The nearest integer, halves to the even one; no gradient."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.rint, X, Y)]
 
 
@@ -175,8 +154,7 @@ class Round(Unary):
 class Sign(OfNumbers):
     """``Y = -1, 0 or 1``; no gradient."""
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.sign, X, Y)]
 
 
@@ -184,13 +162,11 @@ class Sign(OfNumbers):
 class Not(Unary):
     """``Y = not X``."""
 
-    @staticmethod
-    def infer(X: Value, **attributes: Any) -> Type:
+    def infer(self, X: Value) -> Type:
         need(X.dtype == "bool", f"needs a bool tensor, got {X.type}", code="GS306")
         return X.type
 
-    @staticmethod
-    def forward(ctx: Context, X: Array, Y: Array) -> Calls:
+    def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.logical_not, X, Y)]
 
 
@@ -200,22 +176,19 @@ class Clip(Op):
 
     keeps_in, keeps_out = (1, 2), True
 
-    @staticmethod
-    def infer(X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
+    def infer(self, X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
         same_dtype(X, minimum, maximum)
         for bound in (minimum, maximum):
             need(bound is None or bound.rank == 0, "needs scalar bounds")
         return X.type
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         X, minimum, maximum = (*ranges, ANY, ANY)[:3]
         if output.type.is_float and not X.finite:
             return ANY  # NaN stays
         return Range(min(max(X.low, minimum.low), maximum.high), min(max(X.high, minimum.high), maximum.high))
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, minimum: Array | None = None, maximum: Array | None = None) -> Bound:
+    def bind(self, ctx: Context, X: Array, minimum: Array | None = None, maximum: Array | None = None) -> Bound:
         Y = output_for(ctx, (0, X))
         calls: Calls = []
         for choose, bound in ((np.maximum, minimum), (np.minimum, maximum)):

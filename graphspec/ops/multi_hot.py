@@ -39,34 +39,35 @@ class MultiHot(Op):
     keeps_in, keeps_out = (0,), False
     exported = False
 
-    @staticmethod
-    def infer(ids: Value, weights: Value | None = None, *, depth: int, count: int = 0) -> Type:
+    depth: int
+    count: int = 0
+
+    def infer(self, ids: Value, weights: Value | None = None) -> Type:
         _need_ids(ids)
         if weights is not None:
             need_float(weights)
-            need(count == 1, "has weights, which only counting uses", code="GS105")
+            need(self.count == 1, "has weights, which only counting uses", code="GS105")
             need(weights.shape == ids.shape, f"has weights {show(weights.shape)} for ids {show(ids.shape)}")
-        return Type("float32", (*ids.shape[:-1], depth))
+        return Type("float32", (*ids.shape[:-1], self.depth))
 
-    @staticmethod
-    def bind(ctx: Context, ids: Array, weights: Array | None = None, *, depth: int, count: int = 0) -> Bound:
+    def bind(self, ctx: Context, ids: Array, weights: Array | None = None) -> Bound:
         Y, lead = ctx.out(), ids.shape[:-1]
-        starts = ctx.constant(np.arange(math.prod(lead)).reshape(*lead, 1) * depth, np.int64)
+        starts = ctx.constant(np.arange(math.prod(lead)).reshape(*lead, 1) * self.depth, np.int64)
 
         def find(places: Array, inside: Array) -> Calls:
             """Calls for where each id counts in the flat Y, and 0 where it does not count."""
             small = ctx.scratch(ids.shape, np.bool_)
             return [
-                (np.less, ids.view(np.uint64), ctx.constant(depth, np.uint64), small),
+                (np.less, ids.view(np.uint64), ctx.constant(self.depth, np.uint64), small),
                 (copy_cast, inside, small),
-                *_clip(ctx, ids, depth - 1, places),
+                *_clip(ctx, ids, self.depth - 1, places),
                 (np.add, places, starts, places),
             ]
 
         places, ones = ctx.scratch(ids.shape, np.int64), ctx.scratch(ids.shape)
         calls = [*find(places, ones), (Y.fill, 0)]
         calls += [] if weights is None else [(np.multiply, ones, weights, ones)]
-        gather = np.add.at if count else np.maximum.at
+        gather = np.add.at if self.count else np.maximum.at
         calls.append((gather, Y.reshape(-1), places.reshape(-1), ones.reshape(-1)))
 
         def backward(dY: Array) -> Calls:
@@ -92,21 +93,21 @@ class GatherSum(Op):
     keeps_in, keeps_out = (1,), False
     exported = False
 
-    @staticmethod
-    def infer(ids: Value, W: Value, *, count: int = 0) -> Type:
+    count: int = 0
+
+    def infer(self, ids: Value, W: Value) -> Type:
         _need_ids(ids)
         need_float(W)
         need(W.rank == 2, f"needs a matrix, got {show(W.shape)}")
         return Type("float32", (*ids.shape[:-1], W.shape[1]))
 
-    @staticmethod
-    def bind(ctx: Context, ids: Array, W: Array, *, count: int = 0) -> Bound:
+    def bind(self, ctx: Context, ids: Array, W: Array) -> Bound:
         Y, k, (size, width) = ctx.out(), ids.shape[-1], W.shape
         sums = Y.reshape(-1, width)
         n = len(sums)
         kept = ctx.save_for_backward((n, k), np.int64)
         calls = _clip(ctx, ids, size, kept.reshape(ids.shape))
-        if k > 1 and not count:
+        if k > 1 and not self.count:
             calls += _drop_repeated(ctx, kept, size)
         small, inside = ctx.scratch((n, k), np.bool_), ctx.scratch((n, k))
         calls += [(np.not_equal, kept, ctx.constant(size, np.int64), small), (copy_cast, inside, small)]

@@ -103,32 +103,18 @@ class MaxPool(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(
-        X: Value,
-        *,
-        kernel_shape: Sequence[int],
-        auto_pad: str = "NOTSET",
-        ceil_mode: int = 0,
-        dilations: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Type:
-        return pooled_type(X, kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
+    kernel_shape: Sequence[int]
+    auto_pad: str = "NOTSET"
+    ceil_mode: int = 0
+    dilations: Sequence[int] | None = None
+    pads: Sequence[int] | None = None
+    strides: Sequence[int] | None = None
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        *,
-        kernel_shape: Sequence[int],
-        auto_pad: str = "NOTSET",
-        ceil_mode: int = 0,
-        dilations: Sequence[int] | None = None,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Bound:
-        axes = pooled_axes(X, ctx.shape(), kernel_shape, strides, dilations, pads, auto_pad)
+    def infer(self, X: Value) -> Type:
+        return pooled_type(X, self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad, self.ceil_mode)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
         if not axes:
             return X, [], lambda dY: _give(ctx, dY)
         Y = ctx.out(like=X)
@@ -202,38 +188,24 @@ class AveragePool(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(
-        X: Value,
-        *,
-        kernel_shape: Sequence[int],
-        auto_pad: str = "NOTSET",
-        ceil_mode: int = 0,
-        count_include_pad: int = 0,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Type:
-        return pooled_type(X, kernel_shape, strides, None, pads, auto_pad, ceil_mode)
+    kernel_shape: Sequence[int]
+    auto_pad: str = "NOTSET"
+    ceil_mode: int = 0
+    count_include_pad: int = 0
+    pads: Sequence[int] | None = None
+    strides: Sequence[int] | None = None
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        *,
-        kernel_shape: Sequence[int],
-        auto_pad: str = "NOTSET",
-        ceil_mode: int = 0,
-        count_include_pad: int = 0,
-        pads: Sequence[int] | None = None,
-        strides: Sequence[int] | None = None,
-    ) -> Bound:
-        axes = pooled_axes(X, ctx.shape(), kernel_shape, strides, None, pads, auto_pad)
+    def infer(self, X: Value) -> Type:
+        return pooled_type(X, self.kernel_shape, self.strides, None, self.pads, self.auto_pad, self.ceil_mode)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, None, self.pads, self.auto_pad)
         if not axes:
             return X, [], lambda dY: _give(ctx, dY)
         Y = ctx.out(like=X)
         shares = np.ones((1,) * X.ndim)
         for k, a in axes:
-            end = _padding_behind(a, pads, X.ndim - 2, k - 2, auto_pad) if count_include_pad else None
+            end = _padding_behind(a, self.pads, X.ndim - 2, k - 2, self.auto_pad) if self.count_include_pad else None
             shares = shares / _counts(a, end).reshape([-1 if i == k else 1 for i in range(X.ndim)])
         share = ctx.constant(shares.flat[0] if np.ptp(shares) == 0 else shares)
         ordered = planes_first(X, axes)

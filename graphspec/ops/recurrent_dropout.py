@@ -6,6 +6,7 @@ exported graph, there is the plain operator.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from graphspec.ir.dims import show
@@ -23,25 +24,27 @@ class _Dropout(Recurrent):
 
     exported = False
 
-    @classmethod
-    def infer(cls, *inputs: Any, **attributes: Any) -> tuple[Type, ...]:
-        plain, masks = inputs[: 5 + cls.cell.states], inputs[5 + cls.cell.states :]
-        types = super().infer(*plain, **attributes)
-        need(attributes["direction"] != "bidirectional", "has one direction", code="GS105")
+    def infer(self, *inputs: Any) -> tuple[Type, ...]:
+        plain, masks = self._split(inputs)
+        types = super().infer(*plain)
+        need(self.direction != "bidirectional", "has one direction", code="GS105")
         N, features = plain[0].shape[1:]
         need(1 <= len(masks) <= 2, "needs one mask or two")
-        for mask, size in zip(masks, (attributes["hidden_size"], features), strict=False):
+        for mask, size in zip(masks, (self.hidden_size, features), strict=False):
             need_float(mask)
-            shape = (N, cls.gates, size)
+            shape = (N, self.gates, size)
             need(mask.shape == shape, f"needs a mask of shape {show(shape)}, got {show(mask.shape)}", code="GS304")
         return types
 
-    @classmethod
-    def bind(cls, ctx: Context, *inputs: Any, **attributes: Any) -> Bound:
-        plain, masks = inputs[: 5 + cls.cell.states], inputs[5 + cls.cell.states :]
-        if ctx.training:
-            attributes["masks"] = (masks[0], masks[1] if len(masks) > 1 else None)
-        return super().bind(ctx, *plain, **attributes)
+    def bind(self, ctx: Context, *inputs: Any) -> Bound:
+        plain, masks = self._split(inputs)
+        state, data = (*masks, None)[:2] if ctx.training else (None, None)
+        return self.bind_masked(ctx, plain, (state, data))
+
+    def _split(self, inputs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """The plain operator's inputs, and the masks."""
+        count = 5 + self.cell.states
+        return inputs[:count], inputs[count:]
 
 
 @op

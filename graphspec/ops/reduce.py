@@ -59,21 +59,21 @@ class Reduction(Op):
 
     floats: ClassVar[bool] = True
 
-    @classmethod
-    def infer(cls, X: Value, *, axes: Sequence[int] | None = None, keepdims: int = 1) -> Type:
-        if cls.floats:
-            need_float(X)
-        return Type(X.dtype, reduced_shape(X.shape, chosen_axes(axes, X.rank), keepdims))
+    axes: Sequence[int] | None = None
+    keepdims: int = 1
 
-    @classmethod
-    def bind(cls, ctx: Context, X: Array, *, axes: Sequence[int] | None = None, keepdims: int = 1) -> Bound:
-        over = chosen_axes(axes, X.ndim)
+    def infer(self, X: Value) -> Type:
+        if self.floats:
+            need_float(X)
+        return Type(X.dtype, reduced_shape(X.shape, chosen_axes(self.axes, X.rank), self.keepdims))
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        over = chosen_axes(self.axes, X.ndim)
         Y, wide = reduced_out(ctx, X, over)
-        calls, gradient = cls.reduce(ctx, X, Y, wide, over)
+        calls, gradient = self.reduce(ctx, X, Y, wide, over)
         return bound(ctx, X, Y, over, calls, gradient)
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         """Calls that write Y, and the gradient; ``wide`` is Y with the reduced axes kept."""
         raise NotImplementedError
 
@@ -114,22 +114,23 @@ class ReduceSum(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(X: Value, axes: Value | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Type:
+    keepdims: int = 1
+    noop_with_empty_axes: int = 0
+
+    def infer(self, X: Value, axes: Value | None = None) -> Type:
         need(X.dtype != "bool", "needs numbers, got bool tensors", code="GS306")
         held = axes.known() if axes is not None else ()
         need(held is not None, "needs axes that are known when building", code="GS305")
-        if not held and noop_with_empty_axes:
+        if not held and self.noop_with_empty_axes:
             return X.type
-        return Type(X.dtype, reduced_shape(X.shape, chosen_axes(held, X.rank), keepdims))
+        return Type(X.dtype, reduced_shape(X.shape, chosen_axes(held, X.rank), self.keepdims))
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         node = output.node
         assert node is not None
         X, axes = (*node.inputs, None)[:2]
         held = axes.known() if axes is not None else ()
-        if X is None or held is None or (not held and node.attrs["noop_with_empty_axes"]):
+        if X is None or held is None or (not held and self.noop_with_empty_axes):
             return ranges[0]
         sizes = [X.shape[k] for k in chosen_axes(held, X.rank)]
         count = (
@@ -137,13 +138,10 @@ class ReduceSum(Op):
         )
         return ranges[0].times(Range(count, count))
 
-    @staticmethod
-    def bind(
-        ctx: Context, X: Array, axes: Array | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
-    ) -> Bound:
+    def bind(self, ctx: Context, X: Array, axes: Array | None = None) -> Bound:
         held = ctx.known(1) if axes is not None else None
         listed = [] if held is None else held.tolist()
-        over = () if not listed and noop_with_empty_axes else chosen_axes(listed, X.ndim)
+        over = () if not listed and self.noop_with_empty_axes else chosen_axes(listed, X.ndim)
         Y, _ = reduced_out(ctx, X, over)
         return bound(ctx, X, Y, over, *total(ctx, X, Y, over))
 
@@ -154,8 +152,7 @@ class ReduceMean(Reduction):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         return mean(ctx, X, Y, axes)
 
 
@@ -166,8 +163,7 @@ class Extremum(Reduction):
     choose: ClassVar[np.ufunc]
     holds, drops = slice(1), True
 
-    @classmethod
-    def reduce(cls, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             won, count = scratch_like(ctx, X, np.bool_), ctx.scratch(Y.shape)
             return [
@@ -178,7 +174,7 @@ class Extremum(Reduction):
                 (np.multiply, dX, share, dX),
             ]
 
-        return [(cls.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
+        return [(self.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
 
 
 @op
@@ -202,8 +198,7 @@ class ReduceSumSquare(Reduction):
     keeps_in, keeps_out = (0,), False
     floats = False
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         flat = X.T if X.flags.f_contiguous else X
         calls: Calls
         if X.dtype.kind == "f" and len(axes) == X.ndim and X.ndim > 0 and flat.flags.c_contiguous:
@@ -225,8 +220,7 @@ class ReduceL1(Reduction):
     keeps_in, keeps_out = (0,), False
     floats = False
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             return [(np.sign, X, dX), (np.multiply, dX, share, dX)]
 
@@ -237,8 +231,7 @@ class ReduceL1(Reduction):
 class ReduceL2(Reduction):
     """``Y = √(Σ X²)``; the gradient at 0 is 0."""
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             norm = scratch_like(ctx, Y)
             least = ctx.constant(np.finfo(X.dtype).tiny)
@@ -258,8 +251,7 @@ class ReduceProd(Reduction):
     keeps_in, keeps_out = (0,), False
     floats = False
 
-    @staticmethod
-    def reduce(ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
+    def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, share: Array, dX: Array) -> Calls:
             order = [*(k for k in range(X.ndim) if k not in axes), *axes]
             lead = [X.shape[k] for k in order[: X.ndim - len(axes)]]
@@ -286,16 +278,17 @@ class CumSum(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(X: Value, axis: Value, *, exclusive: int = 0, reverse: int = 0) -> Type:
+    exclusive: int = 0
+    reverse: int = 0
+
+    def infer(self, X: Value, axis: Value) -> Type:
         need(X.dtype != "bool", "needs numbers, got bool tensors", code="GS306")
         held = axis.known()
         need(held is not None and len(held) == 1, "needs one axis, known when building", code="GS305")
         normalize_axis(int((held or (0,))[0]), X.rank)
         return X.type
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> Bound:
+    def bind(self, ctx: Context, X: Array, axis: Array) -> Bound:
         held = ctx.known(1)
         assert held is not None
         at = int(held.reshape(())) % X.ndim
@@ -304,7 +297,7 @@ class CumSum(Op):
         def accumulate(A: Array, out: Array, backwards: bool) -> Calls:
             if backwards:
                 A, out = np.flip(A, at), np.flip(out, at)
-            if not exclusive:
+            if not self.exclusive:
                 return [(np.add.accumulate, A, at, A.dtype, out)]
             lead = (slice(None),) * at
             head, tail, rest = out[*lead, :1], out[*lead, 1:], A[*lead, :-1]
@@ -312,6 +305,6 @@ class CumSum(Op):
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
-            return [] if dX is None else accumulate(dY, dX, not reverse)
+            return [] if dX is None else accumulate(dY, dX, not self.reverse)
 
-        return Y, accumulate(X, Y, bool(reverse)), backward
+        return Y, accumulate(X, Y, bool(self.reverse)), backward

@@ -38,22 +38,18 @@ class Resize(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
+    coordinate_transformation_mode: str = "half_pixel"
+    mode: str = "nearest"
+    nearest_mode: str = "round_prefer_floor"
+
     def infer(
-        X: Value,
-        roi: Value | None = None,
-        scales: Value | None = None,
-        sizes: Value | None = None,
-        *,
-        coordinate_transformation_mode: str = "half_pixel",
-        mode: str = "nearest",
-        nearest_mode: str = "round_prefer_floor",
+        self, X: Value, roi: Value | None = None, scales: Value | None = None, sizes: Value | None = None
     ) -> Type:
         need_float(X)
         for name, value, known in (
-            ("mode", mode, ("nearest", "linear")),
-            ("coordinate_transformation_mode", coordinate_transformation_mode, COORDINATES),
-            ("nearest_mode", nearest_mode, NEAREST),
+            ("mode", self.mode, ("nearest", "linear")),
+            ("coordinate_transformation_mode", self.coordinate_transformation_mode, COORDINATES),
+            ("nearest_mode", self.nearest_mode, NEAREST),
         ):
             need(value in known, f"{name} {value!r} is not implemented ({', '.join(known)} are)", code="GS105")
         if sizes is not None:
@@ -74,23 +70,16 @@ class Resize(Op):
         need(left, f"nothing is left of {show(X.shape)} scaled by {factors}", code="GS303")
         return Type(X.dtype, tuple(shape))
 
-    @staticmethod
     def bind(
-        ctx: Context,
-        X: Array,
-        roi: Array | None = None,
-        scales: Array | None = None,
-        sizes: Array | None = None,
-        *,
-        coordinate_transformation_mode: str = "half_pixel",
-        mode: str = "nearest",
-        nearest_mode: str = "round_prefer_floor",
+        self, ctx: Context, X: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None
     ) -> Bound:
         out = ctx.shape()
         factors = [o / max(n, 1) for o, n in zip(out, X.shape, strict=True)] if scales is None else scales.reshape(-1)
         axes = [k for k in range(X.ndim) if out[k] != X.shape[k] or factors[k] != 1]
         weights = {
-            k: weight(X.shape[k], out[k], float(factors[k]), coordinate_transformation_mode, mode, nearest_mode)
+            k: weight(
+                X.shape[k], out[k], float(factors[k]), self.coordinate_transformation_mode, self.mode, self.nearest_mode
+            )
             for k in axes
         }
         times = {k: out[k] // X.shape[k] for k in axes if X.shape[k] and out[k] % X.shape[k] == 0}

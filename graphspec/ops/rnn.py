@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels.cell_inputs import CellInputs, CellOptions
+from graphspec.kernels.context import Context
 from graphspec.kernels.recurrence import Direction
 from graphspec.ops.base import op
 from graphspec.ops.recurrent import Recurrent
@@ -16,8 +16,8 @@ from graphspec.ops.recurrent import Recurrent
 class _Cell(Direction):
     rows, gate_at = 1, (0,)
 
-    def __init__(self, *inputs: Any, **attributes: Any) -> None:
-        super().__init__(*inputs, **attributes)
+    def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
+        super().__init__(ctx, inputs, options)
         clipped = self.clip is not None and self.training
         self.inside = self.ctx.save_for_backward((self.T, self.H, self.N), np.bool_) if clipped else None
 
@@ -77,4 +77,4 @@ class RNN(Recurrent):
     Shapes: X (T, N, I) → Y (T, D, N, H), Y_h (D, N, H). A sequence of length 0 gives zeros, whatever the initial state.
     """
 
-    cell, gates, activations = _Cell, 1, ("Tanh",)
+    cell, gates, default_activations = _Cell, 1, ("Tanh",)

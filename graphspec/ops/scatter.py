@@ -23,26 +23,27 @@ class ScatterElements(Op):
 
     keeps_in, keeps_out = (1,), False
 
-    @staticmethod
-    def infer(data: Value, indices: Value, updates: Value, *, axis: int = 0, reduction: str = "none") -> Type:
+    axis: int = 0
+    reduction: str = "none"
+
+    def infer(self, data: Value, indices: Value, updates: Value) -> Type:
         need_integers(indices)
         same_dtype(data, updates)
-        need(reduction in ("none", "add"), f"the reduction {reduction} is not implemented", code="GS105")
-        at = normalize_axis(axis, data.rank)
+        need(self.reduction in ("none", "add"), f"the reduction {self.reduction} is not implemented", code="GS105")
+        at = normalize_axis(self.axis, data.rank)
         need(indices.shape == updates.shape, f"has indices {show(indices.shape)} for updates {show(updates.shape)}")
         need(data.rank == indices.rank, f"scatters {show(indices.shape)} into {show(data.shape)}: the ranks differ")
         fits = all(
             k == at or not (isinstance(d, int) and isinstance(e, int)) or d <= e
             for k, (d, e) in enumerate(zip(indices.shape, data.shape, strict=True))
         )
-        need(fits, f"indices {show(indices.shape)} are larger than {show(data.shape)} off axis {axis}", code="GS302")
+        need(
+            fits, f"indices {show(indices.shape)} are larger than {show(data.shape)} off axis {self.axis}", code="GS302"
+        )
         return data.type
 
-    @staticmethod
-    def bind(
-        ctx: Context, data: Array, indices: Array, updates: Array, *, axis: int = 0, reduction: str = "none"
-    ) -> Bound:
-        at = axis % data.ndim
+    def bind(self, ctx: Context, data: Array, indices: Array, updates: Array) -> Bound:
+        at = self.axis % data.ndim
         Y, size = ctx.out(), data.shape[at]
         strides = [int(np.prod(data.shape[k + 1 :], dtype=np.int64)) for k in range(data.ndim)]
         stride = ctx.constant(strides[at], np.int64)
@@ -62,7 +63,7 @@ class ScatterElements(Op):
             (np.copyto, Y, data),
         ]
         flat, where = Y.reshape(-1), places.reshape(-1)
-        if reduction == "add":
+        if self.reduction == "add":
             calls.append((np.add.at, flat, where, source.reshape(-1)))
         else:
             calls.append((flat.__setitem__, where, source.reshape(-1)))
@@ -73,7 +74,7 @@ class ScatterElements(Op):
                 taken = dU if dU.flags.c_contiguous else ctx.scratch(dU.shape)
                 calls.append((partial(np.take, mode="clip"), grad.reshape(-1), places, None, taken))
                 calls += [] if taken is dU else [(np.copyto, dU, taken)]
-            if reduction == "none" and ctx.wants(0):
+            if self.reduction == "none" and ctx.wants(0):
                 calls.append((grad.reshape(-1).__setitem__, where, ctx.constant(0.0)))
                 calls += [] if grad is dY else [(np.copyto, dY, grad)]
             ctx.give_grad(0, dY)

@@ -69,16 +69,13 @@ class View(Op):
 class Identity(View):
     """``Y = X``."""
 
-    @staticmethod
-    def infer(X: Value) -> Type:
+    def infer(self, X: Value) -> Type:
         return X.type
 
-    @staticmethod
-    def dims(X: Value) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, X: Value) -> tuple[Dim, ...] | None:
         return X.known()
 
-    @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array) -> Bound:
         return reshaped(ctx, X)
 
 
@@ -86,13 +83,14 @@ class Identity(View):
 class Reshape(View):
     """The elements of X, in C order, in another shape: -1 is what remains, 0 copies X's size unless ``allowzero``."""
 
-    @staticmethod
-    def infer(X: Value, shape: Value, *, allowzero: int = 0) -> Type:
+    allowzero: int = 0
+
+    def infer(self, X: Value, shape: Value) -> Type:
         asked = list(known(shape, "sizes"))
         free = [k for k, d in enumerate(asked) if d == -1]
         need(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(asked))}", code="GS304")
         # Sizes that are copied cancel, even where they are 0.
-        copied = [k for k, d in enumerate(asked) if d == 0 and not allowzero]
+        copied = [k for k, d in enumerate(asked) if d == 0 and not self.allowzero]
         need(not copied or copied[-1] < X.rank, f"copies axis {copied[-1:]} of {show(X.shape)}")
         rest = product(tuple(d for k, d in enumerate(X.shape) if k not in copied))
         fixed = product(tuple(d for k, d in enumerate(asked) if k not in copied and k not in free))
@@ -108,12 +106,10 @@ class Reshape(View):
             need(rest == fixed or empty, f"{message}: the numbers of elements differ", code="GS304")
         return Type(X.dtype, tuple(asked))
 
-    @staticmethod
-    def dims(X: Value, shape: Value, **_: int) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, X: Value, shape: Value) -> tuple[Dim, ...] | None:
         return X.known()
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, shape: Array, *, allowzero: int = 0) -> Bound:
+    def bind(self, ctx: Context, X: Array, shape: Array) -> Bound:
         return reshaped(ctx, X)
 
 
@@ -121,14 +117,14 @@ class Reshape(View):
 class Flatten(View):
     """A matrix: the axes before ``axis`` are its rows, the others its columns."""
 
-    @staticmethod
-    def infer(X: Value, *, axis: int = 1) -> Type:
-        need(-X.rank <= axis <= X.rank, f"axis {axis} does not exist in rank {X.rank}", key="axis")
-        at = axis % X.rank if axis < 0 else axis
+    axis: int = 1
+
+    def infer(self, X: Value) -> Type:
+        need(-X.rank <= self.axis <= X.rank, f"axis {self.axis} does not exist in rank {X.rank}", key="axis")
+        at = self.axis % X.rank if self.axis < 0 else self.axis
         return Type(X.dtype, (product(X.shape[:at]), product(X.shape[at:])))
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, axis: int = 1) -> Bound:
+    def bind(self, ctx: Context, X: Array) -> Bound:
         return reshaped(ctx, X)
 
 
@@ -143,19 +139,16 @@ def unit_axes(axes: Value | None, rank: int) -> list[int]:
 class Squeeze(View):
     """X without the ``axes`` of size 1; without all such axes where none are named."""
 
-    @staticmethod
-    def infer(X: Value, axes: Value | None = None) -> Type:
+    def infer(self, X: Value, axes: Value | None = None) -> Type:
         gone = unit_axes(axes, X.rank) if axes is not None else [k for k, d in enumerate(X.shape) if d == 1]
         for k in gone:
             need(X.shape[k] == 1, f"cannot drop axis {k} of {show(X.shape)}: its size is not 1", code="GS304")
         return Type(X.dtype, tuple(d for k, d in enumerate(X.shape) if k not in gone))
 
-    @staticmethod
-    def dims(X: Value, *_: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, X: Value, *_: Value | None) -> tuple[Dim, ...] | None:
         return X.known()
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, axes: Array | None = None) -> Bound:
+    def bind(self, ctx: Context, X: Array, axes: Array | None = None) -> Bound:
         return reshaped(ctx, X)
 
 
@@ -163,18 +156,15 @@ class Squeeze(View):
 class Unsqueeze(View):
     """X with new axes of size 1 at ``axes``, counted in the output."""
 
-    @staticmethod
-    def infer(X: Value, axes: Value) -> Type:
+    def infer(self, X: Value, axes: Value) -> Type:
         new = unit_axes(axes, X.rank + len(known(axes, "axes")))
         rest = iter(X.shape)
         return Type(X.dtype, tuple(1 if k in new else next(rest) for k in range(X.rank + len(new))))
 
-    @staticmethod
-    def dims(X: Value, *_: Value) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, X: Value, *_: Value) -> tuple[Dim, ...] | None:
         return X.known()
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, axes: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, axes: Array) -> Bound:
         return reshaped(ctx, X)
 
 
@@ -182,15 +172,15 @@ class Unsqueeze(View):
 class Transpose(View):
     """X with its axes in the order ``perm``, by default reversed."""
 
-    @staticmethod
-    def infer(X: Value, *, perm: Sequence[int] | None = None) -> Type:
-        order = list(range(X.rank))[::-1] if perm is None else list(perm)
+    perm: Sequence[int] | None = None
+
+    def infer(self, X: Value) -> Type:
+        order = list(range(X.rank))[::-1] if self.perm is None else list(self.perm)
         need(sorted(order) == list(range(X.rank)), f"{order} is no order of the axes of {show(X.shape)}", key="dims")
         return Type(X.dtype, tuple(X.shape[k] for k in order))
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, perm: Sequence[int] | None = None) -> Bound:
-        order = list(range(X.ndim))[::-1] if perm is None else list(perm)
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        order = list(range(X.ndim))[::-1] if self.perm is None else list(self.perm)
 
         def backward(dY: Array) -> Calls:
             ctx.give_grad(0, dY.transpose([order.index(k) for k in range(X.ndim)]))
@@ -206,18 +196,15 @@ class Expand(Op):
     keeps_in, keeps_out = (), False
     holds = slice(1)
 
-    @staticmethod
-    def infer(X: Value, shape: Value) -> Type:
+    def infer(self, X: Value, shape: Value) -> Type:
         return Type(X.dtype, broadcast(X.shape, known(shape, "sizes")))
 
-    @staticmethod
-    def dims(X: Value, shape: Value) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, X: Value, shape: Value) -> tuple[Dim, ...] | None:
         held = X.known()
         (size,) = known(shape, "sizes") if shape.shape == (1,) else (1,)
         return held * int(size) if held is not None and len(held) == 1 else held
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, shape: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, shape: Array) -> Bound:
         if X.shape == ctx.shape():
             return reshaped(ctx, X)
         Y = ctx.out(like=X)
@@ -230,18 +217,18 @@ class Shape(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(X: Value, *, start: int = 0, end: int | None = None) -> Type:
-        return Type("int64", (len(X.shape[start:end]),))
+    start: int = 0
+    end: int | None = None
 
-    @staticmethod
-    def dims(X: Value, *, start: int = 0, end: int | None = None) -> tuple[Dim, ...]:  # type: ignore[override]
-        return X.shape[start:end]
+    def infer(self, X: Value) -> Type:
+        return Type("int64", (len(X.shape[self.start : self.end]),))
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, start: int = 0, end: int | None = None) -> Bound:
+    def dims(self, X: Value) -> tuple[Dim, ...]:
+        return X.shape[self.start : self.end]
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
         Y = ctx.out()
-        return Y, [(np.copyto, Y, ctx.constant(X.shape[start:end], np.int64))], None
+        return Y, [(np.copyto, Y, ctx.constant(X.shape[self.start : self.end], np.int64))], None
 
 
 @op
@@ -253,17 +240,16 @@ class Cast(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(X: Value, *, to: str) -> Type:
-        need(np.dtype(to).kind in "fiub" and to != "float64", f"does not cast to {to}", code="GS306")
-        return Type(to, X.shape)
+    to: str
 
-    @staticmethod
-    def dims(X: Value, *, to: str) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def infer(self, X: Value) -> Type:
+        need(np.dtype(self.to).kind in "fiub" and self.to != "float64", f"does not cast to {self.to}", code="GS306")
+        return Type(self.to, X.shape)
+
+    def dims(self, X: Value) -> tuple[Dim, ...] | None:
         return X.known()
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         (X,) = ranges
         if not X.finite:
             return ANY
@@ -271,18 +257,16 @@ class Cast(Op):
             return Range(float(np.float32(X.low)), float(np.float32(X.high)))
         return Range(int(X.low), int(X.high))
 
-    @classmethod
-    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        moved = node.inputs[0] is not None and node.inputs[0].dtype != "bool" and node.attrs["to"] != "bool"
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        moved = node.inputs[0] is not None and node.inputs[0].dtype != "bool" and self.to != "bool"
         if node.inputs[0] is not None and node.inputs[0].type.is_float and exact:
             return {}  # a fraction is cut off, so that the bound itself may be passed
-        if node.attrs["to"] == "float32" and exact and max(abs(out.low), abs(out.high)) >= _EXACT:
+        if self.to == "float32" and exact and max(abs(out.low), abs(out.high)) >= _EXACT:
             return {}
         return {0: out} if moved else {}
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, to: str) -> Bound:
-        if X.dtype == (ctx.dtype if to == "float32" else to):
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        if X.dtype == (ctx.dtype if self.to == "float32" else self.to):
             return reshaped(ctx, X)
         Y = ctx.out(like=X)
         return Y, [(copy_cast, Y, X)], None

@@ -29,32 +29,32 @@ class ShardedGemm(Op):
     keeps_in, keeps_out = (1,), False
     exported = False
 
-    @staticmethod
-    def infer(A: Value, B: Value, C: Value | None = None, *, takes: str, gives: str, shape: tuple[int, ...]) -> Type:
-        return Type(A.dtype, shape)
+    takes: str
+    gives: str
+    shape: tuple[int, ...]
 
-    @staticmethod
-    def bind(
-        ctx: Context, A: Array, B: Array, C: Array | None = None, *, takes: str, gives: str, shape: tuple[int, ...]
-    ) -> Bound:
+    def infer(self, A: Value, B: Value, C: Value | None = None) -> Type:
+        return Type(A.dtype, self.shape)
+
+    def bind(self, ctx: Context, A: Array, B: Array, C: Array | None = None) -> Bound:
         (k, n), rows, total, group = B.shape, ctx.rows, ctx.total, ctx.group
         taken, given = (shard_slice(width, group.rank, group.size) for width in (k, n))
         matrix = ctx.sharded(1)
         X, dX = matrix.inputs[:total], matrix.input_gradients[:total]
         Y, dY = matrix.outputs[:total], matrix.output_gradients[:total]
         meet = (group.barrier,)
-        calls: Calls = [*_copy(X[rows] if takes == "rows" else X[:, taken], A), meet]
-        own = ctx.out() if gives == "columns" else ctx.scratch((total, given.stop - given.start))
+        calls: Calls = [*_copy(X[rows] if self.takes == "rows" else X[:, taken], A), meet]
+        own = ctx.out() if self.gives == "columns" else ctx.scratch((total, given.stop - given.start))
         calls += matmul(ctx, X, B[:, given], own)
         if C is not None:
             calls.append((np.add, own, C[given], own))
-        if gives == "rows":
+        if self.gives == "rows":
             calls += [(np.copyto, Y[:, given], own), meet]
 
         def backward(gradient: Array) -> Calls:
-            calls = _copy(dY[rows] if gives == "rows" else dY[:, given], gradient)
+            calls = _copy(dY[rows] if self.gives == "rows" else dY[:, given], gradient)
             if (dC := ctx.grad(2)) is not None:
-                if gives == "rows":
+                if self.gives == "rows":
                     calls += sum_axes(ctx, gradient, (0,), dC)
                 else:
                     calls += [(dC.fill, 0.0), *sum_axes(ctx, gradient, (0,), dC[given])]
@@ -63,7 +63,7 @@ class ShardedGemm(Op):
             if not ctx.wants(0):
                 return calls
             calls.append(meet)
-            if takes == "columns":
+            if self.takes == "columns":
                 dA = ctx.grad(0)
                 assert dA is not None
                 return [*calls, *matmul(ctx, dY, B[taken].T, dA)]
@@ -71,7 +71,7 @@ class ShardedGemm(Op):
             ctx.give_grad(0, dX[rows])
             return calls
 
-        return (own if gives == "columns" else Y[rows]), calls, backward
+        return (own if self.gives == "columns" else Y[rows]), calls, backward
 
 
 def _copy(to: Array, X: Array) -> Calls:

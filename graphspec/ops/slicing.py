@@ -35,20 +35,20 @@ class Concat(Op):
     keeps_in, keeps_out = (), False
     holds = slice(None)
 
-    @staticmethod
-    def infer(*inputs: Value, axis: int) -> Type:
+    axis: int
+
+    def infer(self, *inputs: Value) -> Type:
         first = inputs[0]
-        at = normalize_axis(axis, first.rank)
+        at = normalize_axis(self.axis, first.rank)
         total: Dim = 0
         for X in inputs:
             need(X.rank == first.rank, f"joins shapes of different rank: {show(first.shape)} and {show(X.shape)}")
             same = all(d == e for k, (d, e) in enumerate(zip(X.shape, first.shape, strict=True)) if k != at)
-            need(same, f"joins shapes that differ off axis {axis}", code="GS302")
+            need(same, f"joins shapes that differ off axis {self.axis}", code="GS302")
             total = add(total, X.shape[at])
         return Type(same_dtype(*inputs), (*first.shape[:at], total, *first.shape[at + 1 :]))
 
-    @staticmethod
-    def dims(*inputs: Value, axis: int) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, *inputs: Value) -> tuple[Dim, ...] | None:
         out: tuple[Dim, ...] = ()
         for X in inputs:
             if (held := X.known()) is None:
@@ -56,9 +56,8 @@ class Concat(Op):
             out += held
         return out
 
-    @staticmethod
-    def bind(ctx: Context, *inputs: Array, axis: int) -> Bound:
-        at = axis % inputs[0].ndim
+    def bind(self, ctx: Context, *inputs: Array) -> Bound:
+        at = self.axis % inputs[0].ndim
         Y = ctx.out(like=inputs[0])
         stops = np.cumsum([X.shape[at] for X in inputs]).tolist()
         places = [along(at, stop - X.shape[at], stop) for X, stop in zip(inputs, stops, strict=True)]
@@ -100,22 +99,22 @@ class Split(Op):
     keeps_in, keeps_out = (), False
     holds, drops = slice(1), True
 
-    @staticmethod
-    def infer(X: Value, split: Value, *, axis: int = 0) -> tuple[Type, ...]:
-        at = normalize_axis(axis, X.rank)
+    axis: int = 0
+
+    def infer(self, X: Value, split: Value) -> tuple[Type, ...]:
+        at = normalize_axis(self.axis, X.rank)
         sizes = known(split, "sizes")
         total: Dim = 0
         for size in sizes:
             total = add(total, size)
-        message = f"cannot split axis {axis} of {show(X.shape)} into {show(sizes)}"
+        message = f"cannot split axis {self.axis} of {show(X.shape)} into {show(sizes)}"
         need(total == X.shape[at], f"{message}: the sizes do not add up", code="GS304")
         return tuple(Type(X.dtype, (*X.shape[:at], size, *X.shape[at + 1 :])) for size in sizes)
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, split: Array, *, axis: int = 0) -> Bound:
+    def bind(self, ctx: Context, X: Array, split: Array) -> Bound:
         held = ctx.known(1)
         assert held is not None
-        at, stops = axis % X.ndim, np.cumsum(held).tolist()
+        at, stops = self.axis % X.ndim, np.cumsum(held).tolist()
         places = [along(at, start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
 
         def backward(*dYs: Array | None) -> Calls:
@@ -178,15 +177,15 @@ class Slice(Op):
     keeps_in, keeps_out = (), False
     holds, drops = slice(1), True
 
-    @staticmethod
-    def infer(X: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None) -> Type:
+    def infer(
+        self, X: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None
+    ) -> Type:
         shape = list(X.shape)
         for axis, start, end, step in slice_table(X, starts, ends, axes, steps):
             shape[axis] = sliced(X.shape[axis], start, end, step)
         return Type(X.dtype, tuple(shape))
 
-    @staticmethod
-    def dims(X: Value, *bounds: Value | None) -> tuple[Dim, ...] | None:  # type: ignore[override]
+    def dims(self, X: Value, *bounds: Value | None) -> tuple[Dim, ...] | None:
         held = X.known()
         (starts, ends), more = bounds[:2], [*bounds[2:], None, None]
         if held is None or starts is None or ends is None:
@@ -197,9 +196,8 @@ class Slice(Op):
             held = held[start : stop_index(end, step) : step]
         return held
 
-    @staticmethod
     def bind(
-        ctx: Context, X: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None
+        self, ctx: Context, X: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None
     ) -> Bound:
         first, last, which, by = (None if (s := ctx.known(k)) is None else s.tolist() for k in (1, 2, 3, 4))
         assert first is not None
@@ -220,9 +218,6 @@ class Slice(Op):
         return X[index], [], backward
 
 
-Mode = Literal["constant", "reflect", "edge"]
-
-
 @op
 class Pad(Op):
     """X with ``pads`` (all begins, then all ends) more elements: a constant, its mirror image, or its edge.
@@ -232,9 +227,10 @@ class Pad(Op):
 
     keeps_in, keeps_out = (), False
 
-    @staticmethod
-    def infer(X: Value, pads: Value, constant: Value | None = None, *, mode: Mode = "constant") -> Type:
-        need(mode in ("constant", "reflect", "edge"), f"has no mode '{mode}'", code="GS105")
+    mode: Literal["constant", "reflect", "edge"] = "constant"
+
+    def infer(self, X: Value, pads: Value, constant: Value | None = None) -> Type:
+        need(self.mode in ("constant", "reflect", "edge"), f"has no mode '{self.mode}'", code="GS105")
         held = known(pads, "pads")
         need(len(held) == 2 * X.rank, f"has {len(held)} pads for rank {X.rank}")
         same_dtype(X, constant)
@@ -242,29 +238,28 @@ class Pad(Op):
         for d, low, high in zip(X.shape, held[: X.rank], held[X.rank :], strict=True):
             need(isinstance(low, int) and isinstance(high, int), "needs fixed pads", code="GS305")
             most = max(int(low), int(high))
-            need(mode == "constant" or min(int(low), int(high)) >= 0, f"mode {mode} cannot crop", code="GS105")
-            if isinstance(d, int) and most > 0 and mode != "constant":
-                room = d - 1 if mode == "reflect" else most if d else 0
-                need(most <= room, f"cannot {mode} {most} elements of an axis of {d}", code="GS303")
+            need(
+                self.mode == "constant" or min(int(low), int(high)) >= 0, f"mode {self.mode} cannot crop", code="GS105"
+            )
+            if isinstance(d, int) and most > 0 and self.mode != "constant":
+                room = d - 1 if self.mode == "reflect" else most if d else 0
+                need(most <= room, f"cannot {self.mode} {most} elements of an axis of {d}", code="GS303")
             size = add(add(d, int(low)), int(high))
             need(not isinstance(size, int) or size >= 0, f"crops more than there is of {show(X.shape)}", code="GS303")
             shape.append(size)
         return Type(X.dtype, tuple(shape))
 
-    @classmethod
-    def bounds(cls, output: Value, ranges: Sequence[Range]) -> Range:
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         return hull(r for i, r in enumerate(ranges) if i != 1) | (ranges[0] if len(ranges) > 2 else Range(0, 0))
 
-    @classmethod
-    def demands(cls, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
         held = node.inputs[1].known() if node.inputs[1] is not None else None
         crops = held is None or any(not isinstance(d, int) or d < 0 for d in held)
         filled = held is not None and any(isinstance(d, int) and d > 0 for d in held)
         demanded = {} if exact and crops else {0: out}
         return demanded | ({2: out} if len(ranges) > 2 and (filled or not exact) else {})
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, pads: Array, constant: Array | None = None, *, mode: Mode = "constant") -> Bound:
+    def bind(self, ctx: Context, X: Array, pads: Array, constant: Array | None = None) -> Bound:
         held = ctx.known(1)
         assert held is not None
         low, high = held.tolist()[: X.ndim], held.tolist()[X.ndim :]
@@ -274,16 +269,16 @@ class Pad(Op):
             return reshaped(ctx, X)
         Y = ctx.out(like=X)
         calls: Calls = []
-        if mode == "constant":
+        if self.mode == "constant":
             calls.append((Y.fill, 0) if constant is None else (np.copyto, Y, constant))
         calls.append((np.copyto, Y[inner], X[source]))
-        borders = [] if mode == "constant" else mirrored(Y.shape, low, high, mode)
+        borders = [] if self.mode == "constant" else mirrored(Y.shape, low, high, self.mode)
         calls += [(np.copyto, Y[there], Y[here]) for there, here in borders]
 
         def backward(dY: Array) -> Calls:
             calls: Calls = []
             for there, here in reversed(borders):
-                if mode == "edge":
+                if self.mode == "edge":
                     axis = len(here) - 1
                     edge = scratch_like(ctx, dY[here])
                     calls += [*sum_axes(ctx, dY[there], (axis,), edge), (np.add, dY[here], edge, dY[here])]
@@ -299,7 +294,7 @@ class Pad(Op):
 
 
 def mirrored(
-    shape: Sequence[int], low: Sequence[int], high: Sequence[int], mode: Mode
+    shape: Sequence[int], low: Sequence[int], high: Sequence[int], mode: str
 ) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
     """(border, its source) for each padded side, an axis after the other: a later axis copies earlier borders too."""
     pairs = []
@@ -322,14 +317,12 @@ class Tile(Op):
     keeps_in, keeps_out = (), False
     holds = slice(1)
 
-    @staticmethod
-    def infer(X: Value, repeats: Value) -> Type:
+    def infer(self, X: Value, repeats: Value) -> Type:
         times = known(repeats, "repeats")
         need(len(times) == X.rank, f"has {len(times)} repeats for rank {X.rank}")
         return Type(X.dtype, tuple(mul(d, n) for d, n in zip(X.shape, times, strict=True)))
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, repeats: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array, repeats: Array) -> Bound:
         held = ctx.known(1)
         assert held is not None
         Y = ctx.out()

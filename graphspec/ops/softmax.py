@@ -21,10 +21,11 @@ class Normalized(Op):
 
     keeps_in, keeps_out = (), True
 
-    @staticmethod
-    def infer(X: Value, *, axis: int = -1) -> Type:
+    axis: int = -1
+
+    def infer(self, X: Value) -> Type:
         need_float(X)
-        normalize_axis(axis, X.rank)
+        normalize_axis(self.axis, X.rank)
         return X.type
 
 
@@ -51,9 +52,10 @@ def over(X: Array, axis: int) -> tuple[int, ...]:
 class Softmax(Normalized):
     """``Y = exp(X - max X) / Σ exp(X - max X)`` along ``axis``."""
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, axis: int = -1) -> Bound:
-        at = axis % X.ndim
+    axis: int = -1
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        at = self.axis % X.ndim
         Y = output_for(ctx, (0, X))
         most, total = ctx.scratch(over(X, at)), ctx.scratch(over(X, at))
         calls: Calls = [
@@ -81,9 +83,10 @@ class Softmax(Normalized):
 class LogSoftmax(Normalized):
     """``Y = X - max X - log Σ exp(X - max X)`` along ``axis``."""
 
-    @staticmethod
-    def bind(ctx: Context, X: Array, *, axis: int = -1) -> Bound:
-        at = axis % X.ndim
+    axis: int = -1
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        at = self.axis % X.ndim
         Y = output_for(ctx, (0, X))
         most, total, t = ctx.scratch(over(X, at)), ctx.scratch(over(X, at)), scratch_like(ctx, X)
         calls: Calls = [

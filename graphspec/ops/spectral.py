@@ -30,22 +30,24 @@ class SpectralScale(Op):
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
 
-    @staticmethod
-    def infer(W: Value, u: Value, *, sizes: Sequence[int], columns: int, iterations: int = 1) -> Type:
+    sizes: Sequence[int]
+    columns: int
+    iterations: int = 1
+
+    def infer(self, W: Value, u: Value) -> Type:
         need_float(W, u)
         return W.type
 
-    @staticmethod
-    def bind(ctx: Context, W: Array, u: Array, *, sizes: Sequence[int], columns: int, iterations: int = 1) -> Bound:
+    def bind(self, ctx: Context, W: Array, u: Array) -> Bound:
         def backward(dY: Array) -> Calls:
             ctx.give_grad(0, dY)
             return []
 
         if not ctx.training:
             return W, [], backward
-        count = sizes[columns]
-        parts = W.reshape(sizes, copy=False)
-        moved = parts.transpose(*(k for k in axis_order(parts) if k != columns), columns)
+        count = self.sizes[self.columns]
+        parts = W.reshape(self.sizes, copy=False)
+        moved = parts.transpose(*(k for k in axis_order(parts) if k != self.columns), self.columns)
         calls: Calls = []
         try:
             matrix = moved.reshape(-1, count, copy=False)
@@ -65,7 +67,7 @@ class SpectralScale(Op):
             ]
 
         calls.append((np.copyto, right, u.reshape(count)))
-        for _ in range(iterations):
+        for _ in range(self.iterations):
             calls += [(np.dot, matrix, right, left), *unit(left, left)]
             calls += [(np.dot, matrix.T, left, product), *unit(product, right)]
         Y = ctx.out(like=W)

@@ -33,36 +33,25 @@ class AffineWarp(Op):
     keeps_in, keeps_out = (1,), False
     exported, identity_in_inference = False, True
 
-    @staticmethod
-    def infer(
-        X: Value,
-        matrix: Value,
-        *,
-        interpolation: str = "bilinear",
-        fill_mode: str = "reflect",
-        fill_value: float = 0.0,
-    ) -> Type:
+    interpolation: str = "bilinear"
+    fill_mode: str = "reflect"
+    fill_value: float = 0.0
+
+    def infer(self, X: Value, matrix: Value) -> Type:
         need_float(X, matrix)
         need(X.rank == 4, f"needs images (batch, height, width, channels), got {show(X.shape)}")
         need(matrix.shape == (X.shape[0], 6), f"needs six numbers for each row, got {show(matrix.shape)}")
-        need(interpolation in ("nearest", "bilinear"), f"has no interpolation {interpolation!r}", code="GS105")
-        need(fill_mode in FILLS, f"has no fill_mode {fill_mode!r}", code="GS105")
+        need(
+            self.interpolation in ("nearest", "bilinear"), f"has no interpolation {self.interpolation!r}", code="GS105"
+        )
+        need(self.fill_mode in FILLS, f"has no fill_mode {self.fill_mode!r}", code="GS105")
         return X.type
 
-    @staticmethod
-    def bind(
-        ctx: Context,
-        X: Array,
-        matrix: Array,
-        *,
-        interpolation: str = "bilinear",
-        fill_mode: str = "reflect",
-        fill_value: float = 0.0,
-    ) -> Bound:
+    def bind(self, ctx: Context, X: Array, matrix: Array) -> Bound:
         if not ctx.training:
             return identity(ctx, X)
         Y, channels = ctx.out(like=X), X.shape[3]
-        lookup = Lookup(ctx, X.shape, matrix, interpolation, fill_mode)
+        lookup = Lookup(ctx, X.shape, matrix, self.interpolation, self.fill_mode)
         planes, total, part = (ctx.scratch((channels, lookup.pixels)) for _ in range(3))
         calls: Calls = []
         for rows, count in lookup.blocks():
@@ -75,15 +64,15 @@ class AffineWarp(Op):
                     calls.append((np.multiply, A, weight, A))
                 if k:
                     calls.append((np.add, S, T, S))
-            if fill_mode == "constant" and fill_value:
-                calls += [*lookup.missing(count, fill_value), (np.add, S, lookup.weight[:count], S)]
+            if self.fill_mode == "constant" and self.fill_value:
+                calls += [*lookup.missing(count, self.fill_value), (np.add, S, lookup.weight[:count], S)]
             calls.append((np.copyto, Y[rows], as_images(S, X[rows])))
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
             if dX is None:
                 return []
-            lookup = Lookup(ctx, X.shape, matrix, interpolation, fill_mode)
+            lookup = Lookup(ctx, X.shape, matrix, self.interpolation, self.fill_mode)
             planes, total, part = (ctx.scratch((channels, lookup.pixels)) for _ in range(3))
             calls: Calls = []
             for rows, count in lookup.blocks():

@@ -23,14 +23,12 @@ class BatchSum(Op):
     keeps_in, keeps_out = (), False
     exported = False
 
-    @staticmethod
-    def infer(X: Value) -> Type:
+    def infer(self, X: Value) -> Type:
         need_float(X)
         need(X.rank > 0, "needs a batch axis")
         return Type(X.dtype, X.shape[1:])
 
-    @staticmethod
-    def bind(ctx: Context, X: Array) -> Bound:
+    def bind(self, ctx: Context, X: Array) -> Bound:
         Y = ctx.out()
         calls: Calls = [*sum_axes(ctx, X, (0,), Y), *ctx.all_reduce(Y)]
 
@@ -55,17 +53,17 @@ class CircleLoss(Op):
     keeps_in, keeps_out = (), False
     exported = False
 
-    @staticmethod
-    def infer(X: Value, ids: Value, *, gamma: float = 80.0, margin: float = 0.4, remove_diagonal: int = 1) -> Type:
+    gamma: float = 80.0
+    margin: float = 0.4
+    remove_diagonal: int = 1
+
+    def infer(self, X: Value, ids: Value) -> Type:
         need_float(X)
         need(X.rank == 2, f"needs rows of features, got {show(X.shape)}")
         need(ids.dtype == "int64" and ids.shape == X.shape[:1], f"needs an id a row, got {ids.type}")
         return Type(X.dtype, X.shape[:1])
 
-    @staticmethod
-    def bind(
-        ctx: Context, X: Array, ids: Array, *, gamma: float = 80.0, margin: float = 0.4, remove_diagonal: int = 1
-    ) -> Bound:
+    def bind(self, ctx: Context, X: Array, ids: Array) -> Bound:
         Y, n, total, own = ctx.out(), len(X), ctx.total, ctx.rows
         every, labels = ctx.save_for_backward((total, X.shape[1])), ctx.save_for_backward((total,), np.int64)
         raw, z, peak = ctx.save_for_backward((n, total)), ctx.save_for_backward((n,)), ctx.scratch((n, 1))
@@ -74,7 +72,10 @@ class CircleLoss(Op):
         shares = ctx.save_for_backward((2, n, total))
         d, scores, sums = ctx.scratch((n, total)), ctx.scratch((n, total)), ctx.scratch((n, 1))
         diagonal = np.arange(n), np.arange(own.start, own.stop)
-        sides = ((-gamma, margin, 1.0, margin), (gamma, 1 + margin, -1.0, 1 - margin))  # γ (u + v d)⁺ (w - d)
+        sides = (
+            (-self.gamma, self.margin, 1.0, self.margin),
+            (self.gamma, 1 + self.margin, -1.0, 1 - self.margin),
+        )  # γ (u + v d)⁺ (w - d)
 
         def gather() -> None:
             every.fill(0)
@@ -89,7 +90,7 @@ class CircleLoss(Op):
             z.fill(0)
             for k, (scale, u, v, w) in enumerate(sides):
                 np.logical_not(same, out=keep) if k else np.copyto(keep, same)
-                if remove_diagonal:
+                if self.remove_diagonal:
                     keep[diagonal] = False
                 share = shares[k]
                 np.multiply(d, v, out=share)

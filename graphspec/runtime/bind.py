@@ -20,7 +20,7 @@ from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.kernels.context import Backward
 from graphspec.kernels.group import Shard
-from graphspec.ops import OPS
+from graphspec.ops import OPS, operator
 from graphspec.runtime.buffers import Pool, Scratch, stretch
 from graphspec.runtime.context import NodeContext, ints
 from graphspec.runtime.interleave import Part, interleave_blocks
@@ -139,7 +139,7 @@ class Binder:
             inputs = [None if v is None else self._source(v) for v in node.inputs]
             self._begin(node)
             context = NodeContext(self, node, index)
-            outputs, calls, backward = OPS[node.op].bind(context, *inputs, **node.attrs)
+            outputs, calls, backward = operator(node).bind(context, *inputs)
             arrays = outputs if isinstance(outputs, tuple) else (outputs,)
             for value, array in zip(node.outputs, arrays, strict=True):
                 expected = ints(self.types[value.name].shape)

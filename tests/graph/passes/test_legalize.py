@@ -18,7 +18,7 @@ from graphspec.graph.passes.drop_training import drop_training
 from graphspec.graph.passes.legalize import BASE, is_newer, legalize, since
 from graphspec.graph.target import Target
 from graphspec.ops import OPS
-from graphspec.ops.base import attributes
+from graphspec.ops.base import declared_attributes
 from graphspec.runtime.build import build_program
 
 EXPORTED = sorted(name for name, cls in OPS.items() if cls.exported)
@@ -35,7 +35,7 @@ def test_forms(op: str) -> None:
     first = since(op)
     assert first is not None
     base = schema(op, max(first, BASE))
-    ours = attributes(OPS[op])
+    ours = declared_attributes(OPS[op])
     for opset in OPSETS:
         if opset < first:
             continue

@@ -1,0 +1,68 @@
+"""What one direction of a recurrent operator works on: its arrays, the lengths of its sequences, its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from graphspec.arrays.calls import Calls
+from graphspec.ir.graph import Array
+from graphspec.kernels.context import Context
+
+
+class Lengths:
+    """What follows from sequence_lens: which steps count (T, N), and which sequences have any."""
+
+    def __init__(self, ctx: Context, lens: Array, T: int) -> None:
+        N = len(lens)
+        self.lens = ctx.save_for_backward((N,), np.int64)
+        self.valid, self.started = ctx.save_for_backward((T, N)), ctx.save_for_backward((N,))
+        steps = ctx.constant(np.arange(T)[:, None], np.int64)
+        self.calls: Calls = [
+            (np.copyto, self.lens, lens),
+            (partial(np.less, out=self.valid, casting="unsafe"), steps, self.lens),
+            (partial(np.greater, out=self.started, casting="unsafe"), self.lens, ctx.constant(0, np.int64)),
+        ]
+
+
+@dataclass(frozen=True)
+class CellInputs:
+    """The arrays of one direction.
+
+    Attributes:
+        X: (T, N, I).
+        W: (gates · H, I).
+        R: (gates · H, H).
+        B: (2 · gates · H,) or None.
+        lengths: the lengths of the sequences; None where all have T steps.
+        initial: (N, H) for each state, or None.
+        masks: factors of the state (N, gates, H) and of the input (N, gates, I), or None.
+    """
+
+    X: Array
+    W: Array
+    R: Array
+    B: Array | None
+    lengths: Lengths | None
+    initial: Sequence[Array | None]
+    masks: tuple[Array | None, Array | None] = (None, None)
+
+
+@dataclass(frozen=True)
+class CellOptions:
+    """The attributes of one direction.
+
+    Attributes:
+        reverse: whether the steps are taken from the last to the first.
+        functions: the activations, each with its alpha and beta.
+        clip: the bound of what goes into the activations, or None.
+        linear_before_reset: a GRU's reset gate comes after the product with the state.
+    """
+
+    reverse: bool
+    functions: Sequence[tuple[str, float, float]]
+    clip: float | None
+    linear_before_reset: bool = False
