@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from golden_cases import NOT_KERAS
 from heads import loss, value
 from paths import TESTS
 from safetensors.numpy import load_file
@@ -85,14 +86,8 @@ def test_a_state_goes_into_a_checkpoint_and_back(case: str) -> None:
 def test_every_metric_has_two_golden_cases_and_every_option_one() -> None:
     written = [case["metric"] for case in CASES.values() if isinstance(case["metric"], dict)]
     for cls in METRICS:
-        if cls.__name__ in ELSEWHERE:
+        if cls.__name__ in NOT_KERAS["metric"]:
             continue
         mine = [config for config in written if METRICS.get(config["type"]) is cls]
         assert len(mine) >= 2, cls.__name__
         assert {key for config in mine for key in config} >= {"type", *cls.model_fields} - {"name"}, cls.__name__
-
-
-ELSEWHERE = {
-    *("AccuracyOfLoss", "CrossentropyOfLoss", "ConfusionMatrix", "EditDistance", "CharacterErrorRate", "WordErrorRate"),
-}
-"""Without a class of their own in Keras."""
