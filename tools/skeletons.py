@@ -41,6 +41,7 @@ _VOCABULARY = (
     "make the schema for editors and the page of the vocabulary again:",
     "$$ graphspec schema -o schemas/graphspec.schema.json && python docs/make_vocabulary.py",
 )
+_NOT_KERAS = "if Keras does not have it: into NOT_KERAS of tests/support/golden_cases.py, and a comparison with NumPy"
 _ENTRY = (
     "tests/ops/cases/$family.py: its entry: what has a gradient, a batch without rows, a large one "
     "(`of_one` makes them of a function of one input, `of_two` of two; others are an OpCase)"
@@ -91,6 +92,7 @@ def test_values_of_$name(arguments: dict[str, Any], factor: float, tmp_path: Pat
         _WRITE,
         _GOLDEN % "cases_$family.py (or the one with its family's cases)",
         "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py layers_$family",
+        _NOT_KERAS,
         "graphspec/layers/refused.py: remove $Name if it is there",
         *_VOCABULARY,
         _CHANGELOG,
@@ -222,7 +224,7 @@ def test_figure_of_$name() -> None:
         _WRITE,
         _GOLDEN % "cases_metrics.py",
         "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py metrics",
-        "if Keras does not have it: into NOT_KERAS of tests/golden/test_coverage.py, and a comparison with NumPy",
+        _NOT_KERAS,
         *_VOCABULARY,
         _CHANGELOG,
         "$$ pytest -n 0 tests/metrics tests/golden tests/language/test_schema.py tests/test_vocabulary.py",
