@@ -17,7 +17,7 @@ from oracles import ort_run
 
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
-from graphspec.graph.decompositions.attention import Attention, band
+from graphspec.graph.decompositions.attention import DecomposedAttention, band
 from graphspec.ir.graph import Graph, Type, Value
 
 Array = np.ndarray[Any, Any]
@@ -79,7 +79,7 @@ def decomposed(arrays: list[Array | None], attrs: dict[str, Any]) -> Graph:
         if a is not None
     ]
     graph.inputs = {v.name: v for v in values}
-    graph.outputs = {"y": Attention(**attrs).emit(Builder(graph, "node"), *values)}
+    graph.outputs = {"y": DecomposedAttention(**attrs).emit(Builder(graph, "node"), *values)}
     return graph
 
 
@@ -143,7 +143,7 @@ def test_sizes_that_vary() -> None:
     )
     heads = {"q_num_heads": 4, "kv_num_heads": 2}
     assert g.Attention(Q, K, V, **heads).shape == ("N", "T", 12)
-    assert Attention(is_causal=1, **heads).emit(g, Q, K, V).shape == ("N", "T", 12)
+    assert DecomposedAttention(is_causal=1, **heads).emit(g, Q, K, V).shape == ("N", "T", 12)
 
 
 @pytest.mark.parametrize(
