@@ -79,7 +79,7 @@ def test_axes_that_a_weight_has_not(constraint: dict[str, Any], shape: tuple[int
     with pytest.raises(ShapeError) as caught:
         CONSTRAINTS.parse(constraint).check(shape)
     assert caught.value.code == code
-    assert caught.value.hint is not None
+    assert caught.value.problem.hint is not None
 
 
 def test_bounds_in_order() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from graphspec.arrays.memory_maps import held_by
 from graphspec.arrays.random import Orders, generator
 from graphspec.arrays.split import shard_slice
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
 from graphspec.language.head_arrays import WEIGHT
 
@@ -87,7 +88,7 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
         SpecError: GS508 where there are not rows enough for both parts.
     """
     if n < 2:
-        raise SpecError([Diagnostic("GS508", f"{n} rows cannot be split into training and validation rows")])
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
     count = min(max(round(fraction * n), 1), n - 1)
     order = generator(seed, "split").permutation(n)
     if classes is None:
@@ -144,10 +145,12 @@ def row_weights(
             index = names.index(key) if key in names else int(key) if str(key).isdigit() else -1
             if not 0 <= index < classes:
                 hint = did_you_mean(str(key), names) or f"classes are 0 to {classes - 1}"
-                raise SpecError([Diagnostic("GS405", f"class weight for an unknown class {key!r}", hint=hint)])
+                raise SpecError(
+                    [Diagnostic(Code.CLASSES_MISMATCH, f"`class_weight` has an unknown class {key!r}", hint=hint)]
+                )
             if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= _LARGEST:
                 text = f"the weight of class {key!r} must be a number from 0 on, got {weight!r}"
-                raise SpecError([Diagnostic("GS405", text, hint="1 is what other classes have")])
+                raise SpecError([Diagnostic(Code.CLASSES_MISMATCH, text, hint="1 is what other classes have")])
             table[index] = weight
     weights = np.ones(len(ids), np.float32)
     weights[counts] = table.astype(np.float32)[ids[counts]]

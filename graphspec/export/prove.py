@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError
 from graphspec.export.labels import answers
 from graphspec.export.rounding import MOST_RUNS, RUNS, Rounding, by_row
@@ -96,7 +97,9 @@ def prove(model: Session, data: bytes, rows: Rows | None = None) -> Proof:
     try:
         return _Comparison(model, data, rows).proof()
     except SpecError as error:
-        foreign = all(d.code == "GS506" for d in error.diagnostics)  # an id that only the lookup itself could refuse
+        foreign = all(
+            d.code == Code.OUT_OF_RANGE for d in error.diagnostics
+        )  # an id that only the lookup itself could refuse
         if not foreign or rows.given:
             raise
         if rows.arrays is None:  # which the user has never seen
@@ -231,4 +234,4 @@ def _load(model: Session, data: bytes) -> Any:
 
 
 def _refused(model: Session, text: str, hint: str = _REPORT) -> SpecError:
-    return SpecError([Diagnostic("GS701", text, file=model.source, path="outputs", hint=hint)])
+    return SpecError([Diagnostic(Code.EXPORT_DIFFERS, text, file=model.source, path="outputs", hint=hint)])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.system_memory import free, human
+from graphspec.codes import Code
 from graphspec.compiler.check import check
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.export.outline import Outline, outline
@@ -75,7 +76,9 @@ class Exported:
         )
         if need > (have := free()):
             raise RunError(
-                "GS602", f"the outputs take {human(need)} of memory, {human(have)} are free", "give fewer rows"
+                Code.NOT_ENOUGH_MEMORY,
+                f"the outputs take {human(need)} of memory, {human(have)} are free",
+                "give fewer rows",
             )
 
 

@@ -75,7 +75,7 @@ def parse(
                 numbers[k] = left[k].pop(0) if left[k] else default[0]
         need(not any(map(math.isnan, numbers)), f"needs numbers for the activation {name}", code="GS105")
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
-        need(not signed or numbers[0] > 0, f"{name} needs an alpha above 0, got {numbers[0]}", code="GS105")
+        need(not signed or numbers[0] > 0, f"needs an alpha above 0 for {name}, got {numbers[0]}", code="GS105")
         parsed.append((name, numbers[0], numbers[1]))
     need(not any(left), "has more numbers for its activations than they take", code="GS105")
     return parsed

@@ -14,7 +14,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
-from graphspec.ops.indexing import as_pairs, contiguous
+from graphspec.ops.indexing import as_pairs, c_contiguous
 
 _BLOCK = 1 << 17  # elements of gathered rows at a time: they stay in the cache
 _REPEATED = 1 << 15  # elements that are added at a time
@@ -74,7 +74,7 @@ class MultiHot(Op):
         def backward(dY: Array) -> Calls:
             if (dW := ctx.grad(1)) is None:
                 return []
-            grad, calls = contiguous(ctx, dY)
+            grad, calls = c_contiguous(ctx, dY)
             places, inside, taken = ctx.scratch(ids.shape, np.int64), ctx.scratch(ids.shape), ctx.scratch(ids.shape)
             calls += find(places, inside)
             calls.append((np.take, grad.reshape(-1), places, None, taken, "clip"))
@@ -112,7 +112,7 @@ class GatherSum(Op):
             calls += _drop_repeated(ctx, kept, size)
         small, inside = ctx.scratch((n, k), np.bool_), ctx.scratch((n, k))
         calls += [(np.not_equal, kept, ctx.constant(size, np.int64), small), (copy_cast, inside, small)]
-        table, more = contiguous(ctx, W)
+        table, more = c_contiguous(ctx, W)
         calls += more
         if k == 1:
             calls += [(np.take, table, kept[:, 0], 0, sums, "clip"), (np.multiply, sums, inside, sums)]
@@ -127,7 +127,7 @@ class GatherSum(Op):
         def backward(dY: Array) -> Calls:
             if (dW := ctx.grad(1)) is None:
                 return []
-            grad, calls = contiguous(ctx, dY)
+            grad, calls = c_contiguous(ctx, dY)
             whole = dW if dW.flags.c_contiguous else ctx.scratch(dW.shape)
             target, source = whole, grad.reshape(n, width)
             if width % 2 == 0:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import NonNegative
+from graphspec.config import NonNegative, invalid
 from graphspec.optimizers.base import OPTIMIZERS, Decay, Epsilon, LearningRate, Optimizer
 
 if TYPE_CHECKING:
@@ -110,8 +109,7 @@ class AdamW(Adam):
     @model_validator(mode="after")
     def _decays(self) -> AdamW:
         if self.weight_decay is None:
-            context = {"below": "weight_decay", "hint": "use Adam for none"}
-            raise PydanticCustomError("GS105", "needs a number for weight_decay", context)
+            raise invalid("must be a number", "use Adam for none", key="weight_decay", show_value=True)
         return self
 
 

@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from graphspec.arrays.split import pieces
-from graphspec.config import WHATEVER, Config, Neutral, NonNegative, Positive, Registry
+from graphspec.codes import Code
+from graphspec.config import WHATEVER, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.ir.graph import Segment
 from graphspec.schedules import SCHEDULES, Schedule
 
@@ -31,12 +32,15 @@ def blocks(start: int, stop: int) -> list[slice]:
     return pieces(start, stop, BLOCK)
 
 
+def _not_a_rate(hint: str | None = None) -> PydanticCustomError:
+    return invalid("must be a number or a schedule", hint, code=Code.WRONG_TYPE, show_value=True)
+
+
 def _number_or_schedule(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str | dict | Schedule):
-        raise PydanticCustomError("GS104", "must be a number or a schedule")
+        raise _not_a_rate()
     if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value):
-        hint = {"hint": f"write `{value}` without quotes"}
-        raise PydanticCustomError("GS104", "must be a number or a schedule", hint)
+        raise _not_a_rate(f"write `{value}` without quotes")
     return value if isinstance(value, int | float) else SCHEDULES.parse(value)
 
 
@@ -152,8 +156,9 @@ class Optimizer(Config):
     def _one_clip(self) -> Optimizer:
         given = [k for k in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, k) is not None]
         if len(given) > 1:
-            text = "only one of clipnorm, clipvalue and global_clipnorm may be set, got {given}"
-            raise PydanticCustomError("GS105", text, {"given": " and ".join(given), "below": given[-1]})
+            raise invalid(
+                f"cannot be set beside `{given[0]}`", f"leave one of {' and '.join(given)} out", key=given[-1]
+            )
         return self
 
     def moments(self) -> tuple[str, ...]:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import NonNegative, Positive
+from graphspec.config import NonNegative, Positive, invalid
 from graphspec.optimizers.adam import AdamBlock, Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.optimizers.base import BLOCK, OPTIMIZERS, Decay, Epsilon, Optimizer, Vectors, blocks
 
@@ -163,9 +162,8 @@ class Muon(Optimizer):
             try:
                 re.compile(expression)
             except re.error as error:
-                text = "must be regular expressions, got '{expression}': {why}"
-                context = {"expression": expression, "why": str(error), "hint": "such as `^topic/`"}
-                raise PydanticCustomError("GS105", text, context) from None
+                text = f"must be regular expressions, got '{expression}': {error}"
+                raise invalid(text, "such as `^topic/`") from None
         return given
 
     def moments(self) -> tuple[str, ...]:

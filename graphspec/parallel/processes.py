@@ -11,6 +11,7 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from graphspec.arrays.blas import ONE_THREAD
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError
 from graphspec.parallel.sync import Pipes, Signals, Spin, spins_safely
 from graphspec.parallel.worker import FOUND
@@ -91,7 +92,9 @@ class Processes:
             if (code := process.poll()) is not None:
                 self._raise_found(rank)
                 raise RunError(
-                    "GS604", f"worker {rank} of {self.size} died: {_ended(code)}{self._last_words(rank)}", _HINT
+                    Code.WORKER_DIED,
+                    f"worker {rank} of {self.size} died: {_ended(code)}{self._last_words(rank)}",
+                    _HINT,
                 )
 
     def _raise_found(self, rank: int) -> None:

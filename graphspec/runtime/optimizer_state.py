@@ -10,6 +10,7 @@ import numpy as np
 from graphspec.arrays.calls import runner
 from graphspec.arrays.layout import aligned
 from graphspec.arrays.random import Clock
+from graphspec.codes import Code
 from graphspec.errors import RunError
 from graphspec.ir.graph import Array, Segment
 from graphspec.optimizers import Rate, Vectors
@@ -120,10 +121,10 @@ class OptimizerState:
             if name not in arrays:
                 _, slot, weight = name.split("/", 2)
                 text = f"the checkpoint lacks the optimizer's '{slot}' of the weight '{weight}'"
-                raise RunError("GS603", text, "start again with --overwrite")
+                raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
             if arrays[name].shape != shape:
                 text = f"the checkpoint's '{name}' has shape {arrays[name].shape}, not {shape}"
-                raise RunError("GS603", text, "start again with --overwrite")
+                raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
         for slot in self.optimizer.slots():
             values = {s.param.name: arrays[f"slot/{slot}/{s.param.name}"] for s in self.segments}
             self.parameters.set(values, self.slots[slot])

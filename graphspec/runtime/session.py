@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graphspec.arguments import mapping
 from graphspec.arrays.calls import settings
-from graphspec.arrays.system_memory import available, human
+from graphspec.arrays.system_memory import available
 from graphspec.compiler.fetches import fetches
 from graphspec.compiler.objective import objective_for
+from graphspec.compiler.trainable import refuse_memory
 from graphspec.data.batches import in_batches
 from graphspec.data.check import BatchLoader, Dataset, DataSignature, load, refused
 from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
-from graphspec.errors import Diagnostic, RunError, UsageError, did_you_mean
+from graphspec.errors import Diagnostic, UsageError, did_you_mean
 from graphspec.graph.shapes import infer_shapes
 from graphspec.graph.target import Target
 from graphspec.ir.dims import Shape
@@ -48,7 +49,7 @@ class Session:
 
     def __init__(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = ()) -> None:
         self._take(spec, lowered.graph, warnings)
-        self._refuse_if_too_large()
+        refuse_memory(self.graph, sum(p.size * 4 for p in self.graph.params.values()), available())
         self.parameters = Parameters(self.graph)
         self.parameters.initialize(self.seed)
 
@@ -69,11 +70,6 @@ class Session:
         self._optimizer_state: OptimizerState | None = None
         self._known: dict[Hashable, Any] = {}
         self.programs, self.access = ProgramCache(), Access()
-
-    def _refuse_if_too_large(self) -> None:
-        need, have = sum(p.size * 4 for p in self.graph.params.values()), available()
-        if need > have:
-            raise RunError("GS602", f"the weights alone need {human(need)} of memory, there is {human(have)}")
 
     def document(self) -> dict[str, Any]:
         """The spec, overrides applied, with data files by their absolute paths: it can be read anywhere."""

@@ -12,11 +12,13 @@ import numpy as np
 
 from graphspec.arguments import flag, literal, refusal, whole
 from graphspec.callbacks.outputs import Outputs
+from graphspec.codes import Code
 from graphspec.compiler.heads import refuse_class_weight
+from graphspec.compiler.trainable import refuse_memory, refuse_untrainable
 from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.signature import SAMPLED, user_arrays
 from graphspec.data.sparse import as_indices
-from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
+from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.language.head_arrays import WEIGHT
 from graphspec.training.observers import Observer
 from graphspec.training.trainer import Plan, Trainer
@@ -85,9 +87,9 @@ def prepare_fit(
     size = whole("batch_size", settings.batch_size, training.batch_size)
     shuffled = flag("shuffle", settings.shuffle, training.shuffle)
     called = training.callbacks if settings.callbacks is None else _callbacks(settings.callbacks)
-    _refuse_untrainable(model)
+    refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     parts = _parts(model, data)
-    _refuse_memory(model, parts.train, min(size, len(parts.train)))
+    _check_memory(model, parts.train, min(size, len(parts.train)))
     _apply_class_weights(model, parts.train, data.class_weight)
     objective = model.objective(parts.train)
     validation = None if parts.validation is None else as_indices(objective.graph, parts.validation)
@@ -107,23 +109,15 @@ def _callbacks(given: Any) -> Sequence[Callback]:
     return given
 
 
-def _refuse_untrainable(model: Session) -> None:
-    found = [d for d in model.warnings if d.code == "GS404"]
-    if found:
-        raise SpecError([replace(d, severity="error") for d in found])
-
-
-def _refuse_memory(model: Session, arrays: Dataset, rows: int) -> None:
-    from graphspec.arrays.system_memory import available, free, human
+def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
+    from graphspec.arrays.system_memory import available, free
     from graphspec.graph.memory_estimate import estimate
 
     shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
     slots = len(model.spec.training.optimizer.slots())
     need = model.once(("memory", *shapes.items()), lambda: estimate(model.graph, shapes, slots))
     have = min(available(), free() + model.held())  # what it holds already, the estimate counts too
-    if need > have:
-        text = f"training needs about {human(need)} of memory, there is {human(have)}"
-        raise RunError("GS602", text, f"use a smaller `batch_size` (now {rows}) or smaller layers")
+    refuse_memory(model.graph, need, have, shapes)
 
 
 def _parts(model: Session, data: FitData) -> _Parts:
@@ -172,7 +166,7 @@ def _apply_class_weights(
             weights = literal("class_weight", weights, "balanced", "a mapping or 'balanced'")
         head = model.spec.heads[name]
         if refused := refuse_class_weight(head, model.graph.outputs[name]):
-            raise SpecError([Diagnostic(p[1], f"head '{name}': {p[2]}", hint=p[3]) for p in refused])
+            raise SpecError([Diagnostic.of(f"head '{name}'", refused)])
         target, chosen = arrays.targets[name], arrays.chosen
         own = target if chosen is None else target[chosen]
         ignored = getattr(head.loss, "ignore_class", None)

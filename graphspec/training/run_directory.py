@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.blas import openblas
 from graphspec.callbacks.outputs import OWN
+from graphspec.codes import Code
 from graphspec.errors import RunError, UsageError
 from graphspec.files import is_regular, make_folder, write_atomic
 from graphspec.kernels.fast import KERNELS
@@ -43,7 +44,7 @@ def check_own(directory: Path) -> None:
         path = directory / name
         if path.is_symlink() or (path.exists() and not path.is_file()):
             what = "a symbolic link" if path.is_symlink() else "no regular file"
-            raise RunError("GS603", f"{path} is {what}: the files of a run lie in its folder", RESTORE)
+            raise RunError(Code.DAMAGED_RUN, f"{path} is {what}: the files of a run lie in its folder", RESTORE)
 
 
 def start_run(model: Session, directory: Path) -> None:
@@ -97,7 +98,7 @@ def belongs(document: Mapping[str, Any]) -> dict[str, str]:
 
 def _check_belongs(path: Path, found: str | None, expected: str, what: str) -> None:
     if found not in (None, expected):  # None: written by an earlier version
-        raise RunError("GS603", f"{path} belongs to another {what} than spec.json beside it", RESTORE)
+        raise RunError(Code.DAMAGED_RUN, f"{path} belongs to another {what} than spec.json beside it", RESTORE)
 
 
 def check_resumable(model: Session, directory: Path) -> Checkpoint:
@@ -242,7 +243,7 @@ def _load_weights(model: Session, directory: Path, network: str) -> None:
         hint = "`graphspec train … --resume` writes it anew from the checkpoint"
     if not path.exists():
         text = f"{directory} has no weights.safetensors: the run has not written it yet, or it was lost"
-        raise RunError("GS603", text, "go on with `graphspec train … --resume`")
+        raise RunError(Code.DAMAGED_RUN, text, "go on with `graphspec train … --resume`")
     weights, header = load_arrays(path, {n: p.shape for n, p in model.graph.params.items()}, hint=hint)
     _check_belongs(path, None if header is None else header.network, network, "network")
     model.set_weights(weights)

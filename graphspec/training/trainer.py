@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from graphspec.arrays.calls import settings
 from graphspec.callbacks.outputs import SAVED, Outputs
+from graphspec.codes import Code
 from graphspec.compiler.fetches import TOTAL, loss_of
 from graphspec.compiler.objective import Objective
 from graphspec.errors import RunError, UsageError
@@ -217,7 +218,7 @@ class Trainer:
         for state in self.states:
             state.on_batch_end(self.batch, loss)
         if self.stopped is None:
-            raise RunError("GS601", what, hint)
+            raise RunError(Code.NOT_FINITE, what, hint)
 
     # Checkpoints.
 
