@@ -13,7 +13,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import negate, scratch_like
+from graphspec.kernels.common import as_vector, negate, scratch_like
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
 
