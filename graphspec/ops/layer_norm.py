@@ -198,7 +198,7 @@ class GroupNormalization(Op):
     scale and bias (C,) → Y (N, C, …). Wu and He, *Group normalization*, ECCV 2018.
     """
 
-    since = 21  # earlier opsets have one scale per group
+    since_opset = 21  # earlier opsets have one scale per group
     keeps_in, keeps_out = (1,), False
 
     num_groups: int

@@ -14,7 +14,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
-from graphspec.ops.indexing import as_pairs, contiguous
+from graphspec.ops.indexing import as_pairs, c_contiguous
 
 _GATHERED = 1 << 17  # elements of gathered rows per block, which stays in the cache
 _ADDED = 1 << 15  # elements per call of np.add.at
@@ -75,7 +75,7 @@ class MultiHot(Op):
         def backward(dY: Array) -> Calls:
             if (dW := ctx.grad(1)) is None:
                 return []
-            grad, calls = contiguous(ctx, dY)
+            grad, calls = c_contiguous(ctx, dY)
             indices, valid, gathered = ctx.scratch(ids.shape, np.int64), ctx.scratch(ids.shape), ctx.scratch(ids.shape)
             calls += locate(indices, valid)
             calls.append((np.take, grad.reshape(-1), indices, None, gathered, "clip"))
@@ -114,7 +114,7 @@ class GatherSum(Op):
             calls += _drop_repeated(ctx, saved_ids, size)
         in_range, valid = ctx.scratch((n, k), np.bool_), ctx.scratch((n, k))
         calls += [(np.not_equal, saved_ids, ctx.constant(size, np.int64), in_range), (copy_cast, valid, in_range)]
-        table, copies = contiguous(ctx, W)
+        table, copies = c_contiguous(ctx, W)
         calls += copies
         if k == 1:
             calls += [(np.take, table, saved_ids[:, 0], 0, sums, "clip"), (np.multiply, sums, valid, sums)]
@@ -129,7 +129,7 @@ class GatherSum(Op):
         def backward(dY: Array) -> Calls:
             if (dW := ctx.grad(1)) is None:
                 return []
-            grad, calls = contiguous(ctx, dY)
+            grad, calls = c_contiguous(ctx, dY)
             total = dW if dW.flags.c_contiguous else ctx.scratch(dW.shape)
             target, source = total, grad.reshape(n, width)
             if width % 2 == 0:

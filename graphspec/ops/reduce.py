@@ -172,7 +172,7 @@ class ReduceExtremum(Reduction):
 
     float_only = False
     choose: ClassVar[np.ufunc]
-    holds, drops = slice(1), True
+    copied_inputs, drops_elements = slice(1), True
 
     def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:

@@ -11,7 +11,7 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
 from graphspec.ops.base import Op, op
-from graphspec.ops.indexing import clip, contiguous, need_integers, wrap
+from graphspec.ops.indexing import c_contiguous, clip, need_integers, wrap
 
 
 @op
@@ -63,7 +63,7 @@ class ScatterElements(Op):
             if k != at
         ]
         flat_indices = ctx.save_for_backward(indices.shape, np.int64)
-        source, copies = contiguous(ctx, updates)
+        source, copies = c_contiguous(ctx, updates)
         calls: Calls = [
             *wrap(ctx, indices, size, flat_indices),
             *clip(ctx, flat_indices, size),
@@ -79,7 +79,7 @@ class ScatterElements(Op):
             calls.append((flat.__setitem__, targets, source.reshape(-1)))
 
         def backward(dY: Array) -> Calls:
-            grad, calls = contiguous(ctx, dY)
+            grad, calls = c_contiguous(ctx, dY)
             if (dU := ctx.grad(2)) is not None:
                 gathered = dU if dU.flags.c_contiguous else ctx.scratch(dU.shape)
                 calls.append((partial(np.take, mode="clip"), grad.reshape(-1), flat_indices, None, gathered))

@@ -62,7 +62,7 @@ class View(Op):
 
     is_view = True
     keeps_in, keeps_out = (), False
-    holds = slice(1)
+    copied_inputs = slice(1)
     blockwise = True
 
 
@@ -202,7 +202,7 @@ class Expand(Op):
     """X broadcast with ``shape``: repeated along axes of size 1."""
 
     keeps_in, keeps_out = (), False
-    holds = slice(1)
+    copied_inputs = slice(1)
 
     def infer(self, X: Value, shape: Value) -> Type:
         return Type(X.dtype, broadcast(X.shape, known(shape, "sizes")))

@@ -33,7 +33,7 @@ class Concat(Op):
 
     variadic = True
     keeps_in, keeps_out = (), False
-    holds = slice(None)
+    copied_inputs = slice(None)
 
     axis: int
 
@@ -101,7 +101,7 @@ class Split(Op):
 
     is_view = True
     keeps_in, keeps_out = (), False
-    holds, drops = slice(1), True
+    copied_inputs, drops_elements = slice(1), True
 
     axis: int = 0
 
@@ -189,7 +189,7 @@ class Slice(Op):
 
     is_view = True
     keeps_in, keeps_out = (), False
-    holds, drops = slice(1), True
+    copied_inputs, drops_elements = slice(1), True
 
     def infer(
         self, X: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None
@@ -340,7 +340,7 @@ class Tile(Op):
     """X repeated ``repeats`` times along each axis."""
 
     keeps_in, keeps_out = (), False
-    holds = slice(1)
+    copied_inputs = slice(1)
 
     def infer(self, X: Value, repeats: Value) -> Type:
         times = known(repeats, "repeats")

@@ -1,4 +1,4 @@
-"""BatchNormalization and LayerNormalization: against onnxruntime, their gradients, and over several workers."""
+"""BatchNormalization and LayerNormalization: compared with onnxruntime, gradients, and several workers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def batches(draw: st.DrawFn) -> list[Array]:
 
 @pytest.fixture(params=[0.0, 1e30], ids=["differences", "moments"])
 def statistics(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mean and variance always from differences, or always from the sums of x and x²."""
+    """Always compute mean and variance from differences, or always from the sums of x and x²."""
     monkeypatch.setattr("graphspec.ops.batch_norm._FAR", request.param)
 
 
@@ -87,7 +87,7 @@ def test_layer_normalization_gradients(case: tuple[list[Array | None], int]) -> 
 @pytest.mark.parametrize("perm", [(0, 1, 2, 3), (0, 2, 3, 1)])
 @pytest.mark.parametrize("workers", [1, 3, 6])
 def test_batch_normalization_over_workers(workers: int, perm: tuple[int, ...]) -> None:
-    """Statistics and gradients of the whole batch, however it is shared; rank 0 alone writes the moving statistics."""
+    """Statistics and gradients are those of the whole batch, and only rank 0 writes the moving statistics."""
     X = normal(0, 5, 3, 4, 2) * np.array([1, 2, 0.1], np.float32)[:, None, None] + 100
     graph = Graph("test")
     g = Builder(graph, "bn")
