@@ -112,7 +112,7 @@ def gathered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(params=[None, 200], ids=["whole", "blocks"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param is not None:
-        monkeypatch.setattr(pooling, "_APART", request.param)
+        monkeypatch.setattr(pooling, "_SEPARATE", request.param)
         monkeypatch.setattr(pooling, "_OVERLAPPING", request.param)
 
 

@@ -30,7 +30,7 @@ GRADIENTS: dict[str, list[Example]] = {
 
 @contextmanager
 def built(operand: Callable[[Builder, int, Value], Value], times: int = 1) -> Iterator[None]:
-    """Within it, inputs that are not constants pass through ``operand`` first; the operator is applied ``times`` times."""
+    """In this context, ``operand`` transforms inputs that are not constants, and the operator runs ``times`` times."""
 
     def build(
         op: str, inputs: list[Array | None], constants: set[int] = frozenset(), **attrs: Any
@@ -129,7 +129,7 @@ def test_same_value_for_all_operands(op: str) -> None:
 
 def test_concat_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.ops.slicing.BLOCK", 7)
-    test_plain("Concat")
+    test_unchanged_operands("Concat")
     test_other_memory_order("Concat")
 
 
