@@ -1,4 +1,4 @@
-"""A step allocates no memory that grows with the batch, forward and backward, for programs of one operator each."""
+"""A step allocates nothing that grows with the batch: programs of every kind of operator, forward and backward."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphspec.graph.target import Target
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
-_LIMIT = 128 * 1024  # bytes for NumPy's own buffers; the arrays below have about 480 kB
+_LIMIT = 128 * 1024  # bytes: NumPy's own buffers fit; each of the arrays below has 480 kB
 _random = np.random.default_rng(3)
 
 
@@ -123,12 +123,12 @@ CONSTANTS: list[tuple[str, list[Any], dict[str, Any]]] = [
 def test_a_step_allocates_nothing(op: str, inputs: list[Any], attrs: dict[str, Any], constant: bool) -> None:
     graph, _ = build(op, inputs, set(range(1, len(inputs))) if constant else set(), **attrs)
     floats = {n: v for n, v in graph.outputs.items() if v.type.is_float}
-    input_grads = [n for n, v in graph.inputs.items() if v.type.is_float] if floats else []
+    asked = [n for n, v in graph.inputs.items() if v.type.is_float] if floats else []
     loss = scalar_loss(graph, {n: normal(*v.shape) for n, v in floats.items()}) if floats else None
     program = build_program(
         graph.asking(graph.outputs if loss is None else {"loss": loss}, loss),
         Parameters(graph),
-        Target({n: v.shape for n, v in graph.inputs.items()}, input_grads=input_grads),
+        Target({n: v.shape for n, v in graph.inputs.items()}, input_grads=asked),
     )
     feed(graph, program, {f"x{k}": a for k, a in enumerate(inputs)})
     with np.errstate(all="ignore"):

@@ -27,12 +27,12 @@ def maps(rows: int) -> Array:
 
 
 @pytest.mark.parametrize("block", [1, 70, 1 << 15])
-@pytest.mark.parametrize("fill_mode", warp.FILLS)
+@pytest.mark.parametrize("fill_mode", warp.FILL_MODES)
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 def test_gradients_of_warped_images(
     interpolation: str, fill_mode: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warp, "_BLOCK", block)
+    monkeypatch.setattr(warp, "_PIXELS", block)
     how: dict[str, Any] = {"interpolation": interpolation, "fill_mode": fill_mode, "fill_value": 0.3}
     check_gradients("AffineWarp", [normal(5, 4, 6, 2), maps(5)], [0], training=True, **how)
 
@@ -43,9 +43,9 @@ def test_blocks_and_layouts_do_not_change_the_images(block: int, monkeypatch: py
         return trained("AffineWarp", [X, maps(5)], **how)
 
     X = normal(5, 4, 6, 2)
-    for fill_mode in warp.FILLS:
+    for fill_mode in warp.FILL_MODES:
         whole = warped(X, fill_mode=fill_mode, fill_value=2.0)
-        monkeypatch.setattr(warp, "_BLOCK", block)
+        monkeypatch.setattr(warp, "_PIXELS", block)
         np.testing.assert_array_equal(warped(X, fill_mode=fill_mode, fill_value=2.0), whole)
         monkeypatch.undo()
 
@@ -99,7 +99,7 @@ def test_images_are_unchanged_outside_training() -> None:
 X = normal(20, 64, 48, 3).astype(np.float32)
 PLANES = np.ascontiguousarray(X.transpose(0, 3, 1, 2))
 LARGE: list[tuple[str, list[Any], set[int], dict[str, Any]]] = [
-    *(("AffineWarp", [X, maps(20)], set(), {"fill_mode": mode, "fill_value": 1.0}) for mode in warp.FILLS),
+    *(("AffineWarp", [X, maps(20)], set(), {"fill_mode": mode, "fill_value": 1.0}) for mode in warp.FILL_MODES),
     ("AffineWarp", [X, maps(20)], set(), {"interpolation": "nearest", "fill_mode": "constant"}),
     ("Recolor", [X, normal(20, 1), normal(20, 1)], set(), {"low": -1.0, "high": 1.0}),
     ("Recolor", [PLANES, normal(20, 1)], set(), {"low": -1.0, "high": 1.0, "axes": (2, 3)}),
@@ -133,7 +133,7 @@ def test_inference_is_strict() -> None:
     wrong = [
         ("RowUniform", [images], {"low": (0.0,), "high": (1.0, 2.0)}, "as many lower bounds"),
         ("AffineWarp", [tensor("N", 4, 3), tensor("N", 6)], {}, "needs images"),
-        ("AffineWarp", [images, tensor("N", 8)], {}, "six numbers"),
+        ("AffineWarp", [images, tensor("N", 8)], {}, "map of shape"),
         ("AffineWarp", [images, tensor("N", 6)], {"fill_mode": "mirror"}, "no fill_mode 'mirror'"),
         ("AffineWarp", [images, tensor("N", 6)], {"interpolation": "bicubic"}, "no interpolation 'bicubic'"),
         ("Recolor", [images, tensor("N")], {"low": 0.0, "high": 1.0}, "a number for each row"),

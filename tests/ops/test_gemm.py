@@ -1,4 +1,4 @@
-"""Small Gemm: the bias becomes the last row of the matrix, and one product computes both gradients."""
+"""Small Gemms: the bias is an additional row of the matrix, and both gradients are one product."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.compiler.fetches import TOTAL
-from graphspec.kernels import fast
+from graphspec.kernels import fast as choice
 from graphspec.ops import linalg
 from graphspec.runtime.program import Program
 from graphspec.training.observers import Silent
@@ -57,17 +57,17 @@ def computed(layers: list[dict[str, Any]]) -> tuple[Program, Array, float]:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_bias_as_a_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "FAST", True)
+    monkeypatch.setattr(choice, "FAST", True)
     program, gradient, loss = computed(LAYERS[name])
-    monkeypatch.setattr(fast, "FAST", False)
-    reference, expected, expected_loss = computed(LAYERS[name])
+    monkeypatch.setattr(choice, "FAST", False)
+    plain, expected, expected_loss = computed(LAYERS[name])
     np.testing.assert_allclose(gradient, expected, rtol=2e-5, atol=1e-6)
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     assert np.abs(expected).max() > 0.1
-    assert name != "chain" or len(program.calls) == len(reference.calls) - 3
+    assert name != "chain" or len(program.calls) == len(plain.calls) - 3
 
 
-def test_only_if_the_bias_follows_the_matrix_in_memory() -> None:
+def test_only_where_the_bias_lies_behind_the_matrix() -> None:
     memory = np.arange(20.0)
     B, C = memory[:12].reshape(3, 4), memory[12:16]
     rows = linalg.with_last_row(B, C)

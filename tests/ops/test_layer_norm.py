@@ -1,4 +1,4 @@
-"""GroupNormalization, RMSNormalization, LpNormalization, ScatterElements, SpectralScale: against onnxruntime, gradients."""
+"""Group, RMS and Lp normalization, ScatterElements, SpectralScale: against onnxruntime, and their gradients."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from graphspec.runtime.parameters import Parameters
 
 
 def newer(op: str, inputs: Sequence[Array], opset: int, **attrs: Any) -> Array:
-    """What onnxruntime computes for an operator of a newer opset."""
+    """Return the outputs of onnxruntime for an operator of a newer opset."""
     names = [f"x{k}" for k in range(len(inputs))]
     node = helper.make_node(op, names, ["y"], name=op, **onnx_attributes(attrs))
     model = make_model([node], dict(zip(names, inputs, strict=True)), ["y"])
@@ -44,7 +44,7 @@ def newer(op: str, inputs: Sequence[Array], opset: int, **attrs: Any) -> Array:
 
 
 def decomposed(op: str, inputs: Sequence[Array], **attrs: Any) -> list[Array]:
-    """Our decomposition, run by onnxruntime at opset 17."""
+    """Return the outputs of our decomposition, run by onnxruntime at opset 17."""
     graph = Graph("test")
     for k, array in enumerate(inputs):
         graph.inputs[f"x{k}"] = Value(f"x{k}", Type("float32", array.shape), "input")
@@ -162,7 +162,7 @@ def test_no_rows(op: str) -> None:
     ("sizes", "shape", "columns"), [((3, 4), (3, 4), 1), ((4, 2, 3), (4, 2, 3), 0), ((2, 3, 2), (6, 2), 1)]
 )
 def test_spectral_scale(sizes: tuple[int, ...], shape: tuple[int, ...], columns: int) -> None:
-    """After many iterations the largest singular value is divided by; the weight itself is."""
+    """After many iterations the weight is divided by its largest singular value, in place."""
     graph = Graph("test")
     g = Builder(graph, "node")
     W, u = (
@@ -174,7 +174,7 @@ def test_spectral_scale(sizes: tuple[int, ...], shape: tuple[int, ...], columns:
     parameters.initialize(0)
     program = build_program(graph, parameters, Target({}, shard=Shard.whole(1)), training=True)
     program.run()
-    np.testing.assert_array_equal(program.fetches["y"], np.zeros(shape))  # a kernel of zeros stays
+    np.testing.assert_array_equal(program.fetches["y"], np.zeros(shape))  # a kernel of zeros is unchanged
     np.testing.assert_array_equal(parameters.get()["node/vector_u"], np.ones((1, sizes[columns])))
     start = np.random.default_rng(1).standard_normal(shape)
     parameters.set({"node/kernel": start})
@@ -186,7 +186,7 @@ def test_spectral_scale(sizes: tuple[int, ...], shape: tuple[int, ...], columns:
 
 
 def test_spectral_scale_over_workers() -> None:
-    """Every worker uses the kernel that rank 0 alone writes, once; none reads it half written."""
+    """Only rank 0 writes the kernel, once; no worker reads it half-written."""
     graph = Graph("test")
     g = Builder(graph, "node")
     start = np.random.default_rng(1).standard_normal((6, 5)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Losses: what their configurations say about a head, their reduction over workers, and their operators at extremes."""
+"""Losses: what they require of a head, their reduction over workers, and their operators at extreme values."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_loss_names(name: str) -> None:
 def head(
     activation: str, *shape: int | str, dtype: str = "float32", axis: int = -1, mask: Value | None = None
 ) -> Value:
-    """A head's value that this operator computes."""
+    """Return a head's value that ends in this operator."""
     X = Value("x", Type("float32", shape), "input")
     node = Node("head", activation, (X,), {"axis": axis} if activation == "Softmax" else {}, "head")
     return Value("head", Type(dtype, shape), "op", node, mask=mask)
@@ -161,7 +161,7 @@ def test_probabilities_of_a_softmax_are_never_computed() -> None:
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("workers", [2, 5, 9])
 def test_shares_of_workers_add_up(workers: int, masked: bool, weighted: bool, reduction: str) -> None:
-    """Also with workers that have no rows."""
+    """The sum over workers is the loss of the whole batch, even if some workers have no rows."""
     random = np.random.default_rng(0)
     arrays = {"x": random.standard_normal((7, 4, 3)), "y": random.integers(0, 3, (7, 4))}
     arrays |= {"weight": random.uniform(0, 1, 7)} if weighted else {}

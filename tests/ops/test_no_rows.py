@@ -1,4 +1,4 @@
-"""A worker may have no rows of a batch: every operator runs, and weights get a gradient of zeros."""
+"""A worker may have no rows of a batch: every operator runs, and the gradients of weights are zeros."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ ELSEWHERE = {
     "MaxPool",
     "Resize",
 }
-"""In test_spatial.py, test_batch_norm.py and test_layer_norm.py."""
+"""Tested in test_spatial.py, test_batch_norm.py and test_layer_norm.py."""
 NEVER_BATCHED = {"Range"}
 
 

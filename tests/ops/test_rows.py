@@ -1,4 +1,4 @@
-"""Add, Sub and Mul of a vector that every row of memory meets: the same bits, whether or not it is spread."""
+"""Add, Sub and Mul with a vector that broadcasts to each row in memory: the same bits, whether or not it is tiled."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def poolings(draw: st.DrawFn) -> tuple[Array, dict[str, Any]]:
         spatial = [max(s, k) for s, k in zip(spatial, kernel, strict=True)]
     X = normal(draw(st.integers(0, 1000)), draw(st.integers(1, 3)), draw(st.integers(1, 4)), *spatial)
     if draw(st.booleans()):
-        X = np.round(X)  # many equal numbers
+        X = np.round(X)  # many equal elements
     return X, attrs
 
 
@@ -167,7 +167,7 @@ def test_resize_in_other_layouts(mode: str, scales: list[float]) -> None:
 
 
 def dropped(X: Array, rate: float, *, step: int = 0, workers: int = 1, **attrs: Any) -> tuple[Array, Array]:
-    """The output and the gradient of ones of a Dropout on X, from programs of several workers."""
+    """Return the output of Dropout on X and the gradient for ones, from programs of several workers."""
     inputs = [X, np.array(rate, np.float32), np.array(True)]
     graph, _ = graphs.build("Dropout", inputs, {1, 2}, **attrs)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape[1:], np.float32)})
@@ -300,7 +300,7 @@ def test_a_worker_without_rows_has_gradients_of_zero(
 
 
 def test_a_depthwise_convolution_in_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of one sample's rows, and taps that are not repeated along a row."""
+    """Blocks with the rows of one sample, and taps that are not tiled along a row."""
     X, W, B = normal(0, 3, 4, 9, 7), normal(1, 4, 1, 3, 2), normal(2, 4)
     attrs: dict[str, Any] = {"group": 4, "strides": (2, 1), "pads": (2, 1, 1, 2), "dilations": (1, 2)}
     same("Conv", [X, W, B], **attrs)

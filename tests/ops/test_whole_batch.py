@@ -1,4 +1,4 @@
-"""Operators that see the whole batch: "BatchSum" and "CircleLoss"; their shares over workers are in test_golden_losses."""
+"""Operators on the whole batch: BatchSum and CircleLoss. test_golden_losses runs them with several workers."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_run_checks_what_it_is_given(path: str) -> None:
             model.run(filled(model, wrong))
     with pytest.raises(gs.SpecError, match=r"GS504.*no exact int64"):
         model.run(filled(model, 1.5))
-    with pytest.raises(gs.SpecError, match=r"GS502.*no array for input 'i0'"):
+    with pytest.raises(gs.SpecError, match=r"GS502.*input 'i0' has no array"):
         model.run({})
 
 
