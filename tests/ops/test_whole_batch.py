@@ -1,4 +1,4 @@
-"""Operators on the whole batch: BatchSum and CircleLoss. test_golden_losses runs them with several workers."""
+"""Operators that see the whole batch; their shares over workers are in losses/test_golden.py."""
 
 from __future__ import annotations
 
