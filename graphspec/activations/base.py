@@ -28,9 +28,9 @@ class Activation(Config):
 
     def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
         """The name that ONNX's recurrent operators know it by, and its alpha and beta; None if they have none."""
-        from graphspec.kernels.cell_activations import NUMBERS
+        from graphspec.kernels.cell_activations import DEFAULTS
 
-        return (self.op, tuple(self.attributes().values())) if self.op in NUMBERS else None
+        return (self.op, tuple(self.attributes().values())) if self.op in DEFAULTS else None
 
 
 ACTIVATIONS: Registry[Activation] = Registry("activation", "relu")

@@ -211,7 +211,7 @@ def batch_statistics(ctx: Context, data: ByChannel, mean: Array, var: Array, sha
     again: Calls = [(np.copyto, pilot, X[one])] if own else []
     wide, more = channels.spread(pilot)
     again += more
-    first, second, block = first.again(), second.again(), channels.scratch()
+    first, second, block = first.restart(), second.restart(), channels.scratch()
     for (x,) in channels.blocks(data.rows):
         t = channels.like(x, block)
         again += [(np.subtract, x, channels.over(x, wide), t), *first.add(t), *second.add(t, t)]
@@ -254,7 +254,7 @@ def _gradient_sums(
     exact += [*plain.total(sums[0]), *product.total(sums[1])]
     if offset is None:
         return exact
-    plain, product, small = plain.again(), product.again(), ctx.scratch(mean.shape)
+    plain, product, small = plain.restart(), product.restart(), ctx.scratch(mean.shape)
     quick: Calls = []
     for x, dy in channels.blocks(X, dY):
         quick += [*plain.add(dy), *product.add(x, dy)]

@@ -173,7 +173,7 @@ def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int
         return fold(function, [so_far, tap], along(V, axis, outs))
 
     if len(whole) < 2:
-        return taps.over(pieces, V, empty, join)
+        return taps.reduce(pieces, V, empty, join)
     calls = fold(function, whole, V)  # nothing need be copied
     for piece, outs in zip(pieces, taps.outputs, strict=True):
         if outs != slice(0, a.out):

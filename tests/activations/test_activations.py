@@ -13,7 +13,7 @@ import graphspec as gs
 from graphspec.activations import ACTIVATIONS
 from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
-from graphspec.kernels.cell_activations import parse
+from graphspec.kernels.cell_activations import parse_activations
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -105,7 +105,7 @@ def test_in_cells_they_are_onnx_functions(name: str) -> None:
     assert (known is not None) == (name in expected | {"sparse_sigmoid"})
     if known is not None:
         function, numbers = known
-        parse([function], numbers[:1], numbers[1:])
+        parse_activations([function], numbers[:1], numbers[1:])
 
 
 def test_a_threshold_in_a_cell() -> None:
