@@ -14,7 +14,7 @@ from graphspec.language.declarations import Ref
 if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
-from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, takes_memory
+from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.ops import operator
 
 
@@ -55,5 +55,5 @@ def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
 
     nodes = graph.needed(graph.outputs.values())
     types = infer_shapes(graph, nodes, shapes)
-    sizes = {n: sum(types[v.name].type.nbytes for v in n.outputs) for n in nodes if takes_memory(operator(n))}
+    sizes = {n: sum(types[v.name].type.nbytes for v in n.outputs) for n in nodes if needs_memory(operator(n))}
     return max(sizes, key=sizes.__getitem__).owner if sizes else ""

@@ -1,7 +1,7 @@
-"""Arithmetic on dimensions: integers, or names such as ``N`` and ``time`` with what has been computed from them.
+"""Arithmetic on dimensions: integers, names such as ``N`` and ``time``, and expressions of names.
 
-A symbolic dimension is a string in a canonical form, so that equal computations give equal strings: ``time-2``,
-``(time-3)//2+1``, ``N*time``. Sizes are bound when the first batch arrives; before that, strings are only compared.
+A symbolic dimension is a string in canonical form: ``time-2``, ``(time-3)//2+1``, ``N*time``. Equal computations have equal
+strings. Names are bound to sizes when the first batch arrives; before that, strings are only compared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OFFSET = re.compile(r"^(?P<head>.*[^-+*/])(?P<offset>[-+]\d+)$")
 
 
 def _split(d: str) -> tuple[str, int]:
-    """``"time-2"`` → ``("time", -2)``; offsets inside parentheses are left alone."""
+    """Split off the offset: ``"time-2"`` → ``("time", -2)``. Offsets inside parentheses stay."""
     match = _OFFSET.match(d)
     if match and match["head"].count("(") == match["head"].count(")"):
         return match["head"], int(match["offset"])
@@ -26,11 +26,12 @@ def _split(d: str) -> tuple[str, int]:
 
 
 def _group(d: str) -> str:
+    """Return ``d`` in parentheses unless it is a single name or already in parentheses."""
     return d if re.fullmatch(r"[\w.<>]+|\([^()]*\)", d) else f"({d})"
 
 
 def add(d: Dim, k: Dim) -> Dim:
-    """``d + k``."""
+    """Return ``d + k``."""
     if isinstance(d, int) and isinstance(k, int):
         return d + k
     if isinstance(d, int):
@@ -39,12 +40,12 @@ def add(d: Dim, k: Dim) -> Dim:
     if isinstance(k, int):
         offset += k
         return head if offset == 0 else f"{head}{offset:+d}"
-    other, more = _split(k)
-    return add(f"{head}+{other}", offset + more)
+    other, other_offset = _split(k)
+    return add(f"{head}+{other}", offset + other_offset)
 
 
 def subtract(d: Dim, k: Dim) -> Dim | None:
-    """``d - k`` where that is an integer or ``d`` with another offset, else None."""
+    """Return ``d - k`` if this is an integer or ``d`` with another offset, else None."""
     if isinstance(k, int):
         return add(d, -k)
     head, offset = _split(k)
@@ -54,7 +55,7 @@ def subtract(d: Dim, k: Dim) -> Dim | None:
 
 
 def factors(d: Dim) -> tuple[int, list[str]]:
-    """``"N*time*4"`` → ``(4, ["N", "time"])``: the integer factor and the symbolic ones, sorted."""
+    """Return the integer factor and the sorted symbolic factors: ``"N*time*4"`` → ``(4, ["N", "time"])``."""
     if isinstance(d, int):
         return d, []
     parts, depth, start = [], 0, 0
@@ -66,42 +67,42 @@ def factors(d: Dim) -> tuple[int, list[str]]:
             parts.append(d[start:k])
             start = k + 1
     parts.append(d[start:])
-    whole, names = 1, []
+    number, names = 1, []
     for part in parts:
         if part.isdigit():
-            whole *= int(part)
+            number *= int(part)
         else:
             names.append(part[1:-1] if part.startswith("(") else part)
-    return whole, sorted(names)
+    return number, sorted(names)
 
 
-def _join(whole: int, names: Iterable[str]) -> Dim:
+def _join(number: int, names: Iterable[str]) -> Dim:
     names = sorted(names)
-    if whole == 0 or not names:
-        return whole
-    if whole == 1 and len(names) == 1:
+    if number == 0 or not names:
+        return number
+    if number == 1 and len(names) == 1:
         return names[0]
-    return "*".join([*map(_group, names), *([str(whole)] if whole != 1 else [])])
+    return "*".join([*map(_group, names), *([str(number)] if number != 1 else [])])
 
 
 def mul(d: Dim, k: Dim) -> Dim:
-    """``d · k``."""
-    whole, names = factors(d)
-    more, others = factors(k)
-    return _join(whole * more, names + others)
+    """Return ``d · k``."""
+    number, names = factors(d)
+    other_number, others = factors(k)
+    return _join(number * other_number, names + others)
 
 
 def quotient(d: Dim, k: Dim) -> Dim | None:
-    """``d / k`` where ``k`` divides ``d`` whatever the sizes are, else None."""
-    whole, names = factors(d)
-    part, others = factors(k)
-    if part == 0 or whole % part or Counter(others) - Counter(names):
+    """Return ``d / k`` if ``k`` divides ``d`` for all sizes, else None."""
+    number, names = factors(d)
+    divisor, others = factors(k)
+    if divisor == 0 or number % divisor or Counter(others) - Counter(names):
         return None
-    return _join(whole // part, (Counter(names) - Counter(others)).elements())
+    return _join(number // divisor, (Counter(names) - Counter(others)).elements())
 
 
 def floordiv(d: Dim, k: int) -> Dim:
-    """``⌊d / k⌋``."""
+    """Return ``⌊d / k⌋``."""
     if isinstance(d, int):
         return d // k
     exact = quotient(d, k)
@@ -109,13 +110,14 @@ def floordiv(d: Dim, k: int) -> Dim:
 
 
 def ceildiv(d: Dim, k: int) -> Dim:
-    """``⌈d / k⌉``."""
+    """Return ``⌈d / k⌉``."""
     if isinstance(d, int):
         return -(-d // k)
     return d if k == 1 else exact if (exact := quotient(d, k)) is not None else floordiv(add(d, k - 1), k)
 
 
 def product(shape: Shape) -> Dim:
+    """Return the product of all dimensions."""
     total: Dim = 1
     for d in shape:
         total = mul(total, d)
@@ -123,15 +125,15 @@ def product(shape: Shape) -> Dim:
 
 
 def free(d: str) -> str:
-    """The names that a dimension is computed from, as a message lists them: ``'time'``."""
+    """Return the names in a symbolic dimension as text for a message: ``'time'``, ``'height' and 'width'``."""
     return " and ".join(f"'{name}'" for name in dict.fromkeys(re.findall(r"[^\W\d][\w.]*", d)))
 
 
 def fixed_size(shape: Shape) -> int:
-    """The number of elements of a shape whose dimensions are all integers."""
+    """Return the number of elements of a shape without symbolic dimensions."""
     return math.prod(int(d) for d in shape)
 
 
 def show(shape: Shape) -> str:
-    """``(N, 28, 28, 64)``."""
+    """Return a shape as text: ``(N, 28, 28, 64)``."""
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

@@ -21,7 +21,10 @@ from graphspec.kernels.blocks import BLOCK_ELEMENTS, each_block
 from graphspec.kernels.context import Context, need, need_float
 from graphspec.kernels.fast import use_fast_kernel
 
-_MANY_ROWS, _MANY_ELEMENTS = 256, 2048  # spreading a vector is faster for matrices with at least as many rows and elements
+_MANY_ROWS, _MANY_ELEMENTS = (
+    256,
+    2048,
+)  # spreading a vector is faster for matrices with at least as many rows and elements
 _WIDTH = 1024  # elements in a spread vector
 
 

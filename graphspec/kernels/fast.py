@@ -25,5 +25,5 @@ FAST: bool | None = _forced(os.environ.get(KERNELS, ""))
 
 
 def use_fast_kernel(pays: bool) -> bool:
-    """Return whether to use the fast kernel where both are applicable; ``pays`` tells whether it is expected to be faster."""
+    """Return whether to use an applicable fast kernel; ``pays`` is whether it is expected to be faster."""
     return pays if FAST is None else FAST

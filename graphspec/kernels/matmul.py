@@ -110,7 +110,7 @@ def _limit_of_second(m: int, first_transposed: bool) -> int:
 
 
 def _columns(n: int, limit: int, full: float = 0.85) -> int:
-    """Return the widest tile of at most ``limit`` columns that fills registers to the fraction ``full``; 0 if there is none."""
+    """Return the widest tile, up to ``limit`` columns, that fills registers to the fraction ``full``; 0 if there is none."""
     if n <= limit:
         return n
     blocks = (d for d in range(limit, 19, -1) if n % d == 0 and d >= full * _REGISTER * -(-d // _REGISTER))

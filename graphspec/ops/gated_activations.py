@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.blocks import each_block, in_blocks
-from graphspec.kernels.common import saved_like, output_for, scratch_like
+from graphspec.kernels.common import output_for, saved_like, scratch_like
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import op
 from graphspec.ops.erf import double, horner

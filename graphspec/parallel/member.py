@@ -49,7 +49,7 @@ class Step:
         segments, matrices = parameters.segments["trainable"], dict[str, Segment]()
         if cut_anywhere(optimizer, segments):
             target = Target(self.loader.shapes(batch))
-            graph = prepare(objective.graph.asking({}, objective.total), FOR_PRODUCTS, target)
+            graph = prepare(objective.graph.with_outputs({}, objective.total), FOR_PRODUCTS, target)
             names = wide_kernels(graph, batch, workers)
             matrices = {s.param.name: s for s in segments if s.param.name in names}
         return divide(optimizer, segments, parameters.vectors["trainable"].size, workers, matrices, batch)

@@ -51,7 +51,7 @@ def build_program(
     """
     batch = total if total is not None else next((int(s[0]) for s in shapes.values() if s), 1)
     shard = Shard(group or LocalGroup(), rows or slice(0, batch), batch, matrices or {})
-    prepared = prepare(graph.asking(fetches, loss), FOR_PROGRAM, Target(shapes, input_grads, shard))
+    prepared = prepare(graph.with_outputs(fetches, loss), FOR_PROGRAM, Target(shapes, input_grads, shard))
     return bind(
         prepared,
         parameters,

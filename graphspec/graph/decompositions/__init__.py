@@ -1,6 +1,6 @@
-"""Operators newer than an opset, written in older ones: what the pass `legalize` puts in their place.
+"""Decompositions of newer operators into operators of opset 17, for the pass ``legalize``.
 
-A decomposition takes the builder, the operator's inputs and its attributes, emits operators that opset 17 has, and returns
+A decomposition receives the builder, the operator's inputs and its attributes. It emits operators of opset 17 and returns
 the output, or a tuple of outputs.
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 Decomposition = Callable[..., Any]
 
 DECOMPOSITIONS: dict[str, Decomposition] = {}
-"""By operator."""
+"""The decompositions by operator name."""
 
 
 def decomposes(op: str) -> Callable[[Decomposition], Decomposition]:
-    """Function decorator: the decomposition of ``op``."""
+    """Return a decorator that registers a function as the decomposition of ``op``."""
 
     def register(function: Decomposition) -> Decomposition:
         DECOMPOSITIONS[op] = function

@@ -131,7 +131,7 @@ def test_what_is_cropped_changes_nothing(name: str, monkeypatch: pytest.MonkeyPa
     network, expected = CROPPED[name]
     spatial = (15, 13) if network is twice else (11, 9)
     graph, y = graph_of(network, *spatial)
-    made = crop_unread(graph.asking({"y": y}), Target())
+    made = crop_unread(graph.with_outputs({"y": y}), Target())
     assert {op: sizes(made, op) for op in expected} == expected
     assert made.outputs["y"].shape == y.shape
     x = np.random.default_rng(0).standard_normal((5, 3, *spatial))
@@ -144,7 +144,9 @@ def test_what_is_cropped_changes_nothing(name: str, monkeypatch: pytest.MonkeyPa
 def test_any_number_of_axes(spatial: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     two = (2,) * len(spatial)
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a"), kernel_shape=two, strides=two), *spatial)
-    assert sizes(crop_unread(graph.asking({"y": y}), Target()), "Conv") == tuple((n - 2) // 2 * 2 for n in spatial)
+    assert sizes(crop_unread(graph.with_outputs({"y": y}), Target()), "Conv") == tuple(
+        (n - 2) // 2 * 2 for n in spatial
+    )
     x = np.random.default_rng(0).standard_normal((2, 3, *spatial))
     for a, b in zip(*(results(graph, y, x, monkeypatch, cropped=c) for c in (True, False)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
@@ -153,24 +155,24 @@ def test_any_number_of_axes(spatial: tuple[int, ...], monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_is_read_stays(name: str) -> None:
     graph, y = graph_of(WHOLE[name], 11, 9)
-    graph = graph.asking({"y": y})
+    graph = graph.with_outputs({"y": y})
     assert crop_unread(graph, Target()) is graph
 
 
 def test_what_is_fetched_stays() -> None:
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a"), **HALF), 11, 9)
     whole = next(node for node in graph.nodes if node.op == "Conv").outputs[0]
-    graph = graph.asking({"y": y, "whole": whole})
+    graph = graph.with_outputs({"y": y, "whole": whole})
     assert crop_unread(graph, Target()) is graph
 
 
 def test_an_axis_that_varies_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a", pads=(1, 1, 1, 2)), **HALF), "H", 10)
-    made = crop_unread(graph.asking({"y": y}), Target())
+    made = crop_unread(graph.with_outputs({"y": y}), Target())
     assert sizes(made, "Conv") == ("H", 10)
     x = np.random.default_rng(0).standard_normal((2, 3, 7, 10))
     for a, b in zip(*(results(graph, y, x, monkeypatch, cropped=c) for c in (True, False)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a", auto_pad="SAME_UPPER"), **HALF), "H", 9)
-    graph = graph.asking({"y": y})
+    graph = graph.with_outputs({"y": y})
     assert crop_unread(graph, Target()) is graph

@@ -62,7 +62,7 @@ def test_the_helper_for_examples() -> None:
 
 BEFORE = """
 >>> g, x = sketch({"x": ("N", 4)})
->>> graph = g.graph.asking({"y": g.Relu(x)})
+>>> graph = g.graph.with_outputs({"y": g.Relu(x)})
 >>> print_graph(graph)
 y = Relu(x)
 """

@@ -105,9 +105,9 @@ def joints(layers: Layers, **more: Any) -> dict[str, str]:
     model = model_of(layers, 6, **more)
     objective = trainer_of(model, 8).objective
     heads = {name: objective.graph.outputs[name] for name in more.get("heads", ())}
-    kernels = wide_kernels(objective.graph.asking({}, objective.total), 8, 2)
+    kernels = wide_kernels(objective.graph.with_outputs({}, objective.total), 8, 2)
     shard = Shard(LocalGroup(), slice(0, 8), 8, dict.fromkeys(kernels))  # type: ignore[arg-type]
-    made = shard_products(objective.graph.asking(heads, objective.total), Target(shard=shard))
+    made = shard_products(objective.graph.with_outputs(heads, objective.total), Target(shard=shard))
     nodes = [node for node in made.nodes if node.op == "ShardedGemm"]
     return {node.owner: f"{node.attrs['takes']} {node.attrs['gives']}" for node in nodes}
 

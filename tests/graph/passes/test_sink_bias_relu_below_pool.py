@@ -93,7 +93,7 @@ def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
         program.feeds["x"][...] = x
         program.run()
         results.append((program.fetches["y"].copy(), gradient))
-    moved_graph = sink_bias_relu_below_pool(graph.asking({"y": y}), Target())
+    moved_graph = sink_bias_relu_below_pool(graph.with_outputs({"y": y}), Target())
     assert order(moved_graph) == ["MaxPool", *(["Relu"] if name != "bias" else [])]
     operators = [node.op for node in moved_graph.nodes]
     assert name not in BIASED or operators.index("Add") > operators.index("MaxPool")
@@ -108,11 +108,11 @@ def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", STAYING)
 def test_relu_stays_where_it_may_be_seen_or_a_window_be_empty(name: str) -> None:
     graph, y = graph_of(STAYING[name])
-    graph = graph.asking({"y": y})
+    graph = graph.with_outputs({"y": y})
     assert sink_bias_relu_below_pool(graph, Target()) is graph
 
 
 def test_relu_stays_where_it_is_fetched() -> None:
     graph, y = graph_of(NETWORKS["apart"])
     relu = next(node for node in graph.nodes if node.op == "Relu").outputs[0]
-    assert order(sink_bias_relu_below_pool(graph.asking({"y": y, "relu": relu}), Target())) == ["Relu", "MaxPool"]
+    assert order(sink_bias_relu_below_pool(graph.with_outputs({"y": y, "relu": relu}), Target())) == ["Relu", "MaxPool"]
