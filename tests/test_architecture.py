@@ -15,7 +15,7 @@ PACKAGE = Path(graphspec.__file__).parent
 README = PACKAGE.parent / "README.md"
 FLOORS = """
     cli
-    api
+    api extend
     validation
     export training drawing
     parallel
@@ -33,6 +33,7 @@ FLOORS = """
     config ir
     arrays arguments
     errors files text gc_pause version
+    codes
 """
 FLOOR = {name: k for k, line in enumerate(reversed(FLOORS.strip().split("\n"))) for name in line.split()}
 FILES = {

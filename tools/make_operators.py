@@ -9,6 +9,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+from graphspec.files import write_atomic
 from graphspec.ops import OPS, Op
 from graphspec.ops.base import REQUIRED, declared_attributes
 
@@ -62,4 +63,4 @@ def _attribute(key: str, default: Any, annotation: str) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    write_atomic(FILE, text())

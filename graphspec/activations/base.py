@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from graphspec.codes import Code
 from graphspec.config import Config, Registry, as_tuple
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
@@ -41,7 +42,7 @@ def feature_axes(X: Value, axes: int | tuple[int, ...], key: str = "activation")
     found = [feature_axis(X, axis, key) for axis in as_tuple(axes)]
     if len(set(found)) < len(found):
         text = f"names an axis of {show(X.shape)} twice in {list(as_tuple(axes))}"
-        raise ShapeError("GS301", text, key=key, hint="negative axes count from the end: -1 is the last")
+        raise ShapeError(Code.WRONG_RANK, text, key=key, hint="negative axes count from the end: -1 is the last")
     return sorted(found)
 
 
@@ -51,8 +52,8 @@ def feature_axis(X: Value, axis: int, key: str = "activation", hint: str | None 
     ``hint`` is for data that has no other axis than the batch.
     """
     if X.rank < 2:
-        raise ShapeError("GS301", f"needs an axis besides the batch, got {show(X.shape)}", key=key, hint=hint)
+        raise ShapeError(Code.WRONG_RANK, f"needs an axis besides the batch, got {show(X.shape)}", key=key, hint=hint)
     if not -X.rank <= axis < X.rank or axis % X.rank == 0:
         text = f"needs an axis from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
-        raise ShapeError("GS301", text, key=key, hint="axis 0 is the batch; -1 is the last")
+        raise ShapeError(Code.WRONG_RANK, text, key=key, hint="axis 0 is the batch; -1 is the last")
     return axis % X.rank

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.activations.base import ACTIVATIONS, Activation, feature_axes, feature_axis
+from graphspec.codes import Code
 from graphspec.config import Axes
 from graphspec.errors import ShapeError
 
@@ -23,9 +24,8 @@ def fixed_axis(X: Value, axis: int) -> tuple[int, int]:
     try:
         return at, X.fixed(at)
     except ShapeError as error:
-        error.key = "activation"
-        error.hint = f"give '{X.shape[at]}' a number in `inputs`, or choose another `axis`"
-        raise
+        hint = f"give '{X.shape[at]}' a number in `inputs`, or choose another `axis`"
+        raise error.changed(key="activation", hint=hint) from None
 
 
 class Normalised(Activation):
@@ -104,6 +104,8 @@ class Glu(Activation):
         axis, n = fixed_axis(X, self.axis)
         if n % 2:
             text = f"divides axis {self.axis} in halves with glu, but its size is {n}"
-            raise ShapeError("GS304", text, key="activation", hint=f"give it an even size, such as {n + 1}")
+            raise ShapeError(
+                Code.SIZES_DO_NOT_FIT, text, key="activation", hint=f"give it an even size, such as {n + 1}"
+            )
         value, gate = g.Split(X, g.constant([n // 2, n // 2]), axis=axis)
         return g.Mul(value, g.Sigmoid(gate))

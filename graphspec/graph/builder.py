@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.config import FLOAT32
 from graphspec.errors import ShapeError
 from graphspec.graph.operators import Operators
@@ -27,11 +28,11 @@ def _check_sizes(types: Type | tuple[Type, ...]) -> None:
     for each in types if isinstance(types, tuple) else (types,):
         if len(each.shape) > _MAX_AXES:
             text = f"would create a tensor with {len(each.shape)} axes, at most {_MAX_AXES} are supported"
-            raise ShapeError("GS301", text, hint="join some of them with Reshape")
+            raise ShapeError(Code.WRONG_RANK, text, hint="join some of them with Reshape")
         for d in each.shape:
             if isinstance(d, int) and d > _MAX_SIZE:
                 text = f"would create a tensor of shape {show(each.shape)}, whose sizes exceed 64 bits"
-                raise ShapeError("GS105", text, hint="make its sizes smaller")
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="make its sizes smaller")
 
 
 def _check_float32(array: Array) -> None:
@@ -40,7 +41,7 @@ def _check_float32(array: Array) -> None:
         return
     for x in (array.min(), array.max()):
         if FLOAT32 <= abs(x) < np.inf:
-            raise ShapeError("GS105", f"has the number {x:g}, which exceeds float32", hint="scale it")
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, f"has the number {x:g}, which exceeds float32", hint="scale it")
 
 
 @dataclass
@@ -113,7 +114,7 @@ class Builder(Operators):
         if existing := self.graph.params.get(name):
             if existing.shape != shape:
                 raise ShapeError(
-                    "GS307",
+                    Code.SHARED_SHAPES_DIFFER,
                     f"shares '{name}' of shape {show(existing.shape)}, but its inputs need shape {show(shape)}",
                     hint=f"give '{self.owner}' inputs of the same feature sizes as '{self.weights}', or weights of its own",
                 )

@@ -57,7 +57,7 @@ class Ranges:
 
 def bounded(cls: type[Op]) -> bool:
     """Whether the range of an operator's output depends on its inputs."""
-    return cls.holds is not None or cls.bounds is not Op.bounds
+    return cls.copied_inputs is not None or cls.bounds is not Op.bounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def parse_activations(
                 values[k] = unused[k].pop(0) if unused[k] else default[0]
         need(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}", code="GS105")
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
-        need(not signed or values[0] > 0, f"{name} needs an alpha above 0, got {values[0]}", code="GS105")
+        need(not signed or values[0] > 0, f"needs an alpha above 0 for {name}, got {values[0]}", code="GS105")
         parsed.append((name, values[0], values[1]))
     need(not any(unused), "has more alphas or betas than its activations use", code="GS105")
     return parsed

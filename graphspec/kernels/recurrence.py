@@ -273,7 +273,7 @@ class Direction:
         step_starts = (np.multiply, self.lengths.lens, constant(size), start)
         return indices, [step_starts, (np.add, constant(grid), start, indices)]
 
-    def backward(
+    def backward(  # noqa: C901 (all options of LSTM, GRU and RNN, in one pass)
         self,
         dY: Array | None,
         dlast: Sequence[Array | None],

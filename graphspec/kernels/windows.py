@@ -89,8 +89,8 @@ def spread(values: Sequence[int] | None, rank: int, default: int, name: str) -> 
     """Return an attribute's value for each spatial axis; ``GS301`` for a wrong length, ``GS105`` for values below 1."""
     if values is None:
         return (default,) * rank
-    need(len(values) == rank, f"{name} {list(values)} does not fit {rank} spatial axes", key=name)
-    need(min(values) >= 1, f"{name} {list(values)} must be at least 1", code="GS105", key=name)
+    need(len(values) == rank, f"has {name} {list(values)} for {rank} spatial axes", key=name)
+    need(min(values) >= 1, f"has {name} {list(values)}, which must be at least 1", code="GS105", key=name)
     return tuple(values)
 
 
@@ -102,13 +102,13 @@ def padding(
     auto_pad: str,
 ) -> list[tuple[int, int] | None]:
     """Return the padding at the start and at the end of each axis; None if it depends on an unknown size."""
-    need(auto_pad in AUTO_PADS, f"auto_pad {auto_pad!r} is none of {', '.join(AUTO_PADS)}", code="GS105")
+    need(auto_pad in AUTO_PADS, f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}", code="GS105")
     rank = len(spatial)
     if auto_pad == "VALID":
         return [(0, 0)] * rank
     if auto_pad == "NOTSET":
         values = tuple(pads) if pads is not None else (0,) * (2 * rank)
-        need(len(values) == 2 * rank, f"pads {list(values)} does not fit {rank} spatial axes")
+        need(len(values) == 2 * rank, f"has pads {list(values)} for {rank} spatial axes")
         return [(values[k], values[k + rank]) for k in range(rank)]
     result: list[tuple[int, int] | None] = []
     for size, extent, stride in zip(spatial, extents, strides, strict=True):
@@ -159,7 +159,7 @@ def output_dims(
         else:
             need(
                 end + stride <= extent,
-                f"ceil_mode with stride {stride} needs an axis of fixed size, got '{size}'",
+                f"has ceil_mode with stride {stride} over an axis that varies ('{size}')",
                 code="GS305",
                 hint="set that axis to a number in `inputs`",
             )
@@ -168,7 +168,7 @@ def output_dims(
 
 
 def _too_large(spatial: Shape, extents: Sequence[int], padded: Sequence[tuple[int, int] | None]) -> ShapeError:
-    text = f"window {'×'.join(map(str, extents))} is larger than its input {'×'.join(map(str, spatial))}"
+    text = f"has a window {'×'.join(map(str, extents))}, larger than its input {'×'.join(map(str, spatial))}"
     if any(p not in (None, (0, 0)) for p in padded):
         text += f" with padding {', '.join('+'.join(map(str, p)) for p in padded if p is not None)}"
     return ShapeError(

@@ -1,4 +1,4 @@
-"""ONNX operators, by family: strict shape inference, a NumPy kernel and a gradient each."""
+"""ONNX operators by family, each with strict shape inference, a NumPy kernel and a gradient."""
 
 from graphspec.ops.base import OPS, Op, operator
 

@@ -131,13 +131,13 @@ def normalize_last(
 def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) -> Type:
     """X's type; ``vectors`` must have the shape of ``axis`` and all after it."""
     need_float(X, *vectors.values())
-    need(stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
+    need(stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented", code="GS105")
     axis = normalize_axis(axis, X.rank)
     shape = tuple(X.fixed(k) for k in range(axis, X.rank))
     for name, value in vectors.items():
         need(
             value is None or value.shape == shape,
-            f"{name} {show(value.shape) if value is not None else ''} does not fit the axes {show(shape)}",
+            f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}",
             code="GS304",
         )
     return X.type
@@ -188,7 +188,7 @@ class GroupNormalization(Op):
     ``bias`` have a number for each channel.
     """
 
-    since = 21  # before that it had one scale per group
+    since_opset = 21  # before that it had one scale per group
     keeps_in, keeps_out = (1,), False
 
     num_groups: int
@@ -196,9 +196,9 @@ class GroupNormalization(Op):
     stash_type: int = 1
 
     def infer(self, X: Value, scale: Value, bias: Value) -> Type:
-        need(self.stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
+        need(self.stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented", code="GS105")
         count = channel_count(X, scale=scale, bias=bias)
-        text = f"{self.num_groups} groups do not divide {count} channels"
+        text = f"cannot divide {count} channels into {self.num_groups} groups"
         need(self.num_groups >= 1 and count % self.num_groups == 0, text, code="GS304")
         return X.type
 

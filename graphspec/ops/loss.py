@@ -94,7 +94,7 @@ class SparseSoftmaxCrossEntropy(Op):
         need_logits(logits)
         need(labels.dtype[0] in "iu", f"needs integer labels, got {labels.type}", code="GS306")
         fits = labels.shape == logits.shape[:-1]
-        need(fits, f"labels {show(labels.shape)} do not fit logits {show(logits.shape)}", code="GS302")
+        need(fits, f"has labels {show(labels.shape)}, which do not fit logits {show(logits.shape)}", code="GS302")
         return Type(logits.dtype, labels.shape)
 
     def bind(self, ctx: Context, logits: Array, labels: Array) -> Bound:
@@ -130,7 +130,7 @@ class SparseSoftmaxCrossEntropy(Op):
 def need_same_shape(logits: Value, targets: Value) -> None:
     need_float(logits, targets)
     fits = logits.shape == targets.shape
-    need(fits, f"targets {show(targets.shape)} do not fit {show(logits.shape)}", code="GS302")
+    need(fits, f"has targets {show(targets.shape)}, which do not fit {show(logits.shape)}", code="GS302")
 
 
 @op
@@ -268,7 +268,7 @@ class ReduceLoss(Op):
         need_float(values, weight)
         for name, factor in (("weight", weight), ("mask", mask)):
             fits = factor is None or factor.shape == values.shape[: factor.rank]
-            need(fits, f"the {name} {show(factor.shape if factor else ())} does not fit losses {show(values.shape)}")
+            need(fits, f"has a {name} {show(factor.shape if factor else ())} for losses {show(values.shape)}")
         need(mask is None or mask.dtype == "bool", "needs a bool mask", code="GS306")
         return Type(values.dtype, ())
 

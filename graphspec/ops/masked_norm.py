@@ -34,7 +34,7 @@ class MaskedBatchNormalization(Op):
     def infer(self, X: Value, W: Value, scale: Value, B: Value, input_mean: Value, input_var: Value) -> Type:
         need_float(W)
         channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
-        need(broadcast(W.shape, X.shape) == X.shape, f"mask {show(W.shape)} does not fit {show(X.shape)}")
+        need(broadcast(W.shape, X.shape) == X.shape, f"has a mask {show(W.shape)}, which does not fit {show(X.shape)}")
         return X.type
 
     def bind(

@@ -8,12 +8,13 @@ from functools import partial
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.arrays.split import pieces
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
-from graphspec.ops.indexing import as_pairs, contiguous
+from graphspec.ops.indexing import as_pairs, c_contiguous
 
 _BLOCK = 1 << 17  # elements of gathered rows at a time: they stay in the cache
 _REPEATED = 1 << 15  # elements that are added at a time
@@ -73,7 +74,7 @@ class MultiHot(Op):
         def backward(dY: Array) -> Calls:
             if (dW := ctx.grad(1)) is None:
                 return []
-            grad, calls = contiguous(ctx, dY)
+            grad, calls = c_contiguous(ctx, dY)
             places, inside, taken = ctx.scratch(ids.shape, np.int64), ctx.scratch(ids.shape), ctx.scratch(ids.shape)
             calls += find(places, inside)
             calls.append((np.take, grad.reshape(-1), places, None, taken, "clip"))
@@ -111,14 +112,14 @@ class GatherSum(Op):
             calls += _drop_repeated(ctx, kept, size)
         small, inside = ctx.scratch((n, k), np.bool_), ctx.scratch((n, k))
         calls += [(np.not_equal, kept, ctx.constant(size, np.int64), small), (copy_cast, inside, small)]
-        table, more = contiguous(ctx, W)
+        table, more = c_contiguous(ctx, W)
         calls += more
         if k == 1:
             calls += [(np.take, table, kept[:, 0], 0, sums, "clip"), (np.multiply, sums, inside, sums)]
         else:
             at_once = max(_BLOCK // max(k * width, 1), 1)
             gathered = ctx.scratch((min(at_once, n), k, width))
-            for part in _blocks(n, at_once):
+            for part in pieces(0, n, at_once):
                 rows = gathered[: part.stop - part.start]
                 calls.append((np.take, table, kept[part], 0, rows, "clip"))
                 calls.append((np.matmul, inside[part, None], rows, sums[part, None]))
@@ -126,7 +127,7 @@ class GatherSum(Op):
         def backward(dY: Array) -> Calls:
             if (dW := ctx.grad(1)) is None:
                 return []
-            grad, calls = contiguous(ctx, dY)
+            grad, calls = c_contiguous(ctx, dY)
             whole = dW if dW.flags.c_contiguous else ctx.scratch(dW.shape)
             target, source = whole, grad.reshape(n, width)
             if width % 2 == 0:
@@ -136,7 +137,7 @@ class GatherSum(Op):
             at_once = max(_REPEATED // max(k, 1), 1)
             repeated = ctx.scratch((min(at_once, n), k), source.dtype)
             calls.append((columns.fill, 0))
-            for part in _blocks(n, at_once):
+            for part in pieces(0, n, at_once):
                 each, where = repeated[: part.stop - part.start], kept[part].reshape(-1)
                 for c, column in enumerate(columns):
                     calls.append((np.copyto, each, source[part, c : c + 1]))
@@ -162,7 +163,3 @@ def _drop_repeated(ctx: Context, kept: Array, size: int) -> Calls:
         (partial(np.maximum, out=rest), rest, dropped),
         (np.copyto, kept, ids),
     ]
-
-
-def _blocks(n: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]

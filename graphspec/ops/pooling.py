@@ -33,7 +33,7 @@ def pooled_type(
     ceil_mode: int,
 ) -> Type:
     need_float(X)
-    need(X.rank >= 3, f"pooling needs (N, C, …) with spatial axes, got {show(X.shape)}")
+    need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
     rank = X.rank - 2
     kernel = spread(kernel, rank, 1, "kernel_shape")
     steps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")

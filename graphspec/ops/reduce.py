@@ -161,7 +161,7 @@ class Extremum(Reduction):
 
     floats = False
     choose: ClassVar[np.ufunc]
-    holds, drops = slice(1), True
+    copied_inputs, drops_elements = slice(1), True
 
     def reduce(self, ctx: Context, X: Array, Y: Array, wide: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, share: Array, dX: Array) -> Calls:

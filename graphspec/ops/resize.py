@@ -51,7 +51,7 @@ class Resize(Op):
             ("coordinate_transformation_mode", self.coordinate_transformation_mode, COORDINATES),
             ("nearest_mode", self.nearest_mode, NEAREST),
         ):
-            need(value in known, f"{name} {value!r} is not implemented ({', '.join(known)} are)", code="GS105")
+            need(value in known, f"has {name} {value!r}, not implemented ({', '.join(known)} are)", code="GS105")
         if sizes is not None:
             wanted = sizes.known()
             need(wanted is not None and len(wanted) == X.rank, f"needs {X.rank} constant sizes")
@@ -61,13 +61,13 @@ class Resize(Op):
         need(data is not None, "needs constant scales or sizes")
         assert data is not None
         factors = [float(s) for s in data.reshape(-1)]
-        need(len(factors) == X.rank, f"{len(factors)} scales for the axes of {show(X.shape)}")
-        need(all(s > 0 for s in factors), f"scales {factors} must be above 0", code="GS105")
+        need(len(factors) == X.rank, f"has {len(factors)} scales for the axes of {show(X.shape)}")
+        need(all(s > 0 for s in factors), f"has scales {factors}, which must be above 0", code="GS105")
         shape: list[Dim] = []
         for k, s in enumerate(factors):
             shape.append(mul(X.shape[k], int(s)) if s == int(s) else int(np.floor(X.fixed(k) * np.float32(s))))
         left = all(d != 0 or n == 0 for d, n in zip(shape, X.shape, strict=True))
-        need(left, f"nothing is left of {show(X.shape)} scaled by {factors}", code="GS303")
+        need(left, f"leaves nothing of {show(X.shape)}, scaled by {factors}", code="GS303")
         return Type(X.dtype, tuple(shape))
 
     def bind(

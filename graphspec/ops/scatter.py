@@ -11,7 +11,7 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
 from graphspec.ops.base import Op, op
-from graphspec.ops.indexing import clip, contiguous, need_integers, wrap
+from graphspec.ops.indexing import c_contiguous, clip, need_integers, wrap
 
 
 @op
@@ -29,7 +29,11 @@ class ScatterElements(Op):
     def infer(self, data: Value, indices: Value, updates: Value) -> Type:
         need_integers(indices)
         same_dtype(data, updates)
-        need(self.reduction in ("none", "add"), f"the reduction {self.reduction} is not implemented", code="GS105")
+        need(
+            self.reduction in ("none", "add"),
+            f"has the reduction {self.reduction}, which is not implemented",
+            code="GS105",
+        )
         at = normalize_axis(self.axis, data.rank)
         need(indices.shape == updates.shape, f"has indices {show(indices.shape)} for updates {show(updates.shape)}")
         need(data.rank == indices.rank, f"scatters {show(indices.shape)} into {show(data.shape)}: the ranks differ")
@@ -38,7 +42,9 @@ class ScatterElements(Op):
             for k, (d, e) in enumerate(zip(indices.shape, data.shape, strict=True))
         )
         need(
-            fits, f"indices {show(indices.shape)} are larger than {show(data.shape)} off axis {self.axis}", code="GS302"
+            fits,
+            f"has indices {show(indices.shape)}, larger than {show(data.shape)} off axis {self.axis}",
+            code="GS302",
         )
         return data.type
 
@@ -53,7 +59,7 @@ class ScatterElements(Op):
             if k != at
         ]
         places = ctx.save_for_backward(indices.shape, np.int64)
-        source, copied = contiguous(ctx, updates)
+        source, copied = c_contiguous(ctx, updates)
         calls: Calls = [
             *wrap(ctx, indices, size, places),
             *clip(ctx, places, size),
@@ -69,7 +75,7 @@ class ScatterElements(Op):
             calls.append((flat.__setitem__, where, source.reshape(-1)))
 
         def backward(dY: Array) -> Calls:
-            grad, calls = contiguous(ctx, dY)
+            grad, calls = c_contiguous(ctx, dY)
             if (dU := ctx.grad(2)) is not None:
                 taken = dU if dU.flags.c_contiguous else ctx.scratch(dU.shape)
                 calls.append((partial(np.take, mode="clip"), grad.reshape(-1), places, None, taken))

@@ -62,7 +62,7 @@ class View(Op):
 
     is_view = True
     keeps_in, keeps_out = (), False
-    holds = slice(1)
+    copied_inputs = slice(1)
     blockwise = True
 
 
@@ -123,7 +123,7 @@ class Flatten(View):
     axis: int = 1
 
     def infer(self, X: Value) -> Type:
-        need(-X.rank <= self.axis <= X.rank, f"axis {self.axis} does not exist in rank {X.rank}", key="axis")
+        need(-X.rank <= self.axis <= X.rank, f"has axis {self.axis}, which does not exist in rank {X.rank}", key="axis")
         at = self.axis % X.rank if self.axis < 0 else self.axis
         return Type(X.dtype, (product(X.shape[:at]), product(X.shape[at:])))
 
@@ -179,7 +179,7 @@ class Transpose(View):
 
     def infer(self, X: Value) -> Type:
         order = list(range(X.rank))[::-1] if self.perm is None else list(self.perm)
-        need(sorted(order) == list(range(X.rank)), f"{order} is no order of the axes of {show(X.shape)}", key="dims")
+        need(sorted(order) == list(range(X.rank)), f"cannot order the axes of {show(X.shape)} by {order}", key="dims")
         return Type(X.dtype, tuple(X.shape[k] for k in order))
 
     def bind(self, ctx: Context, X: Array) -> Bound:
@@ -197,7 +197,7 @@ class Expand(Op):
     """X repeated along axes of size 1, by broadcasting with ``shape``."""
 
     keeps_in, keeps_out = (), False
-    holds = slice(1)
+    copied_inputs = slice(1)
 
     def infer(self, X: Value, shape: Value) -> Type:
         return Type(X.dtype, broadcast(X.shape, known(shape, "sizes")))

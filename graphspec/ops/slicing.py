@@ -33,7 +33,7 @@ class Concat(Op):
 
     variadic = True
     keeps_in, keeps_out = (), False
-    holds = slice(None)
+    copied_inputs = slice(None)
 
     axis: int
 
@@ -98,7 +98,7 @@ class Split(Op):
 
     is_view = True
     keeps_in, keeps_out = (), False
-    holds, drops = slice(1), True
+    copied_inputs, drops_elements = slice(1), True
 
     axis: int = 0
 
@@ -163,7 +163,7 @@ def slice_table(
     first, last = known(starts, "starts"), known(ends, "ends")
     which = known(axes, "axes") if axes is not None else tuple(range(len(first)))
     by = known(steps, "steps") if steps is not None else (1,) * len(first)
-    need(len(first) == len(last) == len(which) == len(by), "starts, ends, axes and steps differ in length")
+    need(len(first) == len(last) == len(which) == len(by), "has starts, ends, axes and steps of different lengths")
     table = []
     for a, s, e, step in zip(which, first, last, by, strict=True):
         need(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}", code="GS105")
@@ -177,7 +177,7 @@ class Slice(Op):
 
     is_view = True
     keeps_in, keeps_out = (), False
-    holds, drops = slice(1), True
+    copied_inputs, drops_elements = slice(1), True
 
     def infer(
         self, X: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None
@@ -241,7 +241,9 @@ class Pad(Op):
             need(isinstance(low, int) and isinstance(high, int), "needs fixed pads", code="GS305")
             most = max(int(low), int(high))
             need(
-                self.mode == "constant" or min(int(low), int(high)) >= 0, f"mode {self.mode} cannot crop", code="GS105"
+                self.mode == "constant" or min(int(low), int(high)) >= 0,
+                f"cannot crop in mode {self.mode}",
+                code="GS105",
             )
             if isinstance(d, int) and most > 0 and self.mode != "constant":
                 room = d - 1 if self.mode == "reflect" else most if d else 0
@@ -317,7 +319,7 @@ class Tile(Op):
     """X repeated ``repeats`` times along each axis."""
 
     keeps_in, keeps_out = (), False
-    holds = slice(1)
+    copied_inputs = slice(1)
 
     def infer(self, X: Value, repeats: Value) -> Type:
         times = known(repeats, "repeats")

@@ -12,6 +12,7 @@ from graphs import Array, feed, run_poisoned, scalar_loss
 import graphspec as gs
 from graphspec.activations import ACTIVATIONS
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels.cell_activations import parse_activations
 from graphspec.runtime.build import build_program
@@ -53,12 +54,9 @@ def both(name: str, x: Array, dtype: Any = np.float32, **more: Any) -> tuple[Arr
     graph.outputs["y0"] = activation.lower(Builder(graph, "node"), value)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape)})
     program = build_program(
-        graph,
+        graph.with_outputs({**graph.outputs, "loss": loss}, loss),
         Parameters(graph, dtype),
-        fetches={**graph.outputs, "loss": loss},
-        shapes={"x0": x.shape},
-        loss=loss,
-        input_grads=["x0"],
+        Target({"x0": x.shape}, input_grads=["x0"]),
     )
     feed(graph, program, {"x0": x})
     with np.errstate(all="ignore"):  # as in a step; what is not finite is found in the result

@@ -185,8 +185,8 @@ def test_metrics_are_checked_against_the_head(
     metric: str, name: str | None, shape: tuple[int | str, ...], severities: list[str]
 ) -> None:
     found = METRICS.parse(metric).check(value(*shape), None if name is None else loss(name))
-    assert [severity for severity, *_ in found] == severities
-    assert all(code == "GS403" for _, code, *_ in found)
+    assert [problem.severity for problem in found] == severities
+    assert all(problem.code == "GS403" for problem in found)
 
 
 def test_a_score_that_is_nan_is_never_in_the_top_k() -> None:

@@ -192,7 +192,7 @@ def test_crossentropy_follows_the_loss(given: Any, shape: Any, resolved: dict[st
 
 def test_an_axis_that_the_mask_hides_is_refused() -> None:
     metric = METRICS.parse({"type": "CosineSimilarity", "axis": 1})
-    assert [code for _, code, *_ in metric.check(value("N", 3, 4, mask=2), loss("mse"))] == ["GS403"]
+    assert [problem.code for problem in metric.check(value("N", 3, 4, mask=2), loss("mse"))] == ["GS403"]
     assert metric.check(value("N", 3, 4), loss("mse")) == []
 
 
@@ -288,5 +288,5 @@ def test_counts_above_many_thresholds_are_those_of_comparisons(even: bool) -> No
 def test_a_figure_for_each_of_very_many_units_is_refused_before_any_is_named(metric: Any) -> None:
     head = value("N", 10**9)
     parsed: Metric = METRICS.parse(metric)
-    assert "figure for each of 1,000,000,000 units" in parsed.check_shape(head)[0][2]
+    assert "figure for each of 1,000,000,000 units" in parsed.check_shape(head)[0].message
     assert len(parsed.keys(head)) == 1

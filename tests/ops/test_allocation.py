@@ -1,4 +1,4 @@
-"""A step allocates nothing that grows with the batch: programs of every kind of operator, forward and backward."""
+"""A step allocates no memory that grows with the batch, forward and backward, for programs of one operator each."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from graphs import Array, allocated, build, feed, scalar_loss
 
+from graphspec.graph.target import Target
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
-_LIMIT = 128 * 1024  # what NumPy itself buffers; the arrays below take 480 kB
+_LIMIT = 128 * 1024  # bytes for NumPy's own buffers; the arrays below have about 480 kB
 _random = np.random.default_rng(3)
 
 
@@ -122,15 +123,12 @@ CONSTANTS: list[tuple[str, list[Any], dict[str, Any]]] = [
 def test_a_step_allocates_nothing(op: str, inputs: list[Any], attrs: dict[str, Any], constant: bool) -> None:
     graph, _ = build(op, inputs, set(range(1, len(inputs))) if constant else set(), **attrs)
     floats = {n: v for n, v in graph.outputs.items() if v.type.is_float}
-    asked = [n for n, v in graph.inputs.items() if v.type.is_float] if floats else []
+    input_grads = [n for n, v in graph.inputs.items() if v.type.is_float] if floats else []
     loss = scalar_loss(graph, {n: normal(*v.shape) for n, v in floats.items()}) if floats else None
     program = build_program(
-        graph,
+        graph.with_outputs(graph.outputs if loss is None else {"loss": loss}, loss),
         Parameters(graph),
-        fetches=graph.outputs if loss is None else {"loss": loss},
-        shapes={n: v.shape for n, v in graph.inputs.items()},
-        loss=loss,
-        input_grads=asked,
+        Target({n: v.shape for n, v in graph.inputs.items()}, input_grads=input_grads),
     )
     feed(graph, program, {f"x{k}": a for k, a in enumerate(inputs)})
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""Augmentation: "RowUniform", "Recolor", "AffineWarp", "RandomCrop"; against Keras in test_augmentation.py."""
+"""Augmentation: "RowUniform", "Recolor", "AffineWarp", "RandomCrop". layers/test_augmentation.py compares with Keras."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from graphs import Array, allocated, build, check_gradients, feed, run, scalar_l
 
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.ops import warp
 from graphspec.runtime.build import build_program
@@ -21,7 +22,7 @@ def normal(*shape: int, seed: int = 1) -> Array:
 
 
 def maps(rows: int) -> Array:
-    """Affine maps that stretch, turn and shift, also far out of the image."""
+    """Affine maps that scale, rotate and shift, also far beyond the image."""
     return np.array([1.0, 0, 0, 0, 1.0, 0]) + normal(rows, 6, seed=rows) * [0.7, 0.7, 0.5, 0.7, 0.7, 0.5]
 
 
@@ -50,20 +51,20 @@ def test_blocks_and_layouts_do_not_change_the_images(block: int, monkeypatch: py
 
 
 def trained(op: str, inputs: list[Array | None], constants: set[int] = frozenset(), **attrs: Any) -> Array:
-    """The output in training."""
+    """The output of the operator in training."""
     graph, _ = build(op, inputs, constants, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: arrays[n].shape for n in graph.inputs}
-    program = build_program(graph, Parameters(graph), fetches=graph.outputs, shapes=shapes, training=True)
+    program = build_program(graph, Parameters(graph), Target(shapes), training=True)
     feed(graph, program, arrays)
     program.run()
     return program.fetches["y0"].copy()
 
 
-def test_an_image_of_one_pixel_and_one_that_is_only_turned() -> None:
-    turn = np.array([[0.0, -1, 0, 1, 0, 0]])
+def test_a_rotated_image_and_images_of_one_pixel() -> None:
+    rotation = np.array([[0.0, -1, 0, 1, 0, 0]])
     X = normal(1, 5, 5, 1).astype(np.float32)
-    np.testing.assert_allclose(trained("AffineWarp", [X, turn]), np.rot90(X, axes=(1, 2)), atol=1e-6)
+    np.testing.assert_allclose(trained("AffineWarp", [X, rotation]), np.rot90(X, axes=(1, 2)), atol=1e-6)
     for fill_mode in ("nearest", "reflect", "wrap"):
         X = normal(3, 1, 1, 2).astype(np.float32)
         np.testing.assert_allclose(trained("AffineWarp", [X, maps(3)], fill_mode=fill_mode), X, rtol=1e-6)
@@ -72,8 +73,8 @@ def test_an_image_of_one_pixel_and_one_that_is_only_turned() -> None:
 @pytest.mark.parametrize("axes", [(1, 2), (2, 3)])
 @pytest.mark.parametrize("inputs", [{1}, {2}, {1, 2}], ids=["scale", "shift", "both"])
 def test_gradients_of_recolored_images(inputs: set[int], axes: tuple[int, ...]) -> None:
-    given = [normal(3, 4, 3, 2), *(normal(3, 1, seed=k) if k in inputs else None for k in (1, 2))]
-    check_gradients("Recolor", given, [0], training=True, low=-1.0, high=0.8, axes=axes)
+    arrays = [normal(3, 4, 3, 2), *(normal(3, 1, seed=k) if k in inputs else None for k in (1, 2))]
+    check_gradients("Recolor", arrays, [0], training=True, low=-1.0, high=0.8, axes=axes)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -89,7 +90,7 @@ def test_gradients_of_crops(training: bool) -> None:
         np.testing.assert_allclose(run("RandomCrop", inputs, {2, 3})[0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_outside_training_images_pass() -> None:
+def test_images_are_unchanged_outside_training() -> None:
     X, numbers = normal(3, 4, 5, 2).astype(np.float32), normal(3, 1)
     np.testing.assert_array_equal(run("AffineWarp", [X, maps(3)])[0], X)
     np.testing.assert_array_equal(run("Recolor", [X, numbers, numbers], low=0.0, high=1.0)[0], X)
@@ -112,7 +113,7 @@ def test_a_step_allocates_nothing(op: str, inputs: list[Any], constants: set[int
     loss = scalar_loss(graph, {"y0": np.ones((), np.float32)})
     shapes = {n: v.shape for n, v in graph.inputs.items()}
     program = build_program(
-        graph, Parameters(graph), fetches={"loss": loss}, shapes=shapes, loss=loss, training=True, input_grads=["x0"]
+        graph.with_outputs({"loss": loss}, loss), Parameters(graph), Target(shapes, input_grads=["x0"]), training=True
     )
     feed(graph, program, {f"x{k}": a for k, a in enumerate(inputs)})
     assert allocated(program) < 128 * 1024
@@ -142,4 +143,4 @@ def test_inference_is_strict() -> None:
     for op, inputs, attrs, text in wrong:
         with pytest.raises(ShapeError) as error:
             getattr(g, op)(*inputs, **attrs)
-        assert text in error.value.message
+        assert text in error.value.problem.message

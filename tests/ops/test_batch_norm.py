@@ -1,4 +1,4 @@
-"""BatchNormalization and LayerNormalization: against onnxruntime, their gradients, and over several workers."""
+"""BatchNormalization and LayerNormalization: compared with onnxruntime, gradients, and several workers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from workers import Threads
 
 from graphspec.arrays.split import shard_slice
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.initializers import Constant
 from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels.group import Shard
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -37,7 +39,7 @@ def batches(draw: st.DrawFn) -> list[Array]:
 
 @pytest.fixture(params=[0.0, 1e30], ids=["differences", "moments"])
 def statistics(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mean and variance always from differences, or always from the sums of x and x²."""
+    """Always compute mean and variance from differences, or always from the sums of x and x²."""
     monkeypatch.setattr("graphspec.ops.batch_norm._FAR", request.param)
 
 
@@ -85,7 +87,7 @@ def test_layer_normalization_gradients(case: tuple[list[Array | None], int]) -> 
 @pytest.mark.parametrize("perm", [(0, 1, 2, 3), (0, 2, 3, 1)])
 @pytest.mark.parametrize("workers", [1, 3, 6])
 def test_batch_normalization_over_workers(workers: int, perm: tuple[int, ...]) -> None:
-    """Statistics and gradients of the whole batch, however it is shared; rank 0 alone writes the moving statistics."""
+    """Statistics and gradients are those of the whole batch, and only rank 0 writes the moving statistics."""
     X = normal(0, 5, 3, 4, 2) * np.array([1, 2, 0.1], np.float32)[:, None, None] + 100
     graph = Graph("test")
     g = Builder(graph, "bn")
@@ -107,17 +109,15 @@ def test_batch_normalization_over_workers(workers: int, perm: tuple[int, ...]) -
         gradient = np.zeros_like(parameters.vectors["trainable"])
         feeds = {"x": X[rows].transpose(perm), "c": cotangent[rows]}
         program = build_program(
-            graph,
+            graph.with_outputs({"y": y}, loss),
             parameters,
-            fetches={"y": y},
-            loss=loss,
+            Target(
+                {n: a.shape for n, a in feeds.items()},
+                input_grads=["x"],
+                shard=Shard(Threads(rank, size, barrier, arrays), rows, len(X)),
+            ),
             gradient=gradient,
-            shapes={n: a.shape for n, a in feeds.items()},
             training=True,
-            group=Threads(rank, size, barrier, arrays),
-            rows=rows,
-            total=len(X),
-            input_grads=["x"],
         )
         feed(graph, program, feeds)
         program.run()
@@ -157,7 +157,7 @@ def test_batch_normalization_outside_training_uses_moving_statistics() -> None:
     graph.outputs["y"] = g.BatchNormalization(x, *values, training_mode=1)
     parameters = Parameters(graph)
     parameters.set({f"bn/{n}": p for n, p in zip(names, params, strict=True)})
-    program = build_program(graph, parameters, fetches=graph.outputs, shapes={"x": X.shape})
+    program = build_program(graph, parameters, Target({"x": X.shape}))
     feed(graph, program, {"x": X})
     program.run()
     expected = ort_run("BatchNormalization", [X, *params])[0]

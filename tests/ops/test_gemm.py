@@ -1,4 +1,4 @@
-"""Gemm of few numbers: the bias is one more row of the matrix, and both gradients are one product."""
+"""Small Gemm: the bias becomes the last row of the matrix, and one product computes both gradients."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.kernels import fast as choice
+from graphspec.compiler.fetches import TOTAL
+from graphspec.kernels import fast
 from graphspec.ops import linalg
 from graphspec.runtime.program import Program
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, prepare_fit
 
 Array = np.ndarray[Any, Any]
 SHARED = [
@@ -48,25 +49,25 @@ def computed(layers: list[dict[str, Any]]) -> tuple[Program, Array, float]:
     rng = np.random.default_rng(1)
     model.set_weights({n: rng.standard_normal(w.shape) for n, w in model.weights.items()})
     x = {name: rng.standard_normal((4, 8)) for name in model.graph.inputs}
-    trainer = prepare_fit(model, x, rng.standard_normal((4, 2)), observer=Silent())
+    trainer = prepare_fit(model, FitData(x, rng.standard_normal((4, 2))), observer=Silent())
     trainer.loader.start(0)
-    _, program = trainer.compute()
-    return program, trainer.optimizer_state.gradient.copy(), float(program.fetches["loss:loss"])
+    _, program = trainer.steps.compute(0, 0)
+    return program, trainer.optimizer_state.gradient.copy(), float(program.fetches[TOTAL])
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_bias_as_a_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "FAST", True)
+    monkeypatch.setattr(fast, "FAST", True)
     program, gradient, loss = computed(LAYERS[name])
-    monkeypatch.setattr(choice, "FAST", False)
-    plain, expected, expected_loss = computed(LAYERS[name])
+    monkeypatch.setattr(fast, "FAST", False)
+    reference, expected, expected_loss = computed(LAYERS[name])
     np.testing.assert_allclose(gradient, expected, rtol=2e-5, atol=1e-6)
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     assert np.abs(expected).max() > 0.1
-    assert name != "chain" or len(program.calls) == len(plain.calls) - 3
+    assert name != "chain" or len(program.calls) == len(reference.calls) - 3
 
 
-def test_only_where_the_bias_lies_behind_the_matrix() -> None:
+def test_only_if_the_bias_follows_the_matrix_in_memory() -> None:
     memory = np.arange(20.0)
     B, C = memory[:12].reshape(3, 4), memory[12:16]
     rows = linalg.with_last_row(B, C)

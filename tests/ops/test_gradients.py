@@ -1,6 +1,6 @@
-"""Every operator's gradients against finite differences in float64.
+"""The gradients of every operator, compared with finite differences in float64.
 
-Each case is run plainly; with operands whose memory has another axis order; behind an operator, so that operands may be
+Each case runs as it is; with operands that have another memory order; after another operator, so operands may be
 overwritten; and with every value used twice.
 """
 
@@ -86,7 +86,7 @@ ELSEWHERE = {
 
 @contextmanager
 def built(operand: Callable[[Builder, int, Value], Value], times: int = 1) -> Iterator[None]:
-    """Inside, inputs that are no constants go through ``operand`` first; the operator is applied ``times`` times."""
+    """In this context, ``operand`` transforms inputs that are not constants, and the operator runs ``times`` times."""
 
     def build(
         op: str, inputs: list[Array | None], constants: set[int] = frozenset(), **attrs: Any
@@ -112,7 +112,7 @@ def built(operand: Callable[[Builder, int, Value], Value], times: int = 1) -> It
         yield
 
 
-def moves(k: int, a: Array | None, case: Case) -> bool:
+def is_moved(k: int, a: Array | None, case: Case) -> bool:
     return a is not None and a.ndim > 1 and k not in case.constants
 
 
@@ -123,7 +123,7 @@ def check(op: str, case: Case, inputs: list[Array | None] | None = None) -> None
 
 
 @pytest.mark.parametrize("op", CASES)
-def test_plain(op: str) -> None:
+def test_unchanged_operands(op: str) -> None:
     for case in CASES[op]:
         check(op, case)
 
@@ -135,7 +135,8 @@ def test_other_memory_order(op: str) -> None:
 
     for case in CASES[op]:
         moved = [
-            np.ascontiguousarray(a.T) if moves(k, a, case) and a is not None else a for k, a in enumerate(case.inputs)
+            np.ascontiguousarray(a.T) if is_moved(k, a, case) and a is not None else a
+            for k, a in enumerate(case.inputs)
         ]
         with built(restore):
             check(op, case, moved)
@@ -185,7 +186,7 @@ def test_same_value_for_all_operands(op: str) -> None:
 
 def test_concat_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.ops.slicing._BLOCK", 7)
-    test_plain("Concat")
+    test_unchanged_operands("Concat")
     test_other_memory_order("Concat")
 
 

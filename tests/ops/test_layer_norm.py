@@ -24,8 +24,10 @@ from graphspec.graph.decompositions import (
     DECOMPOSITIONS,
     norm,  # noqa: F401
 )
+from graphspec.graph.target import Target
 from graphspec.initializers import Constant
 from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels.group import Shard
 from graphspec.ops import OPS
 from graphspec.ops.base import declared_attributes
 from graphspec.runtime.build import build_program
@@ -122,7 +124,7 @@ def test_zeros_have_no_direction(p: int) -> None:
 
 
 def test_groups_must_divide() -> None:
-    with pytest.raises(ShapeError, match="2 groups do not divide 3 channels"):
+    with pytest.raises(ShapeError, match="cannot divide 3 channels into 2 groups"):
         build("GroupNormalization", [normal(0, 2, 3, 4), normal(1, 3), normal(2, 3)], num_groups=2)
 
 
@@ -145,9 +147,7 @@ def test_scatter_elements(seed: int, n: int, size: int, reduction: str, last: bo
 def test_scatter_elements_without_rows() -> None:
     none = np.zeros((0, 3), np.float32)
     graph, _ = build("ScatterElements", [none, np.zeros((0, 2), np.int64), none[:, :2]], axis=1)
-    build_program(
-        graph, Parameters(graph), fetches=graph.outputs, shapes={n: v.shape for n, v in graph.inputs.items()}
-    ).run()
+    build_program(graph, Parameters(graph), Target({n: v.shape for n, v in graph.inputs.items()})).run()
 
 
 @pytest.mark.parametrize("op", ["GroupNormalization", "RMSNormalization", "LpNormalization"])
@@ -172,7 +172,7 @@ def test_spectral_scale(sizes: tuple[int, ...], shape: tuple[int, ...], columns:
     graph.outputs["y"] = g.SpectralScale(W, u, sizes=sizes, columns=columns, iterations=60)
     parameters = Parameters(graph, np.float64)
     parameters.initialize(0)
-    program = build_program(graph, parameters, fetches=graph.outputs, shapes={}, total=1, training=True)
+    program = build_program(graph, parameters, Target({}, shard=Shard.whole(1)), training=True)
     program.run()
     np.testing.assert_array_equal(program.fetches["y"], np.zeros(shape))  # a kernel of zeros stays
     np.testing.assert_array_equal(parameters.get()["node/vector_u"], np.ones((1, sizes[columns])))
@@ -196,9 +196,7 @@ def test_spectral_scale_over_workers() -> None:
     def work(parameters: Parameters, rank: int, size: int, barrier: threading.Barrier) -> Array:
         group = Threads(rank, size, barrier, [])
         shapes: dict[str, Any] = {}
-        program = build_program(
-            graph, parameters, fetches=graph.outputs, shapes=shapes, total=1, training=True, group=group
-        )
+        program = build_program(graph, parameters, Target(shapes, shard=Shard(group, slice(0, 1), 1)), training=True)
         for _ in range(20):
             program.run()
         return np.array(program.fetches["y"])

@@ -11,6 +11,7 @@ from workers import by_workers
 
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.losses import LOSSES, reduce
 from graphspec.runtime.build import build_program
@@ -123,11 +124,11 @@ def head(
 )
 def test_loss_checks(loss: Any, y_pred: Value, code: str | None, says: str) -> None:
     found = LOSSES.parse(loss).check(y_pred)
-    assert [problem[1] for problem in found] == ([] if code is None else [code])
-    for severity, _, message, hint in found:
-        assert severity == ("warning" if code == "GS401" else "error")
-        assert says in message
-        assert hint
+    assert [problem.code for problem in found] == ([] if code is None else [code])
+    for problem in found:
+        assert problem.severity == ("warning" if code == "GS401" else "error")
+        assert says in problem.message
+        assert problem.hint
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_label_that_is_no_class_is_an_error() -> None:
     total = Builder(graph, "loss").ReduceLoss(loss)
     shapes = {n: v.shape for n, v in graph.inputs.items()}
     program = build_program(
-        graph, Parameters(graph), fetches={"loss": total}, shapes=shapes, loss=total, input_grads=["x0"]
+        graph.with_outputs({"loss": total}, total), Parameters(graph), Target(shapes, input_grads=["x0"])
     )
     program.feeds["x1"][...] = [0, 4]
     with pytest.raises(IndexError):

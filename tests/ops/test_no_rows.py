@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from graphs import Array, build, scalar_loss
 
+from graphspec.graph.target import Target
 from graphspec.ops import OPS
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -123,7 +124,7 @@ def test_no_rows(op: str, inputs: list[Any], constants: set[int], attrs: dict[st
     loss = scalar_loss(graph, {n: np.ones(v.shape) for n, v in floats.items()}) if floats else None
     shapes = {n: v.shape for n, v in graph.inputs.items()}
     program = build_program(
-        graph, Parameters(graph), fetches=graph.outputs, shapes=shapes, loss=loss, input_grads=asked
+        graph.with_outputs(graph.outputs, loss), Parameters(graph), Target(shapes, input_grads=asked)
     )
     program.run()
     for name in asked:

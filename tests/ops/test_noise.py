@@ -10,6 +10,8 @@ import pytest
 from graphs import Array, allocated, build, check_gradients, feed, run, scalar_loss
 
 from graphspec.arrays.random import Clock
+from graphspec.graph.target import Target
+from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.ops import OPS
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -26,18 +28,16 @@ NOISE: list[tuple[str, dict[str, Any]]] = [
 
 def trained(op: str, X: Array, *, seed: int = 0, step: int = 0, rows: slice | None = None, **attrs: Any) -> Array:
     """What one operator gives in training, on all rows of a batch or some."""
-    graph, _ = build(op, [X if rows is None else X[rows]], **attrs)
-    part = X if rows is None else X[rows]
+    rows = rows or slice(0, len(X))
+    part, shard = X[rows], Shard(LocalGroup(), rows, len(X))
+    graph, _ = build(op, [part], **attrs)
     program = build_program(
         graph,
         Parameters(graph, X.dtype),
-        fetches=graph.outputs,
-        shapes={"x0": part.shape},
+        Target({"x0": part.shape}, shard=shard),
         training=True,
         seed=seed,
         clock=Clock(step),
-        rows=rows,
-        total=len(X),
     )
     feed(graph, program, {"x0": part})
     program.run()
@@ -77,13 +77,10 @@ def test_a_step_allocates_nothing(op: str, attrs: dict[str, Any]) -> None:
     graph, _ = build(op, [X], **attrs)
     loss = scalar_loss(graph, {"y0": X})
     program = build_program(
-        graph,
+        graph.with_outputs({"loss": loss}, loss),
         Parameters(graph),
-        fetches={"loss": loss},
-        shapes={"x0": X.shape},
-        loss=loss,
+        Target({"x0": X.shape}, input_grads=["x0"]),
         training=True,
-        input_grads=["x0"],
     )
     assert allocated(program) < 128 * 1024
 

@@ -92,8 +92,8 @@ def test_other_symbolic_shapes(g: Builder) -> None:
 def refused(code: str, function: Any, *inputs: Value, **attrs: Any) -> str:
     with pytest.raises(ShapeError) as raised:
         function(*inputs, **attrs)
-    assert raised.value.code == code, raised.value.message
-    return raised.value.message
+    assert raised.value.code == code, raised.value.problem.message
+    return raised.value.problem.message
 
 
 def test_what_cannot_work_is_refused(g: Builder) -> None:

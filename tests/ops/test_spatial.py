@@ -17,7 +17,9 @@ from graphspec.arrays.random import Clock
 from graphspec.arrays.split import shard_slice
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -121,7 +123,7 @@ def test_max_pool_gradient_goes_to_the_first_maximum(kernel: tuple[int, int], st
     graph, _ = build("MaxPool", [X], kernel_shape=kernel, strides=strides)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape, np.float32)})
     program = build_program(
-        graph, Parameters(graph), fetches={"loss": loss}, loss=loss, shapes={"x0": X.shape}, input_grads=["x0"]
+        graph.with_outputs({"loss": loss}, loss), Parameters(graph), Target({"x0": X.shape}, input_grads=["x0"])
     )
     feed(graph, program, {"x0": X})
     program.run()
@@ -173,16 +175,11 @@ def dropped(X: Array, rate: float, *, step: int = 0, workers: int = 1, **attrs: 
     for rank in range(workers):
         rows = shard_slice(len(X), rank, workers)
         program = build_program(
-            graph,
+            graph.with_outputs(graph.outputs, loss),
             Parameters(graph),
-            fetches=graph.outputs,
-            loss=loss,
-            shapes={"x0": X[rows].shape},
+            Target({"x0": X[rows].shape}, input_grads=["x0"], shard=Shard(LocalGroup(), rows, len(X))),
             training=True,
-            rows=rows,
-            total=len(X),
             clock=Clock(step),
-            input_grads=["x0"],
         )
         feed(graph, program, {"x0": X[rows]})
         program.run()
@@ -216,17 +213,23 @@ def test_dropout_mask_does_not_depend_on_memory_order() -> None:
 @pytest.mark.parametrize(
     ("op", "shapes", "attrs", "code", "text"),
     [
-        ("Conv", [(1, 2, 3, 3), (4, 2, 5, 5)], {}, "GS303", "window 5×5 is larger than its input 3×3"),
-        ("Conv", [(1, 2, 3, 3), (4, 3, 2, 2)], {}, "GS304", "takes 3 channels"),
-        ("Conv", [(1, 4, 3, 3), (4, 1, 2, 2)], {"group": 3}, "GS304", "do not divide by 3 groups"),
+        ("Conv", [(1, 2, 3, 3), (4, 2, 5, 5)], {}, "GS303", "window 5×5, larger than its input 3×3"),
+        ("Conv", [(1, 2, 3, 3), (4, 3, 2, 2)], {}, "GS304", "kernel for 3 channels"),
+        ("Conv", [(1, 4, 3, 3), (4, 1, 2, 2)], {"group": 3}, "GS304", "by 3 groups"),
         ("Conv", [(1, 2, 3, 3), (4, 2, 2, 2), (3,)], {}, "GS304", "bias"),
         ("Conv", [(1, 2), (4, 2)], {}, "GS301", "spatial axes"),
         ("Conv", [(1, 2, 3, 3), (4, 2, 2)], {}, "GS301", "rank"),
         ("Conv", [(1, 2, 3, 3), (4, 2, 2, 2)], {"strides": (1,)}, "GS301", "strides"),
-        ("MaxPool", [(1, 2, 3, 3)], {"kernel_shape": (4, 2)}, "GS303", "window 4×2 is larger than its input 3×3"),
+        ("MaxPool", [(1, 2, 3, 3)], {"kernel_shape": (4, 2)}, "GS303", "window 4×2, larger than its input 3×3"),
         ("AveragePool", [(1, 2, 3)], {"kernel_shape": (2, 2)}, "GS301", "kernel_shape"),
         ("GlobalMaxPool", [(1, 2)], {}, "GS301", "spatial"),
-        ("BatchNormalization", [(1, 2, 3), (3,), (2,), (2,), (2,)], {}, "GS304", "scale (3,) does not fit 2 channels"),
+        (
+            "BatchNormalization",
+            [(1, 2, 3), (3,), (2,), (2,), (2,)],
+            {},
+            "GS304",
+            "scale (3,), which does not fit 2 channels",
+        ),
         ("LayerNormalization", [(1, 2, 3), (2,)], {}, "GS304", "Scale (2,)"),
         ("LayerNormalization", [(1, 2, 3), (3,)], {"axis": 3}, "GS301", "axis 3"),
     ],
@@ -282,15 +285,12 @@ def test_a_worker_without_rows_has_gradients_of_zero(
     graph, _ = build(op, list(arrays.values()), **attrs)
     loss = scalar_loss(graph, {"y0": np.ones((), np.float32)})
     program = build_program(
-        graph,
+        graph.with_outputs(graph.outputs, loss),
         Parameters(graph),
-        fetches=graph.outputs,
-        loss=loss,
-        shapes={n: a.shape for n, a in arrays.items()},
+        Target(
+            {n: a.shape for n, a in arrays.items()}, input_grads=list(arrays), shard=Shard(LocalGroup(), slice(5, 5), 5)
+        ),
         training=True,
-        rows=slice(5, 5),
-        total=5,
-        input_grads=list(arrays),
     )
     feed(graph, program, arrays)
     program.run()

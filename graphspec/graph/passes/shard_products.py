@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from graphspec.arrays.layout import CACHE_LINE
 from graphspec.arrays.split import shard_slice
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multiplies
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
@@ -25,11 +26,12 @@ from graphspec.ops.unary import Unary
 if TYPE_CHECKING:
     from graphspec.kernels.group import Shard
 
-_MIN_KERNEL = (
-    1 << 18
-)  # elements; for smaller kernels a barrier takes longer than the memory traffic that sharding saves
-_MIN_RATIO = 1.5  # elements of a kernel, divided by the elements of the batch's inputs and outputs
-_LINE_ELEMENTS = 16  # float32 elements of a cache line
+_MIN_KERNEL = 1 << 18
+"""Elements of a kernel. For smaller kernels a barrier takes longer than the memory traffic that sharding saves."""
+_MIN_RATIO = 1.5
+"""Elements of a kernel, divided by the elements of the batch's inputs and outputs."""
+_LINE_ELEMENTS = CACHE_LINE // 4
+"""Elements of float32 in a cache line."""
 
 
 def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
