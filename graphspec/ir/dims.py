@@ -184,7 +184,7 @@ def _tokens(d: str, sizes: Mapping[str, int]) -> Iterator[int | str]:
             yield match["operator"] or int(match["number"])
 
 
-def free(d: str) -> str:
+def names_in(d: str) -> str:
     """Return the names in a symbolic dimension as text for a message: ``'time'``, ``'height' and 'width'``."""
     return " and ".join(f"'{name}'" for name in dict.fromkeys(re.findall(r"[^\W\d][\w.]*", d)))
 

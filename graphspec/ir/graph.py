@@ -12,7 +12,7 @@ import numpy as np
 from graphspec.arrays.layout import Array as Array  # passed on: whoever works on a graph has arrays too
 from graphspec.codes import Code
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import Dim, Shape, fixed_size, free, show
+from graphspec.ir.dims import Dim, Shape, fixed_size, show
 
 if TYPE_CHECKING:
     from graphspec.ir.ranges import Range
@@ -97,7 +97,7 @@ class Value:
             raise ShapeError(
                 Code.SIZE_NOT_FIXED,
                 f"needs a fixed size on axis {axis}, but its input {show(self.shape)} varies there ('{d}')",
-                hint=f"give {free(d)} a number in `inputs`, or reduce that axis first, such as by global pooling",
+                hint=f"give {names_in(d)} a number in `inputs`, or reduce that axis first, such as by global pooling",
             )
         return d
 

@@ -45,11 +45,11 @@ class Direction:
     """The gate whose masks each slot uses."""
     weights: Array
     """The weights packed for forward: rows [R, b, W] of the slots."""
-    plain: Array
+    weights_back: Array
     """The weights packed for backward, without a scale."""
-    back: Array
+    masked_gradients: Array
     """Scratch for the gradients of the masked states."""
-    room: ReusedScratch
+    reused_scratch: ReusedScratch
     """Scratch for the products of the steps, forward or backward."""
 
     def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
@@ -70,8 +70,8 @@ class Direction:
         # [h; 1; x] before each step, and after the last
         self.block = ctx.save_for_backward((self.T + 1, *slots, self.H + 1 + self.I, self.N))
         self.h = ctx.save_for_backward((self.T + 1, self.H, self.N)) if self.by_gate else self.block[:, : self.H]
-        self.seen, self.copies = self.saved(state_mask, self.H)
-        self.seen_input, copies = self.saved(input_mask, self.I)
+        self.state_masks, self.copies = self.by_slot(state_mask, self.H)
+        self.input_masks, copies = self.by_slot(input_mask, self.I)
         self.copies += copies
 
     # The methods of each cell.
@@ -119,44 +119,44 @@ class Direction:
         """Return the gradients of the products with the input, (steps, rows, N), and the slot of the first row."""
         raise NotImplementedError
 
-    def later(self, carry: list[Array], D: Array, i: int) -> list[Array]:
+    def carried_back(self, carry: list[Array], D: Array, i: int) -> list[Array]:
         """Return the gradients of the states after step i of the block, from outputs and later steps."""
         return carry
 
     # The methods that all cells share.
 
-    def saved(self, mask: Array | None, size: int) -> tuple[Array | None, Calls]:
+    def by_slot(self, mask: Array | None, size: int) -> tuple[Array | None, Calls]:
         """Return a mask (N, gates, size) by slot, (slots, size, N), kept for backward, and the calls that copy it."""
         if mask is None:
             return None, []
         by_slot = self.ctx.save_for_backward((len(self.gate_at), size, self.N))
         return by_slot, [(np.copyto, by_slot[p], mask[:, gate].T) for p, gate in enumerate(self.gate_at)]
 
-    def at(self, slot: int) -> Array:
+    def inputs_of_slot(self, slot: int) -> Array:
         """Return [h; 1; x] of all steps, (T + 1, H + 1 + I, N), with the masks of a slot."""
         return self.block[:, slot] if self.by_gate else self.block
 
-    def cut(self, A: Array, first: int, last: int) -> Array:
+    def rows_of(self, A: Array, first: int, last: int) -> Array:
         """Return the rows of some slots, (…, slots · H, columns), or with masks (…, slots, H, columns)."""
         part = A[..., first * self.H : last * self.H, :]
         return part.reshape(*part.shape[:-2], last - first, self.H, part.shape[-1]) if self.by_gate else part
 
     def multiply(self, s: int, first: int, last: int, out: Array) -> Calls:
         """Return calls that multiply the packed weights of some slots with their [h; 1; x] at step s."""
-        weights = self.cut(self.weights, first, last)
+        weights = self.rows_of(self.weights, first, last)
         if not self.by_gate:
-            return matmul(self.room, weights, self.block[s], out)
+            return matmul(self.reused_scratch, weights, self.block[s], out)
         return [(np.matmul, weights, self.block[s, first:last], out.reshape(last - first, self.H, self.N))]
 
     def multiply_back(self, first: int, last: int, D: Array, dh: Array) -> Calls:
         """Return calls that write the gradient of the state before the step, from D (slots · H, N) of some slots."""
-        R = self.cut(self.plain[:, : self.H], first, last)
-        if self.seen is None:
-            return matmul(self.room, R.T, D, dh)
-        t, seen = self.back[: last - first], self.seen[first:last]
+        R = self.rows_of(self.weights_back[:, : self.H], first, last)
+        if self.state_masks is None:
+            return matmul(self.reused_scratch, R.T, D, dh)
+        t, state_masks = self.masked_gradients[: last - first], self.state_masks[first:last]
         return [
             (np.matmul, R.mT, D.reshape(last - first, self.H, self.N), t),
-            (np.multiply, t, seen, t),
+            (np.multiply, t, state_masks, t),
             (np.add.reduce, t, 0, None, dh),
         ]
 
@@ -165,7 +165,7 @@ class Direction:
         H, n = self.H, last - first
         return OuterSum(self.ctx, (n, H, columns) if self.by_gate else (n * H, columns), steps)
 
-    def seen_at(self, start: int, stop: int, first: int, last: int, columns: slice) -> Array:
+    def operands_of(self, start: int, stop: int, first: int, last: int, columns: slice) -> Array:
         """Return some rows of [h; 1; x] as some slots see them: the other operand of :meth:`outer`."""
         steps = self.block[start:stop]
         return steps[:, first:last, columns] if self.by_gate else steps[:, columns]
@@ -197,7 +197,7 @@ class Direction:
         total = self.ctx.scratch(first.shape)
         return total, [(np.add, first, second, total)]
 
-    def limit(self, Z: Array, inside: Array | None, t: Array) -> Calls:
+    def clip_calls(self, Z: Array, inside: Array | None, t: Array) -> Calls:
         """Return calls that clip Z in place; ``inside`` records where it was within the bounds, ``t`` is scratch."""
         if self.clip is None:
             return []
@@ -208,12 +208,12 @@ class Direction:
     def forward(self) -> Calls:
         """Return the calls of all steps."""
         H, T = self.H, self.T
-        self.room = ReusedScratch(self.ctx)
+        self.reused_scratch = ReusedScratch(self.ctx)
         X = self.X.transpose(0, 2, 1)
         calls: Calls = [*self.copies, (self.block[..., H, :].fill, 1.0)]
         for p in range(len(self.gate_at) if self.by_gate else 1):
-            to = self.at(p)[:T, H + 1 :]
-            calls.append((np.copyto, to, X) if self.seen_input is None else (np.multiply, X, self.seen_input[p], to))
+            to = self.inputs_of_slot(p)[:T, H + 1 :]
+            calls.append((np.copyto, to, X) if self.input_masks is None else (np.multiply, X, self.input_masks[p], to))
         states = [self.state(k)[0] for k in range(self.states)]
         for state, initial in zip(states, self.initial, strict=True):
             if initial is None:
@@ -226,8 +226,8 @@ class Direction:
         calls += [*setup, *self.prepare()]
         t = self.ctx.scratch((H, self.N))
         for s in range(T):
-            if self.seen is not None:
-                calls.append((np.multiply, self.h[s], self.seen, self.block[s, :, :H]))
+            if self.state_masks is not None:
+                calls.append((np.multiply, self.h[s], self.state_masks, self.block[s, :, :H]))
             calls += self.step(s)
             if self.valid is None:
                 continue
@@ -283,12 +283,12 @@ class Direction:
     ) -> Calls:
         """Return calls that write the gradients of X (T, N, I), of W, R and B, and of the initial states (N, H)."""
         ctx, T, H, N = self.ctx, self.T, self.H, self.N
-        self.room = ReusedScratch(ctx)
+        self.reused_scratch = ReusedScratch(ctx)
         if self.reverse:
             dY, dX = (None if d is None else d[::-1] for d in (dY, dX))
         size = min(T, max(1, CACHE_ELEMENTS // max(self.rows * H * N, 1)))
-        if self.seen is not None:
-            self.back = ctx.scratch(self.seen.shape)
+        if self.state_masks is not None:
+            self.masked_gradients = ctx.scratch(self.state_masks.shape)
         calls = self.start_backward(size)
         D, t = ctx.scratch((size, self.rows * H, N)), ctx.scratch((H, N))
         carry = [ctx.scratch((H, N)) for _ in range(self.states)]
@@ -309,7 +309,7 @@ class Direction:
             for terms in initial_terms:
                 terms.append(ctx.scratch((H, N)))
                 calls.append((terms[0].fill, 0.0))
-        input_gradient = None if dX is None else InputGradient(ctx, dX, size, self.seen_input)
+        input_gradient = None if dX is None else InputGradient(ctx, dX, size, self.input_masks)
         for stop in range(T, 0, -size):
             start = max(0, stop - size)
             block = D[: stop - start]
@@ -320,16 +320,18 @@ class Direction:
                 if (source := sources[0]) is not None:
                     calls.append((np.add, source[s], carry[0], carry[0]))
                 if before_start is not None:
-                    for gradient, (term,) in zip(self.later(carry, block, s - start), initial_terms, strict=True):
+                    for gradient, (term,) in zip(
+                        self.carried_back(carry, block, s - start), initial_terms, strict=True
+                    ):
                         calls += [(np.multiply, gradient, before_start[s], t), (np.add, term, t, term)]
                 if s % _FLUSH_STEPS == 0:
-                    calls += self.flush(self.later(carry, block, s - start))
+                    calls += self.flush(self.carried_back(carry, block, s - start))
                 calls += self.step_back(s, block, s - start, carry, sources)
             if any(d is not None for d in weights):
                 calls += self.weight_gradients(start, stop, block)
             if input_gradient is not None:
                 rows, first = self.inputs_of(block)
-                W = self.plain[first * H :, H + 1 :]
+                W = self.weights_back[first * H :, H + 1 :]
                 calls += input_gradient(rows, W, first, start, stop)
         if any(d is not None for d in weights):
             calls += self.finish_weights(*weights)

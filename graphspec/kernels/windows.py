@@ -85,7 +85,7 @@ def ceil(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def spread(values: Sequence[int] | None, rank: int, default: int, name: str) -> tuple[int, ...]:
+def per_axis(values: Sequence[int] | None, rank: int, default: int, name: str) -> tuple[int, ...]:
     """Return an attribute's value for each spatial axis; ``GS301`` for a wrong length, ``GS105`` for values below 1."""
     if values is None:
         return (default,) * rank
@@ -205,7 +205,7 @@ def windows_along(
 ) -> list[Window] | None:
     """Return the windows along each spatial axis; None if they depend on a symbolic size."""
     sizes = [k for k in kernel if isinstance(k, int)]
-    steps = spread(strides, len(spatial), 1, "strides"), spread(dilations, len(spatial), 1, "dilations")
+    steps = per_axis(strides, len(spatial), 1, "strides"), per_axis(dilations, len(spatial), 1, "dilations")
     if len(sizes) != len(spatial):
         return None
     extents = [(k - 1) * d + 1 for k, d in zip(sizes, steps[1], strict=True)]
