@@ -21,7 +21,7 @@ LAYOUTS = {1: Layout(shape=(1, 4)), 2: Layout(gates=(1, 0), perm=(1, 0)), 4: Lay
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_values_and_gradients_are_those_of_keras(case: Case, packed: bool) -> None:
+def test_values_and_gradients_match_keras(case: Case, packed: bool) -> None:
     weight, graph = case["weight"], Graph("test")
     graph.inputs["x"] = Value("x", Type("float32", ("N",)), "input")
     g = Builder(graph, "node")

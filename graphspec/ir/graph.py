@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from graphspec.arrays.layout import Array as Array  # passed on: whoever works on a graph has arrays too
+from graphspec.arrays.layout import Array as Array  # re-exported for modules that work on graphs
 from graphspec.codes import Code
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import Dim, Shape, fixed_size, show
+from graphspec.ir.dims import Dim, Shape, fixed_size, names_in, show
 
 if TYPE_CHECKING:
     from graphspec.ir.ranges import Range

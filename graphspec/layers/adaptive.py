@@ -10,6 +10,7 @@ from pydantic import Field
 from graphspec.codes import Code
 from graphspec.config import Size1, Size2, Size3
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import names_in
 from graphspec.layers.base import LAYERS, Layer
 from graphspec.layers.spatial import DataFormat, axes_of, channels_first, from_channels_first
 

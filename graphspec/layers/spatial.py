@@ -13,7 +13,7 @@ from pydantic import Field
 
 from graphspec.codes import Code
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import Dim, show
+from graphspec.ir.dims import Dim, names_in, show
 from graphspec.layers.base import as_float
 
 if TYPE_CHECKING:

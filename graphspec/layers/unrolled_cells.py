@@ -10,6 +10,7 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.errors import ShapeError
+from graphspec.ir.dims import names_in
 from graphspec.layers.regularization import drop
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def test_operands_attributes_and_results(capsys: pytest.CaptureFixture[str]) -> 
     assert where.name != best.name
 
 
-def test_shapes_large_constants_and_what_nobody_reads(capsys: pytest.CaptureFixture[str]) -> None:
+def test_shapes_large_constants_and_unread_nodes(capsys: pytest.CaptureFixture[str]) -> None:
     g, x = sketch({"x": ("N", 3, 4)})
     g.Relu(x)
     print_graph(g.graph.with_outputs({"y": g.MatMul(x, g.constant(np.zeros((4, 5))))}), shapes=True)

@@ -1,4 +1,4 @@
-"""Equal nodes become one; nodes that differ in anything, or draw random numbers, stay."""
+"""Equal nodes are merged; nodes that differ in anything, or draw random numbers, stay."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_attributes_and_the_order_of_operands_count() -> None:
     assert len(merge_equal_nodes(graph, Target()).nodes) == 6
 
 
-def test_two_draws_stay_two() -> None:
+def test_random_draws_are_not_merged() -> None:
     g, x = sketch({"x": ("N", 4)})
     graph = g.graph.with_outputs({"y": g.Add(g.Dropout(x, g.constant(0.5)), g.Dropout(x, g.constant(0.5)))})
     assert ops(merge_equal_nodes(graph, Target()))["Dropout"] == 2
@@ -58,7 +58,7 @@ def test_layers_that_read_one_value() -> None:
     same(model, merged, (3, 6, 4, 2))
 
 
-def test_element_types_of_constants_count() -> None:
+def test_dtypes_of_constants_count() -> None:
     g, ids = sketch({"ids": Type("int64", ("N",))})
     outputs = g.Cast(g.constant(1), to="float32"), g.Cast(g.constant(1.0), to="float32"), g.Cast(ids, to="float32")
     assert len(merge_equal_nodes(g.graph.with_outputs(dict(enumerate(outputs))), Target()).nodes) == 3
