@@ -11,7 +11,7 @@ from graphspec.ir.ranges import ANY, Range, of_array, of_dtype
 from graphspec.ops import OPS, Op, operator
 
 CHECK = "CheckIds"
-_MAX_TRIED = 16  # so many single ids are tried if no range is known to be valid
+_MAX_TRIED = 16  # single ids that are tried if no range is known to be valid
 
 
 class Ranges:

@@ -50,7 +50,7 @@ class Rebuild:
         types: Sequence[Any],
         names: Sequence[str] | None = None,
     ) -> tuple[Value, ...]:
-        """Append an operator. Its outputs are named after it unless ``names`` are given."""
+        """Append an operator; by default its outputs have its name."""
         new_node = Node(name, op, tuple(inputs), attrs, owner)
         names = names or [name if k == 0 else f"{name}:{k}" for k in range(len(types))]
         new_node.outputs = tuple(

@@ -126,58 +126,57 @@ def product(shape: Shape) -> Dim:
 
 
 def evaluate(d: Dim, sizes: Mapping[str, int]) -> int | None:
-    """The number that a dimension stands for, given the sizes of names.
+    """Return the size of a dimension for given sizes of its names, or None for an unknown name or a division by 0.
 
-    None if a name in it is not known, or if it divides by 0. Deep nesting needs no recursion.
+    The parser keeps its own stacks, so deep nesting cannot exceed the recursion limit.
     """
     if isinstance(d, int) or d in sizes:
         return d if isinstance(d, int) else sizes[d]
-    numbers: list[int] = []
+    operands: list[int] = []
     pending: list[str] = []
-    operand = True  # whether one comes next: then "-" is a sign
+    expects_operand = True  # then "-" is a sign
 
-    def reduce(order: int) -> None:
-        """Apply the pending operators that bind at least so tightly."""
-        while pending and _ORDER[pending[-1]] >= order:
-            name, last = pending.pop(), numbers.pop()
-            numbers.append(-last if name == _SIGN else _OPERATORS[name](numbers.pop(), last))
+    def reduce(precedence: int) -> None:
+        """Apply the pending operators with at least this precedence."""
+        while pending and _PRECEDENCE[pending[-1]] >= precedence:
+            name, last = pending.pop(), operands.pop()
+            operands.append(-last if name == _SIGN else _OPERATORS[name](operands.pop(), last))
 
     try:
         for token in _tokens(d, sizes):
             if isinstance(token, int):
-                numbers.append(token)
-            elif token == "(" or (token == "-" and operand):
+                operands.append(token)
+            elif token == "(" or (token == "-" and expects_operand):
                 pending.append("(" if token == "(" else _SIGN)
             elif token == ")":
                 reduce(1)
                 pending.pop()
             else:
-                reduce(_ORDER[token])
+                reduce(_PRECEDENCE[token])
                 pending.append(token)
-            operand = not isinstance(token, int) and token != ")"
+            expects_operand = not isinstance(token, int) and token != ")"
         reduce(1)
     except (LookupError, ZeroDivisionError):
         return None
-    return numbers[0] if len(numbers) == 1 and not pending else None
+    return operands[0] if len(operands) == 1 and not pending else None
 
 
 _SIGN = "sign"
-_ORDER = {"(": 0, "+": 1, "-": 1, "*": 2, "//": 2, _SIGN: 3}
+_PRECEDENCE = {"(": 0, "+": 1, "-": 1, "*": 2, "//": 2, _SIGN: 3}
 _OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "//": operator.floordiv}
 
 
 def _tokens(d: str, sizes: Mapping[str, int]) -> Iterator[int | str]:
-    """Numbers, operators and parentheses; names become numbers. KeyError for a name that is not in ``sizes``."""
-    known = "|".join(
-        map(re.escape, sorted(sizes, key=len, reverse=True))
-    )  # "my-input_1" is one name, where it is known
+    """Yield integers, operators and parentheses; names are replaced by their sizes, KeyError for an unknown name."""
+    # The longest names come first: "my-input_1" is one name if it is in `sizes`, else a difference.
+    known = "|".join(map(re.escape, sorted(sizes, key=len, reverse=True)))
     token = re.compile(rf"(?:(?P<name>{known or '(?!)'})|(?P<number>\d+))(?![\w.])|(?P<operator>//|[-+*()])")
-    place = 0
-    while place < len(d):
-        match = token.match(d, place)
+    position = 0
+    while position < len(d):
+        match = token.match(d, position)
         if match is None:
-            raise KeyError(d[place:])
-        place = match.end()
+            raise KeyError(d[position:])
+        position = match.end()
         if match["name"] is not None:
             yield sizes[match["name"]]
         else:

@@ -10,7 +10,7 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
-from graphspec.ops.reduce import bound, mean
+from graphspec.ops.reduce import mean, with_backward
 
 
 class GlobalPool(Op):
@@ -30,7 +30,7 @@ class GlobalAveragePool(GlobalPool):
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         Y, axes = ctx.out(), range(2, X.ndim)
-        return bound(ctx, X, Y, axes, *mean(ctx, X, Y, axes))
+        return with_backward(ctx, X, Y, axes, *mean(ctx, X, Y, axes))
 
 
 @op

@@ -21,10 +21,11 @@ DECOMPOSITIONS: dict[str, Decomposition] = {}
 
 
 class Emits(Protocol):
-    """The attributes of one operator, and how it is decomposed."""
+    """A decomposition with the operator's attributes as fields."""
 
     @property
-    def emit(self) -> Callable[..., Any]: ...
+    def emit(self) -> Callable[..., Any]:
+        """The function that receives the builder and the inputs, and emits operators."""
 
 
 T = TypeVar("T", bound=Emits)
@@ -41,7 +42,7 @@ def decomposes(op: str) -> Callable[[Decomposition], Decomposition]:
 
 
 def decomposes_by(op: str) -> Callable[[type[T]], type[T]]:
-    """Class decorator: the decomposition of ``op`` whose attributes are the fields of the class."""
+    """Return a class decorator that registers a decomposition of ``op`` with its attributes as the fields of the class."""
 
     def register(cls: type[T]) -> type[T]:
         def decompose(g: Builder, *inputs: Value | None, **attributes: Any) -> Any:

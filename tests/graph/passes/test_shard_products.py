@@ -110,7 +110,7 @@ def layouts_of(layers: Layers, **more: Any) -> dict[str, str]:
     shard = Shard(LocalGroup(), slice(0, 8), 8, dict.fromkeys(kernels))  # type: ignore[arg-type]
     made = shard_products(objective.graph.with_outputs(heads, objective.total), Target(shard=shard))
     nodes = [node for node in made.nodes if node.op == "ShardedGemm"]
-    return {node.owner: f"{node.attrs['takes']} {node.attrs['gives']}" for node in nodes}
+    return {node.owner: f"{node.attrs['input_partition']} {node.attrs['output_partition']}" for node in nodes}
 
 
 def test_values_stay_sharded_only_through_elementwise_functions(monkeypatch: pytest.MonkeyPatch) -> None:
