@@ -11,7 +11,7 @@ from pydantic import Field, WithJsonSchema
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.codes import Code
-from graphspec.config import LARGEST, WHATEVER, Config, Neutral, PositiveInt, named
+from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
 from graphspec.errors import did_you_mean
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, TABLES
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Ref, Training
@@ -37,7 +37,7 @@ class InputKeys(Config):
         ("batch_shape", "batch_size"), "the batch axis is never written: it varies"
     )
     neutral: ClassVar[Mapping[str, Neutral]] = {
-        "name": WHATEVER,
+        "name": ANY_VALUE,
         "sparse": Neutral((None, False), "sparse tensors are not available: the exported graph has none"),
         "ragged": Neutral(
             (None, False), "ragged tensors are not available", "pad the rows; an axis that varies is `null`"
@@ -156,8 +156,8 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
             if value < 1:
                 message = f"a dimension of input '{name}' must be at least 1, not {value}"
                 problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="null stands for a size that varies")
-            elif value > LARGEST:
-                message = f"a dimension of input '{name}' must be at most {LARGEST}, not {value}"
+            elif value > MAX_SIZE:
+                message = f"a dimension of input '{name}' must be at most {MAX_SIZE}, not {value}"
                 problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="null stands for a size that varies")
         elif isinstance(value, str):
             shape.append(value)
