@@ -186,7 +186,7 @@ def test_a_dict_has_no_lines() -> None:
     [
         ("layers.hiden.units=3", "there is no 'hiden' in 'layers'; did you mean 'hidden'?"),
         ("layers.7.units=1", "there is no '7' in 'layers'"),
-        ("layers.hidden.units.x=1", "'layers.hidden.units' is 64, with nothing below it"),
+        ("layers.hidden.units.x=1", "'layers.hidden.units' is 64, which has no keys"),
         ("nam.x=1", "there is no 'nam'; did you mean 'name'?"),
         ("layers.hidden", "--set takes key.path=VALUE"),
         ("vars.rate={", "not YAML or JSON"),

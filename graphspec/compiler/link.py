@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, NodeRef
-from graphspec.language.tree import circle
+from graphspec.language.tree import format_cycle
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl, Ref, Spec
@@ -96,7 +96,7 @@ def _cycle(group: set[str], edges: Edges, declared: dict[str, NodeDecl], positio
     return Diagnostic.at(
         first.mark,
         Code.CYCLE,
-        f"'{start}' depends on itself: {circle(path)}",
+        f"'{start}' depends on itself: {format_cycle(path)}",
         path=first.tree.path,
         hint=f"give '{start}' another input than '{path[-1]}'",
         nodes=tuple(NodeRef(n, declared[n].type or "node", line=declared[n].mark.line) for n in path[:_MAX_LISTED]),

@@ -13,7 +13,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import beyond
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.language.declarations import Ref
-from graphspec.language.tree import listed
+from graphspec.language.tree import format_names
 
 if TYPE_CHECKING:
     from graphspec.graph.id_bounds import Demand
@@ -97,12 +97,12 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         text = f"{subject} takes {count} input{'s' if count != '1' else ''}, got {len(refs)}"
         hint = None
         if len(refs) > 1 and most == 1:
-            hint = f"join {listed(repr(r.name) for r in refs)} first, for example with Concatenate"
+            hint = f"join {format_names(repr(r.name) for r in refs)} first, for example with Concatenate"
         elif len(refs) == 1 and layer.pairs_with_itself:
             name = refs[0].name
             hint = f"list them: `inputs: [{name}, …]`, or `inputs: [{name}, {name}]` for self-attention"
         elif len(refs) < least:
-            hint = f"list them: `inputs: [{listed([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
+            hint = f"list them: `inputs: [{format_names([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
         else:
             hint = f"remove {len(refs) - (most or 0)} of them"
         result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_INPUT_COUNT, text, hint, "inputs"))
