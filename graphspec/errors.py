@@ -3,9 +3,9 @@
 ::
 
     GraphspecError      base class; its status is the exit status of the command
-    ├── SpecError       status 1: the spec, its data or its export is wrong; contains all diagnostics
+    ├── SpecError       status 1: the spec, its data or its export is wrong (GS1 to GS5, GS7); contains all diagnostics
     ├── UsageError      status 2: the command line or the arguments of a call are wrong
-    ├── RunError        status 3: the run failed
+    ├── RunError        status 3: the run failed (GS6)
     └── ProblemError    contains one Problem; the caller knows its subject and position
         ├── ShapeError  raised while a node is lowered
         └── DataError   raised while data are read (graphspec/data/source.py)

@@ -111,7 +111,7 @@ def explain(
         error_type = group[0]["type"]
         if key is None:
             for error in group:
-                _explain_whole(error, tree, subject, problems)
+                _explain_whole(error, cls, tree, subject, problems)
         elif error_type == "extra_forbidden" and (neutral := cls.neutral.get(str(key))) is not None:
             value = tree.value[str(key)]
             text = f"`{key}` of {subject} cannot be {describe(value.plain())}: {neutral.reason}"
@@ -167,16 +167,17 @@ def _bracket_hint(cls: type[Config], tree: Tree, key: str) -> str | None:
     return "put it into brackets" + (f": `[{text}]`" if len(text) <= 60 else "")
 
 
-def _explain_whole(error: Mapping[str, Any], tree: Tree, subject: str, problems: Problems) -> None:
+def _explain_whole(error: Mapping[str, Any], cls: type[Config], tree: Tree, subject: str, problems: Problems) -> None:
     """Report an error of the whole mapping: at the key that the error names, or else at the mapping."""
     key = _key(error)
     value = None if key is None else tree.get(key)
     problem = _problem(error, value)
     text = f"{subject} {problem.message}" if key is None else f"`{key}` of {subject} {problem.message}"
+    hint = problem.hint or (None if key is None else _field_hint(cls, key))
     if value is None:
-        problems.node(tree, problem.code, text, hint=problem.hint, subject=problem.message)
+        problems.node(tree, problem.code, text, hint=hint, subject=problem.message)
     else:
-        problems.value(value, problem.code, text, hint=problem.hint)
+        problems.value(value, problem.code, text, hint=hint)
 
 
 def _key(error: Mapping[str, Any]) -> str | None:
