@@ -31,7 +31,7 @@ CASES = sorted(p.name for p in HERE.iterdir() if p.suffix in (".yaml", ".json"))
 ELSEWHERE = {
     "GS601": "tests/test_api.py",
     "GS603": "tests/training/test_checkpoint.py",
-    "GS604": "tests/parallel/test_workers_ends.py",
+    "GS604": "tests/parallel/test_worker.py",
     "GS701": "tests/export/test_prove.py",
 }
 """Codes that no spec alone can cause, and where they are tested."""

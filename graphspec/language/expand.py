@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -11,7 +11,7 @@ from graphspec.codes import Code
 from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import Ref
-from graphspec.language.layer_entries import entry_copies, entry_kind, entry_name
+from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name
 from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, locate, resolve
 from graphspec.language.namespace import claim, resolve_heads
 from graphspec.language.substitute import Substitution
@@ -97,9 +97,9 @@ class _Expander:
             if name not in self.used and not block.wrong:
                 unused.append(self._build_unused(block))
         resolve_shares(self.pending, self._build_shared, self.problems)
-        nodes = list(_flatten(top))
+        nodes = top.nodes()
         refs = {node.full: [None if s is None else resolve(s, self.problems) for s in node.sources] for node in nodes}
-        checked = [node for scope in unused for node in _flatten(scope)]
+        checked = [node for scope in unused for node in scope.nodes()]
         for scope in (top, *unused):
             self._resolve_all(scope)
         heads = resolve_heads(top, outputs, self.problems)
@@ -164,7 +164,7 @@ class _Expander:
         """Count the entries of a list with their copies before building them. Return whether they fit the limits."""
         self._spend(layers, layers.size)
         for entry in layers.value:
-            self.count += max(1, _copies(entry))
+            self.count += max(1, count_copies(entry))
             self._spend(entry.get("repeat") or entry, 0)
         scope.incomplete = scope.incomplete or self.overflow
         return not self.overflow
@@ -391,21 +391,3 @@ class _Expander:
                     resolve(source, self.problems)
             if item.inner is not None:
                 self._resolve_all(item.inner)
-
-
-def _copies(entry: Tree) -> int:
-    """Return the value of ``repeat``; 0 if it is missing or not usable."""
-    repeat = entry.get("repeat")
-    is_usable = repeat is not None and isinstance(repeat.value, int) and "share" not in entry.value
-    return int(repeat.value) if repeat is not None and is_usable else 0
-
-
-def _flatten(scope: Scope) -> Sequence[Item]:
-    """Return the nodes of a scope and of the instances in it."""
-    nodes: list[Item] = []
-    for item in scope.items:
-        if item.inner is not None:
-            nodes.extend(_flatten(item.inner))
-        elif item.kind == "node":
-            nodes.append(item)
-    return nodes

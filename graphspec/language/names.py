@@ -154,6 +154,16 @@ class Scope:
             if name not in self.names and name not in self.reserved:
                 return name
 
+    def nodes(self) -> list[Item]:
+        """Return the nodes of this scope and of the instances in it, in the order of the file."""
+        nodes: list[Item] = []
+        for item in self.items:
+            if item.inner is not None:
+                nodes.extend(item.inner.nodes())
+            elif item.kind == "node":
+                nodes.append(item)
+        return nodes
+
 
 def resolve(source: InputRef, problems: Problems) -> Ref | None:
     """Return the concrete output that ``source`` stands for. Unknown names are reported once, at their position."""
