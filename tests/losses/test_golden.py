@@ -68,7 +68,7 @@ def test_values_loss_and_gradient_are_those_of_keras(case: Case, dtype: Any) -> 
 def test_reduction_none_is_refused(case: Case) -> None:
     with pytest.raises(PydanticCustomError) as error:
         LOSSES.parse(case.args["loss"])
-    assert "none gives one per sample" in str(error.value.context)
+    assert "none returns one value per sample" in str(error.value.context)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

@@ -1,4 +1,4 @@
-"""Metrics in runs: several figures, tables, heads without a loss; and against definitions that are not Keras's."""
+"""Metrics in runs: several results, tables, heads without a loss; and against definitions that are not Keras's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def blobs_spec(**training: Any) -> dict[str, Any]:
     return spec
 
 
-def test_several_figures_are_logged_one_by_one() -> None:
+def test_several_results_are_logged_one_by_one() -> None:
     model = gs.compile(blobs_spec())
     history = model.fit(*blobs(), validation_split=0.2, verbose=0).history
     assert list(history) == ["loss", *FIGURES, "val_loss", *(f"val_{key}" for key in FIGURES)]
@@ -47,7 +47,7 @@ def test_several_figures_are_logged_one_by_one() -> None:
     assert history["val_mean"] == pytest.approx([1 / 3] * 3)
 
 
-def test_evaluate_gives_figures_and_the_confusion_matrix() -> None:
+def test_evaluate_returns_results_and_the_confusion_matrix() -> None:
     model = gs.compile(blobs_spec())
     x, y = blobs(50)
     found = model.evaluate(x, y, batch_size=7)
@@ -60,7 +60,7 @@ def test_evaluate_gives_figures_and_the_confusion_matrix() -> None:
     assert model.evaluate(x, y, batch_size=50)["auc"] == found["auc"]
 
 
-def test_callbacks_watch_one_of_several_figures() -> None:
+def test_callbacks_monitor_one_of_several_results() -> None:
     stop = {"type": "EarlyStopping", "monitor": "val_f1_score_2", "min_delta": 2.0}
     save = {"type": "ModelCheckpoint", "filepath": "{epoch}-{val_recall_1:.2f}", "save_best_only": True}
     assert check(blobs_spec(callbacks=[stop, save], epochs=9)).diagnostics == []
@@ -285,8 +285,8 @@ def test_counts_above_many_thresholds_are_those_of_comparisons(even: bool) -> No
 
 
 @pytest.mark.parametrize("metric", ["F1Score", {"type": "R2Score", "class_aggregation": None}], ids=str)
-def test_a_figure_for_each_of_very_many_units_is_refused_before_any_is_named(metric: Any) -> None:
+def test_one_result_for_each_of_too_many_units_is_refused_before_any_is_named(metric: Any) -> None:
     head = value("N", 10**9)
     parsed: Metric = METRICS.parse(metric)
-    assert "figure for each of 1,000,000,000 units" in parsed.check_shape(head)[0].message
+    assert "one result for each of 1,000,000,000 units" in parsed.check_shape(head)[0].message
     assert len(parsed.keys(head)) == 1
