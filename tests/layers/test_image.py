@@ -71,9 +71,9 @@ def test_element_types_are_those_of_keras(layer: dict[str, Any], kept: bool) -> 
 SHAPE_ERRORS: list[tuple[str, dict[str, Any], Dims, str, str, str | None]] = [
     ("ZeroPadding1D", {}, ("N", 3), "GS301", "rank-3 data (batch, steps, channels)", None),
     ("ZeroPadding3D", {}, IMAGE, "GS301", "rank-5 data (batch, depth, height, width, channels)", None),
-    ("Cropping1D", {"cropping": [3, 4]}, ("N", 7, 3), "GS303", "takes 3 + 4 from the 7 on axis 1", "cropping"),
-    ("Cropping2D", {"cropping": [[0, 0], [3, 3]]}, IMAGE, "GS303", "from the 6 on axis 2", "cropping"),
-    ("Cropping3D", {"cropping": 2, **FIRST}, ("N", 3, 8, 4, 6), "GS303", "from the 4 on axis 3", "cropping"),
+    ("Cropping1D", {"cropping": [3, 4]}, ("N", 7, 3), "GS303", "crops 3 + 4 of 7 on axis 1", "cropping"),
+    ("Cropping2D", {"cropping": [[0, 0], [3, 3]]}, IMAGE, "GS303", "of 6 on axis 2", "cropping"),
+    ("Cropping3D", {"cropping": 2, **FIRST}, ("N", 3, 8, 4, 6), "GS303", "of 4 on axis 3", "cropping"),
     ("UpSampling1D", {}, IMAGE, "GS301", "rank-3", None),
     ("UpSampling2D", {"interpolation": "bicubic"}, ANY, "GS305", "needs a fixed height", "interpolation"),
     ("UpSampling3D", {}, IMAGE, "GS301", "rank-5", None),

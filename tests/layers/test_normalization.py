@@ -66,7 +66,7 @@ def test_weights() -> None:
 
 
 SHAPE_ERRORS: list[tuple[dict[str, Any], Dims, str, str, str | None]] = [
-    ({"type": "GroupNormalization"}, IMAGE, "GS304", "3 channels of (N, 8, 6, 3), which 32 groups", "groups"),
+    ({"type": "GroupNormalization"}, IMAGE, "GS304", "3 channels in (N, 8, 6, 3), not divisible into 32 groups", "groups"),
     ({"type": "GroupNormalization", "groups": 2, "axis": 0}, IMAGE, "GS301", "axis from 1 to 3", "axis"),
     ({"type": "GroupNormalization", "groups": -1}, ("N", 3, "time"), "GS305", "varies", None),
     ({"type": "RMSNormalization", "axis": 3}, TIME, "GS301", "axis from 1 to 2", "axis"),
@@ -82,8 +82,8 @@ SHAPE_ERRORS: list[tuple[dict[str, Any], Dims, str, str, str | None]] = [
     ({"type": "AlphaDropout", "rate": 0.5, "noise_shape": [1, 2]}, TIME, "GS301", "noise_shape", "noise_shape"),
     ({"type": "SpatialDropout1D", "rate": 0.5}, IMAGE, "GS301", "rank-3", None),
     ({"type": "SpatialDropout2D", "rate": 0.5}, TIME, "GS301", "(batch, height, width, channels)", None),
-    ({"type": "Normalization", **TWO}, ("N", 4), "GS304", "3 numbers in `mean` for axis 1 of (N, 4)", "mean"),
-    ({"type": "Normalization", **TWO, "axis": None}, TIME, "GS301", "a `mean` of 1 axes", "mean"),
+    ({"type": "Normalization", **TWO}, ("N", 4), "GS304", "3 values in `mean` for axis 1 of (N, 4)", "mean"),
+    ({"type": "Normalization", **TWO, "axis": None}, TIME, "GS301", "a `mean` with 1 axes", "mean"),
     ({"type": "Normalization", **TWO, "axis": 2}, ("N", 3), "GS301", "axis from 1 to 1", "axis"),
     ({"type": "Normalization", **TWO, "axis": 1}, TIME, "GS305", "varies", None),
     ({"type": "CategoryEncoding", "num_tokens": 3}, ("N",), "GS301", "(batch, ids, …)", None),
@@ -163,7 +163,7 @@ def test_count_weights_must_fit() -> None:
     ids, w = source("ids", ("N", 3), "int64"), source("w", ("N", 4))
     with pytest.raises(ShapeError, match=r"shape \(N, 3\) as `count_weights`, got \(N, 4\)"):
         lower(layer, ids, count_weights=[w])
-    with pytest.raises(ShapeError, match="with `output_mode: count` only"):
+    with pytest.raises(ShapeError, match="only with `output_mode: count`"):
         lower({**layer, "output_mode": "multi_hot"}, ids, count_weights=[source("w", ("N", 3))])
 
 
