@@ -3,15 +3,15 @@
 ::
 
     GraphspecError      base of all; its status is the exit status of the command
-    ├── SpecError       status 1: the spec, its data or its export is wrong; holds every Diagnostic of the run
+    ├── SpecError       status 1: the spec, its data or its export is wrong (GS1 to GS5, GS7); holds every Diagnostic
     ├── UsageError      status 2: the command line or the arguments of a call are wrong
-    ├── RunError        status 3: the run failed
+    ├── RunError        status 3: the run failed (GS6)
     └── ProblemError    holds one Problem; whoever catches it knows the subject and the place
         ├── ShapeError  raised while a node is lowered
         └── DataError   raised while data are read (graphspec/data/source.py)
 
 A :class:`Problem` is what is wrong with a subject that is not named yet. With the subject and a place it becomes a
-:class:`Diagnostic`. Validators of pydantic raise a Problem by :func:`graphspec.config.refuse`.
+:class:`Diagnostic`. Validators of pydantic raise a Problem by :func:`graphspec.config.invalid`.
 """
 
 from __future__ import annotations

@@ -54,6 +54,14 @@ def kernels_that_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(choice.KERNELS, raising=False)
 
 
+@pytest.fixture
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of two processes on a machine with one core."""
+    from graphspec.training import choose_workers
+
+    monkeypatch.setattr(choose_workers, "usable_cores", lambda: 2)
+
+
 @pytest.fixture(scope="session")
 def node_cases() -> dict[str, list[Any]]:
     """ONNX's node tests of one operator each, by operator; they are generated in memory in some seconds."""

@@ -32,7 +32,7 @@ ELSEWHERE = {
     "GS601": "tests/test_api.py",
     "GS603": "tests/training/test_checkpoint.py",
     "GS604": "tests/parallel/test_workers_ends.py",
-    "GS701": "tests/export/test_export.py",
+    "GS701": "tests/export/test_prove.py",
 }
 """Codes that no spec alone can cause, and where they are tested."""
 
@@ -156,7 +156,7 @@ def test_every_code_is_covered() -> None:
 def test_the_example_of_the_language() -> None:
     (found,) = answer("302_merge.yaml")
     assert render([found]).replace("302_merge.yaml", "specs/branches.yaml") == (
-        "specs/branches.yaml:14:6: error[GS302]: Concatenate 'mix' joins shapes that differ off axis -1\n"
+        "specs/branches.yaml:14:6: error[GS302]: Concatenate 'mix' joins shapes that differ outside axis -1\n"
         "   │\n"
         "14 │   - {name: mix, type: Concatenate, inputs: [b1, b2]}\n"
         "   │      ^^^^^^^^^\n"

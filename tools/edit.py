@@ -141,3 +141,14 @@ def add_to_tuple(source: str, name: str, item: str) -> str:
             comma = body.endswith(",")
             return f"{body}{'' if comma else ','} {item}{',' if comma else ''}{source[end:]}"
     raise RefusedError(f"there is no tuple {name}")
+
+
+def add_to_dict(source: str, name: str, item: str) -> str:
+    """The module's dictionary ``name`` with ``item`` at its end."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and ast.unparse(node.targets[0]) == name:
+            end = span(source, node.value)[1] - 1
+            body = source[:end].rstrip()
+            comma = "" if body.endswith(("{", ",")) else ","
+            return f"{body}{comma} {item}{source[end:]}"
+    raise RefusedError(f"there is no dictionary {name}")

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from graphspec.codes import Code
+from graphspec.files import write_atomic
 
 PAGE = Path(__file__).parent.parent / "docs" / "diagnostics.md"
 
@@ -32,4 +33,4 @@ def table(group: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    write_atomic(PAGE, page(PAGE.read_text(encoding="utf-8")))

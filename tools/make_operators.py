@@ -6,6 +6,8 @@ Inputs and results are those of the operators' own ``infer``, attributes their f
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,4 @@ def _attribute(key: str, default: Any, annotation: str) -> str:
 
 if __name__ == "__main__":
     write_atomic(FILE, text())
+    subprocess.run([sys.executable, "-m", "ruff", "format", "-q", FILE], check=True)

@@ -1,7 +1,8 @@
 """Start a layer, an operator, a loss, a metric, a pass or a command: ``python -m tools.new KIND NAME [--family FILE]``.
 
-Writes a small skeleton that works, its test, and the line that registers it; then prints what is left to do. With
-``--family`` the class goes into the file of that family, otherwise it gets a file of its own. For a pass, the family is
+Writes a small skeleton that works, its test, and the line that registers it; of an operator, its entry for the tables
+of tests, too. Then prints what is left to do. With ``--family`` the class goes into the file of that family, and its
+test into the family's, otherwise it gets files of its own. For a pass, the family is
 the pipeline: ``program`` or ``export``. No file is overwritten.
 """
 
@@ -14,6 +15,7 @@ import keyword
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +23,17 @@ from string import Template
 
 from graphspec.config import a
 from graphspec.files import create, write_atomic
-from tools.edit import RefusedError, add_imports, add_to_table, add_to_tuple, defined, imported, names_in, tables
+from tools.edit import (
+    RefusedError,
+    add_imports,
+    add_to_dict,
+    add_to_table,
+    add_to_tuple,
+    defined,
+    imported,
+    names_in,
+    tables,
+)
 from tools.skeletons import EXPORTED, KINDS, Kind
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +42,7 @@ STYLES = {
     "command": (r"[a-z][a-z0-9]*", "one lower-case word, such as `summary`"),
 }
 CLASS = (r"[A-Z][A-Za-z0-9]*", "a class name, such as `LeakyReLU`")
+FUTURE = "from __future__ import annotations\n"
 MOST_FILES = 45
 """In one folder: `tests/test_architecture.py`."""
 
@@ -62,22 +75,31 @@ def of_operator(name: str) -> dict[str, str]:
     decomposed = f"graphspec/graph/decompositions/: a function with `@decomposes({name!r})`"
     if since is None:
         text = f"if files are to have it: {decomposed}, since ONNX has no operator of this name"
-        return {"exported": "\n    exported = False\n", "opset": text}
+        return {"exported": "\n    exported = False\n", "how": "exported=False", "opset": text}
     text = Template("\n".join(EXPORTED)).substitute(Name=name)
-    return {"exported": "", "opset": text if since <= 17 else f"{text}\n{decomposed}, since it is new in opset {since}"}
+    return {
+        "exported": "",
+        "how": "",
+        "opset": text if since <= 17 else f"{text}\n{decomposed}, since it is new in opset {since}",
+    }
 
 
-def compose(kind: Kind, target: Path, name: str, texts: dict[str, str]) -> str:
-    """The text of the code's file: a new one, or the present one with the skeleton at its end."""
-    source = f'"""{name}."""\n\nfrom __future__ import annotations\n'
-    if target.exists():
-        source = target.read_text(encoding="utf-8")
-    tree = ast.parse(source)
-    body = Template(kind.body).substitute(texts)
-    source = add_imports(source, kind.imports, kind.for_types)
-    if name in defined(tree) | {n for n, _ in imported(ast.parse(source))}:
-        raise RefusedError(f"{target.name} uses the name `{name}` already")
+def compose(target: Path, about: str, body: str, imports: Iterable[str], for_types: Iterable[str] = ()) -> str:
+    """The text of a file: a new one, or the present one with ``body`` at its end."""
+    source = target.read_text(encoding="utf-8") if target.exists() else f'"""{about}"""\n\n{FUTURE}'
+    taken, made = defined(ast.parse(source)), defined(ast.parse(body))
+    source = add_imports(source, imports, for_types)
+    if used := made & (taken | {name for name, _ in imported(ast.parse(source))}):
+        raise RefusedError(f"{target.name} uses the name `{min(used)}` already")
     return f"{source.rstrip()}\n\n\n{body.strip()}\n"
+
+
+def entered(target: Path, kind: Kind, texts: dict[str, str]) -> str:
+    """The text of a family's entries in the tables of tests, with one more."""
+    about = f"Entries of the operators in ``{texts['file']}``."
+    new = f'"""{about}"""\n\n{FUTURE}\nCASES = {{}}\n'
+    source = target.read_text(encoding="utf-8") if target.exists() else new
+    return add_to_dict(add_imports(source, kind.entry_imports), "CASES", Template(kind.entry).substitute(texts))
 
 
 @dataclass(frozen=True)
@@ -87,6 +109,7 @@ class Request:
     Attributes:
         registry: the file that lists all of its kind.
         code, test: the files of the skeleton and of its test.
+        entry: the file of an operator's entry.
         texts: what the templates are filled with.
     """
 
@@ -96,6 +119,7 @@ class Request:
     registry: Path
     code: Path
     test: Path
+    entry: Path | None
     texts: dict[str, str]
 
 
@@ -117,7 +141,8 @@ def locate(kind_name: str, name: str, family: str | None, root: Path) -> Request
     if not re.fullmatch(r"[a-z][a-z0-9_]*", stem) or keyword.iskeyword(stem):
         raise RefusedError(f"`{stem}` cannot name a file: write snake case")
     code = root / "graphspec" / kind.folder / f"{stem}.py"
-    test = root / "tests" / kind.folder / f"test_{own}.py"
+    test = root / "tests" / kind.folder / f"test_{stem}.py"
+    entry = root / "tests" / kind.folder / "cases" / f"{stem}.py" if kind.entry else None
     listed = root / (registry or f"graphspec/{kind.folder}/__init__.py")
     source = listed.read_text(encoding="utf-8")
     families = tables(source)[0] if kind.table else {}
@@ -130,12 +155,13 @@ def locate(kind_name: str, name: str, family: str | None, root: Path) -> Request
     if not code.exists() and len([*code.parent.glob("*.py")]) >= MOST_FILES:
         hint = ": name a family with `--family`" if kind.table else ""
         raise RefusedError(f"{code.relative_to(root).as_posix()} would be file {MOST_FILES + 1} of its folder{hint}")
-    if test.exists():
-        raise RefusedError(f"there is a file {test.relative_to(root).as_posix()} already")
+    for path in (test, entry):
+        if path is not None and path.exists() and not code.exists():
+            raise RefusedError(f"there is a file {path.relative_to(root).as_posix()} already")
     texts = {"name": own, "Name": name, "family": stem, "file": code.relative_to(root).as_posix()}
     texts["tuple"] = pipelines.get(family or next(iter(pipelines), ""), "")
     texts |= of_operator(name) if kind_name == "operator" else {}
-    return Request(kind_name, name, family, listed, code, test, texts)
+    return Request(kind_name, name, family, listed, code, test, entry, texts)
 
 
 def registered(request: Request) -> str:
@@ -157,12 +183,17 @@ def generate(kind_name: str, name: str, family: str | None = None, root: Path = 
     if find_spec("ruff") is None:
         raise RefusedError('ruff formats what is written: pip install -e ".[test]"')
     request, kind = locate(kind_name, name, family, root), KINDS[kind_name]
+    texts = request.texts
+    body, test, about = (Template(text).substitute(texts) for text in (kind.body, kind.test, kind.about))
+    test_imports = [Template(line).substitute(texts) for line in kind.test_imports]
     written = {
         request.registry: registered(request),
-        request.code: compose(kind, request.code, name, request.texts),
-        request.test: Template(kind.test).substitute(request.texts),
+        request.code: compose(request.code, f"{name}.", body, kind.imports, kind.for_types),
+        request.test: compose(request.test, about, test, test_imports),
     }
-    changed = {path for path in (request.registry, request.code) if path.exists()}
+    if request.entry is not None:
+        written[request.entry] = entered(request.entry, kind, texts)
+    changed = {path for path in written if path.exists()}
     for text in written.values():
         ast.parse(text)
     for path, text in written.items():
@@ -185,8 +216,9 @@ def main(arguments: list[str] | None = None) -> int:
     except RefusedError as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 2
-    registry, code, test = (path.relative_to(ROOT).as_posix() for path in files)
-    print(f"{code}: a skeleton that works\n{test}: its test\n{registry}: registers it\n")
+    registry, code, test, *entry = (path.relative_to(ROOT).as_posix() for path in files)
+    print(f"{code}: a skeleton that works\n{test}: its test\n{registry}: registers it")
+    print(*(f"{path}: its entry in the tables of tests\n" for path in entry))
     print(f"It passes:\n      pytest -n 0 {test}\nLeft to do:")
     for line in left:
         print(f"      {line[2:]}" if line.startswith("$ ") else f"  - {line}")

@@ -13,7 +13,9 @@ class Kind:
         folder: below ``graphspec/`` and ``tests/``.
         imports, for_types: what the code needs.
         body: the code.
-        test: its test, whole.
+        about: the docstring of a file of its tests.
+        test_imports, test: its tests, and what they need.
+        entry_imports, entry: of an operator, its entry in the tables of tests.
         left: what is left to do, a line each; commands begin with ``$$ ``.
         table: the names that go into the table of ``__init__.py``; empty for what is listed in a tuple.
         tuples: the file with the tuples, and their names by ``--family``; the first one is the default.
@@ -23,8 +25,12 @@ class Kind:
     imports: tuple[str, ...]
     for_types: tuple[str, ...]
     body: str
+    about: str
+    test_imports: tuple[str, ...]
     test: str
     left: tuple[str, ...]
+    entry_imports: tuple[str, ...] = ()
+    entry: str = ""
     table: str = ""
     tuples: tuple[str, dict[str, str]] = field(default=("", {}))
 
@@ -34,6 +40,11 @@ _WRITE = "$file: say in its docstring what it computes (shapes, formula, source)
 _VOCABULARY = (
     "make the schema for editors and the page of the vocabulary again:",
     "$$ graphspec schema -o schemas/graphspec.schema.json && python docs/make_vocabulary.py",
+)
+_NOT_KERAS = "if Keras does not have it: into NOT_KERAS of tests/support/golden_cases.py, and a comparison with NumPy"
+_ENTRY = (
+    "tests/ops/cases/$family.py: its entry: what has a gradient, a batch without rows, a large one "
+    "(`of_one` makes them of a function of one input, `of_two` of two; others are an OpCase)"
 )
 _CHANGELOG = "CHANGELOG.md: a line under Unreleased"
 _GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (docs/contributing.md says how):"
@@ -59,32 +70,29 @@ class $Name(Layer):
         Y: Value = g.Mul(as_float(g, X), g.constant(self.scale))
         return Y
 ''',
-    test='''"""$Name: what it gives, trained and exported."""
-
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pytest
-
-import graphspec as gs
-
-
+    about="$Name: what it gives, trained and exported.",
+    test_imports=(
+        "from pathlib import Path",
+        "from typing import Any",
+        "import numpy as np",
+        "import pytest",
+        "import graphspec as gs",
+    ),
+    test="""
 @pytest.mark.parametrize(("arguments", "factor"), [({}, 1.0), ({"scale": 2.5}, 2.5)], ids=["default", "scale"])
-def test_values(arguments: dict[str, Any], factor: float, tmp_path: Path) -> None:
+def test_values_of_$name(arguments: dict[str, Any], factor: float, tmp_path: Path) -> None:
     layers = [{"name": "y", "type": "$Name", **arguments}]
     spec = {"graphspec": 1, "name": "one", "inputs": {"x": {"shape": [3]}}, "layers": layers, "outputs": {"y": {}}}
     model = gs.compile(spec)
     x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
     np.testing.assert_allclose(model.run({"x": x})["y"], x * np.float32(factor), rtol=1e-6)
     assert model.export(tmp_path / "one.onnx").batches
-''',
+""",
     left=(
         _WRITE,
         _GOLDEN % "cases_$family.py (or the one with its family's cases)",
         "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py layers_$family",
+        _NOT_KERAS,
         "graphspec/layers/refused.py: remove $Name if it is there",
         *_VOCABULARY,
         _CHANGELOG,
@@ -115,37 +123,27 @@ $exported
     def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         return [(np.multiply, dY, Y, dY)]
 ''',
-    test='''"""$Name: values, and the gradient against finite differences."""
-
-from __future__ import annotations
-
-import numpy as np
-from graphs import check_gradients, run
-
-X = np.random.default_rng(0).standard_normal((3, 4))
-
-
-def test_values() -> None:
-    np.testing.assert_allclose(run("$Name", [X])[0], np.exp(X), rtol=1e-5)
-
-
-def test_gradient() -> None:
-    check_gradients("$Name", [X], wrt=[0])
-''',
+    about="$Name: its values.",
+    test_imports=("import graphs", "import numpy as np"),
+    test="""
+def test_values_of_$name() -> None:
+    X = np.random.default_rng(0).standard_normal((3, 4))
+    np.testing.assert_allclose(graphs.run("$Name", [X])[0], np.exp(X), rtol=1e-5)
+""",
+    entry_imports=("from ops.cases.elementwise import of_one",),
+    entry='"$Name": of_one($how)',
     left=(
         "python -m tools.make_operators && ruff format graphspec/graph/operators.pyi: the builder's stub",
         _WRITE,
-        'tests/support/gradient_cases.py: "$Name" in CASES (every gradient against finite differences)',
-        "tests/ops/test_allocation.py: a case in CASES, or the name in UNARY (a step allocates nothing)",
+        _ENTRY,
         "$opset",
         _CHANGELOG,
-        "$$ pytest -n 0 tests/ops -k '$Name or every or table'",
+        "$$ pytest -n 0 tests/ops -k '$Name or $name or every or table'",
     ),
 )
 
 EXPORTED = (
-    'tests/support/drawn_cases.py: "$Name" in CASES (random inputs against onnxruntime)',
-    "tests/ops/test_no_rows.py: a case in CASES, or the name in UNARY (a batch without rows)",
+    "its entry also draws random inputs, which tests/ops/test_onnxruntime.py compares: that fails until $Name is written",
     "tests/ops/test_node.py runs ONNX's tests of it: attributes that it refuses go into REFUSED, cases into EXCLUDED",
 )
 """What is left for an operator that files hold."""
@@ -165,17 +163,14 @@ class $Name(Loss):
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         return mean(g, g.Abs(g.Sub(y_pred, y_true)))
 ''',
-    test='''"""$Name: its value, and that it is trained."""
-
-from __future__ import annotations
-
-import numpy as np
-
-import graphspec as gs
-from specs import dense_spec
-
-
-def test_value_and_training() -> None:
+    about="$Name: its value, and that it is trained.",
+    test_imports=(
+        "import numpy as np",
+        "import graphspec as gs",
+        "from specs import dense_spec",
+    ),
+    test="""
+def test_value_and_training_of_$name() -> None:
     model = gs.compile(dense_spec(outputs={"kind": {"loss": "$name"}}))
     random = np.random.default_rng(0)
     x, y = (random.standard_normal((16, n)).astype(np.float32) for n in (4, 3))
@@ -183,7 +178,7 @@ def test_value_and_training() -> None:
     np.testing.assert_allclose(before, np.abs(model.run({"x": x})["kind"] - y).mean(), rtol=1e-5)
     model.fit(x, y, epochs=5, verbose=0)
     assert model.evaluate(x, y)["loss"] < before
-''',
+""",
     left=(
         _WRITE,
         _GOLDEN % "cases_losses.py",
@@ -210,29 +205,26 @@ class $Name(Average):
         errors: Array = np.abs(y_pred - y_true)
         return errors
 ''',
-    test='''"""$Name: its figure over several batches."""
-
-from __future__ import annotations
-
-import numpy as np
-from heads import value
-
-from graphspec.metrics import METRICS
-from graphspec.runtime.compute import Compute
-
-
-def test_figure() -> None:
+    about="$Name: its figure over several batches.",
+    test_imports=(
+        "import numpy as np",
+        "from heads import value",
+        "from graphspec.metrics import METRICS",
+        "from graphspec.runtime.compute import Compute",
+    ),
+    test="""
+def test_figure_of_$name() -> None:
     state = METRICS.parse("$name").start(value("N", 3), Compute())
     y_true, y_pred = np.random.default_rng(0).standard_normal((2, 8, 3))
     for rows in (slice(0, 5), slice(5, 8)):
         state.update(y_true[rows], y_pred[rows])
     np.testing.assert_allclose(state.result(), np.abs(y_pred - y_true).mean())
-''',
+""",
     left=(
         _WRITE,
         _GOLDEN % "cases_metrics.py",
         "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py metrics",
-        "if Keras does not have it: into NOT_KERAS of tests/golden/test_coverage.py, and a comparison with NumPy",
+        _NOT_KERAS,
         *_VOCABULARY,
         _CHANGELOG,
         "$$ pytest -n 0 tests/metrics tests/golden tests/language/test_schema.py tests/test_vocabulary.py",
@@ -258,18 +250,15 @@ def $name(graph: Graph, target: Target) -> Graph:
 
     return rebuild(graph, visit)
 ''',
-    test='''"""The pass `$name`."""
-
-from __future__ import annotations
-
-import numpy as np
-from graphs import build
-
-from graphspec.graph.passes.$name import $name
-from graphspec.graph.pipelines import $tuple
-from graphspec.graph.target import Target
-
-
+    about="The pass `$name`.",
+    test_imports=(
+        "import numpy as np",
+        "from graphs import build",
+        "from graphspec.graph.passes.$name import $name",
+        "from graphspec.graph.pipelines import $tuple",
+        "from graphspec.graph.target import Target",
+    ),
+    test="""
 def test_other_graphs_stay_as_they_are() -> None:
     graph, _ = build("Softmax", [np.zeros((3, 4))])
     after = $name(graph, Target({"x0": (3, 4)}))
@@ -279,7 +268,7 @@ def test_other_graphs_stay_as_they_are() -> None:
 
 def test_it_is_in_the_pipeline() -> None:
     assert $name in $tuple
-''',
+""",
     left=(
         "$file: say in its docstring what it replaces, with a graph before and after, then write that",
         "its test: a graph that it changes, and equal numbers (as in tests/graph/passes/test_cancel_transposes.py)",
@@ -302,17 +291,13 @@ def $name() -> None:
     """Print one line."""
     out("$name")
 ''',
-    test='''"""``graphspec $name``."""
-
-from __future__ import annotations
-
-from commands import graphspec
-
-
+    about="``graphspec $name``.",
+    test_imports=("from commands import graphspec",),
+    test="""
 def test_it_answers() -> None:
     result = graphspec("$name")
     assert (result.exit_code, result.stdout) == (0, "$name\\n")
-''',
+""",
     left=(
         "$file: its arguments (those that several commands share are in graphspec/cli/options.py), and what it does",
         "graphspec/cli/app.py: its place in COMMANDS, which is the order of the help",

@@ -1,4 +1,4 @@
-"""What an activation is: arguments, and a lowering to ONNX operators, mostly to one of the same name."""
+"""The base class of activations: arguments, and a lowering to ONNX operators, mostly to one of the same name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 class Activation(Config):
-    """A function of a tensor. A subclass names its operator, or has a :meth:`lower` of its own."""
+    """A function of a tensor. A subclass names its operator in ``op``, or defines :meth:`lower`."""
 
     op: ClassVar[str] = ""
+    """The ONNX operator that computes it."""
 
     def attributes(self) -> dict[str, Any]:
-        """The operator's attributes; by default the arguments."""
+        """Return the operator's attributes; by default the arguments."""
         return dict(self)
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -28,7 +29,7 @@ class Activation(Config):
         return Y
 
     def in_cell(self) -> tuple[str, tuple[float, ...]] | None:
-        """The name that ONNX's recurrent operators know it by, and its alpha and beta; None if they have none."""
+        """Return its name, alpha and beta in ONNX's recurrent operators; None if they do not have it."""
         from graphspec.kernels.cell_activations import NUMBERS
 
         return (self.op, tuple(self.attributes().values())) if self.op in NUMBERS else None
@@ -38,18 +39,23 @@ ACTIVATIONS: Registry[Activation] = Registry("activation", "relu")
 
 
 def feature_axes(X: Value, axes: int | tuple[int, ...], key: str = "activation") -> list[int]:
-    """Axes counted from the front, in order; GS301 as :func:`feature_axis`, and where an axis is there twice."""
-    found = [feature_axis(X, axis, key) for axis in as_tuple(axes)]
-    if len(set(found)) < len(found):
-        text = f"names an axis of {show(X.shape)} twice in {list(as_tuple(axes))}"
+    """Return ``axes`` counted from the front, in order; GS301 as :func:`feature_axis`, and if an axis is listed twice."""
+    positive = [feature_axis(X, axis, key) for axis in as_tuple(axes)]
+    if len(set(positive)) < len(positive):
+        text = f"has an axis of {show(X.shape)} twice in {list(as_tuple(axes))}"
         raise ShapeError(Code.WRONG_RANK, text, key=key, hint="negative axes count from the end: -1 is the last")
-    return sorted(found)
+    return sorted(positive)
 
 
 def feature_axis(X: Value, axis: int, key: str = "activation", hint: str | None = None) -> int:
-    """``axis`` counted from the front; GS301, at the node's ``key``, where there is no such axis or it is the batch.
+    """Return ``axis`` counted from the front.
 
-    ``hint`` is for data that has no other axis than the batch.
+    Args:
+        key: the key of the node that the error points to.
+        hint: the fix if X has only the batch axis.
+
+    Raises:
+        ShapeError: ``GS301`` if X does not have the axis, or if it is the batch.
     """
     if X.rank < 2:
         raise ShapeError(Code.WRONG_RANK, f"needs an axis besides the batch, got {show(X.shape)}", key=key, hint=hint)

@@ -146,7 +146,7 @@ def row_weights(
             if not 0 <= index < classes:
                 hint = did_you_mean(str(key), names) or f"classes are 0 to {classes - 1}"
                 raise SpecError(
-                    [Diagnostic(Code.CLASSES_MISMATCH, f"class weight for an unknown class {key!r}", hint=hint)]
+                    [Diagnostic(Code.CLASSES_MISMATCH, f"`class_weight` has an unknown class {key!r}", hint=hint)]
                 )
             if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= _LARGEST:
                 text = f"the weight of class {key!r} must be a number from 0 on, got {weight!r}"

@@ -105,7 +105,7 @@ def explain(
         kind = group[0]["type"]
         if key is None:
             for error in group:
-                _explain_whole(error, tree, what, problems)
+                _explain_whole(error, cls, tree, what, problems)
         elif kind == "extra_forbidden" and (neutral := cls.neutral.get(str(key))) is not None:
             value = tree.value[str(key)]
             text = f"`{key}` of {what} cannot be {describe(value.plain())}: {neutral.reason}"
@@ -160,16 +160,17 @@ def _bracketed(cls: type[Config], tree: Tree, key: str) -> str | None:
     return "put it into brackets" + (f": `[{said}]`" if len(said) <= 60 else "")
 
 
-def _explain_whole(error: Mapping[str, Any], tree: Tree, what: str, problems: Problems) -> None:
+def _explain_whole(error: Mapping[str, Any], cls: type[Config], tree: Tree, what: str, problems: Problems) -> None:
     """Report an error about keys together, at the one that the error names or else at the whole mapping."""
     key = _key(error)
     value = None if key is None else tree.get(key)
     problem = _problem(error, value)
-    text = f"{what} {problem.message}" if key is None else f"`{key}` of {what} {problem.message}"
+    subject = what if key is None else f"`{key}` of {what}"
+    text, hint = f"{subject} {problem.message}", problem.hint or (None if key is None else _about(cls, key))
     if value is None:
-        problems.node(tree, problem.code, text, hint=problem.hint, subject=problem.message)
+        problems.node(tree, problem.code, text, hint=hint, subject=problem.message)
     else:
-        problems.value(value, problem.code, text, hint=problem.hint)
+        problems.value(value, problem.code, text, hint=hint)
 
 
 def _key(error: Mapping[str, Any]) -> str | None:

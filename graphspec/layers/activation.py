@@ -144,5 +144,5 @@ class Softmax(Layer):
         mask = X.mask if X.mask is not None and X.mask.rank == X.rank else None
         if mask is not None:
             X = g.Where(mask, X, g.constant(-1e9))
-        Y = softmax.Softmax().over(g, X, axes)
+        Y = softmax.Softmax().lower_over(g, X, axes)
         return Y if mask is None else g.Where(mask, Y, g.constant(0.0))

@@ -175,9 +175,7 @@ class Concatenate(Layer):
         axis = feature_axis(inputs[0], self.axis, key="axis")
         for X, Y in pairwise(inputs):
             if X.rank != Y.rank or any(X.shape[k] != Y.shape[k] for k in range(rank) if k != axis):
-                raise ShapeError(
-                    Code.SHAPES_DIFFER, f"joins shapes that differ off axis {self.axis}"
-                )
+                raise ShapeError(Code.SHAPES_DIFFER, f"joins shapes that differ outside axis {self.axis}")
         dtypes = {X.dtype for X in inputs}
         if len(dtypes) > 1:
             text = f"joins different dtypes: {', '.join(sorted(dtypes))}"

@@ -18,9 +18,10 @@ from graphspec.ops.base import Op, op
 
 @op
 class Conv(Op):
-    """``Y[n, o, y…] = B[o] + Σ W[o, c, k…] · X[n, c, y·stride + k·dilation - pad…]`` over any number of spatial axes.
+    """``Y[n, o, y…] = B[o] + Σ W[o, c, k…] · X[n, c, y·stride + k·dilation - pad…]`` with any number of spatial axes.
 
-    X (N, C, …), W (O, C / group, k…), B (O,) → Y (N, O, …). Y lies in memory with its channels last.
+    X (N, C, …), W (O, C / group, k…), B (O,) → Y (N, O, …). In memory the channels of Y are the last axis. X, W and B
+    have gradients.
     """
 
     activation = "linear"
@@ -73,15 +74,15 @@ class Conv(Op):
             calls += add_rows(ctx, Y.transpose(order).reshape(-1, W.shape[0]), B)
 
         def backward(dY: Array) -> Calls:
-            lying, calls = contiguous(ctx, dY, order)
-            dY = lying.transpose(np.argsort(order))
+            rows, calls = contiguous(ctx, dY, order)
+            dY = rows.transpose(np.argsort(order))
             if B is not None and (dB := ctx.grad(2)) is not None:
-                calls += column_sums(ctx, lying.reshape(-1, W.shape[0]), dB)
+                calls += column_sums(ctx, rows.reshape(-1, W.shape[0]), dB)
             if (dW := ctx.grad(1)) is not None:
-                taken = ctx.mark()
+                start = ctx.mark()
                 form = correlation(ctx, X, kernel.shape, axes, gradient=True)
                 calls += form.kernel_gradient(dY, dW.reshape(kernel.shape))
-                ctx.reset(taken)
+                ctx.reset(start)
             if (dX := ctx.grad(0)) is not None:
                 calls += input_gradient(ctx, dY, kernel, dX, axes)
             return calls
@@ -90,7 +91,7 @@ class Conv(Op):
 
 
 def need_kernel(X: Value, W: Value, kernel_shape: Sequence[int] | None) -> tuple[int, ...]:
-    """The spatial shape of a kernel, which must fit X."""
+    """The spatial shape of kernel W; raise :class:`ShapeError` if it does not fit X."""
     need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
     need(W.rank == X.rank, f"has a kernel {show(W.shape)} of another rank than the input {show(X.shape)}")
     kernel = tuple(W.fixed(k) for k in range(2, W.rank))
@@ -102,4 +103,5 @@ def need_kernel(X: Value, W: Value, kernel_shape: Sequence[int] | None) -> tuple
 
 
 def need_bias(B: Value | None, out: int) -> None:
-    need(B is None or B.shape == (out,), f"needs a bias of {out} numbers, one for each filter", code="GS304")
+    """Raise :class:`ShapeError` unless the bias, if any, has one element per filter."""
+    need(B is None or B.shape == (out,), f"needs a bias with {out} elements, one for each filter", code="GS304")

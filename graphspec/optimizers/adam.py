@@ -38,7 +38,7 @@ def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[floa
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class AdamBlock:
     """What Adam updates together.
 
     Attributes:
@@ -56,7 +56,7 @@ class Block:
     largest: Array | None = None
 
 
-def adam_update(block: Block, rate: Array, betas: tuple[float, float], epsilon: float) -> Calls:
+def adam_update(block: AdamBlock, rate: Array, betas: tuple[float, float], epsilon: float) -> Calls:
     """Adam on one block."""
     p, t, u, v = block.p, block.t, block.u, block.v
     calls = accumulate_moments(block.g, t, u, v, betas)
@@ -96,7 +96,7 @@ class Adam(Moments):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        block = Block(p, g, t, m["momentum"], m["velocity"], m.get("velocity_max"))
+        block = AdamBlock(p, g, t, m["momentum"], m["velocity"], m.get("velocity_max"))
         return adam_update(block, rate, (self.beta_1, self.beta_2), self.epsilon)
 
 

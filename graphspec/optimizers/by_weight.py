@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from graphspec.config import NonNegative, Positive, invalid
-from graphspec.optimizers.adam import Block, Moments, accumulate_moments, adam_rate, adam_update
+from graphspec.optimizers.adam import AdamBlock, Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.optimizers.base import BLOCK, OPTIMIZERS, Decay, Epsilon, Optimizer, Vectors, blocks
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class Muon(Optimizer):
                 if self.adam_weight_decay:
                     calls.append((np.multiply, p, adam_shrink, p))
                 w = velocity[block.start - s.start : block.stop - s.start]
-                own = Block(p, g, t[: p.size], v.slots["momentum"][block], w)
+                own = AdamBlock(p, g, t[: p.size], v.slots["momentum"][block], w)
                 calls += adam_update(own, of_adam, (self.adam_beta_1, self.adam_beta_2), self.epsilon)
         return calls
 

@@ -13,7 +13,7 @@ from graphspec.compiler.fetches import TOTAL
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.training.steps import Steps
+    from graphspec.training.steps import TrainingSteps
 
 SHORTEST = 1e-4
 """Seconds of a step below which workers only wait for each other."""
@@ -33,7 +33,12 @@ def refuse_too_few_cores(size: int, directory: Path) -> None:
 
 
 def choose_workers(
-    steps: Steps, asked: int | Literal["auto"], epochs: range, say: Callable[[str], None], *, exactly: bool = False
+    steps: TrainingSteps,
+    asked: int | Literal["auto"],
+    epochs: range,
+    say: Callable[[str], None],
+    *,
+    exactly: bool = False,
 ) -> int:
     """Let ``steps`` go on with the right number of workers; the number, which is said where it is not the one asked for.
 
@@ -55,7 +60,7 @@ def choose_workers(
     return size
 
 
-def _join(steps: Steps, size: int, say: Callable[[str], None]) -> bool:
+def _join(steps: TrainingSteps, size: int, say: Callable[[str], None]) -> bool:
     try:
         steps.join(size)
     except OSError as error:
@@ -64,7 +69,7 @@ def _join(steps: Steps, size: int, say: Callable[[str], None]) -> bool:
     return True
 
 
-def _quicker(steps: Steps, epochs: range, say: Callable[[str], None]) -> int:
+def _quicker(steps: TrainingSteps, epochs: range, say: Callable[[str], None]) -> int:
     """One, or as many as there are cores, whichever takes less time for a few steps, which are then undone."""
     cores = min(usable_cores(), steps.loader.rows(0))
     if cores == 1:
@@ -79,7 +84,7 @@ def _quicker(steps: Steps, epochs: range, say: Callable[[str], None]) -> int:
     return 1
 
 
-def _rehearse(steps: Steps, epoch: int) -> float:
+def _rehearse(steps: TrainingSteps, epoch: int) -> float:
     """Seconds of a step, the least of a few."""
     times = []
     with steps.undone():

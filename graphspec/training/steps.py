@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphspec.runtime.session import Session
 
 
-class Steps:
+class TrainingSteps:
     """Computes the gradient of one batch after the other; the optimizer's state turns it into an update.
 
     Attributes:

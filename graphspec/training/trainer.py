@@ -33,7 +33,7 @@ from graphspec.training.run_directory import (
     write_history,
     write_weights,
 )
-from graphspec.training.steps import Steps
+from graphspec.training.steps import TrainingSteps
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
@@ -78,7 +78,7 @@ class Trainer:
         self.epoch, self.batch = model.epochs_done, 0
         self.history: dict[str, list[float]] = {}
         self.states = [c.start(self) for c in plan.callbacks]
-        self.steps = Steps(model, plan.objective, plan.loader, self.running)
+        self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running)
         self.resumed = False
         self.kept: tuple[int, int] | None = None
         """Epoch and step of the last checkpoint."""

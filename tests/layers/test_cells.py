@@ -1,4 +1,4 @@
-"""RNN and its cells beside the layers that are made of one cell; their numbers are in `test_golden_layers.py`."""
+"""RNN and its cells beside the layers that are made of one cell; their numbers are in `test_golden.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers: output shapes and weights. Their numbers are in `test_golden_layers.py`."""
+"""Layers: output shapes and weights. Their numbers are in `test_golden.py`."""
 
 from __future__ import annotations
 

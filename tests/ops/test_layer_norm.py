@@ -1,22 +1,18 @@
-"""GroupNormalization, RMSNormalization, LpNormalization, ScatterElements, SpectralScale: against onnxruntime, gradients."""
+"""LayerNormalization, RMSNormalization, GroupNormalization, LpNormalization: against onnxruntime, and their gradients."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import Array, build, check_gradients, run
+from graphs import Array, build, check_gradients, check_refusal, run
 from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 from onnx import helper
 from oracles import make_model, onnx_attributes, ort_run, session
-from workers import Threads
 
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
@@ -24,14 +20,9 @@ from graphspec.graph.decompositions import (
     DECOMPOSITIONS,
     norm,  # noqa: F401
 )
-from graphspec.graph.target import Target
-from graphspec.initializers import Constant
 from graphspec.ir.graph import Graph, Type, Value
-from graphspec.kernels.group import Shard
 from graphspec.ops import OPS
 from graphspec.ops.base import declared_attributes
-from graphspec.runtime.build import build_program
-from graphspec.runtime.parameters import Parameters
 
 
 def newer(op: str, inputs: Sequence[Array], opset: int, **attrs: Any) -> Array:
@@ -124,30 +115,8 @@ def test_zeros_have_no_direction(p: int) -> None:
 
 
 def test_groups_must_divide() -> None:
-    with pytest.raises(ShapeError, match="cannot divide 3 channels into 2 groups"):
+    with pytest.raises(ShapeError, match="2 groups do not divide 3 channels"):
         build("GroupNormalization", [normal(0, 2, 3, 4), normal(1, 3), normal(2, 3)], num_groups=2)
-
-
-@SETTINGS
-@given(st.integers(0, 1000), st.integers(1, 4), st.integers(1, 5), st.sampled_from(["none", "add"]), st.booleans())
-def test_scatter_elements(seed: int, n: int, size: int, reduction: str, last: bool) -> None:
-    random = np.random.default_rng(seed)
-    data, axis = random.standard_normal((n, size) if last else (size, n)).astype(np.float32), 1 if last else 0
-    count = size if reduction == "none" else size + 2
-    ids = np.stack(
-        [random.permutation(size) if reduction == "none" else random.integers(0, size, count) for _ in range(n)]
-    )
-    ids = np.where(random.random(ids.shape) < 0.3, ids - size, ids)[:, : max(1, count - 1)]
-    ids = ids if last else np.ascontiguousarray(ids.T)
-    updates = random.standard_normal(ids.shape).astype(np.float32)
-    same("ScatterElements", [data, ids, updates], axis=axis, reduction=reduction)
-    check_gradients("ScatterElements", [data, ids, updates], [0, 2], axis=axis, reduction=reduction)
-
-
-def test_scatter_elements_without_rows() -> None:
-    none = np.zeros((0, 3), np.float32)
-    graph, _ = build("ScatterElements", [none, np.zeros((0, 2), np.int64), none[:, :2]], axis=1)
-    build_program(graph, Parameters(graph), Target({n: v.shape for n, v in graph.inputs.items()})).run()
 
 
 @pytest.mark.parametrize("op", ["GroupNormalization", "RMSNormalization", "LpNormalization"])
@@ -158,64 +127,36 @@ def test_no_rows(op: str) -> None:
     check_gradients(op, inputs, list(range(len(inputs))), **attrs)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "shape", "columns"), [((3, 4), (3, 4), 1), ((4, 2, 3), (4, 2, 3), 0), ((2, 3, 2), (6, 2), 1)]
-)
-def test_spectral_scale(sizes: tuple[int, ...], shape: tuple[int, ...], columns: int) -> None:
-    """After many iterations the largest singular value is divided by; the weight itself is."""
-    graph = Graph("test")
-    g = Builder(graph, "node")
-    W, u = (
-        g.param("kernel", shape, Constant(value=0.0)),
-        g.param("vector_u", (1, sizes[columns]), Constant(value=1.0), state=True),
+@st.composite
+def layers(draw: st.DrawFn) -> tuple[list[Array | None], int]:
+    shape = tuple(draw(st.lists(st.integers(1, 5), min_size=2, max_size=4)))
+    axis = draw(st.integers(1, len(shape) - 1))
+    seed = draw(st.integers(0, 1000))
+    B = normal(seed + 2, *shape[axis:]) if draw(st.booleans()) else None
+    return [normal(seed, *shape) + 1, normal(seed + 1, *shape[axis:]), B], draw(
+        st.sampled_from([axis, axis - len(shape)])
     )
-    graph.outputs["y"] = g.SpectralScale(W, u, sizes=sizes, columns=columns, iterations=60)
-    parameters = Parameters(graph, np.float64)
-    parameters.initialize(0)
-    program = build_program(graph, parameters, Target({}, shard=Shard.whole(1)), training=True)
-    program.run()
-    np.testing.assert_array_equal(program.fetches["y"], np.zeros(shape))  # a kernel of zeros stays
-    np.testing.assert_array_equal(parameters.get()["node/vector_u"], np.ones((1, sizes[columns])))
-    start = np.random.default_rng(1).standard_normal(shape)
-    parameters.set({"node/kernel": start})
-    program.run()
-    matrix = np.moveaxis(start.reshape(sizes), columns, -1).reshape(-1, sizes[columns])
-    sigma = np.linalg.svd(matrix, compute_uv=False)[0]
-    np.testing.assert_allclose(program.fetches["y"], start / sigma, rtol=1e-6)
-    np.testing.assert_array_equal(parameters.get()["node/kernel"], program.fetches["y"])
 
 
-def test_spectral_scale_over_workers() -> None:
-    """Every worker uses the kernel that rank 0 alone writes, once; none reads it half written."""
-    graph = Graph("test")
-    g = Builder(graph, "node")
-    start = np.random.default_rng(1).standard_normal((6, 5)).astype(np.float32)
-    W, u = g.param("kernel", (6, 5), Constant(value=0.0)), g.param("vector_u", (1, 5), Constant(value=1.0), state=True)
-    graph.outputs["y"] = g.SpectralScale(W, u, sizes=(6, 5), columns=1)
-
-    def work(parameters: Parameters, rank: int, size: int, barrier: threading.Barrier) -> Array:
-        group = Threads(rank, size, barrier, [])
-        shapes: dict[str, Any] = {}
-        program = build_program(graph, parameters, Target(shapes, shard=Shard(group, slice(0, 1), 1)), training=True)
-        for _ in range(20):
-            program.run()
-        return np.array(program.fetches["y"])
-
-    found = []
-    for size in (1, 3):
-        parameters = Parameters(graph)
-        parameters.initialize(0)
-        parameters.set({"node/kernel": start})
-        barrier = threading.Barrier(size)
-        with ThreadPoolExecutor(size) as pool:
-            found += list(pool.map(partial(work, parameters, size=size, barrier=barrier), range(size)))
-        found.append(parameters.get()["node/kernel"])
-    for other in found[1:]:
-        np.testing.assert_array_equal(other, found[0])
+@SETTINGS
+@given(layers(), st.sampled_from([1e-5, 1e-3]))
+def test_layer_normalization_matches_onnxruntime(case: tuple[list[Array | None], int], epsilon: float) -> None:
+    inputs, axis = case
+    same("LayerNormalization", inputs, axis=axis, epsilon=epsilon)
 
 
-def test_spectral_scale_outside_training() -> None:
-    W, u = normal(0, 3, 4), normal(1, 1, 4)
-    attrs: dict[str, Any] = {"sizes": (3, 4), "columns": 1}
-    np.testing.assert_array_equal(run("SpectralScale", [W, u], **attrs)[0], W)
-    check_gradients("SpectralScale", [W, u], [0], **attrs)
+@SETTINGS
+@given(layers())
+def test_layer_normalization_gradients(case: tuple[list[Array | None], int]) -> None:
+    inputs, axis = case
+    both_layouts("LayerNormalization", inputs, [0, 1] if inputs[2] is None else [0, 1, 2], axis=axis, epsilon=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "attrs", "code", "text"),
+    [([(1, 2, 3), (2,)], {}, "GS304", "Scale (2,)"), ([(1, 2, 3), (3,)], {"axis": 3}, "GS301", "axis 3")],
+)
+def test_what_cannot_work_is_refused(
+    shapes: list[tuple[int, ...]], attrs: dict[str, Any], code: str, text: str
+) -> None:
+    check_refusal("LayerNormalization", shapes, attrs, code, text)

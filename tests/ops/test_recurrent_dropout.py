@@ -47,7 +47,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def expected(kind: str, inputs: list[Any], order: Any) -> tuple[Array, Array]:
-    """All outputs (T, N, H) and the last h, by the formulas of Keras's cells; gates in ONNX's order."""
+    """Return all outputs (T, N, H) and the last h by the formulas of Keras's cells; gates in ONNX's order."""
     X, W, R, B = (np.asarray(a, np.float64) for a in inputs[:4])
     G = GATES[kind.split()[0]]
     state_mask, input_mask = inputs[-2:]

@@ -1,4 +1,4 @@
-"""Operators that see the whole batch: "BatchSum" and "CircleLoss"; their shares over workers are in test_golden_losses."""
+"""Operators that see the whole batch; their shares over workers are in losses/test_golden.py."""
 
 from __future__ import annotations
 

@@ -12,6 +12,21 @@ from paths import TESTS
 from safetensors.numpy import load_file
 
 GOLDEN = TESTS / "golden"
+NOT_KERAS: dict[str, dict[str, str]] = {
+    **{
+        kind: {}
+        for kind in ("layer", "cell", "activation", "loss", "optimizer", "schedule", "regularizer", "constraint")
+    },
+    "metric": {
+        "AccuracyOfLoss": "metrics/test_accuracy.py",
+        "CharacterErrorRate": "metrics/test_sequences.py",
+        "ConfusionMatrix": "metrics/test_matrix.py",
+        "CrossentropyOfLoss": "metrics/test_crossentropy.py",
+        "EditDistance": "metrics/test_sequences.py",
+        "WordErrorRate": "metrics/test_sequences.py",
+    },
+}
+"""What Keras does not have, or has by another name, and the file whose tests compare it with plain NumPy."""
 
 
 @dataclass

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from typing import Any
 
 import numpy as np
+import pytest
 
+from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.pipelines import FOR_PROGRAM, Pass
 from graphspec.graph.target import Target
@@ -42,6 +45,13 @@ def build(op: str, inputs: list[Array | None], constants: set[int] = frozenset()
     return graph, out
 
 
+def check_refusal(op: str, shapes: list[tuple[int, ...]], attrs: dict[str, Any], code: str, text: str) -> None:
+    """Inputs of these shapes are refused with the code and the text."""
+    with pytest.raises(ShapeError, match=re.escape(text)) as caught:
+        build(op, [np.zeros(shape, np.float32) for shape in shapes], **attrs)
+    assert caught.value.code == code
+
+
 def feed(graph: Graph, program: Program, arrays: dict[str, Array]) -> None:
     for name in graph.inputs:
         if name in program.feeds:
@@ -49,13 +59,19 @@ def feed(graph: Graph, program: Program, arrays: dict[str, Array]) -> None:
 
 
 def run(
-    op: str, inputs: list[Array | None], constants: set[int] = frozenset(), dtype: Any = np.float32, **attrs: Any
+    op: str,
+    inputs: list[Array | None],
+    constants: set[int] = frozenset(),
+    dtype: Any = np.float32,
+    *,
+    training: bool = False,
+    **attrs: Any,
 ) -> list[Array]:
     """The outputs of one operator on arrays."""
     graph, _ = build(op, inputs, constants, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: arrays[n].shape for n in graph.inputs} or {"none": (1,)}
-    program = build_program(graph, Parameters(graph, dtype), Target(shapes))
+    program = build_program(graph, Parameters(graph, dtype), Target(shapes, training=training))
     feed(graph, program, arrays)
     program.run()
     return [a.copy() for a in program.fetches.values()]

@@ -30,7 +30,8 @@ from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
 from trust.drawn import Args
-from trust.drawn_specs import Drawn, draw, rows
+from trust.drawn_rows import rows
+from trust.drawn_specs import Drawn, draw
 
 CASES = 12
 TIMEOUT = 180.0

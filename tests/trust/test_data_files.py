@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from archiving import archive, npy
 from commands import graphspec, project
 
 import graphspec as gs
 from graphspec.arrays import system_memory as memory
-from graphspec.arrays.memory_maps import map_of
-from graphspec.callbacks.base import Callback, CallbackState
 from graphspec.data import archives, database, delimited
 from graphspec.data.check import DataSignature, load
 from graphspec.errors import Mark
@@ -115,8 +112,8 @@ def test_columns_of_a_table_are_not_chosen_by_the_case_of_their_names(tmp_path: 
 @pytest.mark.parametrize(
     ("content", "code", "said"),
     [
-        ('{"a": 1, "b": 2, "y": 1}\n3\n', "GS501", "line 2 is no object"),
-        ("[1, 2]\n", "GS501", "line 1 is no object"),
+        ('{"a": 1, "b": 2, "y": 1}\n3\n', "GS501", "line 2 is not an object"),
+        ("[1, 2]\n", "GS501", "line 1 is not an object"),
         ('{"a": 1, "a": 2, "b": 2, "y": 1}\n', "GS501", "duplicate key"),
         ('{"a": 1, "A": 2, "b": 2, "y": 1}\n', "GS501", "keys 'A' and 'a' differ only in case"),
         ('{"a": {"c": 1}, "b": 2, "y": 1}\n', "GS504", "STRUCT"),
@@ -189,22 +186,6 @@ def test_parquet_without_rows(tmp_path: Path) -> None:
     path = tmp_path / "d.parquet"
     duckdb.connect().execute(f"COPY (SELECT 1 a, 2 b, 3 y WHERE false) TO '{path}'")
     assert read(path).startswith("GS508")
-
-
-# Archives.
-
-
-def npy(array: Any) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=True)
-    return file.getvalue()
-
-
-def archive(path: Path, kind: int = zipfile.ZIP_DEFLATED, **entries: bytes) -> Path:
-    with zipfile.ZipFile(path, "w", kind) as file:
-        for name, content in ({n: npy(np.arange(3)) for n in "aby"} | entries).items():
-            file.writestr(f"{name}.npy", content)
-    return path
 
 
 ENTRIES = {
@@ -341,78 +322,6 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
 
 
 # Files that change while they are used.
-
-SPEC = {
-    "graphspec": 1,
-    "name": "changing",
-    "inputs": {"x": {"shape": [4]}},
-    "layers": [{"name": "y", "type": "Dense", "units": 1}],
-    "outputs": {"y": {"loss": "mean_squared_error"}},
-    "training": {"batch_size": 10, "epochs": 6, "workers": 1},
-}
-
-
-class Change(Callback):
-    """Does something when the second epoch has ended."""
-
-    def start(self, run: Any) -> CallbackState:
-        return Changing()
-
-
-class Changing(CallbackState):
-    what: Any
-
-    def on_epoch_end(self, epoch: int, logs: Any) -> None:
-        if epoch == 1:
-            type(self).what()
-
-
-def changing(folder: Path, monkeypatch: pytest.MonkeyPatch, what: Any, workers: int = 1) -> Any:
-    monkeypatch.setattr(archives, "MAPPED", 1)
-    rows = np.random.default_rng(0)
-    x = rows.standard_normal((100, 4)).astype(np.float32)
-    np.savez(folder / "d.npz", x=x, y=x.sum(1, keepdims=True))
-    model = gs.compile(SPEC | {"data": {"train": {"file": str(folder / "d.npz")}}}, [f"training.workers={workers}"])
-    monkeypatch.setattr(Changing, "what", staticmethod(what), raising=False)
-    model.fit(callbacks=[Change()], verbose=0)
-    return model.weights["y/kernel"]
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_mapped_file_that_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    def rewrite() -> None:
-        np.savez(tmp_path / "d.npz", x=np.zeros((100, 4), np.float32), y=np.zeros((100, 1), np.float32))
-
-    with pytest.raises(gs.SpecError, match=r"GS501.*d\.npz' was changed while it was used"):
-        changing(tmp_path, monkeypatch, rewrite, workers)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open cannot be replaced")
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_mapped_file_that_is_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    def replace() -> None:
-        np.savez(tmp_path / "new.npz", x=np.zeros((1, 4)), y=np.zeros((1, 1)))
-        (tmp_path / "new.npz").replace(tmp_path / "d.npz")
-
-    before = changing(tmp_path, monkeypatch, lambda: None, workers)
-    assert np.array_equal(changing(tmp_path, monkeypatch, replace, workers), before)
-
-
-def test_a_file_is_kept_open_as_long_as_its_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MAPPED", 1)
-    path = archive(tmp_path / "d.npz", zipfile.ZIP_STORED)
-    array: Any = archives.Npz(path).read(["a"])["a"]
-    held = map_of(array[1:]).held  # type: ignore[union-attr]
-    held.check()
-    with path.open("ab") as file:
-        file.write(b"more")
-    with pytest.raises(gs.SpecError, match="was changed"):
-        held.check()
-    fd = held.fd
-    os.fstat(fd)
-    del array, held
-    with pytest.raises(OSError, match="Bad file"):
-        os.fstat(fd)
 
 
 def test_ends_of_lines_bound_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

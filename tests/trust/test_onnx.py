@@ -18,7 +18,8 @@ import graphspec as gs
 from graphspec.export.outline import outline
 from graphspec.export.read import read_exported
 from specs import dense_spec
-from trust.attack_onnx import files, native_errors, problems
+from trust.attack_onnx import native_errors, problems
+from trust.hostile_onnx import files
 
 
 def answer(folder: Path, model: onnx.ModelProto | bytes) -> str:

@@ -21,7 +21,7 @@ from graphspec.files import LOCK
 from graphspec.training import checkpoint, lock
 from graphspec.training import choose_workers as choose
 from graphspec.training.lock import locked
-from trust import attack_runs
+from trust import hostile_runs
 
 
 @pytest.fixture(autouse=True)
@@ -215,8 +215,8 @@ def test_runs_of_version_0_2(spec: Path) -> None:
 def test_weights_of_other_types(spec: Path, kind: str) -> None:
     assert graphspec("train", spec).exit_code == 0
     path = RUN / "weights.safetensors"
-    header, _ = attack_runs._split(path.read_bytes())
-    size = attack_runs._TYPES[kind]
+    header, _ = hostile_runs.split(path.read_bytes())
+    size = hostile_runs.TYPES[kind]
     shape = header["hidden/bias"]["shape"]
     others = {n: t for n, t in header.items() if n not in ("__metadata__", "hidden/bias")}
     start = 8 * size
@@ -225,7 +225,7 @@ def test_weights_of_other_types(spec: Path, kind: str) -> None:
         length = 4 * int(np.prod(tensor["shape"]))
         made[name] = tensor | {"data_offsets": [start, start + length]}
         start += length
-    path.write_bytes(attack_runs._join(made, bytes(start)))
+    path.write_bytes(hostile_runs.join(made, bytes(start)))
     result = graphspec("evaluate", RUN)
     assert result.exit_code == 3
     assert f"'hidden/bias' is {kind}" in result.stderr
@@ -247,7 +247,7 @@ def test_a_callback_takes_only_what_it_declares(spec: Path, monkeypatch: pytest.
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
-@pytest.mark.parametrize("name", attack_runs.FILES)
+@pytest.mark.parametrize("name", hostile_runs.FILES)
 def test_files_that_are_none(spec: Path, name: str) -> None:
     assert graphspec("train", spec).exit_code == 0
     (RUN / name).unlink()

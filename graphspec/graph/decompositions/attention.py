@@ -81,7 +81,7 @@ def weights(g: Builder, S: Value, mask: Value | None) -> Value:
 
 @decomposes_by("Attention")
 @dataclass(frozen=True)
-class Attention:
+class DecomposedAttention:
     """``softmax(scale · Q Kᵀ + mask) V``; a row without keys gives zeros. The fields are the operator's attributes."""
 
     is_causal: int = 0

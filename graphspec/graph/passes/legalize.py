@@ -35,7 +35,7 @@ def since(op: str) -> int | None:
 
     if not OPS[op].exported:
         return None
-    if (changed := OPS[op].since) is not None:
+    if (changed := OPS[op].since_opset) is not None:
         return changed
     newest = defs.onnx_opset_version()
     first = next((k for k in range(BASE, newest + 1) if defs.has(op, max_inclusive_version=k)), None)
@@ -45,7 +45,7 @@ def since(op: str) -> int | None:
 def is_newer(node: Node, opset: int) -> bool:
     """Whether ``opset`` lacks the node's operator, or onnxruntime has no kernel for it."""
     first = since(node.op)
-    return first is None or first > opset or not OPS[node.op].runs
+    return first is None or first > opset or not OPS[node.op].in_onnxruntime
 
 
 def legalize(graph: Graph, target: Target) -> Graph:

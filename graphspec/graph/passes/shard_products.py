@@ -64,9 +64,9 @@ def shard_products(graph: Graph, target: Target) -> Graph:
     y = MatMul(%2, B)
     >>> shard = Shard(SimpleNamespace(rank=0, size=2), slice(0, 32), 64, {"A": ..., "B": ...})
     >>> print_graph(shard_products(graph, Target(shard=shard)))
-    %1 = ShardedGemm(x, A, takes=rows, gives=columns, shape=(64, 512))
+    %1 = ShardedGemm(x, A, input_partition=rows, output_partition=columns, shape=(64, 512))
     %2 = Relu(%1)
-    y = ShardedGemm(%2, B, takes=columns, gives=rows, shape=(32, 512))
+    y = ShardedGemm(%2, B, input_partition=columns, output_partition=rows, shape=(32, 512))
     """
     shard = target.shard
     if shard is None or not shard.matrices:
@@ -83,11 +83,11 @@ def shard_products(graph: Graph, target: Target) -> Graph:
             return None
         (X, *_), (old,) = inputs, node.outputs
         assert X is not None
-        takes = "columns" if X.name in joined else "rows"
-        gives = "columns" if node.name in joined.values() else "rows"
+        source = "columns" if X.name in joined else "rows"
+        result = "columns" if node.name in joined.values() else "rows"
         columns = shard_slice(old.features, group.rank, group.size)
-        shape = (rows, old.features) if gives == "rows" else (total, columns.stop - columns.start)
-        attrs = {"takes": takes, "gives": gives, "shape": shape}
+        shape = (rows, old.features) if result == "rows" else (total, columns.stop - columns.start)
+        attrs = {"input_partition": source, "output_partition": result, "shape": shape}
         return state.node(node.name, "ShardedGemm", inputs, attrs, node.owner, [Type(old.dtype, shape)], [old.name])
 
     return rebuild(graph, visit)
@@ -105,7 +105,7 @@ def shared_buffers(graph: Graph, shard: Shard) -> dict[str, Array]:
         X = node.inputs[0] if node.name in divided else None
         if X is not None and X.kind == "input":
             found[X.name] = divided[node.name].inputs[rows]
-    broadcast_rows = [node.name for node in nodes if node.name in divided and node.attrs["gives"] == "rows"]
+    broadcast_rows = [node.name for node in nodes if node.name in divided and node.attrs["output_partition"] == "rows"]
     for value, name in _ends(nodes, broadcast_rows, readers(graph)).items():
         found[value] = divided[name].output_gradients[rows]
     return found

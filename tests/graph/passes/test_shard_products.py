@@ -110,7 +110,7 @@ def joints(layers: Layers, **more: Any) -> dict[str, str]:
     shard = Shard(LocalGroup(), slice(0, 8), 8, dict.fromkeys(kernels))  # type: ignore[arg-type]
     made = shard_products(objective.graph.asking(heads, objective.total), Target(shard=shard))
     nodes = [node for node in made.nodes if node.op == "ShardedGemm"]
-    return {node.owner: f"{node.attrs['takes']} {node.attrs['gives']}" for node in nodes}
+    return {node.owner: f"{node.attrs['input_partition']} {node.attrs['output_partition']}" for node in nodes}
 
 
 def test_values_stay_divided_through_elementwise_functions_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,40 @@
+"""What is drawn of a spec: boxes, arrows, blocks."""
+
+from __future__ import annotations
+
+from drawings import panels
+from paths import ROOT
+
+from specs import two_heads_spec
+
+ARCHITECTURES = ROOT / "specs" / "architectures"
+
+
+def test_a_small_network_has_a_box_a_node() -> None:
+    (panel,) = panels(two_heads_spec())
+    nodes = [layer["name"] for layer in two_heads_spec()["layers"]]
+    assert list(panel.boxes) == ["left", "right", *nodes, "head same", "head gap"]
+    assert ("mean", "both") in panel.arrows
+    assert ("gap", "head gap") in panel.arrows
+    assert panel.boxes["embed_right"].kind == "shared"
+    assert panel.boxes["embed_right"].lines[0] == "Embedding with the weights of embed"
+    assert panel.boxes["same"].lines == ["Dense · 1 unit · sigmoid", "(N, 1) · 13 parameters"]
+
+
+def test_resnet_50_folds_its_blocks() -> None:
+    top, *blocks = panels(str(ARCHITECTURES / "resnet50.yaml"))
+    assert [panel.title for panel in blocks] == ["block project", "block keep", "block branch"]
+    assert len(top.boxes) == 18
+    assert top.boxes["stage4_more"].title == "stage4_more × 5"
+    assert top.boxes["stage4_more"].lines[0] == "block keep: filters 256, wide 1024"
+    assert blocks[0].about == "filters 64, wide 256, strides 1, as in 'stage2'"
+    assert ("x", "shortcut") in [(blocks[0].boxes[a].title, b) for a, b in blocks[0].arrows]
+    assert ("out", "output 0") in blocks[0].arrows
+    (everything,) = panels(str(ARCHITECTURES / "resnet50.yaml"), expand=True)
+    assert len(everything.boxes) == 176 + 2
+
+
+def test_nested_params_are_resolved_and_every_output_is_shown() -> None:
+    _, layer, gate = panels(str(ARCHITECTURES / "wavenet.yaml"))
+    assert layer.boxes["gate"].lines[0] == "block gate: dilation 1"
+    assert [a for a in gate.arrows if a[1].startswith("output")] == [("gated", "output 0"), ("skip", "output 1")]

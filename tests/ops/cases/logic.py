@@ -1,0 +1,51 @@
+"""Entries of the operators in ``graphspec/ops/logic.py``."""
+
+from __future__ import annotations
+
+import numpy as np
+from ops.cases.case import Example, OpCase, broadcast, normal, without_rows
+from ops.cases.draw import Draw
+from ops.cases.elementwise import ROW, X, drawn_few, two
+
+NO_FLOATS = "it gives no floats"
+
+
+def where(d: Draw) -> Example:
+    shape, dtype = d.shape(), d.choice(["float32", "int64", "int32", "uint8"])
+    shapes = [shape, d.partner(shape), d.partner(shape)]
+    shapes = shapes[d.integer(0, 2) :] + shapes
+    A, B = (d.normal(*s, scale=9.0).astype("int32").astype(dtype) for s in shapes[1:3])
+    return Example([d.bools(shapes[0]), A, B])
+
+
+def comparison(*more: str) -> OpCase:
+    dtypes = ("float32", "int32", "int64", *more)
+    return OpCase(drawn_few(*dtypes), NO_FLOATS, without_rows(two(), broadcast), [Example([X, ROW])])
+
+
+def of_bools() -> OpCase:
+    examples = two(lambda *shape: np.ones(shape, bool))
+    return OpCase(drawn_few("bool"), NO_FLOATS, without_rows(examples, broadcast), batched=broadcast)
+
+
+CASES = {
+    "And": of_bools(),
+    "Equal": comparison("bool"),
+    "Greater": comparison(),
+    "GreaterOrEqual": comparison(),
+    "Less": comparison(),
+    "LessOrEqual": comparison(),
+    "Or": of_bools(),
+    "Where": OpCase(
+        where,
+        [
+            Example([np.array([[True], [False], [True]]), normal(3, 4), normal(3, 4)]),
+            Example([np.array([True, False, True, False]), normal(3, 1), normal(2, 3, 4)]),
+            Example([np.array(True), normal(3, 4), normal(4)]),
+            Example([np.array([[True, False, True, True]] * 3), normal(3, 4), normal(4)]),
+        ],
+        allocates=[Example([X > 0, X, ROW])],
+        batched=broadcast,
+    ),
+    "Xor": of_bools(),
+}

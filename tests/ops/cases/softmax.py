@@ -1,0 +1,21 @@
+"""Entries of the operators in ``graphspec/ops/softmax.py``."""
+
+from __future__ import annotations
+
+from ops.cases.case import Example, OpCase, normal
+from ops.cases.draw import Draw
+from ops.cases.elementwise import X, one
+
+
+def softmax(d: Draw) -> Example:
+    X = d.floats(1, 4, scale=20.0)
+    return Example([X], {"axis": d.axis(X)})
+
+
+def over_an_axis() -> OpCase:
+    more = [Example([normal(2, 3, 4)], {"axis": 1}), Example([normal(3, 80)]), Example([normal(2, 3, 4)], {"axis": 0})]
+    none = [Example([normal(0, 4)]), Example([normal(0, 4, 3)]), Example([normal(0, 4, 3)], {"axis": 1})]
+    return OpCase(softmax, [*one(), *more], none, [Example([X])])
+
+
+CASES = {"LogSoftmax": over_an_axis(), "Softmax": over_an_axis()}

@@ -1,0 +1,120 @@
+"""MaxPool and AveragePool: against onnxruntime, their gradients, and what they refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import build, check_refusal, feed, scalar_loss
+from hypothesis import given
+from hypothesis import strategies as st
+from layouts import SETTINGS, both_layouts, normal, same
+
+from graphspec.errors import ShapeError
+from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
+from graphspec.ir.graph import Graph, Type, Value
+from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Parameters
+
+Array = np.ndarray[Any, Any]
+
+
+@st.composite
+def poolings(draw: st.DrawFn) -> tuple[Array, dict[str, Any]]:
+    rank = draw(st.integers(1, 3))
+    vector = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(rank))  # noqa: E731
+    kernel, strides = vector(1, 4 if rank < 3 else 3), vector(1, 4)
+    auto_pad = draw(st.sampled_from(["NOTSET", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"]))
+    if auto_pad.startswith("SAME"):  # onnxruntime computes negative padding for strides beyond the window
+        strides = tuple(min(s, k) for s, k in zip(strides, kernel, strict=True))
+    attrs: dict[str, Any] = {"kernel_shape": kernel, "strides": strides, "auto_pad": auto_pad}
+    pads = (0,) * (2 * rank)
+    if auto_pad == "NOTSET":
+        pads = attrs["pads"] = tuple(draw(st.integers(0, k - 1)) for k in kernel * 2)
+        attrs["ceil_mode"] = draw(st.integers(0, 1))
+    spatial = [draw(st.integers(max(1, k - pads[i] - pads[i + rank]), k + 6)) for i, k in enumerate(kernel)]
+    if auto_pad == "VALID":
+        spatial = [max(s, k) for s, k in zip(spatial, kernel, strict=True)]
+    X = normal(draw(st.integers(0, 1000)), draw(st.integers(1, 3)), draw(st.integers(1, 4)), *spatial)
+    if draw(st.booleans()):
+        X = np.round(X)  # many equal numbers
+    return X, attrs
+
+
+@SETTINGS
+@given(poolings(), st.integers(1, 2))
+def test_max_pool_matches_onnxruntime(case: tuple[Array, dict[str, Any]], dilation: int) -> None:
+    X, attrs = case
+    extents = [(k - 1) * dilation + 1 for k in attrs["kernel_shape"]]
+    if attrs["auto_pad"] == "NOTSET" and all(s >= e for s, e in zip(X.shape[2:], extents, strict=True)):
+        attrs = attrs | {"dilations": (dilation,) * (X.ndim - 2)}
+    same("MaxPool", [X], **attrs)
+
+
+@SETTINGS
+@given(poolings(), st.integers(0, 1))
+def test_average_pool_matches_onnxruntime(case: tuple[Array, dict[str, Any]], include: int) -> None:
+    X, attrs = case
+    same("AveragePool", [X], count_include_pad=include, **attrs)
+
+
+@SETTINGS
+@given(poolings(), st.integers(0, 1))
+def test_pool_gradients(case: tuple[Array, dict[str, Any]], include: int) -> None:
+    X, attrs = case
+    distinct = np.random.default_rng(0).permutation(X.size).reshape(X.shape) / X.size
+    both_layouts("MaxPool", [distinct], [0], **attrs)
+    both_layouts("AveragePool", [distinct], [0], count_include_pad=include, **attrs)
+
+
+@pytest.mark.parametrize(("kernel", "strides"), [((2, 2), (2, 2)), ((3, 3), (1, 1)), ((2, 3), (1, 2))])
+def test_max_pool_gradient_goes_to_the_first_maximum(kernel: tuple[int, int], strides: tuple[int, int]) -> None:
+    X = np.random.default_rng(0).integers(0, 2, (2, 3, 7, 6)).astype(np.float32)
+    graph, _ = build("MaxPool", [X], kernel_shape=kernel, strides=strides)
+    loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape, np.float32)})
+    program = build_program(
+        graph.asking({"loss": loss}, loss), Parameters(graph), Target({"x0": X.shape}, input_grads=["x0"])
+    )
+    feed(graph, program, {"x0": X})
+    program.run()
+    expected = np.zeros_like(X)
+    for n, c, i, j in np.ndindex(*graph.outputs["y0"].shape):
+        top, left = i * strides[0], j * strides[1]
+        window = X[n, c, top : top + kernel[0], left : left + kernel[1]]
+        di, dj = np.unravel_index(window.argmax(), window.shape)
+        expected[n, c, top + di, left + dj] += 1
+    np.testing.assert_array_equal(program.grads["x0"], expected)
+
+
+def test_integers_are_refused() -> None:
+    with pytest.raises(ShapeError) as caught:
+        build("MaxPool", [np.zeros((1, 2, 3), np.int64)], kernel_shape=(2,))
+    assert caught.value.code == "GS306"
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes", "attrs", "code", "text"),
+    [
+        ("MaxPool", [(1, 2, 3, 3)], {"kernel_shape": (4, 2)}, "GS303", "window 4×2 is larger than its input 3×3"),
+        ("AveragePool", [(1, 2, 3)], {"kernel_shape": (2, 2)}, "GS301", "kernel_shape"),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    op: str, shapes: list[tuple[int, ...]], attrs: dict[str, Any], code: str, text: str
+) -> None:
+    check_refusal(op, shapes, attrs, code, text)
+
+
+@pytest.mark.parametrize(
+    ("attrs", "expected"),
+    [
+        ({"auto_pad": "SAME_UPPER", "strides": (2,)}, "(time+1)//2"),
+        ({"auto_pad": "VALID", "strides": (2,)}, "(time-3)//2+1"),
+        ({"pads": (2, 0)}, "time"),
+    ],
+)
+def test_sizes_that_vary_stay_symbolic(attrs: dict[str, Any], expected: str) -> None:
+    X = Value("x", Type("float32", ("N", 4, "time")), "input")
+    assert Builder(Graph("test"), "node").MaxPool(X, kernel_shape=(3,), **attrs).shape == ("N", 4, expected)

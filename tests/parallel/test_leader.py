@@ -1,0 +1,191 @@
+"""Training with two processes: the results of one, and the same bits twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from watching import Recorder, watched
+
+import graphspec as gs
+from graphspec.parallel import leader, processes
+from graphspec.parallel import shared_memory as shared
+from graphspec.training import choose_workers as choose
+from graphspec.training.observers import Silent
+from graphspec.training.prepare import FitData, prepare_fit
+from specs import blobs, dense_spec
+
+pytestmark = pytest.mark.usefixtures("two_cores")
+
+Rows = tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]
+
+
+def spec_of(inputs: Any, layers: Any, outputs: Any, **training: Any) -> dict[str, Any]:
+    training = {"optimizer": {"type": "SGD", "learning_rate": 0.1}, "epochs": 2, "batch_size": 8, "seed": 4} | training
+    return {"graphspec": 1, "name": "w", "inputs": inputs, "layers": layers, "outputs": outputs, "training": training}
+
+
+def images() -> tuple[dict[str, Any], Rows]:
+    """BatchNormalization, dropout, a penalty, class weights, a last batch of one row, a norm over all gradients."""
+    layers = [
+        {"type": "Conv2D", "filters": 4, "kernel_size": 3, "use_bias": False},
+        {"type": "BatchNormalization"},
+        {"type": "ReLU"},
+        {"type": "Flatten"},
+        {"type": "Dropout", "rate": 0.3},
+        {"name": "kind", "type": "Dense", "units": 3, "activation": "softmax", "kernel_regularizer": "l2"},
+    ]
+    head = {"loss": "sparse_categorical_crossentropy", "class_weight": {1: 3.0}}
+    head["metrics"] = ["accuracy", "sparse_top_k_categorical_accuracy"]
+    optimizer = {"type": "SGD", "learning_rate": 0.1, "momentum": 0.9, "global_clipnorm": 1.0}
+    spec = spec_of({"x": {"shape": [5, 5, 2]}}, layers, {"kind": head}, optimizer=optimizer)
+    random = np.random.default_rng(0)
+    return spec, ({"x": random.standard_normal((33, 5, 5, 2))}, {"kind": random.integers(0, 3, 33)}, None)
+
+
+def sentences() -> tuple[dict[str, Any], Rows]:
+    """Masks, sample weights for time steps, two heads, recurrent dropout, weights of frozen nodes."""
+    layers = [
+        {"name": "embed", "type": "Embedding", "input_dim": 9, "output_dim": 4, "mask_zero": True},
+        {"name": "frozen", "type": "Dense", "units": 5, "trainable": False},
+        {"name": "read", "type": "GRU", "units": 6, "return_sequences": True, "dropout": 0.2},
+        {"name": "tag", "type": "Dense", "units": 3, "activation": "softmax"},
+        {"name": "last", "type": "LSTM", "units": 4, "inputs": "read"},
+        {"name": "score", "type": "Dense", "units": 1},
+    ]
+    outputs = {
+        "tag": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
+        "score": {"loss": "mse", "metrics": ["mae", "r2_score"], "weight": 0.5},
+    }
+    spec = spec_of({"ids": {"shape": [None], "dtype": "int64"}}, layers, outputs, optimizer="adam")
+    random = np.random.default_rng(1)
+    ids = random.integers(1, 9, (21, 6)) * (np.arange(6) < random.integers(1, 7, (21, 1)))
+    targets = {"tag": random.integers(0, 3, (21, 6)), "score": random.standard_normal(21)}
+    weights = {"tag": random.random((21, 6)), "score": random.random(21)}
+    return spec, ({"ids": ids}, targets, weights)
+
+
+def speech() -> tuple[dict[str, Any], Rows]:
+    """CTC with lengths, and a metric of whole sequences."""
+    layers = [
+        {"type": "SimpleRNN", "units": 5, "return_sequences": True},
+        {"name": "text", "type": "Dense", "units": 4},
+    ]
+    outputs = {"text": {"loss": "ctc", "metrics": ["edit_distance"]}}
+    spec = spec_of({"x": {"shape": [9, 3]}}, layers, outputs, optimizer={"type": "Lamb", "learning_rate": 0.01})
+    random = np.random.default_rng(2)
+    labels = random.integers(1, 4, (13, 3)) * (np.arange(3) < random.integers(1, 4, (13, 1)))
+    return spec, ({"x": random.standard_normal((13, 9, 3))}, {"text": labels}, None)
+
+
+def train(spec: dict[str, Any], rows: Rows, workers: Any) -> tuple[gs.Model, dict[str, list[float]]]:
+    model = gs.compile(spec, [f"training.workers={workers}"])
+    x, y, weights = rows
+    held = tuple(part for part in (x, y, weights) if part is not None)
+    history = model.fit(x, y, sample_weight=weights, validation_data=held, verbose=0)
+    assert workers == "auto" or model.workers == workers
+    return model, history.history
+
+
+@pytest.mark.parametrize("case", [images, sentences, speech], ids=lambda case: case.__name__)
+def test_results_are_those_of_one_process_and_the_same_bits_twice(case: Any) -> None:
+    spec, rows = case()
+    one, history = train(spec, rows, 1)
+    two, of_two = train(spec, rows, 2)
+    for name, weight in one.weights.items():
+        np.testing.assert_allclose(two.weights[name], weight, rtol=1e-3, atol=1e-5, err_msg=name)
+    assert history.keys() == of_two.keys()
+    for key, figures in history.items():
+        np.testing.assert_allclose(of_two[key], figures, rtol=1e-4, atol=1e-6, err_msg=key)
+    again, of_again = train(spec, rows, 2)
+    assert of_two == of_again
+    for name, weight in two.weights.items():
+        np.testing.assert_array_equal(again.weights[name], weight, err_msg=name)
+    for name, slot in two.optimizer_state.arrays().items():
+        np.testing.assert_array_equal(again.optimizer_state.arrays()[name], slot, err_msg=name)
+
+
+@pytest.mark.parametrize("case", [images, sentences, speech], ids=lambda case: case.__name__)
+def test_dealt_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether rank 0 gathers the others' rows batch by batch, or each its own from all of them."""
+    allocated: list[dict[str, Any]] = []
+
+    def allocate(wanted: dict[str, Any]) -> Any:
+        allocated.append({name: shape for name, (shape, _) in wanted.items() if name.startswith("rows/")})
+        return shared.allocate(wanted)
+
+    monkeypatch.setattr(leader, "allocate", allocate)
+    spec, (x, y, weights) = case()
+    results = []
+    for most in (np.inf, 0):
+        monkeypatch.setattr(leader, "_FEW", most)
+        model = gs.compile(spec, ["training.workers=2"])
+        history = model.fit(x, y, sample_weight=weights, validation_split=0.2, verbose=0)
+        results.append((history.history, model.weights))
+    (history, kept), (of_dealt, dealt) = results
+    assert history == of_dealt
+    assert all(np.array_equal(dealt[name], weight) for name, weight in kept.items())
+    every, batch = allocated
+    n = len(next(iter(x.values())))
+    assert every.pop("rows/chosen") == (n - round(0.2 * n),)
+    assert every == {name: (n, *shape[1:]) for name, shape in batch.items()}
+    assert {shape[0] for shape in batch.values()} == {8}
+
+
+def test_rows_are_dealt_where_a_step_is_large() -> None:
+    small = watched(dense_spec(), Recorder())
+    spec, (x, y, _) = images()
+    spec["layers"][0]["filters"] = 64
+    large = prepare_fit(gs.compile(spec), FitData(x, y), observer=Silent())
+    assert [leader._scatters(run.steps.common) for run in (small, large)] == [False, True]
+
+
+def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, rows = images()
+    model, history = train(spec, rows, 2)
+    monkeypatch.setattr(processes, "spins_safely", lambda: False)
+    other, of_other = train(spec, rows, 2)
+    assert history == of_other
+    assert all(np.array_equal(other.weights[name], weight) for name, weight in model.weights.items())
+
+
+def test_afterwards_the_model_is_its_own_again() -> None:
+    """A second fit goes on; weights lie in this process's memory; arrays may be memory maps."""
+    (x, y), model = blobs(), gs.compile(dense_spec(), ["training.workers=2", "training.epochs=1"])
+    vectors, slots = dict(model.parameters.vectors), model.optimizer_state.slots
+    model.predict(x[:4])
+    model.fit(x, y, verbose=0)
+    assert all(model.parameters.vectors[name] is vector for name, vector in vectors.items())
+    assert model.optimizer_state.slots["momentum"] is slots["momentum"]
+    before = model.predict(x[:4])
+    model.set_weights({"kind/bias": model.weights["kind/bias"] + [1, 0, 0]})
+    assert not np.allclose(model.predict(x[:4]), before)
+    assert model.optimizer_state.clock.step == 8
+    model.fit(x, y, verbose=0)
+    assert model.optimizer_state.clock.step == 16
+
+
+def test_rows_of_a_memory_map_are_not_copied(tmp_path: Path) -> None:
+    x, y = blobs()
+    np.save(tmp_path / "x.npy", x)
+    models = []
+    for rows in (x, np.load(tmp_path / "x.npy", mmap_mode="r")):
+        models.append(gs.compile(dense_spec(), ["training.workers=2", "training.epochs=1"]))
+        models[-1].fit(rows, y, verbose=0)
+    assert all(np.array_equal(models[1].weights[name], weight) for name, weight in models[0].weights.items())
+
+
+def test_rehearsals_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, rows = images()
+    spec["training"]["optimizer"] = {"type": "Adafactor", "use_ema": True}
+    monkeypatch.setattr(choose, "SHORTEST", 0.0)
+    monkeypatch.setattr(choose, "WORTH_IT", 0.0)
+    monkeypatch.setattr(choose, "GAIN", 0.0)
+    one, history = train(spec, rows, 1)
+    chosen, of_chosen = train(spec, rows, "auto")
+    assert chosen.workers == 1
+    assert history == of_chosen
+    for name, weight in one.weights.items():
+        np.testing.assert_array_equal(chosen.weights[name], weight, err_msg=name)
