@@ -66,7 +66,13 @@ def test_weights() -> None:
 
 
 SHAPE_ERRORS: list[tuple[dict[str, Any], Dims, str, str, str | None]] = [
-    ({"type": "GroupNormalization"}, IMAGE, "GS304", "3 channels in (N, 8, 6, 3), not divisible into 32 groups", "groups"),
+    (
+        {"type": "GroupNormalization"},
+        IMAGE,
+        "GS304",
+        "3 channels in (N, 8, 6, 3), not divisible into 32 groups",
+        "groups",
+    ),
     ({"type": "GroupNormalization", "groups": 2, "axis": 0}, IMAGE, "GS301", "axis from 1 to 3", "axis"),
     ({"type": "GroupNormalization", "groups": -1}, ("N", 3, "time"), "GS305", "varies", None),
     ({"type": "RMSNormalization", "axis": 3}, TIME, "GS301", "axis from 1 to 2", "axis"),

@@ -13,7 +13,7 @@ from commands import SPEC, graphspec, project
 
 import graphspec as gs
 from graphspec.callbacks.base import CALLBACKS
-from graphspec.callbacks.outputs import OWN, split_name, wrong_name
+from graphspec.callbacks.outputs import RUN_FILES, split_name, wrong_name
 from graphspec.errors import SpecError
 from specs import blobs, dense_spec
 
@@ -71,7 +71,7 @@ WRONG = [
 WRONG += [
     "~root/x",
     "~",
-    *OWN,
+    *RUN_FILES,
     "Spec.JSON",
     "./spec.json",
     "spec.json/x",
@@ -101,7 +101,7 @@ def test_names_that_are_fine(make: Any, name: str) -> None:
 def test_names_outside_may_be_allowed_but_not_those_of_the_run() -> None:
     for name in ("/tmp/x", "../x", "~/x"):
         assert found(logging(name), allow_outside=True) == []
-    for name in (*OWN, *UNUSABLE):
+    for name in (*RUN_FILES, *UNUSABLE):
         assert found(logging(name), allow_outside=True) == [("GS105", "training.callbacks.0.filename")]
 
 
@@ -126,7 +126,7 @@ def test_no_drawn_name_leads_outside(seed: int, tmp_path: Path) -> None:
                 path = system.normpath(system.join(root, name))
                 assert path.startswith(root + system.sep), name
                 first = path[len(root) + 1 :].split(system.sep)[0]
-                assert first.casefold().rstrip(". ") not in OWN
+                assert first.casefold().rstrip(". ") not in RUN_FILES
 
 
 @pytest.mark.parametrize("separator", ["\n", "\r", '"', "\0", "\x1b", "\u2028"])
