@@ -74,7 +74,7 @@ class Monitor(Callback):
     monitor: str = Field("val_loss", description="The name of the logged value.")
     verbose: int = Field(0, description="1 to print every action.")
     mode: Literal["auto", "min", "max"] = Field(
-        "auto", description="Whether smaller or larger values are better; auto: by the name."
+        "auto", description="Whether values should fall or rise; auto: by the name."
     )
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:

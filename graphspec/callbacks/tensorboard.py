@@ -32,9 +32,7 @@ class TensorBoard(Callback):
     """
 
     log_dir: FileName = Field("logs", description="The folder of the event files.")
-    histogram_freq: NonNegativeInt = Field(
-        0, description="The number of epochs between histograms of the weights; 0 for none."
-    )
+    histogram_freq: NonNegativeInt = Field(0, description="Epochs between histograms of the weights; 0 for none.")
     write_graph: bool = Field(True, description="Whether to write the operator graph.")
     write_images: Annotated[
         bool, AfterValidator(only(False, "weights are not written as images", "use `histogram_freq`"))

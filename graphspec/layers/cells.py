@@ -150,12 +150,7 @@ class Remembering(Gated):
         return super().weight(g, role, shape, **options)
 
     def remember(self, g: Builder, Z: Value, C: Value, axis: int) -> list[Value]:
-        """Emit the new states h and c.
-
-        Args:
-            Z: the inputs of the gates and of the candidate, concatenated along ``axis``.
-            C: the previous state c.
-        """
+        """Emit h and c from ``Z``, the inputs of gates and candidate along ``axis``, and ``C``, the previous c."""
         i, f, candidate, o = split(g, Z, 4, axis)
         i, f, o = (self.opened(g, gate) for gate in (i, f, o))
         C = g.Add(g.Mul(f, C), g.Mul(i, self.activated(g, candidate)))

@@ -111,7 +111,7 @@ class AdamW(Adam):
     """
 
     weight_decay: NonNegative | None = Field(
-        0.004, description="The decay of each weight per step, times the learning rate."
+        0.004, description="The decay of weights per step, times the learning rate."
     )
 
     @model_validator(mode="after")

@@ -148,7 +148,7 @@ class Optimizer(Config):
 
     learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
     weight_decay: NonNegative | None = Field(
-        None, description="The decay of each weight per step, times the learning rate."
+        None, description="The decay of weights per step, times the learning rate."
     )
     clipnorm: Positive | None = Field(None, description="The largest norm of each weight's gradient.")
     clipvalue: Positive | None = Field(None, description="The largest absolute value of each element of the gradients.")

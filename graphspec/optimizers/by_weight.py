@@ -148,7 +148,7 @@ class Muon(Optimizer):
     adam_weight_decay: NonNegative | None = Field(0.004, description="The `weight_decay` of Adam's weights.")
     epsilon: Epsilon = Field(1e-7, description="For Adam, the constant that is added to the divisor.")
     weight_decay: NonNegative | None = Field(
-        0.004, description="The decay of each weight per step, times the learning rate."
+        0.004, description="The decay of weights per step, times the learning rate."
     )
     exclude_layers: list[str] | None = Field(
         None, description="Regular expressions; Adam updates a weight if one matches a part of its name `node/role`."
