@@ -48,11 +48,11 @@ def test_early_stopping(
     assert len(run.said) == (run.stopped is not None) + (best is not None)
 
 
-def test_a_missing_figure_is_said_once() -> None:
+def test_a_missing_value_is_reported_once() -> None:
     run = Run()
     state = CALLBACKS.parse("EarlyStopping").start(run)
     assert drive(run, state, [1, 1, 1], "accuracy") == 3
-    assert run.said == ["warning: there is no figure 'val_loss' to monitor; there are loss, accuracy"]
+    assert run.said == ["warning: 'val_loss' is not logged; the logs contain loss, accuracy"]
 
 
 def test_direction_is_told_by_the_name() -> None:
