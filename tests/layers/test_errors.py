@@ -1,4 +1,4 @@
-"""What layers say of inputs that cannot work and of wrong arguments."""
+"""Messages of layers for inputs that cannot work and for wrong arguments."""
 
 from __future__ import annotations
 

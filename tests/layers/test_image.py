@@ -1,4 +1,4 @@
-"""Cropping, padding, upsampling, resizing and augmentation: shapes, element types and errors."""
+"""Cropping, padding, upsampling, resizing and augmentation: shapes, dtypes and errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_shape(kind: str, args: dict[str, Any], shape: Dims, expected: Dims) -> 
     ],
     ids=lambda value: value["type"] if isinstance(value, dict) else "",
 )
-def test_element_types_are_those_of_keras(layer: dict[str, Any], kept: bool) -> None:
+def test_dtypes_are_those_of_keras(layer: dict[str, Any], kept: bool) -> None:
     shape = ("N", 7, 3) if layer["type"].endswith("1D") else IMAGE
     for dtype in ("uint8", "int64"):
         _, (output,) = lower(layer, shape, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Normalization, regularization, encoding: shapes, errors, and what golden values cannot say (noise, ids out of range)."""
+"""Normalization, regularization, encoding: shapes, errors, and values without golden ones (noise, ids out of range)."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def model_of(layers: list[dict[str, Any]], inputs: dict[str, Any], loss: str | N
 
 
 @pytest.mark.parametrize("mode", ["multi_hot", "count", "one_hot"])
-def test_ids_out_of_range_count_nowhere(mode: str) -> None:
+def test_ids_out_of_range_do_not_count(mode: str) -> None:
     layer = {"name": "y", "type": "CategoryEncoding", "num_tokens": 4, "output_mode": mode}
     model = model_of([layer], {"x": {"shape": [None], "dtype": "int64"}})
     ids = np.array([[0, 3, 3, 4, -1], [7, -4, -9, 4, 100]])
@@ -173,7 +173,7 @@ def test_count_weights_must_fit() -> None:
         lower({**layer, "output_mode": "multi_hot"}, ids, count_weights=[source("w", ("N", 3))])
 
 
-def test_activity_regularization_is_that_of_a_dense_layer() -> None:
+def test_activity_regularization_equals_that_of_a_dense_layer() -> None:
     x, y = np.random.default_rng(0).standard_normal((2, 8, 3)).astype(np.float32)
     dense = {"type": "Dense", "units": 3, "name": "d"}
     apart = [dense, {"type": "ActivityRegularization", "l1": 0.1, "l2": 0.2, "name": "y"}]
@@ -204,8 +204,8 @@ def test_spectral_normalization_trains_to_a_norm_of_one_and_exports() -> None:
     assert [node.op for node in prepare(model.graph, model.parameters).nodes] == ["Gemm"]
 
 
-def test_spectral_normalization_of_an_embedding_uses_the_divided_one() -> None:
-    """Keras casts the result to the ids' dtype, integers; here it stays what it is."""
+def test_spectral_normalization_of_an_embedding_uses_the_divided_table() -> None:
+    """Keras casts the result to the ids' integer dtype; here it remains float32."""
     embed = {"type": "Embedding", "input_dim": 5, "output_dim": 3}
     layers: list[dict[str, Any]] = [
         {"type": "SpectralNormalization", "layer": embed, "name": "e"},
@@ -220,7 +220,7 @@ def test_spectral_normalization_of_an_embedding_uses_the_divided_one() -> None:
 
 
 @pytest.mark.parametrize("opset", [17, 21, 23])
-def test_new_operators_are_written_where_they_exist(opset: int) -> None:
+def test_new_operators_are_written_if_the_opset_has_them(opset: int) -> None:
     layers: list[dict[str, Any]] = [
         {"type": "GroupNormalization", "groups": 2},
         {"name": "y", "type": "RMSNormalization"},

@@ -1,4 +1,4 @@
-"""Losses: their names, what they say about a head, and their reduction over workers."""
+"""Losses: their names, their checks of a head, and their reduction over workers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_loss_names(name: str) -> None:
 def head(
     activation: str, *shape: int | str, dtype: str = "float32", axis: int = -1, mask: Value | None = None
 ) -> Value:
-    """A head's value that this operator computes."""
+    """Return a head's value, computed by this operator."""
     X = Value("x", Type("float32", shape), "input")
     node = Node("head", activation, (X,), {"axis": axis} if activation == "Softmax" else {}, "head")
     return Value("head", Type(dtype, shape), "op", node, mask=mask)
@@ -153,8 +153,8 @@ def test_probabilities_of_a_softmax_are_never_computed() -> None:
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("workers", [2, 5, 9])
-def test_shares_of_workers_add_up(workers: int, masked: bool, weighted: bool, reduction: str) -> None:
-    """Also with workers that have no rows."""
+def test_losses_of_workers_add_up(workers: int, masked: bool, weighted: bool, reduction: str) -> None:
+    """Some workers may have no rows."""
     random = np.random.default_rng(0)
     arrays = {"x": random.standard_normal((7, 4, 3)), "y": random.integers(0, 3, (7, 4))}
     arrays |= {"weight": random.uniform(0, 1, 7)} if weighted else {}
