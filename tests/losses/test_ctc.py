@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 
 def loss_and_gradient(*inputs: Array | None, dtype: Any = np.float32) -> tuple[Array, Array]:
-    """The operator's values, and the gradient of their sum by the logits (N, T, C)."""
+    """Return the operator's values, and the gradient of their sum with respect to the logits (N, T, C)."""
     graph = Graph("ctc")
     values: list[Value | None] = []
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
@@ -101,7 +101,7 @@ def test_ctc_gradients() -> None:
 
 
 def test_ctc_certain_and_hopeless() -> None:
-    """Probabilities far below what a float64 can hold."""
+    """Probabilities are far below the range of float64."""
     logits = np.full((2, 100, 3), -400.0)
     logits[:, :, 0] = 400.0
     labels = np.array([[0] * 30, [1, 2] * 15])
