@@ -16,7 +16,7 @@ from graphspec.api import Model
 from graphspec.api import compile as compile_spec
 from graphspec.arrays.calls import settings
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, FitSettings, prepare_fit
 from graphspec.training.trainer import Trainer
 
 MOST = 8
@@ -25,7 +25,8 @@ MOST = 8
 
 def trainer_of(model: Model, rows: Rows, *, batch: int | None = None, shuffle: bool = False) -> Trainer:
     """A trainer of one process, before its first batch."""
-    trainer = prepare_fit(model, *rows, observer=Silent(), batch_size=batch, shuffle=shuffle)
+    options = FitSettings(batch_size=batch, shuffle=shuffle)
+    trainer = prepare_fit(model, FitData(*rows), options, observer=Silent())
     trainer.loader.start(0)
     return trainer
 
@@ -56,7 +57,7 @@ def seconds(trainer: Trainer, lasting: float = 1.5) -> float:
 def profile(trainer: Trainer, by: str, lasting: float = 1.0) -> dict[str, float]:
     """Seconds a step of every node or operator, forward and backward apart, and of the rest of a step: longest first."""
     trainer.step()
-    program = next(iter(trainer.programs.values()))
+    program = next(iter(trainer.steps.programs.values()))
     spent: Counter[str] = Counter()
     steps, begin = 0, time.perf_counter()
     while time.perf_counter() < begin + lasting:

@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 from graphspec.compiler.check import check
 from graphspec.config import Config, Neutral, Registry
 from graphspec.export.targets import IR_OF_OPSET, OPSET
+from graphspec.files import write_atomic
 from graphspec.graph.passes.legalize import since
 from graphspec.graph.pipelines import FOR_OPSET, prepare
 from graphspec.graph.target import Target
@@ -220,4 +221,4 @@ def collect(spec: dict[str, Any], found: dict[str, set[str]]) -> None:
 
 
 if __name__ == "__main__":
-    (HERE / "vocabulary.md").write_text(page(), encoding="utf-8")
+    write_atomic(HERE / "vocabulary.md", page())

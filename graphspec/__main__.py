@@ -32,9 +32,8 @@ def main() -> None:
     import atexit
     import gc
 
-    # Importing and checking make many objects that stay: collecting less often starts a tenth sooner. Where something
-    # runs, large arrays can wait to be collected.
-    gc.set_threshold(10_000_000 if sys.argv[1:2] == ["validate"] else 100_000)
+    # Imports make many objects that stay: collecting less often starts a tenth sooner.
+    gc.set_threshold(100_000)
     atexit.register(gc.freeze)  # nor are they searched when all ends: that is a sixth of the time of `validate`
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks through every package installed
 

@@ -40,7 +40,7 @@ class Model(Session):
     Attributes: those of :class:`graphspec.runtime.session.Session`.
     """
 
-    def fit(
+    def fit(  # noqa: PLR0913 (the arguments are those of Keras)
         self,
         x: Data = None,
         y: Data = None,
@@ -70,23 +70,12 @@ class Model(Session):
             UsageError: arguments that do not go together; another thread trains the model.
         """
         from graphspec.training.observers import observer
-        from graphspec.training.prepare import prepare_fit
+        from graphspec.training.prepare import FitData, FitSettings, prepare_fit
 
+        data = FitData(x, y, sample_weight, class_weight, validation_data, validation_split)
+        settings = FitSettings(epochs, batch_size, shuffle, callbacks)
         with self.access.writing("training"):
-            trainer = prepare_fit(
-                self,
-                x,
-                y,
-                epochs=epochs,
-                batch_size=batch_size,
-                shuffle=shuffle,
-                validation_data=validation_data,
-                validation_split=validation_split,
-                sample_weight=sample_weight,
-                class_weight=class_weight,
-                callbacks=callbacks,
-                observer=observer(verbose),
-            )
+            trainer = prepare_fit(self, data, settings, observer=observer(verbose))
             trainer.run()
         return History(trainer.history)
 
@@ -157,12 +146,10 @@ class Model(Session):
 
     def __getstate__(self) -> dict[str, Any]:
         """The document, the weights, and the optimizer's state."""
-        from graphspec.training.run_directory import resolved
-
         with self.access.reading():
             update = self._optimizer_state
             return {
-                "document": resolved(self),
+                "document": self.document(),
                 "weights": self.parameters.get(),
                 "update": None if update is None else (update.arrays(), update.counters()),
                 "more": {name: getattr(self, name) for name in _KEPT},

@@ -7,6 +7,7 @@ Keras's defaults. An argument that takes an object accepts a name or a mapping, 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -15,7 +16,8 @@ from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.errors import did_you_mean
+from graphspec.codes import Code
+from graphspec.errors import Problem, did_you_mean
 
 T = TypeVar("T", bound="Config")
 V = TypeVar("V")
@@ -24,6 +26,36 @@ V = TypeVar("V")
 def a(noun: str) -> str:
     """``an optimizer``, ``a loss``."""
     return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
+
+
+def invalid(
+    message: str,
+    hint: str | None = None,
+    *,
+    code: Code = Code.VALUE_NOT_ALLOWED,
+    key: str | None = None,
+    show_value: bool = False,
+) -> PydanticCustomError:
+    """A :class:`Problem` for a validator to raise.
+
+    Args:
+        message: what is wrong with the argument; in a validator of the whole model with the argument ``key``, or with the
+            object where there is no key.
+        show_value: whether the value, as it is written in the spec, is put behind the message: ``…, not 3``.
+    """
+    context = {"message": message, "problem": Problem(code, message, hint, key), "show_value": show_value}
+    return PydanticCustomError(code.value, "{message}", context)
+
+
+def only(allowed: V, reason: str, hint: str = "leave it out") -> Callable[[V], V]:
+    """A validator for an argument of Keras that is accepted with one value alone."""
+
+    def check(value: V) -> V:
+        if value != allowed:
+            raise invalid(f"must be {json.dumps(allowed)}, since {reason}", hint)
+        return value
+
+    return check
 
 
 class Neutral(NamedTuple):
@@ -80,12 +112,12 @@ class Config(BaseModel):
         return {k: v for k, v in arguments.items() if k not in known or not known[k].accepts(v)}
 
     def model_post_init(self, _: Any) -> None:
-        """GS105 for a number that float32 cannot hold, in which all is computed."""
+        """Refuse a number that float32 cannot hold, in which all is computed."""
         for name, value in self.__dict__.items():
             if type(value) in (float, tuple) and (wrong := _beyond(value)) is not None:
                 key = type(self).model_fields[name].alias or name
                 hint = f"{wrong:g} is beyond 3.4e38, the largest number of float32"
-                raise PydanticCustomError("GS105", "`{key}` must fit float32", {"key": key, "below": key, "hint": hint})
+                raise invalid("must fit float32", hint, key=key, show_value=True)
 
 
 class Registry(Generic[T]):
@@ -115,13 +147,16 @@ class Registry(Generic[T]):
         """Class decorator: register under ``names`` (default: the class's name); the first one is the primary name.
 
         Raises:
-            ValueError: a name is taken, or missing in the table of names where there is one.
+            ValueError: a name is taken, or a class of graphspec is missing in the table of names where there is one.
         """
 
         def register(cls: type[T]) -> type[T]:
             every = names or (cls.__name__,)
             for name in every:
-                if self._modules and self._modules.get(name) != cls.__module__:
+                listed = self._modules.get(name)
+                if listed is not None and _is_outside(cls):
+                    raise ValueError(f"{name!r} is a {self.kind} of graphspec already")
+                if self._modules and listed != cls.__module__ and not _is_outside(cls):
                     *package, family = cls.__module__.split(".")
                     raise ValueError(f"{name!r} is missing under {family!r} in {'/'.join(package)}/__init__.py")
                 if self._classes.setdefault(name, cls) is not cls:
@@ -137,7 +172,11 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """All names, aliases included, in order."""
-        return list(self._modules or self._classes)
+        return [*self._modules, *(name for name in self._classes if name not in self._modules)]
+
+    def plugins(self) -> list[str]:
+        """The modules outside graphspec that have added classes."""
+        return list(dict.fromkeys(cls.__module__ for cls in self._classes.values() if _is_outside(cls)))
 
     def primary(self) -> list[str]:
         """One name a class."""
@@ -153,6 +192,13 @@ class Registry(Generic[T]):
         few = f"there are {', '.join(primary)}" if len(primary := self.primary()) <= 15 else None
         return did_you_mean(name, self.names()) or few
 
+    def _hint_type(self, value: Mapping[str, Any]) -> str | None:
+        """How to say the type in a mapping that does not."""
+        if self.get(next(iter(value), "")) is not None:
+            return f"the name is a value: `{{type: {next(iter(value))}, …}}`"
+        close = (found for key in value if key != "type" and (found := did_you_mean(key, ["type"])))
+        return next(close, None) or self.suggest("")
+
     def __iter__(self) -> Iterator[type[T]]:
         return (self._classes[name] for name in self.primary())
 
@@ -160,37 +206,39 @@ class Registry(Generic[T]):
         """An instance from a name, a mapping with ``type``, or an instance.
 
         Raises:
-            PydanticCustomError: ``GS111`` unknown name, ``GS103``/``GS104`` malformed, or ``nested`` whose context has
-                the ``errors`` of the inner model, each with its ``loc`` below this value.
+            PydanticCustomError: a problem (see :func:`invalid`), or ``nested`` whose context has the ``errors`` of the
+                inner model, each with its ``loc`` below this value.
         """
         if value is None or isinstance(value, Config):  # whether null may stand here, the field's type says
             return value
         if isinstance(value, str):
-            name, arguments = value, {}
+            name, arguments, key = value, {}, None
         elif isinstance(value, dict):
             if not isinstance(value.get("type"), str):
-                raise PydanticCustomError("GS103", "{kind} needs a key 'type' with its name", {"kind": self.kind})
-            name, arguments = value["type"], {k: v for k, v in value.items() if k != "type"}
+                raise invalid(
+                    f"needs `type`, the name of {a(self.kind)}", self._hint_type(value), code=Code.MISSING_KEY
+                )
+            name, arguments, key = value["type"], {k: v for k, v in value.items() if k != "type"}, "type"
         else:
-            text = "must be the name of {a_kind} or a mapping with its `type`"
-            raise PydanticCustomError("GS104", text, {"a_kind": a(self.kind), "hint": f"such as `{self.example}`"})
+            text, hint = f"must be the name of {a(self.kind)} or a mapping with its `type`", f"such as `{self.example}`"
+            raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
         cls = self.get(name)
         if cls is None and name in self.refused:
             reason, hint = self.refused[name]
-            below = {"below": "type"} if isinstance(value, dict) else {}
-            refusal = {"name": name, "reason": reason, "hint": hint, **below}
-            raise PydanticCustomError("GS105", "{name} is refused: {reason}", refusal)
+            raise invalid(f"names {name}, which is refused: {reason}", hint, key=key)
         if cls is None:
-            context: dict[str, Any] = {"kind": self.kind, "name": name, "hint": self.suggest(name)}
-            if isinstance(value, dict):
-                context["below"] = "type"
-            raise PydanticCustomError("GS111", "unknown {kind} '{name}'", context)
+            text, found = f"names an unknown {self.kind} '{name}'", self.suggest(name)
+            raise invalid(text, found, code=Code.UNKNOWN_CLASS, key=key)
         try:
             return cls.model_validate(arguments)
         except ValidationError as error:
             inner = error.errors(include_url=False)
             nested: dict[str, Any] = {"kind": self.kind, "name": name, "errors": inner}
             raise PydanticCustomError("nested", "{kind} '{name}'", nested) from None
+
+
+def _is_outside(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] != __name__.partition(".")[0]
 
 
 def only_base(of: str, instead: str) -> tuple[str, str]:

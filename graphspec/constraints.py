@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import Config, IntOrInts, NonNegative, Rate, Registry, only_base
+from graphspec.codes import Code
+from graphspec.config import Config, IntOrInts, NonNegative, Rate, Registry, invalid, only_base
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 
@@ -53,12 +53,14 @@ class NormConstraint(Constraint):
     def check(self, shape: tuple[int, ...]) -> None:
         axes, rank = self._axes(), len(shape)
         wrong = [axis for axis in axes if not -rank <= axis < rank]
-        text = f"constraint '{type(self).__name__}' takes norms over axis {{}} of a weight of shape {show(shape)}"
+        text = f"takes norms over axis {{}} of a weight of shape {show(shape)}"
         if wrong:
             has = f"its axes are 0 to {rank - 1}" if rank > 1 else "its only axis is 0" if rank else "it has no axes"
-            raise ShapeError("GS301", text.format(wrong[0]), hint=has)
+            raise ShapeError(Code.WRONG_RANK, text.format(wrong[0]), hint=has)
         if len({axis % rank for axis in axes}) < len(axes):
-            raise ShapeError("GS105", f"{text.format(list(axes))}, one of them twice", hint="name each axis once")
+            raise ShapeError(
+                Code.VALUE_NOT_ALLOWED, f"{text.format(list(axes))}, one of them twice", hint="name each axis once"
+            )
 
     def _axes(self) -> tuple[int, ...]:
         return self.axis if isinstance(self.axis, tuple) else (self.axis,)
@@ -107,9 +109,8 @@ class MinMaxNorm(NormConstraint):
     @model_validator(mode="after")
     def _order(self) -> MinMaxNorm:
         if self.min_value > self.max_value:
-            text = "min_value may not be above max_value, got {low} and {high}"
-            bounds = {"low": f"{self.min_value:g}", "high": f"{self.max_value:g}"}
-            raise PydanticCustomError("GS105", text, bounds | {"below": "min_value", "hint": "exchange them"})
+            text = f"must not be above `max_value`, {self.max_value:g}"
+            raise invalid(text, "exchange them", key="min_value", show_value=True)
         return self
 
     def desired(self, norms: Array, t: Array) -> Calls:

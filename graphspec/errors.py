@@ -1,7 +1,17 @@
 """What graphspec says when something is wrong.
 
-A :class:`Diagnostic` is one problem with its place, the nodes involved and a fix. Everything that is found in one run
-is raised together in one :class:`SpecError`. The other exceptions each name the exit status that the command line gives.
+::
+
+    GraphspecError      base of all; its status is the exit status of the command
+    ├── SpecError       status 1: the spec, its data or its export is wrong (GS1 to GS5, GS7); holds every Diagnostic
+    ├── UsageError      status 2: the command line or the arguments of a call are wrong
+    ├── RunError        status 3: the run failed (GS6)
+    └── ProblemError    holds one Problem; whoever catches it knows the subject and the place
+        ├── ShapeError  raised while a node is lowered
+        └── DataError   raised while data are read (graphspec/data/source.py)
+
+A :class:`Problem` is what is wrong with a subject that is not named yet. With the subject and a place it becomes a
+:class:`Diagnostic`. Validators of pydantic raise a Problem by :func:`graphspec.config.invalid`.
 """
 
 from __future__ import annotations
@@ -11,7 +21,9 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from graphspec.codes import Code
 
 Severity = Literal["error", "warning"]
 SHOWN = 100
@@ -47,6 +59,9 @@ class Mark:
     length: int = 1
 
 
+NOWHERE = Mark("<dict>")
+
+
 @dataclass(frozen=True, slots=True)
 class NodeRef:
     """A node named in a diagnostic: its output shape where that is known, and where it stands."""
@@ -59,10 +74,30 @@ class NodeRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One problem: a code of the table in docs/diagnostics.md, its place, and how to mend it.
+class Problem:
+    """What is wrong with a subject.
 
-    ``path`` is the dotted path of keys, such as ``layers.hidden_1.units``.
+    Attributes:
+        message: a predicate, such as ``has 3 labels for 4 classes``. The subject is put in front of it.
+        hint: how to solve it.
+        key: the key of the spec whose value is wrong; the diagnostic points there.
+    """
+
+    code: Code
+    message: str
+    hint: str | None = None
+    key: str | None = None
+    severity: Severity = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One problem with its place, the nodes involved, and a fix.
+
+    Attributes:
+        code: a :class:`Code`, which is equal to its text.
+        message: a whole sentence.
+        path: the dotted path of keys, such as ``layers.hidden_1.units``.
     """
 
     code: str
@@ -77,6 +112,7 @@ class Diagnostic:
     length: int = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "code", Code(self.code))
         for key in ("message", "path", "hint"):
             value: str | None = getattr(self, key)
             if value is not None and len(value) > _LONGEST:
@@ -85,6 +121,12 @@ class Diagnostic:
     @classmethod
     def at(cls, mark: Mark, code: str, message: str, **more: Any) -> Diagnostic:
         return cls(code, message, mark.file, mark.line, mark.column, length=mark.length, **more)
+
+    @classmethod
+    def of(cls, subject: str, problem: Problem, mark: Mark = NOWHERE, **more: Any) -> Diagnostic:
+        """``problem``, said of ``subject``."""
+        text = f"{subject} {problem.message}"
+        return cls.at(mark, problem.code, text, hint=problem.hint, severity=problem.severity, **more)
 
     @property
     def is_error(self) -> bool:
@@ -132,21 +174,29 @@ class SpecError(GraphspecError):
         return type(self), (self.diagnostics,)
 
 
-class ShapeError(GraphspecError):
-    """Operands or arguments that cannot work together, raised while lowering a node.
-
-    Only the caller knows the spec: it turns this into a :class:`Diagnostic` with file, line and the nodes' shapes.
+class ProblemError(GraphspecError):
+    """A :class:`Problem` of a subject that only the caller knows.
 
     Args:
-        code: the diagnostic's code, ``GS301`` … ``GS308`` (or ``GS105`` for an argument's value).
-        message: what is wrong, without the node's name in front.
-        hint: how to mend it.
-        key: the node's key whose value is at fault; the diagnostic points there.
+        code, message, hint, key: those of the problem.
     """
 
-    def __init__(self, code: str, message: str, *, hint: str | None = None, key: str | None = None) -> None:
+    def __init__(self, code: str, message: str, hint: str | None = None, *, key: str | None = None) -> None:
         super().__init__(message)
-        self.code, self.message, self.hint, self.key = code, message, hint, key
+        self.problem = Problem(Code(code), message, hint, key)
+
+    @property
+    def code(self) -> Code:
+        return self.problem.code
+
+    def changed(self, **more: Any) -> Self:
+        """The error with another ``message``, ``hint`` or ``key``."""
+        problem = replace(self.problem, **more)
+        return type(self)(problem.code, problem.message, problem.hint, key=problem.key)
+
+
+class ShapeError(ProblemError):
+    """Operands or arguments that cannot work together. The subject is the node that is lowered."""
 
 
 class UsageError(GraphspecError):
@@ -162,7 +212,12 @@ class RunError(GraphspecError):
 
     def __init__(self, code: str, message: str, hint: str | None = None) -> None:
         super().__init__(f"{code}: {message}" + (f" (help: {hint})" if hint else ""))
-        self.code, self.message, self.hint = code, message, hint
+        self.code, self.message, self.hint = Code(code), message, hint
+
+    @classmethod
+    def of(cls, subject: str, problem: Problem) -> RunError:
+        """``problem``, said of ``subject``."""
+        return cls(problem.code, f"{subject} {problem.message}", problem.hint)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.code, self.message, self.hint)

@@ -1,5 +1,7 @@
 """Every file that graphspec writes: whole files by a temporary name and a rename, new ones, and files that grow.
 
+Also the suffixes of the data files that it reads.
+
 A symbolic link is written through to its target. What is no regular file (a device, a pipe) is written to as it is,
 never replaced.
 """
@@ -14,6 +16,9 @@ from contextlib import contextmanager, suppress
 from errno import EACCES, EISDIR, ELOOP
 from pathlib import Path
 
+ARCHIVE, TABLES = ".npz", (".csv", ".tsv", ".jsonl", ".parquet")
+DATA_SUFFIXES = (ARCHIVE, *TABLES)
+"""Suffixes of data files."""
 LOCK = ".graphspec.lock"
 """The file in a folder that a training holds locked. It is left behind by one that was killed; alone it means nothing."""
 _LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # .<name>.<process>.tmp is that of version 0.2

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from graphspec.arrays.layout import Array
+from graphspec.codes import Code
 from graphspec.config import Config, Ints, Positive, Registry, only_base
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
-
-Array = np.ndarray[Any, Any]
 
 
 class Initializer(Config):
@@ -68,8 +68,8 @@ class Identity(Initializer):
 
     def check(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 2:
-            text = f"initializer 'identity' needs a matrix, but the weight has shape {show(shape)}"
-            raise ShapeError("GS301", text, hint="use another initializer here")
+            text = f"needs a matrix, but the weight has shape {show(shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
         return np.float32(self.gain) * np.eye(*shape, dtype=np.float32)
@@ -235,8 +235,8 @@ class Orthogonal(RandomInitializer):
 
     def check(self, shape: tuple[int, ...]) -> None:
         if len(shape) < 2:
-            text = f"initializer 'orthogonal' needs a matrix, but the weight has shape {show(shape)}"
-            raise ShapeError("GS301", text, hint="use another initializer here")
+            text = f"needs a matrix, but the weight has shape {show(shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
         rows, columns = math.prod(shape[:-1]), shape[-1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.config import Config, NonNegative, Registry, only_base
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
@@ -79,11 +80,11 @@ class OrthogonalRegularizer(Regularizer):
 
     def check(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 2:
-            text = f"regularizer 'OrthogonalRegularizer' needs a matrix, but the weight has shape {show(shape)}"
-            raise ShapeError("GS301", text, hint="use L2 here, or leave it out")
+            text = f"needs a matrix, but the weight has shape {show(shape)}"
+            raise ShapeError(Code.WRONG_RANK, text, hint="use L2 here, or leave it out")
         if shape[self._axis] < 2:
-            text = f"regularizer 'OrthogonalRegularizer' compares {self.mode}, but the weight of shape {show(shape)} has one"
-            raise ShapeError("GS301", text, hint=f"use `mode: {'columns' if self.mode == 'rows' else 'rows'}`")
+            text = f"compares {self.mode}, but the weight of shape {show(shape)} has one"
+            raise ShapeError(Code.WRONG_RANK, text, hint=f"use `mode: {'columns' if self.mode == 'rows' else 'rows'}`")
 
     @property
     def _axis(self) -> int:
@@ -91,8 +92,10 @@ class OrthogonalRegularizer(Regularizer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if X.param is None:
-            text = "regularizer 'OrthogonalRegularizer' is for weights: in an activity it would compare the rows of a batch"
-            raise ShapeError("GS105", text, hint="use L1 or L2 here", key="activity_regularizer")
+            text = (
+                "has OrthogonalRegularizer on its output, but it is for weights: it would compare the rows of a batch"
+            )
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="use L1 or L2 here", key="activity_regularizer")
         shape, layout = X.param.shape, X.param.layout
         if layout.shape:
             X = g.reshape(X, [shape[axis] for axis in layout.perm] or shape)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import Config, NonNegative, Positive, Registry, only_base
+from graphspec.config import Config, NonNegative, Positive, Registry, invalid, only_base
 
 
 class Schedule(Config):
@@ -87,11 +86,10 @@ class PiecewiseConstantDecay(Schedule):
     @model_validator(mode="after")
     def _lengths(self) -> PiecewiseConstantDecay:
         if len(self.values) != len(self.boundaries) + 1:
-            text = "needs one value more than boundaries, got {n} for {m}"
-            context = {"n": len(self.values), "m": len(self.boundaries), "below": "values"}
-            raise PydanticCustomError("GS105", text, context)
+            text = f"must have one value more than `boundaries`, got {len(self.values)} for {len(self.boundaries)}"
+            raise invalid(text, key="values")
         if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
-            raise PydanticCustomError("GS105", "boundaries must increase", {"below": "boundaries"})
+            raise invalid("must increase", key="boundaries", show_value=True)
         return self
 
     def __call__(self, step: int) -> float:

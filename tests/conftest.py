@@ -6,7 +6,6 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +36,12 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
         if count > 1:
             from graphspec.training import trainer as train
 
-            def choose_workers(trainer: Any) -> None:
-                spec = trainer.model.spec
-                said = spec.training.tree is not None and "workers" in spec.training.tree.value
-                if not said:
-                    trainer.model.spec = replace(spec, training=replace(spec.training, workers=count))
-                alone(trainer)
-                trainer.model.spec = spec
+            def choose_workers(steps: Any, asked: Any, *rest: Any, exactly: bool) -> int:
+                tree = steps.common.network.spec.training.tree
+                said = exactly or (tree is not None and "workers" in tree.value)
+                return choose(steps, asked if said else count, *rest, exactly=exactly)
 
-            alone = train.choose_workers
+            choose = train.choose_workers
             patch.setattr(train, "choose_workers", choose_workers)
         yield
 

@@ -16,7 +16,7 @@ PACKAGE = Path(graphspec.__file__).parent
 README = PACKAGE.parent / "README.md"
 FLOORS = """
     cli
-    api
+    api extend
     validation
     export training drawing
     parallel
@@ -34,6 +34,7 @@ FLOORS = """
     config ir
     arrays arguments
     errors files text gc_pause version
+    codes
 """
 FLOOR = {name: k for k, line in enumerate(reversed(FLOORS.strip().split("\n"))) for name in line.split()}
 FILES = {

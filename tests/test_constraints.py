@@ -54,9 +54,9 @@ def test_training_under_constraints_is_that_of_keras(case: Case) -> None:
         found = model.weights
     else:
         from graphspec.training.observers import Silent
-        from graphspec.training.prepare import prepare_fit
+        from graphspec.training.prepare import FitData, prepare_fit
 
-        trainer = prepare_fit(model, inputs, case["targets"], observer=Silent())
+        trainer = prepare_fit(model, FitData(inputs, case["targets"]), observer=Silent())
         trainer.loader.start(0)
         for _ in range(case.args["steps"]):  # the averages stay out of the weights, as in Keras before its `fit` ends
             trainer.batch = 0
@@ -79,7 +79,7 @@ def test_axes_that_a_weight_has_not(constraint: dict[str, Any], shape: tuple[int
     with pytest.raises(ShapeError) as caught:
         CONSTRAINTS.parse(constraint).check(shape)
     assert caught.value.code == code
-    assert caught.value.hint is not None
+    assert caught.value.problem.hint is not None
 
 
 def test_bounds_in_order() -> None:

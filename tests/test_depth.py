@@ -14,7 +14,7 @@ from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
 from graphspec.export.onnx import prepare
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, prepare_fit
 from graphspec.training.trainer import Trainer
 
 DENSE = {"type": "Dense", "units": 4, "kernel_initializer": "zeros"}
@@ -56,7 +56,7 @@ def spec(layers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def step(document: dict[str, Any]) -> Trainer:
-    trainer = prepare_fit(gs.compile(document), X, X, observer=Silent())
+    trainer = prepare_fit(gs.compile(document), FitData(X, X), observer=Silent())
     trainer.loader.start(0)
     trainer.step()
     return trainer
@@ -82,7 +82,7 @@ def test_work_and_memory_are_in_proportion_to_the_layers(kind: Callable[[int], l
         return run
 
     assert_linear(everything, few, many)
-    sizes = [next(iter(step(spec(kind(n))).programs.values())).nbytes for n in (few, many)]
+    sizes = [next(iter(step(spec(kind(n))).steps.programs.values())).nbytes for n in (few, many)]
     assert sizes[1] < 1.1 * sizes[0] * many / few
 
 

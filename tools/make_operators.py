@@ -6,9 +6,12 @@ Inputs and results are those of the operators' own ``infer``, attributes their f
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+from graphspec.files import write_atomic
 from graphspec.ops import OPS, Op
 from graphspec.ops.base import REQUIRED, declared_attributes
 
@@ -62,4 +65,5 @@ def _attribute(key: str, default: Any, annotation: str) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    write_atomic(FILE, text())
+    subprocess.run([sys.executable, "-m", "ruff", "format", "-q", FILE], check=True)

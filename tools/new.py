@@ -22,6 +22,7 @@ from pathlib import Path
 from string import Template
 
 from graphspec.config import a
+from graphspec.files import create, write_atomic
 from tools.edit import (
     RefusedError,
     add_imports,
@@ -196,8 +197,7 @@ def generate(kind_name: str, name: str, family: str | None = None, root: Path = 
     for text in written.values():
         ast.parse(text)
     for path, text in written.items():
-        with path.open("w" if path in changed else "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        (write_atomic if path in changed else create)(path, text)
     for words in (["check", "--select", "I", "--fix"], ["format"]):
         subprocess.run([sys.executable, "-m", "ruff", *words, "-q", "--no-cache", *written], cwd=root, check=True)
     return [*written], [line for text in kind.left for line in Template(text).substitute(request.texts).splitlines()]

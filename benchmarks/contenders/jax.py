@@ -58,7 +58,9 @@ def lstm(x: jax.Array, p: Params) -> jax.Array:
     return lax.scan(step, (zeros, zeros), given)[0][0]
 
 
-def apply(nodes: list[Node], weights: dict[str, Params], x: Any) -> tuple[jax.Array, dict[str, Params]]:
+def apply(  # noqa: C901 (a case a layer)
+    nodes: list[Node], weights: dict[str, Params], x: Any
+) -> tuple[jax.Array, dict[str, Params]]:
     """The head's logits, and the new moving statistics."""
     values, statistics = {"x": x}, {}
     for node in nodes:

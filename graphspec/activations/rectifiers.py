@@ -1,4 +1,4 @@
-"""Piecewise linear functions and those with an exponential below 0."""
+"""Piecewise linear functions, and functions with an exponential below 0."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @ACTIVATIONS.add("linear")
 class Linear(Activation):
-    """``x``."""
+    """``x``: the identity."""
 
     def lower(self, g: Builder, X: Value) -> Value:
         return X
@@ -27,19 +27,19 @@ class Linear(Activation):
 
 @ACTIVATIONS.add("relu")
 class Relu(Activation):
-    """``max(x, 0)``; in general x above ``threshold``, at most ``max_value``, with ``negative_slope`` below."""
+    """``max(x, 0)``; in general ``negative_slope · (x − threshold)`` up to ``threshold``, and at most ``max_value``."""
 
     negative_slope: Annotated[NonNegative, Field(description="Slope below the threshold.")] = 0.0
-    max_value: Annotated[NonNegative | None, Field(description="Largest output; null for no limit.")] = None
-    threshold: Annotated[NonNegative, Field(description="Inputs up to here count as 0.")] = 0.0
+    max_value: Annotated[NonNegative | None, Field(description="Largest output; null means no limit.")] = None
+    threshold: Annotated[NonNegative, Field(description="Inputs up to this value become 0, or follow the slope.")] = 0.0
 
     def lower(self, g: Builder, X: Value) -> Value:
-        slope, largest, threshold = self.negative_slope, self.max_value, self.threshold
-        if slope and largest is None and not threshold:
+        slope, limit, threshold = self.negative_slope, self.max_value, self.threshold
+        if slope and limit is None and not threshold:
             return g.LeakyRelu(X, alpha=slope)
         Y = g.ThresholdedRelu(X, alpha=threshold) if threshold else g.Relu(X)
-        if largest is not None:
-            Y = g.Clip(Y, g.constant(0.0), g.constant(largest, "float32"))
+        if limit is not None:
+            Y = g.Clip(Y, g.constant(0.0), g.constant(limit, "float32"))
         if slope:
             below = g.Neg(X)
             if threshold:
@@ -65,7 +65,7 @@ class Relu6(Activation):
 
 @ACTIVATIONS.add("leaky_relu")
 class LeakyRelu(Activation):
-    """``x`` above 0, ``negative_slope · x`` below."""
+    """``x`` above 0, ``negative_slope · x`` below (Maas et al., ICML workshop 2013)."""
 
     op = "LeakyRelu"
 
@@ -77,7 +77,7 @@ class LeakyRelu(Activation):
 
 @ACTIVATIONS.add("elu")
 class Elu(Activation):
-    """``x`` above 0, ``alpha · (eˣ − 1)`` below (Clevert et al., 2016)."""
+    """``x`` above 0, ``alpha · (eˣ − 1)`` below (Clevert et al., ICLR 2016)."""
 
     op = "Elu"
 
@@ -86,7 +86,7 @@ class Elu(Activation):
 
 @ACTIVATIONS.add("celu")
 class Celu(Activation):
-    """``x`` above 0, ``alpha · (exp(x / alpha) − 1)`` below: smooth for any alpha (Barron, 2017)."""
+    """``x`` above 0, ``alpha · (exp(x / alpha) − 1)`` below: smooth for any alpha (Barron, arXiv 2017)."""
 
     op = "Celu"
 
@@ -95,7 +95,7 @@ class Celu(Activation):
 
 @ACTIVATIONS.add("selu")
 class Selu(Activation):
-    """``γ · elu(x)`` with α = 1.6732…, γ = 1.0507… (Klambauer et al., 2017)."""
+    """``γ · elu(x)`` with α = 1.6732…, γ = 1.0507… (Klambauer et al., NeurIPS 2017)."""
 
     op = "Selu"
 
@@ -104,8 +104,8 @@ class Selu(Activation):
 class Threshold(Activation):
     """``x`` above ``threshold``, else ``default_value``."""
 
-    threshold: Annotated[float, Field(description="Where x begins to count.")]
-    default_value: Annotated[float, Field(description="The output up to there.")]
+    threshold: Annotated[float, Field(description="Inputs above this value pass unchanged.")]
+    default_value: Annotated[float, Field(description="The output for all other inputs.")]
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not self.default_value:
@@ -127,11 +127,11 @@ class HardTanh(Activation):
 
 @ACTIVATIONS.add("hard_shrink")
 class HardShrink(Activation):
-    """``x`` where ``|x| > threshold``, else 0."""
+    """``x`` if ``|x| > threshold``, else 0."""
 
     op = "Shrink"
 
-    threshold: Annotated[NonNegative, Field(description="Inputs of at most this size become 0.")] = 0.5
+    threshold: Annotated[NonNegative, Field(description="Inputs with an absolute value up to this become 0.")] = 0.5
 
     def attributes(self) -> dict[str, float]:
         return {"lambd": self.threshold}
@@ -143,7 +143,7 @@ class SoftShrink(Activation):
 
     op = "Shrink"
 
-    threshold: Annotated[NonNegative, Field(description="Inputs of at most this size become 0.")] = 0.5
+    threshold: Annotated[NonNegative, Field(description="Inputs with an absolute value up to this become 0.")] = 0.5
 
     def attributes(self) -> dict[str, float]:
         return {"bias": self.threshold, "lambd": self.threshold}

@@ -1,4 +1,4 @@
-"""Bounded, S-shaped functions, and what is left of x without them."""
+"""Bounded, S-shaped functions, and functions derived from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Sigmoid(Activation):
 
 @ACTIVATIONS.add("hard_sigmoid")
 class HardSigmoid(Activation):
-    """``min(max(x / 6 + 1/2, 0), 1)``."""
+    """``min(max(x / 6 + 1/2, 0), 1)``: a piecewise linear sigmoid."""
 
     op = "HardSigmoid"
 
@@ -30,7 +30,7 @@ class HardSigmoid(Activation):
 
 @ACTIVATIONS.add("sparse_sigmoid")
 class SparseSigmoid(Activation):
-    """``min(max((x + 1) / 2, 0), 1)`` (Martins and Astudillo, 2016)."""
+    """``min(max((x + 1) / 2, 0), 1)`` (Martins and Astudillo, ICML 2016)."""
 
     op = "HardSigmoid"
 
@@ -40,7 +40,7 @@ class SparseSigmoid(Activation):
 
 @ACTIVATIONS.add("log_sigmoid")
 class LogSigmoid(Activation):
-    """``log(sigmoid(x))``, as ``−softplus(−x)``."""
+    """``log(sigmoid(x))``, computed as ``−softplus(−x)``."""
 
     def lower(self, g: Builder, X: Value) -> Value:
         return g.Neg(g.Softplus(g.Neg(X)))
@@ -48,7 +48,7 @@ class LogSigmoid(Activation):
 
 @ACTIVATIONS.add("tanh")
 class Tanh(Activation):
-    """Hyperbolic tangent."""
+    """``tanh(x)``, the hyperbolic tangent."""
 
     op = "Tanh"
 

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.activations.base import ACTIVATIONS, Activation, feature_axes, feature_axis
+from graphspec.codes import Code
 from graphspec.config import Axes
 from graphspec.errors import ShapeError
 
@@ -18,66 +19,70 @@ if TYPE_CHECKING:
 
 
 def fixed_axis(X: Value, axis: int) -> tuple[int, int]:
-    """The axis counted from the front, and its size; GS305 where that varies."""
+    """Return the axis counted from the front, and its size.
+
+    Raises:
+        ShapeError: ``GS305`` if the size is symbolic.
+    """
     at = feature_axis(X, axis)
     try:
         return at, X.fixed(at)
     except ShapeError as error:
-        error.key = "activation"
-        error.hint = f"give '{X.shape[at]}' a number in `inputs`, or choose another `axis`"
-        raise
+        hint = f"replace '{X.shape[at]}' by a number in `inputs`, or choose another `axis`"
+        raise error.changed(key="activation", hint=hint) from None
 
 
-class Normalised(Activation):
-    """A function over one axis or several, which are not the batch."""
+class OverAxes(Activation):
+    """A function over one axis or several; the batch is not one of them. The output has the shape of x."""
 
-    axis: Annotated[Axes, Field(description="The axis, or axes, over which is summed.")] = -1
+    axis: Annotated[Axes, Field(description="The axis, or axes, of the sum.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return self.over(g, X, feature_axes(X, self.axis))
+        return self.lower_over(g, X, feature_axes(X, self.axis))
 
-    def over(self, g: Builder, X: Value, axes: Sequence[int]) -> Value:
-        """The function over ``axes``, which count from the front; an operator of its own over a single one."""
+    def lower_over(self, g: Builder, X: Value, axes: Sequence[int]) -> Value:
+        """Lower the function over ``axes``, counted from the front; a single axis has an operator of its own."""
         if len(axes) == 1:
             Y: Value = g.emit(self.op, (X,), {"axis": axes[0]})
             return Y
         Z = g.Sub(X, g.ReduceMax(X, axes=tuple(axes), keepdims=1))
         e = g.Exp(Z)
-        return self.divided(g, Z, e, g.ReduceSum(e, g.constant(list(axes)), keepdims=1))
+        return self.normalize(g, Z, e, g.ReduceSum(e, g.constant(list(axes)), keepdims=1))
 
-    def divided(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
-        """The result for ``Z``, at most 0, of which ``e`` are the exponentials and ``total`` their sum."""
+    def normalize(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
+        """Return the result, given ``Z = x − max x``, its exponentials ``e``, and their sum ``total``."""
         raise NotImplementedError
 
 
 @ACTIVATIONS.add("softmax")
-class Softmax(Normalised):
-    """``eˣ / Σ eˣ`` over ``axis``."""
+class Softmax(OverAxes):
+    """``eˣ / Σ eˣ`` over ``axis``; the output has the shape of x."""
 
     op = "Softmax"
 
-    def divided(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
+    def normalize(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
         return g.Div(e, total)
 
 
 @ACTIVATIONS.add("log_softmax")
-class LogSoftmax(Normalised):
-    """``x − log Σ eˣ`` over ``axis``."""
+class LogSoftmax(OverAxes):
+    """``x − log Σ eˣ`` over ``axis``; the output has the shape of x."""
 
     op = "LogSoftmax"
 
-    def divided(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
+    def normalize(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
         return g.Sub(Z, g.Log(total))
 
 
 @ACTIVATIONS.add("sparsemax")
 class Sparsemax(Activation):
-    """``max(x − τ, 0)`` with the τ that makes the sum along ``axis`` 1 (Martins and Astudillo, 2016).
+    """``max(x − τ, 0)``, where τ makes the sum along ``axis`` 1; the output has the shape of x.
 
-    Keras 3.15 takes τ from a sum of partial sums, so that its results do not sum to 1; this is the function of the paper.
+    Martins and Astudillo, ICML 2016. Keras 3.15 derives τ from a sum of partial sums, so its results do not sum to 1; this
+    is the function of the paper.
     """
 
-    axis: Annotated[int, Field(description="The axis that is normalised.")] = -1
+    axis: Annotated[int, Field(description="The axis along which the outputs sum to 1.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
         axis, n = fixed_axis(X, self.axis)
@@ -86,8 +91,8 @@ class Sparsemax(Activation):
         Z = g.Sub(X, g.ReduceMax(X, axes=(axis,), keepdims=1))
         ranked, _ = g.TopK(Z, g.constant([n]), axis=axis)
         rank = g.constant(np.arange(1.0, n + 1).reshape(count))
-        least = g.CumSum(ranked, g.constant(axis))
-        support = g.Greater(g.Add(g.Mul(ranked, rank), g.constant(1.0)), least)
+        partial_sums = g.CumSum(ranked, g.constant(axis))
+        support = g.Greater(g.Add(g.Mul(ranked, rank), g.constant(1.0)), partial_sums)
         size = g.ReduceSum(g.Cast(support, to="float32"), along, keepdims=1)
         total = g.ReduceSum(g.Where(support, ranked, g.constant(0.0)), along, keepdims=1)
         threshold = g.Div(g.Sub(total, g.constant(1.0)), size)
@@ -96,14 +101,17 @@ class Sparsemax(Activation):
 
 @ACTIVATIONS.add("glu")
 class Glu(Activation):
-    """``a · sigmoid(b)`` for the two halves of x along ``axis``, which the output has half of (Dauphin et al., 2017)."""
+    """``a · sigmoid(b)`` for the two halves a and b of x along ``axis``; the output has half the size there.
 
-    axis: Annotated[int, Field(description="The axis that is halved.")] = -1
+    Dauphin et al., ICML 2017.
+    """
+
+    axis: Annotated[int, Field(description="The axis that is divided in halves; its size must be even.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
         axis, n = fixed_axis(X, self.axis)
         if n % 2:
-            text = f"divides axis {self.axis} in halves with glu, but its size is {n}"
-            raise ShapeError("GS304", text, key="activation", hint=f"give it an even size, such as {n + 1}")
+            text = f"divides axis {self.axis} into halves with glu, but its size is {n}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="activation", hint=f"make the size even, such as {n + 1}")
         value, gate = g.Split(X, g.constant([n // 2, n // 2]), axis=axis)
         return g.Mul(value, g.Sigmoid(gate))

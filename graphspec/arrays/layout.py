@@ -10,14 +10,14 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-
-_ALIGN = 64
+CACHE_LINE = 64
+"""Bytes."""
 
 
 def aligned(nbytes: int) -> Array:
-    """``nbytes`` uninitialised bytes that start at a multiple of 64."""
-    raw = np.empty(nbytes + _ALIGN, np.uint8)
-    start = -raw.ctypes.data % _ALIGN
+    """``nbytes`` uninitialised bytes that start on a cache line."""
+    raw = np.empty(nbytes + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + nbytes]
 
 

@@ -10,9 +10,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from graphspec.arrays.layout import Array
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError
-
-Array = np.ndarray[Any, Any]
 
 
 class Held:
@@ -31,7 +31,7 @@ class Held:
         if _state(self.fd) != self._state:
             text = f"data file '{self.name}' was changed while it was used"
             hint = "write the new file under another name and rename it: what is in use stays as it is then"
-            raise SpecError([Diagnostic("GS501", text, file=self.name, hint=hint)])
+            raise SpecError([Diagnostic(Code.UNREADABLE_FILE, text, file=self.name, hint=hint)])
 
 
 def _state(fd: int) -> tuple[int, int]:

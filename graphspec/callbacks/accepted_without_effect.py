@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from pydantic import model_validator
-from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks.base import CALLBACKS, Callback, CallbackState, Run
+from graphspec.config import invalid
 
 
 class Always(Callback):
@@ -35,8 +35,8 @@ class Refused(Callback):
     @model_validator(mode="before")
     @classmethod
     def _refuse(cls, arguments: Any) -> Any:
-        text, hint = cls.reason
-        raise PydanticCustomError("GS105", "{text}", {"text": text, "hint": hint})
+        reason, hint = cls.reason
+        raise invalid(f"is refused: {reason}", hint)
 
 
 @CALLBACKS.add()

@@ -7,21 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import AfterValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks.outputs import Output, Outputs, unusable_name
-from graphspec.config import Config, Registry
-from graphspec.errors import Diagnostic, SpecError
+from graphspec.codes import Code
+from graphspec.config import Config, Registry, invalid
+from graphspec.errors import Diagnostic, Problem, SpecError
 
 if TYPE_CHECKING:
     from graphspec.arrays.random import Clock
-    from graphspec.errors import Severity
     from graphspec.ir.graph import Array, Graph
     from graphspec.optimizers import Optimizer, Rate
 
 Logs = dict[str, float]
-Problem = tuple[str, "Severity", str, str, str | None]
-"""The key at fault, severity, code, message, hint."""
 NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
@@ -130,7 +127,7 @@ class Callback(Config):
         raise NotImplementedError
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        """GS105: what does not fit a run whose logs have these keys.
+        """GS105: what does not fit a run whose logs have these keys. The subject is the callback.
 
         Args:
             scheduled: its learning rate has a schedule.
@@ -148,7 +145,7 @@ CALLBACKS: Registry[Callback] = Registry("callback", "EarlyStopping")
 
 def _usable(name: str) -> str:
     if wrong := unusable_name(name):
-        raise PydanticCustomError("GS105", "{text}", {"text": wrong[0]})
+        raise invalid(*wrong)
     return name
 
 
@@ -156,14 +153,20 @@ FileName = Annotated[str, Field(min_length=1), AfterValidator(_usable)]
 """A file or folder, relative to the run directory, else to the current folder."""
 
 
-SCHEDULED = (
+SCHEDULED = Problem(
+    Code.VALUE_NOT_ALLOWED,
     "cannot change a learning rate that follows a schedule",
     "give the optimizer a number as its `learning_rate`",
+    key="type",
 )
+
+
+def refused(callback: Callback, problem: Problem) -> SpecError:
+    """What a callback raises that does not fit the run."""
+    return SpecError([Diagnostic.of(type(callback).__name__, problem)])
 
 
 def refuse_schedule(callback: Callback, run: Run) -> None:
     """GS105 where the optimizer has a schedule of its own."""
     if run.rate.schedule is not None:
-        text, hint = SCHEDULED
-        raise SpecError([Diagnostic("GS105", f"{type(callback).__name__} {text}", hint=hint)])
+        raise refused(callback, SCHEDULED)

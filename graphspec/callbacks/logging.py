@@ -8,10 +8,10 @@ import math
 from pathlib import Path
 
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks.base import CALLBACKS, Callback, CallbackState, FileName, Logs, NonNegativeInt, Run, Saved
 from graphspec.callbacks.outputs import Output
+from graphspec.config import invalid
 from graphspec.files import make_folder, write_at
 
 
@@ -27,7 +27,8 @@ class CSVLogger(Callback):
     @classmethod
     def _separates(cls, separator: str) -> str:
         if separator == '"' or not (separator.isprintable() or separator == "\t"):
-            raise PydanticCustomError("GS105", "must be a character that can be seen, or a tab, and no quotation mark")
+            hint = "such as `;`"
+            raise invalid("must be a visible character or a tab, and not a quotation mark", hint, show_value=True)
         return separator
 
     def start(self, run: Run) -> CallbackState:

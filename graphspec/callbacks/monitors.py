@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks.base import (
     CALLBACKS,
@@ -19,14 +18,15 @@ from graphspec.callbacks.base import (
     FileName,
     Logs,
     NonNegativeInt,
-    Problem,
     Run,
     Saved,
     refuse_schedule,
+    refused,
 )
 from graphspec.callbacks.outputs import Output, is_saved_model
-from graphspec.config import Natural, NonNegative, Positive, PositiveInt
-from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.codes import Code
+from graphspec.config import Natural, NonNegative, Positive, PositiveInt, invalid
+from graphspec.errors import Problem, did_you_mean
 from graphspec.files import make_folder
 from graphspec.metrics import METRICS
 
@@ -48,6 +48,10 @@ def direction(monitor: str) -> Literal["min", "max"] | None:
             metric = METRICS.get(known)
             return None if metric is None or metric.direction is None else _MODES[metric.direction]
     return None
+
+
+def _not_logged(what: str) -> str:
+    return f"{what}, which is not among the figures of this run"
 
 
 def _figure_hint(name: str, keys: Sequence[str]) -> str:
@@ -74,23 +78,21 @@ class Monitor(Callback):
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         undecided = self._mode() is None
         if self.monitor in keys:
-            return [("monitor", "error", "GS105", *self._undecided())] if undecided else []
-        text = f"`monitor` '{self.monitor}' is not among the figures of this run"
-        hint = _figure_hint(self.monitor, keys)
-        return [("monitor", "error" if undecided else "warning", "GS105", text, hint)]
+            return [self._undecided()] if undecided else []
+        text, hint = _not_logged(f"monitors '{self.monitor}'"), _figure_hint(self.monitor, keys)
+        return [Problem(Code.VALUE_NOT_ALLOWED, text, hint, "monitor", "error" if undecided else "warning")]
 
     def _mode(self) -> Literal["min", "max"] | None:
         return direction(self.monitor) if self.mode == "auto" else self.mode
 
-    def _undecided(self) -> tuple[str, str]:
+    def _undecided(self) -> Problem:
         text = f"cannot tell whether '{self.monitor}' should be large or small"
-        return text, "set `mode: max` or `mode: min`"
+        return Problem(Code.VALUE_NOT_ALLOWED, text, "set `mode: max` or `mode: min`", "monitor")
 
     def larger_is_better(self) -> bool:
         mode = self._mode()
         if mode is None:
-            text, hint = self._undecided()
-            raise SpecError([Diagnostic("GS105", f"{type(self).__name__} {text}", hint=hint)])
+            raise refused(self, self._undecided())
         return mode == "max"
 
 
@@ -206,26 +208,27 @@ class ModelCheckpoint(Monitor):
                     raise ValueError(f"'{name}' has a format that is not `02d`, `.3f` or the like")
             filepath.format(**(dict.fromkeys(_names(filepath), 0.5) | {"epoch": 1, "batch": 1}))
         except (ValueError, LookupError) as error:
-            context = {"why": str(error), "hint": "such as `{epoch:02d}.safetensors`"}
-            raise PydanticCustomError("GS105", "cannot be formatted: {why}", context) from None
+            text, hint = f"cannot be formatted: {error}", "such as `{epoch:02d}.safetensors`"
+            raise invalid(text, hint) from None
         if filepath.endswith((".h5", ".hdf5", ".keras")):
-            hint = {"hint": f"such as `{filepath.rpartition('.')[0]}.safetensors`"}
-            raise PydanticCustomError("GS105", "must end in .safetensors, for the weights, or name a folder", hint)
+            text = "must end in .safetensors, for the weights, or name a folder"
+            raise invalid(text, f"such as `{filepath.rpartition('.')[0]}.safetensors`", show_value=True)
         return filepath
 
     @model_validator(mode="after")
     def _suffix(self) -> ModelCheckpoint:
         if self.save_weights_only and not self.filepath.endswith(".safetensors"):
             text = "must end in .safetensors where save_weights_only is set"
-            raise PydanticCustomError("GS105", text, {"below": "filepath"})
+            hint = f"write `{self.filepath}.safetensors`, or leave `save_weights_only` out"
+            raise invalid(text, hint, key="filepath", show_value=True)
         return self
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         problems = super().check(keys) if self.save_best_only else []
         for name in _names(self.filepath):
             if name not in ("epoch", "batch", *keys):
-                text = f"`filepath` names '{name}', which is not among the figures of this run"
-                problems.append(("filepath", "error", "GS105", text, _figure_hint(name, ["epoch", "batch", *keys])))
+                text, hint = _not_logged(f"names '{name}' in `filepath`"), _figure_hint(name, ["epoch", "batch", *keys])
+                problems.append(Problem(Code.VALUE_NOT_ALLOWED, text, hint, "filepath"))
         return problems
 
     def start(self, run: Run) -> CallbackState:
@@ -311,8 +314,9 @@ class _ModelCheckpoint(_Watching):
         try:
             return self._place(self.config.filepath.format(**values))
         except KeyError as missing:
-            text = f"`filepath` '{self.config.filepath}' names {missing}; this run has {', '.join(values)}"
-            raise SpecError([Diagnostic("GS105", f"ModelCheckpoint: {text}")]) from None
+            name = str(missing.args[0])
+            text, hint = _not_logged(f"names '{name}' in `filepath`"), _figure_hint(name, list(values))
+            raise refused(self.config, Problem(Code.VALUE_NOT_ALLOWED, text, hint, "filepath")) from None
 
     def _say(self, text: str) -> None:
         if self.config.verbose > 0:
@@ -332,7 +336,7 @@ class ReduceLROnPlateau(Monitor):
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         problems = super().check(keys)
         if scheduled:
-            problems.append(("type", "error", "GS105", *SCHEDULED))
+            problems.append(SCHEDULED)
         return problems
 
     def start(self, run: Run) -> CallbackState:

@@ -16,21 +16,18 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING
 
-from graphspec.errors import Diagnostic, SpecError
+from graphspec.codes import Code
+from graphspec.errors import Diagnostic, Problem, SpecError
 from graphspec.files import LOCK, is_leftover
-
-if TYPE_CHECKING:
-    from graphspec.errors import Severity
 
 OWN = ("spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv")
 """The files that a run directory has whatever its callbacks are."""
 _LONGEST = 255  # bytes that file systems allow in a name
 _INSIDE = "name a file inside the run directory, or let `graphspec train --allow-outside` write elsewhere"
 
-Wrong = tuple[str, str | None]
-"""What is wrong with a name, and a hint."""
+Wrong = tuple[str, str]
+"""What is wrong with a name, as a predicate, and a hint."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,9 @@ def wrong_name(name: str, *, allow_outside: bool = False) -> Wrong | None:
 def unusable_name(name: str) -> Wrong | None:
     """What no file can be called, whoever asks for it."""
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
-        return "has a control character", None
+        return "has a control character", "leave it out"
     if any(len(part.encode()) > _LONGEST for part in split_name(name)):
-        return f"has a part that is longer than {_LONGEST} bytes", None
+        return f"has a part that is longer than {_LONGEST} bytes", "make it shorter"
     return None
 
 
@@ -104,22 +101,23 @@ def is_called(output: Output, parts: Sequence[str]) -> bool:
     return inside and len(own) == len(parts) and all(map(_match, own, parts))
 
 
-def check_outputs(
-    outputs: list[Output], before: list[tuple[str, Output]], *, allow_outside: bool
-) -> list[tuple[str, Severity, str, str, str | None]]:
-    """GS105: names that a spec's callback may not write, or that another writes already.
+def check_outputs(outputs: list[Output], before: list[tuple[str, Output]], *, allow_outside: bool) -> list[Problem]:
+    """GS105: names that a spec's callback may not write, or that another writes already. The subject is the callback.
 
     Args:
         before: the outputs of the callbacks above it, each with its callback's name.
     """
-    found: list[tuple[str, Severity, str, str, str | None]] = []
+    found: list[Problem] = []
     for output in outputs:
         shown = _FIELD.sub(lambda field: f"{{{field.group()[1:-1]}}}", output.name)
         if wrong := wrong_name(_FIELD.sub("0", output.name), allow_outside=allow_outside):
-            found.append((output.key, "error", "GS105", f"'{shown}' {wrong[0]}", wrong[1]))
+            text, hint = f"writes '{shown}', which {wrong[0]}", wrong[1]
         elif other := next((name for name, one in before if meet(one, output)), None):
-            text = f"'{shown}' is, or may be, what {other} above writes"
-            found.append((output.key, "error", "GS105", text, "give each callback a name of its own"))
+            text = f"writes '{shown}', which is, or may be, what {other} above writes"
+            hint = "give each callback a name of its own"
+        else:
+            continue
+        found.append(Problem(Code.VALUE_NOT_ALLOWED, text, hint, output.key))
     return found[:1]
 
 
@@ -196,8 +194,8 @@ class Outputs:
             text = f"'{path}' is there already, and no {type(owner).__name__.lstrip('_')} wrote it"
             raise self._error(text, "move it away, or choose another name")
 
-    def _error(self, text: str, hint: str | None) -> SpecError:
-        return SpecError([Diagnostic("GS105", text, self._source, path="training.callbacks", hint=hint)])
+    def _error(self, text: str, hint: str) -> SpecError:
+        return SpecError([Diagnostic(Code.VALUE_NOT_ALLOWED, text, self._source, path="training.callbacks", hint=hint)])
 
 
 SAVED = {"written_by": "graphspec ModelCheckpoint"}

@@ -7,32 +7,20 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
 from graphspec.callbacks.base import CALLBACKS, Callback, CallbackState, FileName, Logs, NonNegativeInt, Run, Saved
 from graphspec.callbacks.outputs import Output
-from graphspec.config import FROM_LIST, PositiveInt
+from graphspec.config import FROM_LIST, PositiveInt, only
 from graphspec.files import make_folder, write_at
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Graph
-
-T = TypeVar("T")
-
-
-def _only(allowed: T, reason: str) -> Callable[[T], T]:
-    def check(value: T) -> T:
-        if value != allowed:
-            raise PydanticCustomError("GS105", "{reason}", {"reason": reason})
-        return value
-
-    return check
 
 
 @CALLBACKS.add()
@@ -47,17 +35,17 @@ class TensorBoard(Callback):
     histogram_freq: NonNegativeInt = Field(0, description="Epochs between histograms of the weights; 0 for none.")
     write_graph: bool = Field(True, description="Whether the operator graph is written.")
     write_images: Annotated[
-        bool, AfterValidator(_only(False, "weights are not drawn as images: use histogram_freq"))
+        bool, AfterValidator(only(False, "weights are not drawn as images", "use `histogram_freq`"))
     ] = Field(False, description="Refused: use `histogram_freq`.")
     write_steps_per_second: bool = Field(False, description="Whether the speed is written.")
     update_freq: Literal["batch", "epoch"] | PositiveInt = Field(
         "epoch", description="`epoch`, `batch`, or the number of batches between figures."
     )
-    profile_batch: Annotated[int, AfterValidator(_only(0, "there is no profile for TensorBoard"))] = Field(
+    profile_batch: Annotated[int, AfterValidator(only(0, "there is no profile for TensorBoard"))] = Field(
         0, description="Refused: there is no profile for TensorBoard."
     )
     embeddings_freq: Annotated[
-        int, AfterValidator(_only(0, "embeddings are not projected: take them from the weights"))
+        int, AfterValidator(only(0, "embeddings are not projected", "take them from the weights"))
     ] = Field(0, description="Refused: take the embeddings from the weights.")
     embeddings_metadata: None = Field(None, description="Only null: embeddings are not projected.")
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from graphspec.callbacks.base import CALLBACKS, SCHEDULED, Callback, CallbackState, Logs, Problem, Run, refuse_schedule
+from graphspec.callbacks.base import CALLBACKS, SCHEDULED, Callback, CallbackState, Logs, Run, refuse_schedule, refused
+from graphspec.codes import Code
 from graphspec.config import named
-from graphspec.errors import Diagnostic, SpecError
+from graphspec.errors import Problem
 from graphspec.schedules import SCHEDULES, Schedule
 
 
@@ -23,7 +24,7 @@ class LearningRateScheduler(Callback):
     verbose: int = Field(0, description="1 to say what is done.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        return [("type", "error", "GS105", *SCHEDULED)] if scheduled else []
+        return [SCHEDULED] if scheduled else []
 
     def start(self, run: Run) -> CallbackState:
         refuse_schedule(self, run)
@@ -45,7 +46,12 @@ class _LearningRateScheduler(CallbackState):
         logs["learning_rate"] = self.run.rate.value
 
 
-_NO_AVERAGES = ("needs moving averages of the weights", "set `use_ema: true` in the optimizer")
+_NO_AVERAGES = Problem(
+    Code.VALUE_NOT_ALLOWED,
+    "needs moving averages of the weights",
+    "set `use_ema: true` in the optimizer",
+    key="type",
+)
 
 
 @CALLBACKS.add()
@@ -59,12 +65,11 @@ class SwapEMAWeights(Callback):
     swap_on_epoch: bool = Field(False, description="Whether later callbacks see the averages, too.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        return [] if averaged else [("type", "error", "GS105", *_NO_AVERAGES)]
+        return [] if averaged else [_NO_AVERAGES]
 
     def start(self, run: Run) -> CallbackState:
         if not run.optimizer_state.optimizer.use_ema:
-            text, hint = _NO_AVERAGES
-            raise SpecError([Diagnostic("GS105", f"SwapEMAWeights {text}", hint=hint)])
+            raise refused(self, _NO_AVERAGES)
         return _SwapEMAWeights(self, run)
 
 

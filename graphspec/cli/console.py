@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from graphspec.codes import Code
 from graphspec.errors import SHOWN, Diagnostic, GraphspecError, RunError, SpecError, UsageError
 from graphspec.text import printable
 
@@ -167,7 +168,9 @@ def attempt(action: Callable[[], int | None]) -> int:
         err("interrupted")
         return INTERRUPTED
     except MemoryError as error:
-        _complain(RunError("GS602", f"out of memory: {error}", "use a smaller `batch_size` or smaller layers"))
+        _complain(
+            RunError(Code.NOT_ENOUGH_MEMORY, f"out of memory: {error}", "use a smaller `batch_size` or smaller layers")
+        )
         return RunError.status
     except OSError as error:
         return _failed(error)

@@ -20,7 +20,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Rows to prove it on, as for predict [default: of the spec's test or training data].",
+            help="Rows to prove it on, as for predict \\[default: of the spec's test or training data].",
             show_default=False,
         ),
     ] = None,

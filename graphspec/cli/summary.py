@@ -22,7 +22,7 @@ def summary(
     spec: SpecFile,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="For the memory [default: the spec's].", show_default=False),
+        typer.Option(min=1, metavar="N", help="For the memory \\[default: the spec's].", show_default=False),
     ] = None,
     sets: Sets = None,
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +11,12 @@ import typer
 
 from graphspec.cli.console import INTERRUPTED, err, out, print_diagnostics
 from graphspec.cli.options import AllowOutside, Sets, SpecFile, writable
-from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
+from graphspec.codes import Code
+from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.files import LOCK, is_leftover, make_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.compiler.check import Checked
     from graphspec.data.check import Dataset
     from graphspec.ir.graph import Graph
     from graphspec.language.declarations import Spec
@@ -47,6 +46,7 @@ def train(
     from graphspec.api import Model
     from graphspec.cli.progress import watch
     from graphspec.compiler.check import check
+    from graphspec.compiler.trainable import refuse_untrainable
     from graphspec.training.interrupt import raised
     from graphspec.training.lock import locked
     from graphspec.training.run_directory import start_run
@@ -55,8 +55,8 @@ def train(
         raise UsageError("give either --resume or --overwrite, not both")
     checked = check(str(spec), sets or (), allow_outside=allow_outside)
     declaration, lowered = checked.require()
-    print_diagnostics(d for d in checked.diagnostics if d.code not in ("GS404", "GS602"))
-    _refuse(checked)
+    print_diagnostics(d for d in checked.diagnostics if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY))
+    refuse_untrainable(checked.diagnostics)
     if onnx is not None:
         _check_export(declaration, lowered.graph)
     directory = directory or Path("runs") / declaration.name
@@ -87,15 +87,6 @@ def train(
     return None
 
 
-def _refuse(checked: Checked) -> None:
-    """What validating only warns of: nothing to train (GS404), more memory than there is (GS602)."""
-    for diagnostic in checked.diagnostics:
-        if diagnostic.code == "GS404":
-            raise SpecError([replace(diagnostic, severity="error")])
-        if diagnostic.code == "GS602":
-            raise RunError("GS602", diagnostic.message, diagnostic.hint)
-
-
 def _check_export(spec: Spec, graph: Graph) -> None:
     """What cannot be exported is said before the training, not after it."""
     from graphspec.export.check import check_export
@@ -113,7 +104,7 @@ def _load_data(spec: Spec, graph: Graph) -> dict[str, Dataset]:
     if "train" not in spec.data:
         text = "there is nothing to train on: the spec has no `data.train`"
         hint = "add `data: {train: {file: …}}`"
-        raise SpecError([Diagnostic.at(spec.tree.mark, "GS103", text, path="data.train", hint=hint)])
+        raise SpecError([Diagnostic.at(spec.tree.mark, Code.MISSING_KEY, text, path="data.train", hint=hint)])
     parts, found = load_all(spec, graph)
     if any(d.is_error for d in found):
         raise refused(found)

@@ -12,6 +12,7 @@ import typer
 from graphspec.cli.console import count, out, print_diagnostics
 from graphspec.cli.console import data as write_data
 from graphspec.cli.options import AllowOutside, Opset, Sets, Target
+from graphspec.gc_pause import gc_paused
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
@@ -25,6 +26,7 @@ class Format(StrEnum):
     json = "json"
 
 
+@gc_paused()
 def validate(
     specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Specs to check.", show_default=False)],
     data: Annotated[bool, typer.Option("--data", help="Check the data files too.")] = False,

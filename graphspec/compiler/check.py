@@ -44,10 +44,10 @@ def check(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside:
     Args:
         allow_outside: callbacks may write outside the run directory, or will not be run at all.
     """
-    from graphspec.compiler.check_memory import check_memory
     from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
+    from graphspec.compiler.trainable import check_memory, check_training
     from graphspec.language.declarations import Spec
     from graphspec.language.parse import parse
 
@@ -57,8 +57,8 @@ def check(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside:
     order, more = link(spec)
     lowered = lower(spec, order)
     more = [lowered.with_shapes(d) for d in more]
-    later = [*more, *lowered.diagnostics, *check_heads(spec, lowered), *check_callbacks(spec, lowered, allow_outside)]
-    found = [*found, *once(later)]
+    later = [*more, *lowered.diagnostics, *check_heads(spec, lowered), *check_training(spec, lowered)]
+    found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
     if not any(d.is_error for d in found):
         found += check_memory(spec, lowered)
     return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))

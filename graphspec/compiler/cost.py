@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from graphspec.errors import ShapeError
-from graphspec.graph.memory_estimate import VIEWS
+from graphspec.graph.memory_estimate import takes_memory
 from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.dims import Shape
-from graphspec.ir.graph import Graph, Node, Param, Value
-from graphspec.ops.einsum import sizes_of, terms
+from graphspec.ir.graph import Graph, Param, Value
+from graphspec.ops import operator
 
 if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
@@ -66,13 +63,15 @@ def cost(spec: Spec, lowered: Lowered, batch_size: int) -> Cost:
         owner = nodes[_owner(param, nodes)]
         owner.trainable += param.size if param.trainable else 0
         owner.frozen += 0 if param.trainable else param.size
-    shapes, types, lengths = _assume(graph, batch_size)
+    given, types, lengths = _assume(graph, batch_size)
     for node in graph.needed(graph.outputs.values()):
         if node.owner in nodes:
-            nodes[node.owner].multiply_adds += _multiply_adds(node, types)
-            if node.op not in VIEWS:
-                nodes[node.owner].activations += sum(_bytes(types[v.name]) for v in node.outputs)
-    return Cost(nodes, shapes, lengths)
+            op, outputs = operator(node), [types[v.name].type for v in node.outputs]
+            shapes = [() if v is None else types.get(v.name, v).shape for v in node.inputs]
+            nodes[node.owner].multiply_adds += op.multiply_adds(shapes, outputs[0].shape)
+            if takes_memory(op):
+                nodes[node.owner].activations += sum(kind.nbytes for kind in outputs)
+    return Cost(nodes, given, lengths)
 
 
 def _owner(param: Param, nodes: Mapping[str, NodeCost]) -> str:
@@ -108,44 +107,3 @@ def _assume(graph: Graph, batch_size: int) -> tuple[dict[str, Shape], dict[str, 
             problem = error
     assert problem is not None
     raise problem
-
-
-def _bytes(value: Value) -> int:
-    return _size(value.shape) * np.dtype(value.dtype).itemsize
-
-
-def _size(shape: Shape) -> int:
-    return math.prod(int(d) for d in shape)
-
-
-_PRODUCTS = {"Attention", "Conv", "ConvTranspose", "Einsum", "GRU", "Gemm", "LSTM", "MatMul", "RNN"}
-
-
-def _multiply_adds(node: Node, types: Mapping[str, Value]) -> int:
-    """Of one operator, forward; 0 for those that are no product of matrices."""
-    if node.op.removeprefix("Dropout") not in _PRODUCTS:
-        return 0
-    shapes = [() if v is None else _shape(v, types) for v in node.inputs]
-    X, W = (*shapes, ())[:2]
-    Y = types[node.outputs[0].name].shape
-    match node.op:
-        case "Gemm":
-            return _size(X) * int(Y[1])
-        case "MatMul":
-            return _size(Y) * int(X[-1])
-        case "Conv":
-            return _size(Y) * _size(W[1:])
-        case "Attention":  # queries by keys, weights by values
-            return (_size(X) + _size(Y)) * int(W[-2])
-        case "Einsum":
-            names, _ = terms(node.attrs["equation"], [len(shape) for shape in shapes])
-            sizes = sizes_of(node.attrs["equation"], names, shapes)
-            return _size(tuple(sizes.values())) * (len(shapes) - 1)
-        case "ConvTranspose":
-            return _size(X) * _size(W[1:])
-        case _:  # LSTM, GRU, RNN: every step multiplies the input by W and the state by R
-            return _size(X[:2]) * (_size(W) + _size(shapes[2]))
-
-
-def _shape(value: Value, types: Mapping[str, Value]) -> Shape:
-    return types[value.name].shape if value.name in types else value.shape

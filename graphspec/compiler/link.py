@@ -6,6 +6,7 @@ from collections import deque
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, NodeRef
 from graphspec.language.tree import circle
 
@@ -93,7 +94,7 @@ def _cycle(knot: set[str], edges: Edges, declared: dict[str, NodeDecl], position
     first = declared[start]
     return Diagnostic.at(
         first.mark,
-        "GS202",
+        Code.CYCLE,
         f"'{start}' depends on itself: {circle(path)}",
         path=first.tree.path,
         hint=f"let '{start}' take another input than '{path[-1]}'",
@@ -139,4 +140,4 @@ def _dead_end(ref: NodeRef, tree: Tree, what: str) -> Diagnostic:
     text = f"{what} reaches no head: it is neither trained nor exported"
     inside = "in the block's `outputs`" if "/" in ref.name else "in `outputs`"
     hint = f"name it in the `inputs` of a layer or {inside}, or remove '{ref.name.rpartition('/')[2]}'"
-    return Diagnostic.at(tree.first_key, "GS204", text, path=tree.path, hint=hint, nodes=(ref,)).as_warning()
+    return Diagnostic.at(tree.first_key, Code.UNUSED_NODE, text, path=tree.path, hint=hint, nodes=(ref,)).as_warning()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from graphspec.codes import Code
 from graphspec.compiler.hints import merge_hint
 from graphspec.compiler.lowered import Lowered, visible
 from graphspec.errors import Diagnostic, Mark, ShapeError
@@ -58,7 +59,7 @@ def _no_row(demand: Demand, held: Range, layers: dict[str, NodeDecl], result: Lo
     wide = f"`input_dim: {held.high + 1}`" if demand.range.low == 0 else "a larger `input_dim`"
     hint = f"set {wide}, or let '{visible(source)}' give fewer"
     refs = [Ref(source, 0, layers[source].mark)] if source in layers else []
-    return _diagnose(node, result, refs, "GS304", text, hint, "input_dim")
+    return _diagnose(node, result, refs, Code.SIZES_DO_NOT_FIT, text, hint, "input_dim")
 
 
 def _exists(ref: Ref, result: Lowered, who: str) -> bool:
@@ -74,7 +75,7 @@ def _exists(ref: Ref, result: Lowered, who: str) -> bool:
         hint = f"set `return_attention_scores: true` on '{ref.name}' to get its weights"
     text = f"{who} takes '{ref.name}:{ref.output}', but '{ref.name}' has {have}"
     node = (result.node_ref(Ref(ref.name, 0, ref.mark)),)
-    result.diagnostics.append(Diagnostic.at(ref.mark, "GS201", text, path=ref.path, hint=hint, nodes=node))
+    result.diagnostics.append(Diagnostic.at(ref.mark, Code.UNKNOWN_NODE, text, path=ref.path, hint=hint, nodes=node))
     return False
 
 
@@ -103,7 +104,7 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
             hint = f"list them: `inputs: [{listed([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
         else:
             hint = f"remove {len(refs) - (most or 0)} of them"
-        result.diagnostics.append(_diagnose(node, result, every, "GS203", text, hint, "inputs"))
+        result.diagnostics.append(_diagnose(node, result, every, Code.WRONG_INPUT_COUNT, text, hint, "inputs"))
         return None
     inputs = [result.value(r) for r in refs]
     calls = {k: [result.value(r) for r in v] for k, v in calls_refs.items()}
@@ -118,51 +119,29 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
             g.penalize(getattr(layer, "activity_regularizer", None), *outputs)
     except ShapeError as error:
         del result.graph.nodes[before:]
-        text = f"{who}{_joint(error.message)}{error.message}"
-        hint = error.hint
-        if hint is None and error.code == "GS302":
+        problem = error.problem
+        hint = problem.hint
+        if hint is None and problem.code == Code.SHAPES_DIFFER:
             hint = merge_hint(refs, result, getattr(layer, "axis", None))
-        hint = hint or _HINTS.get(error.code)
-        if error.code == "GS307":
+        hint = hint or _HINTS.get(problem.code)
+        if problem.code == Code.SHARED_SHAPES_DIFFER:
             every.append(Ref(owner.name, 0, owner.mark))
-        result.diagnostics.append(_diagnose(node, result, every, error.code, text, hint, error.key))
+        text = f"{who} {problem.message}"
+        result.diagnostics.append(_diagnose(node, result, every, problem.code, text, hint, problem.key))
         return None
     except OverflowError:
         del result.graph.nodes[before:]
         text, hint = f"{who} has a size that takes more than 64 bits", "make its sizes smaller"
-        result.diagnostics.append(_diagnose(node, result, every, "GS105", text, hint, None))
+        result.diagnostics.append(_diagnose(node, result, every, Code.VALUE_NOT_ALLOWED, text, hint, None))
         return None
     return _carry_mask(node, owner, result, every, [v for v in inputs if v is not None], outputs)
 
 
-_VERBS = {
-    "needs",
-    "joins",
-    "shares",
-    "takes",
-    "gets",
-    "has",
-    "cannot",
-    "does",
-    "is",
-    "would",
-    "expects",
-    "divides",
-    "sums",
-    "gives",
-}
-
-
 _HINTS = {
-    "GS301": "axes count from 0, the batch; -1 is the last",
-    "GS304": "choose sizes that divide, whatever those that vary are",
+    Code.WRONG_RANK: "axes count from 0, the batch; -1 is the last",
+    Code.SIZES_DO_NOT_FIT: "choose sizes that divide, whatever those that vary are",
 }
 """For operators, which know no fix."""
-
-
-def _joint(message: str) -> str:
-    """``Dense 'x' needs …`` but ``Dense 'x': sizes differ``."""
-    return " " if message.split(" ", 1)[0] in _VERBS else ": "
 
 
 def _carry_mask(
@@ -182,7 +161,9 @@ def _carry_mask(
             f"{owner.type} '{node.name}' does not use the mask of its input where `initial_state` is given, as in Keras"
         )
         hint = "steps that were masked count as data here; the output keeps the mask"
-        result.diagnostics.append(_diagnose(node, result, refs, "GS308", text, hint, "initial_state").as_warning())
+        result.diagnostics.append(
+            _diagnose(node, result, refs, Code.MASK_DROPPED, text, hint, "initial_state").as_warning()
+        )
     if mask is None or layer.handles_mask:
         return outputs
     if layer.supports_masking:
@@ -190,7 +171,7 @@ def _carry_mask(
     if mask.rank <= min(v.rank for v in inputs):
         text = f"{owner.type} '{visible(node.name)}' does not support masks: the mask of its input ends here"
         hint = "steps that were masked count as data from here on; put it behind the layer that consumes the mask"
-        result.diagnostics.append(_diagnose(node, result, refs, "GS308", text, hint, None).as_warning())
+        result.diagnostics.append(_diagnose(node, result, refs, Code.MASK_DROPPED, text, hint, None).as_warning())
     return tuple(v.with_mask(None) for v in outputs)
 
 

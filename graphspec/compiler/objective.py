@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import Spec
-
-if TYPE_CHECKING:
-    from graphspec.ir.graph import Graph
-    from graphspec.language.declarations import Spec
+from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.ir.graph import Value
-
-
-def fetches(network: Network, objective: Objective) -> dict[str, Value]:
-    """What a step is asked for: the losses, the heads that metrics read, and their masks."""
-    wanted: dict[str, Value] = {"loss:loss": objective.total}
-    wanted |= {f"loss:{name}_loss": value for name, value in objective.losses.items()}
-    for head in network.spec.heads.values():
-        if head.metrics:
-            value = network.graph.outputs[head.name]
-            wanted[head.name] = value
-            if value.mask is not None:
-                wanted[f"mask:{head.name}"] = value.mask
-    return wanted
+    from graphspec.language.declarations import Spec
 
 
 def objective_for(network: Network, arrays: Dataset) -> Objective:
     """The graph with losses for what these arrays bring along: sample weights, CTC lengths."""
     weighted = {head: array.ndim for head, array in arrays.weights.items()}
-    lengths: dict[str, set[str]] = {}
-    for name in arrays.lengths:
-        suffix = "input_length" if name.endswith("_input_length") else "length"
-        lengths.setdefault(name.removesuffix(f"_{suffix}"), set()).add(suffix)
-    return add_losses(network.graph, network.spec, weighted=weighted, lengths=lengths)
+    return add_losses(network.graph, network.spec, weighted=weighted, lengths=arrays.lengths)
 
 
 class Network(Protocol):
@@ -67,13 +44,13 @@ def add_losses(
     spec: Spec,
     *,
     weighted: Mapping[str, int] | None = None,
-    lengths: Mapping[str, set[str]] | None = None,
+    lengths: Collection[str] = (),
 ) -> Objective:
     """A copy of ``graph`` with a target for every head that has a loss, the heads' losses, and the scalar total.
 
     Args:
         weighted: heads whose rows come with ``<head>_sample_weight``, and the rank of that array.
-        lengths: CTC heads that come with ``<head>_length`` or ``<head>_input_length``.
+        lengths: which ``<head>_length`` and ``<head>_input_length`` of CTC heads there are.
     """
     from graphspec.losses import reduce
 
@@ -86,14 +63,14 @@ def add_losses(
         g = Builder(graph, f"{head.name}.loss")
         y_true = _target(graph, head.name, head.loss.target(y_pred))
         more = {}
-        for key, suffix in (("label_length", "length"), ("input_length", "input_length")):
-            if suffix in (lengths or {}).get(head.name, ()):
-                more[key] = _target(graph, f"{head.name}_{suffix}", Type("int64", ("N",)))
+        for key, name in (("label_length", head.name + LENGTH), ("input_length", head.name + STEPS)):
+            if name in lengths:
+                more[key] = _target(graph, name, Type("int64", ("N",)))
         values = head.loss.lower(g, y_true, y_pred, **more)
         weight = None
         if weighted and head.name in weighted:
             shape = values.shape[: weighted[head.name]] if values.rank else ("N",)  # one value for the whole batch
-            weight = _target(graph, f"{head.name}_sample_weight", Type("float32", shape))
+            weight = _target(graph, head.name + WEIGHT, Type("float32", shape))
         mask = y_pred.mask if head.loss.uses_mask else None
         losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)
     return Objective(graph, _total(graph, spec, losses), losses)

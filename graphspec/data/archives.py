@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from graphspec.arrays.memory_maps import map_file
+from graphspec.codes import Code
 from graphspec.data.filling import assemble
 from graphspec.data.source import DataError, Problems, Request, Room, why
 
@@ -55,15 +56,13 @@ class Npz:
                     entries = archive.infolist()
         except Exception as error:
             said = "it is no zip archive" if isinstance(error, zipfile.BadZipFile) else why(error)
-            raise DataError("GS501", f"'{path}' cannot be read as .npz: {said}", "write it with np.savez") from None
+            raise DataError(Code.UNREADABLE_FILE, f"cannot be read as .npz: {said}", "write it with np.savez") from None
         if single:
-            raise DataError("GS501", f"'{path}' is a single array, not an .npz archive", "write it with np.savez")
+            raise DataError(Code.UNREADABLE_FILE, "is a single array, not an .npz archive", "write it with np.savez")
         self._entries = {e.filename.removesuffix(".npy"): e for e in entries}
         self.names: Sequence[str] = list(self._entries)
         counts = Counter(e.filename.removesuffix(".npy") for e in entries)
-        self.doubtful: Mapping[str, str] = {
-            n: f"'{path}' has {k} arrays called '{n}'" for n, k in counts.items() if k > 1
-        }
+        self.doubtful: Mapping[str, str] = {n: f"has {k} arrays called '{n}'" for n, k in counts.items() if k > 1}
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
         arrays = self.read(sorted({column for request in requests for column in request.columns}))
@@ -75,7 +74,7 @@ class Npz:
         Raises:
             DataError: GS501 the archive has gone or changed, GS602 there is not as much memory.
         """
-        room = Room(self._path)
+        room = Room()
         try:
             with self._path.open("rb") as file, zipfile.ZipFile(file) as archive:
                 headers = {name: self._header(archive, name) for name in names}
@@ -87,7 +86,7 @@ class Npz:
                     for name, header in headers.items()
                 }
         except (OSError, zipfile.BadZipFile) as error:
-            raise DataError("GS501", f"'{self._path}' cannot be read: {why(error)}", "write the file again") from None
+            raise DataError(Code.UNREADABLE_FILE, f"cannot be read: {why(error)}", "write the file again") from None
 
     def _header(self, archive: zipfile.ZipFile, name: str) -> _Header | DataError:
         """What an entry says it holds, checked against the bytes that it has."""
@@ -97,23 +96,27 @@ class Npz:
                 magic = member.read(6)
                 if magic != b"\x93NUMPY":
                     return DataError(
-                        "GS501", "is no array: it does not begin as .npy files do", "write it with np.savez"
+                        Code.UNREADABLE_FILE,
+                        "is no array: it does not begin as .npy files do",
+                        "write it with np.savez",
                     )
                 version = tuple(member.read(2))
                 if version not in _HEADERS:
-                    return DataError("GS501", "is damaged: it has an unknown version", "write the file again")
+                    return DataError(
+                        Code.UNREADABLE_FILE, "is damaged: it has an unknown version", "write the file again"
+                    )
                 shape, by_columns, dtype = _HEADERS[version](member)
                 length = member.tell()
         except Exception as error:
             return _damaged(error)
         if dtype.hasobject:
             hint = "save numbers or fixed-width text: np.asarray(values, dtype=…)"
-            return DataError("GS504", "holds Python objects, which are pickles and are never read", hint)
+            return DataError(Code.LOSSY_CONVERSION, "holds Python objects, which are pickles and are never read", hint)
         header = _Header(tuple(shape), by_columns, dtype, length)
         have = entry.file_size - length
         if any(n < 0 for n in header.shape) or header.nbytes != have:
             text = f"is damaged: shape {header.shape} and dtype {dtype} make {header.nbytes} bytes, it has {have}"
-            return DataError("GS501", text, "write the file again")
+            return DataError(Code.UNREADABLE_FILE, text, "write the file again")
         whole = self.most is None or not header.shape or (header.by_columns and len(header.shape) > 1)
         return header if whole else header._replace(shape=(min(header.shape[0], self.most or 0), *header.shape[1:]))
 
@@ -143,4 +146,4 @@ class Npz:
 
 
 def _damaged(error: Exception) -> DataError:
-    return DataError("GS501", f"is damaged: {why(error)}", "write the file again")
+    return DataError(Code.UNREADABLE_FILE, f"is damaged: {why(error)}", "write the file again")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.data.filling import differ
 from graphspec.data.source import DataError
 
@@ -64,7 +65,9 @@ def _values(view: Any, first: int, count: int, row: int, per_row: int) -> Array:
     elif kind == "na":
         array = np.full(count, np.nan)
     else:
-        raise DataError("GS504", f"holds {kind.replace('_', ' ')} values, which are no numbers", "store numbers")
+        raise DataError(
+            Code.LOSSY_CONVERSION, f"holds {kind.replace('_', ' ')} values, which are no numbers", "store numbers"
+        )
     return array if valid is None else np.where(valid, array.astype(np.float64), np.nan)
 
 

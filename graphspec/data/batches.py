@@ -12,7 +12,9 @@ import numpy as np
 from graphspec.arrays.memory_maps import held_by
 from graphspec.arrays.random import Orders, generator
 from graphspec.arrays.split import shard_slice
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.language.head_arrays import WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +50,7 @@ class Dataset:
 
     def feeds(self) -> dict[str, Array]:
         """All arrays, whole, by the names of the graph's inputs and targets."""
-        weights = {f"{head}_sample_weight": w for head, w in self.weights.items()}
+        weights = {head + WEIGHT: w for head, w in self.weights.items()}
         return self.inputs | self.targets | weights | self.lengths
 
     def named(self) -> dict[str, Array]:
@@ -86,7 +88,7 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
         SpecError: GS508 where there are not rows enough for both parts.
     """
     if n < 2:
-        raise SpecError([Diagnostic("GS508", f"{n} rows cannot be split into training and validation rows")])
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
     count = min(max(round(fraction * n), 1), n - 1)
     order = generator(seed, "split").permutation(n)
     if classes is None:
@@ -143,14 +145,32 @@ def row_weights(
             index = names.index(key) if key in names else int(key) if str(key).isdigit() else -1
             if not 0 <= index < classes:
                 hint = did_you_mean(str(key), names) or f"classes are 0 to {classes - 1}"
-                raise SpecError([Diagnostic("GS405", f"class weight for an unknown class {key!r}", hint=hint)])
+                raise SpecError(
+                    [Diagnostic(Code.CLASSES_MISMATCH, f"`class_weight` has an unknown class {key!r}", hint=hint)]
+                )
             if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= _LARGEST:
                 text = f"the weight of class {key!r} must be a number from 0 on, got {weight!r}"
-                raise SpecError([Diagnostic("GS405", text, hint="1 is what other classes have")])
+                raise SpecError([Diagnostic(Code.CLASSES_MISMATCH, text, hint="1 is what other classes have")])
             table[index] = weight
     weights = np.ones(len(ids), np.float32)
     weights[counts] = table.astype(np.float32)[ids[counts]]
     return weights
+
+
+def in_batches(
+    feeds: Mapping[str, Array], size: int, run: Callable[[dict[str, Array]], Mapping[str, Array]]
+) -> dict[str, Array]:
+    """What ``run`` gives for at most ``size`` rows at a time, joined.
+
+    Raises:
+        SpecError: GS501 where a file that rows are mapped from has been changed meanwhile.
+    """
+    total, files, parts = len(next(iter(feeds.values()))), held_by(feeds.values()), []
+    for start in range(0, total, size):
+        for file in files:
+            file.check()
+        parts.append(run({name: array[start : start + size] for name, array in feeds.items()}))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _rows_in_cache(array: Array) -> int:
@@ -190,7 +210,7 @@ class BatchLoader:
     workers shares each batch, its member ``rank`` of ``size`` copies its own rows alone.
 
     Args:
-        total: how many rows an epoch has where ``arrays`` hold one batch alone: always the one that is due (:meth:`deal`).
+        total: how many rows an epoch has where ``arrays`` hold one batch alone, the one that is due (:meth:`scatter`).
     """
 
     rank, size = 0, 1
@@ -233,7 +253,7 @@ class BatchLoader:
         self.filler(feeds, self.rows(batch))(batch)
 
     def scatter(self, batch: int, arrays: Mapping[str, Array]) -> None:
-        """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Arrays.feeds` names."""
+        """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Dataset.feeds` names."""
         count = self.rows(batch)
         first = shard_slice(count, self.rank, self.size).stop
         self._filler({name: array[first:count] for name, array in arrays.items()}, slice(first, count))(batch)

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.codes import Code
+from graphspec.config import a
 from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_source
 from graphspec.data.filling import assemble
-from graphspec.data.source import NO_ROWS, DataError, Problems, Request, Source
-from graphspec.errors import Diagnostic, Mark, RunError, SpecError, did_you_mean
+from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source
+from graphspec.errors import Diagnostic, Mark, Problem, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
+from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -33,8 +36,6 @@ __all__ = [
     "row_weights",
     "split",
 ]
-
-WEIGHT, LENGTH, STEPS = "_sample_weight", "_length", "_input_length"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def load(
     try:
         table = open_source(source.file, most)
     except DataError as error:
-        check.report("file", "", error, "")
+        check.report("file", "", error.problem, check.file)
         return None, check.found
     requests = []
     for section, name, mapped in _wanted_names(source, signature, table):
@@ -91,10 +92,10 @@ def load(
     try:
         found = table.fill(requests)
     except DataError as error:
-        check.report("file", "", error, "")
+        check.report("file", "", error.problem, check.file)
         return None, check.found
     if found and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in found.values()):
-        check.report("file", "", DataError("GS508", f"data file '{source.file}' has no rows", NO_ROWS), "")
+        check.report("file", "", Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), check.file)
         return None, check.found
     for request in requests:
         check.take(request, table, found[request.name])
@@ -104,8 +105,8 @@ def load(
 def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
     """What to raise for problems of data: too little memory is none of the data's own."""
     errors = [d for d in found if d.is_error]
-    if errors and all(d.code == "GS602" for d in errors):
-        return RunError("GS602", errors[0].message, errors[0].hint)
+    if errors and all(d.code == Code.NOT_ENOUGH_MEMORY for d in errors):
+        return RunError(Code.NOT_ENOUGH_MEMORY, errors[0].message, errors[0].hint)
     return SpecError(found)
 
 
@@ -140,12 +141,13 @@ def check_arrays(
         for name in given:
             if name not in needed and name not in more:
                 hint = did_you_mean(name, needed) or f"the {what}s are {', '.join(needed) or 'none'}"
-                check.report(section, name, DataError("GS502", f"there is no {what} '{name}'", hint), "")
+                unknown = Problem(Code.MISSING_ARRAY, f"is given for {a(what)} that does not exist", hint)
+                check.report(section, name, unknown, f"array '{name}'")
         for name in [*needed, *(n for n in more if n in given)]:
             if name in given:
                 check.give(section, name, _as_array(given[name]))
             else:
-                check.report(section, name, DataError("GS502", f"there is no array for {what} '{name}'"), "")
+                check.report(section, name, NOT_GIVEN, f"{what} '{name}'")
     return check.finish(), check.found
 
 
@@ -175,15 +177,20 @@ class _Check:
         self.subjects: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
 
-    def report(self, section: str, name: str, error: DataError, subject: str, item: int | None = None) -> None:
-        message = f"{subject} {error.message}" if subject else error.message
+    @property
+    def file(self) -> str:
+        """The data file as a subject."""
+        name = "" if self.source is None else str(self.source.file)
+        return f"data file '{name}'" if name.isprintable() else f"data file {name!r}"
+
+    def report(self, section: str, name: str, problem: Problem, subject: str, item: int | None = None) -> None:
         mark, path = Mark("<arrays>"), name
         if self.source is not None:
             tree = self.source.tree
             at = tree.find((section, name) if item is None else (section, name, item))[0]
             at = at or tree.find(("file",))[0] or tree
             mark, path = at.mark, at.path
-        self.found.append(Diagnostic.at(mark, error.code, message, path=path, hint=error.hint))
+        self.found.append(Diagnostic.of(subject, problem, mark, path=path))
 
     def request(self, section: str, name: str, column: str | list[str]) -> Request:
         labels = self.signature.labels.get(name) if section == "targets" else None
@@ -193,17 +200,17 @@ class _Check:
     def known(self, request: Request, table: Source) -> bool:
         """Whether the file has every column of a request, each once; GS502 for those that it has not."""
         assert self.source is not None
-        file, good = self.source.file, True
+        good = True
         for k, column in enumerate(request.columns):
             if column in table.doubtful:
-                error = DataError("GS502", table.doubtful[column], "give each a name of its own")
+                problem = Problem(Code.MISSING_ARRAY, table.doubtful[column], "give each a name of its own")
             elif column not in table.names:
                 hint = did_you_mean(column, table.names) or f"it has {', '.join(table.names[:20])}"
                 noun = _noun(_section(request), request.name)
-                error = DataError("GS502", f"'{file}' has no {table.kind} '{column}' for {noun}", hint)
+                problem = Problem(Code.MISSING_ARRAY, f"has no {table.kind} '{column}' for {noun}", hint)
             else:
                 continue
-            self.report(_section(request), request.name, error, "", k if request.together else None)
+            self.report(_section(request), request.name, problem, self.file, k if request.together else None)
             good = False
         return good
 
@@ -214,7 +221,7 @@ class _Check:
         if isinstance(found, dict):
             for k, error in found.items():
                 subject = f"{table.kind} '{columns[k]}' of '{file}'"
-                self.report(section, request.name, error, subject, k if request.together else None)
+                self.report(section, request.name, error.problem, subject, k if request.together else None)
             return
         subject = f"{table.kind} '{columns[0]}' of '{file}'"
         if request.together:
@@ -236,7 +243,7 @@ class _Check:
         """An array that was given from Python: convert it, and check it as one from a file."""
         found = assemble(self.request(section, name, name), [array])
         if isinstance(found, dict):
-            self.report(section, name, found[0], _noun(section, name))
+            self.report(section, name, found[0].problem, _noun(section, name))
         else:
             self.put(section, name, found, _noun(section, name))
 
@@ -262,7 +269,7 @@ class _Check:
             if section == "targets" and name in signature.probabilities:
                 check_probabilities(converted)
         except DataError as error:
-            self.report(section, name, error, subject)
+            self.report(section, name, error.problem, subject)
             return
         self.arrays[name], self.sections[name], self.subjects[name] = converted, section, subject
 
@@ -275,7 +282,7 @@ class _Check:
         if array.ndim > rank:
             dims = ", ".join(map(str, target.shape[:rank]))
             text = f"has {array.ndim} axes; sample weights are (N,)" + (f" or ({dims})" if rank > 1 else "")
-            raise DataError("GS503", text, "give one weight for each row")
+            raise DataError(Code.WRONG_ARRAY_SHAPE, text, "give one weight for each row")
         return reshape(array, Type("float32", target.shape[: array.ndim]), self._sizes, squeeze=False)
 
     def finish(self) -> Dataset | None:
@@ -305,11 +312,12 @@ class _Check:
         for name, n in counts.items():
             if n != common:
                 text = f"has {n} rows, but {self.subjects[first]} has {common}"
-                error = DataError("GS507", text, "all arrays have one row for each sample, in the same order")
-                self.report(self.sections[name], name, error, self.subjects[name])
+                hint = "all arrays have one row for each sample, in the same order"
+                problem = Problem(Code.WRONG_LENGTH, text, hint)
+                self.report(self.sections[name], name, problem, self.subjects[name])
         if common == 0:
-            error = DataError("GS508", "has no rows", NO_ROWS)
-            self.report("file", first, error, f"'{self.source.file}'" if self.source else self.subjects[first])
+            problem = Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS)
+            self.report("file", first, problem, self.file if self.source else self.subjects[first])
 
     def _check_ctc(self, head: str) -> None:
         """GS506, GS507, GS509: every label sequence must have a path through its time steps."""
@@ -325,16 +333,18 @@ class _Check:
             blank = ((y == 0) & inside).any(1)
             if blank.any():
                 text = f"has class 0, the blank, among the labels of row {int(blank.argmax())}"
-                raise DataError("GS506", text, "labels count from 1; 0 only pads the end of a row")
+                raise DataError(Code.OUT_OF_RANGE, text, "labels count from 1; 0 only pads the end of a row")
             repeats = ((y[:, 1:] == y[:, :-1]) & inside[:, 1:]).sum(1)
             have = given.astype(np.int64) if given is not None else None if steps is None else np.full(len(y), steps)
             if have is not None and (counts + repeats > have).any():
                 row = int((counts + repeats > have).argmax())
                 labels = f"{counts[row]} labels with {repeats[row]} repeats"
                 text = f"does not fit in row {row}: {labels} in {have[row]} time steps"
-                raise DataError("GS509", text, "a repeat needs a blank between: time steps ≥ labels + repeats")
+                raise DataError(
+                    Code.TARGET_TOO_LONG, text, "a repeat needs a blank between: time steps ≥ labels + repeats"
+                )
         except DataError as error:
-            self.report("targets", head, error, self.subjects[head])
+            self.report("targets", head, error.problem, self.subjects[head])
 
 
 def _within(values: Array, low: int, high: int, name: str) -> None:
@@ -342,4 +352,4 @@ def _within(values: Array, low: int, high: int, name: str) -> None:
     if bad.any():
         row = int(bad.argmax())
         text = f"cannot have '{name}' {values[row]} in row {row}: it must be {low} to {high}"
-        raise DataError("GS507", text, "mend the lengths, or leave them out where padding with 0 tells them")
+        raise DataError(Code.WRONG_LENGTH, text, "mend the lengths, or leave them out where padding with 0 tells them")

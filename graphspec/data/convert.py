@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphspec.arrays.memory_maps import map_of
+from graphspec.codes import Code
 from graphspec.data.source import DataError
 from graphspec.errors import did_you_mean
-from graphspec.ir.dims import show
+from graphspec.ir.dims import evaluate, show
 
 if TYPE_CHECKING:
-    from graphspec.ir.dims import Dim
     from graphspec.ir.graph import Array, Type
     from graphspec.ir.ranges import Range
 
@@ -44,11 +43,13 @@ def as_array(value: Any) -> Array:
         hidden = np.ma.getmaskarray(value)
         if hidden.any():
             row = int(np.argmax(hidden.reshape(len(hidden), -1).any(1))) if hidden.ndim else 0
-            raise DataError("GS505", f"has a masked value in row {row}", FILL_IN)
+            raise DataError(Code.MISSING_VALUE, f"has a masked value in row {row}", FILL_IN)
     try:
         return np.asarray(value)
     except ValueError:
-        raise DataError("GS503", "is a list of lists that differ in length", "pad them to one length") from None
+        raise DataError(
+            Code.WRONG_ARRAY_SHAPE, "is a list of lists that differ in length", "pad them to one length"
+        ) from None
 
 
 def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | None:
@@ -78,7 +79,9 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None, first
     have = array.dtype.kind
     if kind.is_float:
         if have not in "fiub":
-            raise DataError("GS504", f"has dtype {array.dtype}, which does not become float32", _dtype_hint(array))
+            raise DataError(
+                Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which does not become float32", _dtype_hint(array)
+            )
         if have != "f":
             return array
         check_finite(array, first)
@@ -87,7 +90,11 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None, first
         with np.errstate(over="ignore"):
             bad = first_bad(array, lambda x: ~np.isfinite(x.astype(np.float32)))
         if bad is not None:
-            raise DataError("GS504", f"is too large for float32: row {first + bad[0]} has {bad[1]}", "scale the values")
+            raise DataError(
+                Code.LOSSY_CONVERSION,
+                f"is too large for float32: row {first + bad[0]} has {bad[1]}",
+                "scale the values",
+            )
         return _as(array, np.float32)
     dtype = np.dtype(kind.dtype)
     if dtype.kind == "b" or have == "b":
@@ -108,9 +115,11 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None, first
             if bad is None:
                 return _as(array, dtype)
             text = f"holds a float too large to be sure of the integer: row {first + bad[0]} has {bad[1]:.0f}"
-            raise DataError("GS504", text, f"store integers as {dtype}")
-        raise DataError("GS504", f"is no exact {dtype}: row {first + bad[0]} has {bad[1]}", _ROUND)
-    raise DataError("GS504", f"has dtype {array.dtype}, which does not become {dtype}", _dtype_hint(array))
+            raise DataError(Code.LOSSY_CONVERSION, text, f"store integers as {dtype}")
+        raise DataError(Code.LOSSY_CONVERSION, f"is no exact {dtype}: row {first + bad[0]} has {bad[1]}", _ROUND)
+    raise DataError(
+        Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which does not become {dtype}", _dtype_hint(array)
+    )
 
 
 def _dtype_hint(array: Array) -> str:
@@ -125,7 +134,7 @@ def _integers(array: Array, dtype: np.dtype[Any], first: int) -> Array:
     info = np.iinfo(dtype)
     bad = first_bad(array, lambda x: (x < info.min) | (x > info.max))
     if bad is not None:
-        raise DataError("GS504", f"does not fit {dtype}: row {first + bad[0]} has {bad[1]}")
+        raise DataError(Code.LOSSY_CONVERSION, f"does not fit {dtype}: row {first + bad[0]} has {bad[1]}")
     return _as(array, dtype)
 
 
@@ -142,9 +151,9 @@ def _text(array: Array, kind: Type, labels: Sequence[str] | None, first: int) ->
     per_row = max(len(values) // max(len(array), 1), 1)
     for place, value in enumerate(values):
         if value is None or (labels is None and isinstance(value, str) and is_missing(value)):
-            raise DataError("GS505", f"has no value in row {first + place // per_row}", FILL_IN)
+            raise DataError(Code.MISSING_VALUE, f"has no value in row {first + place // per_row}", FILL_IN)
     if not all(isinstance(v, str) for v in values):
-        raise DataError("GS504", "holds values that are neither numbers nor text")
+        raise DataError(Code.LOSSY_CONVERSION, "holds values that are neither numbers nor text")
     if labels is None:
         truth = {"true": True, "false": False}
         if values and all(v.lower() in truth for v in values):
@@ -155,7 +164,9 @@ def _text(array: Array, kind: Type, labels: Sequence[str] | None, first: int) ->
     for place, value in enumerate(values):
         if value not in ids:
             hint = did_you_mean(value, labels) or f"the labels are {', '.join(labels[:12])}"
-            raise DataError("GS506", f"has '{value}' in row {first + place // per_row}, which is no label", hint)
+            raise DataError(
+                Code.OUT_OF_RANGE, f"has '{value}' in row {first + place // per_row}, which is no label", hint
+            )
     return _one_hot(np.array([ids[v] for v in values], np.int64).reshape(array.shape), kind, len(labels))
 
 
@@ -165,7 +176,7 @@ def is_missing(text: str) -> bool:
 
 
 def holds_text(row: int, value: str) -> DataError:
-    return DataError("GS504", f"holds text: row {row} has '{value}'", LABELS)
+    return DataError(Code.LOSSY_CONVERSION, f"holds text: row {row} has '{value}'", LABELS)
 
 
 def is_number(text: str) -> bool:
@@ -188,7 +199,7 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
     for place, text in enumerate(values):
         row = first + place
         if text is None or is_missing(text):
-            raise DataError("GS505", f"has no value in row {row}", FILL_IN)
+            raise DataError(Code.MISSING_VALUE, f"has no value in row {row}", FILL_IN)
         if not is_number(text):
             raise holds_text(row, text)
         try:
@@ -196,9 +207,9 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
         except ArithmeticError:  # an exponent of twenty digits
             number = Decimal("inf")
         if not number.is_finite() or number != number.to_integral_value():
-            raise DataError("GS504", f"is no exact {dtype}: row {row} has {text}", _ROUND)
+            raise DataError(Code.LOSSY_CONVERSION, f"is no exact {dtype}: row {row} has {text}", _ROUND)
         if not info.min <= number <= info.max:
-            raise DataError("GS504", f"does not fit {dtype}: row {row} has {text}")
+            raise DataError(Code.LOSSY_CONVERSION, f"does not fit {dtype}: row {row} has {text}")
         found[place] = int(number)
     return found
 
@@ -215,7 +226,7 @@ def check_finite(array: Array, first: int = 0) -> None:
     bad = first_bad(array, lambda x: ~np.isfinite(x))
     if bad is not None:
         what = "a missing value or NaN" if np.isnan(bad[1]) else str(bad[1])
-        raise DataError("GS505", f"has {what} in row {first + bad[0]}", FILL_IN)
+        raise DataError(Code.MISSING_VALUE, f"has {what} in row {first + bad[0]}", FILL_IN)
 
 
 def check_range(array: Array, limits: Range, what: str, hint: str | None = None, spare: int | None = None) -> None:
@@ -230,7 +241,7 @@ def check_range(array: Array, limits: Range, what: str, hint: str | None = None,
         return
     found = first_bad(array, bad)
     if found is not None:
-        raise DataError("GS506", f"has {what} {found[1]} in row {found[0]}, {limits.outside()}", hint)
+        raise DataError(Code.OUT_OF_RANGE, f"has {what} {found[1]} in row {found[0]}, {limits.outside()}", hint)
 
 
 def same_numbers(value: Any, kind: Type, sizes: dict[str, int], limits: Range | None = None) -> Array:
@@ -241,7 +252,7 @@ def same_numbers(value: Any, kind: Type, sizes: dict[str, int], limits: Range | 
     """
     array = as_array(value)
     if array.ndim == 0:
-        raise DataError("GS503", "is a single value, not an array", "give it a row for each sample")
+        raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
     if array.dtype.name != kind.dtype:
         array = convert(array, kind)
     array = reshape(array, kind, sizes, squeeze=False)
@@ -255,7 +266,7 @@ def check_probabilities(array: Array) -> None:
     found = first_bad(array, lambda x: (x < 0) | (x > 1))
     if found is not None:
         hint = "binary classes are 0 and 1; for class ids use sparse_categorical_crossentropy"
-        raise DataError("GS506", f"has {found[1]:.9g} in row {found[0]}, outside 0 … 1", hint)
+        raise DataError(Code.OUT_OF_RANGE, f"has {found[1]:.9g} in row {found[0]}, outside 0 … 1", hint)
 
 
 def reshape(array: Array, kind: Type, sizes: dict[str, int], *, squeeze: bool) -> Array:
@@ -272,15 +283,17 @@ def reshape(array: Array, kind: Type, sizes: dict[str, int], *, squeeze: bool) -
     elif squeeze and array.ndim == rank + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim != rank:
-        raise DataError("GS503", f"has shape {show(array.shape)}, not {show(kind.shape)}", _shape_hint(array, kind))
+        raise DataError(
+            Code.WRONG_ARRAY_SHAPE, f"has shape {show(array.shape)}, not {show(kind.shape)}", _shape_hint(array, kind)
+        )
     for axis in range(1, rank):
-        size, have = size_of(kind.shape[axis], sizes), array.shape[axis]
+        size, have = evaluate(kind.shape[axis], sizes), array.shape[axis]
         if size is None:
             sizes[str(kind.shape[axis])] = have
         elif size != have:
             known = "" if isinstance(kind.shape[axis], int) else f", where '{kind.shape[axis]}' is {size}"
             text = f"has shape {show(array.shape)}, not {show(kind.shape)}{known}: axis {axis} has {have}"
-            raise DataError("GS503", text, _shape_hint(array, kind))
+            raise DataError(Code.WRONG_ARRAY_SHAPE, text, _shape_hint(array, kind))
     return array
 
 
@@ -293,18 +306,3 @@ def _shape_hint(array: Array, kind: Type) -> str:
     if array.ndim == 1 and len(kind.shape) == 2 and kind.is_float and isinstance(kind.shape[1], int):
         return "for class ids use sparse_categorical_crossentropy"
     return "reshape the array, or change the shape in the spec"
-
-
-def size_of(dim: Dim, sizes: Mapping[str, int]) -> int | None:
-    """The number that a dimension stands for, given the sizes of names; None if one of them is not known."""
-    if isinstance(dim, int) or dim in sizes:
-        return dim if isinstance(dim, int) else sizes[dim]
-    text = dim
-    for name in sorted(sizes, key=len, reverse=True):
-        text = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.])", str(sizes[name]), text)
-    if not re.fullmatch(r"[\d\s+\-*/()]+", text) or "**" in text:
-        return None
-    try:
-        return int(eval(text, {"__builtins__": {}}))  # only digits and operators are left
-    except (ArithmeticError, SyntaxError):
-        return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.data.arrow import batches, values
 from graphspec.data.filling import Filling, for_request
 from graphspec.data.source import DataError, Problems, Request, Room
@@ -23,7 +24,7 @@ _BATCH = 1 << 23
 _MOST_ROWS = 1 << 16
 _EXACT = 2.0**53
 """From here on a double no longer holds every integer."""
-_LATER = DataError("GS504", "is not read yet")
+_LATER = DataError(Code.LOSSY_CONVERSION, "is not read yet")
 """Not said: a place for what is found behind the last row, or for a column that is read once more."""
 
 
@@ -115,9 +116,9 @@ class Table:
         except (duckdb.Error, RuntimeError, UnicodeError) as error:
             text = _said(error)
             if isinstance(error, duckdb.OutOfMemoryException) or text.startswith("Out of Memory Error"):
-                raise DataError("GS602", f"'{self.path}' cannot be read: {text}", self.hint) from error
+                raise DataError(Code.NOT_ENOUGH_MEMORY, f"cannot be read: {text}", self.hint) from error
             text, hint = (None if _converts(error) else self.explain(text)) or (text, self.hint)
-            raise DataError("GS501", f"'{self.path}' cannot be read: {text}", hint) from error
+            raise DataError(Code.UNREADABLE_FILE, f"cannot be read: {text}", hint) from error
 
     def count(self) -> int:
         """The number of rows, counted."""
@@ -187,7 +188,7 @@ class Table:
 
     def _rows(self, requests: Sequence[Request]) -> tuple[int, Room]:
         """The number of rows that arrays are made for: counted only where a quick bound would take too much memory."""
-        rows, room = self.at_most() if self.most is None else self.most, Room(self.path)
+        rows, room = self.at_most() if self.most is None else self.most, Room()
         row = sum(len(r.columns) * np.dtype(r.kind.dtype).itemsize for r in requests)
         return (rows if room.fits(rows * row) else self.count()), room
 
@@ -213,7 +214,7 @@ class Table:
         done = 0
         for count, columns in self.stream(what, size, "" if self.most is None else f"LIMIT {self.most}"):
             if done + count > rows:
-                raise DataError("GS501", f"'{self.path}' has more rows than it said: {rows}", "write the file again")
+                raise DataError(Code.UNREADABLE_FILE, f"has more rows than it said: {rows}", "write the file again")
             parts: dict[str, Array | DataError] = {}
             for (name, k), way in ways.items():
                 filling = fillings[name]
@@ -243,7 +244,7 @@ class Table:
         if cell is not None and request.labels is not None:
             return None
         if cell is None or is_missing(cell):
-            return DataError("GS505", f"has a missing value or NaN in row {row}", FILL_IN)
+            return DataError(Code.MISSING_VALUE, f"has a missing value or NaN in row {row}", FILL_IN)
         return for_request(holds_text(row, cell), request)
 
 
@@ -265,7 +266,7 @@ def _made(part: Array | DataError, way: Way, request: Request, first: int) -> Ar
             if part.ndim == 1:
                 raise AnotherWay("integers")
             text = "has integers that were rounded: a double holds them up to 2^53 = 9007199254740992"
-            return DataError("GS504", text, "write integers alone into the lists")
+            return DataError(Code.LOSSY_CONVERSION, text, "write integers alone into the lists")
     return part
 
 

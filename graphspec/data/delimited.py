@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from graphspec.codes import Code
 from graphspec.data.arrow import values
 from graphspec.data.convert import is_number
 from graphspec.data.database import Hows, Table, Way
@@ -36,8 +37,8 @@ class Delimited(Table):
         _refuse_encoding(path)
         self._separator, self._header, self._blank = _header(path)
         if len(self._header) > _MOST_COLUMNS:
-            text = f"'{path}' has {len(self._header):,} columns, more than {_MOST_COLUMNS:,}"
-            raise DataError("GS501", text, "write rows of so many numbers as an array into an .npz file")
+            text = f"has {len(self._header):,} columns, more than {_MOST_COLUMNS:,}"
+            raise DataError(Code.UNREADABLE_FILE, text, "write rows of so many numbers as an array into an .npz file")
         self._most, self._guarded = 0, False
         self._text: dict[str, bool] = {}
         self._bytes: dict[str, int] = {}
@@ -63,7 +64,7 @@ class Delimited(Table):
             return
         own = [name or theirs for name, theirs in zip(given, self.names, strict=True)]
         self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
-        self.names, self.doubtful = own, stand_twice(own, self.path)
+        self.names, self.doubtful = own, stand_twice(own)
 
     def at_most(self) -> int:
         return self._most
@@ -148,7 +149,7 @@ def scan(path: Path) -> Scan:
     return Scan(rows, underscore, longest)
 
 
-def stand_twice(names: Sequence[str], path: Path) -> dict[str, str]:
+def stand_twice(names: Sequence[str]) -> dict[str, str]:
     """The names that stand more than once, case not counted, and where."""
     places = defaultdict(list)
     for place, name in enumerate(names, 1):
@@ -157,7 +158,7 @@ def stand_twice(names: Sequence[str], path: Path) -> dict[str, str]:
     for group in places.values():
         if len(group) > 1:
             where = " and ".join(f"'{name}' (column {place})" for place, name in group[:4])
-            found |= {name: f"'{path}' has {where}" for _, name in group}
+            found |= {name: f"has {where}" for _, name in group}
     return found
 
 
@@ -169,7 +170,7 @@ def _refuse_encoding(path: Path) -> None:
         start = file.read(4)
     for mark, name in _MARKS:
         if start.startswith(mark):
-            raise DataError("GS501", f"'{path}' is {name}, not UTF-8", "save it as UTF-8")
+            raise DataError(Code.UNREADABLE_FILE, f"is {name}, not UTF-8", "save it as UTF-8")
 
 
 def _header(path: Path) -> tuple[str, list[str], int]:

@@ -6,8 +6,10 @@ import os
 import stat
 from pathlib import Path
 
+from graphspec.codes import Code
 from graphspec.data.database import Table
-from graphspec.data.source import _KINDS, NO_ROWS, SUFFIXES, DataError, Source
+from graphspec.data.source import _KINDS, NO_ROWS, DataError, Source
+from graphspec.files import ARCHIVE, DATA_SUFFIXES
 
 
 def open_source(path: Path, most: int | None = None) -> Source:
@@ -17,11 +19,11 @@ def open_source(path: Path, most: int | None = None) -> Source:
         DataError: GS501 no such file, or none that can be read; GS105 an unknown kind of file.
     """
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DataError("GS105", f"'{path}' is no data file", f"data come from {', '.join(SUFFIXES)}")
+    if suffix not in DATA_SUFFIXES:
+        raise DataError(Code.VALUE_NOT_ALLOWED, "is of an unknown kind", f"data come from {', '.join(DATA_SUFFIXES)}")
     if _size(path) == 0:
-        raise DataError("GS508", f"data file '{path}' is empty", NO_ROWS)
-    if suffix == ".npz":
+        raise DataError(Code.TOO_FEW_ROWS, "is empty", NO_ROWS)
+    if suffix == ARCHIVE:
         from graphspec.data.archives import Npz
 
         return Npz(path, most)
@@ -36,16 +38,16 @@ def _size(path: Path) -> int:
     try:
         found = path.stat()
     except FileNotFoundError:
-        raise DataError("GS501", f"data file '{path}' does not exist", _near(path)) from None
+        raise DataError(Code.UNREADABLE_FILE, "does not exist", _near(path)) from None
     except OSError as error:
-        raise DataError("GS501", f"data file '{path}' cannot be opened: {error.strerror or error}") from None
+        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {error.strerror or error}") from None
     except ValueError as error:  # an embedded null byte, half a character
-        raise DataError("GS501", f"data file {str(path)!r} cannot be opened: {error}") from None
+        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {error}") from None
     if not stat.S_ISREG(found.st_mode):
         what = next((what for test, what in _KINDS if test(found.st_mode)), "a device")
-        raise DataError("GS501", f"data file '{path}' is {what}, not a regular file", "write the data to a file")
+        raise DataError(Code.UNREADABLE_FILE, f"is {what}, not a regular file", "write the data to a file")
     if not os.access(path, os.R_OK):
-        raise DataError("GS501", f"data file '{path}' cannot be opened: {os.strerror(13)}")
+        raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {os.strerror(13)}")
     return found.st_size
 
 
@@ -54,7 +56,7 @@ def _near(path: Path) -> str | None:
 
     if not path.parent.is_dir():
         return f"there is no folder '{path.parent}'; files are named relative to the spec"
-    known = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in SUFFIXES)
+    known = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in DATA_SUFFIXES)
     return did_you_mean(path.name, known) or "files are named relative to the spec"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.data.convert import LABELS, convert
 from graphspec.data.source import DataError, Problems, Request
 
@@ -68,8 +69,10 @@ class Filling:
 
 def differ(length: int, row: int, other: int | None) -> DataError:
     """GS503 for lists that make no rows of one length."""
-    text = f"lists differ in length: that of row 0 has {length} values, that of row {row} "
-    return DataError("GS503", text + ("nothing" if other is None else str(other)), "pad them to one length")
+    text = f"has lists of different lengths: {length} values in row 0, in row {row} "
+    return DataError(
+        Code.WRONG_ARRAY_SHAPE, text + ("nothing" if other is None else str(other)), "pad them to one length"
+    )
 
 
 def assemble(request: Request, arrays: Sequence[Array | DataError]) -> Array | Problems:
@@ -83,7 +86,9 @@ def assemble(request: Request, arrays: Sequence[Array | DataError]) -> Array | P
             parts.append(_converted(array, request, 0))
             if len(parts[-1]) != len(parts[0]):
                 hint = "all arrays have one row for each sample, in the same order"
-                raise DataError("GS507", f"has {len(parts[-1])} rows, the first of them {len(parts[0])}", hint)
+                raise DataError(
+                    Code.WRONG_LENGTH, f"has {len(parts[-1])} rows, the first of them {len(parts[0])}", hint
+                )
         except DataError as error:
             problems[k] = error
     if problems:
@@ -98,20 +103,20 @@ def assemble(request: Request, arrays: Sequence[Array | DataError]) -> Array | P
 
 def _converted(array: Array, request: Request, first: int) -> Array:
     if array.ndim == 0:
-        raise DataError("GS503", "is a single value, not an array", "give it a row for each sample")
+        raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
     try:
         array = convert(array, request.kind, request.labels, first)
     except DataError as error:
         raise for_request(error, request) from None
     if request.together and array.ndim != 1:
-        raise DataError("GS503", NOT_ONE)
+        raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_ONE)
     return array
 
 
 def for_request(error: DataError, request: Request) -> DataError:
     """The error with a hint that fits: inputs have no labels."""
-    if error.hint == LABELS and request.is_input:
-        error.hint = "leave it out, or store numbers"
+    if error.problem.hint == LABELS and request.is_input:
+        return error.changed(hint="leave it out, or store numbers")
     return error
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graphspec.arguments import mapping
+from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, check_arrays, load
 from graphspec.data.convert import same_numbers
-from graphspec.data.source import DataError
-from graphspec.errors import Diagnostic, SpecError, UsageError
+from graphspec.data.source import NOT_GIVEN, DataError
+from graphspec.errors import Diagnostic, Mark, SpecError, UsageError
 from graphspec.graph.id_bounds import id_ranges
 from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.graph import Array, Graph
@@ -110,11 +111,10 @@ def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str,
     for name, kind in needed.inputs.items():
         try:
             if name not in feeds:
-                raise DataError("GS502", f"there is no array for input '{name}'")
+                raise DataError(Code.MISSING_ARRAY, NOT_GIVEN.message, NOT_GIVEN.hint)
             checked[name] = same_numbers(feeds[name], kind, sizes, needed.limits.get(name))
         except DataError as error:
-            text = error.message if error.code == "GS502" else f"input '{name}' {error.message}"
-            found.append(Diagnostic(error.code, text, file="<arrays>", path=name, hint=error.hint))
+            found.append(Diagnostic.of(f"input '{name}'", error.problem, Mark("<arrays>"), path=name))
     if found:
         raise SpecError(found)
     return checked

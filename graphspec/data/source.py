@@ -5,24 +5,21 @@ from __future__ import annotations
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from graphspec.arrays.system_memory import free, human
+from graphspec.codes import Code
+from graphspec.errors import Problem, ProblemError
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Type
 
 NO_ROWS = "a data file has a row for each sample"
-SUFFIXES = (".npz", ".csv", ".tsv", ".jsonl", ".parquet")
+NOT_GIVEN = Problem(Code.MISSING_ARRAY, "has no array", "give an array for it, by its name")
 
 
-class DataError(Exception):
-    """Something is wrong with a file or an array; the caller knows the place in the spec."""
-
-    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
+class DataError(ProblemError):
+    """Something is wrong with an array, or with a data file as a whole: that is the subject."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Source(Protocol):
     """What it holds by name: ``array`` or ``column``."""
     names: Sequence[str]
     doubtful: Mapping[str, str]
-    """Names that stand for more than one column, and what to say of them."""
+    """Names that stand for more than one column, and what to say of the file."""
     most: int | None
     """How many rows to read, from the first on; None for all."""
 
@@ -72,8 +69,8 @@ class Source(Protocol):
 class Room:
     """Memory for arrays, promised before they are filled."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._free, self._promised = path, free(), 0
+    def __init__(self) -> None:
+        self._free, self._promised = free(), 0
 
     def fits(self, nbytes: int) -> bool:
         return self._promised + nbytes <= self._free
@@ -82,8 +79,10 @@ class Room:
         """Promise memory; GS602 where there is not as much."""
         self._promised += nbytes
         if self._promised > self._free:
-            text = f"reading '{self._path}' needs {human(self._promised)} of memory, {human(self._free)} are free"
-            raise DataError("GS602", text, "use fewer rows or columns, or an .npz file that is not compressed")
+            text = f"needs {human(self._promised)} of memory to be read, {human(self._free)} are free"
+            raise DataError(
+                Code.NOT_ENOUGH_MEMORY, text, "use fewer rows or columns, or an .npz file that is not compressed"
+            )
 
 
 _KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))

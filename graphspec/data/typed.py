@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphspec.arrays.system_memory import human
+from graphspec.codes import Code
 from graphspec.data.database import Hows, Table, Way, quoted
 from graphspec.data.delimited import scan, stand_twice
 from graphspec.data.source import DataError, Request
@@ -40,7 +41,9 @@ class Typed(Table):
         if inner == "enum":
             return Way(f"CAST({column} AS VARCHAR{lists})")
         if inner not in _PLAIN:
-            raise DataError("GS504", f"holds values of type {kind}, which are no numbers", "store numbers or text")
+            raise DataError(
+                Code.LOSSY_CONVERSION, f"holds values of type {kind}, which are no numbers", "store numbers or text"
+            )
         if depth:  # lists of a fixed length become those of any
             column = f"CAST({column} AS {inner}{lists})"
         return Way(column, doubles=inner in self.rounded)
@@ -66,7 +69,7 @@ class Parquet(Typed):
         own = self._own_names()
         if len(own) == len(self.names):
             self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
-            self.names, self.doubtful = own, stand_twice(own, self.path)
+            self.names, self.doubtful = own, stand_twice(own)
 
     def _own_names(self) -> list[str]:
         """The columns' names as the file has them: the database gives those that stand twice other ones."""
@@ -91,11 +94,11 @@ class Lines(Typed):
     def open(self, base: Any) -> Any:
         self._scan = scan(self.path)
         if self._scan.longest > _LONGEST:
-            text = f"'{self.path}' has a line of more than {human(_LONGEST)}"
-            raise DataError("GS501", text, "keep texts and lists of such a length in files of their own")
+            text = f"has a line of more than {human(_LONGEST)}"
+            raise DataError(Code.UNREADABLE_FILE, text, "keep texts and lists of such a length in files of their own")
         found = self._lines(base, sample_size=-1)
         if found.columns == ["json"] and (line := self._no_object()) is not None:
-            raise DataError("GS501", f"'{self.path}' cannot be read: line {line} is no object", self.hint)
+            raise DataError(Code.UNREADABLE_FILE, f"cannot be read: line {line} is not an object", self.hint)
         self._kinds = {n: str(t) for n, t in zip(found.columns, found.types, strict=True)}
         inner = {n: _inner(t) for n, t in zip(found.columns, found.types, strict=True)}
         odd = {n: "VARCHAR" + "[]" * depth for n, (kind, depth) in inner.items() if kind not in _PLAIN | _WIDE | _MADE}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphspec.codes import Code
 from graphspec.compiler.lower import place
 from graphspec.compiler.lowered import visible
 from graphspec.errors import Diagnostic
@@ -26,7 +27,9 @@ def check_export(spec: Spec, graph: Graph, opset: int) -> list[Diagnostic]:
     if nbytes > LARGEST:
         text = f"the weights take {nbytes / 2**30:.1f} GiB, and one ONNX file holds at most 2 GiB"
         file = spec.tree.mark.file
-        found.append(Diagnostic("GS702", text, file=file, path="layers", hint="make the network smaller"))
+        found.append(
+            Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=file, path="layers", hint="make the network smaller")
+        )
     written = prepare(graph, FOR_OPSET, Target(opset=opset))
     known = computed_before(written)
     missing = [n for n in written.nodes if n.outputs[0].name not in known and is_newer(n, opset)]
@@ -43,6 +46,6 @@ def _unavailable(spec: Spec, node: Node, opset: int) -> Diagnostic:
         hint = "a head that does not depend on this node can be exported; for this one use `graphspec predict`"
     decl = next((n for n in spec.nodes if n.name == node.owner), None)
     if decl is None:
-        return Diagnostic("GS702", text, file=spec.tree.mark.file, path="layers", hint=hint)
+        return Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=spec.tree.mark.file, path="layers", hint=hint)
     mark, path = place(decl, "type")
-    return Diagnostic.at(mark, "GS702", text, path=path, hint=hint)
+    return Diagnostic.at(mark, Code.UNAVAILABLE_OPERATOR, text, path=path, hint=hint)

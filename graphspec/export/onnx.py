@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.export.labels import label_nodes
 from graphspec.export.targets import IR_OF_OPSET, OPSET
 from graphspec.graph.pipelines import FOR_EXPORT
 from graphspec.graph.pipelines import prepare as run_passes
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Array, Graph, Node, Value
+from graphspec.language.head_arrays import LABEL
 from graphspec.runtime.bind import bind
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
 
 def constants_of(parameters: Parameters, graph: Graph) -> dict[str, Array]:
     """The outputs of a graph of weights and constants alone."""
-    program = bind(graph, parameters, shapes={})
+    program = bind(graph, parameters, Target())
     program.run()
     return {name: array.copy() for name, array in program.fetches.items()}
 
@@ -71,11 +73,11 @@ def to_model(
             nodes.append(helper.make_node("Identity", [tensor(value)], [head], name=f"{head}/output"))
     outputs = [_info(helper, head, value) for head, value in graph.outputs.items()]
     for head, words in labels.items():
-        more, constants = _label_nodes(onnx, head, graph.outputs[head], words)
+        more, constants = label_nodes(head, graph.outputs[head], words)
         nodes += more
         initializers += constants
         shape = list(graph.outputs[head].shape[:-1])
-        outputs.append(helper.make_tensor_value_info(f"{head}_label", TensorProto.STRING, shape))
+        outputs.append(helper.make_tensor_value_info(head + LABEL, TensorProto.STRING, shape))
     inputs = [_info(helper, name, value) for name, value in graph.inputs.items()]
     proto = helper.make_graph(nodes, graph.name, inputs, outputs, initializers)
     imports = [helper.make_opsetid("", opset)]
@@ -125,26 +127,3 @@ def operator(node: Node, inputs: Sequence[str], outputs: Sequence[str], opset: i
 def _info(helper: Any, name: str, value: Value) -> Any:
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(value.dtype))
     return helper.make_tensor_value_info(name, kind, list(value.shape))
-
-
-def _label_nodes(onnx: Any, head: str, value: Value, words: Sequence[str]) -> tuple[list[Any], list[Any]]:
-    """``<head>_label``: ArgMax over the last axis, or value > 0.5 for one unit, then Gather from the names."""
-    helper = onnx.helper
-    strings = helper.make_tensor(f"{head}/labels", onnx.TensorProto.STRING, [len(words)], [w.encode() for w in words])
-    index = f"{head}/index"
-    constants = [strings]
-    if value.shape[-1] == 1:
-        half = onnx.numpy_helper.from_array(np.float32(0.5), f"{head}/half")
-        last = onnx.numpy_helper.from_array(np.array([-1], np.int64), f"{head}/last")
-        constants += [half, last]
-        nodes = [
-            helper.make_node("Greater", [head, half.name], [f"{head}/positive"], name=f"{head}/Greater"),
-            helper.make_node(
-                "Cast", [f"{head}/positive"], [f"{head}/id"], name=f"{head}/Cast", to=onnx.TensorProto.INT64
-            ),
-            helper.make_node("Squeeze", [f"{head}/id", last.name], [index], name=f"{head}/Squeeze"),
-        ]
-    else:
-        nodes = [helper.make_node("ArgMax", [head], [index], name=f"{head}/ArgMax", axis=-1, keepdims=0)]
-    gather = helper.make_node("Gather", [strings.name, index], [f"{head}_label"], name=f"{head}/Gather")
-    return [*nodes, gather], constants

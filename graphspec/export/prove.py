@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError
+from graphspec.export.labels import answers
 from graphspec.export.rounding import MOST_RUNS, RUNS, Rounding, by_row
 from graphspec.export.rows import Rows, batch_of, lengths_for, tamer
 from graphspec.export.session import failure, runtime, session
 from graphspec.ir.graph import Array
+from graphspec.language.head_arrays import LABEL
 
 if TYPE_CHECKING:
     from graphspec.runtime.session import Session
@@ -94,7 +97,9 @@ def prove(model: Session, data: bytes, rows: Rows | None = None) -> Proof:
     try:
         return _Comparison(model, data, rows).proof()
     except SpecError as error:
-        foreign = all(d.code == "GS506" for d in error.diagnostics)  # an id that only the lookup itself could refuse
+        foreign = all(
+            d.code == Code.OUT_OF_RANGE for d in error.diagnostics
+        )  # an id that only the lookup itself could refuse
         if not foreign or rows.given:
             raise
         if rows.arrays is None:  # which the user has never seen
@@ -161,8 +166,8 @@ class _Comparison:
                 self._judge(where, head, (a, b), both, rounding)
             seen = float(np.max(difference, initial=0.0, where=np.isfinite(difference)))
             self._proof.differences[head] = max(seen, self._proof.differences.get(head, 0.0))
-            if f"{head}_label" in got:
-                self._compare_labels(where, head, got[f"{head}_label"], a)
+            if head + LABEL in got:
+                self._compare_labels(where, head, got[head + LABEL], a)
 
     def _judge(self, where: str, head: str, answers: tuple[Array, Array], both: Array, rounding: Rounding) -> None:
         """GS701 unless rounding explains, in each row, what onnxruntime's and the runtime's answers lack to float64."""
@@ -199,8 +204,7 @@ class _Comparison:
 
     def _compare_labels(self, where: str, head: str, labels: Array, a: Array) -> None:
         words = np.array(self._model.labels[head], object)
-        index = (a[..., 0] > 0.5).astype(int) if a.shape[-1] == 1 else a.argmax(-1)
-        wrong = (labels != words[index]) & np.isfinite(a).all(-1)
+        wrong = (labels != words[answers(a)]) & np.isfinite(a).all(-1)
         if wrong.any():
             raise _refused(self._model, f"{where}: {int(wrong.sum())} labels are not those of the values beside them")
 
@@ -230,4 +234,4 @@ def _load(model: Session, data: bytes) -> Any:
 
 
 def _refused(model: Session, text: str, hint: str = _REPORT) -> SpecError:
-    return SpecError([Diagnostic("GS701", text, file=model.source, path="outputs", hint=hint)])
+    return SpecError([Diagnostic(Code.EXPORT_DIFFERS, text, file=model.source, path="outputs", hint=hint)])

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.system_memory import free, human
+from graphspec.codes import Code
 from graphspec.compiler.check import check
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.export.outline import Outline, outline
 from graphspec.export.session import failure, plain, session
 from graphspec.ir.graph import Array, Graph, Type
+from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ class Exported:
         )
         if need > (have := free()):
             raise RunError(
-                "GS602", f"the outputs take {human(need)} of memory, {human(have)} are free", "give fewer rows"
+                Code.NOT_ENOUGH_MEMORY,
+                f"the outputs take {human(need)} of memory, {human(have)} are free",
+                "give fewer rows",
             )
 
 
@@ -95,9 +99,7 @@ def read_exported(file: Path) -> Exported:
         raise SpecError([replace(d, file=str(file)) for d in error.diagnostics]) from None
     graph = lowered.graph
     heads = {name: value.type for name, value in graph.outputs.items()}
-    words = {
-        f"{h.name}_label": Type(_TEXT, heads[h.name].shape[:-1]) for h in spec.heads.values() if h.labels is not None
-    }
+    words = {h.name + LABEL: Type(_TEXT, heads[h.name].shape[:-1]) for h in spec.heads.values() if h.labels is not None}
     try:
         runner = session(file)
     except Exception as error:

@@ -10,6 +10,7 @@ import numpy as np
 from graphspec.arrays.calls import settings
 from graphspec.arrays.random import generator
 from graphspec.export.rows import whole
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Array
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -74,9 +75,7 @@ class _Runner:
     def __init__(self, model: Session, parameters: Parameters, feeds: Mapping[str, Array]) -> None:
         self.parameters = parameters
         shapes = {name: feeds[name].shape for name in model.graph.inputs}
-        self._program = build_program(
-            model.graph, parameters, fetches=model.graph.outputs, shapes=shapes, seed=model.seed
-        )
+        self._program = build_program(model.graph, parameters, Target(shapes), seed=model.seed)
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         for name, buffer in self._program.feeds.items():

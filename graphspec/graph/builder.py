@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.config import FLOAT32
 from graphspec.errors import ShapeError
 from graphspec.graph.operators import Operators
@@ -28,11 +29,11 @@ def _check_sizes(types: Type | tuple[Type, ...]) -> None:
     for kind in types if isinstance(types, tuple) else (types,):
         if len(kind.shape) > _MOST_AXES:
             text = f"would make data of {len(kind.shape)} axes, at most {_MOST_AXES}"
-            raise ShapeError("GS301", text, hint="join some of them with Reshape")
+            raise ShapeError(Code.WRONG_RANK, text, hint="join some of them with Reshape")
         for d in kind.shape:
             if isinstance(d, int) and d > _LARGEST:
                 text = f"would make data of {show(kind.shape)}, sizes beyond 64 bits"
-                raise ShapeError("GS105", text, hint="make its sizes smaller")
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="make its sizes smaller")
 
 
 def _check_numbers(array: Array) -> None:
@@ -41,7 +42,9 @@ def _check_numbers(array: Array) -> None:
         return
     for x in (array.min(), array.max()):
         if FLOAT32 <= abs(x) < np.inf:
-            raise ShapeError("GS105", f"has the number {x:g}, which float32 cannot hold", hint="scale it")
+            raise ShapeError(
+                Code.VALUE_NOT_ALLOWED, f"has the number {x:g}, which float32 cannot hold", hint="scale it"
+            )
 
 
 @dataclass
@@ -113,7 +116,7 @@ class Builder(Operators):
         if known := self.graph.params.get(name):
             if known.shape != shape:
                 raise ShapeError(
-                    "GS307",
+                    Code.SHARED_SHAPES_DIFFER,
                     f"shares '{name}' of shape {show(known.shape)}, but its inputs need shape {show(shape)}",
                     hint=f"give '{self.owner}' inputs of the same feature sizes as '{self.weights}', or weights of its own",
                 )

@@ -56,7 +56,7 @@ class Ranges:
 
 def bounded(cls: type[Op]) -> bool:
     """Whether an operator's bounds depend on its inputs at all."""
-    return cls.holds is not None or cls.bounds is not Op.bounds
+    return cls.copied_inputs is not None or cls.bounds is not Op.bounds
 
 
 @dataclass(frozen=True, slots=True)

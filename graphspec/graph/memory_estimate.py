@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-
-import numpy as np
 
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Shape
-from graphspec.ir.graph import Graph, Node
+from graphspec.ir.graph import Graph, Node, Type
+from graphspec.ops import Op, operator
 
-VIEWS = frozenset(
-    ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice", "Split", "Shape", "Dropout")
-)
 _VARIED = 16  # elements assumed on an axis whose size only the data will tell
 
 
@@ -48,13 +43,14 @@ def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
         sizes = shapes_of(graph, nodes, shapes)
     except ShapeError:  # a window longer than the 16 steps assumed: the data will tell
         return 0
-    total = sum(_bytes(shapes[n], v.dtype) for n, v in graph.inputs.items())
+    total = sum(Type(v.dtype, shapes[n]).nbytes for n, v in graph.inputs.items())
     for node in nodes:
-        if node.op not in VIEWS:
-            total += sum(_bytes(sizes[v.name], v.dtype) for v in node.outputs)
-        if node.op == "Attention":  # the scores, which it keeps to itself
-            Q, K = (sizes[v.name] for v in node.inputs[:2] if v is not None)
-            total += _bytes((Q[0], node.attrs["q_num_heads"] or Q[1], Q[-2], K[-2]), "float32")
+        op = operator(node)
+        if takes_memory(op):
+            total += sum(Type(v.dtype, sizes[v.name]).nbytes for v in node.outputs)
+        inputs = [v.shape if v.data is not None else sizes.get(v.name, v.shape) for v in node.inputs if v is not None]
+        if (hidden := op.hidden_shape(inputs)) is not None:
+            total += Type("float32", hidden).nbytes
     return total
 
 
@@ -72,5 +68,6 @@ def shapes_of(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) 
     return {name: value.shape for name, value in infer_shapes(graph, nodes, shapes).items()}
 
 
-def _bytes(shape: tuple[int | str, ...], dtype: str) -> int:
-    return math.prod(int(d) for d in shape) * np.dtype(dtype).itemsize
+def takes_memory(op: Op) -> bool:
+    """Whether an operator's outputs need memory of their own; dropout and noise are made in place."""
+    return not (op.is_view or op.identity_in_inference)

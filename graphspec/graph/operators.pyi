@@ -421,8 +421,8 @@ class Operators:
         C: Value | None = None,
         /,
         *,
-        takes: str,
-        gives: str,
+        input_partition: str,
+        output_partition: str,
         shape: tuple[int, ...],
     ) -> Value: ...
     def SharedDropout(

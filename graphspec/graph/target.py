@@ -18,11 +18,11 @@ def _cannot(graph: Graph) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class Target:
-    """What the passes may know of the program or the file that a graph is prepared for.
+    """What the passes and the binder know of the program or the file that a graph is prepared for.
 
     Attributes:
-        shapes: of a program: the actual shape of every input and target.
-        input_grads: of a program: the inputs whose gradients are computed as well.
+        shapes: of a program: the actual shape of every input and target that it reads.
+        input_grads: of a program: the inputs whose gradients are computed as well (``Program.grads``).
         shard: of a program: one worker's part of the batch; None for the whole batch.
         opset: of a file.
         compute: for a file: evaluates the outputs of a graph that reads weights and constants alone.

@@ -6,9 +6,11 @@ A symbolic dimension is a string in a canonical form, so that equal computations
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 Dim = int | str
 Shape = tuple[Dim, ...]
@@ -121,9 +123,73 @@ def product(shape: Shape) -> Dim:
     return total
 
 
+def evaluate(d: Dim, sizes: Mapping[str, int]) -> int | None:
+    """The number that a dimension stands for, given the sizes of names.
+
+    None if a name in it is not known, or if it divides by 0. Deep nesting needs no recursion.
+    """
+    if isinstance(d, int) or d in sizes:
+        return d if isinstance(d, int) else sizes[d]
+    numbers: list[int] = []
+    pending: list[str] = []
+    operand = True  # whether one comes next: then "-" is a sign
+
+    def reduce(order: int) -> None:
+        """Apply the pending operators that bind at least so tightly."""
+        while pending and _ORDER[pending[-1]] >= order:
+            name, last = pending.pop(), numbers.pop()
+            numbers.append(-last if name == _SIGN else _OPERATORS[name](numbers.pop(), last))
+
+    try:
+        for token in _tokens(d, sizes):
+            if isinstance(token, int):
+                numbers.append(token)
+            elif token == "(" or (token == "-" and operand):
+                pending.append("(" if token == "(" else _SIGN)
+            elif token == ")":
+                reduce(1)
+                pending.pop()
+            else:
+                reduce(_ORDER[token])
+                pending.append(token)
+            operand = not isinstance(token, int) and token != ")"
+        reduce(1)
+    except (LookupError, ZeroDivisionError):
+        return None
+    return numbers[0] if len(numbers) == 1 and not pending else None
+
+
+_SIGN = "sign"
+_ORDER = {"(": 0, "+": 1, "-": 1, "*": 2, "//": 2, _SIGN: 3}
+_OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "//": operator.floordiv}
+
+
+def _tokens(d: str, sizes: Mapping[str, int]) -> Iterator[int | str]:
+    """Numbers, operators and parentheses; names become numbers. KeyError for a name that is not in ``sizes``."""
+    known = "|".join(
+        map(re.escape, sorted(sizes, key=len, reverse=True))
+    )  # "my-input_1" is one name, where it is known
+    token = re.compile(rf"(?:(?P<name>{known or '(?!)'})|(?P<number>\d+))(?![\w.])|(?P<operator>//|[-+*()])")
+    place = 0
+    while place < len(d):
+        match = token.match(d, place)
+        if match is None:
+            raise KeyError(d[place:])
+        place = match.end()
+        if match["name"] is not None:
+            yield sizes[match["name"]]
+        else:
+            yield match["operator"] or int(match["number"])
+
+
 def free(d: str) -> str:
     """The names that a dimension is computed from, as a message lists them: ``'time'``."""
     return " and ".join(f"'{name}'" for name in dict.fromkeys(re.findall(r"[^\W\d][\w.]*", d)))
+
+
+def fixed_size(shape: Shape) -> int:
+    """The number of elements of a shape whose dimensions are all integers."""
+    return math.prod(int(d) for d in shape)
 
 
 def show(shape: Shape) -> str:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from graphspec.arrays.layout import Array as Array  # passed on: whoever works on a graph has arrays too
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import Dim, Shape, free, show
+from graphspec.ir.dims import Dim, Shape, fixed_size, free, show
 
 if TYPE_CHECKING:
     from graphspec.ir.ranges import Range
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,11 @@ class Type:
     @property
     def is_float(self) -> bool:
         return self.dtype == "float32"
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of a tensor whose dimensions are all integers."""
+        return fixed_size(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(eq=False, slots=True)
@@ -77,11 +82,11 @@ class Value:
     def fixed(self, axis: int) -> int:
         """The size of ``axis``, which must be an integer (GS305) and exist (GS301)."""
         if not -self.rank <= axis < self.rank:
-            raise ShapeError("GS301", f"needs an axis {axis}, but its input has shape {show(self.shape)}")
+            raise ShapeError(Code.WRONG_RANK, f"needs an axis {axis}, but its input has shape {show(self.shape)}")
         d = self.shape[axis]
         if not isinstance(d, int):
             raise ShapeError(
-                "GS305",
+                Code.SIZE_NOT_FIXED,
                 f"needs a fixed size on axis {axis}, but its input {show(self.shape)} varies there ('{d}')",
                 hint=f"give {free(d)} a number in `inputs`, or reduce that axis first, such as by global pooling",
             )

@@ -38,7 +38,7 @@ class Gate:
 
 _NONE: tuple[float, ...] = ()
 _REQUIRED = math.nan
-_TAKES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+NUMBERS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "Sigmoid": (_NONE, _NONE),
     "Tanh": (_NONE, _NONE),
     "Relu": (_NONE, _NONE),
@@ -51,8 +51,9 @@ _TAKES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "ScaledTanh": ((_REQUIRED,), (_REQUIRED,)),
     "HardSigmoid": ((0.2,), (0.5,)),
 }
-"""The alpha and the beta that an activation takes, with ONNX's default; onnxruntime has others where none is given here."""
-_CANONICAL = {name.lower(): name for name in _TAKES}
+"""The alpha and the beta of each activation of ONNX's recurrent operators, with ONNX's default. Where no default is given
+here, onnxruntime's differs from ONNX's."""
+_CANONICAL = {name.lower(): name for name in NUMBERS}
 
 
 def parse(
@@ -69,12 +70,12 @@ def parse(
         name = _CANONICAL.get(written.lower(), "")
         need(bool(name), f"does not know the activation '{written}'", code="GS105")
         numbers = [0.0, 0.0]
-        for k, default in enumerate(_TAKES[name]):
+        for k, default in enumerate(NUMBERS[name]):
             if default:
                 numbers[k] = left[k].pop(0) if left[k] else default[0]
         need(not any(map(math.isnan, numbers)), f"needs numbers for the activation {name}", code="GS105")
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
-        need(not signed or numbers[0] > 0, f"{name} needs an alpha above 0, got {numbers[0]}", code="GS105")
+        need(not signed or numbers[0] > 0, f"needs an alpha above 0 for {name}, got {numbers[0]}", code="GS105")
         parsed.append((name, numbers[0], numbers[1]))
     need(not any(left), "has more numbers for its activations than they take", code="GS105")
     return parsed

@@ -41,7 +41,7 @@ def channel_count(X: Value, **vectors: Value) -> int:
     need(X.rank >= 2, f"needs (N, C, …), got {show(X.shape)}")
     count = X.fixed(1)
     for name, value in vectors.items():
-        text = f"{name} {show(value.shape)} does not fit {count} channels of {show(X.shape)}"
+        text = f"has {name} {show(value.shape)}, which does not fit {count} channels of {show(X.shape)}"
         need(value.shape == (count,), text, code="GS304")
     return count
 

@@ -218,3 +218,11 @@ def within(ctx: Context, Y: Array, low: Array | None, high: Array | None, dY: Ar
         if bound is not None:
             calls += [(compare, Y, bound, inside), (np.multiply, dY, inside, dY)]
     return calls
+
+
+def as_vector(ctx: Context, X: Array) -> tuple[Array, Calls]:
+    """Return X as a vector, and the call that copies it if it is not in C order."""
+    if X.flags.c_contiguous:
+        return X.reshape(-1), []
+    copy = ctx.scratch(X.shape, X.dtype)
+    return copy.reshape(-1), [(np.copyto, copy, X)]

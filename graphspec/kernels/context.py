@@ -118,7 +118,7 @@ def broadcast(*shapes: Shape) -> Shape:
             if d == 1 or d == size:
                 continue
             if size != 1:
-                raise ShapeError("GS302", f"shapes {' and '.join(map(show, shapes))} do not broadcast on axis {axis}")
+                raise ShapeError("GS302", f"cannot broadcast {' and '.join(map(show, shapes))} on axis {axis}")
             size = d
         out.append(size)
     return tuple(out)
@@ -127,7 +127,7 @@ def broadcast(*shapes: Shape) -> Shape:
 def normalize_axis(axis: int, rank: int) -> int:
     """``axis`` counted from the front; ``GS301`` if there is no such axis."""
     if not -rank <= axis < rank:
-        raise ShapeError("GS301", f"axis {axis} does not exist in rank {rank}", key="axis")
+        raise ShapeError("GS301", f"has axis {axis}, which does not exist in rank {rank}", key="axis")
     return axis % rank
 
 
@@ -135,7 +135,7 @@ def same_dtype(*values: Value | None) -> str:
     """The common dtype of operands; ``GS306`` if they differ."""
     kinds = {v.dtype for v in values if v is not None}
     if len(kinds) != 1:
-        raise ShapeError("GS306", f"operands have different dtypes: {', '.join(sorted(kinds))}")
+        raise ShapeError("GS306", f"has operands of different dtypes: {', '.join(sorted(kinds))}")
     return kinds.pop()
 
 

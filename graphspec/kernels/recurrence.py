@@ -261,7 +261,7 @@ class Direction:
         constant = partial(self.ctx.constant, dtype=np.int64)
         return at, [(np.multiply, self.lengths.lens, constant(size), start), (np.add, constant(grid), start, at)]
 
-    def backward(
+    def backward(  # noqa: C901 (all options of LSTM, GRU and RNN, in one pass)
         self,
         dY: Array | None,
         dlast: Sequence[Array | None],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, Shape, add, ceildiv, floordiv
@@ -65,6 +66,14 @@ class Axis:
         return runs
 
 
+class Window(NamedTuple):
+    """The windows along one spatial axis: the distance of two, the elements under one, the padding in front."""
+
+    stride: int
+    extent: int
+    begin: int
+
+
 def ceil(a: int, b: int) -> int:
     return -(-a // b)
 
@@ -73,8 +82,8 @@ def spread(values: Sequence[int] | None, rank: int, default: int, name: str) -> 
     """An attribute with an integer for each spatial axis; ``GS301`` for a wrong number, ``GS105`` for one below 1."""
     if values is None:
         return (default,) * rank
-    need(len(values) == rank, f"{name} {list(values)} does not fit {rank} spatial axes", key=name)
-    need(min(values) >= 1, f"{name} {list(values)} must be at least 1", code="GS105", key=name)
+    need(len(values) == rank, f"has {name} {list(values)} for {rank} spatial axes", key=name)
+    need(min(values) >= 1, f"has {name} {list(values)}, which must be at least 1", code="GS105", key=name)
     return tuple(values)
 
 
@@ -86,13 +95,13 @@ def padding(
     auto_pad: str,
 ) -> list[tuple[int, int] | None]:
     """Padding in front of and behind each axis; None where it depends on a size that is not known."""
-    need(auto_pad in AUTO_PADS, f"auto_pad {auto_pad!r} is none of {', '.join(AUTO_PADS)}", code="GS105")
+    need(auto_pad in AUTO_PADS, f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}", code="GS105")
     rank = len(spatial)
     if auto_pad == "VALID":
         return [(0, 0)] * rank
     if auto_pad == "NOTSET":
         values = tuple(pads) if pads is not None else (0,) * (2 * rank)
-        need(len(values) == 2 * rank, f"pads {list(values)} does not fit {rank} spatial axes")
+        need(len(values) == 2 * rank, f"has pads {list(values)} for {rank} spatial axes")
         return [(values[k], values[k + rank]) for k in range(rank)]
     result: list[tuple[int, int] | None] = []
     for size, extent, stride in zip(spatial, extents, strides, strict=True):
@@ -143,7 +152,7 @@ def output_dims(
         else:
             need(
                 end + stride <= extent,
-                f"ceil_mode with stride {stride} over an axis that varies ('{size}')",
+                f"has ceil_mode with stride {stride} over an axis that varies ('{size}')",
                 code="GS305",
                 hint="give that axis a number in `inputs`",
             )
@@ -152,7 +161,7 @@ def output_dims(
 
 
 def _too_large(spatial: Shape, extents: Sequence[int], padded: Sequence[tuple[int, int] | None]) -> ShapeError:
-    text = f"window {'×'.join(map(str, extents))} is larger than its input {'×'.join(map(str, spatial))}"
+    text = f"has a window {'×'.join(map(str, extents))}, larger than its input {'×'.join(map(str, spatial))}"
     if any(p not in (None, (0, 0)) for p in padded):
         text += f" with padding {', '.join('+'.join(map(str, p)) for p in padded if p is not None)}"
     return ShapeError(
@@ -177,3 +186,22 @@ def window_axes(
         for size, o, k, s, d, pad in zip(spatial, out, kernel, strides, dilations, padded, strict=True)
         if pad is not None
     ]
+
+
+def windows_along(
+    spatial: Shape,
+    kernel: Sequence[Dim],
+    strides: Sequence[int] | None,
+    dilations: Sequence[int] | None,
+    pads: Sequence[int] | None,
+    auto_pad: str,
+) -> list[Window] | None:
+    """The windows along each spatial axis; None if any size that they depend on is symbolic."""
+    sizes = [k for k in kernel if isinstance(k, int)]
+    steps = spread(strides, len(spatial), 1, "strides"), spread(dilations, len(spatial), 1, "dilations")
+    if len(sizes) != len(spatial):
+        return None
+    extents = [(k - 1) * d + 1 for k, d in zip(sizes, steps[1], strict=True)]
+    known = [d if isinstance(d, int) else None for d in spatial]
+    begins = [p[0] for p in padding(known, extents, steps[0], pads, auto_pad) if p is not None]
+    return list(map(Window, steps[0], extents, begins)) if len(begins) == len(spatial) else None

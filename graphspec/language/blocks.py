@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from graphspec.codes import Code
 from graphspec.errors import did_you_mean
 from graphspec.language.names import bad_name, is_name
 from graphspec.language.tree import Problems, Tree, describe, meant
@@ -40,7 +41,7 @@ def read_blocks(tree: Tree | None, problems: Problems) -> dict[str, Block]:
         return {}
     if not isinstance(tree.value, dict):
         message = f"`blocks` must be a mapping of blocks, not {describe(tree)}"
-        problems.value(tree, "GS104", message, hint="such as `name: {inputs: [x], layers: […], outputs: [y]}`")
+        problems.value(tree, Code.WRONG_TYPE, message, hint="such as `name: {inputs: [x], layers: […], outputs: [y]}`")
         return {}
     return {name: _read_block(name, body, tree, problems) for name, body in tree.value.items()}
 
@@ -48,19 +49,19 @@ def read_blocks(tree: Tree | None, problems: Problems) -> dict[str, Block]:
 def _read_block(name: str, body: Tree, around: Tree, problems: Problems) -> Block:
     if not is_name(name):
         message, hint = bad_name("block name", name)
-        problems.key(around, name, "GS105", message, hint=hint)
+        problems.key(around, name, Code.VALUE_NOT_ALLOWED, message, hint=hint)
     nothing = Tree([], body.mark, path=body.path)
     if not isinstance(body.value, dict):
         message = f"block '{name}' must be a mapping, not {describe(body)}"
-        problems.value(body, "GS104", message, hint="such as `{inputs: [x], layers: […], outputs: [y]}`")
+        problems.value(body, Code.WRONG_TYPE, message, hint="such as `{inputs: [x], layers: […], outputs: [y]}`")
         return Block(name, body, {}, {}, nothing, nothing, True)
     for key in body.value:
         if key not in KEYS:
             hint = did_you_mean(key, KEYS) or f"a block has {', '.join(KEYS)}"
-            problems.key(body, key, "GS102", f"unknown key '{key}' of block '{name}'", hint=hint)
+            problems.key(body, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of block '{name}'", hint=hint)
     missing = [key for key in ("inputs", "layers", "outputs") if key not in body.value]
     for key in set(missing) - meant(body, KEYS):
-        problems.node(body, "GS103", f"block '{name}' needs `{key}`", subject=key, hint=_MISSING[key])
+        problems.node(body, Code.MISSING_KEY, f"block '{name}' needs `{key}`", subject=key, hint=_MISSING[key])
     wrong = bool(missing)
     params: dict[str, Tree] = {}
     given = body.get("params")
@@ -69,16 +70,16 @@ def _read_block(name: str, body: Tree, around: Tree, problems: Problems) -> Bloc
             params = given.value
         else:
             message = f"`params` must be a mapping of defaults, not {describe(given)}"
-            problems.value(given, "GS104", message, hint="such as `{units: 64}`")
+            problems.value(given, Code.WRONG_TYPE, message, hint="such as `{units: 64}`")
     inputs = _input_names(body, name, problems)
     layers, outputs = body.get("layers") or nothing, body.get("outputs") or nothing
     if not isinstance(layers.value, list):
         message = f"`layers` must be a list of nodes, not {describe(layers)}"
-        problems.value(layers, "GS104", message, hint="begin every node with `-`")
+        problems.value(layers, Code.WRONG_TYPE, message, hint="begin every node with `-`")
         wrong = True
     if not isinstance(outputs.value, list | str):
         message = f"`outputs` must be a list of names, not {describe(outputs)}"
-        problems.value(outputs, "GS104", message, hint=_MISSING["outputs"])
+        problems.value(outputs, Code.WRONG_TYPE, message, hint=_MISSING["outputs"])
         wrong = True
     return Block(name, body, params, inputs or {}, layers, outputs, wrong or inputs is None)
 
@@ -92,14 +93,14 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     for item in items:
         if not isinstance(item.value, str):
             message = f"`inputs` of block '{block}' holds names, not {describe(item)}"
-            problems.value(item, "GS104", message, hint=_MISSING["inputs"])
+            problems.value(item, Code.WRONG_TYPE, message, hint=_MISSING["inputs"])
             return None
         if not is_name(item.value):
             message, hint = bad_name(f"block '{block}': input name", item.value)
-            problems.value(item, "GS105", message, hint=hint)
+            problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint=hint)
         if item.value in names:
             message = f"block '{block}' has two inputs called '{item.value}'"
-            problems.value(item, "GS107", message, hint="rename one of them")
+            problems.value(item, Code.DUPLICATE_NAME, message, hint="rename one of them")
             return None
         names[item.value] = item
     return names

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import Ref
@@ -107,12 +108,12 @@ class _Expander:
             return {}
         if not isinstance(given.value, dict):
             message = f"`vars` must be a mapping, not {describe(given)}"
-            self.problems.value(given, "GS104", message, hint="such as `{units: 64}`")
+            self.problems.value(given, Code.WRONG_TYPE, message, hint="such as `{units: 64}`")
             return {}
         for name in given.value:
             if not is_name(name):
                 message, hint = bad_name("variable name", name)
-                self.problems.key(given, name, "GS105", message, hint=hint)
+                self.problems.key(given, name, Code.VALUE_NOT_ALLOWED, message, hint=hint)
         return self.substitution.variables(given.value, {})
 
     def _declare_inputs(self, top: Scope, inputs: Tree | None) -> None:
@@ -135,7 +136,7 @@ class _Expander:
             if layers.unknown:
                 return
             message = f"`layers` must be a list of nodes, not {describe(layers)}"
-            self.problems.value(layers, "GS104", message, hint="begin every node with `-`")
+            self.problems.value(layers, Code.WRONG_TYPE, message, hint="begin every node with `-`")
             return
         if not self._has_room(scope, layers):
             return
@@ -170,14 +171,14 @@ class _Expander:
             self.overflow = True
             what = f"{MAX_NODES:,} nodes" if self.count > MAX_NODES else f"{MAX_EXPANDED:,} values"
             message = f"the spec expands to more than {what}"
-            self.problems.value(at, "GS110", message, hint="repeat fewer nodes or blocks")
+            self.problems.value(at, Code.DOCUMENT_TOO_LARGE, message, hint="repeat fewer nodes or blocks")
 
     def _entry(self, scope: Scope, entry: Tree, above: Item | None) -> Item:
         """The item of one entry (the last copy of a repeated one)."""
         if not isinstance(entry.value, dict):
             if not entry.unknown:
                 message = f"a node must be a mapping, not {describe(entry)}"
-                self.problems.value(entry, "GS104", message, hint="such as `{name: y, type: Dense, units: 1}`")
+                self.problems.value(entry, Code.WRONG_TYPE, message, hint="such as `{name: y, type: Dense, units: 1}`")
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
         name = entry_name(entry, self.problems)
         kind = entry_kind(entry, self.problems)
@@ -245,7 +246,7 @@ class _Expander:
         names = given.value if isinstance(given.value, list) else [given]
         if not names:
             hint = "name at least one node or input"
-            self.problems.value(given, "GS203", f"`{key}` is empty", hint=hint)
+            self.problems.value(given, Code.WRONG_INPUT_COUNT, f"`{key}` is empty", hint=hint)
             return [None]
         sources: list[InputRef | None] = []
         for value in names:
@@ -254,7 +255,7 @@ class _Expander:
                 continue
             if not value.unknown:
                 message = f"`{key}` holds names, not {describe(value)}"
-                self.problems.value(value, "GS104", message, hint="a node's name, or `name:k` for its output k")
+                self.problems.value(value, Code.WRONG_TYPE, message, hint="a node's name, or `name:k` for its output k")
             sources.append(None)
         return sources
 
@@ -268,7 +269,7 @@ class _Expander:
             called = f"'{name}' is the first node" if (name := item_name(entry)) else "this node is the first"
             message = f"{called} and there are {len(scope.entrance)} inputs: {names}"
             hint = f"say which one: `inputs: {next(iter(scope.entrance))}`"
-            self.problems.node(entry, "GS203", message, hint=hint)
+            self.problems.node(entry, Code.WRONG_INPUT_COUNT, message, hint=hint)
         return None
 
     # Blocks
@@ -280,7 +281,7 @@ class _Expander:
         item.failed = True
         if block is None:
             hint = did_you_mean(at.value, self.blocks) or "define it under `blocks`"
-            self.problems.value(at, "GS111", f"unknown block '{at.value}'", hint=hint)
+            self.problems.value(at, Code.UNKNOWN_CLASS, f"unknown block '{at.value}'", hint=hint)
             return
         self.used.add(at.value)
         stack = item.scope.stack
@@ -289,15 +290,15 @@ class _Expander:
             if frozenset(loop) not in self.loops:
                 self.loops.add(frozenset(loop))
                 message = f"block '{at.value}' contains itself: {' → '.join(loop)}"
-                self.problems.value(at, "GS205", message, hint="for copies in a row use `repeat`")
+                self.problems.value(at, Code.RECURSIVE_BLOCK, message, hint="for copies in a row use `repeat`")
             return
         if len(stack) >= MAX_NESTING:
             message = f"blocks are nested deeper than {MAX_NESTING} levels"
-            self.problems.value(at, "GS110", message, hint="write some of them out")
+            self.problems.value(at, Code.DOCUMENT_TOO_LARGE, message, hint="write some of them out")
             return
         if len(item.full) > MAX_FULL_NAME:
             message = f"the names of blocks in blocks come to more than {MAX_FULL_NAME:,} characters"
-            self.problems.value(at, "GS110", message, hint="give them shorter names")
+            self.problems.value(at, Code.DOCUMENT_TOO_LARGE, message, hint="give them shorter names")
             return
         self._spend(at, len(block.params) + len(block.inputs))
         if self.overflow:
@@ -316,12 +317,14 @@ class _Expander:
             return {}
         if not isinstance(given.value, dict):
             message = f"`params` must be a mapping, not {describe(given)}"
-            self.problems.value(given, "GS104", message, hint="such as `{units: 64}`")
+            self.problems.value(given, Code.WRONG_TYPE, message, hint="such as `{units: 64}`")
             return {}
         for name in given.value:
             if name not in block.params:
                 hint = did_you_mean(name, block.params) or f"its params: {listed(block.params) or 'none'}"
-                self.problems.key(given, name, "GS102", f"block '{block.name}' has no param '{name}'", hint=hint)
+                self.problems.key(
+                    given, name, Code.UNKNOWN_KEY, f"block '{block.name}' has no param '{name}'", hint=hint
+                )
         return {name: value for name, value in given.value.items() if name in block.params}
 
     def _build(self, item: Item, block: Block, variables: Mapping[str, Tree]) -> None:
@@ -336,9 +339,9 @@ class _Expander:
             hint = f"give it {'one' if len(block.inputs) == 1 else 'a list of ' + str(len(block.inputs))} in `inputs`"
             at = item.tree.get("inputs")
             if at is None:
-                self.problems.node(item.tree, "GS203", message, hint=hint)
+                self.problems.node(item.tree, Code.WRONG_INPUT_COUNT, message, hint=hint)
             else:
-                self.problems.value(at, "GS203", message, hint=hint)
+                self.problems.value(at, Code.WRONG_INPUT_COUNT, message, hint=hint)
             return
         inner = Scope(f"{item.full}/", variables, (*item.scope.stack, block.name), item.trainable)
         inner.outermost = item.scope.outermost or item.tree

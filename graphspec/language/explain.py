@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
 
@@ -11,9 +12,10 @@ from pydantic import ValidationError
 
 from graphspec.activations import ACTIVATIONS
 from graphspec.callbacks import CALLBACKS
-from graphspec.config import Config, Registry, a
+from graphspec.codes import Code
+from graphspec.config import Config, Registry
 from graphspec.constraints import CONSTRAINTS
-from graphspec.errors import did_you_mean
+from graphspec.errors import Problem, did_you_mean
 from graphspec.initializers import INITIALIZERS
 from graphspec.language.tree import Problems, Tree, describe, format_value, listed, meant, wrong_type
 from graphspec.layers import CELLS, LAYERS
@@ -103,17 +105,18 @@ def explain(
         kind = group[0]["type"]
         if key is None:
             for error in group:
-                _explain_whole(error, tree, what, problems)
+                _explain_whole(error, cls, tree, what, problems)
         elif kind == "extra_forbidden" and (neutral := cls.neutral.get(str(key))) is not None:
             value = tree.value[str(key)]
-            text = f"`{key}: {describe(value.plain())}` of {what}: {neutral.reason}"
-            problems.value(value, "GS105", text, hint=neutral.hint or f"leave `{key}` out")
+            text = f"`{key}` of {what} cannot be {describe(value.plain())}: {neutral.reason}"
+            problems.value(value, Code.VALUE_NOT_ALLOWED, text, hint=neutral.hint or f"leave `{key}` out")
         elif kind == "extra_forbidden":
             hint = cls.elsewhere.get(str(key)) or did_you_mean(str(key), fields) or _known(cls)
-            problems.key(tree, str(key), "GS102", f"unknown key '{key}' of {what}", hint=hint)
+            problems.key(tree, str(key), Code.UNKNOWN_KEY, f"unknown key '{key}' of {what}", hint=hint)
         elif kind == "missing" and len(group[0]["loc"]) == 1:
             if key not in excused:
-                problems.node(tree, "GS103", f"{what} needs `{key}`", subject=str(key), hint=_about(cls, str(key)))
+                about = _about(cls, str(key))
+                problems.node(tree, Code.MISSING_KEY, f"{what} needs `{key}`", subject=str(key), hint=about)
         else:
             about = _bracketed(cls, tree, str(key)) or _about(cls, str(key))
             _explain_value(group, tree, what, problems, about)
@@ -157,26 +160,32 @@ def _bracketed(cls: type[Config], tree: Tree, key: str) -> str | None:
     return "put it into brackets" + (f": `[{said}]`" if len(said) <= 60 else "")
 
 
-def _explain_whole(error: Mapping[str, Any], tree: Tree, what: str, problems: Problems) -> None:
+def _explain_whole(error: Mapping[str, Any], cls: type[Config], tree: Tree, what: str, problems: Problems) -> None:
     """Report an error about keys together, at the one that the error names or else at the whole mapping."""
-    code = error["type"] if error["type"].startswith("GS") else "GS105"
-    at = tree.get(error.get("ctx", {}).get("below", ""))
-    if at is None:
-        problems.node(tree, code, f"{what}: {_said(error)}", hint=_hint(error), subject=_said(error))
+    key = _key(error)
+    value = None if key is None else tree.get(key)
+    problem = _problem(error, value)
+    subject = what if key is None else f"`{key}` of {what}"
+    text, hint = f"{subject} {problem.message}", problem.hint or (None if key is None else _about(cls, key))
+    if value is None:
+        problems.node(tree, problem.code, text, hint=hint, subject=problem.message)
     else:
-        said = _said(error)
-        quoted = "" if re.search(r"\bgot\b", said) else f", not {describe(at)}"
-        problems.value(at, code, f"{what}: {said}{quoted}", hint=_hint(error))
+        problems.value(value, problem.code, text, hint=hint)
 
 
-def _said(error: Mapping[str, Any]) -> str:
-    text: str = error["msg"]
-    return re.sub(r"^(Value error|Assertion failed), ", "", text).replace("Input should be", "must be")
+def _key(error: Mapping[str, Any]) -> str | None:
+    """The key below a value that an error is about."""
+    problem: Problem | None = error.get("ctx", {}).get("problem")
+    return None if problem is None else problem.key
 
 
-def _hint(error: Mapping[str, Any]) -> str | None:
-    hint = error.get("ctx", {}).get("hint")
-    return None if hint is None else str(hint)
+def _problem(error: Mapping[str, Any], value: Tree | None) -> Problem:
+    """What an error of pydantic says about ``value``."""
+    quoted = "" if value is None else f", not {describe(value)}"
+    problem: Problem | None = error.get("ctx", {}).get("problem")
+    if problem is None:
+        return Problem(Code.VALUE_NOT_ALLOWED, _demand(error) + quoted)
+    return replace(problem, message=problem.message + quoted) if error["ctx"]["show_value"] else problem
 
 
 def _place(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, str, int]:
@@ -210,44 +219,29 @@ def _explain_one(
     errors: Errors, value: Tree, name: str, what: str, problems: Problems, about: str | None = None
 ) -> None:
     chosen = next((e for e in errors if e["type"] not in _TYPES and e["type"] != "literal_error"), None)
-    if chosen is None:
-        wanted = list(dict.fromkeys(_wanted(error) for error in errors))
-        literals = [text for error in errors for text in re.findall(r"'([^']*)'", _wanted(error))]
-        hint = did_you_mean(value.value, literals) if literals and isinstance(value.value, str) else None
-        code = "GS105" if literals and isinstance(value.value, str) else "GS104"
-        hint = hint or next((h for w in wanted if (h := wrong_type(value, w))), None) or about or _SUCH.get(wanted[0])
-        message = f"`{name}` of {what} must be {' or '.join(wanted)}, not {describe(value)}"
-        problems.value(value, code, message, hint=hint)
-        return
-    context = chosen.get("ctx", {})
-    kind: str = chosen["type"]
-    if kind == "nested":
-        cls = REGISTRIES[context["kind"]].get(context["name"])
+    if chosen is not None and chosen["type"] == "nested":
+        kind, inner = chosen["ctx"]["kind"], chosen["ctx"]["name"]
+        cls = REGISTRIES[kind].get(inner)
         assert cls is not None
-        explain(context["errors"], cls, value, f"{context['name']} in {what}", problems)
-    elif kind.startswith("GS"):
-        at = (value.get(context["below"]) if "below" in context else None) or value
-        said, hint = chosen["msg"], _hint(chosen)
-        if kind == "GS111":
-            message = f"{said} in {what}"
-        elif kind == "GS103" and isinstance(value.value, dict) and "type" not in value.value:
-            message = f"`{name}` of {what} needs `type`, the name of {a(context['kind'])}"
-            registry = REGISTRIES[context["kind"]]
-            close = next((close for key in value.value if (close := did_you_mean(key, ["type"]))), None)
-            if registry.get(key := next(iter(value.value), "")) is not None:
-                close = f"the name is a value: `{{type: {key}, …}}`"
-            hint = close or registry.suggest("") or hint
-        elif said.startswith(("must", "is ", "has ")):
-            quoted = "" if re.search(r"\bgot\b|, not ", said) else f", not {describe(value)}"
-            message = f"`{name}` of {what} {said}{quoted}"
-        else:
-            message = f"`{name}: {describe(value)}` of {what}: {said}"
-            hint = hint or f"leave `{name}` out"
-        problems.value(at, kind, message, hint=hint or about)
+        explain(chosen["ctx"]["errors"], cls, value, f"{inner} in {what}", problems)
+        return
+    if chosen is None:
+        problem = _wrong_type(errors, value, about)
     else:
-        last = errors[-1] if kind == "missing" else chosen
-        message = f"`{name}` of {what} {_demand(last)}, not {describe(value)}"
-        problems.value(value, "GS105", message, hint=about)
+        problem = _problem(errors[-1] if chosen["type"] == "missing" else chosen, value)
+    at = (None if problem.key is None else value.get(problem.key)) or value
+    problems.value(at, problem.code, f"`{name}` of {what} {problem.message}", hint=problem.hint or about)
+
+
+def _wrong_type(errors: Errors, value: Tree, about: str | None) -> Problem:
+    """A value that is of none of the types, or none of the choices, that may stand there."""
+    wanted = list(dict.fromkeys(_wanted(error) for error in errors))
+    choices = [text for error in errors for text in re.findall(r"'([^']*)'", _wanted(error))]
+    is_choice = bool(choices) and isinstance(value.value, str)
+    hint = did_you_mean(value.value, choices) if is_choice else None
+    hint = hint or next((h for w in wanted if (h := wrong_type(value, w))), None) or about or _SUCH.get(wanted[0])
+    message = f"must be {' or '.join(wanted)}, not {describe(value)}"
+    return Problem(Code.VALUE_NOT_ALLOWED if is_choice else Code.WRONG_TYPE, message, hint)
 
 
 def _wanted(error: Mapping[str, Any]) -> str:
@@ -271,5 +265,4 @@ def _demand(error: Mapping[str, Any]) -> str:
         return f"must have {context['max_length']} character{'' if context['max_length'] == 1 else 's'}"
     if kind == "finite_number":
         return "must be finite"
-    said = _said(error)
-    return said if said.startswith("must") else f"is wrong: {said}"
+    return str(error["msg"]).replace("Input should", "must")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphspec.codes import Code
 from graphspec.errors import did_you_mean
 from graphspec.language.names import MAX_NAME, Kind, bad_name, is_name
 from graphspec.language.tree import Problems, Tree, describe, item_name, wrong_type
@@ -19,11 +20,11 @@ def entry_name(entry: Tree, problems: Problems) -> str | None:
         return None
     if not isinstance(name.value, str):
         message = f"`name` must be text, not {describe(name)}"
-        problems.value(name, "GS104", message, hint="put quotes around it")
+        problems.value(name, Code.WRONG_TYPE, message, hint="put quotes around it")
         return None
     if not is_name(name.value):
         message, hint = bad_name("node name", name.value)
-        problems.value(name, "GS105", message, hint=hint)
+        problems.value(name, Code.VALUE_NOT_ALLOWED, message, hint=hint)
     return name.value if 0 < len(name.value) <= MAX_NAME else None
 
 
@@ -33,34 +34,38 @@ def entry_kind(entry: Tree, problems: Problems) -> Kind:
         wrong = [key for key in entry.value if key not in SHARE_KEYS]
         for key in wrong:
             message = f"`{key}`{_of(entry)} cannot stand beside `share`, which takes everything from its owner"
-            problems.key(entry, key, "GS206", message, hint="only `name` and `inputs` may stand beside `share`")
+            problems.key(
+                entry, key, Code.WRONG_SHARE, message, hint="only `name` and `inputs` may stand beside `share`"
+            )
         return "failed" if wrong or not _is_name_of(entry, "share", problems) else "share"
     if "block" in entry.value:
         if "type" in entry.value:
             message = f"`type`{_of(entry)} cannot stand beside `block`"
-            problems.key(entry, "type", "GS105", message, hint="remove one of them")
+            problems.key(entry, "type", Code.VALUE_NOT_ALLOWED, message, hint="remove one of them")
             return "failed"
         for key in entry.value:
             if key not in BLOCK_KEYS:
                 hint = did_you_mean(key, BLOCK_KEYS) or "arguments of a block go into `params`"
                 called = item_name(entry)
                 what = f"block instance '{called}'" if called else "a block instance"
-                problems.key(entry, key, "GS102", f"unknown key '{key}' of {what}", hint=hint)
+                problems.key(entry, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of {what}", hint=hint)
         return "block" if _is_name_of(entry, "block", problems) else "failed"
     if "type" in entry.value:
         if "params" in entry.value:
             hint = "arguments of a layer stand beside its `type`"
-            problems.key(entry, "params", "GS102", f"unknown key 'params'{_of(entry)}, which is no block", hint=hint)
+            problems.key(
+                entry, "params", Code.UNKNOWN_KEY, f"unknown key 'params'{_of(entry)}, which is no block", hint=hint
+            )
         return "node" if _is_name_of(entry, "type", problems) else "failed"
     problems_before = len(problems.found)
     for key in entry.value:
         if key not in ENTRY_KEYS and (close := did_you_mean(key, ("type", "block", "share"))):
-            problems.key(entry, key, "GS102", f"unknown key '{key}'{_of(entry)}", hint=close)
+            problems.key(entry, key, Code.UNKNOWN_KEY, f"unknown key '{key}'{_of(entry)}", hint=close)
     if len(problems.found) == problems_before:
         called = item_name(entry)
         what = f"node '{called}'" if called else "a node"
         hint = "say which layer it is: `type: Dense`"
-        problems.node(entry, "GS103", f"{what} needs `type`, `block` or `share`", subject="type", hint=hint)
+        problems.node(entry, Code.MISSING_KEY, f"{what} needs `type`, `block` or `share`", subject="type", hint=hint)
     return "failed"
 
 
@@ -69,7 +74,7 @@ def _is_name_of(entry: Tree, key: str, problems: Problems) -> bool:
     if not isinstance(value.value, str) and not value.unknown:
         message = f"`{key}`{_of(entry)} must be a name, not {describe(value)}"
         what = {"type": "a layer", "block": "a block"}.get(key, "the node whose weights it takes")
-        problems.value(value, "GS104", message, hint=f"name {what}")
+        problems.value(value, Code.WRONG_TYPE, message, hint=f"name {what}")
     return isinstance(value.value, str)
 
 
@@ -86,11 +91,11 @@ def entry_copies(entry: Tree, problems: Problems) -> int | None:
     if isinstance(repeat.value, bool) or not isinstance(repeat.value, int):
         message = f"`repeat`{_of(entry)} must be an integer, not {describe(repeat)}"
         problems.value(
-            repeat, "GS104", message, hint=wrong_type(repeat, "an integer") or "the number of copies in a row"
+            repeat, Code.WRONG_TYPE, message, hint=wrong_type(repeat, "an integer") or "the number of copies in a row"
         )
         return None
     if repeat.value < 1:
         message = f"`repeat`{_of(entry)} must be at least 1, not {repeat.value}"
-        problems.value(repeat, "GS105", message, hint="remove the node, or `repeat` for one copy")
+        problems.value(repeat, Code.VALUE_NOT_ALLOWED, message, hint="remove the node, or `repeat` for one copy")
         return None
     return int(repeat.value)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+from graphspec.codes import Code
 from graphspec.errors import Mark, did_you_mean, shorten
 from graphspec.language.declarations import Ref
 from graphspec.language.tree import Problems, Tree, listed
@@ -163,7 +164,7 @@ def resolve(source: InputRef, problems: Problems) -> Ref | None:
         name = current.at.value if current.at is not None else source.scope.prefix.rstrip("/")
         message = f"'{name}' comes back to itself through blocks that only pass it on"
         hint = "let one of these blocks take another input"
-        problems.at(current.mark, "GS202", message, path="" if current.at is None else current.at.path, hint=hint)
+        problems.at(current.mark, Code.CYCLE, message, path="" if current.at is None else current.at.path, hint=hint)
         current.found = None
     for passed in chain:
         passed.found, passed.state = current.found, "done"
@@ -180,12 +181,12 @@ def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | 
     text: str = at.value
     name, colon, index = text.partition(":")
     if colon and not re.fullmatch(r"[0-9]{1,6}", index):
-        problems.value(at, "GS201", f"'{text}' names no output", hint=f"`{name}:1` is output 1 of '{name}'")
+        problems.value(at, Code.UNKNOWN_NODE, f"'{text}' names no output", hint=f"`{name}:1` is output 1 of '{name}'")
         return None
     item = locate(source.scope, name)
     if item is None:
         if not source.scope.incomplete:
-            problems.value(at, "GS201", f"unknown node '{name}'", hint=suggest(source.scope, name))
+            problems.value(at, Code.UNKNOWN_NODE, f"unknown node '{name}'", hint=suggest(source.scope, name))
         return None
     output = int(index) if colon else 0
     outputs = (
@@ -195,7 +196,9 @@ def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | 
         kind = "block instance" if outputs != 1 or (isinstance(item, Item) and item.kind == "block") else "input"
         word = "output" if outputs == 1 else "outputs"
         hint = f"they count from 0: '{name}:{outputs - 1}' is the last" if outputs > 1 else f"write '{name}'"
-        problems.value(at, "GS201", f"'{text}' does not exist: {kind} '{name}' has {outputs} {word}", hint=hint)
+        problems.value(
+            at, Code.UNKNOWN_NODE, f"'{text}' does not exist: {kind} '{name}' has {outputs} {word}", hint=hint
+        )
         return None
     return _output(item, output)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from graphspec.codes import Code
 from graphspec.errors import Mark, shorten
 from graphspec.language.declarations import Ref
+from graphspec.language.head_arrays import LABEL, LENGTH, STEPS, WEIGHT
 from graphspec.language.names import InputRef, Item, Scope, bad_name, is_name, locate, resolve, suggest
 from graphspec.language.tree import Problems, Tree, describe, item_name
 
@@ -15,7 +17,7 @@ def claim(scope: Scope, name: str, item: Item | InputRef, mark: Mark, path: str,
     """Let ``name`` stand for ``item`` in ``scope``; a clash is reported at the later place (GS107)."""
     if what == "input" and not is_name(name):
         message, hint = bad_name("input name", name)
-        problems.at(mark, "GS105", message, path=path, hint=hint)
+        problems.at(mark, Code.VALUE_NOT_ALLOWED, message, path=path, hint=hint)
     other = scope.places.get(name)
     if other is None:
         scope.names[name], scope.places[name] = item, (mark, path)
@@ -42,7 +44,7 @@ def _clash(name: str, new: Place, what: str, old: Place, old_what: str, problems
     article = "an" if old_what == "input" else "a"
     message = f"{what} '{name}' has the name of {article} {old_what}{where}"
     hint = "rename one of them: inputs, nodes and heads share one namespace"
-    problems.at(new[0], "GS107", message, path=new[1], hint=hint, subject=name)
+    problems.at(new[0], Code.DUPLICATE_NAME, message, path=new[1], hint=hint, subject=name)
 
 
 def _order(place: Place) -> tuple[bool, int, int]:
@@ -62,7 +64,7 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
         path = outputs.below(name)
         if not is_name(name):
             message, hint = bad_name("head name", name)
-            problems.at(mark, "GS105", message, path=path, hint=hint)
+            problems.at(mark, Code.VALUE_NOT_ALLOWED, message, path=path, hint=hint)
         heads[name] = _resolve_head(top, name, head, mark, path, problems)
         places.setdefault(name, (mark, path))
     for name, head in outputs.value.items():
@@ -75,7 +77,9 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
                 where = f" at line {line}" if line is not None else ""
                 kind = _kind(top.names[generated]) if generated in top.names else "head"
                 message = f"{kind} '{generated}'{where} has the name of {purpose} of head '{name}'"
-                problems.at(later[0], "GS107", message, path=later[1], subject=generated, hint="rename one of them")
+                problems.at(
+                    later[0], Code.DUPLICATE_NAME, message, path=later[1], subject=generated, hint="rename one of them"
+                )
     return heads
 
 
@@ -89,19 +93,19 @@ def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, prob
         if layer is None and not top.incomplete and locate(top, name) is None:
             message = f"head '{name}' has no `layer`, and no node is called '{name}'"
             hint = suggest(top, name) or "name its node: `layer: …`"
-            problems.at(mark, "GS201", message, path=path, hint=hint)
+            problems.at(mark, Code.UNKNOWN_NODE, message, path=path, hint=hint)
             return None
         return None if layer is not None else resolve(InputRef.named(top, Tree(name, mark, path=path)), problems)
     if not isinstance(layer.value, str):
         message = f"`layer` of head '{name}' must be the name of a node, not {describe(layer)}"
-        problems.value(layer, "GS104", message, hint="a node's name, or `name:k` for its output k")
+        problems.value(layer, Code.WRONG_TYPE, message, hint="a node's name, or `name:k` for its output k")
         return None
     ref = resolve(InputRef.named(top, layer), problems)
     named = locate(top, layer.value.partition(":")[0])
     if isinstance(named, Item) and named.kind == "input":
         message = f"`layer` of head '{name}' is the input '{named.name}', not a node"
         hint = f"put `{{type: Activation, activation: linear, inputs: {named.name}}}` between"
-        problems.value(layer, "GS201", message, hint=hint)
+        problems.value(layer, Code.UNKNOWN_NODE, message, hint=hint)
         return None
     if own is not None and own is not named:
         _clash(name, (mark, path), "head", top.places[name], _kind(own), problems)
@@ -112,11 +116,11 @@ def _generated(head: Tree) -> list[tuple[str, str]]:
     """Suffixes of the names that come of a head, ONNX outputs and arrays of the data, and what they are."""
     suffixes = []
     if head.get("labels") is not None:
-        suffixes.append(("_label", "the label output"))
+        suffixes.append((LABEL, "the label output"))
     loss = head.get("loss")
     if loss is not None and loss.value is not None:
-        suffixes.append(("_sample_weight", "the sample weights"))
+        suffixes.append((WEIGHT, "the sample weights"))
         kind = loss.get("type") or loss
         if isinstance(kind.value, str) and kind.value.lower() == "ctc":
-            suffixes += [("_length", "the label lengths"), ("_input_length", "the numbers of time steps")]
+            suffixes += [(LENGTH, "the label lengths"), (STEPS, "the numbers of time steps")]
     return suffixes

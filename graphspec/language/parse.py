@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
 from graphspec.language.declarations import NodeDecl, Ref, Spec
 from graphspec.language.expand import Expanded, expand
@@ -61,11 +62,11 @@ def _check_document(tree: Tree, problems: Problems) -> None:
     for key in tree.value:
         if key not in KEYS:
             hint = did_you_mean(key, KEYS) or f"the keys are {', '.join(KEYS)}"
-            problems.key(tree, key, "GS102", f"unknown key '{key}' of the document", hint=hint)
+            problems.key(tree, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of the document", hint=hint)
     missing = [key for key in REQUIRED if key not in tree.value]
     spelt = meant(tree, KEYS) if missing else ()
     for key in (key for key in missing if key not in spelt):
-        problems.node(tree, "GS103", f"the document needs `{key}`", hint=_MISSING[key], subject=key)
+        problems.node(tree, Code.MISSING_KEY, f"the document needs `{key}`", hint=_MISSING[key], subject=key)
 
 
 def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems) -> Spec:
@@ -75,7 +76,7 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
     name = _text(sections.get("name"), "name", problems)
     if name and not is_name(name):
         message, hint = bad_name("`name`", name)
-        problems.value(sections["name"], "GS105", message, hint=hint)
+        problems.value(sections["name"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
     inputs = parse_inputs(sections["inputs"], problems) if "inputs" in sections else {}
     heads = parse_heads(sections["outputs"], expanded.heads, problems) if "outputs" in sections else {}
     given = sections.get("inputs", nothing).value
@@ -100,10 +101,10 @@ def _check_version(tree: Tree | None, problems: Problems) -> None:
         return
     if isinstance(tree.value, bool) or not isinstance(tree.value, int):
         message = f"`graphspec` must be an integer, not {describe(tree)}"
-        problems.value(tree, "GS104", message, hint=f"write `graphspec: {VERSION}`")
+        problems.value(tree, Code.WRONG_TYPE, message, hint=f"write `graphspec: {VERSION}`")
     elif tree.value != VERSION:
         hint = f"this graphspec reads version {VERSION}"
-        problems.value(tree, "GS109", f"language version {tree.value} is not known", hint=hint)
+        problems.value(tree, Code.UNKNOWN_VERSION, f"language version {tree.value} is not known", hint=hint)
 
 
 def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
@@ -111,7 +112,7 @@ def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
         return None
     if not isinstance(tree.value, str):
         message = f"`{key}` must be text, not {describe(tree)}"
-        problems.value(tree, "GS104", message, hint=wrong_type(tree, "text") or "write text")
+        problems.value(tree, Code.WRONG_TYPE, message, hint=wrong_type(tree, "text") or "write text")
         return None
     return tree.value
 
@@ -157,18 +158,22 @@ def _parse_layer(item: Item, problems: Problems) -> Layer | None:
     trainable = tree.get("trainable")
     if trainable is not None and not isinstance(trainable.value, bool) and not trainable.unknown:
         message = f"`trainable` of '{item.full}' must be true or false, not {describe(trainable)}"
-        problems.value(trainable, "GS104", message, hint=wrong_type(trainable, "true or false") or "false freezes it")
+        problems.value(
+            trainable, Code.WRONG_TYPE, message, hint=wrong_type(trainable, "true or false") or "false freezes it"
+        )
     kind = _type(tree)
     if item.failed or kind is None:
         return None
     if kind in LAYERS.refused:
         reason, hint = LAYERS.refused[kind]
-        problems.value(tree.value["type"], "GS105", f"{kind} '{item.full}' is refused: {reason}", hint=hint)
+        problems.value(
+            tree.value["type"], Code.VALUE_NOT_ALLOWED, f"{kind} '{item.full}' is refused: {reason}", hint=hint
+        )
         return None
     cls = LAYERS.get(kind)
     if cls is None:
         hint = did_you_mean(kind, LAYERS.names()) or "`graphspec schema` lists the layers"
-        problems.value(tree.value["type"], "GS111", f"unknown layer '{kind}'", hint=hint)
+        problems.value(tree.value["type"], Code.UNKNOWN_CLASS, f"unknown layer '{kind}'", hint=hint)
         return None
     without = (*ENTRY_KEYS, *cls.call_arguments)
     copied = item_name(tree) if tree.get("repeat") is not None else None  # what is wrong is wrong with every copy
@@ -192,6 +197,6 @@ def _calls(item: Item, problems: Problems) -> dict[str, list[Ref | None]]:
             refs.append(None)
             if not value.unknown:
                 message = f"`{key}` of '{item.full}' holds names of nodes, not {describe(value)}"
-                problems.value(value, "GS104", message, hint="a node's name, or `name:k` for its output k")
+                problems.value(value, Code.WRONG_TYPE, message, hint="a node's name, or `name:k` for its output k")
         calls[key] = refs
     return calls

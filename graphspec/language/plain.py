@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, Mark, SpecError
 from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Problems, Tree, below, describe, unfit
 
@@ -44,7 +45,7 @@ class _Converter:
         if plain is _NOTHING:
             return self._refuse(path, f"a {_kind(value)} cannot stand in a spec")
         if (message := unfit(plain)) is not None:
-            self.problems.at(_MARK, "GS105", message, path=path, hint="write it shorter")
+            self.problems.at(_MARK, Code.VALUE_NOT_ALLOWED, message, path=path, hint="write it shorter")
             return Tree(None, _MARK, unknown=True)
         return Tree(plain, _MARK)
 
@@ -54,26 +55,26 @@ class _Converter:
             name = _key(key)
             if name is None:
                 message = f"a key must be a string, not {describe(key)}"
-                self.problems.at(_MARK, "GS104", message, path=below(path, describe(key)), hint="use text")
+                self.problems.at(_MARK, Code.WRONG_TYPE, message, path=below(path, describe(key)), hint="use text")
             elif len(name) > MAX_KEY:
                 raise self._too_large(f"a key has {len(name):,} characters, at most {MAX_KEY:,}", path)
             elif (refusal := unfit(name)) is not None:
-                self.problems.at(_MARK, "GS105", refusal, path=path, hint="use other text")
+                self.problems.at(_MARK, Code.VALUE_NOT_ALLOWED, refusal, path=path, hint="use other text")
             elif name in children:
                 message = f"key '{name}' is given twice, as text and as a number"
-                self.problems.at(_MARK, "GS106", message, path=below(path, name), hint="remove one of them")
+                self.problems.at(_MARK, Code.DUPLICATE_KEY, message, path=below(path, name), hint="remove one of them")
             else:
                 children[name] = self.convert(child, below(path, name), depth + 1)
         return Tree(children, _MARK, dict.fromkeys(children, _MARK))
 
     def _refuse(self, path: str, message: str) -> Tree:
-        self.problems.at(_MARK, "GS104", message, path=path, hint=_PLAIN)
+        self.problems.at(_MARK, Code.WRONG_TYPE, message, path=path, hint=_PLAIN)
         return Tree(None, _MARK, unknown=True)
 
     @staticmethod
     def _too_large(message: str, path: str) -> SpecError:
         hint = "a spec has about ten levels and short keys"
-        return SpecError([Diagnostic("GS110", message, _MARK.file, path=path, hint=hint)])
+        return SpecError([Diagnostic(Code.DOCUMENT_TOO_LARGE, message, _MARK.file, path=path, hint=hint)])
 
 
 class _Items:

@@ -23,6 +23,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from graphspec.codes import Code
 from graphspec.errors import Mark, SpecError, did_you_mean
 from graphspec.language.override import override
 from graphspec.language.plain import from_plain
@@ -66,7 +67,7 @@ def read(
         tree = _Builder(file, problems).build(file.text)
     if not isinstance(tree.value, dict):
         hint = "begin with `graphspec: 1`, then `name`, `inputs`, `layers` and `outputs`"
-        problems.value(tree, "GS101", f"a spec is a mapping of keys, not {describe(tree)}", hint=hint)
+        problems.value(tree, Code.UNREADABLE_DOCUMENT, f"a spec is a mapping of keys, not {describe(tree)}", hint=hint)
     if problems.found and not (collected and isinstance(tree.value, dict)):
         raise SpecError(problems.found)
     for text in sets:
@@ -130,10 +131,12 @@ class _Builder:
                 tree = self._close(event)
             elif isinstance(event, AliasEvent):
                 if self._takes_key():
-                    raise self._stop(event, "GS104", "a key must be a string, not an alias", "write it out")
+                    raise self._stop(event, Code.WRONG_TYPE, "a key must be a string, not an alias", "write it out")
                 tree = self._alias(event)
             elif isinstance(event, DocumentStartEvent) and top is not None:
-                raise self._stop(event, "GS101", "a second document begins here", "one file holds one spec")
+                raise self._stop(
+                    event, Code.UNREADABLE_DOCUMENT, "a second document begins here", "one file holds one spec"
+                )
             else:
                 continue
             if not self.stack:
@@ -172,7 +175,7 @@ class _Builder:
 
     def _too_deep(self, event: Any) -> SpecError:
         text = f"the document is deeper than {MAX_DEPTH} levels"
-        return self._stop(event, "GS110", text, "a spec has about ten levels; is a bracket not closed?")
+        return self._stop(event, Code.DOCUMENT_TOO_LARGE, text, "a spec has about ten levels; is a bracket not closed?")
 
     def _takes_key(self) -> bool:
         return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
@@ -181,7 +184,7 @@ class _Builder:
         text: str = event.value
         if len(text) > MAX_KEY:
             message = f"a key has {len(text):,} characters, at most {MAX_KEY:,}"
-            raise self._stop(event, "GS110", message, "is a quotation mark not closed?")
+            raise self._stop(event, Code.DOCUMENT_TOO_LARGE, message, "is a quotation mark not closed?")
         before = len(self.problems.found)
         value = self._scalar(event, mark)
         entry = self.stack[-1]
@@ -192,7 +195,7 @@ class _Builder:
         if not isinstance(value, str):
             message = f"a key must be a string, not {describe(value)}"
             self.problems.at(
-                mark, "GS104", message, path=below(self._path(), text or "null"), hint="put quotes around it"
+                mark, Code.WRONG_TYPE, message, path=below(self._path(), text or "null"), hint="put quotes around it"
             )
             value = text
         entry.key, entry.key_mark = value, mark
@@ -203,7 +206,7 @@ class _Builder:
             hint = "check the indentation; put quotes around text that begins with a bracket"
             if isinstance(event, MappingStartEvent) and event.flow_style:
                 hint = 'put quotes around a variable inside braces: "${x}"'
-            raise self._stop(event, "GS104", f"a key must be a string, not a {word}", hint)
+            raise self._stop(event, Code.WRONG_TYPE, f"a key must be a string, not a {word}", hint)
         before = len(self.problems.found)
         self._check_tag(event, None)
         unknown = len(self.problems.found) > before
@@ -236,7 +239,7 @@ class _Builder:
             first = entry.marks[entry.key].line
             where = "" if first is None else f"; first at line {first}"
             message = f"key '{entry.key}' is given twice{where}"
-            self.problems.at(entry.key_mark, "GS106", message, path=self._path(), hint="remove one of them")
+            self.problems.at(entry.key_mark, Code.DUPLICATE_KEY, message, path=self._path(), hint="remove one of them")
         else:
             entry.value[entry.key], entry.marks[entry.key] = tree, entry.key_mark
         entry.key = None
@@ -249,11 +252,11 @@ class _Builder:
         name = event.anchor
         if name not in self.anchors:
             hint = did_you_mean(name, self.anchors, quote="*") or "put quotes around text that begins with '*'"
-            raise self._stop(event, "GS101", f"no anchor '&{name}' stands before this alias", hint)
+            raise self._stop(event, Code.UNREADABLE_DOCUMENT, f"no anchor '&{name}' stands before this alias", hint)
         tree = self.anchors[name]
         if tree is None:
             text = f"alias '*{name}' stands inside its own anchor and never ends"
-            raise self._stop(event, "GS110", text, "write the value out")
+            raise self._stop(event, Code.DOCUMENT_TOO_LARGE, text, "write the value out")
         if len(self.stack) + tree.depth > MAX_DEPTH:
             raise self._too_deep(event)
         self._count(event, tree.size)
@@ -263,11 +266,14 @@ class _Builder:
         self.count += values
         if len(self.problems.found) > MAX_PROBLEMS:
             text = f"there are more than {MAX_PROBLEMS:,} problems before this place: reading ends here"
-            raise self._stop(event, "GS110", text, "mend these first")
+            raise self._stop(event, Code.DOCUMENT_TOO_LARGE, text, "mend these first")
         if self.count > MAX_VALUES:
             text = f"the document is larger than {MAX_VALUES:,} values, aliases written out"
             raise self._stop(
-                event, "GS110", text, "use fewer aliases; `repeat` and `blocks` make many nodes of a few lines"
+                event,
+                Code.DOCUMENT_TOO_LARGE,
+                text,
+                "use fewer aliases; `repeat` and `blocks` make many nodes of a few lines",
             )
 
     def _check_tag(self, event: Any, value: Any) -> str | None:
@@ -281,7 +287,9 @@ class _Builder:
         if expected is None or not (expected is str or kind is expected or (expected is float and kind is int)):
             written = f"!!{name}" if name != tag else name
             text = f"tag '{written}' is not allowed: a spec holds only plain values"
-            self.problems.at(self._mark(event), "GS101", text, path=self._path(), hint="remove the tag")
+            self.problems.at(
+                self._mark(event), Code.UNREADABLE_DOCUMENT, text, path=self._path(), hint="remove the tag"
+            )
             return None
         return name
 
@@ -293,7 +301,9 @@ class _Builder:
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         value = text if event.style is not None else self._resolve(text, mark)
         if (message := unfit(value)) is not None:
-            self.problems.at(mark, "GS105", message, path=self._path(), hint="write it shorter, or leave it out")
+            self.problems.at(
+                mark, Code.VALUE_NOT_ALLOWED, message, path=self._path(), hint="write it shorter, or leave it out"
+            )
             return None
         if event.ctag is not None:
             tag = self._check_tag(event, value)
@@ -314,7 +324,7 @@ class _Builder:
         kind = match.lastgroup
         if len(text) > MAX_DIGITS:
             message = f"a number of {len(text)} digits is too long, at most {MAX_DIGITS}"
-            self.problems.at(mark, "GS105", message, path=self._path(), hint="put quotes around text")
+            self.problems.at(mark, Code.VALUE_NOT_ALLOWED, message, path=self._path(), hint="put quotes around text")
             return None
         if kind == "int":
             return int(text)

@@ -10,18 +10,19 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, WithJsonSchema
 
 from graphspec.callbacks import CALLBACKS, Callback
+from graphspec.codes import Code
 from graphspec.config import LARGEST, WHATEVER, Config, Neutral, PositiveInt, named
 from graphspec.errors import did_you_mean
+from graphspec.files import ARCHIVE, DATA_SUFFIXES, TABLES
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Ref, Training
 from graphspec.language.explain import salvage, validate
+from graphspec.language.head_arrays import SUFFIXES
 from graphspec.language.tree import Problems, Tree, describe, listed
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
 
 PARTS = ("train", "validation", "test")
-SUFFIXES = ("_sample_weight", "_length", "_input_length")
-"""What the data may give beside a head's targets."""
 Finite = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
@@ -91,16 +92,19 @@ class TrainingKeys(Config):
     )
 
 
+_KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA_SUFFIXES[-1]}`"
+
+
 class DataKeys(Config):
     """Where rows come from."""
 
-    file: str | None = Field(None, description="`.npz`, `.csv`, `.tsv`, `.jsonl` or `.parquet`, relative to the spec.")
+    file: str | None = Field(None, description=f"{_KINDS}, relative to the spec.")
     inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
     targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
 
 
 _DATA = "such as `train: {file: rows.csv}`"
-_FILE = "`file`: an .npz archive or a table (.csv, .tsv, .jsonl, .parquet), relative to the spec"
+_FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}), relative to the spec"
 
 
 class ValidationKeys(DataKeys):
@@ -113,7 +117,7 @@ class ValidationKeys(DataKeys):
 def mapping(tree: Tree, what: str, problems: Problems, hint: str | None = None) -> bool:
     """Whether ``tree`` is a mapping; reports it if not."""
     if not isinstance(tree.value, dict) and not tree.unknown:
-        problems.value(tree, "GS104", f"{what} must be a mapping, not {describe(tree)}", hint=hint)
+        problems.value(tree, Code.WRONG_TYPE, f"{what} must be a mapping, not {describe(tree)}", hint=hint)
     return isinstance(tree.value, dict)
 
 
@@ -121,7 +125,7 @@ def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
     if not mapping(tree, "`inputs`", problems, "such as `x: {shape: [13]}`"):
         return {}
     if not tree.value:
-        problems.value(tree, "GS105", "`inputs` is empty", hint="such as `x: {shape: [13]}`")
+        problems.value(tree, Code.VALUE_NOT_ALLOWED, "`inputs` is empty", hint="such as `x: {shape: [13]}`")
     inputs = {}
     for name, child in tree.value.items():
         what = f"input '{name}'"
@@ -142,7 +146,7 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
     before = len(problems.found)
     if len(tree.value) > _MOST_AXES:
         message = f"input '{name}' has {len(tree.value)} axes, at most {_MOST_AXES}"
-        problems.value(tree, "GS105", message, hint="join some of them")
+        problems.value(tree, Code.VALUE_NOT_ALLOWED, message, hint="join some of them")
     for axis, item in enumerate(tree.value, 1):
         value = item.value
         if value is None and not item.unknown:
@@ -151,20 +155,22 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
             shape.append(value)
             if value < 1:
                 message = f"a dimension of input '{name}' must be at least 1, not {value}"
-                problems.value(item, "GS105", message, hint="null stands for a size that varies")
+                problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="null stands for a size that varies")
             elif value > LARGEST:
                 message = f"a dimension of input '{name}' must be at most {LARGEST}, not {value}"
-                problems.value(item, "GS105", message, hint="null stands for a size that varies")
+                problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="null stands for a size that varies")
         elif isinstance(value, str):
             shape.append(value)
             if value == "N" or not re.fullmatch(r"[^\W\d]\w*", value):
                 hint = (
                     "the batch axis is never written" if value == "N" else "a dimension is an integer, null or a word"
                 )
-                problems.value(item, "GS105", f"'{value}' cannot name a dimension of input '{name}'", hint=hint)
+                problems.value(
+                    item, Code.VALUE_NOT_ALLOWED, f"'{value}' cannot name a dimension of input '{name}'", hint=hint
+                )
         elif not item.unknown:
             message = f"a dimension of input '{name}' must be an integer, null or a word, not {describe(item)}"
-            problems.value(item, "GS104", message, hint="null stands for a size that varies")
+            problems.value(item, Code.WRONG_TYPE, message, hint="null stands for a size that varies")
     return None if tree.unknown or len(problems.found) > before else tuple(shape)
 
 
@@ -172,7 +178,9 @@ def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> 
     if not mapping(tree, "`outputs`", problems, "such as `y: {loss: mean_squared_error}`"):
         return {}
     if not tree.value:
-        problems.value(tree, "GS105", "`outputs` is empty", hint="such as `y: {loss: mean_squared_error}`")
+        problems.value(
+            tree, Code.VALUE_NOT_ALLOWED, "`outputs` is empty", hint="such as `y: {loss: mean_squared_error}`"
+        )
     heads = {}
     for name, child in tree.value.items():
         what = f"head '{name}'"
@@ -209,7 +217,7 @@ def _class_weight(
         second, twice = next((k, label) for k, label in enumerate(labels) if numbers[label] != k)
         at = tree.value["labels"].value[second]
         message = f"label '{twice}' of head '{head}' is given twice"
-        problems.value(at, "GS405", message, hint="every class has a name of its own")
+        problems.value(at, Code.CLASSES_MISMATCH, message, hint="every class has a name of its own")
     if not isinstance(keys.class_weight, dict):
         return keys.class_weight
     at = tree.value["class_weight"]
@@ -224,7 +232,7 @@ def _class_weight(
                 f", or {listed(labels)}" if labels else ""
             )
             why = "is no label of" if labels else "is no class of"
-            problems.key(at, key, "GS405", f"'{key}' in `class_weight` {why} head '{head}'", hint=hint)
+            problems.key(at, key, Code.CLASSES_MISMATCH, f"'{key}' in `class_weight` {why} head '{head}'", hint=hint)
     return weights
 
 
@@ -257,7 +265,7 @@ def parse_data(
     for part, child in tree.value.items():
         if part not in PARTS:
             hint = did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
-            problems.key(tree, part, "GS102", f"unknown key '{part}' of `data`", hint=hint)
+            problems.key(tree, part, Code.UNKNOWN_KEY, f"unknown key '{part}' of `data`", hint=hint)
             continue
         what = f"`data.{part}`"
         if not mapping(child, what, problems, _DATA):
@@ -283,29 +291,32 @@ def _check_names(tree: Tree | None, what: str, known: list[str], more: list[str]
     for name in tree.value:
         if name not in taken:
             hint = did_you_mean(name, known) or f"the {what}s are {listed(known)}"
-            problems.key(tree, name, "GS102", f"'{name}' is no {what} of this spec", hint=hint)
+            problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is no {what} of this spec", hint=hint)
 
 
 def _wrong_source(tree: Tree, keys: DataKeys, what: str, heads: list[str], problems: Problems) -> bool:
     before = len(problems.found)
     if keys.file is not None and "\0" in str(keys.file):
         message = f"`file` of {what} is no name of a file: it has a null character"
-        problems.value(tree.value["file"], "GS105", message, hint="write the name without it")
+        problems.value(tree.value["file"], Code.VALUE_NOT_ALLOWED, message, hint="write the name without it")
     if isinstance(keys, ValidationKeys):
         if keys.split is not None and keys.file is not None:
             problems.value(
-                tree.value["split"], "GS105", f"`split` of {what} cannot stand beside `file`", hint="remove one"
+                tree.value["split"],
+                Code.VALUE_NOT_ALLOWED,
+                f"`split` of {what} cannot stand beside `file`",
+                hint="remove one",
             )
         if keys.stratify is not None and keys.split is None:
             hint = "give the part of the training rows, such as `split: 0.1`"
-            problems.key(tree, "stratify", "GS105", f"`stratify` of {what} needs `split`", hint=hint)
+            problems.key(tree, "stratify", Code.VALUE_NOT_ALLOWED, f"`stratify` of {what} needs `split`", hint=hint)
         if keys.stratify is not None and heads and keys.stratify not in heads:
             hint = did_you_mean(keys.stratify, heads) or f"the heads are {listed(heads)}"
             problems.value(
-                tree.value["stratify"], "GS201", f"`stratify` of {what}: no head '{keys.stratify}'", hint=hint
+                tree.value["stratify"], Code.UNKNOWN_NODE, f"`stratify` of {what}: no head '{keys.stratify}'", hint=hint
             )
         if keys.split is None and keys.file is None:
-            problems.node(tree, "GS103", f"{what} needs `file` or `split`", subject="file", hint=_FILE)
+            problems.node(tree, Code.MISSING_KEY, f"{what} needs `file` or `split`", subject="file", hint=_FILE)
     elif keys.file is None:
-        problems.node(tree, "GS103", f"{what} needs `file`", subject="file", hint=_FILE)
+        problems.node(tree, Code.MISSING_KEY, f"{what} needs `file`", subject="file", hint=_FILE)
     return len(problems.found) > before

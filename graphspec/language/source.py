@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SourceFile, SpecError, did_you_mean, shorten
 from graphspec.language.syntax import count_breaks, line_and_column
 
@@ -20,7 +21,7 @@ _REFUSED = {stat.S_IFDIR: "a folder", stat.S_IFBLK: "a block device", stat.S_IFS
 
 def fail(file: str, message: str, *, line: int | None = None, column: int | None = None, **more: Any) -> SpecError:
     """An error that keeps a source from being read: GS101, unless ``code`` says otherwise."""
-    return SpecError([Diagnostic(more.pop("code", "GS101"), message, file, line, column, **more)])
+    return SpecError([Diagnostic(more.pop("code", Code.UNREADABLE_DOCUMENT), message, file, line, column, **more)])
 
 
 def load(file: str) -> SourceFile:
@@ -50,7 +51,7 @@ def load(file: str) -> SourceFile:
     if max(size, len(data)) > MAX_BYTES:
         much = f"{size / 2**20:.0f}" if size > MAX_BYTES else f"more than {MAX_BYTES // 2**20}"
         text = f"the file has {much} MiB, a spec at most {MAX_BYTES // 2**20}"
-        raise fail(file, text, code="GS110", hint="is it a spec? data go into files of their own")
+        raise fail(file, text, code=Code.DOCUMENT_TOO_LARGE, hint="is it a spec? data go into files of their own")
     return SourceFile(file, _decoded(file, data))
 
 
@@ -82,4 +83,4 @@ def check_lines(file: str, text: str) -> None:
     if (lines := count_breaks(text)) > MAX_LINES:
         message = f"the document has {lines:,} lines, a spec at most {MAX_LINES:,}"
         hint = "is it a spec? data go into files of their own"
-        raise fail(file, message, code="GS110", line=None, hint=hint)
+        raise fail(file, message, code=Code.DOCUMENT_TOO_LARGE, line=None, hint=hint)

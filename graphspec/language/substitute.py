@@ -10,6 +10,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from typing import cast
 
+from graphspec.codes import Code
 from graphspec.errors import did_you_mean
 from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Problems, Tree, circle, describe, format_value
 
@@ -41,7 +42,7 @@ class Substitution:
             if loop and self.circles < _MOST_CIRCLES:
                 self.circles += 1
                 message = f"variables use each other in a circle: {circle(loop)}"
-                self.problems.value(given[loop[0]], "GS105", message, hint="give one of them a value")
+                self.problems.value(given[loop[0]], Code.VALUE_NOT_ALLOWED, message, hint="give one of them a value")
             for inside in loop:
                 written[inside] = Tree(None, given[inside].mark, path=given[inside].path, unknown=True)
             if not loop and name not in written:
@@ -60,7 +61,9 @@ class Substitution:
         else:
             changed = Tree([self.apply(child, known) for child in tree.value], tree.mark, None, tree.path)
         if changed.size > MAX_VALUES or changed.depth > MAX_DEPTH:
-            return self._unknown(tree, "GS110", "the variables in this value make it too deep or large", _LARGE)
+            return self._unknown(
+                tree, Code.DOCUMENT_TOO_LARGE, "the variables in this value make it too deep or large", _LARGE
+            )
         return changed
 
     def _unknown(self, tree: Tree, code: str, message: str, hint: str | None = None) -> Tree:
@@ -79,29 +82,33 @@ class Substitution:
                 continue
             if match.group(1) is None:
                 message = f"{format_value(text)} opens a variable and does not close it"
-                return self._unknown(tree, "GS105", message, "`$${` writes `${`")
+                return self._unknown(tree, Code.VALUE_NOT_ALLOWED, message, "`$${` writes `${`")
             name = match.group(1).strip()
             variable = known.get(name)
             if variable is None:
                 hint = did_you_mean(name, known) or "define it under `vars`"
-                return self._unknown(tree, "GS108", f"unknown variable '{name}' in {format_value(text)}", hint)
+                return self._unknown(
+                    tree, Code.UNKNOWN_VARIABLE, f"unknown variable '{name}' in {format_value(text)}", hint
+                )
             if variable.unknown:
                 return Tree(None, tree.mark, path=tree.path, unknown=True)
             if match.group() == text:
                 self.written += variable.size
                 if self.written > 10 * MAX_VALUES:
-                    return self._unknown(tree, "GS110", "variables make the document too large", _LARGE)
+                    return self._unknown(tree, Code.DOCUMENT_TOO_LARGE, "variables make the document too large", _LARGE)
                 result = Tree(variable.value, tree.mark, variable.key_marks, tree.path)
                 result.origin = variable.origin or variable.mark
                 return result
             if isinstance(variable.value, dict | list):
                 message = f"variable '{name}' is {describe(variable)}, which cannot stand inside text"
-                return self._unknown(tree, "GS104", message, f"`${{{name}}}` alone keeps its type")
+                return self._unknown(tree, Code.WRONG_TYPE, message, f"`${{{name}}}` alone keeps its type")
             pieces.append(variable.value if isinstance(variable.value, str) else format_value(variable.value))
             length += len(pieces[-1])
             self.characters += len(pieces[-1])
             if length > MAX_TEXT or self.characters > _MOST_TEXT:
-                return self._unknown(tree, "GS110", "the variables in this text make it too long", _LARGE)
+                return self._unknown(
+                    tree, Code.DOCUMENT_TOO_LARGE, "the variables in this text make it too long", _LARGE
+                )
         return Tree("".join(pieces) + text[end:], tree.mark, None, tree.path)
 
 

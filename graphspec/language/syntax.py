@@ -7,6 +7,7 @@ import re
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic
 
 _BLOCK = 2**16
@@ -53,9 +54,9 @@ def explain_syntax(error: Exception, text: str, file: str) -> Diagnostic:
         code = ord(error.character) if isinstance(error.character, str) else int(error.character)
         message = f"not YAML or JSON: character U+{code:04X} is not allowed in text"
         hint = "remove it; inside double quotes it may be written as an escape"
-        return Diagnostic("GS101", message, file, line, column, hint=hint)
+        return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, line, column, hint=hint)
     hint = "check escapes inside double quotes, and lines that begin with '%'"
-    return Diagnostic("GS101", f"not YAML or JSON: {error}".rstrip(": "), file, hint=hint)
+    return Diagnostic(Code.UNREADABLE_DOCUMENT, f"not YAML or JSON: {error}".rstrip(": "), file, hint=hint)
 
 
 def _marked(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
@@ -85,5 +86,5 @@ def _marked(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
             hint = "put quotes around text that begins with this character"
     hint = hint or "check indentation, quotes and brackets here and in the lines above"
     if place is None:
-        return Diagnostic("GS101", message, file, hint=hint)
-    return Diagnostic("GS101", message, file, place.line + 1, place.column + 1, hint=hint)
+        return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, hint=hint)
+    return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, place.line + 1, place.column + 1, hint=hint)

@@ -8,6 +8,7 @@ from itertools import islice
 from math import isfinite, isnan
 from typing import Any, TypeAlias
 
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, Mark, did_you_mean, shorten
 
 Scalar: TypeAlias = "str | int | float | bool | None"
@@ -252,9 +253,9 @@ class Problems:
     ) -> None:
         """Report at ``mark``; ``subject`` tells apart what has the same code and place, such as two missing keys."""
         key = (code, mark.file, mark.line, mark.column, path, subject)
-        if code == "GS102" and mark.line is not None and (mark.file, mark.line, mark.column) in self._wrong:
+        if code == Code.UNKNOWN_KEY and mark.line is not None and (mark.file, mark.line, mark.column) in self._wrong:
             return  # that a key is no text has been said
-        if code == "GS104":
+        if code == Code.WRONG_TYPE:
             self._wrong.add((mark.file, mark.line, mark.column))
         if key not in self._seen:
             self._seen.add(key)

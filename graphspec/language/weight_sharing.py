@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from graphspec.codes import Code
 from graphspec.language.names import InputRef, Item, Scope, locate, suggest
 from graphspec.language.tree import Problems, Tree, circle
 
@@ -48,13 +49,15 @@ def _place(
         item.failed = True
         if owner is not None:
             message = f"'{at.value}' is an input and has no weights to share"
-            problems.value(at, "GS206", message, hint="name a node whose weights are to be used")
+            problems.value(at, Code.WRONG_SHARE, message, hint="name a node whose weights are to be used")
             return
         if item.scope.incomplete:
             return
         output = ":" in at.value and locate(item.scope, at.value.partition(":")[0]) is not None
         hint = "`share` names a node, not one of its outputs" if output else suggest(item.scope, at.value)
-        problems.value(at, "GS206", f"'{item.name}' shares the weights of an unknown node '{at.value}'", hint=hint)
+        problems.value(
+            at, Code.WRONG_SHARE, f"'{item.name}' shares the weights of an unknown node '{at.value}'", hint=hint
+        )
 
 
 def _report_circles(blocked_on: Mapping[Item, Item], problems: Problems) -> None:
@@ -70,7 +73,7 @@ def _report_circles(blocked_on: Mapping[Item, Item], problems: Problems) -> None
             items = list(path)
             loop = [i.name for i in items[items.index(item) :]]
             message = f"'{item.name}' shares weights that nobody owns: {circle(loop)}"
-            problems.value(item.tree.value["share"], "GS206", message, hint="one of them needs a `type`")
+            problems.value(item.tree.value["share"], Code.WRONG_SHARE, message, hint="one of them needs a `type`")
         done.update(path)
     for item in blocked_on:
         item.kind, item.failed = "node", True

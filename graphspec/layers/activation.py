@@ -8,6 +8,7 @@ from pydantic import Field
 
 from graphspec import activations
 from graphspec.activations import rectifiers, softmax
+from graphspec.codes import Code
 from graphspec.config import Axes, IntOrInts, NonNegative, as_tuple
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
@@ -103,13 +104,13 @@ class PReLU(Layer):
         for axis in shared:
             if not 0 < axis < X.rank:
                 text = f"needs shared_axes from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
-                raise ShapeError("GS301", text, key="shared_axes", hint="axes count from 0, the batch")
+                raise ShapeError(Code.WRONG_RANK, text, key="shared_axes", hint="axes count from 0, the batch")
         shape: list[int] = []
         for axis, size in enumerate(X.shape[1:], 1):
             if axis not in shared and not isinstance(size, int):
                 text = f"needs a fixed size on axis {axis}, each part of which has a slope, but {show(X.shape)} varies"
                 hint = f"share one slope along it: `shared_axes: {sorted({*shared, axis})}`"
-                raise ShapeError("GS305", text, key="shared_axes", hint=hint)
+                raise ShapeError(Code.SIZE_NOT_FIXED, text, key="shared_axes", hint=hint)
             shape.append(1 if axis in shared else X.fixed(axis))
         return g.PRelu(as_float(g, X), self.weight(g, "alpha", shape))
 
@@ -128,5 +129,5 @@ class Softmax(Layer):
         mask = X.mask if X.mask is not None and X.mask.rank == X.rank else None
         if mask is not None:
             X = g.Where(mask, X, g.constant(-1e9))
-        Y = softmax.Softmax().over(g, X, axes)
+        Y = softmax.Softmax().lower_over(g, X, axes)
         return Y if mask is None else g.Where(mask, Y, g.constant(0.0))

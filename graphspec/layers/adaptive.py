@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.config import Size1, Size2, Size3
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import free
@@ -51,11 +52,11 @@ class AdaptivePooling(Layer):
             if not isinstance(d, int):
                 text = f"needs fixed sizes of {axes_of(self.rank, self.data_format)}, but '{d}' varies"
                 hint = f"give {free(d)} a number in `inputs`, or use global pooling, which takes any size"
-                raise ShapeError("GS305", text, hint=hint, key="output_size")
+                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="output_size")
             alike.append(pair := even(d, out))
             if pair is None and d * out > _MOST:
                 text = f"would make {out} uneven windows over a size of {d}: too many to write them down"
-                raise ShapeError("GS105", text, hint=f"use a number that divides {d}", key="output_size")
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=f"use a number that divides {d}", key="output_size")
         if all(pair is not None for pair in alike):
             sizes, steps = zip(*(pair for pair in alike if pair is not None), strict=True)
             Y = g.emit(self.op, (X,), {"kernel_shape": sizes, "strides": steps})

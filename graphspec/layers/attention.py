@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.graph.decompositions.attention import band, scores, weights
 from graphspec.initializers import GlorotUniform, Ones
@@ -40,9 +41,9 @@ def sources(query: Value, value: Value, key: Value | None, g: Builder) -> tuple[
     shapes = ", ".join(f"{what} {show(X.shape)}" for what, X in named.items())
     hint = "list them in this order: `inputs: [query, value, key]`"
     if len({X.rank for X in named.values()}) > 1:
-        raise ShapeError("GS301", f"needs inputs of one rank, got {shapes}", hint=hint)
+        raise ShapeError(Code.WRONG_RANK, f"needs inputs of one rank, got {shapes}", hint=hint)
     if key is not None and key.shape[:-1] != value.shape[:-1]:
-        raise ShapeError("GS302", f"needs one key for each value, got {shapes}", hint=hint)
+        raise ShapeError(Code.SHAPES_DIFFER, f"needs one key for each value, got {shapes}", hint=hint)
     return as_float(g, query), as_float(g, value), as_float(g, value if key is None else key)
 
 
@@ -50,7 +51,9 @@ def one(calls: dict[str, Sequence[Value]], name: str) -> Value | None:
     """The node that a call argument names."""
     given = calls.get(name)
     if given is not None and len(given) != 1:
-        raise ShapeError("GS203", f"takes one node in `{name}`, got {len(given)}", key=name, hint="name one node")
+        raise ShapeError(
+            Code.WRONG_INPUT_COUNT, f"takes one node in `{name}`, got {len(given)}", key=name, hint="name one node"
+        )
     return None if given is None else given[0]
 
 
@@ -61,7 +64,7 @@ def mask_of(g: Builder, X: Value, explicit: Value | None, name: str) -> Value | 
         return None
     if not 2 <= mask.rank < X.rank or mask.shape != X.shape[: mask.rank]:
         text = f"needs a mask of shape {show(X.shape[:-1])} in `{name}`, got {show(mask.shape)}"
-        raise ShapeError("GS302", text, key=name, hint="one bool for each step")
+        raise ShapeError(Code.SHAPES_DIFFER, text, key=name, hint="one bool for each step")
     return cast_to(g, mask, "bool")
 
 
@@ -108,14 +111,16 @@ class ScoredAttention(Layer):
         given = calls.get("mask", ())
         if len(given) not in (0, 2, 3):
             hint = "`mask: [query_mask, value_mask]`"
-            raise ShapeError("GS203", f"takes two nodes in `mask`, got {len(given)}", key="mask", hint=hint)
+            raise ShapeError(
+                Code.WRONG_INPUT_COUNT, f"takes two nodes in `mask`, got {len(given)}", key="mask", hint=hint
+            )
         Q, V, K = sources(query, value, key, g)
         if Q.shape[:-2] != V.shape[:-2]:
             text = f"has axes before time that differ: query {show(Q.shape)}, value {show(V.shape)}"
-            raise ShapeError("GS302", text, hint="only the last two axes may differ, time and features")
+            raise ShapeError(Code.SHAPES_DIFFER, text, hint="only the last two axes may differ, time and features")
         if Q.features != K.features:
             text = f"needs queries and keys of one size, got {Q.features} and {K.features}"
-            raise ShapeError("GS304", text, hint="project one of them with Dense first")
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="project one of them with Dense first")
         keep = mask_of(g, query, given[0] if given else None, "mask")
         Y, W = self.attend(g, Q, V, K, self._bias(g, Q, value, given[1] if given else None))
         if keep is not None:
@@ -130,7 +135,7 @@ class ScoredAttention(Layer):
         if (mask := mask_of(g, value, explicit, "mask")) is not None:
             if mask.rank < Q.rank - 1:
                 text = f"needs a mask of shape {show(value.shape[:-1])} for its value, got {show(mask.shape)}"
-                raise ShapeError("GS302", text, key="mask")
+                raise ShapeError(Code.SHAPES_DIFFER, text, key="mask")
             parts.append(g.Unsqueeze(mask, g.constant([Q.rank - 2])))
         if self.use_causal_mask:
             parts.append(band(g, g.size(Q, -2), g.size(value, -2), after=0))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import FROM_LIST
+from graphspec.codes import Code
+from graphspec.config import FROM_LIST, invalid
 from graphspec.layers.base import LAYERS, Layer, Seed, as_float
 from graphspec.layers.image import Height, Width
 from graphspec.layers.resampling import crop_spatial, matrix, need_fixed, resized, window
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 Range = tuple[float, float]
 _PAIR = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
-
-
-def _refused(text: str, hint: str, **context: str) -> PydanticCustomError:
-    return PydanticCustomError("GS105", text, {"hint": hint, **context})
 
 
 def _is_number(value: Any) -> bool:
@@ -43,16 +39,15 @@ def _factor(least: float, most: float, *, open_below: bool = False, unit: str = 
         pair = [value, value] if _is_number(value) else value
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):
             hint = f"such as {most / 5:g}, or [{least / 10:g}, {most / 5:g}]"
-            raise PydanticCustomError("GS104", "must be a number or a list of two, [low, high]", {"hint": hint})
+            text = "must be a number or a list of two, [low, high]"
+            raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
         for number in pair:
             if not least <= number <= most or (open_below and number == least):
                 hint = f"a number, or [low, high], {between}{unit}"
-                raise _refused("must be {between}, got {number}", hint, between=between, number=f"{number:g}")
+                raise invalid(f"must be {between}, got {number:g}", hint)
         if pair[0] > pair[1]:
             low, high = (f"{number:g}" for number in pair)
-            raise _refused(
-                "must have its lower bound first, got {low} above {high}", f"write [{high}, {low}]", low=low, high=high
-            )
+            raise invalid(f"must have its lower bound first, got {low} above {high}", f"write [{high}, {low}]")
         return (max(-abs(value), least), abs(value)) if _is_number(value) else tuple(pair)
 
     return BeforeValidator(spread), WithJsonSchema({"anyOf": [{"type": "number"}, _PAIR]})
@@ -60,10 +55,8 @@ def _factor(least: float, most: float, *, open_below: bool = False, unit: str = 
 
 def _rising(pair: Range) -> Range:
     if pair[0] >= pair[1]:
-        low, high = (f"{number:g}" for number in pair)
-        raise _refused(
-            "must rise, got {low} to {high}", "the least value, then the greatest: [0, 255]", low=low, high=high
-        )
+        text = f"must rise, got {pair[0]:g} to {pair[1]:g}"
+        raise invalid(text, "the least value, then the greatest: [0, 255]")
     return pair
 
 

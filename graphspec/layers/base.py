@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from graphspec.activations import ACTIVATIONS, Activation
-from graphspec.config import WHATEVER, Config, Neutral, Registry
+from graphspec.codes import Code
+from graphspec.config import WHATEVER, Config, Neutral, Registry, only
 from graphspec.constraints import CONSTRAINTS
 from graphspec.constraints import Constraint as ConstraintConfig
 from graphspec.errors import ShapeError
@@ -39,17 +39,6 @@ RegularizerField = Annotated[
 ]
 
 
-def only(allowed: T, reason: str) -> Callable[[T], T]:
-    """A validator for an argument of Keras that is accepted with one value alone (GS105 otherwise)."""
-
-    def check(value: T) -> T:
-        if value != allowed:
-            raise PydanticCustomError("GS105", "{reason}", {"reason": reason})
-        return value
-
-    return check
-
-
 Constraint = Annotated[
     ConstraintConfig | None,
     BeforeValidator(CONSTRAINTS.parse),
@@ -59,7 +48,7 @@ Constraint = Annotated[
 """A constraint by name or mapping, or null."""
 Weights = Annotated[
     None,
-    BeforeValidator(only(None, "weights are not written into a spec: use `set_weights` from Python")),
+    BeforeValidator(only(None, "weights are not written into a spec", "use `set_weights` from Python")),
     Field(description="Refused: use `set_weights` from Python."),
 ]
 Stateful = Annotated[
@@ -163,8 +152,8 @@ class Layer(Config):
                 if given is not None:
                     given.check(tuple(shape))
             except ShapeError as error:
-                error.key = f"{prefix}_{kind}"
-                raise
+                text = f"has the {kind} {type(given).__name__}, which {error.problem.message}"
+                raise error.changed(message=text, key=f"{prefix}_{kind}") from None
         return g.param(role, shape, start, layout=layout, regularizer=penalty, constraint=constraint, state=state)
 
 
@@ -191,4 +180,4 @@ def need_rank(X: Value, least: int, most: int | None, axes: str, hint: str | Non
     """GS301 unless the rank is within bounds; ``axes`` names them: ``"(batch, time, features)"``."""
     if X.rank < least or (most is not None and X.rank > most):
         wanted = f"rank-{least}" if least == most else f"at least rank-{least}"
-        raise ShapeError("GS301", f"needs {wanted} data {axes}, got {show(X.shape)}", hint=hint)
+        raise ShapeError(Code.WRONG_RANK, f"needs {wanted} data {axes}, got {show(X.shape)}", hint=hint)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from graphspec.activations import ACTIVATIONS, Activation
-from graphspec.config import FROM_LIST, PositiveInt
+from graphspec.codes import Code
+from graphspec.config import FROM_LIST, PositiveInt, invalid
 from graphspec.errors import ShapeError
-from graphspec.initializers import Array, Initializer
+from graphspec.initializers import Initializer
 from graphspec.ir.dims import show
-from graphspec.ir.graph import Layout
+from graphspec.ir.graph import Array, Layout
 from graphspec.layers.base import (
     CELLS,
     ActivationField,
@@ -105,7 +105,7 @@ def need_state(state: Value, shape: tuple[Any, ...], hint: str) -> None:
     """GS304 unless an initial state has ``shape``."""
     if state.shape != shape:
         text = f"needs initial states of shape {show(shape)}, got {show(state.shape)}"
-        raise ShapeError("GS304", text, hint=hint, key="initial_state")
+        raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="initial_state")
 
 
 class Gated(Weighted):
@@ -352,9 +352,7 @@ class LSTMCell(Remembering, UnitCell):
 
 def _several(value: Any) -> Any:
     if value in ([], ()):
-        raise PydanticCustomError(
-            "GS105", "must hold at least one cell", {"hint": "such as `[{type: GRUCell, units: 8}]`"}
-        )
+        raise invalid("must hold at least one cell", "such as `[{type: GRUCell, units: 8}]`", show_value=True)
     return value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphspec.activations import Activation
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Layout
@@ -38,12 +39,12 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters):
                 hint = last_output(g, X) or "add a time axis, such as with Reshape"
             elif 1 <= X.rank - 3 <= 3:
                 hint = f"use ConvLSTM{X.rank - 3}D for data of {X.rank - 3} spatial axes"
-            raise ShapeError("GS301", f"needs rank-{self.rank + 3} data {axes}, got {show(X.shape)}", hint=hint)
+            raise ShapeError(Code.WRONG_RANK, f"needs rank-{self.rank + 3} data {axes}, got {show(X.shape)}", hint=hint)
         for axis in range(2, X.rank):
             if not isinstance(X.shape[axis], int):
                 text = f"needs fixed sizes of all axes but batch and time {axes}, got {show(X.shape)}"
                 hint = "its states have sizes of their own: give numbers in `inputs`"
-                raise ShapeError("GS305", text, hint=hint)
+                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint)
         self.strides_or_dilation()
 
     def unrolled(self) -> Reason | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.config import PositiveInt, Size1, Size2, Size3
 from graphspec.errors import ShapeError
 from graphspec.ir.graph import Layout
@@ -61,7 +62,7 @@ class Window(Layer):
         """GS105 where both are above 1, which Keras refuses."""
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             text = "has strides and a dilation_rate above 1, which do not go together"
-            raise ShapeError("GS105", text, hint="set one of them to 1", key="dilation_rate")
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set one of them to 1", key="dilation_rate")
 
 
 class Convolution(Window):
@@ -112,7 +113,7 @@ class Conv(FilterBank):
             if number % self.groups:
                 hint = f"use a number that divides {channels} and {self.filters}: {gcd(channels, self.filters)} is one"
                 text = f"has {what}, which {self.groups} groups do not divide"
-                raise ShapeError("GS304", text, hint=hint, key="groups")
+                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="groups")
         self.strides_or_dilation()
         attributes = self.window(X)
         kernel = self.kernel(g, (channels // self.groups, self.filters))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.config import WHATEVER, FloatOrFloats, Neutral, PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.layers.base import (
@@ -85,7 +86,7 @@ class Embedding(Layer):
         if ids.dtype in ("float32", "bool"):
             is_input = ids.kind == "input"
             where = f"declare input '{ids.name}' with `dtype: int64`" if is_input else "feed it integers"
-            raise ShapeError("GS306", f"needs integer ids, got {ids.dtype}", hint=where)
+            raise ShapeError(Code.WRONG_DTYPE, f"needs integer ids, got {ids.dtype}", hint=where)
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=self.input_dim)
         table = self.weight(g, "embeddings", (self.input_dim, self.output_dim))
         Y = g.Gather(table, ids, axis=0)
@@ -140,7 +141,7 @@ class Rescaling(Layer):
             numbers = np.asarray(getattr(self, key), np.float64)
             if numbers.ndim and (X.rank < 2 or numbers.size not in (1, X.features)):
                 text = f"has {numbers.size} numbers in `{key}` for {X.shape[-1]} features"
-                raise ShapeError("GS304", text, hint="give one number, or one for each feature", key=key)
+                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="give one number, or one for each feature", key=key)
             if key == "scale" or np.any(numbers):
                 Y = g.emit(op, (Y, g.constant(numbers)), {})
         return Y

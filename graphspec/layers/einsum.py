@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import FROM_LIST, PositiveInt
+from graphspec.codes import Code
+from graphspec.config import FROM_LIST, PositiveInt, invalid
 from graphspec.errors import ShapeError
 from graphspec.initializers import Fans, Initializer
 from graphspec.ir.dims import Dim, show
@@ -38,22 +38,22 @@ _FORMS = tuple(
 
 
 def _equation(value: str) -> str:
-    """GS105 for an equation that is wrong whatever the input is."""
+    """Refuse an equation that is wrong whatever the input is."""
     hint = "write [input],[kernel]->[output], such as 'abc,cd->abd', '...x,xy->...y' or 'abx...,xy->aby...'"
     match = next((m for form in _FORMS if (m := form.fullmatch(value))), None)
     text = None
     if match is None:
-        text = "not an equation of an input and a kernel"
+        text = f"is not an equation of an input and a kernel: '{value}'"
     elif lost := [c for c in match["w"] if c not in match["x"] + match["y"]]:
-        text = f"the kernel has '{lost[0]}', which neither the input nor the output has"
+        text = f"has '{lost[0]}' in the kernel, which neither the input nor the output has: '{value}'"
         hint = "the sizes of the kernel come from the input and the output"
     elif lost := [c for c in match["y"] if c not in match["x"] + match["w"]]:
-        text = f"the output has '{lost[0]}', which neither the input nor the kernel has"
+        text = f"has '{lost[0]}' in the output, which neither the input nor the kernel has: '{value}'"
         hint = "put it into the kernel"
     elif twice := [c for c in match["y"] if match["y"].count(c) > 1]:
-        text, hint = f"the output has '{twice[0]}' twice", "give every axis a letter of its own"
+        text, hint = f"has '{twice[0]}' twice in the output: '{value}'", "give every axis a letter of its own"
     if text is not None:
-        raise PydanticCustomError("GS105", "{text}", {"text": text, "hint": hint})
+        raise invalid(text, hint)
     return value
 
 
@@ -104,13 +104,13 @@ class EinsumDense(Layer):
         if elided < 0 or (elided and not left and not parts.get("right")):
             text = f"has an equation whose input '{x}' has {len(x)} axes, got {show(X.shape)}"
             hint = f"write one letter for each of the {X.rank} axes, the batch included"
-            raise ShapeError("GS301", text, hint=hint, key="equation")
+            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="equation")
         read = dict(zip(x, X.shape[elided if left else 0 :], strict=False))
         written = self._written(X, y, elided, left)
         for c in x:
             if written.get(c) not in (None, read[c]):
                 text = f"has {written[c]} in `output_shape` for axis '{c}', which is {read[c]} in {show(X.shape)}"
-                raise ShapeError("GS304", text, hint="write null: it is the input's", key="output_shape")
+                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="write null: it is the input's", key="output_shape")
         shape = tuple(self._kernel_size(c, read, written) for c in w)
         inputs = tuple(k for k, c in enumerate(w) if c not in y)
         outputs = tuple(k for k, c in enumerate(w) if c in y)
@@ -133,17 +133,19 @@ class EinsumDense(Layer):
             sizes = f"{needed} size{'' if needed == 1 else 's'}"
             text = f"needs {sizes} in `output_shape`, one for each letter of '{y}', got {len(given)}"
             hint = "the batch and the axes of '...' are not written; null for a size of the input"
-            raise ShapeError("GS301", text, hint=hint, key="output_shape")
+            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="output_shape")
         return dict(zip(y, full[elided if left else 0 :], strict=False))
 
     def _kernel_size(self, c: str, read: dict[str, Dim], written: dict[str, Dim | None]) -> int:
         size = written[c] if c in written else read[c]
         if size is None:
             text = f"has null in `output_shape` for axis '{c}', which the kernel has too"
-            raise ShapeError("GS105", text, hint="write its size", key="output_shape")
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="write its size", key="output_shape")
         if not isinstance(size, int):
             text = f"has axis '{c}' in its kernel, whose size '{size}' varies"
-            raise ShapeError("GS305", text, hint="leave it out of the kernel, or give it a number", key="equation")
+            raise ShapeError(
+                Code.SIZE_NOT_FIXED, text, hint="leave it out of the kernel, or give it a number", key="equation"
+            )
         return size
 
     def _bias_shape(self, axes: str, y: str, sizes: dict[str, Dim], elided: int) -> list[int]:
@@ -151,10 +153,12 @@ class EinsumDense(Layer):
         if not axes or (lost := [c for c in axes if c not in y]):
             text = f"has the bias axis '{lost[0]}'" if axes else "has no letter in `bias_axes`"
             hint = f"letters of the output '{y}', or null for no bias"
-            raise ShapeError("GS105", f"{text}, but its output has the axes '{y}'", hint=hint, key="bias_axes")
+            raise ShapeError(
+                Code.VALUE_NOT_ALLOWED, f"{text}, but its output has the axes '{y}'", hint=hint, key="bias_axes"
+            )
         shape = [sizes[c] if c in axes else 1 for c in y[min(y.index(c) for c in axes) :]] + [1] * elided
         for c, d in zip(y[len(y) + elided - len(shape) :], shape, strict=False):
             if not isinstance(d, int):
                 text = f"has the bias axis '{c}', whose size '{d}' varies"
-                raise ShapeError("GS305", text, hint="leave it out of `bias_axes`", key="bias_axes")
+                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="leave it out of `bias_axes`", key="bias_axes")
         return [int(d) for d in shape]

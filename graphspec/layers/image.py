@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import PositiveInt
+from graphspec.codes import Code
+from graphspec.config import PositiveInt, invalid
 from graphspec.errors import ShapeError
 from graphspec.ir.ranges import of_dtype
 from graphspec.layers.base import LAYERS, Layer, as_float, cast_to
@@ -48,8 +48,8 @@ class Resizing(Layer):
     @model_validator(mode="after")
     def _one_way(self) -> Resizing:
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
-            text = "pad_to_aspect_ratio and crop_to_aspect_ratio exclude each other"
-            raise PydanticCustomError("GS105", text, {"hint": "set one of them to false"})
+            text = "sets both `pad_to_aspect_ratio` and `crop_to_aspect_ratio`, which exclude each other"
+            raise invalid(text, "set one of them to false")
         return self
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -95,7 +95,9 @@ class Resizing(Layer):
         held = of_dtype(dtype)
         if not self.fill_value.is_integer() or not held.low <= self.fill_value <= held.high:
             text = f"fills {dtype} images, which cannot hold {self.fill_value:g}"
-            raise ShapeError("GS105", text, hint=f"give an integer from {held.low} to {held.high}", key="fill_value")
+            raise ShapeError(
+                Code.VALUE_NOT_ALLOWED, text, hint=f"give an integer from {held.low} to {held.high}", key="fill_value"
+            )
         return int(self.fill_value)
 
     def _pads(self, size: tuple[int, int]) -> tuple[int, int] | None:

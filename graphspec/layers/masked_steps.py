@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 from graphspec.layers.base import cast_to
@@ -31,7 +32,9 @@ class Steps:
     def __init__(self, g: Builder, mask: Value) -> None:
         if mask.rank != 2:  # that of an image, which came along through TimeDistributed
             text = f"needs a mask with a bit for each step, (batch, time), got {show(mask.shape)}"
-            raise ShapeError("GS302", text, hint="put Masking behind the layers that make one vector of each step")
+            raise ShapeError(
+                Code.SHAPES_DIFFER, text, hint="put Masking behind the layers that make one vector of each step"
+            )
         self.g, self.mask = g, mask
         self.lengths: Value = g.ReduceSum(cast_to(g, mask, "int32"), g.constant([1]), keepdims=0)
         self.batch, self.time = g.ints([g.size(mask, 0)]), g.ints([g.size(mask, 1)])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 from pydantic import Field
 
 from graphspec.activations import feature_axis
+from graphspec.codes import Code
 from graphspec.config import FROM_LIST
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
@@ -152,12 +153,12 @@ class Concatenate(Layer):
         axis = feature_axis(inputs[0], self.axis, key="axis")
         for X, Y in pairwise(inputs):
             if X.rank != Y.rank or any(X.shape[k] != Y.shape[k] for k in range(rank) if k != axis):
-                raise ShapeError("GS302", f"joins shapes that differ off axis {self.axis}")
+                raise ShapeError(Code.SHAPES_DIFFER, f"joins shapes that differ outside axis {self.axis}")
         kinds = {X.dtype for X in inputs}
         if len(kinds) > 1:
             text = f"joins different dtypes: {', '.join(sorted(kinds))}"
             hint = "make the integers floats first, with Rescaling, or vectors, with Embedding"
-            raise ShapeError("GS306", text, hint=hint)
+            raise ShapeError(Code.WRONG_DTYPE, text, hint=hint)
         Y = g.Concat(*inputs, axis=axis)
         return Y.with_mask(_joined_mask(g, inputs, axis))
 
@@ -204,7 +205,7 @@ class Dot(Layer):
             text = (
                 f"sums over axes of different sizes: {A.shape[a]} of {show(A.shape)}, {B.shape[b]} of {show(B.shape)}"
             )
-            raise ShapeError("GS302", text, key="axes")
+            raise ShapeError(Code.SHAPES_DIFFER, text, key="axes")
         A, B = as_float(g, A), as_float(g, B)
         if self.normalize:
             A, B = g.unit(A, [a]), g.unit(B, [b])

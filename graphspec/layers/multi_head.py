@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from graphspec.activations.sigmoids import Sigmoid
+from graphspec.codes import Code
 from graphspec.config import PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.graph.decompositions.attention import band, join_heads, repeat_heads, scores, split_heads, weights
@@ -110,7 +111,7 @@ class ProjectedAttention(Layer):
         if any(Q.shape[k] != V.shape[k] for k in others):
             text = f"has axes apart from time that differ: query {show(Q.shape)}, value {show(V.shape)}"
             hint = "make them equal, or attend over them too: `attention_axes: null` is over all"
-            raise ShapeError("GS302", text, hint=hint)
+            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint)
         (H, G), (size, width) = self.heads(), self.head_sizes()
         q, k, v = (
             self._project(g, role, X, (X.features,), (heads, n))
@@ -194,7 +195,7 @@ class ProjectedAttention(Layer):
             name = "use_causal_mask" if self.use_causal_mask else "sliding_window"
             if time != (1,):
                 text = f"has `{name}`, which needs one axis of time, axis 1, got {list(time)}"
-                raise ShapeError("GS301", text, key=name, hint="set `attention_axes: 1`, or leave it out")
+                raise ShapeError(Code.WRONG_RANK, text, key=name, hint="set `attention_axes: 1`, or leave it out")
             before = None if self.sliding_window is None else self.sliding_window - 1
             after = 0 if self.use_causal_mask else before
             masks.append(band(g, g.size(query, 1), g.size(value, 1), before=before, after=after))
@@ -219,7 +220,7 @@ class ProjectedAttention(Layer):
         if not fits:
             text = f"needs an `attention_mask` of shape {show((full[0], *pairs))}, got {show(mask.shape)}"
             hint = f"one bool for each query and key, for all heads, or for each: {show(full)}"
-            raise ShapeError("GS302", text, hint=hint, key="attention_mask")
+            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="attention_mask")
         mask = cast_to(g, mask, "bool")
         if len(full) > mask.rank:
             mask = g.Unsqueeze(mask, g.constant(list(range(lead, lead + len(full) - mask.rank))))
@@ -289,7 +290,7 @@ class MultiHeadAttention(ProjectedAttention):
             got = list(self.attention_axes)
             text = f"needs attention_axes from 1 to {n - 2}, each once, for {show(query.shape)}, got {got}"
             raise ShapeError(
-                "GS301", text, key="attention_axes", hint="not the batch, axis 0, nor the features, the last"
+                Code.WRONG_RANK, text, key="attention_axes", hint="not the batch, axis 0, nor the features, the last"
             )
         return axes
 
@@ -321,11 +322,11 @@ class GroupQueryAttention(ProjectedAttention):
             H, G = self.heads()
             text = f"has {H} heads of queries, which {G} of keys and values cannot share evenly"
             hint = "choose a `num_key_value_heads` that divides `num_query_heads`"
-            raise ShapeError("GS304", text, hint=hint, key="num_key_value_heads")
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="num_key_value_heads")
         for what, X in (("query", query), ("value", value)):
             hint = "join axes with Reshape, or use MultiHeadAttention, which has `attention_axes`"
             need_rank(X, 3, 3, f"(batch, time, features) as its {what}", hint if X.rank > 3 else TIME_HINT)
         if query.features != value.features:
             text = f"needs a query and a value of one size, got {query.features} and {value.features}"
-            raise ShapeError("GS304", text, hint="project one of them with Dense first")
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="project one of them with Dense first")
         return super().lower(g, query, value, key, **calls)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
 from graphspec.activations import feature_axes
-from graphspec.config import Axes, Neutral, Positive, Rate
+from graphspec.codes import Code
+from graphspec.config import Axes, Neutral, Positive, Rate, invalid, only
 from graphspec.errors import ShapeError
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.dims import show
@@ -25,7 +25,6 @@ from graphspec.layers.base import (
     as_float,
     cast_to,
     need_rank,
-    only,
     starts,
 )
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 Renorm = Annotated[
     bool,
-    AfterValidator(only(False, "batch renormalization is not available: only false is accepted")),
+    AfterValidator(only(False, "batch renormalization is not available")),
     Field(description="Refused: batch renormalization is not available."),
 ]
 Epsilon = Annotated[Positive, Field(description="Added to the variance.")]
@@ -92,7 +91,7 @@ class BatchNormalization(Affine):
         mask = X.mask
         if mask is not None and mask.rank >= X.rank:
             raise ShapeError(
-                "GS301", f"needs a mask of lower rank than its data {show(X.shape)}, got {show(mask.shape)}"
+                Code.WRONG_RANK, f"needs a mask of lower rank than its data {show(X.shape)}, got {show(mask.shape)}"
             )
         X = as_float(g, X)
         shape = (X.fixed(axis),)
@@ -161,7 +160,7 @@ class LayerNormalization(Affine):
 
 def _groups(value: int) -> int:
     if value < 1 and value != -1:
-        raise PydanticCustomError("GS105", "must be at least 1, or -1 for one group per channel")
+        raise invalid("must be at least 1, or -1 for one group per channel", show_value=True)
     return value
 
 
@@ -188,7 +187,7 @@ class GroupNormalization(Affine):
             text = f"has {channels} channels of {show(X.shape)}, which {groups} groups do not divide"
             nearest = max(n for n in range(1, min(groups, channels) + 1) if channels % n == 0)
             hint = f"use a number that divides {channels}, such as `groups: {nearest}`"
-            raise ShapeError("GS304", text, hint=hint, key="groups")
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="groups")
         order = _channels_first(X, axis)
         vectors = self.gamma(g, (channels,)), self.beta(g, (channels,))
         Y = g.GroupNormalization(g.transpose(X, order), *vectors, num_groups=groups, epsilon=self.epsilon)

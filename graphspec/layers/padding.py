@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 from graphspec.layers.base import LAYERS, Layer
@@ -68,7 +69,7 @@ def moved(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format:
         if isinstance(d, int) and before + after >= d:
             text = f"takes {before} + {after} from the {d} on axis {axis} of {show(X.shape)}, and nothing is left"
             hint = f"let the two be less than {d} together"
-            raise ShapeError("GS303", text, hint=hint, key="cropping")
+            raise ShapeError(Code.WINDOW_TOO_LARGE, text, hint=hint, key="cropping")
     starts = [borders[axis - first][0] for axis in axes]
     ends = [-after if (after := borders[axis - first][1]) else np.iinfo(np.int64).max for axis in axes]
     return g.Slice(X, g.constant(starts), g.constant(ends), g.constant(axes))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from graphspec.activations import feature_axis
-from graphspec.config import FROM_LIST, IntOrInts, PositiveInt, as_tuple
+from graphspec.codes import Code
+from graphspec.config import FROM_LIST, IntOrInts, PositiveInt, as_tuple, invalid, only
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 from graphspec.ir.ranges import Range, of_dtype
-from graphspec.layers.base import LAYERS, Layer, Machinery, as_float, cast_to, need_rank, only
+from graphspec.layers.base import LAYERS, Layer, Machinery, as_float, cast_to, need_rank
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -70,11 +70,11 @@ class CategoryEncoding(Layer):
         if count_weights:
             if self.output_mode != "count":
                 text = f"takes `count_weights` with `output_mode: count` only, not {self.output_mode}"
-                raise ShapeError("GS105", text, hint="set `output_mode: count`", key="count_weights")
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set `output_mode: count`", key="count_weights")
             if len(count_weights) != 1 or count_weights[0].shape != ids.shape:
                 got = " and ".join(show(v.shape) for v in count_weights)
                 text = f"needs one node of the ids' shape {show(ids.shape)} as `count_weights`, got {got}"
-                raise ShapeError("GS302", text, hint="one weight for each id", key="count_weights")
+                raise ShapeError(Code.SHAPES_DIFFER, text, hint="one weight for each id", key="count_weights")
             weights = as_float(g, count_weights[0])
         if ids.type.is_float:  # what int64 does not have, or NaN, would become any id
             low, high = g.constant(-1.0), g.constant(float(self.num_tokens))
@@ -84,9 +84,9 @@ class CategoryEncoding(Layer):
 
 def _sorted(value: tuple[float, ...]) -> tuple[float, ...]:
     if not value:
-        raise PydanticCustomError("GS105", "must have at least one number", {"hint": "such as `[0.0, 1.0]`"})
+        raise invalid("must have at least one number", "such as `[0.0, 1.0]`", show_value=True)
     if any(a > b for a, b in pairwise(value)):
-        raise PydanticCustomError("GS105", "must be sorted, the least first", {"hint": f"write {sorted(value)}"})
+        raise invalid("must be sorted, the least first", f"write {sorted(value)}", show_value=True)
     return value
 
 
@@ -104,7 +104,7 @@ class Discretization(Layer):
     ] = None
     num_bins: Annotated[
         None,
-        BeforeValidator(only(None, "boundaries are not learnt from data here: give them as `bin_boundaries`")),
+        BeforeValidator(only(None, "boundaries are not learnt from data here", "give them as `bin_boundaries`")),
         Field(description="Refused: boundaries are not learnt from data here."),
     ] = None
     epsilon: Machinery = 0.01
@@ -118,7 +118,7 @@ class Discretization(Layer):
     def _given(self) -> Self:
         if self.bin_boundaries is None:
             hint = "such as `bin_boundaries: [0.0, 1.0]`: bins below 0, from 0 to 1, and above"
-            raise PydanticCustomError("GS103", "needs `bin_boundaries`", {"hint": hint})
+            raise invalid("needs `bin_boundaries`", hint, code=Code.MISSING_KEY)
         return self
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -136,7 +136,8 @@ def _statistics(value: Any) -> Any:
     if isinstance(value, list | tuple):
         parts = [_statistics(v) for v in value]
         if not parts or len({np.shape(p) for p in parts}) > 1:
-            raise PydanticCustomError("GS105", "must be a number, or lists of numbers that are equally long")
+            text = "must be a number, or lists of numbers that are equally long"
+            raise invalid(text, show_value=True)
         return tuple(parts)
     if value is None:
         return None
@@ -145,8 +146,8 @@ def _statistics(value: Any) -> Any:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        hint = {"hint": "such as `[0.5, 1.0]`"}
-        raise PydanticCustomError("GS104", "must be a number or a list of numbers", hint)
+        text = "must be a number or a list of numbers"
+        raise invalid(text, "such as `[0.5, 1.0]`", code=Code.WRONG_TYPE, show_value=True)
     return number
 
 
@@ -178,15 +179,14 @@ class Normalization(Layer):
         if missing:
             text = f"needs {' and '.join(missing)}: statistics are not learnt from data here"
             hint = "compute them from the training data, such as `mean: [5.8, 3.1]` and `variance: [0.7, 0.2]`"
-            raise PydanticCustomError("GS103", "{text}", {"text": text, "hint": hint})
+            raise invalid(text, hint, code=Code.MISSING_KEY)
         mean, variance = np.asarray(self.mean), np.asarray(self.variance)
         if mean.shape != variance.shape:
-            shapes = f"{list(mean.shape)}, got {list(variance.shape)}"
-            context = {"shapes": shapes, "below": "variance", "hint": "as many variances as means, nested alike"}
-            raise PydanticCustomError("GS105", "`variance` must have the shape of `mean`, {shapes}", context)
+            text = f"must have the shape of `mean`, {list(mean.shape)}, got {list(variance.shape)}"
+            raise invalid(text, "as many variances as means, nested alike", key="variance")
         if variance.min() < 0:
-            context = {"below": "variance", "hint": "the mean of the squared distances from the mean"}
-            raise PydanticCustomError("GS105", "`variance` must be at least 0", context)
+            hint = "the mean of the squared distances from the mean"
+            raise invalid("must be at least 0", hint, key="variance", show_value=True)
         return self
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -208,11 +208,15 @@ def _spread(X: Value, axes: Sequence[int], numbers: Any, key: str) -> np.ndarray
     array = np.asarray(numbers, np.float64)
     if array.ndim > len(axes):
         text = f"has a `{key}` of {array.ndim} axes where `axis` names {len(axes)}"
-        raise ShapeError("GS301", text, hint="give one number, or lists nested as deep as there are axes", key=key)
+        raise ShapeError(
+            Code.WRONG_RANK, text, hint="give one number, or lists nested as deep as there are axes", key=key
+        )
     shape = [1] * X.rank
     for size, axis in zip(array.shape[::-1], axes[::-1], strict=False):
         if size not in (1, X.fixed(axis)):
             text = f"has {size} numbers in `{key}` for axis {axis} of {show(X.shape)}, which has {X.shape[axis]} places"
-            raise ShapeError("GS304", text, hint="give one number, or one for each place of the axis", key=key)
+            raise ShapeError(
+                Code.SIZES_DO_NOT_FIT, text, hint="give one number, or one for each place of the axis", key=key
+            )
         shape[axis] = size
     return array.reshape(shape)

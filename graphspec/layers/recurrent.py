@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.config import Neutral
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
@@ -64,7 +65,7 @@ class Recurrent(Cell):
             hint = "turn the ids into vectors first, with Embedding"
             if X.type.is_float:
                 hint = last_output(g, X) or "add a feature axis: a Reshape with `target_shape: [-1, 1]`"
-        raise ShapeError("GS301", f"needs rank-3 data (batch, time, features), got {show(X.shape)}", hint=hint)
+        raise ShapeError(Code.WRONG_RANK, f"needs rank-3 data (batch, time, features), got {show(X.shape)}", hint=hint)
 
     def state_count(self) -> int:
         return sum(cell.states for _, cell in self.parts())
@@ -81,7 +82,7 @@ class Recurrent(Cell):
             text = f"takes {count} initial state{'s' * (count > 1)}, got {len(initial)}"
             hint = "one for each state: h and c of an LSTM, h of a GRU or a SimpleRNN"
             hint += ", those of the lowest cell first" if len(self.parts()) > 1 else ""
-            raise ShapeError("GS203", text, hint=hint, key="initial_state")
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=hint, key="initial_state")
         parts = self.parts()
         for _, cell in parts:
             if (reason := cell.unrolled()) is not None:

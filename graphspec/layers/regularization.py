@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.config import FROM_LIST, NonNegative, PositiveInt, Rate
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
@@ -56,7 +57,7 @@ def shared_axes(X: Value, noise_shape: tuple[int | None, ...] | None) -> tuple[i
         got = ", ".join("null" if n is None else str(n) for n in noise_shape)
         text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got [{got}]"
         hint = f"one entry for each of the {X.rank} axes, the batch included: 1 or null"
-        raise ShapeError("GS301", text, hint=hint, key="noise_shape")
+        raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="noise_shape")
     return tuple(k for k, n in enumerate(noise_shape) if n == 1)
 
 

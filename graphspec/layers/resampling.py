@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import numpy as np
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 
@@ -118,5 +119,5 @@ def need_fixed(X: Value, data_format: str | None, why: str, *, key: str, hint: s
     first = 2 if data_format == "channels_first" else 1
     for name, d in zip(("height", "width"), X.shape[first : first + 2], strict=True):
         if not isinstance(d, int):
-            text = f"{why} needs a fixed {name}, but its input {show(X.shape)} varies there ('{d}')"
-            raise ShapeError("GS305", text, hint=hint or f"give '{d}' a number in `inputs`", key=key)
+            text = f"needs a fixed {name} for {why}, but its input {show(X.shape)} varies there ('{d}')"
+            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint or f"give '{d}' a number in `inputs`", key=key)

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import Ints, PositiveInt
+from graphspec.codes import Code
+from graphspec.config import Ints, PositiveInt, invalid
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 from graphspec.layers.base import LAYERS, Layer, need_rank
@@ -37,8 +37,7 @@ class Flatten(Layer):
 
 def _sizes(shape: tuple[int, ...]) -> tuple[int, ...]:
     if any(d < 1 and d != -1 for d in shape) or shape.count(-1) > 1:
-        text = "must have sizes of at least 1, and at most one -1 for what is left: got {shape}"
-        raise PydanticCustomError("GS105", text, {"shape": str(list(shape))})
+        raise invalid("must have sizes of at least 1, and at most one -1 for the rest", show_value=True)
     return shape
 
 
@@ -59,18 +58,17 @@ class Reshape(Layer):
                 what = f"{rest} elements" if -1 not in target else f"a multiple of {rest}"
                 text = f"cannot make {show(target)}, which needs {what}, from {show(shape)}, which has {total} elements"
                 hint = f"let one size be -1, or choose sizes whose product is {total}"
-                raise ShapeError("GS304", text, hint=hint, key="target_shape")
+                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="target_shape")
             target = tuple(total // rest if d == -1 else d for d in target)
         elif -1 not in target:
             text = f"cannot make the fixed {show(target)} from {show(shape)}, which varies"
-            raise ShapeError("GS305", text, hint="put -1 where the size varies", key="target_shape")
+            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="put -1 where the size varies", key="target_shape")
         return g.reshape(X, (0, *target))
 
 
 def _permutation(dims: tuple[int, ...]) -> tuple[int, ...]:
     if sorted(dims) != list(range(1, len(dims) + 1)):
-        text = "must hold every axis from 1 once (the batch is not among them): got {dims}"
-        raise PydanticCustomError("GS105", text, {"dims": str(list(dims))})
+        raise invalid("must have every axis from 1 on once, without the batch", show_value=True)
     return dims
 
 
@@ -88,7 +86,7 @@ class Permute(Layer):
         if X.rank != len(self.dims) + 1:
             text = f"needs rank-{len(self.dims) + 1} data for dims {list(self.dims)}, got {show(X.shape)}"
             hint = f"name the axes 1 to {X.rank - 1} in the order wanted"
-            raise ShapeError("GS301", text, hint=hint, key="dims")
+            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="dims")
         return g.transpose(X, (0, *self.dims))
 
 

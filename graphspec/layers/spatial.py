@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, free, show
 from graphspec.layers.base import as_float
@@ -37,7 +38,7 @@ def need_spatial(X: Value, rank: int, data_format: str | None) -> None:
     """GS301 unless ``X`` has a batch, ``rank`` spatial axes and channels."""
     if X.rank != rank + 2:
         text = f"needs rank-{rank + 2} data {axes_of(rank, data_format)}, got {show(X.shape)}"
-        raise ShapeError("GS301", text, hint=rank_hint(X, rank, data_format))
+        raise ShapeError(Code.WRONG_RANK, text, hint=rank_hint(X, rank, data_format))
 
 
 def channels_first(g: Builder, X: Value, rank: int, data_format: str | None) -> Value:
@@ -95,7 +96,7 @@ def window(
                 made = f" ({key} {size[k]}, dilation_rate {dilations[k]})" if dilations and dilations[k] > 1 else ""
                 text = f"has a window of {extent}{made} along the {name}, but its input has {d} there"
                 hint = f"set `padding: same`, or a smaller `{key}`"
-                raise ShapeError("GS303", text, hint=hint, key=key)
+                raise ShapeError(Code.WINDOW_TOO_LARGE, text, hint=hint, key=key)
         return {}
     before, after = [], []
     for name, extent, stride, d in zip(_AXES[len(size)], extents, strides, spatial, strict=True):
@@ -117,11 +118,11 @@ def need_auto_pad(
     """GS305 where onnxruntime has no ``SAME_UPPER``: with dilation, and in pooling with strides beyond the window."""
     if dilations is None:
         refused, key = any(s > k for s, k in zip(strides, size, strict=True)), "strides"
-        text, hint = "with strides above the pool_size", "use strides up to the pool_size"
+        where, hint = "with strides above the pool_size", "use strides up to the pool_size"
     else:
         refused, key = max(dilations) > 1, "dilation_rate"
-        text, hint = "with strides and a dilation_rate above 1", "set one of them to 1"
+        where, hint = "with strides and a dilation_rate above 1", "set one of them to 1"
     if refused:
-        text = f"cannot pad along the {name}, whose size '{d}' varies, by `padding: same` {text}"
+        text = f"cannot pad along the {name}, whose size '{d}' varies, by `padding: same` {where}"
         hint = f"{hint}, set `padding: valid`, or give {free(str(d))} a number in `inputs`"
-        raise ShapeError("GS305", text, hint=hint, key=key)
+        raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key=key)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.config import PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.initializers import INITIALIZERS
@@ -50,7 +51,9 @@ class SpectralNormalization(Layer):
                 Y = self.layer.lower(g, X)
         if not found:
             text = f"cannot wrap {kind}, which has no kernel or embeddings of its own"
-            raise ShapeError("GS105", text, hint="wrap a layer such as Dense, Conv2D or Embedding", key="layer")
+            raise ShapeError(
+                Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer such as Dense, Conv2D or Embedding", key="layer"
+            )
         assert not isinstance(Y, tuple)
         g.penalize(getattr(self.layer, "activity_regularizer", None), Y)
         return Y

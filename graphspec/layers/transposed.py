@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from graphspec.codes import Code
 from graphspec.config import Naturals1, Naturals2, Naturals3
 from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS
@@ -30,7 +31,7 @@ class ConvTranspose(FilterBank):
                 if more >= stride:
                     text = f"has an output_padding of {more}, which is not below the stride {stride}"
                     hint = f"use at most {[s - 1 for s in self.strides]}, or leave `output_padding` out"
-                    raise ShapeError("GS105", text, hint=hint, key="output_padding")
+                    raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key="output_padding")
         begins, ends, added = zip(*(self._cut(k) for k in range(self.rank)), strict=True)
         Y = g.ConvTranspose(
             X,

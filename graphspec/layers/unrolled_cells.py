@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import free
 from graphspec.layers.regularization import drop
@@ -42,10 +43,10 @@ def need_steps(X: Value, reason: str, hint: str, key: str | None) -> None:
     steps = X.shape[1]
     if not isinstance(steps, int):
         text = f"is written out step by step, because {reason}, but the number of steps varies ('{steps}')"
-        raise ShapeError("GS305", text, hint=f"give {free(steps)} a number in `inputs`, or {hint}", key=key)
+        raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=f"give {free(steps)} a number in `inputs`, or {hint}", key=key)
     if steps > MAX_STEPS:
         text = f"would be written out for {steps:,} steps, at most {MAX_STEPS:,}, because {reason}"
-        raise ShapeError("GS110", text, hint=f"use fewer steps, or {hint}", key=key)
+        raise ShapeError(Code.DOCUMENT_TOO_LARGE, text, hint=f"use fewer steps, or {hint}", key=key)
 
 
 def unroll(g: Builder, X: Value, states: Sequence[Value], step: Step, pace: Pace) -> tuple[Value | None, list[Value]]:

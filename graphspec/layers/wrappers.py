@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
+from graphspec.codes import Code
+from graphspec.config import invalid
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 from graphspec.layers.base import LAYERS, Layer, LayerField, Weights, need_rank
@@ -24,10 +25,8 @@ def _recurrent(layer: Layer) -> Layer:
     if not isinstance(layer, Recurrent):
         kind = type(layer).__name__
         hint = "TimeDistributed wraps layers that work step by step"
-        context = {"kind": kind, "below": "type", "hint": hint}
-        raise PydanticCustomError(
-            "GS105", "must be a recurrent layer (LSTM, GRU, SimpleRNN, RNN, ConvLSTM2D, …), not {kind}", context
-        )
+        text = f"must be a recurrent layer (LSTM, GRU, SimpleRNN, RNN, ConvLSTM2D, …), not {kind}"
+        raise invalid(text, hint, key="type")
     return layer
 
 
@@ -60,7 +59,7 @@ class Bidirectional(Layer):
         half, count = forward.state_count(), forward.state_count() + backward.state_count()
         if initial_state and len(initial_state) != count:
             text = f"takes {count} initial states, got {len(initial_state)}"
-            raise ShapeError("GS203", text, hint="those of the forward layer first", key="initial_state")
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint="those of the forward layer first", key="initial_state")
         sequences = forward.return_sequences
         with g.part("forward"):
             Y, states = forward.run(g, X, initial_state[:half], zero_masked=sequences)
@@ -83,7 +82,7 @@ class Bidirectional(Layer):
         if Y.shape != Z.shape:
             text = f"needs outputs of one shape to merge, got {show(Y.shape)} forward and {show(Z.shape)} backward"
             hint = "give both layers as many units, or use `merge_mode: concat`"
-            raise ShapeError("GS302", text, hint=hint, key="merge_mode")
+            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="merge_mode")
         if self.merge_mode == "mul":
             return (g.Mul(Y, Z),)
         total = g.Add(Y, Z)
@@ -99,11 +98,11 @@ class Bidirectional(Layer):
         if forward.go_backwards == backward.go_backwards:
             text = "needs one layer that goes forward and one that goes backwards"
             hint = "set `go_backwards` to true on `backward_layer` alone"
-            raise ShapeError("GS105", text, hint=hint, key=key)
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key=key)
         for name in ("return_sequences", "return_state"):
             if getattr(forward, name) != getattr(backward, name):
                 hint = f"write `{name}: {str(getattr(forward, name)).lower()}` on `backward_layer`, as on `layer`"
-                raise ShapeError("GS105", f"needs the same `{name}` on both layers", hint=hint, key=key)
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, f"needs the same `{name}` on both layers", hint=hint, key=key)
         return forward, backward
 
 
@@ -127,7 +126,7 @@ class TimeDistributed(Layer):
         least = self.layer.arity[0]
         if least > 1:
             text = f"cannot wrap {type(self.layer).__name__}, which takes {least} inputs or more"
-            raise ShapeError("GS105", text, hint="wrap a layer that takes one input", key="layer")
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer that takes one input", key="layer")
         Y = self._unrolled(g, X) if self.layer.mixes_rows and g.trainable else self._folded(g, X)
         return Y.with_mask(X.mask)
 
@@ -147,7 +146,9 @@ class TimeDistributed(Layer):
             text = (
                 f"would be written out for {steps:,} steps, each a batch of its own in training, at most {MAX_STEPS:,}"
             )
-            raise ShapeError("GS110", text, hint="freeze it with `trainable: false`, or use fewer steps", key="layer")
+            raise ShapeError(
+                Code.DOCUMENT_TOO_LARGE, text, hint="freeze it with `trainable: false`, or use fewer steps", key="layer"
+            )
         outputs = []
         for t in range(steps):
             at = g.constant(t)
@@ -160,13 +161,13 @@ class TimeDistributed(Layer):
         try:
             Y = self.layer.lower(g, X)
         except ShapeError as error:
-            if error.code != "GS301":
+            if error.code != Code.WRONG_RANK:
                 raise
             step = show(("N", *X.shape[1:]))
-            said = error.message.replace(show(X.shape), step)
+            said = error.problem.message.replace(show(X.shape), step)
             text = f"gives {type(self.layer).__name__} every step by itself, and that {said}"
             hint = "leave TimeDistributed out, which takes the time axis away, or give the steps more axes"
-            raise ShapeError("GS301", text, hint=hint if error.key is None else error.hint, key=error.key) from None
+            raise error.changed(message=text, hint=hint if error.problem.key is None else error.problem.hint) from None
         if isinstance(Y, tuple):
-            raise ShapeError("GS105", "cannot wrap a layer with several outputs", key="layer")
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, "cannot wrap a layer with several outputs", key="layer")
         return Y

@@ -1,9 +1,9 @@
 """The losses, by family; each lowers to one value per sample (and time step), a common reduction makes the scalar."""
 
 from graphspec.config import only_base
-from graphspec.losses.base import LOSSES, Loss, Problem, reduce
+from graphspec.losses.base import LOSSES, Loss, reduce
 
-__all__ = ["LOSSES", "Loss", "Problem", "reduce"]
+__all__ = ["LOSSES", "Loss", "reduce"]
 
 LOSSES.found_in(
     __name__,

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import WHATEVER, Config, Neutral, Rate, Registry
+from graphspec.codes import Code
+from graphspec.config import WHATEVER, Config, Neutral, Rate, Registry, invalid
+from graphspec.errors import Problem
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
+from graphspec.ir.ranges import Range
+from graphspec.ops import OPS, Op
 
 if TYPE_CHECKING:
-    from graphspec.errors import Severity
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
@@ -21,30 +23,13 @@ Targets = Literal["like", "one_hot", "ids", "groups", "labels"]
 """Values of the head's shape; one-hot rows; class ids, each of which is a unit of the head; ids of groups of rows, any
 integers; or sequences of class ids."""
 
-Problem = tuple["Severity", str, str, str | None]
-"""Severity, code, message without the head's name in front, hint."""
-
 EPSILON = 1e-7  # Keras's backend epsilon, by which probabilities keep away from 0 and 1
-VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout", "Slice"))
-UNBOUNDED = {
-    **dict.fromkeys(("Gemm", "MatMul", "Add", "Sub", "Conv", "ConvTranspose", "BatchNormalization"), "linear"),
-    **{name: name.lower() for name in ("Relu", "Tanh", "Elu", "Selu", "Softplus", "Softsign")},
-    "LeakyRelu": "leaky_relu",
-    "PRelu": "PReLU",
-    "LogSoftmax": "log_softmax",
-    "Celu": "celu",
-    "Gelu": "gelu",
-    "HardSwish": "hard_silu",
-    "Mish": "mish",
-    "Swish": "silu",
-}
-"""Operators whose values are no probabilities, and the activation to name."""
+PROBABILITIES = Range(0, 1)
 
 
 def _trainable(reduction: Any) -> Any:
     if reduction in (None, "none"):
-        text = "training needs one number: reduction 'none' gives one per sample"
-        raise PydanticCustomError("GS105", "{reason}", {"reason": text})
+        raise invalid("cannot be none: training needs one number, and none gives one per sample", "leave it out")
     return reduction
 
 
@@ -86,28 +71,30 @@ class Loss(Config):
         return None if self.targets == "groups" else y_pred.rank - 1
 
     def check(self, y_pred: Value) -> list[Problem]:
-        """What is wrong with the head: its shape (GS402, errors), its activation (GS401, warnings)."""
+        """What of the head does not fit: its shape (GS402, errors), its activation (GS401, warnings).
+
+        The subject of the problems is the loss.
+        """
         if not y_pred.type.is_float:
-            text = f"{self.label} needs float32 values, got {y_pred.dtype}"
-            return [("error", "GS402", text, "use the layer that computes these values")]
+            return refuse(f"needs float32 values, got {y_pred.dtype}", "use the layer that computes these values")
         if y_pred.rank == 0:
-            return [("error", "GS402", f"{self.label} needs one value per sample, got a single one", None)]
+            return refuse("needs one value per sample, got a single one", "use a layer that keeps the batch")
         found = self.check_shape(y_pred)
         return found or self.check_activation(y_pred)
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         mask = y_pred.mask if self.uses_mask else None
         if mask is not None and mask.rank > max(y_pred.rank - 1, 1):
-            text = f"{self.label} gives one value per sample, but the mask {show(mask.shape)} hides time steps"
-            return [("error", "GS402", text, "give the head a feature axis: (batch, time, units)")]
+            text = f"gives one value per sample, but the mask {show(mask.shape)} hides time steps"
+            return refuse(text, "give the head a feature axis: (batch, time, units)")
         return []
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
         """GS401; for every loss, a softmax over a single unit."""
         axis = axis_of(y_pred, "Softmax")
         if axis is not None and y_pred.shape[axis] == 1:
-            text = "softmax over a single unit is always 1, so nothing can be learned"
-            return [("warning", "GS401", text, "use `activation: sigmoid`, or one unit per class")]
+            text = "gets a softmax over a single unit, which is always 1: nothing can be learned"
+            return warn(text, "use `activation: sigmoid`, or one unit per class")
         return []
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
@@ -125,7 +112,7 @@ class OfProbabilities(Loss):
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
         hint = f"add {self.fitting} to the layer"
-        return super().check_activation(y_pred) or check_probabilities(self.label, y_pred, hint)
+        return super().check_activation(y_pred) or check_probabilities(y_pred, hint)
 
 
 LOSSES: Registry[Loss] = Registry("loss", "binary_crossentropy")
@@ -154,14 +141,25 @@ def reduce(
     return g.ReduceLoss(values, weight, mask if hidden is None else hidden, reduction=reduction)
 
 
-def producer(y_pred: Value) -> str:
-    """The operator that computes the head's values, seen through those that only move them."""
+def producer(y_pred: Value) -> type[Op]:
+    """The operator that computes the head's values, seen through views and dropout; ``Op`` itself for an input."""
     value: Value | None = y_pred
     while value is not None and value.node is not None:
-        if value.node.op not in VIEWS:
-            return value.node.op
+        op = OPS[value.node.op]
+        if not (op.is_view or op.identity_in_inference):
+            return op
         value = value.node.inputs[0]
-    return ""
+    return Op
+
+
+def gives_probabilities(op: type[Op]) -> bool:
+    """Whether an operator is an activation with values from 0 to 1."""
+    return op.value_range.within(PROBABILITIES)
+
+
+def other_activation(op: type[Op]) -> str | None:
+    """The name of an operator's activation, if its values are not probabilities; ``linear`` for sums of products."""
+    return None if gives_probabilities(op) else op.activation
 
 
 def axis_of(y_pred: Value, op: str) -> int | None:
@@ -204,39 +202,46 @@ def smooth(g: Builder, y_true: Value, smoothing: float, share: float) -> Value:
     return g.Add(g.Mul(y_true, g.constant(1.0 - smoothing)), g.constant(smoothing * share))
 
 
-def check_axis(label: str, axis: int, y_pred: Value) -> list[Problem]:
+def refuse(message: str, hint: str) -> list[Problem]:
+    """GS402: a loss that cannot be computed for a head."""
+    return [Problem(Code.LOSS_MISMATCH, message, hint)]
+
+
+def warn(message: str, hint: str) -> list[Problem]:
+    """GS401: a loss that expects other values than the head's activation gives."""
+    return [Problem(Code.ACTIVATION_MISMATCH, message, hint, severity="warning")]
+
+
+def check_axis(axis: int, y_pred: Value) -> list[Problem]:
     if not -y_pred.rank < axis < y_pred.rank or axis == 0:
-        text = f"{label} with axis {axis} does not fit the head's shape {show(y_pred.shape)}"
-        return [("error", "GS402", text, f"use an axis from 1 to {y_pred.rank - 1}, or -1")]
+        text = f"has axis {axis}, which does not fit the head's shape {show(y_pred.shape)}"
+        return refuse(text, f"use an axis from 1 to {y_pred.rank - 1}, or -1")
     if y_pred.mask is not None and axis % y_pred.rank < y_pred.mask.rank:
-        text = f"{label} runs over axis {axis}, some of which the mask {show(y_pred.mask.shape)} hides"
-        return [("error", "GS402", text, "use axis -1, or a head without a mask")]
+        text = f"runs over axis {axis}, some of which the mask {show(y_pred.mask.shape)} hides"
+        return refuse(text, "use axis -1, or a head without a mask")
     return []
 
 
-def check_classes(label: str, axis: int, y_pred: Value) -> list[Problem]:
+def check_classes(axis: int, y_pred: Value) -> list[Problem]:
     """GS402 unless ``axis`` is one of a fixed number of classes, two at least (one of a softmax has its own warning)."""
     if y_pred.rank < 2:
-        text = f"{label} needs a class axis, but the head has shape {show(y_pred.shape)}"
-        return [("error", "GS402", text, "use one unit per class")]
-    if found := check_axis(label, axis, y_pred):
+        return refuse(f"needs a class axis, but the head has shape {show(y_pred.shape)}", "use one unit per class")
+    if found := check_axis(axis, y_pred):
         return found
     classes = y_pred.shape[axis]
     if not isinstance(classes, int):
-        text = f"{label} needs a fixed number of classes, but axis {axis} of {show(y_pred.shape)} varies"
-        return [("error", "GS402", text, "put the classes on an axis of fixed size")]
+        text = f"needs a fixed number of classes, but axis {axis} of {show(y_pred.shape)} varies"
+        return refuse(text, "put the classes on an axis of fixed size")
     if classes == 1 and axis_of(y_pred, "Softmax") != axis % y_pred.rank:
-        text = f"{label} needs at least two classes, but the head has one unit"
-        return [("error", "GS402", text, "use binary_crossentropy, or one unit per class")]
+        text = "needs at least two classes, but the head has one unit"
+        return refuse(text, "use binary_crossentropy, or one unit per class")
     return []
 
 
-def check_probabilities(label: str, y_pred: Value, hint: str) -> list[Problem]:
-    """GS401 where the head's activation gives no probabilities."""
-    op = producer(y_pred)
-    if op not in UNBOUNDED:
-        return []
-    return [("warning", "GS401", f"{label} needs probabilities, but the activation is {UNBOUNDED[op]}", hint)]
+def check_probabilities(y_pred: Value, hint: str) -> list[Problem]:
+    """GS401 if the head's activation does not give probabilities."""
+    name = other_activation(producer(y_pred))
+    return [] if name is None else warn(f"needs probabilities, but the activation is {name}", hint)
 
 
 def of_class(g: Builder, X: Value, ids: Value) -> Value:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from graphspec.config import Positive
+from graphspec.errors import Problem
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
-from graphspec.losses.base import LOSSES, UNBOUNDED, Loss, Problem, producer
+from graphspec.losses.base import LOSSES, Loss, other_activation, producer, refuse, warn
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -39,15 +40,15 @@ class Circle(Loss):
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if y_pred.rank == 2:
             return []
-        text = f"circle compares vectors (batch, features), but the head has shape {show(y_pred.shape)}"
-        return [("error", "GS402", text, "reduce the head to one vector a row, such as by global pooling")]
+        text = f"compares vectors (batch, features), but the head has shape {show(y_pred.shape)}"
+        return refuse(text, "reduce the head to one vector a row, such as by global pooling")
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
-        op = producer(y_pred)
-        if op not in UNBOUNDED:
+        name = other_activation(producer(y_pred))
+        if name is None:
             return super().check_activation(y_pred)
-        text = f"circle compares vectors of length 1, but the head ends in {UNBOUNDED[op]}"
-        return [("warning", "GS401", text, "put a UnitNormalization behind the layer")]
+        text = f"compares vectors of length 1, but the head ends in {name}"
+        return warn(text, "put a UnitNormalization behind the layer")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         values = g.CircleLoss(

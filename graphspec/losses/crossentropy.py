@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from graphspec.config import FloatOrFloats, NonNegative, Rate
+from graphspec.errors import Problem
 from graphspec.ir.graph import Type
 from graphspec.losses.base import (
     EPSILON,
@@ -15,24 +16,27 @@ from graphspec.losses.base import (
     FromLogits,
     Loss,
     OfProbabilities,
-    Problem,
     Smoothing,
     axis_of,
     check_axis,
     check_classes,
     check_probabilities,
     clip,
+    gives_probabilities,
     mean,
     of_class,
     producer,
+    refuse,
     smooth,
     source,
     total,
+    warn,
 )
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
+    from graphspec.ops import Op
 
 
 Gamma = Annotated[NonNegative, Field(description="How much less easy samples count; 0 for no difference.")]
@@ -45,8 +49,8 @@ class Probabilistic(Loss):
     """The activation that fits."""
     from_logits: FromLogits = False
 
-    def unfit(self, op: str, y_pred: Value) -> tuple[str, str] | None:
-        """A message and a hint where the activation ``op`` does not give this loss's probabilities."""
+    def unfit(self, op: type[Op], y_pred: Value) -> list[Problem]:
+        """GS401 where the activation ``op`` gives other probabilities than this loss takes."""
         raise NotImplementedError
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
@@ -54,15 +58,14 @@ class Probabilistic(Loss):
             return found
         op = producer(y_pred)
         if self.from_logits:
-            if op in ("Softmax", "Sigmoid"):
-                text = f"{self.label} with `from_logits: true` applies {self.activation} again to a {op.lower()}"
-                hint = "set `from_logits: false`: the loss is computed from the logits all the same"
-                return [("warning", "GS401", text, hint)]
+            if gives_probabilities(op):
+                text = f"has `from_logits: true` and applies {self.activation} again to a {op.activation}"
+                return warn(text, "set `from_logits: false`: the loss is computed from the logits all the same")
             return []
-        if problem := self.unfit(op, y_pred):
-            return [("warning", "GS401", *problem)]
+        if found := self.unfit(op, y_pred):
+            return found
         hint = f"add `activation: {self.activation}` to the layer, or set `from_logits: true` in the loss"
-        return check_probabilities(self.label, y_pred, hint)
+        return check_probabilities(y_pred, hint)
 
 
 class Binary(Probabilistic):
@@ -74,13 +77,13 @@ class Binary(Probabilistic):
     axis: Annotated[int, Field(description="The axis of the mean.")] = -1
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return super().check_shape(y_pred) or (check_axis(self.label, self.axis, y_pred) if y_pred.rank > 1 else [])
+        return super().check_shape(y_pred) or (check_axis(self.axis, y_pred) if y_pred.rank > 1 else [])
 
-    def unfit(self, op: str, y_pred: Value) -> tuple[str, str] | None:
-        if op != "Softmax":
-            return None
-        text = f"{self.label} takes every unit by itself, but softmax makes them compete"
-        return text, f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`"
+    def unfit(self, op: type[Op], y_pred: Value) -> list[Problem]:
+        if op.activation != "softmax":
+            return []
+        hint = f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`"
+        return warn("takes every unit by itself, but softmax makes them compete", hint)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         y_true = smooth(g, y_true, self.label_smoothing, 0.5)
@@ -150,17 +153,17 @@ class Categorical(Probabilistic):
         return self.axis % y_pred.rank
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return super().check_shape(y_pred) or check_classes(self.label, self.axis, y_pred)
+        return super().check_shape(y_pred) or check_classes(self.axis, y_pred)
 
-    def unfit(self, op: str, y_pred: Value) -> tuple[str, str] | None:
-        if op == "Sigmoid":
-            text = f"{self.label} needs probabilities that sum to 1 over the classes, but the activation is sigmoid"
-            return text, "use `activation: softmax`, or binary_crossentropy where several classes may apply"
+    def unfit(self, op: type[Op], y_pred: Value) -> list[Problem]:
+        if op.activation == "sigmoid":
+            text = "needs probabilities that sum to 1 over the classes, but the activation is sigmoid"
+            return warn(text, "use `activation: softmax`, or binary_crossentropy where several classes may apply")
         axis = axis_of(y_pred, "Softmax")
         if axis is not None and axis != self.axis % y_pred.rank:
-            text = f"{self.label} takes axis {self.axis} as the classes, but softmax runs over axis {axis}"
-            return text, "give both the same `axis`"
-        return None
+            text = f"takes axis {self.axis} as the classes, but softmax runs over axis {axis}"
+            return warn(text, "give both the same `axis`")
+        return []
 
     def logits(self, y_pred: Value) -> Value | None:
         """The logits, where they are known."""
@@ -218,8 +221,8 @@ class CategoricalFocalCrossentropy(Categorical):
             return found
         classes = y_pred.fixed(self.axis)
         if isinstance(self.alpha, tuple) and len(self.alpha) != classes:
-            text = f"{self.label} has {len(self.alpha)} numbers as `alpha` for {classes} classes"
-            return [("error", "GS402", text, "give one number, or one for each class")]
+            text = f"has {len(self.alpha)} numbers as `alpha` for {classes} classes"
+            return refuse(text, "give one number, or one for each class")
         return []
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
@@ -275,7 +278,7 @@ class CategoricalGeneralizedCrossEntropy(OfProbabilities):
         return Type("int64", y_pred.shape[:-1])
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return super().check_shape(y_pred) or check_classes(self.label, -1, y_pred)
+        return super().check_shape(y_pred) or check_classes(-1, y_pred)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         p = g.Max(of_class(g, y_pred, y_true), g.constant(EPSILON))

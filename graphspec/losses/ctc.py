@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphspec.errors import Problem
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
-from graphspec.losses.base import LOSSES, Loss, Problem, axis_of, producer, source
+from graphspec.losses.base import LOSSES, Loss, axis_of, gives_probabilities, producer, refuse, source, warn
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -29,17 +30,15 @@ class CTC(Loss):
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if y_pred.rank != 3 or not isinstance(y_pred.shape[-1], int) or y_pred.shape[-1] < 2:
-            text = f"ctc needs values (batch, time, classes) with at least two classes, got {show(y_pred.shape)}"
-            return [
-                ("error", "GS402", text, "use one unit per class and one for the blank, class 0, at every time step")
-            ]
+            text = f"needs values (batch, time, classes) with at least two classes, got {show(y_pred.shape)}"
+            return refuse(text, "use one unit per class and one for the blank, class 0, at every time step")
         return []
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
         op = producer(y_pred)
-        if op == "Sigmoid" or (op == "Softmax" and axis_of(y_pred, "Softmax") != 2):
-            text = f"ctc takes the head's values as logits, but the activation is {op.lower()}"
-            return [("warning", "GS401", text, "remove the activation, or use softmax over the last axis")]
+        if gives_probabilities(op) and axis_of(y_pred, "Softmax") != 2:
+            text = f"takes the head's values as logits, but the activation is {op.activation}"
+            return warn(text, "remove the activation, or use softmax over the last axis")
         return []
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:

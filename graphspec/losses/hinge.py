@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphspec.losses.base import LOSSES, Loss, Problem, check_classes, mean, producer, total
+from graphspec.errors import Problem
+from graphspec.losses.base import LOSSES, Loss, check_classes, gives_probabilities, mean, producer, total, warn
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -16,10 +17,10 @@ class Margin(Loss):
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
         op = producer(y_pred)
-        if op not in ("Sigmoid", "Softmax"):
+        if not gives_probabilities(op):
             return super().check_activation(y_pred)
-        text = f"{self.label} wants values beyond -1 and 1, but {op.lower()} gives none below 0"
-        return [("warning", "GS401", text, "use `activation: tanh` or none, or binary_crossentropy")]
+        text = f"needs values beyond -1 and 1, but {op.activation} gives none below 0"
+        return warn(text, "use `activation: tanh` or none, or binary_crossentropy")
 
     def missing(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
         """What lacks to the margin."""
@@ -55,7 +56,7 @@ class CategoricalHinge(Loss):
     label, targets = "categorical_hinge", "one_hot"
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return super().check_shape(y_pred) or check_classes(self.label, -1, y_pred)
+        return super().check_shape(y_pred) or check_classes(-1, y_pred)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         right = total(g, g.Mul(y_true, y_pred))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from graphspec.config import Axes, as_tuple
+from graphspec.errors import Problem
 from graphspec.ir.dims import show
-from graphspec.losses.base import EPSILON, LOSSES, OfProbabilities, Problem
+from graphspec.losses.base import EPSILON, LOSSES, OfProbabilities, refuse
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -25,11 +26,10 @@ class Overlap(OfProbabilities):
         axes = as_tuple(self.axis)
         for axis in axes:
             if not -y_pred.rank <= axis < y_pred.rank:
-                text = f"{self.label} with axis {axis} does not fit the head's shape {show(y_pred.shape)}"
-                return [("error", "GS402", text, f"use axes from 0, the batch, to {y_pred.rank - 1}, or null for all")]
+                text = f"has axis {axis}, which does not fit the head's shape {show(y_pred.shape)}"
+                return refuse(text, f"use axes from 0, the batch, to {y_pred.rank - 1}, or null for all")
         if len({axis % y_pred.rank for axis in axes}) < len(axes):
-            text = f"{self.label} has an axis twice in {list(axes)}"
-            return [("error", "GS402", text, "name every axis once")]
+            return refuse(f"has an axis twice in {list(axes)}", "name every axis once")
         return super().check_shape(y_pred)
 
     def sum(self, g: Builder, X: Value) -> Value:

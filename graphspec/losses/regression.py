@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from graphspec.config import Positive
+from graphspec.errors import Problem
 from graphspec.ir.dims import show
-from graphspec.losses.base import EPSILON, LOSSES, UNBOUNDED, Loss, Problem, check_axis, mean, producer
+from graphspec.losses.base import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -94,10 +95,10 @@ class Poisson(Loss):
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
         op = producer(y_pred)
-        if op not in UNBOUNDED or op in ("Relu", "Softplus"):
+        if op.activation is None or op.value_range.low >= 0:
             return super().check_activation(y_pred)
-        text = f"poisson takes the logarithm of the head's values, but {UNBOUNDED[op]} also gives negative ones"
-        return [("warning", "GS401", text, "add `activation: exponential` or `activation: softplus` to the layer")]
+        text = f"takes the logarithm of the head's values, but {op.activation} also gives negative ones"
+        return warn(text, "add `activation: exponential` or `activation: softplus` to the layer")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         return mean(g, g.Sub(y_pred, g.Mul(y_true, g.Log(g.Add(y_pred, g.constant(EPSILON))))))
@@ -112,9 +113,9 @@ class CosineSimilarity(Loss):
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if y_pred.rank < 2:
-            text = f"{self.label} compares vectors, but the head has shape {show(y_pred.shape)}"
-            return [("error", "GS402", text, "use several units, or mean_squared_error")]
-        return super().check_shape(y_pred) or check_axis(self.label, self.axis, y_pred)
+            text = f"compares vectors, but the head has shape {show(y_pred.shape)}"
+            return refuse(text, "use several units, or mean_squared_error")
+        return super().check_shape(y_pred) or check_axis(self.axis, y_pred)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
         axis = self.axis % y_pred.rank

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.config import PositiveInt
-from graphspec.losses.base import UNBOUNDED, Problem, producer
+from graphspec.errors import Problem
+from graphspec.losses.base import producer
 from graphspec.metrics.base import (
     METRICS,
     Average,
@@ -47,7 +48,7 @@ class Accuracy(Average):
     label = "accuracy"
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        if producer(y_pred) in ("Softmax", "Sigmoid", *(op for op, name in UNBOUNDED.items() if name == "linear")):
+        if producer(y_pred).activation in ("linear", "sigmoid", "softmax"):
             text = "counts values that equal their target exactly, which those of this head hardly ever do"
             return self.warning(text, "use `accuracy`, in small letters, which follows the loss")
         return []
@@ -124,7 +125,7 @@ def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
         return found
     classes = y_pred.shape[-1]
     if isinstance(classes, int) and k >= classes:
-        return metric.warning(f"with k={k} is always 1 for {classes} classes", f"set `k` below {classes}")
+        return metric.warning(f"is always 1 with k={k} for {classes} classes", f"set `k` below {classes}")
     return []
 
 

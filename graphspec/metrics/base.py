@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 import numpy as np
 from pydantic import Field, PrivateAttr
 
+from graphspec.codes import Code
 from graphspec.config import WHATEVER, Config, Neutral, Registry
+from graphspec.errors import Problem
 from graphspec.ir.dims import Dim, show
-from graphspec.losses.base import Problem, Targets, producer
+from graphspec.losses.base import Targets, gives_probabilities, producer
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Graph, Value
@@ -125,23 +127,22 @@ class Metric(Config):
         return self
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
-        """GS403: what makes this metric senseless for a head of this shape, loss and labels."""
+        """GS403: why this metric does not fit a head of this shape, loss and labels. The subject is the metric."""
         if loss is None:
-            text = f"metric '{self.key}' has no targets, since the head has no loss"
-            return [("error", "GS403", text, "give the head a loss; with `weight: 0` it is not trained")]
+            text = "has no targets, since the head has no loss"
+            return self.error(text, "give the head a loss; with `weight: 0` it is not trained")
         given = targets_of(loss)
         if given == "labels":
-            text = f"metric '{self.key}' cannot compare label sequences, the targets of {type(loss).__name__}"
-            return [("error", "GS403", text, "use `edit_distance`")]
+            text = f"cannot compare label sequences, the targets of {type(loss).__name__}"
+            return self.error(text, "use `edit_distance`")
         if given == "groups":
-            text = f"metric '{self.key}' compares answers with targets, but {type(loss).__name__} compares rows"
-            return [("error", "GS403", text, "leave the head without metrics: its values are no answers")]
+            text = f"compares answers with targets, but {type(loss).__name__} compares rows"
+            return self.error(text, "leave the head without metrics: its values are no answers")
         if not self.takes(given):
-            text = f"metric '{self.key}' expects {SAY[self.targets[0]]}"
-            text += f", but the targets of {type(loss).__name__} are {SAY[given]}"
-            return [("error", "GS403", text, self.instead)]
+            text = f"expects {SAY[self.targets[0]]}, but the targets of {type(loss).__name__} are {SAY[given]}"
+            return self.error(text, self.instead)
         found = self.check_shape(y_pred) or self.check_class_axis(y_pred, loss) or self.check_loss(y_pred, loss)
-        if not any(problem[0] == "error" for problem in found):
+        if not any(problem.severity == "error" for problem in found):
             found = found + self.check_size(self.resolve(loss, y_pred, labels).shape(y_pred))
         return found
 
@@ -176,10 +177,10 @@ class Metric(Config):
         return []
 
     def error(self, text: str, hint: str) -> list[Problem]:
-        return [("error", "GS403", f"metric '{self.key}' {text}", hint)]
+        return [Problem(Code.METRIC_MISMATCH, text, hint)]
 
     def warning(self, text: str, hint: str) -> list[Problem]:
-        return [("warning", "GS403", f"metric '{self.key}' {text}", hint)]
+        return [Problem(Code.METRIC_MISMATCH, text, hint, severity="warning")]
 
     # Counting.
 
@@ -236,7 +237,7 @@ def check_axis(metric: Metric, axis: int, y_pred: Value) -> list[Problem]:
     hint = "give the head a feature axis"
     if y_pred.rank > fixed:
         hint = f"use an axis from {fixed} to {y_pred.rank - 1}, or -1" if y_pred.rank > fixed + 1 else "use axis -1"
-    return metric.error(f"with axis {axis} does not fit the head's shape {show(y_pred.shape)}", hint)
+    return metric.error(f"has axis {axis}, which does not fit the head's shape {show(y_pred.shape)}", hint)
 
 
 def check_classes(metric: Metric, y_pred: Value, hint: str = "use `accuracy` or `binary_accuracy`") -> list[Problem]:
@@ -281,7 +282,7 @@ def check_threshold(metric: Metric, threshold: float, loss: Loss) -> list[Proble
 
 def check_classifies(metric: Metric, y_pred: Value, loss: Loss | None) -> list[Problem]:
     """Whether a metric of classes measures a head that is fitted to numbers."""
-    if loss is None or loss.fits != "numbers" or producer(y_pred) in ("Sigmoid", "HardSigmoid", "Softmax"):
+    if loss is None or loss.fits != "numbers" or gives_probabilities(producer(y_pred)):
         return []
     text = f"measures classes, but {type(loss).__name__} fits numbers"
     return metric.warning(text, "use `mae`, or a sigmoid or softmax head with a cross-entropy")

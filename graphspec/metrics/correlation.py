@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.losses.base import EPSILON, Axis, Problem
+from graphspec.errors import Problem
+from graphspec.losses.base import EPSILON, Axis
 from graphspec.metrics.base import METRICS, Metric, check_axis, check_fixed, divide, rows, total, units
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Correlation(Metric):
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if self.axis in (0, -y_pred.rank):
             if y_pred.rank > 2:
-                return self.error("along the batch needs a head (batch, units)", "use `axis: -1`")
+                return self.error("needs a head (batch, units) to correlate along the batch", "use `axis: -1`")
             return check_fixed(self, y_pred)
         if found := check_axis(self, self.axis, y_pred):
             return found

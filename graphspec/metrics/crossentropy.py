@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from graphspec.errors import Problem
 from graphspec.losses import crossentropy, regression
-from graphspec.losses.base import FromLogits, Problem, Smoothing
+from graphspec.losses.base import FromLogits, Smoothing
 from graphspec.metrics.base import METRICS, Kind, Metric, check_classifies, follows, has_logits
 from graphspec.metrics.of_loss import Along, OfLoss
 

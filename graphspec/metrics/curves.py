@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import FROM_LIST, PositiveInt, Rate
-from graphspec.losses.base import EPSILON, FromLogits, Problem
+from graphspec.config import FROM_LIST, PositiveInt, Rate, invalid
+from graphspec.errors import Problem
+from graphspec.losses.base import EPSILON, FromLogits
 from graphspec.metrics.base import (
     METRICS,
     Kind,
@@ -140,8 +140,8 @@ class AUC(Metric):
     @model_validator(mode="after")
     def _labels(self) -> AUC:
         if self.num_labels is not None and not self.multi_label:
-            text = "`num_labels` must be null unless `multi_label` is set"
-            raise PydanticCustomError("GS105", text, {"below": "num_labels", "hint": "leave it out"})
+            text = "must be null unless `multi_label` is set"
+            raise invalid(text, "leave it out", key="num_labels", show_value=True)
         return self
 
     def takes(self, given: Kind) -> bool:

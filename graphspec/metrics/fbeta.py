@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.config import Positive
-from graphspec.losses.base import EPSILON, Problem
+from graphspec.errors import Problem
+from graphspec.losses.base import EPSILON
 from graphspec.metrics.base import (
     METRICS,
     Kind,

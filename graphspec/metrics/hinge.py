@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from graphspec.errors import Problem
 from graphspec.losses import hinge
-from graphspec.losses.base import Problem
 from graphspec.metrics.base import METRICS, Kind, check_classes
 from graphspec.metrics.of_loss import OfLoss
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import Ints, PositiveInt
-from graphspec.losses.base import EPSILON, Axis, Problem, producer
+from graphspec.config import Ints, PositiveInt, invalid
+from graphspec.errors import Problem
+from graphspec.losses.base import EPSILON, Axis, gives_probabilities, producer
 from graphspec.metrics.base import (
     METRICS,
     SAY,
@@ -66,7 +66,7 @@ class ConfusionMatrix(Metric):
             return found
         if units(y_pred) == 1:
             return check_threshold(self, self.threshold, loss)
-        if targets_of(loss) == "like" and producer(y_pred) != "Softmax":
+        if targets_of(loss) == "like" and producer(y_pred).activation != "softmax":
             text = f"counts one class a row, but with {type(loss).__name__} several may apply"
             return self.error(text, "use `{type: F1Score, threshold: 0.5}`, or a softmax head with a categorical loss")
         return []
@@ -123,8 +123,8 @@ class _Chosen(Overlap):
     def _ids(self) -> _Chosen:
         wrong = [k for k in self.target_class_ids if not 0 <= k < self.classes()]
         if wrong:
-            context = {"below": "target_class_ids", "last": self.classes() - 1, "hint": f"there is no class {wrong[0]}"}
-            raise PydanticCustomError("GS105", "`target_class_ids` must be from 0 to {last}", context)
+            text, hint = f"must be from 0 to {self.classes() - 1}", f"there is no class {wrong[0]}"
+            raise invalid(text, hint, key="target_class_ids", show_value=True)
         return self
 
     def wanted(self) -> tuple[int, ...]:
@@ -150,8 +150,8 @@ class _Segments(Overlap):
             if y_pred.rank > 1 and y_pred.shape[-1] == self.num_classes > 1:
                 text = f"takes the head's values as class ids, but it gives one for each of {self.num_classes} classes"
                 return self.error(text, "set `sparse_y_pred: false`")
-            if producer(y_pred) in ("Sigmoid", "Softmax"):
-                text = f"takes the head's values as class ids, but they are those of a {producer(y_pred).lower()}"
+            if gives_probabilities(op := producer(y_pred)):
+                text = f"takes the head's values as class ids, but they are those of a {op.activation}"
                 return self.error(text, "use `BinaryIoU`" if units(y_pred) == 1 else "set `sparse_y_pred: false`")
             return []
         if found := check_axis(self, self.axis, y_pred):

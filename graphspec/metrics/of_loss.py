@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from graphspec.errors import Problem
 from graphspec.ir.graph import Graph, Type, Value
-from graphspec.losses.base import Axis, Loss, Problem
+from graphspec.losses.base import Axis, Loss
 from graphspec.metrics.base import (
     Average,
     Compute,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from graphspec.losses.base import Problem
+from graphspec.errors import Problem
 from graphspec.metrics.base import METRICS, Average, total, visible
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from graphspec.errors import Problem
 from graphspec.losses import regression
-from graphspec.losses.base import Problem
 from graphspec.metrics.base import METRICS, Metric, check_figures, check_fixed, divide, one_each, rows, units
 from graphspec.metrics.of_loss import Along, OfLoss
 

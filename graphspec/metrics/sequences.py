@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from graphspec.losses.base import Problem
+from graphspec.errors import Problem
 from graphspec.metrics.base import METRICS, Kind, Metric, divide
 
 if TYPE_CHECKING:

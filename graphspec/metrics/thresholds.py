@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.config import FROM_LIST, PositiveInt, Rate
-from graphspec.losses.base import Problem
+from graphspec.errors import Problem
 from graphspec.metrics.base import METRICS, Kind, Metric, dense, divide, has_logits, width
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""ONNX operators, by family: strict shape inference, a NumPy kernel and a gradient each."""
+"""ONNX operators by family, each with strict shape inference, a NumPy kernel and a gradient."""
 
 from graphspec.ops.base import OPS, Op, operator
 
@@ -30,10 +30,8 @@ OPS.found_in(
         "layer_norm": "LayerNormalization RMSNormalization GroupNormalization LpNormalization",
         "linalg": "Gemm MatMul",
         "logic": "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor Where",
-        "loss": """
-        SparseSoftmaxCrossEntropy SoftmaxCrossEntropy SigmoidCrossEntropy SquaredError ReduceLoss PerRow
-        RowShare
-    """,
+        "loss": "SparseSoftmaxCrossEntropy SoftmaxCrossEntropy SigmoidCrossEntropy SquaredError",
+        "loss_reduction": "ReduceLoss PerRow RowShare",
         "lstm": "LSTM",
         "masked_norm": "MaskedBatchNormalization",
         "math": "Clip Exp Log Sqrt Reciprocal Sin Cos Neg Abs Floor Ceil Round Sign Not",

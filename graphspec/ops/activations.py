@@ -1,13 +1,15 @@
-"""Activations. Where the gradient is computed from Y, X may be overwritten."""
+"""Activations. X may be overwritten if the gradient is computed from Y."""
 
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
+from graphspec.ir.ranges import Range
 from graphspec.kernels.common import copy_cast, give_each, negate, output_for, scratch_like, unsigned, within
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
 from graphspec.ops.base import Op, op
@@ -15,9 +17,9 @@ from graphspec.ops.unary import Unary
 
 
 def zero_with(ctx: Context, Y: Array, dY: Array) -> Calls:
-    """Calls that zero ``dY`` in place where Y, which is not negative, is 0.
+    """Calls that set ``dY`` to 0 in place where Y ≥ 0 is 0.
 
-    On their bits as integers, of which 0 has none: products with 0 and 1 are exact whatever ``dY`` is.
+    They multiply the bits of ``dY``, as integers, by 0 or 1. That is exact even where ``dY`` is infinite or NaN.
     """
     bits, gradient = unsigned(Y), unsigned(dY)
     mask = scratch_like(ctx, dY, bits.dtype)
@@ -33,7 +35,9 @@ def above_zero(ctx: Context, Y: Array, scale: float, out: Array) -> Calls:
 
 @op
 class Relu(Unary):
-    """``Y = max(X, 0)``."""
+    """``Y = max(X, 0)``. Nair and Hinton, ICML 2010."""
+
+    activation, value_range = "relu", Range(0, inf)
 
     def infer(self, X: Value) -> Type:
         need(X.dtype[0] in "fi", f"needs numbers, got {X.type}", code="GS306")
@@ -48,7 +52,9 @@ class Relu(Unary):
 
 @op
 class LeakyRelu(Unary):
-    """``Y = X if X > 0 else alpha · X``."""
+    """``Y = X if X > 0 else alpha · X``. Maas et al., ICML 2013."""
+
+    activation = "leaky_relu"
 
     alpha: float = 0.01
 
@@ -72,13 +78,18 @@ class LeakyRelu(Unary):
 
 @op
 class PRelu(Op):
-    """``Y = X if X > 0 else slope · X``; the gradient of X at 0 is 0, as Keras's layer has it. He et al., 2015."""
+    """``Y = X if X > 0 else slope · X``. He et al., *Delving deep into rectifiers*, ICCV 2015.
 
+    The slope broadcasts to X's shape. The gradient of X at 0 is 0, as in Keras's layer.
+    """
+
+    activation = "PReLU"
+    elementwise = True
     keeps_in, keeps_out = (0, 1), False
 
     def infer(self, X: Value, slope: Value) -> Type:
         need_float(X, slope)
-        need(broadcast(X.shape, slope.shape) == X.shape, f"needs a slope that fits {X.type}, got {slope.type}")
+        need(broadcast(X.shape, slope.shape) == X.shape, f"needs a slope that broadcasts to {X.type}, got {slope.type}")
         return X.type
 
     def bind(self, ctx: Context, X: Array, slope: Array) -> Bound:
@@ -115,7 +126,7 @@ class PRelu(Op):
 
 @op
 class ThresholdedRelu(Unary):
-    """``Y = X if X > alpha else 0``."""
+    """``Y = X if X > alpha else 0``. Konda et al., *Zero-bias autoencoders*, ICLR 2015."""
 
     keeps_in, keeps_out = (0,), False
 
@@ -132,7 +143,7 @@ class ThresholdedRelu(Unary):
 
 @op
 class Shrink(Unary):
-    """``Y = X - sign(X) · bias`` where ``|X| > lambd``, else 0."""
+    """``Y = X - sign(X) · bias if |X| > lambd else 0`` (ONNX); hard shrinkage for ``bias`` 0, soft for ``bias = lambd``."""
 
     keeps_in, keeps_out = (0,), False
 
@@ -144,6 +155,7 @@ class Shrink(Unary):
         return super().infer(X)
 
     def outside(self, ctx: Context, X: Array, out: Array) -> Calls:
+        """Calls that write ``|X| > lambd`` into the bool array ``out``."""
         size = scratch_like(ctx, X)
         return [(np.absolute, X, size), (np.greater, size, ctx.constant(self.lambd), out)]
 
@@ -196,7 +208,9 @@ def exponential_linear_gradient(ctx: Context, Y: Array, dY: Array, scale: float,
 
 @op
 class Elu(Unary):
-    """``Y = X if X > 0 else alpha · (exp(X) - 1)``. Clevert et al., 2016."""
+    """``Y = X if X > 0 else alpha · (exp(X) - 1)``. Clevert et al., *Exponential linear units*, ICLR 2016."""
+
+    activation = "elu"
 
     alpha: float = 1.0
 
@@ -213,7 +227,9 @@ class Elu(Unary):
 
 @op
 class Selu(Unary):
-    """``Y = gamma · (X if X > 0 else alpha · (exp(X) - 1))``. Klambauer et al., 2017."""
+    """``Y = gamma · (X if X > 0 else alpha · (exp(X) - 1))``. Klambauer et al., NeurIPS 2017."""
+
+    activation = "selu"
 
     alpha: float = 1.6732631921768188
     gamma: float = 1.0507010221481323
@@ -227,7 +243,9 @@ class Selu(Unary):
 
 @op
 class Celu(Unary):
-    """``Y = max(X, 0) + min(0, alpha · (exp(X / alpha) - 1))``. Barron, 2017."""
+    """``Y = max(X, 0) + min(0, alpha · (exp(X / alpha) - 1))``. Barron, *Continuously differentiable ELUs*, 2017."""
+
+    activation = "celu"
 
     alpha: float = 1.0
 
@@ -246,11 +264,13 @@ class Celu(Unary):
 class Sigmoid(Unary):
     """``Y = 1 / (1 + exp(-X))``; exact to the last digits in both tails, and exp never overflows."""
 
+    activation, value_range = "sigmoid", Range(0, 1)
+
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
-        one, most = ctx.constant(1.0), ctx.constant(87.0 if X.dtype == np.float32 else 708.0)
+        one, limit = ctx.constant(1.0), ctx.constant(87.0 if X.dtype == np.float32 else 708.0)
         return [
             negate(X, Y),
-            (partial(np.minimum, out=Y), Y, most),
+            (partial(np.minimum, out=Y), Y, limit),
             (np.exp, Y, Y),
             (np.add, Y, one, Y),
             (np.divide, one, Y, Y),
@@ -263,7 +283,9 @@ class Sigmoid(Unary):
 
 @op
 class HardSigmoid(Unary):
-    """``Y = max(0, min(1, alpha · X + beta))``."""
+    """``Y = max(0, min(1, alpha · X + beta))`` (ONNX)."""
+
+    activation, value_range = "hard_sigmoid", Range(0, 1)
 
     alpha: float = 0.2
     beta: float = 0.5
@@ -285,6 +307,8 @@ class HardSigmoid(Unary):
 class Tanh(Unary):
     """``Y = tanh(X)``."""
 
+    activation, value_range = "tanh", Range(-1, 1)
+
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.tanh, X, Y)]
 
@@ -296,6 +320,8 @@ class Tanh(Unary):
 @op
 class Softplus(Unary):
     """``Y = log(1 + exp(X))``, as ``max(X, 0) + log1p(exp(-|X|))``, which never overflows."""
+
+    activation, value_range = "softplus", Range(0, inf)
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         t = scratch_like(ctx, X)
@@ -315,7 +341,9 @@ class Softplus(Unary):
 
 @op
 class Softsign(Unary):
-    """``Y = X / (1 + |X|)``."""
+    """``Y = X / (1 + |X|)``. Turian et al., NAACL 2009."""
+
+    activation, value_range = "softsign", Range(-1, 1)
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         t = scratch_like(ctx, X)

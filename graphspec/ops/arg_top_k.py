@@ -1,4 +1,4 @@
-"""Operators that compare the elements of an axis: ArgMax, ArgMin, TopK."""
+"""Operators that compare the elements along an axis: ArgMax, ArgMin, TopK."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from graphspec.ops.reduce import reduced_shape
 from graphspec.ops.shape import integer
 
 
-def places(output: Value) -> Range:
-    """The indices along the attribute ``axis`` of the first input of the node of ``output``."""
+def index_range(output: Value) -> Range:
+    """The valid indices along ``axis`` of the first input of the node that computes ``output``."""
     node = output.node
     assert node is not None
     X = node.inputs[0]
@@ -27,7 +27,10 @@ def places(output: Value) -> Range:
 
 
 class ArgExtremum(Op):
-    """The index of the largest or smallest element; of the first of equals unless ``select_last_index``."""
+    """The index of an extreme element along ``axis``, int64; that axis has size 1, or is removed if ``keepdims`` is 0.
+
+    Among equal elements the first is selected, or the last with ``select_last_index``. No gradient.
+    """
 
     keeps_in, keeps_out = (), False
     find: ClassVar[Literal["argmax", "argmin"]]
@@ -40,7 +43,7 @@ class ArgExtremum(Op):
         return Type("int64", reduced_shape(X.shape, (normalize_axis(self.axis, X.rank),), self.keepdims))
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
-        return places(output)
+        return index_range(output)
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         at = self.axis % X.ndim
@@ -55,34 +58,34 @@ class ArgExtremum(Op):
 
 @op
 class ArgMax(ArgExtremum):
-    """The index of the largest element."""
+    """``Y = argmax(X)`` along ``axis``."""
 
     find = "argmax"
 
 
 @op
 class ArgMin(ArgExtremum):
-    """The index of the smallest element."""
+    """``Y = argmin(X)`` along ``axis``."""
 
     find = "argmin"
 
 
 def sort_keys(ctx: Context, X: Array, largest: bool, keys: Array) -> Calls:
-    """Calls that fill the int64 ``keys`` (rows, n) so that sorted keys are X's elements in order, equal ones by index.
+    """Calls that fill the int64 ``keys`` (rows, n) and sort each row: elements of X in order, equal ones by index.
 
-    The upper half of a key is X as an integer of the same order (the bits of a negative float are turned round), the
-    lower half the index: sorting needs no memory beside the keys, where argsort makes an array.
+    The upper 32 bits of a key are X as an integer with the same order (the bits of a negative float are inverted); the
+    lower 32 bits are the index. The sort works in place, whereas argsort allocates an array.
     """
     rows, n = keys.shape
-    low = ctx.constant(np.arange(n), np.int64)
-    flip, word = ctx.constant(0x7FFFFFFF, np.int64), ctx.constant(32, np.int64)
+    index = ctx.constant(np.arange(n), np.int64)
+    flip, shift = ctx.constant(0x7FFFFFFF, np.int64), ctx.constant(32, np.int64)
     calls: Calls = []
     if X.dtype.kind == "f":
         sign = ctx.scratch(keys.shape, np.int64)
-        plain = ctx.scratch(X.shape, X.dtype)
-        bits = plain.view(np.int32).reshape(rows, n)
+        no_negative_zero = ctx.scratch(X.shape, X.dtype)
+        bits = no_negative_zero.view(np.int32).reshape(rows, n)
         calls += [
-            (np.add, X, ctx.constant(0.0, X.dtype), plain),  # -0.0 becomes 0.0
+            (np.add, X, ctx.constant(0.0, X.dtype), no_negative_zero),  # -0.0 becomes 0.0
             (np.copyto, keys, bits),
             (np.right_shift, keys, ctx.constant(63, np.int64), sign),
             (np.bitwise_and, sign, flip, sign),
@@ -92,11 +95,11 @@ def sort_keys(ctx: Context, X: Array, largest: bool, keys: Array) -> Calls:
         calls.append((np.copyto, keys.reshape(X.shape), X))
     if largest:
         calls.append((np.invert, keys, keys))
-    return [*calls, (np.left_shift, keys, word, keys), (np.bitwise_or, keys, low, keys), (keys.sort, 1)]
+    return [*calls, (np.left_shift, keys, shift, keys), (np.bitwise_or, keys, index, keys), (keys.sort, 1)]
 
 
 def argsort(X: Array, largest: bool, order: Array) -> None:
-    """Stable argsort of rows of a dtype whose keys do not fit: allocates."""
+    """Write a stable argsort of each row of X into ``order``, for dtypes too wide for :func:`sort_keys`. Allocates."""
     if largest:
         n = X.shape[1]
         np.subtract(n - 1, np.argsort(X[:, ::-1], 1, "stable")[:, ::-1], out=order)
@@ -106,7 +109,11 @@ def argsort(X: Array, largest: bool, order: Array) -> None:
 
 @op
 class TopK(Op):
-    """The ``K`` largest (or smallest) elements along ``axis``, in order, and their indices; the first of equals first."""
+    """The ``K`` largest (or smallest) elements along ``axis``, in order, and their int64 indices.
+
+    X (…, n, …) → values (…, K, …), indices (…, K, …). Equal elements are ordered by index. The gradient of the values
+    goes to the selected elements.
+    """
 
     keeps_in, keeps_out = (), False
 
@@ -117,14 +124,14 @@ class TopK(Op):
     def infer(self, X: Value, K: Value) -> tuple[Type, Type]:
         at, size = normalize_axis(self.axis, X.rank), X.shape[normalize_axis(self.axis, X.rank)]
         known = K.known()
-        k = size if known == (size,) else integer(K, "K")  # all of an axis that varies
+        k = size if known == (size,) else integer(K, "K")  # a symbolic K is supported if it is the whole axis
         unknown = not isinstance(size, int) or not isinstance(k, int)
-        need(k == size or unknown or 0 <= int(k) <= int(size), f"takes {k} of {size} elements", code="GS304")
+        need(k == size or unknown or 0 <= int(k) <= int(size), f"cannot select {k} of {size} elements", code="GS304")
         shape = (*X.shape[:at], k, *X.shape[at + 1 :])
         return Type(X.dtype, shape), Type("int64", shape)
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
-        return places(output) if output.index else ranges[0]
+        return index_range(output) if output.index else ranges[0]
 
     def bind(self, ctx: Context, X: Array, K: Array) -> Bound:
         at = self.axis % X.ndim
@@ -142,14 +149,14 @@ class TopK(Op):
             ]
         else:
             calls.append((argsort, flat.reshape(rows, n), bool(self.largest), order))
-        best, places = order[:, :k], ctx.save_for_backward((rows, k), np.int64)
+        best, positions = order[:, :k], ctx.save_for_backward((rows, k), np.int64)
         found = ctx.scratch((rows, k), X.dtype)
         shape = (*last.shape[:-1], k)
         calls += [
             (np.copyto, np.moveaxis(indices, at, -1), best.reshape(shape, copy=False)),
-            (np.copyto, places, best),
-            (np.add, places, ctx.constant(np.arange(rows)[:, None] * n, np.int64), places),
-            (np.take, flat.reshape(-1), places, None, found, "clip"),
+            (np.copyto, positions, best),
+            (np.add, positions, ctx.constant(np.arange(rows)[:, None] * n, np.int64), positions),
+            (np.take, flat.reshape(-1), positions, None, found, "clip"),
             (np.copyto, np.moveaxis(values, at, -1), found.reshape(shape)),
         ]
 
@@ -160,7 +167,7 @@ class TopK(Op):
             source = ctx.scratch(shape)
             return [
                 (np.copyto, source, np.moveaxis(dV, at, -1)),
-                *scatter_add(ctx, np.moveaxis(dX, at, -1), places, source),
+                *scatter_add(ctx, np.moveaxis(dX, at, -1), positions, source),
             ]
 
         return (values, indices), calls, backward

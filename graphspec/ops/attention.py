@@ -1,15 +1,16 @@
-"""Attention: scaled products of queries and keys, their softmax, and the mean of the values that it weighs."""
+"""Attention: the mean of values, weighted by the softmax of scaled products of queries and keys."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
-from graphspec.ir.dims import Dim, Shape, show
+from graphspec.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import reduce_to, sum_axes
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
@@ -17,25 +18,29 @@ from graphspec.kernels.matmul import batched
 from graphspec.ops.base import Op, op
 from graphspec.ops.softmax import maximum
 
-_SWALLOWED = -1e30
-"""Scores to which so large a number is added are lost in it: they have no gradient where that is all of a row."""
+# Adding a mask element at or below this absorbs the score. A row with only such scores passes no gradient to them.
+_ABSORBED = -1e30
 
 
-def _four(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Dim, int]:
+def _four_axes(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Dim, int]:
     """``(batch, heads, length, size)`` of data with three or four axes."""
-    need(len(shape) in (3, 4), f"Attention needs {name} of rank 3 or 4, got {show(shape)}")
-    many, last = (heads, shape[-1]) if len(shape) == 3 else (shape[1], shape[3])
-    need(isinstance(many, int) and isinstance(last, int), f"needs fixed heads in {name} {show(shape)}", code="GS305")
-    assert isinstance(many, int)
-    assert isinstance(last, int)
+    need(len(shape) in (3, 4), f"needs {name} of rank 3 or 4, got {show(shape)}")
+    count, size = (heads, shape[-1]) if len(shape) == 3 else (shape[1], shape[3])
+    need(isinstance(count, int) and isinstance(size, int), f"needs fixed heads in {name} {show(shape)}", code="GS305")
+    assert isinstance(count, int)
+    assert isinstance(size, int)
     if len(shape) == 3:
-        need(many > 0 and last % many == 0, f"{name} {show(shape)} is not {many} heads of one size", code="GS304")
-        last //= many
-    return shape[0], many, shape[-2], last
+        need(
+            count > 0 and size % count == 0,
+            f"cannot split {name} {show(shape)} into {count} heads of equal size",
+            code="GS304",
+        )
+        size //= count
+    return shape[0], count, shape[-2], size
 
 
 def _heads_first(X: Array, heads: int) -> Array:
-    """``(batch, length, heads · size)`` as ``(batch, heads, length, size)``: a view."""
+    """A view of ``(batch, length, heads · size)`` as ``(batch, heads, length, size)``."""
     return X if X.ndim == 4 else X.reshape(*X.shape[:2], heads, X.shape[2] // heads, copy=False).swapaxes(1, 2)
 
 
@@ -43,13 +48,16 @@ def _heads_first(X: Array, heads: int) -> Array:
 class Attention(Op):
     """``Y = softmax(scale · Q Kᵀ + mask) V`` in every head; ``scale`` is ``1/√size`` by default.
 
-    Q is (batch, heads, T, size), K and V (batch, heads, S, …), or all have rank 3 with the heads side by side in the last
-    axis, whose numbers are ``q_num_heads`` and ``kv_num_heads``. With fewer heads of K and V, each serves several of Q that
-    follow each other (Ainslie et al., 2023). ``attn_mask`` broadcasts to (batch, heads, T, S): true where a query attends,
-    or numbers that are added. With ``is_causal`` query i attends to keys up to i. A query that attends to nothing gives
-    zeros. ``softcap`` c > 0 makes the products ``c · tanh(products / c)`` before the mask is added.
+    Q (N, heads, T, size), K (N, groups, S, size), V (N, groups, S, width), attn_mask → Y (N, heads, T, width). Or Q, K, V
+    and Y have rank 3, with the heads side by side in the last axis; ``q_num_heads`` and ``kv_num_heads`` are then their
+    numbers. Each head of K and V serves ``heads / groups`` consecutive heads of Q (grouped queries; Ainslie et al.,
+    *GQA*, 2023).
 
-    No caches of past keys, and one output. ONNX opset 23.
+    ``attn_mask`` broadcasts to (N, heads, T, S). A bool mask is true where a query attends to a key; a float mask is added
+    to the scores. With ``is_causal`` query i attends to keys 0 … i. The output of a query that attends to no key is 0.
+    With ``softcap`` c > 0 the scores become ``c · tanh(scores / c)`` before the mask is added.
+
+    ONNX, opset 23, without caches of past keys and with one output. Vaswani et al., *Attention is all you need*, 2017.
     """
 
     keeps_in, keeps_out = (1, 2), True
@@ -62,30 +70,54 @@ class Attention(Op):
 
     def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
         need_float(Q, K, V)
-        need(Q.rank == K.rank == V.rank, f"ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}")
-        given = (self.q_num_heads is not None, self.kv_num_heads is not None)
-        need(given == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads with data of rank 3 alone", code="GS105")
-        N, heads, T, size = _four("Q", Q.shape, self.q_num_heads)
-        M, groups, S, width = _four("K", K.shape, self.kv_num_heads)
-        B, others, L, out = _four("V", V.shape, self.kv_num_heads)
+        need(
+            Q.rank == K.rank == V.rank,
+            f"has inputs whose ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}",
+        )
+        has_counts = (self.q_num_heads is not None, self.kv_num_heads is not None)
+        need(
+            has_counts == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads only for data of rank 3", code="GS105"
+        )
+        N, heads, T, size = _four_axes("Q", Q.shape, self.q_num_heads)
+        M, groups, S, key_size = _four_axes("K", K.shape, self.kv_num_heads)
+        B, value_groups, L, width = _four_axes("V", V.shape, self.kv_num_heads)
         shapes = f"Q {show(Q.shape)}, K {show(K.shape)}, V {show(V.shape)}"
-        need(N == M == B, f"batches differ: {shapes}", code="GS302")
-        need(S == L and groups == others, f"keys and values differ in number or heads: {shapes}", code="GS302")
-        need(size == width, f"queries and keys differ in size: {size} and {width}", code="GS304")
-        need(heads % groups == 0, f"{heads} heads of Q are not shared evenly by {groups} of K and V", code="GS304")
-        need(self.softcap >= 0, f"softcap {self.softcap} is negative", code="GS105", key="softcap")
+        need(N == M == B, f"has inputs whose batches differ: {shapes}", code="GS302")
+        need(
+            S == L and groups == value_groups,
+            f"has keys and values that differ in length or heads: {shapes}",
+            code="GS302",
+        )
+        need(size == key_size, f"has queries and keys that differ in size: {size} and {key_size}", code="GS304")
+        need(
+            heads % groups == 0,
+            f"has {heads} heads of Q, which do not divide by {groups} heads of K and V",
+            code="GS304",
+        )
+        need(self.softcap >= 0, f"has a negative softcap {self.softcap}", code="GS105", key="softcap")
         if attn_mask is not None:
             need(
                 attn_mask.dtype in ("bool", "float32"),
-                f"a mask is bool or float32, not {attn_mask.dtype}",
+                f"needs a bool or float32 mask, got {attn_mask.dtype}",
                 code="GS306",
             )
             full = (N, heads, T, S)
             fits = 0 < attn_mask.rank <= 4 and attn_mask.shape[-1] == S and broadcast(attn_mask.shape, full) == full
-            need(fits, f"a mask of shape {show(attn_mask.shape)} does not fit {show(full)}", code="GS302")
-        return Type(Q.dtype, (N, T, heads * out) if Q.rank == 3 else (N, heads, T, out))
+            need(fits, f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}", code="GS302")
+        return Type(Q.dtype, (N, T, heads * width) if Q.rank == 3 else (N, heads, T, width))
 
-    def bind(self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None) -> Bound:
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        """The products of queries and keys, and of weights and values."""
+        return (fixed_size(shapes[0]) + fixed_size(output)) * fixed_size(shapes[1][-2:-1])
+
+    def hidden_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """The scores (N, heads, queries, keys)."""
+        Q, K = shapes[:2]
+        return Q[0], self.q_num_heads or Q[1], Q[-2], K[-2]
+
+    def bind(  # noqa: C901 (forward and backward share their buffers)
+        self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None
+    ) -> Bound:
         Y = ctx.out(order=axis_order(Q) if Q.ndim == 4 else None)
         q, k, v, y = (
             _heads_first(X, n or 0)
@@ -93,44 +125,44 @@ class Attention(Op):
         )
         N, heads, T, size = q.shape
         groups, S, width = v.shape[1:]
-        several = heads // groups
+        per_group = heads // groups
 
         def grouped(X: Array) -> Array:
-            """The heads of Q as those of K and the several that each of them serves: a view."""
-            return X.reshape(N, groups, several, *X.shape[2:], copy=False)
+            """A view with the axis of Q's heads split into groups and the heads of each group."""
+            return X.reshape(N, groups, per_group, *X.shape[2:], copy=False)
 
-        keep = ctx.save_for_backward if any(ctx.wants(i) for i in range(4)) else ctx.scratch
+        buffer = ctx.save_for_backward if any(ctx.wants(i) for i in range(4)) else ctx.scratch
         factor = ctx.constant(1 / math.sqrt(size) if self.scale is None else self.scale)
-        queries, scores = keep((N, groups, several * T, size)), keep((N, groups, several * T, S))
-        total, by_head = keep((N, groups, several * T, 1)), (N, groups, several, T)
-        most = ctx.scratch(total.shape)
+        queries, scores = buffer((N, groups, per_group * T, size)), buffer((N, groups, per_group * T, S))
+        total, by_head = buffer((N, groups, per_group * T, 1)), (N, groups, per_group, T)
+        row_max = ctx.scratch(total.shape)
         calls: Calls = [
             (np.multiply, grouped(q), factor, queries.reshape(*by_head, size)),
             *batched(ctx, queries, k.mT, scores),
         ]
         if self.softcap > 0:
-            bent = keep(scores.shape)
+            capped = buffer(scores.shape)
             calls += [
                 (np.multiply, scores, ctx.constant(1 / self.softcap), scores),
-                (np.tanh, scores, bent),
-                (np.multiply, bent, ctx.constant(self.softcap), scores),
+                (np.tanh, scores, capped),
+                (np.multiply, capped, ctx.constant(self.softcap), scores),
             ]
         if attn_mask is not None:
-            bias, more = _bias(ctx, attn_mask, groups)
-            calls += [*more, (np.add, scores.reshape(*by_head, S), bias, scores.reshape(*by_head, S))]
+            bias, bias_calls = _bias(ctx, attn_mask, groups)
+            calls += [*bias_calls, (np.add, scores.reshape(*by_head, S), bias, scores.reshape(*by_head, S))]
         if self.is_causal:
-            ahead = ctx.constant(np.where(np.tri(T, S, dtype=bool), 0.0, -np.inf))
-            calls.append((np.add, scores.reshape(*by_head, S), ahead, scores.reshape(*by_head, S)))
-        calls += maximum(ctx, scores, 3, most)
-        added = attn_mask is not None and attn_mask.dtype != np.bool_
-        if added:
-            seen, flags = keep(total.shape), ctx.scratch(total.shape, np.bool_)
-            calls += [(np.greater, most, ctx.constant(_SWALLOWED), flags), (np.copyto, seen, flags)]
+            causal = ctx.constant(np.where(np.tri(T, S, dtype=bool), 0.0, -np.inf))
+            calls.append((np.add, scores.reshape(*by_head, S), causal, scores.reshape(*by_head, S)))
+        calls += maximum(ctx, scores, 3, row_max)
+        float_mask = attn_mask is not None and attn_mask.dtype != np.bool_
+        if float_mask:
+            seen, flags = buffer(total.shape), ctx.scratch(total.shape, np.bool_)
+            calls += [(np.greater, row_max, ctx.constant(_ABSORBED), flags), (np.copyto, seen, flags)]
         masked = attn_mask is not None or bool(self.is_causal)
-        if masked:  # where all is -inf, exp gives 0 and not NaN
-            calls.append((partial(np.maximum, out=most), most, ctx.constant(np.finfo(ctx.dtype).min)))
-        calls += [(np.subtract, scores, most, scores), (np.exp, scores, scores), *sum_axes(ctx, scores, (3,), total)]
-        if masked:  # the largest of a row is 1, so that no other sum is below 1
+        if masked:  # in a row of -inf, exp must return 0, not NaN
+            calls.append((partial(np.maximum, out=row_max), row_max, ctx.constant(np.finfo(ctx.dtype).min)))
+        calls += [(np.subtract, scores, row_max, scores), (np.exp, scores, scores), *sum_axes(ctx, scores, (3,), total)]
+        if masked:  # a row that attends to no key sums to 0; all other sums are at least 1
             calls.append((partial(np.maximum, out=total), total, ctx.constant(1.0)))
         calls += [
             *batched(ctx, scores.reshape(*by_head, S), v[:, :, None], grouped(y)),
@@ -138,19 +170,19 @@ class Attention(Op):
         ]
 
         def backward(dY: Array) -> Calls:
-            # With E = exp(scores), P = E / total and D = dY / total: dV = Eᵀ D; d scores = E · (D Vᵀ - Σ D · Y).
+            # E = exp(scores), D = dY / total: dV = Eᵀ D, d scores = E · (D Vᵀ - Σ D · Y).
             D, product = ctx.scratch((*by_head, width)), ctx.scratch((*by_head, width))
-            along, dot = D.reshape(N, groups, several * T, width), ctx.scratch((*by_head, 1))
+            D_rows, dot = D.reshape(N, groups, per_group * T, width), ctx.scratch((*by_head, 1))
             calls: Calls = [(np.divide, grouped(_heads_first(dY, heads)), total.reshape(*by_head, 1), D)]
             if (dV := ctx.grad(2)) is not None:
-                calls += batched(ctx, scores.mT, along, _heads_first(dV, groups))
+                calls += batched(ctx, scores.mT, D_rows, _heads_first(dV, groups))
             if not any(ctx.wants(i) for i in (0, 1, 3)):
                 return calls
-            if added:
-                calls.append((np.multiply, along, seen, along))
+            if float_mask:
+                calls.append((np.multiply, D_rows, seen, D_rows))
             dS = ctx.scratch(scores.shape)
             calls += [
-                *batched(ctx, along, v.mT, dS),
+                *batched(ctx, D_rows, v.mT, dS),
                 (np.multiply, D, grouped(y), product),
                 *sum_axes(ctx, product, (4,), dot),
                 (np.subtract, dS, dot.reshape(total.shape), dS),
@@ -161,7 +193,7 @@ class Attention(Op):
             if self.softcap > 0:
                 slope = ctx.scratch(dS.shape)
                 calls += [
-                    (np.multiply, bent, bent, slope),
+                    (np.multiply, capped, capped, slope),
                     (np.subtract, ctx.constant(1.0), slope, slope),
                     (np.multiply, dS, slope, dS),
                 ]
@@ -177,17 +209,22 @@ class Attention(Op):
 
 
 def _by_operand(q_num_heads: int | None, kv_num_heads: int | None) -> tuple[int | None, ...]:
+    """The numbers of heads of Q, K, V and Y."""
     return q_num_heads, kv_num_heads, kv_num_heads, q_num_heads
 
 
 def _bias(ctx: Context, mask: Array, groups: int) -> tuple[Array, Calls]:
-    """What is added to the scores (batch, groups, several, T, S): the mask itself, or 0 where it holds and else -∞."""
+    """The term added to the scores (N, groups, per_group, T, S): a float mask itself; for a bool mask 0 if true, else -∞."""
     full = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
     heads = full.shape[1]
     shape = (full.shape[0], groups, heads // groups) if heads > 1 else (full.shape[0], 1, 1)
     full = full.reshape(*shape, *full.shape[2:], copy=False)
     if mask.dtype != np.bool_:
         return full, []
-    bias, closed = ctx.scratch(full.shape), ctx.scratch(full.shape, np.bool_)
-    never = ctx.constant(-np.inf)
-    return bias, [(np.logical_not, full, closed), (bias.fill, 0.0), (np.copyto, bias, never, "same_kind", closed)]
+    bias, masked = ctx.scratch(full.shape), ctx.scratch(full.shape, np.bool_)
+    minus_infinity = ctx.constant(-np.inf)
+    return bias, [
+        (np.logical_not, full, masked),
+        (bias.fill, 0.0),
+        (np.copyto, bias, minus_infinity, "same_kind", masked),
+    ]

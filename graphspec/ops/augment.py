@@ -1,6 +1,7 @@
-"""Augmentation of images, in training only: random numbers a row, warping, contrast and brightness, random windows.
+"""Image augmentation, only in training: random numbers per row, contrast and brightness, random crops.
 
-The draws of a row depend on the seed, the node, the step and the row's place in the batch: not on the number of workers.
+The random numbers of a row depend on the seed, the node, the step and the row's index in the batch, not on the number of
+workers.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from graphspec.ops.resize import separable
 
 @op
 class RowUniform(Op):
-    """For each row of X a number from [``low[k]``, ``high[k]``) in each column k; with ``same``, one row for the batch."""
+    """Uniform random numbers: X (N, …) → Y (N, k), where column i is drawn from [``low[i]``, ``high[i]``).
+
+    With ``same`` the batch shares one row: Y (1, k). Outside training Y is 0. No gradient.
+    """
 
     keeps_in, keeps_out = (), False
     exported = False
@@ -36,7 +40,7 @@ class RowUniform(Op):
         need(X.rank >= 1, "needs a batch axis")
         need(
             len(self.low) == len(self.high) > 0,
-            f"needs as many lower bounds as upper ones, got {len(self.low)} and {len(self.high)}",
+            f"needs as many lower bounds as upper bounds, got {len(self.low)} and {len(self.high)}",
         )
         return Type("float32", (1 if self.same else X.shape[0], len(self.low)))
 
@@ -45,14 +49,14 @@ class RowUniform(Op):
         if not ctx.training:
             return Y, [(Y.fill, 0)], None
         bits, calls = random_words(ctx, Y.shape, np.uint32, "uniform", self.seed, same=self.same)
-        whole = ctx.scratch(Y.shape, np.uint32)  # 24 bits are exact in float32, and always below 1
+        integers = ctx.scratch(Y.shape, np.uint32)  # of 24 bits, exact in float32: the quotient stays below 1
         width = np.subtract(self.high, self.low) * 2.0**-24
         return (
             Y,
             [
                 *calls,
-                (np.right_shift, bits, ctx.constant(8, np.uint32), whole),
-                (copy_cast, Y, whole),
+                (np.right_shift, bits, ctx.constant(8, np.uint32), integers),
+                (copy_cast, Y, integers),
                 (np.multiply, Y, ctx.constant(width), Y),
                 (np.add, Y, ctx.constant(self.low), Y),
             ],
@@ -62,9 +66,10 @@ class RowUniform(Op):
 
 @op
 class Recolor(Op):
-    """``clip(mean + scale · (X - mean) + shift, low, high)``, the mean over ``axes`` of each row and channel.
+    """In training ``Y = clip(mean + scale · (X - mean) + shift, low, high)``; at inference the identity.
 
-    ``scale`` and ``shift``, (batch, 1), may be left out; they have no gradient.
+    X (N, …), optional scale and shift (N, 1) → Y (N, …), with the mean over ``axes``. Only X has a gradient; it is 0 where Y
+    is clipped.
     """
 
     keeps_in = (1,)
@@ -83,44 +88,45 @@ class Recolor(Op):
     def bind(self, ctx: Context, X: Array, scale: Array | None = None, shift: Array | None = None) -> Bound:
         if not ctx.training:
             return identity(ctx, X)
-        single = (len(X), *[1] * (X.ndim - 1))
+        per_row = (len(X), *[1] * (X.ndim - 1))
         Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
-        calls = [] if scale is None else spread_out(ctx, X, scale.reshape(single), self.axes, Y)
+        calls = [] if scale is None else scale_deviations(ctx, X, scale.reshape(per_row), self.axes, Y)
         if shift is not None:
-            calls.append((np.add, Y if calls else X, shift.reshape(single), Y))
-        least, most = ctx.constant(self.low), ctx.constant(self.high)
-        calls += [(partial(np.maximum, out=Y), Y if calls else X, least), (partial(np.minimum, out=Y), Y, most)]
+            calls.append((np.add, Y if calls else X, shift.reshape(per_row), Y))
+        low, high = ctx.constant(self.low), ctx.constant(self.high)
+        calls += [(partial(np.maximum, out=Y), Y if calls else X, low), (partial(np.minimum, out=Y), Y, high)]
 
         def backward(dY: Array) -> Calls:
             ctx.give_grad(0, dY)
-            calls = within(ctx, Y, least, most, dY)
-            return calls if scale is None else calls + spread_out(ctx, dY, scale.reshape(single), self.axes, dY)
+            calls = within(ctx, Y, low, high, dY)
+            return calls if scale is None else calls + scale_deviations(ctx, dY, scale.reshape(per_row), self.axes, dY)
 
         return Y, calls, backward
 
 
-def spread_out(ctx: Context, X: Array, scale: Array, axes: Sequence[int], Y: Array) -> Calls:
-    """Calls for ``Y = mean + scale · (X - mean)``, a linear map that is its own gradient."""
-    kept = [1 if k in axes else n for k, n in enumerate(X.shape)]
-    mean, rest = ctx.scratch(kept), ctx.scratch(scale.shape)
+def scale_deviations(ctx: Context, X: Array, scale: Array, axes: Sequence[int], Y: Array) -> Calls:
+    """Calls for ``Y = mean + scale · (X - mean)``. The map is linear and symmetric, so its gradient is the same map."""
+    reduced = [1 if k in axes else n for k, n in enumerate(X.shape)]
+    mean, complement = ctx.scratch(reduced), ctx.scratch(scale.shape)
     count = max(int(np.prod([X.shape[k] for k in axes])), 1)
-    wide = ctx.scratch([*kept[:-2], *X.shape[-2:]])  # over the last two axes, since NumPy is slow on narrow rows
+    tiled = ctx.scratch([*reduced[:-2], *X.shape[-2:]])  # over the last two axes: NumPy is slow on narrow rows
     return [
         *sum_axes(ctx, X, axes, mean),
         (np.multiply, mean, ctx.constant(1 / count), mean),
-        (np.subtract, ctx.constant(1.0), scale, rest),
-        (np.multiply, mean, rest, mean),
-        (np.copyto, wide, mean),
+        (np.subtract, ctx.constant(1.0), scale, complement),
+        (np.multiply, mean, complement, mean),
+        (np.copyto, tiled, mean),
         (np.multiply, X, scale, Y),
-        (np.add, Y, wide, Y),
+        (np.add, Y, tiled, Y),
     ]
 
 
 @op
 class RandomCrop(Op):
-    """In training, the window of X (…, H, W) whose upper left corner is ``⌊corner · (H - h + 1, W - w + 1)⌋``.
+    """In training the window of X at upper left corner ``⌊corner · (H - h + 1, W - w + 1)⌋``, else ``rows @ X @ columns``.
 
-    Else ``rows @ X @ columns``, which brings X to the same size (…, h, w); ``corner``, (1, 2), lies in [0, 1).
+    X (N, C, H, W), corner (1, 2) in [0, 1), constant rows (h, H) and columns (W, w) → Y (N, C, h, w). The matrices resize X
+    outside training. Only X has a gradient.
     """
 
     keeps_in, keeps_out = (1,), False
@@ -131,9 +137,9 @@ class RandomCrop(Op):
         need(X.rank == 4 and corner.shape == (1, 2), f"needs images and a corner, got {X.type} and {corner.type}")
         need(rows.data is not None and columns.data is not None, "needs constant matrices")
         (h, height), (width, w) = rows.shape, columns.shape
-        need((height, width) == X.shape[2:], f"has matrices for images of {show((height, width))}")
+        need((height, width) == X.shape[2:], f"has matrices for images of {show((height, width))}, got {show(X.shape)}")
         fits = all(isinstance(n, int) and isinstance(d, int) and n <= d for n, d in ((h, height), (w, width)))
-        need(fits, f"cannot take {show((h, w))} from {show(X.shape)}", code="GS303")
+        need(fits, f"cannot crop {show((h, w))} from {show(X.shape)}", code="GS303")
         return Type(X.dtype, (*X.shape[:2], h, w))
 
     def bind(self, ctx: Context, X: Array, corner: Array, rows: Array, columns: Array) -> Bound:
@@ -146,17 +152,17 @@ class RandomCrop(Op):
             top, left = int(corner[0, 0] * (height - h + 1)), int(corner[0, 1] * (width - w + 1))
             return image[:, :, top : top + h, left : left + w]
 
-        def take() -> None:
+        def crop() -> None:
             Y[...] = window(X)
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
 
-            def put() -> None:
+            def scatter() -> None:
                 assert dX is not None
                 dX.fill(0)
                 window(dX)[...] = dY
 
-            return [] if dX is None else [(put,)]
+            return [] if dX is None else [(scatter,)]
 
-        return Y, [(take,)], backward
+        return Y, [(crop,)], backward

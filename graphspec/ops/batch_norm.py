@@ -1,8 +1,9 @@
-"""BatchNormalization."""
+"""Batch normalization: BatchNormalization, and parts that MaskedBatchNormalization shares."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,21 +14,25 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, channel_order, contiguous, inverse_root
 from graphspec.kernels.common import negate
 from graphspec.kernels.context import Backward, Bound, Context
-from graphspec.ops.base import Op, op
+from graphspec.ops.base import Inference, Op, op
 
-_FAR = 64.0  # a squared mean that is more than so many variances loses digits
+_FAR = 64.0  # E[x²] - E[x]² loses digits if the squared mean exceeds this multiple of the variance
 
 
 @op
 class BatchNormalization(Op):
-    """``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` for each channel of X (N, C, …).
+    """``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` for each channel. Ioffe and Szegedy, ICML 2015.
 
-    With ``training_mode`` mean and (biased) variance are those of the whole batch, over all workers, and the moving
-    statistics become ``momentum · old + (1 - momentum) · batch``. Where these are parameters they are updated in place,
-    the node has the one output Y, and a program that is not bound for training uses them; else the node has ONNX's three
-    outputs (Y, running_mean, running_var).
+    X (N, C, …), scale, B, input_mean, input_var (C,) → Y (N, C, …). X, scale and B have gradients.
+
+    With ``training_mode`` the mean and biased variance are computed over the whole batch of all workers, and the moving
+    statistics become ``momentum · old + (1 - momentum) · batch``. If the moving statistics are parameters, they are
+    updated in place, the node has the one output Y, and a program bound for inference normalizes by them. Otherwise the
+    node has ONNX's three outputs (Y, running_mean, running_var).
     """
 
+    inference = Inference("BatchNormalization", (0, 1, 2, 3, 4), {"training_mode": 0}, outputs=1)
+    activation = "linear"
     keeps_in, keeps_out = (0, 1, 3, 4), False
     blockwise = True
 
@@ -43,123 +48,128 @@ class BatchNormalization(Op):
 
     def bind(self, ctx: Context, X: Array, scale: Array, B: Array, input_mean: Array, input_var: Array) -> Bound:
         learning = bool(self.training_mode) and (ctx.training or ctx.outputs == 3)
-        order, count = channel_order(X), X.shape[1]
-        lying, calls = contiguous(ctx, X, order)
-        Y = X if ctx.may_overwrite(0) and not calls else ctx.out(order=order)
-        channels = Channels(ctx, X.shape, order)
-        mean, var, share, offset = input_mean, input_var, None, None
+        data, calls = by_channel(ctx, X)
+        Y = X if ctx.may_overwrite(0) and not calls else ctx.out(order=data.order)
+        moments = Moments(input_mean, input_var)
         running = (input_mean, input_var) if ctx.outputs == 1 else (ctx.out(1), ctx.out(2))
         if learning:
-            samples = X.size // max(count, 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
-            mean, var, share = (
-                ctx.save_for_backward((count,)),
-                ctx.scratch((count,)),
-                ctx.constant(1 / max(samples, 1)),
-            )
-            offset = ctx.save_for_backward((), np.bool_)
-            calls += batch_statistics(ctx, X, lying, channels, mean, var, share, offset)
-            if ctx.group.rank == 0 or ctx.outputs == 3:  # rank 0 alone writes shared state
-                for moments in zip((input_mean, input_var), (mean, var), running, strict=True):
-                    calls += moving_average(ctx, *moments, self.momentum)
-        more, backward = normalize(
-            ctx,
-            X,
-            lying,
-            Y,
-            channels,
-            order,
-            mean,
-            var,
-            scale,
-            B,
-            first=1,
-            epsilon=self.epsilon,
-            share=share,
-            offset=offset,
-        )
-        return (Y if ctx.outputs == 1 else (Y, *running)), calls + more, backward
+            count = (X.shape[1],)
+            samples = X.size // max(X.shape[1], 1) * ctx.total / max(ctx.rows.stop - ctx.rows.start, 1)
+            share, offset = ctx.constant(1 / max(samples, 1)), ctx.save_for_backward((), np.bool_)
+            mean, var = ctx.save_for_backward(count), ctx.scratch(count)
+            calls += batch_statistics(ctx, data, mean, var, share, offset)
+            moments = Moments(mean, var, share, offset)
+            if ctx.group.rank == 0 or ctx.outputs == 3:  # only rank 0 writes shared parameters
+                for arrays in zip((input_mean, input_var), (mean, var), running, strict=True):
+                    calls += moving_average(ctx, *arrays, self.momentum)
+        normalization, backward = normalize(ctx, data, Y, moments, scale, B, first=1, epsilon=self.epsilon)
+        return (Y if ctx.outputs == 1 else (Y, *running)), calls + normalization, backward
+
+
+@dataclass(frozen=True)
+class ByChannel:
+    """An array X (N, C, …) and a contiguous view or copy of it, split into blocks.
+
+    Attributes:
+        X: the array.
+        order: its axes, slowest in memory first; the channel axis is last where the layout allows it.
+        rows: X with its axes in ``order``, contiguous.
+        channels: combines vectors of C elements with blocks of ``rows``.
+    """
+
+    X: Array
+    order: tuple[int, ...]
+    rows: Array
+    channels: Channels
+
+
+def by_channel(ctx: Context, X: Array) -> tuple[ByChannel, Calls]:
+    """X by channel, and the calls that copy it if it is not contiguous in that order."""
+    order = channel_order(X)
+    rows, calls = contiguous(ctx, X, order)
+    return ByChannel(X, order, rows, Channels(ctx, X.shape, order)), calls
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and biased variance of each channel, (C,).
+
+    Attributes:
+        share: 1 / the number of samples; None if the moments do not depend on X.
+        offset: the bool () written by :func:`batch_statistics`; None if it was not computed.
+        W: 0 for elements of X that the moments leave out, else 1; broadcasts to X. None if they use all.
+    """
+
+    mean: Array
+    var: Array
+    share: Array | None = None
+    offset: Array | None = None
+    W: Array | None = None
 
 
 def moving_average(ctx: Context, before: Array, batch: Array, after: Array, momentum: float) -> Calls:
-    """Calls for ``after = momentum · before + (1 - momentum) · batch``; before and after may be the same."""
-    small = ctx.scratch(batch.shape)
+    """Calls for ``after = momentum · before + (1 - momentum) · batch``; ``after`` may be ``before`` itself."""
+    t = ctx.scratch(batch.shape)
     return [
         (np.multiply, before, ctx.constant(momentum), after),
-        (np.multiply, batch, ctx.constant(1 - momentum), small),
-        (np.add, after, small, after),
+        (np.multiply, batch, ctx.constant(1 - momentum), t),
+        (np.add, after, t, after),
     ]
 
 
 def normalize(
-    ctx: Context,
-    X: Array,
-    lying: Array,
-    Y: Array,
-    channels: Channels,
-    order: Sequence[int],
-    mean: Array,
-    var: Array,
-    scale: Array,
-    B: Array,
-    *,
-    first: int,
-    epsilon: float,
-    share: Array | None,
-    offset: Array | None = None,
-    W: Array | None = None,
+    ctx: Context, data: ByChannel, Y: Array, moments: Moments, scale: Array, B: Array, *, first: int, epsilon: float
 ) -> tuple[Calls, Backward]:
     """Calls for ``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` by channel, and backward.
 
     Args:
-        lying: X with its axes in ``order``, contiguous.
-        first: the input that ``scale`` is; ``B`` is the next.
-        share: 1 / the number of samples whose mean and variance these are; None if they do not depend on X.
-        offset: what :func:`batch_statistics` said of this worker's rows; None for any.
-        W: 0 where an element of X took no part in them, 1 elsewhere; broadcasts to X.
+        first: the input index of ``scale``; ``B`` is the next input.
     """
+    X, order, channels = data.X, data.order, data.channels
+    mean, share, W = moments.mean, moments.share, moments.W
     count = X.shape[1]
     inverse, factor = ctx.save_for_backward((count,)), ctx.save_for_backward((count,))
-    small, shift = ctx.scratch((count,)), ctx.scratch((count,))
+    t, shift = ctx.scratch((count,)), ctx.scratch((count,))
     calls: Calls = [
-        *inverse_root(var, ctx.constant(epsilon), inverse),
+        *inverse_root(moments.var, ctx.constant(epsilon), inverse),
         (np.multiply, scale, inverse, factor),
-        (np.multiply, mean, factor, small),
-        (np.subtract, B, small, shift),
+        (np.multiply, mean, factor, t),
+        (np.subtract, B, t, shift),
     ]
-    (times, more), (plus, most) = channels.spread(factor), channels.spread(shift)
-    calls += more + most
-    for x, y in channels.blocks(lying, Y.transpose(order)):
-        calls += [(np.multiply, x, channels.over(x, times), y), (np.add, y, channels.over(y, plus), y)]
+    (factors, spread_factor), (shifts, spread_shift) = channels.spread(factor), channels.spread(shift)
+    calls += spread_factor + spread_shift
+    for x, y in channels.blocks(data.rows, Y.transpose(order)):
+        calls += [(np.multiply, x, channels.over(x, factors), y), (np.add, y, channels.over(y, shifts), y)]
 
     def backward(dY: Array, *_: None) -> Calls:
-        lying, calls = contiguous(ctx, X, order)
-        dlying, copied = contiguous(ctx, dY, order)
-        calls += copied
+        rows, calls = contiguous(ctx, X, order)
+        drows, copy_calls = contiguous(ctx, dY, order)
+        calls += copy_calls
         sums = ctx.scratch((2, count))
         if ctx.wants(first) or ctx.wants(first + 1) or share is not None:
-            calls += _gradient_sums(ctx, lying, dlying, channels, mean, sums, offset)
+            calls += _gradient_sums(ctx, rows, drows, channels, mean, sums, moments.offset)
         if (dscale := ctx.grad(first)) is not None:
             calls.append((np.multiply, sums[1], inverse, dscale))
         if (dB := ctx.grad(first + 1)) is not None:
             calls.append((np.copyto, dB, sums[0]))
         if not ctx.wants(0):
             return calls
-        times, more = channels.spread(factor)
-        calls += more
+        factors, spread_factor = channels.spread(factor)
+        calls += spread_factor
         if share is not None:
-            arrays = [lying, dlying]
+            arrays = [rows, drows]
             if W is not None:
-                arrays.append(weights := ctx.scratch(lying.shape))
+                arrays.append(weights := ctx.scratch(rows.shape))
                 calls.append((np.copyto, weights, np.broadcast_to(W, X.shape).transpose(order)))
             calls += ctx.all_reduce(sums)
-            calls += _centre(ctx, arrays, channels, sums, (times, factor, inverse, mean, share))
+            calls += _input_gradient(ctx, arrays, channels, sums, (factors, factor, inverse, mean, share))
         else:
-            for (dy,) in channels.blocks(dlying):
-                calls.append((np.multiply, dy, channels.over(dy, times), dy))
-        if copied:
+            for (dy,) in channels.blocks(drows):
+                calls.append((np.multiply, dy, channels.over(dy, factors), dy))
+        if copy_calls:
             dX = ctx.grad(0)
             assert dX is not None
-            calls.append((np.copyto, dX.transpose(order), dlying))
+            calls.append((np.copyto, dX.transpose(order), drows))
         else:
             ctx.give_grad(0, dY)
         return calls
@@ -167,50 +177,53 @@ def normalize(
     return calls, backward
 
 
-def either(choice: Array, yes: Calls, no: Calls) -> Calls:
-    """A call that makes those of ``yes`` if the bool array ``choice`` () is true when it is reached, else ``no``."""
-    first, second = runner(yes), runner(no)
+def branch(condition: Array, if_true: Calls, if_false: Calls) -> Calls:
+    """A call that runs ``if_true`` if the bool array ``condition`` () is true at that time, else ``if_false``."""
+    run_true, run_false = runner(if_true), runner(if_false)
 
-    def chosen() -> None:
-        (first if choice else second)()
+    def run() -> None:
+        (run_true if condition else run_false)()
 
-    return [(chosen,)]
+    return [(run,)]
 
 
-def batch_statistics(
-    ctx: Context, X: Array, lying: Array, channels: Channels, mean: Array, var: Array, share: Array, offset: Array
-) -> Calls:
-    """Calls that write mean and biased variance of each channel over all workers; ``share`` is 1 / their samples.
+def batch_statistics(ctx: Context, data: ByChannel, mean: Array, var: Array, share: Array, offset: Array) -> Calls:
+    """Calls that write mean and biased variance of each channel over all workers; ``share`` is 1 / the number of samples.
 
-    ``E[x²] - E[x]²`` loses digits where the mean is large against the deviation. The bool ``offset`` () becomes whether
-    it is in a channel of this worker's rows; then the worker sums the differences from a number of its own, its first.
+    ``E[x²] - E[x]²`` loses digits if the mean is large compared with the deviation. The calls set the bool ``offset`` ()
+    if that holds for a channel of this worker's rows. The worker then sums again, with the first element of each channel
+    (the pilot) subtracted.
     """
-    count = len(mean)
-    own = channels.rows
-    pilot, total, square, spare = (ctx.scratch((count,)) for _ in range(4))
+    X, channels, count = data.X, data.channels, len(mean)
+    own_samples = channels.rows
+    pilot, total, square, t = (ctx.scratch((count,)) for _ in range(4))
     far = ctx.scratch((count,), np.bool_)
     first, second = channels.sums(), channels.sums()
     calls: Calls = [(pilot.fill, 0.0)]
-    for (x,) in channels.blocks(lying):
+    for (x,) in channels.blocks(data.rows):
         calls += [*first.add(x), *second.add(x, x)]
     calls += [
         *first.total(total),
         *second.total(square),
         (np.multiply, total, total, mean),
-        (np.multiply, square, ctx.constant(own * _FAR / (1 + _FAR)), spare),
-        (np.less, spare, mean, far),
+        (np.multiply, square, ctx.constant(own_samples * _FAR / (1 + _FAR)), t),
+        (np.less, t, mean, far),
         (np.logical_or.reduce, far, 0, None, offset),
     ]
-    one: tuple[Any, ...] = (0, slice(None), *(0,) * (X.ndim - 2))
-    again: Calls = [(np.copyto, pilot, X[one])] if own else []
-    wide, more = channels.spread(pilot)
-    again += more
+    first_elements: tuple[Any, ...] = (0, slice(None), *(0,) * (X.ndim - 2))
+    shifted: Calls = [(np.copyto, pilot, X[first_elements])] if own_samples else []
+    pilots, spread_pilot = channels.spread(pilot)
+    shifted += spread_pilot
     first, second, block = first.again(), second.again(), channels.scratch()
-    for (x,) in channels.blocks(lying):
-        t = channels.like(x, block)
-        again += [(np.subtract, x, channels.over(x, wide), t), *first.add(t), *second.add(t, t)]
-    calls += either(offset, [*again, *first.total(total), *second.total(square)], [])
-    n = ctx.constant(own)
+    for (x,) in channels.blocks(data.rows):
+        difference = channels.like(x, block)
+        shifted += [
+            (np.subtract, x, channels.over(x, pilots), difference),
+            *first.add(difference),
+            *second.add(difference, difference),
+        ]
+    calls += branch(offset, [*shifted, *first.total(total), *second.total(square)], [])
+    n = ctx.constant(own_samples)
     calls += [
         (np.multiply, pilot, n, mean),
         (np.add, mean, total, mean),
@@ -237,42 +250,42 @@ def _gradient_sums(
 ) -> Calls:
     """Calls that write ``Σ dY`` and ``Σ dY · (X - mean)`` of each channel over this worker's rows.
 
-    The second is ``Σ dY · X - mean · Σ dY`` where ``offset`` says that this loses no digits.
+    The second is computed as ``Σ dY · X - mean · Σ dY`` unless ``offset`` is true, when that would lose digits.
     """
-    wide, exact = channels.spread(mean)
+    means, exact = channels.spread(mean)
     block = channels.scratch()
-    plain, product = channels.sums(), channels.sums()
+    gradient, product = channels.sums(), channels.sums()
     for x, dy in channels.blocks(X, dY):
         t = channels.like(x, block)
-        exact += [(np.subtract, x, channels.over(x, wide), t), *product.add(t, dy), *plain.add(dy)]
-    exact += [*plain.total(sums[0]), *product.total(sums[1])]
+        exact += [(np.subtract, x, channels.over(x, means), t), *product.add(t, dy), *gradient.add(dy)]
+    exact += [*gradient.total(sums[0]), *product.total(sums[1])]
     if offset is None:
         return exact
-    plain, product, small = plain.again(), product.again(), ctx.scratch(mean.shape)
+    gradient, product, t = gradient.again(), product.again(), ctx.scratch(mean.shape)
     quick: Calls = []
     for x, dy in channels.blocks(X, dY):
-        quick += [*plain.add(dy), *product.add(x, dy)]
+        quick += [*gradient.add(dy), *product.add(x, dy)]
     quick += [
-        *plain.total(sums[0]),
+        *gradient.total(sums[0]),
         *product.total(sums[1]),
-        (np.multiply, mean, sums[0], small),
-        (np.subtract, sums[1], small, sums[1]),
+        (np.multiply, mean, sums[0], t),
+        (np.subtract, sums[1], t, sums[1]),
     ]
-    return quick + either(offset, exact, [])
+    return quick + branch(offset, exact, [])
 
 
-def _centre(
+def _input_gradient(
     ctx: Context,
     arrays: Sequence[Array],
     channels: Channels,
     sums: Array,
-    given: tuple[Array, Array, Array, Array, Array],
+    vectors: tuple[Array, Array, Array, Array, Array],
 ) -> Calls:
     """Calls that turn dY into dX: ``factor · (dY - W · (Σ dY / n + (X - mean) · inverse² · Σ dY (X - mean) / n))``.
 
-    ``arrays`` are X, dY and, where it is not 1 throughout, W.
+    ``arrays`` are X, dY and, unless it is 1 everywhere, W.
     """
-    times, factor, inverse, mean, share = given
+    factors, factor, inverse, mean, share = vectors
     slope, offset = ctx.scratch(mean.shape), ctx.scratch(mean.shape)
     calls: Calls = [
         (np.multiply, sums, share, sums),
@@ -284,16 +297,16 @@ def _centre(
         (np.add, offset, sums[0], offset),
         negate(offset, offset),
     ]
-    (tilt, more), (plus, most) = channels.spread(slope), channels.spread(offset)
-    calls += more + most
-    spare = channels.scratch()
+    (slopes, spread_slope), (offsets, spread_offset) = channels.spread(slope), channels.spread(offset)
+    calls += spread_slope + spread_offset
+    block = channels.scratch()
     for x, dy, *weights in channels.blocks(*arrays):
-        t = channels.like(x, spare)
+        t = channels.like(x, block)
         calls += [
-            (np.multiply, x, channels.over(x, tilt), t),
-            (np.add, t, channels.over(x, plus), t),
+            (np.multiply, x, channels.over(x, slopes), t),
+            (np.add, t, channels.over(x, offsets), t),
             *((np.multiply, t, w, t) for w in weights),
-            (np.multiply, dy, channels.over(x, times), dy),
+            (np.multiply, dy, channels.over(x, factors), dy),
             (np.add, dy, t, dy),
         ]
     return calls

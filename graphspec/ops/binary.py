@@ -1,4 +1,4 @@
-"""Elementwise operators of several inputs with broadcasting: arithmetic, comparison, logic, choice."""
+"""Elementwise arithmetic on several inputs, with broadcasting; comparisons and choices are in logic.py."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from graphspec.kernels.channels import broadcast_rows
 from graphspec.kernels.common import copy_cast, fold, give_each, give_sum, negate, output_for, scratch_like
 from graphspec.kernels.context import Bound, Context, broadcast, need, same_dtype
 from graphspec.ops.base import Op, op
-from graphspec.ops.intervals import factors, terms
+from graphspec.ops.intervals import factor_ranges, term_ranges
 
 
 class Arithmetic(Op):
-    """Operands of one numeric dtype, broadcast."""
+    """An elementwise operator on operands of one numeric dtype, which broadcast."""
+
+    elementwise = True
 
     def infer(self, *operands: Value) -> Type:
         need(len(operands) > 0, "needs an input")
@@ -30,7 +32,7 @@ class Arithmetic(Op):
 
 
 def combine(A: Value | None, B: Value | None, function: Callable[[Dim, Dim], Dim | None]) -> tuple[Dim, ...] | None:
-    """A function of two small integer vectors, element by element, where both are known and each result is."""
+    """``function`` of two small integer vectors, element by element; None if a vector or a result is unknown."""
     left, right = (None if v is None else v.known() for v in (A, B))
     if left is None or right is None:
         return None
@@ -44,6 +46,8 @@ def combine(A: Value | None, B: Value | None, function: Callable[[Dim, Dim], Dim
 class Add(Arithmetic):
     """``C = A + B``."""
 
+    neutral, commutes = 0.0, True
+    activation = "linear"
     keeps_in, keeps_out = (), False
     blockwise = True
 
@@ -54,7 +58,7 @@ class Add(Arithmetic):
         return ranges[0] + ranges[1]
 
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        return terms(out, ranges, node.outputs[0].dtype, exact)
+        return term_ranges(out, ranges, node.outputs[0].dtype, exact)
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         C = output_for(ctx, (0, A), (1, B))
@@ -65,6 +69,8 @@ class Add(Arithmetic):
 class Sub(Arithmetic):
     """``C = A - B``."""
 
+    neutral = 0.0
+    activation = "linear"
     keeps_in, keeps_out = (), False
 
     def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
@@ -74,8 +80,8 @@ class Sub(Arithmetic):
         return ranges[0] + -ranges[1]
 
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        found = terms(out, (ranges[0], -ranges[1]), node.outputs[0].dtype, exact, differ=True)
-        return {i: -r if i else r for i, r in found.items()}
+        bounds = term_ranges(out, (ranges[0], -ranges[1]), node.outputs[0].dtype, exact, difference=True)
+        return {i: -r if i else r for i, r in bounds.items()}
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         C = output_for(ctx, (0, A), (1, B))
@@ -86,6 +92,7 @@ class Sub(Arithmetic):
 class Mul(Arithmetic):
     """``C = A · B``."""
 
+    neutral, commutes = 1.0, True
     keeps_in, keeps_out = (0, 1), False
 
     def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
@@ -95,7 +102,7 @@ class Mul(Arithmetic):
         return ranges[0].times(ranges[1])
 
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        return factors(out, ranges, node.outputs[0].dtype, exact)
+        return factor_ranges(out, ranges, node.outputs[0].dtype, exact)
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         C = output_for(ctx, (0, A), (1, B))
@@ -115,8 +122,9 @@ class Mul(Arithmetic):
 
 @op
 class Div(Arithmetic):
-    """``C = A / B``; of integers the quotient towards 0."""
+    """``C = A / B``; the quotient of integers is rounded towards 0 and has no gradient."""
 
+    neutral = 1.0
     keeps_in, keeps_out = (1,), True
 
     def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
@@ -144,16 +152,19 @@ class Div(Arithmetic):
 
 
 def integer_quotient(ctx: Context, A: Array, B: Array) -> Bound:
+    """``C = A / B`` of integers, rounded towards 0."""
     C = ctx.out()
     if A.dtype.kind == "u":
         return C, [(np.floor_divide, A, B, C)], None
-    rest = ctx.scratch(C.shape, C.dtype)  # (A - remainder) / B is exact, and fmod has A's sign
-    return C, [(np.fmod, A, B, rest), (np.subtract, A, rest, rest), (np.floor_divide, rest, B, C)], None
+    t = ctx.scratch(
+        C.shape, C.dtype
+    )  # A - fmod(A, B) is a multiple of B; fmod has A's sign, so the quotient is truncated
+    return C, [(np.fmod, A, B, t), (np.subtract, A, t, t), (np.floor_divide, t, B, C)], None
 
 
 @op
 class Mod(Arithmetic):
-    """``C = A mod B`` with B's sign, or A's where ``fmod`` is 1; no gradient."""
+    """``C = A mod B`` with the sign of B, or with the sign of A if ``fmod`` is 1. No gradient."""
 
     keeps_in, keeps_out = (), False
 
@@ -170,16 +181,19 @@ class Mod(Arithmetic):
 
 @op
 class Pow(Op):
-    """``Z = X ** Y``. X and Y may differ in dtype; Z has X's."""
+    """``Z = X ** Y``. X and Y may differ in dtype; Z has the dtype of X. The gradient of Y is 0 where X ≤ 0."""
+
+    elementwise = True
 
     def infer(self, X: Value, Y: Value) -> Type:
         need("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors", code="GS306")
         return Type(X.dtype, broadcast(X.shape, Y.shape))
 
     def bind(self, ctx: Context, X: Array, Y: Array) -> Bound:
-        held = ctx.known(1)
-        exponent = float(held.reshape(())) if held is not None and held.size == 1 and X.shape == ctx.shape() else None
-        Z = ctx.out(like=X) if X.shape == ctx.shape() else ctx.out()
+        constant = ctx.known(1)
+        same_shape = X.shape == ctx.shape()
+        exponent = float(constant.reshape(())) if constant is not None and constant.size == 1 and same_shape else None
+        Z = ctx.out(like=X) if same_shape else ctx.out()
         calls: Calls = []
         E = Y
         if X.dtype.kind == "f" and Y.dtype != X.dtype:
@@ -198,65 +212,66 @@ class Pow(Op):
         else:
             calls.append((np.power, X, E, Z))
 
-        def slope(out: Array, dZ: Array) -> Calls:
+        def to_X(out: Array, dZ: Array) -> Calls:  # dZ · Y · X ** (Y - 1)
             if exponent == 2.0:
                 return [(np.multiply, dZ, X, out), (np.add, out, out, out)]
-            less, t = ctx.scratch(E.shape), scratch_like(ctx, dZ)
+            lower, t = ctx.scratch(E.shape), scratch_like(ctx, dZ)
             return [
-                (np.subtract, E, ctx.constant(1.0), less),
-                (np.power, X, less, t),
+                (np.subtract, E, ctx.constant(1.0), lower),
+                (np.power, X, lower, t),
                 (np.multiply, t, E, t),
                 (np.multiply, dZ, t, out),
             ]
 
-        def logarithm(out: Array, dZ: Array) -> Calls:  # Z · log(X), and 0 where X is 0 or below
+        def to_Y(out: Array, dZ: Array) -> Calls:  # dZ · Z · log(X)
             t = ctx.scratch(X.shape)
-            least = ctx.constant(np.finfo(X.dtype).tiny)
+            tiny = ctx.constant(np.finfo(X.dtype).tiny)
             return [
-                (partial(np.maximum, out=t), X, least),
+                (partial(np.maximum, out=t), X, tiny),
                 (np.log, t, t),
                 (np.multiply, dZ, Z, out),
                 (np.multiply, out, t, out),
             ]
 
         def backward(dZ: Array) -> Calls:
-            return give_each(ctx, dZ, {1: (Y, lambda out: logarithm(out, dZ)), 0: (X, lambda out: slope(out, dZ))})
+            return give_each(ctx, dZ, {1: (Y, lambda out: to_Y(out, dZ)), 0: (X, lambda out: to_X(out, dZ))})
 
         return Z, calls, backward
 
 
 class Extremum(Arithmetic):
-    """The largest or smallest of the operands; the gradient goes to the first that reaches it."""
+    """The elementwise maximum or minimum of the operands; the gradient goes to the first operand that attains it."""
 
     variadic = True
     choose: ClassVar[np.ufunc]
-    holds, drops = slice(None), True
-    least: ClassVar[bool]
+    copied_inputs, drops_elements = slice(None), True
+    smallest: ClassVar[bool]
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         if output.type.is_float and not all(r.finite for r in ranges):
-            return ANY  # NaN wins
-        pick = min if self.least else max
+            return ANY  # the result is NaN if an operand is
+        pick = min if self.smallest else max
         return Range(pick(r.low for r in ranges), pick(r.high for r in ranges))
 
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        one_side = ANY._replace(low=out.low) if self.least else ANY._replace(high=out.high)
+        one_side = ANY._replace(low=out.low) if self.smallest else ANY._replace(high=out.high)
         return dict.fromkeys(range(len(ranges)), one_side if exact else out)
 
     def bind(self, ctx: Context, *operands: Array) -> Bound:
-        Y = output_for(ctx, *list(enumerate(operands))[:2])  # later ones are read after Y has been written
+        Y = output_for(ctx, *list(enumerate(operands))[:2])  # the third operand is read after Y is written
 
         def backward(dY: Array) -> Calls:
-            def take(X: Array) -> Callable[[Array], Calls]:
+            def writer(X: Array) -> Callable[[Array], Calls]:
                 def write(out: Array) -> Calls:
-                    won = scratch_like(ctx, dY, np.bool_)
-                    if out is dY:  # the last: whatever is left
-                        return [(np.equal, X, Y, won), (np.multiply, dY, won, dY)]
-                    return [(np.equal, X, Y, won), (np.multiply, dY, won, out), (np.subtract, dY, out, dY)]
+                    selected = scratch_like(ctx, dY, np.bool_)
+                    if out is dY:  # the last operand
+                        return [(np.equal, X, Y, selected), (np.multiply, dY, selected, dY)]
+                    # Subtracting leaves 0 for later operands that also equal Y.
+                    return [(np.equal, X, Y, selected), (np.multiply, dY, selected, out), (np.subtract, dY, out, dY)]
 
                 return write
 
-            return give_each(ctx, dY, {k: (X, take(X)) for k, X in enumerate(operands)})
+            return give_each(ctx, dY, {k: (X, writer(X)) for k, X in enumerate(operands)})
 
         return Y, fold(self.choose, operands, Y), backward
 
@@ -265,17 +280,17 @@ class Extremum(Arithmetic):
 class Max(Extremum):
     """``Y = max(X₀, X₁, …)``."""
 
-    choose, least = np.maximum, False
+    choose, smallest = np.maximum, False
 
 
 @op
 class Min(Extremum):
     """``Y = min(X₀, X₁, …)``."""
 
-    choose, least = np.minimum, True
+    choose, smallest = np.minimum, True
 
 
-def total(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound:
+def scaled_sum(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound:
     """``Y = scale · Σ operands``."""
     Y = output_for(ctx, *list(enumerate(operands))[:2])
     calls = fold(np.add, operands, Y)
@@ -295,10 +310,10 @@ class Sum(Arithmetic):
         return sum(ranges, Range(0, 0))
 
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        return terms(out, ranges, node.outputs[0].dtype, exact)
+        return term_ranges(out, ranges, node.outputs[0].dtype, exact)
 
     def bind(self, ctx: Context, *operands: Array) -> Bound:
-        return total(ctx, operands, 1.0)
+        return scaled_sum(ctx, operands, 1.0)
 
 
 @op
@@ -309,4 +324,4 @@ class Mean(Arithmetic):
     keeps_in, keeps_out = (), False
 
     def bind(self, ctx: Context, *operands: Array) -> Bound:
-        return total(ctx, operands, 1.0 / len(operands))
+        return scaled_sum(ctx, operands, 1.0 / len(operands))

@@ -1,4 +1,4 @@
-"""CheckIds, which lets ids pass and stops at one that is out of range."""
+"""CheckIds: pass ids on, and stop at an id out of range."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from graphspec.ops.shape import reshaped
 
 @op
 class CheckIds(Op):
-    """The ids themselves, which must be 0 … ``size`` − 1: to run on one that is not ends with GS506.
+    """The identity on int64 ids in 0 … ``size`` − 1. Running it on any other id raises GS506.
 
-    Where that is known beforehand, since the ids are inputs that have been checked or come from such, it costs nothing.
+    The check is left out if binding can prove the range, such as for ids computed from inputs that have been checked.
     """
 
     keeps_in, keeps_out = (), False
@@ -40,16 +40,16 @@ class CheckIds(Op):
     def bind(self, ctx: Context, ids: Array) -> Bound:
         Y, calls, backward = reshaped(ctx, ids)
         if not ctx.range(0).within(Range(0, self.size - 1)) and ids.size:
-            calls = [*calls, (stop_beyond, unsigned(Y), self.size, ctx.owner)]
+            calls = [*calls, (check_range, unsigned(Y), self.size, ctx.owner)]
         return Y, calls, backward
 
 
-def stop_beyond(ids: Array, size: int, owner: str) -> None:
-    """GS506 where an id is not below ``size``; seen as unsigned, a negative one is large."""
+def check_range(ids: Array, size: int, owner: str) -> None:
+    """Raise GS506 if an id is not in 0 … ``size`` − 1. ``ids`` is an unsigned view, in which negative ids are large."""
     if np.maximum.reduce(ids, axis=None) < size:
         return
     signed = ids.view(f"i{ids.itemsize}")
     wrong = signed[ids >= size].flat[0]
     text = f"'{owner}' looks up id {wrong}, outside 0 … {size - 1}"
-    hint = f"mend what makes the ids, or set `input_dim` of '{owner}' above the largest one"
+    hint = f"fix the source of the ids, or set `input_dim` of '{owner}' above the largest id"
     raise SpecError([Diagnostic("GS506", text, file="<arrays>", path=owner, hint=hint)])

@@ -1,4 +1,4 @@
-"""ConvPool, a convolution and the max pooling behind it, which takes each tap of a window for itself."""
+"""ConvPool: a convolution and the max pooling that follows it, computed tap by tap."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from graphspec.kernels.windows import ceil, output_dims, spread, window_axes
 from graphspec.ops.base import Op, op
 from graphspec.ops.convolution import Conv
 
-_BLOCK = 1 << 18  # numbers of all taps: they stay in the second-level cache from the products to the maxima
+_BLOCK = 1 << 18  # elements of all taps of a block: 1 MiB of float32, which stays in the L2 cache until the maximum
 
 
 @op
 class ConvPool(Op):
-    """``MaxPool(Conv(X, W))`` with windows that lie side by side; X gets no gradient.
+    """``Y = MaxPool(Conv(X, W))`` with adjacent windows that do not overlap; X has no gradient.
 
-    What one tap of all windows reads is a convolution with wider strides. So the outputs of the convolution are computed
-    as a plane for each tap, and largest numbers and gradients are those of whole planes, not of every second column; they
-    are made for some samples at a time, and only which tap is the largest is kept. That is the first one, row by row.
+    X (N, C, …), W (O, C, k…) → Y (N, O, …). The convolution's outputs at one tap (position within the window) of all
+    windows form a plane, which is a convolution with larger strides. The maximum and the gradient are then computed on
+    contiguous planes instead of every second column. Blocks of samples are processed one after another; only
+    masks of the largest tap, the first of equals in row-major order, are saved for backward.
     """
 
     keeps_in, keeps_out = (0,), False
@@ -43,21 +44,27 @@ class ConvPool(Op):
         conv = Conv(auto_pad=self.auto_pad, dilations=self.dilations, pads=self.pads, strides=self.strides)
         Y = conv.infer(X, W)
         spread(self.window, X.rank - 2, 1, "window")
-        need(math.prod(self.window) > 1, f"window {show(tuple(self.window))} has one tap", code="GS105", key="window")
+        need(
+            math.prod(self.window) > 1,
+            f"has a window {show(tuple(self.window))} of one tap",
+            code="GS105",
+            key="window",
+        )
         ones = (1,) * len(self.window)
         return Type(Y.dtype, (*Y.shape[:2], *output_dims(Y.shape[2:], self.window, self.window, ones, None, "VALID")))
 
     def bind(self, ctx: Context, X: Array, W: Array) -> Bound:
-        assert not ctx.wants(0), "the input of a ConvPool gets no gradient"
+        assert not ctx.wants(0), "the input of a ConvPool has no gradient"
         rank = X.ndim - 2
         steps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
-        reached = [o * w for o, w in zip(ctx.shape()[2:], self.window, strict=True)]
-        axes = window_axes(X.shape[2:], reached, W.shape[2:], *steps, self.pads, self.auto_pad)
-        # A plane has all rows under its windows: several samples' rows are long enough to take every second one.
-        rows, apart = (1, self.window) if rank == 1 else (self.window[0], (1, *self.window[1:]))
+        conv_sizes = [o * w for o, w in zip(ctx.shape()[2:], self.window, strict=True)]
+        axes = window_axes(X.shape[2:], conv_sizes, W.shape[2:], *steps, self.pads, self.auto_pad)
+        # With several spatial axes, a plane contains all rows of its windows: rows are long, so taking every second row
+        # of a plane is fast, and only the other axes need planes of their own.
+        rows, split = (1, self.window) if rank == 1 else (self.window[0], (1, *self.window[1:]))
         planes = [
-            [a.every(w, tap) for a, w, tap in zip(axes, apart, taps, strict=True)]
-            for taps in product(*(range(w) for w in apart))
+            [a.every(w, tap) for a, w, tap in zip(axes, split, taps, strict=True)]
+            for taps in product(*(range(w) for w in split))
         ]
         kernel = W[None]
         start = ctx.mark()
@@ -65,83 +72,85 @@ class ConvPool(Op):
         ctx.reset(start)
         Y = ctx.out(order=order)
         blocks = list(_blocks(len(X), math.prod(Y.shape[1:]) * math.prod(self.window)))
-        won: list[list[Array]] = []
+        saved_masks: list[list[Array]] = []
         calls: Calls = []
         for block in blocks:
             ctx.reset(start)
             y = Y[block]
             shape = (*y.shape[:2], y.shape[2] * rows, *y.shape[3:])
-            results = [_taken(ctx.scratch, shape, order) for _ in planes]
-            taken = ctx.mark()
+            results = [_in_order(ctx.scratch, shape, order) for _ in planes]
+            planes_end = ctx.mark()
             for plane, result in zip(planes, results, strict=True):
-                ctx.reset(taken)
+                ctx.reset(planes_end)
                 calls += correlation(ctx, X[block], kernel.shape, plane).forward(kernel, result)
             values = _taps(results, rows)
             calls += fold(np.maximum, values, y)
             if ctx.wants(1):
-                masks = [_taken(ctx.save_for_backward, shape, order, np.int8) for _ in planes]
+                masks = [_in_order(ctx.save_for_backward, shape, order, np.int8) for _ in planes]
                 calls += _first_largest(values, y, _taps([mask.view(np.bool_) for mask in masks], rows))
                 calls += [negate(mask, mask) for mask in masks]
-                won.append(masks)
+                saved_masks.append(masks)
 
         def backward(dY: Array) -> Calls:
             dW = ctx.grad(1)
             assert dW is not None
             inner = (*dW.shape[2:], *dW.shape[1::-1])
             parts, total = ctx.scratch((len(blocks) * len(planes), dW.size)), ctx.scratch((dW.size,))
-            start, left = ctx.mark(), iter(parts)
+            start, unused_parts = ctx.mark(), iter(parts)
             calls: Calls = []
-            for block, masks in zip(blocks, won, strict=True):
+            for block, masks in zip(blocks, saved_masks, strict=True):
                 dy = as_words(dY[block])[:, :, :, None]
                 for plane, mask in zip(planes, masks, strict=True):
                     ctx.reset(start)
-                    dP = _taken(ctx.scratch, mask.shape, order)
-                    bits = _split(as_words(dP), rows)
-                    calls += [(np.copyto, bits, _split(mask, rows)), (np.bitwise_and, bits, dy, bits)]
+                    dP = _in_order(ctx.scratch, mask.shape, order)
+                    bits = _split_rows(as_words(dP), rows)
+                    calls += [(np.copyto, bits, _split_rows(mask, rows)), (np.bitwise_and, bits, dy, bits)]
                     form = correlation(ctx, X[block], kernel.shape, plane, gradient=True)
-                    calls += form.kernel_gradient(dP, _as_kernel(next(left).reshape(inner))[None])
+                    calls += form.kernel_gradient(dP, _as_kernel(next(unused_parts).reshape(inner))[None])
             calls.append((np.dot, ctx.constant(np.ones(len(parts))), parts, total))
             return [*calls, (np.copyto, dW, _as_kernel(total.reshape(inner)))]
 
         return Y, calls, backward
 
 
-def _blocks(samples: int, numbers: int) -> Iterator[slice]:
-    """Blocks of samples, about as large as each other, of ``numbers`` a sample."""
-    count = max(1, min(samples, ceil(samples * numbers, _BLOCK)))
+def _blocks(samples: int, elements: int) -> Iterator[slice]:
+    """Blocks of samples of nearly equal size; a sample has ``elements`` elements."""
+    count = max(1, min(samples, ceil(samples * elements, _BLOCK)))
     step = max(1, ceil(samples, count))
     for start in range(0, samples, step):
         yield slice(start, min(start + step, samples))
 
 
-def _taken(take: Callable[..., Array], shape: Sequence[int], order: Sequence[int], dtype: object = None) -> Array:
-    """An array of that shape whose axes lie in ``order``."""
-    return take([shape[k] for k in order], dtype).transpose(np.argsort(order))
+def _in_order(
+    allocate: Callable[..., Array], shape: Sequence[int], order: Sequence[int], dtype: object = None
+) -> Array:
+    """An array of ``shape`` whose axes have the memory order ``order``, slowest first."""
+    return allocate([shape[k] for k in order], dtype).transpose(np.argsort(order))
 
 
-def _split(plane: Array, rows: int) -> Array:
-    """A plane (N, O, rows of all windows, …) as (N, O, windows, rows of each, …)."""
+def _split_rows(plane: Array, rows: int) -> Array:
+    """A view of a plane (N, O, rows of all windows, …) as (N, O, windows, rows per window, …)."""
     return plane.reshape(*plane.shape[:2], plane.shape[2] // rows, rows, *plane.shape[3:], copy=False)
 
 
 def _taps(planes: Sequence[Array], rows: int) -> list[Array]:
-    """What each tap of the windows has, row by row."""
-    split = [_split(plane, rows) for plane in planes]
+    """The elements at each tap of all windows, taps in row-major order."""
+    split = [_split_rows(plane, rows) for plane in planes]
     return [plane[:, :, :, row] for row in range(rows) for plane in split]
 
 
-def _first_largest(taps: Sequence[Array], Y: Array, won: Sequence[Array]) -> Calls:
-    """Calls that write for each tap whether it is the first that has the number in Y; NaNs are the last one's."""
-    found = won[0]
-    *others, last = won
+def _first_largest(taps: Sequence[Array], Y: Array, masks: Sequence[Array]) -> Calls:
+    """Calls that write, per tap, where it is the first that equals the maximum Y; where Y is NaN, the last tap is marked."""
+    found = masks[0]
+    *others, last = masks
     calls: Calls = [(np.equal, taps[0], Y, found)]
-    for tap, mine in zip(taps[1:], others[1:], strict=False):
-        calls += [(np.equal, tap, Y, mine), (np.greater, mine, found, mine), (np.logical_or, found, mine, last)]
+    for tap, mask in zip(taps[1:], others[1:], strict=False):
+        calls += [(np.equal, tap, Y, mask), (np.greater, mask, found, mask), (np.logical_or, found, mask, last)]
         found = last
     return [*calls, (np.logical_not, found, last)]
 
 
-def _as_kernel(lying: Array) -> Array:
-    """(k…, C, O) as (O, C, k…)."""
-    rank = lying.ndim - 2
-    return lying.transpose(rank + 1, rank, *range(rank))
+def _as_kernel(array: Array) -> Array:
+    """A view of (k…, C, O) as (O, C, k…)."""
+    rank = array.ndim - 2
+    return array.transpose(rank + 1, rank, *range(rank))

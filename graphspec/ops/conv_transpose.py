@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphspec.arrays.calls import Calls
-from graphspec.ir.dims import Dim, add, mul, show
+from graphspec.ir.dims import Dim, Shape, add, fixed_size, mul, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.kernels.context import Bound, Context, need, need_float
@@ -19,12 +19,13 @@ from graphspec.ops.convolution import need_bias, need_kernel
 
 @op
 class ConvTranspose(Op):
-    """The gradient of Conv to its input: every input adds ``W``, scaled by it, to the outputs that it reaches.
+    """``Y[n, o, y·stride + k·dilation - pad…] += W[c, o, k…] · X[n, c, y…]``, then ``+ B[o]``: the adjoint of Conv.
 
-    ``Y[n, o, y·stride + k·dilation - pad…] += W[c, o, k…] · X[n, c, y…]``, then ``+ B[o]``; ``output_padding`` lengthens
-    an axis at its end. X (N, C, …), W (C, O / group, k…), B (O,) → Y (N, O, …), channels last in memory.
+    X (N, C, …), W (C, O / group, k…), B (O,) → Y (N, O, …) with any number of spatial axes; in memory the channels of Y
+    are the last axis. ``output_padding`` appends outputs at the end of each spatial axis. X, W and B have gradients.
     """
 
+    activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
     dilations: Sequence[int] | None = None
@@ -40,39 +41,42 @@ class ConvTranspose(Op):
         channels = X.fixed(1)
         need(
             self.group >= 1 and channels % self.group == 0,
-            f"{channels} channels do not divide by {self.group} groups",
+            f"cannot divide {channels} channels by {self.group} groups",
             code="GS304",
             key="groups",
         )
         need(
             channels == W.fixed(0),
-            f"the kernel takes {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}",
+            f"has a kernel for {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}",
             code="GS304",
         )
         out = W.fixed(1) * self.group
         need_bias(B, out)
         rank = X.rank - 2
         steps, gaps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
-        begins, ends, more = _padding(rank, self.pads, self.output_padding)
+        begins, ends, extra = _padding(rank, self.pads, self.output_padding)
         dims: list[Dim] = []
         for k, size in enumerate(X.shape[2:]):
             need(
-                0 <= more[k] < steps[k],
-                f"output_padding {more[k]} must be below the stride {steps[k]}",
+                0 <= extra[k] < steps[k],
+                f"needs output_padding below the stride {steps[k]}, got {extra[k]}",
                 code="GS105",
                 key="output_padding",
             )
             extent = (kernel[k] - 1) * gaps[k] + 1
-            made = add(mul(size, steps[k]), extent - steps[k] + more[k] - begins[k] - ends[k])
+            out_size = add(mul(size, steps[k]), extent - steps[k] + extra[k] - begins[k] - ends[k])
             need(
-                not isinstance(made, int) or made >= 1,
-                f"has an output of size {made} along spatial axis {k + 1}: padding takes away all that the kernel reaches",
+                not isinstance(out_size, int) or out_size >= 1,
+                f"has an output of size {out_size} along spatial axis {k + 1}: padding removes all elements",
                 code="GS304",
                 hint="use `padding: valid` or another `output_padding`",
                 key="padding",
             )
-            dims.append(made)
+            dims.append(out_size)
         return Type(X.dtype, (X.shape[0], out, *dims))
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        return fixed_size(shapes[0]) * fixed_size(shapes[1][1:])
 
     def bind(self, ctx: Context, X: Array, W: Array, B: Array | None = None) -> Bound:
         rank = X.ndim - 2
@@ -82,7 +86,7 @@ class ConvTranspose(Op):
             Axis(y, x, k, s, d, begin)
             for y, x, k, s, d, begin in zip(ctx.shape()[2:], X.shape[2:], W.shape[2:], steps, gaps, begins, strict=True)
         ]
-        kernel = W.reshape(self.group, -1, *W.shape[1:])  # (g, c, o, k…): that of the convolution from Y to X
+        kernel = W.reshape(self.group, -1, *W.shape[1:])  # (g, c, o, k…), the kernel of the convolution from Y to X
         order = (0, *range(2, X.ndim), 1)
         Y = ctx.out(order=order)
         calls = input_gradient(ctx, X, kernel, Y, axes)
@@ -90,10 +94,10 @@ class ConvTranspose(Op):
             calls += add_rows(ctx, Y.transpose(order).reshape(-1, len(B)), B)
 
         def backward(dY: Array) -> Calls:
-            lying, calls = contiguous(ctx, dY, order)
-            dY = lying.transpose(np.argsort(order))
+            rows, calls = contiguous(ctx, dY, order)
+            dY = rows.transpose(np.argsort(order))
             if B is not None and (dB := ctx.grad(2)) is not None:
-                calls += column_sums(ctx, lying.reshape(-1, len(B)), dB)
+                calls += column_sums(ctx, rows.reshape(-1, len(B)), dB)
             if (dW := ctx.grad(1)) is not None:
                 form = correlation(ctx, dY, kernel.shape, axes, gradient=True)
                 calls += form.kernel_gradient(X, dW.reshape(kernel.shape))
@@ -107,9 +111,9 @@ class ConvTranspose(Op):
 def _padding(
     rank: int, pads: Sequence[int] | None, output_padding: Sequence[int] | None
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """What is cut off in front of and behind each axis, and what is added behind."""
+    """Per spatial axis: the elements removed at the start and at the end, and those appended at the end."""
     both = tuple(pads) if pads is not None else (0,) * (2 * rank)
-    more = tuple(output_padding) if output_padding is not None else (0,) * rank
-    need(len(both) == 2 * rank, f"pads {list(both)} does not fit {rank} spatial axes")
-    need(len(more) == rank, f"output_padding {list(more)} does not fit {rank} spatial axes", key="output_padding")
-    return both[:rank], both[rank:], more
+    extra = tuple(output_padding) if output_padding is not None else (0,) * rank
+    need(len(both) == 2 * rank, f"has pads {list(both)} for {rank} spatial axes")
+    need(len(extra) == rank, f"has output_padding {list(extra)} for {rank} spatial axes", key="output_padding")
+    return both[:rank], both[rank:], extra

@@ -7,22 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphspec.arrays.calls import Calls
-from graphspec.ir.dims import show
+from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.correlation import correlation, input_gradient
-from graphspec.kernels.windows import output_dims, spread, window_axes
+from graphspec.kernels.windows import Window, output_dims, spread, window_axes, windows_along
 from graphspec.ops.base import Op, op
 
 
 @op
 class Conv(Op):
-    """``Y[n, o, y…] = B[o] + Σ W[o, c, k…] · X[n, c, y·stride + k·dilation - pad…]`` over any number of spatial axes.
+    """``Y[n, o, y…] = B[o] + Σ W[o, c, k…] · X[n, c, y·stride + k·dilation - pad…]`` with any number of spatial axes.
 
-    X (N, C, …), W (O, C / group, k…), B (O,) → Y (N, O, …). Y lies in memory with its channels last.
+    X (N, C, …), W (O, C / group, k…), B (O,) → Y (N, O, …). In memory the channels of Y are the last axis. X, W and B
+    have gradients.
     """
 
+    activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
     auto_pad: str = "NOTSET"
@@ -39,18 +41,25 @@ class Conv(Op):
         channels, out = X.fixed(1), W.fixed(0)
         need(
             self.group >= 1 and channels % self.group == 0 and out % self.group == 0,
-            f"{channels} channels and {out} filters do not divide by {self.group} groups",
+            f"cannot divide {channels} channels and {out} filters by {self.group} groups",
             code="GS304",
             key="groups",
         )
         need(
             channels == W.fixed(1) * self.group,
-            f"the kernel takes {W.fixed(1) * self.group} channels, but the input {show(X.shape)} has {channels}",
+            f"has a kernel for {W.fixed(1) * self.group} channels, but the input {show(X.shape)} has {channels}",
             code="GS304",
         )
         need_bias(B, out)
         steps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
         return Type(X.dtype, (X.shape[0], out, *output_dims(X.shape[2:], kernel, *steps, self.pads, self.auto_pad)))
+
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        kernel = () if W is None else W.shape[2:]
+        return windows_along(X.shape[2:], kernel, self.strides, self.dilations, self.pads, self.auto_pad)
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        return fixed_size(output) * fixed_size(shapes[1][1:])
 
     def bind(self, ctx: Context, X: Array, W: Array, B: Array | None = None) -> Bound:
         rank = X.ndim - 2
@@ -65,15 +74,15 @@ class Conv(Op):
             calls += add_rows(ctx, Y.transpose(order).reshape(-1, W.shape[0]), B)
 
         def backward(dY: Array) -> Calls:
-            lying, calls = contiguous(ctx, dY, order)
-            dY = lying.transpose(np.argsort(order))
+            rows, calls = contiguous(ctx, dY, order)
+            dY = rows.transpose(np.argsort(order))
             if B is not None and (dB := ctx.grad(2)) is not None:
-                calls += column_sums(ctx, lying.reshape(-1, W.shape[0]), dB)
+                calls += column_sums(ctx, rows.reshape(-1, W.shape[0]), dB)
             if (dW := ctx.grad(1)) is not None:
-                taken = ctx.mark()
+                start = ctx.mark()
                 form = correlation(ctx, X, kernel.shape, axes, gradient=True)
                 calls += form.kernel_gradient(dY, dW.reshape(kernel.shape))
-                ctx.reset(taken)
+                ctx.reset(start)
             if (dX := ctx.grad(0)) is not None:
                 calls += input_gradient(ctx, dY, kernel, dX, axes)
             return calls
@@ -82,16 +91,17 @@ class Conv(Op):
 
 
 def need_kernel(X: Value, W: Value, kernel_shape: Sequence[int] | None) -> tuple[int, ...]:
-    """The spatial shape of a kernel, which must fit X."""
-    need(X.rank >= 3, f"a convolution needs (N, C, …) with spatial axes, got {show(X.shape)}")
-    need(W.rank == X.rank, f"the kernel {show(W.shape)} does not have the rank of the input {show(X.shape)}")
+    """The spatial shape of kernel W; raise :class:`ShapeError` if it does not fit X."""
+    need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
+    need(W.rank == X.rank, f"has a kernel {show(W.shape)} of another rank than the input {show(X.shape)}")
     kernel = tuple(W.fixed(k) for k in range(2, W.rank))
     need(
         kernel_shape is None or tuple(kernel_shape) == kernel,
-        f"kernel_shape {list(kernel_shape or ())} is not that of the kernel {show(W.shape)}",
+        f"has kernel_shape {list(kernel_shape or ())}, but the kernel {show(W.shape)}",
     )
     return kernel
 
 
 def need_bias(B: Value | None, out: int) -> None:
-    need(B is None or B.shape == (out,), f"the bias does not have {out} numbers, one for each filter", code="GS304")
+    """Raise :class:`ShapeError` unless the bias, if any, has one element per filter."""
+    need(B is None or B.shape == (out,), f"needs a bias with {out} elements, one for each filter", code="GS304")

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification, in the log domain: a training-only operator.
+"""Connectionist temporal classification (CTC) in the log domain, an operator only for training.
 
 A. Graves, S. Fernández, F. Gomez, J. Schmidhuber, "Connectionist temporal classification", ICML 2006.
 """
@@ -17,22 +17,22 @@ from graphspec.kernels.common import copy_cast, negate
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
 
-_LOG_0 = -1e30  # a log probability of 0 that can be subtracted from itself
-_POSSIBLE = -1e29
+_LOG_0 = -1e30  # stands for log 0: finite, so that differences of such values are not NaN
+_POSSIBLE = -1e29  # a log probability above this is not 0
 _ONE = np.array(1.0)
 
 
 @op
 class CTCLoss(Op):
-    """``Y = -log p(labels | logits)`` per sample, summed over all alignments; class 0 is the blank.
+    """``Y = -log p(labels | logits)`` per sample, summed over all alignments; class 0 is the blank. Graves et al., 2006.
 
-    Shapes: logits (N, T, C), labels (N, L) padded with 0, input_length and label_length (N,) → (N,). Without lengths
-    every step counts, and every label that is not 0. A target that cannot fit its steps gives +inf, gradient 0; steps
-    past ``input_length`` have gradient 0.
+    Logits (N, T, C), labels (N, L) padded with 0, optional input_length and label_length (N,) → Y (N,). Without lengths
+    all steps count, and all labels other than 0. Y is +inf if the labels do not fit into the steps. Only the logits have
+    a gradient; it is 0 for steps from ``input_length`` on, and for samples with infinite Y.
 
-    All in float64: forward variables α of the labels from the front and backward variables β, which are the forward
-    variables of the reversed labels and steps, go through one recursion; the gradient is the softmax less the posterior
-    of each class, ``exp(α + β - emission - log p)``.
+    Everything is computed in float64. The backward variables β equal the forward variables α of the reversed labels and
+    steps, so one recursion computes both. The gradient is the softmax minus the posterior of each class,
+    ``exp(α + β - emission - log p)``.
     """
 
     keeps_in, keeps_out = (), False
@@ -47,7 +47,7 @@ class CTCLoss(Op):
         for ids in (labels, input_length, label_length):
             need(ids is None or ids.dtype == "int64", "needs int64 labels and lengths", code="GS306")
             fits = ids is None or ids.shape[0] == logits.shape[0]
-            need(fits, f"labels and lengths do not fit the batch of {show(logits.shape)}", code="GS302")
+            need(fits, f"has labels or lengths that do not fit the batch of {show(logits.shape)}", code="GS302")
         return Type(logits.dtype, logits.shape[:1])
 
     def bind(
@@ -58,15 +58,15 @@ class CTCLoss(Op):
         input_length: Array | None = None,
         label_length: Array | None = None,
     ) -> Bound:
-        Y, c = ctx.out(), _Alignment(ctx, logits, labels, input_length, label_length)
-        return Y, c.forward(Y), c.backward
+        Y, alignment = ctx.out(), _Alignment(ctx, logits, labels, input_length, label_length)
+        return Y, alignment.forward(Y), alignment.backward
 
 
 class _Alignment:
-    """The arrays of one binding. Labels lie first and samples last, so that shifted rows are flat in memory.
+    """The arrays of one binding. The sample axis is the last, so that slices along the label axis are contiguous.
 
-    ``blanks`` and ``letters`` have axes (direction, step, place, sample). Step k is the state after k steps; letters
-    have one more place in front, always impossible, so that place i is the letter before blank i.
+    ``blanks`` and ``letters`` contain log probabilities, with axes (direction, step, position, sample). Step k is the state
+    after k steps. Position 0 of ``letters`` is always impossible, so that position i is the letter before blank i.
     """
 
     def __init__(
@@ -77,27 +77,31 @@ class _Alignment:
         self.N, self.T, self.C = logits.shape
         self.L = labels.shape[1]
         N, T, L = self.N, self.T, self.L
-        self.log_p = self.keep((T, self.C, N))
-        self.places = self.keep((T, L, N), np.int64)
-        self.emission = self.keep((2, T, L, N))
-        self.blanks = self.keep((2, T + 1, L + 1, N))
-        self.letters = self.keep((2, T + 1, L + 1, N))
-        self.shift = self.keep((N,))  # -log p, so low where no alignment fits that every posterior is 0
-        self.valid = self.keep((T, N))
-        self.feasible = self.keep((N,))
+        self.log_p = self.saved((T, self.C, N))
+        self.class_indices = self.saved((T, L, N), np.int64)
+        self.emission = self.saved((2, T, L, N))
+        self.blanks = self.saved((2, T + 1, L + 1, N))
+        self.letters = self.saved((2, T + 1, L + 1, N))
+        self.shift = self.saved((N,))  # -log p; without an alignment very low, so that all posteriors are 0
+        self.valid = self.saved((T, N))
+        self.feasible = self.saved((N,))
 
-    def keep(self, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
+    def saved(self, shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
+        """A buffer for backward, or scratch if the logits need no gradient."""
         return self.ctx.save_for_backward(shape, dtype) if self.ctx.wants(0) else self.ctx.scratch(shape, dtype)
 
-    def temporary(self, *shape: int, dtype: Any = np.float64) -> Array:
+    def scratch(self, *shape: int, dtype: Any = np.float64) -> Array:
+        """Scratch, float64 by default."""
         return self.ctx.scratch(shape, dtype)
 
     def constant(self, value: Any, dtype: Any = np.float64) -> Array:
+        """A constant, float64 by default."""
         return self.ctx.constant(value, dtype)
 
     def forward(self, Y: Array) -> Calls:
+        """Calls that write the losses into Y."""
         N, T, L = self.N, self.T, self.L
-        counts = self.temporary(N, dtype=np.int64)
+        counts = self.scratch(N, dtype=np.int64)
         calls = [*self.log_softmax(), *self.count(counts), *self.emissions()]
         calls += [
             (self.blanks[:, 0].fill, _LOG_0),
@@ -105,36 +109,37 @@ class _Alignment:
             (self.letters[:, :, 0].fill, _LOG_0),
             (self.blanks[0, 0, 0].fill, 0.0),
         ]
-        samples, ends = self.constant(np.arange(N), np.int64), self.temporary(N, dtype=np.int64)
+        samples, ends = self.constant(np.arange(N), np.int64), self.scratch(N, dtype=np.int64)
         width = self.constant(N, np.int64)
 
-        def end(last: Array) -> Calls:  # ends = last · N + sample
+        def flat_index(last: Array) -> Calls:  # ends = last · N + sample
             return [(np.multiply, last, width, ends), (np.add, ends, samples, ends)]
 
-        reversed_start = self.temporary(N, dtype=np.int64)
+        reversed_start = self.scratch(N, dtype=np.int64)
         calls += [
             (np.subtract, self.constant(L, np.int64), counts, reversed_start),
-            *end(reversed_start),
+            *flat_index(reversed_start),
             (self.blanks[1, 0].reshape(-1).__setitem__, ends, 0.0),
             *self.recursion(),
-            *end(counts),
+            *flat_index(counts),
         ]
-        blank, letter, log_p = self.temporary(N), self.temporary(N), self.shift
+        blank, letter, log_p = self.scratch(N), self.scratch(N), self.shift
         calls += [
             (self.blanks[0, T].reshape(-1).take, ends, None, blank, "clip"),
             (self.letters[0, T].reshape(-1).take, ends, None, letter, "clip"),
-            *log_add(blank, letter, log_p, self.temporary(2, N)),
+            *log_add(blank, letter, log_p, self.scratch(2, N)),
             *self.results(log_p, Y),
         ]
         return calls
 
     def log_softmax(self) -> Calls:
-        Z, exp = self.log_p, self.temporary(self.T, self.C, self.N)
-        most, total = self.temporary(self.T, self.N), self.temporary(self.T, self.N)
+        """Calls that write the log probabilities of all classes, (T, C, N)."""
+        Z, exp = self.log_p, self.scratch(self.T, self.C, self.N)
+        largest, total = self.scratch(self.T, self.N), self.scratch(self.T, self.N)
         return [
             (np.copyto, Z, self.logits.transpose(1, 2, 0)),
-            (np.maximum.reduce, Z, 1, None, most),
-            (np.subtract, Z, most[:, None], Z),
+            (np.maximum.reduce, Z, 1, None, largest),
+            (np.subtract, Z, largest[:, None], Z),
             (np.exp, Z, exp),
             (np.add.reduce, exp, 1, None, total),
             (np.log, total, total),
@@ -142,11 +147,11 @@ class _Alignment:
         ]
 
     def count(self, counts: Array) -> Calls:
-        """How many labels and which steps count."""
+        """Calls that write the number of labels of each sample, and which steps count."""
         if self.label_length is not None:
             calls: Calls = [(np.copyto, counts, self.label_length)]
         else:
-            present = self.temporary(self.N, self.L, dtype=np.bool_)
+            present = self.scratch(self.N, self.L, dtype=np.bool_)
             calls = [
                 (np.not_equal, self.labels, self.constant(0, np.int64), present),
                 (np.add.reduce, present, 1, np.int64, counts),
@@ -157,42 +162,44 @@ class _Alignment:
         return [*calls, (partial(np.less, out=self.valid, casting="unsafe"), step, self.input_length)]
 
     def emissions(self) -> Calls:
-        """The labels' log probabilities at every step and their places in memory, for both directions.
+        """Calls that write the labels' log probabilities at every step, and their flat indices, for both directions.
 
-        At steps that do not count only the last blank can stay as it is: labels are impossible, blanks certain. So both
-        directions run over all steps, whatever the lengths.
+        At steps that do not count, letters are impossible and blanks are certain, so the state after the last valid step
+        stays in the last blank. Both directions can therefore run over all steps, whatever the lengths.
         """
         N, T, C, L = self.N, self.T, self.C, self.L
-        rows = self.temporary(L, N, dtype=np.int64)
+        rows = self.scratch(L, N, dtype=np.int64)
         steps = self.constant((np.arange(T) * C * N)[:, None, None], np.int64)
         calls: Calls = [
             (np.multiply, self.labels.T, self.constant(N, np.int64), rows),
             (np.add, rows, self.constant(np.arange(N), np.int64), rows),
-            (np.add, rows, steps, self.places),
-            (self.log_p.reshape(-1).take, self.places, None, self.emission[0], "clip"),
+            (np.add, rows, steps, self.class_indices),
+            (self.log_p.reshape(-1).take, self.class_indices, None, self.emission[0], "clip"),
         ]
-        self.certain = self.temporary(2, T, N)
-        calls.append((np.multiply, self.log_p[:, 0], self.valid, self.certain[0]))
+        self.blank_emission = self.scratch(2, T, N)
+        calls.append((np.multiply, self.log_p[:, 0], self.valid, self.blank_emission[0]))
         if self.input_length is not None:
-            barred = self.temporary(T, N)
+            penalty = self.scratch(T, N)
             calls += [
-                (np.subtract, self.valid, self.constant(1.0), barred),
-                (np.multiply, barred, self.constant(-_LOG_0), barred),
-                (np.add, self.emission[0], barred[:, None], self.emission[0]),
+                (np.subtract, self.valid, self.constant(1.0), penalty),
+                (np.multiply, penalty, self.constant(-_LOG_0), penalty),
+                (np.add, self.emission[0], penalty[:, None], self.emission[0]),
             ]
         calls += [
             (np.copyto, self.emission[1], self.emission[0, ::-1, ::-1]),
-            (np.copyto, self.certain[1], self.certain[0, ::-1]),
+            (np.copyto, self.blank_emission[1], self.blank_emission[0, ::-1]),
         ]
         return calls
 
     def recursion(self) -> Calls:
-        """All steps of both directions: ``blank ← (blank ⊕ letter before) · emission``, ``letter ← (letter ⊕ blank before
-        ⊕ letter before, where that is another) · emission``, ⊕ being the addition of probabilities.
+        """Calls for all steps of both directions, with ⊕ as the addition of probabilities.
+
+        ``blank ← (blank ⊕ preceding letter) · emission``
+        ``letter ← (letter ⊕ preceding blank ⊕ preceding letter if it differs) · emission``
         """
         N, T, L = self.N, self.T, self.L
-        different = self.temporary(max(L - 1, 0), N, dtype=np.bool_)
-        skip = self.temporary(2, L, N)  # 0 where the letter before may come directly before, else impossible
+        different = self.scratch(max(L - 1, 0), N, dtype=np.bool_)
+        skip = self.scratch(2, L, N)  # 0 where a letter may follow the preceding one without a blank, else log 0
         labels = self.labels.T
         calls: Calls = [
             (skip.fill, _LOG_0),
@@ -201,24 +208,25 @@ class _Alignment:
             (np.multiply, skip[0, 1:], self.constant(-_LOG_0), skip[0, 1:]),
             (np.copyto, skip[1, 1:], skip[0, :0:-1]),
         ]
-        either, before = self.temporary(2, L + 1, N), self.temporary(2, L, N)
-        wide, narrow = self.temporary(2, 2, L + 1, N), self.temporary(2, 2, L, N)
+        blank_sum, letter_sum = self.scratch(2, L + 1, N), self.scratch(2, L, N)
+        blank_scratch, letter_scratch = self.scratch(2, 2, L + 1, N), self.scratch(2, 2, L, N)
         for t in range(T):
             blank, letter = self.blanks[:, t], self.letters[:, t]
             calls += [
-                *log_add(blank, letter, either, wide),
-                (np.add, either, self.certain[:, t, None], self.blanks[:, t + 1]),
-                (np.add, either[:, :L], skip, before),
-                (partial(np.maximum, out=before), before, blank[:, :L]),
-                *log_add(before, letter[:, 1:], before, narrow),
-                (np.add, before, self.emission[:, t], self.letters[:, t + 1, 1:]),
+                *log_add(blank, letter, blank_sum, blank_scratch),
+                (np.add, blank_sum, self.blank_emission[:, t, None], self.blanks[:, t + 1]),
+                (np.add, blank_sum[:, :L], skip, letter_sum),
+                (partial(np.maximum, out=letter_sum), letter_sum, blank[:, :L]),
+                *log_add(letter_sum, letter[:, 1:], letter_sum, letter_scratch),
+                (np.add, letter_sum, self.emission[:, t], self.letters[:, t + 1, 1:]),
             ]
         return calls
 
     def results(self, log_p: Array, Y: Array) -> Calls:
-        possible, values = self.temporary(self.N, dtype=np.bool_), self.temporary(self.N)
+        """Calls that write Y and ``shift`` from the log probabilities of the targets."""
+        possible, values = self.scratch(self.N, dtype=np.bool_), self.scratch(self.N)
         infinite = self.constant([np.inf, 0.0])
-        extra, low = self.temporary(self.N), self.constant([3 * _LOG_0, 0.0])
+        extra, low = self.scratch(self.N), self.constant([3 * _LOG_0, 0.0])
         chosen = possible.view(np.uint8)
         return [
             (np.greater, log_p, self.constant(_POSSIBLE), possible),
@@ -232,14 +240,15 @@ class _Alignment:
         ]
 
     def backward(self, dY: Array) -> Calls:
+        """Calls that write the gradient of the logits."""
         dX = self.ctx.grad(0)
         if dX is None:
             return []
         N, T, L = self.N, self.T, self.L
-        P, scale = self.log_p, self.temporary(T, N)
-        letter, blank = self.temporary(T, L, N), self.temporary(T, L + 1, N)
-        total = self.temporary(T, N)
-        # β of step t has been through steps T-1 … t: its emission at t is in α too
+        P, scale = self.log_p, self.scratch(T, N)
+        letter, blank = self.scratch(T, L, N), self.scratch(T, L + 1, N)
+        total = self.scratch(T, N)
+        # β at step t includes steps T-1 … t, so the emission at t is in both α and β
         return [
             (np.add, self.letters[0, 1:, 1:], self.letters[1, :0:-1, :0:-1], letter),
             (np.subtract, letter, self.emission[0], letter),
@@ -252,7 +261,7 @@ class _Alignment:
             (np.exp, blank, blank),
             (np.add.reduce, blank, 1, None, total),
             (np.exp, P, P),
-            (np.subtract.at, P.reshape(-1), self.places.reshape(-1), letter.reshape(-1)),
+            (np.subtract.at, P.reshape(-1), self.class_indices.reshape(-1), letter.reshape(-1)),
             (np.subtract, P[:, 0], total, P[:, 0]),
             (np.multiply, dY, self.feasible, scale),
             (np.multiply, scale, self.valid, scale),
@@ -262,14 +271,14 @@ class _Alignment:
 
 
 def log_add(a: Array, b: Array, out: Array, scratch: Array) -> Calls:
-    """Calls for ``out = log(exp a + exp b)``; ``scratch`` has room for two of them."""
-    most, t = scratch
+    """Calls for ``out = log(exp a + exp b)``; ``scratch`` is two arrays of their shape."""
+    larger, t = scratch
     return [
-        (partial(np.maximum, out=most), a, b),
+        (partial(np.maximum, out=larger), a, b),
         (partial(np.minimum, out=t), a, b),
-        (np.subtract, t, most, t),
+        (np.subtract, t, larger, t),
         (np.exp, t, t),
         (np.add, t, _ONE, t),
         (np.log, t, t),
-        (np.add, most, t, out),
+        (np.add, larger, t, out),
     ]

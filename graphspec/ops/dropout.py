@@ -1,6 +1,6 @@
-"""Dropout and its relatives: the identity outside training, noise in it.
+"""Dropout and other noise in training; outside training these operators are the identity.
 
-The noise of a row depends on the seed, the node, the step and the row's place in the batch: not on the number of workers.
+The noise of a row depends on the seed, the node, the step and the row's index in the batch, not on the number of workers.
 """
 
 from __future__ import annotations
@@ -17,30 +17,31 @@ from graphspec.kernels.common import copy_cast
 from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
 from graphspec.ops.base import Op, op
 
-_LEVELS = 1 << 16  # a number is dropped if its 16 random bits are below ratio · 2¹⁶
-_ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's least value
+_LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
+_ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's lower limit, its value at -∞
 
 
 def random_words(
-    ctx: Context, shape: Sequence[int], kind: Any, purpose: str, seed: int | None, *, same: bool = False
+    ctx: Context, shape: Sequence[int], dtype: Any, purpose: str, seed: int | None, *, same: bool = False
 ) -> tuple[Array, Calls]:
-    """Random integers of dtype ``kind``, (rows, numbers a row), for noise of ``shape``, whose rows are those of the batch.
+    """Random integers of ``dtype``, (rows, elements per row), for noise of ``shape``; and the calls that draw them.
 
-    Several rows may stand for each of the batch's, (N·T, …); with ``same`` every worker draws the same ones.
+    The first axis of ``shape`` is the batch or a multiple of it, such as N·T. With ``same`` all workers draw the same
+    integers.
     """
-    rows, mine = shape[0], ctx.rows.stop - ctx.rows.start
+    rows, own_samples = shape[0], ctx.rows.stop - ctx.rows.start
     width = int(np.prod(shape[1:], dtype=np.int64))
-    per_word = 8 // np.dtype(kind).itemsize
-    as_words = ctx.scratch((rows, 4 * -(-width // (4 * per_word))), np.uint64)
-    first = 0 if same or not mine else ctx.rows.start * (rows // mine)
+    per_word = 8 // np.dtype(dtype).itemsize
+    words = ctx.scratch((rows, 4 * -(-width // (4 * per_word))), np.uint64)
+    first = 0 if same or not own_samples else ctx.rows.start * (rows // own_samples)
     stream = ctx.stream(purpose if seed is None else f"{purpose} {seed}")
-    return as_words.view(kind)[:, :width], [(stream.fill, as_words, first)]
+    return words.view(dtype)[:, :width], [(stream.fill, words, first)]
 
 
-def kept(
+def dropout_mask(
     ctx: Context, X: Array, rate: float, seed: int | None, factor: float, shared: Sequence[int] = ()
 ) -> tuple[Array, Calls]:
-    """Saved numbers that are 0 with probability ``rate`` and else ``factor``, one for all along the axes ``shared``."""
+    """A saved mask: 0 with probability ``rate``, else ``factor``; one element for all along the axes ``shared``."""
     shape = [1 if k in shared else n for k, n in enumerate(X.shape)]
     order = axis_order(X)
     mask = ctx.save_for_backward([shape[k] for k in order]).transpose(np.argsort(order))
@@ -51,18 +52,18 @@ def kept(
     return mask, calls
 
 
-def normals(ctx: Context, X: Array, deviation: float, seed: int | None) -> tuple[Array, Calls]:
-    """Temporary normally distributed numbers of X's shape, by the Box–Muller transform of pairs of 32 random bits."""
+def normal_noise(ctx: Context, X: Array, deviation: float, seed: int | None) -> tuple[Array, Calls]:
+    """Scratch of X's shape with normally distributed elements, by the Box–Muller transform of 32-bit integers."""
     rows, width = X.shape[0], int(np.prod(X.shape[1:], dtype=np.int64))
     pairs = -(-width // 2)
     bits, calls = random_words(ctx, (rows, 2 * pairs), np.uint32, "noise", seed)
     radius, angle, noise = ctx.scratch((rows, pairs)), ctx.scratch((rows, pairs)), ctx.scratch((rows, width))
-    least, most = ctx.constant(2.0**-33), ctx.constant(2.0**-32)
+    half_unit, unit = ctx.constant(2.0**-33), ctx.constant(2.0**-32)
     first, second = noise[:, :pairs], noise[:, pairs:]
     calls += [
         (copy_cast, radius, bits[:, :pairs]),
-        (np.multiply, radius, most, radius),
-        (np.add, radius, least, radius),
+        (np.multiply, radius, unit, radius),
+        (np.add, radius, half_unit, radius),  # never 0, whose logarithm is infinite
         (np.log, radius, radius),
         (np.multiply, radius, ctx.constant(-2 * deviation**2), radius),
         (np.sqrt, radius, radius),
@@ -77,7 +78,7 @@ def normals(ctx: Context, X: Array, deviation: float, seed: int | None) -> tuple
 
 
 def identity(ctx: Context, X: Array) -> Bound:
-    """X itself."""
+    """The output X itself, with the identity as its gradient."""
 
     def backward(dY: Array) -> Calls:
         ctx.give_grad(0, dY)
@@ -86,8 +87,8 @@ def identity(ctx: Context, X: Array) -> Bound:
     return X, [], backward
 
 
-def times(ctx: Context, X: Array, factor: Array, calls: Calls) -> Bound:
-    """``X · factor`` with a saved factor, after ``calls``."""
+def multiply(ctx: Context, X: Array, factor: Array, calls: Calls) -> Bound:
+    """``Y = X · factor`` with a saved factor, which ``calls`` write; only X has a gradient."""
     Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
 
     def backward(dY: Array) -> Calls:
@@ -98,19 +99,21 @@ def times(ctx: Context, X: Array, factor: Array, calls: Calls) -> Bound:
 
 
 def infer_noise(X: Value, rate: float | None = None, shared: Sequence[int] = ()) -> Type:
+    """The output type of noise on X; raise :class:`ShapeError` for a rate or axes that do not fit."""
     need_float(X)
-    need(X.rank >= 1, "noise needs a batch axis")
-    need(rate is None or 0 <= rate < 1, f"the share {rate} to drop is not in [0, 1)", code="GS105", key="rate")
+    need(X.rank >= 1, "needs a batch axis for its noise")
+    need(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", code="GS105", key="rate")
     for axis in shared:
-        need(0 <= normalize_axis(axis, X.rank) == axis, f"shared axes count from 0, got {axis}")
+        need(0 <= normalize_axis(axis, X.rank) == axis, f"needs shared axes counted from 0, got {axis}")
     return X.type
 
 
 @op
 class Dropout(Op):
-    """In training, zero a random share ``ratio`` of the numbers and scale the others by ``1 / (1 - ratio)``.
+    """In training, set elements to 0 with probability ``ratio`` and scale the others by ``1 / (1 - ratio)``.
 
-    In a program that is not bound for training, or with ``training_mode`` false: the identity.
+    Data (N, …), constant scalars ratio (0.5 by default) and training_mode → Y (N, …). The identity in a program bound for
+    inference, or if ``training_mode`` is false. Srivastava et al., JMLR 2014.
     """
 
     keeps_in, keeps_out = (), False
@@ -127,12 +130,12 @@ class Dropout(Op):
         rate = 0.5 if ratio is None else float(ratio.item())
         if not (ctx.training and training_mode is not None and training_mode.item() and rate > 0):
             return identity(ctx, data)
-        return times(ctx, data, *kept(ctx, data, rate, self.seed, 1 / (1 - rate)))
+        return multiply(ctx, data, *dropout_mask(ctx, data, rate, self.seed, 1 / (1 - rate)))
 
 
 @op
 class SharedDropout(Op):
-    """Dropout with one decision for all numbers along the axes ``shared``. ONNX has no such operator."""
+    """Dropout with one random decision for all elements along the axes ``shared``. ONNX has no such operator."""
 
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
@@ -147,14 +150,15 @@ class SharedDropout(Op):
     def bind(self, ctx: Context, X: Array) -> Bound:
         if not ctx.training or self.rate == 0:
             return identity(ctx, X)
-        return times(ctx, X, *kept(ctx, X, self.rate, self.seed, 1 / (1 - self.rate), self.shared))
+        return multiply(ctx, X, *dropout_mask(ctx, X, self.rate, self.seed, 1 / (1 - self.rate), self.shared))
 
 
 @op
 class AlphaDropout(Op):
-    """In training, put SELU's least value for a random share of the numbers, then keep mean 0 and variance 1.
+    """In training ``Y = a · (k · X + (1 - k) · α) + b``, where k is 0 with probability ``rate``, else 1.
 
-    ``a · (k · X + (1 - k) · α) + b``, where k is 0 at ``rate``. Klambauer et al., *Self-normalizing neural networks*, 2017.
+    α is SELU's lower limit; a and b keep mean 0 and variance 1. One k for all elements along the axes ``shared``.
+    Klambauer et al., *Self-normalizing neural networks*, 2017.
     """
 
     keeps_in, keeps_out = (), False
@@ -171,8 +175,8 @@ class AlphaDropout(Op):
         if not ctx.training or self.rate == 0:
             return identity(ctx, X)
         a = ((1 - self.rate) * (1 + self.rate * _ALPHA**2)) ** -0.5
-        mask, calls = kept(ctx, X, self.rate, self.seed, a, self.shared)
-        Y, calls, backward = times(ctx, X, mask, calls)
+        mask, calls = dropout_mask(ctx, X, self.rate, self.seed, a, self.shared)
+        Y, calls, backward = multiply(ctx, X, mask, calls)
         offset = ctx.scratch(mask.shape)
         calls += [
             (np.multiply, mask, ctx.constant(-_ALPHA), offset),
@@ -183,7 +187,7 @@ class AlphaDropout(Op):
 
 
 class Gaussian(Op):
-    """In training, noise with normally distributed numbers of standard deviation ``deviation``."""
+    """An operator that adds or multiplies normally distributed noise in training, with standard deviation ``deviation``."""
 
     keeps_in, keeps_out = (), False
     exported, identity_in_inference = False, True
@@ -195,27 +199,31 @@ class Gaussian(Op):
         return infer_noise(X)
 
     def bind(self, ctx: Context, X: Array) -> Bound:
-        return self.disturb(ctx, X, *normals(ctx, X, self.deviation, self.seed)) if ctx.training else identity(ctx, X)
+        return (
+            self.apply_noise(ctx, X, *normal_noise(ctx, X, self.deviation, self.seed))
+            if ctx.training
+            else identity(ctx, X)
+        )
 
-    def disturb(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
-        """The output, calls and backward, after the ``calls`` that fill ``noise``."""
+    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+        """Bind the operator to ``noise``, which ``calls`` fill."""
         raise NotImplementedError
 
 
 @op
 class GaussianDropout(Gaussian):
-    """In training, multiply by numbers of mean 1 and standard deviation ``deviation``. Srivastava et al., 2014."""
+    """In training, multiply by noise of mean 1 and standard deviation ``deviation``. Srivastava et al., JMLR 2014."""
 
-    def disturb(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         order = axis_order(X)
         factor = ctx.save_for_backward([X.shape[k] for k in order]).transpose(np.argsort(order))
-        return times(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
+        return multiply(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
 
 
 @op
 class GaussianNoise(Gaussian):
-    """In training, add numbers of mean 0 and standard deviation ``deviation``."""
+    """In training, add noise of mean 0 and standard deviation ``deviation``."""
 
-    def disturb(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
         Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
         return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]

@@ -1,7 +1,8 @@
 """The error function, which NumPy lacks.
 
-W. J. Cody, *Rational Chebyshev approximations for the error function*, Mathematics of Computation 23 (1969), with the
-coefficients of his CALERF: three rational functions, for |x| up to 0.46875, up to 4, and beyond.
+W. J. Cody, *Rational Chebyshev approximations for the error function*, Mathematics of Computation 23 (1969). The
+coefficients are those of his CALERF, which has rational functions for |x| ≤ 0.46875, for |x| ≤ 4 and beyond; the last is not
+needed here.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ _MIDDLE_Q = (
     3.43936767414372164e03,
     1.23033935480374942e03,
 )
-_SPLIT, _END = 0.46875, 6.0  # from 6 on erf is 1 in float64, and so far Cody's middle function holds
-# float32: erf(x) = x · P(x²) / Q(x²) for |x| ≤ 4, as in Eigen and XLA: half the calls, within 4.2e-7.
+_SPLIT, _END = 0.46875, 6.0  # erf(6) is 1 in float64, and Cody's middle function is accurate up to there
+# float32: erf(x) = x · P(x²) / Q(x²) for |x| ≤ 4, as in Eigen and XLA. Half the calls, error at most 4.2e-7.
 _SINGLE_P = (
     -2.72614225801306e-10,
     2.77068142495902e-08,
@@ -72,7 +73,7 @@ _SINGLE_Q = (
 
 
 def horner(ctx: Context, x: Array, coefficients: Sequence[float], out: Array) -> Calls:
-    """Calls that evaluate a polynomial in ``x`` into ``out``; coefficients from the highest power."""
+    """Calls that write a polynomial of ``x`` into ``out``; ``coefficients`` start with the highest power."""
     first, *others = (ctx.constant(c) for c in coefficients)
     calls: Calls = [(np.multiply, x, first, out)]
     for c in others[:-1]:
@@ -82,11 +83,11 @@ def horner(ctx: Context, x: Array, coefficients: Sequence[float], out: Array) ->
 
 def rational(ctx: Context, x: Array, p: Sequence[float], q: Sequence[float], out: Array) -> Calls:
     """Calls for ``out = P(x) / Q(x)``."""
-    below = scratch_like(ctx, x)
-    return [*horner(ctx, x, p, out), *horner(ctx, x, q, below), (np.divide, out, below, out)]
+    denominator = scratch_like(ctx, x)
+    return [*horner(ctx, x, p, out), *horner(ctx, x, q, denominator), (np.divide, out, denominator, out)]
 
 
-def single(ctx: Context, X: Array, Y: Array) -> Calls:
+def erf_float32(ctx: Context, X: Array, Y: Array) -> Calls:
     """Calls for ``Y = erf(X)`` in float32."""
     x, z, ratio = (scratch_like(ctx, X) for _ in range(3))
     end = ctx.constant(4.0)
@@ -99,25 +100,25 @@ def single(ctx: Context, X: Array, Y: Array) -> Calls:
     ]
 
 
-def double(ctx: Context, X: Array, Y: Array) -> Calls:
-    """Calls for ``Y = erf(X)`` in float64: both functions everywhere, then a choice; the sign is X's."""
-    size, z, small, middle = (scratch_like(ctx, X) for _ in range(4))
+def erf_float64(ctx: Context, X: Array, Y: Array) -> Calls:
+    """Calls for ``Y = erf(X)`` in float64: compute both functions of |X| everywhere, select by bits, copy X's sign."""
+    magnitude, z, small, middle = (scratch_like(ctx, X) for _ in range(4))
     inner = scratch_like(ctx, X, np.bool_)
     mask, spread = bit_mask(ctx, inner, X.dtype)
     return [
-        (np.absolute, X, size),
-        (np.less_equal, size, ctx.constant(_SPLIT), inner),
+        (np.absolute, X, magnitude),
+        (np.less_equal, magnitude, ctx.constant(_SPLIT), inner),
         *spread,
-        (partial(np.minimum, out=size), size, ctx.constant(_END)),
-        *rational(ctx, size, _MIDDLE_P, _MIDDLE_Q, middle),
-        (np.square, size, z),
+        (partial(np.minimum, out=magnitude), magnitude, ctx.constant(_END)),
+        *rational(ctx, magnitude, _MIDDLE_P, _MIDDLE_Q, middle),
+        (np.square, magnitude, z),
         negate(z, small),
         (np.exp, small, small),
         (np.multiply, middle, small, middle),
         (np.subtract, ctx.constant(1.0), middle, middle),
-        (partial(np.minimum, out=z), z, ctx.constant(_SPLIT)),  # out of its range the other function would overflow
+        (partial(np.minimum, out=z), z, ctx.constant(_SPLIT)),  # the other function would overflow outside its range
         *rational(ctx, z, _SMALL_P, _SMALL_Q, small),
-        (np.multiply, small, size, small),
+        (np.multiply, small, magnitude, small),
         (np.bitwise_xor, as_words(small), as_words(middle), as_words(small)),
         (np.bitwise_and, as_words(small), mask, as_words(small)),
         (np.bitwise_xor, as_words(small), as_words(middle), as_words(small)),
@@ -127,12 +128,12 @@ def double(ctx: Context, X: Array, Y: Array) -> Calls:
 
 @op
 class Erf(Unary):
-    """``Y = 2/√π · ∫₀ˣ exp(-t²) dt``, to 4.2e-7 in float32 and the last digit in float64."""
+    """``Y = 2/√π · ∫₀ˣ exp(-t²) dt``; the error is at most 4.2e-7 in float32, and in the last digit in float64."""
 
     keeps_in, keeps_out = (0,), False
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
-        return single(ctx, X, Y) if X.dtype == np.float32 else double(ctx, X, Y)
+        return erf_float32(ctx, X, Y) if X.dtype == np.float32 else erf_float64(ctx, X, Y)
 
     def gradient(self, ctx: Context, X: Array, Y: Array, dY: Array) -> Calls:
         t = scratch_like(ctx, dY)

@@ -1,4 +1,4 @@
-"""Activations ``Y = X · gate(X)``: GELU, SiLU, Mish and hard SiLU, with their derivatives made on the way forward."""
+"""Activations ``Y = X · gate(X)``: GELU, SiLU, Mish and hard SiLU. Forward also computes their derivatives."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from graphspec.kernels.blocks import each_block, in_blocks
 from graphspec.kernels.common import kept_like, output_for, scratch_like
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import op
-from graphspec.ops.erf import double, horner
+from graphspec.ops.erf import erf_float64, horner
 from graphspec.ops.unary import Unary
 
 
 class Gated(Unary):
     """``Y = X · gate(X)``.
 
-    A subclass states ``forward(ctx, X, Y, slope)``: calls that write Y, which may be X itself, and dY/dX into
-    ``slope``, unless that is None. Backward is one product then, and reads neither X nor Y.
+    A subclass defines ``forward(ctx, X, Y, slope)``, which returns calls that write Y, which may be X itself, and write
+    dY/dX into ``slope`` unless it is None. Backward multiplies by ``slope`` and reads neither X nor Y.
     """
 
     keeps_in, keeps_out = (), False
@@ -40,8 +40,8 @@ class Gated(Unary):
         return Y, calls, backward
 
 
-# The normal distribution in float32: ½ + ½ · tanh(x · P(x²)), highest power first. Least squares for |x| ≤ 6, weighted until
-# the largest error of tanh was 6e-8; beyond that both are 1 in float32.
+# float32: Φ(x) = ½ + ½ · tanh(x · P(x²)), highest power of P first. The coefficients are a weighted least-squares fit for
+# |x| ≤ 6, where the error of tanh is at most 6e-8; beyond 6 both sides are 1 in float32.
 _NORMAL = (
     1.7562497137814516e-09,
     -1.3226593639914038e-07,
@@ -60,7 +60,7 @@ def half_tanh(ctx: Context, u: Array, out: Array) -> Calls:
 
 
 def normal_cdf(ctx: Context, X: Array, square: Array, out: Array) -> Calls:
-    """Calls for ``out = Φ(X)``; they overwrite ``square``, which is X²."""
+    """Calls for ``out = Φ(X)``, the normal distribution; ``square`` contains X² and is overwritten."""
     if X.dtype == np.float32:
         return [
             (partial(np.minimum, out=square), square, ctx.constant(36.0)),
@@ -71,7 +71,7 @@ def normal_cdf(ctx: Context, X: Array, square: Array, out: Array) -> Calls:
     half = ctx.constant(0.5)
     return [
         (np.multiply, X, ctx.constant(math.sqrt(0.5)), square),
-        *double(ctx, square, out),
+        *erf_float64(ctx, square, out),
         (np.multiply, out, half, out),
         (np.add, out, half, out),
     ]
@@ -79,14 +79,18 @@ def normal_cdf(ctx: Context, X: Array, square: Array, out: Array) -> Calls:
 
 @op
 class Gelu(Gated):
-    """``Y = X · Φ(X)`` with the normal distribution's Φ, or its approximation by tanh. Hendrycks and Gimpel, 2016."""
+    """``Y = X · Φ(X)`` with the normal distribution Φ, or its approximation by tanh. Hendrycks and Gimpel, 2016."""
+
+    activation = "gelu"
 
     approximate: str = "none"
 
     def infer(self, X: Value) -> Type:
         need_float(X)
         need(
-            self.approximate in ("none", "tanh"), f"does not know the approximation '{self.approximate}'", code="GS105"
+            self.approximate in ("none", "tanh"),
+            f"does not implement the approximation '{self.approximate}'",
+            code="GS105",
         )
         return X.type
 
@@ -95,8 +99,9 @@ class Gelu(Gated):
         return write(ctx, X, Y, slope)
 
     def exact(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        """Calls for ``X · Φ(X)`` and its derivative."""
         square, cdf = scratch_like(ctx, X), scratch_like(ctx, X)
-        density: Calls = [  # Φ(x) + x · φ(x)
+        density: Calls = [  # x · φ(x); Φ(x) is added below
             (np.multiply, square, ctx.constant(-0.5), slope),
             (np.exp, slope, slope),
             (np.multiply, slope, X, slope),
@@ -111,11 +116,12 @@ class Gelu(Gated):
         ]
 
     def by_tanh(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
+        """Calls for ``X · (½ + ½ · tanh(√(2/π) · (X + 0.044715 · X³)))`` and its derivative."""
         square, gate = scratch_like(ctx, X), scratch_like(ctx, X)
         a, b = math.sqrt(2 / math.pi), math.sqrt(2 / math.pi) * 0.044715
         calls: Calls = [
             (np.square, X, square),
-            (partial(np.minimum, out=square), square, ctx.constant(100.0)),  # from here on tanh is 1, in float64 too
+            (partial(np.minimum, out=square), square, ctx.constant(100.0)),  # beyond this tanh is ±1, in float64 too
             (np.multiply, square, ctx.constant(b), gate),
             (np.add, gate, ctx.constant(a), gate),
             (np.multiply, gate, X, gate),
@@ -136,7 +142,10 @@ class Gelu(Gated):
 
 @op
 class Swish(Gated):
-    """``Y = X · sigmoid(alpha · X)``. Ramachandran et al., 2017."""
+    """``Y = X · sigmoid(alpha · X)``, SiLU for alpha 1. Ramachandran et al., *Searching for activation functions*, 2017."""
+
+    in_onnxruntime = False  # onnxruntime 1.32 expands it at opset 24, but not from 25 on
+    activation = "silu"
 
     alpha: float = 1.0
 
@@ -161,22 +170,24 @@ class Swish(Gated):
 
 @op
 class Mish(Gated):
-    """``Y = X · tanh(log(1 + exp(X)))``. Misra, 2019.
+    """``Y = X · tanh(log(1 + exp(X)))``. Misra, *Mish*, 2019.
 
     With ``e = exp(X)`` and ``n = e · (e + 2)`` the gate is ``n / (n + 2)``, and the derivative
     ``gate + 4 · X · e · (e + 1) / (n + 2)²``.
     """
 
+    activation = "mish"
+
     def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
-        x, e, gate, below = (scratch_like(ctx, X) for _ in range(4))
+        x, e, gate, denominator = (scratch_like(ctx, X) for _ in range(4))
         two = ctx.constant(2.0)
         calls: Calls = [
-            (partial(np.minimum, out=x), X, ctx.constant(20.0)),  # from here on the gate is 1, in float64 too
+            (partial(np.minimum, out=x), X, ctx.constant(20.0)),  # beyond this the gate is 1, in float64 too
             (np.exp, x, e),
             (np.add, e, two, gate),
             (np.multiply, gate, e, gate),
-            (np.add, gate, two, below),
-            (np.divide, gate, below, gate),
+            (np.add, gate, two, denominator),
+            (np.divide, gate, denominator, gate),
             (np.multiply, X, gate, Y),
         ]
         if slope is None:
@@ -186,8 +197,8 @@ class Mish(Gated):
             (np.add, e, ctx.constant(1.0), slope),
             (np.multiply, slope, e, slope),
             (np.multiply, slope, x, slope),
-            (np.divide, slope, below, slope),
-            (np.divide, slope, below, slope),
+            (np.divide, slope, denominator, slope),
+            (np.divide, slope, denominator, slope),
             (np.multiply, slope, ctx.constant(4.0), slope),
             (np.add, slope, gate, slope),
         ]
@@ -195,7 +206,9 @@ class Mish(Gated):
 
 @op
 class HardSwish(Gated):
-    """``Y = X · max(0, min(1, X / 6 + 1/2))``. Howard et al., 2019."""
+    """``Y = X · max(0, min(1, X / 6 + 1/2))``. Howard et al., *Searching for MobileNetV3*, ICCV 2019."""
+
+    activation = "hard_silu"
 
     def forward(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
         gate, inside = scratch_like(ctx, X), scratch_like(ctx, X, np.bool_)

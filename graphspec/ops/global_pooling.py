@@ -10,15 +10,15 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
-from graphspec.ops.reduce import bound, mean
+from graphspec.ops.reduce import mean, with_backward
 
 
 class GlobalPool(Op):
-    """One number for all spatial axes."""
+    """A pooling that reduces all spatial axes to size 1: X (N, C, …) → Y (N, C, 1…)."""
 
     def infer(self, X: Value) -> Type:
         need_float(X)
-        need(X.rank >= 3, f"global pooling needs (N, C, …) with spatial axes, got {show(X.shape)}")
+        need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
         return Type(X.dtype, (*X.shape[:2], *(1,) * (X.rank - 2)))
 
 
@@ -30,12 +30,12 @@ class GlobalAveragePool(GlobalPool):
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         Y, axes = ctx.out(), range(2, X.ndim)
-        return bound(ctx, X, Y, axes, *mean(ctx, X, Y, axes))
+        return with_backward(ctx, X, Y, axes, *mean(ctx, X, Y, axes))
 
 
 @op
 class GlobalMaxPool(GlobalPool):
-    """The largest number over all spatial axes: (N, C, …) → (N, C, 1…); its gradient goes to the first that is as large."""
+    """The maximum over all spatial axes: (N, C, …) → (N, C, 1…). The gradient goes to the first element that equals it."""
 
     keeps_in, keeps_out = (0,), False
 
@@ -49,20 +49,19 @@ class GlobalMaxPool(GlobalPool):
             N, C, *spatial = X.shape
             if dX.size == 0:
                 return []
-            lying = dX.transpose(axis_order(dX))
-            flat = lying.reshape(-1, copy=False)
-            steps = np.array(dX.strides) // dX.itemsize
-            places = ctx.constant(sum(np.indices(spatial)[k] * steps[k + 2] for k in range(len(spatial))), np.intp)
-            starts = ctx.constant(np.indices((N, C))[0] * steps[0] + np.indices((N, C))[1] * steps[1], np.intp)
-            rows = ctx.scratch((N, C, places.size))
-            first, at = ctx.scratch((N, C), np.intp), ctx.scratch((N, C), np.intp)
+            flat = dX.transpose(axis_order(dX)).reshape(-1, copy=False)
+            strides = np.array(dX.strides) // dX.itemsize
+            offsets = ctx.constant(sum(np.indices(spatial)[k] * strides[k + 2] for k in range(len(spatial))), np.intp)
+            starts = ctx.constant(np.indices((N, C))[0] * strides[0] + np.indices((N, C))[1] * strides[1], np.intp)
+            rows = ctx.scratch((N, C, offsets.size))
+            first, positions = ctx.scratch((N, C), np.intp), ctx.scratch((N, C), np.intp)
             return [
                 (np.copyto, rows.reshape(X.shape), X),
                 (np.argmax, rows, 2, first),
-                (np.take, places.reshape(-1), first, None, at, "clip"),
-                (np.add, at, starts, at),
+                (np.take, offsets.reshape(-1), first, None, positions, "clip"),
+                (np.add, positions, starts, positions),
                 (dX.fill, 0.0),
-                (flat.put, at, dY.reshape(N, C)),
+                (flat.put, positions, dY.reshape(N, C)),
             ]
 
         return Y, [(np.maximum.reduce, X, axes, None, Y, True)], backward

@@ -1,4 +1,4 @@
-"""GRU."""
+"""Gated recurrent unit: GRU."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from graphspec.kernels.step_products import OuterSum
 from graphspec.ops.base import op
 from graphspec.ops.recurrent import Recurrent
 
-_Z, _R, _H = 0, 1, 2  # ONNX's gates
+_Z, _R, _H = 0, 1, 2  # the gates' order in ONNX's weights
 
 
 class _Cell(Direction):
-    """Rows of a step: q, r, z, ĥ, where q is the candidate's recurrent product (``linear_before_reset``), else r · h.
+    """One direction of a GRU.
 
-    Rows of its gradients: q, r, z, ĥ's argument, and what reaches h directly. Those of what R is multiplied into, q to z
-    (or r to z), lie side by side, and those of what W is, r to ĥ.
+    A step has the blocks of rows q, r, z, ĥ. With ``linear_before_reset`` q is the recurrent product of the candidate ĥ,
+    else r · h. The blocks of its gradients are q, r, z, the argument of ĥ, and the direct gradient of h. The blocks
+    computed with R (q to z, or r to z) are adjacent, and so are the blocks computed with W (r to ĥ).
     """
 
     rows, gate_at = 5, (_H, _R, _Z, _H)
@@ -31,38 +32,43 @@ class _Cell(Direction):
     def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
         super().__init__(ctx, inputs, options)
         T, H, N = self.T, self.H, self.N
-        self.after = options.linear_before_reset
+        self.reset_after = options.linear_before_reset
         self.prescaled = self.functions[0][0] == "Sigmoid" and self.clip is None
         self.gates = self.ctx.save_for_backward((T, 4 * H, N))
         clipped = self.clip is not None and self.training
         self.inside = self.ctx.save_for_backward((T, 3 * H, N), np.bool_) if clipped else None
 
     def packed(self, scaled: bool) -> tuple[Array, Calls]:
-        """Rows q, r, z, ĥ of [R, b, W]; q has no W and ĥ no R, unless r is applied before the product."""
+        """The weights [R, b, W] of the rows q, r, z, ĥ, and the calls that copy them.
+
+        q has no W and ĥ has no R. Gate weights are halved if ``scaled``, for sigmoids by tanh.
+        """
         H, ctx = self.H, self.ctx
         packed = ctx.scratch((4 * H, self.block.shape[-2]))
         bias, calls = self.both_biases()
-        for place, source in ((1, _R), (2, _Z), (3, _H)):
-            calls += self.pack(packed, place, source, bias, 0.5 if scaled else 1.0) if place < 3 else []
-        last = slice(_H * H, 3 * H)
+        for place, source in ((1, _R), (2, _Z)):
+            calls += self.pack(packed, place, source, bias, 0.5 if scaled else 1.0)
+        candidate_rows = slice(_H * H, 3 * H)
         q, candidate = packed[:H], packed[3 * H :]
         calls += [
-            (np.copyto, q[:, :H], self.R[last]),
+            (np.copyto, q[:, :H], self.R[candidate_rows]),
             (q[:, H:].fill, 0.0),
-            (np.copyto, candidate[:, H + 1 :], self.W[last]),
+            (np.copyto, candidate[:, H + 1 :], self.W[candidate_rows]),
             (candidate[:, : H + 1].fill, 0.0),
         ]
         if self.B is not None and bias is not None:
             first, second = np.split(self.B, 2)
-            calls.append((np.copyto, candidate[:, H], first[last] if self.after else bias[last]))
-            if self.after:
-                calls.append((np.copyto, q[:, H], second[last]))
+            calls.append(
+                (np.copyto, candidate[:, H], first[candidate_rows] if self.reset_after else bias[candidate_rows])
+            )
+            if self.reset_after:
+                calls.append((np.copyto, q[:, H], second[candidate_rows]))
         return packed, calls
 
     def prepare(self) -> Calls:
         H, N = self.H, self.N
         self.f, self.g = self.gate(0, (2 * H, N)), self.gate(1, (H, N))
-        self.t, self.wide = self.ctx.scratch((H, N)), self.ctx.scratch((2 * H, N))
+        self.t, self.gates_scratch = self.ctx.scratch((H, N)), self.ctx.scratch((2 * H, N))
         self.half = self.ctx.constant(0.5)
         self.weights, calls = self.packed(self.prescaled)
         return [*calls, (np.matmul, self.weights[3 * H :, H:], self.at(3)[: self.T, H:], self.gates[:, 3 * H :])]
@@ -72,7 +78,7 @@ class _Cell(Direction):
         S, h = self.gates[s], self.h[s]
         q, r, z, candidate = S.reshape(4, H, self.N)
         sigmoids = S[H : 3 * H]
-        first = 0 if self.after else 1
+        first = 0 if self.reset_after else 1
         calls = self.multiply(s, first, 3, S[first * H : 3 * H])
         if self.prescaled:
             calls += [
@@ -82,8 +88,8 @@ class _Cell(Direction):
             ]
         else:
             inside = None if self.inside is None else self.inside[s, : 2 * H]
-            calls += [*self.limit(sigmoids, inside, self.wide), *self.f.apply(sigmoids)]
-        if self.after:
+            calls += [*self.limit(sigmoids, inside, self.gates_scratch), *self.f.apply(sigmoids)]
+        if self.reset_after:
             calls.append((np.multiply, r, q, t))
         else:
             calls += [(np.multiply, r, self.at(0)[s, :H], q), *matmul(self.room, self.weights[:H, :H], q, t)]
@@ -104,8 +110,8 @@ class _Cell(Direction):
         self.t, self.difference = self.ctx.scratch((H, N)), self.ctx.scratch((steps, H, N))
         self.plain, calls = self.packed(False)
         self.of_W = self.outer(1, 4, columns - H, steps)
-        self.of_R = self.outer(0 if self.after else 1, 3, H + 1, steps)
-        self.of_q = None if self.after else OuterSum(self.ctx, (H, H), steps)
+        self.of_R = self.outer(0 if self.reset_after else 1, 3, H + 1, steps)
+        self.of_q = None if self.reset_after else OuterSum(self.ctx, (H, H), steps)
         return calls
 
     def factors(self, start: int, stop: int, D: Array) -> Calls:
@@ -124,7 +130,7 @@ class _Cell(Direction):
         ]
         if self.inside is not None:  # r, z, ĥ
             calls.append((np.multiply, D[:, H : 4 * H], self.inside[start:stop], D[:, H : 4 * H]))
-        if self.after:
+        if self.reset_after:
             return [
                 *calls,
                 (np.multiply, of_candidate, r, of_q),
@@ -137,25 +143,25 @@ class _Cell(Direction):
 
     def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
         H, dh, t = self.H, carry[0], self.t
-        five = D[i].reshape(5, H, self.N)
+        gradients = D[i].reshape(5, H, self.N)
         R = self.plain[:, :H]
-        if self.after:
+        if self.reset_after:
             return [
-                (np.multiply, five, dh, five),
+                (np.multiply, gradients, dh, gradients),
                 *self.multiply_back(0, 3, D[i, : 3 * H], dh),
-                (np.add, dh, five[4], dh),
+                (np.add, dh, gradients[4], dh),
             ]
         return [
-            (np.multiply, five[2:], dh, five[2:]),
-            *matmul(self.room, R[:H].T, five[3], t),
-            (np.multiply, five[:2], t, five[:2]),
+            (np.multiply, gradients[2:], dh, gradients[2:]),
+            *matmul(self.room, R[:H].T, gradients[3], t),
+            (np.multiply, gradients[:2], t, gradients[:2]),
             *self.multiply_back(1, 3, D[i, H : 3 * H], dh),
-            (np.add, dh, five[4], dh),
-            (np.add, dh, five[0], dh),
+            (np.add, dh, gradients[4], dh),
+            (np.add, dh, gradients[0], dh),
         ]
 
     def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
-        H, first = self.H, 0 if self.after else 1
+        H, first = self.H, 0 if self.reset_after else 1
         calls = self.of_W.add(self.cut(D, 1, 4), self.seen_at(start, stop, 1, 4, slice(H, None)))
         calls += self.of_R.add(self.cut(D, first, 3), self.seen_at(start, stop, first, 3, slice(H + 1)))
         if self.of_q is not None:
@@ -164,24 +170,22 @@ class _Cell(Direction):
 
     def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
         H = self.H
-        by_W, by_R = self.of_W.total, self.of_R.total  # rows r, z, ĥ of [b, W]; (q,) r, z of [R, b]
+        by_W, by_R = self.of_W.total, self.of_R.total  # rows r, z, ĥ of [b, W]; rows (q,) r, z of [R, b]
         if self.of_q is None:
             of_q, by_R = by_R[:H], by_R[H:]
         else:
             of_q = self.of_q.total
-        places = ((_R, by_R[:H]), (_Z, by_R[H:]), (_H, of_q))
         calls: Calls = []
-        for source, rows in places:
-            at = slice(source * H, (source + 1) * H)
-            place = (1, 0, 2)[source]
-            d = by_W[place * H : (place + 1) * H]
+        for k, (gate, rows) in enumerate(((_R, by_R[:H]), (_Z, by_R[H:]), (_H, of_q))):
+            at = slice(gate * H, (gate + 1) * H)
+            d = by_W[k * H : (k + 1) * H]
             if dR is not None:
                 calls.append((np.copyto, dR[at], rows[:, :H]))
             if dW is not None:
                 calls.append((np.copyto, dW[at], d[:, 1:]))
             if dB is not None:
                 first, second = dB.reshape(2, 3 * H)
-                by_state = rows[:, H] if source == _H and self.after else d[:, 0]
+                by_state = rows[:, H] if gate == _H and self.reset_after else d[:, 0]
                 calls += [(np.copyto, first[at], d[:, 0]), (np.copyto, second[at], by_state)]
         return calls
 
@@ -195,8 +199,9 @@ class GRU(Recurrent):
 
     With ``linear_before_reset``, ``ĥ = g(W x + Wb + r · (R h₋₁ + Rb))``.
 
-    Shapes: X (T, N, I) → Y (T, D, N, H), Y_h (D, N, H). Gate order z, r, ĥ. A sequence of length 0 gives zeros, whatever
-    the initial state.
+    X (T, N, I), W (D, 3 · H, I), R (D, 3 · H, H), B (D, 6 · H) → Y (T, D, N, H), Y_h (D, N, H), with D directions and the
+    gate order z, r, ĥ. The outputs of a sequence of length 0 are 0, whatever its initial state. ONNX; Cho et al.,
+    *Learning phrase representations using RNN encoder–decoder*, EMNLP 2014.
     """
 
     cell, gates, default_activations = _Cell, 3, ("Sigmoid", "Tanh")

@@ -16,15 +16,16 @@ from graphspec.kernels.context import Bound, Context, need, normalize_axis, same
 from graphspec.ops.base import Op, op
 from graphspec.ops.shape import integer, known
 
-_PLACES = 1 << 15  # indices that are made at a time
+_BLOCK = 1 << 15  # flat indices computed per block: 256 KiB
 
 
 def need_integers(indices: Value) -> None:
+    """Raise :class:`ShapeError` unless ``indices`` are int32 or int64."""
     need(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}", code="GS306")
 
 
 def wrap(ctx: Context, indices: Array, size: int, ids: Array) -> Calls:
-    """Calls that write ``indices`` into the int64 ``ids``, with negative ones counted from the end of ``size``."""
+    """Calls that write ``indices`` into the int64 ``ids``; to negative indices they add ``size``."""
     calls: Calls = [(np.copyto, ids, indices)] if indices.dtype != np.int64 else []
     source = ids if calls else indices
     negative = ctx.scratch(ids.shape, np.int64)
@@ -37,13 +38,13 @@ def wrap(ctx: Context, indices: Array, size: int, ids: Array) -> Calls:
 
 
 def clip(ctx: Context, ids: Array, size: int) -> Calls:
-    """Calls that move indices out of range to the nearest that exists, as ``np.take`` does with ``mode="clip"``."""
+    """Calls that move indices out of range to the nearest valid index, as ``np.take`` does with ``mode="clip"``."""
     low, high = ctx.constant(0, np.int64), ctx.constant(max(size - 1, 0), np.int64)
     return [(partial(np.maximum, out=ids), ids, low), (partial(np.minimum, out=ids), ids, high)]
 
 
-def contiguous(ctx: Context, X: Array) -> tuple[Array, Calls]:
-    """X in C order, copied where it is not: np.take would copy it in every call."""
+def c_contiguous(ctx: Context, X: Array) -> tuple[Array, Calls]:
+    """X in C order, and the calls that copy it if it is not. ``np.take`` would allocate such a copy in every call."""
     if X.flags.c_contiguous:
         return X, []
     copy = ctx.scratch(X.shape, X.dtype)
@@ -51,80 +52,84 @@ def contiguous(ctx: Context, X: Array) -> tuple[Array, Calls]:
 
 
 def as_pairs(X: Array) -> Array:
-    """Contiguous real numbers as complex ones, two in each: to add them takes half the indices."""
+    """A view of contiguous real elements as half as many complex ones: ``np.add.at`` then needs half the indices."""
     return X.view(np.result_type(X.dtype, np.complex64))
 
 
-def scatter_add(ctx: Context, dX: Array, places: Array, dY: Array) -> Calls:
-    """Calls for ``dX = 0; dX[places] += dY`` on the flat elements: seven times as fast in one dimension as in two."""
-    return scatter_rows(ctx, dX, places, dY, 1)
+def scatter_add(ctx: Context, dX: Array, indices: Array, dY: Array) -> Calls:
+    """Calls for ``dX = 0; dX[indices] += dY`` on the flat arrays: ``np.add.at`` is seven times as fast in 1-D as in 2-D."""
+    return scatter_rows(ctx, dX, indices, dY, 1)
 
 
 def scatter_rows(ctx: Context, dX: Array, rows: Array, dY: Array, width: int) -> Calls:
-    """Calls for ``dX = 0; dX[rows] += dY``, of both arrays as rows of ``width`` elements; ``rows`` is overwritten.
+    """Calls for ``dX = 0; dX[rows] += dY``, with both arrays as rows of ``width`` elements; ``rows`` is overwritten.
 
-    The indices are made block by block, so that they stay in the cache.
+    Flat indices are computed block by block, so they stay in the cache.
     """
-    source, calls = contiguous(ctx, dY)
+    source, calls = c_contiguous(ctx, dY)
     total = dX if dX.flags.c_contiguous else ctx.scratch(dX.shape, dX.dtype)
-    to, added, ids = total.reshape(-1), source.reshape(-1), rows.reshape(-1)
+    target, addends, ids = total.reshape(-1), source.reshape(-1), rows.reshape(-1)
     calls.append((total.fill, 0))
     if width % 2 == 0:
-        to, added, width = as_pairs(to), as_pairs(added), width // 2
+        target, addends, width = as_pairs(target), as_pairs(addends), width // 2
     if width == 1:
-        calls.append((np.add.at, to, ids, added))
+        calls.append((np.add.at, target, ids, addends))
     elif ids.size:
-        size = min(max(_PLACES // width, 1), ids.size)
-        places = ctx.scratch((size, width), np.int64)
+        size = min(max(_BLOCK // width, 1), ids.size)
+        flat_indices = ctx.scratch((size, width), np.int64)
         columns = ctx.constant(np.tile(np.arange(width), (size, 1)), np.int64)
         calls.append((np.multiply, ids, ctx.constant(width, np.int64), ids))
         for start in range(0, ids.size, size):
             part = ids[start : start + size]
-            block = places[: part.size]
+            block = flat_indices[: part.size]
             calls += [
                 (np.copyto, block, part[:, None]),
                 (np.add, block, columns[: part.size], block),
-                (np.add.at, to, block.reshape(-1), added[start * width :][: block.size]),
+                (np.add.at, target, block.reshape(-1), addends[start * width :][: block.size]),
             ]
     return calls if total is dX else [*calls, (np.copyto, dX, total)]
 
 
 @op
 class Gather(Op):
-    """The slices of X at ``indices`` along ``axis``; negative indices count from the end."""
+    """``Y = take(X, indices)`` along ``axis``; negative indices count from the end.
+
+    X (…, n, …), indices (k…) → Y (…, k…, …), with the axes of the indices in place of the axis. Only X has a gradient.
+    """
 
     keeps_in, keeps_out = (1,), False
-    holds, drops = slice(1), True
+    copied_inputs, drops_elements = slice(1), True
 
     axis: int = 0
 
     def infer(self, X: Value, indices: Value) -> Type:
         need_integers(indices)
         at = normalize_axis(self.axis, X.rank)
-        size, held = X.shape[at], indices.known()
-        if isinstance(size, int) and indices.data is not None and held is not None:
-            wrong = [k for k in held if isinstance(k, int) and not -size <= k < size]
-            need(not wrong, f"has no index {wrong[:1]} on axis {self.axis} of {show(X.shape)}", code="GS304")
+        size, elements = X.shape[at], indices.known()
+        if isinstance(size, int) and indices.data is not None and elements is not None:
+            wrong = [k for k in elements if isinstance(k, int) and not -size <= k < size]
+            if wrong:
+                raise ShapeError("GS304", f"has index {wrong[0]} out of range on axis {self.axis} of {show(X.shape)}")
         return Type(X.dtype, (*X.shape[:at], *indices.shape, *X.shape[at + 1 :]))
 
     def dims(self, X: Value, indices: Value) -> tuple[Dim, ...] | None:
-        held, which = X.known(), indices.known()
-        if held is None or which is None or not all(isinstance(k, int) for k in which):
+        elements, selected = X.known(), indices.known()
+        if elements is None or selected is None or not all(isinstance(k, int) for k in selected):
             return None
-        return tuple(held[int(k)] for k in which)
+        return tuple(elements[int(k)] for k in selected)
 
     def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
         at = self.axis % X.ndim
-        held = ctx.known(1)
-        if held is not None and held.ndim == 0:
-            return one_slice(ctx, X, at, int(held))
+        known_indices = ctx.known(1)
+        if known_indices is not None and known_indices.ndim == 0:
+            return one_slice(ctx, X, at, int(known_indices))
         Y, size = ctx.out(), X.shape[at]
-        data, calls = contiguous(ctx, X)
-        if held is not None:
-            ids = ctx.constant(held % max(size, 1), np.int64)
+        data, calls = c_contiguous(ctx, X)
+        if known_indices is not None:
+            ids = ctx.constant(known_indices % max(size, 1), np.int64)
         elif ctx.range(1).low >= 0 and indices.dtype == np.int64:
-            ids, copied = contiguous(ctx, indices)
-            calls += copied
+            ids, copy_calls = c_contiguous(ctx, indices)
+            calls += copy_calls
         else:
             ids = ctx.scratch(indices.shape, np.int64)
             calls += wrap(ctx, indices, size, ids)
@@ -147,41 +152,48 @@ class Gather(Op):
 
 
 def one_slice(ctx: Context, X: Array, axis: int, index: int) -> Bound:
-    """``X[…, index, …]``, a view."""
-    place: tuple[Any, ...] = (..., index, *[slice(None)] * (X.ndim - 1 - axis))
+    """``Y = X[…, index, …]``, a view."""
+    at: tuple[Any, ...] = (..., index, *[slice(None)] * (X.ndim - 1 - axis))
 
     def backward(dY: Array) -> Calls:
         dX = ctx.grad(0)
-        return [] if dX is None else [(dX.fill, 0), (np.copyto, dX[place], dY)]
+        return [] if dX is None else [(dX.fill, 0), (np.copyto, dX[at], dY)]
 
-    return X[place], [], backward
+    return X[at], [], backward
 
 
 @op
 class GatherElements(Op):
-    """``Y[…, k, …] = X[…, indices[…, k, …], …]`` along ``axis``; negative indices count from the end."""
+    """``Y[…, k, …] = X[…, indices[…, k, …], …]`` along ``axis``; negative indices count from the end.
+
+    Indices and Y have one shape, with the rank of X, and at most X's size on every other axis. Only X has a gradient.
+    """
 
     keeps_in, keeps_out = (1,), False
-    holds, drops = slice(1), True
+    copied_inputs, drops_elements = slice(1), True
 
     axis: int = 0
 
     def infer(self, X: Value, indices: Value) -> Type:
         need_integers(indices)
         at = normalize_axis(self.axis, X.rank)
-        need(X.rank == indices.rank, f"takes {show(indices.shape)} from {show(X.shape)}: the ranks differ")
+        need(X.rank == indices.rank, f"needs indices of the rank of {show(X.shape)}, got {show(indices.shape)}")
         fits = all(
             not (isinstance(d, int) and isinstance(e, int)) or d <= e
             for k, (d, e) in enumerate(zip(indices.shape, X.shape, strict=True))
             if k != at
         )
-        need(fits, f"indices {show(indices.shape)} are larger than {show(X.shape)} off axis {self.axis}", code="GS302")
+        need(
+            fits,
+            f"has indices {show(indices.shape)}, larger than {show(X.shape)} on another axis than {self.axis}",
+            code="GS302",
+        )
         return Type(X.dtype, indices.shape)
 
     def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
         at = self.axis % X.ndim
         Y, size = ctx.out(), X.shape[at]
-        data, calls = contiguous(ctx, X)
+        data, calls = c_contiguous(ctx, X)
         strides = [int(np.prod(X.shape[k + 1 :], dtype=np.int64)) for k in range(X.ndim)]
         lengths = [1 if k == at else n for k, n in enumerate(indices.shape)]
         starts = sum(
@@ -193,7 +205,7 @@ class GatherElements(Op):
         )
         base, stride = ctx.constant(starts, np.int64), ctx.constant(strides[at], np.int64)
 
-        def flat(ids: Array) -> Calls:
+        def flat_indices(ids: Array) -> Calls:
             return [
                 *wrap(ctx, indices, size, ids),
                 *clip(ctx, ids, size),
@@ -202,21 +214,25 @@ class GatherElements(Op):
             ]
 
         ids = ctx.scratch(indices.shape, np.int64)
-        calls += [*flat(ids), (np.take, data.reshape(-1), ids, None, Y, "clip")]
+        calls += [*flat_indices(ids), (np.take, data.reshape(-1), ids, None, Y, "clip")]
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
             if dX is None:
                 return []
             ids = ctx.scratch(indices.shape, np.int64)
-            return flat(ids) + scatter_add(ctx, dX, ids, dY)
+            return flat_indices(ids) + scatter_add(ctx, dX, ids, dY)
 
         return Y, calls, backward
 
 
 @op
 class OneHot(Op):
-    """A new axis of size ``depth``: ``values[1]`` at the index, ``values[0]`` elsewhere and for indices out of range."""
+    """One-hot encoding: ``values[1]`` at the index along a new axis of size ``depth``, ``values[0]`` elsewhere.
+
+    Indices (…) → Y (…, depth, …), with the new axis at ``axis``. Negative indices count from the end; an index out of range
+    selects nothing. No gradient.
+    """
 
     keeps_in, keeps_out = (), False
 
@@ -233,14 +249,14 @@ class OneHot(Op):
         Y = ctx.out()
         at = self.axis % Y.ndim
         size = Y.shape[at]
-        kind = indices.dtype
+        dtype = indices.dtype
         column = np.arange(size).reshape([-1 if k == at else 1 for k in range(Y.ndim)])
-        below = column - size  # a negative index counts from the end
+        from_end = column - size
         source = np.expand_dims(indices, at)
-        hot, also = ctx.scratch(Y.shape, np.bool_), ctx.scratch(Y.shape, np.bool_)
-        calls: Calls = [(np.equal, source, ctx.constant(column, kind), hot)]
-        if kind.kind != "u":
-            calls += [(np.equal, source, ctx.constant(below, kind), also), (np.logical_or, hot, also, hot)]
+        hot, negative = ctx.scratch(Y.shape, np.bool_), ctx.scratch(Y.shape, np.bool_)
+        calls: Calls = [(np.equal, source, ctx.constant(column, dtype), hot)]
+        if dtype.kind != "u":
+            calls += [(np.equal, source, ctx.constant(from_end, dtype), negative), (np.logical_or, hot, negative, hot)]
         if Y.dtype.kind == "b":
             calls += [(np.copyto, Y, values[:1]), (partial(np.copyto, where=hot), Y, values[1:])]
             return Y, calls, None
@@ -256,7 +272,7 @@ class OneHot(Op):
 
 @op
 class Range(Op):
-    """The integers ``start, start + delta, …`` below ``limit``."""
+    """The integers ``start, start + delta, …`` before ``limit``, which is excluded. No gradient."""
 
     keeps_in, keeps_out = (), False
 
@@ -267,11 +283,11 @@ class Range(Op):
         need(step != 0, "needs a delta other than 0", code="GS105")
         span = subtract(last, first) if step > 0 else subtract(first, last)
         if span is None:
-            raise ShapeError("GS305", f"cannot tell how many steps of {step} are in {first}:{last}")
+            raise ShapeError("GS305", f"cannot determine the number of steps of {step} from {first} to {last}")
         count = ceildiv(span, abs(step))
         return Type(dtype, (max(count, 0) if isinstance(count, int) else count,))
 
     def bind(self, ctx: Context, start: Array, limit: Array, delta: Array) -> Bound:
         Y = ctx.out()
-        first, step = (int(held.reshape(())) for held in (ctx.known(0), ctx.known(2)) if held is not None)
+        first, step = (int(value.reshape(())) for value in (ctx.known(0), ctx.known(2)) if value is not None)
         return Y, [(np.copyto, Y, ctx.constant(first + step * np.arange(Y.size), Y.dtype))], None

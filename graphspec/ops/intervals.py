@@ -1,4 +1,4 @@
-"""Where the operands of a sum or a product must lie for it to lie within bounds."""
+"""Ranges of the operands of a sum or a product that keep the result in a range."""
 
 from __future__ import annotations
 
@@ -8,58 +8,64 @@ from collections.abc import Sequence
 from graphspec.ir.ranges import ANY, Range, may_wrap_into
 
 
-def _known(term: Range, out: Range) -> bool:
-    """Whether a term is bounded well enough to count on."""
+def _is_bounded(term: Range, out: Range) -> bool:
+    """Whether an operand's range is finite and not wider than ``out``: such an operand needs no bound of its own."""
     return term.finite and term.high - term.low <= out.high - out.low
 
 
 def _root(out: Range) -> int:
+    """The largest integer whose square does not exceed ``out.high``."""
     return math.isqrt(int(out.high))
 
 
-def terms(out: Range, ranges: Sequence[Range], dtype: str, exact: bool, *, differ: bool = False) -> dict[int, Range]:
-    """Bounds for the terms of a sum that lies in ``out``.
+def term_ranges(
+    out: Range, ranges: Sequence[Range], dtype: str, exact: bool, *, difference: bool = False
+) -> dict[int, Range]:
+    """Bounds for the terms of a sum that keep it in ``out``, by index; unconstrained terms are absent.
 
     Args:
-        exact: only what no values of the other terms can make good; else so little that every sum lies in ``out``.
-        differ: the second of two terms is one that is subtracted; it is kept at 0 or below.
+        out: the range of the sum.
+        ranges: the known ranges of the terms.
+        dtype: the sum's dtype, which may wrap around.
+        exact: return the bounds that every sum in ``out`` implies; else bounds that keep every sum in ``out``.
+        difference: the second of two terms is a negated subtrahend; its bounds keep the subtrahend at 0 or above.
     """
-    found: dict[int, Range] = {}
+    bounds: dict[int, Range] = {}
     if exact:
         if may_wrap_into(sum(ranges, Range(0, 0)), dtype, out):
-            return found
+            return bounds
         for i in range(len(ranges)):
-            rest = sum((r for k, r in enumerate(ranges) if k != i), Range(0, 0))
-            found[i] = Range(out.low - rest.high, out.high - rest.low)
-        return {i: r for i, r in found.items() if r != ANY}
-    free = [i for i, r in enumerate(ranges) if not _known(r, out)]
-    rest = sum((r for i, r in enumerate(ranges) if i not in free), Range(0, 0))
-    room = Range(out.low - rest.low, out.high - rest.high)
+            others = sum((r for k, r in enumerate(ranges) if k != i), Range(0, 0))
+            bounds[i] = Range(out.low - others.high, out.high - others.low)
+        return {i: r for i, r in bounds.items() if r != ANY}
+    free = [i for i, r in enumerate(ranges) if not _is_bounded(r, out)]
+    bounded = sum((r for i, r in enumerate(ranges) if i not in free), Range(0, 0))
+    room = Range(out.low - bounded.low, out.high - bounded.high)
     if not free or not room.finite:
         return {}
-    if differ and len(free) == 2:
+    if difference and len(free) == 2:
         half = (room.high - room.low) // 2
         return {0: Range(room.low + half, room.high), 1: Range(-half, 0)}
     return dict.fromkeys(free, Range(math.ceil(room.low / len(free)), math.floor(room.high / len(free))))
 
 
-def factors(out: Range, ranges: Sequence[Range], dtype: str, exact: bool) -> dict[int, Range]:
-    """As :func:`terms`, for the two factors of a product."""
+def factor_ranges(out: Range, ranges: Sequence[Range], dtype: str, exact: bool) -> dict[int, Range]:
+    """Bounds for the two factors of a product that keep it in ``out``; see :func:`term_ranges`."""
     if exact and may_wrap_into(ranges[0].times(ranges[1]), dtype, out):
         return {}
     if not out.low <= 0 <= out.high:
-        least = math.isqrt(int(max(out.low, 1)) - 1) + 1
-        return {} if exact or not out.finite or out.high < 0 else dict.fromkeys((0, 1), Range(least, _root(out)))
-    found: dict[int, Range] = {}
+        smallest = math.isqrt(int(max(out.low, 1)) - 1) + 1
+        return {} if exact or not out.finite or out.high < 0 else dict.fromkeys((0, 1), Range(smallest, _root(out)))
+    bounds: dict[int, Range] = {}
     for i in (0, 1):
         other = ranges[1 - i]
         if exact:
             if other.finite and other.low > 0:
-                found[i] = Range(-(-out.low // other.low), out.high // other.low)
-        elif not _known(ranges[i], out):
-            if _known(other, out) and other.low >= 0:
+                bounds[i] = Range(-(-out.low // other.low), out.high // other.low)
+        elif not _is_bounded(ranges[i], out):
+            if _is_bounded(other, out) and other.low >= 0:
                 if other.high > 0:
-                    found[i] = Range(0, out.high // other.high)
+                    bounds[i] = Range(0, out.high // other.high)
             elif out.finite:
-                found[i] = Range(0, _root(out))
-    return found
+                bounds[i] = Range(0, _root(out))
+    return bounds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,79 +17,91 @@ from graphspec.kernels.context import Bound, Context, need, need_float, normaliz
 from graphspec.ops.base import Op, op
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The rows of an array that are normalized.
+
+    Attributes:
+        order: the order of the axes that makes a row contiguous.
+        size: the number of elements in a row.
+        channels: applies the scale and the bias to blocks of whole rows.
+    """
+
+    order: tuple[int, ...]
+    size: int
+    channels: Channels
+
+
 def normalize_rows(
-    ctx: Context,
-    X: Array,
-    scale: Array,
-    B: Array | None,
-    channels: Channels,
-    *,
-    order: Sequence[int],
-    size: int,
-    epsilon: float,
-    centred: bool = True,
+    ctx: Context, X: Array, scale: Array, B: Array | None, layout: Rows, *, epsilon: float, centred: bool = True
 ) -> Bound:
-    """``scale · (x - mean) / sqrt(var + epsilon) + B`` where every ``size`` numbers of X, its axes in ``order``, are a row.
+    """Bind ``Y = scale · (X - mean) / sqrt(var + epsilon) + B`` with the mean and variance of each row of X.
 
     Args:
-        scale, B: inputs 1 and 2, a number for each of the ``channels``, whose blocks consist of whole rows.
-        centred: false leaves the mean out: the root of the mean square divides.
+        scale, B: inputs 1 and 2, one element per channel.
+        centred: if False, the mean is not subtracted and the root mean square is the divisor.
     """
-    lying, calls = contiguous(ctx, X, order)
+    order, size, channels = layout.order, layout.size, layout.channels
+    dense, calls = contiguous(ctx, X, order)
     rows = X.size // size
     Y = ctx.out(order=order)
-    keep = any(ctx.wants(i) for i in range(3))
-    normal = ctx.save_for_backward(lying.shape) if keep else Y.transpose(order)
+    needs_gradient = any(ctx.wants(i) for i in range(3))
+    normalized = ctx.save_for_backward(dense.shape) if needs_gradient else Y.transpose(order)
     mean, inverse = ctx.scratch((rows, 1)), ctx.save_for_backward((rows, 1))
-    averaging, share, tiny = ctx.constant(np.full(size, 1 / size)), ctx.constant(1 / size), ctx.constant(epsilon)
+    mean_weights, one_over_size, eps = (
+        ctx.constant(np.full(size, 1 / size)),
+        ctx.constant(1 / size),
+        ctx.constant(epsilon),
+    )
     scale = scale.reshape(-1)
-    (times, more), (plus, most) = channels.spread(scale), channels.spread(scale if B is None else B.reshape(-1))
-    calls += more + most
+    scale_tiled, scale_calls = channels.spread(scale)
+    bias_tiled, bias_calls = channels.spread(scale if B is None else B.reshape(-1))
+    calls += scale_calls + bias_calls
     start = 0
-    for x, h, y in channels.blocks(lying, normal, Y.transpose(order)):
+    for x, h, y in channels.blocks(dense, normalized, Y.transpose(order)):
         xr, hr = x.reshape(-1, size), h.reshape(-1, size)
-        part = slice(start, start := start + len(xr))
-        m, i = mean[part], inverse[part]
+        these = slice(start, start := start + len(xr))
+        m, i = mean[these], inverse[these]
         if centred:
-            calls += [(np.dot, xr, averaging, m[:, 0]), (np.subtract, xr, m, hr)]
+            calls += [(np.dot, xr, mean_weights, m[:, 0]), (np.subtract, xr, m, hr)]
         source = hr if centred else xr
         calls += [
             (np.vecdot, source, source, i[:, 0]),
-            (np.multiply, i, share, i),
-            *inverse_root(i, tiny, i),
+            (np.multiply, i, one_over_size, i),
+            *inverse_root(i, eps, i),
             (np.multiply, source, i, hr),
-            (np.multiply, h, channels.over(h, times), y),
+            (np.multiply, h, channels.over(h, scale_tiled), y),
         ]
         if B is not None:
-            calls.append((np.add, y, channels.over(y, plus), y))
+            calls.append((np.add, y, channels.over(y, bias_tiled), y))
 
     def backward(dY: Array) -> Calls:
-        dlying, copied = contiguous(ctx, dY, order)
-        calls = list(copied)
-        products, plain = channels.sums(), channels.sums()
+        dense_gradient, copies = contiguous(ctx, dY, order)
+        calls = list(copies)
+        scale_sums, bias_sums = channels.sums(), channels.sums()
         dScale, dB = ctx.grad(1), (ctx.grad(2) if B is not None else None)
-        times, more = channels.spread(scale)
-        calls += more
-        spare = channels.scratch()
-        mean, slope = ctx.scratch((rows, 1)), ctx.scratch((rows, 1))
+        scale_tiled, scale_calls = channels.spread(scale)
+        calls += scale_calls
+        buffer = channels.scratch()
+        mean, projection = ctx.scratch((rows, 1)), ctx.scratch((rows, 1))
         start = 0
-        for h, dy in channels.blocks(normal, dlying):
-            t = channels.like(h, spare)
+        for h, dy in channels.blocks(normalized, dense_gradient):
+            t = channels.like(h, buffer)
             hr, dr, tr = (a.reshape(-1, size) for a in (h, dy, t))
-            part = slice(start, start := start + len(hr))
-            m, s, i = mean[part], slope[part], inverse[part]
+            these = slice(start, start := start + len(hr))
+            m, s, i = mean[these], projection[these], inverse[these]
             if dB is not None:
-                calls += plain.add(dy)
+                calls += bias_sums.add(dy)
             if dScale is not None:
-                calls += [(np.multiply, dy, h, t), *products.add(t)]
+                calls += [(np.multiply, dy, h, t), *scale_sums.add(t)]
             if not ctx.wants(0):
                 continue
-            calls.append((np.multiply, dy, channels.over(dy, times), dy))
+            calls.append((np.multiply, dy, channels.over(dy, scale_tiled), dy))
             if centred:
-                calls.append((np.dot, dr, averaging, m[:, 0]))
+                calls.append((np.dot, dr, mean_weights, m[:, 0]))
             calls += [
                 (np.vecdot, dr, hr, s[:, 0]),
-                (np.multiply, s, share, s),
+                (np.multiply, s, one_over_size, s),
                 (np.multiply, hr, s, tr),
                 (np.subtract, dr, tr, dr),
             ]
@@ -97,12 +109,12 @@ def normalize_rows(
                 calls.append((np.subtract, dr, m, dr))
             calls.append((np.multiply, dr, i, dr))
         if dB is not None:
-            calls += plain.total(dB.reshape(-1))
+            calls += bias_sums.total(dB.reshape(-1))
         if dScale is not None:
-            calls += products.total(dScale.reshape(-1))
-        if copied and (dX := ctx.grad(0)) is not None:
-            calls.append((np.copyto, dX.transpose(order), dlying))
-        elif not copied:
+            calls += scale_sums.total(dScale.reshape(-1))
+        if copies and (dX := ctx.grad(0)) is not None:
+            calls.append((np.copyto, dX.transpose(order), dense_gradient))
+        elif not copies:
             ctx.give_grad(0, dY)
         return calls
 
@@ -112,25 +124,25 @@ def normalize_rows(
 def normalize_last(
     ctx: Context, X: Array, scale: Array, B: Array | None, axis: int, epsilon: float, *, centred: bool
 ) -> Bound:
-    """Over ``axis`` and all after it, which ``scale`` and ``B`` have the shape of."""
+    """Bind the normalization over ``axis`` and all axes after it; ``scale`` and ``B`` have the shape of these axes."""
     axis %= X.ndim
     order = axis_order(X)
     if order[axis:] != tuple(range(axis, X.ndim)):
         order = tuple(range(X.ndim))
     channels = Channels(ctx, (X.size // scale.size, scale.size), (0, 1))
-    return normalize_rows(ctx, X, scale, B, channels, order=order, size=scale.size, epsilon=epsilon, centred=centred)
+    return normalize_rows(ctx, X, scale, B, Rows(order, scale.size, channels), epsilon=epsilon, centred=centred)
 
 
 def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) -> Type:
-    """X's type; ``vectors`` must have the shape of ``axis`` and all after it."""
+    """Return X's type; each of ``vectors`` must have the shape of ``axis`` and all axes after it."""
     need_float(X, *vectors.values())
-    need(stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
+    need(stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented", code="GS105")
     axis = normalize_axis(axis, X.rank)
     shape = tuple(X.fixed(k) for k in range(axis, X.rank))
     for name, value in vectors.items():
         need(
             value is None or value.shape == shape,
-            f"{name} {show(value.shape) if value is not None else ''} does not fit the axes {show(shape)}",
+            f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}",
             code="GS304",
         )
     return X.type
@@ -138,9 +150,10 @@ def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) ->
 
 @op
 class LayerNormalization(Op):
-    """``Y = (X - mean) / sqrt(var + epsilon) · Scale + B``; mean and biased variance over ``axis`` and all after it.
+    """``Y = (X - mean) / sqrt(var + epsilon) · Scale + B``; biased variance, over ``axis`` and all axes after it.
 
-    Scale and B have the shape of these axes. The optional outputs Mean and InvStdDev are not given.
+    Shapes: X and Y are equal; Scale and B have the shape of the normalized axes. ONNX's optional outputs Mean and
+    InvStdDev are not implemented. Ba, Kiros and Hinton, *Layer normalization*, 2016.
     """
 
     keeps_in, keeps_out = (1,), False
@@ -158,7 +171,11 @@ class LayerNormalization(Op):
 
 @op
 class RMSNormalization(Op):
-    """``Y = X / sqrt(mean(X²) + epsilon) · scale``; the mean is taken over ``axis`` and all after it (opset 23)."""
+    """``Y = X / sqrt(mean(X²) + epsilon) · scale``; the mean is over ``axis`` and all axes after it (opset 23).
+
+    Shapes: X and Y are equal; scale has the shape of the normalized axes. Zhang and Sennrich, *Root mean square layer
+    normalization*, NeurIPS 2019.
+    """
 
     keeps_in, keeps_out = (1,), False
 
@@ -175,12 +192,13 @@ class RMSNormalization(Op):
 
 @op
 class GroupNormalization(Op):
-    """``Y = (X - mean) / sqrt(var + epsilon) · scale + bias`` (opset 21), X (N, C, …).
+    """``Y = (X - mean) / sqrt(var + epsilon) · scale + bias`` (opset 21).
 
-    Mean and biased variance are those of ``C / num_groups`` channels that stand together, sample by sample; ``scale`` and
-    ``bias`` have a number for each channel.
+    Each sample has a mean and a biased variance per group of ``C / num_groups`` consecutive channels. Shapes: X (N, C, …),
+    scale and bias (C,) → Y (N, C, …). Wu and He, *Group normalization*, ECCV 2018.
     """
 
+    since_opset = 21  # earlier opsets have one scale per group
     keeps_in, keeps_out = (1,), False
 
     num_groups: int
@@ -188,9 +206,9 @@ class GroupNormalization(Op):
     stash_type: int = 1
 
     def infer(self, X: Value, scale: Value, bias: Value) -> Type:
-        need(self.stash_type == 1, "only stash_type 1 (float32) is implemented", code="GS105")
+        need(self.stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented", code="GS105")
         count = channel_count(X, scale=scale, bias=bias)
-        text = f"{self.num_groups} groups do not divide {count} channels"
+        text = f"cannot divide {count} channels into {self.num_groups} groups"
         need(self.num_groups >= 1 and count % self.num_groups == 0, text, code="GS304")
         return X.type
 
@@ -198,12 +216,15 @@ class GroupNormalization(Op):
         order = tuple(range(X.ndim))
         size = int(np.prod(X.shape[1:], dtype=np.int64)) // self.num_groups
         channels = Channels(ctx, X.shape, order)
-        return normalize_rows(ctx, X, scale, bias, channels, order=order, size=size, epsilon=self.epsilon)
+        return normalize_rows(ctx, X, scale, bias, Rows(order, size, channels), epsilon=self.epsilon)
 
 
 @op
 class LpNormalization(Op):
-    """``Y = X / ‖X‖ₚ`` along ``axis``, p 1 or 2. What is all zeros stays so and has the gradient zero."""
+    """``Y = X / ‖X‖ₚ`` along ``axis``, with p 1 or 2. A vector of zeros stays zero and has a zero gradient.
+
+    Shapes: X and Y are equal.
+    """
 
     keeps_in, keeps_out = (), True
 
@@ -220,15 +241,15 @@ class LpNormalization(Op):
         axis = self.axis % X.ndim
         Y = ctx.out(like=X)
         reduced = [1 if k == axis else n for k, n in enumerate(X.shape)]
-        inverse, zero = ctx.save_for_backward(reduced), ctx.scratch(reduced, np.bool_)
+        inverse, is_zero = ctx.save_for_backward(reduced), ctx.scratch(reduced, np.bool_)
         calls: Calls = [(np.abs, X, Y) if self.p == 1 else (np.multiply, X, X, Y), *sum_axes(ctx, Y, (axis,), inverse)]
         if self.p == 2:
             calls.append((np.sqrt, inverse, inverse))
         calls += [
-            (np.equal, inverse, ctx.zeros_like(inverse), zero),
-            (np.add, inverse, zero, inverse),
+            (np.equal, inverse, ctx.zeros_like(inverse), is_zero),
+            (np.add, inverse, is_zero, inverse),
             (np.reciprocal, inverse, inverse),
-            (partial(np.copyto, where=zero), inverse, ctx.zeros_like(inverse)),
+            (partial(np.copyto, where=is_zero), inverse, ctx.zeros_like(inverse)),
             (np.multiply, X, inverse, Y),
         ]
 

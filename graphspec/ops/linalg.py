@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import root
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import show
+from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import reduce_to, sum_axes
 from graphspec.kernels.context import Bound, Context, broadcast, need, need_float
@@ -15,13 +17,17 @@ from graphspec.kernels.fast import use_fast_kernel
 from graphspec.kernels.matmul import batched, matmul
 from graphspec.ops.base import Op, op
 
-_FEW = 2048  # numbers in A up to which copying it costs less than adding C and summing its gradient
+_SMALL = 2048  # elements of A: up to here a copy of A costs less than adding C and summing C's gradient
 
 
 @op
 class Gemm(Op):
-    """``Y = alpha · op(A) · op(B) + beta · C`` for matrices; op transposes where ``transA`` / ``transB`` is 1."""
+    """``Y = alpha · op(A) · op(B) + beta · C`` for matrices; ``op`` transposes if ``transA`` or ``transB`` is 1.
 
+    Shapes: op(A) (M, K), op(B) (K, N), C broadcasts to (M, N) → Y (M, N).
+    """
+
+    activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
     alpha: float = 1.0
@@ -32,20 +38,28 @@ class Gemm(Op):
     def infer(self, A: Value, B: Value, C: Value | None = None) -> Type:
         need_float(A, B, C)
         if A.rank != 2 or B.rank != 2:
-            raise ShapeError("GS301", f"Gemm needs two matrices, got {show(A.shape)} and {show(B.shape)}")
+            raise ShapeError("GS301", f"needs two matrices, got {show(A.shape)} and {show(B.shape)}")
         m, k = A.shape[::-1] if self.transA else A.shape
         k2, n = B.shape[::-1] if self.transB else B.shape
         if k != k2:
-            raise ShapeError("GS304", f"inner sizes differ: {show(A.shape)} and {show(B.shape)}")
+            raise ShapeError("GS304", f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
         if C is not None and broadcast(C.shape, (m, n)) != (m, n):
-            raise ShapeError("GS302", f"C {show(C.shape)} does not fit {show((m, n))}")
+            raise ShapeError("GS302", f"has C {show(C.shape)}, which does not fit {show((m, n))}")
         return Type(A.dtype, (m, n))
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        return fixed_size(shapes[0]) * fixed_size(output[1:])
 
     def bind(self, ctx: Context, A: Array, B: Array, C: Array | None = None) -> Bound:
         Y = ctx.out()
-        plain = (self.alpha, self.beta, self.transA, self.transB) == (1.0, 1.0, 0, 0)
-        if plain and C is not None and use_fast_kernel(A.size <= _FEW) and (rows := with_last_row(B, C)) is not None:
-            return _with_ones(ctx, A, B, rows, Y)
+        has_defaults = (self.alpha, self.beta, self.transA, self.transB) == (1.0, 1.0, 0, 0)
+        if (
+            has_defaults
+            and C is not None
+            and use_fast_kernel(A.size <= _SMALL)
+            and (stacked := with_last_row(B, C)) is not None
+        ):
+            return _with_ones(ctx, A, B, stacked, Y)
         a, b = (A.T if self.transA else A), (B.T if self.transB else B)
         calls = matmul(ctx, a, b, Y)
         if self.alpha != 1.0:
@@ -73,7 +87,10 @@ class Gemm(Op):
 
 
 def with_last_row(B: Array, C: Array) -> Array | None:
-    """The matrix B with the vector C as one row more, where C lies behind B in the same memory, as weights do."""
+    """Return a view of the matrix B with the vector C as an additional last row; None unless C follows B in memory.
+
+    The weights of a layer are stored like that.
+    """
     if C.ndim != 1 or not (B.flags.c_contiguous and C.flags.c_contiguous) or root(B) != root(C):
         return None
     if B.ctypes.data + B.nbytes != C.ctypes.data:
@@ -81,21 +98,21 @@ def with_last_row(B: Array, C: Array) -> Array | None:
     return np.lib.stride_tricks.as_strided(B, (B.shape[0] + 1, B.shape[1]))
 
 
-def _with_ones(ctx: Context, A: Array, B: Array, rows: Array, Y: Array) -> Bound:
-    """``Y = [A 1] · [B; C]``, and both gradients as one product: of small matrices each call counts."""
-    wide = ctx.constant(np.ones((A.shape[0], A.shape[1] + 1)))
-    calls: Calls = [(wide[:, :-1].__setitem__, ..., A), *matmul(ctx, wide, rows, Y)]
+def _with_ones(ctx: Context, A: Array, B: Array, stacked: Array, Y: Array) -> Bound:
+    """Bind ``Y = [A 1] · [B; C]`` with one product for both gradients: for small matrices every call counts."""
+    augmented = ctx.constant(np.ones((A.shape[0], A.shape[1] + 1)))
+    calls: Calls = [(augmented[:, :-1].__setitem__, ..., A), *matmul(ctx, augmented, stacked, Y)]
 
     def backward(dY: Array) -> Calls:
         calls: Calls = []
         if (dA := ctx.grad(0)) is not None:
             calls += matmul(ctx, dY, B.T, dA)
         dB, dC = ctx.grad(1), ctx.grad(2)
-        both = None if dB is None or dC is None else with_last_row(dB, dC)
-        if both is not None:
-            return [*calls, *matmul(ctx, wide.T, dY, both)]
+        dBC = None if dB is None or dC is None else with_last_row(dB, dC)
+        if dBC is not None:
+            return [*calls, *matmul(ctx, augmented.T, dY, dBC)]
         if dB is not None:
-            calls += matmul(ctx, wide[:, :-1].T, dY, dB)
+            calls += matmul(ctx, augmented[:, :-1].T, dY, dB)
         if dC is not None:
             calls += sum_axes(ctx, dY, (0,), dC)
         return calls
@@ -103,12 +120,12 @@ def _with_ones(ctx: Context, A: Array, B: Array, rows: Array, Y: Array) -> Bound
     return Y, calls, backward
 
 
-def matrix_shape(A: Value, B: Value) -> Type:
-    """The shape of ``A @ B`` by NumPy's rules."""
-    need(A.rank > 0 and B.rank > 0, f"needs at least vectors, got {show(A.shape)} and {show(B.shape)}")
+def matmul_type(A: Value, B: Value) -> Type:
+    """Return the type of ``A @ B`` by NumPy's rules."""
+    need(A.rank > 0 and B.rank > 0, f"needs operands of rank 1 or more, got {show(A.shape)} and {show(B.shape)}")
     left = A.shape if A.rank > 1 else (1, *A.shape)
     right = B.shape if B.rank > 1 else (*B.shape, 1)
-    need(left[-1] == right[-2], f"inner sizes differ: {show(A.shape)} and {show(B.shape)}", code="GS304")
+    need(left[-1] == right[-2], f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}", code="GS304")
     lead = broadcast(left[:-2], right[:-2]) if A.rank > 2 or B.rank > 2 else ()
     rows = left[-2:-1] if A.rank > 1 else ()
     columns = right[-1:] if B.rank > 1 else ()
@@ -117,13 +134,20 @@ def matrix_shape(A: Value, B: Value) -> Type:
 
 @op
 class MatMul(Op):
-    """``Y = A @ B`` of the last two axes, the others broadcast; a vector is a row on the left, a column on the right."""
+    """``Y = A @ B`` over the last two axes; the leading axes broadcast.
 
+    Shapes: A (…, M, K), B (…, K, N) → Y (…, M, N). A vector is a row on the left and a column on the right.
+    """
+
+    activation = "linear"
     keeps_in, keeps_out = (0, 1), False
 
     def infer(self, A: Value, B: Value) -> Type:
         need_float(A, B)
-        return matrix_shape(A, B)
+        return matmul_type(A, B)
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        return fixed_size(output) * fixed_size(shapes[0][-1:])
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         Y = ctx.out()
@@ -139,29 +163,31 @@ class MatMul(Op):
         def backward(dY: Array) -> Calls:
             calls: Calls = []
             dy = dY.reshape(shape, copy=False)
-            if b.ndim == 2 and a.ndim > 2:  # one product over all rows
-                flat, copied = rows_of(ctx, dy)
-                calls += copied
+            if b.ndim == 2 and a.ndim > 2:  # a single product over all rows
+                flat, copies = rows_of(ctx, dy)
+                calls += copies
                 if (dA := ctx.grad(0)) is not None:
                     if (target := as_matrix(dA)) is not None:
                         calls += matmul(ctx, flat, b.T, target)
                     else:
                         calls += batched(ctx, dy, b.T, dA)
                 if (dB := ctx.grad(1)) is not None:
-                    left, copied = rows_of(ctx, a)
-                    calls += [*copied, *matmul(ctx, left.T, flat, dB.reshape(b.shape, copy=False))]
+                    left, copies = rows_of(ctx, a)
+                    calls += [*copies, *matmul(ctx, left.T, flat, dB.reshape(b.shape, copy=False))]
                 return calls
             for i, X, x, left, right in ((0, A, a, dy, b.mT), (1, B, b, a.mT, dy)):
                 if not ctx.wants(i):
                     continue
-                lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-                if (*lead, *x.shape[-2:]) == x.shape:
+                batch_axes = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+                if (*batch_axes, *x.shape[-2:]) == x.shape:
                     if (dX := ctx.grad(i)) is not None:
                         calls += batched(ctx, left, right, dX.reshape(x.shape, copy=False))
                 else:
-                    full = ctx.scratch((*lead, *x.shape[-2:]))
-                    calls += batched(ctx, left, right, full)
-                    squeezed = full if x.shape == X.shape else full.reshape((*lead, *X.shape), copy=False)
+                    unreduced = ctx.scratch((*batch_axes, *x.shape[-2:]))
+                    calls += batched(ctx, left, right, unreduced)
+                    squeezed = (
+                        unreduced if x.shape == X.shape else unreduced.reshape((*batch_axes, *X.shape), copy=False)
+                    )
                     calls += reduce_to(ctx, i, squeezed, X)
             return calls
 
@@ -169,7 +195,7 @@ class MatMul(Op):
 
 
 def as_matrix(X: Array) -> Array | None:
-    """X with its leading axes as one, where that is a view."""
+    """Return X with its leading axes merged into one, or None if the result is not a view."""
     try:
         return X.reshape(-1 if X.size else 0, X.shape[-1], copy=False)
     except ValueError:
@@ -177,7 +203,7 @@ def as_matrix(X: Array) -> Array | None:
 
 
 def rows_of(ctx: Context, X: Array) -> tuple[Array, Calls]:
-    """X as a matrix, copied where it is no view."""
+    """Return X as a matrix, and the calls that copy it if the matrix is not a view."""
     if (rows := as_matrix(X)) is not None:
         return rows, []
     copy = ctx.scratch(X.shape, X.dtype)

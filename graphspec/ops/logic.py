@@ -1,4 +1,4 @@
-"""Operators that compare, and that join what is true or false; Where."""
+"""Comparisons, boolean operators, and Where."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from graphspec.ops.base import Op, op
 
 
 class Predicate(Op):
-    """A bool function of two operands of one dtype; no gradient."""
+    """An elementwise function of two operands of one dtype; its result is bool. No gradient."""
 
+    elementwise = True
     keeps_in, keeps_out = (), False
     function: ClassVar[np.ufunc]
-    kinds: ClassVar[str] = "fiu"
+    dtype_kinds: ClassVar[str] = "fiu"
+    """NumPy's kind codes of the supported dtypes."""
 
     def infer(self, A: Value, B: Value) -> Type:
         dtype = same_dtype(A, B)
-        need(np.dtype(dtype).kind in self.kinds, f"does not take {dtype} tensors", code="GS306")
+        need(np.dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors", code="GS306")
         return Type("bool", broadcast(A.shape, B.shape))
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
@@ -35,7 +37,7 @@ class Predicate(Op):
 class Equal(Predicate):
     """``C = A == B``."""
 
-    function, kinds = np.equal, "fiub"
+    function, dtype_kinds = np.equal, "fiub"
 
 
 @op
@@ -70,29 +72,33 @@ class LessOrEqual(Predicate):
 class And(Predicate):
     """``C = A and B``."""
 
-    function, kinds = np.logical_and, "b"
+    function, dtype_kinds = np.logical_and, "b"
 
 
 @op
 class Or(Predicate):
     """``C = A or B``."""
 
-    function, kinds = np.logical_or, "b"
+    function, dtype_kinds = np.logical_or, "b"
 
 
 @op
 class Xor(Predicate):
     """``C = A xor B``."""
 
-    function, kinds = np.logical_xor, "b"
+    function, dtype_kinds = np.logical_xor, "b"
 
 
 @op
 class Where(Op):
-    """``Y = A where condition, else B``, as ``B ^ ((A ^ B) & mask)`` on the bits."""
+    """``Y = A`` if ``condition``, else ``B``, elementwise with broadcasting. The condition has no gradient.
 
+    Selects on the bits of the elements: ``B ^ ((A ^ B) & mask)``.
+    """
+
+    elementwise = True
     keeps_in, keeps_out = (0,), False
-    holds, drops = slice(1, 3), True
+    copied_inputs, drops_elements = slice(1, 3), True
 
     def infer(self, condition: Value, A: Value, B: Value) -> Type:
         need(condition.dtype == "bool", f"needs a bool condition, got {condition.type}", code="GS306")
@@ -100,22 +106,22 @@ class Where(Op):
 
     def bind(self, ctx: Context, condition: Array, A: Array, B: Array) -> Bound:
         Y = output_for(ctx, (1, A))
-        mask, spread = bit_mask(ctx, condition, A.dtype)
+        mask, mask_calls = bit_mask(ctx, condition, A.dtype)
         y, b = as_words(Y), as_words(B)
         calls: Calls = [
-            *spread,
+            *mask_calls,
             (np.bitwise_xor, as_words(A), b, y),
             (np.bitwise_and, y, mask, y),
             (np.bitwise_xor, y, b, y),
         ]
 
         def backward(dY: Array) -> Calls:
-            mask, spread = bit_mask(ctx, condition, dY.dtype)
+            mask, mask_calls = bit_mask(ctx, condition, dY.dtype)
             d = as_words(dY)
-            either: dict[int, tuple[Array, Callable[[Array], Calls]]] = {
+            gradients: dict[int, tuple[Array, Callable[[Array], Calls]]] = {
                 1: (A, lambda out: [(np.bitwise_and, d, mask, as_words(out))]),
                 2: (B, lambda out: [(np.invert, mask, mask), (np.bitwise_and, d, mask, as_words(out))]),
             }
-            return spread + give_each(ctx, dY, either)
+            return mask_calls + give_each(ctx, dY, gradients)
 
         return Y, calls, backward

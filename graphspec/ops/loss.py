@@ -1,4 +1,4 @@
-"""Losses on logits and their reduction to a scalar: training-only operators, never exported.
+"""Losses on logits: training-only operators, never exported.
 
 Targets and weights have no gradient.
 """
@@ -13,60 +13,62 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import copy_cast, negate, scratch_like
+from graphspec.kernels.common import as_vector, negate, scratch_like
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
 
-_FEW = 64  # up to so many classes, work with the classes first: maxima and sums then run over whole rows
+_CLASSES_FIRST = 64  # up to this many classes the class axis comes first: maxima and sums then run over whole rows
 
 
-def flattened(ctx: Context, X: Array) -> tuple[Array, Calls]:
-    """X as a vector, copied where it does not lie in C order."""
-    if X.flags.c_contiguous:
-        return X.reshape(-1), []
-    copy = ctx.scratch(X.shape, X.dtype)
-    return copy.reshape(-1), [(np.copyto, copy, X)]
-
-
-def last_first(X: Array) -> Array:
+def last_axis_first(X: Array) -> Array:
+    """Return a view of X with its last axis first."""
     return X.transpose(X.ndim - 1, *range(X.ndim - 1))
 
 
 class Exponentials:
-    """``Z = X - max X`` over the classes, the last axis; then ``exp Z`` in place.
+    """``Z = X - max X`` over the classes, the last axis of X; then ``exp Z`` in place.
 
-    ``matrix`` is (classes, rows), whichever of the two lies outside in memory; ``wide`` has all of X's leading axes,
-    ``memory`` is the whole as a vector, where row r's class k is at ``k · class_step + r · row_step``.
+    Attributes:
+        classes_first: Z with the class axis first, then X's leading axes.
+        matrix: Z as (classes, rows); either axis may be the slower one in memory.
+        memory: Z's buffer as a vector; class k of row r is at ``k · class_step + r · row_step``.
+        feature_major: True if the classes are the slowest axis of X in memory.
+        sums: ``Σ exp Z`` of each row, which :meth:`exp` writes.
+        calls: the calls that write Z.
     """
 
     def __init__(self, ctx: Context, X: Array) -> None:
         classes, lead = X.shape[-1], X.shape[:-1]
         rows = prod(lead)
-        keep = ctx.save_for_backward if ctx.wants(0) else ctx.scratch
-        x, most = last_first(X), ctx.scratch(lead)
+        allocate = ctx.save_for_backward if ctx.wants(0) else ctx.scratch
+        x, maximum = last_axis_first(X), ctx.scratch(lead)
         self.feature_major = x.flags.c_contiguous
-        if classes <= _FEW or self.feature_major:
-            block = keep((classes, *lead))
-            self.wide, self.memory = block, block.reshape(-1)
+        if classes <= _CLASSES_FIRST or self.feature_major:
+            block = allocate((classes, *lead))
+            self.classes_first, self.memory = block, block.reshape(-1)
             self.matrix, self.class_step, self.row_step = block.reshape(classes, rows), rows, 1
         else:
-            block = keep((*lead, classes))
-            self.wide, self.memory = last_first(block), block.reshape(-1)
+            block = allocate((*lead, classes))
+            self.classes_first, self.memory = last_axis_first(block), block.reshape(-1)
             self.matrix, self.class_step, self.row_step = block.reshape(rows, classes).T, 1, classes
         self.calls: Calls = []
-        if self.wide.flags.c_contiguous and not self.feature_major:
-            self.calls.append((np.copyto, self.wide, x))
-            x = self.wide
-        self.calls += [(np.maximum.reduce, x, 0, None, most), (np.subtract, x, most, self.wide)]
+        if self.classes_first.flags.c_contiguous and not self.feature_major:
+            self.calls.append((np.copyto, self.classes_first, x))
+            x = self.classes_first
+        self.calls += [(np.maximum.reduce, x, 0, None, maximum), (np.subtract, x, maximum, self.classes_first)]
         self.ones = ctx.constant(np.ones(classes))
-        self.sums = keep((rows,))
+        self.sums = allocate((rows,))
 
     def exp(self) -> Calls:
+        """Return the calls that replace Z by ``exp Z`` and write its sums."""
         return [(np.exp, self.matrix, self.matrix), (np.dot, self.ones, self.matrix, self.sums)]
 
-    def give(self, ctx: Context) -> Calls:
-        """Hand the block over as the gradient of X. A matrix product reads it as it lies; others get their own order."""
-        dX = self.wide.transpose(*range(1, self.wide.ndim), 0)
+    def give_gradient(self, ctx: Context) -> Calls:
+        """Hand the buffer over as the gradient of X.
+
+        A matrix product reads a matrix in either memory order; other readers get a copy in their own order.
+        """
+        dX = self.classes_first.transpose(*range(1, self.classes_first.ndim), 0)
         if dX.ndim == 2 or dX.flags.c_contiguous or self.feature_major:
             ctx.give_grad(0, dX)
             return []
@@ -75,16 +77,19 @@ class Exponentials:
 
 
 def need_logits(X: Value) -> None:
+    """Raise ShapeError unless X is a float tensor with a class axis."""
     need_float(X)
     need(X.rank >= 1, f"needs logits with a class axis, got {show(X.shape)}")
 
 
 @op
 class SparseSoftmaxCrossEntropy(Op):
-    """``Y = log Σ exp(logits) - logits[label]`` over the last axis; labels are class ids of the leading axes' shape.
+    """``Y = log Σ exp(logits) - logits[label]`` over the last axis; labels are class ids.
+
+    Shapes: logits (…, classes), labels (…) → Y (…).
 
     Raises:
-        IndexError: in backward, where a label is no class.
+        IndexError: in backward, if a label is not a class.
     """
 
     keeps_in, keeps_out = (), False
@@ -94,48 +99,57 @@ class SparseSoftmaxCrossEntropy(Op):
         need_logits(logits)
         need(labels.dtype[0] in "iu", f"needs integer labels, got {labels.type}", code="GS306")
         fits = labels.shape == logits.shape[:-1]
-        need(fits, f"labels {show(labels.shape)} do not fit logits {show(logits.shape)}", code="GS302")
+        need(fits, f"has labels {show(labels.shape)}, which do not fit logits {show(logits.shape)}", code="GS302")
         return Type(logits.dtype, labels.shape)
 
     def bind(self, ctx: Context, logits: Array, labels: Array) -> Bound:
         Y, Z = ctx.out(), Exponentials(ctx, logits)
         rows = Y.size
-        keep = ctx.save_for_backward if ctx.wants(0) else ctx.scratch
-        places, chosen = keep(labels.shape, np.int64), ctx.scratch((rows,))
-        starts = ctx.constant(np.arange(rows).reshape(labels.shape) * Z.row_step, np.int64)
-        y, at = Y.reshape(-1), places.reshape(-1)
+        allocate = ctx.save_for_backward if ctx.wants(0) else ctx.scratch
+        indices, label_values = allocate(labels.shape, np.int64), ctx.scratch((rows,))
+        row_starts = ctx.constant(np.arange(rows).reshape(labels.shape) * Z.row_step, np.int64)
+        y, flat_indices = Y.reshape(-1), indices.reshape(-1)
         calls: Calls = [*Z.calls]
         if Z.class_step == 1:
-            calls.append((np.add, labels, starts, places))
+            calls.append((np.add, labels, row_starts, indices))
         else:
             step = ctx.constant(Z.class_step, np.int64)
-            calls += [(np.multiply, labels, step, places), (np.add, places, starts, places)]
-        calls += [(Z.memory.take, at, None, chosen, "clip"), *Z.exp(), (np.log, Z.sums, y), (np.subtract, y, chosen, y)]
+            calls += [(np.multiply, labels, step, indices), (np.add, indices, row_starts, indices)]
+        calls += [
+            (Z.memory.take, flat_indices, None, label_values, "clip"),
+            *Z.exp(),
+            (np.log, Z.sums, y),
+            (np.subtract, y, label_values, y),
+        ]
 
         def backward(dY: Array) -> Calls:  # dX = (softmax - one_hot) · dY
-            dy, calls = flattened(ctx, dY)
-            scale, chosen = ctx.scratch((rows,)), ctx.scratch((rows,))
+            dy, calls = as_vector(ctx, dY)
+            scale, label_values = ctx.scratch((rows,)), ctx.scratch((rows,))
             calls += [
                 (np.divide, dy, Z.sums, scale),
                 (np.multiply, Z.matrix, scale, Z.matrix),
-                (Z.memory.take, at, None, chosen, "clip"),
-                (np.subtract, chosen, dy, chosen),
-                (Z.memory.__setitem__, at, chosen),
+                (Z.memory.take, flat_indices, None, label_values, "clip"),
+                (np.subtract, label_values, dy, label_values),
+                (Z.memory.__setitem__, flat_indices, label_values),
             ]
-            return calls + Z.give(ctx)
+            return calls + Z.give_gradient(ctx)
 
         return Y, calls, backward
 
 
 def need_same_shape(logits: Value, targets: Value) -> None:
+    """Raise ShapeError unless both are float tensors of one shape."""
     need_float(logits, targets)
     fits = logits.shape == targets.shape
-    need(fits, f"targets {show(targets.shape)} do not fit {show(logits.shape)}", code="GS302")
+    need(fits, f"has targets {show(targets.shape)}, which do not fit {show(logits.shape)}", code="GS302")
 
 
 @op
 class SoftmaxCrossEntropy(Op):
-    """``Y = -Σ targets · log softmax(logits)`` over the last axis; targets are any weights of the classes."""
+    """``Y = -Σ targets · log softmax(logits)`` over the last axis; the targets of a row need not sum to 1.
+
+    Shapes: logits and targets (…, classes) → Y (…).
+    """
 
     keeps_in, keeps_out = (1,), False
     exported = False
@@ -147,40 +161,43 @@ class SoftmaxCrossEntropy(Op):
 
     def bind(self, ctx: Context, logits: Array, targets: Array) -> Bound:
         Y, Z = ctx.out(), Exponentials(ctx, logits)
-        y, t = Y.reshape(-1), last_first(targets)
-        product = scratch_like(ctx, Z.wide)
+        y, t = Y.reshape(-1), last_axis_first(targets)
+        product = scratch_like(ctx, Z.classes_first)
         flat = product.reshape(Z.matrix.shape, copy=False)
-        mass, chosen = ctx.save_for_backward((y.size,)), ctx.scratch((y.size,))
+        target_sums, weighted_sums = ctx.save_for_backward((y.size,)), ctx.scratch((y.size,))
         calls: Calls = [
             *Z.calls,
-            (np.multiply, t, Z.wide, product),
-            (np.dot, Z.ones, flat, chosen),
+            (np.multiply, t, Z.classes_first, product),
+            (np.dot, Z.ones, flat, weighted_sums),
             (np.copyto, product, t),
-            (np.dot, Z.ones, flat, mass),
+            (np.dot, Z.ones, flat, target_sums),
             *Z.exp(),
             (np.log, Z.sums, y),
-            (np.multiply, y, mass, y),
-            (np.subtract, y, chosen, y),
+            (np.multiply, y, target_sums, y),
+            (np.subtract, y, weighted_sums, y),
         ]
 
         def backward(dY: Array) -> Calls:  # dX = (Σ targets · softmax - targets) · dY
-            dy, calls = flattened(ctx, dY)
-            scale, product = ctx.scratch((y.size,)), scratch_like(ctx, Z.wide)
+            dy, calls = as_vector(ctx, dY)
+            scale, product = ctx.scratch((y.size,)), scratch_like(ctx, Z.classes_first)
             calls += [
-                (np.multiply, dy, mass, scale),
+                (np.multiply, dy, target_sums, scale),
                 (np.divide, scale, Z.sums, scale),
                 (np.multiply, Z.matrix, scale, Z.matrix),
                 (np.multiply, t, dy.reshape(Y.shape), product),
-                (np.subtract, Z.wide, product, Z.wide),
+                (np.subtract, Z.classes_first, product, Z.classes_first),
             ]
-            return calls + Z.give(ctx)
+            return calls + Z.give_gradient(ctx)
 
         return Y, calls, backward
 
 
 @op
 class SigmoidCrossEntropy(Op):
-    """``Y = max(X, 0) - X · targets + log(1 + exp(-|X|))``, elementwise: the cross-entropy of sigmoid(X)."""
+    """``Y = max(X, 0) - X · targets + log(1 + exp(-|X|))``: the cross-entropy of sigmoid(X), elementwise.
+
+    Shapes: logits X, targets and Y are equal.
+    """
 
     keeps_in, keeps_out = (0, 1), False
     exported = False
@@ -194,7 +211,12 @@ class SigmoidCrossEntropy(Op):
         calls: Calls = [
             (partial(np.maximum, out=Y), logits, ctx.zeros_like(logits)),
             (np.multiply, logits, targets, t),
-            (np.subtract, Y, t, Y),  # exactly 0 for a target that is right, before the small term is added
+            (
+                np.subtract,
+                Y,
+                t,
+                Y,
+            ),  # exactly 0 if the logit has the target's sign: the small term below keeps its digits
             (np.absolute, logits, t),
             negate(t, t),
             (np.exp, t, t),
@@ -220,7 +242,10 @@ class SigmoidCrossEntropy(Op):
 
 @op
 class SquaredError(Op):
-    """``Y = Σ (X - targets)² / n`` over the n elements of the last axis."""
+    """``Y = Σ (X - targets)² / n`` over the n elements of the last axis.
+
+    Shapes: X and targets (…, n) → Y (…).
+    """
 
     keeps_in, keeps_out = (), False
     exported = False
@@ -248,119 +273,3 @@ class SquaredError(Op):
             return [(np.multiply, dY, ctx.constant(2 / max(units, 1)), dY), (np.multiply, E, dY[..., None], E)]
 
         return Y, calls, backward
-
-
-@op
-class ReduceLoss(Op):
-    """``Y = Σ values · weight · mask / divisor``: the scalar of a loss, of which every worker has its share.
-
-    Weight and mask have the leading axes of values. By ``reduction`` the divisor is 1 (``sum``), the number of elements
-    that are not masked (``sum_over_batch_size``, ``mean``), or ``Σ weight · mask`` (``mean_with_sample_weight``), each
-    over the whole batch; a divisor of 0 gives 0.
-    """
-
-    keeps_in, keeps_out = (), False
-    exported = False
-
-    reduction: str = "sum_over_batch_size"
-
-    def infer(self, values: Value, weight: Value | None = None, mask: Value | None = None) -> Type:
-        need_float(values, weight)
-        for name, factor in (("weight", weight), ("mask", mask)):
-            fits = factor is None or factor.shape == values.shape[: factor.rank]
-            need(fits, f"the {name} {show(factor.shape if factor else ())} does not fit losses {show(values.shape)}")
-        need(mask is None or mask.dtype == "bool", "needs a bool mask", code="GS306")
-        return Type(values.dtype, ())
-
-    def bind(self, ctx: Context, values: Array, weight: Array | None = None, mask: Array | None = None) -> Bound:
-        Y = ctx.out()
-        flat, calls = flattened(ctx, values)
-        rows = ctx.rows.stop - ctx.rows.start
-        count = ctx.total * (values.size // rows) if rows else 1
-        by_weight = self.reduction == "mean_with_sample_weight" and weight is not None
-        scale = 1.0 if self.reduction == "sum" or mask is not None or by_weight else 1.0 / max(count, 1)
-        if weight is None and mask is None:
-            coefficients = ctx.constant(np.full(values.shape, scale))
-        else:
-            coefficients = ctx.save_for_backward(values.shape)
-            calls += weigh(ctx, coefficients, weight, mask, scale, self.reduction)
-        calls.append((np.dot, flat, coefficients.reshape(-1), Y))
-
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            return [] if dX is None else [(np.multiply, dY, coefficients, dX)]
-
-        return Y, calls, backward
-
-
-def weigh(ctx: Context, C: Array, weight: Array | None, mask: Array | None, scale: float, reduction: str) -> Calls:
-    """Calls that write what each value counts for."""
-
-    def wide(factor: Array) -> Array:
-        return factor.reshape(factor.shape + (1,) * (C.ndim - factor.ndim), copy=False)
-
-    divisor = ctx.scratch((1,))
-    total: Calls = [
-        (np.dot, C.reshape(-1), ctx.constant(np.ones(C.size)), divisor.reshape(())),
-        *ctx.all_reduce(divisor),
-    ]
-    calls: Calls = []
-    if mask is not None:
-        calls.append((copy_cast, C, wide(mask)))
-        if reduction in ("sum_over_batch_size", "mean"):
-            calls += total
-        if weight is not None:
-            calls.append((np.multiply, C, wide(weight), C))
-    elif weight is not None:
-        calls.append((np.multiply, wide(weight), ctx.constant(scale), C))
-    if reduction == "mean_with_sample_weight":
-        calls += total
-    if reduction == "sum" or (mask is None and reduction != "mean_with_sample_weight"):
-        return calls
-    zero, empty, one = ctx.constant(0.0), ctx.scratch((1,), np.bool_), ctx.constant(1.0)
-    return [
-        *calls,
-        (np.equal, divisor, zero, empty),
-        (np.add, divisor, empty, divisor),
-        (np.divide, one, divisor, divisor),
-        (np.subtract, divisor, empty, divisor),
-        (np.multiply, C, divisor, C),
-    ]
-
-
-def scaled(ctx: Context, X: Array, factor: float) -> Bound:
-    """``Y = factor · X``."""
-    Y, scale = ctx.out(like=X), ctx.constant(factor)
-
-    def backward(dY: Array) -> Calls:
-        ctx.give_grad(0, dY)
-        return [(np.multiply, dY, scale, dY)]
-
-    return Y, [(np.multiply, X, scale, Y)], backward
-
-
-class Scaling(Op):
-    """A multiple of X that depends on the batch."""
-
-    keeps_in, keeps_out = (), False
-    exported = False
-
-    def infer(self, X: Value) -> Type:
-        need_float(X)
-        return X.type
-
-
-@op
-class PerRow(Scaling):
-    """``Y = X / n`` for a whole batch of n rows: an average by row, where X is summed over this worker's rows."""
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return scaled(ctx, X, 1 / max(ctx.total, 1))
-
-
-@op
-class RowShare(Scaling):
-    """``Y = X · m / n`` for m of the batch's n rows: what every worker has alike counts once over all of them."""
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return scaled(ctx, X, (ctx.rows.stop - ctx.rows.start) / max(ctx.total, 1))

@@ -1,4 +1,4 @@
-"""LSTM."""
+"""LSTM: the operator and its cell."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from graphspec.kernels.recurrence import Direction
 from graphspec.ops.base import op
 from graphspec.ops.recurrent import Recurrent
 
-_GATES = (1, 0, 2, 3)  # ONNX has i, o, f, c̃; o, i, f, c̃ puts the pairs of i · c̃ + f · c side by side
+_GATES = (1, 0, 2, 3)  # ONNX's order is i, o, f, c̃; in the order o, i, f, c̃ the factors of i · c̃ + f · c are adjacent
 
 
 class _Cell(Direction):
-    """Rows of a step: o, i, f, c̃ and the cell state before it; of its gradients: h's part of c, o, i, f, c̃, c before it."""
+    """The LSTM cell.
+
+    A step stores blocks of H rows: o, i, f, c̃, and the cell state before it. Its gradients are six blocks: dc as far as it
+    comes from dh, do, di, df, dc̃, and dc before the step.
+    """
 
     states, rows, gate_at = 2, 6, _GATES
 
@@ -26,7 +30,7 @@ class _Cell(Direction):
         f, g, _ = (name for name, _, _ in self.functions)
         self.one_tanh = f == "Sigmoid" and g == "Tanh" and self.clip is None
         self.gates = self.ctx.save_for_backward((T + 1, 5 * H, N))
-        self.squashed = self.ctx.save_for_backward((T, H, N))  # what the output gate lets through
+        self.squashed = self.ctx.save_for_backward((T, H, N))  # h(c), which the output gate multiplies
         clipped = self.clip is not None and self.training
         self.inside = self.ctx.save_for_backward((T, 4 * H, N), np.bool_) if clipped else None
 
@@ -39,8 +43,8 @@ class _Cell(Direction):
     def packed(self, scaled: bool) -> tuple[Array, Calls]:
         packed = self.ctx.scratch((4 * self.H, self.block.shape[-2]))
         bias, calls = self.both_biases()
-        for place, source in enumerate(_GATES):
-            calls += self.pack(packed, place, source, bias, 0.5 if scaled and place < 3 else 1.0)
+        for position, gate in enumerate(_GATES):
+            calls += self.pack(packed, position, gate, bias, 0.5 if scaled and position < 3 else 1.0)
         return packed, calls
 
     def prepare(self) -> Calls:
@@ -109,7 +113,7 @@ class _Cell(Direction):
         if (source := sources[1]) is not None:
             calls.append((np.add, dc, source[s], dc))
         calls += [(np.multiply, six[2:], dc, six[2:]), *self.multiply_back(0, 4, D[i, H : 5 * H], dh)]
-        if i == 0:  # the block is about to be overwritten
+        if i == 0:  # the next block of steps overwrites D
             calls.append((np.copyto, dc, six[5]))
         return calls
 
@@ -119,8 +123,8 @@ class _Cell(Direction):
     def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
         H = self.H
         calls: Calls = []
-        for place, source in enumerate(_GATES):
-            rows, d = slice(source * H, (source + 1) * H), self.sums.total[place * H : (place + 1) * H]
+        for position, gate in enumerate(_GATES):
+            rows, d = slice(gate * H, (gate + 1) * H), self.sums.total[position * H : (position + 1) * H]
             if dR is not None:
                 calls.append((np.copyto, dR[rows], d[:, :H]))
             if dW is not None:
@@ -135,10 +139,11 @@ class _Cell(Direction):
 
 @op
 class LSTM(Recurrent):
-    """``i, o, f = f(·)``, ``c̃ = g(·)`` of ``W x + R h₋₁ + Wb + Rb``; ``c = f · c₋₁ + i · c̃``, ``h = o · h(c)``.
+    """``i, o, f = f(·)`` and ``c̃ = g(·)`` of ``W x + R h₋₁ + Wb + Rb``; ``c = f · c₋₁ + i · c̃``, ``h = o · h(c)``.
 
-    Shapes: X (T, N, I) → Y (T, D, N, H), Y_h and Y_c (D, N, H). Gate order i, o, f, c. No peepholes. A sequence of
-    length 0 gives zeros, whatever the initial states.
+    Shapes: X (T, N, I) → Y (T, D, N, H), Y_h and Y_c (D, N, H), as in ONNX. The gates are in the order i, o, f, c.
+    Peepholes are not implemented. The outputs for a sequence of length 0 are zeros, whatever its initial states.
+    Hochreiter and Schmidhuber, *Long short-term memory*, 1997; forget gate: Gers et al., *Learning to forget*, 2000.
     """
 
     cell, gates, default_activations = _Cell, 4, ("Sigmoid", "Tanh", "Tanh")

@@ -1,4 +1,4 @@
-"""Elementwise mathematics of one input: powers, exponentials, rounding, signs, limits."""
+"""Elementwise functions of one input: exponentials, powers, rounding, signs, bounds."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from graphspec.ops.base import Op, op
 from graphspec.ops.unary import Unary
 
 
-class OfNumbers(Unary):
-    """A function of one tensor of numbers, integers too."""
+class NumericUnary(Unary):
+    """An elementwise function of a float or integer tensor."""
 
     def infer(self, X: Value) -> Type:
-        need(X.dtype != "bool", f"needs numbers, got {X.type}", code="GS306")
+        need(X.dtype != "bool", f"needs a numeric tensor, got {X.type}", code="GS306")
         return X.type
 
 
@@ -100,7 +100,7 @@ class Cos(Unary):
 
 
 @op
-class Neg(OfNumbers):
+class Neg(NumericUnary):
     """``Y = -X``."""
 
     keeps_in, keeps_out = (), False
@@ -113,7 +113,7 @@ class Neg(OfNumbers):
 
 
 @op
-class Abs(OfNumbers):
+class Abs(NumericUnary):
     """``Y = |X|``; the gradient at 0 is 0."""
 
     keeps_in, keeps_out = (0,), False
@@ -144,15 +144,15 @@ class Ceil(Unary):
 
 @op
 class Round(Unary):
-    """The nearest integer, halves to the even one; no gradient."""
+    """``Y`` is the integer nearest to X; halves go to the even one. No gradient."""
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.rint, X, Y)]
 
 
 @op
-class Sign(OfNumbers):
-    """``Y = -1, 0 or 1``; no gradient."""
+class Sign(NumericUnary):
+    """``Y`` is -1, 0 or 1: the sign of X; no gradient."""
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.sign, X, Y)]
@@ -160,7 +160,7 @@ class Sign(OfNumbers):
 
 @op
 class Not(Unary):
-    """``Y = not X``."""
+    """``Y = not X`` for bool X; no gradient."""
 
     def infer(self, X: Value) -> Type:
         need(X.dtype == "bool", f"needs a bool tensor, got {X.type}", code="GS306")
@@ -172,8 +172,9 @@ class Not(Unary):
 
 @op
 class Clip(Op):
-    """``Y = min(max(input, min), max)``; the gradient is 0 where a bound is reached."""
+    """``Y = min(max(X, min), max)``, with scalar bounds that may be absent; the gradient is 0 where Y is at a bound."""
 
+    elementwise = True
     keeps_in, keeps_out = (1, 2), True
 
     def infer(self, X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
@@ -185,15 +186,15 @@ class Clip(Op):
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         X, minimum, maximum = (*ranges, ANY, ANY)[:3]
         if output.type.is_float and not X.finite:
-            return ANY  # NaN stays
+            return ANY  # NaN passes through
         return Range(min(max(X.low, minimum.low), maximum.high), min(max(X.high, minimum.high), maximum.high))
 
     def bind(self, ctx: Context, X: Array, minimum: Array | None = None, maximum: Array | None = None) -> Bound:
         Y = output_for(ctx, (0, X))
         calls: Calls = []
-        for choose, bound in ((np.maximum, minimum), (np.minimum, maximum)):
+        for function, bound in ((np.maximum, minimum), (np.minimum, maximum)):
             if bound is not None:
-                calls.append((partial(choose, out=Y), Y if calls else X, bound))
+                calls.append((partial(function, out=Y), Y if calls else X, bound))
         if not calls:
             calls.append((np.copyto, Y, X))
 

@@ -1,6 +1,6 @@
 """Pooling over windows: MaxPool, AveragePool.
 
-A window over several axes is taken one axis after the other: fewer calls than one for each tap.
+Windows over several axes are reduced one axis at a time, which needs fewer calls than one per tap.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import fold
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.max_taps import MaxTaps, Taps, along
-from graphspec.kernels.windows import Axis, output_dims, spread, window_axes
+from graphspec.kernels.windows import Axis, Window, output_dims, spread, window_axes, windows_along
 from graphspec.ops.base import Op, op
 
-_APART, _OVERLAPPING = 1 << 17, 1 << 16  # numbers of X in a block: where windows overlap more is kept of each
+_SEPARATE, _OVERLAPPING = 1 << 17, 1 << 16  # elements of X per block; overlapping windows store more for each element
 
 
 def pooled_type(
@@ -32,8 +32,9 @@ def pooled_type(
     auto_pad: str,
     ceil_mode: int,
 ) -> Type:
+    """Return the type of the output; raise ShapeError if X and the windows do not fit."""
     need_float(X)
-    need(X.rank >= 3, f"pooling needs (N, C, …) with spatial axes, got {show(X.shape)}")
+    need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
     rank = X.rank - 2
     kernel = spread(kernel, rank, 1, "kernel_shape")
     steps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
@@ -50,7 +51,7 @@ def pooled_axes(
     pads: Sequence[int] | None,
     auto_pad: str,
 ) -> list[tuple[int, Axis]]:
-    """The axes of X that the windows change, with their numbers."""
+    """Return (axis, its windows) for each spatial axis of X that the windows change."""
     rank = X.ndim - 2
     steps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
     axes = window_axes(X.shape[2:], out[2:], kernel, *steps, pads, auto_pad)
@@ -58,21 +59,21 @@ def pooled_axes(
 
 
 def planes_first(X: Array, axes: Sequence[tuple[int, Axis]]) -> list[tuple[int, Axis]]:
-    """The axes in the order of X's memory: whole planes before rows."""
-    place = axis_order(X).index
-    return sorted(axes, key=lambda axis: place(axis[0]))
+    """Return the axes in X's memory order, slowest first: planes are reduced before rows."""
+    position = axis_order(X).index
+    return sorted(axes, key=lambda axis: position(axis[0]))
 
 
 def sample_blocks(axes: Sequence[tuple[int, Axis]], X: Array, *arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """X and the others in blocks of samples, of which X's stays in the cache."""
-    most = _OVERLAPPING if any(a.overlaps for _, a in axes) else _APART
-    step = max(1, most * len(X) // max(X.size, 1))
+    """Yield corresponding blocks of samples of all arrays; a block of X fits in the cache."""
+    limit = _OVERLAPPING if any(a.overlaps for _, a in axes) else _SEPARATE
+    step = max(1, limit * len(X) // max(X.size, 1))
     for start in range(0, len(X), step):
         yield tuple(a[start : start + step] for a in (X, *arrays))
 
 
 class Stages:
-    """Temporaries between a block of X (N, C, …) and its output, where one axis is taken after the other."""
+    """Temporaries between a block of X (N, C, …) and its output, which reduces one axis at a time."""
 
     def __init__(self, ctx: Context, X: Array, axes: Sequence[tuple[int, Axis]]) -> None:
         self.axes = axes
@@ -83,22 +84,23 @@ class Stages:
             self._buffers.append(ctx.scratch((int(np.prod(shape, dtype=np.int64)),), X.dtype))
 
     def between(self, X: Array, Y: Array) -> list[Array]:
-        """X, what it becomes after each axis, Y."""
+        """Return X, the intermediate result after each axis, and Y."""
         shape = list(X.shape)
         arrays = [X]
         for (k, a), buffer in zip(self.axes, self._buffers, strict=False):
             shape[k] = a.out
-            lying = [shape[i] for i in self._order]
-            flat = buffer[: int(np.prod(lying, dtype=np.int64))]
-            arrays.append(flat.reshape(lying).transpose(np.argsort(self._order)))
+            memory_shape = [shape[i] for i in self._order]
+            flat = buffer[: int(np.prod(memory_shape, dtype=np.int64))]
+            arrays.append(flat.reshape(memory_shape).transpose(np.argsort(self._order)))
         return [*arrays, Y]
 
 
 @op
 class MaxPool(Op):
-    """The largest number under each window; its gradient goes to the first one that is as large, row by row.
+    """The largest element under each window.
 
-    Padding is never the largest: ``pads`` must be smaller than the window.
+    Shapes: X (N, C, …) → Y (N, C, …). The gradient of a window goes to its first largest element in row-major order. Padding
+    is never the maximum, so ``pads`` must be smaller than the window.
     """
 
     keeps_in, keeps_out = (), False
@@ -113,10 +115,15 @@ class MaxPool(Op):
     def infer(self, X: Value) -> Type:
         return pooled_type(X, self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad, self.ceil_mode)
 
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        if self.ceil_mode:
+            return None
+        return windows_along(X.shape[2:], self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
+
     def bind(self, ctx: Context, X: Array) -> Bound:
         axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
         if not axes:
-            return X, [], lambda dY: _give(ctx, dY)
+            return X, [], lambda dY: _pass_gradient(ctx, dY)
         Y = ctx.out(like=X)
         if not ctx.wants(0):
             stages = Stages(ctx, X, planes_first(X, axes))
@@ -146,30 +153,30 @@ class MaxPool(Op):
         return Y, calls, backward
 
 
-def _give(ctx: Context, dY: Array) -> Calls:
+def _pass_gradient(ctx: Context, dY: Array) -> Calls:
     ctx.give_grad(0, dY)
     return []
 
 
 def in_stages(window: Callable[[Array, Array, int, Axis], Calls], stages: Stages, X: Array, Y: Array) -> Calls:
-    """Calls that take one axis after the other from X to Y."""
+    """Return the calls that reduce X to Y, one axis at a time."""
     arrays = stages.between(X, Y)
     pairs = zip(stages.axes, arrays, arrays[1:], strict=False)
     return [call for (k, a), U, V in pairs for call in window(U, V, k, a)]
 
 
 def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int, a: Axis) -> Calls:
-    """Calls that fold U's windows along one axis into V; a window without elements has ``empty``."""
+    """Return the calls that fold U's windows along one axis into V; a window without elements becomes ``empty``."""
     taps = Taps(axis, a)
     pieces = taps.pieces({p: taps.plane(U, p) for p in taps.planes})
-    whole = [piece for piece, outs in zip(pieces, taps.outputs, strict=True) if outs == slice(0, a.out)]
+    complete = [piece for piece, outs in zip(pieces, taps.outputs, strict=True) if outs == slice(0, a.out)]
 
     def join(_: int, so_far: Array, tap: Array, outs: slice) -> Calls:
         return fold(function, [so_far, tap], along(V, axis, outs))
 
-    if len(whole) < 2:
+    if len(complete) < 2:
         return taps.over(pieces, V, empty, join)
-    calls = fold(function, whole, V)  # nothing need be copied
+    calls = fold(function, complete, V)  # writes every output, so that no tap is copied first
     for piece, outs in zip(pieces, taps.outputs, strict=True):
         if outs != slice(0, a.out):
             calls += join(0, along(V, axis, outs), piece, outs)
@@ -177,14 +184,17 @@ def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int
 
 
 maxima = partial(over_windows, np.maximum, -np.inf)
-"""Calls that write the maxima of U's windows along one axis into V."""
+"""Return the calls that write the maxima of U's windows along one axis into V."""
 window_sums = partial(over_windows, np.add, 0.0)
-"""Calls that write their sums."""
+"""Return the calls that write the sums of U's windows along one axis into V."""
 
 
 @op
 class AveragePool(Op):
-    """The mean under each window: of what is inside the input, or with ``count_include_pad`` inside the padded input."""
+    """The mean under each window: over its elements inside X or, with ``count_include_pad``, inside the padded X.
+
+    Shapes: X (N, C, …) → Y (N, C, …).
+    """
 
     keeps_in, keeps_out = (), False
 
@@ -198,21 +208,26 @@ class AveragePool(Op):
     def infer(self, X: Value) -> Type:
         return pooled_type(X, self.kernel_shape, self.strides, None, self.pads, self.auto_pad, self.ceil_mode)
 
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        if self.ceil_mode:
+            return None
+        return windows_along(X.shape[2:], self.kernel_shape, self.strides, None, self.pads, self.auto_pad)
+
     def bind(self, ctx: Context, X: Array) -> Bound:
         axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, None, self.pads, self.auto_pad)
         if not axes:
-            return X, [], lambda dY: _give(ctx, dY)
+            return X, [], lambda dY: _pass_gradient(ctx, dY)
         Y = ctx.out(like=X)
-        shares = np.ones((1,) * X.ndim)
+        inverse_counts = np.ones((1,) * X.ndim)
         for k, a in axes:
-            end = _padding_behind(a, self.pads, X.ndim - 2, k - 2, self.auto_pad) if self.count_include_pad else None
-            shares = shares / _counts(a, end).reshape([-1 if i == k else 1 for i in range(X.ndim)])
-        share = ctx.constant(shares.flat[0] if np.ptp(shares) == 0 else shares)
+            end = _end_padding(a, self.pads, X.ndim - 2, k - 2, self.auto_pad) if self.count_include_pad else None
+            inverse_counts = inverse_counts / _counts(a, end).reshape([-1 if i == k else 1 for i in range(X.ndim)])
+        inverse_count = ctx.constant(inverse_counts.flat[0] if np.ptp(inverse_counts) == 0 else inverse_counts)
         ordered = planes_first(X, axes)
         stages = Stages(ctx, X, ordered)
         calls: Calls = []
         for x, y in sample_blocks(axes, X, Y):
-            calls += [*in_stages(window_sums, stages, x, y), (np.multiply, y, share, y)]
+            calls += [*in_stages(window_sums, stages, x, y), (np.multiply, y, inverse_count, y)]
 
         def backward(dY: Array) -> Calls:
             dX = ctx.grad(0)
@@ -220,7 +235,7 @@ class AveragePool(Op):
             stages = Stages(ctx, X, ordered)
             calls: Calls = []
             for dx, dy in sample_blocks(axes, dX, dY):
-                calls.append((np.multiply, dy, share, dy))
+                calls.append((np.multiply, dy, inverse_count, dy))
                 arrays = stages.between(dx, dy)
                 for n, (k, a) in enumerate(reversed(ordered)):
                     calls += window_sums_gradient(arrays[-1 - n], arrays[-2 - n], k, a)
@@ -229,26 +244,27 @@ class AveragePool(Op):
         return Y, calls, backward
 
 
-def _padding_behind(a: Axis, pads: Sequence[int] | None, rank: int, k: int, auto_pad: str) -> int:
+def _end_padding(a: Axis, pads: Sequence[int] | None, rank: int, k: int, auto_pad: str) -> int:
+    """Return the padding after the end of spatial axis ``k``."""
     if auto_pad.startswith("SAME"):
         return max((a.out - 1) * a.stride + a.kernel - a.size - a.begin, 0)
     return pads[rank + k] if pads is not None and auto_pad == "NOTSET" else 0
 
 
 def _counts(a: Axis, end: int | None) -> Array:
-    """How many numbers each window along an axis is the mean of; ``end`` is the padding behind if padding counts."""
+    """Return the number of elements per window along an axis; ``end`` is the padding after the axis if padding counts."""
     low, high = (0, a.size) if end is None else (-a.begin, a.size + end)
     start = np.arange(a.out) * a.stride - a.begin
     counts: Array = np.minimum(start + a.kernel, high) - np.maximum(start, low)
-    return np.maximum(counts, 1)  # a window wholly inside the padding sums to 0
+    return np.maximum(counts, 1)  # a window inside the padding sums to 0
 
 
 def window_sums_gradient(dV: Array, dU: Array, axis: int, a: Axis) -> Calls:
-    """Calls that write dU: each output's gradient, summed over the windows that an input is in."""
+    """Return the calls that write into dU the sum of dV over the windows that contain each element."""
     taps = [t for t in (a.tap(k) for k in range(a.kernel)) if t[0].stop > t[0].start]
     covered = sum(outs.stop - outs.start for outs, _ in taps) == a.size
     calls: Calls = [] if covered and not a.overlaps else [(dU.fill, 0.0)]
     for outs, inputs in taps:
-        into, part = along(dU, axis, inputs), along(dV, axis, outs)
-        calls.append((np.add, into, part, into) if a.overlaps else (np.copyto, into, part))
+        target, source = along(dU, axis, inputs), along(dV, axis, outs)
+        calls.append((np.add, target, source, target) if a.overlaps else (np.copyto, target, source))
     return calls

@@ -1,4 +1,4 @@
-"""What LSTM, GRU and RNN share as operators: their checks, and binding their directions."""
+"""The base class of LSTM, GRU and RNN: checks of their inputs, and the binding of their directions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import numpy as np
 
 from graphspec.arrays.calls import Calls
-from graphspec.ir.dims import show
+from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.cell_activations import parse
 from graphspec.kernels.cell_inputs import CellInputs, CellOptions, Lengths
@@ -20,10 +20,10 @@ _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False,
 
 
 class Recurrent(Op):
-    """An operator over a sequence: Y of all steps (T, D, N, H) and the last states (D, N, H).
+    """A recurrent operator over a sequence, in ONNX's form.
 
-    Takes X (T, N, I), W (D, gates · H, I), R (D, gates · H, H), B (D, 2 · gates · H), sequence_lens (N,) and initial
-    states (D, N, H), for D directions.
+    Shapes: X (T, N, I), W (D, gates · H, I), R (D, gates · H, H), B (D, 2 · gates · H), sequence_lens (N,), initial states
+    (D, N, H) → Y of all steps (T, D, N, H), last states (D, N, H), for D directions. sequence_lens has no gradient.
     """
 
     keeps_in, keeps_out = (1, 2), True
@@ -31,7 +31,7 @@ class Recurrent(Op):
     cell: ClassVar[type[Direction]]
     gates: ClassVar[int]
     default_activations: ClassVar[tuple[str, ...]]
-    """The activations of a direction, where the attribute ``activations`` is not given."""
+    """The activations of one direction if the attribute ``activations`` is absent."""
 
     hidden_size: int
     direction: str = "forward"
@@ -72,22 +72,26 @@ class Recurrent(Op):
         return Type(X.dtype, (T, D, N, H)), *[Type(X.dtype, (D, N, H))] * self.cell.states
 
     def _check_attributes(self) -> None:
-        need(self.layout == 0, "has no layout but 0: transpose X", code="GS105")
+        need(self.layout == 0, "needs layout 0, with time before batch: transpose X", code="GS105")
         need(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'", code="GS105")
         count = len(_DIRECTIONS[self.direction]) * len(self.default_activations)
         names = self.activations
         need(names is None or len(names) == count, f"needs {count} activations", code="GS105")
         self.functions()
-        need(self.clip is None or self.clip > 0, "needs a clip above 0", code="GS105")
+        need(self.clip is None or self.clip > 0, "needs a positive clip", code="GS105")
 
     def functions(self) -> list[tuple[str, float, float]]:
-        """The activations of all directions, each with its alpha and beta."""
+        """Return the activations of all directions, each with its alpha and beta."""
         names = self.activations or self.default_activations * len(_DIRECTIONS[self.direction])
         return parse(names, self.activation_alpha, self.activation_beta)
 
     def options(self, functions: Sequence[tuple[str, float, float]], *, reverse: bool) -> CellOptions:
-        """The attributes as one direction's cell takes them."""
+        """Return the options of one direction's cell."""
         return CellOptions(reverse, functions, self.clip)
+
+    def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
+        """Each step multiplies the input by W and the state by R."""
+        return fixed_size(shapes[0][:2]) * (fixed_size(shapes[1]) + fixed_size(shapes[2]))
 
     def bind(
         self,
@@ -104,30 +108,30 @@ class Recurrent(Op):
     def bind_masked(
         self, ctx: Context, inputs: Sequence[Array | None], masks: tuple[Array | None, Array | None]
     ) -> Bound:
-        """Bind the directions one after the other, their outputs side by side.
+        """Bind the directions one after the other, and join their outputs.
 
         Args:
-            inputs: those of ``bind``.
+            inputs: the inputs of ``bind``.
             masks: factors of the state (N, gates, H) and of the input (N, gates, I), or None.
         """
         X, W, R = (cast("Array", array) for array in inputs[:3])
         B, lens, *initial = (*inputs[3:], None, None)[: 2 + self.cell.states]
         reverses = _DIRECTIONS[self.direction]
         functions = self.functions()
-        each = len(functions) // len(reverses)
+        per_direction = len(functions) // len(reverses)
         lengths = None if lens is None else Lengths(ctx, lens, len(X))
         cells = []
         for d, reverse in enumerate(reverses):
-            starts = [None if state is None else state[d] for state in initial]
-            arrays = CellInputs(X, W[d], R[d], None if B is None else B[d], lengths, starts, masks)
-            options = self.options(functions[d * each : (d + 1) * each], reverse=reverse)
+            initial_states = [None if state is None else state[d] for state in initial]
+            arrays = CellInputs(X, W[d], R[d], None if B is None else B[d], lengths, initial_states, masks)
+            options = self.options(functions[d * per_direction : (d + 1) * per_direction], reverse=reverse)
             cells.append(self.cell(ctx, arrays, options))
         calls = [] if lengths is None else lengths.calls
-        for c in cells:
-            calls = calls + c.forward()
+        for cell in cells:
+            calls = calls + cell.forward()
         outputs = []
         for k in range(1 + len(initial)):
-            parts = [c.outputs() if k == 0 else c.last(k - 1) for c in cells]
+            parts = [cell.outputs() if k == 0 else cell.last(k - 1) for cell in cells]
             calls = calls + [call for _, more_calls in parts for call in more_calls]
             if len(parts) == 1:
                 outputs.append(parts[0][0][:, None] if k == 0 else parts[0][0][None])
@@ -139,15 +143,15 @@ class Recurrent(Op):
 
         def backward(dY: Array | None, *dlast: Array | None) -> Calls:
             weights = [ctx.grad(i) for i in (1, 2, 3)]
-            starts = [ctx.grad(5 + k) for k in range(len(initial))]
+            initial_gradients = [ctx.grad(5 + k) for k in range(len(initial))]
             calls: Calls = []
-            for d, c in enumerate(cells):
-                calls += c.backward(
+            for d, cell in enumerate(cells):
+                calls += cell.backward(
                     None if dY is None else dY[:, d],
                     [None if last is None else last[d] for last in dlast],
                     ctx.grad(0),
                     [None if w is None else w[d] for w in weights],
-                    [None if s is None else s[d] for s in starts],
+                    [None if s is None else s[d] for s in initial_gradients],
                 )
             return calls
 

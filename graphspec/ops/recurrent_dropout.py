@@ -1,7 +1,7 @@
-"""LSTM, GRU and RNN whose gates see the state, and maybe the input, through dropout: in training alone.
+"""LSTM, GRU and RNN with dropout on the state, and optionally on the input, of each gate: training only.
 
-The masks are the same at every step (Gal and Ghahramani, 2016). In a program that is not bound for training, and in the
-exported graph, there is the plain operator.
+The masks are equal at every step: Gal and Ghahramani, *A theoretically grounded application of dropout in recurrent neural
+networks*, NeurIPS 2016. Programs that do not train, and the exported graph, use the operator without masks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
 from graphspec.kernels.context import Bound, Context, need, need_float
-from graphspec.ops.base import op
+from graphspec.ops.base import Inference, op
 from graphspec.ops.gru import GRU
 from graphspec.ops.lstm import LSTM
 from graphspec.ops.recurrent import Recurrent
@@ -20,16 +20,20 @@ from graphspec.ops.rnn import RNN
 
 
 class _Dropout(Recurrent):
-    """Takes the plain operator's inputs, then masks of the state (N, gates, H) and optionally of the input (N, gates, I)."""
+    """A recurrent operator with masks.
+
+    Its inputs are those of the operator without dropout, then a mask of the state (N, gates, H), and optionally one of the
+    input (N, gates, I). The masks have no gradient.
+    """
 
     exported = False
 
     def infer(self, *inputs: Any) -> tuple[Type, ...]:
-        plain, masks = self._split(inputs)
-        types = super().infer(*plain)
-        need(self.direction != "bidirectional", "has one direction", code="GS105")
-        N, features = plain[0].shape[1:]
-        need(1 <= len(masks) <= 2, "needs one mask or two")
+        operands, masks = self._split(inputs)
+        types = super().infer(*operands)
+        need(self.direction != "bidirectional", "needs one direction, got bidirectional", code="GS105")
+        N, features = operands[0].shape[1:]
+        need(1 <= len(masks) <= 2, "needs one or two masks")
         for mask, size in zip(masks, (self.hidden_size, features), strict=False):
             need_float(mask)
             shape = (N, self.gates, size)
@@ -37,32 +41,32 @@ class _Dropout(Recurrent):
         return types
 
     def bind(self, ctx: Context, *inputs: Any) -> Bound:
-        plain, masks = self._split(inputs)
-        state, data = (*masks, None)[:2] if ctx.training else (None, None)
-        return self.bind_masked(ctx, plain, (state, data))
+        operands, masks = self._split(inputs)
+        state_mask, input_mask = (*masks, None)[:2] if ctx.training else (None, None)
+        return self.bind_masked(ctx, operands, (state_mask, input_mask))
 
     def _split(self, inputs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
-        """The plain operator's inputs, and the masks."""
+        """Return the inputs of the operator without dropout, and the masks."""
         count = 5 + self.cell.states
         return inputs[:count], inputs[count:]
 
 
 @op
 class DropoutLSTM(_Dropout, LSTM):
-    """LSTM with masks."""
+    """LSTM with dropout masks on the state and the input; shapes as :class:`LSTM`."""
 
-    plain = "LSTM", 7
+    inference = Inference("LSTM", tuple(range(7)))
 
 
 @op
 class DropoutGRU(_Dropout, GRU):
-    """GRU with masks; the candidate has one on its state, whether r is applied before or after the product."""
+    """GRU with dropout masks; the candidate's mask is on its state whether r is applied before or after the product."""
 
-    plain = "GRU", 6
+    inference = Inference("GRU", tuple(range(6)))
 
 
 @op
 class DropoutRNN(_Dropout, RNN):
-    """RNN with masks."""
+    """RNN with dropout masks on the state and the input; shapes as :class:`RNN`."""
 
-    plain = "RNN", 6
+    inference = Inference("RNN", tuple(range(6)))

@@ -1,4 +1,4 @@
-"""RNN."""
+"""RNN: the operator and its cell."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from graphspec.ops.recurrent import Recurrent
 
 
 class _Cell(Direction):
+    """The cell of a simple recurrent network: its state after a step is the activation itself."""
+
     rows, gate_at = 1, (0,)
 
     def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
@@ -74,7 +76,8 @@ class _Cell(Direction):
 class RNN(Recurrent):
     """``h = f(W x + R h₋₁ + Wb + Rb)``.
 
-    Shapes: X (T, N, I) → Y (T, D, N, H), Y_h (D, N, H). A sequence of length 0 gives zeros, whatever the initial state.
+    Shapes: X (T, N, I) → Y (T, D, N, H), Y_h (D, N, H), as in ONNX. The outputs for a sequence of length 0 are zeros,
+    whatever its initial state. Elman, *Finding structure in time*, 1990.
     """
 
     cell, gates, default_activations = _Cell, 1, ("Tanh",)

@@ -1,4 +1,4 @@
-"""Operators that change a tensor's shape or type: mostly views, which cost nothing."""
+"""Operators that change a tensor's shape or dtype: mostly views, which cost nothing."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from graphspec.kernels.common import copy_cast, reduce_to
 from graphspec.kernels.context import Bound, Context, broadcast, need, normalize_axis
 from graphspec.ops.base import Op, op
 
-_EXACT = 1 << 24  # float32 holds all integers up to here
+_EXACT = 1 << 24  # float32 represents all integers up to here
 
 
-def known(value: Value, what: str) -> tuple[Dim, ...]:
-    """What a small integer vector holds, which must be known when building (GS305)."""
-    held = value.known()
-    need(held is not None, f"needs {what} known when building", code="GS305")
-    return held or ()
+def known(value: Value, name: str) -> tuple[Dim, ...]:
+    """Return the elements of a small integer vector; raise ShapeError (GS305) if they are not known when building."""
+    elements = value.known()
+    need(elements is not None, f"needs {name} known when building", code="GS305")
+    return elements or ()
 
 
-def integer(value: Value, what: str) -> int:
-    """What an integer scalar holds (GS305)."""
-    (held,) = known(value, what)
-    need(isinstance(held, int), f"needs a fixed {what}, got '{held}'", code="GS305")
-    return int(held)
+def integer(value: Value, name: str) -> int:
+    """Return the value of an integer vector with one element; raise ShapeError (GS305) if it is not known."""
+    (only,) = known(value, name)
+    need(isinstance(only, int), f"needs a fixed {name}, got '{only}'", code="GS305")
+    return int(only)
 
 
 def reshaped(ctx: Context, X: Array) -> Bound:
-    """X with the output's shape: a view where the order of elements in memory allows it, else a copy."""
+    """Bind X with the output's shape: a view if the memory layout of X allows it, else a copy."""
     shape = ctx.shape()
     try:
         Y, calls = X.reshape(shape, copy=False), list[tuple[object, ...]]()
@@ -60,14 +60,17 @@ def reshaped(ctx: Context, X: Array) -> Bound:
 class View(Op):
     """An operator that neither reads nor changes elements."""
 
+    is_view = True
     keeps_in, keeps_out = (), False
-    holds = slice(1)
+    copied_inputs = slice(1)
     blockwise = True
 
 
 @op
 class Identity(View):
-    """``Y = X``."""
+    """``Y = X``, as a view."""
+
+    elementwise = True
 
     def infer(self, X: Value) -> Type:
         return X.type
@@ -81,30 +84,30 @@ class Identity(View):
 
 @op
 class Reshape(View):
-    """The elements of X, in C order, in another shape: -1 is what remains, 0 copies X's size unless ``allowzero``."""
+    """X with another shape, in C order. A size of -1 is inferred; 0 copies X's size unless ``allowzero``."""
 
     allowzero: int = 0
 
     def infer(self, X: Value, shape: Value) -> Type:
-        asked = list(known(shape, "sizes"))
-        free = [k for k, d in enumerate(asked) if d == -1]
-        need(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(asked))}", code="GS304")
-        # Sizes that are copied cancel, even where they are 0.
-        copied = [k for k, d in enumerate(asked) if d == 0 and not self.allowzero]
-        need(not copied or copied[-1] < X.rank, f"copies axis {copied[-1:]} of {show(X.shape)}")
-        rest = product(tuple(d for k, d in enumerate(X.shape) if k not in copied))
-        fixed = product(tuple(d for k, d in enumerate(asked) if k not in copied and k not in free))
+        sizes = list(known(shape, "sizes"))
+        free = [k for k, d in enumerate(sizes) if d == -1]
+        need(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(sizes))}", code="GS304")
+        # Copied sizes cancel, even if they are 0.
+        copied = [k for k, d in enumerate(sizes) if d == 0 and not self.allowzero]
+        need(not copied or copied[-1] < X.rank, f"cannot copy the size of axis {copied[-1:]} of {show(X.shape)}")
+        remaining = product(tuple(d for k, d in enumerate(X.shape) if k not in copied))
+        fixed = product(tuple(d for k, d in enumerate(sizes) if k not in copied and k not in free))
         for k in copied:
-            asked[k] = X.shape[k]
-        message = f"cannot reshape {show(X.shape)} to {show(tuple(asked))}"
+            sizes[k] = X.shape[k]
+        message = f"cannot reshape {show(X.shape)} to {show(tuple(sizes))}"
         if free:
-            size = 0 if rest == 0 else quotient(rest, fixed)
+            size = 0 if remaining == 0 else quotient(remaining, fixed)
             need(size is not None, f"{message}: the sizes do not divide", code="GS304")
-            asked[free[0]] = -1 if size is None else size
+            sizes[free[0]] = -1 if size is None else size
         else:
-            empty = product(X.shape) == 0 == product(tuple(asked))  # a computed size of 0 rows need not mean to copy
-            need(rest == fixed or empty, f"{message}: the numbers of elements differ", code="GS304")
-        return Type(X.dtype, tuple(asked))
+            empty = product(X.shape) == 0 == product(tuple(sizes))  # a computed size of 0 can mean no rows, not a copy
+            need(remaining == fixed or empty, f"{message}: the numbers of elements differ", code="GS304")
+        return Type(X.dtype, tuple(sizes))
 
     def dims(self, X: Value, shape: Value) -> tuple[Dim, ...] | None:
         return X.known()
@@ -115,12 +118,12 @@ class Reshape(View):
 
 @op
 class Flatten(View):
-    """A matrix: the axes before ``axis`` are its rows, the others its columns."""
+    """X as a matrix: the axes before ``axis`` become its rows, the others its columns."""
 
     axis: int = 1
 
     def infer(self, X: Value) -> Type:
-        need(-X.rank <= self.axis <= X.rank, f"axis {self.axis} does not exist in rank {X.rank}", key="axis")
+        need(-X.rank <= self.axis <= X.rank, f"has axis {self.axis}, which does not exist in rank {X.rank}", key="axis")
         at = self.axis % X.rank if self.axis < 0 else self.axis
         return Type(X.dtype, (product(X.shape[:at]), product(X.shape[at:])))
 
@@ -129,21 +132,22 @@ class Flatten(View):
 
 
 def unit_axes(axes: Value | None, rank: int) -> list[int]:
-    held = known(axes, "axes") if axes is not None else ()
-    out = [normalize_axis(int(k), rank) for k in held]
-    need(len(set(out)) == len(out), f"names an axis twice in {show(held)}", key="axis")
+    """Return ``axes`` counted from the front; raise ShapeError if one is listed twice."""
+    elements = known(axes, "axes") if axes is not None else ()
+    out = [normalize_axis(int(k), rank) for k in elements]
+    need(len(set(out)) == len(out), f"has an axis twice in {show(elements)}", key="axis")
     return out
 
 
 @op
 class Squeeze(View):
-    """X without the ``axes`` of size 1; without all such axes where none are named."""
+    """X without the ``axes`` of size 1; without ``axes``, all axes of size 1 are removed."""
 
     def infer(self, X: Value, axes: Value | None = None) -> Type:
-        gone = unit_axes(axes, X.rank) if axes is not None else [k for k, d in enumerate(X.shape) if d == 1]
-        for k in gone:
-            need(X.shape[k] == 1, f"cannot drop axis {k} of {show(X.shape)}: its size is not 1", code="GS304")
-        return Type(X.dtype, tuple(d for k, d in enumerate(X.shape) if k not in gone))
+        removed = unit_axes(axes, X.rank) if axes is not None else [k for k, d in enumerate(X.shape) if d == 1]
+        for k in removed:
+            need(X.shape[k] == 1, f"cannot remove axis {k} of {show(X.shape)}: its size is not 1", code="GS304")
+        return Type(X.dtype, tuple(d for k, d in enumerate(X.shape) if k not in removed))
 
     def dims(self, X: Value, *_: Value | None) -> tuple[Dim, ...] | None:
         return X.known()
@@ -154,12 +158,12 @@ class Squeeze(View):
 
 @op
 class Unsqueeze(View):
-    """X with new axes of size 1 at ``axes``, counted in the output."""
+    """X with additional axes of size 1 at ``axes``, which count in the output."""
 
     def infer(self, X: Value, axes: Value) -> Type:
         new = unit_axes(axes, X.rank + len(known(axes, "axes")))
-        rest = iter(X.shape)
-        return Type(X.dtype, tuple(1 if k in new else next(rest) for k in range(X.rank + len(new))))
+        remaining = iter(X.shape)
+        return Type(X.dtype, tuple(1 if k in new else next(remaining) for k in range(X.rank + len(new))))
 
     def dims(self, X: Value, *_: Value) -> tuple[Dim, ...] | None:
         return X.known()
@@ -170,13 +174,17 @@ class Unsqueeze(View):
 
 @op
 class Transpose(View):
-    """X with its axes in the order ``perm``, by default reversed."""
+    """X with its axes in the order ``perm``, by default reversed; a view."""
 
     perm: Sequence[int] | None = None
 
     def infer(self, X: Value) -> Type:
         order = list(range(X.rank))[::-1] if self.perm is None else list(self.perm)
-        need(sorted(order) == list(range(X.rank)), f"{order} is no order of the axes of {show(X.shape)}", key="dims")
+        need(
+            sorted(order) == list(range(X.rank)),
+            f"cannot order the axes of {show(X.shape)} by {order}",
+            key="dims",
+        )
         return Type(X.dtype, tuple(X.shape[k] for k in order))
 
     def bind(self, ctx: Context, X: Array) -> Bound:
@@ -191,18 +199,18 @@ class Transpose(View):
 
 @op
 class Expand(Op):
-    """X repeated along axes of size 1, by broadcasting with ``shape``."""
+    """X broadcast with ``shape``: repeated along axes of size 1."""
 
     keeps_in, keeps_out = (), False
-    holds = slice(1)
+    copied_inputs = slice(1)
 
     def infer(self, X: Value, shape: Value) -> Type:
         return Type(X.dtype, broadcast(X.shape, known(shape, "sizes")))
 
     def dims(self, X: Value, shape: Value) -> tuple[Dim, ...] | None:
-        held = X.known()
+        elements = X.known()
         (size,) = known(shape, "sizes") if shape.shape == (1,) else (1,)
-        return held * int(size) if held is not None and len(held) == 1 else held
+        return elements * int(size) if elements is not None and len(elements) == 1 else elements
 
     def bind(self, ctx: Context, X: Array, shape: Array) -> Bound:
         if X.shape == ctx.shape():
@@ -213,8 +221,9 @@ class Expand(Op):
 
 @op
 class Shape(Op):
-    """The sizes of X from axis ``start`` up to ``end``, as an int64 vector."""
+    """The sizes of X from axis ``start`` up to ``end``, as an int64 vector; no gradient."""
 
+    is_view = True
     keeps_in, keeps_out = (), False
 
     start: int = 0
@@ -233,11 +242,12 @@ class Shape(Op):
 
 @op
 class Cast(Op):
-    """X as another dtype, by name; in the file ONNX's number for it.
+    """X converted to the dtype ``to``, by name; ONNX files contain ONNX's number of the dtype. No gradient.
 
-    Floats are cut off towards 0. What the dtype cannot hold wraps round for integers; for floats it is undefined.
+    Floats are truncated towards 0. Integers that the dtype cannot represent wrap around; for floats the result is undefined.
     """
 
+    elementwise = True
     keeps_in, keeps_out = (), False
 
     to: str
@@ -253,17 +263,17 @@ class Cast(Op):
         (X,) = ranges
         if not X.finite:
             return ANY
-        if output.type.is_float:  # which rounds large integers
+        if output.type.is_float:  # float32 rounds large integers
             return Range(float(np.float32(X.low)), float(np.float32(X.high)))
         return Range(int(X.low), int(X.high))
 
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        moved = node.inputs[0] is not None and node.inputs[0].dtype != "bool" and self.to != "bool"
+        numeric = node.inputs[0] is not None and node.inputs[0].dtype != "bool" and self.to != "bool"
         if node.inputs[0] is not None and node.inputs[0].type.is_float and exact:
-            return {}  # a fraction is cut off, so that the bound itself may be passed
+            return {}  # truncation: an input may exceed the bound by a fraction
         if self.to == "float32" and exact and max(abs(out.low), abs(out.high)) >= _EXACT:
             return {}
-        return {0: out} if moved else {}
+        return {0: out} if numeric else {}
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         if X.dtype == (ctx.dtype if self.to == "float32" else self.to):

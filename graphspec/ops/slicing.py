@@ -1,4 +1,4 @@
-"""Operators that cut tensors up and put them together: Concat, Split, Slice, Pad, Tile."""
+"""Operators that split and join tensors: Concat, Split, Slice, Pad, Tile."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, add, ceildiv, mul, show, subtract
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import Range, hull
+from graphspec.kernels.blocks import BLOCK
 from graphspec.kernels.common import copy_rows, scratch_like, sum_axes
 from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
 from graphspec.ops.base import Op, op
 from graphspec.ops.shape import known, reshaped
 
-_BLOCK = 1 << 16  # numbers of the whole in a block
 _FAR = 1 << 30  # ONNX writes "up to the end" as a very large number
 
 
-def along(axis: int, start: int | None, stop: int | None, step: int | None = None) -> tuple[slice, ...]:
-    """The index of ``start:stop:step`` on ``axis``."""
+def on_axis(axis: int, start: int | None, stop: int | None, step: int | None = None) -> tuple[slice, ...]:
+    """Return the index that selects ``start:stop:step`` on ``axis``."""
     return (*[slice(None)] * axis, slice(start, stop, step))
 
 
 @op
 class Concat(Op):
-    """The inputs one after the other along ``axis``."""
+    """The inputs joined along ``axis``; they have equal sizes on the other axes."""
 
     variadic = True
     keeps_in, keeps_out = (), False
-    holds = slice(None)
+    copied_inputs = slice(None)
 
     axis: int
 
@@ -44,60 +44,64 @@ class Concat(Op):
         for X in inputs:
             need(X.rank == first.rank, f"joins shapes of different rank: {show(first.shape)} and {show(X.shape)}")
             same = all(d == e for k, (d, e) in enumerate(zip(X.shape, first.shape, strict=True)) if k != at)
-            need(same, f"joins shapes that differ off axis {self.axis}", code="GS302")
+            need(same, f"joins shapes that differ outside axis {self.axis}", code="GS302")
             total = add(total, X.shape[at])
         return Type(same_dtype(*inputs), (*first.shape[:at], total, *first.shape[at + 1 :]))
 
     def dims(self, *inputs: Value) -> tuple[Dim, ...] | None:
         out: tuple[Dim, ...] = ()
         for X in inputs:
-            if (held := X.known()) is None:
+            if (elements := X.known()) is None:
                 return None
-            out += held
+            out += elements
         return out
 
     def bind(self, ctx: Context, *inputs: Array) -> Bound:
         at = self.axis % inputs[0].ndim
         Y = ctx.out(like=inputs[0])
         stops = np.cumsum([X.shape[at] for X in inputs]).tolist()
-        places = [along(at, stop - X.shape[at], stop) for X, stop in zip(inputs, stops, strict=True)]
+        slices = [on_axis(at, stop - X.shape[at], stop) for X, stop in zip(inputs, stops, strict=True)]
         calls: Calls = []
-        for y, *parts in slowest_blocks(Y, at, inputs):
-            calls += [copy_rows(y[place], x) for place, x in zip(places, parts, strict=True) if x.size]
+        for y, *parts in aligned_blocks(Y, at, inputs):
+            calls += [copy_rows(y[index], x) for index, x in zip(slices, parts, strict=True) if x.size]
 
         def backward(dY: Array) -> Calls:
-            if all(dY[place].transpose(axis_order(dY)).flags.c_contiguous for place in places):
-                for k, place in enumerate(places):
-                    ctx.give_grad(k, dY[place])
+            if all(dY[index].transpose(axis_order(dY)).flags.c_contiguous for index in slices):
+                for k, index in enumerate(slices):
+                    ctx.give_grad(k, dY[index])
                 return []
-            # Copies, since what has gaps is slow in every call that follows.
-            taken = [(place, dX) for k, place in enumerate(places) if (dX := ctx.grad(k)) is not None]
+            # Views with gaps would slow down every call that reads them.
+            requested = [(index, dX) for k, index in enumerate(slices) if (dX := ctx.grad(k)) is not None]
             calls: Calls = []
-            for dy, *parts in slowest_blocks(dY, at, [dX for _, dX in taken]):
-                calls += [copy_rows(dx, dy[place]) for (place, _), dx in zip(taken, parts, strict=True)]
+            for dy, *parts in aligned_blocks(dY, at, [dX for _, dX in requested]):
+                calls += [copy_rows(dx, dy[index]) for (index, _), dx in zip(requested, parts, strict=True)]
             return calls
 
         return Y, calls, backward
 
 
-def slowest_blocks(Y: Array, at: int, parts: Sequence[Array]) -> Iterator[tuple[Array, ...]]:
-    """Y and its parts along axis ``at`` in corresponding blocks of another axis: a line of cache that parts share stays."""
+def aligned_blocks(Y: Array, at: int, parts: Sequence[Array]) -> Iterator[tuple[Array, ...]]:
+    """Yield Y and its parts along axis ``at`` in corresponding blocks along another axis.
+
+    A cache line that several parts share is then still in the cache for the next part.
+    """
     axis = next((k for k in axis_order(Y) if k != at), None)
-    if axis is None or Y.size <= _BLOCK:
+    if axis is None or Y.size <= BLOCK:
         yield Y, *parts
         return
-    step = max(1, _BLOCK * Y.shape[axis] // Y.size)
+    step = max(1, BLOCK * Y.shape[axis] // Y.size)
     for start in range(0, Y.shape[axis], step):
-        block = along(axis, start, start + step)
+        block = on_axis(axis, start, start + step)
         yield tuple(A[block] for A in (Y, *parts))
 
 
 @op
 class Split(Op):
-    """Pieces of the sizes in ``split`` along ``axis``, as views."""
+    """The pieces of X with the sizes ``split`` along ``axis``, as views."""
 
+    is_view = True
     keeps_in, keeps_out = (), False
-    holds, drops = slice(1), True
+    copied_inputs, drops_elements = slice(1), True
 
     axis: int = 0
 
@@ -112,25 +116,28 @@ class Split(Op):
         return tuple(Type(X.dtype, (*X.shape[:at], size, *X.shape[at + 1 :])) for size in sizes)
 
     def bind(self, ctx: Context, X: Array, split: Array) -> Bound:
-        held = ctx.known(1)
-        assert held is not None
-        at, stops = self.axis % X.ndim, np.cumsum(held).tolist()
-        places = [along(at, start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+        known_sizes = ctx.known(1)
+        assert known_sizes is not None
+        at, stops = self.axis % X.ndim, np.cumsum(known_sizes).tolist()
+        slices = [on_axis(at, start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
 
         def backward(*dYs: Array | None) -> Calls:
             dX = ctx.grad(0)
             if dX is None:
                 return []
-            pairs = [(dX[place], dY) for place, dY in zip(places, dYs, strict=True)]
+            pairs = [(dX[index], dY) for index, dY in zip(slices, dYs, strict=True)]
             return [(part.fill, 0) if dY is None else (np.copyto, part, dY) for part, dY in pairs]
 
-        return tuple(X[place] for place in places), [], backward
+        return tuple(X[index] for index in slices), [], backward
 
 
-def sliced(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
-    """How many elements ``start:stop:step`` takes of an axis of ``size`` (GS305 where that cannot be told).
+def slice_length(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
+    """Return the number of elements that ``start:stop:step`` selects on an axis of ``size``.
 
-    A symbolic axis is taken to be longer than any offset from its ends that is written down.
+    A symbolic axis is assumed to be longer than any constant offset from its ends.
+
+    Raises:
+        ShapeError: ``GS305`` if the number cannot be determined.
     """
     if isinstance(size, int) and isinstance(start, int) and isinstance(stop, int):
         return len(range(*slice(start, stop_index(stop, step), step).indices(size)))
@@ -145,68 +152,77 @@ def sliced(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
         first, last = last, add(size, -1) if first == size else first
     span = subtract(last, first)
     if span is None:
-        raise ShapeError("GS305", f"cannot tell how many of '{size}' elements {start}:{stop}:{step} takes")
+        raise ShapeError("GS305", f"cannot determine how many of '{size}' elements {start}:{stop}:{step} selects")
     count = ceildiv(span, abs(step))
     return max(count, 0) if isinstance(count, int) else count
 
 
 def stop_index(stop: int, step: int) -> int | None:
-    """ONNX's end of a slice as Python's: one before the front is written as a very negative number."""
+    """Convert ONNX's end of a slice to Python's: ONNX writes "past the front" as a very negative number."""
     return None if step < 0 and stop < -_FAR else stop
 
 
-def slice_table(
+def slices_by_axis(
     X: Value, starts: Value, ends: Value, axes: Value | None, steps: Value | None
 ) -> list[tuple[int, Dim, Dim, int]]:
-    """(axis, start, end, step) for every axis that is cut."""
-    first, last = known(starts, "starts"), known(ends, "ends")
-    which = known(axes, "axes") if axes is not None else tuple(range(len(first)))
-    by = known(steps, "steps") if steps is not None else (1,) * len(first)
-    need(len(first) == len(last) == len(which) == len(by), "starts, ends, axes and steps differ in length")
-    table = []
-    for a, s, e, step in zip(which, first, last, by, strict=True):
+    """Return (axis, start, end, step) for every axis that is sliced."""
+    begins, stops = known(starts, "starts"), known(ends, "ends")
+    listed = known(axes, "axes") if axes is not None else tuple(range(len(begins)))
+    increments = known(steps, "steps") if steps is not None else (1,) * len(begins)
+    need(
+        len(begins) == len(stops) == len(listed) == len(increments),
+        "has starts, ends, axes and steps of different lengths",
+    )
+    slices = []
+    for a, s, e, step in zip(listed, begins, stops, increments, strict=True):
         need(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}", code="GS105")
-        table.append((normalize_axis(int(a), X.rank), s, e, int(step)))
-    return table
+        slices.append((normalize_axis(int(a), X.rank), s, e, int(step)))
+    return slices
 
 
 @op
 class Slice(Op):
-    """``starts:ends:steps`` on ``axes``, as a view. Negative bounds count from the end and are clipped, as in Python."""
+    """``X[starts:ends:steps]`` on ``axes``, as a view.
 
+    Negative bounds count from the end, and bounds are clipped, as in Python.
+    """
+
+    is_view = True
     keeps_in, keeps_out = (), False
-    holds, drops = slice(1), True
+    copied_inputs, drops_elements = slice(1), True
 
     def infer(
         self, X: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None
     ) -> Type:
         shape = list(X.shape)
-        for axis, start, end, step in slice_table(X, starts, ends, axes, steps):
-            shape[axis] = sliced(X.shape[axis], start, end, step)
+        for axis, start, end, step in slices_by_axis(X, starts, ends, axes, steps):
+            shape[axis] = slice_length(X.shape[axis], start, end, step)
         return Type(X.dtype, tuple(shape))
 
     def dims(self, X: Value, *bounds: Value | None) -> tuple[Dim, ...] | None:
-        held = X.known()
-        (starts, ends), more = bounds[:2], [*bounds[2:], None, None]
-        if held is None or starts is None or ends is None:
+        elements = X.known()
+        (starts, ends), optional = bounds[:2], [*bounds[2:], None, None]
+        if elements is None or starts is None or ends is None:
             return None
-        for _, start, end, step in slice_table(X, starts, ends, more[0], more[1]):
+        for _, start, end, step in slices_by_axis(X, starts, ends, optional[0], optional[1]):
             if not (isinstance(start, int) and isinstance(end, int)):
                 return None
-            held = held[start : stop_index(end, step) : step]
-        return held
+            elements = elements[start : stop_index(end, step) : step]
+        return elements
 
     def bind(
         self, ctx: Context, X: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None
     ) -> Bound:
-        first, last, which, by = (None if (s := ctx.known(k)) is None else s.tolist() for k in (1, 2, 3, 4))
-        assert first is not None
-        assert last is not None
-        place = [slice(None)] * X.ndim
-        for k, (start, end) in enumerate(zip(first, last, strict=True)):
-            step = by[k] if by is not None else 1
-            place[which[k] if which is not None else k] = slice(start, stop_index(end, step), step)
-        index = tuple(place)
+        known_starts, known_ends, known_axes, known_steps = (
+            None if (s := ctx.known(k)) is None else s.tolist() for k in (1, 2, 3, 4)
+        )
+        assert known_starts is not None
+        assert known_ends is not None
+        slices = [slice(None)] * X.ndim
+        for k, (start, end) in enumerate(zip(known_starts, known_ends, strict=True)):
+            step = known_steps[k] if known_steps is not None else 1
+            slices[known_axes[k] if known_axes is not None else k] = slice(start, stop_index(end, step), step)
+        index = tuple(slices)
 
         def backward(dY: Array) -> Calls:
             if dY.shape == X.shape and all(s.step in (None, 1) for s in index):
@@ -220,9 +236,9 @@ class Slice(Op):
 
 @op
 class Pad(Op):
-    """X with ``pads`` (all begins, then all ends) more elements: a constant, its mirror image, or its edge.
+    """X with ``pads`` (all begins, then all ends) additional elements: a constant, the mirror image, or the edge.
 
-    Negative pads of ``constant`` crop.
+    Negative pads of mode ``constant`` crop.
     """
 
     keeps_in, keeps_out = (), False
@@ -231,21 +247,27 @@ class Pad(Op):
 
     def infer(self, X: Value, pads: Value, constant: Value | None = None) -> Type:
         need(self.mode in ("constant", "reflect", "edge"), f"has no mode '{self.mode}'", code="GS105")
-        held = known(pads, "pads")
-        need(len(held) == 2 * X.rank, f"has {len(held)} pads for rank {X.rank}")
+        known_pads = known(pads, "pads")
+        need(len(known_pads) == 2 * X.rank, f"has {len(known_pads)} pads for rank {X.rank}")
         same_dtype(X, constant)
         shape: list[Dim] = []
-        for d, low, high in zip(X.shape, held[: X.rank], held[X.rank :], strict=True):
+        for d, low, high in zip(X.shape, known_pads[: X.rank], known_pads[X.rank :], strict=True):
             need(isinstance(low, int) and isinstance(high, int), "needs fixed pads", code="GS305")
-            most = max(int(low), int(high))
+            largest = max(int(low), int(high))
             need(
-                self.mode == "constant" or min(int(low), int(high)) >= 0, f"mode {self.mode} cannot crop", code="GS105"
+                self.mode == "constant" or min(int(low), int(high)) >= 0,
+                f"cannot crop in mode {self.mode}",
+                code="GS105",
             )
-            if isinstance(d, int) and most > 0 and self.mode != "constant":
-                room = d - 1 if self.mode == "reflect" else most if d else 0
-                need(most <= room, f"cannot {self.mode} {most} elements of an axis of {d}", code="GS303")
+            if isinstance(d, int) and largest > 0 and self.mode != "constant":
+                room = d - 1 if self.mode == "reflect" else largest if d else 0
+                need(largest <= room, f"cannot {self.mode} {largest} elements of an axis of {d}", code="GS303")
             size = add(add(d, int(low)), int(high))
-            need(not isinstance(size, int) or size >= 0, f"crops more than there is of {show(X.shape)}", code="GS303")
+            need(
+                not isinstance(size, int) or size >= 0,
+                f"cannot crop {show(X.shape)} by {show(known_pads)}: an axis is too short",
+                code="GS303",
+            )
             shape.append(size)
         return Type(X.dtype, tuple(shape))
 
@@ -253,37 +275,37 @@ class Pad(Op):
         return hull(r for i, r in enumerate(ranges) if i != 1) | (ranges[0] if len(ranges) > 2 else Range(0, 0))
 
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        held = node.inputs[1].known() if node.inputs[1] is not None else None
-        crops = held is None or any(not isinstance(d, int) or d < 0 for d in held)
-        filled = held is not None and any(isinstance(d, int) and d > 0 for d in held)
+        known_pads = node.inputs[1].known() if node.inputs[1] is not None else None
+        crops = known_pads is None or any(not isinstance(d, int) or d < 0 for d in known_pads)
+        filled = known_pads is not None and any(isinstance(d, int) and d > 0 for d in known_pads)
         demanded = {} if exact and crops else {0: out}
         return demanded | ({2: out} if len(ranges) > 2 and (filled or not exact) else {})
 
     def bind(self, ctx: Context, X: Array, pads: Array, constant: Array | None = None) -> Bound:
-        held = ctx.known(1)
-        assert held is not None
-        low, high = held.tolist()[: X.ndim], held.tolist()[X.ndim :]
+        known_pads = ctx.known(1)
+        assert known_pads is not None
+        low, high = known_pads.tolist()[: X.ndim], known_pads.tolist()[X.ndim :]
         source = tuple(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, X.shape, strict=True))
         inner = tuple(slice(max(a, 0), n - max(b, 0)) for a, b, n in zip(low, high, ctx.shape(), strict=True))
-        if not held.any():
+        if not known_pads.any():
             return reshaped(ctx, X)
         Y = ctx.out(like=X)
         calls: Calls = []
         if self.mode == "constant":
             calls.append((Y.fill, 0) if constant is None else (np.copyto, Y, constant))
         calls.append((np.copyto, Y[inner], X[source]))
-        borders = [] if self.mode == "constant" else mirrored(Y.shape, low, high, self.mode)
-        calls += [(np.copyto, Y[there], Y[here]) for there, here in borders]
+        borders = [] if self.mode == "constant" else border_copies(Y.shape, low, high, self.mode)
+        calls += [(np.copyto, Y[border], Y[inside]) for border, inside in borders]
 
         def backward(dY: Array) -> Calls:
             calls: Calls = []
-            for there, here in reversed(borders):
+            for border, inside in reversed(borders):
                 if self.mode == "edge":
-                    axis = len(here) - 1
-                    edge = scratch_like(ctx, dY[here])
-                    calls += [*sum_axes(ctx, dY[there], (axis,), edge), (np.add, dY[here], edge, dY[here])]
+                    axis = len(inside) - 1
+                    edge = scratch_like(ctx, dY[inside])
+                    calls += [*sum_axes(ctx, dY[border], (axis,), edge), (np.add, dY[inside], edge, dY[inside])]
                 else:
-                    calls.append((np.add, dY[here], dY[there], dY[here]))
+                    calls.append((np.add, dY[inside], dY[border], dY[inside]))
             if X[source].size == X.size:
                 ctx.give_grad(0, dY[inner])
             elif (dX := ctx.grad(0)) is not None:
@@ -293,20 +315,23 @@ class Pad(Op):
         return Y, calls, backward
 
 
-def mirrored(
+def border_copies(
     shape: Sequence[int], low: Sequence[int], high: Sequence[int], mode: str
 ) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """(border, its source) for each padded side, an axis after the other: a later axis copies earlier borders too."""
+    """Return (border, its source) for each padded side, one axis after the other.
+
+    A later axis copies the borders of earlier ones, too.
+    """
     pairs = []
     for axis, (a, b, n) in enumerate(zip(low, high, shape, strict=True)):
         end = n - b
         if a:
-            here = along(axis, a, a + 1) if mode == "edge" else along(axis, 2 * a, a, -1)
-            pairs.append((along(axis, 0, a), here))
+            inside = on_axis(axis, a, a + 1) if mode == "edge" else on_axis(axis, 2 * a, a, -1)
+            pairs.append((on_axis(axis, 0, a), inside))
         if b:
             before = end - b - 2
-            mirror = along(axis, end - 2, before if before >= 0 else None, -1)
-            pairs.append((along(axis, end, n), along(axis, end - 1, end) if mode == "edge" else mirror))
+            mirror = on_axis(axis, end - 2, before if before >= 0 else None, -1)
+            pairs.append((on_axis(axis, end, n), on_axis(axis, end - 1, end) if mode == "edge" else mirror))
     return pairs
 
 
@@ -315,7 +340,7 @@ class Tile(Op):
     """X repeated ``repeats`` times along each axis."""
 
     keeps_in, keeps_out = (), False
-    holds = slice(1)
+    copied_inputs = slice(1)
 
     def infer(self, X: Value, repeats: Value) -> Type:
         times = known(repeats, "repeats")
@@ -323,10 +348,10 @@ class Tile(Op):
         return Type(X.dtype, tuple(mul(d, n) for d, n in zip(X.shape, times, strict=True)))
 
     def bind(self, ctx: Context, X: Array, repeats: Array) -> Bound:
-        held = ctx.known(1)
-        assert held is not None
+        known_repeats = ctx.known(1)
+        assert known_repeats is not None
         Y = ctx.out()
-        blocks = [n for pair in zip(held.tolist(), X.shape, strict=True) for n in pair]
+        blocks = [n for pair in zip(known_repeats.tolist(), X.shape, strict=True) for n in pair]
         single = [n for size in X.shape for n in (1, size)]
         calls: Calls = [(np.copyto, Y.reshape(blocks, copy=False), X.reshape(single, copy=False))]
 

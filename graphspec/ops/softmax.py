@@ -1,23 +1,27 @@
-"""Softmax and LogSoftmax."""
+"""Softmax and LogSoftmax: functions along one axis."""
 
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 
 import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
+from graphspec.ir.ranges import Range
 from graphspec.kernels.common import output_for, scratch_like, sum_axes
 from graphspec.kernels.context import Bound, Context, need_float, normalize_axis
 from graphspec.ops.base import Op, op
 
-_FEW = 32  # up to so many classes, the maximum over rows of a transposed copy is faster than over each row
-_SOME = 128  # up to so many, the larger ones of two halves are taken until they are few
+_TRANSPOSED = 32  # up to this many classes, maxima over the rows of a transposed copy are faster than over each row
+_HALVED = (
+    128  # up to this many classes, the elementwise maximum of two halves first reduces them to _TRANSPOSED or fewer
+)
 
 
 class Normalized(Op):
-    """A function of a float tensor along ``axis``."""
+    """A function of a float tensor along ``axis``. Shapes: X and Y are equal."""
 
     keeps_in, keeps_out = (), True
 
@@ -30,21 +34,22 @@ class Normalized(Op):
 
 
 def maximum(ctx: Context, X: Array, axis: int, out: Array) -> Calls:
-    """Calls that write the maximum of X along ``axis``, which is kept as size 1, into ``out``."""
-    if axis != X.ndim - 1 or X.shape[axis] > _SOME or not X.flags.c_contiguous or X.ndim < 2 or not X.size:
+    """Return the calls that write the maximum of X along ``axis`` into ``out``, which has the axis with size 1."""
+    if axis != X.ndim - 1 or X.shape[axis] > _HALVED or not X.flags.c_contiguous or X.ndim < 2 or not X.size:
         return [(np.maximum.reduce, X, axis, None, out, True)]
     calls: Calls = []
     rows = X.reshape(-1, X.shape[axis])
-    while rows.shape[1] > _FEW:
+    while rows.shape[1] > _TRANSPOSED:
         half = -(-rows.shape[1] // 2)
         larger = ctx.scratch((len(rows), half), X.dtype)
         calls.append((partial(np.maximum, out=larger), rows[:, :half], rows[:, -half:]))
         rows = larger
-    columns, best = ctx.scratch(rows.shape[::-1], X.dtype), out.reshape(-1, copy=False)
-    return [*calls, (np.copyto, columns, rows.T), (np.maximum.reduce, columns, 0, None, best)]
+    columns, maxima = ctx.scratch(rows.shape[::-1], X.dtype), out.reshape(-1, copy=False)
+    return [*calls, (np.copyto, columns, rows.T), (np.maximum.reduce, columns, 0, None, maxima)]
 
 
-def over(X: Array, axis: int) -> tuple[int, ...]:
+def unit_axis_shape(X: Array, axis: int) -> tuple[int, ...]:
+    """Return X's shape with size 1 on ``axis``."""
     return tuple(1 if k == axis else n for k, n in enumerate(X.shape))
 
 
@@ -52,22 +57,24 @@ def over(X: Array, axis: int) -> tuple[int, ...]:
 class Softmax(Normalized):
     """``Y = exp(X - max X) / Σ exp(X - max X)`` along ``axis``."""
 
+    activation, value_range = "softmax", Range(0, 1)
+
     axis: int = -1
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         at = self.axis % X.ndim
         Y = output_for(ctx, (0, X))
-        most, total = ctx.scratch(over(X, at)), ctx.scratch(over(X, at))
+        maxima, total = ctx.scratch(unit_axis_shape(X, at)), ctx.scratch(unit_axis_shape(X, at))
         calls: Calls = [
-            *maximum(ctx, X, at, most),
-            (np.subtract, X, most, Y),
+            *maximum(ctx, X, at, maxima),
+            (np.subtract, X, maxima, Y),
             (np.exp, Y, Y),
             *sum_axes(ctx, Y, (at,), total),
             (np.divide, Y, total, Y),
         ]
 
         def backward(dY: Array) -> Calls:  # dX = Y · (dY - Σ dY · Y)
-            t, total = scratch_like(ctx, dY), ctx.scratch(over(X, at))
+            t, total = scratch_like(ctx, dY), ctx.scratch(unit_axis_shape(X, at))
             ctx.give_grad(0, dY)
             return [
                 (np.multiply, dY, Y, t),
@@ -83,15 +90,21 @@ class Softmax(Normalized):
 class LogSoftmax(Normalized):
     """``Y = X - max X - log Σ exp(X - max X)`` along ``axis``."""
 
+    activation, value_range = "log_softmax", Range(-inf, 0)
+
     axis: int = -1
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         at = self.axis % X.ndim
         Y = output_for(ctx, (0, X))
-        most, total, t = ctx.scratch(over(X, at)), ctx.scratch(over(X, at)), scratch_like(ctx, X)
+        maxima, total, t = (
+            ctx.scratch(unit_axis_shape(X, at)),
+            ctx.scratch(unit_axis_shape(X, at)),
+            scratch_like(ctx, X),
+        )
         calls: Calls = [
-            *maximum(ctx, X, at, most),
-            (np.subtract, X, most, Y),
+            *maximum(ctx, X, at, maxima),
+            (np.subtract, X, maxima, Y),
             (np.exp, Y, t),
             *sum_axes(ctx, t, (at,), total),
             (np.log, total, total),
@@ -99,7 +112,7 @@ class LogSoftmax(Normalized):
         ]
 
         def backward(dY: Array) -> Calls:  # dX = dY - exp(Y) · Σ dY
-            t, total = scratch_like(ctx, dY), ctx.scratch(over(X, at))
+            t, total = scratch_like(ctx, dY), ctx.scratch(unit_axis_shape(X, at))
             ctx.give_grad(0, dY)
             return [
                 (np.exp, Y, t),

@@ -1,4 +1,4 @@
-"""Division of a kernel by its largest singular value: in training only, ONNX has no such operator."""
+"""Division of a kernel by its largest singular value: training only, since ONNX has no such operator."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.context import Bound, Context, need_float
 from graphspec.ops.base import Op, op
 
-_LEAST = 1e-7  # Keras's epsilon: vectors are divided by their length, or by this
+_EPSILON = 1e-7  # as in Keras: the least divisor when a vector is normalized
 
 
 @op
 class SpectralScale(Op):
-    """``Y = W / σ``; σ is the largest singular value of W as a matrix, from power iterations that go on from ``u``.
+    """``Y = W / σ``, where σ is the largest singular value of W as a matrix; power iterations continue from ``u``.
 
-    In training W, a weight, becomes Y and ``u`` the new vector; else Y is W. The gradient goes through as if σ were
-    constant and W were Y, which it is by then. A W of zeros stays. Miyato et al., *Spectral normalization for generative
-    adversarial networks*, 2018.
+    In training W, a weight, becomes Y, and ``u`` the new singular vector; otherwise Y is W. The gradient treats σ as a
+    constant and W as Y, which it is by then. W is unchanged if all its elements are 0. ``sizes`` are the sizes of W's axes
+    before they were merged, and ``columns`` is the axis that forms the columns of the matrix. u has no gradient.
 
-    ``sizes`` are W's axes before they were joined, ``columns`` the one that is the matrix's columns.
+    Miyato et al., *Spectral normalization for generative adversarial networks*, 2018.
     """
 
     keeps_in, keeps_out = (), False
@@ -47,22 +47,22 @@ class SpectralScale(Op):
             return W, [], backward
         count = self.sizes[self.columns]
         parts = W.reshape(self.sizes, copy=False)
-        moved = parts.transpose(*(k for k in axis_order(parts) if k != self.columns), self.columns)
+        columns_last = parts.transpose(*(k for k in axis_order(parts) if k != self.columns), self.columns)
         calls: Calls = []
         try:
-            matrix = moved.reshape(-1, count, copy=False)
+            matrix = columns_last.reshape(-1, count, copy=False)
         except ValueError:
-            copy = ctx.scratch(moved.shape)
-            calls.append((np.copyto, copy, moved))
+            copy = ctx.scratch(columns_last.shape)
+            calls.append((np.copyto, copy, columns_last))
             matrix = copy.reshape(-1, count)
         right, product, left = ctx.scratch((count,)), ctx.scratch((count,)), ctx.scratch((len(matrix),))
-        length, sigma, least = ctx.scratch(()), ctx.scratch(()), ctx.constant(_LEAST)
+        length, sigma, epsilon = ctx.scratch(()), ctx.scratch(()), ctx.constant(_EPSILON)
 
         def unit(vector: Array, out: Array) -> Calls:
             return [
                 (np.vecdot, vector, vector, length),
                 (np.sqrt, length, length),
-                (partial(np.maximum, out=length), length, least),
+                (partial(np.maximum, out=length), length, epsilon),
                 (np.divide, vector, length, out),
             ]
 
@@ -72,15 +72,15 @@ class SpectralScale(Op):
             calls += [(np.dot, matrix.T, left, product), *unit(product, right)]
         Y = ctx.out(like=W)
         calls += [(np.vecdot, product, right, sigma), (_divide, W, sigma, Y, u.reshape(count), right)]
-        meet: Calls = [(ctx.group.barrier,)] if ctx.group.size > 1 else []  # others may still be reading W and u
-        calls += meet
-        if ctx.group.rank == 0:  # rank 0 alone writes shared state
+        barrier: Calls = [(ctx.group.barrier,)] if ctx.group.size > 1 else []  # other workers may still read W and u
+        calls += barrier
+        if ctx.group.rank == 0:  # only rank 0 writes shared state
             calls += [(np.copyto, W, Y), (np.copyto, u.reshape(count), right)]
-        return Y, calls + meet, backward
+        return Y, calls + barrier, backward
 
 
 def _divide(W: Array, sigma: Array, Y: Array, before: Array, after: Array) -> None:
-    """``Y = W / sigma``; where W is all zeros, W and the vector as they were."""
+    """Write ``Y = W / sigma``; if W is all zeros, copy W and keep the previous vector."""
     if sigma == 0:
         Y[...] = W
         after[...] = before

@@ -1,4 +1,4 @@
-"""Elementwise functions of one input: what all of them share."""
+"""The base class of elementwise functions of one input."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from graphspec.ops.base import Op
 class Unary(Op):
     """``Y = f(X)``, element by element.
 
-    A subclass defines ``forward(ctx, X, Y)``, calls that write Y, which may be X itself, and ``gradient(ctx, X, Y, dY)``,
-    calls that multiply dY in place by f'; without that there is no gradient. By default backward reads Y alone, so that
-    X may be overwritten.
+    A subclass defines ``forward(ctx, X, Y)``, which returns the calls that write Y; Y may be X itself. It may define
+    ``gradient(ctx, X, Y, dY)``, which returns the calls that multiply dY by f' in place; without it the operator has no
+    gradient. By default backward reads only Y, so X may be overwritten.
     """
 
+    elementwise = True
     keeps_in: ClassVar[tuple[int, ...] | None] = ()
     keeps_out: ClassVar[bool] = True
     blockwise = True

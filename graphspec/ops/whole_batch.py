@@ -1,4 +1,4 @@
-"""Operators that see the whole batch, whichever worker has its rows: training-only, never exported."""
+"""Operators on the whole batch, over all workers: training only, never exported."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from graphspec.kernels.common import sum_axes
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import Op, op
 
-_NOTHING = (
-    -1e30
-)  # the exponent of a pair that does not count; not -inf, so that a row without pairs has a gradient of 0
+_EXCLUDED = -1e30
+"""The exponent of a pair that is excluded; it is not -inf, so that a row without pairs has the gradient 0."""
 
 
 @op
 class BatchSum(Op):
-    """``Y = Σ X`` over axis 0, the rows of all workers: shape (batch, …) → (…)."""
+    """``Y = Σ X`` over axis 0, for the rows of all workers. Shapes: X (batch, …) → Y (…)."""
 
     keeps_in, keeps_out = (), False
     exported = False
@@ -43,11 +42,14 @@ class BatchSum(Op):
 
 @op
 class CircleLoss(Op):
-    """The circle loss of every row of X (batch, features) with class ids (batch,) against the rows of the whole batch.
+    """The circle loss of each row of X against all rows of the batch; ids are the classes of the rows.
 
     With ``d = max(1 - x · r, 0)``: ``Y = softplus(P + Q)``, ``P = log Σ exp(-γ (m + d)⁺ (m - d))`` over the rows r of
-    x's class, ``Q = log Σ exp(γ (1 + m - d)⁺ (1 - m - d))`` over the others; 0 for a row where one of them is empty.
-    Sun et al., *Circle loss*, CVPR 2020, as Keras 3 has it. Every worker has all rows and its own rows' values.
+    x's class, ``Q = log Σ exp(γ (1 + m - d)⁺ (1 - m - d))`` over the other rows; Y is 0 for a row if either
+    sum is empty. Each worker reads the rows of all workers and computes the values of its own rows.
+
+    Shapes: X (batch, features), ids (batch,) → Y (batch,). The ids have no gradient. Sun et al., *Circle loss*, CVPR
+    2020, as in Keras 3.
     """
 
     keeps_in, keeps_out = (), False
@@ -60,7 +62,7 @@ class CircleLoss(Op):
     def infer(self, X: Value, ids: Value) -> Type:
         need_float(X)
         need(X.rank == 2, f"needs rows of features, got {show(X.shape)}")
-        need(ids.dtype == "int64" and ids.shape == X.shape[:1], f"needs an id a row, got {ids.type}")
+        need(ids.dtype == "int64" and ids.shape == X.shape[:1], f"needs one int64 id per row, got {ids.type}")
         return Type(X.dtype, X.shape[:1])
 
     def bind(self, ctx: Context, X: Array, ids: Array) -> Bound:
@@ -68,7 +70,7 @@ class CircleLoss(Op):
         every, labels = ctx.save_for_backward((total, X.shape[1])), ctx.save_for_backward((total,), np.int64)
         raw, z, peak = ctx.save_for_backward((n, total)), ctx.save_for_backward((n,)), ctx.scratch((n, 1))
         same, keep = ctx.save_for_backward((n, total), np.bool_), ctx.scratch((n, total), np.bool_)
-        # each partner's share in the sum of exponentials, each other row's in the other sum
+        # each row's share of the sum in P, and of the sum in Q
         shares = ctx.save_for_backward((2, n, total))
         d, scores, sums = ctx.scratch((n, total)), ctx.scratch((n, total)), ctx.scratch((n, 1))
         diagonal = np.arange(n), np.arange(own.start, own.stop)
@@ -100,7 +102,7 @@ class CircleLoss(Op):
                 np.multiply(share, scores, out=share)
                 np.multiply(share, scale, out=share)
                 np.logical_not(keep, out=keep)
-                np.copyto(share, _NOTHING, where=keep)
+                np.copyto(share, _EXCLUDED, where=keep)
                 np.maximum.reduce(share, axis=1, out=peak, keepdims=True)
                 np.subtract(share, peak, out=share)
                 np.exp(share, out=share)

@@ -1,9 +1,9 @@
 """Optimizers over flat parameter vectors, with Keras's formulas and defaults, by family."""
 
 from graphspec.config import only_base
-from graphspec.optimizers.base import OPTIMIZERS, Optimizer, Rate
+from graphspec.optimizers.base import OPTIMIZERS, Optimizer, Rate, Vectors
 
-__all__ = ["OPTIMIZERS", "Optimizer", "Rate"]
+__all__ = ["OPTIMIZERS", "Optimizer", "Rate", "Vectors"]
 
 OPTIMIZERS.found_in(
     __name__,

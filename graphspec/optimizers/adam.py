@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import NonNegative
+from graphspec.config import NonNegative, invalid
 from graphspec.optimizers.base import OPTIMIZERS, Decay, Epsilon, LearningRate, Optimizer
 
 if TYPE_CHECKING:
@@ -37,23 +37,32 @@ def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[floa
     return [*calls, (np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
 
 
-def adam_update(
-    p: Array,
-    g: Array,
-    t: Array,
-    u: Array,
-    v: Array,
-    rate: Array,
-    *,
-    betas: tuple[float, float],
-    epsilon: float,
-    largest: Array | None = None,
-) -> Calls:
-    """Adam on one block; with ``largest``, the mean square is the largest so far."""
-    calls = accumulate_moments(g, t, u, v, betas)
-    if largest is not None:
-        calls.append((partial(np.maximum, out=largest), largest, v))
-        v = largest
+@dataclass(frozen=True, slots=True)
+class AdamBlock:
+    """What Adam updates together.
+
+    Attributes:
+        p, g: weights and their gradient.
+        t: scratch of the same length.
+        u, v: the two moments.
+        largest: the largest mean square so far, where that divides the step in place of ``v``.
+    """
+
+    p: Array
+    g: Array
+    t: Array
+    u: Array
+    v: Array
+    largest: Array | None = None
+
+
+def adam_update(block: AdamBlock, rate: Array, betas: tuple[float, float], epsilon: float) -> Calls:
+    """Adam on one block."""
+    p, t, u, v = block.p, block.t, block.u, block.v
+    calls = accumulate_moments(block.g, t, u, v, betas)
+    if block.largest is not None:
+        v = block.largest
+        calls.append((partial(np.maximum, out=v), v, block.v))
     added = np.array(epsilon / math.sqrt(1 - betas[1]), p.dtype)
     calls += [(np.sqrt, v, t), (np.add, t, added, t), (np.divide, u, t, t), (np.multiply, t, rate, t)]
     return [*calls, (np.subtract, p, t, p)]
@@ -86,12 +95,9 @@ class Adam(Moments):
         return (adam_rate(step, rate, self.beta_1, self.beta_2),)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
-        return adam_update(
-            *(p, g, t, m["momentum"], m["velocity"], *factors),
-            betas=(self.beta_1, self.beta_2),
-            epsilon=self.epsilon,
-            largest=m.get("velocity_max"),
-        )
+        (rate,) = factors
+        block = AdamBlock(p, g, t, m["momentum"], m["velocity"], m.get("velocity_max"))
+        return adam_update(block, rate, (self.beta_1, self.beta_2), self.epsilon)
 
 
 @OPTIMIZERS.add("AdamW", "adamw")
@@ -103,8 +109,7 @@ class AdamW(Adam):
     @model_validator(mode="after")
     def _decays(self) -> AdamW:
         if self.weight_decay is None:
-            context = {"below": "weight_decay", "hint": "use Adam for none"}
-            raise PydanticCustomError("GS105", "needs a number for weight_decay", context)
+            raise invalid("must be a number", "use Adam for none", key="weight_decay", show_value=True)
         return self
 
 

@@ -12,13 +12,16 @@ import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from graphspec.config import WHATEVER, Config, Neutral, NonNegative, Positive, Registry
+from graphspec.arrays.split import pieces
+from graphspec.codes import Code
+from graphspec.config import WHATEVER, Config, Neutral, NonNegative, Positive, Registry, invalid
+from graphspec.ir.graph import Segment
 from graphspec.schedules import SCHEDULES, Schedule
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
     from graphspec.arrays.random import Clock
-    from graphspec.ir.graph import Array, Param, Segment
+    from graphspec.ir.graph import Array, Param
     from graphspec.kernels.group import Group
 
 BLOCK = 1 << 15  # elements: the five to seven operands of a step stay in the second-level cache
@@ -26,15 +29,18 @@ BLOCK = 1 << 15  # elements: the five to seven operands of a step stay in the se
 
 def blocks(start: int, stop: int) -> list[slice]:
     """The range in pieces that stay in cache."""
-    return [slice(first, min(first + BLOCK, stop)) for first in range(start, stop, BLOCK)]
+    return pieces(start, stop, BLOCK)
+
+
+def _not_a_rate(hint: str | None = None) -> PydanticCustomError:
+    return invalid("must be a number or a schedule", hint, code=Code.WRONG_TYPE, show_value=True)
 
 
 def _number_or_schedule(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str | dict | Schedule):
-        raise PydanticCustomError("GS104", "must be a number or a schedule")
+        raise _not_a_rate()
     if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value):
-        hint = {"hint": f"write `{value}` without quotes"}
-        raise PydanticCustomError("GS104", "must be a number or a schedule", hint)
+        raise _not_a_rate(f"write `{value}` without quotes")
     return value if isinstance(value, int | float) else SCHEDULES.parse(value)
 
 
@@ -70,6 +76,7 @@ class Vectors:
 
     ``slots`` has the vectors by name, and the slots of one weight as ``<slot>/<weight>`` (:meth:`Optimizer.own_slots`).
     ``others`` are gradients of other workers that have not been added to ``G`` yet, in the stretches ``summed``.
+    A rule changes the weights and the slots in place, and may overwrite ``G``.
     """
 
     P: Array
@@ -78,6 +85,32 @@ class Vectors:
     segments: Sequence[Segment]
     others: Sequence[Array] = ()
     summed: Sequence[slice] = ()
+
+    @classmethod
+    def of_workers(
+        cls, weights: Array, gradients: Sequence[Array], slots: Mapping[str, Array], segments: Sequence[Segment]
+    ) -> Vectors:
+        """All weights, with one gradient a worker: they are added up in the first."""
+        return cls(weights, gradients[0], slots, segments, gradients[1:])
+
+    def part(self, part: slice, summed: Sequence[slice]) -> Vectors:
+        """The part that one worker updates, of whole weights and pieces of others.
+
+        Args:
+            summed: where the gradients are added up, counted from the start of the part.
+        """
+        return Vectors(
+            self.P[part],
+            self.G[part],
+            {name: slot if "/" in name else slot[part] for name, slot in self.slots.items()},
+            [
+                Segment(s.param, s.start - part.start, s.stop - part.start)
+                for s in self.segments
+                if part.start <= s.start and s.stop <= part.stop
+            ],
+            [gradient[part] for gradient in self.others],
+            summed,
+        )
 
     def total(self, block: slice) -> Calls:
         """Calls that add up the gradients of all workers, in their order."""
@@ -123,8 +156,9 @@ class Optimizer(Config):
     def _one_clip(self) -> Optimizer:
         given = [k for k in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, k) is not None]
         if len(given) > 1:
-            text = "only one of clipnorm, clipvalue and global_clipnorm may be set, got {given}"
-            raise PydanticCustomError("GS105", text, {"given": " and ".join(given), "below": given[-1]})
+            raise invalid(
+                f"cannot be set beside `{given[0]}`", f"leave one of {' and '.join(given)} out", key=given[-1]
+            )
         return self
 
     def moments(self) -> tuple[str, ...]:
@@ -173,24 +207,13 @@ class Optimizer(Config):
         average = ("average",) if self.use_ema else ()
         return self.moments() + average + (("gradient_accumulator",) if self.gradient_accumulation_steps else ())
 
-    def bind(
-        self,
-        P: Array,
-        G: Array,
-        slots: Mapping[str, Array],
-        segments: Sequence[Segment],
-        clock: Clock,
-        rate: Rate,
-        group: Group | None = None,
-        others: Sequence[Array] = (),
-        summed: Sequence[slice] = (),
-    ) -> Calls:
-        """Calls that update the weights ``P`` in place from their gradient ``G``, which they may overwrite.
+    def bind(self, v: Vectors, clock: Clock, rate: Rate, group: Group | None = None) -> Calls:
+        """Calls that update the weights of ``v`` in place.
 
         ``clock.step`` is the index, from 0, of the step that is being done. In a group each member has a part of all
-        weights, as one vector with its slots and whole segments; to ``G`` are added the gradients of ``others``, in
-        order, where ``summed`` says so.
+        weights (:meth:`Vectors.part`).
         """
+        P, G, segments = v.P, v.G, v.segments
         every = self.gradient_accumulation_steps or 1
         factors = [np.zeros((), P.dtype) for _ in self.factors(0, 1.0)]
         shrink = np.ones((), P.dtype)
@@ -204,16 +227,16 @@ class Optimizer(Config):
             if decay:
                 shrink.fill(1 - decay * learning_rate)
 
-        clip, v = self._clip(G, segments, group), Vectors(P, G, slots, segments, others, summed)
+        clip = self._clip(G, segments, group)
         sums: Calls = []
         if clip or every > 1 or type(self).updates is not Optimizer.updates:  # else block by block, in the cache
             sums = [call for block in blocks(0, G.size) for call in v.total(block)]
             v = replace(v, others=())
         calls: Calls = [(begin,), *clip, *self.updates(v, shrink, factors)]
         if every > 1:
-            calls = _accumulate(calls, G, slots["gradient_accumulator"], every, clock)
+            calls = _accumulate(calls, G, v.slots["gradient_accumulator"], every, clock)
         if self.use_ema:
-            calls += self._average(P, slots["average"], every, clock)
+            calls += self._average(P, v.slots["average"], every, clock)
         return [*sums, *calls, *constrain(P, segments)]
 
     def by_element(self) -> bool:
@@ -274,12 +297,12 @@ class Optimizer(Config):
 
 def _accumulate(update: Calls, G: Array, total: Array, every: int, clock: Clock) -> Calls:
     """``update`` at every ``every``-th step, with the mean of the gradients since the last one."""
-    accumulate_moments: Calls = [(np.add, total, G, total)]
+    waiting: Calls = [(np.add, total, G, total)]
     share = np.array(1 / every, G.dtype)
     update = [(np.add, total, G, G), (np.multiply, G, share, G), *update, (total.fill, 0.0)]
 
     def run() -> None:
-        for f, *a in update if (clock.step + 1) % every == 0 else accumulate_moments:
+        for f, *a in update if (clock.step + 1) % every == 0 else waiting:
             f(*a)
 
     return [(run,)]

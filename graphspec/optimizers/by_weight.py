@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 
-from graphspec.config import NonNegative, Positive
-from graphspec.optimizers.adam import Moments, accumulate_moments, adam_rate, adam_update
+from graphspec.config import NonNegative, Positive, invalid
+from graphspec.optimizers.adam import AdamBlock, Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.optimizers.base import BLOCK, OPTIMIZERS, Decay, Epsilon, Optimizer, Vectors, blocks
 
 if TYPE_CHECKING:
@@ -163,9 +162,8 @@ class Muon(Optimizer):
             try:
                 re.compile(expression)
             except re.error as error:
-                text = "must be regular expressions, got '{expression}': {why}"
-                context = {"expression": expression, "why": str(error), "hint": "such as `^topic/`"}
-                raise PydanticCustomError("GS105", text, context) from None
+                text = f"must be regular expressions, got '{expression}': {error}"
+                raise invalid(text, "such as `^topic/`") from None
         return given
 
     def moments(self) -> tuple[str, ...]:
@@ -197,11 +195,8 @@ class Muon(Optimizer):
                 if self.adam_weight_decay:
                     calls.append((np.multiply, p, adam_shrink, p))
                 w = velocity[block.start - s.start : block.stop - s.start]
-                calls += adam_update(
-                    *(p, g, t[: p.size], v.slots["momentum"][block], w, of_adam),
-                    betas=(self.adam_beta_1, self.adam_beta_2),
-                    epsilon=self.epsilon,
-                )
+                own = AdamBlock(p, g, t[: p.size], v.slots["momentum"][block], w)
+                calls += adam_update(own, of_adam, (self.adam_beta_1, self.adam_beta_2), self.epsilon)
         return calls
 
     def _orthogonal(self, v: Vectors, s: Segment, rate: Array, t: Array, x: Array, y: Array) -> Calls:

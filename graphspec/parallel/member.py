@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.split import shard_slice
-from graphspec.compiler.objective import Objective, fetches
+from graphspec.compiler.fetches import fetches, losses_of
+from graphspec.compiler.objective import Objective
 from graphspec.graph.passes.shard_products import wide_kernels
 from graphspec.graph.pipelines import FOR_PRODUCTS, prepare
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Segment
-from graphspec.kernels.group import Group, ShardedKernel
+from graphspec.kernels.group import Group, Shard, ShardedKernel
 from graphspec.parallel.group import SCRATCH, ProcessGroup
 from graphspec.parallel.sync import counter_words
 from graphspec.runtime.build import build_program
@@ -59,20 +60,15 @@ class Step:
     ) -> Program:
         """The program of one worker for batches of ``rows`` rows; ``gradient`` is where it writes its part of that."""
         own = shard_slice(rows, group.rank, group.size)
+        objective, shard = self.objective, Shard(group, own, rows, matrices or {})
         program = build_program(
-            self.objective.graph,
+            objective.graph.asking(fetches(self.network, objective), objective.total),
             self.parameters,
-            fetches=fetches(self.network, self.objective),
-            shapes=self.loader.shapes(own.stop - own.start),
-            loss=self.objective.total,
+            Target(self.loader.shapes(own.stop - own.start), shard=shard),
             gradient=gradient,
             training=True,
             seed=self.seed,
             clock=self.clock,
-            group=group,
-            rows=own,
-            total=rows,
-            matrices=matrices,
         )
         program.load = self.loader.filler(program.feeds, rows)
         return program
@@ -97,7 +93,7 @@ class Member:
     def bind(self, step: Step, rows: int) -> Program:
         """A program that ends when all workers have their gradients; its losses are those of the whole batch."""
         program = step.bind(rows, self.gradients[self.group.rank], self.group, self._matrices)
-        names = [name for name in program.fetches if name.startswith("loss:")]
+        names = losses_of(step.objective)
         program.calls += [(self._meet, [program.fetches[name] for name in names]), *program.after]
         program.fetches |= {name: self._sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
         return program
@@ -122,7 +118,7 @@ def layout(
         "order": ((3,), np.int64),
         "rate": ((1,), np.float64),
         "scratch": ((2, size, SCRATCH), np.uint8),
-        "losses": ((size, 1 + len(step.objective.losses)), np.float64),
+        "losses": ((size, len(losses_of(step.objective))), np.float64),
         "counters": ((size, running.counters), np.float64),
         "gradients": ((size, vectors["trainable"].size), dtype),
         **{f"weights/{name}": (vector.shape, dtype) for name, vector in vectors.items()},

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.arrays.layout import CACHE_LINE, Array
 from graphspec.arrays.system_memory import free, human
 
-Array = np.ndarray[Any, Any]
 Shape = Sequence[int]
-_LINE = 64
 
 
 @dataclass
@@ -54,8 +53,8 @@ def allocate(wanted: Mapping[str, tuple[Shape, Any]]) -> Memory:
     for name, (shape, dtype) in wanted.items():
         places[name] = size, np.dtype(dtype).str, [int(n) for n in shape]
         size += math.prod(shape) * np.dtype(dtype).itemsize
-        size += -size % _LINE
-    size = max(size, _LINE)
+        size += -size % CACHE_LINE
+    size = max(size, CACHE_LINE)
     if size > free():  # pages are taken when they are first written to, when it is too late to refuse
         raise OSError(errno.ENOMEM, f"{human(size)} of shared memory are more than the {human(free())} that are free")
     block, handle, inherited = _create(size)

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-_LINE = 8  # words: every counter has a cache line of its own
+from graphspec.arrays.layout import CACHE_LINE
+
+_LINE = CACHE_LINE // 8  # words: every counter has a cache line of its own
 _SPINS = 2000
 """Looks at a counter, of about 50 ns, before the core is given up."""
 

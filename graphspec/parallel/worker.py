@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.arrays.memory_maps import open_map
     from graphspec.arrays.random import Clock
     from graphspec.compiler.check import check
+    from graphspec.compiler.fetches import TOTAL
     from graphspec.compiler.objective import objective_for
     from graphspec.data.batches import BatchLoader, Dataset
-    from graphspec.optimizers import Rate
+    from graphspec.optimizers import Rate, Vectors
     from graphspec.parallel.member import Member, Step
     from graphspec.parallel.shared_memory import attach
     from graphspec.parallel.sync import Pipes, Signals, Spin
@@ -48,6 +50,8 @@ def serve(message: dict[str, Any]) -> NoReturn:
     arrays = attach(message["memory"])
     rows = {name[5:]: array for name, array in arrays.items() if name.startswith("rows/")}
     rows |= {name: open_map(where) for name, where in message["maps"].items()}
+    for module in message["plugins"]:
+        import_module(module)
     spec, lowered = check(message["document"], allow_outside=True).require()  # rank 0 runs the callbacks
     graph = lowered.graph
     parameters, clock, optimizer = Parameters(graph), Clock(), spec.training.optimizer
@@ -69,19 +73,9 @@ def serve(message: dict[str, Any]) -> NoReturn:
     member = Member(arrays, signals, rank, step.divide(optimizer, size))
     running, rate = RunningMetrics(network), Rate(optimizer.learning_rate)
     running.count_in(member.counters[rank])
-    update = runner(
-        bind_shard_update(
-            optimizer,
-            parameters.vectors["trainable"],
-            member.gradients,
-            member.slots,
-            parameters.segments["trainable"],
-            clock,
-            rate,
-            member.group,
-            member.partition,
-        )
-    )
+    weights, segments = parameters.vectors["trainable"], parameters.segments["trainable"]
+    vectors = Vectors.of_workers(weights, member.gradients, member.slots, segments)
+    update = runner(bind_shard_update(optimizer, vectors, clock, rate, member.group, member.partition))
     order, epoch = member.order, -1
     programs: dict[int, Program] = {}
     while True:
@@ -96,7 +90,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
             program = programs[count] = member.bind(step, count)
         program.load(batch)
         program.run()
-        if math.isfinite(program.fetches["loss:loss"]):
+        if math.isfinite(program.fetches[TOTAL]):
             update()
             running.reset()
             running.add(count, program.fetches, program.feeds)

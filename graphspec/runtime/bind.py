@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from graphspec.graph.gradients import wanted_gradients
 from graphspec.graph.id_bounds import Ranges, id_ranges
 from graphspec.graph.passes.shard_products import shared_buffers
 from graphspec.graph.shapes import infer_shapes
-from graphspec.ir.dims import Shape
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.kernels.context import Backward
 from graphspec.kernels.group import Shard
@@ -36,17 +35,17 @@ class Binder:
         self,
         graph: Graph,
         parameters: Parameters,
-        shapes: Mapping[str, Shape],
+        target: Target,
         gradient: Array | None,
         training: bool,
         seed: int,
         clock: Clock,
-        shard: Shard,
-        input_grads: Sequence[str],
     ) -> None:
+        shapes, input_grads = target.shapes, target.input_grads
         self.graph, self.parameters, self.gradient, self.training = graph, parameters, gradient, training
-        self.seed, self.clock, self.shard, self.dtype = seed, clock, shard, parameters.dtype
-        self._places = shared_buffers(graph, shard) if shard.matrices else dict[str, Array]()
+        self.seed, self.clock, self.dtype = seed, clock, parameters.dtype
+        self.shard = target.shard or Shard.whole(next((int(s[0]) for s in shapes.values() if s), 1))
+        self._places = shared_buffers(graph, self.shard) if self.shard.matrices else dict[str, Array]()
         self.ranges = Ranges(id_ranges(graph))
         self.fetches, self.loss, self.asked = graph.outputs, graph.loss, set(input_grads)
         roots = graph.roots()
@@ -251,23 +250,19 @@ class Binder:
 def bind(
     graph: Graph,
     parameters: Parameters,
+    target: Target,
     *,
-    shapes: Mapping[str, Shape],
     gradient: Array | None = None,
     training: bool = False,
     seed: int = 0,
     clock: Clock | None = None,
-    shard: Shard | None = None,
-    input_grads: Sequence[str] = (),
 ) -> Program:
     """A program that computes the outputs of a prepared graph and, with a loss, the gradient of every trainable weight.
 
     Args:
-        shapes: the actual shape of every input and target that is needed.
-        gradient: where the gradients of weights are written, a vector laid out as ``store``'s trainable one.
-        training: dropout drops and batch statistics are used.
-        shard: this worker's part; by default one worker has the whole batch.
-        input_grads: names of inputs whose gradient is wanted too (``Program.grads``).
+        target: what the graph has been prepared for: shapes, inputs whose gradients are computed, the worker's part.
+        gradient: where the gradients of weights are written, a vector laid out as the trainable one of ``parameters``.
+        training: dropout is active and batch statistics are used.
+        seed, clock: of the random numbers that dropout and noise draw.
     """
-    shard = shard or Shard.whole(next((int(s[0]) for s in shapes.values() if s), 1))
-    return Binder(graph, parameters, shapes, gradient, training, seed, clock or Clock(), shard, input_grads).bind()
+    return Binder(graph, parameters, target, gradient, training, seed, clock or Clock()).bind()

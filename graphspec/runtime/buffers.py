@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.arrays.layout import _ALIGN, Array, aligned, root, view_as
+from graphspec.arrays.layout import CACHE_LINE, Array, aligned, root, view_as
 
 _MAPPED, _HUGE = 1 << 20, 1 << 22
 """Bytes from which memory is asked of the system itself, and in large pages: these take fewer look-ups of addresses."""
@@ -68,7 +68,7 @@ class _Chunks:
 
 def _size(shape: Sequence[int], dtype: np.dtype[Any]) -> int:
     need = max(math.prod(shape) * dtype.itemsize, 1)
-    return need + -need % _ALIGN
+    return need + -need % CACHE_LINE
 
 
 class Pool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.graph.target import Target
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program_cache import ProgramCache
@@ -30,7 +31,7 @@ class Compute:
 
         def bound() -> Program:
             graph = make()
-            return build_program(graph, Parameters(graph, np.float64), fetches=graph.outputs, shapes=shapes)
+            return build_program(graph, Parameters(graph, np.float64), Target(shapes))
 
         with self._programs.borrow((*shapes.items(),), bound) as program:
             for name, array in feeds.items():

@@ -10,9 +10,10 @@ import numpy as np
 from graphspec.arrays.calls import runner
 from graphspec.arrays.layout import aligned
 from graphspec.arrays.random import Clock
+from graphspec.codes import Code
 from graphspec.errors import RunError
 from graphspec.ir.graph import Array, Segment
-from graphspec.optimizers import Rate
+from graphspec.optimizers import Rate, Vectors
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class OptimizerState:
     """Everything that a step changes besides the moving statistics.
 
-    Slots are laid out as the store's trainable vector, those of one weight as that weight or along some of its axes;
+    Slots are laid out as the trainable vector, those of one weight as that weight or along some of its axes;
     in checkpoints they have Keras's layout and the weights' names.
     """
 
@@ -36,20 +37,20 @@ class OptimizerState:
         self.slots = slots_of(optimizer, weights, self.segments)
         self.clock = Clock()
         self.rate = Rate(optimizer.learning_rate)
-        self.calls = optimizer.bind(weights, self.gradient, self.slots, self.segments, self.clock, self.rate)
+        vectors = Vectors(weights, self.gradient, self.slots, self.segments)
+        self.calls = optimizer.bind(vectors, self.clock, self.rate)
         self.run = runner(self.calls)
         self.swapped = False
         """Whether the weights and their moving averages have changed places."""
 
     def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group, partition: Partition) -> None:
-        """Go on with other memory: the store's vectors as they are now, one gradient a worker, and slots to copy into."""
+        """Go on with other memory: the parameters' vectors of now, one gradient a worker, and slots to copy into."""
         for name, values in self.slots.items():
             slots[name][...] = values
         self.gradient, self.slots = gradients[group.rank], dict(slots)
         weights = self.parameters.vectors["trainable"]
-        self.calls = bind_shard_update(
-            self.optimizer, weights, gradients, self.slots, self.segments, self.clock, self.rate, group, partition
-        )
+        vectors = Vectors.of_workers(weights, gradients, self.slots, self.segments)
+        self.calls = bind_shard_update(self.optimizer, vectors, self.clock, self.rate, group, partition)
         self.run = runner(self.calls)
 
     def swap(self) -> None:
@@ -120,10 +121,10 @@ class OptimizerState:
             if name not in arrays:
                 _, slot, weight = name.split("/", 2)
                 text = f"the checkpoint lacks the optimizer's '{slot}' of the weight '{weight}'"
-                raise RunError("GS603", text, "start again with --overwrite")
+                raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
             if arrays[name].shape != shape:
                 text = f"the checkpoint's '{name}' has shape {arrays[name].shape}, not {shape}"
-                raise RunError("GS603", text, "start again with --overwrite")
+                raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
         for slot in self.optimizer.slots():
             values = {s.param.name: arrays[f"slot/{slot}/{s.param.name}"] for s in self.segments}
             self.parameters.set(values, self.slots[slot])
@@ -139,26 +140,11 @@ class OptimizerState:
 
 
 def bind_shard_update(
-    optimizer: Optimizer,
-    weights: Array,
-    gradients: Sequence[Array],
-    slots: Mapping[str, Array],
-    segments: Sequence[Segment],
-    clock: Clock,
-    rate: Rate,
-    group: Group,
-    partition: Partition,
+    optimizer: Optimizer, vectors: Vectors, clock: Clock, rate: Rate, group: Group, partition: Partition
 ) -> Calls:
-    """What one worker does of an update: that of its part of the weights."""
-    part, summed = partition.parts[group.rank], list(partition.summed(group.rank))
-    total, *others = (gradient[part] for gradient in gradients)
-    mine = [
-        Segment(s.param, s.start - part.start, s.stop - part.start)
-        for s in segments
-        if part.start <= s.start and s.stop <= part.stop
-    ]
-    vectors = {name: slots[name][part] for name in optimizer.slots()}
-    return optimizer.bind(weights[part], total, {**slots, **vectors}, mine, clock, rate, group, others, summed)
+    """What one worker does of an update of all ``vectors``: that of its part of the weights."""
+    part = vectors.part(partition.parts[group.rank], list(partition.summed(group.rank)))
+    return optimizer.bind(part, clock, rate, group)
 
 
 def slots_of(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from graphspec.arrays.layout import aligned
+from graphspec.arrays.layout import CACHE_LINE, aligned
 from graphspec.arrays.random import generator
 from graphspec.ir.graph import Array, Graph, Param, Segment
 
 Group = Literal["trainable", "frozen", "state"]
-LINE = 16  # elements: every weight starts on a 64-byte line of float32
+LINE = CACHE_LINE // 4
+"""Elements: every float32 weight starts on a cache line."""
 
 
 class Parameters:
@@ -83,7 +84,7 @@ class Parameters:
 
         Raises:
             KeyError: a name that is no weight.
-            ValueError: a wrong shape, or what are no numbers of the store's dtype; nothing is written then.
+            ValueError: a wrong shape, or what are no numbers of the parameters' dtype; nothing is written then.
         """
         arrays = {name: _numbers(name, value, self.dtype) for name, value in values.items()}
         for name, array in arrays.items():

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from graphspec.codes import Code
 from graphspec.config import Config, Natural
 from graphspec.errors import RunError
 from graphspec.language.source import MAX_BYTES
@@ -82,7 +83,7 @@ class Header(Record):
 
 def damaged(path: Path, why: str, hint: str | None = RESTORE) -> RunError:
     """GS603 for a file of a run."""
-    return RunError("GS603", f"{path} is damaged: {why}", hint)
+    return RunError(Code.DAMAGED_RUN, f"{path} is damaged: {why}", hint)
 
 
 def check(schema: type[R], values: Any, path: Path, hint: str = RESTORE) -> R:
@@ -118,7 +119,7 @@ def read_json(path: Path, hint: str = RESTORE) -> dict[str, Any]:
     """
     if not path.is_file():
         why = "is no regular file" if path.exists() else "is missing"
-        raise RunError("GS603", f"{path} {why}", hint)
+        raise RunError(Code.DAMAGED_RUN, f"{path} {why}", hint)
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.compiler.fetches import logged_losses, mask_of
 from graphspec.compiler.heads import prefix_of
 from graphspec.compiler.objective import Network
 from graphspec.ir.graph import Array
+from graphspec.language.head_arrays import LENGTH, STEPS
 from graphspec.runtime.compute import Compute
 
 if TYPE_CHECKING:
@@ -47,11 +49,8 @@ class RunningMetrics:
     """
 
     def __init__(self, model: Network) -> None:
-        trained = [h for h in model.spec.heads.values() if h.loss is not None]
-        self.several = len(model.spec.heads) > 1
-        heads = [f"{h.name}_loss" for h in trained] if self.several else []
-        self._sums = dict.fromkeys(("loss", *heads), 0.0)
-        self._fetches = [(key, f"loss:{key}") for key in self._sums]
+        self._losses = logged_losses(model.spec)
+        self._sums = dict.fromkeys(self._losses, 0.0)
         self._rows = 0
         self._metrics: list[_Entry] = []
         for head in model.spec.heads.values():
@@ -71,12 +70,12 @@ class RunningMetrics:
     def add(self, rows: int, fetches: Mapping[str, Array], targets: Mapping[str, Array]) -> None:
         """Count a batch: its losses (scalars, weighted by its rows) and its heads against their targets."""
         self._rows += rows
-        for key, name in self._fetches:
+        for key, name in self._losses.items():
             self._sums[key] += float(fetches[name]) * rows
         for entry in self._metrics:
             head = entry.head
-            lengths = {k: targets[f"{head}_{k}"] for k in ("length", "input_length") if f"{head}_{k}" in targets}
-            entry.state.update(targets.get(head), fetches[head], fetches.get(f"mask:{head}"), lengths)
+            lengths = {s[1:]: targets[head + s] for s in (LENGTH, STEPS) if head + s in targets}
+            entry.state.update(targets.get(head), fetches[head], fetches.get(mask_of(head)), lengths)
 
     def views(self, vector: Array) -> list[Array]:
         """The counters of every metric, laid out in a float64 vector (``counters`` long)."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import numpy as np
-
 from graphspec.arguments import mapping
 from graphspec.arrays.calls import settings
-from graphspec.arrays.system_memory import available, human
-from graphspec.compiler.objective import fetches, objective_for
+from graphspec.arrays.system_memory import available
+from graphspec.compiler.fetches import fetches
+from graphspec.compiler.objective import objective_for
+from graphspec.compiler.trainable import refuse_memory
+from graphspec.data.batches import in_batches
 from graphspec.data.check import BatchLoader, Dataset, DataSignature, load, refused
 from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
-from graphspec.errors import Diagnostic, RunError, UsageError, did_you_mean
+from graphspec.errors import Diagnostic, UsageError, did_you_mean
 from graphspec.graph.shapes import infer_shapes
+from graphspec.graph.target import Target
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Array, Graph, Value
 from graphspec.runtime.access import Access
@@ -45,7 +49,7 @@ class Session:
 
     def __init__(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = ()) -> None:
         self._take(spec, lowered.graph, warnings)
-        self._refuse_if_too_large()
+        refuse_memory(self.graph, sum(p.size * 4 for p in self.graph.params.values()), available())
         self.parameters = Parameters(self.graph)
         self.parameters.initialize(self.seed)
 
@@ -67,10 +71,13 @@ class Session:
         self._known: dict[Hashable, Any] = {}
         self.programs, self.access = ProgramCache(), Access()
 
-    def _refuse_if_too_large(self) -> None:
-        need, have = sum(p.size * 4 for p in self.graph.params.values()), available()
-        if need > have:
-            raise RunError("GS602", f"the weights alone need {human(need)} of memory, there is {human(have)}")
+    def document(self) -> dict[str, Any]:
+        """The spec, overrides applied, with data files by their absolute paths: it can be read anywhere."""
+        document: dict[str, Any] = json.loads(json.dumps(self.spec.document))
+        for part, source in self.spec.data.items():
+            if source.file is not None:
+                document["data"][part]["file"] = os.path.realpath(source.file)
+        return document
 
     # Data.
 
@@ -108,15 +115,13 @@ class Session:
         """Losses and metrics over checked arrays, in inference mode."""
         objective = self.objective(arrays)
         loader = BatchLoader(arrays, batch_size, shuffle=False, seed=self.seed)
-        running, wanted = RunningMetrics(self), fetches(self, objective)
+        running, graph = RunningMetrics(self), objective.graph.asking(fetches(self, objective))
         loader.start(0)
         with self.access.reading():
             for batch in range(loader.batches):
                 rows = loader.rows(batch)
                 shapes = loader.shapes(rows)
-                bound = partial(
-                    build_program, objective.graph, self.parameters, fetches=wanted, shapes=shapes, seed=self.seed
-                )
+                bound = partial(build_program, graph, self.parameters, Target(shapes), seed=self.seed)
                 with self.programs.borrow(("evaluate", *sorted(shapes.items())), bound) as program:
                     loader.copy(batch, program.feeds)
                     with settings():
@@ -139,13 +144,8 @@ class Session:
     def predict_dict(self, x: Data, *, batch_size: int) -> dict[str, Array]:
         """The heads' values for new rows, by head."""
         feeds = user_inputs(self.needed_inputs, x)
-        total = len(next(iter(feeds.values())))
         with self.access.reading():
-            parts = [
-                self._batch({n: a[start : start + batch_size] for n, a in feeds.items()})
-                for start in range(0, total, batch_size)
-            ]
-        return {head: np.concatenate([p[head] for p in parts]) for head in self.graph.outputs}
+            return in_batches(feeds, batch_size, self._batch)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """One batch through the network in inference mode; copies of the heads.
@@ -158,9 +158,7 @@ class Session:
     def _batch(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """:meth:`run` for arrays that have been checked."""
         shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
-        bound = partial(
-            build_program, self.graph, self.parameters, fetches=self.graph.outputs, shapes=shapes, seed=self.seed
-        )
+        bound = partial(build_program, self.graph, self.parameters, Target(shapes), seed=self.seed)
         with self.access.reading(), self.programs.borrow(("predict", *sorted(shapes.items())), bound) as program:
             for name, buffer in program.feeds.items():
                 buffer[...] = feeds[name]

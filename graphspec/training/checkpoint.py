@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.errors import RunError
 from graphspec.files import write_atomic
 from graphspec.ir.graph import Array
@@ -94,9 +95,9 @@ def load_arrays(
 
     if not path.is_file():
         why = "is no regular file" if path.exists() else "does not exist"
-        raise RunError("GS603", f"{path} {why}", hint)
+        raise RunError(Code.DAMAGED_RUN, f"{path} {why}", hint)
     if (size := path.stat().st_size) > available():
-        raise RunError("GS602", f"{path} needs {human(size)} of memory, there is {human(available())}")
+        raise RunError(Code.NOT_ENOUGH_MEMORY, f"{path} needs {human(size)} of memory, there is {human(available())}")
     try:
         with safe_open(path, framework="numpy") as file:
             if shapes is not None:
@@ -155,6 +156,6 @@ def load_checkpoint(directory: Path, shapes: Shapes | None = None, optional: Sha
     path = directory / "checkpoint.safetensors"
     arrays, header = load_arrays(path, shapes, optional)
     if header is None or header.format != FORMAT or header.state is None:
-        raise RunError("GS603", f"{path} is no checkpoint of this version of graphspec", RESTORE)
+        raise RunError(Code.DAMAGED_RUN, f"{path} is no checkpoint of this version of graphspec", RESTORE)
     belongs = {k: v for k, v in (("network", header.network), ("run", header.run)) if v is not None}
     return Checkpoint(arrays, header.state, belongs, path)

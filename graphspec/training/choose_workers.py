@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from graphspec.arrays.cores import usable_cores
+from graphspec.compiler.fetches import TOTAL
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.data.batches import BatchLoader
-    from graphspec.parallel.leader import Leader
-    from graphspec.runtime.optimizer_state import OptimizerState
-    from graphspec.runtime.program import Program
-    from graphspec.runtime.session import Session
+    from graphspec.training.steps import TrainingSteps
 
 SHORTEST = 1e-4
 """Seconds of a step below which workers only wait for each other."""
@@ -25,25 +21,6 @@ WORTH_IT = 5.0
 """Seconds that a run must take for processes to be started, which takes about one."""
 GAIN = 0.9
 _STEPS = 5
-
-
-class Trainer(Protocol):
-    """The training whose workers are chosen."""
-
-    model: Session
-    optimizer_state: OptimizerState
-    loader: BatchLoader
-    leader: Leader | None
-    directory: Path | None
-    resumed: bool
-    epoch: int
-    total: int
-    batch: int
-
-    def say(self, text: str, /) -> None: ...
-    def compute(self) -> tuple[int, Program]: ...
-    def join(self, size: int, /) -> None: ...
-    def leave(self) -> None: ...
 
 
 def refuse_too_few_cores(size: int, directory: Path) -> None:
@@ -55,73 +32,68 @@ def refuse_too_few_cores(size: int, directory: Path) -> None:
         raise UsageError(f"{text}: resume it where there are {size}, or start again with --overwrite")
 
 
-def choose_workers(trainer: Trainer) -> None:
-    """Let ``trainer`` go on with the right number of workers, and say so where it is not the one asked for."""
-    model, asked = trainer.model, trainer.model.spec.training.workers
-    if trainer.resumed and model.workers is not None:
-        size = model.workers  # whatever cores there are now: another number would give other bits
-    elif asked == "auto":
-        size = _quicker(trainer)
+def choose_workers(
+    steps: TrainingSteps,
+    asked: int | Literal["auto"],
+    epochs: range,
+    say: Callable[[str], None],
+    *,
+    exactly: bool = False,
+) -> int:
+    """Let ``steps`` go on with the right number of workers; the number, which is said where it is not the one asked for.
+
+    Args:
+        epochs: those that are left.
+        exactly: take the number asked for whatever cores there are: another number would give other bits.
+    """
+    if asked == "auto":
+        size = _quicker(steps, epochs, say)
+    elif exactly:
+        size = asked
     else:
         size, cores = asked, usable_cores()
         if size > cores:
-            trainer.say(f"{cores} of {size} workers: there are no more cores")
+            say(f"{cores} of {size} workers: there are no more cores")
             size = cores
-    if size > 1 and trainer.leader is None and not _join(trainer, size):
+    if size > 1 and steps.leader is None and not _join(steps, size, say):
         size = 1
-    model.workers = size
+    return size
 
 
-def _join(trainer: Trainer, size: int) -> bool:
+def _join(steps: TrainingSteps, size: int, say: Callable[[str], None]) -> bool:
     try:
-        trainer.join(size)
+        steps.join(size)
     except OSError as error:
-        trainer.say(f"one worker instead of {size}: {error}")
+        say(f"one worker instead of {size}: {error}")
         return False
     return True
 
 
-def _quicker(trainer: Trainer) -> int:
+def _quicker(steps: TrainingSteps, epochs: range, say: Callable[[str], None]) -> int:
     """One, or as many as there are cores, whichever takes less time for a few steps, which are then undone."""
-    cores = min(usable_cores(), trainer.loader.rows(0))
+    cores = min(usable_cores(), steps.loader.rows(0))
     if cores == 1:
         return 1
-    alone = _rehearse(trainer)
-    left = (trainer.total - trainer.epoch) * trainer.loader.batches
-    if alone < SHORTEST or alone * left < WORTH_IT or not _join(trainer, cores):
+    alone = _rehearse(steps, epochs.start)
+    left = len(epochs) * steps.loader.batches
+    if alone < SHORTEST or alone * left < WORTH_IT or not _join(steps, cores, say):
         return 1
-    if _rehearse(trainer) < GAIN * alone:
+    if _rehearse(steps, epochs.start) < GAIN * alone:
         return cores
-    trainer.leave()
+    steps.leave()
     return 1
 
 
-def _rehearse(trainer: Trainer) -> float:
+def _rehearse(steps: TrainingSteps, epoch: int) -> float:
     """Seconds of a step, the least of a few."""
     times = []
-    with _undone(trainer):
-        trainer.loader.start(trainer.epoch)
+    with steps.undone():
+        steps.loader.start(epoch)
         for _ in range(2 + _STEPS):
             began = time.perf_counter()
-            _, program = trainer.compute()
-            if math.isfinite(program.fetches["loss:loss"]):
-                trainer.optimizer_state.run()
-            if trainer.leader is not None:
-                trainer.leader.finish_step(None)
+            _, program = steps.compute(epoch, 0)
+            if math.isfinite(program.fetches[TOTAL]):
+                steps.optimizer_state.run()
+            steps.finish()
             times.append(time.perf_counter() - began)
     return min(times[2:])
-
-
-@contextmanager
-def _undone(trainer: Trainer) -> Iterator[None]:
-    """Take back what steps change: weights, statistics, slots, and the rate."""
-    optimizer_state, batch = trainer.optimizer_state, trainer.batch
-    changed = [*trainer.model.parameters.vectors.values(), *optimizer_state.slots.values()]
-    before, rate = [array.copy() for array in changed], optimizer_state.rate.value
-    trainer.batch = 0
-    try:
-        yield
-    finally:
-        for array, values in zip(changed, before, strict=True):
-            array[...] = values
-        optimizer_state.rate.value, trainer.batch = rate, batch

@@ -12,19 +12,50 @@ import numpy as np
 
 from graphspec.arguments import flag, literal, refusal, whole
 from graphspec.callbacks.outputs import Outputs
+from graphspec.codes import Code
 from graphspec.compiler.heads import refuse_class_weight
+from graphspec.compiler.trainable import refuse_memory, refuse_untrainable
 from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.signature import SAMPLED, user_arrays
 from graphspec.data.sparse import as_indices
-from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
+from graphspec.errors import Diagnostic, SpecError, UsageError
+from graphspec.language.head_arrays import WEIGHT
 from graphspec.training.observers import Observer
-from graphspec.training.trainer import Trainer
+from graphspec.training.trainer import Plan, Trainer
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.data.signature import Data
     from graphspec.language.declarations import HeadDecl
     from graphspec.runtime.session import Session
+
+
+@dataclass(frozen=True)
+class FitData:
+    """The rows that a caller gives to ``fit``, not checked yet; without ``x`` the spec's own data are read.
+
+    Attributes:
+        validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
+        validation_split: a fraction of the rows.
+        class_weight: see :meth:`graphspec.api.Model.fit`.
+    """
+
+    x: Data = None
+    y: Data = None
+    sample_weight: Data = None
+    class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None
+    validation_data: tuple[Any, ...] | None = None
+    validation_split: float | None = None
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What a caller of ``fit`` says in place of the spec's ``training``; None for what the spec says."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    shuffle: bool | None = None
+    callbacks: Sequence[Callback] | None = None
 
 
 @dataclass
@@ -35,51 +66,39 @@ class _Parts:
 
 def prepare_fit(
     model: Session,
-    x: Data = None,
-    y: Data = None,
+    data: FitData | None = None,
+    settings: FitSettings | None = None,
     *,
     observer: Observer,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    shuffle: bool | None = None,
-    validation_data: tuple[Any, ...] | None = None,
-    validation_split: float | None = None,
-    sample_weight: Data = None,
-    class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None,
-    callbacks: Sequence[Callback] | None = None,
     directory: Path | None = None,
 ) -> Trainer:
     """Check everything that a run needs, and make it; nothing large is allocated before all checks have passed.
+
+    Args:
+        data, settings: by default all that the spec says.
+        directory: where checkpoints go at the end of every epoch; None for none.
 
     Raises:
         SpecError: GS404 nothing to train, GS5 the data.
         RunError: GS602 not enough memory.
     """
-    training = model.spec.training
-    epochs, size = whole("epochs", epochs, training.epochs), whole("batch_size", batch_size, training.batch_size)
-    shuffled = flag("shuffle", shuffle, training.shuffle)
-    called = training.callbacks if callbacks is None else _callbacks(callbacks)
-    _refuse_untrainable(model)
-    parts = _parts(model, x, y, validation_data, validation_split, sample_weight)
-    _refuse_memory(model, parts.train, min(size, len(parts.train)))
-    _apply_class_weights(model, parts.train, class_weight)
+    data, settings, training = data or FitData(), settings or FitSettings(), model.spec.training
+    epochs = whole("epochs", settings.epochs, training.epochs)
+    size = whole("batch_size", settings.batch_size, training.batch_size)
+    shuffled = flag("shuffle", settings.shuffle, training.shuffle)
+    called = training.callbacks if settings.callbacks is None else _callbacks(settings.callbacks)
+    refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
+    parts = _parts(model, data)
+    _check_memory(model, parts.train, min(size, len(parts.train)))
+    _apply_class_weights(model, parts.train, data.class_weight)
     objective = model.objective(parts.train)
     validation = None if parts.validation is None else as_indices(objective.graph, parts.validation)
     loader = BatchLoader(as_indices(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
     model.sample_rows = parts.train.sample(SAMPLED)
     first = 0 if directory is not None else model.epochs_done
-    return Trainer(
-        model,
-        model.optimizer_state,
-        objective,
-        loader,
-        validation,
-        called,
-        observer,
-        first + epochs,
-        directory,
-        Outputs(directory, free=callbacks is not None, allow_outside=model.allow_outside, source=model.source),
-    )
+    free = settings.callbacks is not None
+    outputs = Outputs(directory, free=free, allow_outside=model.allow_outside, source=model.source)
+    return Trainer(model, Plan(objective, loader, validation, called, first + epochs), observer, outputs)
 
 
 def _callbacks(given: Any) -> Sequence[Callback]:
@@ -90,40 +109,30 @@ def _callbacks(given: Any) -> Sequence[Callback]:
     return given
 
 
-def _refuse_untrainable(model: Session) -> None:
-    found = [d for d in model.warnings if d.code == "GS404"]
-    if found:
-        raise SpecError([replace(d, severity="error") for d in found])
-
-
-def _refuse_memory(model: Session, arrays: Dataset, rows: int) -> None:
-    from graphspec.arrays.system_memory import available, free, human
+def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
+    from graphspec.arrays.system_memory import available, free
     from graphspec.graph.memory_estimate import estimate
 
     shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
     slots = len(model.spec.training.optimizer.slots())
     need = model.once(("memory", *shapes.items()), lambda: estimate(model.graph, shapes, slots))
     have = min(available(), free() + model.held())  # what it holds already, the estimate counts too
-    if need > have:
-        text = f"training needs about {human(need)} of memory, there is {human(have)}"
-        raise RunError("GS602", text, f"use a smaller `batch_size` (now {rows}) or smaller layers")
+    refuse_memory(model.graph, need, have, shapes)
 
 
-def _parts(
-    model: Session, x: Data, y: Data, validation_data: tuple[Any, ...] | None, fraction: float | None, weight: Data
-) -> _Parts:
-    validation = None
-    if validation_data is not None:
-        if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
-            raise refusal("validation_data", "`(x, y)` or `(x, y, sample_weight)`", validation_data)
-        validation = user_arrays(model.needed, *validation_data)
+def _parts(model: Session, data: FitData) -> _Parts:
+    validation, held_out, fraction = None, data.validation_data, data.validation_split
+    if held_out is not None:
+        if not isinstance(held_out, list | tuple) or len(held_out) not in (2, 3):
+            raise refusal("validation_data", "`(x, y)` or `(x, y, sample_weight)`", held_out)
+        validation = user_arrays(model.needed, *held_out)
     source = model.spec.data.get("validation")
     stratify = None
-    if x is not None:
-        train = user_arrays(model.needed, x, y, weight)
+    if data.x is not None:
+        train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
     else:
-        if weight is not None:
-            raise UsageError("`sample_weight` goes with arrays; in data files use `<head>_sample_weight`")
+        if data.sample_weight is not None:
+            raise UsageError(f"`sample_weight` goes with arrays; in data files use `<head>{WEIGHT}`")
         train = model.part("train")
         if source is not None and validation is None and fraction is None:
             if source.file is not None:
@@ -157,7 +166,7 @@ def _apply_class_weights(
             weights = literal("class_weight", weights, "balanced", "a mapping or 'balanced'")
         head = model.spec.heads[name]
         if refused := refuse_class_weight(head, model.graph.outputs[name]):
-            raise SpecError([Diagnostic(p[1], f"head '{name}': {p[2]}", hint=p[3]) for p in refused])
+            raise SpecError([Diagnostic.of(f"head '{name}'", refused)])
         target, chosen = arrays.targets[name], arrays.chosen
         own = target if chosen is None else target[chosen]
         ignored = getattr(head.loss, "ignore_class", None)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.blas import openblas
 from graphspec.callbacks.outputs import OWN
+from graphspec.codes import Code
 from graphspec.errors import RunError, UsageError
 from graphspec.files import is_regular, make_folder, write_atomic
 from graphspec.kernels.fast import KERNELS
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
 _BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _FREE = ("epochs",)  # what a resumed run may change: it may only grow
 _NOT_OF_NETWORK = ("name", "description", "training", "data")
-
-
-def resolved(model: Session) -> dict[str, Any]:
-    """The spec's document, overrides applied, with data files by their absolute paths: it can be read anywhere."""
-    document: dict[str, Any] = json.loads(json.dumps(model.spec.document))
-    for part, source in model.spec.data.items():
-        if source.file is not None:
-            document["data"][part]["file"] = os.path.realpath(source.file)
-    return document
 
 
 def spec_hash(document: Mapping[str, Any]) -> str:
@@ -52,14 +44,14 @@ def check_own(directory: Path) -> None:
         path = directory / name
         if path.is_symlink() or (path.exists() and not path.is_file()):
             what = "a symbolic link" if path.is_symlink() else "no regular file"
-            raise RunError("GS603", f"{path} is {what}: the files of a run lie in its folder", RESTORE)
+            raise RunError(Code.DAMAGED_RUN, f"{path} is {what}: the files of a run lie in its folder", RESTORE)
 
 
 def start_run(model: Session, directory: Path) -> None:
     """Write what is known before the first step: ``spec.json`` and ``run.json``."""
     make_folder(directory)
     check_own(directory)
-    document = resolved(model)
+    document = model.document()
     write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
     write_atomic(directory / "run.json", json.dumps(_provenance(model, document), indent=1).encode())
 
@@ -106,7 +98,7 @@ def belongs(document: Mapping[str, Any]) -> dict[str, str]:
 
 def _check_belongs(path: Path, found: str | None, expected: str, what: str) -> None:
     if found not in (None, expected):  # None: written by an earlier version
-        raise RunError("GS603", f"{path} belongs to another {what} than spec.json beside it", RESTORE)
+        raise RunError(Code.DAMAGED_RUN, f"{path} belongs to another {what} than spec.json beside it", RESTORE)
 
 
 def check_resumable(model: Session, directory: Path) -> Checkpoint:
@@ -119,7 +111,7 @@ def check_resumable(model: Session, directory: Path) -> Checkpoint:
     from graphspec.training.choose_workers import refuse_too_few_cores
 
     before = read_json(directory / "spec.json")
-    now = resolved(model)
+    now = model.document()
     if _without_epochs(before) != _without_epochs(now):
         changed = ", ".join(sorted(_differences(_without_epochs(before), _without_epochs(now)))[:5])
         raise UsageError(f"the spec differs from that of {directory} ({changed}): resuming allows only more `epochs`")
@@ -192,7 +184,7 @@ def write_weights(
         network: the hash of the network they belong to (:func:`belongs`), where it is known already.
         more: what stands beside it in the file's header.
     """
-    save_arrays(path, model.weights, network=network or belongs(resolved(model))["network"], **(more or {}))
+    save_arrays(path, model.weights, network=network or belongs(model.document())["network"], **(more or {}))
 
 
 def save_model(model: Session, directory: Path, more: Mapping[str, str] | None = None) -> None:
@@ -206,7 +198,7 @@ def save_model(model: Session, directory: Path, more: Mapping[str, str] | None =
     """
     make_folder(directory)
     check_own(directory)
-    network = belongs(resolved(model))["network"]
+    network = belongs(model.document())["network"]
     with locked(directory):
         write_weights(model, directory / "weights.safetensors", network, more)
         start_run(model, directory)
@@ -251,7 +243,7 @@ def _load_weights(model: Session, directory: Path, network: str) -> None:
         hint = "`graphspec train … --resume` writes it anew from the checkpoint"
     if not path.exists():
         text = f"{directory} has no weights.safetensors: the run has not written it yet, or it was lost"
-        raise RunError("GS603", text, "go on with `graphspec train … --resume`")
+        raise RunError(Code.DAMAGED_RUN, text, "go on with `graphspec train … --resume`")
     weights, header = load_arrays(path, {n: p.shape for n, p in model.graph.params.items()}, hint=hint)
     _check_belongs(path, None if header is None else header.network, network, "network")
     model.set_weights(weights)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,12 @@ from pydantic import ValidationError
 
 from graphspec.arrays.calls import settings
 from graphspec.callbacks.outputs import SAVED, Outputs
+from graphspec.codes import Code
+from graphspec.compiler.fetches import TOTAL, loss_of
 from graphspec.compiler.objective import Objective
 from graphspec.errors import RunError, UsageError
 from graphspec.ir.graph import Array, Graph
-from graphspec.kernels.group import LocalGroup
-from graphspec.parallel.leader import Leader
-from graphspec.parallel.member import Step
-from graphspec.runtime.program import Program, no_rows
-from graphspec.runtime.program_cache import ProgramCache
+from graphspec.runtime.program import Program
 from graphspec.runtime.records import Progress, Sums, damaged, explain
 from graphspec.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.training.checkpoint import Checkpoint, save_checkpoint, write_state
@@ -30,56 +29,56 @@ from graphspec.training.run_directory import (
     belongs,
     check_averages,
     record_workers,
-    resolved,
     save_model,
     write_history,
     write_weights,
 )
+from graphspec.training.steps import TrainingSteps
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.data.check import BatchLoader, Dataset
-    from graphspec.runtime.optimizer_state import OptimizerState
     from graphspec.runtime.session import Session
 
 
 _CALMER = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What one call of ``fit`` does.
+
+    Attributes:
+        objective: what is minimised.
+        loader: the batches of an epoch.
+        validation: the rows to evaluate after every epoch, if any.
+        total: the epoch to stop before, counted over the model's life (a resumed or second ``fit`` goes on).
+    """
+
+    objective: Objective
+    loader: BatchLoader
+    validation: Dataset | None
+    callbacks: Sequence[Callback]
+    total: int
+
+
 class Trainer:
     """One call of ``fit``: also the ``run`` that callbacks see.
 
     Args:
-        total: the epoch to stop before, counted over the model's life (a resumed or second ``fit`` goes on).
-        directory: where checkpoints go at the end of every epoch; None for none.
-        outputs: where the callbacks may write; by default as those of a spec in that directory.
+        outputs: where the callbacks may write. Checkpoints go to its ``directory`` at the end of every epoch, if any.
     """
 
-    def __init__(
-        self,
-        model: Session,
-        optimizer_state: OptimizerState,
-        objective: Objective,
-        loader: BatchLoader,
-        validation: Dataset | None,
-        callbacks: Sequence[Callback],
-        observer: Observer,
-        total: int,
-        directory: Path | None,
-        outputs: Outputs | None = None,
-    ) -> None:
-        self.model, self.optimizer_state, self.objective = model, optimizer_state, objective
-        self.loader, self.validation, self.observer = loader, validation, observer
-        self.total, self.directory, self.rate = total, directory, optimizer_state.rate
-        self.outputs = outputs or Outputs(directory)
+    def __init__(self, model: Session, plan: Plan, observer: Observer, outputs: Outputs) -> None:
+        self.model, self.optimizer_state, self.observer, self.outputs = model, model.optimizer_state, observer, outputs
+        self.objective, self.loader, self.validation = plan.objective, plan.loader, plan.validation
+        self.total, self.directory, self.rate = plan.total, outputs.directory, self.optimizer_state.rate
         self.stopped: str | None = None
         self.running, self.tables = RunningMetrics(model), list[ResultTable]()
         self.epoch, self.batch = model.epochs_done, 0
         self.history: dict[str, list[float]] = {}
-        self.states = [c.start(self) for c in callbacks]
-        self.one_step: Step = Step(model, objective, model.parameters, loader, model.seed, optimizer_state.clock)
-        self.programs: dict[int, Program] = {}
-        self.leader: Leader | None = None
+        self.states = [c.start(self) for c in plan.callbacks]
+        self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running)
         self.resumed = False
         self.kept: tuple[int, int] | None = None
         """Epoch and step of the last checkpoint."""
@@ -137,17 +136,22 @@ class Trainer:
         try:
             with settings(), interruptible() as interrupt:
                 if self.epoch < self.total and self.stopped is None:
-                    choose_workers(self)
-                    if self.directory is not None:
-                        record_workers(self.model, self.directory)
+                    self._choose_workers()
                 while self.epoch < self.total and self.stopped is None:
                     self._epoch(interrupt)
         finally:
-            self.leave()
+            self.steps.leave()
             self.observer.end()
         self.optimizer_state.finish()
         for state in self.states:
             state.on_train_end()
+
+    def _choose_workers(self) -> None:
+        begun = self.model.workers if self.resumed else None
+        asked, left = begun or self.model.spec.training.workers, range(self.epoch, self.total)
+        self.model.workers = choose_workers(self.steps, asked, left, self.say, exactly=begun is not None)
+        if self.directory is not None:
+            record_workers(self.model, self.directory)
 
     def _epoch(self, interrupt: Interrupt) -> None:
         self.loader.start(self.epoch)
@@ -187,37 +191,25 @@ class Trainer:
             self.checkpoint()
 
     def step(self) -> None:
-        rows, program = self.compute()
-        loss = float(program.fetches["loss:loss"])
+        rows, program = self.steps.compute(self.epoch, self.batch)
+        loss = float(program.fetches[TOTAL])
         if not math.isfinite(loss):
             self._refuse_loss(program, loss)
             if self.stopped is not None:
                 return
         self.optimizer_state.run()
         self.running.add(rows, program.fetches, program.feeds)
-        if self.leader is not None:
-            self.leader.finish_step(self.running)
+        self.steps.finish(self.running)
         self.batch += 1
         self.optimizer_state.clock.step += 1
         for state in self.states:
             state.on_batch_end(self.batch - 1, loss)
         self.observer.step(self.epoch, self.batch, self.running)
 
-    def compute(self) -> tuple[int, Program]:
-        """The losses and the gradient of the next batch: its length, and the program that has them."""
-        rows = self.loader.rows(self.batch)
-        program = self.programs.get(rows) or self._bind(rows)
-        if self.leader is not None:
-            self.leader.launch_step(self.epoch, self.batch)
-        program.load(self.batch)
-        program.run()
-        return rows, program
-
     def _refuse_loss(self, program: Program, loss: float) -> None:
-        heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[f"loss:{n}_loss"]))]
+        heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[loss_of(n)]))]
         who = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
-        if self.leader is not None:
-            self.leader.finish_step(None)
+        self.steps.finish()
         what = f"{who} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}"
         self._not_finite(what, f"{_CALMER}; the weights are those before this step", loss)
 
@@ -226,51 +218,7 @@ class Trainer:
         for state in self.states:
             state.on_batch_end(self.batch, loss)
         if self.stopped is None:
-            raise RunError("GS601", what, hint)
-
-    def _bind(self, rows: int) -> Program:
-        if self.leader is None:
-            program = self.model.programs.take(self._key(rows))
-            if program is None:
-                program = self.one_step.bind(rows, self.optimizer_state.gradient, LocalGroup())
-            program.load = self.loader.filler(program.feeds, rows)
-        else:
-            program = self.leader.member.bind(self.one_step, rows)
-        self.programs[rows] = program
-        return program
-
-    def _key(self, rows: int) -> Hashable:
-        return ("train", *sorted(self.loader.shapes(rows).items()))
-
-    def _put_back(self) -> None:
-        """Let the next ``fit`` have the programs of this one, without the rows."""
-        for rows, program in self.programs.items():
-            program.load = no_rows
-            self.model.programs.put(self._key(rows), program)
-        self.programs.clear()
-
-    def join(self, size: int) -> None:
-        """Go on with ``size`` processes, until :meth:`leave`.
-
-        Raises:
-            OSError: processes or shared memory are not to be had; nothing has changed then.
-        """
-        self._put_back()
-        self.leader = Leader(self.one_step, self.optimizer_state, self.running, resolved(self.model), size)
-        self._alone, self.model.programs = (
-            self.model.programs,
-            ProgramCache(),
-        )  # those view memory that weights have left
-
-    def leave(self) -> None:
-        """Go on alone, without the programs bound so far."""
-        if self.leader is None:
-            self._put_back()
-            return
-        self.programs.clear()  # they view memory that ends with the team
-        self.leader.close()
-        self.leader = None
-        self.model.programs = self._alone
+            raise RunError(Code.NOT_FINITE, what, hint)
 
     # Checkpoints.
 
@@ -301,7 +249,7 @@ class Trainer:
 
     @cached_property
     def _belongs(self) -> dict[str, str]:
-        return belongs(resolved(self.model))
+        return belongs(self.model.document())
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take up the state of a checkpoint, so that the run ends with the bits of one that was not interrupted.

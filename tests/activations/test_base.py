@@ -1,4 +1,4 @@
-"""Activations: all of Keras's, finite far from 0, known inside recurrent operators, and refused with a reason."""
+"""Activations: all of Keras's, finite far from 0, usable in recurrent operators, and refused with a reason."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from graphs import Array, feed, run_poisoned, scalar_loss
 import graphspec as gs
 from graphspec.activations import ACTIVATIONS
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels.cell_activations import parse
 from graphspec.runtime.build import build_program
@@ -45,7 +46,7 @@ def test_all_of_keras_are_there() -> None:
 
 
 def both(name: str, x: Array, dtype: Any = np.float32, **more: Any) -> tuple[Array, Array]:
-    """The value and its derivative."""
+    """Return the value and its derivative."""
     graph = Graph("test")
     value = Value("x0", Type("float32", x.shape), "input")
     graph.inputs["x0"] = value
@@ -53,15 +54,12 @@ def both(name: str, x: Array, dtype: Any = np.float32, **more: Any) -> tuple[Arr
     graph.outputs["y0"] = activation.lower(Builder(graph, "node"), value)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape)})
     program = build_program(
-        graph,
+        graph.asking({**graph.outputs, "loss": loss}, loss),
         Parameters(graph, dtype),
-        fetches={**graph.outputs, "loss": loss},
-        shapes={"x0": x.shape},
-        loss=loss,
-        input_grads=["x0"],
+        Target({"x0": x.shape}, input_grads=["x0"]),
     )
     feed(graph, program, {"x0": x})
-    with np.errstate(all="ignore"):  # as in a step; what is not finite is found in the result
+    with np.errstate(all="ignore"):  # as in a step; the results are checked for finite values
         run_poisoned(program)
     return program.fetches["y0"].copy(), program.grads["x0"].copy()
 
@@ -70,7 +68,7 @@ def both(name: str, x: Array, dtype: Any = np.float32, **more: Any) -> tuple[Arr
 @pytest.mark.parametrize("name", [name for name in KERAS if name != "exponential"])
 def test_far_from_0_values_and_derivatives_are_finite(name: str, dtype: Any) -> None:
     x = np.array([[-v for v in FAR] + [0.0] + FAR[::-1] + [0.5]])
-    x = np.clip(x, -1e38, 1e38) if name == "log_softmax" else x  # the difference must be within float32
+    x = np.clip(x, -1e38, 1e38) if name == "log_softmax" else x  # the difference must fit in float32
     y, slope = both(name, x, dtype)
     assert np.isfinite(y).all(), y
     assert np.isfinite(slope).all(), slope
@@ -99,7 +97,7 @@ def test_sparsemax_sums_to_1_where_softmax_does() -> None:
 
 @pytest.mark.parametrize("name", KERAS)
 def test_in_cells_they_are_onnx_functions(name: str) -> None:
-    """Where a recurrent operator knows the function, it knows it by the name and the numbers that are given."""
+    """If ONNX's recurrent operators have the function, ``in_cell`` returns its name and parameters there."""
     known = ACTIVATIONS.parse({"type": name, **ARGUMENTS.get(name, {})}).in_cell()
     expected = {"linear", "relu", "sigmoid", "tanh", "elu", "hard_sigmoid", "leaky_relu", "softplus", "softsign"}
     assert (known is not None) == (name in expected | {"sparse_sigmoid"})
@@ -149,7 +147,7 @@ def test_over_several_axes_a_file_gives_the_same(name: str, opset: int, tmp_path
 @pytest.mark.parametrize(
     ("axis", "code", "said"),
     [
-        ([1, -3], "GS301", "names an axis of (N, 4, 5, 3) twice"),
+        ([1, -3], "GS301", "has an axis of (N, 4, 5, 3) twice"),
         ([1, 4], "GS301", "needs an axis from 1 to 3, got 4"),
         ([0, 1], "GS301", "got 0"),
         ([], "GS105", "at least 1"),

@@ -97,14 +97,14 @@ def test_model_checkpoint_by_batches(tmp_path: Path) -> None:
 
 def test_a_file_name_of_an_unknown_figure() -> None:
     config = CALLBACKS.parse({"type": "ModelCheckpoint", "filepath": "{val_los:.2f}"})
-    assert [(p[0], p[1], p[4]) for p in config.check(["loss", "val_loss"])] == [
+    assert [(p.key, p.severity, p.hint) for p in config.check(["loss", "val_loss"])] == [
         ("filepath", "error", "did you mean 'val_loss'?")
     ]
     with pytest.raises(SpecError, match="val_los"):
         config.start(Run()).on_epoch_end(0, {"loss": 1.0})
-    assert [p[4] for p in CALLBACKS.parse({"type": "EarlyStopping", "monitor": "val_acc"}).check(["val_accuracy"])] == [
-        "did you mean 'val_accuracy'?"
-    ]
+    assert [
+        p.hint for p in CALLBACKS.parse({"type": "EarlyStopping", "monitor": "val_acc"}).check(["val_accuracy"])
+    ] == ["did you mean 'val_accuracy'?"]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,11 @@ def test_help_of(verb: str) -> None:
     assert "Usage" in result.stdout
 
 
+@pytest.mark.parametrize("verb", ["summary", "predict", "export"])
+def test_help_says_what_an_option_is_by_default(verb: str) -> None:
+    assert "[default:" in graphspec(verb, "--help").stdout
+
+
 @pytest.mark.parametrize("words", [["nonsense"], ["train"], ["train", "a.yaml", "--bogus"], ["validate"]], ids=" ".join)
 def test_wrong_usage(words: list[str]) -> None:
     result = graphspec(*words)

@@ -12,7 +12,7 @@ from graphspec.language.parse import parse
 
 MIX = Diagnostic(
     "GS302",
-    "Concatenate 'mix' joins shapes that differ off axis -1",
+    "Concatenate 'mix' joins shapes that differ outside axis -1",
     "specs/branches.yaml",
     14,
     6,
@@ -29,7 +29,7 @@ SOURCE = {"specs/branches.yaml": "\n" * 13 + "  - {name: mix, type: Concatenate,
 
 def test_the_example_of_the_language() -> None:
     assert render([MIX], sources=SOURCE) == (
-        "specs/branches.yaml:14:6: error[GS302]: Concatenate 'mix' joins shapes that differ off axis -1\n"
+        "specs/branches.yaml:14:6: error[GS302]: Concatenate 'mix' joins shapes that differ outside axis -1\n"
         "   │\n"
         "14 │   - {name: mix, type: Concatenate, inputs: [b1, b2]}\n"
         "   │      ^^^^^^^^^\n"
@@ -101,7 +101,7 @@ def test_json() -> None:
     assert record == {
         "code": "GS302",
         "severity": "error",
-        "message": "Concatenate 'mix' joins shapes that differ off axis -1",
+        "message": "Concatenate 'mix' joins shapes that differ outside axis -1",
         "file": "specs/branches.yaml",
         "line": 14,
         "column": 6,

@@ -144,7 +144,7 @@ def test_nothing_to_train(spec: Path) -> None:
 
 
 def test_too_little_memory(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.compiler.check_memory.available", lambda: 1000)
+    monkeypatch.setattr("graphspec.compiler.trainable.available", lambda: 1000)
     assert "warning[GS602]" in graphspec("validate", spec).stdout
     result = graphspec("train", spec)
     assert result.exit_code == 3

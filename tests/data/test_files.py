@@ -99,7 +99,7 @@ def test_booleans_of_a_table_become_floats(tmp_path: Path) -> None:
     ("name", "content", "code", "said"),
     [
         ("missing.npz", None, "GS501", "does not exist"),
-        ("d.txt", b"1", "GS105", "no data file"),
+        ("d.txt", b"1", "GS105", "unknown kind"),
         ("d.npz", b"", "GS508", "is empty"),
         ("d.npz", b"\x80\x04N.", "GS501", "cannot be read"),
         ("d.npz", b"PK\x03\x04broken", "GS501", "cannot be read"),

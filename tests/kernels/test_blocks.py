@@ -7,6 +7,7 @@ import pytest
 from graphs import Array
 
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels import blocks
@@ -28,7 +29,7 @@ def value_and_gradient(op: str, x: Array) -> tuple[Array, Array]:
     parameters.initialize(1)
     gradient = np.zeros_like(parameters.vectors["trainable"])
     program = build_program(
-        graph, parameters, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
+        graph.asking({"y": y}, loss), parameters, Target({"x": x.shape}), gradient=gradient, training=True
     )
     program.feeds["x"][...] = x
     program.run()

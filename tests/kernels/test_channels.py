@@ -1,4 +1,4 @@
-"""Add, Sub and Mul of a vector that every row of memory meets: the same bits, whether or not it is spread."""
+"""Add, Sub and Mul with a vector that broadcasts to each row in memory: the same bits, whether or not it is tiled."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from graphs import run
 from layouts import both_layouts, lying, normal
 
+from graphspec.graph.target import Target
 from graphspec.kernels import channels
 from graphspec.kernels import fast as choice
 from graphspec.runtime.build import build_program
@@ -59,6 +60,6 @@ def test_a_vector_of_channels_is_spread(op: str) -> None:
     with lying((0, 3, 1, 2)):
         np.testing.assert_array_equal(run(op, [X, vector])[0], FUNCTIONS[op](X.transpose(0, 3, 1, 2), vector))
         graph, _ = graphs.build(op, [X, vector])
-    program = build_program(graph, Parameters(graph), fetches=graph.outputs, shapes={"x0": X.shape, "x1": vector.shape})
+    program = build_program(graph, Parameters(graph), Target({"x0": X.shape, "x1": vector.shape}))
     widths = {call[2].shape for call in program.calls if call[0] is FUNCTIONS[op]}
     assert widths == ({(15,)} if choice.FAST else {(3, 1, 1)})

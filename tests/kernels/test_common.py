@@ -1,4 +1,4 @@
-"""Operators on arrays with gaps: views of every fourth number and the like give what contiguous copies give."""
+"""Operators on arrays with gaps, such as views of every fourth element: the same results as on contiguous copies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.graph.target import Target
 from graphspec.kernels.common import negate
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -41,7 +42,7 @@ def test_only_negate_calls_numpys_negative() -> None:
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus", "gelu", "silu", "elu"])
 @pytest.mark.parametrize("kind", ["ConvLSTM1D", "Split"])
 def test_gates_of_one_filter(kind: str, activation: str) -> None:
-    """The four gates of one filter are every fourth number each: float32 and float64 agree."""
+    """Each of the four gates of one filter is every fourth element: float32 and float64 agree."""
     conv = {"type": "ConvLSTM1D", "filters": 1, "kernel_size": 1, "activation": activation, "inputs": "x"}
     crop = {"type": "Cropping1D", "cropping": [0, 3], "inputs": "wide"}
     layers: list[dict[str, Any]] = [{"name": "y", **conv}]
@@ -63,7 +64,7 @@ def test_gates_of_one_filter(kind: str, activation: str) -> None:
     x = np.random.default_rng(0).normal(size=(5, 2, 3, 2)).astype(np.float32)
     parameters = Parameters(model.graph, np.float64)
     parameters.set(model.weights)
-    exact = build_program(model.graph, parameters, fetches=model.graph.outputs, shapes={"x": x.shape})
+    exact = build_program(model.graph, parameters, Target({"x": x.shape}))
     exact.feeds["x"][...] = x
     exact.run()
     np.testing.assert_allclose(model.predict(x), exact.fetches["y"], rtol=1e-4, atol=1e-5)

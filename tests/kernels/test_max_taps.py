@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, lying
 
+from graphspec.graph.target import Target
 from graphspec.kernels import max_taps as largest
 from graphspec.ops import pooling
 from graphspec.runtime.build import build_program
@@ -81,7 +82,7 @@ def trained(X: Array, dY: Array, attrs: dict[str, Any]) -> Program:
     loss = scalar_loss(graph, {"y0": dY})
     fetches = {"y": graph.outputs["y0"], "loss": loss}
     program = build_program(
-        graph, Parameters(graph), fetches=fetches, loss=loss, shapes={"x0": X.shape}, input_grads=["x0"], training=True
+        graph.asking(fetches, loss), Parameters(graph), Target({"x0": X.shape}, input_grads=["x0"]), training=True
     )
     feed(graph, program, {"x0": X})
     with np.errstate(invalid="ignore"):  # an empty window is -inf, and its loss 0 times that

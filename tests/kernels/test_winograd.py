@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layouts import SETTINGS, both_layouts, normal, same
 
+from graphspec.graph.target import Target
 from graphspec.kernels import fast as choice
 from graphspec.kernels import winograd
 from graphspec.kernels.windows import Axis
@@ -94,12 +95,9 @@ def results(X: Array, W: Array, pads: tuple[int, ...], dtype: Any) -> list[Array
     graph, Y = build("Conv", [X, W], pads=pads)
     loss = scalar_loss(graph, {"y0": normal(2, *Y.shape)})
     program = build_program(
-        graph,
+        graph.asking(graph.outputs | {"loss": loss}, loss),
         Parameters(graph, dtype),
-        fetches=graph.outputs | {"loss": loss},
-        loss=loss,
-        shapes={"x0": X.shape, "x1": W.shape},
-        input_grads=["x0", "x1"],
+        Target({"x0": X.shape, "x1": W.shape}, input_grads=["x0", "x1"]),
     )
     feed(graph, program, {"x0": X, "x1": W})
     program.run()

@@ -194,7 +194,7 @@ GS1: dict[str, tuple[str, str, int, int, str]] = {
     "105 one size": (node("{type: Conv2D, filters: 1, kernel_size: [1]}"), "GS105", 5, 43, "not [1]"),
     "105 size": (node("{type: Conv2D, filters: 1, kernel_size: [1, 0]}"), "GS105", 5, 47, ">= 1, not 0"),
     "105 size for both": (node("{type: Conv2D, filters: 1, kernel_size: 0}"), "GS105", 5, 43, ">= 1, not 0"),
-    "105 stateful": (node("{type: LSTM, units: 1, stateful: true}"), "GS105", 5, 36, "stateful: true"),
+    "105 stateful": (node("{type: LSTM, units: 1, stateful: true}"), "GS105", 5, 36, "`stateful` of LSTM"),
     "105 dimension": (FINE.replace("[4]", "[-1]"), "GS105", 3, 22, "at least 1, not -1"),
     "105 batch": (FINE.replace("[4]", "[N, 4]"), "GS105", 3, 22, "the batch axis is never written"),
     "105 dtype": (FINE.replace("[4]", "[4], dtype: float31"), "GS105", 3, 33, "did you mean 'float32'?"),

@@ -12,7 +12,9 @@ from golden_run import assert_close, cotangent_loss, onnx_outputs, run
 from graphspec.arrays.random import Clock
 from graphspec.arrays.split import shard_slice
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.layers import LAYERS
 from graphspec.ops import augment
 from graphspec.runtime.build import build_program
@@ -57,13 +59,10 @@ def train(layer: dict[str, Any], x: Array, *, seed: int = 0, step: int = 0, rows
     program = build_program(
         graph,
         Parameters(graph),
-        fetches=graph.outputs,
-        shapes={"x": part.shape},
+        Target({"x": part.shape}, shard=Shard(LocalGroup(), rows, total)),
         training=True,
         seed=seed,
         clock=Clock(step),
-        rows=rows,
-        total=total,
     )
     program.feeds["x"][...] = part
     program.run()

@@ -96,4 +96,4 @@ def test_hint_where_the_time_axis_was_lost(layer: Any, before: Any, shape: tuple
     first = LAYERS.parse(before).lower(Builder(graph, "first"), x)
     with pytest.raises(ShapeError) as error:
         LAYERS.parse(layer).lower(Builder(graph, "second"), first)
-    assert error.value.hint == "set `return_sequences: true` on 'first'"
+    assert error.value.problem.hint == "set `return_sequences: true` on 'first'"

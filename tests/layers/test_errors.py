@@ -45,10 +45,10 @@ SHAPE_ERRORS: list[tuple[str, dict[str, Any], list[Dims], str, str, str | None]]
     ("BatchNormalization", {"axis": 4}, [IMAGE], "GS301", "axis from 1 to 3", "axis"),
     ("BatchNormalization", {}, [("N", 3, "time")], "GS305", "varies", None),
     ("LayerNormalization", {"axis": 0}, [IMAGE], "GS301", "axis from 1 to 3", "axis"),
-    ("Concatenate", {}, [IMAGE, ("N", 6, 4, 3)], "GS302", "joins shapes that differ off axis -1", None),
-    ("Concatenate", {}, [IMAGE, ("N", 3)], "GS302", "off axis -1", None),
+    ("Concatenate", {}, [IMAGE, ("N", 6, 4, 3)], "GS302", "joins shapes that differ outside axis -1", None),
+    ("Concatenate", {}, [IMAGE, ("N", 3)], "GS302", "outside axis -1", None),
     ("Concatenate", {"axis": 0}, [IMAGE, IMAGE], "GS301", "axis from 1", "axis"),
-    ("Add", {}, [("N", 3), ("N", 4)], "GS302", "do not broadcast", None),
+    ("Add", {}, [("N", 3), ("N", 4)], "GS302", "cannot broadcast", None),
     ("Dot", {"axes": 1}, [("N", 3), ("N", 4)], "GS302", "different sizes", "axes"),
     ("Dot", {"axes": [0, 1]}, [("N", 3), ("N", 4)], "GS301", "an axis from 1", "axes"),
     ("Embedding", {"input_dim": 3, "output_dim": 2}, [("N", 4)], "GS306", "integer ids", None),
@@ -80,15 +80,15 @@ def test_shape_error(
     with pytest.raises(ShapeError) as error:
         lower({"type": kind, **args}, *inputs)
     assert error.value.code == code
-    assert text in error.value.message
-    assert error.value.key == key
+    assert text in error.value.problem.message
+    assert error.value.problem.key == key
 
 
 def test_hints_name_the_fix() -> None:
     def hint(layer: Any, shape: Dims, dtype: str = "float32") -> str:
         with pytest.raises(ShapeError) as error:
             lower(layer, shape, dtype=dtype)
-        return error.value.hint or ""
+        return error.value.problem.hint or ""
 
     assert "target_shape: [28, 28, 1]" in hint({"type": "Conv2D", "filters": 1, "kernel_size": 3}, ("N", 28, 28))
     assert "Embedding" in hint(cell("LSTM"), ("N", 5), "int64")
@@ -101,7 +101,7 @@ def test_hint_of_a_recurrent_layer_on_another_ones_last_output() -> None:
     first = layer.lower(Builder(graph, "first"), source("x", TIME))
     with pytest.raises(ShapeError) as error:
         layer.lower(Builder(graph, "second"), first)
-    assert error.value.hint == "set `return_sequences: true` on 'first'"
+    assert error.value.problem.hint == "set `return_sequences: true` on 'first'"
 
 
 def test_initial_states_must_fit() -> None:

@@ -10,6 +10,7 @@ from golden_cases import Case, load_layers
 from golden_run import assert_close, assert_golden, compiled, cotangent_loss, onnx_outputs, run, store_of
 
 from graphspec.compiler.check import check
+from graphspec.kernels.group import LocalGroup, Shard
 
 CASES = load_layers()
 
@@ -49,7 +50,7 @@ def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None
         part = {name: a[rows] for name, a in arrays.items()}
         training = case.args["training"]
         found, gradients, _ = run(
-            graph, parameters, part, graph.outputs, loss=loss, training=training, rows=rows, total=total
+            graph, parameters, part, graph.outputs, loss=loss, training=training, shard=Shard(LocalGroup(), rows, total)
         )
         outputs.append(found)
         sums = {name: a + gradients[name] for name, a in sums.items()}

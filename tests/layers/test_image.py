@@ -111,8 +111,8 @@ def test_shape_error(kind: str, args: dict[str, Any], shape: Dims, code: str, te
     with pytest.raises(ShapeError) as error:
         lower({"type": kind, **args}, shape)
     assert error.value.code == code
-    assert text in error.value.message
-    assert error.value.key == key
+    assert text in error.value.problem.message
+    assert error.value.problem.key == key
 
 
 ARGUMENT_ERRORS: list[tuple[str, dict[str, Any], tuple[str, ...], str]] = [

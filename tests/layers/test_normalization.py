@@ -97,8 +97,8 @@ def test_shape_error(layer: dict[str, Any], shape: Dims, code: str, text: str, k
     with pytest.raises(ShapeError) as error:
         lower(layer, shape)
     assert error.value.code == code
-    assert text in error.value.message
-    assert error.value.key == key
+    assert text in error.value.problem.message
+    assert error.value.problem.key == key
 
 
 ARGUMENT_ERRORS: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
@@ -133,10 +133,10 @@ def test_argument_error(layer: dict[str, Any], where: tuple[str, ...], kind: str
 @pytest.mark.parametrize("name", sorted(LAYERS.refused))
 def test_refused_layers_say_why(name: str) -> None:
     assert LAYERS.get(name) is None
-    with pytest.raises(PydanticCustomError, match=f"{name} is refused: ") as error:
+    with pytest.raises(PydanticCustomError, match=f"{name}, which is refused: ") as error:
         LAYERS.parse(name)
     assert error.value.type == "GS105"
-    assert (error.value.context or {})["hint"]
+    assert (error.value.context or {})["problem"].hint
 
 
 def model_of(layers: list[dict[str, Any]], inputs: dict[str, Any], loss: str | None = None) -> gs.Model:

@@ -11,6 +11,8 @@ from golden_run import compiled, cotangent_loss, run, store_of
 
 from graphspec.arrays.random import Clock
 from graphspec.export.onnx import to_model
+from graphspec.graph.target import Target
+from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.runtime.build import build_program
 
 STEPS = 6
@@ -129,7 +131,7 @@ def test_workers_draw_the_masks_of_their_rows(name: str) -> None:
     x, parts = data(name, 5), []
     for rows in (slice(0, 2), slice(2, 5), slice(5, 5)):
         parameters = store_of(graph, weights(graph))
-        found = run(graph, parameters, {"x": x[rows]}, graph.outputs, training=True, rows=rows, total=5)
+        found = run(graph, parameters, {"x": x[rows]}, graph.outputs, training=True, shard=Shard(LocalGroup(), rows, 5))
         parts.append(found[0]["y"])
     whole = run(graph, store_of(graph, weights(graph)), {"x": x}, graph.outputs, training=True)[0]["y"]
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-9, atol=1e-12)
@@ -139,7 +141,7 @@ def test_masks_differ_by_step() -> None:
     _, graph = compiled(case("LSTM", recurrent_dropout=0.5))
     x = data("LSTM")
     clock, parameters = Clock(), store_of(graph, weights(graph))
-    program = build_program(graph, parameters, fetches=graph.outputs, shapes={"x": x.shape}, training=True, clock=clock)
+    program = build_program(graph, parameters, Target({"x": x.shape}), training=True, clock=clock)
     program.feeds["x"][...] = x
     seen = []
     for step in (0, 1, 0):

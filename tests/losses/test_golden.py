@@ -68,7 +68,7 @@ def test_values_loss_and_gradient_are_those_of_keras(case: Case, dtype: Any) -> 
 def test_reduction_none_is_refused(case: Case) -> None:
     with pytest.raises(PydanticCustomError) as error:
         LOSSES.parse(case.args["loss"])
-    assert "reduction 'none' gives one per sample" in str(error.value.context)
+    assert "none gives one per sample" in str(error.value.context)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
@@ -106,4 +106,4 @@ def test_focal_gradients_are_finite_where_a_probability_is_one(
 @pytest.mark.parametrize("name", ["BinaryCrossentropy", "CosineSimilarity", "CategoricalCrossentropy"])
 def test_the_axis_may_not_be_one_that_the_mask_hides(name: str) -> None:
     found = LOSSES.parse({"type": name, "axis": 1}).check(value("N", 4, 3, mask=2))
-    assert [(severity, code) for severity, code, *_ in found] == [("error", "GS402")]
+    assert [(problem.severity, problem.code) for problem in found] == [("error", "GS402")]

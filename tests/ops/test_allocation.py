@@ -7,6 +7,7 @@ import pytest
 from graphs import allocated, build, feed, scalar_loss
 from ops.cases import Example, examples
 
+from graphspec.graph.target import Target
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -21,12 +22,11 @@ def test_a_step_allocates_nothing(op: str, example: Example) -> None:
     random = np.random.default_rng(3)
     loss = scalar_loss(graph, {n: random.standard_normal(v.shape) for n, v in floats.items()}) if floats else None
     program = build_program(
-        graph,
+        graph.asking(graph.outputs if loss is None else {"loss": loss}, loss),
         Parameters(graph),
-        fetches=graph.outputs if loss is None else {"loss": loss},
-        shapes={n: v.shape for n, v in graph.inputs.items()},
-        loss=loss,
-        input_grads=[f"x{k}" for k in example.wrt] if floats else [],
+        Target(
+            {n: v.shape for n, v in graph.inputs.items()}, input_grads=[f"x{k}" for k in example.wrt] if floats else []
+        ),
         training=example.training,
     )
     feed(graph, program, {f"x{k}": a for k, a in enumerate(inputs) if a is not None})

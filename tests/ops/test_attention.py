@@ -1,4 +1,4 @@
-"""Attention against onnxruntime, ONNX's reference and its own decomposition."""
+"""Attention: compared with onnxruntime, ONNX's reference implementation and graphspec's decomposition."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from oracles import ort_run
 
 from graphspec.graph.builder import Builder
-from graphspec.graph.decompositions.attention import attention, band
+from graphspec.graph.decompositions.attention import DecomposedAttention, band
 from graphspec.ir.graph import Graph, Type, Value
 
 Array = np.ndarray[Any, Any]
@@ -25,10 +25,10 @@ Case = tuple[list[Array | None], dict[str, Any]]
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Shapes, ranks, shared heads and masks of every kind; some rows of a mask see nothing."""
+    """Random shapes, ranks, grouped heads and masks; some rows of a mask exclude all keys."""
     number = st.integers(1, 4)
-    N, groups, several, T, S, size, width = (draw(number) for _ in range(7))
-    heads, random = groups * several, np.random.default_rng(draw(st.integers(0, 999)))
+    N, groups, per_group, T, S, size, width = (draw(number) for _ in range(7))
+    heads, random = groups * per_group, np.random.default_rng(draw(st.integers(0, 999)))
     attrs: dict[str, Any] = {"is_causal": draw(st.integers(0, 1))}
     attrs |= draw(st.sampled_from([{}, {"scale": 0.3}, {"softcap": 0.7}]))
     shapes: list[tuple[int, ...]] = [(N, heads, T, size), (N, groups, S, size), (N, groups, S, width)]
@@ -37,19 +37,19 @@ def cases(draw: st.DrawFn) -> Case:
         attrs |= {"q_num_heads": heads, "kv_num_heads": groups}
     arrays: list[Array | None] = [random.standard_normal(s).astype(np.float32) for s in shapes]
     full = (N, heads, T, S)
-    kind = draw(st.sampled_from(["none", "bool", "float", "infinite"]))
-    if kind != "none":
+    mask_type = draw(st.sampled_from(["none", "bool", "float", "infinite"]))
+    if mask_type != "none":
         rank = draw(st.integers(2, 4))
         shape = (*(draw(st.sampled_from([1, n])) for n in full[4 - rank : -1]), S)
-        mask = random.random(shape) < 0.6 if kind == "bool" else random.standard_normal(shape).astype(np.float32)
-        if kind == "infinite":
+        mask = random.random(shape) < 0.6 if mask_type == "bool" else random.standard_normal(shape).astype(np.float32)
+        if mask_type == "infinite":
             mask = np.where(random.random(shape) < 0.4, np.float32(-np.inf), mask)
         arrays.append(mask)
     return arrays, attrs
 
 
 def reference(arrays: list[Array | None], attrs: dict[str, Any], *, runtime: bool) -> Array:
-    """The operator itself at opset 23, by onnxruntime or by ONNX's reference: both want a row of the mask for each query."""
+    """The operator at opset 23, by onnxruntime or ONNX's reference. Both require a mask with one row per query."""
     Q, K, _, mask = (*arrays, None)[:4]
     assert Q is not None
     assert K is not None
@@ -78,7 +78,7 @@ def decomposed(arrays: list[Array | None], attrs: dict[str, Any]) -> Graph:
         if a is not None
     ]
     graph.inputs = {v.name: v for v in values}
-    graph.outputs = {"y": attention(Builder(graph, "node"), *values, **attrs)}
+    graph.outputs = {"y": DecomposedAttention(**attrs).emit(Builder(graph, "node"), *values)}
     return graph
 
 
@@ -104,13 +104,13 @@ def test_random_gradients(case: Case) -> None:
         check_gradients("Attention", arrays, [k], **attrs)
 
 
-@pytest.mark.parametrize("several", [1, 2])
-def test_a_query_without_keys_gives_zeros(several: int) -> None:
+@pytest.mark.parametrize("per_group", [1, 2])
+def test_a_query_without_keys_returns_zeros(per_group: int) -> None:
     random = np.random.default_rng(1)
-    Q, K, V = (random.standard_normal((2, n, 3, 4)).astype(np.float32) for n in (2 * several, 2, 2))
+    Q, K, V = (random.standard_normal((2, n, 3, 4)).astype(np.float32) for n in (2 * per_group, 2, 2))
     mask = np.array([[True, True, False], [False] * 3, [True] * 3])
-    for given_ in (mask, np.where(mask, np.float32(0), np.float32(-np.inf))):
-        arrays: list[Array | None] = [Q, K, V, given_]
+    for variant in (mask, np.where(mask, np.float32(0), np.float32(-np.inf))):
+        arrays: list[Array | None] = [Q, K, V, variant]
         (Y,) = run("Attention", arrays)
         (other,) = ort_run(decomposed(arrays, {}), {f"x{k}": a for k, a in enumerate(arrays) if a is not None})
         for found in (Y, other):
@@ -122,7 +122,7 @@ def test_a_query_without_keys_gives_zeros(several: int) -> None:
 @pytest.mark.parametrize(("T", "S"), [(4, 4), (3, 5), (5, 3)])
 @pytest.mark.parametrize("limits", [{"after": 0}, {"before": 1, "after": 1}, {"before": 1, "after": 0}, {"before": 2}])
 def test_band(T: int, S: int, limits: dict[str, int]) -> None:
-    """The same whether the lengths are known or vary."""
+    """Fixed and symbolic lengths produce the same mask."""
     i, j = np.arange(T)[:, None], np.arange(S)
     expected = (j >= i - limits.get("before", T)) & (j <= i + limits.get("after", S))
     known = band(Builder(Graph("test"), "node"), T, S, **limits)
@@ -135,14 +135,14 @@ def test_band(T: int, S: int, limits: dict[str, int]) -> None:
     np.testing.assert_array_equal(ort_run(graph, {"x": np.zeros((T, S), np.float32)})[0], expected)
 
 
-def test_sizes_that_vary() -> None:
+def test_symbolic_sizes() -> None:
     g = Builder(Graph("test"), "node")
     Q, K, V = (
         Value(n, Type("float32", ("N", t, d)), "input") for n, t, d in (("q", "T", 8), ("k", "S", 4), ("v", "S", 6))
     )
     heads = {"q_num_heads": 4, "kv_num_heads": 2}
     assert g.Attention(Q, K, V, **heads).shape == ("N", "T", 12)
-    assert attention(g, Q, K, V, is_causal=1, **heads).shape == ("N", "T", 12)
+    assert DecomposedAttention(is_causal=1, **heads).emit(g, Q, K, V).shape == ("N", "T", 12)
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def test_sizes_that_vary() -> None:
         ([(2, 3), (2, 3), (2, 3)], {}, "GS301", "rank 3 or 4"),
         ([(2, 3, 4), (2, 1, 3, 4), (2, 3, 4)], {}, "GS301", "ranks differ"),
         ([(2, 3, 4)] * 3, {}, "GS105", "q_num_heads"),
-        ([(2, 1, 3, 4)] * 3, {"q_num_heads": 1}, "GS105", "rank 3 alone"),
-        ([(2, 3, 4)] * 3, {"q_num_heads": 3, "kv_num_heads": 3}, "GS304", "3 heads of one size"),
+        ([(2, 1, 3, 4)] * 3, {"q_num_heads": 1}, "GS105", "only for data of rank 3"),
+        ([(2, 3, 4)] * 3, {"q_num_heads": 3, "kv_num_heads": 3}, "GS304", "3 heads of equal size"),
         ([(2, 3, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4)], {}, "GS304", "3 heads of Q"),
         ([(2, 2, 3, 4), (2, 2, 3, 5), (2, 2, 3, 4)], {}, "GS304", "size: 4 and 5"),
-        ([(2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 4, 4)], {}, "GS302", "differ in number"),
+        ([(2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 4, 4)], {}, "GS302", "differ in length"),
         ([(2, 2, 3, 4), (1, 2, 3, 4), (1, 2, 3, 4)], {}, "GS302", "batches"),
-        ([(2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), (3, 4)], {}, "GS302", "mask of shape"),
-        ([(2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), (3, 1)], {}, "GS302", "mask of shape"),
+        ([(2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), (3, 4)], {}, "GS302", "mask .* does not broadcast"),
+        ([(2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 4), (3, 1)], {}, "GS302", "mask .* does not broadcast"),
         ([(2, 2, 3, 4)] * 3, {"softcap": -1.0}, "GS105", "negative"),
     ],
 )
@@ -166,8 +166,8 @@ def test_refused(shapes: list[tuple[int, ...]], attrs: dict[str, Any], code: str
     check_refusal("Attention", shapes, attrs, code, text)
 
 
-def test_scores_that_a_mask_swallows_have_no_gradient() -> None:
-    """A row of numbers so low that nothing of its scores is left: weights are equal, whatever the scores are."""
+def test_scores_absorbed_by_a_mask_have_no_gradient() -> None:
+    """If all mask elements of a row are very low, adding them absorbs the scores: all weights become equal."""
     random = np.random.default_rng(2)
     mask = np.where([[True, False], [False, False], [True, True]], 0.0, -2e38)
     arrays: list[Array | None] = [*(random.standard_normal((2, 2, n, 3)) for n in (3, 2, 2)), mask]

@@ -1,4 +1,4 @@
-"""Operators are found by their names, without all families being imported."""
+"""The table of operators lists every operator by name, and does not find unknown names."""
 
 from __future__ import annotations
 

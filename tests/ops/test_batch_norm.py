@@ -18,8 +18,10 @@ from workers import Threads
 
 from graphspec.arrays.split import shard_slice
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.initializers import Constant
 from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels.group import Shard
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -82,17 +84,15 @@ def test_batch_normalization_over_workers(workers: int, perm: tuple[int, ...]) -
         gradient = np.zeros_like(parameters.vectors["trainable"])
         feeds = {"x": X[rows].transpose(perm), "c": cotangent[rows]}
         program = build_program(
-            graph,
+            graph.asking({"y": y}, loss),
             parameters,
-            fetches={"y": y},
-            loss=loss,
+            Target(
+                {n: a.shape for n, a in feeds.items()},
+                input_grads=["x"],
+                shard=Shard(Threads(rank, size, barrier, arrays), rows, len(X)),
+            ),
             gradient=gradient,
-            shapes={n: a.shape for n, a in feeds.items()},
             training=True,
-            group=Threads(rank, size, barrier, arrays),
-            rows=rows,
-            total=len(X),
-            input_grads=["x"],
         )
         feed(graph, program, feeds)
         program.run()
@@ -132,7 +132,7 @@ def test_batch_normalization_outside_training_uses_moving_statistics() -> None:
     graph.outputs["y"] = g.BatchNormalization(x, *values, training_mode=1)
     parameters = Parameters(graph)
     parameters.set({f"bn/{n}": p for n, p in zip(names, params, strict=True)})
-    program = build_program(graph, parameters, fetches=graph.outputs, shapes={"x": X.shape})
+    program = build_program(graph, parameters, Target({"x": X.shape}))
     feed(graph, program, {"x": X})
     program.run()
     expected = ort_run("BatchNormalization", [X, *params])[0]

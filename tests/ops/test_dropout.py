@@ -13,6 +13,8 @@ from layouts import lying, normal
 
 from graphspec.arrays.random import Clock
 from graphspec.arrays.split import shard_slice
+from graphspec.graph.target import Target
+from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.ops import OPS
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -34,13 +36,10 @@ def trained(op: str, X: Array, *, seed: int = 0, step: int = 0, rows: slice | No
     program = build_program(
         graph,
         Parameters(graph, X.dtype),
-        fetches=graph.outputs,
-        shapes={"x0": part.shape},
+        Target({"x0": part.shape}, shard=Shard(LocalGroup(), rows, len(X))),
         training=True,
         seed=seed,
         clock=Clock(step),
-        rows=rows,
-        total=len(X),
     )
     feed(graph, program, {"x0": part})
     program.run()
@@ -115,16 +114,11 @@ def dropped(X: Array, rate: float, *, step: int = 0, workers: int = 1, **attrs: 
     for rank in range(workers):
         rows = shard_slice(len(X), rank, workers)
         program = build_program(
-            graph,
+            graph.asking(graph.outputs, loss),
             Parameters(graph),
-            fetches=graph.outputs,
-            loss=loss,
-            shapes={"x0": X[rows].shape},
+            Target({"x0": X[rows].shape}, input_grads=["x0"], shard=Shard(LocalGroup(), rows, len(X))),
             training=True,
-            rows=rows,
-            total=len(X),
             clock=Clock(step),
-            input_grads=["x0"],
         )
         feed(graph, program, {"x0": X[rows]})
         program.run()

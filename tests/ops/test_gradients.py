@@ -18,6 +18,7 @@ from graphs import Array, check_gradients, dtype_name, feed, scalar_loss
 from ops.cases import CASES, Example
 
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -29,7 +30,7 @@ GRADIENTS: dict[str, list[Example]] = {
 
 @contextmanager
 def built(operand: Callable[[Builder, int, Value], Value], times: int = 1) -> Iterator[None]:
-    """Inside, inputs that are no constants go through ``operand`` first; the operator is applied ``times`` times."""
+    """Within it, inputs that are not constants pass through ``operand`` first; the operator is applied ``times`` times."""
 
     def build(
         op: str, inputs: list[Array | None], constants: set[int] = frozenset(), **attrs: Any
@@ -127,7 +128,7 @@ def test_same_value_for_all_operands(op: str) -> None:
 
 
 def test_concat_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.ops.slicing._BLOCK", 7)
+    monkeypatch.setattr("graphspec.ops.slicing.BLOCK", 7)
     test_plain("Concat")
     test_other_memory_order("Concat")
 
@@ -142,7 +143,7 @@ def test_where_there_is_no_gradient_it_is_0(op: str) -> None:
             continue
         loss = scalar_loss(graph, outputs)
         shapes = {name: value.shape for name, value in graph.inputs.items()}
-        program = build_program(graph, Parameters(graph), fetches={}, shapes=shapes, loss=loss, input_grads=floats)
+        program = build_program(graph.asking({}, loss), Parameters(graph), Target(shapes, input_grads=floats))
         feed(graph, program, {f"x{k}": a for k, a in enumerate(case.inputs) if a is not None})
         program.run()
         assert not any(program.grads[name].any() for name in floats)

@@ -1,4 +1,4 @@
-"""Gemm of few numbers: the bias is one more row of the matrix, and both gradients are one product."""
+"""Small Gemms: the bias is an additional row of the matrix, and both gradients are one product."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.compiler.fetches import TOTAL
 from graphspec.kernels import fast as choice
 from graphspec.ops import linalg
 from graphspec.runtime.program import Program
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, prepare_fit
 
 Array = np.ndarray[Any, Any]
 SHARED = [
@@ -48,10 +49,10 @@ def computed(layers: list[dict[str, Any]]) -> tuple[Program, Array, float]:
     rng = np.random.default_rng(1)
     model.set_weights({n: rng.standard_normal(w.shape) for n, w in model.weights.items()})
     x = {name: rng.standard_normal((4, 8)) for name in model.graph.inputs}
-    trainer = prepare_fit(model, x, rng.standard_normal((4, 2)), observer=Silent())
+    trainer = prepare_fit(model, FitData(x, rng.standard_normal((4, 2))), observer=Silent())
     trainer.loader.start(0)
-    _, program = trainer.compute()
-    return program, trainer.optimizer_state.gradient.copy(), float(program.fetches["loss:loss"])
+    _, program = trainer.steps.compute(0, 0)
+    return program, trainer.optimizer_state.gradient.copy(), float(program.fetches[TOTAL])
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -10,6 +10,7 @@ from graphs import build, run
 
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -46,9 +47,7 @@ def test_label_that_is_no_class_is_an_error() -> None:
     graph, loss = build("SparseSoftmaxCrossEntropy", [np.zeros((2, 3), np.float32), np.array([0, 4])])
     total = Builder(graph, "loss").ReduceLoss(loss)
     shapes = {n: v.shape for n, v in graph.inputs.items()}
-    program = build_program(
-        graph, Parameters(graph), fetches={"loss": total}, shapes=shapes, loss=total, input_grads=["x0"]
-    )
+    program = build_program(graph.asking({"loss": total}, total), Parameters(graph), Target(shapes, input_grads=["x0"]))
     program.feeds["x1"][...] = [0, 4]
     with pytest.raises(IndexError):
         program.run()

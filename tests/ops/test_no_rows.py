@@ -7,6 +7,8 @@ import pytest
 from graphs import build, feed, scalar_loss
 from ops.cases import Example, examples
 
+from graphspec.graph.target import Target
+from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -20,15 +22,10 @@ def test_no_rows(op: str, example: Example) -> None:
     shapes = {n: v.shape for n, v in graph.inputs.items()}
     for total in example.totals:
         program = build_program(
-            graph,
+            graph.asking(graph.outputs, loss),
             Parameters(graph),
-            fetches=graph.outputs,
-            shapes=shapes,
-            loss=loss,
-            input_grads=asked,
+            Target(shapes, input_grads=asked, shard=Shard(LocalGroup(), slice(total, total), total)),
             training=example.training or total > 0,
-            rows=slice(total, total),
-            total=total,
         )
         feed(graph, program, {f"x{k}": a for k, a in enumerate(example.inputs) if a is not None})
         program.run()

@@ -1,4 +1,4 @@
-"""ONNX's own node tests, which nobody here wrote: every case of one operator whose semantics are those of opset 17."""
+"""ONNX's own node tests: every case of a single operator with the semantics of opset 17."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ CONSTANTS: dict[str, set[int]] = {
     "TopK": {1},
     "Unsqueeze": {1},
 }
-"""Inputs that are fed in the case and must be constants here, since shapes are checked when building."""
+"""Inputs that the cases feed and that must be constants here, since shapes are checked when building."""
 
-# (operator, attribute) → why we refuse it
+# (operator, attribute) → the reason why it is refused
 REFUSED: dict[tuple[str, str], str] = {
     ("Attention", "left_window_size"): "attribute of opset 25: Attention left_window_size",
     ("Attention", "qk_matmul_output_mode"): "refused: Attention with the products as an output",
@@ -109,19 +109,19 @@ def element_types(case: Any) -> set[int]:
 
 
 def adapt(op: str, inputs: list[Array | None], outputs: list[Array | None], attrs: dict[str, Any]) -> None:
-    """Write a newer case as opset 17 has it, in place."""
+    """Convert a case of a newer opset to opset 17, in place."""
     if op in AXES_AS_ATTRIBUTE:
         attrs.pop("noop_with_empty_axes", None)
         axes = inputs.pop() if len(inputs) > 1 else None
         if axes is not None:
             attrs["axes"] = tuple(axes.tolist())
-    if op == "Split" and len(inputs) == 1:  # equal pieces, whose number is that of the outputs
+    if op == "Split" and len(inputs) == 1:  # as many equal pieces as there are outputs
         attrs.pop("num_outputs", None)
         inputs.append(np.array([y.shape[attrs.get("axis", 0)] for y in outputs if y is not None]))
 
 
 def run_case(case: Any) -> None:
-    """Run our operator on every data set of a case and compare. Cases in float64 are run in a float64 program."""
+    """Run our operator on every data set of a case and compare. Cases in float64 use a float64 program."""
     node = case.model.graph.node[0]
     op = node.op_type
     dtype = np.float64 if TensorProto.DOUBLE in element_types(case) else np.float32

@@ -1,4 +1,4 @@
-"""Every operator against onnxruntime on random shapes and attributes: the node tests are a floor."""
+"""Every operator against onnxruntime on random shapes and attributes, beyond the cases of the node tests."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from layouts import SETTINGS, both_layouts, normal, same
 
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -74,7 +75,7 @@ def test_max_pool_gradient_goes_to_the_first_maximum(kernel: tuple[int, int], st
     graph, _ = build("MaxPool", [X], kernel_shape=kernel, strides=strides)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape, np.float32)})
     program = build_program(
-        graph, Parameters(graph), fetches={"loss": loss}, loss=loss, shapes={"x0": X.shape}, input_grads=["x0"]
+        graph.asking({"loss": loss}, loss), Parameters(graph), Target({"x0": X.shape}, input_grads=["x0"])
     )
     feed(graph, program, {"x0": X})
     program.run()

@@ -78,7 +78,7 @@ ALONE_AND_TOGETHER = [
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize(("op", "outputs"), ALONE_AND_TOGETHER, ids=str)
 def test_recurrent_plain_gradients(op: str, direction: str, outputs: list[int]) -> None:
-    """The defaults, with lengths that start at 0 and initial states, for every output by itself and together."""
+    """The defaults with initial states and lengths from 0, for each output separately and for all together."""
     attrs: dict[str, Any] = {"linear_before_reset": 1} if op == "GRU reset" else {}
     op = op.split()[0]
     D = 2 if direction == "bidirectional" else 1
@@ -90,9 +90,9 @@ def test_recurrent_plain_gradients(op: str, direction: str, outputs: list[int]) 
 
 @pytest.mark.parametrize("op", sorted(GATES))
 def test_recurrent_long(op: str) -> None:
-    """More steps than a block of gradients has, and wide enough for products of one step each."""
+    """More steps than one block of gradients, and wide enough for one product per step."""
     inputs = inputs_of(op, 40, 33, 70, 33, 1, bias=True, lens=True, initial=True)
-    inputs[1:3] = [0.2 * a for a in inputs[1:3] if a is not None]  # else differences of rounding grow with every step
+    inputs[1:3] = [0.2 * a for a in inputs[1:3] if a is not None]  # otherwise rounding differences grow with every step
     compare(op, inputs, {"hidden_size": 33}, outputs=2)
     wrt = [k for k in range(len(inputs)) if k != 4]
     check_gradients(op, inputs, wrt, hidden_size=33, rtol=1e-5)

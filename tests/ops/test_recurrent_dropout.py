@@ -10,6 +10,7 @@ from graphs import build, check_gradients, feed
 from recurrent_inputs import GATES, inputs_of
 
 from graphspec.errors import ShapeError
+from graphspec.graph.target import Target
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -35,9 +36,7 @@ def run(op: str, inputs: list[Array | None], *, training: bool, **attrs: Any) ->
     graph, _ = build(op, inputs, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: a.shape for n, a in arrays.items()}
-    program = build_program(
-        graph, Parameters(graph, np.float64), fetches=graph.outputs, shapes=shapes, training=training
-    )
+    program = build_program(graph, Parameters(graph, np.float64), Target(shapes), training=training)
     feed(graph, program, arrays)
     program.run()
     return [a.copy() for a in program.fetches.values()]
@@ -48,7 +47,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def expected(kind: str, inputs: list[Any], order: Any) -> tuple[Array, Array]:
-    """All outputs (T, N, H) and the last h, by the formulas of Keras's cells; gates in ONNX's order."""
+    """Return all outputs (T, N, H) and the last h by the formulas of Keras's cells; gates in ONNX's order."""
     X, W, R, B = (np.asarray(a, np.float64) for a in inputs[:4])
     G = GATES[kind.split()[0]]
     state_mask, input_mask = inputs[-2:]

@@ -11,6 +11,7 @@ from layouts import SETTINGS, same
 from graphspec.graph.decompositions import (
     norm,  # noqa: F401
 )
+from graphspec.graph.target import Target
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -34,6 +35,4 @@ def test_scatter_elements(seed: int, n: int, size: int, reduction: str, last: bo
 def test_scatter_elements_without_rows() -> None:
     none = np.zeros((0, 3), np.float32)
     graph, _ = build("ScatterElements", [none, np.zeros((0, 2), np.int64), none[:, :2]], axis=1)
-    build_program(
-        graph, Parameters(graph), fetches=graph.outputs, shapes={n: v.shape for n, v in graph.inputs.items()}
-    ).run()
+    build_program(graph, Parameters(graph), Target({n: v.shape for n, v in graph.inputs.items()})).run()

@@ -17,8 +17,10 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.decompositions import (
     norm,  # noqa: F401
 )
+from graphspec.graph.target import Target
 from graphspec.initializers import Constant
 from graphspec.ir.graph import Graph
+from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -37,7 +39,7 @@ def test_spectral_scale(sizes: tuple[int, ...], shape: tuple[int, ...], columns:
     graph.outputs["y"] = g.SpectralScale(W, u, sizes=sizes, columns=columns, iterations=60)
     parameters = Parameters(graph, np.float64)
     parameters.initialize(0)
-    program = build_program(graph, parameters, fetches=graph.outputs, shapes={}, total=1, training=True)
+    program = build_program(graph, parameters, Target({}, shard=Shard(LocalGroup(), slice(0, 1), 1)), training=True)
     program.run()
     np.testing.assert_array_equal(program.fetches["y"], np.zeros(shape))  # a kernel of zeros stays
     np.testing.assert_array_equal(parameters.get()["node/vector_u"], np.ones((1, sizes[columns])))
@@ -61,9 +63,7 @@ def test_spectral_scale_over_workers() -> None:
     def work(parameters: Parameters, rank: int, size: int, barrier: threading.Barrier) -> Array:
         group = Threads(rank, size, barrier, [])
         shapes: dict[str, Any] = {}
-        program = build_program(
-            graph, parameters, fetches=graph.outputs, shapes=shapes, total=1, training=True, group=group
-        )
+        program = build_program(graph, parameters, Target(shapes, shard=Shard(group, slice(0, 1), 1)), training=True)
         for _ in range(20):
             program.run()
         return np.array(program.fetches["y"])

@@ -18,7 +18,7 @@ from graphspec.arrays.random import Clock
 from graphspec.constraints import CONSTRAINTS, Constraint
 from graphspec.initializers import Initializer
 from graphspec.ir.graph import Layout, Param, Segment
-from graphspec.optimizers import OPTIMIZERS, Optimizer
+from graphspec.optimizers import OPTIMIZERS, Optimizer, Vectors
 from graphspec.runtime.optimizer_state import slots_of
 
 GOLDEN = TESTS / "golden"
@@ -48,7 +48,7 @@ class Bound:
         self.write(self.P, start)
         self.slots = slots_of(optimizer, self.P, self.segments)
         self.clock, self.rate = Clock(), optimizer.rate()
-        self.calls = optimizer.bind(self.P, self.G, self.slots, self.segments, self.clock, self.rate)
+        self.calls = optimizer.bind(Vectors(self.P, self.G, self.slots, self.segments), self.clock, self.rate)
 
     def write(self, vector: np.ndarray, values: dict[str, np.ndarray]) -> None:
         for s in self.segments:
@@ -152,6 +152,8 @@ def test_steps_do_not_allocate(name: str) -> None:
     bound = Bound(OPTIMIZERS.parse({"type": name, **shared}), start, np.float32, constraints=constraints)
     gradients = {n: np.full(a.shape, 0.5, np.float32) for n, a in start.items()}
     bound.step(gradients)
+    for _ in range(20):  # Python keeps some of the small objects that are freed: now these lists are full
+        bound.run()
     bound.write(bound.G, gradients)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]

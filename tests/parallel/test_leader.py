@@ -10,11 +10,11 @@ import pytest
 from watching import Recorder, watched
 
 import graphspec as gs
-from graphspec.parallel import leader as leader
+from graphspec.parallel import leader, processes
 from graphspec.parallel import shared_memory as shared
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, prepare_fit
 from specs import blobs, dense_spec
 
 pytestmark = pytest.mark.usefixtures("two_cores")
@@ -138,14 +138,14 @@ def test_rows_are_dealt_where_a_step_is_large() -> None:
     small = watched(dense_spec(), Recorder())
     spec, (x, y, _) = images()
     spec["layers"][0]["filters"] = 64
-    large = prepare_fit(gs.compile(spec), x, y, observer=Silent())
-    assert [leader._deals(run.one_step) for run in (small, large)] == [False, True]
+    large = prepare_fit(gs.compile(spec), FitData(x, y), observer=Silent())
+    assert [leader._scatters(run.steps.common) for run in (small, large)] == [False, True]
 
 
 def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, rows = images()
     model, history = train(spec, rows, 2)
-    monkeypatch.setattr(leader, "spins_safely", lambda: False)
+    monkeypatch.setattr(processes, "spins_safely", lambda: False)
     other, of_other = train(spec, rows, 2)
     assert history == of_other
     assert all(np.array_equal(other.weights[name], weight) for name, weight in model.weights.items())

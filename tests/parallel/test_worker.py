@@ -47,9 +47,9 @@ def test_memory_goes_with_the_run(workers: int) -> None:
     class Watch(Recorder):
         def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
             assert self.trainer is not None
-            kept.extend(map(weakref.ref, self.trainer.programs.values()))
-            if self.trainer.leader is not None:
-                kept.extend(map(weakref.ref, self.trainer.leader.member.arrays.values()))
+            kept.extend(map(weakref.ref, self.trainer.steps.programs.values()))
+            if self.trainer.steps.leader is not None:
+                kept.extend(map(weakref.ref, self.trainer.steps.leader.member.arrays.values()))
 
     run = watched(dense_spec(), Watch(), workers)
     gc.disable()
@@ -131,7 +131,7 @@ from graphspec.training.trainer import Trainer
 step = Trainer.step
 def killing(self):
     step(self)
-    print(self.leader._processes[0].pid, flush=True)
+    print(self.steps.leader.processes.started[0].pid, flush=True)
     os.kill(os.getpid(), 9)
 Trainer.step = killing
 model.fit(x, y, verbose=0)
@@ -165,8 +165,8 @@ def test_ctrl_c_ends_all(tmp_path: Path) -> None:
 
         def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
             assert self.trainer is not None
-            assert self.trainer.leader is not None
-            self.processes = self.trainer.leader._processes
+            assert self.trainer.steps.leader is not None
+            self.processes = self.trainer.steps.leader.processes.started
             Stop.step(self, epoch, step, running)
 
     watcher = Watch()

@@ -12,6 +12,7 @@ from graphs import Array
 
 from graphspec.arrays.calls import Calls
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime import bind as binding
@@ -116,7 +117,7 @@ def test_an_interleaved_network_has_the_same_gradients(monkeypatch: pytest.Monke
         parameters.initialize(1)
         gradient = np.zeros_like(parameters.vectors["trainable"])
         program = build_program(
-            graph, parameters, fetches={}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
+            graph.asking({}, loss), parameters, Target({"x": x.shape}), gradient=gradient, training=True
         )
         program.feeds["x"][...] = x
         program.run()

@@ -13,7 +13,9 @@ from graphspec.compiler.check import check
 from graphspec.export.onnx import to_model
 from graphspec.export.session import session
 from graphspec.graph.builder import Builder
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
+from graphspec.kernels.group import Shard
 from graphspec.language.declarations import Spec
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -78,8 +80,7 @@ def run(
     loss: Value | None = None,
     training: bool = False,
     input_grads: Sequence[str] = (),
-    rows: slice | None = None,
-    total: int | None = None,
+    shard: Shard | None = None,
 ) -> tuple[Dataset, Dataset, Dataset]:
     """Fetches, gradients of weights (in Keras's layout) and gradients of inputs, after one run.
 
@@ -88,16 +89,11 @@ def run(
     """
     gradient = np.full_like(parameters.vectors["trainable"], np.nan)
     program = build_program(
-        graph,
+        graph.asking(fetches, loss),
         parameters,
-        fetches=fetches,
-        shapes={name: a.shape for name, a in arrays.items()},
-        loss=loss,
+        Target({name: a.shape for name, a in arrays.items()}, input_grads=input_grads, shard=shard),
         gradient=gradient,
         training=training,
-        input_grads=input_grads,
-        rows=rows,
-        total=total,
     )
     before_run = {group: vector.copy() for group, vector in parameters.vectors.items()}
     first = _results(program, lambda p: p.run(), parameters, arrays, gradient)

@@ -12,6 +12,7 @@ import pytest
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.pipelines import FOR_PROGRAM, Pass
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -70,7 +71,7 @@ def run(
     graph, _ = build(op, inputs, constants, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: arrays[n].shape for n in graph.inputs} or {"none": (1,)}
-    program = build_program(graph, Parameters(graph, dtype), fetches=graph.outputs, shapes=shapes, training=training)
+    program = build_program(graph, Parameters(graph, dtype), Target(shapes, training=training))
     feed(graph, program, arrays)
     program.run()
     return [a.copy() for a in program.fetches.values()]
@@ -128,18 +129,16 @@ def check_gradients(
     loss = scalar_loss(graph, cotangents)
     asked = [f"x{k}" for k in wrt]
 
-    def program(**more: Any) -> Program:
-        return build_program(
-            graph, Parameters(graph, np.float64), fetches={"loss": loss}, shapes=shapes, training=training, **more
-        )
+    def program(asking: Graph, **more: Any) -> Program:
+        return build_program(asking, Parameters(graph, np.float64), Target(shapes, **more), training=training)
 
     def value(at: dict[str, Array]) -> float:
-        p = program()
+        p = program(graph.asking({"loss": loss}))
         feed(graph, p, at)
         p.run()
         return float(p.fetches["loss"])
 
-    p = program(loss=loss, input_grads=asked)
+    p = program(graph.asking({"loss": loss}, loss), input_grads=asked)
     feed(graph, p, arrays)
     run_poisoned(p)
     grads = {n: p.grads[n].copy() for n in asked}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import graphspec as gs
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -32,7 +33,7 @@ def ops(graph: Graph) -> Counter[str]:
 
 
 def values(graph: Graph, parameters: Parameters, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    program = build_program(graph, parameters, fetches=graph.outputs, shapes={"x": x.shape})
+    program = build_program(graph, parameters, Target({"x": x.shape}))
     program.feeds["x"][...] = x
     program.run()
     return next(iter(program.fetches.values())).copy()

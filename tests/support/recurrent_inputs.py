@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
-def inputs_of(
+def inputs_of(  # noqa: PLR0913 (the sizes of the operators)
     op: str, T: int, N: int, features: int, H: int, D: int, *, bias: bool, lens: bool, initial: bool, seed: int = 0
 ) -> list[Array | None]:
     random = np.random.default_rng(seed)

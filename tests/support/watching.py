@@ -8,7 +8,7 @@ from typing import Any
 import graphspec as gs
 from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, prepare_fit
 from graphspec.training.trainer import Trainer
 from specs import blobs
 
@@ -27,15 +27,15 @@ class Recorder(Silent):
 
     def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
         assert self.trainer is not None
-        if self.trainer.leader is not None:
-            self.processes = self.trainer.leader._processes
+        if self.trainer.steps.leader is not None:
+            self.processes = self.trainer.steps.leader.processes.started
         if self.left is not None:
             self.left -= 1
             if self.left == 0:
                 self.processes[0].kill()
 
 
-def watched(spec: dict[str, Any], watcher: Recorder, workers: Any = 2, **more: Any) -> Trainer:
+def watched(spec: dict[str, Any], watcher: Recorder, workers: Any = 2) -> Trainer:
     model = gs.compile(spec, [f"training.workers={workers}"])
-    watcher.trainer = prepare_fit(model, *blobs(), observer=watcher, **more)
+    watcher.trainer = prepare_fit(model, FitData(*blobs()), observer=watcher)
     return watcher.trainer

@@ -11,7 +11,9 @@ import numpy as np
 from graphs import feed
 
 from graphspec.arrays.split import shard_slice
+from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Value
+from graphspec.kernels.group import Shard
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -44,15 +46,13 @@ def by_workers(graph: Graph, scalar: Value, arrays: Mapping[str, Array], size: i
         rows = shard_slice(total, rank, size)
         feeds = {n: a[rows] for n, a in arrays.items()}
         program = build_program(
-            graph,
+            graph.asking({"loss": scalar}, scalar),
             Parameters(graph, np.float64),
-            fetches={"loss": scalar},
-            loss=scalar,
-            shapes={n: a.shape for n, a in feeds.items()},
-            group=Threads(rank, size, barrier, shared),
-            rows=rows,
-            total=total,
-            input_grads=[wrt],
+            Target(
+                {n: a.shape for n, a in feeds.items()},
+                input_grads=[wrt],
+                shard=Shard(Threads(rank, size, barrier, shared), rows, total),
+            ),
         )
         feed(graph, program, feeds)
         program.run()

@@ -13,7 +13,7 @@ from resuming import assert_same_files, assert_same_weights, interrupt, resume, 
 import graphspec as gs
 from graphspec.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, FitSettings, prepare_fit
 from graphspec.training.run_directory import check_resumable, start_run
 from specs import blobs, dense_spec
 
@@ -109,5 +109,5 @@ def test_run_json_says_what_the_run_was_made_with(tmp_path: Path) -> None:
 def test_without_a_directory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     model = gs.compile(dense_spec())
-    prepare_fit(model, *blobs(), observer=Silent(), epochs=1).run()
+    prepare_fit(model, FitData(*blobs()), FitSettings(epochs=1), observer=Silent()).run()
     assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ from golden_run import assert_close, compiled, fitting, run, store_of
 from graphspec.compiler.objective import Objective, add_losses, penalties
 from graphspec.data.check import row_weights
 from graphspec.graph.builder import Builder
+from graphspec.kernels.group import LocalGroup, Shard
 
 CASES = load("models")
 
@@ -67,10 +68,10 @@ def test_shares_of_workers_add_up(case: Case) -> None:
     total = len(next(iter(arrays.values())))
     loss, sums = 0.0, {name: np.zeros(a.shape) for name, a in case["gradients"].items()}
     for rows in (slice(0, 1), slice(1, total), slice(total, total)):
-        part = {name: a[rows] for name, a in arrays.items()}
-        fetches = {"loss": objective.total}
+        part, shard = {name: a[rows] for name, a in arrays.items()}, Shard(LocalGroup(), rows, total)
+        fetches, loss_value = {"loss": objective.total}, objective.total
         found, gradients, _ = run(
-            objective.graph, parameters, part, fetches, loss=objective.total, training=True, rows=rows, total=total
+            objective.graph, parameters, part, fetches, loss=loss_value, training=True, shard=shard
         )
         loss += found["loss"]
         sums = {name: sums[name] + gradients[name] for name in sums}

@@ -11,8 +11,9 @@ import pytest
 
 import graphspec as gs
 from graphspec.arrays import calls
+from graphspec.compiler.fetches import TOTAL
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, FitSettings, prepare_fit
 from specs import blobs, dense_spec
 
 IMAGES: list[dict[str, Any]] = [
@@ -50,7 +51,9 @@ def test_a_thousand_steps_do_not_grow(name: str) -> None:
     spec = dense_spec(inputs={"x": source}, layers=[*layers, dense_spec()["layers"][-1]])
     random = np.random.default_rng(0)
     x = random.integers(0, 30, (16, *shape)) if name == "text" else random.standard_normal((16, *shape))
-    trainer = prepare_fit(gs.compile(spec), x, random.integers(0, 3, 16), batch_size=16, observer=Silent())
+    trainer = prepare_fit(
+        gs.compile(spec), FitData(x, random.integers(0, 3, 16)), FitSettings(batch_size=16), observer=Silent()
+    )
     trainer.loader.start(0)
 
     def steps(count: int) -> None:
@@ -81,13 +84,15 @@ def test_dropout_differs_by_step_and_agrees_on_a_rerun() -> None:
     for _ in range(2):
         spec = dense_spec()
         spec["training"]["optimizer"] = {"type": "SGD", "learning_rate": 0.0}
-        trainer = prepare_fit(gs.compile(spec), x, y, batch_size=16, shuffle=False, observer=Silent())
+        trainer = prepare_fit(
+            gs.compile(spec), FitData(x, y), FitSettings(batch_size=16, shuffle=False), observer=Silent()
+        )
         trainer.loader.start(0)
         run = []
         for _ in range(4):
             trainer.batch = 0
             trainer.step()
-            run.append(float(next(iter(trainer.programs.values())).fetches["loss:loss"]))
+            run.append(float(next(iter(trainer.steps.programs.values())).fetches[TOTAL]))
         losses.append(run)
     assert losses[0] == losses[1]
     assert len(set(losses[0])) == 4
@@ -103,7 +108,7 @@ def test_settings_of_numpy_are_given_back() -> None:
     before, look = (np.getbufsize(), np.geterr()), Look()
     model = gs.compile(dense_spec())
     x, y = blobs(16)
-    prepare_fit(model, x, y, epochs=1, observer=look).run()
+    prepare_fit(model, FitData(x, y), FitSettings(epochs=1), observer=look).run()
     model.predict(x)
     assert look.found == (calls._BUFFER, "ignore")
     assert (np.getbufsize(), np.geterr()) == before

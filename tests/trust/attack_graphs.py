@@ -23,6 +23,8 @@ from graphspec.data.check import BatchLoader
 from graphspec.data.signature import user_arrays
 from graphspec.errors import RunError, ShapeError, SpecError
 from graphspec.export.targets import IR_OF_OPSET, newest_opset
+from graphspec.graph.target import Target
+from graphspec.ir.graph import Value
 from graphspec.kernels import fast as choice
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -124,7 +126,7 @@ class _Case:
         shapes = {n: self.x[n].shape for n in graph.inputs}
         parameters = Parameters(graph, np.float64)
         parameters.set({n: self.shaken(a, noise) for n, a in self.model.weights.items()})
-        program = build_program(graph, parameters, fetches=graph.outputs, shapes=shapes, seed=self.model.seed)
+        program = build_program(graph, parameters, Target(shapes), seed=self.model.seed)
         for name, feed in program.feeds.items():
             feed[...] = self.shaken(self.x[name], noise) if self.x[name].dtype.kind == "f" else self.x[name]
         with np.errstate(all="ignore"):
@@ -159,16 +161,10 @@ class _Case:
         start = {group: vector.copy() for group, vector in parameters.vectors.items()}
         slope = np.zeros_like(parameters.vectors["trainable"])
 
-        def program(**more: Any) -> Program:
-            return build_program(
-                objective.graph,
-                parameters,
-                fetches={"loss": objective.total},
-                shapes=loader.shapes(loader.rows(0)),
-                training=training,
-                seed=1,
-                **more,
-            )
+        def program(loss: Value | None = None) -> Program:
+            graph = objective.graph.asking({"loss": objective.total}, loss)
+            target = Target(loader.shapes(loader.rows(0)))
+            return build_program(graph, parameters, target, gradient=slope, training=training, seed=1)
 
         def value(program: Program, weights: Array) -> float:
             for group, vector in start.items():
@@ -180,7 +176,7 @@ class _Case:
 
         self.loss = np.nan
         with np.errstate(all="ignore"):
-            backward, forward = program(loss=objective.total, gradient=slope), program()
+            backward, forward = program(objective.total), program()
             said = ""
             for attempt in range(5):  # at a kink a difference is no derivative: elsewhere it is
                 at = start["trainable"] + (0.05 * attempt) * self.numbers.standard_normal(len(slope))
@@ -212,11 +208,9 @@ class _Case:
             parameters.vectors["trainable"][...] = weights
             made = np.zeros_like(parameters.vectors["trainable"])
             program = build_program(
-                objective.graph,
+                objective.graph.asking({"loss": objective.total}, objective.total),
                 parameters,
-                fetches={"loss": objective.total},
-                shapes=loader.shapes(loader.rows(0)),
-                loss=objective.total,
+                Target(loader.shapes(loader.rows(0))),
                 gradient=made,
                 training=training,
                 seed=1,

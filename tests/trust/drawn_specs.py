@@ -265,7 +265,7 @@ class _Growth:
             self.head(d.pool[-1], outputs)
         return outputs
 
-    def head(self, t: Tensor, outputs: Args) -> None:
+    def head(self, t: Tensor, outputs: Args) -> None:  # noqa: C901 (one draw after the other)
         """A Dense layer with the activation that a loss wants, mostly, and the loss with metrics that go with it."""
         d = self.d
         loss = d.among(LOSSES.primary())

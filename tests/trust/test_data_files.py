@@ -112,8 +112,8 @@ def test_columns_of_a_table_are_not_chosen_by_the_case_of_their_names(tmp_path: 
 @pytest.mark.parametrize(
     ("content", "code", "said"),
     [
-        ('{"a": 1, "b": 2, "y": 1}\n3\n', "GS501", "line 2 is no object"),
-        ("[1, 2]\n", "GS501", "line 1 is no object"),
+        ('{"a": 1, "b": 2, "y": 1}\n3\n', "GS501", "line 2 is not an object"),
+        ("[1, 2]\n", "GS501", "line 1 is not an object"),
         ('{"a": 1, "a": 2, "b": 2, "y": 1}\n', "GS501", "duplicate key"),
         ('{"a": 1, "A": 2, "b": 2, "y": 1}\n', "GS501", "keys 'A' and 'a' differ only in case"),
         ('{"a": {"c": 1}, "b": 2, "y": 1}\n', "GS504", "STRUCT"),

@@ -12,8 +12,9 @@ import pytest
 import graphspec as gs
 from graphspec.export.session import session
 from graphspec.graph.id_bounds import id_ranges, input_bounds
+from graphspec.graph.target import Target
 from graphspec.ir.ranges import Range
-from graphspec.ops.check_ids import stop_beyond
+from graphspec.ops.check_ids import check_range
 from graphspec.runtime.build import build_program
 from trust import attack_ids
 
@@ -86,7 +87,7 @@ def test_run_checks_what_it_is_given(path: str) -> None:
             model.run(filled(model, wrong))
     with pytest.raises(gs.SpecError, match=r"GS504.*no exact int64"):
         model.run(filled(model, 1.5))
-    with pytest.raises(gs.SpecError, match=r"GS502.*no array for input 'i0'"):
+    with pytest.raises(gs.SpecError, match=r"GS502.*input 'i0' has no array"):
         model.run({})
 
 
@@ -95,8 +96,8 @@ def test_a_lookup_that_is_checked_beforehand_costs_nothing() -> None:
     for path in ("repeat", "crop"):
         model = model_of(path)
         shapes = {name: (2, *v.shape[1:]) for name, v in model.graph.inputs.items()}
-        program = build_program(model.graph, model.parameters, fetches=model.graph.outputs, shapes=shapes)
-        checks[path] = sum(call[0] is stop_beyond for call in program.calls)
+        program = build_program(model.graph, model.parameters, Target(shapes))
+        checks[path] = sum(call[0] is check_range for call in program.calls)
     assert checks == {"repeat": 0, "crop": 1}
 
 

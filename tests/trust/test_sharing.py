@@ -18,9 +18,9 @@ import pytest
 
 import graphspec as gs
 from graphspec.callbacks.base import Callback, CallbackState, Run
+from graphspec.parallel.member import Step
 from graphspec.runtime.access import Access
 from graphspec.runtime.program_cache import ProgramCache
-from graphspec.training import trainer as train
 from trust.attack_sharing import KINDS, attack, copies, in_threads, rows, serve, spec, train_beside
 
 
@@ -176,8 +176,8 @@ def test_a_program_that_failed_is_not_used_again() -> None:
 
 def test_a_second_fit_binds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     bound = list[int]()
-    bind = train.Step.bind
-    monkeypatch.setattr(train.Step, "bind", lambda *given: bound.append(1) or bind(*given))
+    bind = Step.bind
+    monkeypatch.setattr(Step, "bind", lambda *given: bound.append(1) or bind(*given))
     x, y = rows("dense", 20, 1)  # two batches of 8, one of 4
     # In one process: with several, programs view memory that ends with them.
     model, once = gs.compile(spec("dense", workers=1)), gs.compile(spec("dense", workers=1))

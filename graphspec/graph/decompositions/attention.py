@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.graph.decompositions import decomposes
+from graphspec.graph.decompositions import decomposes_by
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -78,44 +79,44 @@ def weights(g: Builder, S: Value, mask: Value | None) -> Value:
     return g.Where(mask, P, g.constant(0.0))
 
 
-@decomposes("Attention")
-def attention(
-    g: Builder,
-    Q: Value,
-    K: Value,
-    V: Value,
-    attn_mask: Value | None = None,
-    *,
-    is_causal: int = 0,
-    kv_num_heads: int | None = None,
-    q_num_heads: int | None = None,
-    scale: float | None = None,
-    softcap: float = 0.0,
-) -> Value:
-    """``softmax(scale · Q Kᵀ + mask) V``; a row without keys gives zeros."""
-    flat = Q.rank == 3
-    if flat:
-        Q = split_heads(g, Q, q_num_heads or 1)
-        K, V = (split_heads(g, X, kv_num_heads or 1) for X in (K, V))
-    heads = Q.fixed(1)
-    K, V = repeat_heads(g, K, heads), repeat_heads(g, V, heads)
-    S = scores(g, Q, K, 1 / math.sqrt(Q.features) if scale is None else scale)
-    if softcap > 0:
-        S = g.Mul(g.Tanh(g.Mul(S, g.constant(1 / softcap))), g.constant(float(softcap)))
-    mask = attn_mask
-    if is_causal:
+@decomposes_by("Attention")
+@dataclass(frozen=True)
+class DecomposedAttention:
+    """``softmax(scale · Q Kᵀ + mask) V``; a row without keys gives zeros. The fields are the operator's attributes."""
+
+    is_causal: int = 0
+    kv_num_heads: int | None = None
+    q_num_heads: int | None = None
+    scale: float | None = None
+    softcap: float = 0.0
+
+    def emit(self, g: Builder, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Value:
+        flat = Q.rank == 3
+        if flat:
+            Q = split_heads(g, Q, self.q_num_heads or 1)
+            K, V = (split_heads(g, X, self.kv_num_heads or 1) for X in (K, V))
+        heads = Q.fixed(1)
+        K, V = repeat_heads(g, K, heads), repeat_heads(g, V, heads)
+        S = scores(g, Q, K, 1 / math.sqrt(Q.features) if self.scale is None else self.scale)
+        if self.softcap > 0:
+            S = g.Mul(g.Tanh(g.Mul(S, g.constant(1 / self.softcap))), g.constant(float(self.softcap)))
+        mask = self._mask(g, Q, K, attn_mask)
+        if mask is None or mask.dtype == "bool" or _is_finite(mask):
+            Y = g.MatMul(weights(g, S, mask), V)
+        else:
+            finite = g.Max(mask, g.constant(LOWEST))
+            some = g.Greater(g.ReduceMax(finite, axes=(-1,), keepdims=1), g.constant(LOWEST))
+            Y = g.MatMul(g.Where(some, weights(g, S, finite), g.constant(0.0)), V)
+        return join_heads(g, Y) if flat else Y
+
+    def _mask(self, g: Builder, Q: Value, K: Value, mask: Value | None) -> Value | None:
+        """The given mask, together with the causal one."""
+        if not self.is_causal:
+            return mask
         seen = band(g, g.size(Q, 2), g.size(K, 2), after=0)
         if mask is None:
-            mask = seen
-        else:
-            mask = g.And(mask, seen) if mask.dtype == "bool" else g.Where(seen, mask, g.constant(LOWEST))
-    if mask is None or mask.dtype == "bool" or _is_finite(mask):
-        Y = g.MatMul(weights(g, S, mask), V)
-    else:
-        finite = g.Max(mask, g.constant(LOWEST))
-        some = g.Greater(g.ReduceMax(finite, axes=(-1,), keepdims=1), g.constant(LOWEST))
-        Y = g.MatMul(g.Where(some, weights(g, S, finite), g.constant(0.0)), V)
-    return join_heads(g, Y) if flat else Y
+            return seen
+        return g.And(mask, seen) if mask.dtype == "bool" else g.Where(seen, mask, g.constant(LOWEST))
 
 
 def _is_finite(mask: Value) -> bool:

@@ -16,10 +16,7 @@ from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import OPS
-from graphspec.ops.unary import Unary
 
-_NARY = {"Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean", "Clip", "Where", "And", "Or", "Equal"}
-_NARY |= {"Greater", "Less"}
 _REDUCE = {"ReduceMean", "ReduceMax", "ReduceMin"}  # those with axes as an attribute at opset 17
 
 Perm = tuple[int, ...]
@@ -75,11 +72,7 @@ def cancel_transposes(graph: Graph, target: Target) -> Graph:
         moved = _through(state, node, inputs, moves)
         return moved or state.copy(node, [moves.write(state, v) for v in inputs])
 
-    def finish(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        return None
-
-    result = rebuild(_with_sinks(graph), visit)
-    return rebuild(_without_sinks(result), finish)
+    return _without_sinks(rebuild(_with_sinks(graph), visit))
 
 
 def _with_sinks(graph: Graph) -> Graph:
@@ -126,11 +119,7 @@ def _through(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], moves
             out_perm = tuple(sorted(rest).index(p) for p in rest)
     elif node.op == "Concat":
         attrs["axis"] = perm[attrs["axis"] % len(perm)]
-    elif not (
-        node.op in ("Cast", "Identity")
-        or issubclass(OPS[node.op], Unary)
-        or (node.op in _NARY and len({v.rank for v in full}) == 1)
-    ):
+    elif not OPS[node.op].elementwise or len({v.rank for v in full}) > 1:
         return None
     shape = node.outputs[0].shape
     base_shape = tuple(shape[out_perm.index(k)] for k in range(len(out_perm)))

@@ -17,13 +17,9 @@ from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Value
 from graphspec.kernels.fast import use_fast_kernel
-from graphspec.kernels.windows import padding, spread
-from graphspec.ops import OPS
-from graphspec.ops.unary import Unary
+from graphspec.kernels.windows import Window
+from graphspec.ops import OPS, operator
 
-_WINDOWS = ("Conv", "MaxPool", "AveragePool")
-_TERMS = ("Add", "Sub", "Mul")
-_Windows = list[tuple[int, int, int]]
 Need = tuple[int | None, ...]
 """How many elements of each axis are read, counted from the start; None for all."""
 
@@ -43,7 +39,7 @@ def crop_unread(graph: Graph, target: Target) -> Graph:
     y = MaxPool(%1, kernel_shape=(2, 2), pads=[0, 0, 0, 0], strides=(2, 2))  # (N, 4, 4, 4)
     """
     nodes = graph.needed(graph.roots())
-    if not use_fast_kernel(True) or not any(node.op in _WINDOWS for node in nodes):
+    if not use_fast_kernel(True) or not any(_windows(node) is not None for node in nodes):
         return graph
     needs = _needs(nodes, graph.roots())
     cropped = {node.name for node in nodes if _windows(node) is not None and _is_partial(needs, node.outputs[0])}
@@ -106,9 +102,7 @@ def _reads(node: Node, k: int, out: Need) -> Need:
     if node.op == "Transpose":
         perm = node.attrs["perm"] or list(range(value.rank))[::-1]
         return tuple(out[perm.index(axis)] for axis in range(value.rank))
-    if issubclass(OPS[node.op], Unary):
-        return out
-    if node.op in _TERMS and value.shape == node.outputs[0].shape and _others_broadcast(node, k, out):
+    if OPS[node.op].elementwise and value.shape == node.outputs[0].shape and _others_broadcast(node, k, out):
         return out
     return _all(value)
 
@@ -120,7 +114,7 @@ def _others_broadcast(node: Node, k: int, out: Need) -> bool:
     return all(v.rank < c or v.shape[-c] == 1 for v in others for c in cut)
 
 
-def _read_by_windows(value: Value, counts: Sequence[Any], windows: _Windows) -> Need:
+def _read_by_windows(value: Value, counts: Sequence[Any], windows: list[Window]) -> Need:
     """How much of each spatial axis ``counts`` windows read; None if that is all, or unknown."""
     found: list[int | None] = []
     for size, count, (stride, extent, begin) in zip(value.shape[2:], counts, windows, strict=True):
@@ -132,22 +126,13 @@ def _read_by_windows(value: Value, counts: Sequence[Any], windows: _Windows) -> 
     return (None, None, *found)
 
 
-def _windows(node: Node) -> _Windows | None:
-    """(stride, window extent, left padding) per spatial axis, or None if any is symbolic."""
-    attrs, value = node.attrs, node.inputs[0] if node.inputs else None
-    if node.op not in _WINDOWS or attrs.get("ceil_mode") or value is None:
-        return None
-    rank = value.rank - 2
-    kernel = node.inputs[1].shape[2:] if node.op == "Conv" and node.inputs[1] is not None else attrs["kernel_shape"]
-    strides = spread(attrs["strides"], rank, 1, "strides")
-    dilations = spread(attrs.get("dilations"), rank, 1, "dilations")
-    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    known = [d if isinstance(d, int) else None for d in value.shape[2:]]
-    begins = [p[0] for p in padding(known, extents, strides, attrs["pads"], attrs["auto_pad"]) if p is not None]
-    return list(zip(strides, extents, begins, strict=True)) if len(begins) == rank else None
+def _windows(node: Node) -> list[Window] | None:
+    """The windows of a convolution or a pooling, or None if any is symbolic."""
+    X, W = (*node.inputs, None, None)[:2]
+    return None if X is None else operator(node).windows(X, W)
 
 
-def _pads(node: Node, windows: _Windows, now: Value, out: Sequence[Any]) -> list[int]:
+def _pads(node: Node, windows: list[Window], now: Value, out: Sequence[Any]) -> list[int]:
     """The padding with which the windows over the input ``now`` give the shape ``out``."""
     given, ends = node.attrs["pads"], []
     for axis, (stride, extent, begin) in enumerate(windows):

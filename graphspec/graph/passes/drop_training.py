@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
-from graphspec.ir.graph import Graph, Node, Type, Value
+from graphspec.ir.graph import Graph, Node, Value
 from graphspec.ops import OPS
 
 
@@ -32,8 +32,6 @@ def drop_training(graph: Graph, target: Target) -> Graph:
         if OPS[node.op].identity_in_inference:
             assert inputs[0] is not None
             return (inputs[0],)
-        if node.op == "RandomCrop":
-            return resampled(state, node, inputs)
         if (
             node.op == "Mul"
             and inputs[0] is not None
@@ -41,19 +39,11 @@ def drop_training(graph: Graph, target: Target) -> Graph:
             and _is_ones(inputs[1])
         ):
             return (inputs[0],)
-        if (plain := OPS[node.op].plain) is not None:
-            op, count = plain
-            types = [v.type for v in node.outputs]
-            return state.node(node.name.replace(node.op, op), op, inputs[:count], node.attrs, node.owner, types)
-        if node.op == "BatchNormalization":
-            made = state.node(
-                node.name, node.op, inputs, node.attrs | {"training_mode": 0}, node.owner, [node.outputs[0].type]
-            )
-            return (made[0],)
-        if node.op == "MaskedBatchNormalization":
-            unmasked = (inputs[0], *inputs[2:])
-            name, attrs = node.name.replace("MaskedBatch", "Batch"), node.attrs | {"training_mode": 0}
-            return state.node(name, "BatchNormalization", unmasked, attrs, node.owner, [node.outputs[0].type])
+        if (made := OPS[node.op].inference) is not None:
+            attributes = {**node.attrs, **made.attributes}
+            types = [v.type for v in node.outputs][: made.outputs]
+            taken = [inputs[k] for k in made.inputs if k < len(inputs)]
+            return state.node(node.name.replace(node.op, made.op), made.op, taken, attributes, node.owner, types)
         return None
 
     return rebuild(graph, visit)
@@ -65,14 +55,3 @@ def _is_ones(value: Value | None) -> bool:
         return False
     one = value.node.inputs[0]
     return one is not None and one.data is not None and bool((one.data == 1.0).all())
-
-
-def resampled(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value]:
-    """``rows @ X @ columns``: at inference RandomCrop is a resampling by two matrices."""
-    X, _, rows, columns = inputs
-    assert X is not None
-    assert rows is not None
-    product = Type(X.dtype, (*X.shape[:2], rows.shape[0], X.shape[3]))
-    name = node.name.replace("RandomCrop", "MatMul")
-    (part,) = state.node(f"{name}_rows", "MatMul", (rows, X), {}, node.owner, [product])
-    return state.node(name, "MatMul", (part, columns), {}, node.owner, [node.outputs[0].type])

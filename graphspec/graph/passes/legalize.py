@@ -11,23 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 
-from graphspec.graph.decompositions import (
-    DECOMPOSITIONS,
-    attention,  # noqa: F401
-    elementwise,  # noqa: F401
-    multi_hot,  # noqa: F401
-    norm,  # noqa: F401
-)
+from graphspec.graph import decompositions
+from graphspec.graph.decompositions import DECOMPOSITIONS
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Value
 from graphspec.ops import OPS
 
+for _module in iter_modules(decompositions.__path__):
+    import_module(f"{decompositions.__name__}.{_module.name}")
+
 BASE = 17
 """The opset whose form operators have, if they exist in it."""
-_CHANGED = {"GroupNormalization": 21}  # before that it had one scale per group
-_WITHOUT_KERNEL = {"Swish"}  # onnxruntime 1.32 has none; it expands the operator at opset 24, but not from 25 on
 
 
 @cache
@@ -37,8 +35,8 @@ def since(op: str) -> int | None:
 
     if not OPS[op].exported:
         return None
-    if op in _CHANGED:
-        return _CHANGED[op]
+    if (changed := OPS[op].since_opset) is not None:
+        return changed
     newest = defs.onnx_opset_version()
     first = next((k for k in range(BASE, newest + 1) if defs.has(op, max_inclusive_version=k)), None)
     return first if first is None else min(first, int(defs.get_schema(op, first).since_version))
@@ -47,7 +45,7 @@ def since(op: str) -> int | None:
 def is_newer(node: Node, opset: int) -> bool:
     """Whether ``opset`` lacks the node's operator, or onnxruntime has no kernel for it."""
     first = since(node.op)
-    return first is None or first > opset or node.op in _WITHOUT_KERNEL
+    return first is None or first > opset or not OPS[node.op].in_onnxruntime
 
 
 def legalize(graph: Graph, target: Target) -> Graph:

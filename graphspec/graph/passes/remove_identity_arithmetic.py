@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Value
-
-_NEUTRAL = {"Mul": 1.0, "Div": 1.0, "Add": 0.0, "Sub": 0.0}
-_EITHER = ("Mul", "Add")
+from graphspec.ops import OPS
 
 
 def remove_identity_arithmetic(graph: Graph, target: Target) -> Graph:
@@ -31,14 +29,15 @@ def remove_identity_arithmetic(graph: Graph, target: Target) -> Graph:
     """
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if node.op not in _NEUTRAL:
+        op = OPS[node.op]
+        if op.neutral is None:
             return None
         X, other = inputs
         assert X is not None
         assert other is not None
-        for kept, constant in ((X, other), (other, X)) if node.op in _EITHER else ((X, other),):
+        for kept, constant in ((X, other), (other, X)) if op.commutes else ((X, other),):
             same = kept.type == node.outputs[0].type  # otherwise the constant broadcasts the operand
-            if same and constant.data is not None and bool((constant.data == _NEUTRAL[node.op]).all()):
+            if same and constant.data is not None and bool((constant.data == op.neutral).all()):
                 return (kept,)
         return None
 

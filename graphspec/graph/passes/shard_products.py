@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from graphspec.arrays.layout import CACHE_LINE
 from graphspec.arrays.split import shard_slice
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multiplies
 from graphspec.graph.rebuild import Rebuild, readers, rebuild
@@ -29,7 +30,7 @@ _WIDE = 1 << 18
 """Elements of a kernel from which the memory traffic that is saved takes longer than a barrier."""
 _PAYS = 1.5
 """A kernel must have this many times the elements of the batch's inputs and outputs together."""
-_LINE = 16  # float32 elements of a cache line
+_LINE = CACHE_LINE // 4  # elements of float32
 
 
 def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
@@ -63,9 +64,9 @@ def shard_products(graph: Graph, target: Target) -> Graph:
     y = MatMul(%2, B)
     >>> shard = Shard(SimpleNamespace(rank=0, size=2), slice(0, 32), 64, {"A": ..., "B": ...})
     >>> print_graph(shard_products(graph, Target(shard=shard)))
-    %1 = ShardedGemm(x, A, takes=rows, gives=columns, shape=(64, 512))
+    %1 = ShardedGemm(x, A, input_partition=rows, output_partition=columns, shape=(64, 512))
     %2 = Relu(%1)
-    y = ShardedGemm(%2, B, takes=columns, gives=rows, shape=(32, 512))
+    y = ShardedGemm(%2, B, input_partition=columns, output_partition=rows, shape=(32, 512))
     """
     shard = target.shard
     if shard is None or not shard.matrices:
@@ -82,11 +83,11 @@ def shard_products(graph: Graph, target: Target) -> Graph:
             return None
         (X, *_), (old,) = inputs, node.outputs
         assert X is not None
-        takes = "columns" if X.name in joined else "rows"
-        gives = "columns" if node.name in joined.values() else "rows"
+        source = "columns" if X.name in joined else "rows"
+        result = "columns" if node.name in joined.values() else "rows"
         columns = shard_slice(old.features, group.rank, group.size)
-        shape = (rows, old.features) if gives == "rows" else (total, columns.stop - columns.start)
-        attrs = {"takes": takes, "gives": gives, "shape": shape}
+        shape = (rows, old.features) if result == "rows" else (total, columns.stop - columns.start)
+        attrs = {"input_partition": source, "output_partition": result, "shape": shape}
         return state.node(node.name, "ShardedGemm", inputs, attrs, node.owner, [Type(old.dtype, shape)], [old.name])
 
     return rebuild(graph, visit)
@@ -104,7 +105,7 @@ def shared_buffers(graph: Graph, shard: Shard) -> dict[str, Array]:
         X = node.inputs[0] if node.name in divided else None
         if X is not None and X.kind == "input":
             found[X.name] = divided[node.name].inputs[rows]
-    broadcast_rows = [node.name for node in nodes if node.name in divided and node.attrs["gives"] == "rows"]
+    broadcast_rows = [node.name for node in nodes if node.name in divided and node.attrs["output_partition"] == "rows"]
     for value, name in _ends(nodes, broadcast_rows, readers(graph)).items():
         found[value] = divided[name].output_gradients[rows]
     return found

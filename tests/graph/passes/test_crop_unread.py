@@ -112,14 +112,11 @@ def results(
     parameters.initialize(1)
     gradient = np.zeros_like(parameters.vectors["trainable"])
     program = building.build_program(
-        graph,
+        graph.asking({"y": y}, loss),
         parameters,
-        fetches={"y": y},
-        shapes={"x": x.shape},
-        loss=loss,
+        Target({"x": x.shape}, input_grads=["x"]),
         gradient=gradient,
         training=True,
-        input_grads=["x"],
     )
     program.feeds["x"][...] = x
     program.run()

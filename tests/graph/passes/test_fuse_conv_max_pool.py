@@ -19,6 +19,7 @@ import graphspec as gs
 from graphspec.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.passes.fuse_conv_max_pool import fuse_conv_max_pool
+from graphspec.graph.target import Target
 from graphspec.initializers import INITIALIZERS
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels import fast as choice
@@ -93,7 +94,7 @@ def results(X: Array, W: Array, attrs: dict[str, Any], dtype: Any, *, fused: boo
     fetches, shapes = {"y0": Y, "loss": loss}, {"x0": X.shape, "x1": W.shape}
     with patch.object(building, "FOR_PROGRAM", without(fuse_conv_max_pool)):
         program = build_program(
-            graph, Parameters(graph, dtype), fetches=fetches, loss=loss, shapes=shapes, input_grads=["x1"]
+            graph.asking(fetches, loss), Parameters(graph, dtype), Target(shapes, input_grads=["x1"])
         )
     feed(graph, program, {"x0": X, "x1": W})
     program.run()
@@ -158,7 +159,7 @@ def test_a_step_allocates_nothing_and_no_rows_are_fine() -> None:
         loss = Builder(graph, "loss").ReduceSum(Y, keepdims=0)
         shapes = {n: v.shape for n, v in graph.inputs.items()}
         program = build_program(
-            graph, Parameters(graph), fetches={"loss": loss}, loss=loss, shapes=shapes, input_grads=["x1"]
+            graph.asking({"loss": loss}, loss), Parameters(graph), Target(shapes, input_grads=["x1"])
         )
         feed(graph, program, {"x0": normal(0, rows, 3, 20, 20), "x1": W})
         assert allocated(program) < 1 << 17
@@ -171,7 +172,7 @@ def test_what_is_not_trained_keeps_nothing_for_a_gradient() -> None:
     (C,) = run("Conv", [X, W])
     np.testing.assert_allclose(Y, C.reshape(64, 32, 13, 2, 13, 2).max((3, 5)), rtol=1e-4, atol=1e-5)
     graph, _ = build("ConvPool", [X, W], window=(2, 2))
-    program = build_program(graph, Parameters(graph), fetches=graph.outputs, shapes={"x0": X.shape, "x1": W.shape})
+    program = build_program(graph, Parameters(graph), Target({"x0": X.shape, "x1": W.shape}))
     assert program.nbytes < X.nbytes + W.nbytes + Y.nbytes + C.nbytes / 2
 
 
@@ -244,7 +245,7 @@ SLOWER: dict[str, Network] = {
 }
 
 
-def program_of(network: Network, **more: Any) -> Program:
+def program_of(network: Network, input_grads: tuple[str, ...] = ()) -> Program:
     graph = Graph("net")
     graph.inputs["x"] = Value("x", Type("float32", ("N", 3, 12, 12)), "input")
     g = Builder(graph, "node")
@@ -253,9 +254,8 @@ def program_of(network: Network, **more: Any) -> Program:
     parameters = Parameters(graph)
     parameters.initialize(0)
     gradient = np.zeros_like(parameters.vectors["trainable"])
-    return build_program(
-        graph, parameters, fetches={"y": y}, shapes={"x": (2, 3, 12, 12)}, loss=loss, gradient=gradient, **more
-    )
+    target = Target({"x": (2, 3, 12, 12)}, input_grads)
+    return build_program(graph.asking({"y": y}, loss), parameters, target, gradient=gradient)
 
 
 def fused(program: Program) -> bool:
@@ -270,7 +270,7 @@ def test_it_is_taken_where_it_fits_and_pays(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(choice, "FAST", forced)
         assert {name for name, network in networks.items() if fused(program_of(network))} == set()
     monkeypatch.setattr(choice, "FAST", True)
-    assert not fused(program_of(FUSED["as it is"], input_grads=["x"]))
+    assert not fused(program_of(FUSED["as it is"], ("x",)))
 
 
 def spec(workers: int = 1) -> dict[str, Any]:

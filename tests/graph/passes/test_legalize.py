@@ -133,9 +133,7 @@ def test_it_computes_the_same() -> None:
     random = np.random.default_rng(0)
     feeds = {"image": random.normal(size=(2, 6, 6, 3)).astype(np.float32), "words": random.integers(0, 9, (2, 5))}
     graph = legalize(model.graph, Target(opset=17))
-    program = build_program(
-        graph, model.parameters, fetches=graph.outputs, shapes={n: a.shape for n, a in feeds.items()}
-    )
+    program = build_program(graph, model.parameters, Target({n: a.shape for n, a in feeds.items()}))
     for name, array in feeds.items():
         program.feeds[name][...] = array
     program.run()

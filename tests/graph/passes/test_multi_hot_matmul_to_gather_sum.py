@@ -19,6 +19,7 @@ from graphspec.graph.passes.legalize import legalize
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import multi_hot_matmul_to_gather_sum
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph
+from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -90,7 +91,7 @@ def test_a_step_allocates_nothing_and_no_rows_are_fine() -> None:
         loss = g.ReduceSum(Y, keepdims=0)
         shapes = {n: v.shape for n, v in graph.inputs.items()}
         program = build_program(
-            graph, Parameters(graph), fetches={"loss": loss}, loss=loss, shapes=shapes, input_grads=["x1"]
+            graph.asking({"loss": loss}, loss), Parameters(graph), Target(shapes, input_grads=["x1"])
         )
         feed(graph, program, {"x0": ids, "x1": np.ones((1000, 8))})
         assert allocated(program) < 1 << 17
@@ -139,11 +140,9 @@ def test_the_fused_graph_computes_what_the_plain_one_does(
         objective = add_losses(graph, model.spec)
         gradient = np.full_like(parameters.vectors["trainable"], np.nan)
         program = build_program(
-            objective.graph,
+            objective.graph.asking({"y": graph.outputs["y"], "loss": objective.total}, objective.total),
             parameters,
-            fetches={"y": graph.outputs["y"], "loss": objective.total},
-            shapes={"x": x.shape, "y": y.shape},
-            loss=objective.total,
+            Target({"x": x.shape, "y": y.shape}),
             gradient=gradient,
             training=True,
         )
@@ -168,15 +167,11 @@ def test_gradients_of_shares_add_up() -> None:
     for rows in (slice(0, 8), slice(0, 5), slice(5, 8)):
         gradients.append(np.zeros_like(model.parameters.vectors["trainable"]))
         program = build_program(
-            objective.graph,
+            objective.graph.asking({}, objective.total),
             model.parameters,
-            fetches={},
-            shapes={"x": x[rows].shape, "y": y[rows].shape},
-            loss=objective.total,
+            Target({"x": x[rows].shape, "y": y[rows].shape}, shard=Shard(LocalGroup(), rows, 8)),
             gradient=gradients[-1],
             training=True,
-            rows=rows,
-            total=8,
         )
         program.feeds["x"][...], program.feeds["y"][...] = x[rows], y[rows]
         program.run()

@@ -11,20 +11,21 @@ from signalling import spinning, together
 
 import graphspec as gs
 from graphspec.arrays.random import Clock
+from graphspec.compiler.fetches import TOTAL
 from graphspec.data.batches import BatchLoader
 from graphspec.graph.passes.shard_products import shard_products, wide_kernels
 from graphspec.graph.target import Target
 from graphspec.kernels import fast as choice
 from graphspec.kernels.group import LocalGroup, Shard
-from graphspec.optimizers import OPTIMIZERS
-from graphspec.parallel import leader as leader
+from graphspec.optimizers import OPTIMIZERS, Vectors
+from graphspec.parallel import processes
 from graphspec.parallel.member import Member, layout
 from graphspec.runtime.optimizer_state import bind_shard_update, slots_of
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.partition import Partition, divide
 from graphspec.training import choose_workers as choose
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, prepare_fit
 from graphspec.training.trainer import Trainer
 
 Array = np.ndarray[Any, Any]
@@ -53,7 +54,7 @@ def rows_of(model: gs.Model, count: int) -> tuple[Array, dict[str, Array]]:
 
 
 def trainer_of(model: gs.Model, count: int) -> Trainer:
-    return prepare_fit(model, *rows_of(model, count), observer=Silent())
+    return prepare_fit(model, FitData(*rows_of(model, count)), observer=Silent())
 
 
 # Which.
@@ -62,7 +63,7 @@ def trainer_of(model: gs.Model, count: int) -> Trainer:
 def divided(layers: Layers, width: int = 512, rows: int = 16, workers: int = 2, **training: Any) -> set[str]:
     model = model_of(layers, width, batch_size=rows, **training)
     trainer = trainer_of(model, rows)
-    found = trainer.one_step.divide(trainer.optimizer_state.optimizer, workers).matrices
+    found = trainer.steps.common.divide(trainer.optimizer_state.optimizer, workers).matrices
     return {name.removesuffix("/kernel") for name in found}
 
 
@@ -109,7 +110,7 @@ def joints(layers: Layers, **more: Any) -> dict[str, str]:
     shard = Shard(LocalGroup(), slice(0, 8), 8, dict.fromkeys(kernels))  # type: ignore[arg-type]
     made = shard_products(objective.graph.asking(heads, objective.total), Target(shard=shard))
     nodes = [node for node in made.nodes if node.op == "ShardedGemm"]
-    return {node.owner: f"{node.attrs['takes']} {node.attrs['gives']}" for node in nodes}
+    return {node.owner: f"{node.attrs['input_partition']} {node.attrs['output_partition']}" for node in nodes}
 
 
 def test_values_stay_divided_through_elementwise_functions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +164,7 @@ NETWORKS: dict[str, tuple[Layers, tuple[str, ...]]] = {
 
 def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float], Array, dict[str, Array]]:
     """An epoch by workers that are threads, in float64: losses, then weights and slots."""
-    step, network = trainer.one_step, trainer.model
+    step, network = trainer.steps.common, trainer.model
     parameters = Parameters(step.objective.graph, np.float64)
     parameters.set(network.weights)
     step = replace(step, parameters=parameters, loader=feeder_of(trainer, 0, workers))
@@ -178,16 +179,15 @@ def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float
         member, clock = Member(arrays, signals[rank], rank, partition), Clock()
         mine = replace(step, loader=feeder_of(trainer, rank, workers), clock=clock)
         weights, rate = parameters.vectors["trainable"], optimizer.rate()
-        update = bind_shard_update(
-            optimizer, weights, member.gradients, slots, segments, clock, rate, member.group, partition
-        )
+        vectors = Vectors.of_workers(weights, member.gradients, slots, segments)
+        update = bind_shard_update(optimizer, vectors, clock, rate, member.group, partition)
         for clock.step in range(mine.loader.batches):
             program = member.bind(mine, mine.loader.rows(clock.step))
             signals[rank].barrier()
             program.load(clock.step)
             program.run()
             if rank == 0:
-                losses.append(float(program.fetches["loss:loss"]))
+                losses.append(float(program.fetches[TOTAL]))
             for f, *operands in update:
                 f(*operands)
             signals[rank].barrier()
@@ -244,7 +244,7 @@ def test_runs_are_those_of_one_process_and_the_same_bits_twice(workers: int, mon
         return model
 
     one, several, again = run(1), run(workers), run(workers)
-    monkeypatch.setattr(leader, "spins_safely", lambda: False)
+    monkeypatch.setattr(processes, "spins_safely", lambda: False)
     piped = run(workers)
     for name, weight in one.weights.items():
         np.testing.assert_allclose(several.weights[name], weight, rtol=1e-4, atol=1e-6, err_msg=name)

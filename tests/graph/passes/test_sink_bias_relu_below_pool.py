@@ -88,7 +88,7 @@ def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
         parameters.initialize(1)
         gradient = np.zeros_like(parameters.vectors["trainable"])
         program = building.build_program(
-            graph, parameters, fetches={"y": y}, shapes={"x": x.shape}, loss=loss, gradient=gradient, training=True
+            graph.asking({"y": y}, loss), parameters, Target({"x": x.shape}), gradient=gradient, training=True
         )
         program.feeds["x"][...] = x
         program.run()

@@ -14,7 +14,7 @@ from graphspec.data.sparse import as_indices, indices_of_ones
 from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied, sparsify_bool_inputs
 from graphspec.graph.target import Target
 from graphspec.training.observers import Silent
-from graphspec.training.prepare import prepare_fit
+from graphspec.training.prepare import FitData, prepare_fit
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Array = np.ndarray[Any, Any]
@@ -82,10 +82,10 @@ def test_training_is_that_on_numbers(workers: int, monkeypatch: pytest.MonkeyPat
 
 
 def test_training_adds_up_rows() -> None:
-    trainer = prepare_fit(gs.compile(spec()), hot(), Y, observer=Silent())
+    trainer = prepare_fit(gs.compile(spec()), FitData(hot(), Y), observer=Silent())
     trainer.loader.start(0)
     trainer.step()
-    (program,) = trainer.programs.values()
+    (program,) = trainer.steps.programs.values()
     assert program.feeds["x"].shape == (8, 9)
     assert program.feeds["x"].dtype == np.int64
     assert "GatherSum" in program.describe()

@@ -1,0 +1,17 @@
+"""Random augmentation as it is at inference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphspec.graph.decompositions import decomposes
+
+if TYPE_CHECKING:
+    from graphspec.graph.builder import Builder
+    from graphspec.ir.graph import Value
+
+
+@decomposes("RandomCrop")
+def random_crop(g: Builder, X: Value, corner: Value, rows: Value, columns: Value) -> Any:
+    """``rows · X · columns``: at inference the image is resampled by two matrices."""
+    return g.MatMul(g.MatMul(rows, X), columns)

@@ -1,0 +1,133 @@
+"""Plugins: a class that is defined outside graphspec is part of the vocabulary once its module is imported."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from paths import ROOT
+from watching import Recorder
+
+import graphspec as gs
+from graphspec import extend
+from graphspec.config import Config, Registry
+from graphspec.language.explain import REGISTRIES
+from graphspec.language.schema import schema
+from graphspec.training import choose_workers as choose
+from graphspec.training.prepare import FitData, prepare_fit
+
+PAGE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+PLUGIN, USE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
+
+
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """What a test registers is forgotten after it."""
+    yield
+    for registry in REGISTRIES.values():
+        for name in [n for n, cls in registry._classes.items() if not cls.__module__.startswith("graphspec.")]:
+            del registry._classes[name]
+
+
+@pytest.fixture
+def gates(registries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The plugin of the page, imported."""
+    (tmp_path / "gates.py").write_text(PLUGIN, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("gates")
+    del sys.modules["gates"]
+
+
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    x = random.standard_normal((64, 4)).astype(np.float32)
+    return x, x.sum(1, keepdims=True)
+
+
+def model(*sets: str) -> gs.Model:
+    names: dict[str, Any] = {}
+    exec(USE, names)  # noqa: S102 (a page of this repository)
+    return gs.compile(names["model"].spec.document, sets)
+
+
+def test_a_layer_of_a_plugin_is_a_layer(gates: Any, tmp_path: Path) -> None:
+    made = model("training.epochs=3")
+    x, y = rows()
+    assert type(made.spec.nodes[1].layer) is gates.Gate
+    losses = made.fit(x, y, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    made.export(tmp_path / "net.onnx")
+    made.save(tmp_path / "run")
+    np.testing.assert_array_equal(gs.load(tmp_path / "run").predict(x), made.predict(x))
+
+
+def test_it_is_checked_and_suggested_like_any_other(gates: Any) -> None:
+    document = model().spec.document
+    wrong = {**document, "layers": [{"name": "y", "type": "Gate", "factors": 2.0}]}
+    (found,) = gs.validate(wrong)
+    assert (found.code, found.path) == ("GS102", "layers.y.factors")
+    assert found.hint is not None
+    assert "factor" in found.hint
+    (found,) = gs.validate({**document, "layers": [{"name": "y", "type": "Gat"}]})
+    assert found.code == "GS111"
+    assert "Gate" in str(found.hint)
+    assert "node.Gate" in schema()["$defs"]
+
+
+def test_workers_import_it_too(gates: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "usable_cores", lambda: 2)
+    trained = []
+    for workers in (1, 2):
+        trained.append(model(f"training.workers={workers}", "training.epochs=2"))
+        trained[-1].fit(*rows(), verbose=0)
+        assert trained[-1].workers == workers
+    one, two = (each.weights for each in trained)
+    for name, weight in one.items():
+        np.testing.assert_allclose(two[name], weight, rtol=1e-4, atol=1e-6)
+
+
+def test_classes_of_the_script_itself_train_in_one_process(gates: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "usable_cores", lambda: 2)
+    monkeypatch.setattr(gates.Gate, "__module__", "__main__")
+    made, watcher = model("training.workers=2", "training.epochs=1"), Recorder()
+    watcher.trainer = prepare_fit(made, FitData(*rows()), observer=watcher)
+    watcher.trainer.run()
+    assert made.workers == 1
+    assert watcher.said == [
+        "one worker instead of 2: the script defines classes that the spec may name; put them into a module, and import it"
+    ]
+
+
+def test_a_name_of_graphspec_cannot_be_taken(registries: None) -> None:
+    with pytest.raises(ValueError, match="'Conv2D' is a layer of graphspec already"):
+        extend.LAYERS.add("Conv2D")(type("Mine", (extend.Layer,), {}))
+    assert extend.LAYERS.get("Conv2D") is not None
+
+
+def test_a_registry_knows_its_plugins() -> None:
+    registry: Registry[Config] = Registry("thing", "One")
+    registry.add("One", "one")(type("One", (Config,), {"__module__": "mine"}))
+    registry.add("Two")(type("Two", (Config,), {"__module__": "graphspec.things"}))
+    assert registry.plugins() == ["mine"]
+    assert [extend.LAYERS.plugins(), extend.LOSSES.plugins()] == [[], []]
+
+
+def test_every_registry_and_its_base_are_there() -> None:
+    for registry in REGISTRIES.values():
+        assert registry in vars(extend).values(), registry.kind
+    for name in extend.__all__:
+        assert getattr(extend, name) is not None
+    public = {name for name in vars(extend) if not name.startswith("_")} - {"annotations"}
+    assert public == set(extend.__all__)
+
+
+def test_importing_graphspec_does_not_import_it() -> None:
+    code = "import sys, graphspec, graphspec.api; sys.exit('graphspec.extend' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
