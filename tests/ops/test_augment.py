@@ -49,4 +49,4 @@ def test_inference_is_strict() -> None:
     for op, inputs, attrs, text in wrong:
         with pytest.raises(ShapeError) as error:
             getattr(g, op)(*inputs, **attrs)
-        assert text in error.value.message
+        assert text in error.value.problem.message

@@ -142,4 +142,4 @@ def test_batch_normalization_outside_training_uses_moving_statistics() -> None:
 
 def test_parameters_must_fit_the_channels() -> None:
     shapes = [(1, 2, 3), (3,), (2,), (2,), (2,)]
-    check_refusal("BatchNormalization", shapes, {}, "GS304", "scale (3,) does not fit 2 channels")
+    check_refusal("BatchNormalization", shapes, {}, "GS304", "scale (3,), which does not fit 2 channels")

@@ -58,12 +58,17 @@ def test_gradients(case: tuple[list[Array | None], dict[str, Any]]) -> None:
     [
         ([(1, 2), (2, 3)], {}, "GS301", "spatial axes"),
         ([(1, 2, 3), (2, 3, 2, 2)], {}, "GS301", "rank"),
-        ([(1, 2, 3), (3, 3, 2)], {}, "GS304", "takes 3 channels"),
-        ([(1, 4, 3), (4, 1, 2)], {"group": 3}, "GS304", "do not divide by 3 groups"),
+        ([(1, 2, 3), (3, 3, 2)], {}, "GS304", "kernel for 3 channels"),
+        ([(1, 4, 3), (4, 1, 2)], {"group": 3}, "GS304", "by 3 groups"),
         ([(1, 2, 3), (2, 1, 2), (2,)], {}, "GS304", "bias"),
         ([(1, 2, 3), (2, 1, 2)], {"pads": (1,)}, "GS301", "pads"),
         ([(1, 2, 3), (2, 1, 2)], {"output_padding": (0, 0)}, "GS301", "output_padding"),
-        ([(1, 2, 3), (2, 1, 2)], {"strides": (2,), "output_padding": (2,)}, "GS105", "must be below the stride 2"),
+        (
+            [(1, 2, 3), (2, 1, 2)],
+            {"strides": (2,), "output_padding": (2,)},
+            "GS105",
+            "output_padding below the stride 2",
+        ),
         ([(1, 2, 1), (2, 1, 2)], {"pads": (1, 1)}, "GS304", "output of size 0 along spatial axis 1"),
     ],
 )

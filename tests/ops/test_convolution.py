@@ -63,9 +63,9 @@ def test_conv_gradients(case: tuple[list[Array | None], dict[str, Any]]) -> None
 @pytest.mark.parametrize(
     ("shapes", "attrs", "code", "text"),
     [
-        ([(1, 2, 3, 3), (4, 2, 5, 5)], {}, "GS303", "window 5×5 is larger than its input 3×3"),
-        ([(1, 2, 3, 3), (4, 3, 2, 2)], {}, "GS304", "takes 3 channels"),
-        ([(1, 4, 3, 3), (4, 1, 2, 2)], {"group": 3}, "GS304", "do not divide by 3 groups"),
+        ([(1, 2, 3, 3), (4, 2, 5, 5)], {}, "GS303", "window 5×5, larger than its input 3×3"),
+        ([(1, 2, 3, 3), (4, 3, 2, 2)], {}, "GS304", "kernel for 3 channels"),
+        ([(1, 4, 3, 3), (4, 1, 2, 2)], {"group": 3}, "GS304", "by 3 groups"),
         ([(1, 2, 3, 3), (4, 2, 2, 2), (3,)], {}, "GS304", "bias"),
         ([(1, 2), (4, 2)], {}, "GS301", "spatial axes"),
         ([(1, 2, 3, 3), (4, 2, 2)], {}, "GS301", "rank"),

@@ -36,7 +36,7 @@ def trained(op: str, X: Array, *, seed: int = 0, step: int = 0, rows: slice | No
     program = build_program(
         graph,
         Parameters(graph, X.dtype),
-        Target({"x0": part.shape}, shard=Shard(LocalGroup(), rows, len(X))),
+        Target({"x0": part.shape}, shard=Shard(LocalGroup(), rows or slice(0, len(X)), len(X))),
         training=True,
         seed=seed,
         clock=Clock(step),

@@ -115,7 +115,7 @@ def test_zeros_have_no_direction(p: int) -> None:
 
 
 def test_groups_must_divide() -> None:
-    with pytest.raises(ShapeError, match="2 groups do not divide 3 channels"):
+    with pytest.raises(ShapeError, match="cannot divide 3 channels into 2 groups"):
         build("GroupNormalization", [normal(0, 2, 3, 4), normal(1, 3), normal(2, 3)], num_groups=2)
 
 

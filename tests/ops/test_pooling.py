@@ -97,7 +97,7 @@ def test_integers_are_refused() -> None:
 @pytest.mark.parametrize(
     ("op", "shapes", "attrs", "code", "text"),
     [
-        ("MaxPool", [(1, 2, 3, 3)], {"kernel_shape": (4, 2)}, "GS303", "window 4×2 is larger than its input 3×3"),
+        ("MaxPool", [(1, 2, 3, 3)], {"kernel_shape": (4, 2)}, "GS303", "window 4×2, larger than its input 3×3"),
         ("AveragePool", [(1, 2, 3)], {"kernel_shape": (2, 2)}, "GS301", "kernel_shape"),
     ],
 )

@@ -24,12 +24,12 @@ def maps(rows: int) -> Array:
 
 
 @pytest.mark.parametrize("block", [1, 70, 1 << 15])
-@pytest.mark.parametrize("fill_mode", warp.FILLS)
+@pytest.mark.parametrize("fill_mode", warp.FILL_MODES)
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 def test_gradients_of_warped_images(
     interpolation: str, fill_mode: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warp, "_BLOCK", block)
+    monkeypatch.setattr(warp, "_PIXELS", block)
     how: dict[str, Any] = {"interpolation": interpolation, "fill_mode": fill_mode, "fill_value": 0.3}
     check_gradients("AffineWarp", [normal(5, 4, 6, 2), maps(5)], [0], training=True, **how)
 
@@ -40,9 +40,9 @@ def test_blocks_and_layouts_do_not_change_the_images(block: int, monkeypatch: py
         return run("AffineWarp", [X, maps(5)], training=True, **how)[0]
 
     X = normal(5, 4, 6, 2)
-    for fill_mode in warp.FILLS:
+    for fill_mode in warp.FILL_MODES:
         whole = warped(X, fill_mode=fill_mode, fill_value=2.0)
-        monkeypatch.setattr(warp, "_BLOCK", block)
+        monkeypatch.setattr(warp, "_PIXELS", block)
         np.testing.assert_array_equal(warped(X, fill_mode=fill_mode, fill_value=2.0), whole)
         monkeypatch.undo()
 
@@ -68,7 +68,7 @@ def test_inference_is_strict() -> None:
     assert g.AffineWarp(images, numbers).shape == images.shape
     for X, M, attrs, text in (
         (numbers, numbers, {}, "needs images"),
-        (images, images, {}, "six numbers"),
+        (images, images, {}, "(N, 6)"),
         (images, numbers, {"fill_mode": "mirror"}, "no fill_mode 'mirror'"),
         (images, numbers, {"interpolation": "bicubic"}, "no interpolation 'bicubic'"),
     ):

@@ -71,7 +71,7 @@ def run(
     graph, _ = build(op, inputs, constants, **attrs)
     arrays = {f"x{k}": a for k, a in enumerate(inputs) if a is not None}
     shapes = {n: arrays[n].shape for n in graph.inputs} or {"none": (1,)}
-    program = build_program(graph, Parameters(graph, dtype), Target(shapes, training=training))
+    program = build_program(graph, Parameters(graph, dtype), Target(shapes), training=training)
     feed(graph, program, arrays)
     program.run()
     return [a.copy() for a in program.fetches.values()]

@@ -8,7 +8,7 @@ import numpy as np
 from ops.cases.case import Example, OpCase, batch, normal
 from ops.cases.elementwise import large
 
-from graphspec.ops.warp import FILLS
+from graphspec.ops.warp import FILL_MODES
 
 Array = np.ndarray[Any, Any]
 
@@ -29,12 +29,12 @@ CASES = {
                 training=True,
             )
             for interpolation in ("nearest", "bilinear")
-            for mode in FILLS
+            for mode in FILL_MODES
         ],
         allocates=[
             *(
                 Example([large(20, 64, 48, 3), maps(20)], {"fill_mode": mode, "fill_value": 1.0}, set(), [0], True)
-                for mode in FILLS
+                for mode in FILL_MODES
             ),
             Example(
                 [large(20, 64, 48, 3), maps(20)],
