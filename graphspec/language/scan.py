@@ -76,12 +76,12 @@ class _FastReader(Reader):
         self.pointer = end
         self.index += length
         breaks, last = buffer.count("\n", start, end), buffer.rfind("\n", start, end)
-        if alone := buffer.count("\r", start, end) - buffer.count("\r\n", start, end + 1):
-            breaks += alone
-            lone = buffer.rfind("\r", start, end)
-            while buffer[lone + 1] == "\n":
-                lone = buffer.rfind("\r", start, lone)
-            last = max(last, lone)
+        if lone_returns := buffer.count("\r", start, end) - buffer.count("\r\n", start, end + 1):
+            breaks += lone_returns
+            last_return = buffer.rfind("\r", start, end)
+            while buffer[last_return + 1] == "\n":
+                last_return = buffer.rfind("\r", start, last_return)
+            last = max(last, last_return)
         if breaks:
             self.line += breaks
             self.column, start = 0, last + 1
