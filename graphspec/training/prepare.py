@@ -97,7 +97,7 @@ def prepare_fit(
     model.sample_rows = parts.train.sample(SAMPLED)
     first = 0 if directory is not None else model.epochs_done
     free = settings.callbacks is not None
-    outputs = Outputs(directory, free=free, allow_outside=model.allow_outside, source=model.source)
+    outputs = Outputs(directory, trusted=free, allow_outside=model.allow_outside, source=model.source)
     return Trainer(model, Plan(objective, loader, validation, called, first + epochs), observer, outputs)
 
 
