@@ -1,6 +1,6 @@
-"""Callbacks of training, with Keras's arguments: what each is told and does, and the state that a checkpoint keeps.
+"""Callbacks of training, with Keras's arguments. A checkpoint contains their state.
 
-Relative file names are taken from the run directory, where there is one.
+Relative file names are relative to the run directory, if there is one.
 """
 
 from graphspec.callbacks.base import CALLBACKS, Callback, CallbackState
@@ -20,6 +20,6 @@ CALLBACKS.found_in(
 )
 
 CALLBACKS.refused |= {
-    "Callback": only_base("callbacks", "name one that does something, such as EarlyStopping"),
-    "CallbackList": ("`callbacks` is a list already", "write its callbacks into `callbacks`"),
+    "Callback": only_base("callbacks", "use a callback with an effect, such as EarlyStopping"),
+    "CallbackList": ("`callbacks` is already a list", "list its callbacks in `callbacks`"),
 }

@@ -1,4 +1,4 @@
-"""Callbacks of Keras that every run has already, and those that a spec cannot have."""
+"""Callbacks of Keras without effect here, since every run does the same; and callbacks that are refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphspec.config import invalid
 
 
 class Always(Callback):
-    """Base of what is done anyway: accepted without effect."""
+    """Base of the callbacks that are accepted without effect: every run does the same."""
 
     def start(self, run: Run) -> CallbackState:
         return CallbackState()
@@ -19,18 +19,19 @@ class Always(Callback):
 
 @CALLBACKS.add()
 class History(Always):
-    """Without effect: every run has its history, which ``fit`` returns and ``history.csv`` keeps."""
+    """Without effect: every run has a history, which ``fit`` returns and ``history.csv`` contains."""
 
 
 @CALLBACKS.add()
 class ProgbarLogger(Always):
-    """Without effect: the command line shows progress, ``fit`` does with ``verbose``."""
+    """Without effect: the command line shows progress; ``fit`` does with ``verbose``."""
 
 
 class Refused(Callback):
-    """Base of what a spec cannot have (GS105): says why and what there is instead."""
+    """Base of the callbacks that are refused (GS105), with the reason and an alternative."""
 
     reason: ClassVar[tuple[str, str]]
+    """The reason and the hint."""
 
     @model_validator(mode="before")
     @classmethod
@@ -41,23 +42,23 @@ class Refused(Callback):
 
 @CALLBACKS.add()
 class BackupAndRestore(Refused):
-    """Refused: a run directory has a checkpoint of every epoch's end, and ``--resume`` takes it up."""
+    """Refused: a run directory contains a checkpoint of the last epoch's end; ``--resume`` continues from it."""
 
-    reason = ("every run has a checkpoint of every epoch's end already", "go on with `graphspec train --resume`")
+    reason = ("every run writes a checkpoint at the end of every epoch", "resume with `graphspec train --resume`")
 
 
 @CALLBACKS.add()
 class LambdaCallback(Refused):
-    """Refused: a spec holds no code."""
+    """Refused: a spec contains no code."""
 
-    reason = ("a spec holds no functions", "CSVLogger and TensorBoard write down every figure")
+    reason = ("a spec contains no functions", "use CSVLogger or TensorBoard, which write all logged values")
 
 
 @CALLBACKS.add()
 class RemoteMonitor(Refused):
     """Refused: a run sends nothing over the network."""
 
-    reason = ("a run sends nothing over the network", "CSVLogger writes them to a file")
+    reason = ("a run sends nothing over the network", "use CSVLogger, which writes the logs to a file")
 
 
 @CALLBACKS.add()

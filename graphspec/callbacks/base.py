@@ -1,4 +1,4 @@
-"""What a callback is: its arguments, and its state at work in one run, which a checkpoint keeps."""
+"""The base of the callbacks: the arguments, and the state during a run, which checkpoints contain."""
 
 from __future__ import annotations
 
@@ -23,49 +23,61 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 
 
 class OptimizerState(Protocol):
-    """What a callback may ask of the optimizer at work."""
+    """The optimizer's state, as callbacks see it."""
 
     optimizer: Optimizer
     clock: Clock
     swapped: bool
-    """Whether the weights and their moving averages have changed places."""
+    """True if the weights and their moving averages are swapped."""
 
-    def swap(self) -> None: ...
+    def swap(self) -> None:
+        """Swap the weights and their moving averages."""
 
 
 class Run(Protocol):
-    """What a callback may ask of the training that it takes part in."""
+    """The run, as its callbacks see it."""
 
     rate: Rate
     outputs: Outputs
     epoch: int
-    """The epoch that is running, from 0."""
+    """The index of the current epoch, from 0."""
 
     @property
     def optimizer_state(self) -> OptimizerState: ...
     @property
     def graph(self) -> Graph: ...
-    def figures(self) -> Logs: ...
-    def stop(self, reason: str) -> None: ...
-    def weights(self) -> dict[str, Array]: ...
-    def set_weights(self, weights: Mapping[str, Array]) -> None: ...
-    def save(self, path: Path, weights_only: bool) -> None: ...
-    def say(self, text: str) -> None: ...
+    def figures(self) -> Logs:
+        """Return the current values of the loss and the metrics by name."""
+
+    def stop(self, reason: str) -> None:
+        """Stop training after the current batch."""
+
+    def weights(self) -> dict[str, Array]:
+        """Return copies of all weights by name."""
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Replace the weights."""
+
+    def save(self, path: Path, weights_only: bool) -> None:
+        """Write the weights to a file, or the model to a folder."""
+
+    def say(self, text: str) -> None:
+        """Print a line."""
 
 
 class Saved(Config):
-    """What a callback keeps in a checkpoint, plain JSON: attributes of its state, with their types."""
+    """The attributes of a callback's state that a checkpoint contains, as JSON, with their types."""
 
     model_config = ConfigDict(allow_inf_nan=True)
 
 
 class CallbackState:
-    """A callback at work in one run.
+    """The state of a callback during a run.
 
     Attributes:
-        saved: the attributes that go into a checkpoint.
-        keeps_weights: whether :meth:`arrays` may be a copy of all weights.
-        adds: the figures that it adds to the logs.
+        saved: the attributes that a checkpoint contains.
+        keeps_weights: True if :meth:`arrays` may return copies of all weights.
+        adds: the names of the values that the callback adds to the logs.
     """
 
     saved: ClassVar[type[Saved]] = Saved
@@ -73,44 +85,47 @@ class CallbackState:
     adds: ClassVar[tuple[str, ...]] = ()
 
     def check_outputs(self) -> None:
-        """Before the first step, also of a run that goes on; nothing is written yet.
+        """Check the output files, before the first step of a new or resumed run; nothing is written yet.
 
         Raises:
-            SpecError: GS105, it may not write where its arguments say.
+            SpecError: GS105, if the callback may not write to the files of its arguments.
         """
 
     def on_epoch_begin(self, epoch: int) -> None:
-        """Before the first step of an epoch; not where a run is resumed within one."""
+        """Run before the first step of an epoch, but not if a run resumes within the epoch."""
 
     def on_test_begin(self) -> None:
-        """Before validation."""
+        """Run before validation."""
 
-    def on_test_end(self) -> None: ...
+    def on_test_end(self) -> None:
+        """Run after validation."""
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """``epoch`` counts from 0; what is added to ``logs`` is seen by later callbacks."""
+        """Run after epoch ``epoch``, from 0; later callbacks see values that are added to ``logs``."""
 
     def on_batch_end(self, step: int, loss: float) -> None:
-        """``step`` counts from 0 in the epoch."""
+        """Run after batch ``step`` of the epoch, from 0."""
 
-    def on_train_end(self) -> None: ...
+    def on_train_end(self) -> None:
+        """Run after the last epoch."""
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the attributes in ``saved``."""
         return {name: getattr(self, name) for name in self.saved.model_fields}
 
     def arrays(self) -> dict[str, Array]:
-        """The weights that belong to :meth:`state_dict`: all of them, or none."""
+        """Return the weights that belong to :meth:`state_dict`: all or none."""
         return {}
 
     def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-        """Take up what :meth:`state_dict` and :meth:`arrays` gave.
+        """Restore the results of :meth:`state_dict` and :meth:`arrays`.
 
         Raises:
-            ValueError: ``values`` are not as ``saved`` says (pydantic's ValidationError), or there are weights to spare.
+            ValueError: ``values`` do not match ``saved`` (pydantic's ValidationError), or there are unexpected weights.
         """
         checked = self.saved.model_validate(values)
         if arrays and not self.keeps_weights:
-            raise ValueError("it keeps no weights")
+            raise ValueError("it stores no weights")
         for name in self.saved.model_fields:
             setattr(self, name, getattr(checked, name))
 
@@ -119,24 +134,25 @@ class Callback(Config):
     """Base of the callbacks."""
 
     def start(self, run: Run) -> CallbackState:
-        """The callback at work in ``run``, which has not begun.
+        """Return the state of the callback for ``run``, before it begins.
 
         Raises:
-            SpecError: GS105 where an argument does not fit the run.
+            SpecError: GS105, if an argument does not fit the run.
         """
         raise NotImplementedError
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        """GS105: what does not fit a run whose logs have these keys. The subject is the callback.
+        """Return GS105 for what does not fit the run. The subject of the messages is the callback.
 
         Args:
-            scheduled: its learning rate has a schedule.
-            averaged: its optimizer keeps moving averages of the weights.
+            keys: the names of the values in the run's logs.
+            scheduled: True if the learning rate has a schedule.
+            averaged: True if the optimizer has moving averages of the weights.
         """
         return []
 
     def outputs(self) -> list[Output]:
-        """What it writes."""
+        """Return the files and folders that the callback writes."""
         return []
 
 
@@ -150,23 +166,23 @@ def _usable(name: str) -> str:
 
 
 FileName = Annotated[str, Field(min_length=1), AfterValidator(_usable)]
-"""A file or folder, relative to the run directory, else to the current folder."""
+"""A file or folder, relative to the run directory, or without one to the current folder."""
 
 
 SCHEDULED = Problem(
     Code.VALUE_NOT_ALLOWED,
     "cannot change a learning rate that follows a schedule",
-    "give the optimizer a number as its `learning_rate`",
+    "set the optimizer's `learning_rate` to a number",
     key="type",
 )
 
 
 def refused(callback: Callback, problem: Problem) -> SpecError:
-    """What a callback raises that does not fit the run."""
+    """Return the error of a callback that does not fit the run."""
     return SpecError([Diagnostic.of(type(callback).__name__, problem)])
 
 
 def refuse_schedule(callback: Callback, run: Run) -> None:
-    """GS105 where the optimizer has a schedule of its own."""
+    """Raise GS105 if the optimizer has a schedule."""
     if run.rate.schedule is not None:
         raise refused(callback, SCHEDULED)

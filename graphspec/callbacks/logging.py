@@ -1,4 +1,4 @@
-"""Callbacks that write down or end a run: CSVLogger, TerminateOnNaN."""
+"""Callbacks that write a table or stop a run: CSVLogger, TerminateOnNaN."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from graphspec.files import make_folder, write_at
 
 @CALLBACKS.add()
 class CSVLogger(Callback):
-    """Write the figures of every epoch to a table: ``epoch`` (from 0), then the figures by name."""
+    """Write the logs of every epoch to a CSV file: ``epoch`` (from 0), then the logged values, sorted by name."""
 
-    filename: FileName = Field(description="The table that is written.")
+    filename: FileName = Field(description="The file.")
     separator: str = Field(",", min_length=1, max_length=1, description="The character between values.")
-    append: bool = Field(False, description="Whether an existing table goes on.")
+    append: bool = Field(False, description="Whether to append to an existing file.")
 
     @field_validator("separator")
     @classmethod
     def _separates(cls, separator: str) -> str:
         if separator == '"' or not (separator.isprintable() or separator == "\t"):
-            hint = "such as `;`"
+            hint = "use for example `;`"
             raise invalid("must be a visible character or a tab, and not a quotation mark", hint, show_value=True)
         return separator
 
@@ -35,10 +35,10 @@ class CSVLogger(Callback):
         return _CSVLogger(self, run)
 
     def outputs(self) -> list[Output]:
-        return [Output("filename", self.filename, mine=self.is_table)]
+        return [Output("filename", self.filename, is_own=self.is_table)]
 
     def is_table(self, path: Path) -> bool:
-        """Whether the first line of a file is that of such a table, or as much of it as a killed run wrote."""
+        """Return True if the first line of a file is the header of such a table, or the part that a killed run wrote."""
         with path.open("rb") as file:
             line = file.readline(1 << 20)
         start = f"epoch{self.separator}".encode()
@@ -63,14 +63,14 @@ class _CSVLogger(CallbackState):
         self.config, self.run = config, run
         self.keys: list[str] | None = None
         self.size: int | None = None
-        """Bytes written; what stands behind them is of epochs that a resumed run does again."""
+        """The bytes written; later bytes in the file belong to epochs that a resumed run repeats."""
 
     def check_outputs(self) -> None:
-        self._place()
+        self._path()
 
-    def _place(self) -> Path:
-        known = self.size is not None
-        return self.run.outputs.place(self.config.filename, self, lambda path: known or self.config.is_table(path))
+    def _path(self) -> Path:
+        resumed = self.size is not None
+        return self.run.outputs.claim(self.config.filename, self, lambda path: resumed or self.config.is_table(path))
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         text = io.StringIO()
@@ -79,10 +79,10 @@ class _CSVLogger(CallbackState):
             self.keys = sorted(logs)
             if not any(key.startswith("val_") for key in self.keys):
                 self.keys += [f"val_{key}" for key in self.keys]
-        path = self._place()
+        path = self._path()
         make_folder(path.parent)
-        there = path.stat().st_size if path.exists() else 0
-        start = min(there, self.size) if self.size is not None else there if self.config.append else 0
+        existing = path.stat().st_size if path.exists() else 0
+        start = min(existing, self.size) if self.size is not None else existing if self.config.append else 0
         if start == 0:
             writer.writerow(["epoch", *self.keys])
         writer.writerow([epoch, *(logs.get(key, "NA") for key in self.keys)])
@@ -91,7 +91,7 @@ class _CSVLogger(CallbackState):
 
 @CALLBACKS.add()
 class TerminateOnNaN(Callback):
-    """Stop when the loss is NaN or infinite; with ``raise_error`` the run fails with GS601, as it does without this."""
+    """Stop when the loss is NaN or infinite. With ``raise_error`` the run fails with GS601, as without this callback."""
 
     raise_error: bool = Field(False, description="Whether the run fails instead of stopping.")
 

@@ -1,4 +1,4 @@
-"""Callbacks that watch a figure: EarlyStopping, ModelCheckpoint, ReduceLROnPlateau."""
+"""Callbacks that monitor a logged value: EarlyStopping, ModelCheckpoint, ReduceLROnPlateau."""
 
 from __future__ import annotations
 
@@ -38,82 +38,87 @@ _MODES: dict[str, Literal["min", "max"]] = {"up": "max", "down": "min"}
 
 
 def direction(monitor: str) -> Literal["min", "max"] | None:
-    """Which way a logged figure improves, by its name: a loss, or a metric of any head; None if it is neither."""
+    """Return whether a smaller or a larger value is better, by its name in the logs; None unless it is a loss or metric."""
     name = monitor.removeprefix("val_")
     if name == "loss" or name.endswith("_loss"):
         return "min"
-    one_of_several = re.sub(r"_\d+$", "", name)
+    without_index = re.sub(r"_\d+$", "", name)
     for known in sorted(METRICS.names(), key=len, reverse=True):
-        if any(n == known or n.endswith(f"_{known}") for n in (name, one_of_several)):
+        if any(n == known or n.endswith(f"_{known}") for n in (name, without_index)):
             metric = METRICS.get(known)
             return None if metric is None or metric.direction is None else _MODES[metric.direction]
     return None
 
 
 def _not_logged(what: str) -> str:
-    return f"{what}, which is not among the figures of this run"
+    return f"{what}, which this run does not log"
 
 
-def _figure_hint(name: str, keys: Sequence[str]) -> str:
-    plain = name.removeprefix("val_")
-    if plain != name and plain in keys:
-        return f"give the spec validation data, or name '{plain}'"
+def _log_hint(name: str, keys: Sequence[str]) -> str:
+    training = name.removeprefix("val_")
+    if training != name and training in keys:
+        return f"give the spec validation data, or name '{training}'"
     if several := [key for key in keys if re.fullmatch(rf"{re.escape(name)}_\d+", key)]:
-        return f"it has several: {_first(several)}"
-    return did_you_mean(name, keys) or f"they are {_first(keys)}"
+        return f"use one of {_first(several)}"
+    return did_you_mean(name, keys) or f"use one of {_first(keys)}"
 
 
-def _first(keys: Sequence[str], most: int = 20) -> str:
-    """The first ones of many names: a metric may have thousands of figures."""
-    return ", ".join(keys[:most]) + (", …" if len(keys) > most else "")
+def _first(keys: Sequence[str], limit: int = 20) -> str:
+    """Return the first names: a metric may have thousands of results."""
+    return ", ".join(keys[:limit]) + (", …" if len(keys) > limit else "")
 
 
 class Monitor(Callback):
-    """Base of the callbacks that watch one figure of the logs."""
+    """Base of the callbacks that monitor one value in the logs."""
 
-    monitor: str = Field("val_loss", description="The figure that is watched.")
-    verbose: int = Field(0, description="1 to say what is done.")
-    mode: Literal["auto", "min", "max"] = Field("auto", description="Should it be small or large? auto: by its name.")
+    monitor: str = Field("val_loss", description="The name of the logged value.")
+    verbose: int = Field(0, description="1 to print every action.")
+    mode: Literal["auto", "min", "max"] = Field(
+        "auto", description="Whether values should fall or rise; auto: by the name."
+    )
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         undecided = self._mode() is None
         if self.monitor in keys:
             return [self._undecided()] if undecided else []
-        text, hint = _not_logged(f"monitors '{self.monitor}'"), _figure_hint(self.monitor, keys)
+        text, hint = _not_logged(f"monitors '{self.monitor}'"), _log_hint(self.monitor, keys)
         return [Problem(Code.VALUE_NOT_ALLOWED, text, hint, "monitor", "error" if undecided else "warning")]
 
     def _mode(self) -> Literal["min", "max"] | None:
         return direction(self.monitor) if self.mode == "auto" else self.mode
 
     def _undecided(self) -> Problem:
-        text = f"cannot tell whether '{self.monitor}' should be large or small"
+        text = f"cannot derive from the name '{self.monitor}' whether larger or smaller values are better"
         return Problem(Code.VALUE_NOT_ALLOWED, text, "set `mode: max` or `mode: min`", "monitor")
 
     def larger_is_better(self) -> bool:
+        """Return True if larger values are better; raise GS105 if that is unknown."""
         mode = self._mode()
         if mode is None:
             raise refused(self, self._undecided())
         return mode == "max"
 
 
-class _Watching(CallbackState):
-    """Keeps the best value of the figure so far."""
+class _MonitorState(CallbackState):
+    """Base of the states: the best value so far."""
 
     def __init__(
-        self, config: Monitor, run: Run, best: float | None, min_delta: float, *, watches: bool = True
+        self, config: Monitor, run: Run, best: float | None, min_delta: float, *, monitors: bool = True
     ) -> None:
         self.run, self.monitor, self.best = run, config.monitor, best
-        self._larger, self._min_delta = watches and config.larger_is_better(), abs(min_delta)
-        self._complained = False
+        self._larger, self._min_delta = monitors and config.larger_is_better(), abs(min_delta)
+        self._warned = False
 
     def current(self, logs: Logs) -> float | None:
+        """Return the monitored value; without it warn once and return None."""
         value = logs.get(self.monitor)
-        if value is None and not self._complained:
-            self._complained = True
-            self.run.say(f"warning: there is no figure '{self.monitor}' to monitor; there are {', '.join(logs)}")
+        if value is None and not self._warned:
+            self._warned = True
+            self.run.say(f"warning: '{self.monitor}' is not logged; the logs contain {', '.join(logs)}")
         return value
 
     def improves(self, value: float, reference: float | None) -> bool:
+        """Return True if ``value`` is better than ``reference`` by more than ``min_delta``."""
         if reference is None:
             return True
         return value - self._min_delta > reference if self._larger else value + self._min_delta < reference
@@ -121,13 +126,15 @@ class _Watching(CallbackState):
 
 @CALLBACKS.add()
 class EarlyStopping(Monitor):
-    """Stop when a figure has not improved by more than ``min_delta`` for ``patience`` epochs."""
+    """Stop when a logged value has not improved by more than ``min_delta`` for ``patience`` epochs."""
 
-    min_delta: float = Field(0.0, description="The least change that counts.")
-    patience: NonNegativeInt = Field(0, description="Epochs without improvement that are waited for.")
-    baseline: float | None = Field(None, description="Training stops unless this is reached.")
-    restore_best_weights: bool = Field(False, description="Whether the best weights are taken in the end.")
-    start_from_epoch: NonNegativeInt = Field(0, description="Epochs before it begins.")
+    min_delta: float = Field(0.0, description="A change must be larger than this to count as an improvement.")
+    patience: NonNegativeInt = Field(
+        0, description="The number of epochs without improvement before the callback acts."
+    )
+    baseline: float | None = Field(None, description="Training stops unless the value is better than this.")
+    restore_best_weights: bool = Field(False, description="Whether to restore the best weights at the end.")
+    start_from_epoch: NonNegativeInt = Field(0, description="The number of epochs before monitoring starts.")
 
     def start(self, run: Run) -> CallbackState:
         return _EarlyStopping(self, run)
@@ -140,7 +147,7 @@ class _EarlyStoppingSaved(Saved):
     stopped_epoch: Natural
 
 
-class _EarlyStopping(_Watching):
+class _EarlyStopping(_MonitorState):
     saved = _EarlyStoppingSaved
     keeps_weights = True
 
@@ -187,15 +194,15 @@ class _EarlyStopping(_Watching):
 class ModelCheckpoint(Monitor):
     """Save the model at the end of every epoch, or of every ``save_freq`` batches, or only when it is the best so far.
 
-    ``filepath`` may have ``{epoch:02d}`` and any figure of the logs, ``{val_loss:.2f}``. A name that ends in
-    ``.safetensors`` gets the weights, any other becomes a run directory.
+    ``filepath`` may contain ``{epoch:02d}`` and any logged value, such as ``{val_loss:.2f}``. A name that ends in
+    ``.safetensors`` is a file of weights, any other name is a run directory.
     """
 
-    filepath: FileName = Field(description="A folder, or a .safetensors file; may have {epoch} and figures.")
+    filepath: FileName = Field(description="A folder, or a .safetensors file; may contain {epoch} and logged values.")
     save_best_only: bool = Field(False, description="Whether only improvements are saved.")
     save_weights_only: bool = Field(False, description="Whether only the weights are saved.")
     save_freq: Literal["epoch"] | PositiveInt = Field("epoch", description="`epoch`, or a number of batches.")
-    initial_value_threshold: float | None = Field(None, description="The figure to be improved on first.")
+    initial_value_threshold: float | None = Field(None, description="The initial best value.")
 
     @field_validator("filepath")
     @classmethod
@@ -203,22 +210,22 @@ class ModelCheckpoint(Monitor):
         try:
             for name, form in _fields(filepath):
                 if not name.isidentifier():
-                    raise ValueError("only names may stand in braces")
+                    raise ValueError("only names are allowed in braces")
                 if not _FORM.fullmatch(form):
-                    raise ValueError(f"'{name}' has a format that is not `02d`, `.3f` or the like")
+                    raise ValueError(f"'{name}' has a format other than `02d`, `.3f` or similar")
             filepath.format(**(dict.fromkeys(_names(filepath), 0.5) | {"epoch": 1, "batch": 1}))
         except (ValueError, LookupError) as error:
-            text, hint = f"cannot be formatted: {error}", "such as `{epoch:02d}.safetensors`"
+            text, hint = f"cannot be formatted: {error}", "write for example `{epoch:02d}.safetensors`"
             raise invalid(text, hint) from None
         if filepath.endswith((".h5", ".hdf5", ".keras")):
             text = "must end in .safetensors, for the weights, or name a folder"
-            raise invalid(text, f"such as `{filepath.rpartition('.')[0]}.safetensors`", show_value=True)
+            raise invalid(text, f"write for example `{filepath.rpartition('.')[0]}.safetensors`", show_value=True)
         return filepath
 
     @model_validator(mode="after")
     def _suffix(self) -> ModelCheckpoint:
         if self.save_weights_only and not self.filepath.endswith(".safetensors"):
-            text = "must end in .safetensors where save_weights_only is set"
+            text = "must end in .safetensors if save_weights_only is set"
             hint = f"write `{self.filepath}.safetensors`, or leave `save_weights_only` out"
             raise invalid(text, hint, key="filepath", show_value=True)
         return self
@@ -227,7 +234,7 @@ class ModelCheckpoint(Monitor):
         problems = super().check(keys) if self.save_best_only else []
         for name in _names(self.filepath):
             if name not in ("epoch", "batch", *keys):
-                text, hint = _not_logged(f"names '{name}' in `filepath`"), _figure_hint(name, ["epoch", "batch", *keys])
+                text, hint = _not_logged(f"names '{name}' in `filepath`"), _log_hint(name, ["epoch", "batch", *keys])
                 problems.append(Problem(Code.VALUE_NOT_ALLOWED, text, hint, "filepath"))
         return problems
 
@@ -237,20 +244,21 @@ class ModelCheckpoint(Monitor):
     def outputs(self) -> list[Output]:
         parts = string.Formatter().parse(self.filepath)
         name = "".join(text if name is None else f"{text}\0{name}\0" for text, name, *_ in parts)
-        return [Output("filepath", name, mine=is_saved_model)]
+        return [Output("filepath", name, is_own=is_saved_model)]
 
 
 _FORM = re.compile(r"(?:[\w ]?[<>=^])?[-+ ]?0?\d{0,2}[,_]?(?:\.\d{1,2})?[bdeEfFgGoxX%]?", re.ASCII)
-"""What may stand behind the colon of a field: no width that fills the memory, and no separator of folders."""
+"""The formats that are allowed after the colon of a field: no width that fills the memory, no path separators."""
 
 
 def _fields(text: str) -> list[tuple[str, str]]:
-    """The names in braces, and the form of each."""
+    """Return the names in braces, each with its format."""
     parts = string.Formatter().parse(text)
     return [(name, f"!{cast}" if cast else form or "") for _, name, form, cast in parts if name is not None]
 
 
 def _names(text: str) -> list[str]:
+    """Return the names in braces."""
     return [name for name, _ in _fields(text)]
 
 
@@ -259,11 +267,11 @@ class _ModelCheckpointSaved(Saved):
     batches: Natural
 
 
-class _ModelCheckpoint(_Watching):
+class _ModelCheckpoint(_MonitorState):
     saved = _ModelCheckpointSaved
 
     def __init__(self, config: ModelCheckpoint, run: Run) -> None:
-        super().__init__(config, run, config.initial_value_threshold, 0.0, watches=config.save_best_only)
+        super().__init__(config, run, config.initial_value_threshold, 0.0, monitors=config.save_best_only)
         self.config, self.batches = config, 0
         self._resumed = False
 
@@ -273,10 +281,10 @@ class _ModelCheckpoint(_Watching):
 
     def check_outputs(self) -> None:
         if not _fields(self.config.filepath):
-            self._place(self.config.filepath.format())
+            self._claim(self.config.filepath.format())
 
-    def _place(self, name: str) -> Path:
-        return self.run.outputs.place(name, self, lambda path: self._resumed or is_saved_model(path))
+    def _claim(self, name: str) -> Path:
+        return self.run.outputs.claim(name, self, lambda path: self._resumed or is_saved_model(path))
 
     def on_batch_end(self, step: int, loss: float) -> None:
         if isinstance(self.config.save_freq, int):
@@ -300,7 +308,7 @@ class _ModelCheckpoint(_Watching):
     def _is_best(self, epoch: int, logs: Logs) -> bool:
         current = self.current(logs)
         if current is None:
-            return True  # as Keras: rather too many checkpoints than none
+            return True  # as in Keras: too many checkpoints are better than none
         best = "none" if self.best is None else f"{self.best:.5f}"
         if not self.improves(current, self.best):
             self._say(f"Epoch {epoch + 1}: {self.monitor} did not improve from {best}")
@@ -312,10 +320,10 @@ class _ModelCheckpoint(_Watching):
     def _path(self, epoch: int, logs: Logs, step: int | None) -> Path:
         values: dict[str, Any] = {"epoch": epoch + 1, **({} if step is None else {"batch": step + 1}), **logs}
         try:
-            return self._place(self.config.filepath.format(**values))
+            return self._claim(self.config.filepath.format(**values))
         except KeyError as missing:
             name = str(missing.args[0])
-            text, hint = _not_logged(f"names '{name}' in `filepath`"), _figure_hint(name, list(values))
+            text, hint = _not_logged(f"names '{name}' in `filepath`"), _log_hint(name, list(values))
             raise refused(self.config, Problem(Code.VALUE_NOT_ALLOWED, text, hint, "filepath")) from None
 
     def _say(self, text: str) -> None:
@@ -325,13 +333,13 @@ class _ModelCheckpoint(_Watching):
 
 @CALLBACKS.add()
 class ReduceLROnPlateau(Monitor):
-    """Multiply the learning rate by ``factor`` when a figure has not improved for ``patience`` epochs."""
+    """Multiply the learning rate by ``factor`` when a logged value has not improved for ``patience`` epochs."""
 
-    factor: Positive = Field(0.1, lt=1, description="What the learning rate is multiplied by.")
-    patience: int = Field(10, ge=0, description="Epochs without improvement that are waited for.")
-    min_delta: float = Field(1e-4, description="The least change that counts.")
-    cooldown: NonNegativeInt = Field(0, description="Epochs to wait after a change.")
-    min_lr: NonNegative = Field(0.0, description="The least learning rate.")
+    factor: Positive = Field(0.1, lt=1, description="The factor of the learning rate.")
+    patience: int = Field(10, ge=0, description="The number of epochs without improvement before the callback acts.")
+    min_delta: float = Field(1e-4, description="A change must be larger than this to count as an improvement.")
+    cooldown: NonNegativeInt = Field(0, description="The number of epochs to wait after a reduction.")
+    min_lr: NonNegative = Field(0.0, description="The smallest learning rate.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         problems = super().check(keys)
@@ -350,7 +358,7 @@ class _ReduceLROnPlateauSaved(Saved):
     cooldown: Natural
 
 
-class _ReduceLROnPlateau(_Watching):
+class _ReduceLROnPlateau(_MonitorState):
     saved = _ReduceLROnPlateauSaved
     adds = ("learning_rate",)
 

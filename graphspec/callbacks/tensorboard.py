@@ -1,4 +1,4 @@
-"""Callback TensorBoard: event files with the figures, under the names that Keras gives them."""
+"""The callback TensorBoard: event files with the logs, with Keras's names."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 
 @CALLBACKS.add()
 class TensorBoard(Callback):
-    """Write event files for TensorBoard, of training into ``log_dir/train`` and of validation into ``log_dir/validation``.
+    """Write event files for TensorBoard: training into ``log_dir/train``, validation into ``log_dir/validation``.
 
-    Scalars are called ``epoch_<figure>``, at the epoch from 0, and with ``update_freq`` also ``batch_<figure>``, at the
-    step from 1; ``evaluation_<figure>_vs_iterations`` is at the number of updates; histograms ``<weight>/histogram``.
+    The names of scalars are ``epoch_<name>``, by epoch from 0; with ``update_freq`` also ``batch_<name>``, by step from
+    1; ``evaluation_<name>_vs_iterations``, by the number of updates. Histograms are named ``<weight>/histogram``.
     """
 
     log_dir: FileName = Field("logs", description="The folder of the event files.")
     histogram_freq: NonNegativeInt = Field(0, description="Epochs between histograms of the weights; 0 for none.")
-    write_graph: bool = Field(True, description="Whether the operator graph is written.")
+    write_graph: bool = Field(True, description="Whether to write the operator graph.")
     write_images: Annotated[
-        bool, AfterValidator(only(False, "weights are not drawn as images", "use `histogram_freq`"))
+        bool, AfterValidator(only(False, "weights are not written as images", "use `histogram_freq`"))
     ] = Field(False, description="Refused: use `histogram_freq`.")
-    write_steps_per_second: bool = Field(False, description="Whether the speed is written.")
+    write_steps_per_second: bool = Field(False, description="Whether to write the number of steps per second.")
     update_freq: Literal["batch", "epoch"] | PositiveInt = Field(
-        "epoch", description="`epoch`, `batch`, or the number of batches between figures."
+        "epoch", description="When to write scalars: `epoch`, `batch`, or the number of batches between them."
     )
-    profile_batch: Annotated[int, AfterValidator(only(0, "there is no profile for TensorBoard"))] = Field(
-        0, description="Refused: there is no profile for TensorBoard."
+    profile_batch: Annotated[int, AfterValidator(only(0, "profiles for TensorBoard are not available"))] = Field(
+        0, description="Refused: profiles for TensorBoard are not available."
     )
     embeddings_freq: Annotated[
-        int, AfterValidator(only(0, "embeddings are not projected", "take them from the weights"))
-    ] = Field(0, description="Refused: take the embeddings from the weights.")
-    embeddings_metadata: None = Field(None, description="Only null: embeddings are not projected.")
+        int, AfterValidator(only(0, "embeddings are not written", "read them from the weights"))
+    ] = Field(0, description="Refused: read the embeddings from the weights.")
+    embeddings_metadata: None = Field(None, description="Only null: embeddings are not written.")
 
     def start(self, run: Run) -> CallbackState:
         return _TensorBoard(self, run)
 
     def outputs(self) -> list[Output]:
         parts = ("train", "validation")
-        return [Output("log_dir", f"{self.log_dir}/{part}", shared=True, mine=_is_events) for part in parts]
+        return [Output("log_dir", f"{self.log_dir}/{part}", shared=True, is_own=_is_events) for part in parts]
 
 
 def _is_events(path: Path) -> bool:
@@ -64,7 +64,7 @@ def _is_events(path: Path) -> bool:
 _File = Annotated[
     tuple[Annotated[str, Field(pattern=r"^events\.out\.tfevents\.[^/\\]+$")] | None, NonNegativeInt], FROM_LIST
 ]
-"""The name of an event file, and its size: never a path, since it is written to."""
+"""The name of an event file and its size. The name must not be a path, since the file is written to."""
 
 
 class _TensorBoardSaved(Saved):
@@ -105,10 +105,10 @@ class _TensorBoard(CallbackState):
         done = self.run.optimizer_state.clock.step
         if not self.every or done % self.every or not math.isfinite(loss):
             return
-        figures = {f"batch_{name}": value for name, value in self.run.figures().items()}
+        scalars = {f"batch_{name}": value for name, value in self.run.figures().items()}
         if self.config.write_steps_per_second:
-            figures["batch_steps_per_second"], self.last = _speed(self.last, done)
-        self.train.scalars(figures, done)
+            scalars["batch_steps_per_second"], self.last = _speed(self.last, done)
+        self.train.scalars(scalars, done)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if epoch == 0 and self.config.write_graph:
@@ -129,12 +129,13 @@ class _TensorBoard(CallbackState):
 
 
 def _speed(since: tuple[float, int], step: int) -> tuple[float, tuple[float, int]]:
+    """Return the steps per second since (time, step), and the current (time, step)."""
     now = time.monotonic()
     return (step - since[1]) / max(now - since[0], 1e-9), (now, step)
 
 
 class _Events:
-    """One event file, begun with the first event. It is cut back to what a checkpoint knows of before it goes on."""
+    """One event file, created with the first event. A resumed run first truncates it to the size in the checkpoint."""
 
     def __init__(self, state: _TensorBoard, folder: str) -> None:
         self._state, self._folder = state, folder
@@ -142,15 +143,18 @@ class _Events:
         self.size = 0
 
     def folder(self) -> Path:
-        return self._state.run.outputs.place(self._folder, self._state, Path.is_dir)
+        """Return the folder, reserved for this callback."""
+        return self._state.run.outputs.claim(self._folder, self._state, Path.is_dir)
 
-    def scalars(self, figures: Mapping[str, float], step: int) -> None:
+    def scalars(self, logs: Mapping[str, float], step: int) -> None:
+        """Write scalars by name."""
         from tensorboardX.proto.summary_pb2 import Summary
 
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in figures.items()]
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in logs.items()]
         self._write(step=step, summary=Summary(value=values))
 
     def histograms(self, weights: Mapping[str, Array], step: int) -> None:
+        """Write histograms of all finite weights."""
         from tensorboardX.summary import histogram
 
         for name, array in weights.items():
@@ -158,7 +162,7 @@ class _Events:
                 self._write(step=step, summary=histogram(f"{name}/histogram", array, bins=30))
 
     def graph(self, graph: Graph) -> None:
-        """The operators with their inputs; TensorBoard folds them by the parts of their names."""
+        """Write the operators with their inputs; TensorBoard groups them by the parts of their names."""
         from tensorboardX.proto.graph_pb2 import GraphDef
         from tensorboardX.proto.node_def_pb2 import NodeDef
 
@@ -181,19 +185,19 @@ class _Events:
         self.size = write_at(self.folder() / self.name, self.size, data, new=new)
 
     def _begin(self) -> None:
-        """Name the file. In the run's own directory, those of a run that never got to a checkpoint are removed."""
+        """Choose the file's name. In the run directory, remove the files of a run that ended before its first checkpoint."""
         folder, directory = self.folder(), self._state.run.outputs.directory
         make_folder(folder)
         if directory is not None and folder.resolve().is_relative_to(directory.resolve()):
-            for left in folder.glob("events.out.tfevents.*"):
-                left.unlink()
+            for leftover in folder.glob("events.out.tfevents.*"):
+                leftover.unlink()
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
         count = sum(path.name.startswith(name) for path in folder.iterdir())
         self.name = f"{name}.{count}"
 
 
 def _record(data: bytes) -> bytes:
-    """TFRecord: length, its checksum, data, their checksum."""
+    """Return a TFRecord: the length, its checksum, the data, their checksum."""
     from tensorboardX.record_writer import masked_crc32c
 
     length = struct.pack("<Q", len(data))

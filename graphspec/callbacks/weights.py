@@ -1,4 +1,4 @@
-"""Callbacks that change how training goes on: LearningRateScheduler, SwapEMAWeights."""
+"""Callbacks that change the learning rate or the weights: LearningRateScheduler, SwapEMAWeights."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from graphspec.schedules import SCHEDULES, Schedule
 
 @CALLBACKS.add()
 class LearningRateScheduler(Callback):
-    """Set the learning rate at the beginning of every epoch: ``schedule`` at the index of the epoch, from 0.
+    """Set the learning rate at the start of every epoch to ``schedule`` at the epoch's index, from 0.
 
-    Its ``decay_steps``, ``boundaries`` and so on are thus numbers of epochs.
+    The schedule's ``decay_steps``, ``boundaries`` and so on are therefore numbers of epochs.
     """
 
-    schedule: named(SCHEDULES, Schedule) = Field(description="A schedule whose steps are epochs.")  # type: ignore[valid-type]
-    verbose: int = Field(0, description="1 to say what is done.")
+    schedule: named(SCHEDULES, Schedule) = Field(description="A schedule; its steps are epochs.")  # type: ignore[valid-type]
+    verbose: int = Field(0, description="1 to print every change.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         return [SCHEDULED] if scheduled else []
@@ -56,13 +56,13 @@ _NO_AVERAGES = Problem(
 
 @CALLBACKS.add()
 class SwapEMAWeights(Callback):
-    """Validate with the moving averages of the weights, which the optimizer keeps with ``use_ema``.
+    """Validate with the moving averages of the weights; the optimizer needs ``use_ema``.
 
-    With ``swap_on_epoch`` they also stand in for the weights from an epoch's end to the next one's beginning: what later
-    callbacks save, and the weights of the run directory, are then the averages.
+    With ``swap_on_epoch`` the averages also replace the weights from the end of an epoch to the start of the next one:
+    later callbacks save the averages, and the weights in the run directory are the averages.
     """
 
-    swap_on_epoch: bool = Field(False, description="Whether later callbacks see the averages, too.")
+    swap_on_epoch: bool = Field(False, description="Whether later callbacks see the averages, not the weights.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         return [] if averaged else [_NO_AVERAGES]
@@ -74,25 +74,25 @@ class SwapEMAWeights(Callback):
 
 
 class _SwapEMAWeights(CallbackState):
-    """Whether weights and averages have changed places is the update's to know, and the checkpoint's."""
+    """Holds no state: the optimizer records whether weights and averages are swapped."""
 
     def __init__(self, config: SwapEMAWeights, run: Run) -> None:
         self.config, self.run = config, run
 
-    def _swap(self, to: bool) -> None:
-        if self.run.optimizer_state.swapped != to:
+    def _set_swapped(self, swapped: bool) -> None:
+        if self.run.optimizer_state.swapped != swapped:
             self.run.optimizer_state.swap()
 
     def on_test_begin(self) -> None:
-        self._swap(True)
+        self._set_swapped(True)
 
     def on_test_end(self) -> None:
-        self._swap(False)
+        self._set_swapped(False)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.config.swap_on_epoch:
-            self._swap(True)
+            self._set_swapped(True)
 
     def on_epoch_begin(self, epoch: int) -> None:
         if self.config.swap_on_epoch:
-            self._swap(False)
+            self._set_swapped(False)

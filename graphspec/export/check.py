@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
-from graphspec.compiler.lower import place
+from graphspec.compiler.lower import locate_key
 from graphspec.compiler.lowered import visible
 from graphspec.errors import Diagnostic
-from graphspec.graph.passes.fold_constants import computed_before
+from graphspec.graph.passes.fold_constants import constant_values
 from graphspec.graph.passes.legalize import is_newer, since
 from graphspec.graph.pipelines import FOR_OPSET, prepare
 from graphspec.graph.target import Target
@@ -31,7 +31,7 @@ def check_export(spec: Spec, graph: Graph, opset: int) -> list[Diagnostic]:
             Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=file, path="layers", hint="make the network smaller")
         )
     written = prepare(graph, FOR_OPSET, Target(opset=opset))
-    known = computed_before(written)
+    known = constant_values(written)
     missing = [n for n in written.nodes if n.outputs[0].name not in known and is_newer(n, opset)]
     seen = {(n.owner, n.op): n for n in missing}
     return sorted([*found, *(_unavailable(spec, n, opset) for n in seen.values())], key=Diagnostic.sort_key)
@@ -47,5 +47,5 @@ def _unavailable(spec: Spec, node: Node, opset: int) -> Diagnostic:
     decl = next((n for n in spec.nodes if n.name == node.owner), None)
     if decl is None:
         return Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=spec.tree.mark.file, path="layers", hint=hint)
-    mark, path = place(decl, "type")
+    mark, path = locate_key(decl, "type")
     return Diagnostic.at(mark, Code.UNAVAILABLE_OPERATOR, text, path=path, hint=hint)

@@ -1,4 +1,4 @@
-"""Activations as layers of their own."""
+"""Activations as separate layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graphspec.layers.base import (
     Layer,
     RegularizerField,
     as_float,
-    starts,
+    default_initializer,
 )
 
 if TYPE_CHECKING:
@@ -30,11 +30,14 @@ if TYPE_CHECKING:
 
 @LAYERS.add("Activation")
 class Activation(Layer):
-    """``activation(x)``."""
+    """``activation(x)``, mostly element by element.
+
+    Shapes: (batch, …) → the same.
+    """
 
     supports_masking = True
 
-    activation: ActivationField = Field(description="The function.")
+    activation: ActivationField = Field(description="The activation.")
     activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -42,7 +45,7 @@ class Activation(Layer):
 
 
 class Function(Layer):
-    """Base of the activations whose arguments are the layer's."""
+    """Base of the layers whose arguments are the arguments of an activation."""
 
     supports_masking = True
     function: ClassVar[type[activations.Activation]]
@@ -53,50 +56,59 @@ class Function(Layer):
 
 @LAYERS.add("ReLU")
 class ReLU(Function):
-    """``max(x, 0)``, with a ceiling, a slope below and a threshold where given."""
+    """``max(x, 0)``, optionally with a maximum, a slope below the threshold, and a threshold other than 0.
+
+    ``x`` if ``x > threshold``, else ``negative_slope · (x - threshold)``; then at most ``max_value``.
+
+    Shapes: (batch, …) → the same.
+    """
 
     function = rectifiers.Relu
 
-    max_value: Annotated[NonNegative | None, Field(description="Largest output; null for no limit.")] = None
-    negative_slope: Annotated[NonNegative, Field(description="Slope below the threshold.")] = 0.0
-    threshold: Annotated[NonNegative, Field(description="Inputs up to here count as 0.")] = 0.0
+    max_value: Annotated[NonNegative | None, Field(description="The largest output; null for no limit.")] = None
+    negative_slope: Annotated[NonNegative, Field(description="The slope below the threshold.")] = 0.0
+    threshold: Annotated[NonNegative, Field(description="Inputs up to this value count as 0.")] = 0.0
 
 
 @LAYERS.add("LeakyReLU")
 class LeakyReLU(Function):
-    """``x`` above 0, ``negative_slope · x`` below."""
+    """``x`` if ``x ≥ 0``, else ``negative_slope · x``.
+
+    Shapes: (batch, …) → the same.
+    """
 
     function = rectifiers.LeakyRelu
 
-    negative_slope: Annotated[NonNegative, Field(description="Slope below 0.")] = 0.3
+    negative_slope: Annotated[NonNegative, Field(description="The slope below 0.")] = 0.3
 
 
 @LAYERS.add("ELU")
 class ELU(Function):
-    """``x`` above 0, ``alpha · (eˣ − 1)`` below (Clevert et al., 2016).
+    """``x`` if ``x > 0``, else ``alpha · (eˣ − 1)``.
 
-    Shapes: any → the same.
+    Shapes: (batch, …) → the same. Clevert et al., *Exponential Linear Units*, ICLR 2016.
     """
 
     function = rectifiers.Elu
 
-    alpha: Annotated[NonNegative, Field(description="The limit for small x is −alpha.")] = 1.0
+    alpha: Annotated[NonNegative, Field(description="The output approaches −alpha for small x.")] = 1.0
 
 
 @LAYERS.add("PReLU")
 class PReLU(Layer):
-    """``x`` above 0, ``alpha · x`` below, with an alpha that is learnt for each feature (He et al., 2015).
+    """``x`` if ``x ≥ 0``, else ``alpha · x``, with one trained alpha per feature.
 
-    Shapes: (batch, …) → the same; ``alpha`` has the shape of one row, with size 1 along ``shared_axes``.
+    Shapes: (batch, …) → the same; ``alpha`` has the shape of a row, with size 1 along ``shared_axes``.
+    He et al., *Delving Deep into Rectifiers*, ICCV 2015.
     """
 
     supports_masking = True
 
-    alpha_initializer: InitializerField = starts("Zeros")
+    alpha_initializer: InitializerField = default_initializer("Zeros")
     alpha_regularizer: RegularizerField = Field(default=None, description="Penalty on the slopes.")
     alpha_constraint: Constraint = None
     shared_axes: Annotated[
-        IntOrInts | None, Field(description="Axes along which one slope serves all, such as [1, 2] for images.")
+        IntOrInts | None, Field(description="Axes along which one slope is shared, such as [1, 2] for images.")
     ] = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -108,7 +120,7 @@ class PReLU(Layer):
         shape: list[int] = []
         for axis, size in enumerate(X.shape[1:], 1):
             if axis not in shared and not isinstance(size, int):
-                text = f"needs a fixed size on axis {axis}, each part of which has a slope, but {show(X.shape)} varies"
+                text = f"needs a fixed size on axis {axis}, with one slope per index, but {show(X.shape)} varies"
                 hint = f"share one slope along it: `shared_axes: {sorted({*shared, axis})}`"
                 raise ShapeError(Code.SIZE_NOT_FIXED, text, key="shared_axes", hint=hint)
             shape.append(1 if axis in shared else X.fixed(axis))
@@ -117,11 +129,14 @@ class PReLU(Layer):
 
 @LAYERS.add("Softmax")
 class Softmax(Layer):
-    """``eˣ / Σ eˣ`` over one axis or several. A mask of the input's own shape takes no part and gets 0."""
+    """``eˣ / Σ eˣ`` over ``axis``. With a mask of the input's shape, masked elements do not count and become 0.
+
+    Shapes: (batch, …) → the same.
+    """
 
     supports_masking = True
 
-    axis: Annotated[Axes, Field(description="The axis, or axes, that sum to 1.")] = -1
+    axis: Annotated[Axes, Field(description="The axis or axes along which the outputs sum to 1.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = activations.feature_axes(X, self.axis, key="axis")

@@ -1,6 +1,6 @@
-"""Layers that change images at random in training and are the identity else: they vanish when exporting.
+"""Layers that change images at random in training. Outside training they are the identity, and exports omit them.
 
-What a row gets depends on the seed, the layer, the step and the row's place in the batch.
+The change of a row depends on the seed, the layer, the step and the row's index in the batch.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _factor(least: float, most: float, *, open_below: bool = False, unit: str = "") -> Any:
-    """Bounds [low, high]; or a number f for [-f, f], or [0, f] where no bound may be below 0, as in Keras."""
-    between = f"above {least:g} and at most {most:g}" if open_below else f"from {least:g} to {most:g}"
+def _factor(minimum: float, maximum: float, *, open_below: bool = False, unit: str = "") -> Any:
+    """Return the validator and schema of bounds [low, high], or of a number f: [-f, f], or [0, f] if ``minimum`` is 0."""
+    between = f"above {minimum:g} and at most {maximum:g}" if open_below else f"from {minimum:g} to {maximum:g}"
 
     def spread(value: Any) -> Any:
         pair = [value, value] if _is_number(value) else value
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):
-            hint = f"such as {most / 5:g}, or [{least / 10:g}, {most / 5:g}]"
+            hint = f"such as {maximum / 5:g}, or [{minimum / 10:g}, {maximum / 5:g}]"
             text = "must be a number or a list of two, [low, high]"
             raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
         for number in pair:
-            if not least <= number <= most or (open_below and number == least):
-                hint = f"a number, or [low, high], {between}{unit}"
+            if not minimum <= number <= maximum or (open_below and number == minimum):
+                hint = f"use a number, or [low, high], {between}{unit}"
                 raise invalid(f"must be {between}, got {number:g}", hint)
         if pair[0] > pair[1]:
             low, high = (f"{number:g}" for number in pair)
             raise invalid(f"must have its lower bound first, got {low} above {high}", f"write [{high}, {low}]")
-        return (max(-abs(value), least), abs(value)) if _is_number(value) else tuple(pair)
+        return (max(-abs(value), minimum), abs(value)) if _is_number(value) else tuple(pair)
 
     return BeforeValidator(spread), WithJsonSchema({"anyOf": [{"type": "number"}, _PAIR]})
 
 
 def _rising(pair: Range) -> Range:
     if pair[0] >= pair[1]:
-        text = f"must rise, got {pair[0]:g} to {pair[1]:g}"
-        raise invalid(text, "the least value, then the greatest: [0, 255]")
+        text = f"must increase, got {pair[0]:g} to {pair[1]:g}"
+        raise invalid(text, "write the smallest value, then the largest: [0, 255]")
     return pair
 
 
@@ -65,24 +65,26 @@ ValueRange = Annotated[
     FROM_LIST,
     AfterValidator(_rising),
     WithJsonSchema(_PAIR),
-    Field(description="The least and the greatest value of a pixel; the result is clipped to them."),
+    Field(description="The smallest and largest value of a pixel; the result is clipped to this range."),
 ]
 FillMode = Annotated[
     Literal["reflect", "wrap", "constant", "nearest"],
-    Field(description="What lies beyond the border: the mirror image, the other side, `fill_value`, or the edge."),
+    Field(description="The values beyond the border: the mirror image, the opposite side, `fill_value`, or the edge."),
 ]
-Lookup = Annotated[Literal["nearest", "bilinear"], Field(description="The nearest pixel, or the four around weighed.")]
-FillValue = Annotated[float, Field(description="What lies beyond the border with `fill_mode: constant`.")]
+Lookup = Annotated[
+    Literal["nearest", "bilinear"], Field(description="The nearest pixel, or a mean of the four nearest.")
+]
+FillValue = Annotated[float, Field(description="The value beyond the border with `fill_mode: constant`.")]
 
 
 def images(g: Builder, X: Value, data_format: str | None) -> Value:
-    """``X`` as float32; GS301 unless it is a batch of images."""
+    """Return ``X`` as float32; raise GS301 unless it is a batch of images."""
     need_spatial(X, 2, data_format)
     return as_float(g, X)
 
 
 def drawn(g: Builder, X: Value, ranges: Sequence[Range], seed: int | None) -> list[Value]:
-    """Columns (batch, 1) of numbers between the bounds of each range."""
+    """Emit one random column (batch, 1) per range, uniform between its bounds."""
     low, high = zip(*ranges, strict=True)
     U = g.RowUniform(X, low=low, high=high, seed=seed)
     if len(ranges) == 1:
@@ -90,19 +92,19 @@ def drawn(g: Builder, X: Value, ranges: Sequence[Range], seed: int | None) -> li
     return [g.Slice(U, g.constant([k]), g.constant([k + 1]), g.constant([1])) for k in range(len(ranges))]
 
 
-def warped(g: Builder, X: Value, columns: Sequence[Value | float], data_format: str | None, **how: Any) -> Value:
-    """``X`` through the affine maps whose six numbers are columns (batch, 1), or the same for every row."""
-    some = next(column for column in columns if not isinstance(column, float))
-    zero = g.Mul(some, g.constant(0.0))
+def warped(g: Builder, X: Value, columns: Sequence[Value | float], data_format: str | None, **attributes: Any) -> Value:
+    """Emit ``X`` under affine maps; each of their six coefficients is a column (batch, 1), or one float for all rows."""
+    column = next(column for column in columns if not isinstance(column, float))
+    zero = g.Mul(column, g.constant(0.0))
     filled = [g.Add(zero, g.constant(c)) if isinstance(c, float) else c for c in columns]
     order = (0, 2, 3, 1) if data_format == "channels_first" else (0, 1, 2, 3)
     back = (0, 3, 1, 2) if data_format == "channels_first" else (0, 1, 2, 3)
-    return g.transpose(g.AffineWarp(g.transpose(X, order), g.Concat(*filled, axis=1), **how), back)
+    return g.transpose(g.AffineWarp(g.transpose(X, order), g.Concat(*filled, axis=1), **attributes), back)
 
 
 @LAYERS.add("RandomFlip")
 class RandomFlip(Layer):
-    """In training mirrors half of the images; with both directions an image is mirrored in both or in none, as in Keras.
+    """In training, mirror half of the images. With both directions an image is mirrored in both or in none, as in Keras.
 
     Shapes: (batch, height, width, channels) → the same.
     """
@@ -124,7 +126,7 @@ class RandomFlip(Layer):
 
 
 class Warp(Layer):
-    """What rotation, translation and zoom share. Each states the map around the centre that a row's pixels come from."""
+    """Base of rotation, translation and zoom: an affine map around the centre, from output pixels to input pixels."""
 
     fill_mode: FillMode = "reflect"
     interpolation: Lookup = "bilinear"
@@ -133,23 +135,26 @@ class Warp(Layer):
     data_format: DataFormat = None
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
-        """The six numbers of each row's map, as the operator AffineWarp takes them."""
+        """Return the six coefficients of each row's map, in the order of the operator AffineWarp."""
         raise NotImplementedError
 
     def lower(self, g: Builder, X: Value) -> Value:
         X = images(g, X, self.data_format)
-        how = {"interpolation": self.interpolation, "fill_mode": self.fill_mode, "fill_value": self.fill_value}
-        return warped(g, X, self.columns(g, X), self.data_format, **how)
+        attributes = {"interpolation": self.interpolation, "fill_mode": self.fill_mode, "fill_value": self.fill_value}
+        return warped(g, X, self.columns(g, X), self.data_format, **attributes)
 
 
 @LAYERS.add("RandomRotation")
 class RandomRotation(Warp):
-    """In training turns each image around its centre. Shapes: (batch, height, width, channels) → the same."""
+    """In training, rotate each image around its centre by a random angle.
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
 
     factor: Annotated[
         Range,
         *_factor(-1, 1, unit=", in turns: 0.125 is 45 degrees"),
-        Field(description="Bounds of the angle in turns, f or [low, high]; above 0 is counter-clockwise."),
+        Field(description="Bounds of the angle in turns, f or [low, high]; positive angles are counter-clockwise."),
     ]
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
@@ -161,17 +166,20 @@ class RandomRotation(Warp):
 
 @LAYERS.add("RandomTranslation")
 class RandomTranslation(Warp):
-    """In training shifts each image. Shapes: (batch, height, width, channels) → the same."""
+    """In training, shift each image by a random distance.
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
 
     height_factor: Annotated[
         Range,
         *_factor(-1, 1),
-        Field(description="Bounds of the shift as a share of the height, f or [low, high]; above 0 is down."),
+        Field(description="Bounds of the shift as a fraction of the height, f or [low, high]; above 0 is down."),
     ]
     width_factor: Annotated[
         Range,
         *_factor(-1, 1),
-        Field(description="Bounds of the shift as a share of the width, f or [low, high]; above 0 is to the right."),
+        Field(description="Bounds of the shift as a fraction of the width, f or [low, high]; above 0 is to the right."),
     ]
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
@@ -182,7 +190,10 @@ class RandomTranslation(Warp):
 
 @LAYERS.add("RandomZoom")
 class RandomZoom(Warp):
-    """In training zooms each image around its centre. Shapes: (batch, height, width, channels) → the same."""
+    """In training, zoom each image around its centre by a random factor.
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
 
     height_factor: Annotated[
         Range,
@@ -196,33 +207,35 @@ class RandomZoom(Warp):
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
         factors = [self.height_factor] if self.width_factor is None else [self.height_factor, self.width_factor]
-        down, *more = drawn(g, X, [(1 + low, 1 + high) for low, high in factors], self.seed)
-        return [more[0] if more else down, 0.0, 0.0, 0.0, down, 0.0]
+        down, *across = drawn(g, X, [(1 + low, 1 + high) for low, high in factors], self.seed)
+        return [across[0] if across else down, 0.0, 0.0, 0.0, down, 0.0]
 
 
 class Recolor(Layer):
-    """What contrast and brightness share."""
+    """Base of contrast and brightness."""
 
     value_range: ValueRange = (0.0, 255.0)
     seed: Seed = None
     data_format: DataFormat = None
 
-    def numbers(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
-        """By what each row's pixels are spread around the mean of their channel, and what is added to them."""
+    def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
+        """Return each row's factor of the distances to the channel's mean, and the value that is added to its pixels."""
         raise NotImplementedError
 
     def lower(self, g: Builder, X: Value) -> Value:
         X = images(g, X, self.data_format)
         axes = (2, 3) if self.data_format == "channels_first" else (1, 2)
         low, high = self.value_range
-        return g.Recolor(X, *self.numbers(g, X), low=low, high=high, axes=axes)
+        return g.Recolor(X, *self.factor_and_offset(g, X), low=low, high=high, axes=axes)
 
 
 @LAYERS.add("RandomContrast")
 class RandomContrast(Recolor):
-    """In training spreads each image's channels around their means. Shapes: (batch, height, width, channels) → the same.
+    """In training, multiply the distances of each image's pixels to the mean of their channel by a random factor.
 
-    Keras documents a number f as [1 - f, 1 + f], but draws from [1, 1 + f], as is done here.
+    A number f draws factors from [1, 1 + f], like Keras's code; Keras documents [1 - f, 1 + f].
+
+    Shapes: (batch, height, width, channels) → the same.
     """
 
     factor: Annotated[
@@ -231,31 +244,35 @@ class RandomContrast(Recolor):
         Field(description="[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f."),
     ]
 
-    def numbers(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
+    def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
         return drawn(g, X, [(1 - self.factor[0], 1 + self.factor[1])], self.seed)[0], None
 
 
 @LAYERS.add("RandomBrightness")
 class RandomBrightness(Recolor):
-    """In training adds a number to each image. Shapes: (batch, height, width, channels) → the same."""
+    """In training, add a random value to each image.
+
+    Shapes: (batch, height, width, channels) → the same.
+    """
 
     factor: Annotated[
         Range,
         *_factor(-1, 1),
-        Field(description="Bounds of what is added as a share of the value range, f or [low, high]."),
+        Field(description="Bounds of the added value as a fraction of the value range, f or [low, high]."),
     ]
 
-    def numbers(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
+    def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
         span = self.value_range[1] - self.value_range[0]
         return None, drawn(g, X, [(self.factor[0] * span, self.factor[1] * span)], self.seed)[0]
 
 
 @LAYERS.add("RandomCrop")
 class RandomCrop(Layer):
-    """In training a window at random, the same one for the whole batch, as in Keras.
+    """In training, crop a random window, the same one for the whole batch, as in Keras.
 
-    Else, and of smaller images always, the largest window in the middle with the shape of the output, resampled
-    bilinearly: what Keras documents, whose layer leaves images alone outside training and distorts smaller ones.
+    Outside training, and always for images smaller than the output, take the largest centred window with the aspect
+    ratio of the output and resample it bilinearly. Keras documents this, but its layer leaves images unchanged outside
+    training and distorts smaller ones.
 
     Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
     """
@@ -270,17 +287,17 @@ class RandomCrop(Layer):
         need_fixed(X, self.data_format, "cropping", key="height")
         Y = channels_first(g, X, 2, self.data_format)
         old, size = (Y.fixed(2), Y.fixed(3)), (self.height, self.width)
-        middle = window(old, size)
+        centre = window(old, size)
         if any(d < n for d, n in zip(old, size, strict=True)):
-            Y = resized(g, crop_spatial(g, Y, *middle), size)
+            Y = resized(g, crop_spatial(g, Y, *centre), size)
         elif old != size:
-            rows, columns = (self._weights(*span) for span in zip(old, middle, size, strict=True))
+            rows, columns = (self._weights(*span) for span in zip(old, centre, size, strict=True))
             corner = g.RowUniform(Y, low=(0.0, 0.0), high=(1.0, 1.0), same=True, seed=self.seed)
             Y = g.RandomCrop(Y, corner, g.constant(rows, "float32"), g.constant(columns.T, "float32"))
         return from_channels_first(g, Y, self.data_format)
 
     @staticmethod
-    def _weights(size: int, middle: tuple[int, int], out: int) -> Array:
-        """The matrix (out, size) that resamples the middle of an axis."""
-        start, length = middle
+    def _weights(size: int, span: tuple[int, int], out: int) -> Array:
+        """Return the matrix (out, size) that resamples a span (start, length) of an axis."""
+        start, length = span
         return np.pad(matrix(length, out, "bilinear"), [(0, 0), (start, size - start - length)])

@@ -1,4 +1,4 @@
-"""What a layer is: Keras's arguments as fields, and a lowering to ONNX operators. Nothing else."""
+"""The base of the layers: Keras's arguments as fields, and a lowering to ONNX operators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.activations import ACTIVATIONS, Activation
 from graphspec.codes import Code
-from graphspec.config import WHATEVER, Config, Neutral, Registry, only
+from graphspec.config import ANY_VALUE, Config, Neutral, Registry, only
 from graphspec.constraints import CONSTRAINTS
 from graphspec.constraints import Constraint as ConstraintConfig
 from graphspec.errors import ShapeError
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def _reference(kind: str, *, optional: bool = False) -> WithJsonSchema:
-    schema: dict[str, Any] = {"x-kind": kind}  # `spec/schema.py` makes the reference
+    schema: dict[str, Any] = {"x-kind": kind}  # `language/schema.py` resolves the reference
     return WithJsonSchema({"anyOf": [schema, {"type": "null"}]} if optional else schema)
 
 
@@ -43,7 +43,7 @@ Constraint = Annotated[
     ConstraintConfig | None,
     BeforeValidator(CONSTRAINTS.parse),
     _reference("constraint", optional=True),
-    Field(description="What the weight is held to after every step."),
+    Field(description="The constraint on the weight, applied after every step."),
 ]
 """A constraint by name or mapping, or null."""
 Weights = Annotated[
@@ -53,78 +53,80 @@ Weights = Annotated[
 ]
 Stateful = Annotated[
     bool,
-    AfterValidator(only(False, "a stateful layer depends on earlier batches, which the exported graph cannot keep")),
-    Field(description="Refused: the exported graph keeps nothing between batches."),
+    AfterValidator(only(False, "a stateful layer depends on earlier batches, which the exported graph cannot store")),
+    Field(description="Refused: the exported graph stores nothing between batches."),
 ]
-Machinery = Annotated[Any, Field(description="About Keras's machinery: accepted without effect.")]
-Seed = Annotated[int | None, Field(description="A seed of this layer's own.")]
+NoEffect = Annotated[Any, Field(description="A detail of Keras's implementation: accepted without effect.")]
+Seed = Annotated[int | None, Field(description="The seed of this layer's random numbers.")]
 
 
-def starts(name: str) -> Any:
-    """The default of an initializer field, by name, so that the JSON Schema shows it."""
-    return Field(default=name, validate_default=True, description="How the weight starts.")
+def default_initializer(name: str) -> Any:
+    """Return the default of an initializer field. It is a name: the JSON Schema can show it."""
+    return Field(default=name, validate_default=True, description="The initial values of the weight.")
 
 
 ELSEWHERE = {
     **dict.fromkeys(
         ("input_shape", "batch_input_shape", "batch_shape", "input_dim"),
-        "it is said in `inputs`: `inputs: {x: {shape: [4]}}`",
+        "declare it in `inputs`: `inputs: {x: {shape: [4]}}`",
     ),
     "build_config": "leave it out: shapes are inferred from `inputs`",
 }
 NEUTRAL = {
-    "dtype": WHATEVER,
+    "dtype": ANY_VALUE,
     "autocast": Neutral((None, True, False), "it must be true or false"),
-    "name": WHATEVER,
+    "name": ANY_VALUE,
     "trainable": Neutral(
-        (True,), "a layer within another is frozen with it", "set `trainable: false` on the outer layer, the node"
+        (True,), "a layer inside another one is frozen with it", "set `trainable: false` on the outer layer, the node"
     ),
     "activity_regularizer": Neutral(
         (None,),
         "this layer has no penalty on its output",
-        "put `{type: ActivityRegularization, l2: …}` behind it: the same penalty",
+        "add `{type: ActivityRegularization, l2: …}` after it: the same penalty",
     ),
     "quantization_config": Neutral((None,), "weights are not quantized: training and export are in float32"),
     "lora_rank": Neutral((None,), "low-rank adaptation is not available"),
     "lora_alpha": Neutral((None,), "low-rank adaptation is not available"),
 }
-"""Keys that Keras's configurations of any layer may have."""
+"""Keys that Keras's configuration of any layer may contain."""
 
 
 class Layer(Config):
-    """Base of the vocabulary's layers.
+    """Base of the layers.
 
-    A subclass has Keras's name and Keras's arguments with Keras's defaults as fields, and :meth:`lower`.
+    A subclass has Keras's name, Keras's arguments with Keras's defaults as fields, and :meth:`lower`.
     """
 
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
-    """The least and the largest number of inputs (None: any number)."""
+    """The minimum and maximum number of inputs (None: no maximum)."""
     supports_masking: ClassVar[bool] = False
-    """Whether a mask of the input travels on to the output, as Keras's ``supports_masking``."""
+    """True if the output has the mask of the input, as Keras's ``supports_masking``."""
     handles_mask: ClassVar[bool] = False
-    """Whether ``lower`` itself decides on the mask of every output (recurrent layers, pooling over time, merging)."""
+    """True if ``lower`` sets the mask of every output itself (recurrent layers, pooling over time, merging)."""
     penalizes_itself: ClassVar[bool] = False
-    """Whether ``lower`` applies ``activity_regularizer`` itself, to other values than the outputs."""
+    """True if ``lower`` applies ``activity_regularizer`` itself, to values other than the outputs."""
     call_arguments: ClassVar[tuple[str, ...]] = ()
-    """Keras's call arguments that name other nodes (``initial_state``): keys of the node, values in ``calls``."""
+    """Keras's call arguments that name other nodes (``initial_state``): keys of the node, passed as ``calls``."""
     pairs_with_itself: ClassVar[bool] = False
-    """Whether two inputs are often the same node (attention)."""
+    """True if two inputs are often the same node (attention)."""
     elsewhere: ClassVar[Mapping[str, str]] = ELSEWHERE
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL
 
     def lower(self, g: Builder, *inputs: Any, **calls: Any) -> Value | tuple[Value, ...]:
         """Emit operators for ``inputs`` (values) and return the output, or a tuple of outputs.
 
-        ``calls`` holds the values of ``call_arguments`` that the node gives: a list of values each.
+        Args:
+            calls: the ``call_arguments`` that the node sets, a list of values each.
 
         Raises:
-            ShapeError: inputs or arguments that cannot work; the caller adds the node, its place and its inputs' shapes.
+            ShapeError: the inputs or arguments cannot work. The caller adds the node, its position in the file and the
+                shapes of its inputs.
         """
         raise NotImplementedError
 
     @property
     def mixes_rows(self) -> bool:
-        """Whether the rows of a batch influence each other in training."""
+        """True if the rows of a batch influence each other in training."""
         return False
 
     def weight(
@@ -138,46 +140,49 @@ class Layer(Config):
         state: bool = False,
         prefix: str | None = None,
     ) -> Value:
-        """The parameter ``role`` with the initializer, regularizer and constraint that Keras's argument names give it.
+        """Create the parameter ``role`` with the initializer, regularizer and constraint of Keras's arguments.
 
-        ``recurrent_kernel`` starts by ``recurrent_initializer``, ``gamma`` by ``gamma_initializer``, and so on; ``prefix``
-        is what the arguments begin with where that is not the role's name.
+        ``recurrent_kernel`` uses ``recurrent_initializer``, ``gamma`` uses ``gamma_initializer``, and so on.
+
+        Args:
+            state: True for a weight that is not trained, such as a moving mean.
+            prefix: the prefix of the arguments, if it is not the role's name.
         """
         prefix = prefix or role.removesuffix("_kernel")
-        start = initializer or getattr(self, f"{prefix}_initializer")
+        initializer = initializer or getattr(self, f"{prefix}_initializer")
         penalty = getattr(self, f"{prefix}_regularizer", None)
         constraint = getattr(self, f"{prefix}_constraint", None)
-        for kind, given in (("initializer", start), ("regularizer", penalty), ("constraint", constraint)):
+        for argument, value in (("initializer", initializer), ("regularizer", penalty), ("constraint", constraint)):
             try:
-                if given is not None:
-                    given.check(tuple(shape))
+                if value is not None:
+                    value.check(tuple(shape))
             except ShapeError as error:
-                text = f"has the {kind} {type(given).__name__}, which {error.problem.message}"
-                raise error.changed(message=text, key=f"{prefix}_{kind}") from None
-        return g.param(role, shape, start, layout=layout, regularizer=penalty, constraint=constraint, state=state)
+                text = f"has the {argument} {type(value).__name__}, which {error.problem.message}"
+                raise error.changed(message=text, key=f"{prefix}_{argument}") from None
+        return g.param(role, shape, initializer, layout=layout, regularizer=penalty, constraint=constraint, state=state)
 
 
 LAYERS: Registry[Layer] = Registry("layer", "Dense")
 """All layers by name."""
 CELLS: Registry[Layer] = Registry("cell", "LSTMCell")
-"""What RNN takes, by name."""
+"""The cells of RNN by name."""
 
 LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")]
-"""A layer within a layer, by name or mapping."""
+"""A layer inside another layer, by name or mapping."""
 
 
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:
-    """``X`` with another element type; ``X`` itself where it has that type."""
+    """Return ``X`` cast to ``dtype``; ``X`` itself if it has that dtype."""
     return X if X.dtype == dtype else g.Cast(X, to=dtype).with_mask(X.mask)
 
 
 def as_float(g: Builder, X: Value) -> Value:
-    """Integers and bools as float32, as Keras promotes them."""
+    """Return integers and bools as float32, as Keras promotes them."""
     return cast_to(g, X, "float32")
 
 
-def need_rank(X: Value, least: int, most: int | None, axes: str, hint: str | None = None) -> None:
-    """GS301 unless the rank is within bounds; ``axes`` names them: ``"(batch, time, features)"``."""
-    if X.rank < least or (most is not None and X.rank > most):
-        wanted = f"rank-{least}" if least == most else f"at least rank-{least}"
-        raise ShapeError(Code.WRONG_RANK, f"needs {wanted} data {axes}, got {show(X.shape)}", hint=hint)
+def need_rank(X: Value, minimum: int, maximum: int | None, axes: str, hint: str | None = None) -> None:
+    """Raise GS301 unless the rank is within bounds; ``axes`` names the axes: ``"(batch, time, features)"``."""
+    if X.rank < minimum or (maximum is not None and X.rank > maximum):
+        rank = f"rank-{minimum}" if minimum == maximum else f"at least rank-{minimum}"
+        raise ShapeError(Code.WRONG_RANK, f"needs {rank} data {axes}, got {show(X.shape)}", hint=hint)

@@ -1,4 +1,4 @@
-"""Cells: one step of a recurrence and its weights, lowered for all steps of a sequence at once."""
+"""Cells: one step of a recurrence with its weights, lowered for all steps of a sequence."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from graphspec.layers.base import (
     RegularizerField,
     Seed,
     as_float,
-    starts,
+    default_initializer,
 )
-from graphspec.layers.regularization import Share
+from graphspec.layers.regularization import DropRate
 from graphspec.layers.unrolled_cells import (
     OfState,
     Pace,
@@ -45,27 +45,31 @@ if TYPE_CHECKING:
 
 States = list["Value"]
 Reason = tuple[str, str, str | None]
-"""Why something is written out step by step, what to do about it, and the argument that makes it so."""
+"""Why a layer is unrolled step by step, how to avoid that, and the argument that causes it."""
 
 
 class Cell(Layer):
-    """One step of a recurrence, or several on top of each other."""
+    """Base: one step of a recurrence, or several stacked cells."""
 
     states: ClassVar[int] = 1
+    """The number of states."""
 
     def parts(self) -> list[tuple[str, Cell]]:
-        """The single cells from the bottom up, each with what its weights' names have before them."""
+        """Return the single cells from bottom to top, each with the prefix of its weights' names."""
         return [("", self)]
 
     def unrolled(self) -> Reason | None:
-        """Why the steps of this cell must be written out; None if an ONNX operator does them all."""
+        """Return why the steps of this cell must be unrolled; None if an ONNX operator computes all steps."""
         raise NotImplementedError
 
     def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
-        """All steps of ``X`` (time, batch, …): their outputs, where they are needed, and the last states.
+        """Emit all steps of ``X`` (time, batch, …).
 
         Args:
-            initial: the states to start from, or none for zeros.
+            initial: the initial states; empty for zeros.
+
+        Returns:
+            The outputs (None if ``pace.sequences`` is false and they are not needed) and the last states.
         """
         raise NotImplementedError
 
@@ -75,52 +79,54 @@ CellField = Annotated[Cell, BeforeValidator(CELLS.parse), WithJsonSchema({"x-kin
 
 
 class Weighted(Cell):
-    """A cell with a kernel for its input and one for its state."""
+    """Base: a cell with a kernel for its input and one for its state."""
 
     activation: ActivationField = Field(
-        default="tanh", validate_default=True, description="Applied to the candidate and to the output; null for none."
+        default="tanh", validate_default=True, description="The activation of candidate and output; null for none."
     )
     use_bias: bool = Field(default=True, description="Whether a bias is added.")
-    kernel_initializer: InitializerField = starts("glorot_uniform")
-    recurrent_initializer: InitializerField = starts("orthogonal")
-    bias_initializer: InitializerField = starts("zeros")
+    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
+    recurrent_initializer: InitializerField = default_initializer("orthogonal")
+    bias_initializer: InitializerField = default_initializer("zeros")
     kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
     recurrent_regularizer: RegularizerField = Field(default=None, description="Penalty on the recurrent kernel.")
     bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
     kernel_constraint: Constraint = None
     recurrent_constraint: Constraint = None
     bias_constraint: Constraint = None
-    dropout: Annotated[Share, Field(description="Share of the input's features dropped, the same at every step.")] = 0.0
+    dropout: Annotated[DropRate, Field(description="Fraction of input features dropped, the same at every step.")] = 0.0
     recurrent_dropout: Annotated[
-        Share,
-        Field(description="Share of the state's features dropped on their way into a step, the same at every step."),
+        DropRate,
+        Field(description="Fraction of the state's features that every step drops, the same at every step."),
     ] = 0.0
     seed: Seed = None
 
     def activated(self, g: Builder, X: Value) -> Value:
+        """Emit ``activation(X)``."""
         return g.activate(self.activation, X)
 
 
 def need_state(state: Value, shape: tuple[Any, ...], hint: str) -> None:
-    """GS304 unless an initial state has ``shape``."""
+    """Raise GS304 unless an initial state has ``shape``."""
     if state.shape != shape:
         text = f"needs initial states of shape {show(shape)}, got {show(state.shape)}"
         raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="initial_state")
 
 
 class Gated(Weighted):
-    """A cell with gates."""
+    """Base: a cell with gates."""
 
-    recurrent_activation: Annotated[ActivationField, Field(description="The gates' activation; null for none.")] = (
-        Field(default="sigmoid", validate_default=True)
-    )
+    recurrent_activation: Annotated[
+        ActivationField, Field(description="The activation of the gates; null for none.")
+    ] = Field(default="sigmoid", validate_default=True)
 
     def opened(self, g: Builder, X: Value) -> Value:
+        """Emit ``recurrent_activation(X)``."""
         return g.activate(self.recurrent_activation, X)
 
 
 class ForgetBias(Initializer):
-    """``start``, but 1 for the forget gate, the second of four (Jozefowicz et al., 2015)."""
+    """``start``, except 1 for the forget gate, the second of four gates (Jozefowicz et al., 2015)."""
 
     start: Initializer
 
@@ -134,17 +140,17 @@ class ForgetBias(Initializer):
 
 
 class Remembering(Gated):
-    """A cell with the gates of LSTM: i, f, o and the candidate c̃ between f and o."""
+    """Base: a cell with the gates of an LSTM, in the order i, f, candidate c̃, o."""
 
     unit_forget_bias: bool = Field(default=True, description="Whether the forget gate's bias starts at 1.")
 
-    def weight(self, g: Builder, role: str, shape: Sequence[int], **more: Any) -> Value:
+    def weight(self, g: Builder, role: str, shape: Sequence[int], **options: Any) -> Value:
         if role == "bias" and self.unit_forget_bias:
-            more["initializer"] = ForgetBias(start=self.bias_initializer)
-        return super().weight(g, role, shape, **more)
+            options["initializer"] = ForgetBias(start=self.bias_initializer)
+        return super().weight(g, role, shape, **options)
 
     def remember(self, g: Builder, Z: Value, C: Value, axis: int) -> list[Value]:
-        """h and c from what the gates and the candidate take, side by side along ``axis``, and c before."""
+        """Emit h and c from ``Z``, the inputs of gates and candidate along ``axis``, and ``C``, the previous c."""
         i, f, candidate, o = split(g, Z, 4, axis)
         i, f, o = (self.opened(g, gate) for gate in (i, f, o))
         C = g.Add(g.Mul(f, C), g.Mul(i, self.activated(g, candidate)))
@@ -152,49 +158,49 @@ class Remembering(Gated):
 
 
 def in_operator(activation: Activation | None) -> tuple[str, tuple[float, ...]] | None:
-    """The activation's name and numbers in ONNX's recurrent operators; None where these do not have it."""
+    """Return the activation's name and (alpha, beta) in ONNX's recurrent operators; None if they do not have it."""
     known = ("Affine", (1.0, 0.0)) if activation is None else activation.in_cell()
     return None if known is None or any(alpha <= 0 for alpha in known[1][:1]) else known
 
 
 class Units(Layer):
-    """A layer or cell with so many units."""
+    """Base: a layer or cell with ``units``."""
 
-    units: Annotated[PositiveInt, Field(description="Size of the output and of each state.")]
+    units: Annotated[PositiveInt, Field(description="The size of the output and of each state.")]
 
 
 class UnitCell(Weighted, Units):
-    """A cell over vectors, with an ONNX operator of the whole recurrence."""
+    """Base: a cell over vectors, with an ONNX operator for the whole recurrence."""
 
     op: ClassVar[str]
     gates: ClassVar[tuple[int, ...]]
-    """ONNX's order of Keras's gates."""
+    """The indices of Keras's gates in ONNX's order."""
 
     def cell_activations(self) -> dict[str, Activation | None]:
-        """The activations in ONNX's order, by the argument that gives them."""
+        """Return the activations in ONNX's order, by argument name."""
         return {"activation": self.activation}
 
     def cell_attributes(self) -> dict[str, Any]:
-        """The operator's further attributes."""
+        """Return additional attributes of the operator."""
         return {}
 
     def products(self, g: Builder, kernel: Value, masks: Sequence[Value]) -> list[OfState]:
-        """What multiplies states by the recurrent kernel, for :meth:`step`."""
+        """Return the functions that multiply states by the recurrent kernel, for :meth:`step`."""
         return [of_state(g, g.MatMul, kernel, masks, axis=1, into=-1)]
 
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
-        """The states after a step that takes ``Z`` (batch, gates · units), which is through the kernel already."""
+        """Emit the states after a step; ``Z`` (batch, gates · units) is the step's input times the kernel."""
         raise NotImplementedError
 
     def onnx_bias(self, g: Builder) -> Value:
-        """ONNX's bias: one for the input, one for the state; Keras trains the first alone."""
+        """Emit ONNX's bias: one for the input and one for the state; Keras trains only the first."""
         size = len(self.gates) * self.units
         gates = self.gates if len(self.gates) > 1 else ()
         trained = self.weight(g, "bias", (size,), layout=Layout(gates=gates, shape=(1, size)))
         return g.Concat(trained, g.constant(np.broadcast_to(np.float32(0), (1, size))), axis=1)
 
     def biases(self, g: Builder) -> tuple[Value, Value | None]:
-        """The biases of the input and of the state in Keras's order, for steps that are written out."""
+        """Return the biases of the input and of the state in Keras's order, for unrolled steps."""
         return self.weight(g, "bias", (len(self.gates) * self.units,)), None
 
     def unrolled(self) -> Reason | None:
@@ -202,13 +208,13 @@ class UnitCell(Weighted, Units):
             if in_operator(activation) is None:
                 known = "tanh, sigmoid, relu, hard_sigmoid, elu, leaky_relu, softplus, softsign or linear"
                 name = next(name for name in ACTIVATIONS.names() if ACTIVATIONS.get(name) is type(activation))
-                return f"ONNX's {self.op} does not have the {key} {name}", f"use one that it has: {known}", key
+                return f"ONNX's {self.op} does not have the {key} {name}", f"use one of {known}", key
         return None
 
     def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
         for state in initial:
-            need_state(state, (X.shape[1], self.units), "a state has as many features as the layer has units")
-        run = self._operator if self.unrolled() is None else self._written_out
+            need_state(state, (X.shape[1], self.units), "give every state as many features as the layer has units")
+        run = self._operator if self.unrolled() is None else self._unrolled_steps
         return run(g, X, [as_float(g, state) for state in initial], pace)
 
     def _operator(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
@@ -231,7 +237,7 @@ class UnitCell(Weighted, Units):
         return g.Squeeze(Y, g.constant([1])) if pace.sequences else None, [g.Squeeze(state, one) for state in states]
 
     def _masks(self, g: Builder, X: Value) -> list[Value]:
-        """With dropout on the state: its masks by gate, and as in Keras masks by gate of the input."""
+        """Emit dropout masks per gate for the state and, as in Keras, for the input; none without ``recurrent_dropout``."""
         if not self.recurrent_dropout:
             return []
         rates = [(self.recurrent_dropout, self.units)]
@@ -246,10 +252,10 @@ class UnitCell(Weighted, Units):
         for activation in self.cell_activations().values():
             known = in_operator(activation)
             assert known is not None
-            name, numbers = known
+            name, parameters = known
             names.append(name)
-            alphas += numbers[:1]
-            betas += numbers[1:]
+            alphas += parameters[:1]
+            betas += parameters[1:]
         attributes: dict[str, Any] = {"hidden_size": self.units, "activations": tuple(names)}
         if alphas:
             attributes["activation_alpha"] = tuple(alphas)
@@ -259,24 +265,29 @@ class UnitCell(Weighted, Units):
             attributes["direction"] = "reverse"
         return attributes | self.cell_attributes()
 
-    def _written_out(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+    def _unrolled_steps(
+        self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace
+    ) -> tuple[Value | None, States]:
         gates = len(self.gates)
         kernel = self.weight(g, "kernel", (X.features, gates * self.units))
         recurrent = self.weight(g, "recurrent_kernel", (self.units, gates * self.units))
-        first, second = self.biases(g) if self.use_bias else (None, None)
-        own = gates if self.dropout and self.recurrent_dropout else 1  # as in Keras
-        inputs = [drop_features(g, X, self.dropout, self.seed) for _ in range(own)]
-        Z = by_gate(g, g.MatMul, kernel, own, axis=1, into=-1)(*inputs)
-        Z = Z if first is None else g.Add(Z, first)
+        input_bias, state_bias = self.biases(g) if self.use_bias else (None, None)
+        copies = gates if self.dropout and self.recurrent_dropout else 1  # as in Keras: each gate has its own mask
+        inputs = [drop_features(g, X, self.dropout, self.seed) for _ in range(copies)]
+        Z = by_gate(g, g.MatMul, kernel, copies, axis=1, into=-1)(*inputs)
+        Z = Z if input_bias is None else g.Add(Z, input_bias)
         zeros = g.Expand(g.constant(0.0), g.ints([g.size(X, 1), self.units]))
         states = list(initial) or [zeros] * self.states
         products = self.products(g, recurrent, state_masks(g, zeros, gates, self.recurrent_dropout, self.seed))
-        return unroll(g, Z, states, lambda x, h: self.step(g, x, h, products, second), pace)
+        return unroll(g, Z, states, lambda x, h: self.step(g, x, h, products, state_bias), pace)
 
 
 @CELLS.add("SimpleRNNCell")
 class SimpleRNNCell(UnitCell):
-    """``h = activation(x @ kernel + h₋₁ @ recurrent_kernel + bias)``."""
+    """``h = activation(x @ kernel + h₋₁ @ recurrent_kernel + bias)``.
+
+    Shapes of a step: x (batch, features), state h (batch, units) → h.
+    """
 
     op, gates = "RNN", (0,)
 
@@ -286,7 +297,11 @@ class SimpleRNNCell(UnitCell):
 
 @CELLS.add("GRUCell")
 class GRUCell(Gated, UnitCell):
-    """Gated recurrent unit (Cho et al., 2014): gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``."""
+    """Gated recurrent unit: gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``.
+
+    Shapes of a step: x (batch, features), state h (batch, units) → h.
+    Cho et al., *Learning Phrase Representations using RNN Encoder–Decoder*, EMNLP 2014.
+    """
 
     op, gates = "GRU", (0, 1, 2)
 
@@ -310,7 +325,7 @@ class GRUCell(Gated, UnitCell):
         return first, second
 
     def products(self, g: Builder, kernel: Value, masks: Sequence[Value]) -> list[OfState]:
-        """One for all gates, or with r before the product one for z and r and one for the candidate."""
+        """Return one function for all gates, or two if r comes before the product: for z and r, and for the candidate."""
         if self.reset_after:
             return super().products(g, kernel, masks)
         kernels = g.Split(kernel, g.constant([2 * self.units, self.units]), axis=1)
@@ -321,9 +336,9 @@ class GRUCell(Gated, UnitCell):
         if self.reset_after:
             inner = products[0](h)
             inner = inner if bias is None else g.Add(inner, bias)
-            cut = g.constant([2 * u, u])
-            (gates, x), (more, y) = g.Split(Z, cut, axis=-1), g.Split(inner, cut, axis=-1)
-            z, r = (self.opened(g, gate) for gate in split(g, g.Add(gates, more), 2, -1))
+            sizes = g.constant([2 * u, u])
+            (gates, x), (state_gates, y) = g.Split(Z, sizes, axis=-1), g.Split(inner, sizes, axis=-1)
+            z, r = (self.opened(g, gate) for gate in split(g, g.Add(gates, state_gates), 2, -1))
             candidate = self.activated(g, g.Add(x, g.Mul(r, y)))
         else:
             gates, x = g.Split(Z, g.constant([2 * u, u]), axis=-1)
@@ -334,7 +349,11 @@ class GRUCell(Gated, UnitCell):
 
 @CELLS.add("LSTMCell")
 class LSTMCell(Remembering, UnitCell):
-    """Long short-term memory (Hochreiter and Schmidhuber, 1997): gates i, f, o, candidate c̃; ``c = f·c₋₁ + i·c̃``."""
+    """Long short-term memory: gates i, f and o, candidate c̃; ``c = f·c₋₁ + i·c̃``, ``h = o·activation(c)``.
+
+    Shapes of a step: x (batch, features), states h and c (batch, units) → h, c.
+    Hochreiter and Schmidhuber, *Long Short-Term Memory*, Neural Computation, 1997.
+    """
 
     op, gates, states = "LSTM", (0, 3, 1, 2), 2
 
@@ -352,7 +371,7 @@ class LSTMCell(Remembering, UnitCell):
 
 def _several(value: Any) -> Any:
     if value in ([], ()):
-        raise invalid("must hold at least one cell", "such as `[{type: GRUCell, units: 8}]`", show_value=True)
+        raise invalid("must contain at least one cell", "such as `[{type: GRUCell, units: 8}]`", show_value=True)
     return value
 
 
@@ -367,14 +386,14 @@ Stack = Annotated[
 
 @CELLS.add("StackedRNNCells")
 class StackedRNNCells(Cell):
-    """Cells on top of each other: each takes the output of the one below at every step."""
+    """Stacked cells: the input of each cell is the output of the cell below."""
 
-    cells: Annotated[Stack, Field(description="The cells from the bottom up.")]
+    cells: Annotated[Stack, Field(description="The cells from bottom to top.")]
 
     def parts(self) -> list[tuple[str, Cell]]:
         return stacked(self.cells)
 
 
 def stacked(cells: Sequence[Cell]) -> list[tuple[str, Cell]]:
-    """The parts of all ``cells``; the weights of cell k are called ``k/…``."""
+    """Return the parts of all ``cells``; the names of cell k's weights begin with ``k/``."""
     return [(f"{k}/{name}".rstrip("/"), part) for k, cell in enumerate(cells) for name, part in cell.parts()]

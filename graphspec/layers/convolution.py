@@ -1,4 +1,4 @@
-"""Convolutions: what all kinds share, and Conv1D, Conv2D, Conv3D."""
+"""The bases of all convolutions; Conv1D, Conv2D and Conv3D."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graphspec.layers.base import (
     InitializerField,
     Layer,
     RegularizerField,
-    starts,
+    default_initializer,
 )
 from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, window
 
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
-Sizes = Annotated[tuple[int, ...], Field(description="One number, or one for each spatial axis.")]
+Sizes = Annotated[tuple[int, ...], Field(description="One integer, or one per spatial axis.")]
 
 
 class Filters(Layer):
-    """How many channels come out, where that is an argument."""
+    """Base: a layer with the number of output channels as an argument."""
 
-    filters: Annotated[PositiveInt, Field(description="Number of output channels.")]
+    filters: Annotated[PositiveInt, Field(description="The number of output channels.")]
 
 
 class Window(Layer):
-    """The window of a convolution, of any spatial rank."""
+    """Base: the window of a convolution, of any spatial rank."""
 
     rank: ClassVar[int]
 
     kernel_size: Sizes
     strides: Sizes
     padding: Annotated[
-        Literal["valid", "same"], Field(description="valid: none; same: the input's size over the strides.")
+        Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
     ] = "valid"
     data_format: DataFormat = None
     dilation_rate: Sizes
 
     def window(self, X: Value) -> dict[str, Any]:
-        """The attributes of the window over the channels-first ``X``."""
+        """Return the attributes of the window over the channels-first ``X``."""
         pads = window(X, self.kernel_size, self.strides, self.padding, self.dilation_rate, key="kernel_size")
         return {
             "kernel_shape": self.kernel_size,
@@ -59,60 +59,61 @@ class Window(Layer):
         }
 
     def strides_or_dilation(self) -> None:
-        """GS105 where both are above 1, which Keras refuses."""
+        """Raise GS105 if both are above 1, which Keras refuses."""
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            text = "has strides and a dilation_rate above 1, which do not go together"
+            text = "has both strides and a dilation_rate above 1, which exclude each other"
             raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set one of them to 1", key="dilation_rate")
 
 
 class Convolution(Window):
-    """What every convolution has: a window, a bias and an activation."""
+    """Base: a window, a bias and an activation."""
 
-    activation: ActivationField = Field(default=None, description="Applied to the result; null for none.")
+    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
     use_bias: bool = Field(default=True, description="Whether a bias is added.")
-    bias_initializer: InitializerField = starts("zeros")
+    bias_initializer: InitializerField = default_initializer("zeros")
     bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
     activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
     bias_constraint: Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        given, X = X, channels_first(g, X, self.rank, self.data_format)
-        channels = given.fixed(1 if self.data_format == "channels_first" else -1)
-        Y = self.convolve(g, X, channels)
+        channels_axis = 1 if self.data_format == "channels_first" else -1
+        first = channels_first(g, X, self.rank, self.data_format)
+        Y = self.convolve(g, first, X.fixed(channels_axis))
         return g.activate(self.activation, from_channels_first(g, Y, self.data_format))
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
-        """The result for the channels-first ``X``, bias included."""
+        """Emit the result for the channels-first ``X``, with the bias."""
         raise NotImplementedError
 
     def bias(self, g: Builder, channels: int) -> Value | None:
+        """Create the bias, or return None without one."""
         return self.weight(g, "bias", (channels,)) if self.use_bias else None
 
 
 class FilterBank(Convolution, Filters):
-    """A convolution whose every filter sees every channel (of its group)."""
+    """Base: a convolution in which every filter sees all channels (of its group)."""
 
-    kernel_initializer: InitializerField = starts("glorot_uniform")
+    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
     kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
     kernel_constraint: Constraint = None
 
     def kernel(self, g: Builder, last: tuple[int, int]) -> Value:
-        """The kernel (k…, *last) with its last two axes in front, swapped."""
+        """Create the kernel, Keras's shape (k…, *last); ONNX's has the last two axes swapped, in front."""
         n = self.rank + 1
         layout = Layout(perm=(n, n - 1, *range(self.rank)))
         return self.weight(g, "kernel", (*self.kernel_size, *last), layout=layout)
 
 
 class Conv(FilterBank):
-    """Cross-correlation of any spatial rank: ``activation(kernel ⋆ x + bias)``."""
+    """Base: cross-correlation of any spatial rank, ``activation(kernel ⋆ x + bias)``."""
 
-    groups: Annotated[PositiveInt, Field(description="Channels are cut into so many independent groups.")] = 1
+    groups: Annotated[PositiveInt, Field(description="The number of independent groups of channels.")] = 1
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
-        for what, number in ((f"{channels} input channels", channels), (f"{self.filters} filters", self.filters)):
-            if number % self.groups:
-                hint = f"use a number that divides {channels} and {self.filters}: {gcd(channels, self.filters)} is one"
-                text = f"has {what}, which {self.groups} groups do not divide"
+        for what, count in ((f"{channels} input channels", channels), (f"{self.filters} filters", self.filters)):
+            if count % self.groups:
+                hint = f"use a number that divides {channels} and {self.filters}, such as {gcd(channels, self.filters)}"
+                text = f"has {what}, not divisible into {self.groups} groups"
                 raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="groups")
         self.strides_or_dilation()
         attributes = self.window(X)
@@ -122,33 +123,33 @@ class Conv(FilterBank):
 
 
 class Over1(Window):
-    """A window over time."""
+    """Base: a window over time."""
 
     rank = 1
 
-    kernel_size: Annotated[Size1, Field(description="Length of the window.")]
-    strides: Annotated[Size1, Field(description="Step of the window.")] = (1,)
-    dilation_rate: Annotated[Size1, Field(description="Distance of the window's elements.")] = (1,)
+    kernel_size: Annotated[Size1, Field(description="The length of the window.")]
+    strides: Annotated[Size1, Field(description="The step of the window.")] = (1,)
+    dilation_rate: Annotated[Size1, Field(description="The distance between the window's elements.")] = (1,)
 
 
 class Over2(Window):
-    """A window over images."""
+    """Base: a window over images."""
 
     rank = 2
 
-    kernel_size: Annotated[Size2, Field(description="Height and width of the window.")]
-    strides: Annotated[Size2, Field(description="Step of the window.")] = (1, 1)
-    dilation_rate: Annotated[Size2, Field(description="Distance of the window's elements.")] = (1, 1)
+    kernel_size: Annotated[Size2, Field(description="The height and width of the window.")]
+    strides: Annotated[Size2, Field(description="The step of the window.")] = (1, 1)
+    dilation_rate: Annotated[Size2, Field(description="The distance between the window's elements.")] = (1, 1)
 
 
 class Over3(Window):
-    """A window over volumes."""
+    """Base: a window over volumes."""
 
     rank = 3
 
-    kernel_size: Annotated[Size3, Field(description="Depth, height and width of the window.")]
-    strides: Annotated[Size3, Field(description="Step of the window.")] = (1, 1, 1)
-    dilation_rate: Annotated[Size3, Field(description="Distance of the window's elements.")] = (1, 1, 1)
+    kernel_size: Annotated[Size3, Field(description="The depth, height and width of the window.")]
+    strides: Annotated[Size3, Field(description="The step of the window.")] = (1, 1, 1)
+    dilation_rate: Annotated[Size3, Field(description="The distance between the window's elements.")] = (1, 1, 1)
 
 
 @LAYERS.add("Conv1D", "Convolution1D")
@@ -160,7 +161,7 @@ class Conv1D(Over1, Conv):
 
     padding: Annotated[
         Literal["valid", "same", "causal"],
-        Field(description="valid: none; same: as long as the input; causal: in front only."),
+        Field(description="valid: none; same: the output size is input size / strides; causal: only at the start."),
     ] = "valid"  # type: ignore[assignment]
 
 

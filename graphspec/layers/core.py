@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.codes import Code
-from graphspec.config import WHATEVER, FloatOrFloats, Neutral, PositiveInt
+from graphspec.config import ANY_VALUE, FloatOrFloats, Neutral, PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.layers.base import (
     LAYERS,
@@ -22,8 +22,8 @@ from graphspec.layers.base import (
     Weights,
     as_float,
     cast_to,
+    default_initializer,
     need_rank,
-    starts,
 )
 
 if TYPE_CHECKING:
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 
 @LAYERS.add("Dense")
 class Dense(Layer):
-    """Affine map over the last axis: ``activation(x @ kernel + bias)``.
+    """An affine map of the last axis: ``activation(x @ kernel + bias)``.
 
     Shapes: (batch, …, features) → (batch, …, units).
     """
 
     supports_masking = True
 
-    units: Annotated[PositiveInt, Field(description="Size of the output's last axis.")]
-    activation: ActivationField = Field(default=None, description="Applied to the result; null for none.")
+    units: Annotated[PositiveInt, Field(description="The size of the output's last axis.")]
+    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
     use_bias: bool = Field(default=True, description="Whether a bias is added.")
-    kernel_initializer: InitializerField = starts("glorot_uniform")
-    bias_initializer: InitializerField = starts("zeros")
+    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
+    bias_initializer: InitializerField = default_initializer("zeros")
     kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
     bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
     activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
@@ -66,17 +66,17 @@ class Dense(Layer):
 
 @LAYERS.add("Embedding")
 class Embedding(Layer):
-    """A vector for each id: row ``x`` of ``embeddings``. With ``mask_zero``, id 0 is padding and masked.
+    """One trained vector per id: row ``x`` of ``embeddings``. With ``mask_zero``, id 0 is padding and masked.
 
     Shapes: integers (batch, …) → (batch, …, output_dim).
     """
 
     handles_mask = True
-    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": WHATEVER}  # Keras 2 writes it
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": ANY_VALUE}  # written by Keras 2
 
-    input_dim: Annotated[PositiveInt, Field(description="How many ids there are: the largest one plus 1.")]
-    output_dim: Annotated[PositiveInt, Field(description="Size of each vector.")]
-    embeddings_initializer: InitializerField = starts("uniform")
+    input_dim: Annotated[PositiveInt, Field(description="The number of ids: the largest id plus 1.")]
+    output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
+    embeddings_initializer: InitializerField = default_initializer("uniform")
     embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
     embeddings_constraint: Constraint = None
     mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
@@ -85,8 +85,8 @@ class Embedding(Layer):
     def lower(self, g: Builder, ids: Value) -> Value:
         if ids.dtype in ("float32", "bool"):
             is_input = ids.kind == "input"
-            where = f"declare input '{ids.name}' with `dtype: int64`" if is_input else "feed it integers"
-            raise ShapeError(Code.WRONG_DTYPE, f"needs integer ids, got {ids.dtype}", hint=where)
+            hint = f"declare input '{ids.name}' with `dtype: int64`" if is_input else "feed it integers"
+            raise ShapeError(Code.WRONG_DTYPE, f"needs integer ids, got {ids.dtype}", hint=hint)
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=self.input_dim)
         table = self.weight(g, "embeddings", (self.input_dim, self.output_dim))
         Y = g.Gather(table, ids, axis=0)
@@ -95,7 +95,10 @@ class Embedding(Layer):
 
 @LAYERS.add("Identity")
 class Identity(Layer):
-    """The input itself, under another name. Shapes: (batch, …) → the same."""
+    """The unchanged input, under another name.
+
+    Shapes: (batch, …) → the same.
+    """
 
     supports_masking = True
 
@@ -105,14 +108,14 @@ class Identity(Layer):
 
 @LAYERS.add("Masking")
 class Masking(Layer):
-    """Masks the steps whose features all equal ``mask_value``, and zeroes them.
+    """The input with a mask: steps whose features all equal ``mask_value`` are masked and set to 0.
 
     Shapes: (batch, time, features) → the same.
     """
 
     handles_mask = True
 
-    mask_value: float = Field(default=0.0, description="What the features of a masked step hold.")
+    mask_value: float = Field(default=0.0, description="The value of all features of a masked step.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, None, "(batch, …, features)", hint="give the input a shape such as [1]")
@@ -125,23 +128,23 @@ class Masking(Layer):
 
 @LAYERS.add("Rescaling")
 class Rescaling(Layer):
-    """``x · scale + offset`` as float32; a list has one number for each feature of the last axis.
+    """``x · scale + offset`` as float32; a list has one value per feature of the last axis.
 
     Shapes: (batch, …) → the same.
     """
 
     supports_masking = True
 
-    scale: Annotated[FloatOrFloats, Field(description="Factor, such as 0.00392156862745098 for bytes.")]
-    offset: Annotated[FloatOrFloats, Field(description="Added after scaling.")] = 0.0
+    scale: Annotated[FloatOrFloats, Field(description="The factor, such as 0.00392156862745098 for bytes.")]
+    offset: Annotated[FloatOrFloats, Field(description="The value that is added after scaling.")] = 0.0
 
     def lower(self, g: Builder, X: Value) -> Value:
         Y = as_float(g, X)
         for key, op in (("scale", "Mul"), ("offset", "Add")):
-            numbers = np.asarray(getattr(self, key), np.float64)
-            if numbers.ndim and (X.rank < 2 or numbers.size not in (1, X.features)):
-                text = f"has {numbers.size} numbers in `{key}` for {X.shape[-1]} features"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="give one number, or one for each feature", key=key)
-            if key == "scale" or np.any(numbers):
-                Y = g.emit(op, (Y, g.constant(numbers)), {})
+            values = np.asarray(getattr(self, key), np.float64)
+            if values.ndim and (X.rank < 2 or values.size not in (1, X.features)):
+                text = f"has {values.size} values in `{key}` for {X.shape[-1]} features"
+                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="use one value, or one per feature", key=key)
+            if key == "scale" or np.any(values):
+                Y = g.emit(op, (Y, g.constant(values)), {})
         return Y

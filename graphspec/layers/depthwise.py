@@ -1,4 +1,4 @@
-"""Convolutions of every channel for itself: DepthwiseConv1D and 2D; with a mix of the channels, SeparableConv1D and 2D."""
+"""Depthwise convolutions, one per channel; separable ones then mix the channels by a pointwise convolution."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from graphspec.config import PositiveInt
 from graphspec.ir.graph import Layout
-from graphspec.layers.base import LAYERS, Constraint, InitializerField, RegularizerField, starts
+from graphspec.layers.base import LAYERS, Constraint, InitializerField, RegularizerField, default_initializer
 from graphspec.layers.convolution import Convolution, Filters, Over1, Over2
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class DepthwiseConv(Convolution):
-    """``depth_multiplier`` convolutions of every channel for itself, of any spatial rank."""
+    """Base: ``depth_multiplier`` separate convolutions of every channel, of any spatial rank."""
 
-    depth_multiplier: Annotated[PositiveInt, Field(description="Number of output channels for each input channel.")] = 1
-    depthwise_initializer: InitializerField = starts("glorot_uniform")
+    depth_multiplier: Annotated[PositiveInt, Field(description="The number of output channels per input channel.")] = 1
+    depthwise_initializer: InitializerField = default_initializer("glorot_uniform")
     depthwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the depthwise kernel.")
     depthwise_constraint: Constraint = None
 
@@ -28,10 +28,10 @@ class DepthwiseConv(Convolution):
         return self.depthwise(g, X, channels, "kernel", self.bias(g, channels * self.depth_multiplier))
 
     def depthwise(self, g: Builder, X: Value, channels: int, role: str, bias: Value | None = None) -> Value:
-        """The convolution of every channel, by the weight ``role`` (k…, channels, depth_multiplier)."""
+        """Emit the convolution of every channel, with the weight ``role`` (k…, channels, depth_multiplier)."""
         attributes = self.window(X)
-        rank, made = self.rank, channels * self.depth_multiplier
-        layout = Layout(perm=(rank, rank + 1, *range(rank)), shape=(made, 1, *self.kernel_size))
+        rank, outputs = self.rank, channels * self.depth_multiplier
+        layout = Layout(perm=(rank, rank + 1, *range(rank)), shape=(outputs, 1, *self.kernel_size))
         shape = (*self.kernel_size, channels, self.depth_multiplier)
         kernel = self.weight(g, role, shape, layout=layout, prefix="depthwise")
         Y: Value = g.emit("Conv", (X, kernel, bias), {"group": channels, **attributes})
@@ -39,23 +39,23 @@ class DepthwiseConv(Convolution):
 
 
 class SeparableConv(DepthwiseConv, Filters):
-    """A depthwise convolution, then one of kernel size 1 that mixes the channels."""
+    """Base: a depthwise convolution, then a pointwise one (kernel size 1) that mixes the channels."""
 
-    pointwise_initializer: InitializerField = starts("glorot_uniform")
+    pointwise_initializer: InitializerField = default_initializer("glorot_uniform")
     pointwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the pointwise kernel.")
     pointwise_constraint: Constraint = None
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
         Y = self.depthwise(g, X, channels, "depthwise_kernel")
-        rank, made = self.rank, channels * self.depth_multiplier
+        rank, outputs = self.rank, channels * self.depth_multiplier
         layout = Layout(perm=(rank + 1, rank, *range(rank)))
-        kernel = self.weight(g, "pointwise_kernel", (*(1 for _ in range(rank)), made, self.filters), layout=layout)
+        kernel = self.weight(g, "pointwise_kernel", (*(1 for _ in range(rank)), outputs, self.filters), layout=layout)
         return g.Conv(Y, kernel, self.bias(g, self.filters))
 
 
 @LAYERS.add("DepthwiseConv1D")
 class DepthwiseConv1D(Over1, DepthwiseConv):
-    """Convolution of every channel for itself along time.
+    """Depthwise convolution along time: every channel is convolved separately.
 
     Shapes: (batch, steps, channels) → (batch, steps′, channels · depth_multiplier).
     """
@@ -63,7 +63,7 @@ class DepthwiseConv1D(Over1, DepthwiseConv):
 
 @LAYERS.add("DepthwiseConv2D")
 class DepthwiseConv2D(Over2, DepthwiseConv):
-    """Convolution of every channel for itself over images (Howard et al., *MobileNets*, 2017).
+    """Depthwise convolution over images: every channel is convolved separately (Howard et al., *MobileNets*, 2017).
 
     Shapes: (batch, height, width, channels) → (batch, height′, width′, channels · depth_multiplier).
     """
@@ -71,7 +71,7 @@ class DepthwiseConv2D(Over2, DepthwiseConv):
 
 @LAYERS.add("SeparableConv1D", "SeparableConvolution1D")
 class SeparableConv1D(Over1, SeparableConv):
-    """Convolution of every channel for itself along time, then a mix of the channels.
+    """Depthwise convolution along time, then a pointwise convolution that mixes the channels.
 
     Shapes: (batch, steps, channels) → (batch, steps′, filters).
     """
@@ -79,7 +79,7 @@ class SeparableConv1D(Over1, SeparableConv):
 
 @LAYERS.add("SeparableConv2D", "SeparableConvolution2D")
 class SeparableConv2D(Over2, SeparableConv):
-    """Convolution of every channel for itself over images, then a mix of the channels (Chollet, *Xception*, 2017).
+    """Depthwise convolution over images, then a pointwise one that mixes the channels (Chollet, *Xception*, 2017).
 
     Shapes: (batch, height, width, channels) → (batch, height′, width′, filters).
     """

@@ -1,4 +1,4 @@
-"""Layers that bring images to a size: Resizing, CenterCrop."""
+"""Layers that change the size of images: Resizing, CenterCrop."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from graphspec.errors import ShapeError
 from graphspec.ir.ranges import of_dtype
 from graphspec.layers.base import LAYERS, Layer, as_float, cast_to
 from graphspec.layers.resampling import Interpolation, crop_spatial, need_fixed, resized, window
-from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, in_front, need_spatial
+from graphspec.layers.spatial import DataFormat, channels_first, from_channels_first, need_spatial, to_channels_first
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
-Height = Annotated[PositiveInt, Field(description="Height of the output.")]
-Width = Annotated[PositiveInt, Field(description="Width of the output.")]
+Height = Annotated[PositiveInt, Field(description="The height of the output.")]
+Width = Annotated[PositiveInt, Field(description="The width of the output.")]
 
 
 @LAYERS.add("Resizing")
 class Resizing(Layer):
-    """Images resampled to one size, as TensorFlow's and JAX's backend of Keras do it (half-pixel centres).
+    """Images resampled to one size, as in Keras on TensorFlow and JAX (half-pixel centres).
 
-    Integers stay integers: ``nearest`` moves them, the others compute in float32 and round.
+    Integers stay integers: ``nearest`` copies them, other interpolations compute in float32 and round.
+
     Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
     """
 
@@ -35,14 +36,14 @@ class Resizing(Layer):
     width: Width
     interpolation: Interpolation = "bilinear"
     crop_to_aspect_ratio: Annotated[
-        bool, Field(description="Cut the largest window in the middle with the shape of the output out first.")
+        bool, Field(description="First crop the largest centred window with the aspect ratio of the output.")
     ] = False
     pad_to_aspect_ratio: Annotated[
-        bool, Field(description="Pad both sides to the shape of the output first, with `fill_value`.")
+        bool, Field(description="First pad both sides to the aspect ratio of the output, with `fill_value`.")
     ] = False
-    fill_mode: Annotated[Literal["constant"], Field(description="Only constant, as in Keras.")] = "constant"
-    fill_value: Annotated[float, Field(description="What `pad_to_aspect_ratio` pads with.")] = 0.0
-    antialias: Annotated[bool, Field(description="Average over more pixels where the image becomes smaller.")] = False
+    fill_mode: Annotated[Literal["constant"], Field(description="Only `constant`, as in Keras.")] = "constant"
+    fill_value: Annotated[float, Field(description="The value of the padding of `pad_to_aspect_ratio`.")] = 0.0
+    antialias: Annotated[bool, Field(description="Average over more pixels when an image is reduced.")] = False
     data_format: DataFormat = None
 
     @model_validator(mode="after")
@@ -56,7 +57,7 @@ class Resizing(Layer):
         need_spatial(X, 2, self.data_format)
         ratio = self.crop_to_aspect_ratio or self.pad_to_aspect_ratio
         if ratio or self.antialias or self.interpolation != "bilinear":
-            why, key = (
+            reason, key = (
                 (
                     "keeping the aspect ratio",
                     "crop_to_aspect_ratio" if self.crop_to_aspect_ratio else "pad_to_aspect_ratio",
@@ -66,11 +67,11 @@ class Resizing(Layer):
                 if self.antialias
                 else (f"`{self.interpolation}`", "interpolation")
             )
-            hint = "give it a number in `inputs`; only plain `bilinear` takes sizes that vary"
-            need_fixed(X, self.data_format, why, key=key, hint=hint)
+            hint = "give it a number in `inputs`; only `bilinear` without other options accepts varying sizes"
+            need_fixed(X, self.data_format, reason, key=key, hint=hint)
         size = self.height, self.width
-        moved = self.interpolation == "nearest" and X.dtype not in ("float32", "bool")
-        Y = in_front(g, X if moved else as_float(g, X), 2, self.data_format)
+        copied = self.interpolation == "nearest" and X.dtype not in ("float32", "bool")
+        Y = to_channels_first(g, X if copied else as_float(g, X), 2, self.data_format)
         if ratio:
             old = Y.fixed(2), Y.fixed(3)
             if self.crop_to_aspect_ratio:
@@ -78,30 +79,33 @@ class Resizing(Layer):
             elif pads := self._pads(old):
                 Y = g.Pad(Y, g.constant([0, 0, *pads, 0, 0, *pads]), g.constant(self._filling(Y.dtype), Y.dtype))
         Y = from_channels_first(g, resized(g, Y, size, self.interpolation, self.antialias), self.data_format)
-        if moved or X.dtype in ("float32", "bool"):
+        if copied or X.dtype in ("float32", "bool"):
             return Y
         limits, high = np.iinfo(X.dtype), np.float32(np.iinfo(X.dtype).max)
         Y = g.Round(Y)
-        if limits.bits >= 32:  # whose largest integers float32 rounds up, to one that they do not have
+        if limits.bits >= 32:  # float32 rounds their maximum up, beyond the dtype
             high = np.nextafter(high, np.float32(0))
-        if limits.bits >= 32 or self.interpolation != "bilinear":  # kernels that overshoot
+        if limits.bits >= 32 or self.interpolation != "bilinear":  # other kernels overshoot
             Y = g.Clip(Y, g.constant(float(limits.min)), g.constant(float(high)))
         return cast_to(g, Y, X.dtype)
 
     def _filling(self, dtype: str) -> float:
-        """``fill_value`` as a number that ``dtype`` has."""
+        """Return ``fill_value`` as a value of ``dtype``."""
         if dtype == "float32":
             return self.fill_value
-        held = of_dtype(dtype)
-        if not self.fill_value.is_integer() or not held.low <= self.fill_value <= held.high:
-            text = f"fills {dtype} images, which cannot hold {self.fill_value:g}"
+        limits = of_dtype(dtype)
+        if not self.fill_value.is_integer() or not limits.low <= self.fill_value <= limits.high:
+            text = f"fills {dtype} images, which cannot contain {self.fill_value:g}"
             raise ShapeError(
-                Code.VALUE_NOT_ALLOWED, text, hint=f"give an integer from {held.low} to {held.high}", key="fill_value"
+                Code.VALUE_NOT_ALLOWED,
+                text,
+                hint=f"use an integer from {limits.low} to {limits.high}",
+                key="fill_value",
             )
         return int(self.fill_value)
 
     def _pads(self, size: tuple[int, int]) -> tuple[int, int] | None:
-        """What is put on each of both sides, for height and width."""
+        """Return the padding on each side, for height and width; None without padding."""
         (height, width), (h, w) = size, (self.height, self.width)
         pads = (max(height, width * h // w) - height) // 2, (max(width, height * w // h) - width) // 2
         return pads if any(pads) else None
@@ -109,7 +113,7 @@ class Resizing(Layer):
 
 @LAYERS.add("CenterCrop")
 class CenterCrop(Layer):
-    """The middle of an image; of a smaller one the largest window with the shape of the output, resampled bilinearly.
+    """The centre of an image. From a smaller image, the largest window with the output's aspect ratio, resampled bilinearly.
 
     Shapes: (batch, rows, columns, channels) → (batch, height, width, channels).
     """
@@ -120,7 +124,7 @@ class CenterCrop(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_spatial(X, 2, self.data_format)
-        need_fixed(X, self.data_format, "cropping in the middle", key="height")
+        need_fixed(X, self.data_format, "centred cropping", key="height")
         Y, size = channels_first(g, X, 2, self.data_format), (self.height, self.width)
         old = Y.fixed(2), Y.fixed(3)
         if all(d >= n for d, n in zip(old, size, strict=True)):

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 
 class Merge(Layer):
-    """An elementwise operator over two inputs or more, which broadcast; a lower rank gets new axes behind the batch.
+    """Base: an elementwise operator over two or more inputs, which broadcast.
 
-    The output is masked where every input is, and only if every input has a mask.
+    An input of lower rank gets new axes after the batch. The output has a mask only if every input has one; a step is
+    masked if it is masked in every input.
     """
 
     arity: ClassVar[tuple[int, int | None]] = (2, None)
@@ -32,33 +33,36 @@ class Merge(Layer):
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         rank = max(X.rank for X in inputs)
-        lined_up = [_widen(g, X, rank) for X in inputs]
-        Y = self.merge(g, lined_up)
+        Y = self.merge(g, [_with_rank(g, X, rank) for X in inputs])
         masks = [X.mask for X in inputs if X.mask is not None]
         if len(masks) < len(inputs) or len({m.rank for m in masks}) > 1:
             return Y.with_mask(None)
         return Y.with_mask(reduce(g.Or, masks))
 
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
+        """Emit the result of the inputs, which have equal rank."""
         raise NotImplementedError
 
 
-def _widen(g: Builder, X: Value, rank: int) -> Value:
-    """``X`` with axes of size 1 behind the batch; its mask is lost then, as Keras loses it for the values."""
+def _with_rank(g: Builder, X: Value, rank: int) -> Value:
+    """Return ``X`` with axes of size 1 after the batch, up to ``rank``. New axes drop the mask, as in Keras."""
     if X.rank == rank:
         return X
     return g.Unsqueeze(X, g.constant(list(range(1, rank - X.rank + 1))))
 
 
 def _over_features(g: Builder, mask: Value, X: Value) -> Value:
-    """A mask with axes behind it up to the rank of what it masks."""
+    """Return the mask with trailing axes of size 1, up to the rank of ``X``."""
     axes = list(range(mask.rank, X.rank))
     return g.Unsqueeze(mask, g.constant(axes)) if axes else mask
 
 
 @LAYERS.add("Add")
 class Add(Merge):
-    """The sum of the inputs. Integers that the dtype cannot hold wrap round, as in Keras."""
+    """The sum of the inputs. Integers wrap around on overflow, as in Keras.
+
+    Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
+    """
 
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
         return reduce(g.Add, inputs)
@@ -66,7 +70,10 @@ class Add(Merge):
 
 @LAYERS.add("Subtract")
 class Subtract(Merge):
-    """The first input minus the second. Integers that the dtype cannot hold wrap round, as in Keras."""
+    """The first input minus the second. Integers wrap around on overflow, as in Keras.
+
+    Shapes: two inputs (batch, …) that broadcast → their broadcast shape.
+    """
 
     arity = (2, 2)
 
@@ -76,9 +83,11 @@ class Subtract(Merge):
 
 @LAYERS.add("Multiply")
 class Multiply(Merge):
-    """The product of the inputs; what is masked counts as 1, and gives 0 where every input is masked.
+    """The product of the inputs. Masked elements count as 1; the product is 0 where every input is masked.
 
-    Integers that the dtype cannot hold wrap round, as in Keras.
+    Integers wrap around on overflow, as in Keras.
+
+    Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
     """
 
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
@@ -93,36 +102,43 @@ class Multiply(Merge):
 
 @LAYERS.add("Average")
 class Average(Merge):
-    """The mean of the inputs, a float also of integers, whose sum is taken in 64 bits."""
+    """The mean of the inputs, always float32; integers are added in 64 bits.
+
+    Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
+    """
 
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
-        wide = {"int32": "int64", "int64": "int64"}.get(inputs[0].dtype, "float32")
-        inputs = [cast_to(g, X, wide) for X in inputs]
+        dtype = {"int32": "int64", "int64": "int64"}.get(inputs[0].dtype, "float32")
+        inputs = [cast_to(g, X, dtype) for X in inputs]
         return g.Mul(as_float(g, reduce(g.Add, inputs)), g.constant(1 / len(inputs)))
 
 
 class Extremum(Merge):
-    """Maximum or minimum. Where one input is masked the other is taken, from left to right as Keras does it."""
+    """Base: maximum or minimum. Where one input is masked, the other one counts; from left to right, as in Keras."""
 
     def pick(self, g: Builder, X: Value, Y: Value) -> Value:
+        """Emit the larger or smaller element of two inputs."""
         raise NotImplementedError
 
     def merge(self, g: Builder, inputs: Sequence[Value]) -> Value:
-        Y, taken = inputs[0], inputs[0].mask
+        Y, merged_mask = inputs[0], inputs[0].mask
         for X in inputs[1:]:
             mask = X.mask
             if mask is not None:
                 X = g.Where(_over_features(g, mask, X), X, Y)
-            if taken is not None:
-                Y = g.Where(_over_features(g, taken, Y), Y, X)
-            taken = g.Or(taken, mask) if taken is not None and mask is not None else None
+            if merged_mask is not None:
+                Y = g.Where(_over_features(g, merged_mask, Y), Y, X)
+            merged_mask = g.Or(merged_mask, mask) if merged_mask is not None and mask is not None else None
             Y = self.pick(g, Y, X)
         return Y
 
 
 @LAYERS.add("Maximum")
 class Maximum(Extremum):
-    """The largest of the inputs, element by element."""
+    """The largest of the inputs, element by element.
+
+    Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
+    """
 
     def pick(self, g: Builder, X: Value, Y: Value) -> Value:
         return g.Max(X, Y)
@@ -130,7 +146,10 @@ class Maximum(Extremum):
 
 @LAYERS.add("Minimum")
 class Minimum(Extremum):
-    """The smallest of the inputs, element by element."""
+    """The smallest of the inputs, element by element.
+
+    Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
+    """
 
     def pick(self, g: Builder, X: Value, Y: Value) -> Value:
         return g.Min(X, Y)
@@ -138,15 +157,18 @@ class Minimum(Extremum):
 
 @LAYERS.add("Concatenate")
 class Concatenate(Layer):
-    """The inputs one behind the other along ``axis``; all other axes must agree.
+    """The inputs, concatenated along ``axis``; all other axes must have equal sizes.
 
-    The output has a mask if an input has one: steps of an input without count as not masked.
+    The output has a mask if an input has one; an input without a mask counts as unmasked. If ``axis`` is a feature
+    axis, all inputs must have a mask, and a step is masked if it is masked in every input.
+
+    Shapes: (batch, …, a, …), (batch, …, b, …), … → (batch, …, a + b + …, …).
     """
 
     arity = (2, None)
     handles_mask = True
 
-    axis: Annotated[int, Field(description="The axis along which they are joined; 0 is the batch.")] = -1
+    axis: Annotated[int, Field(description="The axis along which the inputs are concatenated, not the batch.")] = -1
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         rank = inputs[0].rank
@@ -154,17 +176,17 @@ class Concatenate(Layer):
         for X, Y in pairwise(inputs):
             if X.rank != Y.rank or any(X.shape[k] != Y.shape[k] for k in range(rank) if k != axis):
                 raise ShapeError(Code.SHAPES_DIFFER, f"joins shapes that differ outside axis {self.axis}")
-        kinds = {X.dtype for X in inputs}
-        if len(kinds) > 1:
-            text = f"joins different dtypes: {', '.join(sorted(kinds))}"
-            hint = "make the integers floats first, with Rescaling, or vectors, with Embedding"
+        dtypes = {X.dtype for X in inputs}
+        if len(dtypes) > 1:
+            text = f"joins different dtypes: {', '.join(sorted(dtypes))}"
+            hint = "convert the integers first: to floats with Rescaling, or to vectors with Embedding"
             raise ShapeError(Code.WRONG_DTYPE, text, hint=hint)
         Y = g.Concat(*inputs, axis=axis)
         return Y.with_mask(_joined_mask(g, inputs, axis))
 
 
 def _joined_mask(g: Builder, inputs: Sequence[Value], axis: int) -> Value | None:
-    """Masks joined like their inputs; along an axis that they do not have, what any of them keeps is kept."""
+    """Return the mask of the concatenation. If the masks do not have ``axis``, a step is masked if every mask hides it."""
     masks = [X.mask for X in inputs]
     ranks = {m.rank for m in masks if m is not None}
     if len(ranks) != 1:
@@ -176,7 +198,7 @@ def _joined_mask(g: Builder, inputs: Sequence[Value], axis: int) -> Value | None
 
 
 def _unmasked(g: Builder, X: Value, rank: int) -> Value:
-    """A mask over the first ``rank`` axes of ``X`` that masks nothing."""
+    """Emit a mask over the first ``rank`` axes of ``X`` that hides nothing."""
     return g.Expand(g.constant(True), g.ints([g.size(X, axis) for axis in range(rank)]))
 
 
@@ -185,25 +207,23 @@ Axes = Annotated[int | tuple[int, int], FROM_LIST]
 
 @LAYERS.add("Dot")
 class Dot(Layer):
-    """Products of two inputs summed over one axis of each, row by row of the batch.
+    """The dot product of two inputs over one axis of each, separately for every row of the batch.
 
-    Shapes: (batch, …, k, …), (batch, …, k, …) → (batch, *the first without its axis, *the second without its axis).
+    Shapes: (batch, …, k, …), (batch, …, k, …) → (batch, *axes of the first without k, *axes of the second without k).
     """
 
     arity = (2, 2)
     handles_mask = True
 
-    axes: Annotated[Axes, Field(description="The axis of both inputs, or of each; 0 is the batch and not allowed.")]
-    normalize: Annotated[bool, Field(description="Whether to scale to length 1 first: the cosine of the angle.")] = (
-        False
-    )
+    axes: Annotated[Axes, Field(description="The axis of both inputs, or one per input; not the batch, axis 0.")]
+    normalize: Annotated[bool, Field(description="Whether vectors are first scaled to length 1 (cosine).")] = False
 
     def lower(self, g: Builder, A: Value, B: Value) -> Value:
-        both = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
-        a, b = (feature_axis(X, axis, key="axes") for X, axis in zip((A, B), both, strict=True))
+        axes = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        a, b = (feature_axis(X, axis, key="axes") for X, axis in zip((A, B), axes, strict=True))
         if A.shape[a] != B.shape[b]:
             text = (
-                f"sums over axes of different sizes: {A.shape[a]} of {show(A.shape)}, {B.shape[b]} of {show(B.shape)}"
+                f"multiplies axes of different sizes: {A.shape[a]} of {show(A.shape)}, {B.shape[b]} of {show(B.shape)}"
             )
             raise ShapeError(Code.SHAPES_DIFFER, text, key="axes")
         A, B = as_float(g, A), as_float(g, B)

@@ -1,4 +1,4 @@
-"""Normalization: of batches, of layers, of groups of channels, by the root mean square, to unit length."""
+"""Normalization layers: batch, layer, group, RMS and unit normalization."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from graphspec.layers.base import (
     Constraint,
     InitializerField,
     Layer,
-    Machinery,
+    NoEffect,
     RegularizerField,
     as_float,
     cast_to,
+    default_initializer,
     need_rank,
-    starts,
 )
 
 if TYPE_CHECKING:
@@ -37,50 +37,52 @@ Renorm = Annotated[
     AfterValidator(only(False, "batch renormalization is not available")),
     Field(description="Refused: batch renormalization is not available."),
 ]
-Epsilon = Annotated[Positive, Field(description="Added to the variance.")]
-_SMALLEST = 1e-12  # Keras's least norm that UnitNormalization divides by
+Epsilon = Annotated[Positive, Field(description="The constant that is added to the variance.")]
+_MIN_NORM = 1e-12  # as in Keras: UnitNormalization divides by at least this norm
 
 
 class Affine(Layer):
-    """What is normalized is multiplied by gamma and added to beta."""
+    """Base: the normalized values are multiplied by gamma, then beta is added."""
 
     supports_masking = True
 
     epsilon: Epsilon = 1e-3
     center: Annotated[bool, Field(description="Whether beta is added.")] = True
-    scale: Annotated[bool, Field(description="Whether gamma is a factor.")] = True
-    beta_initializer: InitializerField = starts("zeros")
-    gamma_initializer: InitializerField = starts("ones")
+    scale: Annotated[bool, Field(description="Whether the result is multiplied by gamma.")] = True
+    beta_initializer: InitializerField = default_initializer("zeros")
+    gamma_initializer: InitializerField = default_initializer("ones")
     beta_regularizer: RegularizerField = Field(default=None, description="Penalty on beta.")
     gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
     beta_constraint: Constraint = None
     gamma_constraint: Constraint = None
 
     def gamma(self, g: Builder, shape: Sequence[int]) -> Value:
-        """The factors; ones where there are none."""
+        """Return the factors; ones if ``scale`` is false."""
         return self.weight(g, "gamma", shape) if self.scale else g.constant(np.broadcast_to(np.float32(1), shape))
 
     def beta(self, g: Builder, shape: Sequence[int]) -> Value:
-        """The offsets; zeros where there are none."""
+        """Return the offsets; zeros if ``center`` is false."""
         return self.weight(g, "beta", shape) if self.center else g.constant(np.broadcast_to(np.float32(0), shape))
 
 
 @LAYERS.add("BatchNormalization")
 class BatchNormalization(Affine):
-    """``gamma · (x − mean) / √(variance + epsilon) + beta`` by channel (Ioffe and Szegedy, 2015).
+    """``gamma · (x − mean) / √(variance + epsilon) + beta`` per channel.
 
-    Mean and variance are the batch's in training, over what is not masked, and the moving ones otherwise or where
-    ``trainable: false``. Shapes: (batch, …) → the same.
+    In training, mean and variance are computed over the batch, without masked elements. Outside training, and with
+    ``trainable: false``, they are the moving mean and variance.
+
+    Shapes: (batch, …) → the same. Ioffe and Szegedy, *Batch Normalization*, ICML 2015.
     """
 
     axis: Annotated[int, Field(description="The axis of the channels.")] = -1
-    momentum: Annotated[Rate, Field(description="How much of the moving statistics stays at every step.")] = 0.99
-    moving_mean_initializer: InitializerField = starts("zeros")
-    moving_variance_initializer: InitializerField = starts("ones")
+    momentum: Annotated[Rate, Field(description="The weight of the old moving statistics in every update.")] = 0.99
+    moving_mean_initializer: InitializerField = default_initializer("zeros")
+    moving_variance_initializer: InitializerField = default_initializer("ones")
     renorm: Renorm = False
-    renorm_clipping: Machinery = None
-    renorm_momentum: Machinery = 0.99
-    synchronized: Machinery = False
+    renorm_clipping: NoEffect = None
+    renorm_momentum: NoEffect = 0.99
+    synchronized: NoEffect = False
 
     @property
     def mixes_rows(self) -> bool:
@@ -107,46 +109,47 @@ class BatchNormalization(Affine):
             Y = g.emit("MaskedBatchNormalization", inputs, attributes)
         else:
             Y = g.emit("BatchNormalization", inputs, attributes | {"training_mode": int(g.trainable)})
-        return g.transpose(Y, _back(order))
+        return g.transpose(Y, _inverse(order))
 
 
 def _axis(X: Value, axis: int) -> int:
-    """An axis other than the batch, counted from the front; GS301 if there is none such."""
+    """Return a non-negative axis other than the batch; raise GS301 if it does not exist."""
     return _axes(X, axis)[0]
 
 
-def _axes(X: Value, given: int | tuple[int, ...]) -> list[int]:
-    """Axes other than the batch, in order."""
+def _axes(X: Value, axes: int | tuple[int, ...]) -> list[int]:
+    """Return non-negative axes other than the batch, in order."""
     need_rank(X, 2, None, "(batch, …, channels)", hint="give the input a shape such as [1]")
-    return feature_axes(X, given, key="axis")
+    return feature_axes(X, axes, key="axis")
 
 
 def _channels_first(X: Value, axis: int) -> tuple[int, ...]:
-    """The permutation that makes ``axis`` ONNX's axis of channels, 1."""
+    """Return the permutation that moves ``axis`` to ONNX's channel axis, 1."""
     return (0, axis, *(k for k in range(1, X.rank) if k != axis))
 
 
 def _last(X: Value, axes: Sequence[int]) -> tuple[int, ...]:
-    """The permutation that puts ``axes`` last, where ONNX normalizes."""
+    """Return the permutation that moves ``axes`` to the end, where ONNX normalizes."""
     return (*(k for k in range(X.rank) if k not in axes), *axes)
 
 
-def _back(order: Sequence[int]) -> tuple[int, ...]:
+def _inverse(order: Sequence[int]) -> tuple[int, ...]:
+    """Return the inverse permutation."""
     return tuple(int(k) for k in np.argsort(order))
 
 
 @LAYERS.add("LayerNormalization")
 class LayerNormalization(Affine):
-    """``gamma · (x − mean) / √(variance + epsilon) + beta`` over ``axis``, row by row (Ba et al., 2016).
+    """``gamma · (x − mean) / √(variance + epsilon) + beta``; mean and variance over ``axis``, per row.
 
-    Shapes: (batch, …) → the same.
+    Shapes: (batch, …) → the same. Ba et al., *Layer Normalization*, 2016.
     """
 
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
-        "rms_scaling": Neutral((False,), "without the mean it is another layer", "use RMSNormalization")
+        "rms_scaling": Neutral((False,), "normalization without the mean is another layer", "use RMSNormalization")
     }
 
-    axis: Annotated[Axes, Field(description="The axis or axes over which mean and variance are taken.")] = -1
+    axis: Annotated[Axes, Field(description="The axis or axes of mean and variance.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
@@ -155,7 +158,7 @@ class LayerNormalization(Affine):
         gamma, beta = self.gamma(g, shape), self.beta(g, shape) if self.center else None
         order = _last(X, axes)
         Y = g.LayerNormalization(g.transpose(X, order), gamma, beta, axis=-len(axes), epsilon=self.epsilon)
-        return g.transpose(Y, _back(order))
+        return g.transpose(Y, _inverse(order))
 
 
 def _groups(value: int) -> int:
@@ -166,15 +169,15 @@ def _groups(value: int) -> int:
 
 @LAYERS.add("GroupNormalization")
 class GroupNormalization(Affine):
-    """``gamma · (x − mean) / √(variance + epsilon) + beta``, sample by sample over groups of channels (Wu and He, 2018).
+    """``gamma · (x − mean) / √(variance + epsilon) + beta``; mean and variance over each group of channels, per row.
 
-    Shapes: (batch, …) → the same.
+    Shapes: (batch, …) → the same. Wu and He, *Group Normalization*, ECCV 2018.
     """
 
     groups: Annotated[
         int,
         AfterValidator(_groups),
-        Field(description="The number of groups; -1 is one per channel: instance normalization."),
+        Field(description="The number of groups; -1 for one per channel: instance normalization."),
     ] = 32
     axis: Annotated[int, Field(description="The axis of the channels.")] = -1
 
@@ -184,26 +187,27 @@ class GroupNormalization(Affine):
         channels = X.fixed(axis)
         groups = channels if self.groups == -1 else self.groups
         if channels % groups:
-            text = f"has {channels} channels of {show(X.shape)}, which {groups} groups do not divide"
+            text = f"has {channels} channels in {show(X.shape)}, not divisible into {groups} groups"
             nearest = max(n for n in range(1, min(groups, channels) + 1) if channels % n == 0)
             hint = f"use a number that divides {channels}, such as `groups: {nearest}`"
             raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="groups")
         order = _channels_first(X, axis)
         vectors = self.gamma(g, (channels,)), self.beta(g, (channels,))
         Y = g.GroupNormalization(g.transpose(X, order), *vectors, num_groups=groups, epsilon=self.epsilon)
-        return g.transpose(Y, _back(order))
+        return g.transpose(Y, _inverse(order))
 
 
 @LAYERS.add("RMSNormalization")
 class RMSNormalization(Layer):
-    """``scale · x / √(mean(x²) + epsilon)``, the mean over ``axis`` (Zhang and Sennrich, 2019).
+    """``scale · x / √(mean(x²) + epsilon)``, the mean over ``axis``, per row.
 
-    ``scale`` lies along ``axis``, also where that is not the last one (Keras: the last ones always).
-    Shapes: (batch, …) → the same.
+    ``scale`` has the axes ``axis``, also if these are not the last ones; in Keras it always has the last ones.
+
+    Shapes: (batch, …) → the same. Zhang and Sennrich, *Root Mean Square Layer Normalization*, NeurIPS 2019.
     """
 
-    axis: Annotated[Axes, Field(description="The axis or axes over which the mean is taken.")] = -1
-    epsilon: Annotated[Positive, Field(description="Added to the mean of the squares.")] = 1e-6
+    axis: Annotated[Axes, Field(description="The axis or axes of the mean.")] = -1
+    epsilon: Annotated[Positive, Field(description="The constant that is added to the mean of the squares.")] = 1e-6
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
@@ -212,12 +216,15 @@ class RMSNormalization(Layer):
         scale = self.weight(g, "scale", tuple(X.fixed(axis) for axis in axes), initializer=ones)
         order = _last(X, axes)
         Y = g.RMSNormalization(g.transpose(X, order), scale, axis=-len(axes), epsilon=self.epsilon)
-        return g.transpose(Y, _back(order))
+        return g.transpose(Y, _inverse(order))
 
 
 @LAYERS.add("UnitNormalization")
 class UnitNormalization(Layer):
-    """``x / ‖x‖₂`` over ``axis``; what is all zeros stays so. Shapes: (batch, …) → the same."""
+    """``x / ‖x‖₂`` over ``axis``; zero vectors stay zero.
+
+    Shapes: (batch, …) → the same.
+    """
 
     supports_masking = True
 
@@ -228,4 +235,4 @@ class UnitNormalization(Layer):
         X = as_float(g, X)
         if len(axes) == 1:
             return g.LpNormalization(X, axis=axes[0], p=2)
-        return g.unit(X, axes, _SMALLEST)
+        return g.unit(X, axes, _MIN_NORM)

@@ -1,4 +1,4 @@
-"""Layers that add or take away at the borders: zero padding and cropping of sequences, images and volumes."""
+"""Zero padding and cropping of sequences, images and volumes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _pair(value: Any) -> Any:
 
 
 def _borders(rank: int) -> Any:
-    """The field's validator and schema: a number for every border, or a number or a pair for each of ``rank`` axes."""
+    """Return the validator and schema: one integer for all borders, or one integer or pair per axis of ``rank`` axes."""
 
     def spread(value: Any) -> Any:
         if rank == 1:
@@ -45,14 +45,14 @@ Borders2 = Annotated[
     tuple[_Pair, _Pair], *_borders(2), Field(description="n, [vertical, horizontal] or [[top, bottom], [left, right]].")
 ]
 Borders3 = Annotated[
-    tuple[_Pair, _Pair, _Pair], *_borders(3), Field(description="n, or for each of three axes n or [before, after].")
+    tuple[_Pair, _Pair, _Pair], *_borders(3), Field(description="n, or per axis n or [before, after].")
 ]
 
 
-def moved(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format: str | None, sign: int) -> Value:
-    """``X`` with its spatial borders moved: outwards over zeros (``sign`` 1), or inwards (-1); GS303 if nothing is left.
+def pad_or_crop(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format: str | None, sign: int) -> Value:
+    """Emit ``X`` padded with zeros (``sign`` 1) or cropped (-1); raise GS303 if nothing is left.
 
-    The element type stays, so that ids can be padded and cropped before an Embedding.
+    The dtype does not change: ids can be padded and cropped before an Embedding.
     """
     rank = len(borders)
     need_spatial(X, rank, data_format)
@@ -67,8 +67,8 @@ def moved(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format:
     for axis in axes:
         (before, after), d = borders[axis - first], X.shape[axis]
         if isinstance(d, int) and before + after >= d:
-            text = f"takes {before} + {after} from the {d} on axis {axis} of {show(X.shape)}, and nothing is left"
-            hint = f"let the two be less than {d} together"
+            text = f"crops {before} + {after} of {d} on axis {axis} of {show(X.shape)}: nothing is left"
+            hint = f"use two values with a sum below {d}"
             raise ShapeError(Code.WINDOW_TOO_LARGE, text, hint=hint, key="cropping")
     starts = [borders[axis - first][0] for axis in axes]
     ends = [-after if (after := borders[axis - first][1]) else np.iinfo(np.int64).max for axis in axes]
@@ -77,18 +77,21 @@ def moved(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format:
 
 @LAYERS.add("ZeroPadding1D")
 class ZeroPadding1D(Layer):
-    """Zeros around a sequence. Shapes: (batch, steps, features) → (batch, left + steps + right, features)."""
+    """A sequence with zeros before and after it.
+
+    Shapes: (batch, steps, features) → (batch, left + steps + right, features).
+    """
 
     padding: Borders1 = ((1, 1),)
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return moved(g, X, self.padding, self.data_format, 1)
+        return pad_or_crop(g, X, self.padding, self.data_format, 1)
 
 
 @LAYERS.add("ZeroPadding2D")
 class ZeroPadding2D(Layer):
-    """Zeros around an image.
+    """An image with zeros around it.
 
     Shapes: (batch, height, width, channels) → (batch, top + height + bottom, left + width + right, channels).
     """
@@ -97,31 +100,34 @@ class ZeroPadding2D(Layer):
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return moved(g, X, self.padding, self.data_format, 1)
+        return pad_or_crop(g, X, self.padding, self.data_format, 1)
 
 
 @LAYERS.add("ZeroPadding3D")
 class ZeroPadding3D(Layer):
-    """Zeros around a volume.
+    """A volume with zeros around it.
 
-    Shapes: (batch, d1, d2, d3, channels) → (batch, d1 + both borders, d2 + …, d3 + …, channels).
+    Shapes: (batch, d1, d2, d3, channels) → (batch, before + d1 + after, …, …, channels).
     """
 
     padding: Borders3 = ((1, 1), (1, 1), (1, 1))
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return moved(g, X, self.padding, self.data_format, 1)
+        return pad_or_crop(g, X, self.padding, self.data_format, 1)
 
 
 @LAYERS.add("Cropping1D")
 class Cropping1D(Layer):
-    """A sequence without its first and last steps. Shapes: (batch, steps, features) → (batch, steps - both, features)."""
+    """A sequence without its first and last steps.
+
+    Shapes: (batch, steps, features) → (batch, steps - left - right, features).
+    """
 
     cropping: Borders1 = ((1, 1),)
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return moved(g, X, self.cropping, None, -1)
+        return pad_or_crop(g, X, self.cropping, None, -1)
 
 
 @LAYERS.add("Cropping2D")
@@ -135,18 +141,18 @@ class Cropping2D(Layer):
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return moved(g, X, self.cropping, self.data_format, -1)
+        return pad_or_crop(g, X, self.cropping, self.data_format, -1)
 
 
 @LAYERS.add("Cropping3D")
 class Cropping3D(Layer):
     """A volume without its borders.
 
-    Shapes: (batch, d1, d2, d3, channels) → (batch, d1 - both borders, d2 - …, d3 - …, channels).
+    Shapes: (batch, d1, d2, d3, channels) → (batch, d1 - before - after, …, …, channels).
     """
 
     cropping: Borders3 = ((1, 1), (1, 1), (1, 1))
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return moved(g, X, self.cropping, self.data_format, -1)
+        return pad_or_crop(g, X, self.cropping, self.data_format, -1)

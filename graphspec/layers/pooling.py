@@ -1,4 +1,4 @@
-"""Pooling over windows and over whole axes."""
+"""Pooling over windows and over all spatial axes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
-_WINDOW = "Length of the window.", "Height and width of the window.", "Depth, height and width of the window."
+_WINDOW = (
+    "The length of the window.",
+    "The height and width of the window.",
+    "The depth, height and width of the window.",
+)
 Padding = Annotated[
-    Literal["valid", "same"], Field(description="valid: none; same: the input's size over the strides.")
+    Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
 ]
-Steps = Field(default=None, description="Step of the window; null for its size.")
+Steps = Field(default=None, description="The step of the window; null for its size.")
 
 
 class Pooling(Layer):
-    """A reduction of every window, of any spatial rank. Padding never counts."""
+    """Base: a reduction of every window, of any spatial rank. Padding does not count."""
 
     rank: ClassVar[int]
     op: ClassVar[str]
@@ -41,20 +45,23 @@ class Pooling(Layer):
 
 
 class MaxPooling(Pooling):
-    """The largest value of each window."""
+    """Base: the largest value of each window."""
 
     op = "MaxPool"
 
 
 class AveragePooling(Pooling):
-    """The mean of each window."""
+    """Base: the mean of each window, without padding."""
 
     op = "AveragePool"
 
 
 @LAYERS.add("MaxPooling1D", "MaxPool1D")
 class MaxPooling1D(MaxPooling):
-    """The largest value of each window. Shapes: (batch, steps, channels) → (batch, steps′, channels)."""
+    """The largest value of each window.
+
+    Shapes: (batch, steps, channels) → (batch, steps′, channels).
+    """
 
     rank = 1
 
@@ -64,7 +71,10 @@ class MaxPooling1D(MaxPooling):
 
 @LAYERS.add("MaxPooling2D", "MaxPool2D")
 class MaxPooling2D(MaxPooling):
-    """The largest value of each window. Shapes: (batch, height, width, channels) → (batch, height′, width′, channels)."""
+    """The largest value of each window.
+
+    Shapes: (batch, height, width, channels) → (batch, height′, width′, channels).
+    """
 
     rank = 2
 
@@ -87,7 +97,10 @@ class MaxPooling3D(MaxPooling):
 
 @LAYERS.add("AveragePooling1D", "AvgPool1D")
 class AveragePooling1D(AveragePooling):
-    """The mean of each window. Shapes: (batch, steps, channels) → (batch, steps′, channels)."""
+    """The mean of each window. Padding does not count.
+
+    Shapes: (batch, steps, channels) → (batch, steps′, channels).
+    """
 
     rank = 1
 
@@ -97,7 +110,10 @@ class AveragePooling1D(AveragePooling):
 
 @LAYERS.add("AveragePooling2D", "AvgPool2D")
 class AveragePooling2D(AveragePooling):
-    """The mean of each window. Shapes: (batch, height, width, channels) → (batch, height′, width′, channels)."""
+    """The mean of each window. Padding does not count.
+
+    Shapes: (batch, height, width, channels) → (batch, height′, width′, channels).
+    """
 
     rank = 2
 
@@ -107,7 +123,7 @@ class AveragePooling2D(AveragePooling):
 
 @LAYERS.add("AveragePooling3D", "AvgPool3D")
 class AveragePooling3D(AveragePooling):
-    """The mean of each window.
+    """The mean of each window. Padding does not count.
 
     Shapes: (batch, depth, height, width, channels) → (batch, depth′, height′, width′, channels).
     """
@@ -119,13 +135,13 @@ class AveragePooling3D(AveragePooling):
 
 
 class GlobalPooling(Layer):
-    """A reduction over all spatial axes."""
+    """Base: a reduction over all spatial axes."""
 
     rank: ClassVar[int]
     op: ClassVar[str]
 
     data_format: DataFormat = None
-    keepdims: Annotated[bool, Field(description="Whether the reduced axes stay, with size 1.")] = False
+    keepdims: Annotated[bool, Field(description="Whether the reduced axes remain, with size 1.")] = False
 
     def lower(self, g: Builder, X: Value) -> Value:
         X = channels_first(g, X, self.rank, self.data_format)
@@ -134,34 +150,47 @@ class GlobalPooling(Layer):
         return from_channels_first(g, Y, self.data_format) if self.keepdims else Y
 
     def reduce(self, g: Builder, X: Value, axes: tuple[int, ...]) -> Value:
+        """Emit the reduction of the channels-first ``X``."""
         Y: Value = g.emit(self.op, (X,), {"axes": axes, "keepdims": int(self.keepdims)})
         return Y
 
 
 @LAYERS.add("GlobalMaxPooling1D", "GlobalMaxPool1D")
 class GlobalMaxPooling1D(GlobalPooling):
-    """The largest value over time. Shapes: (batch, steps, channels) → (batch, channels)."""
+    """The largest value over time.
+
+    Shapes: (batch, steps, channels) → (batch, channels).
+    """
 
     rank, op = 1, "ReduceMax"
 
 
 @LAYERS.add("GlobalMaxPooling2D", "GlobalMaxPool2D")
 class GlobalMaxPooling2D(GlobalPooling):
-    """The largest value of each channel. Shapes: (batch, height, width, channels) → (batch, channels)."""
+    """The largest value of each channel.
+
+    Shapes: (batch, height, width, channels) → (batch, channels).
+    """
 
     rank, op = 2, "ReduceMax"
 
 
 @LAYERS.add("GlobalMaxPooling3D", "GlobalMaxPool3D")
 class GlobalMaxPooling3D(GlobalPooling):
-    """The largest value of each channel. Shapes: (batch, depth, height, width, channels) → (batch, channels)."""
+    """The largest value of each channel.
+
+    Shapes: (batch, depth, height, width, channels) → (batch, channels).
+    """
 
     rank, op = 3, "ReduceMax"
 
 
 @LAYERS.add("GlobalAveragePooling1D", "GlobalAvgPool1D")
 class GlobalAveragePooling1D(GlobalPooling):
-    """The mean over time, over what is not masked. Shapes: (batch, steps, channels) → (batch, channels)."""
+    """The mean over all unmasked steps; 0 for a row without unmasked steps.
+
+    Shapes: (batch, steps, channels) → (batch, channels).
+    """
 
     rank, op = 1, "ReduceMean"
     handles_mask = True
@@ -175,18 +204,24 @@ class GlobalAveragePooling1D(GlobalPooling):
         keep = g.Unsqueeze(cast_to(g, X.mask, "float32"), g.constant([1]))
         total = g.ReduceSum(g.Mul(X, keep), g.constant(list(axes)), keepdims=int(self.keepdims))
         count = g.ReduceSum(keep, g.constant(list(axes)), keepdims=int(self.keepdims))
-        return g.Div(total, g.Max(count, g.constant(1.0)))  # a row without steps gives 0, not NaN
+        return g.Div(total, g.Max(count, g.constant(1.0)))  # 0, not NaN, for a row without unmasked steps
 
 
 @LAYERS.add("GlobalAveragePooling2D", "GlobalAvgPool2D")
 class GlobalAveragePooling2D(GlobalPooling):
-    """The mean of each channel. Shapes: (batch, height, width, channels) → (batch, channels)."""
+    """The mean of each channel.
+
+    Shapes: (batch, height, width, channels) → (batch, channels).
+    """
 
     rank, op = 2, "ReduceMean"
 
 
 @LAYERS.add("GlobalAveragePooling3D", "GlobalAvgPool3D")
 class GlobalAveragePooling3D(GlobalPooling):
-    """The mean of each channel. Shapes: (batch, depth, height, width, channels) → (batch, channels)."""
+    """The mean of each channel.
+
+    Shapes: (batch, depth, height, width, channels) → (batch, channels).
+    """
 
     rank, op = 3, "ReduceMean"

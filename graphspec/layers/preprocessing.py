@@ -1,4 +1,4 @@
-"""Layers that make vectors of ids and bins of numbers: CategoryEncoding, Discretization, Normalization."""
+"""Preprocessing of ids and numbers: CategoryEncoding, Discretization, Normalization."""
 
 from __future__ import annotations
 
@@ -16,52 +16,57 @@ from graphspec.config import FROM_LIST, IntOrInts, PositiveInt, as_tuple, invali
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 from graphspec.ir.ranges import Range, of_dtype
-from graphspec.layers.base import LAYERS, Layer, Machinery, as_float, cast_to, need_rank
+from graphspec.layers.base import LAYERS, Layer, NoEffect, as_float, cast_to, need_rank
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
-_LEAST = 1e-7  # Keras's epsilon: the least standard deviation that is divided by
+_MIN_DEVIATION = 1e-7  # as in Keras: Normalization divides by at least this standard deviation
 
 Sparse = Annotated[
     bool,
-    AfterValidator(only(False, "sparse tensors are not available: the exported graph has none")),
-    Field(description="Refused: the exported graph has no sparse tensors."),
+    AfterValidator(only(False, "sparse tensors are not available: exported graphs have none")),
+    Field(description="Refused: exported graphs have no sparse tensors."),
 ]
 Counts = Literal["one_hot", "multi_hot", "count"]
 
 
 def encode(g: Builder, ids: Value, depth: int, mode: Counts, weights: Value | None = None) -> Value:
-    """Ids as vectors of ``depth`` numbers: one each, or for all ids of axis 1 together. Ids out of range count nowhere.
+    """Emit ids as vectors of size ``depth``: one vector per id, or one for all ids on axis 1.
+
+    Ids out of range do not count.
 
     Args:
-        weights: what each id counts, of the ids' shape.
+        weights: one weight per id, of the ids' shape.
     """
     if mode == "one_hot":
         if ids.rank < 2 or ids.shape[-1] != 1:
             ids = g.Unsqueeze(ids, g.constant([ids.rank]))
         return g.MultiHot(ids, depth=depth)
-    need_rank(ids, 2, None, "(batch, ids, …)", hint="`output_mode: one_hot` takes one id a sample")
+    need_rank(ids, 2, None, "(batch, ids, …)", hint="use `output_mode: one_hot` for one id per sample")
     order = (0, *range(2, ids.rank), 1)
-    counted = None if weights is None else g.transpose(weights, order)
-    return g.MultiHot(g.transpose(ids, order), counted, depth=depth, count=int(mode == "count"))
+    id_weights = None if weights is None else g.transpose(weights, order)
+    return g.MultiHot(g.transpose(ids, order), id_weights, depth=depth, count=int(mode == "count"))
 
 
 @LAYERS.add("CategoryEncoding")
 class CategoryEncoding(Layer):
-    """Ids 0 … num_tokens − 1 as vectors: ``one_hot`` each, or which (``multi_hot``) or how many (``count``) come on axis 1.
+    """Ids 0 … num_tokens − 1 as vectors.
 
-    An id out of range counts nowhere, here and in the export (Keras: so with JAX, an error with others). Of a float the
-    fraction is cut off, and NaN counts nowhere.
-    Shapes: (batch, ids) → (batch, num_tokens); one_hot (batch, …) → (batch, …, num_tokens), a last axis of 1 is dropped.
+    ``one_hot``: a vector per id. ``multi_hot``: one vector for all ids on axis 1, with ones at these ids. ``count``:
+    the same with the number of occurrences. Ids out of range do not count, also in the exported graph (as in Keras on
+    JAX; other backends raise an error). Floats are truncated; NaN does not count.
+
+    Shapes: (batch, ids) → (batch, num_tokens); one_hot (batch, …) → (batch, …, num_tokens), without a last axis of size
+        1.
     """
 
     call_arguments = ("count_weights",)
 
-    num_tokens: Annotated[PositiveInt, Field(description="How many ids there are: the largest one plus 1.")]
+    num_tokens: Annotated[PositiveInt, Field(description="The number of ids: the largest id plus 1.")]
     output_mode: Annotated[
-        Counts, Field(description="one_hot: a vector for each id; multi_hot: ones at all ids; count: how often.")
+        Counts, Field(description="one_hot: a vector per id; multi_hot: ones at all ids; count: occurrences.")
     ] = "multi_hot"
     sparse: Sparse = False
 
@@ -69,14 +74,14 @@ class CategoryEncoding(Layer):
         weights = None
         if count_weights:
             if self.output_mode != "count":
-                text = f"takes `count_weights` with `output_mode: count` only, not {self.output_mode}"
+                text = f"supports `count_weights` only with `output_mode: count`, not {self.output_mode}"
                 raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set `output_mode: count`", key="count_weights")
             if len(count_weights) != 1 or count_weights[0].shape != ids.shape:
-                got = " and ".join(show(v.shape) for v in count_weights)
-                text = f"needs one node of the ids' shape {show(ids.shape)} as `count_weights`, got {got}"
-                raise ShapeError(Code.SHAPES_DIFFER, text, hint="one weight for each id", key="count_weights")
+                shapes = " and ".join(show(v.shape) for v in count_weights)
+                text = f"needs one node of the ids' shape {show(ids.shape)} as `count_weights`, got {shapes}"
+                raise ShapeError(Code.SHAPES_DIFFER, text, hint="use one weight per id", key="count_weights")
             weights = as_float(g, count_weights[0])
-        if ids.type.is_float:  # what int64 does not have, or NaN, would become any id
+        if ids.type.is_float:  # NaN and values beyond int64 would become arbitrary ids
             low, high = g.constant(-1.0), g.constant(float(self.num_tokens))
             ids = g.Where(g.And(g.Greater(ids, low), g.Less(ids, high)), ids, low)
         return encode(g, cast_to(g, ids, "int64"), self.num_tokens, self.output_mode, weights)
@@ -84,33 +89,33 @@ class CategoryEncoding(Layer):
 
 def _sorted(value: tuple[float, ...]) -> tuple[float, ...]:
     if not value:
-        raise invalid("must have at least one number", "such as `[0.0, 1.0]`", show_value=True)
+        raise invalid("must contain at least one number", "such as `[0.0, 1.0]`", show_value=True)
     if any(a > b for a, b in pairwise(value)):
-        raise invalid("must be sorted, the least first", f"write {sorted(value)}", show_value=True)
+        raise invalid("must be sorted in ascending order", f"write {sorted(value)}", show_value=True)
     return value
 
 
 @LAYERS.add("Discretization")
 class Discretization(Layer):
-    """The bin of each number: how many of ``bin_boundaries`` are not above it, as int32 or encoded as CategoryEncoding does.
+    """The bin of each number: the number of ``bin_boundaries`` ≤ x, as int32 or encoded like CategoryEncoding.
 
-    Shapes: ``int`` (batch, …) → the same; else as CategoryEncoding, with one more bin than boundaries.
+    Shapes: ``int`` (batch, …) → the same; other modes as for CategoryEncoding, with one more bin than boundaries.
     """
 
     bin_boundaries: Annotated[
         Annotated[tuple[float, ...], AfterValidator(_sorted)] | None,
         FROM_LIST,
-        Field(description="Where bins begin, in order; below the first is bin 0."),
+        Field(description="The lower boundaries of bins 1, 2, …, in ascending order."),
     ] = None
     num_bins: Annotated[
         None,
-        BeforeValidator(only(None, "boundaries are not learnt from data here", "give them as `bin_boundaries`")),
-        Field(description="Refused: boundaries are not learnt from data here."),
+        BeforeValidator(only(None, "boundaries are not computed from data", "set `bin_boundaries`")),
+        Field(description="Refused: boundaries are not computed from data."),
     ] = None
-    epsilon: Machinery = 0.01
+    epsilon: NoEffect = 0.01
     output_mode: Annotated[
         Literal["int", "one_hot", "multi_hot", "count"],
-        Field(description="int: the bin's number; one_hot, multi_hot, count: vectors of as many numbers as bins."),
+        Field(description="int: the bin's index; one_hot, multi_hot, count: vectors with one element per bin."),
     ] = "int"
     sparse: Sparse = False
 
@@ -132,11 +137,11 @@ class Discretization(Layer):
 
 
 def _statistics(value: Any) -> Any:
-    """Nested lists of numbers as tuples of floats; null stays."""
+    """Return nested lists of numbers as tuples of floats, and null unchanged."""
     if isinstance(value, list | tuple):
         parts = [_statistics(v) for v in value]
         if not parts or len({np.shape(p) for p in parts}) > 1:
-            text = "must be a number, or lists of numbers that are equally long"
+            text = "must be a number, or lists of numbers of equal length"
             raise invalid(text, show_value=True)
         return tuple(parts)
     if value is None:
@@ -156,67 +161,63 @@ Statistics = Annotated[float | tuple[Any, ...] | None, BeforeValidator(_statisti
 
 @LAYERS.add("Normalization")
 class Normalization(Layer):
-    """``(x − mean) / max(√variance, 1e-7)`` with given statistics; ``invert`` undoes that.
+    """``(x − mean) / max(√variance, 1e-7)`` with statistics from the spec; ``invert`` reverses this.
 
-    Shapes: (batch, …) → the same. Statistics have a number for each place of ``axis``, or one for all.
+    Shapes: (batch, …) → the same. The statistics have one value per index of ``axis``, or one value for all.
     """
 
     supports_masking = True
 
     axis: Annotated[
         IntOrInts | None,
-        Field(description="The axis or axes that have statistics of their own at each place; null: one for all."),
+        Field(description="The axis or axes with separate statistics per index; null for one value for all."),
     ] = -1
     mean: Annotated[Statistics, Field(description="The mean: a number, or a list for `axis` (nested for several).")] = (
         None
     )
-    variance: Annotated[Statistics, Field(description="The variance, of the mean's shape.")] = None
-    invert: Annotated[bool, Field(description="Whether normalized numbers are turned back.")] = False
+    variance: Annotated[Statistics, Field(description="The variance, with the mean's shape.")] = None
+    invert: Annotated[bool, Field(description="Whether normalized values are converted back.")] = False
 
     @model_validator(mode="after")
     def _given(self) -> Self:
         missing = [f"`{key}`" for key in ("mean", "variance") if getattr(self, key) is None]
         if missing:
-            text = f"needs {' and '.join(missing)}: statistics are not learnt from data here"
+            text = f"needs {' and '.join(missing)}: statistics are not computed from data"
             hint = "compute them from the training data, such as `mean: [5.8, 3.1]` and `variance: [0.7, 0.2]`"
             raise invalid(text, hint, code=Code.MISSING_KEY)
         mean, variance = np.asarray(self.mean), np.asarray(self.variance)
         if mean.shape != variance.shape:
             text = f"must have the shape of `mean`, {list(mean.shape)}, got {list(variance.shape)}"
-            raise invalid(text, "as many variances as means, nested alike", key="variance")
+            raise invalid(text, "use as many variances as means, with the same nesting", key="variance")
         if variance.min() < 0:
-            hint = "the mean of the squared distances from the mean"
+            hint = "use the mean of the squared distances to the mean"
             raise invalid("must be at least 0", hint, key="variance", show_value=True)
         return self
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = self._axes(X)
         mean = g.constant(_spread(X, axes, self.mean, "mean"))
-        deviation = g.constant(np.maximum(np.sqrt(_spread(X, axes, self.variance, "variance")), _LEAST))
+        deviation = g.constant(np.maximum(np.sqrt(_spread(X, axes, self.variance, "variance")), _MIN_DEVIATION))
         X = as_float(g, X)
         if self.invert:
             return g.Add(g.Mul(X, deviation), mean)
         return g.Div(g.Sub(X, mean), deviation)
 
     def _axes(self, X: Value) -> list[int]:
-        hint = "`axis: null` has one mean and variance for all"
+        hint = "set `axis: null` for one mean and variance for all"
         return sorted({feature_axis(X, axis, "axis", hint) for axis in as_tuple(self.axis)})
 
 
-def _spread(X: Value, axes: Sequence[int], numbers: Any, key: str) -> np.ndarray[Any, Any]:
-    """Statistics along ``axes`` as an array that broadcasts to X."""
-    array = np.asarray(numbers, np.float64)
+def _spread(X: Value, axes: Sequence[int], values: Any, key: str) -> np.ndarray[Any, Any]:
+    """Return statistics along ``axes`` as an array that broadcasts to X."""
+    array = np.asarray(values, np.float64)
     if array.ndim > len(axes):
-        text = f"has a `{key}` of {array.ndim} axes where `axis` names {len(axes)}"
-        raise ShapeError(
-            Code.WRONG_RANK, text, hint="give one number, or lists nested as deep as there are axes", key=key
-        )
+        text = f"has a `{key}` with {array.ndim} axes, but `axis` names {len(axes)}"
+        raise ShapeError(Code.WRONG_RANK, text, hint="use one number, or one level of nested lists per axis", key=key)
     shape = [1] * X.rank
     for size, axis in zip(array.shape[::-1], axes[::-1], strict=False):
         if size not in (1, X.fixed(axis)):
-            text = f"has {size} numbers in `{key}` for axis {axis} of {show(X.shape)}, which has {X.shape[axis]} places"
-            raise ShapeError(
-                Code.SIZES_DO_NOT_FIT, text, hint="give one number, or one for each place of the axis", key=key
-            )
+            text = f"has {size} values in `{key}` for axis {axis} of {show(X.shape)}, which has size {X.shape[axis]}"
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="use one value, or one per index of the axis", key=key)
         shape[axis] = size
     return array.reshape(shape)

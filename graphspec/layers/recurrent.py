@@ -1,4 +1,4 @@
-"""Layers that go through a sequence step by step: SimpleRNN, GRU, LSTM, and RNN over any cell."""
+"""Recurrent layers: SimpleRNN, GRU, LSTM, and RNN over any cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphspec.codes import Code
 from graphspec.config import Neutral
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
-from graphspec.layers.base import LAYERS, NEUTRAL, Machinery, RegularizerField, Stateful, as_float
+from graphspec.layers.base import LAYERS, NEUTRAL, NoEffect, RegularizerField, Stateful, as_float
 from graphspec.layers.cells import Cell, CellField, GRUCell, LSTMCell, SimpleRNNCell, Stack, stacked
 from graphspec.layers.masked_steps import Steps, flip_time
 from graphspec.layers.unrolled_cells import Pace, need_steps
@@ -22,33 +22,35 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Value
 
 States = tuple["Value", ...]
-ReturnSequences = Annotated[bool, Field(description="Whether every step's output is returned, not the last alone.")]
+ReturnSequences = Annotated[
+    bool, Field(description="Whether the outputs of all steps are returned, not only the last one.")
+]
 
 
 class Recurrent(Cell):
-    """A recurrent layer: what its kinds share. One that is made of a single cell is that cell, too.
+    """Base of the recurrent layers. A layer with a single cell inherits from that cell, too.
 
-    Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``; the last states
-    follow with ``return_state``.
+    Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``; with
+    ``return_state`` the last states are additional outputs.
 
-    A masked step leaves the states as they are and repeats the output before it (0 at the start), or gives 0 with
+    A masked step does not change the states. It repeats the previous output (0 at the start), or outputs 0 with
     ``zero_output_for_mask``. With ``initial_state`` masked steps count like others, but the output keeps the mask.
     """
 
     handles_mask = True
     call_arguments = ("initial_state",)
-    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {  # Keras 2 writes them
-        "time_major": Neutral((False,), "time is the axis after the batch", "put a Permute before the layer"),
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {  # written by Keras 2
+        "time_major": Neutral((False,), "time is the axis after the batch", "add a Permute before the layer"),
         "implementation": Neutral((0, 1, 2), "it must be 0, 1 or 2"),
     }
 
     activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
     return_sequences: ReturnSequences = False
-    return_state: bool = Field(default=False, description="Whether the last states are outputs too.")
-    go_backwards: bool = Field(default=False, description="Whether steps are taken from the last to the first.")
+    return_state: bool = Field(default=False, description="Whether the last states are additional outputs.")
+    go_backwards: bool = Field(default=False, description="Whether the steps are processed from last to first.")
     stateful: Stateful = False
-    unroll: Machinery = False
-    zero_output_for_mask: bool = Field(default=False, description="Whether the output is 0 at masked steps.")
+    unroll: NoEffect = False
+    zero_output_for_mask: bool = Field(default=False, description="Whether the output at masked steps is 0.")
 
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
         Y, states = self.run(g, X, initial_state, zero_masked=self.zero_output_for_mask)
@@ -57,31 +59,33 @@ class Recurrent(Cell):
         return (Y, *states) if self.return_state else Y
 
     def need_input(self, g: Builder, X: Value) -> None:
-        """GS301 where ``X`` has not the axes that the layer takes."""
+        """Raise GS301 unless ``X`` has the axes that the layer requires."""
         if X.rank == 3:
             return
-        hint = "join its last axes, such as with TimeDistributed of Flatten, or with Reshape"
+        hint = "join its last axes, for example with TimeDistributed of Flatten, or with Reshape"
         if X.rank == 2:
-            hint = "turn the ids into vectors first, with Embedding"
+            hint = "convert the ids to vectors first, with Embedding"
             if X.type.is_float:
                 hint = last_output(g, X) or "add a feature axis: a Reshape with `target_shape: [-1, 1]`"
         raise ShapeError(Code.WRONG_RANK, f"needs rank-3 data (batch, time, features), got {show(X.shape)}", hint=hint)
 
     def state_count(self) -> int:
+        """Return the number of states of all cells."""
         return sum(cell.states for _, cell in self.parts())
 
     def run(self, g: Builder, X: Value, initial_state: Sequence[Value], *, zero_masked: bool) -> tuple[Value, States]:
-        """The output of every step in the order of time, or (without ``return_sequences``) of the last one; the states.
+        """Emit the layer; return the output and the last states.
 
-        With ``initial_state`` Keras hands no mask to the layer: every step counts. A step that is masked leaves the
-        states of all cells as they are, so each cell may go through the kept steps by itself, one cell after the other.
+        The output contains all steps in the order of time, or without ``return_sequences`` the last step. With
+        ``initial_state`` every step counts: Keras does not pass the mask to the layer then. A masked step does not
+        change the state of any cell; therefore one cell after the other can process all unmasked steps.
         """
         self.need_input(g, X)
         initial = list(initial_state)
         if initial and len(initial) != (count := self.state_count()):
-            text = f"takes {count} initial state{'s' * (count > 1)}, got {len(initial)}"
-            hint = "one for each state: h and c of an LSTM, h of a GRU or a SimpleRNN"
-            hint += ", those of the lowest cell first" if len(self.parts()) > 1 else ""
+            text = f"expects {count} initial state{'s' * (count > 1)}, got {len(initial)}"
+            hint = "use one per state: h and c of an LSTM, h of a GRU or a SimpleRNN"
+            hint += ", with the states of the lowest cell first" if len(self.parts()) > 1 else ""
             raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=hint, key="initial_state")
         parts = self.parts()
         for _, cell in parts:
@@ -116,7 +120,7 @@ class Recurrent(Cell):
 
 
 def last_output(g: Builder, X: Value) -> str | None:
-    """What to do about a missing time axis where ``X`` is the last output of a recurrent layer."""
+    """Return the hint for a missing time axis if ``X`` is the last output of a recurrent layer, else None."""
     owner = None if X.node is None else X.node.owner
     inputs = (v for node in g.graph.nodes if node.owner == owner for v in node.inputs if v is not None)
     if any(v.param is not None and v.param.name.endswith("/recurrent_kernel") for v in inputs):
@@ -134,33 +138,35 @@ class SimpleRNN(Recurrent, SimpleRNNCell):
 
 @LAYERS.add("GRU")
 class GRU(Recurrent, GRUCell):
-    """Gated recurrent unit (Cho et al., 2014): gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``.
+    """Gated recurrent unit: gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``.
 
     Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``.
+    Cho et al., *Learning Phrase Representations using RNN Encoder–Decoder*, EMNLP 2014.
     """
 
-    use_cudnn: Machinery = "auto"
+    use_cudnn: NoEffect = "auto"
 
 
 @LAYERS.add("LSTM")
 class LSTM(Recurrent, LSTMCell):
-    """Long short-term memory (Hochreiter and Schmidhuber, 1997): gates i, f, o, candidate c̃; ``c = f·c₋₁ + i·c̃``.
+    """Long short-term memory: gates i, f and o, candidate c̃; ``c = f·c₋₁ + i·c̃``, ``h = o·activation(c)``.
 
     Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``.
+    Hochreiter and Schmidhuber, *Long Short-Term Memory*, Neural Computation, 1997.
     """
 
-    use_cudnn: Machinery = "auto"
+    use_cudnn: NoEffect = "auto"
 
 
 @LAYERS.add("RNN")
 class RNN(Recurrent):
-    """A recurrent layer over a cell, or over cells stacked on top of each other.
+    """A recurrent layer over a cell, or over stacked cells.
 
-    Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``. Outputs: that of
-    the topmost cell, then with ``return_state`` the states of each cell, the lowest first.
+    Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``. The
+    outputs are the output of the top cell, then with ``return_state`` the states of every cell, the lowest cell first.
     """
 
-    cell: Annotated[Stack | CellField, Field(description="The cell; or a list of cells, from the bottom up.")]
+    cell: Annotated[Stack | CellField, Field(description="The cell, or a list of cells from bottom to top.")]
 
     def parts(self) -> list[tuple[str, Cell]]:
         return self.cell.parts() if isinstance(self.cell, Cell) else stacked(self.cell)

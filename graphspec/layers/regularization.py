@@ -1,4 +1,4 @@
-"""Dropout, noise and penalties on activations: nothing of them is left outside training."""
+"""Dropout, noise and penalties on activations. They have no effect outside training."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Value
 
 
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-"""A share to drop: never everything."""
-Dropped = Annotated[Share, Field(description="The share of elements that are dropped.")]
+DropRate = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""The fraction that is dropped, below 1."""
+Dropped = Annotated[DropRate, Field(description="The fraction of elements that are dropped.")]
 
 
 def drop(g: Builder, X: Value, rate: float, seed: int | None, shared: Sequence[int] = ()) -> Value:
-    """``X`` with elements zeroed at ``rate`` and the others scaled by 1 / (1 − rate) in training.
+    """Emit dropout: in training, elements become 0 with probability ``rate``, others are scaled by 1 / (1 − rate).
 
-    One decision is made for all elements along the axes ``shared``.
+    Elements along the axes ``shared`` are dropped together.
     """
     if rate == 0.0:
         return X
@@ -43,29 +43,29 @@ NoiseShape = Annotated[
     tuple[PositiveInt | None, ...] | None,
     FROM_LIST,
     Field(
-        description="Shape of the decisions, batch included: 1 shares one along that axis, null is the input's size."
+        description="The shape of the random mask, with the batch: 1 to share it along the axis, null for the input's size."
     ),
 ]
 
 
 def shared_axes(X: Value, noise_shape: tuple[int | None, ...] | None) -> tuple[int, ...]:
-    """The axes along which ``noise_shape`` has one decision; GS301 where it does not broadcast to X."""
+    """Return the axes that share one random value; raise GS301 if ``noise_shape`` does not broadcast to X."""
     if noise_shape is None:
         return ()
     fits = len(noise_shape) == X.rank and all(n in (None, 1, d) for n, d in zip(noise_shape, X.shape, strict=True))
     if not fits:
-        got = ", ".join("null" if n is None else str(n) for n in noise_shape)
-        text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got [{got}]"
-        hint = f"one entry for each of the {X.rank} axes, the batch included: 1 or null"
+        sizes = ", ".join("null" if n is None else str(n) for n in noise_shape)
+        text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got [{sizes}]"
+        hint = f"use one entry per axis, {X.rank} with the batch: 1 or null"
         raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="noise_shape")
     return tuple(k for k, n in enumerate(noise_shape) if n == 1)
 
 
 @LAYERS.add("Dropout")
 class Dropout(Layer):
-    """In training zeroes elements at random and scales the others by 1 / (1 − rate); else the input itself.
+    """In training, set random elements to 0 and scale the others by 1 / (1 − rate); otherwise the identity.
 
-    Shapes: (batch, …) → the same. Srivastava et al., 2014.
+    Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
     """
 
     supports_masking = True
@@ -80,9 +80,11 @@ class Dropout(Layer):
 
 @LAYERS.add("AlphaDropout")
 class AlphaDropout(Layer):
-    """In training sets elements to SELU's least value at random and keeps mean and variance; else the input itself.
+    """In training, set random elements to SELU's negative limit, then rescale; otherwise the identity.
 
-    Shapes: (batch, …) → the same. Klambauer et al., *Self-normalizing neural networks*, 2017.
+    An affine map keeps mean and variance.
+
+    Shapes: (batch, …) → the same. Klambauer et al., *Self-Normalizing Neural Networks*, NIPS 2017.
     """
 
     supports_masking = True
@@ -99,14 +101,14 @@ class AlphaDropout(Layer):
 
 @LAYERS.add("GaussianDropout")
 class GaussianDropout(Layer):
-    """In training multiplies by numbers of mean 1 and variance rate / (1 − rate); else the input itself.
+    """In training, multiply by Gaussian noise of mean 1 and variance rate / (1 − rate); otherwise the identity.
 
-    Shapes: (batch, …) → the same. Srivastava et al., 2014.
+    Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
     """
 
     supports_masking = True
 
-    rate: Annotated[Share, Field(description="Sets the noise's variance, rate / (1 − rate), that of Dropout.")]
+    rate: Annotated[DropRate, Field(description="The noise has the variance rate / (1 − rate), as Dropout's.")]
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -117,7 +119,7 @@ class GaussianDropout(Layer):
 
 @LAYERS.add("GaussianNoise")
 class GaussianNoise(Layer):
-    """In training adds numbers of mean 0 and standard deviation ``stddev``; else the input itself.
+    """In training, add Gaussian noise of mean 0 and standard deviation ``stddev``; otherwise the identity.
 
     Shapes: (batch, …) → the same.
     """
@@ -133,12 +135,12 @@ class GaussianNoise(Layer):
 
 
 class SpatialDropout(Layer):
-    """Dropout of whole feature maps. Tompson et al., *Efficient object localization using convolutional networks*, 2015."""
+    """Base: dropout of entire feature maps."""
 
     supports_masking = True
     rank: ClassVar[int]
 
-    rate: Annotated[Share, Field(description="The share of feature maps that are dropped.")]
+    rate: Annotated[DropRate, Field(description="The fraction of feature maps that are dropped.")]
     data_format: DataFormat = None
     seed: Seed = None
 
@@ -150,44 +152,56 @@ class SpatialDropout(Layer):
 
 @LAYERS.add("SpatialDropout1D")
 class SpatialDropout1D(Layer):
-    """Dropout of whole features of a sequence. Shapes: (batch, time, features) → the same."""
+    """Dropout of entire features: a feature is dropped at all steps of a sequence.
+
+    Shapes: (batch, time, features) → the same.
+    Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
+    """
 
     supports_masking = True
 
-    rate: Annotated[Share, Field(description="The share of features that are dropped.")]
+    rate: Annotated[DropRate, Field(description="The fraction of features that are dropped.")]
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        hint = "for images use the layer's 2D form" if X.rank == 4 else "bring it to (batch, time, features) first"
+        hint = "for images use the layer's 2D form" if X.rank == 4 else "reshape it to (batch, time, features) first"
         need_rank(X, 3, 3, "(batch, time, features)", hint)
         return drop(g, as_float(g, X), self.rate, self.seed, (1,))
 
 
 @LAYERS.add("SpatialDropout2D")
 class SpatialDropout2D(SpatialDropout):
-    """Dropout of whole feature maps of images. Shapes: (batch, height, width, channels) → the same."""
+    """Dropout of entire feature maps of images.
+
+    Shapes: (batch, height, width, channels) → the same.
+    Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
+    """
 
     rank = 2
 
 
 @LAYERS.add("SpatialDropout3D")
 class SpatialDropout3D(SpatialDropout):
-    """Dropout of whole feature maps of volumes. Shapes: (batch, depth, height, width, channels) → the same."""
+    """Dropout of entire feature maps of volumes.
+
+    Shapes: (batch, depth, height, width, channels) → the same.
+    Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
+    """
 
     rank = 3
 
 
 @LAYERS.add("ActivityRegularization")
 class ActivityRegularization(Layer):
-    """The input itself; ``l1 · Σ |x| + l2 · Σ x²``, averaged over the batch, is added to the loss.
+    """The identity, with a penalty: ``l1 · Σ |x| + l2 · Σ x²``, averaged over the batch, is added to the loss.
 
     Shapes: (batch, …) → the same.
     """
 
     supports_masking = True
 
-    l1: Annotated[NonNegative, Field(description="Factor of the sum of absolute values.")] = 0.0
-    l2: Annotated[NonNegative, Field(description="Factor of the sum of squares.")] = 0.0
+    l1: Annotated[NonNegative, Field(description="The factor of the sum of absolute values.")] = 0.0
+    l2: Annotated[NonNegative, Field(description="The factor of the sum of squares.")] = 0.0
 
     @property
     def activity_regularizer(self) -> L1L2 | None:

@@ -1,4 +1,4 @@
-"""Layers that move values without changing them: Flatten, Reshape, Permute, RepeatVector."""
+"""Layers that rearrange values: Flatten, Reshape, Permute, RepeatVector."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @LAYERS.add("Flatten")
 class Flatten(Layer):
-    """All axes behind the batch in one. Shapes: (batch, a, b, …) → (batch, a·b·…)."""
+    """All axes after the batch joined to one.
+
+    Shapes: (batch, a, b, …) → (batch, a·b·…).
+    """
 
     data_format: DataFormat = None
 
@@ -37,44 +40,54 @@ class Flatten(Layer):
 
 def _sizes(shape: tuple[int, ...]) -> tuple[int, ...]:
     if any(d < 1 and d != -1 for d in shape) or shape.count(-1) > 1:
-        raise invalid("must have sizes of at least 1, and at most one -1 for the rest", show_value=True)
+        raise invalid("must have sizes of at least 1, and at most one -1 for the remaining size", show_value=True)
     return shape
 
 
 @LAYERS.add("Reshape")
 class Reshape(Layer):
-    """The same values in another shape. Shapes: (batch, …) → (batch, \\*target_shape)."""
+    r"""The same values in another shape.
+
+    Shapes: (batch, …) → (batch, \*target_shape).
+    """
 
     target_shape: Annotated[
-        Ints, AfterValidator(_sizes), Field(description="Sizes without the batch; one may be -1: what is left.")
+        Ints,
+        AfterValidator(_sizes),
+        Field(description="The sizes without the batch; one may be -1 for the remaining size."),
     ]
 
     def lower(self, g: Builder, X: Value) -> Value:
         shape, target = X.shape[1:], self.target_shape
         if all(isinstance(d, int) for d in shape):
             total = math.prod(cast("tuple[int, ...]", shape))
-            rest = math.prod(d for d in target if d != -1)
-            if total % rest or (-1 not in target and total != rest):
-                what = f"{rest} elements" if -1 not in target else f"a multiple of {rest}"
-                text = f"cannot make {show(target)}, which needs {what}, from {show(shape)}, which has {total} elements"
-                hint = f"let one size be -1, or choose sizes whose product is {total}"
+            known = math.prod(d for d in target if d != -1)
+            if total % known or (-1 not in target and total != known):
+                what = f"{known} elements" if -1 not in target else f"a multiple of {known}"
+                text = (
+                    f"cannot reshape {show(shape)}, which has {total} elements, to {show(target)}, which needs {what}"
+                )
+                hint = f"set one size to -1, or choose sizes whose product is {total}"
                 raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="target_shape")
-            target = tuple(total // rest if d == -1 else d for d in target)
+            target = tuple(total // known if d == -1 else d for d in target)
         elif -1 not in target:
-            text = f"cannot make the fixed {show(target)} from {show(shape)}, which varies"
-            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="put -1 where the size varies", key="target_shape")
+            text = f"cannot reshape {show(shape)}, which varies, to the fixed {show(target)}"
+            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="use -1 for the size that varies", key="target_shape")
         return g.reshape(X, (0, *target))
 
 
 def _permutation(dims: tuple[int, ...]) -> tuple[int, ...]:
     if sorted(dims) != list(range(1, len(dims) + 1)):
-        raise invalid("must have every axis from 1 on once, without the batch", show_value=True)
+        raise invalid("must contain every axis from 1 on once, without the batch", show_value=True)
     return dims
 
 
 @LAYERS.add("Permute")
 class Permute(Layer):
-    """The axes in another order: axis k of the output is axis ``dims[k-1]`` of the input."""
+    """The axes in another order: axis k of the output is axis ``dims[k-1]`` of the input.
+
+    Shapes: (batch, …) → (batch, the sizes in the order of ``dims``).
+    """
 
     dims: Annotated[
         Ints,
@@ -85,17 +98,20 @@ class Permute(Layer):
     def lower(self, g: Builder, X: Value) -> Value:
         if X.rank != len(self.dims) + 1:
             text = f"needs rank-{len(self.dims) + 1} data for dims {list(self.dims)}, got {show(X.shape)}"
-            hint = f"name the axes 1 to {X.rank - 1} in the order wanted"
+            hint = f"list the axes 1 to {X.rank - 1} in the new order"
             raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="dims")
         return g.transpose(X, (0, *self.dims))
 
 
 @LAYERS.add("RepeatVector")
 class RepeatVector(Layer):
-    """A vector n times along a new time axis. Shapes: (batch, features) → (batch, n, features)."""
+    """A vector, repeated n times along a new time axis.
 
-    n: Annotated[PositiveInt, Field(description="How often.")]
+    Shapes: (batch, features) → (batch, n, features).
+    """
+
+    n: Annotated[PositiveInt, Field(description="The number of repetitions.")]
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 2, 2, "(batch, features)", hint="put Flatten in front")
+        need_rank(X, 2, 2, "(batch, features)", hint="add Flatten before it")
         return g.Expand(g.Unsqueeze(X, g.constant([1])), g.constant([1, self.n, 1]))

@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 @LAYERS.add("SpectralNormalization")
 class SpectralNormalization(Layer):
-    """A layer whose kernel is divided by its largest singular value, at every step of training (Miyato et al., 2018).
+    """A layer with its kernel divided by the kernel's largest singular value, at every training step.
 
-    The singular value comes from power iterations that go on from ``vector_u``, a weight that does not train; the divided
-    kernel is stored, and is what the layer uses outside training. Shapes: those of the layer.
+    Power iterations estimate the singular value; they continue from ``vector_u``, a weight that is not trained. The
+    divided kernel is stored, and the layer uses it outside training.
+
+    Shapes: as for the wrapped layer.
+    Miyato et al., *Spectral Normalization for Generative Adversarial Networks*, ICLR 2018.
     """
 
     layer: Annotated[LayerField, Field(description="A layer with a kernel or embeddings, such as Dense or Conv2D.")]
-    power_iterations: Annotated[PositiveInt, Field(description="Power iterations in every step.")] = 1
+    power_iterations: Annotated[PositiveInt, Field(description="The number of power iterations per step.")] = 1
 
     @property
     def mixes_rows(self) -> bool:
@@ -46,7 +49,8 @@ class SpectralNormalization(Layer):
             columns = perm.index(len(perm) - 1)
             return g.SpectralScale(kernel, u, sizes=sizes, columns=columns, iterations=self.power_iterations)
 
-        if "recurrent_initializer" not in type(self.layer).model_fields:  # Keras: the kernel is that of its cell
+        # As in Keras, the kernel of a recurrent layer belongs to its cell.
+        if "recurrent_initializer" not in type(self.layer).model_fields:
             with g.rewriting({"kernel": divided, "embeddings": divided}):
                 Y = self.layer.lower(g, X)
         if not found:

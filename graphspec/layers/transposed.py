@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
-_PADDING = "Added to the size of the output, below the strides; null for what `padding` makes of it."
+_PADDING = "Added to the size of the output, below the strides; null to derive it from `padding`."
 
 
 class ConvTranspose(FilterBank):
-    """The gradient of a convolution to its input, of any spatial rank, then bias and activation."""
+    """Base: the gradient of a convolution with respect to its input, of any spatial rank, then bias and activation."""
 
     output_padding: tuple[int, ...] | None = Field(default=None, description=_PADDING)
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
         self.strides_or_dilation()
         if self.output_padding is not None:
-            for more, stride in zip(self.output_padding, self.strides, strict=True):
-                if more >= stride:
-                    text = f"has an output_padding of {more}, which is not below the stride {stride}"
+            for padding, stride in zip(self.output_padding, self.strides, strict=True):
+                if padding >= stride:
+                    text = f"has an output_padding of {padding}, but it must be below the stride {stride}"
                     hint = f"use at most {[s - 1 for s in self.strides]}, or leave `output_padding` out"
                     raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key="output_padding")
-        begins, ends, added = zip(*(self._cut(k) for k in range(self.rank)), strict=True)
+        begins, ends, added = zip(*(self._padding(k) for k in range(self.rank)), strict=True)
         Y = g.ConvTranspose(
             X,
             self.kernel(g, (self.filters, channels)),
@@ -45,28 +45,29 @@ class ConvTranspose(FilterBank):
         )
         return Y
 
-    def _cut(self, axis: int) -> tuple[int, int, int]:
-        """What Keras takes away in front and behind, and what it adds behind.
+    def _padding(self, axis: int) -> tuple[int, int, int]:
+        """Return ONNX's padding at the start, padding at the end, and output padding of an axis.
 
-        Without ``output_padding`` the output has, for ``same``, the input's size times the stride; for ``valid`` at least
-        one stride for every input. With it, ``(size - 1)·stride + output_padding`` and the kernel for ``valid``, one more
-        for an odd kernel for ``same``.
+        The sizes of the output are Keras's. Without ``output_padding``: for ``same`` the input's size times the stride;
+        for ``valid`` at least one stride per input. With it, ``(size - 1)·stride + output_padding`` plus the kernel's
+        extent for ``valid``, plus 1 for an odd extent for ``same``.
         """
         stride = self.strides[axis]
         extent = (self.kernel_size[axis] - 1) * self.dilation_rate[axis] + 1
-        more = None if self.output_padding is None else self.output_padding[axis]
+        added = None if self.output_padding is None else self.output_padding[axis]
         if self.padding == "valid":
-            return 0, 0, max(stride - extent, 0) if more is None else more
-        total = extent - stride if more is None else extent - extent % 2 - more  # taken away, less what is added
+            return 0, 0, max(stride - extent, 0) if added is None else added
+        total = extent - stride if added is None else extent - extent % 2 - added  # removed minus added
         begin = max(total // 2, 0)
         return begin, max(total - begin, 0), max(begin - total, 0)
 
 
 @LAYERS.add("Conv1DTranspose", "Convolution1DTranspose")
 class Conv1DTranspose(Over1, ConvTranspose):
-    """Transposed convolution along time, which lengthens it by the strides (Dumoulin and Visin, 2016).
+    """Transposed convolution along time, which upsamples by the strides.
 
     Shapes: (batch, steps, channels) → (batch, steps′, filters).
+    Dumoulin and Visin, *A guide to convolution arithmetic for deep learning*, 2016.
     """
 
     output_padding: Annotated[Naturals1 | None, Field(description=_PADDING)] = None
@@ -74,9 +75,10 @@ class Conv1DTranspose(Over1, ConvTranspose):
 
 @LAYERS.add("Conv2DTranspose", "Convolution2DTranspose")
 class Conv2DTranspose(Over2, ConvTranspose):
-    """Transposed convolution over images, which enlarges them by the strides (Dumoulin and Visin, 2016).
+    """Transposed convolution over images, which upsamples by the strides.
 
     Shapes: (batch, height, width, channels) → (batch, height′, width′, filters).
+    Dumoulin and Visin, *A guide to convolution arithmetic for deep learning*, 2016.
     """
 
     output_padding: Annotated[Naturals2 | None, Field(description=_PADDING)] = None
@@ -84,9 +86,10 @@ class Conv2DTranspose(Over2, ConvTranspose):
 
 @LAYERS.add("Conv3DTranspose", "Convolution3DTranspose")
 class Conv3DTranspose(Over3, ConvTranspose):
-    """Transposed convolution over volumes, which enlarges them by the strides (Dumoulin and Visin, 2016).
+    """Transposed convolution over volumes, which upsamples by the strides.
 
     Shapes: (batch, depth, height, width, channels) → (batch, depth′, height′, width′, filters).
+    Dumoulin and Visin, *A guide to convolution arithmetic for deep learning*, 2016.
     """
 
     output_padding: Annotated[Naturals3 | None, Field(description=_PADDING)] = None

@@ -1,4 +1,4 @@
-"""Recurrences that ONNX has no operator for, written out step by step with ordinary operators."""
+"""Recurrences without an ONNX operator, unrolled step by step with ordinary operators."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import free
+from graphspec.ir.dims import names_in
 from graphspec.layers.regularization import drop
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
 
-MAX_STEPS = 2_000
-"""Steps that a layer is written out for, one by one."""
+MAX_STEPS = 2_000  # steps that a layer is unrolled for
 Step = Callable[["Value", "list[Value]"], "list[Value]"]
-"""From what a step takes and the states before it to those after it; the first state is the output."""
+"""A function from a step's input and the previous states to the new states; the first state is the output."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How a sequence is gone through.
+    """How the steps of a sequence are processed.
 
     Args:
-        lengths: how many steps of each row count; None where all do. At others the states stay as they are.
-        reverse: take the steps from the last to the first; the outputs are in the order of the input nevertheless.
-        sequences: whether the outputs of all steps are needed.
+        lengths: the number of steps of each row that count; None if all count. Other steps do not change the states.
+        reverse: True to process the steps from last to first; the outputs keep the order of the input.
+        sequences: True if the outputs of all steps are needed.
     """
 
     lengths: Value | None
@@ -39,18 +38,23 @@ class Pace:
 
 
 def need_steps(X: Value, reason: str, hint: str, key: str | None) -> None:
-    """GS305 where the time axis (1) of ``X`` varies, GS110 where it is too long to be written out."""
+    """Raise GS305 if the time axis (1) of ``X`` varies, GS110 if it is too long to be unrolled."""
     steps = X.shape[1]
     if not isinstance(steps, int):
-        text = f"is written out step by step, because {reason}, but the number of steps varies ('{steps}')"
-        raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=f"give {free(steps)} a number in `inputs`, or {hint}", key=key)
+        text = f"is unrolled step by step, because {reason}, but the number of steps varies ('{steps}')"
+        raise ShapeError(
+            Code.SIZE_NOT_FIXED, text, hint=f"give {names_in(steps)} a number in `inputs`, or {hint}", key=key
+        )
     if steps > MAX_STEPS:
-        text = f"would be written out for {steps:,} steps, at most {MAX_STEPS:,}, because {reason}"
+        text = f"would be unrolled for {steps:,} steps, at most {MAX_STEPS:,}, because {reason}"
         raise ShapeError(Code.DOCUMENT_TOO_LARGE, text, hint=f"use fewer steps, or {hint}", key=key)
 
 
 def unroll(g: Builder, X: Value, states: Sequence[Value], step: Step, pace: Pace) -> tuple[Value | None, list[Value]]:
-    """The outputs of all steps of ``X`` (time, batch, …), which is what they take; and the last states."""
+    """Emit all steps with the inputs ``X`` (time, batch, …); return the outputs (time, batch, …) and the last states.
+
+    The outputs are None if ``pace.sequences`` is false.
+    """
     time, first = X.fixed(0), g.constant([0])
     lengths = pace.lengths
 
@@ -59,9 +63,9 @@ def unroll(g: Builder, X: Value, states: Sequence[Value], step: Step, pace: Pace
 
     counts: list[Value | None] = [None] * time
     if lengths is not None:
-        numbers = g.constant(np.arange(time)[:, None], lengths.dtype)
+        indices = g.constant(np.arange(time)[:, None], lengths.dtype)
         axes = g.constant(list(range(2, states[0].rank + 1)))
-        counts = list(pieces(g.Unsqueeze(g.Less(numbers, lengths), axes)))
+        counts = list(pieces(g.Unsqueeze(g.Less(indices, lengths), axes)))
     inputs, current = pieces(X), list(states)
     outputs: dict[int, Value] = {}
     for t in reversed(range(time)) if pace.reverse else range(time):
@@ -76,23 +80,23 @@ def unroll(g: Builder, X: Value, states: Sequence[Value], step: Step, pace: Pace
 
 
 def split(g: Builder, X: Value, parts: int, axis: int) -> list[Value]:
-    """``X`` in equal parts along ``axis``."""
+    """Return ``X`` split into equal parts along ``axis``."""
     return [X] if parts == 1 else list(g.Split(X, g.constant([X.fixed(axis) // parts] * parts), axis=axis))
 
 
 def drop_features(g: Builder, X: Value, rate: float, seed: int | None) -> Value:
-    """``X`` (time, batch, …) with dropout whose decisions are the same at every step."""
+    """Emit ``X`` (time, batch, …) with dropout; all steps share one random mask."""
     swap = (1, 0, *range(2, X.rank))
     return g.transpose(drop(g, g.transpose(X, swap), rate, seed, shared=(1,)), swap) if rate else X
 
 
 def dropout_mask(g: Builder, sizes: Sequence[int | Value], rate: float, seed: int | None) -> Value:
-    """What is multiplied by in training, of shape ``sizes``; 1 outside training."""
+    """Emit a dropout mask of shape ``sizes``: the factors in training, 1 outside training."""
     return drop(g, g.Expand(g.constant(1.0), g.ints(sizes)), rate, seed)
 
 
 def state_masks(g: Builder, state: Value, gates: int, rate: float, seed: int | None) -> list[Value]:
-    """For each gate, what a state (batch, …) is multiplied by at every step; none without dropout."""
+    """Emit one dropout mask per gate for a state (batch, …), shared by all steps; none without dropout."""
     sizes = [g.size(state, axis) for axis in range(state.rank)]
     return [dropout_mask(g, sizes, rate, seed) for _ in range(gates)] if rate else []
 
@@ -101,9 +105,9 @@ Multiply = Callable[["Value", "Value"], "Value"]
 
 
 def by_gate(g: Builder, multiply: Multiply, kernel: Value, gates: int, axis: int, into: int) -> Callable[..., Value]:
-    """``X ↦ X · kernel`` of all gates; ``X₁, X₂, … ↦ [X₁ · kernel₁, X₂ · kernel₂, …]`` where each gate has its own.
+    """Return ``X ↦ X · kernel`` for all gates, or ``X₁, X₂, … ↦ [X₁ · kernel₁, X₂ · kernel₂, …]`` for separate inputs.
 
-    The gates lie side by side along ``axis`` of the kernel and along ``into`` of the result.
+    The gates are concatenated along ``axis`` of the kernel and along ``into`` of the result.
     """
     kernels = split(g, kernel, gates, axis)
 
@@ -115,7 +119,7 @@ def by_gate(g: Builder, multiply: Multiply, kernel: Value, gates: int, axis: int
 
 
 def of_state(g: Builder, multiply: Multiply, kernel: Value, masks: Sequence[Value], axis: int, into: int) -> OfState:
-    """``h ↦ h · kernel`` with :func:`state_masks`."""
+    """Return ``h ↦ h · kernel``, with the dropout of :func:`state_masks`."""
     product = by_gate(g, multiply, kernel, max(len(masks), 1), axis, into)
     return lambda h: product(*[g.Mul(h, mask) for mask in masks] or [h])
 

@@ -1,4 +1,4 @@
-"""Layers that enlarge by whole factors."""
+"""Layers that enlarge sequences, images and volumes by integer factors."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 
 def enlarged(g: Builder, X: Value, size: Sequence[int], data_format: str | None) -> Value:
-    """``X`` with each element repeated along its spatial axes."""
+    """Emit ``X`` with each element repeated along the spatial axes."""
     X = channels_first(g, X, len(size), data_format)
     return from_channels_first(g, repeated(g, X, size), data_format)
 
 
 @LAYERS.add("UpSampling1D")
 class UpSampling1D(Layer):
-    """Each step of a sequence repeated. Shapes: (batch, steps, features) → (batch, steps·size, features)."""
+    """A sequence with each step repeated.
 
-    size: Annotated[Size1, Field(description="How often.")] = (2,)
+    Shapes: (batch, steps, features) → (batch, steps·size, features).
+    """
+
+    size: Annotated[Size1, Field(description="The number of repetitions.")] = (2,)
 
     def lower(self, g: Builder, X: Value) -> Value:
         return enlarged(g, X, self.size, None)
@@ -35,12 +38,12 @@ class UpSampling1D(Layer):
 
 @LAYERS.add("UpSampling2D")
 class UpSampling2D(Layer):
-    """An image enlarged by whole factors.
+    """An image enlarged by integer factors.
 
     Shapes: (batch, height, width, channels) → (batch, height·size[0], width·size[1], channels).
     """
 
-    size: Annotated[Size2, Field(description="Factors of height and width.")] = (2, 2)
+    size: Annotated[Size2, Field(description="The factors of height and width.")] = (2, 2)
     data_format: DataFormat = None
     interpolation: Interpolation = "nearest"
 
@@ -53,8 +56,8 @@ class UpSampling2D(Layer):
             need_fixed(X, self.data_format, f"`{self.interpolation}`", key="interpolation", hint=hint)
         Y = channels_first(g, X, 2, self.data_format)
         if self.interpolation == "bilinear":
-            how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-            Y = g.Resize(Y, None, g.constant([1.0, 1.0, *self.size], "float32"), **how)
+            attributes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+            Y = g.Resize(Y, None, g.constant([1.0, 1.0, *self.size], "float32"), **attributes)
         else:
             Y = resized(g, Y, (Y.fixed(2) * self.size[0], Y.fixed(3) * self.size[1]), self.interpolation)
         return from_channels_first(g, Y, self.data_format)
@@ -62,12 +65,12 @@ class UpSampling2D(Layer):
 
 @LAYERS.add("UpSampling3D")
 class UpSampling3D(Layer):
-    """Each element of a volume repeated.
+    """A volume with each element repeated.
 
     Shapes: (batch, d1, d2, d3, channels) → (batch, d1·size[0], d2·size[1], d3·size[2], channels).
     """
 
-    size: Annotated[Size3, Field(description="Factors of the three axes.")] = (2, 2, 2)
+    size: Annotated[Size3, Field(description="The factors of the three axes.")] = (2, 2, 2)
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:

@@ -1,4 +1,4 @@
-"""Bidirectional and TimeDistributed."""
+"""Wrappers of other layers: Bidirectional and TimeDistributed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 def _recurrent(layer: Layer) -> Layer:
     if not isinstance(layer, Recurrent):
-        kind = type(layer).__name__
-        hint = "TimeDistributed wraps layers that work step by step"
-        text = f"must be a recurrent layer (LSTM, GRU, SimpleRNN, RNN, ConvLSTM2D, …), not {kind}"
+        hint = "use TimeDistributed for layers that are applied to every step"
+        text = f"must be a recurrent layer (LSTM, GRU, SimpleRNN, RNN, ConvLSTM2D, …), not {type(layer).__name__}"
         raise invalid(text, hint, key="type")
     return layer
 
@@ -35,43 +34,46 @@ RecurrentField = Annotated[LayerField, AfterValidator(_recurrent)]
 
 @LAYERS.add("Bidirectional")
 class Bidirectional(Layer):
-    """A recurrent layer and a copy that goes backwards in time, merged.
+    """A recurrent layer and a copy that processes the steps backwards, merged.
 
-    Shapes: those of the layer, twice as many units with ``merge_mode: concat``. Outputs: the merged one (two with
-    ``merge_mode: null``), then with ``return_state`` the forward layer's states and the backward layer's.
+    Shapes: as for the layer, with twice as many units for ``merge_mode: concat``. The outputs are the merged output
+        (two
+    with ``merge_mode: null``), then with ``return_state`` the states of the forward layer and of the backward layer.
+    Schuster and Paliwal, *Bidirectional Recurrent Neural Networks*, 1997.
     """
 
     handles_mask = True
     call_arguments = ("initial_state",)
 
-    layer: Annotated[RecurrentField, Field(description="The layer that goes forward.")]
+    layer: Annotated[RecurrentField, Field(description="The forward layer.")]
     merge_mode: Annotated[
         Literal["concat", "sum", "mul", "ave"] | None,
-        Field(description="How both outputs become one; null keeps two outputs."),
+        Field(description="How both outputs are merged; null for two separate outputs."),
     ] = "concat"
     weights: Weights = None
     backward_layer: Annotated[
-        RecurrentField | None, Field(description="The layer that goes backwards; a copy of `layer` where null.")
+        RecurrentField | None, Field(description="The backward layer; null for a copy of `layer`.")
     ] = None
 
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
         forward, backward = self._pair()
         half, count = forward.state_count(), forward.state_count() + backward.state_count()
         if initial_state and len(initial_state) != count:
-            text = f"takes {count} initial states, got {len(initial_state)}"
-            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint="those of the forward layer first", key="initial_state")
+            text = f"expects {count} initial states, got {len(initial_state)}"
+            hint = "name the states of the forward layer first"
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=hint, key="initial_state")
         sequences = forward.return_sequences
         with g.part("forward"):
             Y, states = forward.run(g, X, initial_state[:half], zero_masked=sequences)
             g.penalize(forward.activity_regularizer, Y, *(states if forward.return_state else ()))
         with g.part("backward"):
-            Z, more = backward.run(g, X, initial_state[half:], zero_masked=sequences)
-            g.penalize(backward.activity_regularizer, Z, *(more if backward.return_state else ()))
+            Z, backward_states = backward.run(g, X, initial_state[half:], zero_masked=sequences)
+            g.penalize(backward.activity_regularizer, Z, *(backward_states if backward.return_state else ()))
         if sequences and forward.go_backwards:  # Keras merges in the order of the forward layer's steps
             Y, Z = flip_time(g, Y), flip_time(g, Z)
         merged = tuple(y.with_mask(X.mask if sequences else None) for y in self._merge(g, Y, Z))
         if forward.return_state:
-            return (*merged, *states, *more)
+            return (*merged, *states, *backward_states)
         return merged[0] if len(merged) == 1 else merged
 
     def _merge(self, g: Builder, Y: Value, Z: Value) -> tuple[Value, ...]:
@@ -80,7 +82,7 @@ class Bidirectional(Layer):
         if self.merge_mode == "concat":
             return (g.Concat(Y, Z, axis=-1),)
         if Y.shape != Z.shape:
-            text = f"needs outputs of one shape to merge, got {show(Y.shape)} forward and {show(Z.shape)} backward"
+            text = f"needs outputs of equal shape to merge, got {show(Y.shape)} forward and {show(Z.shape)} backward"
             hint = "give both layers as many units, or use `merge_mode: concat`"
             raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="merge_mode")
         if self.merge_mode == "mul":
@@ -89,15 +91,15 @@ class Bidirectional(Layer):
         return (total if self.merge_mode == "sum" else g.Mul(total, g.constant(0.5)),)
 
     def _pair(self) -> tuple[Recurrent, Recurrent]:
-        """Both layers, which must agree on their outputs and differ in direction (GS105)."""
+        """Return both layers; raise GS105 unless they have the same outputs and opposite directions."""
         forward = cast(Recurrent, self.layer)
         backward = cast("Recurrent | None", self.backward_layer)
         if backward is None:
             backward = forward.model_copy(update={"go_backwards": True})
         key = "layer" if self.backward_layer is None else "backward_layer"
         if forward.go_backwards == backward.go_backwards:
-            text = "needs one layer that goes forward and one that goes backwards"
-            hint = "set `go_backwards` to true on `backward_layer` alone"
+            text = "needs one forward layer and one backward layer"
+            hint = "set `go_backwards` to true only on `backward_layer`"
             raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key=key)
         for name in ("return_sequences", "return_state"):
             if getattr(forward, name) != getattr(backward, name):
@@ -108,9 +110,9 @@ class Bidirectional(Layer):
 
 @LAYERS.add("TimeDistributed")
 class TimeDistributed(Layer):
-    """A layer applied to every step: the batch's rows times their steps become rows.
+    """A layer that is applied to every step separately; the batch and the steps become one batch.
 
-    Shapes: (batch, time, …) → (batch, time, \\*the layer's output without its batch).
+    Shapes: (batch, time, …) → (batch, time, the layer's output without the batch).
     """
 
     handles_mask = True
@@ -123,29 +125,27 @@ class TimeDistributed(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 3, None, "(batch, time, …)", hint="without a time axis the layer needs no wrapper")
-        least = self.layer.arity[0]
-        if least > 1:
-            text = f"cannot wrap {type(self.layer).__name__}, which takes {least} inputs or more"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer that takes one input", key="layer")
+        arity = self.layer.arity[0]
+        if arity > 1:
+            text = f"cannot wrap {type(self.layer).__name__}, which needs {arity} or more inputs"
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer with one input", key="layer")
         Y = self._unrolled(g, X) if self.layer.mixes_rows and g.trainable else self._folded(g, X)
         return Y.with_mask(X.mask)
 
     def _folded(self, g: Builder, X: Value) -> Value:
-        batch, time, *rest = (g.size(X, axis) for axis in range(X.rank))
+        batch, time, *sizes = (g.size(X, axis) for axis in range(X.rank))
         mask = X.mask
         if mask is not None:
-            more = rest[: mask.rank - 2]
-            mask = g.reshape(mask, (-1, *more)) if more else None
-        Y = self._apply(g, g.reshape(X, (-1, *rest)).with_mask(mask))
+            mask_sizes = sizes[: mask.rank - 2]
+            mask = g.reshape(mask, (-1, *mask_sizes)) if mask_sizes else None
+        Y = self._apply(g, g.reshape(X, (-1, *sizes)).with_mask(mask))
         return g.reshape(Y, (batch, time, *(g.size(Y, axis) for axis in range(1, Y.rank))))
 
     def _unrolled(self, g: Builder, X: Value) -> Value:
-        """Step by step, because each step is a batch of its own to the layer."""
+        """Emit the layer step by step: in training each step is a separate batch for it."""
         steps = X.fixed(1)
         if steps > MAX_STEPS:
-            text = (
-                f"would be written out for {steps:,} steps, each a batch of its own in training, at most {MAX_STEPS:,}"
-            )
+            text = f"would be unrolled for {steps:,} steps, each a separate batch in training, at most {MAX_STEPS:,}"
             raise ShapeError(
                 Code.DOCUMENT_TOO_LARGE, text, hint="freeze it with `trainable: false`, or use fewer steps", key="layer"
             )
@@ -164,9 +164,9 @@ class TimeDistributed(Layer):
             if error.code != Code.WRONG_RANK:
                 raise
             step = show(("N", *X.shape[1:]))
-            said = error.problem.message.replace(show(X.shape), step)
-            text = f"gives {type(self.layer).__name__} every step by itself, and that {said}"
-            hint = "leave TimeDistributed out, which takes the time axis away, or give the steps more axes"
+            message = error.problem.message.replace(show(X.shape), step)
+            text = f"passes {type(self.layer).__name__} every step separately, and that {message}"
+            hint = "leave TimeDistributed out, which removes the time axis, or give the steps more axes"
             raise error.changed(message=text, hint=hint if error.problem.key is None else error.problem.hint) from None
         if isinstance(Y, tuple):
             raise ShapeError(Code.VALUE_NOT_ALLOWED, "cannot wrap a layer with several outputs", key="layer")

@@ -1,4 +1,4 @@
-"""The losses, by family; each lowers to one value per sample (and time step), a common reduction makes the scalar."""
+"""The losses, by family. Each lowers to one value per sample (and time step); :func:`reduce` makes the scalar."""
 
 from graphspec.config import only_base
 from graphspec.losses.base import LOSSES, Loss, reduce

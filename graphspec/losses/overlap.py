@@ -1,4 +1,4 @@
-"""Losses of overlapping regions, over the whole batch unless axes are given."""
+"""Losses of overlapping regions, computed over the whole batch unless ``axis`` is set."""
 
 from __future__ import annotations
 
@@ -17,65 +17,80 @@ if TYPE_CHECKING:
 
 
 class Overlap(OfProbabilities):
-    """One minus an index of overlap. Without ``axis`` all values of the whole batch make one index."""
+    """Base: one minus an overlap index. Without ``axis`` there is one index for the whole batch."""
 
-    fitting = "`activation: sigmoid` or `activation: softmax`"
-    axis: Annotated[Axes | None, Field(description="The axes of a region; null for all of the batch.")] = None
+    suitable_activation = "`activation: sigmoid` or `activation: softmax`"
+    axis: Annotated[Axes | None, Field(description="The axes that are summed over; null for all, with the batch.")] = (
+        None
+    )
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         axes = as_tuple(self.axis)
         for axis in axes:
             if not -y_pred.rank <= axis < y_pred.rank:
                 text = f"has axis {axis}, which does not fit the head's shape {show(y_pred.shape)}"
-                return refuse(text, f"use axes from 0, the batch, to {y_pred.rank - 1}, or null for all")
+                return refuse(text, f"use axes from 0 (the batch) to {y_pred.rank - 1}, or null for all")
         if len({axis % y_pred.rank for axis in axes}) < len(axes):
-            return refuse(f"has an axis twice in {list(axes)}", "name every axis once")
+            return refuse(f"repeats an axis in {list(axes)}", "list every axis once")
         return super().check_shape(y_pred)
 
     def sum(self, g: Builder, X: Value) -> Value:
-        """Over the region: what the batch axis adds is added over all of the batch."""
-        inner = {k % X.rank for k in (range(X.rank) if self.axis is None else as_tuple(self.axis))}
-        whole = 0 in inner
-        inner -= {0}
+        """Emit the sum over the region; the batch axis is summed over all workers' rows."""
+        axes = {k % X.rank for k in (range(X.rank) if self.axis is None else as_tuple(self.axis))}
+        inner = sorted(axes - {0})
         if inner:
-            X = g.ReduceSum(X, g.constant(sorted(inner)), keepdims=0)
-        return g.BatchSum(X) if whole else X
+            X = g.ReduceSum(X, g.constant(inner), keepdims=0)
+        return g.BatchSum(X) if 0 in axes else X
 
-    def index(self, g: Builder, shared: Value, divisor: Value) -> Value:
-        """``1 - shared / (divisor + 1e-7)``: one value a row, or one for the batch."""
-        values = g.Sub(g.constant(1.0), g.Div(shared, g.Add(divisor, g.constant(EPSILON))))
-        if shared.rank == 0 or shared.shape[0] == "N":
+    def index(self, g: Builder, overlap: Value, divisor: Value) -> Value:
+        """Emit ``1 - overlap / (divisor + 1e-7)``: one value per row, or one for the batch."""
+        values = g.Sub(g.constant(1.0), g.Div(overlap, g.Add(divisor, g.constant(EPSILON))))
+        if overlap.rank == 0 or overlap.shape[0] == "N":
             return values
-        reduction = g.ReduceSum(values, keepdims=0) if self.reduction == "sum" else g.ReduceMean(values, keepdims=0)
-        return reduction  # no row has a value of its own
+        # Values without a batch axis belong to no row, so they are reduced here.
+        return g.ReduceSum(values, keepdims=0) if self.reduction == "sum" else g.ReduceMean(values, keepdims=0)
 
 
 @LOSSES.add("dice", "Dice")
 class Dice(Overlap):
-    """``1 - 2 Σ y · p / (Σ y + Σ p)``. Targets: like the head, from 0 to 1. Milletari et al., *V-Net*, 2016."""
+    """Dice loss: ``1 - 2 Σ y · p / (Σ y + Σ p + 1e-7)``, summed over ``axis``.
+
+    Shapes: head (N, …), targets of the same shape, from 0 to 1 → a scalar for the whole batch; if ``axis`` does not
+    contain the batch, the remaining axes.
+
+    Source: Milletari et al., *V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation*,
+    2016.
+    """
 
     label = "dice"
 
-    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
-        shared = g.Mul(self.sum(g, g.Mul(y_true, y_pred)), g.constant(2.0))
-        return self.index(g, shared, g.Add(self.sum(g, y_true), self.sum(g, y_pred)))
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        overlap = g.Mul(self.sum(g, g.Mul(y_true, y_pred)), g.constant(2.0))
+        return self.index(g, overlap, g.Add(self.sum(g, y_true), self.sum(g, y_pred)))
 
 
 @LOSSES.add("tversky", "Tversky")
 class Tversky(Overlap):
-    """``1 - Σ y·p / (Σ y·p + alpha Σ y·(1 - p) + beta Σ (1 - y)·p)``. Targets: like the head, from 0 to 1.
+    """Tversky loss: ``1 - Σ y·p / (Σ y·p + alpha Σ y·(1 - p) + beta Σ (1 - y)·p + 1e-7)``, summed over ``axis``.
 
-    Keras calls both weights by the other's error: ``alpha`` weighs what was missed. Salehi et al., 2017.
+    As in Keras's code, and other than in its documentation, ``alpha`` weights false negatives and ``beta`` false
+    positives.
+
+    Shapes: head (N, …), targets of the same shape, from 0 to 1 → a scalar for the whole batch; if ``axis`` does not
+    contain the batch, the remaining axes.
+
+    Source: Salehi et al., *Tversky loss function for image segmentation using 3D fully convolutional deep networks*,
+    2017.
     """
 
     label = "tversky"
-    alpha: Annotated[float, Field(description="The weight of what should be there and is not.")] = 0.5
-    beta: Annotated[float, Field(description="The weight of what is there and should not be.")] = 0.5
+    alpha: Annotated[float, Field(description="The weight of false negatives.")] = 0.5
+    beta: Annotated[float, Field(description="The weight of false positives.")] = 0.5
 
-    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         one = g.constant(1.0)
-        shared = self.sum(g, g.Mul(y_true, y_pred))
+        overlap = self.sum(g, g.Mul(y_true, y_pred))
         missed = self.sum(g, g.Mul(g.Sub(one, y_pred), y_true))
         extra = self.sum(g, g.Mul(y_pred, g.Sub(one, y_true)))
-        wrong = g.Add(g.Mul(missed, g.constant(self.alpha)), g.Mul(extra, g.constant(self.beta)))
-        return self.index(g, shared, g.Add(shared, wrong))
+        errors = g.Add(g.Mul(missed, g.constant(self.alpha)), g.Mul(extra, g.constant(self.beta)))
+        return self.index(g, overlap, g.Add(overlap, errors))

@@ -1,4 +1,4 @@
-"""Metrics, exact over a whole pass: sums and counts are kept, not averages of batches."""
+"""Metrics, exact over a whole pass: they accumulate sums and counts, not averages of batches."""
 
 from graphspec.config import only_base
 from graphspec.metrics.base import METRICS, Metric, MetricState, targets_of
@@ -48,11 +48,14 @@ METRICS.found_in(
     },
 )
 
-_FOCAL = ("it is a loss, and no metric here", "the loss is in the logs; `crossentropy` follows it without its weights")
+_FOCAL = (
+    "it is a loss, not a metric",
+    "the logs contain the loss; `crossentropy` is the same without the focal weights",
+)
 METRICS.refused |= {
     "Metric": only_base("metrics", "use `accuracy`, which follows the loss"),
-    "MeanMetricWrapper": ("a spec holds no functions", "use one of the metrics by name"),
-    "huber": ("it is a loss, and no metric here", "the loss is in the logs; use `mae` or `mse` besides"),
+    "MeanMetricWrapper": ("a spec contains no functions", "use a metric by its name"),
+    "huber": ("it is a loss, not a metric", "the logs contain the loss; add `mae` or `mse`"),
     "binary_focal_crossentropy": _FOCAL,
     "categorical_focal_crossentropy": _FOCAL,
 }

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class Correlation(Metric):
-    """Base: the mean of one coefficient a row, or along the batch (``axis: 0``) of one a unit over all rows of the pass.
+    """Base: the mean of one coefficient per row, or with ``axis: 0`` of one coefficient per unit over all rows of the pass.
 
-    Keras's ``axis=0`` averages the coefficients of batches. Counters are then, by unit: rows, Σx, Σy, Σx², Σy², Σxy.
+    With ``axis: 0`` the counters, one set per unit, are: rows, Σx, Σy, Σx², Σy², Σxy. Keras averages the coefficients
+    of batches instead.
     """
 
     axis: Axis = -1
@@ -37,7 +38,7 @@ class Correlation(Metric):
         if found := check_axis(self, self.axis, y_pred):
             return found
         if y_pred.shape[self.axis] == 1:
-            text = f"correlates the values of a row along axis {self.axis}, but there is a single one"
+            text = f"correlates the values of a row along axis {self.axis}, but there is only one value"
             return self.error(text, "use `axis: 0`, over all rows" if y_pred.rank == 2 else "use `mae` or `mse`")
         return []
 
@@ -65,13 +66,19 @@ class Correlation(Metric):
         return float(self.coefficient(mx, my, xx - mx * mx, yy - my * my, xy - mx * my).mean())
 
     def coefficient(self, mx: Array, my: Array, vx: Array, vy: Array, cov: Array) -> Array:
-        """Of means, variances and covariances."""
+        """Return the coefficients from means, variances and covariances."""
         raise NotImplementedError
 
 
 @METRICS.add("PearsonCorrelation", "pearson_correlation")
 class PearsonCorrelation(Correlation):
-    """Pearson's coefficient ``cov / (σx σy)`` along ``axis``, averaged over the other axes; NaN where a row is constant."""
+    """Pearson's coefficient ``cov / (σx σy)`` along ``axis``, averaged over the other axes; NaN if a row is constant.
+
+    Shapes: head (N, …, units), targets of the same shape. With ``axis: 0`` a head (N, units) has one coefficient per
+    unit, over all rows. Masked rows do not count.
+
+    Source: Pearson, 1895.
+    """
 
     label = "pearson_correlation"
 
@@ -82,7 +89,13 @@ class PearsonCorrelation(Correlation):
 
 @METRICS.add("ConcordanceCorrelation", "concordance_correlation")
 class ConcordanceCorrelation(Correlation):
-    """Lin's coefficient ``2 cov / (σx² + σy² + (x̄ - ȳ)²)`` along ``axis``, averaged over the other axes. Lin, 1989."""
+    """Lin's concordance coefficient ``2 cov / (σx² + σy² + (x̄ - ȳ)² + 1e-7)`` along ``axis``, averaged over the other axes.
+
+    Shapes: head (N, …, units), targets of the same shape. With ``axis: 0`` a head (N, units) has one coefficient per
+    unit, over all rows. Masked rows do not count.
+
+    Source: Lin, *A Concordance Correlation Coefficient to Evaluate Reproducibility*, Biometrics, 1989.
+    """
 
     label = "concordance_correlation"
 

@@ -1,4 +1,4 @@
-"""Areas under curves and points on them, from the confusion counts at many thresholds."""
+"""Areas under curves, and points on curves, from the confusion counts at many thresholds."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pydantic import Field, model_validator
 
 from graphspec.config import FROM_LIST, PositiveInt, Rate, invalid
 from graphspec.errors import Problem
-from graphspec.losses.base import EPSILON, FromLogits
+from graphspec.losses.base import EPSILON, FromLogits, Targets
 from graphspec.metrics.base import (
     METRICS,
-    Kind,
     Metric,
     check_classes,
     check_fixed,
@@ -28,26 +27,25 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Value
     from graphspec.losses import Loss
 
-MOST_THRESHOLDS = 1_000_000
-"""Thresholds that a metric may try."""
+MAX_THRESHOLDS = 1_000_000  # thresholds that one metric may evaluate
 
 
 def _even(count: int) -> Array:
-    """``count`` thresholds from 0 to 1."""
+    """Return ``count`` evenly spaced thresholds from 0 to 1."""
     return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
 
 
 class _Point(Thresholded):
-    """The largest of one figure over the thresholds at which another is at least what is asked for."""
+    """Base: the largest value of one score over all thresholds at which another score is at least the required value."""
 
     instead = "set `class_id`"
-    num_thresholds: Annotated[int, Field(ge=1, le=MOST_THRESHOLDS)] = Field(
-        200, description="Thresholds that are tried, evenly from 0 to 1."
+    num_thresholds: Annotated[int, Field(ge=1, le=MAX_THRESHOLDS)] = Field(
+        200, description="The number of thresholds, evenly spaced from 0 to 1."
     )
     class_id: ClassId = None
 
-    def takes(self, given: Kind) -> bool:
-        return super().takes(given) or (given == "ids" and self.class_id is not None)
+    def accepts(self, targets: Targets) -> bool:
+        return super().accepts(targets) or (targets == "ids" and self.class_id is not None)
 
     def class_axis(self, y_pred: Value) -> int | None:
         return None if self.class_id is None else y_pred.rank - 1
@@ -58,82 +56,112 @@ class _Point(Thresholded):
     def limits(self) -> Array:
         return _even(self.num_thresholds).astype(np.float32)
 
-    def chosen(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    def select(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         return of_class(y_true, y_pred, self.class_id)
 
 
-def _largest(figure: Array, where: Array) -> Array:
-    largest: Array = np.max(figure, where=where, initial=0.0, keepdims=True)
+def _largest(scores: Array, where: Array) -> Array:
+    """Return the largest score ``where`` a condition is true, shape (1,); 0 if it never is."""
+    largest: Array = np.max(scores, where=where, initial=0.0, keepdims=True)
     return largest
 
 
 @METRICS.add("PrecisionAtRecall", "precision_at_recall")
 class PrecisionAtRecall(_Point):
-    """The largest precision at which the recall is at least ``recall``."""
+    """The largest precision over all thresholds at which the recall is at least ``recall``.
+
+    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
+    Masked rows do not count.
+    """
 
     label = "precision_at_recall"
-    recall: Rate = Field(description="The recall to be reached.")
+    recall: Rate = Field(description="The required recall.")
 
-    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
         return _largest(fraction(tp, fp), fraction(tp, fn) >= self.recall)
 
 
 @METRICS.add("RecallAtPrecision", "recall_at_precision")
 class RecallAtPrecision(_Point):
-    """The largest recall at which the precision is at least ``precision``."""
+    """The largest recall over all thresholds at which the precision is at least ``precision``.
+
+    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
+    Masked rows do not count.
+    """
 
     label = "recall_at_precision"
-    precision: Rate = Field(description="The precision to be reached.")
+    precision: Rate = Field(description="The required precision.")
 
-    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
         return _largest(fraction(tp, fn), fraction(tp, fp) >= self.precision)
 
 
 @METRICS.add("SensitivityAtSpecificity", "sensitivity_at_specificity")
 class SensitivityAtSpecificity(_Point):
-    """The largest sensitivity ``tp / (tp + fn)`` at which the specificity ``tn / (tn + fp)`` is at least ``specificity``."""
+    """The largest sensitivity over all thresholds at which the specificity is at least ``specificity``.
+
+    The sensitivity is ``tp / (tp + fn)``, the specificity ``tn / (tn + fp)``.
+
+    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
+    Masked rows do not count.
+    """
 
     label = "sensitivity_at_specificity"
-    specificity: Rate = Field(description="The specificity to be reached.")
+    specificity: Rate = Field(description="The required specificity.")
 
-    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
         return _largest(fraction(tp, fn), fraction(tn, fp) >= self.specificity)
 
 
 @METRICS.add("SpecificityAtSensitivity", "specificity_at_sensitivity")
 class SpecificityAtSensitivity(_Point):
-    """The largest specificity ``tn / (tn + fp)`` at which the sensitivity ``tp / (tp + fn)`` is at least ``sensitivity``."""
+    """The largest specificity over all thresholds at which the sensitivity is at least ``sensitivity``.
+
+    The sensitivity is ``tp / (tp + fn)``, the specificity ``tn / (tn + fp)``.
+
+    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``class_id`` also class ids (N, …).
+    Masked rows do not count.
+    """
 
     label = "specificity_at_sensitivity"
-    sensitivity: Rate = Field(description="The sensitivity to be reached.")
+    sensitivity: Rate = Field(description="The required sensitivity.")
 
-    def figures(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
+    def scores(self, tp: Array, fp: Array, tn: Array, fn: Array) -> Array:
         return _largest(fraction(tn, fp), fraction(tp, fn) >= self.sensitivity)
 
 
 @METRICS.add("AUC", "auc")
 class AUC(Metric):
-    """The area under a curve of recall over false positives (ROC) or of precision over recall (PR, or with gains, PRGAIN).
+    """The area under recall over false positive rate (ROC), precision over recall (PR), or the gains of these (PRGAIN).
 
-    The curve has a point for each of ``num_thresholds`` thresholds, or of those given, as in Keras. With
-    ``multi_label`` the labels' areas are averaged; otherwise all units make one curve.
-    Davis and Goadrich, 2006; Flach and Kull, 2015.
+    The curve has one point per threshold, as in Keras: ``num_thresholds`` evenly spaced ones, or ``thresholds`` plus 0
+    and 1. With ``multi_label`` every unit has a curve of its own and the areas are averaged; otherwise all units share
+    one curve.
+
+    Shapes: head (N, …, units), targets of the same shape, zero or nonzero; with ``multi_label`` also class ids (N, …).
+    Masked rows do not count.
+
+    Sources: Davis and Goadrich, *The Relationship Between Precision-Recall and ROC Curves*, ICML 2006; Flach and Kull,
+    *Precision-Recall-Gain Curves*, NIPS 2015.
     """
 
     label = "auc"
     instead: ClassVar[str] = "set `multi_label: true` for the mean of the classes' areas"
-    num_thresholds: Annotated[int, Field(ge=2, le=MOST_THRESHOLDS, description="Points of the curve.")] = 200
+    num_thresholds: Annotated[int, Field(ge=2, le=MAX_THRESHOLDS, description="The number of points of the curve.")] = (
+        200
+    )
     curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = Field("ROC", description="The curve.")
     summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = Field(
-        "interpolation", description="Height between two points: by interpolation, the smaller, or the larger one."
+        "interpolation",
+        description="The height between two points: their mean (for PR of the counts), the smaller, or the larger one.",
     )
     thresholds: Annotated[tuple[Rate, ...] | None, FROM_LIST] = Field(
-        None, description="Thresholds between 0 and 1, in place of `num_thresholds`."
+        None, description="Thresholds between 0 and 1, instead of `num_thresholds`."
     )
     multi_label: bool = Field(False, description="Whether every unit has a curve of its own.")
     num_labels: PositiveInt | None = Field(None, description="The number of units, with `multi_label`.")
     label_weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...] | None, FROM_LIST] = Field(
-        None, description="Weights of the units' areas, or counts."
+        None, description="One weight per unit: of the areas with `multi_label`, else of the counts."
     )
     from_logits: FromLogits = False
 
@@ -144,8 +172,8 @@ class AUC(Metric):
             raise invalid(text, "leave it out", key="num_labels", show_value=True)
         return self
 
-    def takes(self, given: Kind) -> bool:
-        return super().takes(given) or (given == "ids" and self.multi_label)
+    def accepts(self, targets: Targets) -> bool:
+        return super().accepts(targets) or (targets == "ids" and self.multi_label)
 
     def class_axis(self, y_pred: Value) -> int | None:
         return y_pred.rank - 1 if self.multi_label else None
@@ -166,7 +194,7 @@ class AUC(Metric):
         return check_logits(self, loss)
 
     def limits(self) -> Array:
-        """The thresholds; the first and the last one let every value and none pass."""
+        """Return the thresholds; every value exceeds the first one, no value exceeds the last one."""
         inner = _even(self.num_thresholds)[1:-1] if self.thresholds is None else np.sort(self.thresholds)
         return np.array([-EPSILON, *inner, 1 + EPSILON], np.float32)
 
@@ -210,7 +238,7 @@ class AUC(Metric):
 
 
 def _interpolated_precision(tp: Array, positive: Array, true: Array) -> Array:
-    """The area under precision over recall where true and all positives, not their ratio, are linear between points."""
+    """Return the area under precision over recall. Between points the two counts, not their ratio, are interpolated."""
     before, after = positive[:, :-1], positive[:, 1:]
     gained = tp[:, :-1] - tp[:, 1:]
     slope = divide(gained, np.maximum(before - after, 0))

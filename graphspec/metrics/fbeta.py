@@ -1,4 +1,4 @@
-"""F-scores: precision and recall as one figure, for every class or all of them."""
+"""F-scores: precision and recall as one score, per class or for all classes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from pydantic import Field
 
 from graphspec.config import Positive
 from graphspec.errors import Problem
-from graphspec.losses.base import EPSILON
+from graphspec.losses.base import EPSILON, Targets
 from graphspec.metrics.base import (
     METRICS,
-    Kind,
     Metric,
-    check_figures,
     check_fixed,
+    check_results,
     dense,
     has_logits,
     one_each,
@@ -30,36 +29,41 @@ if TYPE_CHECKING:
 
 
 class FScore(Metric):
-    """``(1 + β²) precision · recall / (β² precision + recall)`` of every class: ``(3, classes)`` counters.
+    """Base: ``(1 + β²) precision · recall / (β² precision + recall)`` of every class.
 
-    Positive is what exceeds ``threshold``, or without one the largest value of each row. Class ids count as one-hot rows.
+    The counters are (3, classes): true positives, false positives, false negatives.
     """
 
     by_class = True
-    targets: ClassVar[tuple[Kind, ...]] = ("like", "one_hot", "ids")
+    targets: ClassVar[tuple[Targets, ...]] = ("like", "one_hot", "ids")
     average: Literal["micro", "macro", "weighted"] | None = Field(
-        None, description="Of all counts together, of the classes' scores, of these weighted by size; null: one each."
+        None,
+        description="`micro`: the score of the summed counts; `macro`: the mean of the classes' scores; `weighted`: their"
+        " mean by class size; null: one score per class.",
     )
     threshold: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="Above it a value is positive; null: the largest of a row is."
+        None, description="A larger value is positive; null: the largest value of a row is."
     )
 
     def squared_beta(self) -> float:
+        """Return β²."""
         raise NotImplementedError
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if found := check_fixed(self, y_pred):
             return found
         if self.threshold is None and units(y_pred) == 1:
-            return self.error("takes the largest value of a row, but the head has a single one", "set `threshold: 0.5`")
-        return [] if self.average else check_figures(self, y_pred, "set `average: macro`, `micro` or `weighted`")
+            return self.error(
+                "uses the largest value of a row, but the head has only one value", "set `threshold: 0.5`"
+            )
+        return [] if self.average else check_results(self, y_pred, "set `average: macro`, `micro` or `weighted`")
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
         if self.threshold is not None and has_logits(loss):
             text = f"compares the head's values with {self.threshold:g}, but they are logits"
             return self.warning(text, "end the head in a sigmoid, with `from_logits: false` in the loss")
         if self.threshold is None and loss.binary:
-            text = f"takes one class a row, but with {type(loss).__name__} several may apply"
+            text = f"predicts one class per row, but with {type(loss).__name__} several may apply"
             return self.warning(text, "set `threshold: 0.5`")
         return []
 
@@ -96,7 +100,12 @@ class FScore(Metric):
 class F1Score(FScore):
     """The harmonic mean of precision and recall, ``2 · precision · recall / (precision + recall)``.
 
-    Positive is what exceeds ``threshold``, or without one the largest value of each row. Class ids count as one-hot rows.
+    A value is positive if it exceeds ``threshold``; without a threshold, the largest value of each row is.
+
+    Shapes: head (N, …, classes), targets of the same shape, or class ids (N, …); one result per class unless
+    ``average`` is set. Masked rows do not count.
+
+    Source: van Rijsbergen, *Information Retrieval*, 1979.
     """
 
     label = "f1_score"
@@ -107,13 +116,18 @@ class F1Score(FScore):
 
 @METRICS.add("FBetaScore", "f_beta_score")
 class FBetaScore(FScore):
-    """``(1 + β²) · precision · recall / (β² · precision + recall)``: recall counts β times as much as precision.
+    """``(1 + β²) · precision · recall / (β² · precision + recall)``: recall is β times as important as precision.
 
-    Positive is what exceeds ``threshold``, or without one the largest value of each row. Class ids count as one-hot rows.
+    A value is positive if it exceeds ``threshold``; without a threshold, the largest value of each row is.
+
+    Shapes: head (N, …, classes), targets of the same shape, or class ids (N, …); one result per class unless
+    ``average`` is set. Masked rows do not count.
+
+    Source: van Rijsbergen, *Information Retrieval*, 1979.
     """
 
     label = "fbeta_score"
-    beta: Annotated[Positive, Field(description="How much more recall counts than precision.")] = 1.0
+    beta: Annotated[Positive, Field(description="The weight β of recall relative to precision.")] = 1.0
 
     def squared_beta(self) -> float:
         return self.beta**2

@@ -1,4 +1,4 @@
-"""The confusion matrix, and the overlaps of predicted and true classes that come from it."""
+"""The confusion matrix, and the overlaps of predicted and true classes that are computed from it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from pydantic import Field, model_validator
 
 from graphspec.config import Ints, PositiveInt, invalid
 from graphspec.errors import Problem
-from graphspec.losses.base import EPSILON, Axis, gives_probabilities, producer
+from graphspec.losses.base import EPSILON, Axis, Targets, gives_probabilities, producer
 from graphspec.metrics.base import (
     METRICS,
-    SAY,
-    Kind,
+    TARGET_NAMES,
     Metric,
     check_axis,
     check_classifies,
@@ -33,7 +32,10 @@ if TYPE_CHECKING:
 
 
 def pairs(y_true: Array, y_pred: Array, classes: int, ignored: int | None = None) -> Array:
-    """How often each true class (rows) is answered by each class (columns): ``(classes, classes)``; others do not count."""
+    """Return how often each true class (row) is predicted as each class (column): (classes, classes).
+
+    Pairs with an id outside the classes, or with the true class ``ignored``, do not count.
+    """
     t, p = (y.ravel().astype(np.int64) for y in (y_true, y_pred))
     inside = (t >= 0) & (t < classes) & (p >= 0) & (p < classes)
     if ignored is not None:
@@ -44,16 +46,19 @@ def pairs(y_true: Array, y_pred: Array, classes: int, ignored: int | None = None
 
 @METRICS.add("ConfusionMatrix", "confusion_matrix")
 class ConfusionMatrix(Metric):
-    """How often each true class (row) is answered by each class (column), with recall and precision of every class.
+    """How often each true class (row) is predicted as each class (column).
 
-    A table, not a figure: it is no part of the history, nor can callbacks watch it. ``evaluate`` returns it as an
-    array, the command line prints it with the head's labels.
+    The history does not contain this table, and callbacks cannot monitor it. ``evaluate`` returns it as an array; the
+    command line prints it with the head's labels and the recall and precision of every class.
+
+    Shapes: head (N, …, classes), targets (N, …), class ids, or one-hot → (classes, classes). A head with one unit has
+    two classes, with targets 0 and 1. Masked rows do not count.
     """
 
     label, by_class = "confusion_matrix", True
     direction = None
-    targets: ClassVar[tuple[Kind, ...]] = ("ids", "one_hot", "like")
-    threshold: float = Field(0.5, description="Above it the answer of a head with one unit is class 1.")
+    targets: ClassVar[tuple[Targets, ...]] = ("ids", "one_hot", "like")
+    threshold: float = Field(0.5, description="A larger value of a head with one unit predicts class 1.")
 
     def keys(self, y_pred: Value) -> list[str]:
         return []
@@ -67,7 +72,7 @@ class ConfusionMatrix(Metric):
         if units(y_pred) == 1:
             return check_threshold(self, self.threshold, loss)
         if targets_of(loss) == "like" and producer(y_pred).activation != "softmax":
-            text = f"counts one class a row, but with {type(loss).__name__} several may apply"
+            text = f"counts one class per row, but with {type(loss).__name__} several may apply"
             return self.error(text, "use `{type: F1Score, threshold: 0.5}`, or a softmax head with a categorical loss")
         return []
 
@@ -86,36 +91,37 @@ class ConfusionMatrix(Metric):
 
 
 NumClasses = Annotated[PositiveInt, Field(description="The number of classes.")]
-Target = Annotated[Ints, Field(min_length=1, description="The classes whose overlaps are averaged.")]
-Ignored = Annotated[int | None, Field(description="A true class that does not count; null for none.")]
+Target = Annotated[Ints, Field(min_length=1, description="The ids of the classes that are averaged over.")]
+Ignored = Annotated[int | None, Field(description="The class of targets that do not count; null for none.")]
 SparseTrue = Annotated[bool, Field(description="Whether the targets are class ids, not one-hot rows.")]
-SparsePred = Annotated[bool, Field(description="Whether the head gives class ids, not a value for each class.")]
+SparsePred = Annotated[bool, Field(description="Whether the head outputs class ids, not one value per class.")]
 
 
 class Overlap(Metric):
-    """Base: the mean of ``tp / (tp + fp + fn)`` over some classes, but for those that neither occur nor are answered."""
+    """Base: the mean of ``tp / (tp + fp + fn)`` over some classes, except those that are neither true nor predicted."""
 
-    targets: ClassVar[tuple[Kind, ...]] = ("one_hot", "like")
+    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
 
     def classes(self) -> int:
+        """Return the number of classes."""
         raise NotImplementedError
 
-    def wanted(self) -> tuple[int, ...]:
-        """The classes that are averaged over."""
+    def averaged(self) -> tuple[int, ...]:
+        """Return the ids of the classes that are averaged over."""
         return tuple(range(self.classes()))
 
     def shape(self, y_pred: Value) -> tuple[int, ...]:
         return (self.classes(), self.classes())
 
     def finish(self, counters: Array) -> float | Array:
-        chosen = list(self.wanted())
+        chosen = list(self.averaged())
         tp = counters.diagonal()[chosen]
         union = counters.sum(0)[chosen] + counters.sum(1)[chosen] - tp
         return float(np.sum(divide(tp, union + EPSILON)) / (np.count_nonzero(union) + EPSILON))
 
 
 class _Chosen(Overlap):
-    """Of the classes that are named."""
+    """Base: the mean over ``target_class_ids``."""
 
     target_class_ids: Target
 
@@ -127,12 +133,12 @@ class _Chosen(Overlap):
             raise invalid(text, hint, key="target_class_ids", show_value=True)
         return self
 
-    def wanted(self) -> tuple[int, ...]:
+    def averaged(self) -> tuple[int, ...]:
         return self.target_class_ids
 
 
 class _Segments(Overlap):
-    """Of any number of classes, which stand along ``axis`` where they are no ids."""
+    """Base: any number of classes, along ``axis`` if the head does not output class ids."""
 
     num_classes: NumClasses
     ignore_class: Ignored = None
@@ -148,17 +154,17 @@ class _Segments(Overlap):
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if self.sparse_y_pred:
             if y_pred.rank > 1 and y_pred.shape[-1] == self.num_classes > 1:
-                text = f"takes the head's values as class ids, but it gives one for each of {self.num_classes} classes"
+                text = f"expects class ids, but the head outputs one value for each of {self.num_classes} classes"
                 return self.error(text, "set `sparse_y_pred: false`")
             if gives_probabilities(op := producer(y_pred)):
-                text = f"takes the head's values as class ids, but they are those of a {op.activation}"
+                text = f"expects class ids, but the head outputs the values of a {op.activation}"
                 return self.error(text, "use `BinaryIoU`" if units(y_pred) == 1 else "set `sparse_y_pred: false`")
             return []
         if found := check_axis(self, self.axis, y_pred):
             return found
         if (classes := y_pred.shape[self.axis]) != self.num_classes:
             return self.error(
-                f"has {self.num_classes} classes, but the head has {classes}", "give both the same number"
+                f"has {self.num_classes} classes, but the head has {classes}", "use the same number for both"
             )
         return []
 
@@ -166,18 +172,19 @@ class _Segments(Overlap):
         return None if self.sparse_y_pred else self.axis % y_pred.rank
 
     def true_ids(self, y_true: Array) -> Array:
-        found: Array = y_true.argmax(self.axis)
-        return found
+        """Return the targets as class ids."""
+        class_ids: Array = y_true.argmax(self.axis)
+        return class_ids
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
-        answers = y_pred if self.sparse_y_pred else y_pred.argmax(self.axis)
-        return pairs(self.true_ids(y_true), answers, self.num_classes, self.ignore_class)
+        predicted = y_pred if self.sparse_y_pred else y_pred.argmax(self.axis)
+        return pairs(self.true_ids(y_true), predicted, self.num_classes, self.ignore_class)
 
 
 class _Sparse(_Segments):
-    """With class ids as targets, unless it is said otherwise."""
+    """Base: targets are class ids unless ``sparse_y_true`` is false."""
 
-    targets: ClassVar[tuple[Kind, ...]] = ("ids", "one_hot", "like")
+    targets: ClassVar[tuple[Targets, ...]] = ("ids", "one_hot", "like")
     sparse_y_true: SparseTrue = True
     sparse_y_pred: SparsePred = True
 
@@ -185,31 +192,47 @@ class _Sparse(_Segments):
         return y_true if self.sparse_y_true else super().true_ids(y_true)
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        given = targets_of(loss)
-        if self.sparse_y_true == (given == "ids") or (self.sparse_y_true and self.sparse_y_pred):
+        targets = targets_of(loss)
+        if self.sparse_y_true == (targets == "ids") or (self.sparse_y_true and self.sparse_y_pred):
             return []
-        text = f"takes {SAY['ids' if self.sparse_y_true else 'one_hot']}"
-        text += f", but the targets of {type(loss).__name__} are {SAY[given]}"
+        text = f"expects {TARGET_NAMES['ids' if self.sparse_y_true else 'one_hot']}"
+        text += f", but the targets of {type(loss).__name__} are {TARGET_NAMES[targets]}"
         return self.error(text, f"set `sparse_y_true: {'false' if self.sparse_y_true else 'true'}`")
 
 
 @METRICS.add("IoU", "io_u")
 class IoU(_Chosen, _Sparse):
-    """Intersection over union of predicted and true class, ``tp / (tp + fp + fn)``; the mean over ``target_class_ids``."""
+    """Intersection over union ``tp / (tp + fp + fn)``, the mean over the classes ``target_class_ids``.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …), class ids, or one-hot with
+    ``sparse_y_true: false``. Masked rows do not count.
+
+    Source: Jaccard, 1901.
+    """
 
     label = "io_u"
 
 
 @METRICS.add("MeanIoU", "mean_io_u")
 class MeanIoU(_Sparse):
-    """Intersection over union of predicted and true class, ``tp / (tp + fp + fn)``; the mean over all classes."""
+    """Intersection over union ``tp / (tp + fp + fn)``, the mean over all classes.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …), class ids, or one-hot with
+    ``sparse_y_true: false``. Masked rows do not count.
+
+    Source: Jaccard, 1901.
+    """
 
     label = "mean_io_u"
 
 
 @METRICS.add("OneHotIoU", "one_hot_io_u")
 class OneHotIoU(_Chosen, _Segments):
-    """As IoU, for one-hot targets and a head with a value for each class."""
+    """IoU for one-hot targets: ``tp / (tp + fp + fn)``, the mean over the classes ``target_class_ids``.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …, classes), one-hot. Masked rows do not
+    count.
+    """
 
     label = "one_hot_io_u"
     instead = "use `IoU` with `sparse_y_pred: false`"
@@ -217,7 +240,11 @@ class OneHotIoU(_Chosen, _Segments):
 
 @METRICS.add("OneHotMeanIoU", "one_hot_mean_io_u")
 class OneHotMeanIoU(_Segments):
-    """As MeanIoU, for one-hot targets and a head with a value for each class."""
+    """MeanIoU for one-hot targets: ``tp / (tp + fp + fn)``, the mean over all classes.
+
+    Shapes: head (N, …, classes), or (N, …) with ``sparse_y_pred``; targets (N, …, classes), one-hot. Masked rows do not
+    count.
+    """
 
     label = "one_hot_mean_io_u"
     instead = "use `MeanIoU` with `sparse_y_pred: false`"
@@ -225,13 +252,18 @@ class OneHotMeanIoU(_Segments):
 
 @METRICS.add("BinaryIoU", "binary_io_u")
 class BinaryIoU(_Chosen):
-    """Intersection over union of predicted and true class, of which 1 begins at ``threshold``; the mean over both."""
+    """Intersection over union ``tp / (tp + fp + fn)`` of two classes, the mean over ``target_class_ids``.
+
+    A value predicts class 1 if it is at least ``threshold``, else class 0.
+
+    Shapes: head (N, …), targets of the same shape, 0 or 1. Masked rows do not count.
+    """
 
     label = "binary_io_u"
-    targets: ClassVar[tuple[Kind, ...]] = ("like", "one_hot")
+    targets: ClassVar[tuple[Targets, ...]] = ("like", "one_hot")
     instead = "use `{type: MeanIoU, num_classes: …, sparse_y_pred: false}`"
     target_class_ids: Target = (0, 1)
-    threshold: float = Field(0.5, description="From it on the answer is class 1.")
+    threshold: float = Field(0.5, description="This value or a larger one predicts class 1.")
 
     def classes(self) -> int:
         return 2

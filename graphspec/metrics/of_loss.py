@@ -1,4 +1,4 @@
-"""Metrics that are the mean of a loss: the formula is the loss's own lowering."""
+"""Metrics that are the mean of a loss; the loss's lowering is the formula."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 
 class OfLoss(Average):
-    """Base: the mean of the values of the loss ``of``, whose arguments are this metric's fields, smaller is better."""
+    """Base: the mean of the loss ``of`` over all unmasked rows. The metric's fields are the loss's arguments."""
 
     of: ClassVar[type[Loss]]
+    """The loss."""
     direction: ClassVar[Direction | None] = "down"
 
     def start(self, y_pred: Value, compute: Compute) -> MetricState:
@@ -35,7 +36,7 @@ class OfLoss(Average):
 
 
 class Along(OfLoss):
-    """Base of the means of a loss that is computed along an axis of the head."""
+    """Base: the mean of a loss that is computed along an axis of the head."""
 
     axis: Axis = -1
 
@@ -47,7 +48,7 @@ class Along(OfLoss):
 
 
 class _MeanOfLoss(MetricState):
-    """A loss over some batches."""
+    """The state of the mean of a loss."""
 
     def __init__(self, metric: Metric, y_pred: Value, loss: Loss, compute: Compute) -> None:
         super().__init__(metric, y_pred)
@@ -63,19 +64,20 @@ class _MeanOfLoss(MetricState):
         assert y_true is not None
         head = Value("y_pred", Type("float32", y_pred.shape), "input")
         target = self._loss.target(head)
-        y_true = y_true.reshape([int(d) for d in target.shape])  # (N,) fits (N, 1)
+        y_true = y_true.reshape([int(d) for d in target.shape])  # (N,) and (N, 1) are compatible
         feeds = {"y_true": y_true, "y_pred": y_pred}
-        found = self._compute(lambda: values_of(self._loss, head, target), feeds)
-        values = visible(found["values"], mask)
-        if "counts" in found:
-            values = values[visible(found["counts"], mask)]
+        outputs = self._compute(lambda: values_of(self._loss, head, target), feeds)
+        values = visible(outputs["values"], mask)
+        if "counts" in outputs:
+            values = values[visible(outputs["counts"], mask)]
         self.counters += total(values)
 
 
 def values_of(loss: Loss, head: Value, target: Type) -> Graph:
-    """The graph from ``y_true`` and ``y_pred``, a head of fixed shape, to the loss's ``values`` (and ``counts``, bool).
+    """Return the graph from ``y_true`` and ``y_pred``, a head of fixed shape, to the loss's ``values``.
 
-    In float64 a row's value does not depend on the other rows of its batch but for the last bits.
+    If the values have a mask, it is the output ``counts``, bool. The graph is computed in float64: the other rows of
+    the batch change at most the last bits of a row's value.
     """
     from graphspec.graph.builder import Builder
 

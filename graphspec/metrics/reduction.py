@@ -1,4 +1,4 @@
-"""Metrics of the head's values alone, without targets."""
+"""Metrics of the head's values only, without targets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @METRICS.add("Mean", "mean")
 class Mean(Average):
-    """The mean of the head's values; the head needs no loss."""
+    """The mean of the head's values; the head does not need a loss.
+
+    Shapes: head (N, …). Masked rows do not count.
+    """
 
     label = "mean"
     direction = None
@@ -29,7 +32,10 @@ class Mean(Average):
 
 @METRICS.add("Sum", "sum")
 class Sum(Mean):
-    """The sum of the head's values; the head needs no loss."""
+    """The sum of the head's values; the head does not need a loss.
+
+    Shapes: head (N, …). Masked rows do not count.
+    """
 
     label = "sum"
 

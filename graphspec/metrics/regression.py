@@ -1,4 +1,4 @@
-"""Errors of numbers, and how much of their variance is explained."""
+"""Errors of heads that predict numbers, and the coefficient of determination."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from graphspec.errors import Problem
 from graphspec.losses import regression
-from graphspec.metrics.base import METRICS, Metric, check_figures, check_fixed, divide, one_each, rows, units
+from graphspec.metrics.base import METRICS, Metric, check_fixed, check_results, divide, one_each, rows, units
 from graphspec.metrics.of_loss import Along, OfLoss
 
 if TYPE_CHECKING:
@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 @METRICS.add("MeanSquaredError", "mean_squared_error", "mse", "MSE")
 class MeanSquaredError(OfLoss):
-    """Mean of ``(y_pred - y_true)²``."""
+    """Mean of ``(y_pred - y_true)²`` over all units and rows.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
+    """
 
     label, of = "mean_squared_error", regression.MeanSquaredError
 
 
 @METRICS.add("RootMeanSquaredError", "root_mean_squared_error")
 class RootMeanSquaredError(MeanSquaredError):
-    """The square root of the mean of ``(y_pred - y_true)²`` over the whole pass."""
+    """The square root of the mean of ``(y_pred - y_true)²`` over all units and rows of the pass.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
+    """
 
     label = "root_mean_squared_error"
 
@@ -36,35 +42,50 @@ class RootMeanSquaredError(MeanSquaredError):
 
 @METRICS.add("MeanAbsoluteError", "mean_absolute_error", "mae", "MAE")
 class MeanAbsoluteError(OfLoss):
-    """Mean of ``|y_pred - y_true|``."""
+    """Mean of ``|y_pred - y_true|`` over all units and rows.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
+    """
 
     label, of = "mean_absolute_error", regression.MeanAbsoluteError
 
 
 @METRICS.add("MeanAbsolutePercentageError", "mean_absolute_percentage_error", "mape", "MAPE")
 class MeanAbsolutePercentageError(OfLoss):
-    """Mean of ``100 |y_pred - y_true| / max(|y_true|, 1e-7)``."""
+    """Mean of ``100 · |y_pred - y_true| / max(|y_true|, 1e-7)`` over all units and rows.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
+    """
 
     label, of = "mean_absolute_percentage_error", regression.MeanAbsolutePercentageError
 
 
 @METRICS.add("MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "msle", "MSLE")
 class MeanSquaredLogarithmicError(OfLoss):
-    """Mean of ``(log(1 + y_pred) - log(1 + y_true))²``, both at least 1e-7."""
+    """Mean of ``(log(1 + y_pred) - log(1 + y_true))²`` over all units and rows; both are at least 1e-7.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
+    """
 
     label, of = "mean_squared_logarithmic_error", regression.MeanSquaredLogarithmicError
 
 
 @METRICS.add("LogCoshError", "log_cosh_error", "log_cosh")
 class LogCoshError(OfLoss):
-    """Mean of ``log(cosh(y_pred - y_true))``."""
+    """Mean of ``log cosh(y_pred - y_true)`` over all units and rows.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
+    """
 
     label, of = "logcosh", regression.LogCosh
 
 
 @METRICS.add("CosineSimilarity", "cosine_similarity")
 class CosineSimilarity(Along):
-    """Mean over rows of the cosine of the angle between target and prediction along ``axis``: 1 for equal directions."""
+    """Mean over rows of the cosine of the angle between target and prediction along ``axis``: 1 for equal directions.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
+    """
 
     label, of = "cosine_similarity", regression.CosineSimilarity
     direction = "up"
@@ -73,7 +94,7 @@ class CosineSimilarity(Along):
         if found := super().check_shape(y_pred):
             return found
         if y_pred.shape[self.axis] == 1:
-            text = f"compares directions along axis {self.axis}, where the head has a single value"
+            text = f"compares directions along axis {self.axis}, but the head has only one value there"
             return self.warning(text, "use `mae` or `mse`")
         return []
 
@@ -83,23 +104,25 @@ class CosineSimilarity(Along):
 
 @METRICS.add("R2Score", "r2_score")
 class R2Score(Metric):
-    """The coefficient of determination ``1 - Σ (y_true - y_pred)² / Σ (y_true - mean)²`` of every output.
+    """The coefficient of determination ``R² = 1 - Σ (y_true - y_pred)² / Σ (y_true - mean)²`` of every unit.
 
-    Aggregated over outputs by their mean, by their variance, or not at all. With ``num_regressors`` p it is adjusted to
-    ``1 - (1 - R²)(n - 1) / (n - p - 1)``; n counts all values of all outputs, as in Keras.
+    ``class_aggregation`` averages over the units, equally or weighted by their variance. With ``num_regressors`` p the
+    score is adjusted to ``1 - (1 - R²)(n - 1) / (n - p - 1)``; n counts the values of all units, as in Keras.
+
+    Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
     """
 
     label = "r2_score"
     class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = Field(
-        "uniform_average", description="How the outputs' scores make one; null for one each."
+        "uniform_average", description="How the units' scores are averaged; null for one score per unit."
     )
-    num_regressors: Annotated[int, Field(ge=0, description="Independent variables of an adjusted score; 0: none.")] = 0
+    num_regressors: Annotated[int, Field(ge=0, description="Independent variables; above 0 the score is adjusted.")] = 0
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         found = check_fixed(self, y_pred)
         if found or self.class_aggregation:
             return found
-        return check_figures(self, y_pred, "leave `class_aggregation` out, or name one")
+        return check_results(self, y_pred, "leave `class_aggregation` out, or choose an average")
 
     def parts(self, y_pred: Value, labels: Sequence[str] | None = None) -> list[str] | None:
         return None if self.class_aggregation else one_each("output", y_pred)

@@ -19,7 +19,7 @@ _SEVERAL = ("one optimizer trains all weights", "freeze weights with `trainable:
 OPTIMIZERS.refused |= {
     "Optimizer": only_base("optimizers", "use Adam"),
     "LossScaleOptimizer": (
-        "losses need no scale: everything is computed in float32",
+        "losses need no scaling: everything is computed in float32",
         "name the inner optimizer; `loss_scale_factor` is accepted",
     ),
     "MultiOptimizer": _SEVERAL,

@@ -1,7 +1,7 @@
 """Adam and its relatives: AdamW, Adamax, Nadam, ScheduleFreeAdamW.
 
-Moments are kept divided by (1 − β): ``m ← βm + g`` in place of ``m ← βm + (1 − β)g``. All corrections are then factors
-of the step, scalars that one call works out; the rest is in-place arithmetic.
+Moments are stored divided by (1 − β): ``m ← βm + g`` instead of ``m ← βm + (1 − β)g``. All corrections are then scalar
+factors, computed by one call per step; all other calls are in-place array arithmetic.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def adam_rate(step: int, rate: float, beta_1: float, beta_2: float) -> float:
-    """What Adam's quotient of moments is multiplied by in update ``step``."""
+    """Return the factor of Adam's quotient of moments in update ``step``."""
     first, second = (1 - beta_1) / (1 - beta_1 ** (step + 1)), 1 - beta_2 ** (step + 1)
     return rate * first * math.sqrt(second / (1 - beta_2))
 
 
 def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[float, float]) -> Calls:
-    """The two moments: ``u ← β₁u + g``, ``v ← β₂v + g²``."""
+    """Return calls that update the two moments: ``u ← β₁u + g``, ``v ← β₂v + g²``."""
     beta_1, beta_2 = (np.array(beta, g.dtype) for beta in betas)
     calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u)]
     return [*calls, (np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
@@ -39,13 +39,15 @@ def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[floa
 
 @dataclass(frozen=True, slots=True)
 class AdamBlock:
-    """What Adam updates together.
+    """The operands of one block of Adam.
 
     Attributes:
-        p, g: weights and their gradient.
-        t: scratch of the same length.
-        u, v: the two moments.
-        largest: the largest mean square so far, where that divides the step in place of ``v``.
+        p: the weights.
+        g: their gradient.
+        t: a scratch buffer of the same length.
+        u: the first moment.
+        v: the second moment.
+        largest: with AMSGrad, the largest second moment so far, which is then used instead of ``v``.
     """
 
     p: Array
@@ -57,7 +59,7 @@ class AdamBlock:
 
 
 def adam_update(block: AdamBlock, rate: Array, betas: tuple[float, float], epsilon: float) -> Calls:
-    """Adam on one block."""
+    """Return calls that update one block by Adam."""
     p, t, u, v = block.p, block.t, block.u, block.v
     calls = accumulate_moments(block.g, t, u, v, betas)
     if block.largest is not None:
@@ -69,11 +71,11 @@ def adam_update(block: AdamBlock, rate: Array, betas: tuple[float, float], epsil
 
 
 class Moments(Optimizer):
-    """Base of what keeps Adam's two moments and has its arguments."""
+    """Base of the optimizers with Adam's two moments and arguments."""
 
-    beta_1: Decay = Field(0.9, description="How much of the mean of the gradient stays.")
-    beta_2: Decay = Field(0.999, description="How much of the mean square of the gradient stays.")
-    epsilon: Epsilon = Field(1e-7, description="Added to the divisor.")
+    beta_1: Decay = Field(0.9, description="The decay rate of the mean of the gradient.")
+    beta_2: Decay = Field(0.999, description="The decay rate of the mean square of the gradient.")
+    epsilon: Epsilon = Field(1e-7, description="The constant that is added to the divisor.")
 
     def moments(self) -> tuple[str, ...]:
         return ("momentum", "velocity")
@@ -83,10 +85,11 @@ class Moments(Optimizer):
 class Adam(Moments):
     """``m ← β₁m + (1 − β₁)g``, ``v ← β₂v + (1 − β₂)g²``, ``p ← p − η √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε)``.
 
-    With ``amsgrad``, v is the largest so far. Kingma and Ba, *Adam*, ICLR 2015; Reddi et al., ICLR 2018.
+    With ``amsgrad`` the largest v so far is used. Kingma and Ba, *Adam: A Method for Stochastic Optimization*, ICLR
+    2015; Reddi et al., *On the Convergence of Adam and Beyond*, ICLR 2018.
     """
 
-    amsgrad: bool = Field(False, description="Whether the mean square never falls.")
+    amsgrad: bool = Field(False, description="Whether the mean square never decreases (AMSGrad).")
 
     def moments(self) -> tuple[str, ...]:
         return (*super().moments(), *(("velocity_max",) if self.amsgrad else ()))
@@ -102,20 +105,28 @@ class Adam(Moments):
 
 @OPTIMIZERS.add("AdamW", "adamw")
 class AdamW(Adam):
-    """Adam with decoupled weight decay. Loshchilov and Hutter, *Decoupled weight decay regularization*, ICLR 2019."""
+    """Adam with decoupled weight decay λ: ``p ← p − ηλp``, then Adam's update.
 
-    weight_decay: NonNegative | None = Field(0.004, description="What a step takes from each weight, times the rate.")
+    Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019.
+    """
+
+    weight_decay: NonNegative | None = Field(
+        0.004, description="The decay of weights per step, times the learning rate."
+    )
 
     @model_validator(mode="after")
     def _decays(self) -> AdamW:
         if self.weight_decay is None:
-            raise invalid("must be a number", "use Adam for none", key="weight_decay", show_value=True)
+            raise invalid("must be a number", "use Adam for no weight decay", key="weight_decay", show_value=True)
         return self
 
 
 @OPTIMIZERS.add("Adamax", "adamax")
 class Adamax(Moments):
-    """``m ← β₁m + (1 − β₁)g``, ``u ← max(β₂u, |g|)``, ``p ← p − η/(1 − β₁ᵗ) · m / (u + ε)``. Kingma and Ba, ICLR 2015."""
+    """``m ← β₁m + (1 − β₁)g``, ``u ← max(β₂u, |g|)``, ``p ← p − η/(1 − β₁ᵗ) · m / (u + ε)``.
+
+    Kingma and Ba, *Adam: A Method for Stochastic Optimization*, ICLR 2015.
+    """
 
     def moments(self) -> tuple[str, ...]:
         return ("momentum", "norm")
@@ -134,7 +145,7 @@ class Adamax(Moments):
 
 @cache
 def _nadam_products() -> tuple[float, ...]:
-    """``Π (1 − ½ · 0.96ᵏ)`` for k up to t, until the factors are 1 in float64."""
+    """Return ``Π (1 − ½ · 0.96ᵏ)`` for k = 1 … t, up to the t from which the factors are 1 in float64."""
     return tuple(accumulate((1 - 0.5 * 0.96**k for k in range(1, 1000)), lambda a, b: a * b, initial=1.0))
 
 
@@ -142,7 +153,7 @@ def _nadam_products() -> tuple[float, ...]:
 class Nadam(Moments):
     """Adam with Nesterov's momentum: ``p ← p − η (μₜ₊₁m / (1 − Uₜ₊₁) + (1 − μₜ)g / (1 − Uₜ)) / (√(v / (1 − β₂ᵗ)) + ε)``.
 
-    ``μₜ = β₁(1 − ½ · 0.96ᵗ)`` and ``Uₜ = μ₁ ⋯ μₜ``. Dozat, *Incorporating Nesterov momentum into Adam*, 2016.
+    ``μₜ = β₁(1 − ½ · 0.96ᵗ)`` and ``Uₜ = μ₁ ⋯ μₜ``. Dozat, *Incorporating Nesterov Momentum into Adam*, 2016.
     """
 
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
@@ -166,12 +177,13 @@ class Nadam(Moments):
 class ScheduleFreeAdamW(Moments):
     """``z ← z − ηg / (√(v / (1 − β₂ᵗ)) + ε)``, ``x ← (1 − 1/t)x + z/t``, ``p = (1 − β₁)z + β₁x``.
 
-    z is the slot ``momentum``; gradients, validation and export are those at p, as in Keras. Defazio et al., NeurIPS 2024.
+    z is the slot ``momentum``. Gradients, validation and export use p, as in Keras.
+    Defazio et al., *The Road Less Scheduled*, NeurIPS 2024.
     """
 
     learning_rate: LearningRate = Field(0.0025, description="A number, or a schedule.")
-    epsilon: Epsilon = Field(1e-8, description="Added to the divisor.")
-    warmup_steps: NonNegative = Field(0, description="Steps in which the rate rises linearly to its full height.")
+    epsilon: Epsilon = Field(1e-8, description="The constant that is added to the divisor.")
+    warmup_steps: NonNegative = Field(0, description="Steps in which the learning rate increases linearly.")
 
     def start(self, P: Array, slots: Mapping[str, Array]) -> None:
         slots["momentum"][...] = P
@@ -184,10 +196,10 @@ class ScheduleFreeAdamW(Moments):
         return rate * scale, self.epsilon * scale, 1 - 1 / t, 1 / t, (1 - 1 / t) * (1 - self.beta_1)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
-        # With d the step of z: x and p from their old values, without x itself: p ← (1 − 1/t)(p − (1 − β₁)d) + z/t.
-        rate, epsilon, keep, take, back = factors
+        # With d the step of z, p follows from its old value without storing x: p ← (1 − 1/t)(p − (1 − β₁)d) + z/t.
+        rate, epsilon, keep, add, back = factors
         z, v, beta_2 = m["momentum"], m["velocity"], np.array(self.beta_2, p.dtype)
         calls: Calls = [(np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
         calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, g, t, g), (np.multiply, g, rate, g)]
         calls += [(np.subtract, z, g, z), (np.multiply, p, keep, p), (np.multiply, g, back, g)]
-        return [*calls, (np.subtract, p, g, p), (np.multiply, z, take, t), (np.add, p, t, p)]
+        return [*calls, (np.subtract, p, g, p), (np.multiply, z, add, t), (np.add, p, t, p)]

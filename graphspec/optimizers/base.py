@@ -1,4 +1,4 @@
-"""What an optimizer is: Keras's arguments, an update rule on flat vectors, and what every rule shares around it."""
+"""The base of the optimizers: Keras's arguments, an update rule on flat vectors, clipping, averages and constraints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.arrays.split import pieces
 from graphspec.codes import Code
-from graphspec.config import WHATEVER, Config, Neutral, NonNegative, Positive, Registry, invalid
+from graphspec.config import ANY_VALUE, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.ir.graph import Segment
 from graphspec.schedules import SCHEDULES, Schedule
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Param
     from graphspec.kernels.group import Group
 
-BLOCK = 1 << 15  # elements: the five to seven operands of a step stay in the second-level cache
+BLOCK = 1 << 15  # elements: the five to seven operands of a step fit into the L2 cache
 
 
 def blocks(start: int, stop: int) -> list[slice]:
-    """The range in pieces that stay in cache."""
+    """Return the range in blocks that fit into the cache."""
     return pieces(start, stop, BLOCK)
 
 
@@ -51,11 +51,11 @@ LearningRate = Annotated[
 ]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Epsilon = Annotated[float, Field(ge=1e-30)]
-"""Not 0: where a gradient has always been 0, the quotient would be 0 / 0."""
+"""Not 0: if a gradient has always been 0, the quotient would be 0 / 0."""
 
 
 class Rate:
-    """The learning rate of a run. Without a schedule, ``value`` may be set; it is then part of a checkpoint."""
+    """The learning rate of a run. Without a schedule ``value`` may be set; then checkpoints contain it."""
 
     __slots__ = ("schedule", "value")
 
@@ -64,7 +64,7 @@ class Rate:
         self.value = learning_rate(0) if isinstance(learning_rate, Schedule) else float(learning_rate)
 
     def advance(self, step: int) -> float:
-        """The rate of ``step``, which becomes ``value``."""
+        """Set ``value`` to the rate of ``step`` and return it."""
         if self.schedule is not None:
             self.value = self.schedule(step)
         return self.value
@@ -72,11 +72,16 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """What an update works on: weights, gradients and slots, all laid out by ``segments`` with zeros between them.
+    """The operands of an update. An update rule changes weights and slots in place, and may overwrite ``G``.
 
-    ``slots`` has the vectors by name, and the slots of one weight as ``<slot>/<weight>`` (:meth:`Optimizer.own_slots`).
-    ``others`` are gradients of other workers that have not been added to ``G`` yet, in the stretches ``summed``.
-    A rule changes the weights and the slots in place, and may overwrite ``G``.
+    Attributes:
+        P: the weights, with the layout ``segments`` and zeros between the segments.
+        G: the gradients, with the same layout.
+        slots: the state vectors by name, with the same layout; the slots of one weight are named ``<slot>/<weight>``
+            (:meth:`Optimizer.own_slots`).
+        segments: the position of every weight.
+        others: the gradients of other workers that have not been added to ``G`` yet.
+        summed: the ranges of ``G`` that ``others`` are added to.
     """
 
     P: Array
@@ -90,14 +95,15 @@ class Vectors:
     def of_workers(
         cls, weights: Array, gradients: Sequence[Array], slots: Mapping[str, Array], segments: Sequence[Segment]
     ) -> Vectors:
-        """All weights, with one gradient a worker: they are added up in the first."""
+        """Return the operands for all weights with one gradient per worker; the sum goes to the first gradient."""
         return cls(weights, gradients[0], slots, segments, gradients[1:])
 
     def part(self, part: slice, summed: Sequence[slice]) -> Vectors:
-        """The part that one worker updates, of whole weights and pieces of others.
+        """Return the operands of the shard that one worker updates: complete weights, and pieces of other weights.
 
         Args:
-            summed: where the gradients are added up, counted from the start of the part.
+            part: the shard.
+            summed: the ranges that this worker sums the gradients of, relative to the start of the shard.
         """
         return Vectors(
             self.P[part],
@@ -112,106 +118,113 @@ class Vectors:
             summed,
         )
 
-    def total(self, block: slice) -> Calls:
-        """Calls that add up the gradients of all workers, in their order."""
-        cut = [slice(max(block.start, s.start), min(block.stop, s.stop)) for s in self.summed]
-        return [(np.add, self.G[s], other[s], self.G[s]) for s in cut if s.start < s.stop for other in self.others]
+    def sum_gradients(self, block: slice) -> Calls:
+        """Return calls that add the gradients of all workers, in the order of the workers."""
+        ranges = [slice(max(block.start, s.start), min(block.stop, s.stop)) for s in self.summed]
+        return [(np.add, self.G[s], other[s], self.G[s]) for s in ranges if s.start < s.stop for other in self.others]
 
-    def longest(self) -> Array:
-        """Scratch for the largest weight."""
+    def scratch(self) -> Array:
+        """Return a scratch buffer of the size of the largest weight."""
         return np.zeros(max((s.stop - s.start for s in self.segments), default=0), self.P.dtype)
 
 
 class Optimizer(Config):
     """Base of the optimizers.
 
-    A step is, as in Keras: clip the gradients, shrink the weights by ``learning_rate · weight_decay``, update, average,
-    constrain. With ``gradient_accumulation_steps`` the first three wait for their step, the others do not.
-    ``loss_scale_factor`` multiplies the loss and divides the gradients: with float32 the two cancel, so neither is done.
+    As in Keras, a step clips the gradients, shrinks the weights by ``learning_rate · weight_decay``, updates, averages
+    and constrains them. With ``gradient_accumulation_steps`` clipping, decay and update run only at every n-th step;
+    averages and constraints run at every step. ``loss_scale_factor`` would multiply the loss and divide the gradients;
+    in float32 both cancel, and neither is computed.
+
+    In the formulas p is a weight, g its gradient, η the learning rate, and t the number of the update, from 1.
     """
 
-    neutral: ClassVar[Mapping[str, Neutral]] = {  # all but the name are Keras 2's
-        "name": WHATEVER,
+    neutral: ClassVar[Mapping[str, Neutral]] = {  # all except the name are Keras 2's
+        "name": ANY_VALUE,
         "jit_compile": Neutral((None, True, False), "it must be true or false"),
         "is_legacy_optimizer": Neutral((None, False), "the optimizers are Keras 3's"),
-        "decay": Neutral((None, 0), "the rate falls by a schedule", "use `learning_rate: {type: InverseTimeDecay, …}`"),
+        "decay": Neutral((None, 0), "a schedule reduces the rate", "use `learning_rate: {type: InverseTimeDecay, …}`"),
     }
 
     learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
-    weight_decay: NonNegative | None = Field(None, description="What a step takes from each weight, times the rate.")
-    clipnorm: Positive | None = Field(None, description="Largest norm of the gradient of each weight.")
-    clipvalue: Positive | None = Field(None, description="Largest size of each element of the gradients.")
-    global_clipnorm: Positive | None = Field(None, description="Largest norm of all gradients together.")
-    use_ema: bool = Field(False, description="Whether to train a moving average of the weights.")
-    ema_momentum: float = Field(0.99, ge=0, le=1, description="How much of the moving average stays at each step.")
+    weight_decay: NonNegative | None = Field(
+        None, description="The decay of weights per step, times the learning rate."
+    )
+    clipnorm: Positive | None = Field(None, description="The largest norm of each weight's gradient.")
+    clipvalue: Positive | None = Field(None, description="The largest absolute value of each element of the gradients.")
+    global_clipnorm: Positive | None = Field(None, description="The largest norm of all gradients together.")
+    use_ema: bool = Field(False, description="Whether the result of training is a moving average of the weights.")
+    ema_momentum: float = Field(0.99, ge=0, le=1, description="The weight of the old moving average in every update.")
     ema_overwrite_frequency: int | None = Field(
-        None, ge=1, description="Steps between taking the average; null for the end."
+        None,
+        ge=1,
+        description="The number of steps after which the average replaces the weights; null for only at the end.",
     )
     loss_scale_factor: Positive | None = Field(
-        None, description="The loss is multiplied by this, the gradients divided."
+        None, description="Without effect: the loss would be multiplied by it and the gradients divided by it."
     )
-    gradient_accumulation_steps: int | None = Field(None, ge=2, description="Steps that share one update.")
+    gradient_accumulation_steps: int | None = Field(None, ge=2, description="The number of steps per update.")
 
     @model_validator(mode="after")
     def _one_clip(self) -> Optimizer:
-        given = [k for k in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, k) is not None]
-        if len(given) > 1:
+        limits = [k for k in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, k) is not None]
+        if len(limits) > 1:
             raise invalid(
-                f"cannot be set beside `{given[0]}`", f"leave one of {' and '.join(given)} out", key=given[-1]
+                f"cannot be combined with `{limits[0]}`", f"leave one of {' and '.join(limits)} out", key=limits[-1]
             )
         return self
 
     def moments(self) -> tuple[str, ...]:
-        """The names of the vectors that the update rule keeps."""
+        """Return the names of the state vectors of the update rule."""
         return ()
 
     def own_slots(self, param: Param) -> dict[str, tuple[int, ...]]:
-        """What the rule keeps of one weight besides: by name, the axes of the weight that the slot has."""
+        """Return additional slots of one weight: by name, the axes of the weight that the slot has."""
         return {}
 
     def start(self, P: Array, slots: Mapping[str, Array]) -> None:
-        """Fill the slots, which are zero, with what they hold before the first step."""
+        """Set the initial values of the slots; they are 0 before."""
 
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
-        """The scalars of update ``step`` (from 0)."""
+        """Return the scalars of update ``step`` (from 0)."""
         raise NotImplementedError
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
-        """Calls that update ``p`` from ``g``; ``t`` is scratch of the same length.
+        """Return calls that update ``p`` from ``g``; ``t`` is a scratch buffer of the same length.
 
-        ``g`` may be overwritten, but where it lies between weights it is 0 and stays so: global norms count it.
+        The calls may overwrite ``g``, but they keep the zeros between the weights: global norms include them.
         """
         raise NotImplementedError
 
     def updates(self, v: Vectors, shrink: Array, factors: Sequence[Array]) -> Calls:
-        """Calls of one update of all weights: decay by ``shrink``, then the rule, block by block."""
+        """Return calls for one update of all weights: decay by ``shrink``, then the rule, block by block."""
         t = np.zeros(min(BLOCK, v.P.size), v.P.dtype)
         calls: Calls = []
         for block in blocks(0, v.P.size):
             p = v.P[block]
             moments = {name: v.slots[name][block] for name in self.moments()}
-            calls += [*v.total(block), *self.decay(p, shrink)]
+            calls += [*v.sum_gradients(block), *self.decay(p, shrink)]
             calls += self.update(p, v.G[block], t[: p.size], moments, *factors)
         return calls
 
     def decay(self, p: Array, shrink: Array) -> Calls:
-        """The call that takes ``weight_decay`` from ``p``, if any."""
+        """Return the call that applies ``weight_decay`` to ``p``, if there is one."""
         return [(np.multiply, p, shrink, p)] if self.weight_decay else []
 
     def rate(self) -> Rate:
-        """The learning rate at the start of a run."""
+        """Return the learning rate at the start of a run."""
         return Rate(self.learning_rate)
 
     def slots(self) -> tuple[str, ...]:
-        """The names of the state vectors, each laid out as the trainable one."""
+        """Return the names of the state vectors; each has the layout of the trainable weights."""
         average = ("average",) if self.use_ema else ()
         return self.moments() + average + (("gradient_accumulator",) if self.gradient_accumulation_steps else ())
 
     def bind(self, v: Vectors, clock: Clock, rate: Rate, group: Group | None = None) -> Calls:
-        """Calls that update the weights of ``v`` in place.
+        """Return calls that update the weights of ``v`` in place.
 
-        ``clock.step`` is the index, from 0, of the step that is being done. In a group each member has a part of all
-        weights (:meth:`Vectors.part`).
+        ``clock.step`` is the index, from 0, of the current step. In a group every member updates a shard of the weights
+        (:meth:`Vectors.part`).
         """
         P, G, segments = v.P, v.G, v.segments
         every = self.gradient_accumulation_steps or 1
@@ -229,8 +242,10 @@ class Optimizer(Config):
 
         clip = self._clip(G, segments, group)
         sums: Calls = []
-        if clip or every > 1 or type(self).updates is not Optimizer.updates:  # else block by block, in the cache
-            sums = [call for block in blocks(0, G.size) for call in v.total(block)]
+        if (
+            clip or every > 1 or type(self).updates is not Optimizer.updates
+        ):  # otherwise summed block by block, in the cache
+            sums = [call for block in blocks(0, G.size) for call in v.sum_gradients(block)]
             v = replace(v, others=())
         calls: Calls = [(begin,), *clip, *self.updates(v, shrink, factors)]
         if every > 1:
@@ -239,12 +254,12 @@ class Optimizer(Config):
             calls += self._average(P, v.slots["average"], every, clock)
         return [*sums, *calls, *constrain(P, segments)]
 
-    def by_element(self) -> bool:
-        """Whether a step changes every element for itself, but for constraints and what all share: weights may be cut."""
+    def elementwise(self) -> bool:
+        """Return True if a step updates every element independently, except for constraints: shards may split weights."""
         return type(self).updates is Optimizer.updates and self.clipnorm is None
 
     def finalize(self, P: Array, slots: Mapping[str, Array]) -> None:
-        """The end of a training: with ``use_ema`` the weights become their moving average."""
+        """Finish training: with ``use_ema`` the weights become their moving average."""
         if self.use_ema:
             P[...] = slots["average"]
 
@@ -258,29 +273,29 @@ class Optimizer(Config):
             parts, limit = [G], self.global_clipnorm
         else:
             return []
-        # Squares are summed as one BLAS call a weight; a weight's norm is the same in any layout.
+        # One BLAS call per weight sums the squares: a weight's norm does not depend on the layout.
         scales = [np.zeros((), G.dtype) for _ in parts]
         dots: Calls = [(np.dot, g, g, s) for g, s in zip(parts, scales, strict=True)]
-        whole = self.global_clipnorm is not None
-        if whole and group is not None and group.size > 1:
+        is_global = self.global_clipnorm is not None
+        if is_global and group is not None and group.size > 1:
             dots.append((group.all_reduce, scales[0]))
 
         def norms_to_scales() -> None:
             for scale in scales:
                 norm = math.sqrt(scale)
-                # As Keras: one gradient that is not finite spoils a global norm, so the run stops; but not its own.
-                scale.fill(math.nan if whole and math.isinf(norm) else limit / max(limit, norm))
+                # As in Keras, an infinite gradient makes a global norm NaN and the run stops; a weight's own norm does not.
+                scale.fill(math.nan if is_global and math.isinf(norm) else limit / max(limit, norm))
 
         return [*dots, (norms_to_scales,), *((np.multiply, g, s, g) for g, s in zip(parts, scales, strict=True))]
 
     def _average(self, P: Array, average: Array, every: int, clock: Clock) -> Calls:
-        keep, take = np.zeros((), P.dtype), np.zeros((), P.dtype)
+        keep, add = np.zeros((), P.dtype), np.zeros((), P.dtype)
         t = np.zeros(min(BLOCK, P.size), P.dtype)
 
         def begin() -> None:
             momentum = self.ema_momentum if clock.step // every else 0.0
             keep.fill(momentum)
-            take.fill(1 - momentum)
+            add.fill(1 - momentum)
 
         def overwrite() -> None:
             if (clock.step // every + 1) % frequency == 0:
@@ -290,16 +305,16 @@ class Optimizer(Config):
         for block in blocks(0, P.size):
             p, a = P[block], average[block]
             u = t[: p.size]
-            calls += [(np.multiply, a, keep, a), (np.multiply, p, take, u), (np.add, a, u, a)]
+            calls += [(np.multiply, a, keep, a), (np.multiply, p, add, u), (np.add, a, u, a)]
         frequency = self.ema_overwrite_frequency or 0
         return [*calls, (overwrite,)] if frequency else calls
 
 
 def _accumulate(update: Calls, G: Array, total: Array, every: int, clock: Clock) -> Calls:
-    """``update`` at every ``every``-th step, with the mean of the gradients since the last one."""
+    """Return calls that run ``update`` at every ``every``-th step, with the mean gradient since the last update."""
     waiting: Calls = [(np.add, total, G, total)]
-    share = np.array(1 / every, G.dtype)
-    update = [(np.add, total, G, G), (np.multiply, G, share, G), *update, (total.fill, 0.0)]
+    factor = np.array(1 / every, G.dtype)
+    update = [(np.add, total, G, G), (np.multiply, G, factor, G), *update, (total.fill, 0.0)]
 
     def run() -> None:
         for f, *a in update if (clock.step + 1) % every == 0 else waiting:
@@ -309,7 +324,7 @@ def _accumulate(update: Calls, G: Array, total: Array, every: int, clock: Clock)
 
 
 def constrain(P: Array, segments: Sequence[Segment]) -> Calls:
-    """Calls that put every weight with a constraint back where it belongs, along Keras's axes."""
+    """Return calls that apply the constraints of all weights, along Keras's axes."""
     bound = [(s, s.param.constraint) for s in segments if s.param.constraint is not None]
     t = np.zeros(max((s.stop - s.start for s, _ in bound), default=0), P.dtype)
     calls: Calls = []

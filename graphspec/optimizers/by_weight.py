@@ -1,4 +1,4 @@
-"""Optimizers that treat each weight as a whole, with Keras's axes: Lamb, Adafactor, Muon."""
+"""Optimizers with an update that needs complete weights, with Keras's axes: Lamb, Adafactor, Muon."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @OPTIMIZERS.add("Lamb", "lamb")
 class Lamb(Moments):
-    """Adam's step u with a length in proportion to the weight's: ``p ← p − η ‖p‖/‖u‖ · u`` (η·u where a norm is 0).
+    """Adam's step u, scaled to the norm of the weight: ``p ← p − η ‖p‖/‖u‖ · u`` (``η·u`` if a norm is 0).
 
-    You et al., *Large batch optimization for deep learning*, ICLR 2020.
+    You et al., *Large Batch Optimization for Deep Learning: Training BERT in 76 minutes*, ICLR 2020.
     """
 
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
@@ -32,12 +32,12 @@ class Lamb(Moments):
         return rate, scale * (1 - self.beta_1) / (1 - self.beta_1 ** (step + 1)), self.epsilon * scale
 
     def updates(self, v: Vectors, shrink: Array, factors: Sequence[Array]) -> Calls:
-        rate, of_quotient, epsilon = factors
+        rate, quotient_scale, epsilon = factors
         t = np.zeros(min(BLOCK, v.P.size), v.P.dtype)
         calls: Calls = []
         for s in v.segments:
-            whole = slice(s.start, s.stop)
-            of_weight, of_step = np.zeros((), v.P.dtype), np.zeros((), v.P.dtype)
+            segment = slice(s.start, s.stop)
+            weight_square, step_square = np.zeros((), v.P.dtype), np.zeros((), v.P.dtype)
             for block in blocks(s.start, s.stop):
                 g, u, w = v.G[block], v.slots["momentum"][block], v.slots["velocity"][block]
                 c = t[: g.size]
@@ -46,32 +46,37 @@ class Lamb(Moments):
                     (np.sqrt, w, c),
                     (np.add, c, epsilon, c),
                     (np.divide, u, c, g),
-                    (np.multiply, g, of_quotient, g),
+                    (np.multiply, g, quotient_scale, g),
                 ]
-            p, g = v.P[whole], v.G[whole]
-            calls += [(np.dot, p, p, of_weight), (np.dot, g, g, of_step), (_trust, of_weight, of_step, rate)]
-            calls += [(np.multiply, g, of_step, g), (np.subtract, p, g, p)]
+            p, g = v.P[segment], v.G[segment]
+            calls += [
+                (np.dot, p, p, weight_square),
+                (np.dot, g, g, step_square),
+                (_trust, weight_square, step_square, rate),
+            ]
+            calls += [(np.multiply, g, step_square, g), (np.subtract, p, g, p)]
         return calls
 
 
-def _trust(of_weight: Array, of_step: Array, rate: Array) -> None:
-    """``of_step`` becomes the rate of a weight, from the squares of the norms of the weight and of its step."""
-    ratio = math.sqrt(of_weight / of_step) if of_weight > 0 and of_step > 0 else 1.0
-    of_step.fill(ratio * float(rate))
+def _trust(weight_square: Array, step_square: Array, rate: Array) -> None:
+    """Replace ``step_square`` by the rate of a weight, given the squared norms of the weight and of its step."""
+    ratio = math.sqrt(weight_square / step_square) if weight_square > 0 and step_square > 0 else 1.0
+    step_square.fill(ratio * float(rate))
 
 
 @OPTIMIZERS.add("Adafactor", "adafactor")
 class Adafactor(Optimizer):
-    """Mean squares v of the gradient kept as their means over rows and over columns: ``v = r cᵀ / mean(r)``.
+    """Adam's mean squares v, stored only as their means over rows r and over columns c: ``v = r cᵀ / mean(r)``.
 
-    ``u = g/√v``, ``p ← p − max(ε₂, rms(p)) · min(η, 1/√t) · u / max(1, rms(u) / clip_threshold)``; the mean squares
-    keep ``1 − t^beta_2_decay``. Rows and columns are the last two axes; a vector keeps v itself. Shazeer and Stern, 2018.
+    ``u = g/√v``, ``p ← p − max(ε₂, rms(p)) · min(η, 1/√t) · u / max(1, rms(u) / clip_threshold)``; the decay rate of
+    the mean squares is ``1 − t^beta_2_decay``. Rows and columns are the last two axes; vectors store v itself. Shazeer
+    and Stern, *Adafactor: Adaptive Learning Rates with Sublinear Memory Cost*, ICML 2018.
     """
 
-    beta_2_decay: float = Field(-0.8, le=0, description="How fast the mean squares slow down.")
-    epsilon_1: Epsilon = Field(1e-30, description="Added to the square of the gradient.")
-    epsilon_2: NonNegative = Field(1e-3, description="The least root mean square of a weight that counts.")
-    clip_threshold: Positive = Field(1.0, description="The largest root mean square of a step.")
+    beta_2_decay: float = Field(-0.8, le=0, description="The exponent of the step number in the decay rate.")
+    epsilon_1: Epsilon = Field(1e-30, description="The constant that is added to the square of the gradient.")
+    epsilon_2: NonNegative = Field(1e-3, description="The lower bound of a weight's root mean square.")
+    clip_threshold: Positive = Field(1.0, description="The upper bound of a step's root mean square.")
     relative_step: bool = Field(True, description="Without effect, as in Keras: the rate is at most 1/√t in any case.")
 
     def own_slots(self, param: Param) -> dict[str, tuple[int, ...]]:
@@ -83,8 +88,8 @@ class Adafactor(Optimizer):
         return 1 - t**self.beta_2_decay, t**self.beta_2_decay, min(rate, 1 / math.sqrt(t))
 
     def updates(self, v: Vectors, shrink: Array, factors: Sequence[Array]) -> Calls:
-        keep, take, rate = factors
-        t, calls = v.longest(), list[tuple[object, ...]]()
+        keep, add, rate = factors
+        t, calls = v.scratch(), list[tuple[object, ...]]()
         epsilon = np.array(self.epsilon_1, v.P.dtype)
         for s in v.segments:
             p, g = v.P[s.start : s.stop], v.G[s.start : s.stop]
@@ -92,24 +97,24 @@ class Adafactor(Optimizer):
             own = {name: v.slots[f"{name}/{s.param.name}"] for name in self.own_slots(s.param)}
             if "velocity" in own:
                 mean, squares = own["velocity"], t[: g.size]
-                calls += [(np.multiply, mean, keep, mean), (np.multiply, squares, take, squares)]
+                calls += [(np.multiply, mean, keep, mean), (np.multiply, squares, add, squares)]
                 calls += [(np.add, mean, squares, mean), (np.sqrt, mean, squares), (np.divide, g, squares, g)]
             else:
-                calls += _factored(s.view(v.G), s.view(t, first=0), own["row"], own["column"], keep, take)
-            of_weight, of_step = np.zeros((), p.dtype), np.zeros((), p.dtype)
-            calls += [(np.dot, p, p, of_weight), (np.dot, g, g, of_step)]
-            calls += [(partial(self._length, g.size), of_weight, of_step, rate)]
-            calls += [(np.multiply, g, of_step, g), (np.subtract, p, g, p)]
+                calls += _factored(s.view(v.G), s.view(t, first=0), own["row"], own["column"], keep, add)
+            weight_square, step_square = np.zeros((), p.dtype), np.zeros((), p.dtype)
+            calls += [(np.dot, p, p, weight_square), (np.dot, g, g, step_square)]
+            calls += [(partial(self._step_rate, g.size), weight_square, step_square, rate)]
+            calls += [(np.multiply, g, step_square, g), (np.subtract, p, g, p)]
         return calls
 
-    def _length(self, n: int, of_weight: Array, of_step: Array, rate: Array) -> None:
-        """``of_step`` becomes the rate of a weight of ``n`` elements, from the squares of two norms."""
-        size = max(self.epsilon_2, math.sqrt(of_weight / n))
-        of_step.fill(size * float(rate) / max(1.0, math.sqrt(of_step / n) / self.clip_threshold))
+    def _step_rate(self, n: int, weight_square: Array, step_square: Array, rate: Array) -> None:
+        """Replace ``step_square`` by the rate of a weight of ``n`` elements, given two squared norms."""
+        size = max(self.epsilon_2, math.sqrt(weight_square / n))
+        step_square.fill(size * float(rate) / max(1.0, math.sqrt(step_square / n) / self.clip_threshold))
 
 
-def _factored(G: Array, squares: Array, row: Array, column: Array, keep: Array, take: Array) -> Calls:
-    """``G ← G / √v`` where v is the product of the mean of ``squares`` over rows and over columns."""
+def _factored(G: Array, squares: Array, row: Array, column: Array, keep: Array, add: Array) -> Calls:
+    """Return calls for ``G ← G / √v``, with v the product of the means of ``squares`` over rows and over columns."""
     calls: Calls = []
     roots = []
     for mean, axis in ((row, -1), (column, -2)):
@@ -117,54 +122,57 @@ def _factored(G: Array, squares: Array, row: Array, column: Array, keep: Array, 
         calls += [
             (np.add.reduce, squares, axis, None, new),
             (np.multiply, new, count, new),
-            (np.multiply, new, take, new),
+            (np.multiply, new, add, new),
         ]
         calls += [(np.multiply, mean, keep, mean), (np.add, mean, new, mean)]
         roots.append(new)
-    of_rows, of_columns = roots
-    whole, count = np.zeros((*row.shape[:-1], 1), G.dtype), np.array(1 / row.shape[-1], G.dtype)
-    calls += [(np.add.reduce, row, -1, None, whole, True), (np.multiply, whole, count, whole)]
-    calls += [(np.divide, row, whole, of_rows), (np.sqrt, of_rows, of_rows), (np.sqrt, column, of_columns)]
-    return [*calls, (np.divide, G, of_rows[..., None], G), (np.divide, G, of_columns[..., None, :], G)]
+    row_roots, column_roots = roots
+    overall, count = np.zeros((*row.shape[:-1], 1), G.dtype), np.array(1 / row.shape[-1], G.dtype)
+    calls += [(np.add.reduce, row, -1, None, overall, True), (np.multiply, overall, count, overall)]
+    calls += [(np.divide, row, overall, row_roots), (np.sqrt, row_roots, row_roots), (np.sqrt, column, column_roots)]
+    return [*calls, (np.divide, G, row_roots[..., None], G), (np.divide, G, column_roots[..., None, :], G)]
 
 
 @OPTIMIZERS.add("Muon", "muon")
 class Muon(Optimizer):
-    """Matrices by their momentum made orthogonal, other weights by Adam.
+    """Orthogonalized momentum for matrices, Adam for other weights.
 
-    ``m ← μm + g``, ``p ← p − η · rms_rate · √max(rows, columns) · O(g + μm)``, where O is ``ns_steps`` times
-    ``X ← aX + (bA + cA²)X``, ``A = XXᵀ``, from ``X/‖X‖``. Adam takes what is no matrix, embeddings, and what
-    ``exclude_layers`` names. Jordan et al. 2024; Liu et al., arXiv:2502.16982.
+    ``m ← μm + g``, ``p ← p − η · rms_rate · √max(rows, columns) · O(g + μm)``. O normalizes to ``X/‖X‖``, then iterates
+    ``X ← aX + (bA + cA²)X`` with ``A = XXᵀ``, ``ns_steps`` times. Adam updates weights that are not matrices,
+    embeddings, and the weights in ``exclude_layers``. Jordan et al., *Muon*, 2024; Liu et al., *Muon is Scalable for
+    LLM Training*, 2025.
     """
 
-    adam_beta_1: Decay = Field(0.9, description="For Adam, how much of the mean of the gradient stays.")
-    adam_beta_2: Decay = Field(0.999, description="For Adam, how much of the mean square of the gradient stays.")
-    adam_weight_decay: NonNegative | None = Field(0.004, description="`weight_decay` of what Adam takes.")
-    epsilon: Epsilon = Field(1e-7, description="For Adam, added to the divisor.")
-    weight_decay: NonNegative | None = Field(0.004, description="What a step takes from each weight, times the rate.")
-    exclude_layers: list[str] | None = Field(
-        None, description="Regular expressions; a weight whose name `node/role` one is found in is Adam's."
+    adam_beta_1: Decay = Field(0.9, description="For Adam, the decay rate of the mean of the gradient.")
+    adam_beta_2: Decay = Field(0.999, description="For Adam, the decay rate of the mean square of the gradient.")
+    adam_weight_decay: NonNegative | None = Field(0.004, description="The `weight_decay` of Adam's weights.")
+    epsilon: Epsilon = Field(1e-7, description="For Adam, the constant that is added to the divisor.")
+    weight_decay: NonNegative | None = Field(
+        0.004, description="The decay of weights per step, times the learning rate."
     )
-    exclude_embeddings: bool = Field(True, description="Whether Adam takes weights with `embedding` in their name.")
-    muon_a: float = Field(3.4445, description="Coefficient of X.")
-    muon_b: float = Field(-4.775, description="Coefficient of X Xᵀ X.")
-    muon_c: float = Field(2.0315, description="Coefficient of (X Xᵀ)² X.")
-    adam_lr_ratio: NonNegative = Field(1.0, description="Adam's learning rate as a share of Muon's.")
-    momentum: float = Field(0.95, ge=0, le=1, description="How much of the momentum stays.")
-    ns_steps: int = Field(5, ge=0, description="Iterations of Newton and Schulz.")
-    nesterov: bool = Field(True, description="Whether the gradient is taken ahead, as Nesterov does.")
-    rms_rate: NonNegative | None = Field(0.2, description="Scale by the matrix's size; null for none.")
+    exclude_layers: list[str] | None = Field(
+        None, description="Regular expressions; Adam updates a weight if one matches a part of its name `node/role`."
+    )
+    exclude_embeddings: bool = Field(True, description="Whether Adam updates weights with `embedding` in their name.")
+    muon_a: float = Field(3.4445, description="The coefficient of X.")
+    muon_b: float = Field(-4.775, description="The coefficient of X Xᵀ X.")
+    muon_c: float = Field(2.0315, description="The coefficient of (X Xᵀ)² X.")
+    adam_lr_ratio: NonNegative = Field(1.0, description="Adam's learning rate divided by Muon's.")
+    momentum: float = Field(0.95, ge=0, le=1, description="The decay rate of the momentum.")
+    ns_steps: int = Field(5, ge=0, description="The number of Newton–Schulz iterations.")
+    nesterov: bool = Field(True, description="Whether to use Nesterov's momentum.")
+    rms_rate: NonNegative | None = Field(0.2, description="The factor of the scaling by matrix size; null for none.")
 
     @field_validator("exclude_layers")
     @classmethod
-    def _expressions(cls, given: list[str] | None) -> list[str] | None:
-        for expression in given or ():
+    def _expressions(cls, expressions: list[str] | None) -> list[str] | None:
+        for expression in expressions or ():
             try:
                 re.compile(expression)
             except re.error as error:
                 text = f"must be regular expressions, got '{expression}': {error}"
                 raise invalid(text, "such as `^topic/`") from None
-        return given
+        return expressions
 
     def moments(self) -> tuple[str, ...]:
         return ("momentum",)
@@ -182,8 +190,8 @@ class Muon(Optimizer):
         return rate, adam, 1 - (self.adam_weight_decay or 0.0) * rate
 
     def updates(self, v: Vectors, shrink: Array, factors: Sequence[Array]) -> Calls:
-        rate, of_adam, adam_shrink = factors
-        t, x, y = v.longest(), v.longest(), v.longest()
+        rate, adam_rate_, adam_shrink = factors
+        t, x, y = v.scratch(), v.scratch(), v.scratch()
         calls: Calls = []
         for s in v.segments:
             if not self._by_adam(s.param):
@@ -196,11 +204,11 @@ class Muon(Optimizer):
                     calls.append((np.multiply, p, adam_shrink, p))
                 w = velocity[block.start - s.start : block.stop - s.start]
                 own = AdamBlock(p, g, t[: p.size], v.slots["momentum"][block], w)
-                calls += adam_update(own, of_adam, (self.adam_beta_1, self.adam_beta_2), self.epsilon)
+                calls += adam_update(own, adam_rate_, (self.adam_beta_1, self.adam_beta_2), self.epsilon)
         return calls
 
     def _orthogonal(self, v: Vectors, s: Segment, rate: Array, t: Array, x: Array, y: Array) -> Calls:
-        """The update of a matrix; ``t``, ``x`` and ``y`` are scratch."""
+        """Return calls that update a matrix; ``t``, ``x`` and ``y`` are scratch buffers."""
         P, m, g, mu = (
             v.P,
             v.slots["momentum"][s.start : s.stop],
@@ -213,7 +221,7 @@ class Muon(Optimizer):
         else:
             calls += [(np.copyto, g, m)]
         W, G = s.view(P), s.view(v.G)
-        if W.shape[0] > W.shape[1]:  # the smaller of the two Gram matrices: O(Xᵀ) = O(X)ᵀ
+        if W.shape[0] > W.shape[1]:  # use the smaller Gram matrix: O(Xᵀ) = O(X)ᵀ
             W, G = W.T, G.T
         k = len(G)
         X, Y, norm = x[: m.size].reshape(G.shape), y[: m.size].reshape(G.shape), np.zeros((), P.dtype)
@@ -236,4 +244,5 @@ class Muon(Optimizer):
 
 
 def _inverse_root(norm: Array) -> None:
+    """Replace a squared norm by the reciprocal of the norm."""
     norm.fill(1 / (math.sqrt(norm) + 1e-7))

@@ -1,4 +1,4 @@
-"""Optimizers that follow the gradient or its mean: SGD, Lion."""
+"""Optimizers that use the gradient or its moving average: SGD, Lion."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 @OPTIMIZERS.add("SGD", "sgd")
 class SGD(Optimizer):
-    """``p ← p − ηg``; with momentum ``m ← μm − ηg``, ``p ← p + m``; Nesterov's ``p ← p + μm − ηg``."""
+    """Gradient descent ``p ← p − ηg``; with momentum ``m ← μm − ηg``, ``p ← p + m``; Nesterov: ``p ← p + μm − ηg``.
+
+    Sutskever et al., *On the importance of initialization and momentum in deep learning*, ICML 2013.
+    """
 
     learning_rate: LearningRate = Field(0.01, description="A number, or a schedule.")
-    momentum: float = Field(0.0, ge=0, le=1, description="How much of the last update stays.")
-    nesterov: bool = Field(False, description="Whether the gradient is taken ahead, as Nesterov does.")
+    momentum: float = Field(0.0, ge=0, le=1, description="The factor μ of the previous update.")
+    nesterov: bool = Field(False, description="Whether to use Nesterov's momentum.")
 
     def moments(self) -> tuple[str, ...]:
         return ("momentum",) if self.momentum else ()
@@ -42,10 +45,13 @@ class SGD(Optimizer):
 
 @OPTIMIZERS.add("Lion", "lion")
 class Lion(Optimizer):
-    """``p ← p − η sign(β₁m + (1 − β₁)g)``, then ``m ← β₂m + (1 − β₂)g``. Chen et al., arXiv:2302.06675."""
+    """``p ← p − η sign(β₁m + (1 − β₁)g)``, then ``m ← β₂m + (1 − β₂)g``.
 
-    beta_1: float = Field(0.9, gt=0, le=1, description="How much of the mean gradient is in the sign.")
-    beta_2: Decay = Field(0.99, description="How much of the mean of the gradient stays.")
+    Chen et al., *Symbolic Discovery of Optimization Algorithms*, NeurIPS 2023.
+    """
+
+    beta_1: float = Field(0.9, gt=0, le=1, description="The weight of the mean gradient in the sign.")
+    beta_2: Decay = Field(0.99, description="The decay rate of the mean of the gradient.")
 
     def moments(self) -> tuple[str, ...]:
         return ("momentum",)

@@ -1,7 +1,7 @@
-"""Optimizers that divide by the size of past gradients: RMSprop, Adagrad, Adadelta, Ftrl.
+"""Optimizers that divide by the root of past squared gradients: RMSprop, Adagrad, Adadelta, Ftrl.
 
-Means are kept divided by (1 − ρ): ``v ← ρv + g²`` in place of ``v ← ρv + (1 − ρ)g²``. All corrections are then factors
-of the step, scalars that one call works out; the rest is in-place arithmetic.
+Means are stored divided by (1 − ρ): ``v ← ρv + g²`` instead of ``v ← ρv + (1 − ρ)g²``. All corrections are then scalar
+factors, computed by one call per step; all other calls are in-place array arithmetic.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 @OPTIMIZERS.add("RMSprop", "rmsprop")
 class RMSprop(Optimizer):
-    """``v ← ρv + (1 − ρ)g²``, ``p ← p − ηg / √(v + ε)``; centered: ``v`` less the square of the mean gradient.
+    """``v ← ρv + (1 − ρ)g²``, ``p ← p − ηg / √(v + ε)``.
 
-    Hinton, *Neural networks for machine learning*, lecture 6.
+    With ``centered`` the square of the mean gradient is subtracted from v. With momentum the updates u accumulate: ``u
+    ← μu + ηg / √(v + ε)``, ``p ← p − u``. Tieleman and Hinton, *Neural Networks for Machine Learning*, lecture 6, 2012.
     """
 
-    rho: Decay = Field(0.9, description="How much of the mean square of the gradient stays.")
-    momentum: float = Field(0.0, ge=0, le=1, description="How much of the last update stays.")
-    epsilon: Epsilon = Field(1e-7, description="Added to the divisor.")
-    centered: bool = Field(False, description="Whether the mean of the gradient is taken out.")
+    rho: Decay = Field(0.9, description="The decay rate of the mean square of the gradient.")
+    momentum: float = Field(0.0, ge=0, le=1, description="The factor of the previous update.")
+    epsilon: Epsilon = Field(1e-7, description="The constant that is added under the root.")
+    centered: bool = Field(False, description="Whether to divide by the deviation from the mean gradient.")
 
     def moments(self) -> tuple[str, ...]:
         return ("velocity", *(("mean",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
@@ -45,9 +46,14 @@ class RMSprop(Optimizer):
         epsilon = np.array(self.epsilon / (1 - self.rho), p.dtype)
         calls: Calls = [(np.multiply, v, rho, v), (np.square, g, t), (np.add, v, t, v)]
         if self.centered:
-            mean, rest = m["mean"], np.array(1 - self.rho, p.dtype)
+            mean, factor = m["mean"], np.array(1 - self.rho, p.dtype)
             calls += [(np.multiply, mean, rho, mean), (np.add, mean, g, mean)]
-            calls += [(np.square, mean, t), (np.multiply, t, rest, t), (np.subtract, v, t, t), (np.add, t, epsilon, t)]
+            calls += [
+                (np.square, mean, t),
+                (np.multiply, t, factor, t),
+                (np.subtract, v, t, t),
+                (np.add, t, epsilon, t),
+            ]
         else:
             calls += [(np.add, v, epsilon, t)]
         calls += [(np.sqrt, t, t), (np.divide, g, t, t), (np.multiply, t, rate, t)]
@@ -59,10 +65,13 @@ class RMSprop(Optimizer):
 
 @OPTIMIZERS.add("Adagrad", "adagrad")
 class Adagrad(Optimizer):
-    """``a ← a + g²``, ``p ← p − ηg / √(a + ε)``. Duchi, Hazan and Singer, JMLR 12 (2011)."""
+    """``a ← a + g²``, ``p ← p − ηg / √(a + ε)``.
 
-    initial_accumulator_value: NonNegative = Field(0.1, description="What the sum of squares starts from.")
-    epsilon: Epsilon = Field(1e-7, description="Added to the sum of squares.")
+    Duchi, Hazan and Singer, *Adaptive Subgradient Methods for Online Learning and Stochastic Optimization*, JMLR 2011.
+    """
+
+    initial_accumulator_value: NonNegative = Field(0.1, description="The initial value of the sum of squares.")
+    epsilon: Epsilon = Field(1e-7, description="The constant that is added to the sum of squares.")
 
     def moments(self) -> tuple[str, ...]:
         return ("accumulator",)
@@ -84,11 +93,11 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """``v ← ρv + (1 − ρ)g²``, ``δ = g √(d + ε) / √(v + ε)``, ``d ← ρd + (1 − ρ)δ²``, ``p ← p − ηδ``.
 
-    Zeiler, *Adadelta*, arXiv:1212.5701.
+    Zeiler, *ADADELTA: An Adaptive Learning Rate Method*, 2012.
     """
 
-    rho: Decay = Field(0.95, description="How much of the mean squares stays.")
-    epsilon: Epsilon = Field(1e-7, description="Added to the mean squares.")
+    rho: Decay = Field(0.95, description="The decay rate of the mean squares.")
+    epsilon: Epsilon = Field(1e-7, description="The constant that is added to the mean squares.")
 
     def moments(self) -> tuple[str, ...]:
         return ("accumulated_grad", "accumulated_delta_var")
@@ -111,25 +120,28 @@ class Adadelta(Optimizer):
 class Ftrl(Optimizer):
     """``n' = n + g²``, ``z ← z + g + 2λₛp − (n'^−κ − n^−κ)p/η``, ``p ← (clip(z, ±λ₁) − z) / (n'^−κ/η + 2λ₂ + β/η)``.
 
-    κ is ``learning_rate_power``, λ₁, λ₂ and λₛ the strengths. McMahan et al., *Ad click prediction*, KDD 2013.
+    κ is ``learning_rate_power``; λ₁, λ₂ and λₛ are the strengths of L1, L2 and shrinkage.
+    McMahan et al., *Ad Click Prediction: a View from the Trenches*, KDD 2013.
     """
 
-    learning_rate_power: float = Field(-0.5, le=0, description="How the rate falls with the sum of squares.")
-    initial_accumulator_value: NonNegative = Field(0.1, description="What the sum of squares starts from.")
-    l1_regularization_strength: NonNegative = Field(0.0, description="Pulls weights to exactly 0.")
-    l2_regularization_strength: NonNegative = Field(0.0, description="Shrinks the weights.")
-    l2_shrinkage_regularization_strength: NonNegative = Field(0.0, description="Adds twice so much of p to g.")
-    beta: float = Field(0.0, description="Added to the divisor of the rate.")
+    learning_rate_power: float = Field(-0.5, le=0, description="The power of the sum of squares in the learning rate.")
+    initial_accumulator_value: NonNegative = Field(0.1, description="The initial value of the sum of squares.")
+    l1_regularization_strength: NonNegative = Field(
+        0.0, description="The strength λ₁ of L1; sets weights to exactly 0."
+    )
+    l2_regularization_strength: NonNegative = Field(0.0, description="The strength λ₂ of L2; shrinks weights.")
+    l2_shrinkage_regularization_strength: NonNegative = Field(0.0, description="The strength λₛ of shrinkage.")
+    beta: float = Field(0.0, description="The constant β in the divisor.")
 
     def moments(self) -> tuple[str, ...]:
         return ("accumulator", "linear")
 
     def start(self, P: Array, slots: Mapping[str, Array]) -> None:
-        # Not 0: where a gradient has always been 0, the quotient would be 0 / 0.
+        # Not 0: if a gradient has always been 0, the quotient would be 0 / 0.
         slots["accumulator"].fill(max(self.initial_accumulator_value, 1e-30))
 
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
-        rate = max(rate, 1e-30)  # a schedule may end at 0, which leaves the weights nearly as they are
+        rate = max(rate, 1e-30)  # a schedule may end at 0; the weights then hardly change
         return (1 / rate, 2 * self.l2_regularization_strength + self.beta / rate)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:

@@ -94,4 +94,4 @@ def divide(
 
 def cut_anywhere(optimizer: Optimizer, segments: Sequence[Segment]) -> bool:
     """Whether the update of a weight can be cut: it goes element by element."""
-    return optimizer.by_element() and all(s.param.constraint is None for s in segments)
+    return optimizer.elementwise() and all(s.param.constraint is None for s in segments)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from graphspec.callbacks.outputs import OWN, Output, is_called
+from graphspec.callbacks.outputs import RUN_FILES, Output, is_called
 from graphspec.files import LOCK, is_leftover
 
 _STAY = ("spec.json", "run.json")  # replaced by those of the next run: until then the folder is seen to be a run's
@@ -51,7 +51,7 @@ def _files(directory: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
 def _is_own(path: Path, parts: Sequence[str]) -> bool:
     """Whether every run writes this file; temporary names are those of files that a killed one was writing."""
     if len(parts) == 1:
-        return (parts[0] in OWN and parts[0] not in _STAY) or is_leftover(path)
+        return (parts[0] in RUN_FILES and parts[0] not in _STAY) or is_leftover(path)
     return parts[-1] == LOCK or is_leftover(path)
 
 
@@ -61,7 +61,7 @@ def _wrote(output: Output, path: Path, parts: Sequence[str]) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     if output.shared:
-        return is_called(output, above) and output.mine(path)
+        return is_called(output, above) and output.is_own(path)
     if is_called(output, parts):
-        return output.mine(path)
-    return name in OWN and is_called(output, above) and output.mine(path.parent)
+        return output.is_own(path)
+    return name in RUN_FILES and is_called(output, above) and output.is_own(path.parent)

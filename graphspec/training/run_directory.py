@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.blas import openblas
-from graphspec.callbacks.outputs import OWN
+from graphspec.callbacks.outputs import RUN_FILES
 from graphspec.codes import Code
 from graphspec.errors import RunError, UsageError
 from graphspec.files import is_regular, make_folder, write_atomic
@@ -40,7 +40,7 @@ def check_own(directory: Path) -> None:
     Raises:
         RunError: GS603, one is a link, a pipe or a device.
     """
-    for name in OWN:
+    for name in RUN_FILES:
         path = directory / name
         if path.is_symlink() or (path.exists() and not path.is_file()):
             what = "a symbolic link" if path.is_symlink() else "no regular file"

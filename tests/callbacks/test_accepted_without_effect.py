@@ -1,4 +1,4 @@
-"""Callbacks that a spec cannot have say why."""
+"""Refused callbacks: the message states the reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graphspec.callbacks import CALLBACKS
 
 
 @pytest.mark.parametrize("name", ["BackupAndRestore", "LambdaCallback", "RemoteMonitor", "OrbaxCheckpoint"])
-def test_what_a_spec_cannot_have_says_why(name: str) -> None:
+def test_refused_callbacks_have_a_reason_and_a_hint(name: str) -> None:
     with pytest.raises(PydanticCustomError) as caught:
         CALLBACKS.parse({"type": name, "any": 1})
     (error,) = (caught.value.context or {})["errors"]

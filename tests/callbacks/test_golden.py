@@ -1,4 +1,4 @@
-"""Training with callbacks is Keras's."""
+"""Training with callbacks against Keras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSVLogger and TerminateOnNaN, and what they do when a run goes on."""
+"""CSVLogger and TerminateOnNaN, also in resumed runs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from callback_runs import Run
 from graphspec.callbacks import CALLBACKS
 
 
-def test_csv_logger_goes_on_where_a_killed_run_left_off(tmp_path: Path) -> None:
+def test_csv_logger_continues_where_a_killed_run_ended(tmp_path: Path) -> None:
     run, config = Run(tmp_path), CALLBACKS.parse({"type": "CSVLogger", "filename": "log.csv", "separator": ";"})
-    (tmp_path / "log.csv").write_text("epoch;loss;val_loss\n" + "0;1;2\n" * 9)  # an older run's
+    (tmp_path / "log.csv").write_text("epoch;loss;val_loss\n" + "0;1;2\n" * 9)  # from an older run
     state = config.start(run)
     state.on_epoch_end(0, {"loss": 0.5, "accuracy": 0.25})
     saved = state.state_dict()
-    state.on_epoch_end(1, {"loss": 9.0, "accuracy": 9.0})  # after the checkpoint: done again by the resumed run
+    state.on_epoch_end(1, {"loss": 9.0, "accuracy": 9.0})  # after the checkpoint: the resumed run repeats it
     again = config.start(run := Run(tmp_path))
     again.load_state_dict(saved, {})
     again.on_epoch_end(1, {"loss": 0.25, "accuracy": 0.5})

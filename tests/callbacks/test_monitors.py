@@ -1,4 +1,4 @@
-"""Callbacks that watch a figure: Keras's semantics epoch by epoch, also where a run is interrupted and resumed."""
+"""Callbacks that monitor a logged value: Keras's semantics per epoch, also in resumed runs."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_early_stopping(
     assert len(run.said) == (run.stopped is not None) + (best is not None)
 
 
-def test_a_missing_figure_is_said_once() -> None:
+def test_a_missing_value_is_reported_once() -> None:
     run = Run()
     state = CALLBACKS.parse("EarlyStopping").start(run)
     assert drive(run, state, [1, 1, 1], "accuracy") == 3
-    assert run.said == ["warning: there is no figure 'val_loss' to monitor; there are loss, accuracy"]
+    assert run.said == ["warning: 'val_loss' is not logged; the logs contain loss, accuracy"]
 
 
-def test_direction_is_told_by_the_name() -> None:
+def test_direction_follows_from_the_name() -> None:
     assert direction("val_loss") == direction("topic_loss") == direction("val_price_mae") == "min"
     assert (
         direction("val_accuracy") == direction("topic_sparse_top_k_categorical_accuracy") == direction("acc") == "max"
@@ -95,7 +95,7 @@ def test_model_checkpoint_by_batches(tmp_path: Path) -> None:
     assert run.saved == [("1-3", False), ("2-1", False), ("2-4", False)]
 
 
-def test_a_file_name_of_an_unknown_figure() -> None:
+def test_a_file_name_with_an_unknown_value() -> None:
     config = CALLBACKS.parse({"type": "ModelCheckpoint", "filepath": "{val_los:.2f}"})
     assert [(p.key, p.severity, p.hint) for p in config.check(["loss", "val_loss"])] == [
         ("filepath", "error", "did you mean 'val_loss'?")

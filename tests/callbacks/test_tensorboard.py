@@ -1,4 +1,4 @@
-"""Event files: whole records with the figures under Keras's names, and no figure twice after a run was resumed."""
+"""Event files: complete records with Keras's names, and no value twice after a run is resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from specs import blobs, dense_spec
 
 
 def spec(tmp_path: Path, **arguments: Any) -> dict[str, Any]:
-    """Five steps an epoch, two epochs."""
+    """Five steps per epoch, two epochs."""
     x, y = blobs(rows=80)
     if not (tmp_path / "rows.npz").exists():
         np.savez(tmp_path / "rows.npz", x=x, kind=y)
@@ -33,7 +33,7 @@ def spec(tmp_path: Path, **arguments: Any) -> dict[str, Any]:
 
 
 def events(folder: Path) -> list[Event]:
-    """The events of all files, each checked by its checksums."""
+    """Return the events of all files; check their checksums."""
     found = []
     for path in sorted(folder.glob("events.out.tfevents.*")):
         data, at = path.read_bytes(), 0
@@ -48,7 +48,7 @@ def events(folder: Path) -> list[Event]:
 
 
 def scalars(folder: Path) -> dict[tuple[str, int], float]:
-    """Figures by tag and step; none may be there twice."""
+    """Return the values by tag and step; none may occur twice."""
     found: dict[tuple[str, int], float] = {}
     for event in events(folder):
         for value in event.summary.value:
@@ -58,7 +58,7 @@ def scalars(folder: Path) -> dict[tuple[str, int], float]:
     return found
 
 
-def test_figures_of_epochs(tmp_path: Path) -> None:
+def test_scalars_of_epochs(tmp_path: Path) -> None:
     history = whole(spec(tmp_path), tmp_path / "run").history
     train, validation = (scalars(tmp_path / "run" / "logs" / part) for part in ("train", "validation"))
     expected = {(f"epoch_{k}", e): history[k][e] for k in ("loss", "accuracy") for e in range(2)}
@@ -74,7 +74,7 @@ def test_figures_of_epochs(tmp_path: Path) -> None:
     assert all(name in nodes for node in nodes.values() for name in node.input)
 
 
-def test_figures_of_batches_and_histograms(tmp_path: Path) -> None:
+def test_scalars_of_batches_and_histograms(tmp_path: Path) -> None:
     arguments = {"update_freq": 2, "write_graph": False, "histogram_freq": 1, "write_steps_per_second": True}
     run = whole(spec(tmp_path, log_dir="deep/elsewhere", **arguments), tmp_path / "run")
     train = scalars(tmp_path / "run" / "deep" / "elsewhere" / "train")
@@ -93,12 +93,12 @@ def test_figures_of_batches_and_histograms(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [3, 5, 7])
-def test_a_resumed_run_has_no_figure_twice(tmp_path: Path, after: int) -> None:
+def test_a_resumed_run_has_no_value_twice(tmp_path: Path, after: int) -> None:
     trained = spec(tmp_path, update_freq="batch")
     whole(trained, tmp_path / "whole")
     interrupt(trained, tmp_path / "run", after)
     with pytest.raises(KilledError):
-        resume(trained, tmp_path / "run", lambda: Kill(2))  # its figures are not known to any checkpoint
+        resume(trained, tmp_path / "run", lambda: Kill(2))  # no checkpoint knows its values
     resume(trained, tmp_path / "run")
     for part in ("train", "validation"):
         one, other = (scalars(tmp_path / name / "logs" / part) for name in ("whole", "run"))
@@ -106,7 +106,7 @@ def test_a_resumed_run_has_no_figure_twice(tmp_path: Path, after: int) -> None:
         assert len(list((tmp_path / "run" / "logs" / part).iterdir())) == 1
 
 
-def test_a_run_that_begins_again_leaves_nothing_of_the_killed_one(tmp_path: Path) -> None:
+def test_a_restarted_run_removes_the_files_of_the_killed_one(tmp_path: Path) -> None:
     trained = spec(tmp_path, update_freq="batch")
     model = gs.compile(trained)
     start_run(model, tmp_path / "run")
@@ -116,7 +116,7 @@ def test_a_run_that_begins_again_leaves_nothing_of_the_killed_one(tmp_path: Path
     assert ("batch_loss", 10) in scalars(tmp_path / "run" / "logs" / "train")
 
 
-def test_without_a_run_directory_other_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_run_directory_other_files_remain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         gs.compile(spec(tmp_path)).fit(verbose=0)

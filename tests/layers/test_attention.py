@@ -1,4 +1,4 @@
-"""What golden values do not show of attention: files for newer runtimes, penalties, first weights, dropout, costs."""
+"""Attention beyond golden values: files for newer opsets, penalties, initial weights, dropout, costs, masks."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SHAPES: list[tuple[str, dict[str, Any], list[list[Any]], list[tuple[Any, ...]]]]
 
 @pytest.mark.parametrize(("kind", "args", "inputs", "expected"), SHAPES)
 def test_shapes(kind: str, args: dict[str, Any], inputs: list[list[Any]], expected: list[tuple[Any, ...]]) -> None:
-    """Lengths may vary, each by itself."""
+    """The lengths may vary independently."""
     names = [f"x{k}" for k in range(len(inputs))]
     spec = {
         "graphspec": 1,
@@ -77,7 +77,7 @@ def test_shapes(kind: str, args: dict[str, Any], inputs: list[list[Any]], expect
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_exported_for_opset_23(case: Case) -> None:
-    """There the operator is written as it is, and onnxruntime has a kernel of its own."""
+    """From opset 23 on the file contains the operator itself, and onnxruntime has a kernel for it."""
     _, graph = compiled(case)
     model = to_model(graph, store_of(graph, case["weights"], np.float32), labels={}, metadata={}, opset=23)
     whole = [node.op for node in graph.needed(graph.outputs.values())].count("Attention")
@@ -93,8 +93,8 @@ def test_every_projection_is_penalized_and_nothing_else(more: dict[str, Any]) ->
     assert len(graph.penalties) == (5 if "use_gate" in more else 4)
 
 
-def test_first_weights_have_the_variance_of_the_whole_projection() -> None:
-    """As Keras's: fan in and out of the kernel as a matrix, 64 to 4 · 16, not those of its last two axes."""
+def test_initial_weights_have_the_variance_of_the_joined_projection() -> None:
+    """As in Keras, the fans are those of the kernel as a matrix, 64 to 4 · 16, not of its last two axes."""
     graph = graph_of({**HEADS, "num_heads": 4, "key_dim": 16}, [5, 64])
     parameters = Parameters(graph)
     parameters.initialize(3)
@@ -107,7 +107,7 @@ def test_first_weights_have_the_variance_of_the_whole_projection() -> None:
 
 
 def test_dropout_of_weights() -> None:
-    """In training some weights are zero and the others larger by 1 / (1 - rate); the scores are those before it."""
+    """In training some weights are 0 and the others are scaled by 1 / (1 - rate); the returned scores have no dropout."""
     graph = graph_of({**HEADS, "dropout": 0.5, "return_attention_scores": True})
     parameters = Parameters(graph, np.float64)
     parameters.initialize(0)
@@ -133,7 +133,7 @@ def test_cost() -> None:
 
 
 def test_masks_outlive_attention() -> None:
-    """The query keeps its own mask for other layers, and the output has it: a sum of both is masked."""
+    """The query keeps its mask for other layers, and the output has the same mask: their sum is masked."""
     layers: list[dict[str, Any]] = [
         {"name": "e", "type": "Embedding", "input_dim": 9, "output_dim": 4, "mask_zero": True},
         {"name": "a", **HEADS, "inputs": ["e", "e"], "return_attention_scores": True},

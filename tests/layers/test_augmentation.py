@@ -1,4 +1,4 @@
-"""Augmentation: Keras's transformations with given random numbers, and what is drawn: ranges, rows, steps, workers."""
+"""Augmentation: Keras's transformations with fixed random numbers, and the distribution of random ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RANDOM = [
 ]
 """One configuration of each."""
 A_ROW = [layer for layer in RANDOM if layer["type"] != "RandomCrop"]
-"""Those that draw for each image; RandomCrop draws for the batch, as in Keras."""
+"""The layers with random numbers per image; RandomCrop has them per batch, as in Keras."""
 
 
 def name(layer: Any) -> str:
@@ -41,7 +41,7 @@ def name(layer: Any) -> str:
 
 
 def graph_of(layer: dict[str, Any], shape: tuple[Any, ...]) -> Graph:
-    """The graph of one layer `y` on images `x`."""
+    """Return the graph of one layer `y` on images `x`."""
     graph = Graph("test")
     graph.inputs["x"] = Value("x", Type("float32", ("N", *shape[1:])), "input")
     graph.outputs["y"] = LAYERS.parse(layer).lower(Builder(graph, "y"), graph.inputs["x"])
@@ -53,7 +53,7 @@ def images(rows: int = 8) -> Array:
 
 
 def train(layer: dict[str, Any], x: Array, *, seed: int = 0, step: int = 0, rows: slice | None = None) -> Array:
-    """The output of a training step for the rows of a batch that one worker has."""
+    """Return the output of a training step for the rows of one worker."""
     graph, total, rows = graph_of(layer, x.shape), len(x), rows or slice(0, len(x))
     part = x[rows]
     program = build_program(
@@ -70,14 +70,14 @@ def train(layer: dict[str, Any], x: Array, *, seed: int = 0, step: int = 0, rows
 
 
 def given(monkeypatch: pytest.MonkeyPatch, draws: list[list[float]]) -> None:
-    """Let the operators draw these numbers: a list for each column."""
+    """Make the operators draw these numbers: one list per column."""
     bits = (np.array(draws).T * 2**32).astype(np.uint32)
     monkeypatch.setattr(augment, "random_words", lambda *_, **__: (bits, []))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_given_the_random_numbers_the_images_and_gradients_are_those_of_keras(
+def test_images_and_gradients_with_fixed_random_numbers_are_those_of_keras(
     case: Case, dtype: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given(monkeypatch, case.args["draws"])
@@ -103,7 +103,7 @@ def test_outside_training_and_exported_nothing_is_random(case: Case) -> None:
 
 
 @pytest.mark.parametrize("layer", RANDOM, ids=name)
-def test_shares_of_workers_are_parts_of_the_whole_batch(layer: dict[str, Any]) -> None:
+def test_outputs_of_workers_are_parts_of_the_batch(layer: dict[str, Any]) -> None:
     x = images(7)
     whole = train(layer, x, seed=4, step=9)
     for size in (2, 3):
@@ -113,7 +113,7 @@ def test_shares_of_workers_are_parts_of_the_whole_batch(layer: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("layer", RANDOM, ids=name)
-def test_a_step_is_drawn_by_its_number_and_the_seeds(layer: dict[str, Any]) -> None:
+def test_random_numbers_depend_on_the_step_and_the_seeds(layer: dict[str, Any]) -> None:
     x = images(32)
     first = train(layer, x, seed=1, step=3)
     np.testing.assert_array_equal(train(layer, x, seed=1, step=3), first)
@@ -126,14 +126,14 @@ def test_a_step_is_drawn_by_its_number_and_the_seeds(layer: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("layer", A_ROW, ids=name)
-def test_each_row_is_drawn_for_itself(layer: dict[str, Any]) -> None:
+def test_rows_have_independent_random_numbers(layer: dict[str, Any]) -> None:
     x = np.repeat(images(1), 32, axis=0)
     rows = {row.tobytes() for row in train(layer, x)}
     assert len(rows) == (2 if layer["type"] == "RandomFlip" else 32)
 
 
 def uniform(values: Array, low: float, high: float) -> bool:
-    """Whether so many values are spread evenly between the bounds."""
+    """Return whether the values are uniform between the bounds."""
     shard_slice = np.sort((values - low) / (high - low))
     even = np.abs(shard_slice - np.linspace(0, 1, len(shard_slice))).max() < 0.05
     return bool(even and shard_slice[0] >= -1e-4 and shard_slice[-1] <= 1 + 1e-4)
@@ -155,7 +155,7 @@ def test_contrast_is_uniform_within_its_factors() -> None:
 
 
 def ramps(axis: int) -> Array:
-    """Images whose pixels are their place along an axis, counted from the centre."""
+    """Return images with pixels that are their positions along an axis, relative to the centre."""
     places = np.moveaxis(np.mgrid[-4:5, -4:5].astype(np.float32), 0, -1)[..., axis - 1]
     return np.tile(places[None, ..., None], (N, 1, 1, 1))
 

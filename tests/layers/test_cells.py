@@ -1,4 +1,4 @@
-"""RNN and its cells beside the layers that are made of one cell; their numbers are in `test_golden.py`."""
+"""RNN and its cells compared with the layers of a single cell; `test_golden.py` compares the values with Keras."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RNN: dict[str, Any] = {"type": "SimpleRNNCell", "units": 4}
 
 
 def outputs(layer: dict[str, Any], rename: dict[str, str] | None = None) -> Any:
-    """Of a layer whose weights are drawn by name, after renaming."""
+    """Return the outputs of a layer; its weights depend on their names, after renaming."""
     spec = {
         "graphspec": 1,
         "name": "n",
@@ -40,7 +40,7 @@ def outputs(layer: dict[str, Any], rename: dict[str, str] | None = None) -> Any:
 @pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "LSTM"])
 @pytest.mark.parametrize("activation", ["tanh", "silu"])
 def test_a_layer_is_rnn_over_its_cell(kind: str, activation: str) -> None:
-    """With the same names of weights."""
+    """Both have the same names of weights."""
     more = {"units": 3, "activation": activation}
     layer = outputs({"type": kind, **more, "return_sequences": True})
     over = outputs({"type": "RNN", "cell": {"type": f"{kind}Cell", **more}, "return_sequences": True})
@@ -90,7 +90,7 @@ def test_a_stack_of_one_cell_is_the_cell() -> None:
     ],
     ids=["written out", "stack", "both ways", "images"],
 )
-def test_hint_where_the_time_axis_was_lost(layer: Any, before: Any, shape: tuple[int, ...]) -> None:
+def test_hint_for_a_missing_time_axis(layer: Any, before: Any, shape: tuple[int, ...]) -> None:
     graph = Graph("test")
     x = Value("x", Type("float32", ("N", *shape)), "input")
     first = LAYERS.parse(before).lower(Builder(graph, "first"), x)

@@ -1,4 +1,4 @@
-"""Convolutions and poolings: shapes, weights, how windows are lowered, and axes that vary under onnxruntime."""
+"""Convolution and pooling: shapes, weights, the lowering of windows, and varying axes under onnxruntime."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ PERMUTED: list[tuple[dict[str, Any], Dims, str]] = [
 
 
 @pytest.mark.parametrize(("layer", "shape", "role"), PERMUTED, ids=[case[0]["type"] for case in PERMUTED])
-def test_kernels_lie_in_kerass_order(layer: dict[str, Any], shape: Dims, role: str) -> None:
+def test_kernels_have_the_layout_of_keras(layer: dict[str, Any], shape: Dims, role: str) -> None:
     graph, _ = lower(layer, shape)
     parameters = Parameters(graph)
     parameters.initialize(0)
@@ -106,7 +106,7 @@ def test_kernels_lie_in_kerass_order(layer: dict[str, Any], shape: Dims, role: s
 
 @pytest.mark.parametrize(("kind", "groups"), [("Conv1D", 1), ("Conv2D", 1), ("Conv2D", 2), ("Conv3D", 1)])
 def test_a_convolution_does_not_copy_its_kernel(kind: str, groups: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor its gradient, unless each group has a part of every row of it."""
+    """It does not copy the gradient either, unless every row of it contains several groups."""
     monkeypatch.setattr(choice, "FAST", False)
     rank = int(kind[-2])
     graph, (Y,) = lower({"type": kind, **K3, "groups": groups}, ("N", *(7, 6, 5)[:rank], 2))
@@ -114,7 +114,7 @@ def test_a_convolution_does_not_copy_its_kernel(kind: str, groups: int, monkeypa
     parameters = Parameters(graph)
     gradient = np.zeros_like(parameters.vectors["trainable"])
     shapes = {"x0": (3, *(7, 6, 5)[:rank], 2)}
-    program = build_program(graph.asking({}, loss), parameters, Target(shapes), gradient=gradient, training=True)
+    program = build_program(graph.with_outputs({}, loss), parameters, Target(shapes), gradient=gradient, training=True)
     for vector, copied in ((parameters.vectors["trainable"], False), (gradient, groups > 1)):
         kernel = parameters.view("y/kernel", vector)
         users = {
@@ -124,7 +124,7 @@ def test_a_convolution_does_not_copy_its_kernel(kind: str, groups: int, monkeypa
         assert users & {np.matmul, np.dot, np.copyto}
 
 
-def test_a_depthwise_kernel_takes_its_own_arguments() -> None:
+def test_a_depthwise_kernel_uses_its_own_arguments() -> None:
     layer = {
         "type": "DepthwiseConv1D",
         "kernel_size": 3,
@@ -151,7 +151,7 @@ def test_adaptive_windows() -> None:
     ]
 
 
-def test_windows_are_even_as_they_say() -> None:
+def test_even_matches_the_windows() -> None:
     for size in range(1, 12):
         for out in range(1, 12):
             made = windows(size, out)
@@ -191,7 +191,7 @@ VARYING: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("layer", VARYING, ids=[layer["type"] for layer in VARYING])
 def test_an_axis_that_varies_under_onnxruntime(layer: dict[str, Any]) -> None:
-    """One export for every length, padded as a fixed axis of that length is."""
+    """One export works for every length, with the padding of a fixed axis of that length."""
     random = np.random.default_rng(0)
 
     def graph(time: int | None) -> Any:

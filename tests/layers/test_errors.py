@@ -1,4 +1,4 @@
-"""What layers say of inputs that cannot work and of wrong arguments."""
+"""Messages of layers for inputs that cannot work and for wrong arguments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHAPE_ERRORS: list[tuple[str, dict[str, Any], list[Dims], str, str, str | None]]
         {"filters": 4, "kernel_size": 3, "strides": 2, "dilation_rate": 2},
         [IMAGE],
         "GS105",
-        "do not go together",
+        "exclude each other",
         "dilation_rate",
     ),
     ("Conv1D", {"filters": 1, "kernel_size": 3}, [("N", 9, "c")], "GS305", "varies", None),
@@ -40,7 +40,7 @@ SHAPE_ERRORS: list[tuple[str, dict[str, Any], list[Dims], str, str, str | None]]
     ("ZeroPadding2D", {}, [("N", 3)], "GS301", "rank-4", None),
     ("UpSampling2D", {}, [("N", 3, 3)], "GS301", "rank-4", None),
     ("Softmax", {"axis": 3}, [TIME], "GS301", "axis from 1 to 2", "axis"),
-    ("Rescaling", {"scale": [1, 2]}, [IMAGE], "GS304", "2 numbers in `scale` for 3", "scale"),
+    ("Rescaling", {"scale": [1, 2]}, [IMAGE], "GS304", "2 values in `scale` for 3", "scale"),
     ("Dropout", {"rate": 0.5, "noise_shape": [1, 2]}, [TIME], "GS301", "noise_shape", "noise_shape"),
     ("BatchNormalization", {"axis": 4}, [IMAGE], "GS301", "axis from 1 to 3", "axis"),
     ("BatchNormalization", {}, [("N", 3, "time")], "GS305", "varies", None),
@@ -55,7 +55,7 @@ SHAPE_ERRORS: list[tuple[str, dict[str, Any], list[Dims], str, str, str | None]]
     ("LSTM", {"units": 2}, [("N", 3)], "GS301", "rank-3 data (batch, time, features)", None),
     ("LSTM", {"units": 2, "activation": "gelu"}, [TIME], "GS305", "does not have the activation gelu", "activation"),
     ("GRU", {"units": 2, "recurrent_activation": "softmax"}, [TIME], "GS305", "softmax", "recurrent_activation"),
-    ("Bidirectional", {"layer": cell("LSTM", go_backwards=True)}, [TIME], "GS105", "goes forward", "layer"),
+    ("Bidirectional", {"layer": cell("LSTM", go_backwards=True)}, [TIME], "GS105", "one forward layer", "layer"),
     (
         "Bidirectional",
         {"layer": cell("LSTM"), "backward_layer": cell("LSTM", go_backwards=True, return_sequences=True)},
@@ -65,7 +65,7 @@ SHAPE_ERRORS: list[tuple[str, dict[str, Any], list[Dims], str, str, str | None]]
         "backward_layer",
     ),
     ("TimeDistributed", {"layer": "Flatten"}, [("N", 3)], "GS301", "at least rank-3", None),
-    ("TimeDistributed", {"layer": "Add"}, [TIME], "GS105", "2 inputs", "layer"),
+    ("TimeDistributed", {"layer": "Add"}, [TIME], "GS105", "2 or more inputs", "layer"),
     ("TimeDistributed", {"layer": "BatchNormalization"}, [TIME], "GS305", "varies", None),
     ("Dense", {"units": 2, "bias_initializer": "orthogonal"}, [("N", 3)], "GS301", "matrix", "bias_initializer"),
 ]
@@ -106,7 +106,7 @@ def test_hint_of_a_recurrent_layer_on_another_ones_last_output() -> None:
 
 def test_initial_states_must_fit() -> None:
     state = source("h", ("N", 5))
-    with pytest.raises(ShapeError, match="takes 2 initial states, got 1"):
+    with pytest.raises(ShapeError, match="expects 2 initial states, got 1"):
         lower(cell("LSTM"), TIME, initial_state=[state])
     with pytest.raises(ShapeError, match=r"needs initial states of shape \(N, 5\), got \(N, 4\)"):
         lower(cell("GRU"), TIME, initial_state=[source("h", ("N", 4))])

@@ -1,4 +1,4 @@
-"""Every layer against Keras 3 (golden values made by `golden/make_keras.py`), and its export under onnxruntime."""
+"""Every layer against Keras 3 (golden values from `golden/make_keras.py`), and its export under onnxruntime."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ALONE = [
 
 @pytest.mark.parametrize("case", ALONE, ids=lambda case: case.id)
 def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None:
-    """Each on its rows, one of them on none: outputs one behind the other and gradients added are those of the batch."""
+    """Workers have separate rows, one of them none: concatenated outputs and summed gradients are those of the batch."""
     _, graph = compiled(case)
     parameters = store_of(graph, case["weights"])
     loss = cotangent_loss(graph)
@@ -58,7 +58,7 @@ def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None
     assert_close(sums, case["gradients"])
 
 
-def test_a_mask_that_initial_state_switches_off_is_a_warning() -> None:
+def test_a_mask_without_effect_because_of_initial_state_is_a_warning() -> None:
     case = next(case for case in CASES if case.id == "mask-LSTM-initial_state")
     (warning,) = (d for d in check(case.spec).diagnostics if d.code == "GS308")
     assert "LSTM 'y' does not use the mask of its input" in warning.message

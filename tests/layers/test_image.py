@@ -1,4 +1,4 @@
-"""Cropping, padding, upsampling, resizing and augmentation: shapes, element types and errors."""
+"""Cropping, padding, upsampling, resizing and augmentation: shapes, dtypes and errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_shape(kind: str, args: dict[str, Any], shape: Dims, expected: Dims) -> 
     ],
     ids=lambda value: value["type"] if isinstance(value, dict) else "",
 )
-def test_element_types_are_those_of_keras(layer: dict[str, Any], kept: bool) -> None:
+def test_dtypes_are_those_of_keras(layer: dict[str, Any], kept: bool) -> None:
     shape = ("N", 7, 3) if layer["type"].endswith("1D") else IMAGE
     for dtype in ("uint8", "int64"):
         _, (output,) = lower(layer, shape, dtype=dtype)
@@ -71,9 +71,9 @@ def test_element_types_are_those_of_keras(layer: dict[str, Any], kept: bool) -> 
 SHAPE_ERRORS: list[tuple[str, dict[str, Any], Dims, str, str, str | None]] = [
     ("ZeroPadding1D", {}, ("N", 3), "GS301", "rank-3 data (batch, steps, channels)", None),
     ("ZeroPadding3D", {}, IMAGE, "GS301", "rank-5 data (batch, depth, height, width, channels)", None),
-    ("Cropping1D", {"cropping": [3, 4]}, ("N", 7, 3), "GS303", "takes 3 + 4 from the 7 on axis 1", "cropping"),
-    ("Cropping2D", {"cropping": [[0, 0], [3, 3]]}, IMAGE, "GS303", "from the 6 on axis 2", "cropping"),
-    ("Cropping3D", {"cropping": 2, **FIRST}, ("N", 3, 8, 4, 6), "GS303", "from the 4 on axis 3", "cropping"),
+    ("Cropping1D", {"cropping": [3, 4]}, ("N", 7, 3), "GS303", "crops 3 + 4 of 7 on axis 1", "cropping"),
+    ("Cropping2D", {"cropping": [[0, 0], [3, 3]]}, IMAGE, "GS303", "of 6 on axis 2", "cropping"),
+    ("Cropping3D", {"cropping": 2, **FIRST}, ("N", 3, 8, 4, 6), "GS303", "of 4 on axis 3", "cropping"),
     ("UpSampling1D", {}, IMAGE, "GS301", "rank-3", None),
     ("UpSampling2D", {"interpolation": "bicubic"}, ANY, "GS305", "needs a fixed height", "interpolation"),
     ("UpSampling3D", {}, IMAGE, "GS301", "rank-5", None),

@@ -1,4 +1,4 @@
-"""Layers: output shapes and weights. Their numbers are in `test_golden.py`."""
+"""Layers: output shapes and weights. `test_golden.py` compares the values with Keras."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ ELSEWHERE = (
         "layers/test_attention.py",
     )
 )
-"""Layers whose shapes are tested in another file."""
+"""Layers with shape tests in another file."""
 
 
 def test_every_layer_has_a_shape_case() -> None:
@@ -292,7 +292,7 @@ def test_frozen_batch_normalization_uses_moving_statistics() -> None:
         assert graph.nodes[-1].attrs["training_mode"] == int(trainable)
 
 
-def test_machinery_is_accepted() -> None:
+def test_arguments_without_effect_are_accepted() -> None:
     LAYERS.parse(cell("LSTM", unroll=True, use_cudnn=False, stateful=False, dtype="float32"))
     LAYERS.parse({"type": "BatchNormalization", "synchronized": True, "renorm_momentum": 0.9})
     LAYERS.parse({"type": "Bidirectional", "layer": cell("GRU", unroll=True, dtype="float16")})

@@ -1,4 +1,4 @@
-"""Which outputs of a layer have a mask."""
+"""The masks of layers' outputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MASKED = source("x", TIME, mask=("N", "time"))
     ],
     ids=lambda value: value["type"] if isinstance(value, dict) else str(value),
 )
-def test_mask_of_layers_that_decide(layer: dict[str, Any], kept: bool) -> None:
+def test_mask_of_layers_that_set_it(layer: dict[str, Any], kept: bool) -> None:
     assert LAYERS.parse(layer).handles_mask
     _, (output, *_) = lower(layer, MASKED)
     assert (output.mask is not None) == kept
@@ -38,7 +38,7 @@ def test_state_outputs_have_no_mask() -> None:
     assert [s.mask for s in states] == [None, None]
 
 
-def test_embedding_masks_zeros_only_if_asked() -> None:
+def test_embedding_masks_zeros_only_with_mask_zero() -> None:
     ids = source("x", ("N", "time"), "int32")
     for flag in (False, True):
         _, (output,) = lower({"type": "Embedding", "input_dim": 4, "output_dim": 2, "mask_zero": flag}, ids)
@@ -55,13 +55,13 @@ def test_merge_keeps_a_mask_if_all_have_one(kind: str) -> None:
     assert output.mask is None
 
 
-def test_concatenation_over_time_joins_masks() -> None:
+def test_concatenation_over_time_concatenates_masks() -> None:
     _, (output,) = lower({"type": "Concatenate", "axis": 1}, MASKED, source("z", ("N", 4, 3)))
     assert output.mask is not None
     assert output.mask.shape == ("N", "time+4")
 
 
-def test_masked_statistics_only_where_they_are_learnt() -> None:
+def test_masked_statistics_only_in_training() -> None:
     for trainable, op in ((True, "MaskedBatchNormalization"), (False, "BatchNormalization")):
         graph, _ = lower("BatchNormalization", MASKED, trainable=trainable)
         assert op in [node.op for node in graph.nodes]

@@ -1,4 +1,4 @@
-"""Normalization, regularization, encoding: shapes, errors, and what golden values cannot say (noise, ids out of range)."""
+"""Normalization, regularization, encoding: shapes, errors, and values without golden ones (noise, ids out of range)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,13 @@ def test_weights() -> None:
 
 
 SHAPE_ERRORS: list[tuple[dict[str, Any], Dims, str, str, str | None]] = [
-    ({"type": "GroupNormalization"}, IMAGE, "GS304", "3 channels of (N, 8, 6, 3), which 32 groups", "groups"),
+    (
+        {"type": "GroupNormalization"},
+        IMAGE,
+        "GS304",
+        "3 channels in (N, 8, 6, 3), not divisible into 32 groups",
+        "groups",
+    ),
     ({"type": "GroupNormalization", "groups": 2, "axis": 0}, IMAGE, "GS301", "axis from 1 to 3", "axis"),
     ({"type": "GroupNormalization", "groups": -1}, ("N", 3, "time"), "GS305", "varies", None),
     ({"type": "RMSNormalization", "axis": 3}, TIME, "GS301", "axis from 1 to 2", "axis"),
@@ -82,8 +88,8 @@ SHAPE_ERRORS: list[tuple[dict[str, Any], Dims, str, str, str | None]] = [
     ({"type": "AlphaDropout", "rate": 0.5, "noise_shape": [1, 2]}, TIME, "GS301", "noise_shape", "noise_shape"),
     ({"type": "SpatialDropout1D", "rate": 0.5}, IMAGE, "GS301", "rank-3", None),
     ({"type": "SpatialDropout2D", "rate": 0.5}, TIME, "GS301", "(batch, height, width, channels)", None),
-    ({"type": "Normalization", **TWO}, ("N", 4), "GS304", "3 numbers in `mean` for axis 1 of (N, 4)", "mean"),
-    ({"type": "Normalization", **TWO, "axis": None}, TIME, "GS301", "a `mean` of 1 axes", "mean"),
+    ({"type": "Normalization", **TWO}, ("N", 4), "GS304", "3 values in `mean` for axis 1 of (N, 4)", "mean"),
+    ({"type": "Normalization", **TWO, "axis": None}, TIME, "GS301", "a `mean` with 1 axes", "mean"),
     ({"type": "Normalization", **TWO, "axis": 2}, ("N", 3), "GS301", "axis from 1 to 1", "axis"),
     ({"type": "Normalization", **TWO, "axis": 1}, TIME, "GS305", "varies", None),
     ({"type": "CategoryEncoding", "num_tokens": 3}, ("N",), "GS301", "(batch, ids, …)", None),
@@ -146,7 +152,7 @@ def model_of(layers: list[dict[str, Any]], inputs: dict[str, Any], loss: str | N
 
 
 @pytest.mark.parametrize("mode", ["multi_hot", "count", "one_hot"])
-def test_ids_out_of_range_count_nowhere(mode: str) -> None:
+def test_ids_out_of_range_do_not_count(mode: str) -> None:
     layer = {"name": "y", "type": "CategoryEncoding", "num_tokens": 4, "output_mode": mode}
     model = model_of([layer], {"x": {"shape": [None], "dtype": "int64"}})
     ids = np.array([[0, 3, 3, 4, -1], [7, -4, -9, 4, 100]])
@@ -163,11 +169,11 @@ def test_count_weights_must_fit() -> None:
     ids, w = source("ids", ("N", 3), "int64"), source("w", ("N", 4))
     with pytest.raises(ShapeError, match=r"shape \(N, 3\) as `count_weights`, got \(N, 4\)"):
         lower(layer, ids, count_weights=[w])
-    with pytest.raises(ShapeError, match="with `output_mode: count` only"):
+    with pytest.raises(ShapeError, match="only with `output_mode: count`"):
         lower({**layer, "output_mode": "multi_hot"}, ids, count_weights=[source("w", ("N", 3))])
 
 
-def test_activity_regularization_is_that_of_a_dense_layer() -> None:
+def test_activity_regularization_equals_that_of_a_dense_layer() -> None:
     x, y = np.random.default_rng(0).standard_normal((2, 8, 3)).astype(np.float32)
     dense = {"type": "Dense", "units": 3, "name": "d"}
     apart = [dense, {"type": "ActivityRegularization", "l1": 0.1, "l2": 0.2, "name": "y"}]
@@ -198,8 +204,8 @@ def test_spectral_normalization_trains_to_a_norm_of_one_and_exports() -> None:
     assert [node.op for node in prepare(model.graph, model.parameters).nodes] == ["Gemm"]
 
 
-def test_spectral_normalization_of_an_embedding_uses_the_divided_one() -> None:
-    """Keras casts the result to the ids' dtype, integers; here it stays what it is."""
+def test_spectral_normalization_of_an_embedding_uses_the_divided_table() -> None:
+    """Keras casts the result to the ids' integer dtype; here it remains float32."""
     embed = {"type": "Embedding", "input_dim": 5, "output_dim": 3}
     layers: list[dict[str, Any]] = [
         {"type": "SpectralNormalization", "layer": embed, "name": "e"},
@@ -214,7 +220,7 @@ def test_spectral_normalization_of_an_embedding_uses_the_divided_one() -> None:
 
 
 @pytest.mark.parametrize("opset", [17, 21, 23])
-def test_new_operators_are_written_where_they_exist(opset: int) -> None:
+def test_new_operators_are_written_if_the_opset_has_them(opset: int) -> None:
     layers: list[dict[str, Any]] = [
         {"type": "GroupNormalization", "groups": 2},
         {"name": "y", "type": "RMSNormalization"},

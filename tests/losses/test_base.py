@@ -1,4 +1,4 @@
-"""Losses: their names, what they say about a head, and their reduction over workers."""
+"""Losses: their names, their checks of a head, and their reduction over workers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_loss_names(name: str) -> None:
 def head(
     activation: str, *shape: int | str, dtype: str = "float32", axis: int = -1, mask: Value | None = None
 ) -> Value:
-    """A head's value that this operator computes."""
+    """Return a head's value, computed by this operator."""
     X = Value("x", Type("float32", shape), "input")
     node = Node("head", activation, (X,), {"axis": axis} if activation == "Softmax" else {}, "head")
     return Value("head", Type(dtype, shape), "op", node, mask=mask)
@@ -64,9 +64,9 @@ def head(
         ("binary_crossentropy", head("Softmax", "N", 1), "GS401", "single unit"),
         ("binary_crossentropy", head("Gemm", "N", 1), "GS401", "the activation is linear"),
         ("binary_crossentropy", head("Tanh", "N", 1), "GS401", "the activation is tanh"),
-        ("poisson", head("Gemm", "N", 1), "GS401", "linear also gives negative ones"),
+        ("poisson", head("Gemm", "N", 1), "GS401", "linear also returns negative values"),
         ("poisson", head("Exp", "N", 1), None, ""),
-        ("hinge", head("Sigmoid", "N", 1), "GS401", "sigmoid gives none below 0"),
+        ("hinge", head("Sigmoid", "N", 1), "GS401", "sigmoid returns none below 0"),
         ("hinge", head("Gemm", "N", 1), None, ""),
         ("kl_divergence", head("Relu", "N", 3), "GS401", "needs probabilities, but the activation is relu"),
         ("categorical_generalized_cross_entropy", head("Gemm", "N", 3), "GS401", "needs probabilities"),
@@ -79,11 +79,11 @@ def head(
             {"type": "CategoricalFocalCrossentropy", "alpha": [1.0, 2.0]},
             head("Softmax", "N", 3),
             "GS402",
-            "2 numbers as `alpha` for 3 classes",
+            "2 values of `alpha` for 3 classes",
         ),
         ("dice", head("Gemm", "N", 8, 8, 1), "GS401", "needs probabilities"),
         ({"type": "Tversky", "axis": [1, 4]}, head("Sigmoid", "N", 8, 8, 1), "GS402", "axis 4"),
-        ({"type": "Dice", "axis": [1, -3]}, head("Sigmoid", "N", 8, 8, 1), "GS402", "an axis twice"),
+        ({"type": "Dice", "axis": [1, -3]}, head("Sigmoid", "N", 8, 8, 1), "GS402", "repeats an axis"),
         ("circle", head("LpNormalization", "N", 8), None, ""),
         ("circle", head("Gemm", "N", 8), "GS401", "ends in linear"),
         ("circle", head("LpNormalization", "N", 3, 8), "GS402", "compares vectors (batch, features)"),
@@ -153,8 +153,8 @@ def test_probabilities_of_a_softmax_are_never_computed() -> None:
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("workers", [2, 5, 9])
-def test_shares_of_workers_add_up(workers: int, masked: bool, weighted: bool, reduction: str) -> None:
-    """Also with workers that have no rows."""
+def test_losses_of_workers_add_up(workers: int, masked: bool, weighted: bool, reduction: str) -> None:
+    """Some workers may have no rows."""
     random = np.random.default_rng(0)
     arrays = {"x": random.standard_normal((7, 4, 3)), "y": random.integers(0, 3, (7, 4))}
     arrays |= {"weight": random.uniform(0, 1, 7)} if weighted else {}

@@ -1,4 +1,4 @@
-"""Every loss against Keras 3 (golden values made by `golden/make_keras.py`): values, scalar and gradient."""
+"""Every loss against Keras 3 (golden values from `golden/make_keras.py`): values, scalar and gradient."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASES = [case for case in load("losses") if case.args["loss"].get("reduction") !
 
 
 def lowered(case: Case) -> tuple[Graph, dict[str, Value], dict[str, Any], Value]:
-    """A graph of the loss alone, what to fetch, what to feed, and the head."""
+    """Return a graph of only the loss, the values to fetch, the arrays to feed, and the head."""
     loss = LOSSES.parse(case.args["loss"])
     graph = Graph(case.id)
     arrays: dict[str, Any] = {}
@@ -68,12 +68,12 @@ def test_values_loss_and_gradient_are_those_of_keras(case: Case, dtype: Any) -> 
 def test_reduction_none_is_refused(case: Case) -> None:
     with pytest.raises(PydanticCustomError) as error:
         LOSSES.parse(case.args["loss"])
-    assert "none gives one per sample" in str(error.value.context)
+    assert "none returns one value per sample" in str(error.value.context)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_shares_of_workers_add_up(case: Case) -> None:
-    """One worker or four, of which some may have no rows."""
+def test_losses_of_workers_add_up(case: Case) -> None:
+    """One worker or four; some may have no rows."""
     graph, fetches, arrays, _ = lowered(case)
     loss, gradient = by_workers(graph, fetches["loss"], arrays, 4, "y_pred")
     assert_close({"loss": np.array(loss)}, {"loss": case["loss"]})
@@ -88,9 +88,7 @@ def test_shares_of_workers_add_up(case: Case) -> None:
         ("CategoricalFocalCrossentropy", [[40.0, -40.0], [-80.0, 80.0]], [[1.0, 0.0], [0.0, 1.0]]),
     ],
 )
-def test_focal_gradients_are_finite_where_a_probability_is_one(
-    name: str, y_pred: Any, y_true: Any, gamma: float
-) -> None:
+def test_focal_gradients_are_finite_if_a_probability_is_one(name: str, y_pred: Any, y_true: Any, gamma: float) -> None:
     args = {"loss": {"type": name, "from_logits": True, "gamma": gamma}}
     values = {"y_pred": np.array(y_pred, np.float32), "y_true": np.array(y_true, np.float32)}
     graph, fetches, arrays, _ = lowered(Case("saturated", args, values))
@@ -104,6 +102,6 @@ def test_focal_gradients_are_finite_where_a_probability_is_one(
 
 
 @pytest.mark.parametrize("name", ["BinaryCrossentropy", "CosineSimilarity", "CategoricalCrossentropy"])
-def test_the_axis_may_not_be_one_that_the_mask_hides(name: str) -> None:
+def test_the_axis_may_not_be_under_the_mask(name: str) -> None:
     found = LOSSES.parse({"type": name, "axis": 1}).check(value("N", 4, 3, mask=2))
     assert [(problem.severity, problem.code) for problem in found] == [("error", "GS402")]

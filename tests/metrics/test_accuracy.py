@@ -1,4 +1,4 @@
-"""Accuracy follows the loss; the top k."""
+"""Accuracy follows the loss; top-k accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics: their names in logs, and what they say about a head."""
+"""Metrics: their names in logs, and their checks of a head."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def test_metrics_are_checked_against_the_head(
 
 
 @pytest.mark.parametrize("metric", ["F1Score", {"type": "R2Score", "class_aggregation": None}], ids=str)
-def test_a_figure_for_each_of_very_many_units_is_refused_before_any_is_named(metric: Any) -> None:
+def test_one_result_for_each_of_too_many_units_is_refused_before_any_is_named(metric: Any) -> None:
     head = value("N", 10**9)
     parsed: Metric = METRICS.parse(metric)
-    assert "figure for each of 1,000,000,000 units" in parsed.check_shape(head)[0][2]
+    assert "one result for each of 1,000,000,000 units" in parsed.check_shape(head)[0][2]
     assert len(parsed.keys(head)) == 1

@@ -1,4 +1,4 @@
-"""Crossentropy follows the loss; a class that does not count."""
+"""Cross-entropy follows the loss; ``ignore_class``."""
 
 from __future__ import annotations
 

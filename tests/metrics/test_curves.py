@@ -7,7 +7,7 @@ import pytest
 from heads import result
 
 
-def test_auc_is_the_share_of_pairs_in_the_right_order() -> None:
+def test_auc_is_the_fraction_of_pairs_in_the_right_order() -> None:
     rng = np.random.default_rng(4)
     y_true, y_pred = rng.integers(0, 2, 60), np.round(rng.random(60), 1)
     ahead, behind = y_pred[y_true == 1, None], y_pred[None, y_true == 0]

@@ -1,4 +1,4 @@
-"""Every metric against Keras 3: its figure, over batches and workers, and in a checkpoint."""
+"""Every metric against Keras 3: its result, over batches and workers, and in a checkpoint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOSS = {"ids": "sparse_categorical_crossentropy", "one_hot": "categorical_crosse
 
 
 def resolve(case: str) -> tuple[Metric, Value]:
-    """The metric of a golden case, and its head."""
+    """Return the metric of a golden case, and its head."""
     y_pred = value("N", *ARRAYS[f"{case}/y_pred"].shape[1:])
     given = CASES[case]["targets"] if CASES[case]["metric"] != "accuracy" or CASES[case]["targets"] == "ids" else None
     metric: Metric = METRICS.parse(CASES[case]["metric"]).resolve(loss(given and LOSS[given]), y_pred)
@@ -36,7 +36,7 @@ def resolve(case: str) -> tuple[Metric, Value]:
 
 
 def fill(state: MetricState, case: str, parts: list[slice]) -> MetricState:
-    """``state`` after some batches of the case's rows."""
+    """Return ``state`` after some batches of the case's rows."""
     y_true, y_pred, mask = ARRAYS[f"{case}/y_true"], ARRAYS[f"{case}/y_pred"], ARRAYS.get(f"{case}/mask")
     for rows in parts:
         state.update(y_true[rows], y_pred[rows], None if mask is None else mask[rows])
@@ -64,7 +64,7 @@ def test_results_do_not_depend_on_batches_and_workers(case: str) -> None:
     np.testing.assert_allclose(alone, whole, rtol=1e-9, atol=1e-12)
     cut = rows // 3
     first, second = (fill(metric.start(y_pred, Compute()), case, [part]) for part in (slice(cut), slice(cut, None)))
-    first.counters += second.counters  # as two workers, the first of which may have no rows
+    first.counters += second.counters  # two workers; the first may have no rows
     np.testing.assert_allclose(first.result(), whole, rtol=1e-9, atol=1e-12)
 
 

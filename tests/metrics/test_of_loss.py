@@ -22,7 +22,7 @@ def test_the_mean_of_a_loss_over_batches_of_any_length(name: str) -> None:
         state.reset()
         state.update(y_true[row, [step]], y_pred[row, [step]])
         each.append(float(state.result()))
-    y_true[~mask], y_pred[~mask] = 99, np.nan  # what is hidden is never looked at
+    y_true[~mask], y_pred[~mask] = 99, np.nan  # masked values are never used
     state.reset()
     state.update(y_true[:0], y_pred[:0], mask[:0])
     assert state.result() == 0

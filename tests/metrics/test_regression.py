@@ -17,13 +17,13 @@ def test_root_mean_squared_error_is_exact_over_batches() -> None:
     assert state.result() == pytest.approx(5**0.5)
 
 
-def test_an_axis_that_the_mask_hides_is_refused() -> None:
+def test_an_axis_under_the_mask_is_refused() -> None:
     metric = METRICS.parse({"type": "CosineSimilarity", "axis": 1})
     assert [code for _, code, *_ in metric.check(value("N", 3, 4, mask=2), loss("mse"))] == ["GS403"]
     assert metric.check(value("N", 3, 4), loss("mse")) == []
 
 
-def test_an_axis_from_the_front_holds_under_a_mask() -> None:
+def test_a_non_negative_axis_works_under_a_mask() -> None:
     y = np.random.default_rng(5).normal(size=(2, 3, 4))
     mask = np.array([[True, False, True], [True, True, False]])
     for name in ("CosineSimilarity", "PearsonCorrelation", "CategoricalCrossentropy"):

@@ -16,7 +16,7 @@ rng = np.random.default_rng(0)
 
 
 def distance(a: list[int], b: list[int]) -> int:
-    """Levenshtein's distance by its definition."""
+    """Return the Levenshtein distance by its definition."""
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         row, old = [i], row
@@ -32,7 +32,7 @@ def test_edits_are_levenshteins() -> None:
     assert edits(a, n, b, m).tolist() == expected
 
 
-def test_greedy_decoding_collapses_then_drops_blanks() -> None:
+def test_greedy_decoding_collapses_then_removes_blanks() -> None:
     best = np.array([[1, 1, 0, 1, 2, 2, 0, 3], [0, 0, 0, 0, 0, 0, 0, 0], [2, 0, 2, 2, 1, 1, 3, 3]])
     answers, lengths = greedy_decode(np.eye(4)[best], np.array([8, 8, 6]))
     assert [list(row[:k]) for row, k in zip(answers, lengths, strict=True)] == [[1, 1, 2, 3], [], [2, 2, 1]]
@@ -62,7 +62,7 @@ LABELS = ["blank", "a", "b", "c", "|"]
 
 
 def spoken(text: str) -> Any:
-    """Values whose greedy decoding is ``text``, a blank after each label."""
+    """Return values with the greedy decoding ``text``, a blank after each label."""
     return np.eye(5)[[k for letter in text for k in (LABELS.index(letter), 0)]]
 
 
@@ -76,7 +76,7 @@ def padded(texts: list[str]) -> Any:
 def test_word_error_rate_counts_words(separator: int | str) -> None:
     y_pred = np.stack([spoken(SPOKEN), spoken("|a||b|a")])
     metric = {"type": "WordErrorRate", "separator": separator}
-    # ab c ba for ab c bb is one word wrong; a b a for a c is one wrong and one too many; 5 words were said.
+    # ab c ba for ab c bb: one wrong word; a b a for a c: one wrong and one extra word; 5 reference words.
     assert result(metric, padded(WANTED), y_pred, "ctc", labels=LABELS) == 3 / 5
     assert result("wer", padded(WANTED), y_pred, "ctc", labels=[*LABELS[:4], " "]) == 3 / 5
 

@@ -1,4 +1,4 @@
-"""Counts above thresholds are those of comparisons."""
+"""Counts above thresholds equal those of direct comparisons."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from heads import result
 from graphspec.metrics.thresholds import confusion
 
 
-def test_a_threshold_is_exceeded_by_larger_values_alone() -> None:
+def test_only_larger_values_exceed_a_threshold() -> None:
     y_pred = [[0.3], [0.30000001192092896], [np.nan], [1.0]]
     metric = {"type": "TruePositives", "thresholds": [1.0, 0.0, 0.3]}
     assert result(metric, np.ones((4, 1)), y_pred).tolist() == [0, 3, 1]
 
 
-def test_top_k_takes_the_first_of_equals() -> None:
+def test_top_k_uses_the_first_of_equal_values() -> None:
     y_true = np.array([[0, 1, 0], [1, 0, 0]])
     assert result({"type": "Precision", "top_k": 1}, y_true, np.full((2, 3), 0.5)) == 0.5
 
 
 @pytest.mark.parametrize("even", [True, False])
-def test_counts_above_many_thresholds_are_those_of_comparisons(even: bool) -> None:
+def test_counts_above_many_thresholds_equal_those_of_comparisons(even: bool) -> None:
     rng = np.random.default_rng(6)
     limits = np.linspace(0, 1, 50, dtype=np.float32) if even else np.sort(rng.random(50, np.float32))
     near = np.concatenate([np.nextafter(limits, d, dtype=np.float32) for d in (-9, 9)])

@@ -1,4 +1,4 @@
-"""Optimizers against Keras's golden values, and what the flat vectors promise."""
+"""Optimizers against Keras's golden values; properties of the flat vectors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ARRAYS = load_file(GOLDEN / "optimizers.safetensors")
 
 
 class Bound:
-    """An optimizer bound to vectors with padding between the weights."""
+    """An optimizer, bound to vectors with padding between the weights."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ def test_steps_do_not_allocate(name: str) -> None:
     bound = Bound(OPTIMIZERS.parse({"type": name, **shared}), start, np.float32, constraints=constraints)
     gradients = {n: np.full(a.shape, 0.5, np.float32) for n, a in start.items()}
     bound.step(gradients)
-    for _ in range(20):  # Python keeps some of the small objects that are freed: now these lists are full
+    for _ in range(20):  # fill Python's free lists of small objects
         bound.run()
     bound.write(bound.G, gradients)
     tracemalloc.start()

@@ -198,14 +198,14 @@ def test_a_path_below_long_keys_is_short() -> None:
 
 def test_circles_are_told_the_same_way_every_time() -> None:
     found = gs.validate(dense_spec(vars={"b": "${c}${a}", "a": "${b}", "c": "${b}"}))
-    assert [d.message for d in found] == ["variables use each other in a circle: b → c → b"]
+    assert [d.message for d in found] == ["variables depend on each other in a cycle: b → c → b"]
 
 
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
-        ("f1_score", "would log a figure for each of 2,147,483,647 units"),
-        ({"type": "R2Score", "class_aggregation": None}, "would log a figure for each of 2,147,483,647 units"),
+        ("f1_score", "would log one result for each of 2,147,483,647 units"),
+        ({"type": "R2Score", "class_aggregation": None}, "would log one result for each of 2,147,483,647 units"),
         ("confusion_matrix", "numbers, at most 134,217,728"),
         ({"type": "AUC", "multi_label": True, "num_thresholds": 1000}, "numbers, at most 134,217,728"),
         ({"type": "AUC", "num_thresholds": 2**31 - 1}, "must be <= 1e+06"),

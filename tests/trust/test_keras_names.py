@@ -169,7 +169,7 @@ def test_a_value_that_would_have_an_effect_is_refused_with_the_reason() -> None:
         ),
         ({"type": "Bidirectional", "layer": {"type": "GRU", "units": 2, "trainable": False}}, "is frozen with it"),
         ({"type": "GRU", "units": 2, "time_major": True}, "time is the axis after the batch"),
-        ({"type": "LayerNormalization", "rms_scaling": True}, "without the mean it is another layer"),
+        ({"type": "LayerNormalization", "rms_scaling": True}, "normalization without the mean is another layer"),
         (
             {"type": "Embedding", "input_dim": 3, "output_dim": 2, "activity_regularizer": "l2"},
             "no penalty on its output",

@@ -13,7 +13,7 @@ from commands import SPEC, graphspec, project
 
 import graphspec as gs
 from graphspec.callbacks.base import CALLBACKS
-from graphspec.callbacks.outputs import OWN, split_name, wrong_name
+from graphspec.callbacks.outputs import RUN_FILES, split_name, wrong_name
 from graphspec.errors import SpecError
 from specs import blobs, dense_spec
 
@@ -71,7 +71,7 @@ WRONG = [
 WRONG += [
     "~root/x",
     "~",
-    *OWN,
+    *RUN_FILES,
     "Spec.JSON",
     "./spec.json",
     "spec.json/x",
@@ -101,7 +101,7 @@ def test_names_that_are_fine(make: Any, name: str) -> None:
 def test_names_outside_may_be_allowed_but_not_those_of_the_run() -> None:
     for name in ("/tmp/x", "../x", "~/x"):
         assert found(logging(name), allow_outside=True) == []
-    for name in (*OWN, *UNUSABLE):
+    for name in (*RUN_FILES, *UNUSABLE):
         assert found(logging(name), allow_outside=True) == [("GS105", "training.callbacks.0.filename")]
 
 
@@ -126,7 +126,7 @@ def test_no_drawn_name_leads_outside(seed: int, tmp_path: Path) -> None:
                 path = system.normpath(system.join(root, name))
                 assert path.startswith(root + system.sep), name
                 first = path[len(root) + 1 :].split(system.sep)[0]
-                assert first.casefold().rstrip(". ") not in OWN
+                assert first.casefold().rstrip(". ") not in RUN_FILES
 
 
 @pytest.mark.parametrize("separator", ["\n", "\r", '"', "\0", "\x1b", "\u2028"])
@@ -208,7 +208,7 @@ def test_forms_that_are_fine(form: str) -> None:
     assert found(saving(f"{{loss{form if 'd' not in form else ''}}}-{{epoch{form}}}.safetensors")) == []
 
 
-# What is there already.
+# What already exists.
 
 
 FOREIGN = b"epoch,loss\nmine\n"
@@ -228,7 +228,7 @@ def test_foreign_files_are_left_alone(callback: dict[str, Any], allow_outside: b
     for name in ("a", "a.safetensors", "b/train"):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_bytes(FOREIGN)
-    with pytest.raises(SpecError, match=r"GS105.*is there already"):
+    with pytest.raises(SpecError, match=r"GS105.*already exists"):
         train(callback, allow_outside=allow_outside)
     assert {Path(n).read_bytes() for n in ("a", "a.safetensors", "b/train")} == {FOREIGN}
 
@@ -237,13 +237,13 @@ def test_a_folder_that_is_no_saved_model_is_left_alone() -> None:
     Path("a").mkdir()
     for name in ("spec.json", "run.json", "weights.safetensors"):
         Path("a", name).write_text("{}")
-    with pytest.raises(SpecError, match="is there already"):
+    with pytest.raises(SpecError, match="already exists"):
         train(saving("a"))
     gs.compile(spec()).save("b")  # one that the user has saved, or trained
     before = Path("b/weights.safetensors").read_bytes()
-    with pytest.raises(SpecError, match="is there already"):
+    with pytest.raises(SpecError, match="already exists"):
         train(saving("b"))
-    with pytest.raises(SpecError, match="is there already"):
+    with pytest.raises(SpecError, match="already exists"):
         train(saving("b/weights.safetensors"))
     assert Path("b/weights.safetensors").read_bytes() == before
 
@@ -329,7 +329,7 @@ def test_train_refuses_and_allows(tmp_path: Path) -> None:
         assert graphspec(verb, path).exit_code == 0
     result = graphspec("train", path, "--allow-outside")
     assert result.exit_code == 1
-    assert "is there already" in result.stderr
+    assert "already exists" in result.stderr
     assert thesis.read_text() == "years of work\n"
     assert not list(Path("runs/tiny").iterdir())
     thesis.unlink()
