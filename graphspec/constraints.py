@@ -1,4 +1,4 @@
-"""Constraints: what an update of the weights is followed by, with Keras's formulas and along Keras's axes."""
+"""Constraints: projections of weights after every update, with Keras's formulas and along Keras's axes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Constraint(Config):
     """Projects a weight after every step."""
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise :class:`ShapeError` (GS301) if a weight of ``shape`` cannot be constrained so."""
+        """Raise :class:`ShapeError` (GS301) if this constraint is not defined for weights of ``shape``."""
 
     def bind(self, W: Array, T: Array) -> Calls:
-        """Calls that constrain ``W`` in place; ``T`` is scratch of its shape."""
+        """Return calls that constrain ``W`` in place; ``T`` is scratch of the same shape."""
         raise NotImplementedError
 
 
@@ -46,27 +46,25 @@ class NonNeg(Constraint):
 class NormConstraint(Constraint):
     """Base of the constraints on norms: ``w · desired(‖w‖) / (‖w‖ + 1e-7)``."""
 
-    axis: IntOrInts = Field(
-        0, description="The axes, in Keras's layout, that a norm is taken over: 0 for Dense, [0, 1, 2] for Conv2D."
-    )
+    axis: IntOrInts = Field(0, description="The axes of a norm, in Keras's layout: 0 for Dense, [0, 1, 2] for Conv2D.")
 
     def check(self, shape: tuple[int, ...]) -> None:
         axes, rank = self._axes(), len(shape)
         wrong = [axis for axis in axes if not -rank <= axis < rank]
-        text = f"takes norms over axis {{}} of a weight of shape {show(shape)}"
+        text = f"computes norms over axis {{}} of a weight of shape {show(shape)}"
         if wrong:
             has = f"its axes are 0 to {rank - 1}" if rank > 1 else "its only axis is 0" if rank else "it has no axes"
             raise ShapeError(Code.WRONG_RANK, text.format(wrong[0]), hint=has)
         if len({axis % rank for axis in axes}) < len(axes):
             raise ShapeError(
-                Code.VALUE_NOT_ALLOWED, f"{text.format(list(axes))}, one of them twice", hint="name each axis once"
+                Code.VALUE_NOT_ALLOWED, f"{text.format(list(axes))}, one of them twice", hint="list each axis once"
             )
 
     def _axes(self) -> tuple[int, ...]:
         return self.axis if isinstance(self.axis, tuple) else (self.axis,)
 
     def desired(self, norms: Array, t: Array) -> Calls:
-        """Calls that turn ``t``, a copy of ``norms``, into the norms to have."""
+        """Return calls that turn ``t``, a copy of ``norms``, into the desired norms."""
         raise NotImplementedError
 
     def bind(self, W: Array, T: Array) -> Calls:
@@ -82,7 +80,10 @@ class NormConstraint(Constraint):
 
 @CONSTRAINTS.add("MaxNorm", "max_norm")
 class MaxNorm(NormConstraint):
-    """``w · min(‖w‖, max_value) / (‖w‖ + 1e-7)``. Srivastava et al., *Dropout*, JMLR 15 (2014)."""
+    """``w · min(‖w‖, max_value) / (‖w‖ + 1e-7)``: norms of at most ``max_value``.
+
+    Srivastava et al., *Dropout: A simple way to prevent neural networks from overfitting*, JMLR 15 (2014).
+    """
 
     max_value: NonNegative = Field(2.0, description="The largest norm.")
 
@@ -92,7 +93,7 @@ class MaxNorm(NormConstraint):
 
 @CONSTRAINTS.add("UnitNorm", "unit_norm")
 class UnitNorm(NormConstraint):
-    """``w / (‖w‖ + 1e-7)``."""
+    """``w / (‖w‖ + 1e-7)``: norms of 1."""
 
     def desired(self, norms: Array, t: Array) -> Calls:
         return [(t.fill, 1.0)]
@@ -100,24 +101,29 @@ class UnitNorm(NormConstraint):
 
 @CONSTRAINTS.add("MinMaxNorm", "min_max_norm")
 class MinMaxNorm(NormConstraint):
-    """``w · (rate · clip(‖w‖, min_value, max_value) + (1 − rate)‖w‖) / (‖w‖ + 1e-7)``."""
+    """``w · (rate · clip(‖w‖, min_value, max_value) + (1 − rate)‖w‖) / (‖w‖ + 1e-7)``: norms between two bounds."""
 
-    min_value: NonNegative = Field(0.0, description="The least norm.")
+    min_value: NonNegative = Field(0.0, description="The smallest norm.")
     max_value: NonNegative = Field(1.0, description="The largest norm.")
-    rate: Rate = Field(1.0, description="How far a step goes towards the bounds: 1 for all the way.")
+    rate: Rate = Field(1.0, description="The fraction of the way to the bounds in one step.")
 
     @model_validator(mode="after")
     def _order(self) -> MinMaxNorm:
         if self.min_value > self.max_value:
             text = f"must not be above `max_value`, {self.max_value:g}"
-            raise invalid(text, "exchange them", key="min_value", show_value=True)
+            raise invalid(text, "swap them", key="min_value", show_value=True)
         return self
 
     def desired(self, norms: Array, t: Array) -> Calls:
         low, high = np.array(self.min_value, t.dtype), np.array(self.max_value, t.dtype)
-        rate, rest = np.array(self.rate, t.dtype), np.array(1 - self.rate, t.dtype)
+        rate, complement = np.array(self.rate, t.dtype), np.array(1 - self.rate, t.dtype)
         calls: Calls = [(np.clip, t, low, high, t)]
         if self.rate == 1:
             return calls
-        kept = np.zeros_like(norms)
-        return [*calls, (np.multiply, t, rate, t), (np.multiply, norms, rest, kept), (np.add, t, kept, t)]
+        unclipped = np.zeros_like(norms)
+        return [
+            *calls,
+            (np.multiply, t, rate, t),
+            (np.multiply, norms, complement, unclipped),
+            (np.add, t, unclipped, t),
+        ]

@@ -1,4 +1,4 @@
-"""Initial values of weights, in Keras's layout and by Keras's formulas."""
+"""Initial values of weights, in Keras's layout and with Keras's formulas."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Initializer(Config):
     """Draws the initial value of a weight in Keras's layout."""
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
-        """A float32 array of ``shape``; ``random`` is keyed by the seed and the weight's name."""
+        """Return a float32 array of ``shape``; ``random`` is keyed by the seed and the weight's name."""
         raise NotImplementedError
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise :class:`ShapeError` (GS301) if a weight of ``shape`` cannot start so."""
+        """Raise :class:`ShapeError` (GS301) if this initializer is not defined for weights of ``shape``."""
 
 
 INITIALIZERS: Registry[Initializer] = Registry("initializer", "he_normal")
@@ -62,7 +62,7 @@ class Constant(Initializer):
 
 @INITIALIZERS.add("Identity", "identity", "IdentityInitializer")
 class Identity(Initializer):
-    """``gain`` on the diagonal of a matrix, 0 elsewhere."""
+    """``gain`` on the diagonal of a matrix, 0 elsewhere. The matrix may have any two sizes."""
 
     gain: Annotated[float, Field(description="The value on the diagonal.")] = 1.0
 
@@ -76,12 +76,12 @@ class Identity(Initializer):
 
 
 class RandomInitializer(Initializer):
-    """Draws in float64 and rounds to float32; ``seed`` gives the weight a stream of its own."""
+    """Draws in float64 and rounds to float32; with ``seed`` the weight has its own random stream."""
 
-    seed: Annotated[int | None, Field(description="Fixes this weight's values whatever the run's seed.")] = None
+    seed: Annotated[int | None, Field(description="Seed of this weight, independent of the run's seed.")] = None
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
-        """A float64 array of ``shape``."""
+        """Return a float64 array of ``shape``."""
         raise NotImplementedError
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
@@ -91,7 +91,7 @@ class RandomInitializer(Initializer):
 
 
 def truncated(shape: tuple[int, ...], random: np.random.Generator) -> Array:
-    """Standard normal values, drawn again until within 2 standard deviations."""
+    """Draw standard normal values; values beyond 2 standard deviations are drawn again."""
     z = random.standard_normal(shape)
     while (outside := np.abs(z) > 2.0).any():
         z[outside] = random.standard_normal(int(outside.sum()))
@@ -111,7 +111,7 @@ class RandomNormal(RandomInitializer):
 
 @INITIALIZERS.add("TruncatedNormal", "truncated_normal")
 class TruncatedNormal(RandomNormal):
-    """Normal(``mean``, ``stddev``) without what lies beyond two ``stddev``."""
+    """Normal(``mean``, ``stddev``), truncated at two ``stddev`` from the mean: values beyond are drawn again."""
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
         return truncated(shape, random) * self.stddev + self.mean
@@ -131,9 +131,9 @@ class RandomUniform(RandomInitializer):
 def fans(
     shape: tuple[int, ...], input_axes: tuple[int, ...] | None = None, output_axes: tuple[int, ...] | None = None
 ) -> tuple[int, int]:
-    """The numbers of inputs and of outputs that a weight joins.
+    """Return fan-in and fan-out, the numbers of inputs and outputs that a weight connects.
 
-    A kernel ``(…, in, out)`` of a convolution counts its receptive field in both, as Keras does.
+    As in Keras, both include the receptive field of a convolution's kernel ``(…, in, out)``.
     """
     if input_axes is not None and output_axes is not None:
         return math.prod(shape[a] for a in input_axes), math.prod(shape[a] for a in output_axes)
@@ -146,19 +146,19 @@ def fans(
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Distribution = Literal["truncated_normal", "untruncated_normal", "uniform", "normal"]
 
-_TRUNCATED_STDDEV = 0.87962566103423978  # of a standard normal cut at ±2
+_TRUNCATED_STDDEV = 0.87962566103423978  # standard deviation of a standard normal truncated at ±2
 
 
 class Fans(RandomInitializer):
-    """Variance ``scale / n``, where n is the number of inputs, of outputs, or their mean."""
+    """Variance ``scale / n``, where n is the number of inputs, the number of outputs, or their mean."""
 
-    input_axes: Annotated[Ints | None, Field(description="Axes that count as inputs, where not Keras's rule.")] = None
-    output_axes: Annotated[Ints | None, Field(description="Axes that count as outputs.")] = None
+    input_axes: Annotated[Ints | None, Field(description="Axes that count as inputs; null for Keras's rule.")] = None
+    output_axes: Annotated[Ints | None, Field(description="Axes that count as outputs; null for Keras's rule.")] = None
 
     rule: ClassVar[tuple[float, Mode, Distribution]]
 
     def variance_rule(self) -> tuple[float, Mode, Distribution]:
-        """``scale``, ``mode`` and ``distribution``."""
+        """Return ``scale``, ``mode`` and ``distribution``."""
         return self.rule
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
@@ -175,11 +175,14 @@ class Fans(RandomInitializer):
 
 @INITIALIZERS.add("VarianceScaling", "variance_scaling")
 class VarianceScaling(Fans):
-    """Variance ``scale / n``, drawn from ``distribution`` (``normal`` means truncated)."""
+    """Variance ``scale / n``, drawn from ``distribution``; ``normal`` is ``truncated_normal``.
 
-    scale: Annotated[Positive, Field(description="The variance times the fan.")] = 1.0
-    mode: Annotated[Mode, Field(description="What n is: inputs, outputs, or their mean.")] = "fan_in"
-    distribution: Annotated[Distribution, Field(description="The law of the values.")] = "truncated_normal"
+    n is the number of inputs, the number of outputs, or their mean. He et al., *Delving deep into rectifiers*, ICCV 2015.
+    """
+
+    scale: Annotated[Positive, Field(description="The variance times n.")] = 1.0
+    mode: Annotated[Mode, Field(description="n: the number of inputs, of outputs, or their mean.")] = "fan_in"
+    distribution: Annotated[Distribution, Field(description="Distribution of the values.")] = "truncated_normal"
 
     def variance_rule(self) -> tuple[float, Mode, Distribution]:
         return self.scale, self.mode, self.distribution
@@ -187,49 +190,59 @@ class VarianceScaling(Fans):
 
 @INITIALIZERS.add("GlorotUniform", "glorot_uniform")
 class GlorotUniform(Fans):
-    """Uniform with variance ``2 / (in + out)`` (Glorot and Bengio, 2010)."""
+    """Uniform with variance ``2 / (in + out)``.
+
+    Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS 2010.
+    """
 
     rule = (1.0, "fan_avg", "uniform")
 
 
 @INITIALIZERS.add("GlorotNormal", "glorot_normal")
 class GlorotNormal(Fans):
-    """Truncated normal with variance ``2 / (in + out)`` (Glorot and Bengio, 2010)."""
+    """Truncated normal with variance ``2 / (in + out)``.
+
+    Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS 2010.
+    """
 
     rule = (1.0, "fan_avg", "truncated_normal")
 
 
 @INITIALIZERS.add("HeUniform", "he_uniform")
 class HeUniform(Fans):
-    """Uniform with variance ``2 / in`` (He et al., 2015)."""
+    """Uniform with variance ``2 / in``. He et al., *Delving deep into rectifiers*, ICCV 2015."""
 
     rule = (2.0, "fan_in", "uniform")
 
 
 @INITIALIZERS.add("HeNormal", "he_normal")
 class HeNormal(Fans):
-    """Truncated normal with variance ``2 / in`` (He et al., 2015)."""
+    """Truncated normal with variance ``2 / in``. He et al., *Delving deep into rectifiers*, ICCV 2015."""
 
     rule = (2.0, "fan_in", "truncated_normal")
 
 
 @INITIALIZERS.add("LecunUniform", "lecun_uniform")
 class LecunUniform(Fans):
-    """Uniform with variance ``1 / in`` (Klambauer et al., 2017)."""
+    """Uniform with variance ``1 / in``. Klambauer et al., *Self-normalizing neural networks*, NeurIPS 2017."""
 
     rule = (1.0, "fan_in", "uniform")
 
 
 @INITIALIZERS.add("LecunNormal", "lecun_normal")
 class LecunNormal(Fans):
-    """Truncated normal with variance ``1 / in`` (Klambauer et al., 2017)."""
+    """Truncated normal with variance ``1 / in``. Klambauer et al., *Self-normalizing neural networks*, NeurIPS 2017."""
 
     rule = (1.0, "fan_in", "truncated_normal")
 
 
 @INITIALIZERS.add("Orthogonal", "orthogonal", "OrthogonalInitializer")
 class Orthogonal(RandomInitializer):
-    """Orthonormal columns (or rows, where those are fewer), times ``gain`` (Saxe et al., 2014)."""
+    """``gain`` times a matrix with orthonormal columns, or orthonormal rows if there are fewer rows.
+
+    The last axis of the weight is the columns, all others together are the rows. Saxe et al., *Exact solutions to the
+    nonlinear dynamics of learning in deep linear neural networks*, ICLR 2014.
+    """
 
     gain: Annotated[float, Field(description="Factor of the orthogonal matrix.")] = 1.0
 

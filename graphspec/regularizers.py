@@ -1,4 +1,4 @@
-"""Penalties on weights and activations, lowered to operators and added to the loss."""
+"""Regularizers: penalties on weights and activations, lowered to operators and added to the loss."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Regularizer(Config):
-    """Lowers to a scalar penalty."""
+    """Base of the regularizers: a scalar penalty on a tensor."""
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise :class:`ShapeError` (GS301) if a weight of ``shape`` cannot be penalized so."""
+        """Raise :class:`ShapeError` (GS301) if this regularizer is not defined for weights of ``shape``."""
 
     def lower(self, g: Builder, X: Value) -> Value:
-        """The penalty on ``X``, a float32 scalar."""
+        """Emit the penalty on ``X`` and return it, a float32 scalar."""
         raise NotImplementedError
 
 
@@ -73,17 +73,20 @@ class L1L2(Regularizer):
 
 @REGULARIZERS.add("OrthogonalRegularizer", "orthogonal_regularizer")
 class OrthogonalRegularizer(Regularizer):
-    """``factor`` times the mean of ``|cos|`` between any two rows (or columns) of a matrix, in Keras's layout."""
+    """``factor`` times the mean of ``|cos|`` over all pairs of rows (or columns) of a weight (rows, columns).
+
+    Rows and columns are those of Keras's layout. It is only for weights with two axes. Keras.
+    """
 
     factor: Annotated[NonNegative, Field(description="Factor of the mean.")] = 0.01
-    mode: Annotated[Literal["rows", "columns"], Field(description="What is to become orthogonal.")] = "rows"
+    mode: Annotated[Literal["rows", "columns"], Field(description="The vectors that should be orthogonal.")] = "rows"
 
     def check(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 2:
             text = f"needs a matrix, but the weight has shape {show(shape)}"
             raise ShapeError(Code.WRONG_RANK, text, hint="use L2 here, or leave it out")
         if shape[self._axis] < 2:
-            text = f"compares {self.mode}, but the weight of shape {show(shape)} has one"
+            text = f"needs two {self.mode}, but the weight of shape {show(shape)} has one"
             raise ShapeError(Code.WRONG_RANK, text, hint=f"use `mode: {'columns' if self.mode == 'rows' else 'rows'}`")
 
     @property

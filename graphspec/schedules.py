@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the rate of an optimizer as a function of the global step, counted from 0."""
+"""Learning-rate schedules: an optimizer's learning rate as a function of the global step, counted from 0."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Schedule(Config):
     """Base of the schedules: the learning rate as a function of the step."""
 
     def __call__(self, step: int) -> float:
+        """Return the learning rate at ``step``."""
         raise NotImplementedError
 
 
@@ -21,15 +22,15 @@ SCHEDULES.refused["LearningRateSchedule"] = only_base("schedules", "use Exponent
 
 
 class Decay(Schedule):
-    """Base of the decays that go on for ever, by the same amount every ``decay_steps``."""
+    """Base of the decays without an end, with the same decay in every ``decay_steps``."""
 
     initial_learning_rate: float = Field(description="The rate at step 0.")
     decay_steps: Positive = Field(description="Steps, not epochs, of one decay.")
-    decay_rate: NonNegative = Field(description="How far one decay goes.")
-    staircase: bool = Field(False, description="Whether the rate falls in stairs.")
+    decay_rate: NonNegative = Field(description="The rate of the decay; see the formula.")
+    staircase: bool = Field(False, description="Whether the rate changes only at multiples of decay_steps.")
 
     def decays(self, step: int) -> float:
-        """How many of them lie behind."""
+        """Return ``step / decay_steps``, rounded down with ``staircase``."""
         p = step / self.decay_steps
         return math.floor(p) if self.staircase else p
 
@@ -56,16 +57,16 @@ class InverseTimeDecay(Decay):
 
 @SCHEDULES.add()
 class PolynomialDecay(Schedule):
-    """``(initial − end) · (1 − step / decay_steps) ^ power + end``, at most ``decay_steps`` steps.
+    """``(initial − end) · (1 − step / decay_steps) ^ power + end``; the rate is constant after ``decay_steps``.
 
-    With ``cycle``, ``decay_steps`` is its first multiple that is not below the step.
+    With ``cycle``, ``decay_steps`` in the formula is its smallest multiple that is not below the step.
     """
 
     initial_learning_rate: float = Field(description="The rate at step 0.")
     decay_steps: Positive = Field(description="Steps, not epochs, of one decay.")
     end_learning_rate: float = Field(0.0001, description="The rate at the end.")
     power: float = Field(1.0, description="Exponent of the polynomial.")
-    cycle: bool = Field(False, description="Whether it begins again beyond the end.")
+    cycle: bool = Field(False, description="Whether the decay begins again after its end.")
     name: str = Field("PolynomialDecay", description="Accepted without effect.")
 
     def __call__(self, step: int) -> float:
@@ -86,7 +87,7 @@ class PiecewiseConstantDecay(Schedule):
     @model_validator(mode="after")
     def _lengths(self) -> PiecewiseConstantDecay:
         if len(self.values) != len(self.boundaries) + 1:
-            text = f"must have one value more than `boundaries`, got {len(self.values)} for {len(self.boundaries)}"
+            text = f"must have one more value than `boundaries`, got {len(self.values)} for {len(self.boundaries)}"
             raise invalid(text, key="values")
         if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
             raise invalid("must increase", key="boundaries", show_value=True)
@@ -100,15 +101,17 @@ class PiecewiseConstantDecay(Schedule):
 class CosineDecay(Schedule):
     """``((1 − alpha) · ½(1 + cos(π · step / decay_steps)) + alpha) · initial_learning_rate``.
 
-    With ``warmup_target``, the rate first rises linearly to it in ``warmup_steps``, then decays from it.
-    Loshchilov and Hutter, *SGDR*, ICLR 2017; Goyal et al., arXiv:1706.02677.
+    The rate is constant after ``decay_steps``. With ``warmup_target``, it first rises linearly to this target in
+    ``warmup_steps``, then decays from it.
+    Loshchilov and Hutter, *SGDR: Stochastic gradient descent with warm restarts*, ICLR 2017; Goyal et al.,
+    *Accurate, large minibatch SGD*, arXiv:1706.02677.
     """
 
     initial_learning_rate: float = Field(description="The rate at step 0.")
     decay_steps: Positive = Field(description="Steps, not epochs, of one decay.")
-    alpha: float = Field(0.0, description="The rate at the end, as a share of the initial one.")
+    alpha: float = Field(0.0, description="The rate at the end, as a fraction of the rate at the start.")
     name: str = Field("CosineDecay", description="Accepted without effect.")
-    warmup_target: float | None = Field(None, description="The rate to warm up to first; null for none.")
+    warmup_target: float | None = Field(None, description="The rate at the end of the warm-up; null for no warm-up.")
     warmup_steps: NonNegative = Field(0, description="Steps of the warm-up.")
 
     def __call__(self, step: int) -> float:
@@ -123,16 +126,16 @@ class CosineDecay(Schedule):
 
 @SCHEDULES.add()
 class CosineDecayRestarts(Schedule):
-    """Cosine decay that restarts; each period is ``t_mul`` times longer and starts ``m_mul`` times as high.
+    """Cosine decay with restarts; each decay is ``t_mul`` times as long and ``m_mul`` times as high as the one before.
 
     Loshchilov and Hutter, *SGDR: Stochastic gradient descent with warm restarts*, ICLR 2017.
     """
 
     initial_learning_rate: float = Field(description="The rate at step 0.")
     first_decay_steps: Positive = Field(description="Steps, not epochs, of the first decay.")
-    t_mul: float = Field(2.0, ge=1, description="How much longer each decay is than the one before.")
-    m_mul: NonNegative = Field(1.0, description="How much lower each decay begins than the one before.")
-    alpha: float = Field(0.0, description="The rate at the end, as a share of the initial one.")
+    t_mul: float = Field(2.0, ge=1, description="Length of each decay, as a multiple of the one before.")
+    m_mul: NonNegative = Field(1.0, description="Initial rate of each decay, as a multiple of the one before.")
+    alpha: float = Field(0.0, description="The rate at the end of a decay, as a fraction of the rate at its start.")
     name: str = Field("SGDRDecay", description="Accepted without effect.")
 
     def __call__(self, step: int) -> float:

@@ -24,7 +24,7 @@ TRAINING = [case for case in CASES if "spec" in case.args]
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("case", VALUES, ids=[case.id for case in VALUES])
-def test_constraints_are_those_of_keras(case: Case, packed: bool, dtype: Any) -> None:
+def test_constraints_match_keras(case: Case, packed: bool, dtype: Any) -> None:
     weight = case["weight"].astype(dtype)
     layout = Layout()
     if packed:
@@ -40,7 +40,7 @@ def test_constraints_are_those_of_keras(case: Case, packed: bool, dtype: Any) ->
 
 
 @pytest.mark.parametrize("case", TRAINING, ids=[case.id for case in TRAINING])
-def test_training_under_constraints_is_that_of_keras(case: Case) -> None:
+def test_training_with_constraints_matches_keras(case: Case) -> None:
     spec = dict(case.spec)
     training = {"optimizer": spec.pop("optimizer"), "batch_size": 5, "shuffle": False, "epochs": case.args["steps"]}
     model = gs.compile({"graphspec": 1, "name": "golden", **spec, "training": training})
@@ -58,7 +58,7 @@ def test_training_under_constraints_is_that_of_keras(case: Case) -> None:
 
         trainer = prepare_fit(model, FitData(inputs, case["targets"]), observer=Silent())
         trainer.loader.start(0)
-        for _ in range(case.args["steps"]):  # the averages stay out of the weights, as in Keras before its `fit` ends
+        for _ in range(case.args["steps"]):  # the averages are not in the weights, as in Keras before the end of `fit`
             trainer.batch = 0
             trainer.step()
         found = model.weights
@@ -75,13 +75,13 @@ def test_training_under_constraints_is_that_of_keras(case: Case) -> None:
         ({"type": "MaxNorm", "axis": [0, -2]}, (3, 4), "GS105"),
     ],
 )
-def test_axes_that_a_weight_has_not(constraint: dict[str, Any], shape: tuple[int, ...], code: str) -> None:
+def test_axes_out_of_range_are_refused(constraint: dict[str, Any], shape: tuple[int, ...], code: str) -> None:
     with pytest.raises(ShapeError) as caught:
         CONSTRAINTS.parse(constraint).check(shape)
     assert caught.value.code == code
     assert caught.value.problem.hint is not None
 
 
-def test_bounds_in_order() -> None:
+def test_bounds_must_be_in_order() -> None:
     with pytest.raises(PydanticCustomError):
         CONSTRAINTS.parse({"type": "MinMaxNorm", "min_value": 2.0, "max_value": 1.0})

@@ -19,8 +19,8 @@ def draw(initializer: Any, shape: tuple[int, ...], seed: int = 0) -> np.ndarray[
 
 
 @pytest.mark.parametrize("case", load("initializers"), ids=lambda case: case.id)
-def test_moments_are_those_of_keras(case: Case) -> None:
-    """Over as many draws as Keras's figures are from; their own error is 1/√200,000."""
+def test_moments_match_keras(case: Case) -> None:
+    """Compare as many draws as in Keras's figures, whose own error is 1/√200,000."""
     config, shape = case.args["initializer"], tuple(case.args["shape"])
     repeats = -(-200_000 // math.prod(shape))
     x = np.stack([draw(config, shape, seed) for seed in range(repeats)]).astype(np.float64)
@@ -34,7 +34,7 @@ def test_moments_are_those_of_keras(case: Case) -> None:
         assert x.min() == pytest.approx(case.args["min"], abs=1e-6 + 0.01 * std)
         assert x.max() == pytest.approx(case.args["max"], abs=1e-6 + 0.01 * std)
     elif kind not in ("RandomNormal", "untruncated_normal"):
-        # Keras's torch backend lets a few in a million through beyond two deviations (of the law before it is cut).
+        # Keras's torch backend lets a few values per million pass beyond two standard deviations.
         limit = 2 * std / 0.87962566103423978
         assert np.abs(x - mean).max() == pytest.approx(limit, rel=0.02)
 
@@ -46,7 +46,7 @@ def test_orthogonal(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(gram, 4.0 * np.eye(len(gram)), atol=1e-5)
 
 
-def test_fans_are_those_of_keras() -> None:
+def test_fans_match_keras() -> None:
     assert fans(()) == (1, 1)
     assert fans((7,)) == (7, 7)
     assert fans((3, 4)) == (3, 4)
@@ -55,7 +55,7 @@ def test_fans_are_those_of_keras() -> None:
 
 
 @pytest.mark.parametrize("name", INITIALIZERS.names())
-def test_float32_of_its_shape(name: str) -> None:
+def test_values_are_float32_of_the_shape(name: str) -> None:
     x = draw(name, (4, 3))
     assert x.dtype == np.float32
     assert x.shape == (4, 3)
@@ -67,7 +67,7 @@ def test_names() -> None:
     assert INITIALIZERS.get("zeros") is INITIALIZERS.get("Zeros")
 
 
-def test_a_seed_of_its_own_does_not_follow_the_run() -> None:
+def test_an_own_seed_does_not_depend_on_the_run() -> None:
     own = {"type": "GlorotUniform", "seed": 3}
     np.testing.assert_array_equal(draw(own, (4, 3), 0), draw(own, (4, 3), 1))
     assert not np.array_equal(draw(own, (4, 3)), draw({**own, "seed": 4}, (4, 3)))
@@ -81,7 +81,7 @@ def test_truncated_normal_stays_within_two_deviations() -> None:
 
 
 @pytest.mark.parametrize(("name", "shape"), [("identity", (3,)), ("identity", (3, 3, 3)), ("orthogonal", (3,))])
-def test_shapes_that_cannot_be(name: str, shape: tuple[int, ...]) -> None:
+def test_unsupported_shapes_are_refused(name: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError) as error:
         INITIALIZERS.parse(name).check(shape)
     assert error.value.code == "GS301"

@@ -21,7 +21,7 @@ LAYOUTS = {1: Layout(shape=(1, 4)), 2: Layout(gates=(1, 0), perm=(1, 0)), 4: Lay
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_values_and_gradients_are_those_of_keras(case: Case, packed: bool) -> None:
+def test_values_and_gradients_match_keras(case: Case, packed: bool) -> None:
     weight, graph = case["weight"], Graph("test")
     graph.inputs["x"] = Value("x", Type("float32", ("N",)), "input")
     g = Builder(graph, "node")
@@ -38,6 +38,6 @@ def test_values_and_gradients_are_those_of_keras(case: Case, packed: bool) -> No
 @pytest.mark.parametrize(
     ("arguments", "shape"), [({}, (2, 2, 3, 4)), ({}, (4,)), ({}, (1, 3)), ({"mode": "columns"}, (3, 1))]
 )
-def test_what_is_orthogonal_to_what(arguments: dict[str, Any], shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=r"needs a matrix|compares (rows|columns)"):
+def test_shapes_without_orthogonal_vectors(arguments: dict[str, Any], shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"needs a matrix|needs two (rows|columns)"):
         REGULARIZERS.parse({"type": "OrthogonalRegularizer", **arguments}).check(shape)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphspec.errors import ShapeError
-from graphspec.graph.memory_estimate import takes_memory
+from graphspec.graph.memory_estimate import needs_memory
 from graphspec.graph.shapes import infer_shapes
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Graph, Param, Value
@@ -69,7 +69,7 @@ def cost(spec: Spec, lowered: Lowered, batch_size: int) -> Cost:
             op, outputs = operator(node), [types[v.name].type for v in node.outputs]
             shapes = [() if v is None else types.get(v.name, v).shape for v in node.inputs]
             nodes[node.owner].multiply_adds += op.multiply_adds(shapes, outputs[0].shape)
-            if takes_memory(op):
+            if needs_memory(op):
                 nodes[node.owner].activations += sum(kind.nbytes for kind in outputs)
     return Cost(nodes, given, lengths)
 

@@ -10,7 +10,7 @@ from graphspec.compiler.hints import merge_hint
 from graphspec.compiler.lowered import Lowered, visible
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
-from graphspec.graph.id_bounds import beyond
+from graphspec.graph.id_bounds import invalid_ids
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.language.declarations import Ref
 from graphspec.language.tree import listed
@@ -42,7 +42,7 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
             value_or_none = result.value(head.layer)
             if value_or_none is not None:
                 result.graph.outputs[head.name] = value_or_none
-    result.diagnostics += [_no_row(demand, held, layers, result) for demand, held in beyond(result.graph)]
+    result.diagnostics += [_no_row(demand, held, layers, result) for demand, held in invalid_ids(result.graph)]
     return result
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from graphspec.arrays.system_memory import available, human
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, Problem, RunError, SpecError
-from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, takes_memory
+from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.ir.dims import Shape, show
 from graphspec.ir.graph import Graph
 from graphspec.language.declarations import Ref
@@ -117,5 +117,5 @@ def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
 
     nodes = graph.needed(graph.outputs.values())
     types = infer_shapes(graph, nodes, shapes)
-    sizes = {n: sum(types[v.name].type.nbytes for v in n.outputs) for n in nodes if takes_memory(operator(n))}
+    sizes = {n: sum(types[v.name].type.nbytes for v in n.outputs) for n in nodes if needs_memory(operator(n))}
     return max(sizes, key=sizes.__getitem__).owner if sizes else ""

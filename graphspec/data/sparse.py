@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.arrays.memory_maps import mapped
-from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import WORTH
+from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import MIN_WIDTH_PER_ID
 from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied
 from graphspec.kernels.fast import use_fast_kernel
 
@@ -37,10 +37,11 @@ def as_indices(graph: Graph, arrays: Dataset) -> Dataset:
 def indices_of_ones(rows: Array) -> Array | None:
     """The column indices of the ones in bool rows (n, width): an array (n, k), padded with ``width``.
 
-    k is the largest number of ones in a row. None if that is 0, or above ``width // WORTH``: then a matmul is faster.
+    k is the largest number of ones in a row. None if that is 0, or above ``width // MIN_WIDTH_PER_ID``: then a matmul is
+    faster.
     """
     n, width = rows.shape
-    most = width // WORTH
+    most = width // MIN_WIDTH_PER_ID
     step = max(_CHUNK // max(width, 1), 1)
     chunks = [rows[start : start + step] for start in range(0, n, step)]
     counts = []

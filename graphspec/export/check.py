@@ -8,7 +8,7 @@ from graphspec.codes import Code
 from graphspec.compiler.lower import place
 from graphspec.compiler.lowered import visible
 from graphspec.errors import Diagnostic
-from graphspec.graph.passes.fold_constants import computed_before
+from graphspec.graph.passes.fold_constants import constant_values
 from graphspec.graph.passes.legalize import is_newer, since
 from graphspec.graph.pipelines import FOR_OPSET, prepare
 from graphspec.graph.target import Target
@@ -31,7 +31,7 @@ def check_export(spec: Spec, graph: Graph, opset: int) -> list[Diagnostic]:
             Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=file, path="layers", hint="make the network smaller")
         )
     written = prepare(graph, FOR_OPSET, Target(opset=opset))
-    known = computed_before(written)
+    known = constant_values(written)
     missing = [n for n in written.nodes if n.outputs[0].name not in known and is_newer(n, opset)]
     seen = {(n.owner, n.op): n for n in missing}
     return sorted([*found, *(_unavailable(spec, n, opset) for n in seen.values())], key=Diagnostic.sort_key)

@@ -1,1 +1,1 @@
-"""Graphs are made, rewritten and estimated here."""
+"""Building, rewriting and analyzing graphs."""

@@ -1,4 +1,4 @@
-"""The builder that layers, losses and regularizers emit operators with."""
+"""The builder: layers, losses and regularizers use it to emit operators."""
 
 from __future__ import annotations
 
@@ -18,47 +18,44 @@ from graphspec.ir.graph import Array, Constraint, Graph, Initializer, Layout, Lo
 from graphspec.ops import OPS
 
 _AS_IN_KERAS = Layout()
-_KEEP_WHOLE = 64  # integer vectors up to this length are followed symbolically
-
-
-_MOST_AXES = 32
-_LARGEST = 2**62
+_MAX_KNOWN = 64  # the elements of int64 vectors up to this length are tracked symbolically (`Value.dims`)
+_MAX_AXES = 32  # axes of a tensor
+_MAX_SIZE = 2**62  # size of an axis
 
 
 def _check_sizes(types: Type | tuple[Type, ...]) -> None:
-    for kind in types if isinstance(types, tuple) else (types,):
-        if len(kind.shape) > _MOST_AXES:
-            text = f"would make data of {len(kind.shape)} axes, at most {_MOST_AXES}"
+    """Raise :class:`ShapeError` if a tensor has too many axes (GS301) or an axis is too large (GS105)."""
+    for each in types if isinstance(types, tuple) else (types,):
+        if len(each.shape) > _MAX_AXES:
+            text = f"would create a tensor with {len(each.shape)} axes, at most {_MAX_AXES} are supported"
             raise ShapeError(Code.WRONG_RANK, text, hint="join some of them with Reshape")
-        for d in kind.shape:
-            if isinstance(d, int) and d > _LARGEST:
-                text = f"would make data of {show(kind.shape)}, sizes beyond 64 bits"
+        for d in each.shape:
+            if isinstance(d, int) and d > _MAX_SIZE:
+                text = f"would create a tensor of shape {show(each.shape)}, whose sizes exceed 64 bits"
                 raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="make its sizes smaller")
 
 
-def _check_numbers(array: Array) -> None:
-    """Numbers that are computed from those of a spec must fit float32."""
+def _check_float32(array: Array) -> None:
+    """Raise :class:`ShapeError` (GS105) if a constant, computed from numbers of the spec, overflows float32."""
     if array.dtype != np.float64 or not array.size:
         return
     for x in (array.min(), array.max()):
         if FLOAT32 <= abs(x) < np.inf:
-            raise ShapeError(
-                Code.VALUE_NOT_ALLOWED, f"has the number {x:g}, which float32 cannot hold", hint="scale it"
-            )
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, f"has the number {x:g}, which exceeds float32", hint="scale it")
 
 
 @dataclass
 class Builder(Operators):
     """Appends operators to a graph on behalf of one spec node.
 
-    ``g.Relu(x)``, ``g.Gemm(a, b, c, transB=1)``, … have the ONNX operator's name; positional arguments are its inputs,
-    keywords its attributes. Output types are inferred at once; what cannot work raises :class:`ShapeError`.
+    Methods have the ONNX operator's name: ``g.Relu(x)``, ``g.Gemm(a, b, c, transB=1)``, …. Positional arguments are inputs,
+    keywords are attributes. Output types are inferred immediately; invalid inputs raise :class:`ShapeError`.
 
     Args:
         graph: the graph to extend.
-        owner: the spec node whose name prefixes everything that is emitted.
-        weights: the spec node whose weights are used; another than ``owner`` for a node with ``share``.
-        trainable: False freezes the weights that are made here.
+        owner: the spec node whose name prefixes all names.
+        weights: the spec node whose weights are used; it differs from ``owner`` for a node with ``share``.
+        trainable: False freezes the weights that this builder creates.
     """
 
     graph: Graph
@@ -70,7 +67,7 @@ class Builder(Operators):
     _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)
 
     def emit(self, name: str, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Any:
-        """One operator node. Returns its output, or a tuple of outputs where the operator has several."""
+        """Append an operator node. Return its output, or a tuple if the operator has several outputs."""
         op = OPS[name](**attributes)
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
@@ -78,14 +75,15 @@ class Builder(Operators):
         _check_sizes(types)
         node = Node(self._unique(f"{self.owner}/{self._prefix}{name}"), name, tuple(inputs), op.attributes, self.owner)
         several = isinstance(types, tuple)
-        kinds = cast("tuple[Type, ...]", types if several else (types,))
-        names = [node.name if k == 0 else f"{node.name}:{k}" for k in range(len(kinds))]
-        node.outputs = tuple(Value(n, t, "op", node, k) for k, (n, t) in enumerate(zip(names, kinds, strict=True)))
+        output_types = cast("tuple[Type, ...]", types if several else (types,))
+        names = [node.name if k == 0 else f"{node.name}:{k}" for k in range(len(output_types))]
+        outputs = zip(names, output_types, strict=True)
+        node.outputs = tuple(Value(n, t, "op", node, k) for k, (n, t) in enumerate(outputs))
         first = node.outputs[0]
         if (
             first.dtype == "int64"
             and first.rank <= 1
-            and all(isinstance(d, int) and d <= _KEEP_WHOLE for d in first.shape)
+            and all(isinstance(d, int) and d <= _MAX_KNOWN for d in first.shape)
         ):
             first.dims = op.dims(*inputs)
         self.graph.nodes.append(node)
@@ -107,17 +105,17 @@ class Builder(Operators):
         trainable: bool = True,
         state: bool = False,
     ) -> Value:
-        """The weight ``<node>/<role>`` of ``shape`` in Keras's layout; the value has the graph's ``layout``.
+        """Create the weight ``<node>/<role>``; ``shape`` is in Keras's layout, the returned value in the graph's ``layout``.
 
-        A node with ``share`` gets the weight of the node it shares; ``GS307`` if that has another shape.
+        For a node with ``share`` this is the weight of the other node; ``GS307`` if its shape differs.
         """
         name = f"{self.weights or self.owner}/{self._prefix}{role}"
         shape = tuple(shape)
-        if known := self.graph.params.get(name):
-            if known.shape != shape:
+        if existing := self.graph.params.get(name):
+            if existing.shape != shape:
                 raise ShapeError(
                     Code.SHARED_SHAPES_DIFFER,
-                    f"shares '{name}' of shape {show(known.shape)}, but its inputs need shape {show(shape)}",
+                    f"shares '{name}' of shape {show(existing.shape)}, but its inputs need shape {show(shape)}",
                     hint=f"give '{self.owner}' inputs of the same feature sizes as '{self.weights}', or weights of its own",
                 )
             return self._rewritten(role, self.graph.values[name])
@@ -141,7 +139,7 @@ class Builder(Operators):
 
     @contextmanager
     def rewriting(self, functions: dict[str, Callable[[Value], Value]]) -> Iterator[Builder]:
-        """Weights of these roles that are made inside go through their function first (spectral normalization)."""
+        """Apply a function to each weight with one of these roles that is created inside (spectral normalization)."""
         before = self._rewrites
         self._rewrites = before | {self._prefix + role: function for role, function in functions.items()}
         try:
@@ -150,25 +148,25 @@ class Builder(Operators):
             self._rewrites = before
 
     def constant(self, data: Any, dtype: str | None = None) -> Value:
-        """A constant tensor; ``dtype`` defaults to int64 for integers and float32 for floats."""
+        """Return a constant; ``dtype`` defaults to int64 for integers and float32 for floats."""
         array: Array = np.asarray(data)
         if dtype is None:
             dtype = {"i": "int64", "u": "int64", "f": "float32", "b": "bool"}[array.dtype.kind]
-        _check_numbers(array)
-        array = array.astype(dtype, copy=any(array.strides) or not array.ndim)  # a broadcast number takes no memory
+        _check_float32(array)
+        array = array.astype(dtype, copy=any(array.strides) or not array.ndim)  # a broadcast scalar stays a view
         array.flags.writeable = False
         name = self._unique(f"{self.owner}/{self._prefix}const")
         return Value(name, Type(dtype, array.shape), "constant", data=array)
 
     def ints(self, values: Sequence[Dim | Value]) -> Value:
-        """An int64 vector for Reshape, Expand, …: integers, or values of shape (1,) such as a ``size`` of another tensor."""
+        """Return an int64 vector for Reshape, Expand, … from integers and values of shape (1,), see :meth:`size`."""
         if all(isinstance(v, int) for v in values):
             return self.constant(np.array(values, np.int64))
         parts = [v if isinstance(v, Value) else self.constant(np.array([v], np.int64)) for v in values]
         return self.Concat(*parts, axis=0)
 
     def size(self, X: Value, axis: int) -> int | Value:
-        """The size of an axis: an integer where it is fixed, else an int64 value of shape (1,)."""
+        """Return the size of an axis: an integer if it is fixed, else an int64 value of shape (1,)."""
         d = X.shape[axis]
         if isinstance(d, int):
             return d
@@ -176,27 +174,27 @@ class Builder(Operators):
         return self.Slice(self.Shape(X), self.constant([axis]), self.constant([axis + 1]), self.constant([0]))
 
     def reshape(self, X: Value, shape: Sequence[int | Value]) -> Value:
-        """Reshape to sizes that are integers or values of shape (1,)."""
+        """Return X reshaped to sizes that are integers or values of shape (1,)."""
         return self.Reshape(X, self.ints(shape))
 
     def unit(self, X: Value, axes: Sequence[int], least: float = 1e-7) -> Value:
-        """``X / max(‖X‖, least)``, the length taken over ``axes``."""
-        length = self.Max(self.ReduceL2(X, axes=tuple(axes), keepdims=1), self.constant(least, "float32"))
-        return self.Div(X, length)
+        """Return ``X / max(‖X‖, least)``, with the norm over ``axes``."""
+        norm = self.Max(self.ReduceL2(X, axes=tuple(axes), keepdims=1), self.constant(least, "float32"))
+        return self.Div(X, norm)
 
     def activate(self, activation: Lowers | None, X: Value) -> Value:
-        """``activation(X)``, X itself for none."""
+        """Return ``activation(X)``, or X if there is no activation."""
         return X if activation is None else activation.lower(self, X)
 
     def penalize(self, regularizer: Lowers | None, *outputs: Value) -> None:
-        """Add the penalty on a layer's outputs to the loss, as Keras does: averaged over the batch, masked or not."""
+        """Add the penalty on a layer's outputs to the loss, averaged over the batch; as in Keras, masks are ignored."""
         if regularizer is not None:
             with self.part("activity"):
                 self.graph.penalties += [self.PerRow(regularizer.lower(self, Y)) for Y in outputs]
 
     @contextmanager
     def part(self, name: str) -> Iterator[Builder]:
-        """Weights and operators made inside are called ``<node>/<name>/…`` (wrappers: ``forward``, ``backward``)."""
+        """Name weights and operators that are created inside ``<node>/<name>/…`` (wrappers: ``forward``, ``backward``)."""
         before = self._prefix
         self._prefix = f"{before}{name}/"
         try:
@@ -205,5 +203,5 @@ class Builder(Operators):
             self._prefix = before
 
     def transpose(self, X: Value, perm: Sequence[int]) -> Value:
-        """X with permuted axes; X itself where the permutation is the identity."""
+        """Return X with permuted axes, or X itself if the permutation is the identity."""
         return X if list(perm) == list(range(X.rank)) else self.Transpose(X, perm=tuple(perm))

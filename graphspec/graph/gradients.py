@@ -1,4 +1,4 @@
-"""Which gradients a graph needs."""
+"""The gradients that a graph needs."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from collections.abc import Collection, Sequence
 from graphspec.ir.graph import Graph, Node
 
 
-def wanted_gradients(graph: Graph, nodes: Sequence[Node], asked: Collection[str] = ()) -> set[str]:
-    """Names of the values whose gradient is needed: those with something trainable upstream, on the way to the loss.
+def needed_gradients(graph: Graph, nodes: Sequence[Node], requested: Collection[str] = ()) -> set[str]:
+    """Return the names of the values that need a gradient: they depend on a trainable weight, and the loss depends on them.
 
     Args:
-        asked: inputs whose gradient is wanted for its own sake.
+        graph: the graph with its loss.
+        nodes: its nodes in topological order.
+        requested: inputs whose gradients are requested.
     """
     if graph.loss is None:
         return set()
     on_path = {n.name for n in graph.needed([graph.loss])}
-    wanted = set(asked)
+    needed = set(requested)
     for node in nodes:
         for v in node.inputs:
             if v is not None and v.param is not None and v.param.trainable:
-                wanted.add(v.name)
-        if node.name in on_path and any(v is not None and v.name in wanted for v in node.inputs):
-            wanted.update(v.name for v in node.outputs if v.type.is_float)
-    return wanted
+                needed.add(v.name)
+        if node.name in on_path and any(v is not None and v.name in needed for v in node.inputs):
+            needed.update(v.name for v in node.outputs if v.type.is_float)
+    return needed

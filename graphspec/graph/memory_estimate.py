@@ -1,4 +1,4 @@
-"""How much memory training takes, estimated from the graph before anything is allocated, and how much there is."""
+"""An estimate of the memory for training, computed from the graph before anything is allocated."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Graph, Node, Type
 from graphspec.ops import Op, operator
 
-_VARIED = 16  # elements assumed on an axis whose size only the data will tell
+_ASSUMED = 16  # elements on an axis whose size is unknown before data are read
 
 
 def estimate(graph: Graph, shapes: Mapping[str, Shape], slots: int = 1, *, training: bool = True) -> int:
-    """Bytes of a training run: weights, gradients and optimizer slots, then every value and its gradient, float32.
+    """Return the bytes of a run: weights, gradients and optimizer slots, then every value and its gradient, in float32.
 
     Args:
+        graph: the graph with its outputs.
         shapes: the shape of every input of a batch.
-        slots: state vectors of the optimizer.
+        slots: the number of state vectors of the optimizer.
+        training: False for inference, without gradients and slots.
     """
     sizes = [(p.size * 4, p.trainable) for p in graph.params.values()]
     weights, trained = sum(size for size, _ in sizes), sum(size for size, trains in sizes if trains)
@@ -25,15 +27,15 @@ def estimate(graph: Graph, shapes: Mapping[str, Shape], slots: int = 1, *, train
 
 
 def assumed_shapes(graph: Graph, batch_size: int) -> dict[str, Shape]:
-    """Input shapes before data are seen: an axis that varies counts as 16 steps, a lower bound."""
+    """Return input shapes before data are read; an axis without a fixed size counts as 16 elements, a lower bound."""
     return {
-        n: tuple(d if isinstance(d, int) else batch_size if d == "N" else _VARIED for d in v.shape)
+        n: tuple(d if isinstance(d, int) else batch_size if d == "N" else _ASSUMED for d in v.shape)
         for n, v in graph.inputs.items()
     }
 
 
 def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
-    """Bytes of all values of a batch, views not counted."""
+    """Return the bytes of all values of a batch, without views."""
     from graphspec.graph.pipelines import FOR_PRODUCTS, prepare
     from graphspec.graph.target import Target
 
@@ -41,12 +43,12 @@ def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
     nodes = graph.needed(graph.outputs.values())
     try:
         sizes = shapes_of(graph, nodes, shapes)
-    except ShapeError:  # a window longer than the 16 steps assumed: the data will tell
+    except ShapeError:  # a window is longer than the assumed 16 elements
         return 0
     total = sum(Type(v.dtype, shapes[n]).nbytes for n, v in graph.inputs.items())
     for node in nodes:
         op = operator(node)
-        if takes_memory(op):
+        if needs_memory(op):
             total += sum(Type(v.dtype, sizes[v.name]).nbytes for v in node.outputs)
         inputs = [v.shape if v.data is not None else sizes.get(v.name, v.shape) for v in node.inputs if v is not None]
         if (hidden := op.hidden_shape(inputs)) is not None:
@@ -55,9 +57,9 @@ def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
 
 
 def shapes_of(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The shapes of inputs and of what ``nodes`` compute, in numbers.
+    """Return the shapes of inputs and of the outputs of ``nodes``, as integers.
 
-    Where dimensions are numbers or names of inputs' axes, nothing is inferred anew: half the time for a deep network.
+    If all dimensions are integers or names of input axes, inference is not repeated: half the time for a deep network.
     """
     from graphspec.graph.shapes import infer_shapes
 
@@ -68,6 +70,6 @@ def shapes_of(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) 
     return {name: value.shape for name, value in infer_shapes(graph, nodes, shapes).items()}
 
 
-def takes_memory(op: Op) -> bool:
-    """Whether an operator's outputs need memory of their own; dropout and noise are made in place."""
+def needs_memory(op: Op) -> bool:
+    """Whether an operator's outputs need their own buffers; views do not, and dropout and noise work in place."""
     return not (op.is_view or op.identity_in_inference)

@@ -16,7 +16,7 @@ class Operators:
     """
 
     def emit(self, op: str, inputs: Sequence[Value | None], attrs: dict[str, Any]) -> Any:
-        """One operator node; its output, or a tuple of outputs."""
+        """Append an operator node; return its output, or a tuple of outputs."""
         raise NotImplementedError
 
     def __getattr__(self, name: str) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
-"""The two pipelines: the passes that run before a graph is bound, and those before it is written to a file.
+"""The two pipelines: the passes that run before a graph is bound, and those that run before it is written to a file.
 
-A pass is a function ``(Graph, Target) → Graph`` that makes a new graph or returns the one that it gets, unchanged. Each
-has a file of its name in ``graphspec/graph/passes/``, with an example of a graph before and after.
+A pass is a function ``(Graph, Target) → Graph`` that returns a new graph, or the same graph unchanged. Each pass is in the
+file of its name in ``graphspec/graph/passes/``, with an example of a graph before and after.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Pass = Callable[[Graph, Target], Graph]
 """Rewrites a graph for a target."""
 
 FOR_PRODUCTS: tuple[Pass, ...] = (sparsify_bool_inputs, multi_hot_matmul_to_gather_sum)
-"""The passes that decide which matmuls there are: all that the memory estimate and the division among workers need."""
+"""The passes that determine the matmuls of a graph; the memory estimate and the choice of sharded kernels need no others."""
 FOR_PROGRAM: tuple[Pass, ...] = (
     *FOR_PRODUCTS,
     sink_bias_relu_below_pool,
@@ -37,7 +37,7 @@ FOR_PROGRAM: tuple[Pass, ...] = (
 )
 """The passes before binding. They may use operators that ONNX lacks."""
 FOR_OPSET: tuple[Pass, ...] = (drop_training, legalize)
-"""The passes that decide which operators a file has."""
+"""The passes that determine the operators of a file."""
 FOR_EXPORT: tuple[Pass, ...] = (
     *FOR_OPSET,
     fold_constants,
@@ -45,7 +45,7 @@ FOR_EXPORT: tuple[Pass, ...] = (
     merge_equal_nodes,
     cancel_transposes,
 )
-"""The passes before a file is written. They replace operators that the target's opset lacks."""
+"""The passes before a file is written. They replace operators that are missing in the target's opset."""
 
 
 def prepare(graph: Graph, passes: Sequence[Pass], target: Target) -> Graph:

@@ -1,4 +1,4 @@
-"""Rebuild a graph node by node: the tool that passes are written with."""
+"""Rebuild a graph node by node; passes use this to rewrite graphs."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ Visit = Callable[["Rebuild", Node, tuple[Value | None, ...]], Sequence[Value] | 
 
 
 class Rebuild:
-    """The graph under construction; ``visit`` emits into it and returns what replaces a node's outputs."""
+    """The graph under construction; a pass's ``visit`` emits into it and returns the replacements of a node's outputs."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = Graph(graph.name, dict(graph.inputs), dict(graph.targets), dict(graph.params), dict(graph.values))
 
     def copy(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
-        """A copy of the node with other inputs of the same types, and with some attributes changed."""
+        """Append a copy of the node with other inputs of the same types, and with some attributes changed."""
         types = [v.type for v in node.outputs]
-        made = self.node(
+        outputs = self.node(
             node.name, node.op, inputs, node.attrs | attrs, node.owner, types, [v.name for v in node.outputs]
         )
-        for new, old in zip(made, node.outputs, strict=True):
+        for new, old in zip(outputs, node.outputs, strict=True):
             new.dims = old.dims
-        return made
+        return outputs
 
-    def again(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
-        """A copy of the node with inputs of other shapes: the types of its outputs are inferred again."""
+    def copy_inferred(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
+        """Append a copy of the node with inputs of other shapes; the types of its outputs are inferred again."""
         types = OPS[node.op](**node.attrs | attrs).infer(*inputs)
         types = types if isinstance(types, tuple) else (types,)
         names = [v.name for v in node.outputs]
         return self.node(node.name, node.op, inputs, node.attrs | attrs, node.owner, types, names)
 
     def builder(self, node: Node) -> Builder:
-        """A builder for what replaces ``node``. Names begin with the node's own, so they are unique."""
+        """Return a builder for the replacement of ``node``. Names begin with the node's name, so they are unique."""
         return Builder(self.graph, node.owner, _prefix=f"{node.name.removeprefix(f'{node.owner}/')}/")
 
     def node(
@@ -50,24 +50,26 @@ class Rebuild:
         types: Sequence[Any],
         names: Sequence[str] | None = None,
     ) -> tuple[Value, ...]:
-        """Append an operator. Its outputs are named after it unless ``names`` are given."""
-        made = Node(name, op, tuple(inputs), attrs, owner)
+        """Append an operator; by default its outputs have its name."""
+        new_node = Node(name, op, tuple(inputs), attrs, owner)
         names = names or [name if k == 0 else f"{name}:{k}" for k in range(len(types))]
-        made.outputs = tuple(Value(n, t, "op", made, k) for k, (n, t) in enumerate(zip(names, types, strict=True)))
-        self.graph.nodes.append(made)
-        return made.outputs
+        new_node.outputs = tuple(
+            Value(n, t, "op", new_node, k) for k, (n, t) in enumerate(zip(names, types, strict=True))
+        )
+        self.graph.nodes.append(new_node)
+        return new_node.outputs
 
 
 def rebuild(graph: Graph, visit: Visit) -> Graph:
-    """A new graph of what ``visit`` returns for each node, or a copy where it returns None.
+    """Return a new graph: for each node the result of ``visit``, or a copy of the node if this is None.
 
-    Nodes that neither an output nor the loss depends on are left out.
+    Nodes on which neither an output nor the loss depends are omitted.
     """
     state = Rebuild(graph)
-    now: dict[str, Value] = {}
+    replaced: dict[str, Value] = {}
 
     def current(value: Value | None) -> Value | None:
-        return value if value is None else now.get(value.name, value)
+        return value if value is None else replaced.get(value.name, value)
 
     for node in graph.needed(graph.roots()):
         inputs = tuple(current(v) for v in node.inputs)
@@ -75,15 +77,15 @@ def rebuild(graph: Graph, visit: Visit) -> Graph:
         if outputs is None:
             outputs = state.copy(node, inputs)
         for old, new in zip(node.outputs, outputs, strict=False):
-            now[old.name] = new
-    state.graph.outputs = {name: now.get(v.name, v) for name, v in graph.outputs.items()}
+            replaced[old.name] = new
+    state.graph.outputs = {name: replaced.get(v.name, v) for name, v in graph.outputs.items()}
     state.graph.loss = current(graph.loss)
     state.graph.nodes = state.graph.needed(state.graph.roots())
     return state.graph
 
 
 def readers(graph: Graph) -> Counter[str]:
-    """How often each value is read, by its name: as an input of a node, or because it is an output or the loss."""
+    """Return the number of readers of each value, by name: nodes, and the graph for an output or the loss."""
     found = Counter(v.name for node in graph.needed(graph.roots()) for v in node.inputs if v is not None)
     found.update(v.name for v in graph.roots())
     return found

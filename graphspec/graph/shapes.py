@@ -1,4 +1,4 @@
-"""Every value's type for given input sizes: the operators' own inference, run on numbers."""
+"""The types of all values for concrete input shapes, by the operators' own inference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphspec.ops import operator
 
 
 def infer_shapes(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> dict[str, Value]:
-    """Every value's type for given input shapes, by running the operators' inference on numbers."""
+    """Return all values with concrete types for input shapes without symbolic dimensions."""
     known: dict[str, Value] = {}
 
     def lookup(value: Value | None) -> Value | None:
@@ -25,8 +25,8 @@ def infer_shapes(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape
         op = operator(node)
         inputs = [lookup(v) for v in node.inputs]
         types = op.infer(*inputs)
-        for value, kind in zip(node.outputs, types if isinstance(types, tuple) else (types,), strict=True):
-            known[value.name] = Value(value.name, kind)
+        for value, inferred in zip(node.outputs, types if isinstance(types, tuple) else (types,), strict=True):
+            known[value.name] = Value(value.name, inferred)
         if node.outputs[0].dims is not None:
             known[node.outputs[0].name].dims = op.dims(*inputs)
     return known

@@ -1,4 +1,4 @@
-"""What a graph is prepared for: a program with given shapes, on one worker or several, or a file of some opset."""
+"""The target of a graph's preparation: a program with concrete shapes, on one worker or several, or a file of an opset."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from graphspec.kernels.group import Shard
 
 
-def _cannot(graph: Graph) -> dict[str, Array]:
-    raise RuntimeError("this target computes nothing")
+def _cannot_compute(graph: Graph) -> dict[str, Array]:
+    raise RuntimeError("this target cannot compute values")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the passes and the binder know of the program or the file that a graph is prepared for.
+    """The facts about a program or a file that passes and the binder use.
 
     Attributes:
-        shapes: of a program: the actual shape of every input and target that it reads.
-        input_grads: of a program: the inputs whose gradients are computed as well (``Program.grads``).
-        shard: of a program: one worker's part of the batch; None for the whole batch.
-        opset: of a file.
-        compute: for a file: evaluates the outputs of a graph that reads weights and constants alone.
+        shapes: for a program: the actual shape of every input and target that it reads.
+        input_grads: for a program: the inputs whose gradients are also computed (``Program.grads``).
+        shard: for a program: one worker's part of the batch; None for the whole batch.
+        opset: for a file: the version of its operators.
+        compute: for a file: computes the outputs of a graph that depends only on weights and constants.
     """
 
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     input_grads: Sequence[str] = ()
     shard: Shard | None = None
     opset: int = 17
-    compute: Callable[[Graph], dict[str, Array]] = _cannot
+    compute: Callable[[Graph], dict[str, Array]] = _cannot_compute

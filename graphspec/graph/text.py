@@ -1,6 +1,6 @@
-"""Graphs as text, and a short way to make small ones.
+"""Graphs as text, and a short way to build small graphs.
 
-The examples in ``graphspec/graph/passes/`` are written with both; ``tests/graph/passes/test_docstrings.py`` runs them.
+The examples in ``graphspec/graph/passes/`` use both; ``tests/graph/passes/test_docstrings.py`` runs them.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from graphspec.ir.graph import Array, Graph, Node, Param, Type, Value
 from graphspec.ops import OPS
 from graphspec.ops.base import declared_attributes
 
-_SHOWN = 8  # constants of at most this many elements are written out
+_MAX_PRINTED = 8  # constants of at most this many elements are printed in full
 
 
 def sketch(inputs: Mapping[str, Shape | Type], weights: Mapping[str, tuple[int, ...]] | None = None) -> tuple[Any, ...]:
-    """A builder of a new graph, then the inputs and the weights as values.
+    """Return a builder of a new graph, then the inputs and the weights as values.
 
-    An input with a shape alone is float32.
+    An input with a shape instead of a type is float32.
 
     >>> g, x, W = sketch({"x": ("N", 4)}, {"W": (4, 2)})
-    >>> print_graph(g.graph.asking({"y": g.Relu(g.MatMul(x, W))}))
+    >>> print_graph(g.graph.with_outputs({"y": g.Relu(g.MatMul(x, W))}))
     %1 = MatMul(x, W)
     y = Relu(%1)
     """
     graph = Graph("sketch")
-    for name, given in inputs.items():
-        graph.inputs[name] = Value(name, given if isinstance(given, Type) else Type("float32", given), "input")
+    for name, spec in inputs.items():
+        graph.inputs[name] = Value(name, spec if isinstance(spec, Type) else Type("float32", spec), "input")
     for name, shape in (weights or {}).items():
         graph.params[name] = param = Param(name, shape, _zeros)
         graph.values[name] = Value(name, Type("float32", shape), "param", param=param)
@@ -39,10 +39,10 @@ def sketch(inputs: Mapping[str, Shape | Type], weights: Mapping[str, tuple[int, 
 
 
 def print_graph(graph: Graph, *, shapes: bool = False) -> None:
-    """Print the nodes that the outputs and the loss depend on, one a line: ``y = Relu(x)``.
+    """Print the nodes on which the outputs and the loss depend, one per line: ``y = Relu(x)``.
 
-    Outputs have their own names, other values are numbered. Attributes are shown where they differ from the default.
-    With ``shapes`` every line ends with the shapes of its results.
+    Outputs have their own names, other values are numbered. Attributes with their default value are omitted. With
+    ``shapes`` every line ends with the shapes of its results.
     """
     names, extra = _output_names(graph)
     for node in graph.needed(graph.roots()):
@@ -56,11 +56,11 @@ def print_graph(graph: Graph, *, shapes: bool = False) -> None:
 
 
 def _output_names(graph: Graph) -> tuple[dict[str, str], dict[str, Value]]:
-    """Names of the values that outputs and the loss have, and the outputs that are another value under a second name."""
+    """Return names for the values of outputs and the loss, and the outputs that are another name of a named value."""
     names: dict[str, str] = {}
     extra: dict[str, Value] = {}
-    asked = graph.outputs if graph.loss is None else graph.outputs | {"loss": graph.loss}
-    for name, value in asked.items():
+    outputs = graph.outputs if graph.loss is None else graph.outputs | {"loss": graph.loss}
+    for name, value in outputs.items():
         if value.kind == "op" and value.name not in names:
             names[value.name] = name
         else:
@@ -70,8 +70,8 @@ def _output_names(graph: Graph) -> tuple[dict[str, str], dict[str, Value]]:
 
 def _call(node: Node, names: Mapping[str, str]) -> str:
     defaults = declared_attributes(OPS[node.op])
-    given = [f"{key}={value}" for key, value in node.attrs.items() if key not in defaults or value != defaults[key]]
-    return f"{node.op}({', '.join([*(_operand(value, names) for value in node.inputs), *given])})"
+    attrs = [f"{key}={value}" for key, value in node.attrs.items() if key not in defaults or value != defaults[key]]
+    return f"{node.op}({', '.join([*(_operand(value, names) for value in node.inputs), *attrs])})"
 
 
 def _operand(value: Value | None, names: Mapping[str, str]) -> str:
@@ -79,7 +79,7 @@ def _operand(value: Value | None, names: Mapping[str, str]) -> str:
         return "None"
     if value.data is None:
         return names.get(value.name, value.name)
-    return str(value.data.tolist()) if value.data.size <= _SHOWN else str(value.type)
+    return str(value.data.tolist()) if value.data.size <= _MAX_PRINTED else str(value.type)
 
 
 def _zeros(shape: tuple[int, ...], random: np.random.Generator) -> Array:

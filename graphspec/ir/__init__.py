@@ -1,1 +1,1 @@
-"""What a graph is: types, values, operator nodes, parameters, symbolic dimensions."""
+"""The graph: types, values, operator nodes, parameters, symbolic dimensions."""

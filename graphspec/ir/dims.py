@@ -1,7 +1,7 @@
-"""Arithmetic on dimensions: integers, or names such as ``N`` and ``time`` with what has been computed from them.
+"""Arithmetic on dimensions: integers, names such as ``N`` and ``time``, and expressions of names.
 
-A symbolic dimension is a string in a canonical form, so that equal computations give equal strings: ``time-2``,
-``(time-3)//2+1``, ``N*time``. Sizes are bound when the first batch arrives; before that, strings are only compared.
+A symbolic dimension is a string in canonical form: ``time-2``, ``(time-3)//2+1``, ``N*time``. Equal computations have equal
+strings. Names are bound to sizes when the first batch arrives; before that, strings are only compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _OFFSET = re.compile(r"^(?P<head>.*[^-+*/])(?P<offset>[-+]\d+)$")
 
 
 def _split(d: str) -> tuple[str, int]:
-    """``"time-2"`` → ``("time", -2)``; offsets inside parentheses are left alone."""
+    """Split off the offset: ``"time-2"`` → ``("time", -2)``. Offsets inside parentheses stay."""
     match = _OFFSET.match(d)
     if match and match["head"].count("(") == match["head"].count(")"):
         return match["head"], int(match["offset"])
@@ -27,11 +27,12 @@ def _split(d: str) -> tuple[str, int]:
 
 
 def _group(d: str) -> str:
+    """Return ``d`` in parentheses unless it is a single name or already in parentheses."""
     return d if re.fullmatch(r"[\w.<>]+|\([^()]*\)", d) else f"({d})"
 
 
 def add(d: Dim, k: Dim) -> Dim:
-    """``d + k``."""
+    """Return ``d + k``."""
     if isinstance(d, int) and isinstance(k, int):
         return d + k
     if isinstance(d, int):
@@ -40,12 +41,12 @@ def add(d: Dim, k: Dim) -> Dim:
     if isinstance(k, int):
         offset += k
         return head if offset == 0 else f"{head}{offset:+d}"
-    other, more = _split(k)
-    return add(f"{head}+{other}", offset + more)
+    other, other_offset = _split(k)
+    return add(f"{head}+{other}", offset + other_offset)
 
 
 def subtract(d: Dim, k: Dim) -> Dim | None:
-    """``d - k`` where that is an integer or ``d`` with another offset, else None."""
+    """Return ``d - k`` if this is an integer or ``d`` with another offset, else None."""
     if isinstance(k, int):
         return add(d, -k)
     head, offset = _split(k)
@@ -55,7 +56,7 @@ def subtract(d: Dim, k: Dim) -> Dim | None:
 
 
 def factors(d: Dim) -> tuple[int, list[str]]:
-    """``"N*time*4"`` → ``(4, ["N", "time"])``: the integer factor and the symbolic ones, sorted."""
+    """Return the integer factor and the sorted symbolic factors: ``"N*time*4"`` → ``(4, ["N", "time"])``."""
     if isinstance(d, int):
         return d, []
     parts, depth, start = [], 0, 0
@@ -67,42 +68,42 @@ def factors(d: Dim) -> tuple[int, list[str]]:
             parts.append(d[start:k])
             start = k + 1
     parts.append(d[start:])
-    whole, names = 1, []
+    number, names = 1, []
     for part in parts:
         if part.isdigit():
-            whole *= int(part)
+            number *= int(part)
         else:
             names.append(part[1:-1] if part.startswith("(") else part)
-    return whole, sorted(names)
+    return number, sorted(names)
 
 
-def _join(whole: int, names: Iterable[str]) -> Dim:
+def _join(number: int, names: Iterable[str]) -> Dim:
     names = sorted(names)
-    if whole == 0 or not names:
-        return whole
-    if whole == 1 and len(names) == 1:
+    if number == 0 or not names:
+        return number
+    if number == 1 and len(names) == 1:
         return names[0]
-    return "*".join([*map(_group, names), *([str(whole)] if whole != 1 else [])])
+    return "*".join([*map(_group, names), *([str(number)] if number != 1 else [])])
 
 
 def mul(d: Dim, k: Dim) -> Dim:
-    """``d · k``."""
-    whole, names = factors(d)
-    more, others = factors(k)
-    return _join(whole * more, names + others)
+    """Return ``d · k``."""
+    number, names = factors(d)
+    other_number, others = factors(k)
+    return _join(number * other_number, names + others)
 
 
 def quotient(d: Dim, k: Dim) -> Dim | None:
-    """``d / k`` where ``k`` divides ``d`` whatever the sizes are, else None."""
-    whole, names = factors(d)
-    part, others = factors(k)
-    if part == 0 or whole % part or Counter(others) - Counter(names):
+    """Return ``d / k`` if ``k`` divides ``d`` for all sizes, else None."""
+    number, names = factors(d)
+    divisor, others = factors(k)
+    if divisor == 0 or number % divisor or Counter(others) - Counter(names):
         return None
-    return _join(whole // part, (Counter(names) - Counter(others)).elements())
+    return _join(number // divisor, (Counter(names) - Counter(others)).elements())
 
 
 def floordiv(d: Dim, k: int) -> Dim:
-    """``⌊d / k⌋``."""
+    """Return ``⌊d / k⌋``."""
     if isinstance(d, int):
         return d // k
     exact = quotient(d, k)
@@ -110,13 +111,14 @@ def floordiv(d: Dim, k: int) -> Dim:
 
 
 def ceildiv(d: Dim, k: int) -> Dim:
-    """``⌈d / k⌉``."""
+    """Return ``⌈d / k⌉``."""
     if isinstance(d, int):
         return -(-d // k)
     return d if k == 1 else exact if (exact := quotient(d, k)) is not None else floordiv(add(d, k - 1), k)
 
 
 def product(shape: Shape) -> Dim:
+    """Return the product of all dimensions."""
     total: Dim = 1
     for d in shape:
         total = mul(total, d)
@@ -124,74 +126,73 @@ def product(shape: Shape) -> Dim:
 
 
 def evaluate(d: Dim, sizes: Mapping[str, int]) -> int | None:
-    """The number that a dimension stands for, given the sizes of names.
+    """Return the size of a dimension for given sizes of its names, or None for an unknown name or a division by 0.
 
-    None if a name in it is not known, or if it divides by 0. Deep nesting needs no recursion.
+    The parser keeps its own stacks, so deep nesting cannot exceed the recursion limit.
     """
     if isinstance(d, int) or d in sizes:
         return d if isinstance(d, int) else sizes[d]
-    numbers: list[int] = []
+    operands: list[int] = []
     pending: list[str] = []
-    operand = True  # whether one comes next: then "-" is a sign
+    expects_operand = True  # then "-" is a sign
 
-    def reduce(order: int) -> None:
-        """Apply the pending operators that bind at least so tightly."""
-        while pending and _ORDER[pending[-1]] >= order:
-            name, last = pending.pop(), numbers.pop()
-            numbers.append(-last if name == _SIGN else _OPERATORS[name](numbers.pop(), last))
+    def reduce(precedence: int) -> None:
+        """Apply the pending operators with at least this precedence."""
+        while pending and _PRECEDENCE[pending[-1]] >= precedence:
+            name, last = pending.pop(), operands.pop()
+            operands.append(-last if name == _SIGN else _OPERATORS[name](operands.pop(), last))
 
     try:
         for token in _tokens(d, sizes):
             if isinstance(token, int):
-                numbers.append(token)
-            elif token == "(" or (token == "-" and operand):
+                operands.append(token)
+            elif token == "(" or (token == "-" and expects_operand):
                 pending.append("(" if token == "(" else _SIGN)
             elif token == ")":
                 reduce(1)
                 pending.pop()
             else:
-                reduce(_ORDER[token])
+                reduce(_PRECEDENCE[token])
                 pending.append(token)
-            operand = not isinstance(token, int) and token != ")"
+            expects_operand = not isinstance(token, int) and token != ")"
         reduce(1)
     except (LookupError, ZeroDivisionError):
         return None
-    return numbers[0] if len(numbers) == 1 and not pending else None
+    return operands[0] if len(operands) == 1 and not pending else None
 
 
 _SIGN = "sign"
-_ORDER = {"(": 0, "+": 1, "-": 1, "*": 2, "//": 2, _SIGN: 3}
+_PRECEDENCE = {"(": 0, "+": 1, "-": 1, "*": 2, "//": 2, _SIGN: 3}
 _OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "//": operator.floordiv}
 
 
 def _tokens(d: str, sizes: Mapping[str, int]) -> Iterator[int | str]:
-    """Numbers, operators and parentheses; names become numbers. KeyError for a name that is not in ``sizes``."""
-    known = "|".join(
-        map(re.escape, sorted(sizes, key=len, reverse=True))
-    )  # "my-input_1" is one name, where it is known
+    """Yield integers, operators and parentheses; names are replaced by their sizes, KeyError for an unknown name."""
+    # The longest names come first: "my-input_1" is one name if it is in `sizes`, else a difference.
+    known = "|".join(map(re.escape, sorted(sizes, key=len, reverse=True)))
     token = re.compile(rf"(?:(?P<name>{known or '(?!)'})|(?P<number>\d+))(?![\w.])|(?P<operator>//|[-+*()])")
-    place = 0
-    while place < len(d):
-        match = token.match(d, place)
+    position = 0
+    while position < len(d):
+        match = token.match(d, position)
         if match is None:
-            raise KeyError(d[place:])
-        place = match.end()
+            raise KeyError(d[position:])
+        position = match.end()
         if match["name"] is not None:
             yield sizes[match["name"]]
         else:
             yield match["operator"] or int(match["number"])
 
 
-def free(d: str) -> str:
-    """The names that a dimension is computed from, as a message lists them: ``'time'``."""
+def names_in(d: str) -> str:
+    """Return the names in a symbolic dimension as text for a message: ``'time'``, ``'height' and 'width'``."""
     return " and ".join(f"'{name}'" for name in dict.fromkeys(re.findall(r"[^\W\d][\w.]*", d)))
 
 
 def fixed_size(shape: Shape) -> int:
-    """The number of elements of a shape whose dimensions are all integers."""
+    """Return the number of elements of a shape without symbolic dimensions."""
     return math.prod(int(d) for d in shape)
 
 
 def show(shape: Shape) -> str:
-    """``(N, 28, 28, 64)``."""
+    """Return a shape as text: ``(N, 28, 28, 64)``."""
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from graphspec.arrays.layout import Array as Array  # passed on: whoever works on a graph has arrays too
+from graphspec.arrays.layout import Array as Array  # re-exported for modules that work on graphs
 from graphspec.codes import Code
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import Dim, Shape, fixed_size, free, show
+from graphspec.ir.dims import Dim, Shape, fixed_size, names_in, show
 
 if TYPE_CHECKING:
     from graphspec.ir.ranges import Range
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """Element type (``float32``, ``int64``, ``bool``, …) and shape; the batch axis is ``"N"``.
+    """The dtype (``float32``, ``int64``, ``bool``, …) and the shape of a tensor; the batch axis is ``"N"``.
 
-    Every floating tensor is ``float32`` here; a program may be bound in float64 for gradient checks.
+    Every floating tensor of the graph is ``float32``; a program may be bound in float64 for gradient checks.
     """
 
     dtype: str
@@ -33,11 +33,12 @@ class Type:
 
     @property
     def is_float(self) -> bool:
+        """Whether the dtype is float32."""
         return self.dtype == "float32"
 
     @property
     def nbytes(self) -> int:
-        """The bytes of a tensor whose dimensions are all integers."""
+        """The bytes of a tensor without symbolic dimensions."""
         return fixed_size(self.shape) * np.dtype(self.dtype).itemsize
 
 
@@ -45,10 +46,15 @@ class Type:
 class Value:
     """A tensor of the graph: an input, a target, a parameter, a constant or an operator's output.
 
-    ``data`` is a constant's array; ``dims`` is what a small integer vector holds where that is known symbolically
-    (the output of Shape and what is computed from it). ``range`` is what a layer says that its integers take up, from the
-    smallest to the largest, where that is less than the dtype has. ``mask`` is a bool value, or None if nothing is masked.
-    Two values with the same name are the same tensor (they may differ in ``mask``).
+    Two values with the same name are the same tensor; they may differ in ``mask``.
+
+    Attributes:
+        node: the node that computes the value, if ``kind`` is ``op``.
+        index: the index among the outputs of ``node``.
+        data: the array of a constant.
+        dims: the elements of a small integer vector, if known symbolically (an output of Shape, or computed from it).
+        mask: a bool value, or None if nothing is masked.
+        range: the interval of a layer's integers, if it is smaller than the range of the dtype.
     """
 
     name: str
@@ -64,14 +70,17 @@ class Value:
 
     @property
     def shape(self) -> Shape:
+        """The shape of the tensor."""
         return self.type.shape
 
     @property
     def dtype(self) -> str:
+        """The dtype of the tensor."""
         return self.type.dtype
 
     @property
     def rank(self) -> int:
+        """The number of axes."""
         return len(self.type.shape)
 
     @property
@@ -80,7 +89,7 @@ class Value:
         return self.fixed(-1)
 
     def fixed(self, axis: int) -> int:
-        """The size of ``axis``, which must be an integer (GS305) and exist (GS301)."""
+        """Return the size of ``axis``, which must exist (GS301) and be an integer (GS305)."""
         if not -self.rank <= axis < self.rank:
             raise ShapeError(Code.WRONG_RANK, f"needs an axis {axis}, but its input has shape {show(self.shape)}")
         d = self.shape[axis]
@@ -88,17 +97,17 @@ class Value:
             raise ShapeError(
                 Code.SIZE_NOT_FIXED,
                 f"needs a fixed size on axis {axis}, but its input {show(self.shape)} varies there ('{d}')",
-                hint=f"give {free(d)} a number in `inputs`, or reduce that axis first, such as by global pooling",
+                hint=f"give {names_in(d)} a number in `inputs`, or reduce that axis first, such as by global pooling",
             )
         return d
 
     def with_mask(self, mask: Value | None) -> Value:
-        """The same tensor with another mask."""
+        """Return the same tensor with another mask."""
         known = self.data, self.dims, self.param
         return Value(self.name, self.type, self.kind, self.node, self.index, *known, mask, self.range)
 
     def known(self) -> tuple[Dim, ...] | None:
-        """What an integer vector holds: the data of a constant or the symbolic ``dims``; None if unknown."""
+        """Return the elements of an integer vector: a constant's data or the symbolic ``dims``; None if unknown."""
         if self.data is not None:
             return tuple(int(x) for x in self.data.reshape(-1))
         return self.dims
@@ -118,11 +127,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a parameter lies in the graph (ONNX's layout), seen from Keras's.
+    """The conversion of a parameter from Keras's layout to the graph's (ONNX's layout).
 
-    The last axis is cut into ``len(gates)`` equal blocks that are put in that order, then axes are permuted by ``perm``,
-    then the result is reshaped to ``shape``. Empty means unchanged. Regularizers and optimizers that work elementwise
-    need not know; whatever leaves the program (weights, checkpoints, initial values) is in Keras's layout.
+    The last axis is split into ``len(gates)`` equal blocks, which are put in that order. Then axes are permuted by ``perm``,
+    and the result is reshaped to ``shape``. Empty means unchanged. Weights, checkpoints and initial values are in Keras's
+    layout. Elementwise regularizers and optimizers do not depend on the layout.
     """
 
     gates: tuple[int, ...] = ()
@@ -130,16 +139,16 @@ class Layout:
     shape: tuple[int, ...] = ()
 
     def pack(self, logical: Array) -> Array:
-        """Keras's layout → the graph's (a new array or a view)."""
+        """Convert from Keras's layout to the graph's; the result is a new array or a view."""
         x = self.ordered(logical)
         if self.perm:
             x = x.transpose(self.perm)
         return x.reshape(self.shape) if self.shape else x
 
     def axes(self, stored: Array, logical_shape: tuple[int, ...]) -> Array:
-        """A view of ``stored`` with Keras's axes; blocks of the last axis stay in the graph's order.
+        """Return a view of ``stored`` with Keras's axes; the blocks of the last axis stay in the graph's order.
 
-        Norms, means and products of matrices are those of Keras's layout, since they follow the blocks.
+        Norms, means and matrix products are the same as in Keras's layout, with their results in the order of the blocks.
         """
         x = stored
         if self.shape:
@@ -149,43 +158,46 @@ class Layout:
         return x
 
     def unpack(self, stored: Array, logical_shape: tuple[int, ...]) -> Array:
-        """The graph's layout → Keras's (a new array or a view)."""
+        """Convert from the graph's layout to Keras's; the result is a new array or a view."""
         return self.ordered(self.axes(stored, logical_shape), np.argsort(self.gates))
 
     def ordered(self, x: Array, gates: Iterable[int] | None = None) -> Array:
-        """The blocks of the last axis in the order of ``gates``, by default from Keras's to the graph's."""
+        """Return ``x`` with the blocks of the last axis in the order of ``gates``; the default is Keras's to the graph's."""
         if not self.gates:
             return x
         blocks = np.split(x, len(self.gates), axis=-1)
         return np.concatenate([blocks[i] for i in (self.gates if gates is None else gates)], axis=-1)
 
     def packed_shape(self, logical_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape in the graph's layout."""
         if self.shape:
             return self.shape
         return tuple(logical_shape[p] for p in self.perm) if self.perm else logical_shape
 
 
 class Initializer(Protocol):
-    """Draws the first values of a weight."""
+    """A function that draws the initial values of a weight."""
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator, /) -> Array: ...
 
 
 class Lowers(Protocol):
-    """A function of a tensor that emits operators: an activation, or a penalty, which is a scalar."""
+    """An activation, or a regularizer, whose result is a scalar penalty."""
 
-    def lower(self, g: Any, X: Value, /) -> Value: ...
+    def lower(self, g: Any, X: Value, /) -> Value:
+        """Emit the operators that compute the function of X, and return the result."""
 
 
 class Constraint(Protocol):
-    """Calls that put a weight back in place after every step; ``T`` is scratch of its shape."""
+    """A projection of a weight after every step."""
 
-    def bind(self, W: Array, T: Array, /) -> list[tuple[Any, ...]]: ...
+    def bind(self, W: Array, T: Array, /) -> list[tuple[Any, ...]]:
+        """Return calls that constrain ``W`` in place; ``T`` is scratch of the same shape."""
 
 
 @dataclass(eq=False, slots=True)
 class Param:
-    """A weight or a statistic: ``<node>/<role>``, its shape in Keras's layout, and how it starts.
+    """A weight or a statistic, ``<node>/<role>``, with its shape in Keras's layout.
 
     ``state`` parameters (moving statistics) are updated by the forward pass in training, never by an optimizer.
     """
@@ -201,6 +213,7 @@ class Param:
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return math.prod(self.shape)
 
     @property
@@ -209,9 +222,9 @@ class Param:
         return self.layout.packed_shape(self.shape)
 
     def view(self, memory: Array) -> Array:
-        """The graph's array in the weight's flat ``memory``, a view.
+        """Return a view of the weight's flat ``memory`` as the array of the graph.
 
-        Where axes are only permuted, memory is in Keras's order: that of the matrices that convolutions multiply.
+        If axes are only permuted, memory is in Keras's order, the order of the matrices in convolutions.
         """
         if self.layout.gates or self.layout.shape:
             return memory.reshape(self.stored_shape)
@@ -222,42 +235,45 @@ class Param:
 class Graph:
     """Operator nodes in topological order, with their inputs, targets and parameters.
 
-    ``outputs`` are the values to compute, by name: the spec's outputs, or what a program fetches. ``loss`` is the scalar to
-    differentiate. ``penalties`` are the scalars of regularizers, to be added to the loss.
+    Attributes:
+        values: the values of the parameters, by name.
+        outputs: the values to compute, by name: the spec's outputs, or a program's fetches.
+        penalties: the scalars of regularizers, which are added to the loss.
+        loss: the scalar to differentiate.
     """
 
     name: str
     inputs: dict[str, Value] = field(default_factory=dict)
     targets: dict[str, Value] = field(default_factory=dict)
     params: dict[str, Param] = field(default_factory=dict)
-    values: dict[str, Value] = field(default_factory=dict)  # parameter values by name
+    values: dict[str, Value] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     outputs: dict[str, Value] = field(default_factory=dict)
     penalties: list[Value] = field(default_factory=list)
     loss: Value | None = None
 
-    def asking(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
-        """This graph with other outputs, and with a scalar to differentiate."""
+    def with_outputs(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
+        """Return this graph with other outputs and another loss."""
         return replace(self, outputs=dict(outputs), loss=loss)
 
     def roots(self) -> list[Value]:
-        """The outputs and the loss: everything that the graph is to compute."""
+        """Return everything that the graph computes: the outputs and the loss."""
         return [*self.outputs.values(), *([] if self.loss is None else [self.loss])]
 
     def needed(self, values: Iterable[Value]) -> list[Node]:
-        """The nodes that ``values`` depend on, in order."""
-        keep: set[str] = set()
+        """Return the nodes that ``values`` depend on, in topological order."""
+        found: set[str] = set()
         stack = [v.node for v in values if v.node is not None]
         while stack:
             node = stack.pop()
-            if node.name in keep:
+            if node.name in found:
                 continue
-            keep.add(node.name)
+            found.add(node.name)
             stack.extend(v.node for v in node.inputs if v is not None and v.node is not None)
-        return [n for n in self.nodes if n.name in keep]
+        return [n for n in self.nodes if n.name in found]
 
     def copy(self) -> Graph:
-        """A graph that can be extended without changing this one (nodes and values are shared)."""
+        """Return a graph that can be extended without changing this one (nodes and values are shared)."""
         return Graph(
             self.name,
             dict(self.inputs),
@@ -273,14 +289,17 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Where a trainable weight lies in the flat vector: ``vector[start:stop]``, then padding zeros."""
+    """The part of the flat vector that contains a trainable weight: ``vector[start:stop]``; zeros as padding follow."""
 
     param: Param
     start: int
     stop: int
 
     def view(self, vector: Array, first: int | None = None) -> Array:
-        """The weight's place in ``vector`` (or what begins at ``first``) with Keras's axes (``Layout.axes``)."""
+        """Return a view of the weight in ``vector``, with Keras's axes (``Layout.axes``).
+
+        ``first`` replaces ``start`` for a vector with other offsets.
+        """
         first = self.start if first is None else first
         stored = self.param.view(vector[first : first + self.param.size])
         return self.param.layout.axes(stored, self.param.shape)

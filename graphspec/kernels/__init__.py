@@ -1,1 +1,1 @@
-"""How NumPy computes: what several operators share."""
+"""Numerical algorithms with NumPy that operators share."""

@@ -1,4 +1,4 @@
-"""Elementwise work in blocks, which stay in the cache from one call to the next and from one operator to the next."""
+"""Elementwise work in blocks that stay in the cache from one call to the next and from one operator to the next."""
 
 from __future__ import annotations
 
@@ -9,33 +9,38 @@ from graphspec.arrays.layout import axis_order
 from graphspec.ir.graph import Array
 from graphspec.kernels.context import Context
 
-BLOCK = 1 << 16
-"""Numbers in a block: 256 KiB of float32."""
+BLOCK_ELEMENTS = 1 << 16
+"""Elements of one array in a block of elementwise calls: 256 KiB of float32."""
+
+CACHE_ELEMENTS = 1 << 17
+"""Elements that stay in a core's second-level cache together with the results of the products that read them: 512 KiB
+of float32."""
 
 
 def blocks_of(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """Corresponding flat pieces of arrays of one shape that lie alike in memory, without gaps; of others they themselves."""
+    """Yield corresponding flat blocks of arrays with equal shape and memory order and without gaps, else the arrays."""
     first = arrays[0]
     order = axis_order(first)
-    lying = [a.transpose(order) for a in arrays if a.shape == first.shape]
-    if first.size <= BLOCK or len(lying) < len(arrays) or not all(a.flags.c_contiguous for a in lying):
+    ordered = [a.transpose(order) for a in arrays if a.shape == first.shape]
+    contiguous = len(ordered) == len(arrays) and all(a.flags.c_contiguous for a in ordered)
+    if first.size <= BLOCK_ELEMENTS or not contiguous:
         yield arrays
         return
-    flat = [a.reshape(-1) for a in lying]
-    for start in range(0, first.size, BLOCK):
-        yield tuple(f[start : start + BLOCK] for f in flat)
+    flat = [a.reshape(-1) for a in ordered]
+    for start in range(0, first.size, BLOCK_ELEMENTS):
+        yield tuple(f[start : start + BLOCK_ELEMENTS] for f in flat)
 
 
 def in_blocks(ctx: Context, make: Callable[..., Calls], *arrays: Array) -> Calls:
-    """The calls that ``make`` gives for one block after the other; all of them use the same temporaries."""
+    """Return the calls of ``make`` for each block in turn; all blocks share the same scratch buffers."""
     calls: Calls = []
-    taken = ctx.mark()
+    mark = ctx.mark()
     for block in blocks_of(*arrays):
-        ctx.reset(taken)
+        ctx.reset(mark)
         calls += make(*block)
     return calls
 
 
 def each_block(function: Callable[..., object], *operands: Array) -> Calls:
-    """Calls of ``function`` with one block after the other."""
+    """Return one call of ``function`` per block."""
     return [(function, *block) for block in blocks_of(*operands)]

@@ -1,4 +1,4 @@
-"""The activations inside recurrent operators, in place, with derivatives that are computed from the value."""
+"""The activations of recurrent operators. They work in place; their derivatives are computed from their value."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Write = Callable[[Array, Array], Calls]
 
 @dataclass(frozen=True)
 class Gate:
-    """An activation with its numbers.
+    """An activation with its alpha and beta.
 
-    ``apply(X)`` gives calls that replace X by ``Y = f(X)``; ``slope(Y, D)`` gives calls for ``D = f'(X)``.
+    ``apply(X)`` returns calls that replace X by ``Y = f(X)``; ``slope(Y, D)`` returns calls for ``D = f'(X)``.
     """
 
     name: str
@@ -33,83 +33,86 @@ class Gate:
 
     @property
     def bounded(self) -> bool:
+        """Whether the values of the activation are bounded."""
         return self.name in ("Sigmoid", "HardSigmoid", "Tanh", "Softsign")
 
 
-_NONE: tuple[float, ...] = ()
+_UNUSED: tuple[float, ...] = ()
 _REQUIRED = math.nan
-NUMBERS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "Sigmoid": (_NONE, _NONE),
-    "Tanh": (_NONE, _NONE),
-    "Relu": (_NONE, _NONE),
-    "Softsign": (_NONE, _NONE),
-    "Softplus": (_NONE, _NONE),
-    "LeakyRelu": ((0.01,), _NONE),
-    "ThresholdedRelu": ((_REQUIRED,), _NONE),
-    "Elu": ((1.0,), _NONE),
+DEFAULTS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "Sigmoid": (_UNUSED, _UNUSED),
+    "Tanh": (_UNUSED, _UNUSED),
+    "Relu": (_UNUSED, _UNUSED),
+    "Softsign": (_UNUSED, _UNUSED),
+    "Softplus": (_UNUSED, _UNUSED),
+    "LeakyRelu": ((0.01,), _UNUSED),
+    "ThresholdedRelu": ((_REQUIRED,), _UNUSED),
+    "Elu": ((1.0,), _UNUSED),
     "Affine": ((_REQUIRED,), (_REQUIRED,)),
     "ScaledTanh": ((_REQUIRED,), (_REQUIRED,)),
     "HardSigmoid": ((0.2,), (0.5,)),
 }
-"""The alpha and the beta of each activation of ONNX's recurrent operators, with ONNX's default. Where no default is given
-here, onnxruntime's differs from ONNX's."""
-_CANONICAL = {name.lower(): name for name in NUMBERS}
+"""The default alpha and beta of each activation of ONNX's recurrent operators; empty if the activation does not use it.
+``_REQUIRED``: the defaults of ONNX and onnxruntime differ, so the spec must give the value."""
+_CANONICAL = {name.lower(): name for name in DEFAULTS}
 
 
-def parse(
+def parse_activations(
     names: Sequence[str], alphas: Sequence[float] | None, betas: Sequence[float] | None
 ) -> list[tuple[str, float, float]]:
-    """Each activation with its alpha and beta, which are handed out in order to those that take one, as onnxruntime does.
+    """Return each activation with its alpha and beta.
+
+    As in onnxruntime, the activations that use an alpha or a beta receive them in the order of the lists.
 
     Raises:
-        ShapeError: ``GS105`` for an unknown name, missing or superfluous numbers, or a slope that is not positive.
+        ShapeError: ``GS105`` for an unknown name, missing or surplus values, or a slope that is not positive.
     """
-    left = [list(alphas or ()), list(betas or ())]
+    unused = [list(alphas or ()), list(betas or ())]
     parsed = []
-    for written in names:
-        name = _CANONICAL.get(written.lower(), "")
-        need(bool(name), f"does not know the activation '{written}'", code="GS105")
-        numbers = [0.0, 0.0]
-        for k, default in enumerate(NUMBERS[name]):
+    for given_name in names:
+        name = _CANONICAL.get(given_name.lower(), "")
+        need(bool(name), f"does not know the activation '{given_name}'", code="GS105")
+        values = [0.0, 0.0]
+        for k, default in enumerate(DEFAULTS[name]):
             if default:
-                numbers[k] = left[k].pop(0) if left[k] else default[0]
-        need(not any(map(math.isnan, numbers)), f"needs numbers for the activation {name}", code="GS105")
+                values[k] = unused[k].pop(0) if unused[k] else default[0]
+        need(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}", code="GS105")
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
-        need(not signed or numbers[0] > 0, f"needs an alpha above 0 for {name}, got {numbers[0]}", code="GS105")
-        parsed.append((name, numbers[0], numbers[1]))
-    need(not any(left), "has more numbers for its activations than they take", code="GS105")
+        need(not signed or values[0] > 0, f"needs an alpha above 0 for {name}, got {values[0]}", code="GS105")
+        parsed.append((name, values[0], values[1]))
+    need(not any(unused), "has more alphas or betas than its activations use", code="GS105")
     return parsed
 
 
 def gate(ctx: Context, spec: tuple[str, float, float], size: Sequence[int]) -> Gate:
-    """The activation ``spec`` for arrays of up to ``size``, within the forward calls or within the backward calls."""
+    """Return the activation ``spec`` for arrays of up to ``size``, valid in one pass (forward or backward)."""
     name, alpha, beta = spec
-    apply, slope = _FUNCTIONS[name](_Room(ctx, size), alpha, beta)
+    apply, slope = _FUNCTIONS[name](_Scratch(ctx, size), alpha, beta)
     return Gate(name, alpha, beta, apply, slope)
 
 
-class _Room:
-    """Constants and temporaries for one activation; temporaries are made when first asked for."""
+class _Scratch:
+    """Constants and scratch buffers of one activation; a buffer is allocated when it is first requested."""
 
     def __init__(self, ctx: Context, size: Sequence[int]) -> None:
         self.ctx, self.size = ctx, int(np.prod(size, dtype=np.int64))
-        self._blocks: dict[Any, Array] = {}
+        self._buffers: dict[Any, Array] = {}
 
     def constant(self, value: float) -> Array:
         return self.ctx.constant(value)
 
     def like(self, X: Array, dtype: Any = None) -> Array:
-        kind = np.dtype(X.dtype if dtype is None else dtype)
-        if kind not in self._blocks:
-            self._blocks[kind] = self.ctx.scratch((self.size,), kind)
-        return self._blocks[kind][: X.size].reshape(X.shape)
+        dtype = np.dtype(X.dtype if dtype is None else dtype)
+        if dtype not in self._buffers:
+            self._buffers[dtype] = self.ctx.scratch((self.size,), dtype)
+        return self._buffers[dtype][: X.size].reshape(X.shape)
 
 
-Pair = tuple[Callable[[Array], Calls], Write]
+Functions = tuple[Callable[[Array], Calls], Write]
 
 
-def _sigmoid(room: _Room, alpha: float, beta: float) -> Pair:
-    half, one = room.constant(0.5), room.constant(1.0)  # ½ · tanh(x / 2) + ½ costs one tanh
+def _sigmoid(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    half, one = scratch.constant(0.5), scratch.constant(1.0)  # ½ · tanh(x / 2) + ½ needs only one slow call, tanh
 
     def apply(X: Array) -> Calls:
         return [(np.multiply, X, half, X), (np.tanh, X, X), (np.multiply, X, half, X), (np.add, X, half, X)]
@@ -120,52 +123,52 @@ def _sigmoid(room: _Room, alpha: float, beta: float) -> Pair:
     return apply, slope
 
 
-def _tanh(room: _Room, alpha: float, beta: float) -> Pair:
-    one = room.constant(1.0)
+def _tanh(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    one = scratch.constant(1.0)
     return (
         lambda X: [(np.tanh, X, X)],
         lambda Y, D: [(np.square, Y, D), (np.subtract, one, D, D)],
     )
 
 
-def _positive(room: _Room, Y: Array, D: Array, low: float) -> Calls:
-    """``D = 1`` where ``Y > 0``, else ``low``."""
-    calls: Calls = [(partial(np.greater, out=D, casting="unsafe"), Y, room.constant(0.0))]
+def _positive(scratch: _Scratch, Y: Array, D: Array, low: float) -> Calls:
+    """Return calls for ``D = 1`` where ``Y > 0``, else ``low``."""
+    calls: Calls = [(partial(np.greater, out=D, casting="unsafe"), Y, scratch.constant(0.0))]
     if low:
-        calls += [(np.multiply, D, room.constant(1.0 - low), D), (np.add, D, room.constant(low), D)]
+        calls += [(np.multiply, D, scratch.constant(1.0 - low), D), (np.add, D, scratch.constant(low), D)]
     return calls
 
 
-def _relu(room: _Room, alpha: float, beta: float) -> Pair:
-    zero = room.constant(0.0)
-    return lambda X: [(partial(np.maximum, out=X), X, zero)], lambda Y, D: _positive(room, Y, D, 0.0)
+def _relu(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    zero = scratch.constant(0.0)
+    return lambda X: [(partial(np.maximum, out=X), X, zero)], lambda Y, D: _positive(scratch, Y, D, 0.0)
 
 
-def _leaky_relu(room: _Room, alpha: float, beta: float) -> Pair:
-    slope, steeper = room.constant(alpha), np.maximum if alpha <= 1 else np.minimum
+def _leaky_relu(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    slope, steeper = scratch.constant(alpha), np.maximum if alpha <= 1 else np.minimum
 
     def apply(X: Array) -> Calls:
-        t = room.like(X)
+        t = scratch.like(X)
         return [(np.multiply, X, slope, t), (partial(steeper, out=X), X, t)]
 
-    return apply, lambda Y, D: _positive(room, Y, D, alpha)
+    return apply, lambda Y, D: _positive(scratch, Y, D, alpha)
 
 
-def _thresholded_relu(room: _Room, alpha: float, beta: float) -> Pair:
-    threshold, zero = room.constant(alpha), room.constant(0.0)
+def _thresholded_relu(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    threshold, zero = scratch.constant(alpha), scratch.constant(0.0)
 
     def apply(X: Array) -> Calls:
-        over = room.like(X, np.bool_)
+        over = scratch.like(X, np.bool_)
         return [(np.greater, X, threshold, over), (np.multiply, X, over, X)]
 
     return apply, lambda Y, D: [(partial(np.not_equal, out=D, casting="unsafe"), Y, zero)]
 
 
-def _elu(room: _Room, alpha: float, beta: float) -> Pair:
-    zero, scale = room.constant(0.0), room.constant(alpha)
+def _elu(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    zero, scale = scratch.constant(0.0), scratch.constant(alpha)
 
     def apply(X: Array) -> Calls:  # max(x, 0) + alpha · expm1(min(x, 0))
-        t = room.like(X)
+        t = scratch.like(X)
         return [
             (partial(np.minimum, out=t), X, zero),
             (np.expm1, t, t),
@@ -174,21 +177,21 @@ def _elu(room: _Room, alpha: float, beta: float) -> Pair:
             (np.add, X, t, X),
         ]
 
-    def slope(Y: Array, D: Array) -> Calls:  # y > 0: 1, else y + alpha
-        t = room.like(Y)
+    def slope(Y: Array, D: Array) -> Calls:  # 1 where y > 0, else y + alpha
+        t = scratch.like(Y)
         return [
             (partial(np.minimum, out=D), Y, zero),
             (np.add, D, scale, D),
             (partial(np.greater, out=t, casting="unsafe"), Y, zero),
-            (np.multiply, t, room.constant(1.0 - alpha), t),
+            (np.multiply, t, scratch.constant(1.0 - alpha), t),
             (np.add, D, t, D),
         ]
 
     return apply, slope
 
 
-def _affine(room: _Room, alpha: float, beta: float) -> Pair:
-    scale, shift = room.constant(alpha), room.constant(beta)
+def _affine(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    scale, shift = scratch.constant(alpha), scratch.constant(beta)
 
     def apply(X: Array) -> Calls:
         calls: Calls = [] if alpha == 1.0 else [(np.multiply, X, scale, X)]
@@ -197,8 +200,8 @@ def _affine(room: _Room, alpha: float, beta: float) -> Pair:
     return apply, lambda Y, D: [(copy_cast, D, scale)]
 
 
-def _scaled_tanh(room: _Room, alpha: float, beta: float) -> Pair:
-    scale, inner = room.constant(alpha), room.constant(beta)
+def _scaled_tanh(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    scale, inner = scratch.constant(alpha), scratch.constant(beta)
 
     def apply(X: Array) -> Calls:
         return [(np.multiply, X, inner, X), (np.tanh, X, X), (np.multiply, X, scale, X)]
@@ -206,15 +209,15 @@ def _scaled_tanh(room: _Room, alpha: float, beta: float) -> Pair:
     def slope(Y: Array, D: Array) -> Calls:  # beta · (alpha - y² / alpha)
         return [
             (np.square, Y, D),
-            (np.multiply, D, room.constant(-beta / alpha), D),
-            (np.add, D, room.constant(alpha * beta), D),
+            (np.multiply, D, scratch.constant(-beta / alpha), D),
+            (np.add, D, scratch.constant(alpha * beta), D),
         ]
 
     return apply, slope
 
 
-def _hard_sigmoid(room: _Room, alpha: float, beta: float) -> Pair:
-    scale, shift, zero, one = (room.constant(c) for c in (alpha, beta, 0.0, 1.0))
+def _hard_sigmoid(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    scale, shift, zero, one = (scratch.constant(c) for c in (alpha, beta, 0.0, 1.0))
 
     def apply(X: Array) -> Calls:
         return [
@@ -225,7 +228,7 @@ def _hard_sigmoid(room: _Room, alpha: float, beta: float) -> Pair:
         ]
 
     def slope(Y: Array, D: Array) -> Calls:
-        below = room.like(Y, np.bool_)
+        below = scratch.like(Y, np.bool_)
         return [
             (partial(np.greater, out=D, casting="unsafe"), Y, zero),
             (np.less, Y, one, below),
@@ -236,11 +239,11 @@ def _hard_sigmoid(room: _Room, alpha: float, beta: float) -> Pair:
     return apply, slope
 
 
-def _softsign(room: _Room, alpha: float, beta: float) -> Pair:
-    one = room.constant(1.0)
+def _softsign(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    one = scratch.constant(1.0)
 
     def apply(X: Array) -> Calls:
-        t = room.like(X)
+        t = scratch.like(X)
         return [(np.absolute, X, t), (np.add, t, one, t), (np.divide, X, t, X)]
 
     def slope(Y: Array, D: Array) -> Calls:  # (1 - |y|)²
@@ -249,11 +252,11 @@ def _softsign(room: _Room, alpha: float, beta: float) -> Pair:
     return apply, slope
 
 
-def _softplus(room: _Room, alpha: float, beta: float) -> Pair:
-    zero = room.constant(0.0)
+def _softplus(scratch: _Scratch, alpha: float, beta: float) -> Functions:
+    zero = scratch.constant(0.0)
 
     def apply(X: Array) -> Calls:
-        t = room.like(X)
+        t = scratch.like(X)
         return [
             (np.absolute, X, t),
             negate(t, t),
@@ -269,7 +272,7 @@ def _softplus(room: _Room, alpha: float, beta: float) -> Pair:
     return apply, slope
 
 
-_FUNCTIONS: dict[str, Callable[[_Room, float, float], Pair]] = {
+_FUNCTIONS: dict[str, Callable[[_Scratch, float, float], Functions]] = {
     "Sigmoid": _sigmoid,
     "Tanh": _tanh,
     "Relu": _relu,

@@ -1,4 +1,4 @@
-"""What one direction of a recurrent operator works on: its arrays, the lengths of its sequences, its attributes."""
+"""The inputs of one direction of a recurrent operator: arrays, sequence lengths, attributes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from graphspec.kernels.context import Context
 
 
 class Lengths:
-    """What follows from sequence_lens: which steps count (T, N), and which sequences have any."""
+    """Masks computed from ``sequence_lens``.
+
+    Attributes:
+        lens: (N,), the lengths.
+        valid: (T, N), 1 at the steps that belong to the sequence, else 0.
+        started: (N,), 1 for sequences with at least one step, else 0.
+        calls: the calls that compute them.
+    """
 
     def __init__(self, ctx: Context, lens: Array, T: int) -> None:
         N = len(lens)
@@ -37,9 +44,9 @@ class CellInputs:
         W: (gates · H, I).
         R: (gates · H, H).
         B: (2 · gates · H,) or None.
-        lengths: the lengths of the sequences; None where all have T steps.
-        initial: (N, H) for each state, or None.
-        masks: factors of the state (N, gates, H) and of the input (N, gates, I), or None.
+        lengths: the masks of the sequence lengths, or None if all sequences have T steps.
+        initial: (N, H) for each state, or None for zeros.
+        masks: dropout factors of the state (N, gates, H) and of the input (N, gates, I), or None.
     """
 
     X: Array
@@ -56,10 +63,10 @@ class CellOptions:
     """The attributes of one direction.
 
     Attributes:
-        reverse: whether the steps are taken from the last to the first.
+        reverse: whether the recurrence runs from the last step to the first.
         functions: the activations, each with its alpha and beta.
-        clip: the bound of what goes into the activations, or None.
-        linear_before_reset: a GRU's reset gate comes after the product with the state.
+        clip: the bound of the activations' arguments, or None.
+        linear_before_reset: whether a GRU applies its reset gate after the product with the state.
     """
 
     reverse: bool

@@ -1,4 +1,4 @@
-"""What several operator families share: sums over axes, gradients of broadcast operands, select by bits."""
+"""Helpers that several operator families share: sums over axes, gradients of broadcast operands, selection by bit masks."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from graphspec.kernels.blocks import each_block
 from graphspec.kernels.context import Context
 
 _INTS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
-_SHORT = 32  # numbers in a row up to which it is copied as one element
+_RECORD_ELEMENTS = 32  # rows of at most this many elements are copied as one record each
 copy_cast = partial(np.copyto, casting="unsafe")
 
 
 def scratch_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
-    """A temporary of X's shape and memory order; of X's dtype unless another is given."""
+    """Return a scratch buffer with X's shape and memory order, by default with X's dtype."""
     return _like(ctx.scratch, X, X.dtype if dtype is None else dtype)
 
 
-def kept_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
-    """As :func:`scratch_like`, but it keeps its content from forward to backward."""
+def saved_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
+    """Return a buffer as :func:`scratch_like`, but one that keeps its content from forward to backward."""
     return _like(ctx.save_for_backward, X, X.dtype if dtype is None else dtype)
 
 
-def _like(take: Callable[..., Array], X: Array, dtype: Any) -> Array:
+def _like(allocate: Callable[..., Array], X: Array, dtype: Any) -> Array:
     order = axis_order(X)
-    return take([X.shape[k] for k in order], dtype).transpose(np.argsort(order))
+    return allocate([X.shape[k] for k in order], dtype).transpose(np.argsort(order))
 
 
 def output_for(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) -> Array:
-    """The output of an elementwise operator: an operand that may be overwritten, else a buffer in the operands' order.
+    """Return the output of an elementwise operator: an operand that may be overwritten, else a buffer.
 
-    ``operands`` are (input index, array) in order of preference.
+    The buffer has the operands' memory order. ``operands`` are (input index, array), in order of preference.
     """
     shape = ctx.shape()
     full = [(i, X) for i, X in operands if X.shape == shape]
@@ -49,10 +49,10 @@ def output_for(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) ->
 
 
 def sum_axes(ctx: Context, X: Array, axes: Iterable[int], Y: Array) -> Calls:
-    """Calls for ``Y = Σ X`` over ``axes``; Y has those axes with size 1, or does not have them.
+    """Return calls for ``Y = Σ X`` over ``axes``; in Y these axes have size 1 or are missing.
 
-    Sums of floats are products with ones, ten times as fast as ``np.add.reduce``: axes in the order of memory, adjacent
-    ones as one, the longest first.
+    Sums of floats are products with ones, which are ten times as fast as ``np.add.reduce``. Axes that are adjacent in
+    memory are merged; the longest is reduced first.
     """
     axes = frozenset(axes)
     kept = [k for k in range(X.ndim) if k not in axes]
@@ -70,8 +70,8 @@ def sum_axes(ctx: Context, X: Array, axes: Iterable[int], Y: Array) -> Calls:
             runs[-1] = (runs[-1][0] * X.shape[k], runs[-1][1])
         else:
             runs.append((X.shape[k], k in axes))
-    place = Y.transpose([kept.index(k) for k in order if k not in axes])
-    final = place if place.flags.c_contiguous else ctx.scratch(place.shape, X.dtype)
+    target = Y.transpose([kept.index(k) for k in order if k not in axes])
+    final = target if target.flags.c_contiguous else ctx.scratch(target.shape, X.dtype)
     calls: Calls = []
     if not any(reduced for _, reduced in runs):
         calls.append((np.copyto, final, M.reshape(final.shape)))
@@ -90,30 +90,30 @@ def sum_axes(ctx: Context, X: Array, axes: Iterable[int], Y: Array) -> Calls:
             ones = ctx.constant(np.ones((1, rows)), X.dtype)
             calls.append((np.matmul, ones, flat, S.reshape(before, 1, after)))
         M = S
-    if final is not place:
-        calls.append((np.copyto, place, final))
+    if final is not target:
+        calls.append((np.copyto, target, final))
     return calls
 
 
 def fold(function: np.ufunc, operands: Sequence[Array], Y: Array) -> Calls:
-    """Calls for ``Y = X₀ ∘ X₁ ∘ …``, one operand at least; Y may be the memory of the first two."""
+    """Return calls for ``Y = X₀ ∘ X₁ ∘ …`` with at least one operand; Y may share memory with the first two."""
     first, *others = operands
     if not others:
         return [(np.copyto, Y, first)]
     pairs = zip((first, *(Y for _ in others[1:])), others, strict=True)
-    if function in (np.maximum, np.minimum):  # which take no output by position
+    if function in (np.maximum, np.minimum):  # these do not accept `out` as a positional argument
         return [(partial(function, out=Y), A, B) for A, B in pairs]
     return [(function, A, B, Y) for A, B in pairs]
 
 
 def broadcast_axes(small: Sequence[int], large: Sequence[int]) -> tuple[int, ...]:
-    """The axes of ``large`` along which an operand of shape ``small`` was repeated."""
+    """Return the axes of ``large`` along which an operand of shape ``small`` was broadcast."""
     lead = len(large) - len(small)
     return (*range(lead), *(k + lead for k, n in enumerate(small) if n == 1 and large[k + lead] != 1))
 
 
 def reduce_to(ctx: Context, i: int, dY: Array, X: Array, scale: float = 1.0) -> Calls:
-    """Calls that write the gradient of input ``i``, which was broadcast from X's shape to dY's: a sum of ``scale · dY``."""
+    """Return calls that write the gradient of input ``i``, broadcast from X's shape to dY's: a sum of ``scale · dY``."""
     dX = ctx.grad(i)
     if dX is None:
         return []
@@ -129,7 +129,7 @@ def reduce_to(ctx: Context, i: int, dY: Array, X: Array, scale: float = 1.0) -> 
 
 
 def give_sum(ctx: Context, dY: Array, operands: Sequence[Array], scales: Sequence[float]) -> Calls:
-    """Gradients of ``Y = Σ scaleᵢ · operandᵢ``: one operand gets dY itself, the others copies or sums."""
+    """Return calls for the gradients of ``Y = Σ scaleᵢ · operandᵢ``: one operand receives dY, the others copies or sums."""
     calls: Calls = []
     full = [i for i, X in enumerate(operands) if ctx.wants(i) and X.shape == dY.shape]
     for i, X in enumerate(operands):
@@ -143,16 +143,17 @@ def give_sum(ctx: Context, dY: Array, operands: Sequence[Array], scales: Sequenc
 
 
 def give_each(ctx: Context, dY: Array, operands: dict[int, tuple[Array, Callable[[Array], Calls]]]) -> Calls:
-    """Gradients of broadcast operands of an elementwise operator.
+    """Return calls for the gradients of the broadcast operands of an elementwise operator.
 
-    ``operands`` maps an input's index to its array and a function that returns calls which write the operand's gradient,
-    of dY's shape, into a given array; the last one that is wanted overwrites dY, so that function must allow that.
+    ``operands`` maps an input's index to its array and a function. The function receives an array of dY's shape and returns
+    the calls that write the operand's gradient into it. The array of the last operand is dY, so the calls must work in
+    place.
     """
     calls: Calls = []
-    wanted = [i for i in operands if ctx.wants(i)]
-    for i in wanted:
+    differentiated = [i for i in operands if ctx.wants(i)]
+    for i in differentiated:
         X, write = operands[i]
-        last = i == wanted[-1]
+        last = i == differentiated[-1]
         if X.shape != dY.shape:
             full = dY if last else scratch_like(ctx, dY)
             calls += write(full) + reduce_to(ctx, i, full, X)
@@ -165,35 +166,35 @@ def give_each(ctx: Context, dY: Array, operands: dict[int, tuple[Array, Callable
 
 
 def as_words(X: Array) -> Array:
-    """X seen as integers of the same width."""
+    """Return a view of X as integers of the same width."""
     return X.view(_INTS[X.dtype.itemsize])
 
 
 def as_records(Y: Array, X: Array) -> tuple[Array, Array]:
-    """Arrays to be copied, with short rows as records, each of them one element: a quarter to three quarters faster."""
+    """Return views of Y and X whose short rows are one record each, which are 25 to 75 % faster to copy."""
     row = X.shape[-1] if X.ndim else 0
-    if not 0 < row <= _SHORT or not Y.strides[-1] == X.strides[-1] == X.itemsize or Y.dtype != X.dtype:
+    if not 0 < row <= _RECORD_ELEMENTS or not Y.strides[-1] == X.strides[-1] == X.itemsize or Y.dtype != X.dtype:
         return Y, X
     record = np.dtype((np.void, row * X.itemsize))
     return Y.view(record), X.view(record)
 
 
 def copy_rows(Y: Array, X: Array) -> Call:
-    """A call that copies X to Y, short rows as records."""
+    """Return a call that copies X to Y, short rows as records."""
     order = axis_order(X)
     return np.copyto, *as_records(Y.transpose(order), X.transpose(order))
 
 
 def unsigned(X: Array) -> Array:
-    """X seen as unsigned integers of the same width."""
+    """Return a view of X as unsigned integers of the same width."""
     return X.view(f"u{X.dtype.itemsize}")
 
 
 def negate(X: Array, Y: Array) -> Call:
-    """A call for ``Y = -X``.
+    """Return a call for ``Y = -X``.
 
-    ``np.negative`` may read the wrong numbers where an array has gaps (NumPy 2.4: every fourth number of a vector, to an
-    output that has gaps, too); ``np.multiply`` does not.
+    ``np.negative`` may read wrong elements if an array is not contiguous (NumPy 2.4: every fourth element of a vector, if
+    the output is not contiguous either); ``np.multiply`` does not.
     """
     order = axis_order(X)
     if all(a.transpose(order).flags.c_contiguous for a in (X, Y)):
@@ -202,16 +203,16 @@ def negate(X: Array, Y: Array) -> Call:
 
 
 def bit_mask(ctx: Context, condition: Array, dtype: np.dtype[Any]) -> tuple[Array, Calls]:
-    """An integer array of ``dtype``'s width, all ones where the bool ``condition`` holds, and the calls that fill it.
+    """Return an integer array of ``dtype``'s width, all bits set where ``condition`` is true, and the calls that fill it.
 
-    Selecting with it takes flat integer calls, a quarter of the time of ``where=`` or of products with a bool array.
+    Bitwise selection needs a quarter of the time of ``where=`` or of products with a bool array.
     """
     mask = scratch_like(ctx, condition, _INTS[dtype.itemsize])
     return mask, [(copy_cast, mask, condition), negate(mask, mask)]
 
 
 def within(ctx: Context, Y: Array, low: Array | None, high: Array | None, dY: Array) -> Calls:
-    """Calls that zero ``dY`` in place except where ``low < Y < high``."""
+    """Return calls that set ``dY`` to 0 in place, except where ``low < Y < high``."""
     inside = scratch_like(ctx, dY, np.bool_)
     calls: Calls = []
     for compare, bound in ((np.greater, low), (np.less, high)):

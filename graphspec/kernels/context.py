@@ -1,4 +1,4 @@
-"""What operators may ask of the binder, and checks that they share."""
+"""The interface between operators and the binder, and checks that operators share."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 
 Backward = Callable[..., Calls]
-
+"""Receives the gradients of the outputs and returns the backward calls."""
 
 Bound = tuple[Any, Calls, Backward | None]
+"""The result of ``bind``: output arrays, forward calls, and the backward function if there is a gradient."""
 
 
 class Context(Protocol):
-    """What ``bind`` may ask for. Built by ``runtime/bind.py``, one for each node of a program."""
+    """The services for ``bind``. ``runtime/bind.py`` builds one context for each node of a program."""
 
     training: bool
     dtype: np.dtype[Any]
@@ -34,65 +35,65 @@ class Context(Protocol):
     rows: slice
     """This worker's slice of the batch."""
     total: int
-    """The whole batch's length: losses are scaled by it, never by ``len(X)``."""
+    """The length of the batch over all workers: losses are scaled by it, never by ``len(X)``."""
     outputs: int
-    """How many outputs this node has."""
+    """The number of outputs of this node."""
     owner: str
     """The spec node that this one was lowered from."""
 
     def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
-        """The buffer of output ``k``. Its axes lie in memory as those of ``like``, or in ``order`` (slowest first)."""
+        """Return the buffer of output ``k``, with the memory order of ``like`` or with axes in ``order`` (slowest first)."""
 
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
-        """A temporary, valid within this node's forward calls or within its backward calls; never from one to the other."""
+        """Return a scratch buffer. It is valid within this node's forward calls or its backward calls, not across both."""
 
     def mark(self) -> Any:
-        """What :meth:`scratch` has given so far."""
+        """Return a mark of the scratch buffers allocated so far, for :meth:`reset`."""
 
     def reset(self, mark: Any) -> None:
-        """Take back the temporaries given since: they may be given again, to what runs after those that used them."""
+        """Release the scratch buffers allocated since ``mark``; calls that run later may then use the same memory."""
 
     def save_for_backward(self, shape: Sequence[int], dtype: Any = None) -> Array:
-        """A buffer that keeps its content from this node's forward calls to its backward calls."""
+        """Return a buffer that keeps its content from this node's forward calls to its backward calls."""
 
     def constant(self, value: Any, dtype: Any = None) -> Array:
-        """An array filled when binding, of this operator alone: what no call of it writes stays."""
+        """Return a private array, filled once at bind time and never shared."""
 
     def shape(self, k: int = 0) -> tuple[int, ...]:
-        """The shape of output ``k``."""
+        """Return the shape of output ``k``."""
 
     def known(self, i: int) -> Array | None:
-        """What input ``i`` holds where binding knows it: a constant, or integers computed from shapes; else None."""
+        """Return the value of input ``i`` if it is known at bind time (a constant, or computed from shapes), else None."""
 
     def range(self, i: int) -> Range:
-        """Between which numbers input ``i`` lies, whatever data the program is given."""
+        """Return an interval that contains all values of input ``i``, whatever data the program receives."""
 
     def zeros_like(self, X: Array) -> Array:
-        """Zeros of X's shape, dtype and memory order (shared; never written)."""
+        """Return zeros with X's shape, dtype and memory order (shared: never write to them)."""
 
     def wants(self, i: int) -> bool:
-        """Whether the gradient of input ``i`` is needed."""
+        """Return whether the gradient of input ``i`` is needed."""
 
     def grad(self, i: int) -> Array | None:
-        """Where to write the gradient of input ``i`` (write, never add); None if nobody needs it."""
+        """Return the buffer for the gradient of input ``i`` (write, never add), or None if it is not needed."""
 
     def give_grad(self, i: int, array: Array) -> None:
         """Hand over ``array`` (writable, owned by this operator) as the gradient of input ``i``."""
 
     def may_overwrite(self, i: int) -> bool:
-        """Whether input ``i`` may be overwritten in place: nothing reads it afterwards."""
+        """Return whether input ``i`` may be overwritten in place: nothing reads it afterwards."""
 
     def all_reduce(self, array: Array) -> Calls:
-        """Calls that replace ``array`` by its sum over the group of workers."""
+        """Return calls that replace ``array`` by its sum over the group of workers."""
 
     def sharded(self, i: int) -> ShardedKernel:
-        """What the workers share of the divided kernel that is input ``i``."""
+        """Return the memory that the workers share for the sharded kernel, input ``i``."""
 
     def after_barrier(self, calls: Calls) -> None:
-        """Make these calls when all workers have made those of their programs; temporaries hold nothing until then."""
+        """Run ``calls`` after the barrier that ends the step. Scratch buffers do not survive until then."""
 
     def stream(self, purpose: str) -> Stream:
-        """Counter-based random numbers for this node, keyed by seed, purpose, node and step."""
+        """Return counter-based random numbers for this node, keyed by seed, purpose, node and step."""
 
 
 def need(
@@ -104,10 +105,10 @@ def need(
 
 
 def broadcast(*shapes: Shape) -> Shape:
-    """The shape of an elementwise result by NumPy's rule; symbolic dimensions must be equal or meet a 1.
+    """Return the broadcast shape by NumPy's rule; two symbolic dimensions must be equal, or one of them 1.
 
     Raises:
-        ShapeError: ``GS302`` where two sizes differ and neither is 1.
+        ShapeError: ``GS302`` if two sizes differ and neither is 1.
     """
     rank = max(map(len, shapes))
     out: list[Dim] = []
@@ -125,23 +126,23 @@ def broadcast(*shapes: Shape) -> Shape:
 
 
 def normalize_axis(axis: int, rank: int) -> int:
-    """``axis`` counted from the front; ``GS301`` if there is no such axis."""
+    """Return ``axis`` counted from the front; ``GS301`` if there is no such axis."""
     if not -rank <= axis < rank:
         raise ShapeError("GS301", f"has axis {axis}, which does not exist in rank {rank}", key="axis")
     return axis % rank
 
 
 def same_dtype(*values: Value | None) -> str:
-    """The common dtype of operands; ``GS306`` if they differ."""
-    kinds = {v.dtype for v in values if v is not None}
-    if len(kinds) != 1:
-        raise ShapeError("GS306", f"has operands of different dtypes: {', '.join(sorted(kinds))}")
-    return kinds.pop()
+    """Return the common dtype of operands; ``GS306`` if they differ."""
+    dtypes = {v.dtype for v in values if v is not None}
+    if len(dtypes) != 1:
+        raise ShapeError("GS306", f"has operands of different dtypes: {', '.join(sorted(dtypes))}")
+    return dtypes.pop()
 
 
 def need_float(*values: Value | None) -> None:
+    """Raise :class:`ShapeError` unless all values are float32 tensors; None is accepted."""
     for v in values:
-        if (
-            v is not None and not v.type.is_float
-        ):  # the message is made only where it is needed: this runs for each operator
+        if v is not None and not v.type.is_float:
+            # not `need`, which would format the message on every call
             raise ShapeError("GS306", f"needs a float32 tensor, got {v.type}")

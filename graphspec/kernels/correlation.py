@@ -1,6 +1,6 @@
-"""Cross-correlation and its gradients, which Conv and ConvTranspose share: each one's forward is the other's gradient.
+"""Cross-correlation and its gradients. The forward pass of Conv is the input gradient of ConvTranspose, and vice versa.
 
-A kernel is (groups, out, in, k…): the channels of every group for themselves.
+A kernel is (groups, out, in, k…), where out and in are the channels of one group.
 """
 
 from __future__ import annotations
@@ -27,57 +27,57 @@ class Correlation(Protocol):
     """``Y[n, o, y…] = Σ kernel[o, c, k…] · X[n, c, y·stride + k·dilation - begin…]`` for one X, by some algorithm."""
 
     order: tuple[int, ...]
-    """The axes of Y, slowest in memory first, as they are cheapest to write; channels last."""
+    """The memory order of Y that is cheapest to write: its axes, slowest first, channels last."""
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
-        """Calls that write Y, which may lie in memory in any order."""
+        """Return calls that write Y, which may have any memory order."""
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
-        """Calls that write ``dK[o, c, k…] = Σ dY[n, o, y…] · X[n, c, …]``."""
+        """Return calls that write ``dK[o, c, k…] = Σ dY[n, o, y…] · X[n, c, …]``."""
 
 
 def correlation(
     ctx: Context, X: Array, kernel: Sequence[int], axes: Sequence[Axis], *, gradient: bool = False
 ) -> Correlation:
-    """How X (N, C, …) is correlated with a kernel of that shape, or with ``gradient`` how the kernel's gradient is taken."""
+    """Return the algorithm for X (N, C, …) and a kernel of that shape, or for the kernel's gradient with ``gradient``."""
     groups, outs, ins = kernel[:3]
     if groups > 1 and outs * ins == 1:
         return Depthwise(ctx, X, axes)
     if fits(axes, groups) and use_fast_kernel(pays(axes, ins, outs)):
         return Winograd(ctx, X, axes, outs, gradient=gradient)
-    least = 16 * int(np.prod(kernel, dtype=np.int64)) if gradient else 0  # each chunk costs a sum of the kernel's size
-    return Matrices(ctx, patches(ctx, X, axes, groups, least=least))
+    least = 16 * int(np.prod(kernel, dtype=np.int64)) if gradient else 0  # each chunk adds a sum of the kernel's size
+    return PatchProducts(ctx, patches(ctx, X, axes, groups, least=least))
 
 
-class Matrices:
-    """By matrix products with the patches of X."""
+class PatchProducts:
+    """Correlation by matrix products with the patches of X."""
 
-    def __init__(self, ctx: Context, under: Patches) -> None:
-        self._ctx, self._under, self.order = ctx, under, under.order
+    def __init__(self, ctx: Context, patches: Patches) -> None:
+        self._ctx, self._patches, self.order = ctx, patches, patches.order
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
-        under = self._under
+        patches = self._patches
         packed, calls = _pack(self._ctx, kernel, (0, *range(3, kernel.ndim), 2, 1))
         try:
-            return calls + under.multiply(packed, under.rows(Y))
-        except ValueError:  # Y lies in another order
-            lying = Y.transpose(under.order)
-            result = self._ctx.scratch(lying.shape)
-            rows = under.rows(result.transpose(np.argsort(under.order)))
-            return [*calls, *under.multiply(packed, rows), (np.copyto, lying, result)]
+            return calls + patches.multiply(packed, patches.rows(Y))
+        except ValueError:  # Y has another memory order
+            ordered = Y.transpose(patches.order)
+            result = self._ctx.scratch(ordered.shape)
+            rows = patches.rows(result.transpose(np.argsort(patches.order)))
+            return [*calls, *patches.multiply(packed, rows), (np.copyto, ordered, result)]
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
-        lying, calls = contiguous(self._ctx, dY, self.order)
-        rows = self._under.rows(lying.transpose(np.argsort(self.order)))
+        ordered, calls = contiguous(self._ctx, dY, self.order)
+        rows = self._patches.rows(ordered.transpose(np.argsort(self.order)))
         target = dK.transpose(0, *range(3, dK.ndim), 2, 1)
         if target.flags.c_contiguous:
-            return calls + self._under.multiply_transposed(self._ctx, rows, target)
+            return calls + self._patches.multiply_transposed(self._ctx, rows, target)
         total = self._ctx.scratch(target.shape)
-        return [*calls, *self._under.multiply_transposed(self._ctx, rows, total), (np.copyto, target, total)]
+        return [*calls, *self._patches.multiply_transposed(self._ctx, rows, total), (np.copyto, target, total)]
 
 
 def _pack(ctx: Context, kernel: Array, order: Sequence[int]) -> tuple[Array, Calls]:
-    """A kernel with its axes in ``order`` as (g, …, n) matrices: a view where that is one, else a copy in scratch."""
+    """Return a kernel with axes in ``order`` as (g, …, n) matrices: a view if possible, else a copy in scratch."""
     view = kernel.transpose(order)
     shape = (view.shape[0], -1, view.shape[-1])
     try:
@@ -88,14 +88,14 @@ def _pack(ctx: Context, kernel: Array, order: Sequence[int]) -> tuple[Array, Cal
 
 
 def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:
-    """Calls that write dX: the correlation of dY with the flipped kernel, one for each phase of the strides.
+    """Return calls that write dX: correlations of dY with the flipped kernel, one for each phase of the strides.
 
-    Inputs whose index has the same remainder by the stride see the same taps of the kernel.
+    Inputs with the same index modulo the stride (a phase) meet the same taps of the kernel.
     """
     phases = [[phase for f in range(a.stride) if (phase := _phase(a, f)) is not None] for a in axes]
     swapped = kernel.swapaxes(1, 2)
-    reached = all(len(found) == a.stride for found, a in zip(phases, axes, strict=True))
-    calls: Calls = [] if reached else [(dX.fill, 0.0)]
+    complete = all(len(found) == a.stride for found, a in zip(phases, axes, strict=True))
+    calls: Calls = [] if complete else [(dX.fill, 0.0)]
     for parts in product(*phases):
         target = dX[(slice(None), slice(None), *(inputs for inputs, _, _ in parts))]
         if target.size == 0:
@@ -107,9 +107,9 @@ def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequ
 
 
 def _phase(axis: Axis, f: int) -> tuple[slice, Axis, slice] | None:
-    """The inputs ``x`` with ``(x + begin) % stride == f``, their windows over the output, and the taps, last first.
+    """Return the inputs ``x`` with ``(x + begin) % stride == f``, their windows over the output, and the taps, last first.
 
-    None where no tap reaches them.
+    Return None if no tap reads these inputs.
     """
     first = (f - axis.begin) % axis.stride
     inputs = slice(first, None, axis.stride)

@@ -1,4 +1,4 @@
-"""Whether operators take their fast kernels: where these pay, or for tests everywhere or nowhere."""
+"""The choice between fast kernels and simple ones: whichever is faster by default; tests force one or the other."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 from graphspec.errors import UsageError
 
 KERNELS = "GRAPHSPEC_KERNELS"
-"""The environment variable: ``fast`` forces every fast kernel wherever it fits, ``plain`` forbids it. Workers inherit it."""
+"""The environment variable: ``fast`` forces every applicable fast kernel, ``plain`` forbids all. Workers inherit it."""
 
 
 def _forced(value: str) -> bool | None:
-    """Whether all fast kernels are taken or none, or None for those that pay.
+    """Return whether to use all fast kernels (True) or none (False), or None for those that are expected to be faster.
 
     Raises:
-        UsageError: no such value.
+        UsageError: ``value`` is unknown.
     """
     if value not in ("", "fast", "plain"):
         raise UsageError(f"{KERNELS} must be fast or plain, or not be set, got {value!r}")
@@ -25,5 +25,5 @@ FAST: bool | None = _forced(os.environ.get(KERNELS, ""))
 
 
 def use_fast_kernel(pays: bool) -> bool:
-    """Whether to take the fast kernel where both do, given whether it pays."""
+    """Return whether to use an applicable fast kernel; ``pays`` is whether it is expected to be faster."""
     return pays if FAST is None else FAST

@@ -1,4 +1,4 @@
-"""A group of workers, as operators and optimizers see it."""
+"""The interface of a group of workers for operators and optimizers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Group(Protocol):
-    """Workers that run the same program, each on its share of the batch.
+    """Workers that run the same program, each on its rows of the batch.
 
-    ``all_reduce`` sums in the order of ranks, so that the same number of workers gives the same bits.
+    ``all_reduce`` sums in rank order, so the result is bit for bit the same for the same number of workers.
     """
 
     rank: int
@@ -25,11 +25,11 @@ class Group(Protocol):
         """Replace ``array`` by its sum over all workers, in place."""
 
     def barrier(self) -> None:
-        """Return when every worker has come here."""
+        """Return when every worker has called this."""
 
 
 class LocalGroup:
-    """A group of one: this process alone."""
+    """A group of one worker: this process."""
 
     rank = 0
     size = 1
@@ -43,13 +43,13 @@ class LocalGroup:
 
 @dataclass(frozen=True)
 class ShardedKernel:
-    """What a worker sees of a divided kernel (k, n): memory that all share, for whole batches.
+    """The shared memory of a sharded kernel (k, n), for the batch of all workers.
 
     Attributes:
         inputs, input_gradients: (batch, k).
         outputs, output_gradients: (batch, n).
-        gradient: (k, n), of the kernel.
-        own: the rows of it that this worker updates, and so writes.
+        gradient: (k, n), the gradient of the kernel.
+        own: the rows of ``gradient`` that this worker writes; it updates the same rows of the kernel.
     """
 
     inputs: Array
@@ -65,9 +65,10 @@ class Shard:
     """One worker's part of a program.
 
     Attributes:
-        rows: its slice of the batch.
-        total: the whole batch's length.
-        matrices: kernels whose products the group divides, with what is shared of them.
+        group: the workers.
+        rows: the worker's slice of the batch.
+        total: the length of the batch over all workers.
+        matrices: the sharded kernels by parameter name, with their shared memory.
     """
 
     group: Group
@@ -77,5 +78,5 @@ class Shard:
 
     @classmethod
     def whole(cls, total: int) -> Shard:
-        """That of a process which has the batch to itself."""
+        """Return the shard of a process that runs the batch without other workers."""
         return cls(LocalGroup(), slice(0, total), total)

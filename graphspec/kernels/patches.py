@@ -1,7 +1,8 @@
-"""Convolution as matrix products: what lies under each window, laid out as matrices.
+"""Convolution as matrix products with patches: the inputs under each window, as rows of matrices.
 
-MEC (Cho and Brand, *MEC: memory-efficient convolution for deep neural network*, ICML 2017): the input is copied once with
-the windows of every spatial axis but the first; the windows of the first overlap in that copy, which BLAS takes as it is.
+MEC (Cho and Brand, *MEC: memory-efficient convolution for deep neural network*, ICML 2017): one copy of the input contains
+the windows of all spatial axes but the first. The windows of the first axis are overlapping views of that copy, which BLAS
+reads without another copy.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from numpy.lib.stride_tricks import as_strided
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels.blocks import CACHE_ELEMENTS
 from graphspec.kernels.channels import channel_order
 from graphspec.kernels.common import as_records
 from graphspec.kernels.context import Context
 from graphspec.kernels.matmul import SMALL
 from graphspec.kernels.windows import Axis
 
-_CHUNK = 1 << 17  # numbers in a copy: it stays in the second-level cache between copying and multiplying
-_PARTIAL = 1 << 18  # numbers in the partial sums of a weight gradient
+_PARTIAL_SUMS = 1 << 18  # elements in the partial sums of a weight gradient
 
 
 @dataclass(frozen=True)
 class RowChunk:
-    """Some rows of the patches: valid after its calls and until those of the next chunk."""
+    """Some rows of the patches; ``matrix`` is valid from the end of ``calls`` to the calls of the next chunk."""
 
     calls: Calls
     matrix: Array
@@ -37,39 +38,42 @@ class RowChunk:
 
 @dataclass(frozen=True)
 class Patches:
-    """Matrices (groups, batches, rows, kernel·channels): window (k…, c) by window, for each batch of rows.
+    """Matrices of shape (groups, batches, rows, kernel·channels); each row is one window (k…, c).
 
-    The product with a kernel, (groups, batches, rows, out), has the output's axes in ``order``: batches and rows are all
-    but the channels, in that order.
+    The product with a kernel is (groups, batches, rows, out). Batches and rows together are the output's axes without the
+    channels, in ``order``.
     """
 
     shape: tuple[int, int, int, int]
     order: tuple[int, ...]
     calls: Calls
-    """What comes before the first chunk's calls."""
+    """The calls that run before those of the first chunk."""
     chunks: list[RowChunk]
 
     def rows(self, Y: Array) -> Array:
-        """An array (N, O, …) that is C-contiguous in ``order``, as (groups, batches, rows, out)."""
+        """Return an array (N, O, …), C-contiguous in ``order``, as (groups, batches, rows, out)."""
         groups, batches, rows, _ = self.shape
         shape = (batches, rows, groups, Y.shape[1] // groups)
         return Y.transpose(self.order).reshape(shape, copy=False).transpose(2, 0, 1, 3)
 
     def multiply(self, kernel: Array, out: Array) -> Calls:
-        """Calls that write the product with ``kernel`` (groups, kernel·channels, out)."""
+        """Return calls that write the product with ``kernel`` (groups, kernel·channels, out)."""
         calls = list(self.calls)
         for chunk in self.chunks:
             calls += chunk.calls + _multiply(chunk.matrix, kernel, out[:, :, chunk.rows])
         return calls
 
     def multiply_transposed(self, ctx: Context, D: Array, out: Array) -> Calls:
-        """Calls that write ``Σ matrixᵀ @ D`` over batches and rows, (groups, k…, channels, out), C-contiguous."""
+        """Return calls that write ``Σ matrixᵀ @ D`` over batches and rows to ``out`` (groups, k…, channels, out).
+
+        ``out`` must be C-contiguous.
+        """
         groups, batches, _, depth = self.shape
         n = D.shape[-1]
         size = groups * depth * n
-        step = max(1, min(batches, _PARTIAL // max(size, 1)))
+        step = max(1, min(batches, _PARTIAL_SUMS // max(size, 1)))
         total = out.reshape(-1)
-        more, parts = ctx.scratch((size,)), ctx.scratch((step, size))
+        next_sum, parts = ctx.scratch((size,)), ctx.scratch((step, size))
         ones = ctx.constant(np.ones(step))
         calls: Calls = list(self.calls) if self.chunks else [(total.fill, 0.0)]
         first = True
@@ -78,8 +82,8 @@ class Patches:
             A, E = chunk.matrix.transpose(1, 0, 3, 2), D[:, :, chunk.rows].transpose(1, 0, 2, 3)
             for start in range(0, batches, step):
                 count = min(step, batches - start)
-                into = total if first else more
-                part = parts[:count] if count > 1 else into[None]
+                result = total if first else next_sum
+                part = parts[:count] if count > 1 else result[None]
                 calls.append(
                     (
                         np.matmul,
@@ -89,85 +93,88 @@ class Patches:
                     )
                 )
                 if count > 1:
-                    calls.append((np.dot, ones[:count], part, into))
+                    calls.append((np.dot, ones[:count], part, result))
                 if not first:
-                    calls.append((np.add, total, more, total))
+                    calls.append((np.add, total, next_sum, total))
                 first = False
         return calls
 
 
 def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> Patches:
-    """The patches of X (N, C, …), copied into scratch unless X's memory serves; a chunk has about ``least`` numbers."""
+    """Return the patches of X (N, C, …): views of X if possible, else copies in scratch.
+
+    A chunk has about ``least`` elements, or as many as stay in the cache if these are more.
+    """
     if groups == 1 and X.size and all(a.trivial for a in axes):
         order = channel_order(X)
-        lying = X.transpose(order)
-        if order[-1] == 1 and lying.flags.c_contiguous:
-            matrix = lying.reshape(1, lying.shape[0], -1, lying.shape[-1])
-            _, batches, many, depth = matrix.shape
-            return Patches((1, batches, many, depth), order, [], [RowChunk([], matrix, slice(0, many))])
+        ordered = X.transpose(order)
+        if order[-1] == 1 and ordered.flags.c_contiguous:
+            matrix = ordered.reshape(1, ordered.shape[0], -1, ordered.shape[-1])
+            _, batches, n_rows, depth = matrix.shape
+            return Patches((1, batches, n_rows, depth), order, [], [RowChunk([], matrix, slice(0, n_rows))])
     batch, channels, rank = X.shape[0], X.shape[1] // groups, len(axes)
     overlapped = rank > 1 and axes[0].dilation == 1
     first = axes[0] if overlapped else Axis(1, 1, 1, 1, 1, 0)
-    rest = axes[1:] if overlapped else axes
+    others = axes[1:] if overlapped else axes
     height = (first.out - 1) * first.stride + first.kernel
-    outs, kernels = [a.out for a in rest], [a.kernel for a in rest]
-    windows, line = _product(outs), _product(kernels) * channels
+    outs, kernels = [a.out for a in others], [a.kernel for a in others]
+    windows, row = _product(outs), _product(kernels) * channels
 
-    most = max(1, min(batch, max(_CHUNK, least) // (groups * windows * height * line)))
-    step = next((n for n in range(most, most // 2, -1) if batch % n == 0), most)
+    limit = max(1, min(batch, max(CACHE_ELEMENTS, least) // (groups * windows * height * row)))
+    step = next((n for n in range(limit, limit // 2, -1) if batch % n == 0), limit)
     copy = ctx.scratch((groups, step, *outs, height, *kernels, channels))
     item = copy.itemsize
     matrix = as_strided(
         copy,
-        (groups, first.out, step * windows, first.kernel * line),
-        (step * windows * height * line * item, first.stride * line * item, height * line * item, item),
+        (groups, first.out, step * windows, first.kernel * row),
+        (step * windows * height * row * item, first.stride * row * item, height * row * item, item),
         writeable=False,
     )
     chunks = []
     for start in range(0, batch, step):
         count = min(step, batch - start)
-        calls = _copies(X[start : start + count], copy[:, :count], first, rest)
+        calls = _copies(X[start : start + count], copy[:, :count], first, others)
         rows = slice(start * windows, (start + count) * windows)
         chunks.append(RowChunk(calls, matrix[:, :, : count * windows], rows))
     order = (2, 0, *range(3, rank + 2), 1) if overlapped else (0, *range(2, rank + 2), 1)
-    borders: Calls = [(piece.fill, 0.0) for piece in _borders(copy, first, rest) if piece.size]
+    borders: Calls = [(piece.fill, 0.0) for piece in _borders(copy, first, others) if piece.size]
     return Patches((groups, first.out, batch * windows, matrix.shape[-1]), order, borders, chunks)
 
 
-def _copies(X: Array, copy: Array, first: Axis, rest: Sequence[Axis]) -> Calls:
-    """Calls that copy X into (groups, N, out…, height, kernel…, channels): one for each run of equal taps.
+def _copies(X: Array, copy: Array, first: Axis, others: Sequence[Axis]) -> Calls:
+    """Return calls that copy X to (groups, N, out…, height, kernel…, channels), one for each run of outputs with equal taps.
 
-    ``first`` is the axis that is not in ``rest``, or one of size 1 that X does not have.
+    ``first`` is the spatial axis that is missing in ``others``, or an axis of size 1 that X does not have.
     """
     N, C, *spatial = X.strides
-    overlapped, channels = len(spatial) > len(rest), copy.shape[-1]
+    overlapped, channels = len(spatial) > len(others), copy.shape[-1]
     down = spatial.pop(0) if overlapped else 0
-    rows = _reached(first, copy.shape[2 + len(rest)])
+    rows = _rows_with_inputs(first, copy.shape[2 + len(others)])
     calls: Calls = []
-    for runs in product(*(a.segments() for a in rest)):
-        into: list[Any] = [slice(o, o_end) for o, o_end, _, _ in runs]
+    for runs in product(*(a.segments() for a in others)):
+        outs: list[Any] = [slice(o, o_end) for o, o_end, _, _ in runs]
         taps = [slice(k, k_end) for _, _, k, k_end in runs]
-        target = copy[(slice(None), slice(None), *into, rows, *taps)]
+        target = copy[(slice(None), slice(None), *outs, rows, *taps)]
         if target.size == 0:
             continue
-        start = [o * a.stride + k * a.dilation - a.begin for a, (o, _, k, _) in zip(rest, runs, strict=True)]
+        start = [o * a.stride + k * a.dilation - a.begin for a, (o, _, k, _) in zip(others, runs, strict=True)]
         if overlapped:
             start.insert(0, rows.start - first.begin)
         source = X[(slice(None), slice(None), *(slice(s, None) for s in start))]
         strides = (
             channels * C,
             N,
-            *(a.stride * s for a, s in zip(rest, spatial, strict=True)),
+            *(a.stride * s for a, s in zip(others, spatial, strict=True)),
             down,
-            *(a.dilation * s for a, s in zip(rest, spatial, strict=True)),
+            *(a.dilation * s for a, s in zip(others, spatial, strict=True)),
             C,
         )
-        calls.append((np.copyto, *_lines(target, as_strided(source, target.shape, strides, writeable=False))))
+        calls.append((np.copyto, *_merge_rows(target, as_strided(source, target.shape, strides, writeable=False))))
     return calls
 
 
-def _lines(target: Array, source: Array) -> tuple[Array, Array]:
-    """Arrays to be copied, with the last two axes as one where they lie so, and as one element where that is short."""
+def _merge_rows(target: Array, source: Array) -> tuple[Array, Array]:
+    """Return the arrays of a copy with the last two axes merged if they are contiguous, as records if they are short."""
     shape = (*target.shape[:-2], target.shape[-2] * target.shape[-1])
     try:
         return as_records(target.reshape(shape, copy=False), source.reshape(shape, copy=False))
@@ -175,41 +182,45 @@ def _lines(target: Array, source: Array) -> tuple[Array, Array]:
         return target, source
 
 
-def _reached(axis: Axis, height: int) -> slice:
-    """The rows of a copy of ``height`` rows that hold inputs."""
+def _rows_with_inputs(axis: Axis, height: int) -> slice:
+    """Return the rows of a copy of ``height`` rows that contain inputs, not padding."""
     start = max(0, axis.begin)
     return slice(start, max(start, min(height, axis.begin + axis.size)))
 
 
-def _borders(copy: Array, first: Axis, rest: Sequence[Axis]) -> list[Array]:
-    """The parts of the copy that no input reaches."""
-    lead = (slice(None),) * (2 + len(rest))
-    rows = _reached(first, copy.shape[len(lead)])
+def _borders(copy: Array, first: Axis, others: Sequence[Axis]) -> list[Array]:
+    """Return views of the parts of the copy that contain padding."""
+    lead = (slice(None),) * (2 + len(others))
+    rows = _rows_with_inputs(first, copy.shape[len(lead)])
     parts = [copy[(*lead, slice(0, rows.start))], copy[(*lead, slice(rows.stop, None))]]
-    for place, axis in enumerate(rest):
+    for position, axis in enumerate(others):
         for o, o_end, k, k_end in axis.segments():
             for taps in (slice(0, k), slice(k_end, None)):
-                where: list[Any] = [slice(None)] * copy.ndim
-                where[2 + place], where[3 + len(rest) + place] = slice(o, o_end), taps
-                parts.append(copy[tuple(where)])
+                indices: list[Any] = [slice(None)] * copy.ndim
+                indices[2 + position], indices[3 + len(others) + position] = slice(o, o_end), taps
+                parts.append(copy[tuple(indices)])
     return parts
 
 
 def _multiply(A: Array, B: Array, out: Array) -> Calls:
-    """``out = A @ B`` for A (g, b, m, k), B (g, k, n), the rows cut so that each product is small enough to go unpacked."""
+    """Return calls for ``out = A @ B`` of A (g, b, m, k) and B (g, k, n).
+
+    Rows are split into tiles, each small enough for OpenBLAS's kernels that do not pack.
+    """
     B = B[:, None]
-    m, most = A.shape[2], SMALL // max(1, B.shape[-1] * A.shape[3])
-    if most < 16 or m <= most:
+    m, limit = A.shape[2], SMALL // max(1, B.shape[-1] * A.shape[3])
+    if limit < 16 or m <= limit:
         return [(np.matmul, A, B, out)] if out.size else []
-    cut = next((c for c in range(most, most // 2, -1) if m % c == 0), most)
-    whole = m // cut * cut
-    calls: Calls = [(np.matmul, _cut(A[:, :, :whole], cut), B[:, None], _cut(out[:, :, :whole], cut))]
-    if whole < m:
-        calls.append((np.matmul, A[:, :, whole:], B, out[:, :, whole:]))
+    tile = next((c for c in range(limit, limit // 2, -1) if m % c == 0), limit)
+    tail = m // tile * tile
+    calls: Calls = [(np.matmul, _tiles(A[:, :, :tail], tile), B[:, None], _tiles(out[:, :, :tail], tile))]
+    if tail < m:
+        calls.append((np.matmul, A[:, :, tail:], B, out[:, :, tail:]))
     return calls
 
 
-def _cut(X: Array, rows: int) -> Array:
+def _tiles(X: Array, rows: int) -> Array:
+    """Return a view of X (g, b, m, n) as (g, b, tiles, rows, n)."""
     g, b, m, n = X.shape
     sg, sb, sm, sn = X.strides
     return as_strided(X, (g, b, m // rows, rows, n), (sg, sb, rows * sm, sm, sn))

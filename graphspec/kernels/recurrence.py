@@ -1,9 +1,9 @@
 """One direction of a recurrence over all steps, and its gradient.
 
-Everything lies feature-major, (step, features, samples), so that a gate of all samples is one flat piece of memory, and a
-step is one matrix product with ``[h; 1; x]`` and a few calls. Gradients go through the steps in blocks that fit the
-cache: for all steps of a block at once come first the factors that do not depend on what comes back from later steps,
-and last the gradients of weights and inputs.
+All arrays are feature-major, (step, features, samples): a gate of all samples is contiguous, and a step is one matrix
+product with ``[h; 1; x]`` and a few elementwise calls. The backward pass processes the steps in blocks that fit the cache.
+For all steps of a block at once, it first computes the factors that do not depend on later steps; then it goes back step by
+step; last it computes the gradients of weights and inputs, again for all steps of the block.
 """
 
 from __future__ import annotations
@@ -16,38 +16,41 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array
+from graphspec.kernels.blocks import CACHE_ELEMENTS
 from graphspec.kernels.cell_activations import Gate, gate
 from graphspec.kernels.cell_inputs import CellInputs, CellOptions
 from graphspec.kernels.context import Context
-from graphspec.kernels.matmul import Repeated, matmul
-from graphspec.kernels.step_products import BLOCK, InputGradient, OuterSum
+from graphspec.kernels.matmul import ReusedScratch, matmul
+from graphspec.kernels.step_products import InputGradient, OuterSum
 
-_FLUSH = 4  # steps after which tiny gradients are set to 0
-_TINY = 1e-20
+_FLUSH_STEPS = 4  # after this many steps tiny gradients are set to 0
+_TINY = 1e-20  # adding and subtracting it rounds a float32 to a multiple of about 1e-27
 
 
 class Direction:
-    """One direction, its steps in the order in which they are taken.
+    """One direction, with its steps in the order of the recurrence.
 
-    A state is 0 where its step does not count: past the end of a sequence, or, in reverse, before its end, where a given
-    initial state is held instead. So a reversed sequence starts at its last valid step.
+    At invalid steps (beyond the end of a sequence) the state is 0. In reverse these steps come first: there the state is
+    the initial state, if there is one, so the recurrence starts at the last valid step.
 
-    Where every gate sees the state through a mask of its own, and maybe the input too, there is a [h; 1; x] for each.
+    With dropout masks for the state, and perhaps for the input, every gate has its own [h; 1; x].
 
+    A *slot* is a block of H rows of the packed weights.
     """
 
     states: ClassVar[int] = 1
     rows: ClassVar[int]
-    """Blocks of H rows in the gradients of a step."""
+    """The number of blocks of H rows in the gradients of a step."""
     gate_at: ClassVar[tuple[int, ...]]
-    """The gate whose mask goes with each place, which is a block of H rows of the packed weights."""
+    """The gate whose masks each slot uses."""
     weights: Array
-    """Packed for forward, rows [R, b, W] of the places."""
-    plain: Array
-    """Packed for backward."""
-    back: Array
-    room: Repeated
-    """For the products of the steps, forward or backward."""
+    """The weights packed for forward: rows [R, b, W] of the slots."""
+    weights_back: Array
+    """The weights packed for backward, without a scale."""
+    masked_gradients: Array
+    """Scratch for the gradients of the masked states."""
+    reused_scratch: ReusedScratch
+    """Scratch for the products of the steps, forward or backward."""
 
     def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
         X, R, lengths, initial, reverse = inputs.X, inputs.R, inputs.lengths, inputs.initial, options.reverse
@@ -58,137 +61,144 @@ class Direction:
         self.H = R.shape[1]
         self.initial, self.lengths = initial, lengths
         self.valid = None if lengths is None else lengths.valid[::-1] if reverse else lengths.valid
-        self.held = reverse and lengths is not None and any(state is not None for state in initial)
-        self.gathers = lengths is not None and not reverse  # the last states lie at different steps
+        self.keeps_initial = reverse and lengths is not None and any(state is not None for state in initial)
+        self.gathers_last = lengths is not None and not reverse  # the last states are those of different steps
         self.training = any(ctx.wants(i) for i in range(7))
         state_mask, input_mask = inputs.masks
         self.by_gate = state_mask is not None
-        several = (len(self.gate_at),) if self.by_gate else ()
-        self.block = ctx.save_for_backward((self.T + 1, *several, self.H + 1 + self.I, self.N))  # [h; 1; x]
-        # before each step, and after the last
+        slots = (len(self.gate_at),) if self.by_gate else ()
+        # [h; 1; x] before each step, and after the last
+        self.block = ctx.save_for_backward((self.T + 1, *slots, self.H + 1 + self.I, self.N))
         self.h = ctx.save_for_backward((self.T + 1, self.H, self.N)) if self.by_gate else self.block[:, : self.H]
-        self.seen, self.copies = self.saved(state_mask, self.H)
-        self.seen_input, more = self.saved(input_mask, self.I)
-        self.copies += more
+        self.state_masks, self.copies = self.by_slot(state_mask, self.H)
+        self.input_masks, copies = self.by_slot(input_mask, self.I)
+        self.copies += copies
 
-    # What a kind of cell has to say.
+    # The methods of each cell.
 
     def prepare(self) -> Calls:
-        """Before the first step."""
+        """Return the calls before the first step."""
         raise NotImplementedError
 
     def step(self, s: int) -> Calls:
-        """From the states ``s`` to the states ``s + 1``."""
+        """Return the calls that compute the states ``s + 1`` from the states ``s``."""
         raise NotImplementedError
 
     def state(self, k: int) -> tuple[Array, Array, int]:
-        """State k of all steps as (T + 1, H, N), the block that it is part of, and its first row there."""
+        """Return state k of all steps (T + 1, H, N), the array that contains it, and its first row there."""
         return self.h, self.h if self.by_gate else self.block, 0
 
     def unbounded(self, k: int) -> bool:
-        """Whether state k must be cut past a sequence's end, lest it overflow."""
+        """Return whether state k must be set to 0 after the end of a sequence because it could overflow."""
         return True
 
     def start_backward(self, steps: int) -> Calls:
-        """Before the last step's gradients, which come in blocks of ``steps``."""
+        """Return the calls before the gradients of the last step; ``steps`` is the size of the blocks."""
         raise NotImplementedError
 
     def factors(self, start: int, stop: int, D: Array) -> Calls:
-        """Write into D (steps, rows · H, N) what the gradients of the states are multiplied with."""
+        """Return the calls that write the factors of the states' gradients into D (steps, rows · H, N)."""
         raise NotImplementedError
 
     def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
-        """Turn the factors ``D[i]`` of step ``s`` into gradients; ``carry[0]`` is that of h after it, then before it."""
+        """Return the calls that turn the factors ``D[i]`` of step ``s`` into gradients.
+
+        ``carry`` contains the gradients of the states after the step, and afterwards those before the step.
+        """
         raise NotImplementedError
 
     def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
-        """Add a block's part to the gradients of the weights."""
+        """Return the calls that add a block's part to the gradients of the weights."""
         raise NotImplementedError
 
     def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
-        """Write the gradients of the weights in ONNX's order."""
+        """Return the calls that write the gradients of the weights in ONNX's order."""
         raise NotImplementedError
 
     def inputs_of(self, D: Array) -> tuple[Array, int]:
-        """The gradients of what the input is multiplied with, (steps, rows, N), and the first of those rows' places."""
+        """Return the gradients of the products with the input, (steps, rows, N), and the slot of the first row."""
         raise NotImplementedError
 
-    def later(self, carry: list[Array], D: Array, i: int) -> list[Array]:
-        """The gradients of the states after step i of the block, as far as they come from later steps and outputs."""
+    def carried_back(self, carry: list[Array], D: Array, i: int) -> list[Array]:
+        """Return the gradients of the states after step i of the block, from outputs and later steps."""
         return carry
 
-    # What the kinds share.
+    # The methods that all cells share.
 
-    def saved(self, mask: Array | None, size: int) -> tuple[Array | None, Calls]:
-        """A mask (N, gates, size) by place, (places, size, N), for as long as backward needs it."""
+    def by_slot(self, mask: Array | None, size: int) -> tuple[Array | None, Calls]:
+        """Return a mask (N, gates, size) by slot, (slots, size, N), kept for backward, and the calls that copy it."""
         if mask is None:
             return None, []
-        kept = self.ctx.save_for_backward((len(self.gate_at), size, self.N))
-        return kept, [(np.copyto, kept[p], mask[:, gate].T) for p, gate in enumerate(self.gate_at)]
+        by_slot = self.ctx.save_for_backward((len(self.gate_at), size, self.N))
+        return by_slot, [(np.copyto, by_slot[p], mask[:, gate].T) for p, gate in enumerate(self.gate_at)]
 
-    def at(self, place: int) -> Array:
-        """[h; 1; x] of all steps as it is seen at a place, (T + 1, H + 1 + I, N)."""
-        return self.block[:, place] if self.by_gate else self.block
+    def inputs_of_slot(self, slot: int) -> Array:
+        """Return [h; 1; x] of all steps, (T + 1, H + 1 + I, N), with the masks of a slot."""
+        return self.block[:, slot] if self.by_gate else self.block
 
-    def cut(self, A: Array, first: int, last: int) -> Array:
-        """Rows of places (…, places · H, columns), seen by place where these see different things."""
+    def rows_of(self, A: Array, first: int, last: int) -> Array:
+        """Return the rows of some slots, (…, slots · H, columns), or with masks (…, slots, H, columns)."""
         part = A[..., first * self.H : last * self.H, :]
         return part.reshape(*part.shape[:-2], last - first, self.H, part.shape[-1]) if self.by_gate else part
 
     def multiply(self, s: int, first: int, last: int, out: Array) -> Calls:
-        """Calls that multiply the packed weights of some places with what they see at step s."""
-        weights = self.cut(self.weights, first, last)
+        """Return calls that multiply the packed weights of some slots with their [h; 1; x] at step s."""
+        weights = self.rows_of(self.weights, first, last)
         if not self.by_gate:
-            return matmul(self.room, weights, self.block[s], out)
+            return matmul(self.reused_scratch, weights, self.block[s], out)
         return [(np.matmul, weights, self.block[s, first:last], out.reshape(last - first, self.H, self.N))]
 
     def multiply_back(self, first: int, last: int, D: Array, dh: Array) -> Calls:
-        """Calls that write what gradients D (places · H, N) of some places give to the state before the step."""
-        R = self.cut(self.plain[:, : self.H], first, last)
-        if self.seen is None:
-            return matmul(self.room, R.T, D, dh)
-        t, seen = self.back[: last - first], self.seen[first:last]
+        """Return calls that write the gradient of the state before the step, from D (slots · H, N) of some slots."""
+        R = self.rows_of(self.weights_back[:, : self.H], first, last)
+        if self.state_masks is None:
+            return matmul(self.reused_scratch, R.T, D, dh)
+        t, state_masks = self.masked_gradients[: last - first], self.state_masks[first:last]
         return [
             (np.matmul, R.mT, D.reshape(last - first, self.H, self.N), t),
-            (np.multiply, t, seen, t),
+            (np.multiply, t, state_masks, t),
             (np.add.reduce, t, 0, None, dh),
         ]
 
     def outer(self, first: int, last: int, columns: int, steps: int) -> OuterSum:
-        """For the gradients of some places' weights."""
+        """Return the sum for the gradients of some slots' weights."""
         H, n = self.H, last - first
         return OuterSum(self.ctx, (n, H, columns) if self.by_gate else (n * H, columns), steps)
 
-    def seen_at(self, start: int, stop: int, first: int, last: int, columns: slice) -> Array:
-        """What some places see, the other factor of those gradients."""
+    def operands_of(self, start: int, stop: int, first: int, last: int, columns: slice) -> Array:
+        """Return some rows of [h; 1; x] as some slots see them: the other operand of :meth:`outer`."""
         steps = self.block[start:stop]
         return steps[:, first:last, columns] if self.by_gate else steps[:, columns]
 
     def gate(self, k: int, size: Sequence[int]) -> Gate:
+        """Return activation k for arrays of up to ``size``."""
         return gate(self.ctx, self.functions[k], size)
 
-    def pack(self, packed: Array, place: int, source: int, bias: Array | None, scale: float = 1.0) -> Calls:
-        """Calls that copy a gate's weights, times ``scale``, into rows of ``packed``, whose columns are [R, b, W]."""
+    def pack(self, packed: Array, slot: int, source: int, bias: Array | None, scale: float = 1.0) -> Calls:
+        """Return calls that copy the weights of gate ``source``, times ``scale``, into a slot of ``packed``.
+
+        The columns of ``packed`` are [R, b, W].
+        """
         H = self.H
-        to, rows = packed[place * H : (place + 1) * H], slice(source * H, (source + 1) * H)
-        pieces = [
+        to, rows = packed[slot * H : (slot + 1) * H], slice(source * H, (source + 1) * H)
+        pairs = [
             (self.R[rows], to[:, :H]),
             (self.ctx.constant(np.zeros(H)) if bias is None else bias[rows], to[:, H]),
             (self.W[rows], to[:, H + 1 :]),
         ]
         factor = self.ctx.constant(scale)
-        return [(np.copyto, b, a) if scale == 1.0 else (np.multiply, a, factor, b) for a, b in pieces]
+        return [(np.copyto, b, a) if scale == 1.0 else (np.multiply, a, factor, b) for a, b in pairs]
 
     def both_biases(self) -> tuple[Array | None, Calls]:
-        """The sum of the input's and the state's bias."""
+        """Return the sum of the input's and the state's bias, or None."""
         if self.B is None:
             return None, []
         first, second = np.split(self.B, 2)
         total = self.ctx.scratch(first.shape)
         return total, [(np.add, first, second, total)]
 
-    def limit(self, Z: Array, inside: Array | None, t: Array) -> Calls:
-        """Calls that clip Z in place and note where it was within; ``t`` is a temporary."""
+    def clip_calls(self, Z: Array, inside: Array | None, t: Array) -> Calls:
+        """Return calls that clip Z in place; ``inside`` records where it was within the bounds, ``t`` is scratch."""
         if self.clip is None:
             return []
         high, low = self.ctx.constant(self.clip), self.ctx.constant(-self.clip)
@@ -196,13 +206,14 @@ class Direction:
         return calls if inside is None else [(np.absolute, Z, t), (np.less, t, high, inside), *calls]
 
     def forward(self) -> Calls:
+        """Return the calls of all steps."""
         H, T = self.H, self.T
-        self.room = Repeated(self.ctx)
+        self.reused_scratch = ReusedScratch(self.ctx)
         X = self.X.transpose(0, 2, 1)
         calls: Calls = [*self.copies, (self.block[..., H, :].fill, 1.0)]
         for p in range(len(self.gate_at) if self.by_gate else 1):
-            to = self.at(p)[:T, H + 1 :]
-            calls.append((np.copyto, to, X) if self.seen_input is None else (np.multiply, X, self.seen_input[p], to))
+            to = self.inputs_of_slot(p)[:T, H + 1 :]
+            calls.append((np.copyto, to, X) if self.input_masks is None else (np.multiply, X, self.input_masks[p], to))
         states = [self.state(k)[0] for k in range(self.states)]
         for state, initial in zip(states, self.initial, strict=True):
             if initial is None:
@@ -211,55 +222,56 @@ class Direction:
                 calls.append((np.copyto, state[0], initial.T))
             else:
                 calls.append((np.multiply, initial.T, self.lengths.started, state[0]))
-        missing, more = self.missing()
-        calls += [*more, *self.prepare()]
+        before_start, setup = self.before_start()
+        calls += [*setup, *self.prepare()]
         t = self.ctx.scratch((H, self.N))
         for s in range(T):
-            if self.seen is not None:
-                calls.append((np.multiply, self.h[s], self.seen, self.block[s, :, :H]))
+            if self.state_masks is not None:
+                calls.append((np.multiply, self.h[s], self.state_masks, self.block[s, :, :H]))
             calls += self.step(s)
             if self.valid is None:
                 continue
             for k, state in enumerate(states):
                 if k == 0 or self.reverse or self.unbounded(k):
                     calls.append((np.multiply, state[s + 1], self.valid[s], state[s + 1]))
-                if missing is not None:
-                    calls += [(np.multiply, state[0], missing[s], t), (np.add, state[s + 1], t, state[s + 1])]
+                if before_start is not None:
+                    calls += [(np.multiply, state[0], before_start[s], t), (np.add, state[s + 1], t, state[s + 1])]
         return calls
 
-    def missing(self) -> tuple[Array | None, Calls]:
-        """1 at steps where the initial state is held, else 0."""
-        if not self.held or self.valid is None:
+    def before_start(self) -> tuple[Array | None, Calls]:
+        """Return (T, N), 1 at steps where the state is still the initial state, else 0; and the calls that compute it."""
+        if not self.keeps_initial or self.valid is None:
             return None, []
-        missing = self.ctx.scratch((self.T, self.N))
-        return missing, [(np.subtract, self.ctx.constant(1.0), self.valid, missing)]
+        before_start = self.ctx.scratch((self.T, self.N))
+        return before_start, [(np.subtract, self.ctx.constant(1.0), self.valid, before_start)]
 
     def outputs(self) -> tuple[Array, Calls]:
-        """Y in the order of time, (T, N, H), as a view where the states are 0 at steps that do not count."""
+        """Return Y in time order, (T, N, H): a view of the states if these are 0 at invalid steps, else a masked copy."""
         Y, calls = self.h[1:], []
-        if self.held and self.valid is not None:
+        if self.keeps_initial and self.valid is not None:
             Y = self.ctx.save_for_backward((self.T, self.H, self.N))
             calls.append((np.multiply, self.h[1:], self.valid[:, None], Y))
         Y = Y.transpose(0, 2, 1)
         return Y[::-1] if self.reverse else Y, calls
 
     def last(self, k: int) -> tuple[Array, Calls]:
-        """State k after the last valid step, (N, H)."""
+        """Return state k after the last valid step, (N, H)."""
         state, block, row = self.state(k)
-        if not self.gathers:
+        if not self.gathers_last:
             return state[self.T].T, []
-        at, calls = self.places(block.shape[1], row)
+        indices, calls = self.last_indices(block.shape[1], row)
         Y = self.ctx.save_for_backward((self.H, self.N))
-        return Y.T, [*calls, (block.reshape(-1).take, at, None, Y, "clip")]
+        return Y.T, [*calls, (block.reshape(-1).take, indices, None, Y, "clip")]
 
-    def places(self, rows: int, row: int) -> tuple[Array, Calls]:
-        """Where the states after the last valid steps are in a flat (T + 1, rows, N), from ``row`` on: (H, N)."""
+    def last_indices(self, rows: int, row: int) -> tuple[Array, Calls]:
+        """Return the indices (H, N) of the last valid states in a flat (T + 1, rows, N); they start at row ``row``."""
         assert self.lengths is not None
         size, N = rows * self.N, self.N
         grid = (row + np.arange(self.H))[:, None] * N + np.arange(N)
-        at, start = self.ctx.scratch((self.H, N), np.int64), self.ctx.scratch((N,), np.int64)
+        indices, start = self.ctx.scratch((self.H, N), np.int64), self.ctx.scratch((N,), np.int64)
         constant = partial(self.ctx.constant, dtype=np.int64)
-        return at, [(np.multiply, self.lengths.lens, constant(size), start), (np.add, constant(grid), start, at)]
+        step_starts = (np.multiply, self.lengths.lens, constant(size), start)
+        return indices, [step_starts, (np.add, constant(grid), start, indices)]
 
     def backward(  # noqa: C901 (all options of LSTM, GRU and RNN, in one pass)
         self,
@@ -269,35 +281,35 @@ class Direction:
         weights: Sequence[Array | None],
         initial: Sequence[Array | None],
     ) -> Calls:
-        """Calls that write the gradients of X (T, N, I), of W, R and B, and of the initial states (N, H)."""
+        """Return calls that write the gradients of X (T, N, I), of W, R and B, and of the initial states (N, H)."""
         ctx, T, H, N = self.ctx, self.T, self.H, self.N
-        self.room = Repeated(ctx)
+        self.reused_scratch = ReusedScratch(ctx)
         if self.reverse:
             dY, dX = (None if d is None else d[::-1] for d in (dY, dX))
-        size = min(T, max(1, BLOCK // max(self.rows * H * N, 1)))
-        if self.seen is not None:
-            self.back = ctx.scratch(self.seen.shape)
+        size = min(T, max(1, CACHE_ELEMENTS // max(self.rows * H * N, 1)))
+        if self.state_masks is not None:
+            self.masked_gradients = ctx.scratch(self.state_masks.shape)
         calls = self.start_backward(size)
         D, t = ctx.scratch((size, self.rows * H, N)), ctx.scratch((H, N))
         carry = [ctx.scratch((H, N)) for _ in range(self.states)]
-        sources: list[Array | None] = []  # the gradients of state s + 1 that come from the outputs
-        starts: list[list[Array]] = []  # what the gradients of the initial states get besides
+        sources: list[Array | None] = []  # the gradients of the states s + 1 from the outputs
+        initial_terms: list[list[Array]] = []  # further terms of the gradients of the initial states
         for k, (last, state) in enumerate(zip(dlast, carry, strict=True)):
-            source, more, add = self.source(dY if k == 0 else None, last)
+            source, terms, setup = self.source(dY if k == 0 else None, last)
             sources.append(source)
-            starts.append(more)
-            calls += add
-            if last is None or self.gathers:
+            initial_terms.append(terms)
+            calls += setup
+            if last is None or self.gathers_last:
                 calls.append((state.fill, 0.0))
             else:
                 calls.append((np.copyto, state, last.T))
-        missing, more_calls = self.missing()
-        calls += more_calls
-        if missing is not None:
-            for more in starts:
-                more.append(ctx.scratch((H, N)))
-                calls.append((more[0].fill, 0.0))
-        matmul = None if dX is None else InputGradient(ctx, dX, size, self.seen_input)
+        before_start, setup = self.before_start()
+        calls += setup
+        if before_start is not None:
+            for terms in initial_terms:
+                terms.append(ctx.scratch((H, N)))
+                calls.append((terms[0].fill, 0.0))
+        input_gradient = None if dX is None else InputGradient(ctx, dX, size, self.input_masks)
         for stop in range(T, 0, -size):
             start = max(0, stop - size)
             block = D[: stop - start]
@@ -307,33 +319,35 @@ class Direction:
             for s in reversed(range(start, stop)):
                 if (source := sources[0]) is not None:
                     calls.append((np.add, source[s], carry[0], carry[0]))
-                if missing is not None:
-                    for gradient, (held,) in zip(self.later(carry, block, s - start), starts, strict=True):
-                        calls += [(np.multiply, gradient, missing[s], t), (np.add, held, t, held)]
-                if s % _FLUSH == 0:
-                    calls += self.flush(self.later(carry, block, s - start))
+                if before_start is not None:
+                    for gradient, (term,) in zip(
+                        self.carried_back(carry, block, s - start), initial_terms, strict=True
+                    ):
+                        calls += [(np.multiply, gradient, before_start[s], t), (np.add, term, t, term)]
+                if s % _FLUSH_STEPS == 0:
+                    calls += self.flush(self.carried_back(carry, block, s - start))
                 calls += self.step_back(s, block, s - start, carry, sources)
             if any(d is not None for d in weights):
                 calls += self.weight_gradients(start, stop, block)
-            if matmul is not None:
+            if input_gradient is not None:
                 rows, first = self.inputs_of(block)
-                W = self.plain[first * H :, H + 1 :]
-                calls += matmul(rows, W, first, start, stop)
+                W = self.weights_back[first * H :, H + 1 :]
+                calls += input_gradient(rows, W, first, start, stop)
         if any(d is not None for d in weights):
             calls += self.finish_weights(*weights)
-        for d, state, more in zip(initial, carry, starts, strict=True):
+        for d, state, terms in zip(initial, carry, initial_terms, strict=True):
             if d is None:
                 continue
-            calls += [(np.add, state, gradient, state) for gradient in more]
+            calls += [(np.add, state, term, state) for term in terms]
             if self.lengths is not None:
                 calls.append((np.multiply, state, self.lengths.started, state))
             calls.append((np.copyto, d, state.T))
         return calls
 
     def flush(self, gradients: Sequence[Array]) -> Calls:
-        """Calls that round to multiples of 1e-27, which alters nothing above 1e-20.
+        """Return calls that round float32 gradients to multiples of 1e-27, which changes no value above 1e-20.
 
-        Gradients vanish over many steps, and arithmetic on subnormal float32 numbers is up to a hundred times slower.
+        Gradients vanish over many steps, and arithmetic on subnormal floats is up to a hundred times slower.
         """
         if self.ctx.dtype != np.float32:
             return []
@@ -341,22 +355,25 @@ class Direction:
         return [(f, gradient, tiny, gradient) for gradient in gradients for f in (np.add, np.subtract)]
 
     def source(self, dY: Array | None, last: Array | None) -> tuple[Array | None, list[Array], Calls]:
-        """What the outputs add to the gradients of the states after each step (T, H, N), and of the initial state."""
+        """Return the outputs' part of the gradients of a state: after each step (T, H, N), and terms of the initial state.
+
+        The calls that compute them come last.
+        """
         T, H, N = self.T, self.H, self.N
-        wide = None if dY is None else dY.transpose(0, 2, 1)
-        if self.held and wide is not None and self.valid is not None:  # Y is 0 where the initial state is held
+        states = None if dY is None else dY.transpose(0, 2, 1)
+        if self.keeps_initial and states is not None and self.valid is not None:  # Y is 0 at these steps
             masked = self.ctx.scratch((T, H, N))
-            return masked, [], [(np.multiply, wide, self.valid[:, None], masked)]
-        if last is None or not self.gathers:
-            if wide is None or (wide.strides[-1] == wide.itemsize and wide.strides[-2] == N * wide.itemsize):
-                return wide, [], []
+            return masked, [], [(np.multiply, states, self.valid[:, None], masked)]
+        if last is None or not self.gathers_last:
+            if states is None or (states.strides[-1] == states.itemsize and states.strides[-2] == N * states.itemsize):
+                return states, [], []
             copy = self.ctx.scratch((T, H, N))
-            return copy, [], [(np.copyto, copy, wide)]
+            return copy, [], [(np.copyto, copy, states)]
         total, t = self.ctx.scratch((T + 1, H, N)), self.ctx.scratch((H, N))
         flat = total.reshape(-1)
-        at, calls = self.places(H, 0)
-        calls.append((total.fill, 0.0) if wide is None else (total[0].fill, 0.0))
-        if wide is not None:
-            calls.append((np.copyto, total[1:], wide))
-        calls += [(flat.take, at, None, t, "clip"), (np.add, t, last.T, t), (flat.__setitem__, at, t)]
+        indices, calls = self.last_indices(H, 0)
+        calls.append((total.fill, 0.0) if states is None else (total[0].fill, 0.0))
+        if states is not None:
+            calls.append((np.copyto, total[1:], states))
+        calls += [(flat.take, indices, None, t, "clip"), (np.add, t, last.T, t), (flat.__setitem__, indices, t)]
         return total[1:], [total[0]], calls

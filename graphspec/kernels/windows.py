@@ -1,4 +1,4 @@
-"""Sliding windows: output sizes, padding, and which input each tap of a window reads."""
+"""Sliding windows: output sizes, padding, and the inputs that each tap of a window reads."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One spatial axis of a window operator: output ``o``, tap ``k`` reads input ``o·stride + k·dilation - begin``.
+    """One spatial axis of a window operator: tap ``k`` of output ``o`` reads input ``o·stride + k·dilation - begin``.
 
-    ``begin`` is the padding in front; it is negative where the input is cropped.
+    ``begin`` is the padding in front; it is negative if the input is cropped.
     """
 
     size: int
@@ -29,7 +29,7 @@ class Axis:
 
     @property
     def trivial(self) -> bool:
-        """Whether the window moves over this axis without changing anything."""
+        """Whether each output is the input with the same index."""
         return self.kernel == 1 and self.stride == 1 and self.begin == 0 and self.out == self.size
 
     @property
@@ -38,12 +38,12 @@ class Axis:
         return self.kernel > 1 and self.stride < (self.kernel - 1) * self.dilation + 1
 
     def every(self, step: int, first: int) -> Axis:
-        """The axis of the outputs ``first``, ``first + step``, …; there are a multiple of ``step``."""
+        """Return the axis of the outputs ``first``, ``first + step``, …; ``out`` must be a multiple of ``step``."""
         begin = self.begin - first * self.stride
         return Axis(self.size, self.out // step, self.kernel, self.stride * step, self.dilation, begin)
 
     def tap(self, k: int) -> tuple[slice, slice]:
-        """The outputs for which tap ``k`` is inside the input, and the inputs that it reads."""
+        """Return the outputs for which tap ``k`` is inside the input, and the inputs that it reads."""
         offset = k * self.dilation - self.begin
         lo = min(max(0, -(offset // self.stride)), self.out)
         hi = max(lo, min(self.out, (self.size - 1 - offset) // self.stride + 1))
@@ -53,12 +53,12 @@ class Axis:
         return slice(lo, hi), slice(first, first + (hi - lo - 1) * self.stride + 1, self.stride)
 
     def segments(self) -> list[tuple[int, int, int, int]]:
-        """``(o, o_end, k, k_end)``: runs of outputs for which the same taps, ``k`` to ``k_end``, are inside the input."""
+        """Return runs ``(o, o_end, k, k_end)`` of outputs for which the same taps, ``k`` to ``k_end``, are in the input."""
         runs: list[tuple[int, int, int, int]] = []
         for o in range(self.out):
-            at = o * self.stride - self.begin
-            lo = min(max(0, ceil(-at, self.dilation)), self.kernel)
-            hi = max(lo, min(self.kernel, (self.size - 1 - at) // self.dilation + 1))
+            start = o * self.stride - self.begin
+            lo = min(max(0, ceil(-start, self.dilation)), self.kernel)
+            hi = max(lo, min(self.kernel, (self.size - 1 - start) // self.dilation + 1))
             if runs and runs[-1][2:] == (lo, hi):
                 runs[-1] = (runs[-1][0], o + 1, lo, hi)
             else:
@@ -67,7 +67,13 @@ class Axis:
 
 
 class Window(NamedTuple):
-    """The windows along one spatial axis: the distance of two, the elements under one, the padding in front."""
+    """The windows along one spatial axis.
+
+    Attributes:
+        stride: the distance of two windows.
+        extent: the number of inputs from a window's first tap to its last.
+        begin: the padding in front.
+    """
 
     stride: int
     extent: int
@@ -75,11 +81,12 @@ class Window(NamedTuple):
 
 
 def ceil(a: int, b: int) -> int:
+    """Return ``a / b``, rounded up."""
     return -(-a // b)
 
 
-def spread(values: Sequence[int] | None, rank: int, default: int, name: str) -> tuple[int, ...]:
-    """An attribute with an integer for each spatial axis; ``GS301`` for a wrong number, ``GS105`` for one below 1."""
+def per_axis(values: Sequence[int] | None, rank: int, default: int, name: str) -> tuple[int, ...]:
+    """Return an attribute's value for each spatial axis; ``GS301`` for a wrong length, ``GS105`` for values below 1."""
     if values is None:
         return (default,) * rank
     need(len(values) == rank, f"has {name} {list(values)} for {rank} spatial axes", key=name)
@@ -94,7 +101,7 @@ def padding(
     pads: Sequence[int] | None,
     auto_pad: str,
 ) -> list[tuple[int, int] | None]:
-    """Padding in front of and behind each axis; None where it depends on a size that is not known."""
+    """Return the padding at the start and at the end of each axis; None if it depends on an unknown size."""
     need(auto_pad in AUTO_PADS, f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}", code="GS105")
     rank = len(spatial)
     if auto_pad == "VALID":
@@ -123,9 +130,9 @@ def output_dims(
     auto_pad: str,
     ceil_mode: int = 0,
 ) -> Shape:
-    """The output's spatial shape; ``GS303`` where a window does not fit into its padded input.
+    """Return the output's spatial shape; ``GS303`` if a window does not fit into its padded input.
 
-    With ``ceil_mode`` a last window may reach beyond the end, if it starts inside the input or the padding in front.
+    With ``ceil_mode`` a last window may reach beyond the end if it starts in the input or in the padding in front.
     """
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     known = [d if isinstance(d, int) else None for d in spatial]
@@ -139,7 +146,7 @@ def output_dims(
         begin, end = pad
         if isinstance(size, int) and size + begin + end < extent:
             raise _too_large(spatial, extents, padded)
-        if begin + end - extent == -1:  # one window for every stride that begins, written as SAME's is
+        if begin + end - extent == -1:  # the same size as SAME, so the same symbolic dimension
             out.append(ceildiv(size, stride))
             continue
         room = add(size, begin + end - extent)
@@ -154,7 +161,7 @@ def output_dims(
                 end + stride <= extent,
                 f"has ceil_mode with stride {stride} over an axis that varies ('{size}')",
                 code="GS305",
-                hint="give that axis a number in `inputs`",
+                hint="set that axis to a number in `inputs`",
             )
         out.append(count)
     return tuple(out)
@@ -178,7 +185,7 @@ def window_axes(
     pads: Sequence[int] | None,
     auto_pad: str,
 ) -> list[Axis]:
-    """The spatial axes of a window operator whose output has shape ``out``."""
+    """Return the spatial axes of a window operator with output shape ``out``."""
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     padded = padding(spatial, extents, strides, pads, auto_pad)
     return [
@@ -196,9 +203,9 @@ def windows_along(
     pads: Sequence[int] | None,
     auto_pad: str,
 ) -> list[Window] | None:
-    """The windows along each spatial axis; None if any size that they depend on is symbolic."""
+    """Return the windows along each spatial axis; None if they depend on a symbolic size."""
     sizes = [k for k in kernel if isinstance(k, int)]
-    steps = spread(strides, len(spatial), 1, "strides"), spread(dilations, len(spatial), 1, "dilations")
+    steps = per_axis(strides, len(spatial), 1, "strides"), per_axis(dilations, len(spatial), 1, "dilations")
     if len(sizes) != len(spatial):
         return None
     extents = [(k - 1) * d + 1 for k, d in zip(sizes, steps[1], strict=True)]

@@ -10,7 +10,7 @@ from pydantic import Field
 from graphspec.codes import Code
 from graphspec.config import Size1, Size2, Size3
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import free
+from graphspec.ir.dims import names_in
 from graphspec.layers.base import LAYERS, Layer
 from graphspec.layers.spatial import DataFormat, axes_of, channels_first, from_channels_first
 
@@ -51,7 +51,7 @@ class AdaptivePooling(Layer):
         for d, out in zip(X.shape[2:], self.output_size, strict=True):
             if not isinstance(d, int):
                 text = f"needs fixed sizes for {axes_of(self.rank, self.data_format)}, but '{d}' varies"
-                hint = f"give {free(d)} a number in `inputs`, or use global pooling, which accepts any size"
+                hint = f"give {names_in(d)} a number in `inputs`, or use global pooling, which accepts any size"
                 raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="output_size")
             pairs.append(pair := even(d, out))
             if pair is None and d * out > _MAX_WEIGHTS:

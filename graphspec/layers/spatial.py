@@ -13,7 +13,7 @@ from pydantic import Field
 
 from graphspec.codes import Code
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import Dim, free, show
+from graphspec.ir.dims import Dim, names_in, show
 from graphspec.layers.base import as_float
 
 if TYPE_CHECKING:
@@ -128,5 +128,5 @@ def need_auto_pad(
         condition, hint = "with strides and a dilation_rate above 1", "set one of them to 1"
     if refused:
         text = f"cannot pad along the {name}, with the varying size '{d}', by `padding: same` {condition}"
-        hint = f"{hint}, set `padding: valid`, or give {free(str(d))} a number in `inputs`"
+        hint = f"{hint}, set `padding: valid`, or give {names_in(str(d))} a number in `inputs`"
         raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key=key)

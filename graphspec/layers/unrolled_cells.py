@@ -10,7 +10,7 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.errors import ShapeError
-from graphspec.ir.dims import free
+from graphspec.ir.dims import names_in
 from graphspec.layers.regularization import drop
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def need_steps(X: Value, reason: str, hint: str, key: str | None) -> None:
     steps = X.shape[1]
     if not isinstance(steps, int):
         text = f"is unrolled step by step, because {reason}, but the number of steps varies ('{steps}')"
-        raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=f"give {free(steps)} a number in `inputs`, or {hint}", key=key)
+        raise ShapeError(
+            Code.SIZE_NOT_FIXED, text, hint=f"give {names_in(steps)} a number in `inputs`, or {hint}", key=key
+        )
     if steps > MAX_STEPS:
         text = f"would be unrolled for {steps:,} steps, at most {MAX_STEPS:,}, because {reason}"
         raise ShapeError(Code.DOCUMENT_TOO_LARGE, text, hint=f"use fewer steps, or {hint}", key=key)

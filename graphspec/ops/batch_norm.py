@@ -214,7 +214,7 @@ def batch_statistics(ctx: Context, data: ByChannel, mean: Array, var: Array, sha
     shifted: Calls = [(np.copyto, pilot, X[first_elements])] if own_samples else []
     pilots, spread_pilot = channels.spread(pilot)
     shifted += spread_pilot
-    first, second, block = first.again(), second.again(), channels.scratch()
+    first, second, block = first.restart(), second.restart(), channels.scratch()
     for (x,) in channels.blocks(data.rows):
         difference = channels.like(x, block)
         shifted += [
@@ -261,7 +261,7 @@ def _gradient_sums(
     exact += [*gradient.total(sums[0]), *product.total(sums[1])]
     if offset is None:
         return exact
-    gradient, product, t = gradient.again(), product.again(), ctx.scratch(mean.shape)
+    gradient, product, t = gradient.restart(), product.restart(), ctx.scratch(mean.shape)
     quick: Calls = []
     for x, dy in channels.blocks(X, dY):
         quick += [*gradient.add(dy), *product.add(x, dy)]

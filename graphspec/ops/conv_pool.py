@@ -14,7 +14,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import as_words, fold, negate
 from graphspec.kernels.context import Bound, Context, need
 from graphspec.kernels.correlation import correlation
-from graphspec.kernels.windows import ceil, output_dims, spread, window_axes
+from graphspec.kernels.windows import ceil, output_dims, per_axis, window_axes
 from graphspec.ops.base import Op, op
 from graphspec.ops.convolution import Conv
 
@@ -43,7 +43,7 @@ class ConvPool(Op):
     def infer(self, X: Value, W: Value) -> Type:
         conv = Conv(auto_pad=self.auto_pad, dilations=self.dilations, pads=self.pads, strides=self.strides)
         Y = conv.infer(X, W)
-        spread(self.window, X.rank - 2, 1, "window")
+        per_axis(self.window, X.rank - 2, 1, "window")
         need(
             math.prod(self.window) > 1,
             f"has a window {show(tuple(self.window))} of one tap",
@@ -56,7 +56,7 @@ class ConvPool(Op):
     def bind(self, ctx: Context, X: Array, W: Array) -> Bound:
         assert not ctx.wants(0), "the input of a ConvPool has no gradient"
         rank = X.ndim - 2
-        steps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
+        steps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
         conv_sizes = [o * w for o, w in zip(ctx.shape()[2:], self.window, strict=True)]
         axes = window_axes(X.shape[2:], conv_sizes, W.shape[2:], *steps, self.pads, self.auto_pad)
         # With several spatial axes, a plane contains all rows of its windows: rows are long, so taking every second row

@@ -12,7 +12,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.correlation import correlation, input_gradient
-from graphspec.kernels.windows import Axis, spread
+from graphspec.kernels.windows import Axis, per_axis
 from graphspec.ops.base import Op, op
 from graphspec.ops.convolution import need_bias, need_kernel
 
@@ -53,7 +53,7 @@ class ConvTranspose(Op):
         out = W.fixed(1) * self.group
         need_bias(B, out)
         rank = X.rank - 2
-        steps, gaps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
+        steps, gaps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
         begins, ends, extra = _padding(rank, self.pads, self.output_padding)
         dims: list[Dim] = []
         for k, size in enumerate(X.shape[2:]):
@@ -80,7 +80,7 @@ class ConvTranspose(Op):
 
     def bind(self, ctx: Context, X: Array, W: Array, B: Array | None = None) -> Bound:
         rank = X.ndim - 2
-        steps, gaps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
+        steps, gaps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
         begins, _, _ = _padding(rank, self.pads, self.output_padding)
         axes = [
             Axis(y, x, k, s, d, begin)

@@ -12,7 +12,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.correlation import correlation, input_gradient
-from graphspec.kernels.windows import Window, output_dims, spread, window_axes, windows_along
+from graphspec.kernels.windows import Window, output_dims, per_axis, window_axes, windows_along
 from graphspec.ops.base import Op, op
 
 
@@ -51,7 +51,7 @@ class Conv(Op):
             code="GS304",
         )
         need_bias(B, out)
-        steps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
+        steps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
         return Type(X.dtype, (X.shape[0], out, *output_dims(X.shape[2:], kernel, *steps, self.pads, self.auto_pad)))
 
     def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
@@ -63,7 +63,7 @@ class Conv(Op):
 
     def bind(self, ctx: Context, X: Array, W: Array, B: Array | None = None) -> Bound:
         rank = X.ndim - 2
-        steps = spread(self.strides, rank, 1, "strides"), spread(self.dilations, rank, 1, "dilations")
+        steps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
         axes = window_axes(X.shape[2:], ctx.shape()[2:], W.shape[2:], *steps, self.pads, self.auto_pad)
         kernel = W.reshape(self.group, -1, *W.shape[1:])  # (g, o, c, k…)
         form = correlation(ctx, X, kernel.shape, axes)

@@ -33,37 +33,39 @@ def parse_equation(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]
         ShapeError: ``GS105`` for an invalid equation, ``GS301`` for one that does not fit the ranks.
     """
 
-    def error(text: str, hint: str | None = None, code: str = "GS105") -> ShapeError:
+    def bad_equation(text: str, hint: str | None = None, code: str = "GS105") -> ShapeError:
         return ShapeError(code, f"has the equation '{equation}', {text}", key="equation", hint=hint)
 
     left, arrow, right = equation.replace(" ", "").partition("->")
     operands = left.split(",")
     for term in (*operands, right):
         if not _TERM.fullmatch(term):
-            raise error(f"whose term '{term}' is not letters with at most one '...'", "such as 'ab,bc->ac'")
+            raise bad_equation(f"whose term '{term}' is not letters with at most one '...'", "such as 'ab,bc->ac'")
     if len(operands) != len(ranks):
         hint = "write one term for each, with commas between them"
-        raise error(f"with {len(operands)} terms for {len(ranks)} operands", hint)
+        raise bad_equation(f"with {len(operands)} terms for {len(ranks)} operands", hint)
     dots: int | None = None
     for term, rank in zip(operands, ranks, strict=True):
         letters = len(term.replace("...", ""))
         if letters > rank or ("..." not in term and letters < rank):
-            raise error(f"whose term '{term}' does not fit data of rank {rank}", "one letter for each axis", "GS301")
+            raise bad_equation(
+                f"whose term '{term}' does not fit data of rank {rank}", "one letter for each axis", "GS301"
+            )
         if "..." in term:
             if dots is not None and dots != rank - letters:
-                raise error("whose '...' stands for different numbers of axes", code="GS301")
+                raise bad_equation("whose '...' stands for different numbers of axes", code="GS301")
             dots = rank - letters
     ellipsis = "".join(chr(_ELLIPSIS + k) for k in range(dots or 0))
     if not arrow:
         used = left.replace("...", "").replace(",", "")
         right = "..." + "".join(sorted(c for c in set(used) if used.count(c) == 1))
     if ellipsis and "..." not in right:
-        raise error("whose output has no '...'", "write '...' in the output too")
+        raise bad_equation("whose output has no '...'", "write '...' in the output too")
     out_letters = right.replace("...", "")
     if len(set(out_letters)) < len(out_letters):
-        raise error("whose output names an axis twice")
+        raise bad_equation("whose output names an axis twice")
     if missing := [c for c in out_letters if c not in left]:
-        raise error(f"whose output has '{missing[0]}', which no operand has")
+        raise bad_equation(f"whose output has '{missing[0]}', which no operand has")
     return [term.replace("...", ellipsis) for term in operands], right.replace("...", ellipsis)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.blocks import each_block, in_blocks
-from graphspec.kernels.common import kept_like, output_for, scratch_like
+from graphspec.kernels.common import output_for, saved_like, scratch_like
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.ops.base import op
 from graphspec.ops.erf import erf_float64, horner
@@ -28,7 +28,7 @@ class Gated(Unary):
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         Y = output_for(ctx, (0, X))
-        slope = kept_like(ctx, X) if ctx.wants(0) else None
+        slope = saved_like(ctx, X) if ctx.wants(0) else None
         arrays = (X, Y) if slope is None else (X, Y, slope)
         calls = in_blocks(ctx, lambda x, y, dx=None: self.forward(ctx, x, y, dx), *arrays)
 

@@ -46,8 +46,8 @@ class _Cell(Direction):
         H, ctx = self.H, self.ctx
         packed = ctx.scratch((4 * H, self.block.shape[-2]))
         bias, calls = self.both_biases()
-        for place, source in ((1, _R), (2, _Z)):
-            calls += self.pack(packed, place, source, bias, 0.5 if scaled else 1.0)
+        for slot, source in ((1, _R), (2, _Z)):
+            calls += self.pack(packed, slot, source, bias, 0.5 if scaled else 1.0)
         candidate_rows = slice(_H * H, 3 * H)
         q, candidate = packed[:H], packed[3 * H :]
         calls += [
@@ -71,7 +71,10 @@ class _Cell(Direction):
         self.t, self.gates_scratch = self.ctx.scratch((H, N)), self.ctx.scratch((2 * H, N))
         self.half = self.ctx.constant(0.5)
         self.weights, calls = self.packed(self.prescaled)
-        return [*calls, (np.matmul, self.weights[3 * H :, H:], self.at(3)[: self.T, H:], self.gates[:, 3 * H :])]
+        return [
+            *calls,
+            (np.matmul, self.weights[3 * H :, H:], self.inputs_of_slot(3)[: self.T, H:], self.gates[:, 3 * H :]),
+        ]
 
     def step(self, s: int) -> Calls:
         H, t = self.H, self.t
@@ -88,16 +91,19 @@ class _Cell(Direction):
             ]
         else:
             inside = None if self.inside is None else self.inside[s, : 2 * H]
-            calls += [*self.limit(sigmoids, inside, self.gates_scratch), *self.f.apply(sigmoids)]
+            calls += [*self.clip_calls(sigmoids, inside, self.gates_scratch), *self.f.apply(sigmoids)]
         if self.reset_after:
             calls.append((np.multiply, r, q, t))
         else:
-            calls += [(np.multiply, r, self.at(0)[s, :H], q), *matmul(self.room, self.weights[:H, :H], q, t)]
+            calls += [
+                (np.multiply, r, self.inputs_of_slot(0)[s, :H], q),
+                *matmul(self.reused_scratch, self.weights[:H, :H], q, t),
+            ]
         inside = None if self.inside is None else self.inside[s, 2 * H :]
         return [
             *calls,
             (np.add, candidate, t, candidate),
-            *self.limit(candidate, inside, t),
+            *self.clip_calls(candidate, inside, t),
             *self.g.apply(candidate),
             (np.subtract, h, candidate, t),
             (np.multiply, z, t, t),
@@ -108,7 +114,7 @@ class _Cell(Direction):
         H, N, columns = self.H, self.N, self.block.shape[-2]
         self.f, self.g = self.gate(0, (steps, 2 * H, N)), self.gate(1, (steps, H, N))
         self.t, self.difference = self.ctx.scratch((H, N)), self.ctx.scratch((steps, H, N))
-        self.plain, calls = self.packed(False)
+        self.weights_back, calls = self.packed(False)
         self.of_W = self.outer(1, 4, columns - H, steps)
         self.of_R = self.outer(0 if self.reset_after else 1, 3, H + 1, steps)
         self.of_q = None if self.reset_after else OuterSum(self.ctx, (H, H), steps)
@@ -137,14 +143,14 @@ class _Cell(Direction):
                 (np.multiply, of_r, q, of_r),
                 (np.multiply, of_r, of_candidate, of_r),
             ]
-        seen = self.at(0)[start:stop, :H]
-        to_q = (np.copyto, of_q, r) if self.seen is None else (np.multiply, r, self.seen[0], of_q)
+        seen = self.inputs_of_slot(0)[start:stop, :H]
+        to_q = (np.copyto, of_q, r) if self.state_masks is None else (np.multiply, r, self.state_masks[0], of_q)
         return [*calls, to_q, (np.multiply, of_r, seen, of_r)]
 
     def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
         H, dh, t = self.H, carry[0], self.t
         gradients = D[i].reshape(5, H, self.N)
-        R = self.plain[:, :H]
+        R = self.weights_back[:, :H]
         if self.reset_after:
             return [
                 (np.multiply, gradients, dh, gradients),
@@ -153,7 +159,7 @@ class _Cell(Direction):
             ]
         return [
             (np.multiply, gradients[2:], dh, gradients[2:]),
-            *matmul(self.room, R[:H].T, gradients[3], t),
+            *matmul(self.reused_scratch, R[:H].T, gradients[3], t),
             (np.multiply, gradients[:2], t, gradients[:2]),
             *self.multiply_back(1, 3, D[i, H : 3 * H], dh),
             (np.add, dh, gradients[4], dh),
@@ -162,8 +168,8 @@ class _Cell(Direction):
 
     def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
         H, first = self.H, 0 if self.reset_after else 1
-        calls = self.of_W.add(self.cut(D, 1, 4), self.seen_at(start, stop, 1, 4, slice(H, None)))
-        calls += self.of_R.add(self.cut(D, first, 3), self.seen_at(start, stop, first, 3, slice(H + 1)))
+        calls = self.of_W.add(self.rows_of(D, 1, 4), self.operands_of(start, stop, 1, 4, slice(H, None)))
+        calls += self.of_R.add(self.rows_of(D, first, 3), self.operands_of(start, stop, first, 3, slice(H + 1)))
         if self.of_q is not None:
             calls += self.of_q.add(D[:, 3 * H : 4 * H], self.gates[start:stop, :H])
         return calls

@@ -43,8 +43,8 @@ class _Cell(Direction):
     def packed(self, scaled: bool) -> tuple[Array, Calls]:
         packed = self.ctx.scratch((4 * self.H, self.block.shape[-2]))
         bias, calls = self.both_biases()
-        for position, gate in enumerate(_GATES):
-            calls += self.pack(packed, position, gate, bias, 0.5 if scaled and position < 3 else 1.0)
+        for slot, gate in enumerate(_GATES):
+            calls += self.pack(packed, slot, gate, bias, 0.5 if scaled and slot < 3 else 1.0)
         return packed, calls
 
     def prepare(self) -> Calls:
@@ -67,7 +67,7 @@ class _Cell(Direction):
                 (np.add, sigmoids, self.half, sigmoids),
             ]
         else:
-            calls += self.limit(Z, None if self.inside is None else self.inside[s], self.t)
+            calls += self.clip_calls(Z, None if self.inside is None else self.inside[s], self.t)
             calls += [*self.f.apply(sigmoids), *self.g.apply(S[3 * H : 4 * H])]
         calls += [
             (np.multiply, S[H : 3 * H], S[3 * H :], self.pair),
@@ -80,8 +80,8 @@ class _Cell(Direction):
     def start_backward(self, steps: int) -> Calls:
         H, N = self.H, self.N
         self.f, self.g, self.hf = (self.gate(k, (steps, n * H, N)) for k, n in enumerate((3, 1, 1)))
-        self.plain, calls = self.packed(False)
-        self.sums = self.outer(0, 4, self.plain.shape[1], steps)
+        self.weights_back, calls = self.packed(False)
+        self.sums = self.outer(0, 4, self.weights_back.shape[1], steps)
         return calls
 
     def factors(self, start: int, stop: int, D: Array) -> Calls:
@@ -102,13 +102,13 @@ class _Cell(Direction):
             calls.append((np.multiply, D[:, H : 5 * H], self.inside[start:stop], D[:, H : 5 * H]))
         return calls
 
-    def later(self, carry: list[Array], D: Array, i: int) -> list[Array]:
+    def carried_back(self, carry: list[Array], D: Array, i: int) -> list[Array]:
         return [carry[0], carry[1] if i + 1 == len(D) else D[i + 1, 5 * self.H :]]
 
     def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
         H = self.H
         dh, dc = carry
-        six, later = D[i].reshape(6, H, self.N), self.later(carry, D, i)[1]
+        six, later = D[i].reshape(6, H, self.N), self.carried_back(carry, D, i)[1]
         calls: Calls = [(np.multiply, six[:2], dh, six[:2]), (np.add, later, six[0], dc)]
         if (source := sources[1]) is not None:
             calls.append((np.add, dc, source[s], dc))
@@ -118,13 +118,13 @@ class _Cell(Direction):
         return calls
 
     def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
-        return self.sums.add(self.cut(D, 1, 5), self.seen_at(start, stop, 0, 4, slice(None)))
+        return self.sums.add(self.rows_of(D, 1, 5), self.operands_of(start, stop, 0, 4, slice(None)))
 
     def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
         H = self.H
         calls: Calls = []
-        for position, gate in enumerate(_GATES):
-            rows, d = slice(gate * H, (gate + 1) * H), self.sums.total[position * H : (position + 1) * H]
+        for slot, gate in enumerate(_GATES):
+            rows, d = slice(gate * H, (gate + 1) * H), self.sums.total[slot * H : (slot + 1) * H]
             if dR is not None:
                 calls.append((np.copyto, dR[rows], d[:, :H]))
             if dW is not None:

@@ -17,7 +17,7 @@ from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import fold
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.max_taps import MaxTaps, Taps, along
-from graphspec.kernels.windows import Axis, Window, output_dims, spread, window_axes, windows_along
+from graphspec.kernels.windows import Axis, Window, output_dims, per_axis, window_axes, windows_along
 from graphspec.ops.base import Op, op
 
 _SEPARATE, _OVERLAPPING = 1 << 17, 1 << 16  # elements of X per block; overlapping windows store more for each element
@@ -36,8 +36,8 @@ def pooled_type(
     need_float(X)
     need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
     rank = X.rank - 2
-    kernel = spread(kernel, rank, 1, "kernel_shape")
-    steps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
+    kernel = per_axis(kernel, rank, 1, "kernel_shape")
+    steps = per_axis(strides, rank, 1, "strides"), per_axis(dilations, rank, 1, "dilations")
     dims = output_dims(X.shape[2:], kernel, *steps, pads, auto_pad, ceil_mode)
     return Type(X.dtype, (*X.shape[:2], *dims))
 
@@ -53,7 +53,7 @@ def pooled_axes(
 ) -> list[tuple[int, Axis]]:
     """Return (axis, its windows) for each spatial axis of X that the windows change."""
     rank = X.ndim - 2
-    steps = spread(strides, rank, 1, "strides"), spread(dilations, rank, 1, "dilations")
+    steps = per_axis(strides, rank, 1, "strides"), per_axis(dilations, rank, 1, "dilations")
     axes = window_axes(X.shape[2:], out[2:], kernel, *steps, pads, auto_pad)
     return [(k + 2, a) for k, a in enumerate(axes) if not a.trivial]
 
@@ -175,7 +175,7 @@ def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int
         return fold(function, [so_far, tap], along(V, axis, outs))
 
     if len(complete) < 2:
-        return taps.over(pieces, V, empty, join)
+        return taps.reduce(pieces, V, empty, join)
     calls = fold(function, complete, V)  # writes every output, so that no tap is copied first
     for piece, outs in zip(pieces, taps.outputs, strict=True):
         if outs != slice(0, a.out):

@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.cell_activations import parse
+from graphspec.kernels.cell_activations import parse_activations
 from graphspec.kernels.cell_inputs import CellInputs, CellOptions, Lengths
 from graphspec.kernels.context import Bound, Context, need, need_float
 from graphspec.kernels.recurrence import Direction
@@ -83,7 +83,7 @@ class Recurrent(Op):
     def functions(self) -> list[tuple[str, float, float]]:
         """Return the activations of all directions, each with its alpha and beta."""
         names = self.activations or self.default_activations * len(_DIRECTIONS[self.direction])
-        return parse(names, self.activation_alpha, self.activation_beta)
+        return parse_activations(names, self.activation_alpha, self.activation_beta)
 
     def options(self, functions: Sequence[tuple[str, float, float]], *, reverse: bool) -> CellOptions:
         """Return the options of one direction's cell."""

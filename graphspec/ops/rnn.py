@@ -36,12 +36,12 @@ class _Cell(Direction):
     def step(self, s: int) -> Calls:
         h = self.h[s + 1]
         inside = None if self.inside is None else self.inside[s]
-        return [*self.multiply(s, 0, 1, h), *self.limit(h, inside, self.t), *self.f.apply(h)]
+        return [*self.multiply(s, 0, 1, h), *self.clip_calls(h, inside, self.t), *self.f.apply(h)]
 
     def start_backward(self, steps: int) -> Calls:
         self.f = self.gate(0, (steps, self.H, self.N))
-        self.plain, calls = self.packed()
-        self.sums = self.outer(0, 1, self.plain.shape[1], steps)
+        self.weights_back, calls = self.packed()
+        self.sums = self.outer(0, 1, self.weights_back.shape[1], steps)
         return calls
 
     def factors(self, start: int, stop: int, D: Array) -> Calls:
@@ -55,7 +55,7 @@ class _Cell(Direction):
         return [(np.multiply, D[i], dh, D[i]), *self.multiply_back(0, 1, D[i], dh)]
 
     def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
-        return self.sums.add(self.cut(D, 0, 1), self.seen_at(start, stop, 0, 1, slice(None)))
+        return self.sums.add(self.rows_of(D, 0, 1), self.operands_of(start, stop, 0, 1, slice(None)))
 
     def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
         H, total = self.H, self.sums.total

@@ -13,7 +13,7 @@ from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, add, ceildiv, mul, show, subtract
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import Range, hull
-from graphspec.kernels.blocks import BLOCK
+from graphspec.kernels.blocks import BLOCK_ELEMENTS
 from graphspec.kernels.common import copy_rows, scratch_like, sum_axes
 from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
 from graphspec.ops.base import Op, op
@@ -86,10 +86,10 @@ def aligned_blocks(Y: Array, at: int, parts: Sequence[Array]) -> Iterator[tuple[
     A cache line that several parts share is then still in the cache for the next part.
     """
     axis = next((k for k in axis_order(Y) if k != at), None)
-    if axis is None or Y.size <= BLOCK:
+    if axis is None or Y.size <= BLOCK_ELEMENTS:
         yield Y, *parts
         return
-    step = max(1, BLOCK * Y.shape[axis] // Y.size)
+    step = max(1, BLOCK_ELEMENTS * Y.shape[axis] // Y.size)
     for start in range(0, Y.shape[axis], step):
         block = on_axis(axis, start, start + step)
         yield tuple(A[block] for A in (Y, *parts))

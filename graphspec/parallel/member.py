@@ -50,7 +50,7 @@ class Step:
         segments, matrices = parameters.segments["trainable"], dict[str, Segment]()
         if cut_anywhere(optimizer, segments):
             target = Target(self.loader.shapes(batch))
-            graph = prepare(objective.graph.asking({}, objective.total), FOR_PRODUCTS, target)
+            graph = prepare(objective.graph.with_outputs({}, objective.total), FOR_PRODUCTS, target)
             names = wide_kernels(graph, batch, workers)
             matrices = {s.param.name: s for s in segments if s.param.name in names}
         return divide(optimizer, segments, parameters.vectors["trainable"].size, workers, matrices, batch)
@@ -62,7 +62,7 @@ class Step:
         own = shard_slice(rows, group.rank, group.size)
         objective, shard = self.objective, Shard(group, own, rows, matrices or {})
         program = build_program(
-            objective.graph.asking(fetches(self.network, objective), objective.total),
+            objective.graph.with_outputs(fetches(self.network, objective), objective.total),
             self.parameters,
             Target(self.loader.shapes(own.stop - own.start), shard=shard),
             gradient=gradient,

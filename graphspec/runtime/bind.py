@@ -11,7 +11,7 @@ from numpy.lib.array_utils import byte_bounds
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order, root, view_as
 from graphspec.arrays.random import Clock
-from graphspec.graph.gradients import wanted_gradients
+from graphspec.graph.gradients import needed_gradients
 from graphspec.graph.id_bounds import Ranges, id_ranges
 from graphspec.graph.passes.shard_products import shared_buffers
 from graphspec.graph.shapes import infer_shapes
@@ -65,7 +65,7 @@ class Binder:
         self.after: Calls = []
         self.spans: list[tuple[str, str, int, int]] = []
         self._parts: list[Part] = []
-        self.wanted = wanted_gradients(graph, self.nodes, input_grads)
+        self.wanted = needed_gradients(graph, self.nodes, input_grads)
         self.backward_uses = backward_uses(self.nodes, self.wanted, roots)
         self.last = last_uses(self.nodes, self.backward_uses)
         self._root_last: dict[int, int] = {}

@@ -25,7 +25,7 @@ def build_program(
 ) -> Program:
     """Build a program that computes the outputs of a graph and, if it has a loss, the gradient of every trainable weight.
 
-    :meth:`Graph.asking` gives a graph other outputs, and a loss.
+    :meth:`Graph.with_outputs` gives a graph other outputs, and a loss.
 
     Args:
         target: the shapes, and the worker's part of the batch. An input (N, width) may be fed with the column indices of

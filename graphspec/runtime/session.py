@@ -115,7 +115,7 @@ class Session:
         """Losses and metrics over checked arrays, in inference mode."""
         objective = self.objective(arrays)
         loader = BatchLoader(arrays, batch_size, shuffle=False, seed=self.seed)
-        running, graph = RunningMetrics(self), objective.graph.asking(fetches(self, objective))
+        running, graph = RunningMetrics(self), objective.graph.with_outputs(fetches(self, objective))
         loader.start(0)
         with self.access.reading():
             for batch in range(loader.batches):

@@ -14,7 +14,7 @@ from graphspec.activations import ACTIVATIONS
 from graphspec.graph.builder import Builder
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
-from graphspec.kernels.cell_activations import parse
+from graphspec.kernels.cell_activations import parse_activations
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 
@@ -54,7 +54,7 @@ def both(name: str, x: Array, dtype: Any = np.float32, **more: Any) -> tuple[Arr
     graph.outputs["y0"] = activation.lower(Builder(graph, "node"), value)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape)})
     program = build_program(
-        graph.asking({**graph.outputs, "loss": loss}, loss),
+        graph.with_outputs({**graph.outputs, "loss": loss}, loss),
         Parameters(graph, dtype),
         Target({"x0": x.shape}, input_grads=["x0"]),
     )
@@ -103,7 +103,7 @@ def test_in_cells_they_are_onnx_functions(name: str) -> None:
     assert (known is not None) == (name in expected | {"sparse_sigmoid"})
     if known is not None:
         function, numbers = known
-        parse([function], numbers[:1], numbers[1:])
+        parse_activations([function], numbers[:1], numbers[1:])
 
 
 def test_a_threshold_in_a_cell() -> None:

@@ -1,4 +1,4 @@
-"""Memory: the container's limit counts, and estimates follow the graph."""
+"""Memory: container limits are respected, and estimates follow the graph."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ def test_no_control_groups(tmp_path: Path) -> None:
     assert available() > 1 << 20
 
 
-def test_what_is_in_use_counts_for_what_is_allocated_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_used_memory_counts_only_for_new_allocations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.arrays.system_memory._container_limits", lambda root: [(5000, 3000), (6000, 1000)])
     assert (available(), free()) == (5000, 2000)
     monkeypatch.setattr("graphspec.arrays.system_memory._container_limits", lambda root: [(5000, 7000)])
     assert free() == 0
 
 
-def test_what_the_machine_has_left(tmp_path: Path) -> None:
+def test_unused_memory_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemTotal:  900 kB\nMemFree: 10 kB\nMemAvailable:   70 kB\n")
     if sys.platform != "win32":
         assert _unused(tmp_path) == 70 * 1024
-        assert _unused(tmp_path / "elsewhere") == available()  # where nobody tells: all
+        assert _unused(tmp_path / "elsewhere") == available()  # without a report all memory is free
 
 
-def test_a_container_too_small_is_warned_of_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_small_a_container_is_warned_of_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = dense_spec()
     assert gs.validate(spec) == []
     monkeypatch.setattr("graphspec.arrays.system_memory._container_limits", lambda root: [(1000, 0)])

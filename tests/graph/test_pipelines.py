@@ -1,4 +1,4 @@
-"""The pipelines: every pass is in one, is tested, and leaves the graph that it gets as it was."""
+"""The pipelines: every pass is in a pipeline, has a test, and does not change its input graph."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_pass_has_a_test_of_its_name_that_runs_it() -> None:
 
 
 def called(path: Path) -> set[str]:
-    """The names that a file reads."""
+    """Return the names that a file reads."""
     return {node.id for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Name)}
 
 

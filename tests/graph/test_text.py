@@ -15,7 +15,9 @@ def test_operands_attributes_and_results(capsys: pytest.CaptureFixture[str]) -> 
     best, where = g.TopK(h, g.constant([1]))
     wide = g.Mul(g.Gather(W, ids, axis=0), g.constant(np.arange(2.0)))
     added = g.Add(wide, g.constant(np.zeros((3, 1, 2))))
-    print_graph(g.graph.asking({"best": best, "again": best, "same": x, "wide": added}, g.ReduceMean(h, keepdims=0)))
+    print_graph(
+        g.graph.with_outputs({"best": best, "again": best, "same": x, "wide": added}, g.ReduceMean(h, keepdims=0))
+    )
     assert capsys.readouterr().out.splitlines() == [
         "%1 = MatMul(x, W)",
         "%2 = Clip(%1, None, 6.0)",
@@ -30,8 +32,8 @@ def test_operands_attributes_and_results(capsys: pytest.CaptureFixture[str]) -> 
     assert where.name != best.name
 
 
-def test_shapes_large_constants_and_what_nobody_reads(capsys: pytest.CaptureFixture[str]) -> None:
+def test_shapes_large_constants_and_unread_nodes(capsys: pytest.CaptureFixture[str]) -> None:
     g, x = sketch({"x": ("N", 3, 4)})
     g.Relu(x)
-    print_graph(g.graph.asking({"y": g.MatMul(x, g.constant(np.zeros((4, 5))))}), shapes=True)
+    print_graph(g.graph.with_outputs({"y": g.MatMul(x, g.constant(np.zeros((4, 5))))}), shapes=True)
     assert capsys.readouterr().out == "y = MatMul(x, float32(4, 5))  # (N, 3, 5)\n"

@@ -1,4 +1,4 @@
-"""Elementwise functions of large arrays, block by block: the same bits as of the whole."""
+"""Elementwise functions of large arrays run in blocks and give the same bits as in one piece."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def value_and_gradient(op: str, x: Array) -> tuple[Array, Array]:
     parameters.initialize(1)
     gradient = np.zeros_like(parameters.vectors["trainable"])
     program = build_program(
-        graph.asking({"y": y}, loss), parameters, Target({"x": x.shape}), gradient=gradient, training=True
+        graph.with_outputs({"y": y}, loss), parameters, Target({"x": x.shape}), gradient=gradient, training=True
     )
     program.feeds["x"][...] = x
     program.run()
@@ -37,10 +37,10 @@ def value_and_gradient(op: str, x: Array) -> tuple[Array, Array]:
 
 
 @pytest.mark.parametrize("op", NAMES)
-def test_blocks_of_an_elementwise_function_have_the_bits_of_the_whole(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elementwise_functions_in_blocks_give_the_same_bits(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).uniform(0.1, 0.9, (5, 8, 32)).astype(np.float32)
     x *= np.where(np.arange(32) % 3, 1, -1) if op not in ("Log", "Sqrt") else 1
-    whole = value_and_gradient(op, x)
-    monkeypatch.setattr(blocks, "BLOCK", 512)
-    for piecewise, plain in zip(value_and_gradient(op, x), whole, strict=True):
-        np.testing.assert_array_equal(piecewise, plain)
+    unblocked = value_and_gradient(op, x)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", 512)
+    for blocked, expected in zip(value_and_gradient(op, x), unblocked, strict=True):
+        np.testing.assert_array_equal(blocked, expected)

@@ -36,7 +36,7 @@ SHAPES = [
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", request.param)
     monkeypatch.setattr(channels, "_WIDTH", 16)
-    monkeypatch.setattr(channels, "_BLOCK", 64)
+    monkeypatch.setattr(channels, "BLOCK_ELEMENTS", 64)
 
 
 @pytest.mark.parametrize("op", FUNCTIONS)

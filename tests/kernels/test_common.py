@@ -1,4 +1,4 @@
-"""Operators on arrays with gaps, such as views of every fourth element: the same results as on contiguous copies."""
+"""Operators on strided views, such as every fourth element, return the same results as on contiguous copies."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def test_only_negate_calls_numpys_negative() -> None:
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus", "gelu", "silu", "elu"])
-@pytest.mark.parametrize("kind", ["ConvLSTM1D", "Split"])
-def test_gates_of_one_filter(kind: str, activation: str) -> None:
-    """Each of the four gates of one filter is every fourth element: float32 and float64 agree."""
+@pytest.mark.parametrize("source", ["ConvLSTM1D", "Split"])
+def test_gates_of_one_filter(source: str, activation: str) -> None:
+    """Each gate of a single filter is every fourth element: float32 and float64 agree."""
     conv = {"type": "ConvLSTM1D", "filters": 1, "kernel_size": 1, "activation": activation, "inputs": "x"}
     crop = {"type": "Cropping1D", "cropping": [0, 3], "inputs": "wide"}
     layers: list[dict[str, Any]] = [{"name": "y", **conv}]

@@ -1,4 +1,4 @@
-"""Matrix products: every layout, whole and in blocks; the rule by which they are cut."""
+"""Matrix products: every layout, in one piece and in tiles; the rules for the tiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphs import Array, check_gradients, run
 
 from graphspec.kernels import fast as choice
 from graphspec.kernels import matmul as products
-from graphspec.kernels.matmul import Repeated, Tiling, batched, matmul, tiling, worth_turning
+from graphspec.kernels.matmul import ReusedScratch, Tiling, batched, matmul, tiling, worth_transposing
 
 CONTEXT: Any = SimpleNamespace(scratch=np.empty, constant=np.array)
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
@@ -26,11 +26,11 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
 SHAPES = [(64, 784, 32), (96, 512, 128), (784, 64, 512), (64, 512, 512), (256, 3000, 16), (10, 512, 784), (7, 11, 13)]
 
 
-@pytest.fixture(params=[True, False], ids=["blocks", "whole"])
-def blocks_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    blocks: bool = request.param
-    monkeypatch.setattr(choice, "FAST", blocks)
-    return blocks
+@pytest.fixture(params=[True, False], ids=["tiles", "one piece"])
+def tiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    forced: bool = request.param
+    monkeypatch.setattr(choice, "FAST", forced)
+    return forced
 
 
 def calculate(calls: list[Any]) -> None:
@@ -40,17 +40,17 @@ def calculate(calls: list[Any]) -> None:
 
 @pytest.mark.parametrize("first", LAYOUTS)
 @pytest.mark.parametrize("second", LAYOUTS)
-def test_products_of_every_layout(first: str, second: str, blocks_of: bool) -> None:
+def test_products_of_every_layout(first: str, second: str, tiled: bool) -> None:
     random = np.random.default_rng(0)
     for m, k, n in SHAPES:
         a, b = random.standard_normal((m, k)), random.standard_normal((k, n))
-        for written in LAYOUTS.values():
-            out = written(np.full((m, n), np.nan))
+        for layout in LAYOUTS.values():
+            out = layout(np.full((m, n), np.nan))
             calculate(matmul(CONTEXT, LAYOUTS[first](a), LAYOUTS[second](b), out))
             np.testing.assert_allclose(out, a @ b, rtol=1e-10, atol=1e-10)
 
 
-def test_batched_products(blocks_of: bool) -> None:
+def test_batched_products(tiled: bool) -> None:
     random = np.random.default_rng(0)
     a, b = random.standard_normal((5, 6, 7)), random.standard_normal((7, 8))
     for out in (np.empty((5, 6, 8)), np.empty((5, 8, 6)).mT, np.empty((6, 8, 5)).transpose(2, 0, 1)):
@@ -61,7 +61,7 @@ def test_batched_products(blocks_of: bool) -> None:
     np.testing.assert_allclose(out, a[:1] @ b)
 
 
-def test_plans_divide_their_products_into_small_ones() -> None:
+def test_tilings_divide_their_products_into_small_ones() -> None:
     sizes = (1, 2, 7, 10, 16, 24, 32, 48, 64, 97, 100, 128, 193, 200, 512, 784, 1000, 4096, 10007)
     found = 0
     for m in sizes:
@@ -90,13 +90,13 @@ def test_plans_divide_their_products_into_small_ones() -> None:
         ((64, 32, 10), (False, False), None),
     ],
 )
-def test_plans(shape: tuple[int, int, int], layout: tuple[bool, bool], expected: Tiling | None) -> None:
+def test_tilings(shape: tuple[int, int, int], layout: tuple[bool, bool], expected: Tiling | None) -> None:
     assert tiling(*shape, *layout) == expected
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Tiling]:
-    """Every product that can be cut is cut, into the smallest pieces."""
+    """Tile every product that can be tiled, with the smallest tiles."""
     made: list[Tiling] = []
 
     def least(n: int) -> int:
@@ -108,7 +108,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Tiling]:
 
     monkeypatch.setattr(choice, "FAST", True)
     monkeypatch.setattr(products, "tiling", tiny)
-    monkeypatch.setattr(products, "_SMALL_RESULT", 0)  # operands are turned, too
+    monkeypatch.setattr(products, "_SMALL_RESULT", 0)  # operands are transposed, too
     return made
 
 
@@ -126,37 +126,36 @@ NETWORKS: dict[str, tuple[list[Array], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("op", NETWORKS)
-def test_operators_on_blocks(op: str, tiny: list[Tiling], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operators_with_tiles(op: str, tiny: list[Tiling], monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, attributes = NETWORKS[op]
-    blocks = run(op, inputs, dtype=np.float64, **attributes)
+    tiled = run(op, inputs, dtype=np.float64, **attributes)
     check_gradients(op, inputs, list(range(len(inputs))), **attributes)
     assert any(p.parts > 1 for p in tiny)
     monkeypatch.setattr(choice, "FAST", False)
-    for a, b in zip(blocks, run(op, inputs, dtype=np.float64, **attributes), strict=True):
+    for a, b in zip(tiled, run(op, inputs, dtype=np.float64, **attributes), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
 
-def test_operands_are_turned_for_small_products(blocks_of: bool) -> None:
-    assert worth_turning(128, 64, 65) == blocks_of
-    assert not worth_turning(20, 64, 60)
-    assert not worth_turning(512, 32, 193)
+def test_operands_of_small_products_are_transposed(tiled: bool) -> None:
+    assert worth_transposing(128, 64, 65) == tiled
+    assert not worth_transposing(20, 64, 60)
+    assert not worth_transposing(512, 32, 193)
 
 
-def test_repeated_products_share_their_temporaries() -> None:
-    room = Repeated(CONTEXT)
-    assert room.scratch((2, 3), np.float32) is room.scratch((2, 3), np.float32)
-    assert room.scratch((2, 3), np.float32) is not room.scratch((3, 2), np.float32)
+def test_products_that_run_one_after_another_share_scratch() -> None:
+    reused = ReusedScratch(CONTEXT)
+    assert reused.scratch((2, 3), np.float32) is reused.scratch((2, 3), np.float32)
+    assert reused.scratch((2, 3), np.float32) is not reused.scratch((3, 2), np.float32)
 
 
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
 def test_steps_side_by_side(op: str) -> None:
-    """Results that fill the cache: the steps of a block are one product."""
-    from graphspec.kernels import recurrence as direction
-    from graphspec.kernels import step_products
+    """If one result fills the cache, the steps of a block are one product."""
+    from graphspec.kernels import recurrence, step_products
 
     gates, H, features, N, T = {"LSTM": 4, "GRU": 3, "RNN": 1}[op], 40, 30, 2, 5
     inputs = [normal(T, N, features), normal(1, gates * H, features), normal(1, gates * H, H), normal(1, 2 * gates * H)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step_products, "BLOCK", 100)
-        patch.setattr(direction, "BLOCK", 6 * H * N * 2)  # blocks of two steps or more, and a shorter one
+        patch.setattr(step_products, "CACHE_ELEMENTS", 100)
+        patch.setattr(recurrence, "CACHE_ELEMENTS", 6 * H * N * 2)  # blocks of two steps or more, and a shorter one
         check_gradients(op, [0.1 * X for X in inputs], [0, 1, 2, 3], hidden_size=H)

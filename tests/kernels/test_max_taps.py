@@ -1,4 +1,4 @@
-"""MaxPool where it is trained: values, and gradients that go to the first largest number, row by row, also among equals."""
+"""MaxPool in training: values, and gradients, which go to the first maximum in row-major order, also among equals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from layouts import SETTINGS, lying
 
 from graphspec.graph.target import Target
-from graphspec.kernels import max_taps as largest
+from graphspec.kernels import max_taps
 from graphspec.ops import pooling
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
@@ -55,7 +55,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def expected(X: Array, dY: Array, attrs: dict[str, Any]) -> tuple[Array, Array]:
-    """The outputs, window by window, and X's gradient."""
+    """Return the outputs, computed window by window, and X's gradient."""
     rank = X.ndim - 2
     kernel = attrs["kernel_shape"]
     strides, dilations = attrs.get("strides", (1,) * rank), attrs.get("dilations", (1,) * rank)
@@ -63,26 +63,26 @@ def expected(X: Array, dY: Array, attrs: dict[str, Any]) -> tuple[Array, Array]:
     front = {"SAME_UPPER": [t // 2 for t in total], "SAME_LOWER": [t - t // 2 for t in total]}
     begin = front.get(attrs.get("auto_pad", ""), attrs.get("pads", (0,) * 2 * rank)[:rank])
     Y, dX = np.full(dY.shape, -np.inf, X.dtype), np.zeros_like(X)
-    for n, c, *place in np.ndindex(*dY.shape):
+    for n, c, *position in np.ndindex(*dY.shape):
         best = None
         for tap in np.ndindex(*kernel):
-            at = [p * s + t * d - b for p, s, t, d, b in zip(place, strides, tap, dilations, begin, strict=True)]
+            at = [p * s + t * d - b for p, s, t, d, b in zip(position, strides, tap, dilations, begin, strict=True)]
             inside = all(0 <= i < size for i, size in zip(at, X.shape[2:], strict=True))
             if inside and (best is None or X[n, c, *at] > X[best]):
                 best = (n, c, *at)
         if best is not None:
-            Y[n, c, *place] = X[best]
-            dX[best] += dY[n, c, *place]
+            Y[n, c, *position] = X[best]
+            dX[best] += dY[n, c, *position]
     return Y, dX
 
 
 def trained(X: Array, dY: Array, attrs: dict[str, Any]) -> Program:
-    """A program that has run on X, where dY is the gradient of the output."""
+    """Return a program that has run on X with dY as the gradient of the output."""
     graph, _ = graphs.build("MaxPool", [X], **attrs)
     loss = scalar_loss(graph, {"y0": dY})
     fetches = {"y": graph.outputs["y0"], "loss": loss}
     program = build_program(
-        graph.asking(fetches, loss), Parameters(graph), Target({"x0": X.shape}, input_grads=["x0"]), training=True
+        graph.with_outputs(fetches, loss), Parameters(graph), Target({"x0": X.shape}, input_grads=["x0"]), training=True
     )
     feed(graph, program, {"x0": X})
     with np.errstate(invalid="ignore"):  # an empty window is -inf, and its loss 0 times that
@@ -91,7 +91,7 @@ def trained(X: Array, dY: Array, attrs: dict[str, Any]) -> Program:
 
 
 def check(shape: tuple[int, ...], attrs: dict[str, Any], order: tuple[int, ...]) -> None:
-    """Whole numbers, of which many are equal: gradients are exact sums. X's axes lie in memory in ``order``."""
+    """Check integers, many of them equal, so gradients are exact sums. ``order`` is X's memory order."""
     random = np.random.default_rng(0)
     X = random.integers(0, 3, shape).astype(np.float32)
     graph, _ = build("MaxPool", [X], **attrs)
@@ -104,15 +104,15 @@ def check(shape: tuple[int, ...], attrs: dict[str, Any], order: tuple[int, ...])
     np.testing.assert_array_equal(program.grads["x0"].transpose(back), dX)
 
 
-@pytest.fixture(params=[0, 3, 1 << 20], ids=["as they lie", "some", "gathered"])
+@pytest.fixture(params=[0, 3, 1 << 20], ids=["in place", "some", "gathered"])
 def gathered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(largest, "_SHORT", request.param)
+    monkeypatch.setattr(max_taps, "_SHORT", request.param)
 
 
-@pytest.fixture(params=[None, 200], ids=["whole", "blocks"])
+@pytest.fixture(params=[None, 200], ids=["one block", "blocks"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param is not None:
-        monkeypatch.setattr(pooling, "_APART", request.param)
+        monkeypatch.setattr(pooling, "_SEPARATE", request.param)
         monkeypatch.setattr(pooling, "_OVERLAPPING", request.param)
 
 

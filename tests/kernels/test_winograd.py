@@ -1,4 +1,4 @@
-"""Convolutions to which Winograd's algorithm applies, with it forced and forbidden."""
+"""Convolutions to which Winograd's algorithm applies, with the algorithm forced and forbidden."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def algorithm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(choice, "FAST", request.param)
 
 
-@pytest.fixture(params=["whole", "chunks", "columns", "chunks of columns"])
+@pytest.fixture(params=["one chunk", "chunks", "columns", "chunks of columns"])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "chunks" in request.param:
-        monkeypatch.setattr(winograd, "_CHUNK", 300)
-        monkeypatch.setattr(winograd, "_SUMS", 1)
+        monkeypatch.setattr(winograd, "CACHE_ELEMENTS", 300)
+        monkeypatch.setattr(winograd, "_LEAST_COLUMNS", 1)
         monkeypatch.setattr(winograd, "SMALL", 2000)
-    for name in ("_TALL", "_WASTED", "_WASTED_BACK"):
+    for name in ("_LEAST_CHUNK_ROWS", "_WASTED", "_WASTED_BACK"):
         monkeypatch.setattr(winograd, name, 0 if "columns" in request.param else 1 << 30)
 
 
@@ -86,7 +86,7 @@ def test_conv_transpose(case: Convolution, pad: int) -> None:
 @pytest.mark.usefixtures("algorithm")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", [c for c in load_layers() if "Conv" in str(c.spec)], ids=lambda case: case.id)
-def test_layers_are_those_of_keras(case: Case, dtype: Any) -> None:
+def test_layers_match_keras(case: Case, dtype: Any) -> None:
     assert_golden(case, dtype)
 
 
@@ -95,7 +95,7 @@ def results(X: Array, W: Array, pads: tuple[int, ...], dtype: Any) -> list[Array
     graph, Y = build("Conv", [X, W], pads=pads)
     loss = scalar_loss(graph, {"y0": normal(2, *Y.shape)})
     program = build_program(
-        graph.asking(graph.outputs | {"loss": loss}, loss),
+        graph.with_outputs(graph.outputs | {"loss": loss}, loss),
         Parameters(graph, dtype),
         Target({"x0": X.shape, "x1": W.shape}, input_grads=["x0", "x1"]),
     )
@@ -106,7 +106,7 @@ def results(X: Array, W: Array, pads: tuple[int, ...], dtype: Any) -> list[Array
 
 @pytest.mark.parametrize("pad", [0, 1])
 @pytest.mark.parametrize("shape", [(8, 16, 24, 17, 16), (3, 64, 48, 8, 9), (2, 150, 140, 5, 4), (32, 16, 24, 6, 6)])
-def test_error_is_about_that_of_the_direct_way(
+def test_error_is_about_as_small_as_without_winograd(
     shape: tuple[int, ...], pad: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch, channels, filters, *spatial = shape
@@ -129,7 +129,7 @@ def test_no_rows() -> None:
     np.testing.assert_array_equal(dW, np.zeros((3, 2, 3, 3)))
 
 
-def test_it_is_taken_where_it_saves_work() -> None:
+def test_winograd_is_used_if_it_saves_work() -> None:
     def same_size(n: int) -> Axis:
         return Axis(n, n, 3, 1, 1, 1)
 
@@ -140,18 +140,18 @@ def test_it_is_taken_where_it_saves_work() -> None:
     assert not winograd.pays([same_size(8)] * 2, 3, 16)
     assert not winograd.pays(
         [Axis(5, 3, 3, 1, 1, 0)] * 2, 64, 64
-    )  # one of four rows and two of five columns are in vain
+    )  # one of four rows and two of five columns are not used
 
 
-def test_columns_apart_where_many_windows_lie_in_two_rows() -> None:
-    def taken(batch: int, size: int, pad: int, *, gradient: bool = False) -> bool:
+def test_one_matrix_per_column_if_many_windows_cross_rows() -> None:
+    def by_column(batch: int, size: int, pad: int, *, gradient: bool = False) -> bool:
         X, axis = np.zeros((batch, 4, size, size)), Axis(size, size - 2 + 2 * pad, 3, 1, 1, pad)
         context: Any = None  # nothing is bound
         return winograd.Winograd(context, X, [axis] * 2, 4, gradient=gradient).by_column
 
-    assert taken(32, 13, 0)
-    assert taken(32, 13, 0, gradient=True)
-    assert taken(32, 8, 1)
-    assert not taken(32, 8, 1, gradient=True)
-    assert not taken(32, 32, 1)
-    assert not taken(2, 13, 0)
+    assert by_column(32, 13, 0)
+    assert by_column(32, 13, 0, gradient=True)
+    assert by_column(32, 8, 1)
+    assert not by_column(32, 8, 1, gradient=True)
+    assert not by_column(32, 32, 1)
+    assert not by_column(2, 13, 0)

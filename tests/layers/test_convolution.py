@@ -114,7 +114,7 @@ def test_a_convolution_does_not_copy_its_kernel(kind: str, groups: int, monkeypa
     parameters = Parameters(graph)
     gradient = np.zeros_like(parameters.vectors["trainable"])
     shapes = {"x0": (3, *(7, 6, 5)[:rank], 2)}
-    program = build_program(graph.asking({}, loss), parameters, Target(shapes), gradient=gradient, training=True)
+    program = build_program(graph.with_outputs({}, loss), parameters, Target(shapes), gradient=gradient, training=True)
     for vector, copied in ((parameters.vectors["trainable"], False), (gradient, groups > 1)):
         kernel = parameters.view("y/kernel", vector)
         users = {

@@ -36,7 +36,7 @@ def loss_and_gradient(*inputs: Array | None, dtype: Any = np.float32) -> tuple[A
     scalar = g.ReduceLoss(loss, reduction="sum")
     shapes = {n: a.shape for n, a in arrays.items()}
     p = build_program(
-        graph.asking({"loss": loss}, scalar), Parameters(graph, dtype), Target(shapes, input_grads=["x0"])
+        graph.with_outputs({"loss": loss}, scalar), Parameters(graph, dtype), Target(shapes, input_grads=["x0"])
     )
     for name, array in arrays.items():
         p.feeds[name][...] = array
@@ -135,7 +135,7 @@ def test_ctc_of_a_softmax_uses_its_logits() -> None:
         head = head.with_mask(graph.inputs["m"] if masked else None)
         scalar = reduce(g, CTC().lower(g, graph.inputs["y"], head), weight=None, mask=None)
         shapes = {"x": logits.shape, "y": labels.shape, "m": mask.shape}
-        p = build_program(graph.asking({"loss": scalar}), Parameters(graph, np.float64), Target(shapes))
+        p = build_program(graph.with_outputs({"loss": scalar}), Parameters(graph, np.float64), Target(shapes))
         for name, array in (("x", logits), ("y", labels), ("m", mask)):
             p.feeds[name][...] = array
         p.run()

@@ -88,9 +88,7 @@ def test_losses_of_workers_add_up(case: Case) -> None:
         ("CategoricalFocalCrossentropy", [[40.0, -40.0], [-80.0, 80.0]], [[1.0, 0.0], [0.0, 1.0]]),
     ],
 )
-def test_focal_gradients_are_finite_if_a_probability_is_one(
-    name: str, y_pred: Any, y_true: Any, gamma: float
-) -> None:
+def test_focal_gradients_are_finite_if_a_probability_is_one(name: str, y_pred: Any, y_true: Any, gamma: float) -> None:
     args = {"loss": {"type": name, "from_logits": True, "gamma": gamma}}
     values = {"y_pred": np.array(y_pred, np.float32), "y_true": np.array(y_true, np.float32)}
     graph, fetches, arrays, _ = lowered(Case("saturated", args, values))

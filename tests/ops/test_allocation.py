@@ -22,7 +22,7 @@ def test_a_step_allocates_nothing(op: str, example: Example) -> None:
     random = np.random.default_rng(3)
     loss = scalar_loss(graph, {n: random.standard_normal(v.shape) for n, v in floats.items()}) if floats else None
     program = build_program(
-        graph.asking(graph.outputs if loss is None else {"loss": loss}, loss),
+        graph.with_outputs(graph.outputs if loss is None else {"loss": loss}, loss),
         Parameters(graph),
         Target(
             {n: v.shape for n, v in graph.inputs.items()}, input_grads=[f"x{k}" for k in example.wrt] if floats else []

@@ -84,7 +84,7 @@ def test_batch_normalization_over_workers(workers: int, perm: tuple[int, ...]) -
         gradient = np.zeros_like(parameters.vectors["trainable"])
         feeds = {"x": X[rows].transpose(perm), "c": cotangent[rows]}
         program = build_program(
-            graph.asking({"y": y}, loss),
+            graph.with_outputs({"y": y}, loss),
             parameters,
             Target(
                 {n: a.shape for n, a in feeds.items()},

@@ -98,7 +98,7 @@ def test_a_depthwise_convolution_in_many_blocks(monkeypatch: pytest.MonkeyPatch)
     X, W, B = normal(0, 3, 4, 9, 7), normal(1, 4, 1, 3, 2), normal(2, 4)
     attrs: dict[str, Any] = {"group": 4, "strides": (2, 1), "pads": (2, 1, 1, 2), "dilations": (1, 2)}
     same("Conv", [X, W, B], **attrs)
-    monkeypatch.setattr("graphspec.kernels.depthwise._BLOCK", 40)
+    monkeypatch.setattr("graphspec.kernels.depthwise.BLOCK_ELEMENTS", 40)
     monkeypatch.setattr("graphspec.kernels.depthwise._ROW", 1)
     same("Conv", [X, W, B], **attrs)
     both_layouts("Conv", [X, W, B], [0, 1, 2], **attrs)

@@ -114,7 +114,7 @@ def dropped(X: Array, rate: float, *, step: int = 0, workers: int = 1, **attrs: 
     for rank in range(workers):
         rows = shard_slice(len(X), rank, workers)
         program = build_program(
-            graph.asking(graph.outputs, loss),
+            graph.with_outputs(graph.outputs, loss),
             Parameters(graph),
             Target({"x0": X[rows].shape}, input_grads=["x0"], shard=Shard(LocalGroup(), rows, len(X))),
             training=True,

@@ -30,7 +30,7 @@ GRADIENTS: dict[str, list[Example]] = {
 
 @contextmanager
 def built(operand: Callable[[Builder, int, Value], Value], times: int = 1) -> Iterator[None]:
-    """Within it, inputs that are not constants pass through ``operand`` first; the operator is applied ``times`` times."""
+    """In this context, ``operand`` transforms inputs that are not constants, and the operator runs ``times`` times."""
 
     def build(
         op: str, inputs: list[Array | None], constants: set[int] = frozenset(), **attrs: Any
@@ -128,7 +128,7 @@ def test_same_value_for_all_operands(op: str) -> None:
 
 
 def test_concat_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.ops.slicing.BLOCK", 7)
+    monkeypatch.setattr("graphspec.ops.slicing.BLOCK_ELEMENTS", 7)
     test_plain("Concat")
     test_other_memory_order("Concat")
 
@@ -143,7 +143,7 @@ def test_where_there_is_no_gradient_it_is_0(op: str) -> None:
             continue
         loss = scalar_loss(graph, outputs)
         shapes = {name: value.shape for name, value in graph.inputs.items()}
-        program = build_program(graph.asking({}, loss), Parameters(graph), Target(shapes, input_grads=floats))
+        program = build_program(graph.with_outputs({}, loss), Parameters(graph), Target(shapes, input_grads=floats))
         feed(graph, program, {f"x{k}": a for k, a in enumerate(case.inputs) if a is not None})
         program.run()
         assert not any(program.grads[name].any() for name in floats)

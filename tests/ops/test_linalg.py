@@ -1,4 +1,4 @@
-"""Small Gemms: the bias is an additional row of the matrix, and both gradients are one product."""
+"""Small Gemm: the bias becomes the last row of the matrix, and one product computes both gradients."""
 
 from __future__ import annotations
 

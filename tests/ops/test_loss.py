@@ -47,7 +47,9 @@ def test_label_that_is_no_class_is_an_error() -> None:
     graph, loss = build("SparseSoftmaxCrossEntropy", [np.zeros((2, 3), np.float32), np.array([0, 4])])
     total = Builder(graph, "loss").ReduceLoss(loss)
     shapes = {n: v.shape for n, v in graph.inputs.items()}
-    program = build_program(graph.asking({"loss": total}, total), Parameters(graph), Target(shapes, input_grads=["x0"]))
+    program = build_program(
+        graph.with_outputs({"loss": total}, total), Parameters(graph), Target(shapes, input_grads=["x0"])
+    )
     program.feeds["x1"][...] = [0, 4]
     with pytest.raises(IndexError):
         program.run()

@@ -22,7 +22,7 @@ def test_no_rows(op: str, example: Example) -> None:
     shapes = {n: v.shape for n, v in graph.inputs.items()}
     for total in example.totals:
         program = build_program(
-            graph.asking(graph.outputs, loss),
+            graph.with_outputs(graph.outputs, loss),
             Parameters(graph),
             Target(shapes, input_grads=asked, shard=Shard(LocalGroup(), slice(total, total), total)),
             training=example.training or total > 0,

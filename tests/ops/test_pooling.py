@@ -75,7 +75,7 @@ def test_max_pool_gradient_goes_to_the_first_maximum(kernel: tuple[int, int], st
     graph, _ = build("MaxPool", [X], kernel_shape=kernel, strides=strides)
     loss = scalar_loss(graph, {"y0": np.ones(graph.outputs["y0"].shape, np.float32)})
     program = build_program(
-        graph.asking({"loss": loss}, loss), Parameters(graph), Target({"x0": X.shape}, input_grads=["x0"])
+        graph.with_outputs({"loss": loss}, loss), Parameters(graph), Target({"x0": X.shape}, input_grads=["x0"])
     )
     feed(graph, program, {"x0": X})
     program.run()

@@ -38,7 +38,7 @@ class Net:
         self.parameters.initialize(1)
         self.gradient = np.zeros_like(self.parameters.vectors["trainable"])
         self.program: Program = build_program(
-            graph.asking({"loss": loss}, loss),
+            graph.with_outputs({"loss": loss}, loss),
             self.parameters,
             Target({"x": x.shape}),
             gradient=self.gradient,
@@ -132,7 +132,7 @@ def test_gradients_reuse_the_memory_of_values_that_have_been_read() -> None:
     gradient = np.zeros_like(parameters.vectors["trainable"])
     loss = mean(g, h)
     program = build_program(
-        graph.asking({}, loss), parameters, Target({"x": (rows, 4)}), gradient=gradient, training=True
+        graph.with_outputs({}, loss), parameters, Target({"x": (rows, 4)}), gradient=gradient, training=True
     )
     temporary = max(widths)
     assert program.nbytes < (sum(widths) + temporary + 2 * 256) * rows * 4
@@ -145,7 +145,7 @@ def test_inference_reuses_memory() -> None:
         h = g.Tanh(g.MatMul(h, g.param(f"k{k}", (256, 256), GLOROT)))
     parameters = Parameters(graph)
     parameters.initialize(0)
-    program = build_program(graph.asking({"y": h}), parameters, Target({"x": (64, 256)}))
+    program = build_program(graph.with_outputs({"y": h}), parameters, Target({"x": (64, 256)}))
     assert program.nbytes < 6 * 64 * 256 * 4
     program.feeds["x"][...] = 1.0
     program.run()

@@ -117,7 +117,7 @@ def test_an_interleaved_network_has_the_same_gradients(monkeypatch: pytest.Monke
         parameters.initialize(1)
         gradient = np.zeros_like(parameters.vectors["trainable"])
         program = build_program(
-            graph.asking({}, loss), parameters, Target({"x": x.shape}), gradient=gradient, training=True
+            graph.with_outputs({}, loss), parameters, Target({"x": x.shape}), gradient=gradient, training=True
         )
         program.feeds["x"][...] = x
         program.run()

@@ -89,7 +89,7 @@ def run(
     """
     gradient = np.full_like(parameters.vectors["trainable"], np.nan)
     program = build_program(
-        graph.asking(fetches, loss),
+        graph.with_outputs(fetches, loss),
         parameters,
         Target({name: a.shape for name, a in arrays.items()}, input_grads=input_grads, shard=shard),
         gradient=gradient,

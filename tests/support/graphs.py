@@ -133,12 +133,12 @@ def check_gradients(
         return build_program(asking, Parameters(graph, np.float64), Target(shapes, **more), training=training)
 
     def value(at: dict[str, Array]) -> float:
-        p = program(graph.asking({"loss": loss}))
+        p = program(graph.with_outputs({"loss": loss}))
         feed(graph, p, at)
         p.run()
         return float(p.fetches["loss"])
 
-    p = program(graph.asking({"loss": loss}, loss), input_grads=asked)
+    p = program(graph.with_outputs({"loss": loss}, loss), input_grads=asked)
     feed(graph, p, arrays)
     run_poisoned(p)
     grads = {n: p.grads[n].copy() for n in asked}

@@ -46,7 +46,7 @@ def by_workers(graph: Graph, scalar: Value, arrays: Mapping[str, Array], size: i
         rows = shard_slice(total, rank, size)
         feeds = {n: a[rows] for n, a in arrays.items()}
         program = build_program(
-            graph.asking({"loss": scalar}, scalar),
+            graph.with_outputs({"loss": scalar}, scalar),
             Parameters(graph, np.float64),
             Target(
                 {n: a.shape for n, a in feeds.items()},

@@ -162,7 +162,7 @@ class _Case:
         slope = np.zeros_like(parameters.vectors["trainable"])
 
         def program(loss: Value | None = None) -> Program:
-            graph = objective.graph.asking({"loss": objective.total}, loss)
+            graph = objective.graph.with_outputs({"loss": objective.total}, loss)
             target = Target(loader.shapes(loader.rows(0)))
             return build_program(graph, parameters, target, gradient=slope, training=training, seed=1)
 
@@ -208,7 +208,7 @@ class _Case:
             parameters.vectors["trainable"][...] = weights
             made = np.zeros_like(parameters.vectors["trainable"])
             program = build_program(
-                objective.graph.asking({"loss": objective.total}, objective.total),
+                objective.graph.with_outputs({"loss": objective.total}, objective.total),
                 parameters,
                 Target(loader.shapes(loader.rows(0))),
                 gradient=made,

@@ -1,8 +1,8 @@
-"""Operators newer than an opset, written in older ones: what the pass `legalize` puts in their place.
+"""Decompositions of newer operators into operators of opset 17, for the pass ``legalize``.
 
-A decomposition takes the builder, the operator's inputs and its attributes, emits operators that opset 17 has, and returns
-the output, or a tuple of outputs. Where there are many attributes, it is a dataclass of them with a method ``emit`` that
-takes the builder and the inputs.
+A decomposition receives the builder, the operator's inputs and its attributes. It emits operators of opset 17 and returns
+the output, or a tuple of outputs. An operator with many attributes has a dataclass of its attributes instead, with a method
+``emit`` that receives the builder and the inputs.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 Decomposition = Callable[..., Any]
 
 DECOMPOSITIONS: dict[str, Decomposition] = {}
-"""By operator."""
+"""The decompositions by operator name."""
 
 
 class Emits(Protocol):
-    """The attributes of one operator, and how it is decomposed."""
+    """A decomposition with the operator's attributes as fields."""
 
     @property
-    def emit(self) -> Callable[..., Any]: ...
+    def emit(self) -> Callable[..., Any]:
+        """The function that receives the builder and the inputs, and emits operators."""
 
 
 T = TypeVar("T", bound=Emits)
 
 
 def decomposes(op: str) -> Callable[[Decomposition], Decomposition]:
-    """Function decorator: the decomposition of ``op``."""
+    """Return a decorator that registers a function as the decomposition of ``op``."""
 
     def register(function: Decomposition) -> Decomposition:
         DECOMPOSITIONS[op] = function
@@ -41,7 +42,7 @@ def decomposes(op: str) -> Callable[[Decomposition], Decomposition]:
 
 
 def decomposes_by(op: str) -> Callable[[type[T]], type[T]]:
-    """Class decorator: the decomposition of ``op`` whose attributes are the fields of the class."""
+    """Return a class decorator that registers a decomposition of ``op`` with its attributes as the fields of the class."""
 
     def register(cls: type[T]) -> type[T]:
         def decompose(g: Builder, *inputs: Value | None, **attributes: Any) -> Any:

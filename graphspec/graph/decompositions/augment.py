@@ -1,4 +1,4 @@
-"""Random augmentation as it is at inference."""
+"""Random augmentation at inference."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 
 @decomposes("RandomCrop")
 def random_crop(g: Builder, X: Value, corner: Value, rows: Value, columns: Value) -> Any:
-    """``rows · X · columns``: at inference the image is resampled by two matrices."""
+    """Emit ``rows · X · columns``: at inference two matrices resample the image."""
     return g.MatMul(g.MatMul(rows, X), columns)

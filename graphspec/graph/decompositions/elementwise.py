@@ -1,4 +1,4 @@
-"""Activations that are operators: Gelu (opset 20), Mish (18), HardSwish (14) and Swish (24)."""
+"""Activations that are ONNX operators: Gelu (opset 20), Mish (18), HardSwish (14) and Swish (24)."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 
 @decomposes("Gelu")
 def gelu(g: Builder, X: Value, *, approximate: str) -> Any:
-    """``x / 2 · (1 + erf(x / √2))``, or ``x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))``."""
+    """Emit ``x / 2 · (1 + erf(x / √2))``, or ``x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))``."""
     if approximate == "tanh":
         cube = g.Mul(g.Mul(X, X), X)
         inner = g.Add(X, g.Mul(cube, g.constant(0.044715)))
-        bell = g.Tanh(g.Mul(inner, g.constant(math.sqrt(2 / math.pi))))
+        squashed = g.Tanh(g.Mul(inner, g.constant(math.sqrt(2 / math.pi))))
     else:
-        bell = g.Erf(g.Mul(X, g.constant(math.sqrt(0.5))))
-    return g.Mul(g.Mul(X, g.constant(0.5)), g.Add(bell, g.constant(1.0)))
+        squashed = g.Erf(g.Mul(X, g.constant(math.sqrt(0.5))))
+    return g.Mul(g.Mul(X, g.constant(0.5)), g.Add(squashed, g.constant(1.0)))
 
 
 @decomposes("Swish")
 def swish(g: Builder, X: Value, *, alpha: float) -> Any:
-    """``x · sigmoid(alpha · x)``."""
+    """Emit ``x · sigmoid(alpha · x)``."""
     scaled = X if alpha == 1.0 else g.Mul(X, g.constant(alpha, "float32"))
     return g.Mul(X, g.Sigmoid(scaled))
 
 
 @decomposes("Mish")
 def mish(g: Builder, X: Value) -> Any:
-    """``x · tanh(softplus(x))``."""
+    """Emit ``x · tanh(softplus(x))``."""
     return g.Mul(X, g.Tanh(g.Softplus(X)))
 
 
 @decomposes("HardSwish")
 def hard_swish(g: Builder, X: Value) -> Any:
-    """``x · hard_sigmoid(x)``."""
+    """Emit ``x · hard_sigmoid(x)``."""
     return g.Mul(X, g.HardSigmoid(X, alpha=1 / 6, beta=0.5))

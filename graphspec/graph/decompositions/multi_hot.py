@@ -1,4 +1,4 @@
-"""MultiHot, which is no operator of ONNX: ids as vectors by comparing and scattering."""
+"""MultiHot, which is not an ONNX operator: vectors from ids, by comparison or by scattering."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @decomposes("MultiHot")
 def multi_hot(g: Builder, ids: Value, weights: Value | None = None, *, depth: int, count: int) -> Any:
-    """One id is compared with every number; several are scattered, with a place more for all that is out of range."""
+    """Emit a comparison with all indices for a single id, else a scatter with one extra column for ids out of range."""
     if ids.shape[-1] == 1 and weights is None:
         return g.Cast(g.Equal(ids, g.constant(np.arange(depth))), to="float32")
     inside = g.And(g.GreaterOrEqual(ids, g.constant(0)), g.Less(ids, g.constant(depth)))
-    places = g.Where(inside, ids, g.constant(depth))
+    indices = g.Where(inside, ids, g.constant(depth))
     outer = [g.size(ids, axis) for axis in range(ids.rank - 1)]
     zeros = g.Expand(g.constant(0.0), g.ints([*outer, depth + 1]))
     updates = g.Expand(g.constant(1.0), g.Shape(ids)) if weights is None else weights
-    Y = g.ScatterElements(zeros, places, updates, axis=-1, reduction="add" if count else "none")
+    Y = g.ScatterElements(zeros, indices, updates, axis=-1, reduction="add" if count else "none")
     return g.Slice(Y, g.constant([0]), g.constant([depth]), g.constant([-1]))

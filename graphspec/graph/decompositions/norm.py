@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def group_normalization(
     g: Builder, X: Value, scale: Value, bias: Value, *, num_groups: int, epsilon: float, stash_type: int
 ) -> Any:
-    """Rows of a group each, ``(N, groups, …)``, then back to X's shape."""
+    """Emit the normalization of ``(N, groups, …)``, then reshape to X's shape, scale and shift."""
     rows = g.Reshape(X, g.constant([0, num_groups, -1]))
     centred = g.Sub(rows, g.ReduceMean(rows, axes=(-1,), keepdims=1))
     variance = g.ReduceMean(g.Mul(centred, centred), axes=(-1,), keepdims=1)
@@ -27,7 +27,7 @@ def group_normalization(
 
 @decomposes("RMSNormalization")
 def rms_normalization(g: Builder, X: Value, scale: Value, *, axis: int, epsilon: float, stash_type: int) -> Any:
-    """``X / sqrt(mean(X²) + epsilon) · scale``."""
+    """Emit ``X / sqrt(mean(X²) + epsilon) · scale``."""
     axes = tuple(range(axis % X.rank, X.rank))
     square = g.ReduceMean(g.Mul(X, X), axes=axes, keepdims=1)
     return g.Mul(g.Div(X, g.Sqrt(g.Add(square, g.constant(epsilon, "float32")))), scale)

@@ -1,9 +1,9 @@
-"""Move Transposes towards the outputs, where opposite ones cancel.
+"""Move Transposes towards the outputs and cancel opposite ones.
 
 Layers are channels-last, ONNX's convolutions and poolings are channels-first, so lowering puts a Transpose before and after
-each of them. This pass holds a Transpose back and writes it only in front of an operator that cannot work on the transposed
-operand. On its way it moves past elementwise operators, Concat and reductions, if all their operands wait for the same
-permutation; two opposite ones give the identity and vanish. Most channels-last networks keep one Transpose, at their input.
+each of them. This pass defers a Transpose and emits it only before an operator that cannot work on the untransposed
+operand. A Transpose moves past elementwise operators, Concat and reductions if all their operands have the same deferred
+permutation; two opposite permutations cancel. Most channels-last networks keep one Transpose, at their input.
 
 It is for files.
 """
@@ -17,36 +17,37 @@ from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import OPS
 
-_REDUCE = {"ReduceMean", "ReduceMax", "ReduceMin"}  # those with axes as an attribute at opset 17
+_REDUCE = {"ReduceMean", "ReduceMax", "ReduceMin"}  # in opset 17 their axes are an attribute
 
 Perm = tuple[int, ...]
 
 
 class _Moves:
-    """Transposes that are held back: ``name → (base, perm)`` for every value that is a transposed ``base``."""
+    """Deferred Transposes: ``pending[name] = (base, perm)`` for every value that is a transposed ``base``."""
 
     def __init__(self) -> None:
         self.pending: dict[str, tuple[Value, Perm]] = {}
-        self.written: dict[str, Value] = {}
+        self.emitted: dict[str, Value] = {}
 
     def defer(self, value: Value, base: Value, perm: Perm) -> Value:
+        """Record ``value`` as pending; return ``base`` if ``perm`` is the identity, else ``value``."""
         if perm == tuple(range(len(perm))):
             return base
         self.pending[value.name] = (base, perm)
         return value
 
-    def write(self, state: Rebuild, value: Value | None) -> Value | None:
-        """The value itself. For a pending one its Transpose is emitted, once."""
+    def resolve(self, state: Rebuild, value: Value | None) -> Value | None:
+        """Return the value; if it is pending, emit its Transpose on the first call."""
         if value is None or value.name not in self.pending:
             return value
-        if value.name not in self.written:
+        if value.name not in self.emitted:
             base, perm = self.pending[value.name]
             owner = value.name.split("/")[0]
             name = value.name if "Transpose" in value.name else f"{value.name}/Transpose"
-            self.written[value.name] = state.node(
+            self.emitted[value.name] = state.node(
                 name, "Transpose", (base,), {"perm": perm}, owner, [value.type], [value.name]
             )[0]
-        return self.written[value.name]
+        return self.emitted[value.name]
 
 
 def cancel_transposes(graph: Graph, target: Target) -> Graph:
@@ -54,7 +55,7 @@ def cancel_transposes(graph: Graph, target: Target) -> Graph:
 
     >>> g, x = sketch({"x": ("N", 8, 8, 3)})
     >>> channels_first = g.Relu(g.Transpose(x, perm=(0, 3, 1, 2)))
-    >>> graph = g.graph.asking({"y": g.Transpose(channels_first, perm=(0, 2, 3, 1))})
+    >>> graph = g.graph.with_outputs({"y": g.Transpose(channels_first, perm=(0, 2, 3, 1))})
     >>> print_graph(graph)
     %1 = Transpose(x, perm=(0, 3, 1, 2))
     %2 = Relu(%1)
@@ -69,14 +70,14 @@ def cancel_transposes(graph: Graph, target: Target) -> Graph:
             base, inner = moves.pending.get(inputs[0].name, (inputs[0], tuple(range(inputs[0].rank))))
             perm = tuple(inner[p] for p in node.attrs["perm"])
             return (moves.defer(node.outputs[0], base, perm),)
-        moved = _through(state, node, inputs, moves)
-        return moved or state.copy(node, [moves.write(state, v) for v in inputs])
+        moved = _move_past(state, node, inputs, moves)
+        return moved or state.copy(node, [moves.resolve(state, v) for v in inputs])
 
     return _without_sinks(rebuild(_with_sinks(graph), visit))
 
 
 def _with_sinks(graph: Graph) -> Graph:
-    """The graph with a Reshape behind each output, so that a pending Transpose in front of it is written."""
+    """Return the graph with a Reshape after each output, which forces a pending Transpose to be emitted."""
     copy = graph.copy()
     for name, value in graph.outputs.items():
         node = Node(f"{name}/sink", "Reshape", (value, None), {"allowzero": 0}, name)
@@ -87,7 +88,7 @@ def _with_sinks(graph: Graph) -> Graph:
 
 
 def _without_sinks(graph: Graph) -> Graph:
-    """The graph without the nodes that :func:`_with_sinks` adds."""
+    """Return the graph without the nodes that :func:`_with_sinks` added."""
     for name, value in graph.outputs.items():
         assert value.node is not None
         source = value.node.inputs[0]
@@ -97,14 +98,17 @@ def _without_sinks(graph: Graph) -> Graph:
     return graph
 
 
-def _through(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], moves: _Moves) -> Sequence[Value] | None:
-    """The node applied to untransposed inputs, its output pending; None if their permutations differ or it cannot move."""
-    full = [v for v in inputs if v is not None and v.rank > 0]
-    waiting = [moves.pending[v.name] for v in full if v.name in moves.pending]
-    if not waiting or len(node.outputs) != 1:
+def _move_past(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], moves: _Moves) -> Sequence[Value] | None:
+    """Apply the node to the untransposed inputs and return its output as pending.
+
+    Return None if the permutations of the inputs differ or the Transpose cannot move past the node.
+    """
+    tensors = [v for v in inputs if v is not None and v.rank > 0]
+    pending = [moves.pending[v.name] for v in tensors if v.name in moves.pending]
+    if not pending or len(node.outputs) != 1:
         return None
-    perm = waiting[0][1]
-    if any(p != perm for _, p in waiting) or len(waiting) != len(full):
+    perm = pending[0][1]
+    if any(p != perm for _, p in pending) or len(pending) != len(tensors):
         return None
     bases = [v if v is None or v.name not in moves.pending else moves.pending[v.name][0] for v in inputs]
     attrs = dict(node.attrs)
@@ -115,14 +119,14 @@ def _through(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], moves
         axes = [a % len(perm) for a in attrs["axes"]]
         attrs["axes"] = tuple(sorted(perm[a] for a in axes))
         if not attrs["keepdims"]:
-            rest = [p for k, p in enumerate(perm) if k not in axes]
-            out_perm = tuple(sorted(rest).index(p) for p in rest)
+            remaining = [p for k, p in enumerate(perm) if k not in axes]
+            out_perm = tuple(sorted(remaining).index(p) for p in remaining)
     elif node.op == "Concat":
         attrs["axis"] = perm[attrs["axis"] % len(perm)]
-    elif not OPS[node.op].elementwise or len({v.rank for v in full}) > 1:
+    elif not OPS[node.op].elementwise or len({v.rank for v in tensors}) > 1:
         return None
     shape = node.outputs[0].shape
     base_shape = tuple(shape[out_perm.index(k)] for k in range(len(out_perm)))
-    kind = Type(node.outputs[0].dtype, base_shape)
-    moved = state.node(f"{node.name}", node.op, bases, attrs, node.owner, [kind], [f"{node.outputs[0].name}^T"])
+    out_type = Type(node.outputs[0].dtype, base_shape)
+    moved = state.node(f"{node.name}", node.op, bases, attrs, node.owner, [out_type], [f"{node.outputs[0].name}^T"])
     return (moves.defer(node.outputs[0], moved[0], out_perm),)

@@ -1,9 +1,9 @@
 """Crop convolutions and poolings to the rows and columns that later windows read.
 
-A window that does not fit into the rest of an axis is never computed: pooling by 2 leaves out the last of 11 rows. What the
-convolution before it computes there is wasted, forward and backward, and so are the rows of its own input that only these
-results depend on. This pass finds from the outputs backwards how much of each spatial axis is read, and gives convolutions
-and poolings negative padding at the end of the axis so that they compute no more.
+A window that does not fit into the end of an axis is never computed: pooling by 2 does not read the last of 11 rows. The
+convolution before it computes this row in vain, forward and backward, and perhaps also reads rows that nothing else needs.
+From the outputs backwards, this pass finds how much of each spatial axis is read. It then gives convolutions and poolings
+negative padding at the end of the axis, so they compute no more than that.
 
 It is for programs only: a file keeps the padding of the spec.
 """
@@ -21,16 +21,16 @@ from graphspec.kernels.windows import Window
 from graphspec.ops import OPS, operator
 
 Need = tuple[int | None, ...]
-"""How many elements of each axis are read, counted from the start; None for all."""
+"""The number of elements of each axis that are read, counted from the start; None for all."""
 
 
 def crop_unread(graph: Graph, target: Target) -> Graph:
-    """Compute no rows and columns that nothing reads.
+    """Crop rows and columns that nothing reads.
 
-    Values and gradients are the same, but sums may be taken in another order.
+    Values and gradients are the same, but sums may be computed in another order.
 
     >>> g, x, W = sketch({"x": ("N", 1, 11, 11)}, {"W": (4, 1, 3, 3)})
-    >>> graph = g.graph.asking({"y": g.MaxPool(g.Conv(x, W), kernel_shape=(2, 2), strides=(2, 2))})
+    >>> graph = g.graph.with_outputs({"y": g.MaxPool(g.Conv(x, W), kernel_shape=(2, 2), strides=(2, 2))})
     >>> print_graph(graph, shapes=True)
     %1 = Conv(x, W)  # (N, 4, 9, 9)
     y = MaxPool(%1, kernel_shape=(2, 2), strides=(2, 2))  # (N, 4, 4, 4)
@@ -50,27 +50,27 @@ def crop_unread(graph: Graph, target: Target) -> Graph:
         changed = any(a is not b and a.shape != b.shape for a, b in zip(inputs, node.inputs, strict=True) if a and b)
         if not changed and node.name not in cropped:
             return None
-        now, windows = inputs[0], _windows(node)
-        if windows is None or now is None:
-            return state.again(node, inputs)
+        X, windows = inputs[0], _windows(node)
+        if windows is None or X is None:
+            return state.copy_inferred(node, inputs)
         out = _needed_shape(node, needs[node.outputs[0].name])
-        return state.again(node, inputs, auto_pad="NOTSET", pads=_pads(node, windows, now, out))
+        return state.copy_inferred(node, inputs, auto_pad="NOTSET", pads=_pads(node, windows, X, out))
 
     return rebuild(graph, visit)
 
 
 def _needed_shape(node: Node, need: Need) -> list[Any]:
-    """The output's shape; the needed size on axes of which not all is needed."""
+    """Return the output's shape, with the needed size on axes that are read partially."""
     return [d if n is None else n for d, n in zip(node.outputs[0].shape, need, strict=True)]
 
 
 def _is_partial(needs: Mapping[str, Need], value: Value) -> bool:
-    """Whether only a part of the value is read."""
+    """Return whether only a part of the value is read."""
     return any(n is not None and n != d for n, d in zip(needs[value.name], value.shape, strict=True))
 
 
 def _needs(nodes: Sequence[Node], roots: Sequence[Value]) -> dict[str, Need]:
-    """How much of each value is read, by the value's name."""
+    """Return the needed part of each value, by the value's name."""
     needs: dict[str, Need] = {}
 
     def read(value: Value | None, need: Need) -> None:
@@ -83,9 +83,9 @@ def _needs(nodes: Sequence[Node], roots: Sequence[Value]) -> dict[str, Need]:
     for value in roots:
         read(value, _all(value))
     for node in reversed(nodes):
-        for k, given in enumerate(node.inputs):
-            if given is not None:
-                read(given, _reads(node, k, needs[node.outputs[0].name]) if len(node.outputs) == 1 else _all(given))
+        for k, X in enumerate(node.inputs):
+            if X is not None:
+                read(X, _reads(node, k, needs[node.outputs[0].name]) if len(node.outputs) == 1 else _all(X))
     return needs
 
 
@@ -94,7 +94,7 @@ def _all(value: Value) -> Need:
 
 
 def _reads(node: Node, k: int, out: Need) -> Need:
-    """How much of input ``k`` a node reads to compute the needed part ``out`` of its output."""
+    """Return the part of input ``k`` that a node reads to compute the needed part ``out`` of its output."""
     value = node.inputs[k]
     assert value is not None
     if k == 0 and (windows := _windows(node)) is not None:
@@ -108,37 +108,37 @@ def _reads(node: Node, k: int, out: Need) -> Need:
 
 
 def _others_broadcast(node: Node, k: int, out: Need) -> bool:
-    """Whether the other operands are broadcast along the axes of which not all is needed."""
+    """Return whether the other operands are broadcast along the axes that are read partially."""
     others = [v for i, v in enumerate(node.inputs) if i != k and v is not None]
-    cut = [len(out) - axis for axis, n in enumerate(out) if n is not None]  # axes counted from the last
-    return all(v.rank < c or v.shape[-c] == 1 for v in others for c in cut)
+    partial = [len(out) - axis for axis, n in enumerate(out) if n is not None]  # axes counted from the last
+    return all(v.rank < k or v.shape[-k] == 1 for v in others for k in partial)
 
 
 def _read_by_windows(value: Value, counts: Sequence[Any], windows: list[Window]) -> Need:
-    """How much of each spatial axis ``counts`` windows read; None if that is all, or unknown."""
-    found: list[int | None] = []
+    """Return the number of elements that ``counts`` windows read of each spatial axis; None if all or unknown."""
+    lengths: list[int | None] = []
     for size, count, (stride, extent, begin) in zip(value.shape[2:], counts, windows, strict=True):
         if not isinstance(size, int) or not isinstance(count, int):
-            found.append(None)
+            lengths.append(None)
             continue
-        reached = (count - 1) * stride + extent - begin
-        found.append(reached if 0 < reached < size else None)
-    return (None, None, *found)
+        end = (count - 1) * stride + extent - begin
+        lengths.append(end if 0 < end < size else None)
+    return (None, None, *lengths)
 
 
 def _windows(node: Node) -> list[Window] | None:
-    """The windows of a convolution or a pooling, or None if any is symbolic."""
+    """Return the windows of a convolution or a pooling; None for another operator, or if a window is symbolic."""
     X, W = (*node.inputs, None, None)[:2]
     return None if X is None else operator(node).windows(X, W)
 
 
-def _pads(node: Node, windows: list[Window], now: Value, out: Sequence[Any]) -> list[int]:
-    """The padding with which the windows over the input ``now`` give the shape ``out``."""
-    given, ends = node.attrs["pads"], []
+def _pads(node: Node, windows: list[Window], X: Value, out: Sequence[Any]) -> list[int]:
+    """Return the padding for which the windows over X produce the shape ``out``."""
+    pads, ends = node.attrs["pads"], []
     for axis, (stride, extent, begin) in enumerate(windows):
-        size, count = now.shape[2 + axis], out[2 + axis]
+        size, count = X.shape[2 + axis], out[2 + axis]
         if isinstance(size, int) and isinstance(count, int):
             ends.append((count - 1) * stride + extent - size - begin)
         else:
-            ends.append(given[len(windows) + axis] if given is not None else 0)
+            ends.append(pads[len(windows) + axis] if pads is not None else 0)
     return [*(begin for _, _, begin in windows), *ends]

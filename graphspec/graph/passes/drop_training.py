@@ -1,9 +1,10 @@
-"""Turn a graph into the one that predicts.
+"""Turn a training graph into an inference graph.
 
-Dropout, noise and random augmentation do nothing at inference, so their nodes are removed or replaced by what they compute
-then. BatchNormalization uses its moving statistics. Operators that exist for training alone become their ONNX operator.
+Dropout and noise are the identity at inference, so their nodes are removed. Random augmentation is replaced by its
+computation at inference. BatchNormalization uses its moving statistics. Operators that exist only for training become the
+corresponding ONNX operators.
 
-It is for files; programs decide when they are bound (``training=True``).
+It is for files; programs choose between training and inference when they are bound (``training=True``).
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from graphspec.ops import OPS
 
 
 def drop_training(graph: Graph, target: Target) -> Graph:
-    """Replace operators that behave differently in training by what they are at inference.
+    """Replace operators that behave differently in training by their inference form.
 
     >>> g, x = sketch({"x": ("N", 4)})
-    >>> graph = g.graph.asking({"y": g.Relu(g.Dropout(x, g.constant(0.5)))})
+    >>> graph = g.graph.with_outputs({"y": g.Relu(g.Dropout(x, g.constant(0.5)))})
     >>> print_graph(graph)
     %1 = Dropout(x, 0.5)
     y = Relu(%1)
@@ -39,18 +40,18 @@ def drop_training(graph: Graph, target: Target) -> Graph:
             and _is_ones(inputs[1])
         ):
             return (inputs[0],)
-        if (made := OPS[node.op].inference) is not None:
-            attributes = {**node.attrs, **made.attributes}
-            types = [v.type for v in node.outputs][: made.outputs]
-            taken = [inputs[k] for k in made.inputs if k < len(inputs)]
-            return state.node(node.name.replace(node.op, made.op), made.op, taken, attributes, node.owner, types)
+        if (form := OPS[node.op].inference) is not None:
+            attributes = {**node.attrs, **form.attributes}
+            types = [v.type for v in node.outputs][: form.outputs]
+            kept = [inputs[k] for k in form.inputs if k < len(inputs)]
+            return state.node(node.name.replace(node.op, form.op), form.op, kept, attributes, node.owner, types)
         return None
 
     return rebuild(graph, visit)
 
 
 def _is_ones(value: Value | None) -> bool:
-    """Whether ``value`` is the constant 1, expanded: what remains of a mask whose Dropout was removed."""
+    """Return whether ``value`` is the expanded constant 1: a mask whose Dropout was removed."""
     if value is None or value.node is None or value.node.op != "Expand":
         return False
     one = value.node.inputs[0]

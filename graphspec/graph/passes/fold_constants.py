@@ -1,9 +1,9 @@
-"""Compute nodes that depend on weights and constants alone before the file is written.
+"""Compute the nodes that depend only on weights and constants, before the file is written.
 
-Lowering leaves arithmetic on weights in the graph, such as a reshaped bias, because weights change in training. In a
-file they are fixed, so each such result is stored as one constant, and the nodes that computed it are removed.
+Lowering leaves arithmetic on weights in the graph, such as a reshaped bias, because weights change in training. In a file
+they are fixed, so each result is stored as one constant, and the nodes that computed it are removed.
 
-It is for files; ``target.compute`` does the computing.
+It is for files; ``target.compute`` computes the values.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Value
 
 
-def computed_before(graph: Graph) -> set[str]:
-    """The names of values that depend on weights and constants alone."""
+def constant_values(graph: Graph) -> set[str]:
+    """Return the names of the values that depend only on weights and constants."""
     known: set[str] = set()
     for node in graph.nodes:
         if node.inputs and all(v is None or v.kind in ("param", "constant") or v.name in known for v in node.inputs):
@@ -25,10 +25,10 @@ def computed_before(graph: Graph) -> set[str]:
 
 
 def fold_constants(graph: Graph, target: Target) -> Graph:
-    """Replace nodes that depend on weights and constants alone by constants.
+    """Replace nodes that depend only on weights and constants by constants.
 
     >>> g, x = sketch({"x": ("N", 4)})
-    >>> graph = g.graph.asking({"y": g.Mul(x, g.Sqrt(g.constant(4.0)))})
+    >>> graph = g.graph.with_outputs({"y": g.Mul(x, g.Sqrt(g.constant(4.0)))})
     >>> print_graph(graph)
     %1 = Sqrt(4.0)
     y = Mul(x, %1)
@@ -36,14 +36,14 @@ def fold_constants(graph: Graph, target: Target) -> Graph:
     >>> print_graph(fold_constants(graph, target))
     y = Mul(x, 2.0)
     """
-    known = computed_before(graph)
+    known = constant_values(graph)
     if not known:
         return graph
     used = [
         v for n in graph.nodes for v in n.inputs if v is not None and v.name in known and n.outputs[0].name not in known
     ]
     used += [v for v in graph.outputs.values() if v.name in known]
-    computed = target.compute(graph.asking({v.name: v for v in used}))
+    computed = target.compute(graph.with_outputs({v.name: v for v in used}))
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.outputs[0].name not in known:

@@ -1,8 +1,8 @@
-"""Replace operators that the target's opset lacks by operators that it has.
+"""Replace operators that are missing in the target's opset by operators of that opset.
 
-A graph uses each operator in its newest form, such as Gelu from opset 20. A file for an older opset gets the decomposition
-in ``graphspec/graph/decompositions/`` instead. Operators that no opset has, and those without a kernel in onnxruntime, are
-always decomposed.
+A graph uses each operator in its newest form, such as Gelu from opset 20. A file for an older opset contains the
+decomposition from ``graphspec/graph/decompositions/`` instead. Operators that are in no opset, or have no kernel in
+onnxruntime, are always decomposed.
 
 It is for files.
 """
@@ -25,12 +25,12 @@ for _module in iter_modules(decompositions.__path__):
     import_module(f"{decompositions.__name__}.{_module.name}")
 
 BASE = 17
-"""The opset whose form operators have, if they exist in it."""
+"""The opset whose form of an operator is used, if the operator exists in it."""
 
 
 @cache
 def since(op: str) -> int | None:
-    """The first opset that has the operator in the form that is used here; None for operators of training."""
+    """Return the first opset with the operator in the form that is used here; None for operators that are not exported."""
     from onnx import defs
 
     if not OPS[op].exported:
@@ -43,16 +43,16 @@ def since(op: str) -> int | None:
 
 
 def is_newer(node: Node, opset: int) -> bool:
-    """Whether ``opset`` lacks the node's operator, or onnxruntime has no kernel for it."""
+    """Return whether ``opset`` lacks the node's operator, or onnxruntime has no kernel for it."""
     first = since(node.op)
     return first is None or first > opset or not OPS[node.op].in_onnxruntime
 
 
 def legalize(graph: Graph, target: Target) -> Graph:
-    """Decompose every operator that the target's opset lacks. An operator without a decomposition stays.
+    """Decompose every operator that is missing in the target's opset; an operator without a decomposition stays.
 
     >>> g, x = sketch({"x": ("N", 4)})
-    >>> graph = g.graph.asking({"y": g.Mish(x)})
+    >>> graph = g.graph.with_outputs({"y": g.Mish(x)})
     >>> print_graph(graph)
     y = Mish(x)
     >>> print_graph(legalize(graph, Target(opset=17)))
@@ -64,7 +64,7 @@ def legalize(graph: Graph, target: Target) -> Graph:
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.op not in DECOMPOSITIONS or not is_newer(node, target.opset):
             return None
-        made = DECOMPOSITIONS[node.op](state.builder(node), *inputs, **node.attrs)
-        return made if isinstance(made, tuple) else (made,)
+        result = DECOMPOSITIONS[node.op](state.builder(node), *inputs, **node.attrs)
+        return result if isinstance(result, tuple) else (result,)
 
     return rebuild(graph, visit)

@@ -1,9 +1,9 @@
 """Merge nodes that compute the same value (common subexpression elimination).
 
 Lowering works layer by layer, so several layers that read one value may each emit the same Transpose, Shape or Cast of it.
-The first of them stays, under its own name; the others are removed, and their readers read the first.
+The first node stays under its own name; the others are removed, and their readers read the first.
 
-It is for files, and runs before ``cancel_transposes``, which then sees fewer Transposes.
+It is for files, and runs before ``cancel_transposes``, which then has fewer Transposes to move.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from graphspec.ops import OPS
 
 
 def merge_equal_nodes(graph: Graph, target: Target) -> Graph:
-    """Replace every node by the first one with equal operator, attributes and inputs.
+    """Replace every node by the first node with equal operator, attributes and inputs.
 
-    Constants are equal if their bytes are. Nodes that draw random numbers stay, since two draws differ.
+    Constants are equal if their bytes are equal. Nodes that draw random numbers stay, since two draws differ.
 
     >>> g, x = sketch({"x": ("N", 4)})
-    >>> graph = g.graph.asking({"y": g.Add(g.Relu(x), g.Relu(x))})
+    >>> graph = g.graph.with_outputs({"y": g.Add(g.Relu(x), g.Relu(x))})
     >>> print_graph(graph)
     %1 = Relu(x)
     %2 = Relu(x)
@@ -46,14 +46,14 @@ def merge_equal_nodes(graph: Graph, target: Target) -> Graph:
 
 
 def _identity(value: Value | None) -> Hashable:
-    """A key that equal inputs share: the bytes of a constant, the name of another value."""
+    """Return a key that is equal for equal inputs: the bytes of a constant, or the name of another value."""
     if value is None or value.data is None:
         return None if value is None else value.name
     return value.type, value.data.dtype.str, value.data.tobytes()
 
 
 def _frozen(attribute: Any) -> Hashable:
-    """An attribute as a dictionary key. 1, 1.0 and True are different."""
+    """Return an attribute as a dictionary key; 1, 1.0 and True are different keys."""
     if isinstance(attribute, dict):
         return tuple((k, _frozen(v)) for k, v in sorted(attribute.items()))
     if isinstance(attribute, list | tuple):

@@ -3,7 +3,7 @@
 Layers such as Rescaling and Normalization emit a scale and an offset even if one of them changes nothing. The operand then
 replaces the node, unless the constant broadcasts it to a larger shape.
 
-It is for files, and runs after ``fold_constants``, which makes more constants.
+It is for files, and runs after ``fold_constants``, which creates more constants.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def remove_identity_arithmetic(graph: Graph, target: Target) -> Graph:
     """Replace each Mul, Div, Add or Sub that returns one of its operands unchanged by that operand.
 
     >>> g, x = sketch({"x": ("N", 4)})
-    >>> graph = g.graph.asking({"y": g.Add(g.Mul(x, g.constant(1.0)), g.constant(0.5))})
+    >>> graph = g.graph.with_outputs({"y": g.Add(g.Mul(x, g.constant(1.0)), g.constant(0.5))})
     >>> print_graph(graph)
     %1 = Mul(x, 1.0)
     y = Add(%1, 0.5)

@@ -1,11 +1,11 @@
-"""Divide matmuls with wide kernels by columns among the workers.
+"""Shard matmuls with wide kernels by columns among the workers (tensor parallelism).
 
-Normally every worker computes a gradient of each whole kernel from its rows of the batch, and these are summed after the
-step. For a wide kernel the sum costs more memory traffic than the batch's activations. So each worker computes some columns
-of such a product for the whole batch, and the workers exchange activations instead of gradients (tensor parallelism).
+Normally every worker computes the gradient of each complete kernel from its rows of the batch, and the gradients are summed
+after the step. For a wide kernel this sum needs more memory traffic than the batch's activations. So each worker computes
+some columns of the product for the batch of all workers, and the workers exchange activations instead of gradients.
 
-It is for programs of several workers, and applies to the kernels that ``wide_kernels`` chooses. The module also says which
-buffers the workers then share.
+It is for programs of several workers, and applies to the kernels that ``wide_kernels`` chooses. The module also determines
+the buffers that the workers share.
 """
 
 from __future__ import annotations
@@ -26,38 +26,39 @@ from graphspec.ops.unary import Unary
 if TYPE_CHECKING:
     from graphspec.kernels.group import Shard
 
-_WIDE = 1 << 18
-"""Elements of a kernel from which the memory traffic that is saved takes longer than a barrier."""
-_PAYS = 1.5
-"""A kernel must have this many times the elements of the batch's inputs and outputs together."""
-_LINE = CACHE_LINE // 4  # elements of float32
+_MIN_KERNEL = 1 << 18
+"""Elements of a kernel. For smaller kernels a barrier takes longer than the memory traffic that sharding saves."""
+_MIN_RATIO = 1.5
+"""Elements of a kernel, divided by the elements of the batch's inputs and outputs."""
+_LINE_ELEMENTS = CACHE_LINE // 4
+"""Elements of float32 in a cache line."""
 
 
 def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
-    """The trainable kernels that a single product of the batch reads, and that are large enough to divide."""
-    times, found = readers(graph), set()
+    """Return the trainable kernels that are large enough for sharding and that only one product of the batch reads."""
+    reads, found = readers(graph), set()
     for node in filter(multiplies, graph.needed(graph.roots())):
         A, B, C = (*node.inputs, None)[:3]
         assert A is not None
         assert B is not None
-        alone = times[B.name] == 1 and A.shape[:-1] == ("N",) and (C is None or C.rank == 1)
-        if B.param is None or not B.param.trainable or not alone:
+        only_reader = reads[B.name] == 1 and A.shape[:-1] == ("N",) and (C is None or C.rank == 1)
+        if B.param is None or not B.param.trainable or not only_reader:
             continue
         k, n = B.param.stored_shape
-        pays = n % (workers * _LINE) == 0 and k * n >= max(_WIDE, _PAYS * batch * (k + n))
+        pays = n % (workers * _LINE_ELEMENTS) == 0 and k * n >= max(_MIN_KERNEL, _MIN_RATIO * batch * (k + n))
         if min(k, n) >= workers and use_fast_kernel(pays):
             found.add(B.name)
     return found
 
 
 def shard_products(graph: Graph, target: Target) -> Graph:
-    """Replace products with the divided kernels by ShardedGemm, as one worker computes it.
+    """Replace products with sharded kernels by ShardedGemm, one worker's part of the product.
 
-    If elementwise functions alone lie between two divided products, the values between them are divided by columns too.
-    Below, ``shard`` is the first of two workers, with 32 of 64 rows.
+    If there are only elementwise functions between two sharded products, the values between them are sharded by columns,
+    too. In the example, ``shard`` is the first of two workers, with 32 of 64 rows.
 
     >>> g, x, A, B = sketch({"x": ("N", 512)}, {"A": (512, 1024), "B": (1024, 512)})
-    >>> graph = g.graph.asking({"y": g.MatMul(g.Relu(g.MatMul(x, A)), B)})
+    >>> graph = g.graph.with_outputs({"y": g.MatMul(g.Relu(g.MatMul(x, A)), B)})
     >>> print_graph(graph)
     %1 = MatMul(x, A)
     %2 = Relu(%1)
@@ -74,12 +75,12 @@ def shard_products(graph: Graph, target: Target) -> Graph:
     group, kernels, total = shard.group, shard.matrices, shard.total
     rows = shard.rows.stop - shard.rows.start
     nodes = graph.needed(graph.roots())
-    divided = {node.name: node for node in nodes if multiplies(node) and _kernel(node) in kernels}
-    taken, times = {node.inputs[0].name for node in divided.values() if node.inputs[0]}, readers(graph)
-    joined = {v: name for v, name in _ends(nodes, divided, times).items() if v in taken and times[v] == 1}
+    sharded = {node.name: node for node in nodes if multiplies(node) and _kernel(node) in kernels}
+    operands, reads = {node.inputs[0].name for node in sharded.values() if node.inputs[0]}, readers(graph)
+    joined = {v: name for v, name in _ends(nodes, sharded, reads).items() if v in operands and reads[v] == 1}
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if node.name not in divided:
+        if node.name not in sharded:
             return None
         (X, *_), (old,) = inputs, node.outputs
         assert X is not None
@@ -94,20 +95,20 @@ def shard_products(graph: Graph, target: Target) -> Graph:
 
 
 def shared_buffers(graph: Graph, shard: Shard) -> dict[str, Array]:
-    """The shared memory that inputs and gradients of values are written to directly, by their names.
+    """Return the shared memory for inputs and gradients of values, by their names.
 
-    The other workers read them there, so that nothing is copied.
+    They are written directly to it, and the other workers read them there, without a copy.
     """
     matrices, rows = shard.matrices, shard.rows
     nodes, found = graph.needed(graph.roots()), dict[str, Array]()
-    divided = {node.name: matrices[_kernel(node)] for node in nodes if node.op == "ShardedGemm"}
+    sharded = {node.name: matrices[_kernel(node)] for node in nodes if node.op == "ShardedGemm"}
     for node in nodes:
-        X = node.inputs[0] if node.name in divided else None
+        X = node.inputs[0] if node.name in sharded else None
         if X is not None and X.kind == "input":
-            found[X.name] = divided[node.name].inputs[rows]
-    broadcast_rows = [node.name for node in nodes if node.name in divided and node.attrs["output_partition"] == "rows"]
+            found[X.name] = sharded[node.name].inputs[rows]
+    broadcast_rows = [node.name for node in nodes if node.name in sharded and node.attrs["output_partition"] == "rows"]
     for value, name in _ends(nodes, broadcast_rows, readers(graph)).items():
-        found[value] = divided[name].output_gradients[rows]
+        found[value] = sharded[name].output_gradients[rows]
     return found
 
 
@@ -115,16 +116,16 @@ def _kernel(node: Node) -> str:
     return "" if node.inputs[1] is None else node.inputs[1].name
 
 
-def _ends(nodes: Iterable[Node], begin: Collection[str], times: Mapping[str, int]) -> dict[str, str]:
+def _ends(nodes: Iterable[Node], begin: Collection[str], reads: Mapping[str, int]) -> dict[str, str]:
     """Follow chains of elementwise functions, each the only reader of its input, from the outputs of the ``begin`` nodes.
 
-    Returns the last value of each chain, by name, with the name of the node that the chain begins with.
+    Return ``last value → first node`` of each chain, by name.
     """
     ends: dict[str, str] = {}
     for node in nodes:
         X, Y = node.inputs[0] if node.inputs else None, node.outputs[0]
         if node.name in begin:
             ends[Y.name] = node.name
-        elif X is not None and X.name in ends and times[X.name] == 1 and issubclass(OPS[node.op], Unary):
+        elif X is not None and X.name in ends and reads[X.name] == 1 and issubclass(OPS[node.op], Unary):
             ends[Y.name] = ends.pop(X.name)
     return ends

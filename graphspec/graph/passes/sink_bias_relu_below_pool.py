@@ -1,7 +1,7 @@
 """Move bias and ReLU from before a MaxPool to after it, where there are fewer elements.
 
-Adding a bias and ReLU are monotonic, so they commute with the maximum of a window. A pooling by 2×2 leaves them a quarter
-of the elements, forward and backward. The pooling must be the only reader of what is moved, possibly through Transposes.
+Adding a bias and ReLU are monotonic, so they commute with the maximum of a window. After a 2×2 pooling there is a quarter of
+the elements, forward and backward. The pooling must be the only reader of the nodes that move, possibly through Transposes.
 
 It is for programs only: a file keeps the order of the spec.
 """
@@ -19,7 +19,7 @@ from graphspec.kernels.fast import use_fast_kernel
 
 @dataclass(frozen=True)
 class _Movable:
-    """What can move below a MaxPool: a Relu, and the bias of the convolution before it."""
+    """The operations that can move below a MaxPool: a Relu, and the bias of the convolution before it."""
 
     relu: Node | None
     conv: Node | None
@@ -29,11 +29,11 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
     """Apply the bias of a convolution and Relu after a MaxPool instead of before it.
 
     Values and gradients are the same: a window's gradient goes to its first maximum if that is above 0, otherwise nowhere.
-    There are two differences by rounding: elements that are equal only after the bias is added are told apart, and the
+    There are two differences by rounding: elements that are equal only after the bias is added are now different, and the
     gradient of the bias is summed in another order.
 
     >>> g, x, W, b = sketch({"x": ("N", 3, 8, 8)}, {"W": (4, 3, 3, 3), "b": (4,)})
-    >>> graph = g.graph.asking({"y": g.MaxPool(g.Relu(g.Conv(x, W, b)), kernel_shape=(2, 2))})
+    >>> graph = g.graph.with_outputs({"y": g.MaxPool(g.Relu(g.Conv(x, W, b)), kernel_shape=(2, 2))})
     >>> print_graph(graph)
     %1 = Conv(x, W, b)
     %2 = Relu(%1)
@@ -45,8 +45,8 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
     %4 = Add(%2, %3)
     y = Relu(%4)
     """
-    times = readers(graph)
-    found = {node.name: moved for node in graph.needed(graph.roots()) if (moved := _movable(node, times)) is not None}
+    reads = readers(graph)
+    found = {node.name: moved for node in graph.needed(graph.roots()) if (moved := _movable(node, reads)) is not None}
     if not found:
         return graph
     relus = {moved.relu.name for moved in found.values() if moved.relu is not None}
@@ -69,12 +69,15 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
     return rebuild(graph, visit)
 
 
-def _movable(node: Node, times: Mapping[str, int]) -> _Movable | None:
-    """What can move below the node; None if it is no MaxPool, or a window could lie in the padding alone."""
+def _movable(node: Node, reads: Mapping[str, int]) -> _Movable | None:
+    """Return the operations that can move below the node.
+
+    Return None if the node is not a MaxPool, or if a window could contain only padding.
+    """
     if node.op != "MaxPool" or node.attrs["ceil_mode"] or any(d != 1 for d in node.attrs["dilations"] or ()):
         return None
     value, relu, channel = node.inputs[0], None, 1
-    while value is not None and value.node is not None and times[value.name] == 1:
+    while value is not None and value.node is not None and reads[value.name] == 1:
         source = value.node
         if source.op == "Conv" and channel == 1 and len(source.inputs) > 2:
             bias = source.inputs[2]

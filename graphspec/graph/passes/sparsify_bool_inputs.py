@@ -1,10 +1,10 @@
 """Read sparse bool inputs as the column indices of their ones.
 
 A row of a bag-of-words input has few ones among thousands of columns. Training stores such rows as indices
-(``graphspec/data/sparse.py``). The graph still describes the wide input, so this pass puts a MultiHot in front of its
-readers; ``multi_hot_matmul_to_gather_sum`` then removes both it and the wide vectors.
+(``graphspec/data/sparse.py``). The graph still describes the wide input, so this pass puts a MultiHot before its readers;
+``multi_hot_matmul_to_gather_sum`` then removes the MultiHot and the wide vectors.
 
-It is for programs, and applies to inputs that are fed with another width than the spec's.
+It is for programs, and applies to inputs that are fed with another width than in the spec.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from graphspec.ir.graph import Graph, Node, Type, Value
 
 
 def only_multiplied(graph: Graph) -> dict[str, int]:
-    """The inputs ``(N, width)`` that only matmuls read, each with its width."""
+    """Return the inputs ``(N, width)`` that only matmuls read, with their widths."""
     multiplied: set[str] = set()
     other = {v.name for v in graph.outputs.values()}
     for node in graph.nodes:
@@ -37,7 +37,7 @@ def sparsify_bool_inputs(graph: Graph, target: Target) -> Graph:
     The input becomes int64: the indices of at most k ones per row, padded with ``width``.
 
     >>> g, x, W = sketch({"x": ("N", 1000)}, {"W": (1000, 8)})
-    >>> graph = g.graph.asking({"y": g.MatMul(x, W)})
+    >>> graph = g.graph.with_outputs({"y": g.MatMul(x, W)})
     >>> print_graph(graph)
     y = MatMul(x, W)
     >>> print_graph(sparsify_bool_inputs(graph, Target({"x": (64, 7)})))
@@ -62,13 +62,13 @@ def sparsify_bool_inputs(graph: Graph, target: Target) -> Graph:
             return None
         g = state.builder(node)
 
-        def hot(value: Value) -> Value:
+        def multi_hot(value: Value) -> Value:
             indices, width = sparse[value.name]
-            made: Value = g.MultiHot(indices, depth=width, count=1)
-            return made
+            vectors: Value = g.MultiHot(indices, depth=width, count=1)
+            return vectors
 
-        return state.copy(node, [hot(v) if v is not None and v.name in sparse else v for v in inputs])
+        return state.copy(node, [multi_hot(v) if v is not None and v.name in sparse else v for v in inputs])
 
-    made = rebuild(graph, visit)
-    made.inputs |= {n: indices for n, (indices, _) in sparse.items()}
-    return made
+    result = rebuild(graph, visit)
+    result.inputs |= {n: indices for n, (indices, _) in sparse.items()}
+    return result

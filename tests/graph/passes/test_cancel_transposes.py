@@ -1,4 +1,4 @@
-"""Opposite Transposes cancel, and the numbers stay the same."""
+"""Opposite Transposes cancel, and the values stay the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_channels_last_network_keeps_one_transpose() -> None:
     same(model, graph, (2, 8, 8, 3))
 
 
-def test_a_pending_transpose_is_written_before_flatten_and_at_a_head() -> None:
+def test_a_pending_transpose_is_emitted_before_flatten_and_at_a_head() -> None:
     flat = model_of([CONV, {"type": "Flatten"}, {"name": "y", "type": "Dense", "units": 2}], [6, 5, 3])
     same(flat, cancel_transposes(flat.graph, Target()), (3, 6, 5, 3))
     head = model_of([CONV, CONV | {"name": "y"}], [6, 5, 3])

@@ -1,4 +1,4 @@
-"""What no window reads is not computed: the same values and gradients, from smaller convolutions and poolings."""
+"""Elements that no window reads are not computed: smaller convolutions and poolings, the same values and gradients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HALF: dict[str, Any] = {"kernel_shape": (2, 2), "strides": (2, 2)}
 
 
 def conv(g: Builder, x: Value, name: str, *, bias: bool = False, **attributes: Any) -> Value:
-    """Three by three, four filters."""
+    """Emit a 3×3 convolution with four filters."""
     spatial = (3,) * (x.rank - 2)
     inputs = [x, g.param(f"{name}/kernel", (4, x.fixed(1), *spatial), GLOROT)]
     if bias:
@@ -45,7 +45,7 @@ def residual(g: Builder, x: Value) -> Value:
     return made
 
 
-def turned(g: Builder, x: Value) -> Value:
+def transposed(g: Builder, x: Value) -> Value:
     h = g.Tanh(g.Transpose(conv(g, x, "a", bias=True), perm=(0, 2, 3, 1)))
     made: Value = g.AveragePool(g.Transpose(h, perm=(0, 3, 1, 2)), **HALF)
     return made
@@ -61,7 +61,7 @@ CROPPED: dict[str, tuple[Network, dict[str, tuple[Any, ...]]]] = {
         lambda g, x: g.MaxPool(conv(g, x, "a", dilations=(2, 1)), kernel_shape=(2, 3), strides=(2, 3)),
         {"Conv": (6, 6)},
     ),
-    "a mean, turned to and fro": (turned, {"Conv": (8, 6)}),
+    "a mean, turned to and fro": (transposed, {"Conv": (8, 6)}),
     "padding counts": (
         lambda g, x: g.AveragePool(conv(g, x, "a"), pads=(1, 1, 0, 0), count_include_pad=1, **HALF),
         {"Conv": (9, 7)},
@@ -96,14 +96,14 @@ def graph_of(network: Network, *spatial: Any) -> tuple[Graph, Value]:
 
 
 def sizes(graph: Graph, op: str) -> tuple[Any, ...]:
-    """The spatial shape of the first such operator's output."""
+    """Return the spatial shape of the output of the first operator ``op``."""
     return next(node for node in graph.nodes if node.op == op).outputs[0].shape[2:]
 
 
 def results(
     graph: Graph, y: Value, x: np.ndarray[Any, Any], monkeypatch: pytest.MonkeyPatch, *, cropped: bool
 ) -> list[np.ndarray[Any, Any]]:
-    """The output, and the gradients of the weights and of x."""
+    """Return the output, and the gradients of the weights and of x."""
     if not cropped:
         monkeypatch.setattr(building, "FOR_PROGRAM", without(crop_unread))
     g = Builder(graph, "loss")
@@ -112,7 +112,7 @@ def results(
     parameters.initialize(1)
     gradient = np.zeros_like(parameters.vectors["trainable"])
     program = building.build_program(
-        graph.asking({"y": y}, loss),
+        graph.with_outputs({"y": y}, loss),
         parameters,
         Target({"x": x.shape}, input_grads=["x"]),
         gradient=gradient,
@@ -124,11 +124,11 @@ def results(
 
 
 @pytest.mark.parametrize("name", CROPPED)
-def test_what_is_cropped_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cropping_changes_no_result(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, expected = CROPPED[name]
     spatial = (15, 13) if network is twice else (11, 9)
     graph, y = graph_of(network, *spatial)
-    made = crop_unread(graph.asking({"y": y}), Target())
+    made = crop_unread(graph.with_outputs({"y": y}), Target())
     assert {op: sizes(made, op) for op in expected} == expected
     assert made.outputs["y"].shape == y.shape
     x = np.random.default_rng(0).standard_normal((5, 3, *spatial))
@@ -141,33 +141,35 @@ def test_what_is_cropped_changes_nothing(name: str, monkeypatch: pytest.MonkeyPa
 def test_any_number_of_axes(spatial: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     two = (2,) * len(spatial)
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a"), kernel_shape=two, strides=two), *spatial)
-    assert sizes(crop_unread(graph.asking({"y": y}), Target()), "Conv") == tuple((n - 2) // 2 * 2 for n in spatial)
+    assert sizes(crop_unread(graph.with_outputs({"y": y}), Target()), "Conv") == tuple(
+        (n - 2) // 2 * 2 for n in spatial
+    )
     x = np.random.default_rng(0).standard_normal((2, 3, *spatial))
     for a, b in zip(*(results(graph, y, x, monkeypatch, cropped=c) for c in (True, False)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_what_is_read_stays(name: str) -> None:
+def test_elements_that_are_read_stay(name: str) -> None:
     graph, y = graph_of(WHOLE[name], 11, 9)
-    graph = graph.asking({"y": y})
+    graph = graph.with_outputs({"y": y})
     assert crop_unread(graph, Target()) is graph
 
 
-def test_what_is_fetched_stays() -> None:
+def test_fetched_elements_stay() -> None:
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a"), **HALF), 11, 9)
     whole = next(node for node in graph.nodes if node.op == "Conv").outputs[0]
-    graph = graph.asking({"y": y, "whole": whole})
+    graph = graph.with_outputs({"y": y, "whole": whole})
     assert crop_unread(graph, Target()) is graph
 
 
-def test_an_axis_that_varies_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_symbolic_axis_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a", pads=(1, 1, 1, 2)), **HALF), "H", 10)
-    made = crop_unread(graph.asking({"y": y}), Target())
+    made = crop_unread(graph.with_outputs({"y": y}), Target())
     assert sizes(made, "Conv") == ("H", 10)
     x = np.random.default_rng(0).standard_normal((2, 3, 7, 10))
     for a, b in zip(*(results(graph, y, x, monkeypatch, cropped=c) for c in (True, False)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     graph, y = graph_of(lambda g, x: g.MaxPool(conv(g, x, "a", auto_pad="SAME_UPPER"), **HALF), "H", 9)
-    graph = graph.asking({"y": y})
+    graph = graph.with_outputs({"y": y})
     assert crop_unread(graph, Target()) is graph

@@ -1,4 +1,4 @@
-"""Every pass shows a small graph before and after, and what it shows is true."""
+"""The docstring of every pass shows a small graph before and after, and the example is true."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KNOWN: dict[str, Any] = {
     known.__name__: known
     for known in (sketch, print_graph, Target, Type, Shard, Parameters, SimpleNamespace, constants_of, partial)
 }
-"""What examples may use without importing it, besides the names of their module."""
+"""The names that examples may use without an import, besides the names of their module."""
 LONGEST = 8  # lines
 
 
@@ -34,7 +34,7 @@ def example_of(module: ModuleType, name: str) -> doctest.DocTest:
 
 
 def faults(example: doctest.DocTest, name: str) -> list[str]:
-    """What is wrong with an example: it is not run, shows no change, is too long, or is not true."""
+    """Return the faults of an example: it is not run, shows no change, is too long, or is not true."""
     shown = [e for e in example.examples if e.source.startswith("print_graph(")]
     if len(shown) != 2 or f"{name}(" in shown[0].source or f"{name}(" not in shown[1].source:
         return ["it does not print the graph before the pass and after it"]
@@ -49,7 +49,7 @@ def faults(example: doctest.DocTest, name: str) -> list[str]:
 @pytest.mark.usefixtures("kernels_that_pay")
 def test_a_pass_shows_a_graph_before_and_after(name: str) -> None:
     module = import_module(f"graphspec.graph.passes.{name}")
-    assert len((module.__doc__ or "").splitlines()) > 3, "say what it does, why, and when it applies"
+    assert len((module.__doc__ or "").splitlines()) > 3, "state what it does, why, and when it applies"
     assert faults(example_of(module, name), name) == []
 
 
@@ -62,7 +62,7 @@ def test_the_helper_for_examples() -> None:
 
 BEFORE = """
 >>> g, x = sketch({"x": ("N", 4)})
->>> graph = g.graph.asking({"y": g.Relu(x)})
+>>> graph = g.graph.with_outputs({"y": g.Relu(x)})
 >>> print_graph(graph)
 y = Relu(x)
 """
@@ -79,6 +79,6 @@ y = Relu(x)
     ],
     ids=["none", "before alone", "no change", "untrue", "long"],
 )
-def test_examples_that_do_not_show_it_are_found(docstring: str) -> None:
+def test_bad_examples_are_found(docstring: str) -> None:
     example = doctest.DocTestParser().get_doctest(docstring, KNOWN | {"rewrite": lambda g: g}, "rewrite", None, 0)
     assert faults(example, "rewrite")

@@ -1,4 +1,4 @@
-"""Operators of training are removed, and the graph predicts as its model does."""
+"""Training operators are removed, and the graph predicts the same as its model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from graphspec.graph.passes.drop_training import drop_training
 from graphspec.graph.target import Target
 
 
-def test_training_operators_vanish() -> None:
+def test_training_operators_are_removed() -> None:
     layers = [
         {"type": "Dropout", "rate": 0.5},
         {"type": "BatchNormalization"},

@@ -1,4 +1,4 @@
-"""What depends on weights and constants alone is computed once."""
+"""Nodes that depend only on weights and constants are computed once."""
 
 from __future__ import annotations
 

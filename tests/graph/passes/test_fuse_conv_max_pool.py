@@ -1,4 +1,4 @@
-"""ConvPool and the pass that makes it: values and gradients are those of Conv and MaxPool."""
+"""ConvPool and the pass that creates it: the same values and gradients as Conv and MaxPool."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Shapes of X and W, and attributes; some rows of the convolution are in no window of the pooling."""
+    """Draw shapes of X and W, and attributes; some rows of the convolution are in no window of the pooling."""
     rank = draw(st.integers(1, 3))
 
     def each(low: int, high: int) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ def pooled(graph: Graph, X: Value, W: Value, window: tuple[int, ...], **attrs: A
 
 
 def results(X: Array, W: Array, attrs: dict[str, Any], dtype: Any, *, fused: bool) -> tuple[Array, Array]:
-    """Y, and the gradient of W."""
+    """Return Y, and the gradient of W."""
     graph, Y = build("ConvPool", [X, W], **attrs)
     if not fused:
         Y = pooled(graph, graph.inputs["x0"], graph.inputs["x1"], **attrs)
@@ -94,7 +94,7 @@ def results(X: Array, W: Array, attrs: dict[str, Any], dtype: Any, *, fused: boo
     fetches, shapes = {"y0": Y, "loss": loss}, {"x0": X.shape, "x1": W.shape}
     with patch.object(building, "FOR_PROGRAM", without(fuse_conv_max_pool)):
         program = build_program(
-            graph.asking(fetches, loss), Parameters(graph, dtype), Target(shapes, input_grads=["x1"])
+            graph.with_outputs(fetches, loss), Parameters(graph, dtype), Target(shapes, input_grads=["x1"])
         )
     feed(graph, program, {"x0": X, "x1": W})
     program.run()
@@ -102,7 +102,7 @@ def results(X: Array, W: Array, attrs: dict[str, Any], dtype: Any, *, fused: boo
 
 
 def check(case: Case) -> None:
-    """Numbers of any size within rounding; of whole numbers, among which many are equal, the same."""
+    """Check that floats agree within rounding, and integers, many of them equal, exactly."""
     x, w, attrs = case
     random = np.random.default_rng(sum(x))
     for make, dtype, tolerance in (
@@ -119,7 +119,7 @@ def check(case: Case) -> None:
 @pytest.mark.usefixtures("kernels", "blocks")
 @SETTINGS
 @given(cases())
-def test_it_is_a_convolution_and_max_pooling(case: Case) -> None:
+def test_values_match_onnxruntime(case: Case) -> None:
     check(case)
 
 
@@ -141,7 +141,7 @@ def test_zeros_give_all_to_the_first_tap() -> None:
 
 @pytest.mark.usefixtures("kernels_that_pay")
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_seen(number: float) -> None:
+def test_values_that_are_not_finite_propagate(number: float) -> None:
     X = normal(0, 2, 1, 6, 6)
     X[0, 0, 2, 3] = number
     W = np.abs(normal(1, 2, 1, 3, 3))
@@ -159,14 +159,14 @@ def test_a_step_allocates_nothing_and_no_rows_are_fine() -> None:
         loss = Builder(graph, "loss").ReduceSum(Y, keepdims=0)
         shapes = {n: v.shape for n, v in graph.inputs.items()}
         program = build_program(
-            graph.asking({"loss": loss}, loss), Parameters(graph), Target(shapes, input_grads=["x1"])
+            graph.with_outputs({"loss": loss}, loss), Parameters(graph), Target(shapes, input_grads=["x1"])
         )
         feed(graph, program, {"x0": normal(0, rows, 3, 20, 20), "x1": W})
         assert allocated(program) < 1 << 17
         assert program.grads["x1"].any() == bool(rows)
 
 
-def test_what_is_not_trained_keeps_nothing_for_a_gradient() -> None:
+def test_inference_saves_nothing_for_backward() -> None:
     X, W = normal(0, 64, 1, 28, 28), normal(1, 32, 1, 3, 3)
     (Y,) = run("ConvPool", [X, W], window=(2, 2))
     (C,) = run("Conv", [X, W])
@@ -176,7 +176,7 @@ def test_what_is_not_trained_keeps_nothing_for_a_gradient() -> None:
     assert program.nbytes < X.nbytes + W.nbytes + Y.nbytes + C.nbytes / 2
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     g = Builder(Graph("net"), "y")
     X, W = source("X", ("N", 3, 9, 9)), source("W", (4, 3, 3, 3))
     for window in ((1, 1), (2,), (0, 2), (2, 8)):
@@ -255,14 +255,14 @@ def program_of(network: Network, input_grads: tuple[str, ...] = ()) -> Program:
     parameters.initialize(0)
     gradient = np.zeros_like(parameters.vectors["trainable"])
     target = Target({"x": (2, 3, 12, 12)}, input_grads)
-    return build_program(graph.asking({"y": y}, loss), parameters, target, gradient=gradient)
+    return build_program(graph.with_outputs({"y": y}, loss), parameters, target, gradient=gradient)
 
 
 def fused(program: Program) -> bool:
     return any(name.endswith("ConvPool") for _, name, *_ in program.spans)
 
 
-def test_it_is_taken_where_it_fits_and_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_used_if_applicable_and_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     for forced, networks in ((None, FUSED), (True, FUSED | SLOWER)):
         monkeypatch.setattr(choice, "FAST", forced)
         assert {name for name, network in networks.items() if not fused(program_of(network))} == set()
@@ -298,7 +298,7 @@ def trained(workers: int) -> tuple[gs.Model, Array]:
     return model, np.array(history["loss"])
 
 
-def test_training_is_that_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_training_matches_training_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import onnx
 
     monkeypatch.setattr(choose, "usable_cores", lambda: 2)

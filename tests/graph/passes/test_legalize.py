@@ -1,4 +1,4 @@
-"""Every opset: the operators' forms are those of its schemas, and files written for it are proved."""
+"""Every opset: the operators have the forms of its schemas, and files for it are proved."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def schema(op: str, opset: int) -> Any:
 
 @pytest.mark.parametrize("op", EXPORTED)
 def test_forms(op: str) -> None:
-    """Arguments that we have are attributes there, or inputs; those that we have not are optional; defaults are the same."""
+    """Our arguments are attributes or inputs of the schema; others are optional; defaults are equal."""
     first = since(op)
     assert first is not None
     base = schema(op, max(first, BASE))
@@ -41,10 +41,10 @@ def test_forms(op: str) -> None:
             continue
         there = schema(op, opset)
         assert not there.deprecated
-        places = [formal.name for formal in there.inputs]
-        assert places[: len(base.inputs)] == [formal.name for formal in base.inputs]
+        input_names = [formal.name for formal in there.inputs]
+        assert input_names[: len(base.inputs)] == [formal.name for formal in base.inputs]
         assert [formal.name for formal in there.outputs][: len(base.outputs)] == [f.name for f in base.outputs]
-        assert all(name in there.attributes or name in places for name in ours), f"opset {opset}"
+        assert all(name in there.attributes or name in input_names for name in ours), f"opset {opset}"
         for name, attribute in there.attributes.items():
             assert name in ours or not attribute.required, f"{name} at opset {opset}"
             if name in base.attributes:
@@ -52,7 +52,7 @@ def test_forms(op: str) -> None:
 
 
 def spec() -> dict[str, Any]:
-    """Operators that are newer than opset 17, and those whose form has changed since."""
+    """Return a spec with operators that are newer than opset 17, or have changed since."""
     layers: list[dict[str, Any]] = [
         {"name": "pad", "type": "ZeroPadding2D", "padding": 1, "inputs": "image"},
         {"name": "conv", "type": "Conv2D", "filters": 4, "kernel_size": 3, "activation": "gelu"},
@@ -116,7 +116,7 @@ def test_targets(tmp_path: Path, target: str) -> None:
     assert exported(tmp_path / "net.onnx", target=target).opset_import[0].version == TARGETS[target]
 
 
-def test_a_decomposition_keeps_sizes_and_has_names_of_its_own() -> None:
+def test_a_decomposition_keeps_sizes_and_has_unique_names() -> None:
     model = gs.compile(spec())
     graph = legalize(drop_training(model.graph, Target()), Target(opset=17))
     (gelu,) = (n for n in model.graph.nodes if n.op == "Gelu" and n.owner == "conv")
@@ -128,7 +128,7 @@ def test_a_decomposition_keeps_sizes_and_has_names_of_its_own() -> None:
     assert not [n for n in graph.needed(graph.outputs.values()) if is_newer(n, 17)]
 
 
-def test_it_computes_the_same() -> None:
+def test_decompositions_compute_the_same() -> None:
     model = gs.compile(spec())
     random = np.random.default_rng(0)
     feeds = {"image": random.normal(size=(2, 6, 6, 3)).astype(np.float32), "words": random.integers(0, 9, (2, 5))}
@@ -140,7 +140,7 @@ def test_it_computes_the_same() -> None:
     np.testing.assert_allclose(program.fetches["kind"], model.run(feeds)["kind"], rtol=1e-4, atol=1e-6)
 
 
-def test_an_opset_that_the_installed_runtime_has_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_opset_that_the_installed_runtime_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "__version__", "1.30.2")
     assert (newest_opset("1.30.2"), newest_opset("1.31.0"), newest_opset("2.0.0")) == (26, 26, 28)
     with pytest.raises(gs.UsageError, match=r"opset 28 cannot be proved: onnxruntime 1\.30\.2 has 26 at most"):

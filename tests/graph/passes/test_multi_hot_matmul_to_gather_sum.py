@@ -1,4 +1,4 @@
-"""MultiHot and GatherSum: ids as vectors, and their product with a matrix without the vectors."""
+"""MultiHot and GatherSum: vectors from ids, and their products with a matrix without the vectors."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def spec(mode: str, *, tokens: int = 500, shape: tuple[int | None, ...] = (6,), 
 
 
 def ids_of(shape: tuple[int, ...], tokens: int) -> Array:
-    """Ids of which many come twice and some are out of range."""
+    """Return ids with many duplicates, some out of range."""
     few = _RANDOM.integers(-2, 9, shape)
     return np.where(_RANDOM.random(shape) < 0.5, few, _RANDOM.integers(0, tokens + 3, shape))
 
 
 @pytest.mark.parametrize("count", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_vectors_are_those_of_the_definition(count: bool, dtype: Any) -> None:
+def test_vectors_match_the_definition(count: bool, dtype: Any) -> None:
     for ids in (IDS, IDS[:, :1], IDS[None], IDS[0], IDS[:, :0], IDS.T):
         (Y,) = run("MultiHot", [ids], dtype=dtype, depth=7, count=int(count))
         np.testing.assert_array_equal(Y, vectors(ids, 7, count=count))
@@ -91,14 +91,14 @@ def test_a_step_allocates_nothing_and_no_rows_are_fine() -> None:
         loss = g.ReduceSum(Y, keepdims=0)
         shapes = {n: v.shape for n, v in graph.inputs.items()}
         program = build_program(
-            graph.asking({"loss": loss}, loss), Parameters(graph), Target(shapes, input_grads=["x1"])
+            graph.with_outputs({"loss": loss}, loss), Parameters(graph), Target(shapes, input_grads=["x1"])
         )
         feed(graph, program, {"x0": ids, "x1": np.ones((1000, 8))})
         assert allocated(program) < 1 << 17
         assert program.grads["x1"].any() == bool(len(ids))
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     g = Builder(Graph("net"), "y")
     ids, W = source("ids", ("N", 4), "int64"), source("W", (7, 3))
     for make in (
@@ -127,9 +127,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("mode", "more", "shape"), CASES)
-def test_the_fused_graph_computes_what_the_plain_one_does(
-    mode: str, more: dict[str, Any], shape: tuple[int, ...], dtype: Any
-) -> None:
+def test_the_fused_graph_computes_the_same(mode: str, more: dict[str, Any], shape: tuple[int, ...], dtype: Any) -> None:
     model = gs.compile(spec(mode, **more))
     parameters = Parameters(model.graph, dtype)
     parameters.set(model.weights)
@@ -140,7 +138,7 @@ def test_the_fused_graph_computes_what_the_plain_one_does(
         objective = add_losses(graph, model.spec)
         gradient = np.full_like(parameters.vectors["trainable"], np.nan)
         program = build_program(
-            objective.graph.asking({"y": graph.outputs["y"], "loss": objective.total}, objective.total),
+            objective.graph.with_outputs({"y": graph.outputs["y"], "loss": objective.total}, objective.total),
             parameters,
             Target({"x": x.shape, "y": y.shape}),
             gradient=gradient,
@@ -159,7 +157,7 @@ def test_the_fused_graph_computes_what_the_plain_one_does(
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
-def test_gradients_of_shares_add_up() -> None:
+def test_gradients_of_shards_add_up() -> None:
     model = gs.compile(spec("multi_hot"))
     x, y = ids_of((8, 6), 500), _RANDOM.standard_normal((8, 4))
     objective = add_losses(model.graph, model.spec)
@@ -167,7 +165,7 @@ def test_gradients_of_shares_add_up() -> None:
     for rows in (slice(0, 8), slice(0, 5), slice(5, 8)):
         gradients.append(np.zeros_like(model.parameters.vectors["trainable"]))
         program = build_program(
-            objective.graph.asking({}, objective.total),
+            objective.graph.with_outputs({}, objective.total),
             model.parameters,
             Target({"x": x[rows].shape, "y": y[rows].shape}, shard=Shard(LocalGroup(), rows, 8)),
             gradient=gradients[-1],
@@ -184,7 +182,7 @@ def fused(document: dict[str, Any]) -> bool:
     return any(node.op == "GatherSum" for node in made.nodes)
 
 
-def test_only_what_is_a_plain_product_of_much_wider_vectors_is_fused() -> None:
+def test_only_unscaled_products_of_much_wider_vectors_are_fused() -> None:
     assert fused(spec("multi_hot", tokens=120))
     assert not fused(spec("multi_hot", tokens=119))
     weighted = spec("count")
@@ -196,7 +194,7 @@ def test_only_what_is_a_plain_product_of_much_wider_vectors_is_fused() -> None:
     assert not fused(between)
 
 
-def test_another_reader_of_the_vectors_still_gets_them() -> None:
+def test_another_reader_still_reads_the_vectors() -> None:
     document = spec("multi_hot")
     document["layers"].append({"name": "sum", "type": "Rescaling", "scale": 2.0, "inputs": "hot"})
     document["outputs"]["sum"] = {}
@@ -210,7 +208,7 @@ def test_memory_is_estimated_without_the_vectors() -> None:
     assert activations(graph, {"x": (64, 6)}) < 64 * 1_000_000
 
 
-def test_it_trains_and_its_file_has_the_operators_of_onnx(tmp_path: Path) -> None:
+def test_it_trains_and_its_file_has_onnx_operators(tmp_path: Path) -> None:
     import onnx
 
     model = gs.compile(spec("multi_hot"))

@@ -1,4 +1,4 @@
-"""Arithmetic that changes nothing is removed, and no other."""
+"""Only arithmetic that changes nothing is removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 
 
-def test_what_changes_nothing_vanishes() -> None:
+def test_identity_arithmetic_is_removed() -> None:
     layers = [
         {"type": "Rescaling", "scale": [1.0, 1.0, 1.0], "offset": 0.0},
         {"type": "Normalization", "mean": 0.0, "variance": 1.0, "axis": None},
@@ -26,7 +26,7 @@ def test_what_changes_nothing_vanishes() -> None:
     same(model, graph, (4, 2, 3))
 
 
-def test_a_constant_that_widens_stays() -> None:
+def test_a_constant_that_broadcasts_stays() -> None:
     graph = Graph("net")
     g = Builder(graph, "y")
     graph.inputs["x"] = x = Value("x", Type("float32", ("N", 1)), "input")

@@ -1,4 +1,4 @@
-"""Wide products that workers divide by columns: which they are, and that results are those of one process."""
+"""Wide products that workers shard by columns: the choice of kernels, and the same results as in one process."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def trainer_of(model: gs.Model, count: int) -> Trainer:
     return prepare_fit(model, FitData(*rows_of(model, count)), observer=Silent())
 
 
-# Which.
+# The choice of kernels.
 
 
-def divided(layers: Layers, width: int = 512, rows: int = 16, workers: int = 2, **training: Any) -> set[str]:
+def sharded(layers: Layers, width: int = 512, rows: int = 16, workers: int = 2, **training: Any) -> set[str]:
     model = model_of(layers, width, batch_size=rows, **training)
     trainer = trainer_of(model, rows)
     found = trainer.steps.common.divide(trainer.optimizer_state.optimizer, workers).matrices
@@ -68,61 +68,61 @@ def divided(layers: Layers, width: int = 512, rows: int = 16, workers: int = 2, 
 
 
 @pytest.mark.usefixtures("kernels_that_pay")
-def test_wide_kernels_are_divided() -> None:
+def test_wide_kernels_are_sharded() -> None:
     two = [dense("a", 512, activation="relu"), dense("b", 512, use_bias=False)]
-    assert divided(two) == {"a", "b"}
-    assert divided(two, rows=170) == {"a", "b"}
-    assert divided(two, rows=171) == set()
-    assert divided(two, workers=3) == set()
-    assert divided([dense("a", 1024), dense("b", 400)], width=256) == {
+    assert sharded(two) == {"a", "b"}
+    assert sharded(two, rows=170) == {"a", "b"}
+    assert sharded(two, rows=171) == set()
+    assert sharded(two, workers=3) == set()
+    assert sharded([dense("a", 1024), dense("b", 400)], width=256) == {
         "a"
     }  # 400 are 12.5 lines for each of two workers
-    assert divided([dense("a", 512)], width=511) == set()
+    assert sharded([dense("a", 512)], width=511) == set()
 
 
 @pytest.mark.usefixtures("kernels_that_pay")
-def test_only_what_one_product_reads_and_any_part_of_which_can_be_updated_is_divided() -> None:
-    assert divided([dense("a", 512, kernel_regularizer="l2")]) == set()
-    assert divided([dense("a", 512, trainable=False)]) == set()
-    assert divided([dense("a", 512), {"name": "again", "share": "a"}, dense("b", 512)]) == {"b"}
-    assert divided([dense("a", 512, kernel_constraint="non_neg"), dense("b", 512)]) == set()
-    assert divided([dense("a", 512)], optimizer="Lamb") == set()
-    assert divided([dense("a", 512)], optimizer={"type": "SGD", "clipnorm": 1.0}) == set()
-    assert divided([dense("a", 512)], optimizer={"type": "SGD", "global_clipnorm": 1.0}) == {"a"}
+def test_only_kernels_with_one_reader_and_partial_updates_are_sharded() -> None:
+    assert sharded([dense("a", 512, kernel_regularizer="l2")]) == set()
+    assert sharded([dense("a", 512, trainable=False)]) == set()
+    assert sharded([dense("a", 512), {"name": "again", "share": "a"}, dense("b", 512)]) == {"b"}
+    assert sharded([dense("a", 512, kernel_constraint="non_neg"), dense("b", 512)]) == set()
+    assert sharded([dense("a", 512)], optimizer="Lamb") == set()
+    assert sharded([dense("a", 512)], optimizer={"type": "SGD", "clipnorm": 1.0}) == set()
+    assert sharded([dense("a", 512)], optimizer={"type": "SGD", "global_clipnorm": 1.0}) == {"a"}
     steps: Layers = [{"type": "Reshape", "target_shape": [2, 512]}, dense("a", 512), {"type": "Flatten"}]
-    assert divided(steps, width=1024) == set()
+    assert sharded(steps, width=1024) == set()
 
 
-def test_plain_kernels_are_not_divided_and_fast_ones_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forced_kernels_shard_everything_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", False)
-    assert divided([dense("a", 512)]) == set()
+    assert sharded([dense("a", 512)]) == set()
     monkeypatch.setattr(choice, "FAST", True)
-    assert divided([dense("a", 5)], width=4) == {"a", "y"}
-    assert divided([dense("a", 2)], width=4, workers=3) == set()
+    assert sharded([dense("a", 5)], width=4) == {"a", "y"}
+    assert sharded([dense("a", 2)], width=4, workers=3) == set()
 
 
-def joints(layers: Layers, **more: Any) -> dict[str, str]:
-    """How values go in and out of each divided product: by rows or by columns."""
+def layouts_of(layers: Layers, **more: Any) -> dict[str, str]:
+    """Return how each sharded product reads and writes its values: by rows or by columns."""
     model = model_of(layers, 6, **more)
     objective = trainer_of(model, 8).objective
     heads = {name: objective.graph.outputs[name] for name in more.get("heads", ())}
-    kernels = wide_kernels(objective.graph.asking({}, objective.total), 8, 2)
+    kernels = wide_kernels(objective.graph.with_outputs({}, objective.total), 8, 2)
     shard = Shard(LocalGroup(), slice(0, 8), 8, dict.fromkeys(kernels))  # type: ignore[arg-type]
-    made = shard_products(objective.graph.asking(heads, objective.total), Target(shard=shard))
+    made = shard_products(objective.graph.with_outputs(heads, objective.total), Target(shard=shard))
     nodes = [node for node in made.nodes if node.op == "ShardedGemm"]
     return {node.owner: f"{node.attrs['input_partition']} {node.attrs['output_partition']}" for node in nodes}
 
 
-def test_values_stay_divided_through_elementwise_functions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_stay_sharded_only_through_elementwise_functions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", True)
     a, b = dense("a", 8, activation="relu"), dense("b", 8, activation="tanh")
     first, inner, last = "rows columns", "columns columns", "columns rows"
-    assert joints([a, b]) == {"a": first, "b": inner, "y": last}
-    assert joints([a, {"type": "Activation", "activation": "gelu"}, b]) == {"a": first, "b": inner, "y": last}
-    assert joints([a, {"type": "Dropout", "rate": 0.5}, b]) == {"a": "rows rows", "b": first, "y": last}
-    assert joints([a, {"type": "LayerNormalization"}]) == {"a": "rows rows", "y": "rows rows"}
-    assert joints([a, b], heads=("a", "y")) == {"a": "rows rows", "b": first, "y": last}
-    assert joints([a, {**b, "inputs": "a"}, {"type": "Add", "inputs": ["a", "b"]}])["a"] == "rows rows"
+    assert layouts_of([a, b]) == {"a": first, "b": inner, "y": last}
+    assert layouts_of([a, {"type": "Activation", "activation": "gelu"}, b]) == {"a": first, "b": inner, "y": last}
+    assert layouts_of([a, {"type": "Dropout", "rate": 0.5}, b]) == {"a": "rows rows", "b": first, "y": last}
+    assert layouts_of([a, {"type": "LayerNormalization"}]) == {"a": "rows rows", "y": "rows rows"}
+    assert layouts_of([a, b], heads=("a", "y")) == {"a": "rows rows", "b": first, "y": last}
+    assert layouts_of([a, {**b, "inputs": "a"}, {"type": "Add", "inputs": ["a", "b"]}])["a"] == "rows rows"
 
 
 # Results.
@@ -163,7 +163,7 @@ NETWORKS: dict[str, tuple[Layers, tuple[str, ...]]] = {
 
 
 def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float], Array, dict[str, Array]]:
-    """An epoch by workers that are threads, in float64: losses, then weights and slots."""
+    """Train an epoch with threads as workers, in float64; return losses, then weights and slots."""
     step, network = trainer.steps.common, trainer.model
     parameters = Parameters(step.objective.graph, np.float64)
     parameters.set(network.weights)
@@ -211,10 +211,10 @@ OPTIMIZERS_TRIED = {
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS_TRIED.values(), ids=OPTIMIZERS_TRIED)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_steps_are_those_of_undivided_products(
+def test_steps_match_unsharded_products(
     network: str, optimizer: dict[str, Any], workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Batches of 8, the last of 2: less than there are workers."""
+    """Batches have 8 rows, the last has 2, fewer than there are workers."""
     layers, heads = NETWORKS[network]
     rule, results = OPTIMIZERS.parse(optimizer), list[Any]()
     for fast in (False, True, True):
@@ -231,7 +231,7 @@ def test_steps_are_those_of_undivided_products(
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_runs_are_those_of_one_process_and_the_same_bits_twice(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_match_one_process_and_repeat_bit_for_bit(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", True)
     monkeypatch.setenv(choice.KERNELS, "fast")
     monkeypatch.setattr(choose, "usable_cores", lambda: workers)
@@ -252,7 +252,7 @@ def test_runs_are_those_of_one_process_and_the_same_bits_twice(workers: int, mon
         np.testing.assert_array_equal(piped.weights[name], several.weights[name], err_msg=name)
 
 
-# Who updates what.
+# The rows that each worker updates.
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
@@ -282,5 +282,5 @@ def test_parts_end_between_rows_of_a_matrix(workers: int) -> None:
     np.testing.assert_array_equal(sums, 1 - inside)
 
 
-def test_shared_memory_is_for_divided_kernels_alone() -> None:
+def test_shared_memory_is_only_for_sharded_kernels() -> None:
     assert Partition([slice(0, 4)]).layout(np.float32) == {}

@@ -1,4 +1,4 @@
-"""ReLU and the bias of a convolution behind max pooling: the same values and gradients as in front of it."""
+"""ReLU and the bias of a convolution after max pooling: the same values and gradients as before it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ GLOROT = INITIALIZERS.parse("glorot_uniform")
 
 
 def pooled(g: Builder, x: Value, **attributes: Any) -> Value:
-    """Pooling of a transposed ReLU of whole numbers, among which many are equal."""
+    """Emit a pooling of a transposed ReLU of integers, many of them equal."""
     h = g.Relu(g.Transpose(g.Mul(x, g.param("scale", (7, 9, 3), INITIALIZERS.parse("ones"))), perm=(0, 3, 1, 2)))
     made: Value = g.MaxPool(g.Transpose(h, perm=(0, 1, 3, 2)), **attributes)
     return made
 
 
 def convolved(g: Builder, x: Value, bias: Value | None = None) -> Value:
-    """Sums of whole numbers under windows, with a bias of ones."""
+    """Emit sums of integers under windows, with a bias of ones."""
     ones = INITIALIZERS.parse("ones")
     image, kernel = g.Transpose(x, perm=(0, 3, 1, 2)), g.param("kernel", (4, 3, 2, 2), ones)
     made: Value = g.Conv(image, kernel, bias or g.param("bias", (4,), ones), kernel_shape=(2, 2))
@@ -73,7 +73,7 @@ def order(graph: Graph) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, *BIASED])
-def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moving_changes_no_result(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     graph, y = graph_of((NETWORKS | BIASED)[name])
     random = np.random.default_rng(0)
     x = random.integers(-4, 3, (5, 7, 9, 3)).astype(np.float32)
@@ -88,31 +88,31 @@ def test_what_is_moved_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
         parameters.initialize(1)
         gradient = np.zeros_like(parameters.vectors["trainable"])
         program = building.build_program(
-            graph.asking({"y": y}, loss), parameters, Target({"x": x.shape}), gradient=gradient, training=True
+            graph.with_outputs({"y": y}, loss), parameters, Target({"x": x.shape}), gradient=gradient, training=True
         )
         program.feeds["x"][...] = x
         program.run()
         results.append((program.fetches["y"].copy(), gradient))
-    moved_graph = sink_bias_relu_below_pool(graph.asking({"y": y}), Target())
+    moved_graph = sink_bias_relu_below_pool(graph.with_outputs({"y": y}), Target())
     assert order(moved_graph) == ["MaxPool", *(["Relu"] if name != "bias" else [])]
     operators = [node.op for node in moved_graph.nodes]
     assert name not in BIASED or operators.index("Add") > operators.index("MaxPool")
     assert np.any(results[0][1])
     for moved, plain in zip(*results, strict=True):
-        if moved is results[0][1] and name in BIASED:  # the bias's is another sum
+        if moved is results[0][1] and name in BIASED:  # the bias's gradient is summed in another order
             np.testing.assert_allclose(moved, plain, rtol=1e-5, atol=1e-6)
         else:
             np.testing.assert_array_equal(moved, plain)
 
 
 @pytest.mark.parametrize("name", STAYING)
-def test_relu_stays_where_it_may_be_seen_or_a_window_be_empty(name: str) -> None:
+def test_relu_stays_if_another_node_reads_it_or_a_window_may_be_empty(name: str) -> None:
     graph, y = graph_of(STAYING[name])
-    graph = graph.asking({"y": y})
+    graph = graph.with_outputs({"y": y})
     assert sink_bias_relu_below_pool(graph, Target()) is graph
 
 
-def test_relu_stays_where_it_is_fetched() -> None:
+def test_relu_stays_if_it_is_fetched() -> None:
     graph, y = graph_of(NETWORKS["apart"])
     relu = next(node for node in graph.nodes if node.op == "Relu").outputs[0]
-    assert order(sink_bias_relu_below_pool(graph.asking({"y": y, "relu": relu}), Target())) == ["Relu", "MaxPool"]
+    assert order(sink_bias_relu_below_pool(graph.with_outputs({"y": y, "relu": relu}), Target())) == ["Relu", "MaxPool"]

@@ -1,4 +1,4 @@
-"""Sparse bool inputs: training on the indices of the ones gives what training on the numbers gives."""
+"""Sparse bool inputs: training on the indices of the ones is the same as training on dense rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAST = {"name": "y", "type": "Dense", "units": 2}
 
 
 def hot(rows: int = 30, ones: int = 9) -> Array:
-    """Rows of up to ``ones`` ones, the first of none."""
+    """Return rows with up to ``ones`` ones; the first row has none."""
     x = np.zeros((rows, WIDTH), bool)
     random = np.random.default_rng(0)
     for row in range(1, rows):
@@ -67,7 +67,7 @@ def test_indices_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_training_is_that_on_numbers(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_matches_training_on_dense_rows(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.training.choose_workers.usable_cores", lambda: 2)
     x, histories, weights = hot(), [], []
     for rows in (x, x.astype(np.float32), x):
@@ -81,7 +81,7 @@ def test_training_is_that_on_numbers(workers: int, monkeypatch: pytest.MonkeyPat
     assert histories[0] == histories[2]
 
 
-def test_training_adds_up_rows() -> None:
+def test_training_sums_weight_rows() -> None:
     trainer = prepare_fit(gs.compile(spec()), FitData(hot(), Y), observer=Silent())
     trainer.loader.start(0)
     trainer.step()
@@ -125,7 +125,7 @@ def test_only_inputs_that_are_fed_with_another_width_are_indices() -> None:
     assert {node.attrs["depth"] for node in sparse.nodes if node.op == "MultiHot"} == {WIDTH}
 
 
-def test_what_stays_as_it_is(tmp_path: Path) -> None:
+def test_other_inputs_stay_dense(tmp_path: Path) -> None:
     graph, x = gs.compile(spec()).graph, hot()
     np.save(tmp_path / "x.npy", x)
     for rows in (x.astype(np.uint8), hot(ones=60), np.load(tmp_path / "x.npy", mmap_mode="r")):
