@@ -1,4 +1,4 @@
-"""graphspec: neural networks as data. Check a spec, train it with NumPy, export it to ONNX, proved equal.
+"""graphspec: neural networks as data. Check a spec, train it with NumPy, and export it to a proved ONNX file.
 
 import graphspec as gs
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from graphspec.version import __version__
 
-TYPE_CHECKING = False  # `typing` takes longer to import than all that stands here
+TYPE_CHECKING = False  # importing `typing` would take longer than the rest of this module
 if TYPE_CHECKING:
     from typing import Any
 
@@ -35,7 +35,7 @@ __all__ = [
     "validate",
 ]
 
-_WHERE = {
+_MODULES = {
     "Diagnostic": "graphspec.errors",
     "GraphspecError": "graphspec.errors",
     "RunError": "graphspec.errors",
@@ -51,10 +51,10 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is first used: ``import graphspec`` stays quick, and Ctrl-C finds little to interrupt in it."""
-    if name not in _WHERE:
+    """Import a public name when it is first used: ``import graphspec`` stays quick and hard to interrupt halfway."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'graphspec' has no attribute {name!r}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(_WHERE[name]), name)
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value

@@ -1,4 +1,4 @@
-"""``graphspec`` and ``python -m graphspec``."""
+"""The entry point of ``graphspec`` and ``python -m graphspec``."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ if TYPE_CHECKING:
     from signal import SIG_IGN, SIGINT, getsignal, signal
     from types import FrameType
 else:
-    from _signal import SIG_IGN, SIGINT, getsignal, signal  # `signal` imports enum first, which Ctrl-C may interrupt
+    from _signal import SIG_IGN, SIGINT, getsignal, signal  # Ctrl-C could interrupt the imports of `signal`
 
 INTERRUPTED = 130
-"""The exit status that shells give for Ctrl-C: 128 + SIGINT."""
+"""The exit status that shells report for Ctrl-C: 128 + SIGINT."""
 
 
 def main() -> None:
-    """Run the command line, and end with its status.
+    """Run the command line and exit with its status.
 
-    Ctrl-C ends the process at once, since an exception is no help here: modules that are being imported turn it into
-    errors of their own, and objects that are being removed lose it. Nothing is undone by that: files are whole or absent.
-    Only a file that is being written, and training, get a KeyboardInterrupt, after which they clean up.
+    Ctrl-C ends the process at once. An exception would not be reliable: imports turn it into errors of their own, and
+    finalizers swallow it. No cleanup is needed, since a file is either complete or absent. Two activities get a
+    KeyboardInterrupt and clean up after it: writing a file, and training.
     """
-    ignored = getsignal(SIGINT) == SIG_IGN  # by who started this, so that Ctrl-C is for others
+    ignored = getsignal(SIGINT) == SIG_IGN  # set by the parent process: Ctrl-C is meant for other processes
     if not ignored:
-        signal(SIGINT, _interrupted)
-        sys.unraisablehook = _unraisable
-    _open_closed()
+        signal(SIGINT, _on_interrupt)
+        sys.unraisablehook = _on_unraisable
+    _open_closed_streams()
 
     import atexit
     import gc
 
-    # Imports make many objects that stay: collecting less often starts a tenth sooner.
+    # Imports create many objects that stay alive. Fewer collections make the start 10 % faster.
     gc.set_threshold(100_000)
-    atexit.register(gc.freeze)  # nor are they searched when all ends: that is a sixth of the time of `validate`
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks through every package installed
+    atexit.register(gc.freeze)  # skip them at exit, too: a sixth of the time of `validate`
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else pydantic searches all installed packages
 
     from graphspec.cli.app import app
     from graphspec.cli.console import prepare_streams
@@ -44,25 +44,26 @@ def main() -> None:
     try:
         app(prog_name="graphspec")
     finally:
-        signal(SIGINT, SIG_IGN)  # all is done but for Python to end
+        signal(SIGINT, SIG_IGN)  # the work is done; let Python exit undisturbed
 
 
-def _open_closed() -> None:
-    """Give streams that were closed by the caller the null device: the next file would take their place."""
-    for number in (0, 1, 2):
+def _open_closed_streams() -> None:
+    """Open the null device for standard streams that the caller closed: the next file would get their descriptor."""
+    for descriptor in (0, 1, 2):
         try:
-            os.fstat(number)
+            os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
 
 
-def _interrupted(signum: int, frame: FrameType | None) -> None:
+def _on_interrupt(signum: int, frame: FrameType | None) -> None:
+    """Handle SIGINT: raise in a file that is being written, else flush the output and exit."""
     writing = getattr(sys.modules.get("graphspec.files"), "writing", bool)
     if writing():
         raise KeyboardInterrupt
-    try:  # noqa: SIM105 (nothing may be imported here)
+    try:  # noqa: SIM105 (a signal handler must not import)
         sys.stdout.flush()
-    except Exception:  # closed, full, or being written to at this moment
+    except Exception:  # the stream is closed, full, or in use by the interrupted code
         pass
     try:
         os.write(2, b"interrupted\n")
@@ -70,11 +71,11 @@ def _interrupted(signum: int, frame: FrameType | None) -> None:
         os._exit(INTERRUPTED)
 
 
-def _unraisable(what: sys.UnraisableHookArgs) -> None:
-    """A KeyboardInterrupt that Python could not pass on still ends the process."""
-    if issubclass(what.exc_type, KeyboardInterrupt):
+def _on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Exit on a KeyboardInterrupt that Python could not propagate, such as one in a finalizer."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
         os._exit(INTERRUPTED)
-    sys.__unraisablehook__(what)
+    sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

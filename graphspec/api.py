@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphspec.arguments import flag, path_of, texts, whole
+from graphspec.arguments import flag, path_of, positive_int, texts
 from graphspec.compiler.check import SpecSource, check
 from graphspec.data.signature import Data, user_arrays
 from graphspec.errors import UsageError
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 class History:
-    """What ``fit`` returns: ``history`` maps Keras's keys to one value an epoch; ``epoch`` lists the epochs."""
+    """The result of ``fit``.
+
+    Attributes:
+        history: one value per epoch for each of Keras's keys (``loss``, ``val_loss``, …).
+        epoch: the epoch numbers, from 0.
+    """
 
     def __init__(self, history: dict[str, list[float]]) -> None:
         self.history = history
@@ -31,16 +36,17 @@ class History:
 
 
 class Model(Session):
-    """A network with its weights. Made by :func:`compile` or :func:`load`.
+    """A network with its weights, created by :func:`compile` or :func:`load`.
 
-    Threads may call ``predict``, ``evaluate`` and ``run`` at the same time. While one trains, the others are refused
-    (UsageError); a change of weights waits for those who read them. ``copy.copy``, ``copy.deepcopy`` and ``pickle`` give a
-    model of its own: spec, weights and the optimizer's state. A model also works in processes that are forked or spawned.
+    Threads may call ``predict``, ``evaluate`` and ``run`` at the same time. While one thread trains, calls of the others
+    raise UsageError. A change of weights waits until running calls have ended. ``copy.copy``, ``copy.deepcopy`` and
+    ``pickle`` create an independent model with the same spec, weights and optimizer state. A model also works in forked
+    and spawned processes.
 
-    Attributes: those of :class:`graphspec.runtime.session.Session`.
+    Attributes: see :class:`graphspec.runtime.session.Session`.
     """
 
-    def fit(  # noqa: PLR0913 (the arguments are those of Keras)
+    def fit(  # noqa: PLR0913 (Keras's arguments)
         self,
         x: Data = None,
         y: Data = None,
@@ -55,19 +61,19 @@ class Model(Session):
         callbacks: Sequence[Callback] | None = None,
         verbose: int | str = "auto",
     ) -> History:
-        """Train for ``epochs`` more epochs. Without arrays the spec's data are used; arguments override the spec.
+        """Train for ``epochs`` more epochs, on the given arrays or else on the spec's data. Arguments override the spec.
 
         Args:
-            x, y: arrays by input and head name, or bare arrays where there is one input or head.
+            x, y: arrays by input and head name, or a single array if there is one input or head.
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
-            validation_split: a fraction of the rows, drawn by the seed.
+            validation_split: the fraction of the rows to validate on; the seed selects them.
             class_weight: ``{class: weight}`` or ``"balanced"`` for the only head, or ``{head: {class: weight}}``.
-            verbose: 0 says nothing, else a line an epoch.
+            verbose: 0 prints nothing, other values print one line per epoch.
 
         Raises:
             SpecError: the data do not fit (GS5), or there is nothing to train (GS404).
-            RunError: GS601 a loss that is not finite, GS602 too little memory.
-            UsageError: arguments that do not go together; another thread trains the model.
+            RunError: a loss is not finite (GS601), or there is too little memory (GS602).
+            UsageError: arguments contradict each other, or another thread trains the model.
         """
         from graphspec.training.observers import observer
         from graphspec.training.prepare import FitData, FitSettings, prepare_fit
@@ -80,7 +86,7 @@ class Model(Session):
         return History(trainer.history)
 
     def trainer(self, observer: Observer, directory: Path) -> Trainer:
-        """The run that the spec describes, on its own data, with checkpoints in ``directory``."""
+        """Return a trainer for the spec's own data and settings, with checkpoints in ``directory``."""
         from graphspec.training.prepare import prepare_fit
 
         return prepare_fit(self, observer=observer, directory=directory)
@@ -88,22 +94,22 @@ class Model(Session):
     def evaluate(
         self, x: Data = None, y: Data = None, *, batch_size: int | None = None, sample_weight: Data = None
     ) -> dict[str, Any]:
-        """Losses and metrics, by the keys of ``fit``'s history; without arrays on the spec's test data.
+        """Return losses and metrics under the keys of ``fit``'s history, for the given arrays or else the test data.
 
-        A confusion matrix stands under its key as an array: true classes by answers.
+        A confusion matrix is an array: rows are true classes, columns are predicted classes.
         """
-        size = whole("batch_size", batch_size, self.spec.training.batch_size)
+        size = positive_int("batch_size", batch_size, self.spec.training.batch_size)
         arrays = self.part("test") if x is None else user_arrays(self.needed, x, y, sample_weight)
         running = self.evaluate_arrays(arrays, size)
         return running.logs() | {table.key: table.counts for table in running.tables()}
 
     def predict(self, x: Data, *, batch_size: int = 32) -> Any:
-        """The heads' values for new rows: a dict of arrays by head, or the array itself for one head.
+        """Return the heads' values for new rows: a dict of arrays by head, or one array if there is one head.
 
         Raises:
-            SpecError: arrays that do not fit the inputs (GS5).
+            SpecError: the arrays do not fit the inputs (GS5).
         """
-        outputs = self.predict_dict(x, batch_size=whole("batch_size", batch_size, 32))
+        outputs = self.predict_dict(x, batch_size=positive_int("batch_size", batch_size, 32))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def export(
@@ -114,15 +120,15 @@ class Model(Session):
         target: str | None = None,
         rows: Data | str | Path = None,
     ) -> Proof:
-        """Write an ONNX file, after it has been proved equal to the runtime under onnxruntime.
+        """Write an ONNX file after proving, under onnxruntime, that it computes the same values as the runtime.
 
         Args:
-            rows: what to prove it on, as for :meth:`predict`, or a data file that has them; by default rows of the last
-                ``fit``, else of the spec's test or training data, else made-up ones.
+            rows: input arrays for the proof, as for :meth:`predict`, or the path of a data file. By default rows of the
+                last ``fit``, else of the spec's test or training data, else generated rows.
 
         Raises:
-            SpecError: GS701 where the numbers differ, GS702 where an operator is not available at the target, GS5 where
-                ``rows`` do not fit; no file then.
+            SpecError: the values differ (GS701), the target lacks an operator (GS702), or ``rows`` do not fit (GS5).
+                No file is written.
         """
         from graphspec.export import export
 
@@ -133,54 +139,55 @@ class Model(Session):
             return export(self, path, opset=opset, target=target, rows=rows)
 
     def save(self, path: str | Path) -> None:
-        """Write a run directory: the spec, the weights, and the optimizer's state."""
+        """Write a run directory with the spec, the weights and the optimizer's state."""
         from graphspec.training.run_directory import save_model
 
         with self.access.writing():
             save_model(self, path_of("path", path))
 
     def save_weights(self, directory: Path) -> None:
+        """Write ``weights.safetensors`` into ``directory``."""
         from graphspec.training.run_directory import write_weights
 
         write_weights(self, directory / "weights.safetensors")
 
     def __getstate__(self) -> dict[str, Any]:
-        """The document, the weights, and the optimizer's state."""
+        """Return the document, the weights and the optimizer's state."""
         with self.access.reading():
             update = self._optimizer_state
             return {
                 "document": self.document(),
                 "weights": self.parameters.get(),
                 "update": None if update is None else (update.arrays(), update.counters()),
-                "more": {name: getattr(self, name) for name in _KEPT},
+                "more": {name: getattr(self, name) for name in _PICKLED_ATTRIBUTES},
             }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        made = compile(state["document"], allow_outside=True)  # what it may write is kept, too
-        made.set_weights(state["weights"])
+        new = compile(state["document"], allow_outside=True)  # the pickled `allow_outside` is restored below
+        new.set_weights(state["weights"])
         if state["update"] is not None:
             arrays, counters = state["update"]
-            made.optimizer_state.load(arrays)
-            made.optimizer_state.count(counters)
-        vars(self).update(vars(made))
+            new.optimizer_state.load(arrays)
+            new.optimizer_state.count(counters)
+        vars(self).update(vars(new))
         vars(self).update(state["more"])
 
 
-_KEPT = ("source", "allow_outside", "epochs_done", "workers", "sample_rows")
-"""What a pickle has besides."""
+_PICKLED_ATTRIBUTES = ("source", "allow_outside", "epochs_done", "workers", "sample_rows")
+"""Attributes that a pickle stores beside the document, the weights and the optimizer's state."""
 
 
 @gc_paused()
 def compile(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Model:  # noqa: A001
-    """Check a spec and build the model, with fresh weights drawn by the spec's seed.
+    """Check a spec and build the model. The spec's seed determines the initial weights.
 
     Args:
         source: a path, a dict, or a parsed ``Spec``.
-        sets: overrides, ``"training.epochs=5"``, as ``--set`` on the command line.
-        allow_outside: the spec's callbacks may write outside the run directory (or the current folder, without one).
+        sets: overrides such as ``"training.epochs=5"``, as ``--set`` on the command line.
+        allow_outside: let callbacks write outside the run directory (without one, outside the current folder).
 
     Raises:
-        SpecError: with all diagnostics of the spec.
+        SpecError: the spec is wrong; the error contains all diagnostics.
     """
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
     checked = check(source_of(source), sets, allow_outside=flag("allow_outside", allow_outside, False))
@@ -191,21 +198,21 @@ def compile(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outsid
 
 
 def load(path: str | Path) -> Model:
-    """The model of a run directory, with its weights; the optimizer's state too, so that a second ``fit`` goes on.
+    """Load a model from a run directory. Weights and optimizer state are restored, so another ``fit`` continues.
 
     Raises:
-        UsageError: the folder is no run directory.
-        RunError: GS603 if it is incomplete or damaged.
-        SpecError: if its ``spec.json`` is not a valid spec for this version.
+        UsageError: the folder is not a run directory.
+        RunError: the run directory is incomplete or damaged (GS603).
+        SpecError: its ``spec.json`` is not a valid spec for this version.
     """
     from graphspec.runtime.records import read_json
     from graphspec.training.run_directory import load_into
 
     directory = path_of("path", path)
     if not (directory / "spec.json").is_file():
-        raise UsageError(f"{directory} is no run directory: it has no spec.json")
-    read_json(directory / "spec.json")  # what is damaged is no wrong spec
-    model = compile(directory / "spec.json", allow_outside=True)  # its callbacks are not run here
+        raise UsageError(f"{directory} is not a run directory: it has no spec.json")
+    read_json(directory / "spec.json")  # a damaged file must raise GS603, not a diagnostic of the spec
+    model = compile(directory / "spec.json", allow_outside=True)  # loading does not run callbacks
     model.allow_outside = False
     load_into(model, directory)
     return model

@@ -1,4 +1,4 @@
-"""What callers from Python give, checked before anything is done with it: a UsageError names the argument."""
+"""Checks of the arguments of Python calls, made before any work starts. A UsageError names the wrong argument."""
 
 from __future__ import annotations
 
@@ -10,76 +10,76 @@ from typing import Any, TypeVar
 from graphspec.errors import UsageError
 
 T = TypeVar("T", bound=str)
-_SHOWN = 40  # characters of a value that stand in a message
+_MAX_QUOTED = 40  # characters of a value that a message quotes
 
 
-def refusal(name: str, wanted: str, value: object) -> UsageError:
-    """What is said of a value that cannot be used: itself where it is short, else its type."""
-    plain = value is None or isinstance(value, str | float) or (isinstance(value, int) and value.bit_length() < 100)
-    shown = ascii(value) if plain and len(str(value)) < _SHOWN else f"a value of type {type(value).__name__}"
-    return UsageError(f"`{name}` must be {wanted}, got {shown}")
+def bad_argument(name: str, expected: str, value: object) -> UsageError:
+    """Return the error for an argument that cannot be used. It quotes short values and names the type of others."""
+    is_scalar = value is None or isinstance(value, str | float) or (isinstance(value, int) and value.bit_length() < 100)
+    quoted = ascii(value) if is_scalar and len(str(value)) < _MAX_QUOTED else f"a value of type {type(value).__name__}"
+    return UsageError(f"`{name}` must be {expected}, got {quoted}")
 
 
-def whole(name: str, value: Any, otherwise: int) -> int:
-    """A number from 1 on; ``otherwise`` for None."""
+def positive_int(name: str, value: Any, default: int) -> int:
+    """Return ``value`` as a positive integer, or ``default`` for None."""
     if value is None:
-        return otherwise
+        return default
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise refusal(name, "an integer from 1 on", value)
+        raise bad_argument(name, "a positive integer", value)
     try:
         number = int(value.__index__())
-    except TypeError:  # an array of several numbers
-        raise refusal(name, "an integer from 1 on", value) from None
+    except TypeError:  # an array with several elements
+        raise bad_argument(name, "a positive integer", value) from None
     if number < 1:
-        raise refusal(name, "at least 1", number)
+        raise bad_argument(name, "at least 1", number)
     return number
 
 
-def flag(name: str, value: Any, otherwise: bool) -> bool:
-    """True or False; ``otherwise`` for None."""
+def flag(name: str, value: Any, default: bool) -> bool:
+    """Return ``value`` as a bool, or ``default`` for None."""
     if value is None:
-        return otherwise
-    if type(value).__name__ not in ("bool", "bool_"):  # NumPy's own is no `bool`
-        raise refusal(name, "true or false", value)
+        return default
+    if type(value).__name__ not in ("bool", "bool_"):  # NumPy's bool_ is not a `bool`
+        raise bad_argument(name, "true or false", value)
     return bool(value)
 
 
-def literal(name: str, value: Any, word: T, wanted: str) -> T:
-    """A word, the only one that may stand here; arrays are not compared with it."""
+def literal(name: str, value: Any, word: T, expected: str) -> T:
+    """Return ``word``, the only text that is accepted. The type is checked first: arrays compare element by element."""
     if not isinstance(value, str) or value != word:
-        raise refusal(name, wanted, value)
+        raise bad_argument(name, expected, value)
     return word
 
 
 def path_of(name: str, value: Any) -> Path:
-    """A path that a system call takes."""
+    """Return ``value`` as a path that system calls accept."""
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
-        raise refusal(name, "a path", value)
+        raise bad_argument(name, "a path", value)
     text = os.fspath(value)
     try:
         usable = bool(text) and b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
         usable = False
     if not usable:
-        raise refusal(name, "a path that the file system can have", text)
+        raise bad_argument(name, "a path that the file system can have", text)
     return Path(text)
 
 
-def mapping(name: str, value: Any, wanted: str) -> Mapping[str, Any]:
-    """A mapping whose keys are text."""
+def mapping(name: str, value: Any, expected: str) -> Mapping[str, Any]:
+    """Return ``value``, a mapping with text keys."""
     if not isinstance(value, Mapping):
-        raise refusal(name, wanted, value)
+        raise bad_argument(name, expected, value)
     for key in value:
         if not isinstance(key, str):
-            raise refusal(name, f"{wanted}, by names", key)
+            raise bad_argument(name, f"{expected}, by names", key)
     return value
 
 
-def texts(name: str, value: Any, wanted: str) -> list[str]:
-    """A list of texts; one text alone is none."""
+def texts(name: str, value: Any, expected: str) -> list[str]:
+    """Return ``value``, a list or tuple of texts, as a list. A single text is refused."""
     if not isinstance(value, list | tuple):
-        raise refusal(name, wanted, value)
+        raise bad_argument(name, expected, value)
     for item in value:
         if not isinstance(item, str):
-            raise refusal(name, wanted, item)
+            raise bad_argument(name, expected, item)
     return list(value)

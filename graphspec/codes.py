@@ -1,4 +1,4 @@
-"""The codes of all problems that graphspec reports. The tables of docs/diagnostics.md are written from here."""
+"""The codes of all problems that graphspec reports. The tables of docs/diagnostics.md are generated from this file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Code(StrEnum):
 
     Attributes:
         summary: the problem in a few words.
-        explanation: when it is reported.
-        remedy: how to solve it.
+        explanation: when graphspec reports it.
+        remedy: how to fix it.
     """
 
     summary: str
@@ -29,40 +29,40 @@ class Code(StrEnum):
     UNREADABLE_DOCUMENT = (
         "GS101",
         "Unreadable document",
-        "The text is not YAML or JSON, is empty or binary, holds several documents, or has a tag such as `!!python/object`.",
-        'Correct the syntax at the place that is shown. A variable inside braces needs quotes: `"${x}"`.',
+        "The text is not YAML or JSON, is empty or binary, has several documents, or has a tag such as `!!python/object`.",
+        'Correct the syntax at the position shown. A variable inside braces needs quotes: `"${x}"`.',
     )
     UNKNOWN_KEY = (
         "GS102",
         "Unknown key",
         "The document, a section, a layer, the params of a block or the data have a key that does not exist.",
-        "Take the name that is suggested, or remove the key.",
+        "Use the suggested name, or remove the key.",
     )
     MISSING_KEY = (
         "GS103",
         "Missing key",
-        "A mapping lacks a key that it needs.",
+        "A mapping lacks a required key.",
         "Add the key.",
     )
     WRONG_TYPE = (
         "GS104",
         "Wrong type",
         "A value has the wrong type: text for a number, `yes` for `true`, a mapping for a list. Types are never converted.",
-        "Write the value as the message says.",
+        "Write the value as the message shows.",
     )
     VALUE_NOT_ALLOWED = (
         "GS105",
         "Value not allowed",
         (
-            "A value is out of range, is not one of the choices, does not go with another value, or is refused for "
-            "the reason that is given."
+            "A value is out of range, is not one of the choices, contradicts another value, or is refused for the "
+            "reason in the message."
         ),
         "Choose another value.",
     )
     DUPLICATE_KEY = (
         "GS106",
         "Duplicate key",
-        "A mapping has a key twice.",
+        "A mapping contains a key twice.",
         "Remove one of them.",
     )
     DUPLICATE_NAME = (
@@ -77,29 +77,29 @@ class Code(StrEnum):
     UNKNOWN_VARIABLE = (
         "GS108",
         "Unknown variable",
-        "A variable is not defined where it is used. A block sees its params and the `vars` of the document, nothing else.",
+        "A variable that is used is not defined. A block sees only its own params and the `vars` of the document.",
         "Define the variable, or correct its name.",
     )
     UNKNOWN_VERSION = (
         "GS109",
         "Unknown version",
-        "The document is written in a version of the language that this graphspec does not know.",
+        "The document uses a version of the language that this graphspec does not know.",
         "Write `graphspec: 1`, or install a newer graphspec.",
     )
     DOCUMENT_TOO_LARGE = (
         "GS110",
         "Document too large",
-        "The document is too deep or too large, as it stands or with aliases, variables, blocks and repeats written out.",
+        "The document is too deep or too large, as written or after aliases, variables, blocks and repeats are expanded.",
         "Make it smaller.",
     )
     UNKNOWN_CLASS = (
         "GS111",
         "Unknown class",
         (
-            "There is no layer, block, loss, metric, optimizer, schedule, activation, initializer, regularizer, "
-            "constraint or callback of this name."
+            "No layer, block, loss, metric, optimizer, schedule, activation, initializer, regularizer, constraint or "
+            "callback has this name."
         ),
-        "Take the name that is suggested.",
+        "Use the suggested name.",
     )
 
     # GS2: the graph.
@@ -113,15 +113,15 @@ class Code(StrEnum):
     CYCLE = (
         "GS202",
         "Cycle",
-        "Nodes depend on themselves. There is one diagnostic for each group of such nodes, with a path through them.",
-        "Let one of them take another input.",
+        "Nodes depend on themselves. Each group of such nodes gets one diagnostic, which shows a path through them.",
+        "Give one of them another input.",
     )
     WRONG_INPUT_COUNT = (
         "GS203",
         "Wrong number of inputs",
         (
-            "A node or a block instance has too few or too many inputs, or is the first node and does not say which "
-            "input it takes."
+            "A node or a block instance has too few or too many inputs, or the first node does not name its input "
+            "although there are several."
         ),
         "List its `inputs`.",
     )
@@ -129,8 +129,8 @@ class Code(StrEnum):
         "GS204",
         "Unused node",
         (
-            "Warning: a node reaches no head. Of a chain of unused nodes the last one is named; of an unused block, "
-            "its instance."
+            "Warning: no head depends on a node. For a chain of unused nodes the message names the last one, for an "
+            "unused block its instance."
         ),
         "Use the node, or remove it.",
     )
@@ -144,10 +144,10 @@ class Code(StrEnum):
         "GS206",
         "Wrong share",
         (
-            "`share` names an input, something that is not a node, or the node itself in a circle; or another key "
-            "stands beside it."
+            "`share` names an input or an unknown node, shares depend on each other in a cycle, or an entry with "
+            "`share` has other keys."
         ),
-        "Name the node that owns the weights. Only `name` and `inputs` may stand beside `share`.",
+        "Name the node that owns the weights. Beside `share`, only `name` and `inputs` are allowed.",
     )
 
     # GS3: shapes.
@@ -156,13 +156,13 @@ class Code(StrEnum):
         "GS301",
         "Wrong number of axes",
         "The data have the wrong number of axes, or an axis does not exist.",
-        "Use Reshape, Flatten, Embedding or `return_sequences: true`; the help says which.",
+        "Use Reshape, Flatten, Embedding or `return_sequences: true`, as the hint suggests.",
     )
     SHAPES_DIFFER = (
         "GS302",
         "Shapes differ",
         "The shapes of several inputs cannot be merged.",
-        "Pad them alike, or make their sizes equal.",
+        "Give them the same padding, or make their sizes equal.",
     )
     WINDOW_TOO_LARGE = (
         "GS303",
@@ -174,34 +174,34 @@ class Code(StrEnum):
         "GS304",
         "Sizes do not fit",
         (
-            "Sizes do not divide or add up: in a Reshape, in groups, in initial states. Or a Discretization has more "
-            "bins than its Embedding has rows."
+            "Sizes do not divide or add up: in a Reshape, in groups, in initial states. Or a layer computes ids "
+            "for which the Embedding has no rows."
         ),
         "Choose sizes that fit.",
     )
     SIZE_NOT_FIXED = (
         "GS305",
         "Size not fixed",
-        "A size varies where it must be fixed, such as where the shape of a weight depends on it.",
-        "Give the size a number, or pool over that axis first.",
+        "A size varies but must be fixed, for example because the shape of a weight depends on it.",
+        "Write a number for the size, or pool over that axis first.",
     )
     WRONG_DTYPE = (
         "GS306",
         "Wrong dtype",
         "The dtype of a value does not fit: an Embedding needs integers.",
-        "Give the input its `dtype`.",
+        "Set the `dtype` of the input.",
     )
     SHARED_SHAPES_DIFFER = (
         "GS307",
         "Shared weights of another shape",
-        "A node that shares weights would need them in another shape.",
-        "Give both nodes inputs of the same sizes, or each its own weights.",
+        "A node that shares weights needs them in another shape.",
+        "Give both nodes inputs of the same sizes, or do not share the weights.",
     )
     MASK_DROPPED = (
         "GS308",
         "Mask dropped",
-        "Warning: a layer that does not support masks gets a masked input. Masked steps count as data from there on.",
-        "Move the layer behind the one that consumes the mask.",
+        "Warning: a layer that does not support masks has a masked input. Its output treats masked steps as data.",
+        "Move the layer after the one that consumes the mask.",
     )
 
     # GS4: heads.
@@ -209,7 +209,7 @@ class Code(StrEnum):
     ACTIVATION_MISMATCH = (
         "GS401",
         "Loss and activation do not match",
-        "Warning: the loss expects other values than the activation of the head gives.",
+        "Warning: the loss expects other values than the activation of the head computes.",
         "Change the activation, or `from_logits`.",
     )
     LOSS_MISMATCH = (
@@ -221,20 +221,20 @@ class Code(StrEnum):
     METRIC_MISMATCH = (
         "GS403",
         "Metric and head do not match",
-        "The metric cannot be computed for the head or its loss. A warning where it can be computed but says little.",
+        "The metric cannot be computed for the head or its loss. A warning if it can be computed but means little.",
         "Use `accuracy`, which follows the loss.",
     )
     NOTHING_TO_TRAIN = (
         "GS404",
         "Nothing to train",
-        "No head has a loss, or no layer has a weight that is trained. A warning for `validate`, an error for `train`.",
-        "Give a head a loss, or the network a weight that is trained.",
+        "No head has a loss, or no layer has trainable weights. A warning for `validate`, an error for `train`.",
+        "Give a head a loss, or the network trainable weights.",
     )
     CLASSES_MISMATCH = (
         "GS405",
         "Labels and classes do not match",
         "Labels or class weights do not fit the classes of the head.",
-        "Give one label for each class. Class ids count from 0.",
+        "Write one label for each class. Class ids count from 0.",
     )
 
     # GS5: data.
@@ -242,27 +242,27 @@ class Code(StrEnum):
     UNREADABLE_FILE = (
         "GS501",
         "Unreadable file",
-        "A data file does not exist, cannot be read, is damaged, or was written to while it was used.",
+        "A data file does not exist, cannot be read, is damaged, or was changed while graphspec used it.",
         "File names are relative to the spec. Write new rows to another file, then rename it.",
     )
     MISSING_ARRAY = (
         "GS502",
         "Missing array",
-        "An array or a column is missing, or the file has it twice. Upper and lower case are the same in names of columns.",
+        "An array or a column is missing, or the file contains it twice. Case does not count in column names.",
         "Map names with `inputs:` and `targets:`.",
     )
     WRONG_ARRAY_SHAPE = (
         "GS503",
         "Wrong shape of an array",
-        "An array has another shape than its input or head.",
+        "The shape of an array does not fit its input or head.",
         "Reshape the array, or change the spec.",
     )
     LOSSY_CONVERSION = (
         "GS504",
-        "Conversion would lose something",
+        "Lossy conversion",
         (
-            "Values do not convert without loss: text without `labels`, fractions for integers, floats so large that "
-            "they may be rounded integers, numbers beyond float32, pickled objects."
+            "Values cannot be converted without loss: text without `labels`, fractions for integers, floats large "
+            "enough to be rounded integers, numbers beyond float32, pickled objects."
         ),
         "Store numbers, and integers as integers.",
     )
@@ -270,14 +270,14 @@ class Code(StrEnum):
         "GS505",
         "Missing value",
         "A value is NaN, infinite, missing or masked.",
-        "Fill it in, or leave the row out.",
+        "Fill it in, or remove the row.",
     )
     OUT_OF_RANGE = (
         "GS506",
         "Id out of range",
         (
-            "A class, a label or an id is out of range. Ids that a layer computes are checked where an Embedding "
-            "looks them up; then the message names the Embedding, and no row."
+            "A class, a label or an id is out of range. Ids that a layer computes are checked at the Embedding that "
+            "looks them up; the message then names the Embedding instead of a row."
         ),
         "Ids count from 0. CTC keeps class 0 for the blank.",
     )
@@ -285,18 +285,18 @@ class Code(StrEnum):
         "GS507",
         "Wrong length",
         "Arrays have different numbers of rows, or a length for CTC is impossible.",
-        "Give every array one row for each sample.",
+        "Write one row for each sample into every array.",
     )
     TOO_FEW_ROWS = (
         "GS508",
         "Too few rows",
         "A file has no rows, or too few to be split.",
-        "Write more rows into the file, or leave `split` out.",
+        "Add rows to the file, or remove `split`.",
     )
     TARGET_TOO_LONG = (
         "GS509",
         "Target too long for its time steps",
-        "A CTC target does not fit into its time steps: labels and repeats together are more.",
+        "A CTC target needs more time steps than its row has: one for each label, and one between equal labels.",
         "Use fewer labels or more time steps.",
     )
 
@@ -305,30 +305,30 @@ class Code(StrEnum):
     NOT_FINITE = (
         "GS601",
         "Not finite",
-        "A loss is not finite; the message names head, epoch and step. Or a weight is not finite at the end of an epoch.",
+        "A loss is not finite (the message names head, epoch and step), or a weight is not finite at the end of an epoch.",
         "Use a smaller learning rate, scaled inputs, or `clipnorm`.",
     )
     NOT_ENOUGH_MEMORY = (
         "GS602",
         "Not enough memory",
         (
-            "Training needs more memory than there is. This is estimated before anything is allocated: a warning for "
-            "`validate`, an error for `train`. Or a file does not fit into the memory that is free: an error, before "
-            "it is read."
+            "Training needs more memory than is available. graphspec estimates this before it allocates anything: a "
+            "warning for `validate`, an error for `train`. Or a file does not fit into the free memory: an error "
+            "before the file is read."
         ),
-        "Use a smaller `batch_size`, or make the node smaller that is named.",
+        "Use a smaller `batch_size`, or make the named node smaller.",
     )
     DAMAGED_RUN = (
         "GS603",
         "Damaged run",
         "A file of a run is damaged, missing, or belongs to another run: `run.json`, the weights, the checkpoint.",
-        "Do what the message says: `--resume` writes the weights again from the checkpoint, `--overwrite` starts again.",
+        "Follow the message: `--resume` restores the weights from the checkpoint, `--overwrite` starts a new run.",
     )
     WORKER_DIED = (
         "GS604",
         "Worker died",
-        "One of the processes that train together has ended.",
-        "Go on from the last checkpoint with `--resume`. If memory was short, use fewer workers or a smaller `batch_size`.",
+        "One of the worker processes ended during training.",
+        "Continue from the last checkpoint with `--resume`. If memory was short, use fewer workers or a smaller batch.",
     )
 
     # GS7: export.
@@ -337,10 +337,10 @@ class Code(StrEnum):
         "GS701",
         "Export differs",
         (
-            "The exported graph gives other numbers than the runtime, by more than rounding explains. Or the rows "
-            "cannot tell, since every output is infinite, or noise. No file is written."
+            "The exported graph and the runtime compute different values, by more than rounding explains. Or the rows "
+            "prove nothing, since every output is infinite or noise. No file is written."
         ),
-        "Report it, with the spec. Where the rows cannot tell, give other ones (`--rows`).",
+        "Report it with the spec. If the rows prove nothing, pass other rows (`--rows`).",
     )
     UNAVAILABLE_OPERATOR = (
         "GS702",

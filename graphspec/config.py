@@ -1,8 +1,8 @@
-"""What every object of a spec is made of: strict pydantic models, found by name in registries.
+"""The base class of everything that a spec configures, and the registries that find classes by name.
 
-A layer, loss, optimizer, … is one small class derived from :class:`Config`; its fields are Keras's arguments with
-Keras's defaults. An argument that takes an object accepts a name or a mapping, ``he_normal`` or ``{type: L2, l2: 0.001}``;
-:func:`named` makes the field type for it.
+A layer, loss, optimizer, … is a strict pydantic model derived from :class:`Config`. Its fields are Keras's arguments
+with Keras's defaults. An argument that takes an object accepts a name or a mapping: ``he_normal`` or
+``{type: L2, l2: 0.001}``. :func:`named` creates the field type for such an argument.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ T = TypeVar("T", bound="Config")
 V = TypeVar("V")
 
 
-def a(noun: str) -> str:
-    """``an optimizer``, ``a loss``."""
+def with_article(noun: str) -> str:
+    """Return ``noun`` with its indefinite article: ``an optimizer``, ``a loss``."""
     return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
 
 
@@ -36,19 +36,19 @@ def invalid(
     key: str | None = None,
     show_value: bool = False,
 ) -> PydanticCustomError:
-    """A :class:`Problem` for a validator to raise.
+    """Return the exception by which a validator reports a :class:`Problem`.
 
     Args:
-        message: what is wrong with the argument; in a validator of the whole model with the argument ``key``, or with the
-            object where there is no key.
-        show_value: whether the value, as it is written in the spec, is put behind the message: ``…, not 3``.
+        message: the problem of the argument. A validator of the whole model reports a problem of the argument ``key``, or
+            of the object if there is no key.
+        show_value: append the value, as it is written in the spec, to the message: ``…, not 3``.
     """
     context = {"message": message, "problem": Problem(code, message, hint, key), "show_value": show_value}
     return PydanticCustomError(code.value, "{message}", context)
 
 
 def only(allowed: V, reason: str, hint: str = "leave it out") -> Callable[[V], V]:
-    """A validator for an argument of Keras that is accepted with one value alone."""
+    """Return a validator for an argument of Keras that accepts one value only."""
 
     def check(value: V) -> V:
         if value != allowed:
@@ -59,36 +59,36 @@ def only(allowed: V, reason: str, hint: str = "leave it out") -> Callable[[V], V
 
 
 class Neutral(NamedTuple):
-    """A key that Keras's configurations have and that is no argument here: what it may say, since that changes nothing."""
+    """A key of Keras's configurations that is not an argument here, and the values that are accepted without effect."""
 
     values: tuple[Any, ...] = ()
-    """What is accepted; whatever it is, where there is none."""
+    """The accepted values; an empty tuple accepts every value."""
     reason: str = ""
-    """Why anything else is refused."""
+    """The reason for refusing other values."""
     hint: str | None = None
 
-    def accepts(self, given: Any) -> bool:
-        """Whether ``given`` is one of the values; true and false are no numbers."""
-        same = (isinstance(given, bool) == isinstance(value, bool) and given == value for value in self.values)
-        return not self.values or any(same)
+    def accepts(self, value: Any) -> bool:
+        """Return whether ``value`` is accepted. True and false do not equal 1 and 0."""
+        equal = (isinstance(value, bool) == isinstance(known, bool) and value == known for known in self.values)
+        return not self.values or any(equal)
 
 
-WHATEVER = Neutral()
+ANY_VALUE = Neutral()
 
 
-FLOAT32 = 3.4028235677973366e38
-"""From here on numbers are rounded to infinity in float32."""
+FLOAT32_LIMIT = 3.4028235677973366e38
+"""The smallest number that float32 rounds to infinity."""
 
 
-def _beyond(value: Any) -> float | None:
-    """The first number that is beyond float32, also in nested tuples."""
+def _beyond_float32(value: Any) -> float | None:
+    """Return the first number in ``value``, a number or a nested tuple, that float32 cannot represent."""
     if isinstance(value, tuple):
-        return next((found for item in value if (found := _beyond(item)) is not None), None)
-    return value if isinstance(value, float) and abs(value) >= FLOAT32 else None
+        return next((found for item in value if (found := _beyond_float32(item)) is not None), None)
+    return value if isinstance(value, float) and abs(value) >= FLOAT32_LIMIT else None
 
 
 class Config(BaseModel):
-    """Base of everything that a spec configures: strict types, no unknown keys, immutable."""
+    """Base class of everything that a spec configures: strict types, no unknown keys, immutable."""
 
     model_config = ConfigDict(
         defer_build=True,
@@ -99,9 +99,9 @@ class Config(BaseModel):
         allow_inf_nan=False,
     )
     elsewhere: ClassVar[Mapping[str, str]] = {}
-    """Keys that people look for here, and where that is said instead."""
+    """Keys that users often write here by mistake, each with a hint to the right place."""
     neutral: ClassVar[Mapping[str, Neutral]] = {}
-    """Keys that are accepted without effect where they say what is so anyway; a field of the same name goes first."""
+    """Keys that are accepted without effect if their value is neutral. A field of the same name takes precedence."""
 
     @model_validator(mode="before")
     @classmethod
@@ -112,20 +112,20 @@ class Config(BaseModel):
         return {k: v for k, v in arguments.items() if k not in known or not known[k].accepts(v)}
 
     def model_post_init(self, _: Any) -> None:
-        """Refuse a number that float32 cannot hold, in which all is computed."""
+        """Refuse numbers that float32, the dtype of all computation, cannot represent."""
         for name, value in self.__dict__.items():
-            if type(value) in (float, tuple) and (wrong := _beyond(value)) is not None:
+            if type(value) in (float, tuple) and (wrong := _beyond_float32(value)) is not None:
                 key = type(self).model_fields[name].alias or name
-                hint = f"{wrong:g} is beyond 3.4e38, the largest number of float32"
+                hint = f"{wrong:g} is larger than 3.4e38, the largest number of float32"
                 raise invalid("must fit float32", hint, key=key, show_value=True)
 
 
 class Registry(Generic[T]):
-    """The classes of one kind by all the names that Keras knows them by.
+    """The classes of one kind, by all names that Keras has for them.
 
     Args:
-        kind: what the classes are, for messages: ``"layer"``, ``"loss"``, …
-        example: a name that answers mention.
+        kind: the kind of the classes in messages: ``"layer"``, ``"loss"``, …
+        example: a name that hints mention.
     """
 
     def __init__(self, kind: str, example: str) -> None:
@@ -134,29 +134,31 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
         self._modules: dict[str, str] = {}
         self.refused: dict[str, tuple[str, str]] = {}
-        """Names that Keras knows and a spec cannot have: why, and what to write instead."""
+        """Names of Keras that a spec must not use, each with the reason and the replacement."""
 
     def found_in(self, package: str, families: Mapping[str, str]) -> None:
-        """Say where the classes are: all names, in order, by the module of ``package``.
+        """Declare the modules of the classes: all names, in order, by the module of ``package``.
 
-        A module is imported when one of its names is asked for: making the classes takes longer than checking a spec.
+        A module is imported when one of its names is first looked up, since building all classes takes longer than
+        checking a spec.
         """
         self._modules = {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
 
     def add(self, *names: str) -> Callable[[type[T]], type[T]]:
-        """Class decorator: register under ``names`` (default: the class's name); the first one is the primary name.
+        """Return a class decorator that registers a class under ``names`` (default: the class's name).
+
+        The first name is the primary one.
 
         Raises:
-            ValueError: a name is taken, or a class of graphspec is missing in the table of names where there is one.
+            ValueError: a name is in use, or the table of names lacks a class of graphspec.
         """
 
         def register(cls: type[T]) -> type[T]:
-            every = names or (cls.__name__,)
-            for name in every:
-                listed = self._modules.get(name)
-                if listed is not None and _is_outside(cls):
-                    raise ValueError(f"{name!r} is a {self.kind} of graphspec already")
-                if self._modules and listed != cls.__module__ and not _is_outside(cls):
+            for name in names or (cls.__name__,):
+                declared = self._modules.get(name)
+                if declared is not None and _is_from_plugin(cls):
+                    raise ValueError(f"{name!r} is already a {self.kind} of graphspec")
+                if self._modules and declared != cls.__module__ and not _is_from_plugin(cls):
                     *package, family = cls.__module__.split(".")
                     raise ValueError(f"{name!r} is missing under {family!r} in {'/'.join(package)}/__init__.py")
                 if self._classes.setdefault(name, cls) is not cls:
@@ -166,36 +168,37 @@ class Registry(Generic[T]):
         return register
 
     def get(self, name: str) -> type[T] | None:
+        """Return the class of this name, or None. Imports its module if necessary."""
         if name not in self._classes and name in self._modules:
             import_module(self._modules[name])
         return self._classes.get(name)
 
     def names(self) -> list[str]:
-        """All names, aliases included, in order."""
+        """Return all names, including aliases, in order."""
         return [*self._modules, *(name for name in self._classes if name not in self._modules)]
 
     def plugins(self) -> list[str]:
-        """The modules outside graphspec that have added classes."""
-        return list(dict.fromkeys(cls.__module__ for cls in self._classes.values() if _is_outside(cls)))
+        """Return the names of the modules outside graphspec that registered classes."""
+        return list(dict.fromkeys(cls.__module__ for cls in self._classes.values() if _is_from_plugin(cls)))
 
     def primary(self) -> list[str]:
-        """One name a class."""
+        """Return the primary name of every class."""
         names: dict[type[T] | None, str] = {}
         for name in self.names():
             names.setdefault(self.get(name), name)
         return list(names.values())
 
     def suggest(self, name: str) -> str | None:
-        """A name that may have been meant, else all of them where they are few."""
+        """Return a hint for an unknown ``name``: a similar name, or all names if there are few."""
         if (call := re.fullmatch(r"(\w+)\((.*)\)", name)) and self.get(call[1]) is not None:
-            return f"write `{call[1]}`" if not call[2] else f"arguments stand in a mapping: `{{type: {call[1]}, …}}`"
+            return f"write `{call[1]}`" if not call[2] else f"write arguments as a mapping: `{{type: {call[1]}, …}}`"
         few = f"there are {', '.join(primary)}" if len(primary := self.primary()) <= 15 else None
         return did_you_mean(name, self.names()) or few
 
     def _hint_type(self, value: Mapping[str, Any]) -> str | None:
-        """How to say the type in a mapping that does not."""
+        """Return a hint for a mapping that lacks ``type``."""
         if self.get(next(iter(value), "")) is not None:
-            return f"the name is a value: `{{type: {next(iter(value))}, …}}`"
+            return f"write the name as the value of `type`: `{{type: {next(iter(value))}, …}}`"
         close = (found for key in value if key != "type" and (found := did_you_mean(key, ["type"])))
         return next(close, None) or self.suggest("")
 
@@ -203,24 +206,29 @@ class Registry(Generic[T]):
         return (self._classes[name] for name in self.primary())
 
     def parse(self, value: Any) -> Any:
-        """An instance from a name, a mapping with ``type``, or an instance.
+        """Return an instance for a name, a mapping with ``type``, or an instance.
 
         Raises:
-            PydanticCustomError: a problem (see :func:`invalid`), or ``nested`` whose context has the ``errors`` of the
-                inner model, each with its ``loc`` below this value.
+            PydanticCustomError: a problem (see :func:`invalid`), or ``nested``. The context of ``nested`` contains the
+                ``errors`` of the inner model, each with its ``loc`` relative to this value.
         """
-        if value is None or isinstance(value, Config):  # whether null may stand here, the field's type says
+        if value is None or isinstance(value, Config):  # the field's type decides whether null is allowed
             return value
         if isinstance(value, str):
             name, arguments, key = value, {}, None
         elif isinstance(value, dict):
             if not isinstance(value.get("type"), str):
                 raise invalid(
-                    f"needs `type`, the name of {a(self.kind)}", self._hint_type(value), code=Code.MISSING_KEY
+                    f"needs `type`, the name of {with_article(self.kind)}",
+                    self._hint_type(value),
+                    code=Code.MISSING_KEY,
                 )
             name, arguments, key = value["type"], {k: v for k, v in value.items() if k != "type"}, "type"
         else:
-            text, hint = f"must be the name of {a(self.kind)} or a mapping with its `type`", f"such as `{self.example}`"
+            text, hint = (
+                f"must be the name of {with_article(self.kind)} or a mapping with its `type`",
+                f"such as `{self.example}`",
+            )
             raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
         cls = self.get(name)
         if cls is None and name in self.refused:
@@ -237,18 +245,19 @@ class Registry(Generic[T]):
             raise PydanticCustomError("nested", "{kind} '{name}'", nested) from None
 
 
-def _is_outside(cls: type) -> bool:
+def _is_from_plugin(cls: type) -> bool:
+    """Return whether ``cls`` is defined outside graphspec."""
     return cls.__module__.partition(".")[0] != __name__.partition(".")[0]
 
 
 def only_base(of: str, instead: str) -> tuple[str, str]:
-    """Why the base of a kind of Keras's classes is refused, and what to write instead."""
+    """Return the reason for refusing a base class of Keras, and the replacement."""
     return f"it is the base of all {of} and does nothing", instead
 
 
 def named(registry: Registry[Any], base: Any) -> Any:
-    """The field type of an argument that takes an object of ``registry`` by name or mapping."""
-    schema = {"x-kind": registry.kind}  # `spec/schema.py` makes the reference
+    """Return the field type of an argument that takes an object of ``registry``, by name or as a mapping."""
+    schema = {"x-kind": registry.kind}  # `language/schema.py` replaces it by a reference
     return Annotated[base, BeforeValidator(registry.parse), WithJsonSchema(schema)]
 
 
@@ -257,34 +266,34 @@ def _one_or_each(n: int) -> BeforeValidator:
 
 
 FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-"""Makes a list the tuple that stands in a frozen config."""
+"""Converts a list to a tuple, since a frozen config must not contain lists."""
 
 
 def as_tuple(value: V | tuple[V, ...] | None) -> tuple[V, ...]:
-    """One value as a tuple of one, null as an empty one."""
+    """Return ``value`` as a tuple: of one element for a single value, empty for None."""
     return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
-LARGEST = 2**31 - 1
-"""The largest size that a spec may name; products of sizes stay far below what the runtime can count."""
-PositiveInt = Annotated[int, Field(ge=1, le=LARGEST)]
+MAX_SIZE = 2**31 - 1
+"""The largest size that a spec may contain. It keeps products of two sizes below 2⁶³."""
+PositiveInt = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Ints = Annotated[tuple[int, ...], FROM_LIST]
 """A list of integers."""
 IntOrInts = Annotated[int | tuple[int, ...], FROM_LIST]
-"""One integer or a list of them (axes)."""
+"""One integer, or a list of integers (axes)."""
 Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIST]
 """One axis, or several."""
 FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]
-"""One number or a list of them."""
+"""One number, or a list of numbers."""
 Size1 = Annotated[tuple[PositiveInt], _one_or_each(1)]
 Size2 = Annotated[tuple[PositiveInt, PositiveInt], _one_or_each(2)]
 Size3 = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], _one_or_each(3)]
-"""One integer for all spatial axes, or one each."""
-Natural = Annotated[int, Field(ge=0, le=LARGEST)]
+"""One integer for all spatial axes, or one for each axis."""
+Natural = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 Naturals1 = Annotated[tuple[Natural], _one_or_each(1)]
 Naturals2 = Annotated[tuple[Natural, Natural], _one_or_each(2)]
 Naturals3 = Annotated[tuple[Natural, Natural, Natural], _one_or_each(3)]
-"""The same, from 0."""
+"""Like ``Size1`` to ``Size3``, but zero is allowed."""

@@ -1,17 +1,17 @@
-"""What graphspec says when something is wrong.
+"""Diagnostics, and the exceptions that graphspec raises on purpose.
 
 ::
 
-    GraphspecError      base of all; its status is the exit status of the command
-    ├── SpecError       status 1: the spec, its data or its export is wrong (GS1 to GS5, GS7); holds every Diagnostic
+    GraphspecError      base class; its status is the exit status of the command
+    ├── SpecError       status 1: the spec, its data or its export is wrong (GS1 to GS5, GS7); contains all diagnostics
     ├── UsageError      status 2: the command line or the arguments of a call are wrong
     ├── RunError        status 3: the run failed (GS6)
-    └── ProblemError    holds one Problem; whoever catches it knows the subject and the place
+    └── ProblemError    contains one Problem; the caller knows its subject and position
         ├── ShapeError  raised while a node is lowered
         └── DataError   raised while data are read (graphspec/data/source.py)
 
-A :class:`Problem` is what is wrong with a subject that is not named yet. With the subject and a place it becomes a
-:class:`Diagnostic`. Validators of pydantic raise a Problem by :func:`graphspec.config.invalid`.
+A :class:`Problem` describes what is wrong without naming the subject. With a subject and a position it becomes a
+:class:`Diagnostic`. Validators of pydantic report a Problem by raising :func:`graphspec.config.invalid`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from graphspec.codes import Code
 
 Severity = Literal["error", "warning"]
 SHOWN = 100
-"""Diagnostics that are printed; of more, it is said how many there are."""
-_LONGEST = 2000
-"""Characters of a message, a path or a fix; what they quote may be longer."""
+"""The largest number of diagnostics that are printed; the number of further ones follows."""
+_MAX_TEXT = 2000
+"""Characters of a message, a path or a hint; longer ones are cut, since they may quote long values."""
 
 
 class SourceFile(str):
-    """The name of a source, with the text that was read from it: an excerpt never opens the file again."""
+    """The name of a source with the text that was read from it. Excerpts use this text and do not open the file again."""
 
     text: str
 
@@ -48,9 +48,9 @@ class SourceFile(str):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in a source file: 1-based line and column, and how many characters to underline.
+    """A position in a source file: 1-based line and column, and the number of characters to underline.
 
-    A value of a spec that was given as a dict has ``line`` and ``column`` None and the file ``<dict>``.
+    For a value of a dict, ``line`` and ``column`` are None and the file is ``<dict>``.
     """
 
     file: str
@@ -60,27 +60,28 @@ class Mark:
 
 
 NOWHERE = Mark("<dict>")
+"""The position of everything that was not read from a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRef:
-    """A node named in a diagnostic: its output shape where that is known, and where it stands."""
+    """A node that a diagnostic mentions, with its line and, if known, its output shape."""
 
     name: str
     type: str | None = None
     shape: tuple[int | str, ...] | None = None
     line: int | None = None
-    note: str = ""  # what about it matters here, such as "padding: same"
+    note: str = ""  # the arguments that determine its shape, such as "padding: same"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a subject.
+    """A problem of a subject that is not named yet.
 
     Attributes:
-        message: a predicate, such as ``has 3 labels for 4 classes``. The subject is put in front of it.
-        hint: how to solve it.
-        key: the key of the spec whose value is wrong; the diagnostic points there.
+        message: a predicate, such as ``has 3 labels for 4 classes``. The diagnostic puts the subject in front of it.
+        hint: how to fix it.
+        key: the key of the spec whose value is wrong. The diagnostic points there.
     """
 
     code: Code
@@ -92,12 +93,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem with its place, the nodes involved, and a fix.
+    """One problem with its position, the nodes involved and a hint.
 
     Attributes:
-        code: a :class:`Code`, which is equal to its text.
-        message: a whole sentence.
+        code: a :class:`Code`; it is equal to its text.
+        message: a complete sentence, subject included.
         path: the dotted path of keys, such as ``layers.hidden_1.units``.
+        hint: how to fix it.
+        length: the number of characters to underline.
     """
 
     code: str
@@ -115,28 +118,31 @@ class Diagnostic:
         object.__setattr__(self, "code", Code(self.code))
         for key in ("message", "path", "hint"):
             value: str | None = getattr(self, key)
-            if value is not None and len(value) > _LONGEST:
-                object.__setattr__(self, key, shorten(value, _LONGEST))
+            if value is not None and len(value) > _MAX_TEXT:
+                object.__setattr__(self, key, shorten(value, _MAX_TEXT))
 
     @classmethod
-    def at(cls, mark: Mark, code: str, message: str, **more: Any) -> Diagnostic:
-        return cls(code, message, mark.file, mark.line, mark.column, length=mark.length, **more)
+    def at(cls, mark: Mark, code: str, message: str, **fields: Any) -> Diagnostic:
+        """Return a diagnostic at the position ``mark``."""
+        return cls(code, message, mark.file, mark.line, mark.column, length=mark.length, **fields)
 
     @classmethod
-    def of(cls, subject: str, problem: Problem, mark: Mark = NOWHERE, **more: Any) -> Diagnostic:
-        """``problem``, said of ``subject``."""
+    def of(cls, subject: str, problem: Problem, mark: Mark = NOWHERE, **fields: Any) -> Diagnostic:
+        """Return ``problem`` as a diagnostic about ``subject``."""
         text = f"{subject} {problem.message}"
-        return cls.at(mark, problem.code, text, hint=problem.hint, severity=problem.severity, **more)
+        return cls.at(mark, problem.code, text, hint=problem.hint, severity=problem.severity, **fields)
 
     @property
     def is_error(self) -> bool:
+        """Whether this is an error, not a warning."""
         return self.severity == "error"
 
     def sort_key(self) -> tuple[str, int, int, str, str]:
+        """Return the key by which diagnostics are sorted: the position first."""
         return (self.file, self.line or 0, self.column or 0, self.code, self.message)
 
     def to_json(self) -> dict[str, Any]:
-        """The record of ``--format json``."""
+        """Return the record that ``--format json`` prints."""
         nodes = [
             {"name": n.name, "type": n.type, "shape": None if n.shape is None else list(n.shape), "line": n.line}
             for n in self.nodes
@@ -151,23 +157,24 @@ class Diagnostic:
         return text if self.hint is None else f"{text} (help: {self.hint})"
 
     def as_warning(self) -> Diagnostic:
+        """Return a copy with the severity ``warning``."""
         return replace(self, severity="warning")
 
 
 class GraphspecError(Exception):
-    """Base of every exception that graphspec raises on purpose; ``status`` is the command's exit status."""
+    """Base class of the exceptions that graphspec raises on purpose. ``status`` is the exit status of the command."""
 
     status = 1
 
 
 class SpecError(GraphspecError):
-    """The spec or its data is wrong (GS1–GS5, GS7): all diagnostics of the run, sorted by place."""
+    """The spec, its data or its export is wrong (GS1–GS5, GS7). ``diagnostics`` contains all diagnostics by position."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics: list[Diagnostic] = sorted(diagnostics, key=Diagnostic.sort_key)
         lines = [str(d) for d in self.diagnostics[:SHOWN]]
-        if (more := len(self.diagnostics) - SHOWN) > 0:
-            lines.append(f"… and {more:,} more")
+        if (remaining := len(self.diagnostics) - SHOWN) > 0:
+            lines.append(f"… and {remaining:,} more")
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -178,7 +185,7 @@ class ProblemError(GraphspecError):
     """A :class:`Problem` of a subject that only the caller knows.
 
     Args:
-        code, message, hint, key: those of the problem.
+        code, message, hint, key: see :class:`Problem`.
     """
 
     def __init__(self, code: str, message: str, hint: str | None = None, *, key: str | None = None) -> None:
@@ -187,20 +194,21 @@ class ProblemError(GraphspecError):
 
     @property
     def code(self) -> Code:
+        """The code of the problem."""
         return self.problem.code
 
-    def changed(self, **more: Any) -> Self:
-        """The error with another ``message``, ``hint`` or ``key``."""
-        problem = replace(self.problem, **more)
+    def changed(self, **fields: Any) -> Self:
+        """Return a copy of the error with another ``message``, ``hint`` or ``key``."""
+        problem = replace(self.problem, **fields)
         return type(self)(problem.code, problem.message, problem.hint, key=problem.key)
 
 
 class ShapeError(ProblemError):
-    """Operands or arguments that cannot work together. The subject is the node that is lowered."""
+    """Operands or arguments do not fit together. The subject is the node that is being lowered."""
 
 
 class UsageError(GraphspecError):
-    """The command line or a call's arguments are wrong."""
+    """The command line or the arguments of a call are wrong."""
 
     status = 2
 
@@ -216,50 +224,52 @@ class RunError(GraphspecError):
 
     @classmethod
     def of(cls, subject: str, problem: Problem) -> RunError:
-        """``problem``, said of ``subject``."""
+        """Return ``problem`` as an error about ``subject``."""
         return cls(problem.code, f"{subject} {problem.message}", problem.hint)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.code, self.message, self.hint)
 
 
-def shorten(text: str, most: int = 60) -> str:
-    """``text``, cut to ``most`` characters."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+def shorten(text: str, limit: int = 60) -> str:
+    """Return ``text``, cut to at most ``limit`` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 _SEARCH = 20_000_000
-"""Pairs of characters that the searches of one check compare, about two seconds; the first mistakes get similar names."""
+"""Pairs of characters that all searches of one check may compare, about two seconds. Mistakes after that get no hint."""
 _LONGEST_NAME = 100
-_left: ContextVar[list[int] | None] = ContextVar("_left", default=None)
+"""Characters of a name that a search compares; longer names are skipped."""
+_budget: ContextVar[list[int] | None] = ContextVar("_budget", default=None)
 
 
 @contextmanager
 def bounded_search() -> Iterator[None]:
-    """While inside, the searches of :func:`did_you_mean` share a limit; beyond it they find nothing."""
-    token = _left.set([_SEARCH])
+    """Let all searches of :func:`did_you_mean` in this context share one limit. Beyond it they find nothing."""
+    token = _budget.set([_SEARCH])
     try:
         yield
     finally:
-        _left.reset(token)
+        _budget.reset(token)
 
 
 def _may_compare(name: str, known: Collection[str]) -> bool:
-    left = _left.get() or [_SEARCH]
-    if left[0] <= 0:
+    """Return whether the budget allows a search, and charge it."""
+    budget = _budget.get() or [_SEARCH]
+    if budget[0] <= 0:
         return False
-    left[0] -= len(known)
+    budget[0] -= len(known)
     cost = sum(200 + len(name) * min(len(k), _LONGEST_NAME) for k in known)
-    if cost > left[0]:
+    if cost > budget[0]:
         return False
-    left[0] -= cost
+    budget[0] -= cost
     return True
 
 
 def did_you_mean(name: str, known: Collection[str], *, quote: str = "'") -> str | None:
-    """``did you mean 'x'?`` for the closest of ``known`` (case is not counted), or None if nothing is close.
+    """Return ``did you mean 'x'?`` with the name of ``known`` that is closest to ``name``, or None if none is close.
 
-    Very long names, and very many, are not compared.
+    Case does not count. Very long names are skipped, and so is a search among very many names.
     """
     from difflib import SequenceMatcher, get_close_matches
 
@@ -274,21 +284,21 @@ def did_you_mean(name: str, known: Collection[str], *, quote: str = "'") -> str 
 
     known = [k for k in known if len(k) <= _LONGEST_NAME]
     folded = fold(name)
-    close = [fold(k) for k in known if stem(k) == stem(name) != ""]  # MSELoss for mse
-    if not close and len(folded) >= 2:  # lr for learning_rate, rmse for RootMeanSquaredError
+    close = [fold(k) for k in known if stem(k) == stem(name) != ""]  # MSELoss → mse
+    if not close and len(folded) >= 2:  # lr → learning_rate, rmse → RootMeanSquaredError
         close = [fold(k) for k in known if fold(k) != folded == _initials(k)]
-    longer = sorted((fold(k) for k in known if fold(k).startswith(folded)), key=len)  # TopKCategoricalAccuracy for TopK
+    longer = sorted((fold(k) for k in known if fold(k).startswith(folded)), key=len)  # TopK → TopKCategoricalAccuracy
     close = close or (longer if len(folded) >= 4 else [])
     close = close or get_close_matches(folded, {fold(k): None for k in known}, n=1, cutoff=0.6)
     close = close or (longer if len(folded) >= 2 else [])
     if not close:
         return None
-    spellings = [k for k in known if fold(k) == close[0]]  # HeNormal and he_normal: as it is spelt here
+    spellings = [k for k in known if fold(k) == close[0]]  # of HeNormal and he_normal, the one spelt like `name`
     best = max(spellings, key=lambda k: SequenceMatcher(None, name, k).ratio())
     return f"did you mean {quote}{best}{quote}?"
 
 
 def _initials(name: str) -> str:
-    """``rmse`` of ``RootMeanSquaredError`` and ``root_mean_squared_error``."""
+    """Return the initials of a name: ``rmse`` for ``RootMeanSquaredError`` and ``root_mean_squared_error``."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
     return "".join(word if word.isupper() else word[0] for word in words).lower()

@@ -1,4 +1,4 @@
-"""What a plugin may use: the bases of the vocabulary and their registries. All else may move from version to version."""
+"""The stable names for plugins: base classes of the vocabulary and their registries. Other modules may move at any time."""
 
 from __future__ import annotations
 

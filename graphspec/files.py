@@ -1,9 +1,8 @@
-"""Every file that graphspec writes: whole files by a temporary name and a rename, new ones, and files that grow.
+"""Write files: replace a file atomically, create a new one, or append.
 
-Also the suffixes of the data files that it reads.
+The suffixes of the data files are defined here, too.
 
-A symbolic link is written through to its target. What is no regular file (a device, a pipe) is written to as it is,
-never replaced.
+Writing to a symbolic link changes its target. Devices, pipes and sockets are written to directly, never replaced.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ ARCHIVE, TABLES = ".npz", (".csv", ".tsv", ".jsonl", ".parquet")
 DATA_SUFFIXES = (ARCHIVE, *TABLES)
 """Suffixes of data files."""
 LOCK = ".graphspec.lock"
-"""The file in a folder that a training holds locked. It is left behind by one that was killed; alone it means nothing."""
-_LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # .<name>.<process>.tmp is that of version 0.2
-_PLAIN = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-_NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _PLAIN
+"""The lock file of a run directory. A killed process leaves it behind; only its lock counts, not its existence."""
+_LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # version 0.2 wrote .<name>.<process>.tmp
+_RAW = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _RAW
 
 _writing = 0
 
 
 def writing() -> bool:
-    """Whether a file is being written: whoever ends the process now would leave half of it behind."""
+    """Return whether a file is being written. Ending the process now would leave an incomplete file."""
     return _writing > 0
 
 
 @contextmanager
-def _work(path: Path) -> Iterator[None]:
-    """While inside, :func:`writing` is true; an ``OSError`` names the file that was asked for, not a temporary one."""
+def _marked_as_writing(path: Path) -> Iterator[None]:
+    """Make :func:`writing` true in this context, and let an ``OSError`` name ``path`` instead of a temporary file."""
     global _writing
     _writing += 1
     try:
@@ -48,23 +47,23 @@ def _work(path: Path) -> Iterator[None]:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether there is a regular file of this name; False for a name that no file can have, too."""
+    """Return whether ``path`` is a regular file. The result is False for an invalid file name, too."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # too long, or with a null character
+    except (OSError, ValueError):  # the name is too long or contains a null character
         return False
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write ``content`` (text as UTF-8) so that a reader sees the old file or the new one, even after a crash.
+    """Replace a file by ``content`` (text as UTF-8). Readers see the old file or the new one, even after a crash.
 
-    An existing file keeps its permissions; a file that may not be written is not replaced either.
+    An existing file keeps its permissions. A file without write permission is not replaced.
 
     Raises:
-        OSError: the folder is missing or the file cannot be written; nothing is left behind then.
+        OSError: the folder is missing or the file cannot be written. No temporary file remains.
     """
     data = content.encode() if isinstance(content, str) else memoryview(content)
-    with _work(path):
+    with _marked_as_writing(path):
         before = _status(path)
         if before is not None and not stat.S_ISREG(before.st_mode):
             _write_special(path, data, before.st_mode)
@@ -77,7 +76,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             with _created(temporary, 0o666 if before is None else 0o600) as descriptor:
                 _write_all(descriptor, data)
                 if before is not None:
-                    _take_over(descriptor, before)
+                    _copy_owner_and_mode(descriptor, before)
                 os.fsync(descriptor)
             temporary.replace(target)
         except BaseException:
@@ -90,41 +89,40 @@ def create(path: Path, text: str) -> None:
     """Write a new file.
 
     Raises:
-        FileExistsError: there is one already, or a link of that name; it is left alone.
-        OSError: it cannot be written; nothing is left behind then.
+        FileExistsError: a file or link of that name exists; it stays unchanged.
+        OSError: the file cannot be written. No incomplete file remains.
     """
-    with _work(path):
-        made = False
+    with _marked_as_writing(path):
+        created = False
         try:
             with _created(path, 0o666) as descriptor:
-                made = True
+                created = True
                 _write_all(descriptor, text.encode())
                 os.fsync(descriptor)
         except BaseException:
-            if made:
+            if created:
                 with suppress(OSError):
                     path.unlink()
             raise
 
 
 def write_at(path: Path, start: int, data: bytes, *, new: bool = False) -> int:
-    """Write ``data`` behind the first ``start`` bytes of a file, which then ends there; give its new size.
+    """Truncate a file to ``start`` bytes, append ``data``, and return its new size.
 
-    What stood there before is cut off; a file that is shorter goes on from its end. What is no regular file is given
-    ``data`` alone.
+    If the file is shorter than ``start``, ``data`` is appended at its end. Devices and pipes only receive ``data``.
 
     Args:
-        new: the file must not be there yet.
+        new: create the file; fail if it exists.
 
     Raises:
-        OSError: it cannot be written; a regular file ends at ``start`` then, as far as that can be had.
+        OSError: the file cannot be written. A regular file is truncated to ``start`` again, if possible.
     """
-    with _work(path):
+    with _marked_as_writing(path):
         before = _status(path)
         if before is not None and not new and not stat.S_ISREG(before.st_mode):
             _write_special(path, data, before.st_mode)
             return start + len(data)
-        descriptor = os.open(path, os.O_RDWR | (_NEW if new else os.O_CREAT | _PLAIN), 0o666)
+        descriptor = os.open(path, os.O_RDWR | (_NEW if new else os.O_CREAT | _RAW), 0o666)
         try:
             start = min(start, os.fstat(descriptor).st_size)
             os.ftruncate(descriptor, start)
@@ -141,23 +139,23 @@ def write_at(path: Path, start: int, data: bytes, *, new: bool = False) -> int:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, if it is not there."""
+    """Create a folder and its parents, unless it exists."""
     path.mkdir(parents=True, exist_ok=True)
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether ``path`` has the name of a temporary file, which a killed process may have left behind."""
+    """Return whether ``path`` has the name of a temporary file. Killed processes leave such files behind."""
     return _LEFTOVER.fullmatch(path.name) is not None
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files in a folder, and in those below it, that nobody is writing any more."""
+    """Remove the temporary files in a folder and its subfolders. No other process may be writing there."""
     for path in [p for p in folder.rglob(".*.tmp") if is_leftover(p)]:
         path.unlink(missing_ok=True)
 
 
-def refusal(path: Path) -> str | None:
-    """Why a file cannot be written, as far as that can be told beforehand; None where nothing speaks against it."""
+def why_not_writable(path: Path) -> str | None:
+    """Return why a file cannot be written, or None if no obstacle is known in advance."""
     status = _status(path)
     if status is not None and stat.S_ISDIR(status.st_mode):
         return f"{path} is a folder; name a file"
@@ -171,11 +169,11 @@ def refusal(path: Path) -> str | None:
     return None if os.access(folder, os.W_OK | os.X_OK) else f"no file may be written into the folder {folder}"
 
 
-# Parts.
+# Helpers
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What is there, behind all links; None where nothing is."""
+    """Return the status of ``path``, following links; None if nothing exists there."""
     try:
         return path.stat()
     except FileNotFoundError:
@@ -183,7 +181,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _target(path: Path) -> Path:
-    """Where a file of this name is: behind all links, the last of which may lead to nothing yet."""
+    """Return the file that ``path`` refers to, following links. The target of the last link need not exist."""
     if not path.is_symlink():
         return path
     target = Path(os.path.realpath(path))
@@ -193,13 +191,13 @@ def _target(path: Path) -> Path:
 
 
 def _temporary(folder: Path) -> Path:
-    """A short name that nobody can guess: a long one would not fit beside a name of 255 bytes."""
+    """Return an unpredictable temporary name. It is short: a suffix to a name of 255 bytes would be too long."""
     return folder / f".graphspec-{os.urandom(6).hex()}.tmp"
 
 
 @contextmanager
 def _created(path: Path, mode: int) -> Iterator[int]:
-    """A descriptor of a new file: neither a file nor a link that is there is opened. The umask applies to ``mode``."""
+    """Open a new file and yield its descriptor. Fail if a file or link exists. The umask applies to ``mode``."""
     descriptor = os.open(path, os.O_WRONLY | _NEW, mode)
     try:
         yield descriptor
@@ -208,24 +206,24 @@ def _created(path: Path, mode: int) -> Iterator[int]:
 
 
 def _write_all(descriptor: int, data: bytes | memoryview) -> None:
-    rest = memoryview(data).cast("B")
-    while rest:
-        rest = rest[os.write(descriptor, rest[: 1 << 30]) :]
+    remaining = memoryview(data).cast("B")
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining[: 1 << 30]) :]
 
 
 def _write_special(path: Path, data: bytes | memoryview, mode: int) -> None:
-    """A device, a pipe or a socket; a pipe waits for its reader."""
+    """Write to a device, a pipe or a socket. Opening a pipe waits for its reader."""
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
-    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | _PLAIN)
+    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | _RAW)
     try:
         _write_all(descriptor, data)
     finally:
         os.close(descriptor)
 
 
-def _take_over(descriptor: int, before: os.stat_result) -> None:
-    """Owner and permissions of the file that is replaced, as far as that is allowed."""
+def _copy_owner_and_mode(descriptor: int, before: os.stat_result) -> None:
+    """Give the new file the owner and the permissions of the old one, as far as the system allows."""
     if hasattr(os, "fchown"):
         with suppress(OSError):
             os.fchown(descriptor, before.st_uid, before.st_gid)

@@ -1,4 +1,4 @@
-"""The garbage collector's pauses."""
+"""Pause the garbage collector."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Collect no garbage meanwhile, also as a decorator: for work that makes very many objects that stay.
+    """Pause garbage collection in a context or a decorated function that creates many long-lived objects.
 
-    The collector would search all of them again and again: a third of the time of a spec of 10,000 layers.
+    The collector would scan all of them repeatedly. That is a third of the time for a spec of 10,000 layers.
     """
     if not gc.isenabled():
         yield

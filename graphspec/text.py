@@ -1,14 +1,14 @@
-"""Text that people read on a terminal."""
+"""Text for a terminal."""
 
 from __future__ import annotations
 
-_HARMLESS = frozenset("\n\t\u00a0\u200c\u200d")  # spaces, and the joiners that scripts and emoji need
+_HARMLESS = frozenset("\n\t\u00a0\u200c\u200d")  # whitespace, and the joiners that scripts and emoji need
 
 
 def printable(text: str) -> str:
-    """``text`` without characters that would steer a terminal or turn its direction; lines and tabs stay.
+    """Replace the characters of ``text`` that control a terminal or change the text direction. Lines and tabs stay.
 
-    Whatever comes from a file, a spec, data or an argument passes this on its way to a terminal.
+    All text from files, specs, data and arguments goes through this function before it reaches a terminal.
     """
     if text.isprintable():
         return text

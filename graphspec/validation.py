@@ -1,4 +1,4 @@
-"""All that can be wrong with a spec, with its data files, and with its export."""
+"""Find the problems of a spec, of its data files, and of its export."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ def validate(
     target: str | None = None,
     allow_outside: bool = False,
 ) -> list[Diagnostic]:
-    """Every problem of a spec, sorted by place.
+    """Return all problems of a spec, sorted by position.
 
     Args:
-        data: also those of its data files.
-        opset, target: also what cannot be exported for this ONNX opset, or for ``ort-1.20`` and the like.
-        allow_outside: callbacks may write outside the run directory.
+        source: a path, a dict, or a parsed ``Spec``.
+        sets: overrides such as ``"training.epochs=5"``.
+        data: check the data files, too.
+        opset, target: check the export, too: for this ONNX opset, or for a target such as ``ort-1.20``.
+        allow_outside: let callbacks write outside the run directory.
     """
     outside = flag("allow_outside", allow_outside, False)
     with_data, level = flag("data", data, False), opset_of(opset, target)
@@ -34,7 +36,7 @@ def validate(
 
 
 def source_of(source: Any) -> Any:
-    """A spec as :func:`check` takes it."""
+    """Return ``source`` in a form that :func:`check` accepts: a dict, a ``Spec`` or a path."""
     from graphspec.language.declarations import Spec
 
     return source if isinstance(source, Mapping | Spec) else path_of("source", source)
@@ -42,7 +44,7 @@ def source_of(source: Any) -> Any:
 
 @bounded_search()
 def check_further(checked: Checked, *, data: bool = False, opset: int | None = None) -> list[Diagnostic]:
-    """The diagnostics of a spec and, where none is an error, those of its ``data`` files and of its export at ``opset``."""
+    """Return the diagnostics of a spec. If none is an error, check its ``data`` files and its export at ``opset``, too."""
     if checked.errors or checked.spec is None or checked.lowered is None:
         return checked.diagnostics
     found = list(checked.diagnostics)

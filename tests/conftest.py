@@ -6,10 +6,11 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from paths import TESTS
+from quick import is_quick
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "2")  # read when NumPy is imported, which is later: tests use two threads at most
@@ -87,31 +88,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"  {n:4} {reason}")
 
 
-SLOW = (
-    "callbacks/test_tensorboard.py",
-    "cli/",
-    "compiler/test_depth.py",
-    "data/test_maps.py",
-    "export/",
-    "golden/",
-    "graph/passes/test_fuse_conv_max_pool.py",
-    "graph/passes/test_shard_products.py",
-    "graph/passes/test_legalize.py",
-    "kernels/test_winograd.py",
-    "layers/test_golden.py",
-    "losses/",
-    "metrics/",
-    "ops/",
-    "parallel/",
-    "test_architectures.py",
-    "test_prepare_specs_data.py",
-    "training/",
-    "trust/",
-)
-"""Folders and files that ``pytest -m quick`` leaves out: they run networks, processes or thousands of cases."""
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """``-m quick`` does not even import the files of which it runs nothing."""
+    quick = config.getoption("markexpr") == "quick" and collection_path.suffix == ".py"
+    return True if quick and not is_quick(collection_path) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if not item.path.relative_to(TESTS).as_posix().startswith(SLOW):
+        if is_quick(item.path, item.name):
             item.add_marker("quick")

@@ -31,7 +31,7 @@ CASES = sorted(p.name for p in HERE.iterdir() if p.suffix in (".yaml", ".json"))
 ELSEWHERE = {
     "GS601": "tests/test_api.py",
     "GS603": "tests/training/test_checkpoint.py",
-    "GS604": "tests/parallel/test_workers_ends.py",
+    "GS604": "tests/parallel/test_worker.py",
     "GS701": "tests/export/test_prove.py",
 }
 """Codes that no spec alone can cause, and where they are tested."""
@@ -186,7 +186,7 @@ def test_a_dict_has_no_lines() -> None:
     [
         ("layers.hiden.units=3", "there is no 'hiden' in 'layers'; did you mean 'hidden'?"),
         ("layers.7.units=1", "there is no '7' in 'layers'"),
-        ("layers.hidden.units.x=1", "'layers.hidden.units' is 64, with nothing below it"),
+        ("layers.hidden.units.x=1", "'layers.hidden.units' is 64, which has no keys"),
         ("nam.x=1", "there is no 'nam'; did you mean 'name'?"),
         ("layers.hidden", "--set takes key.path=VALUE"),
         ("vars.rate={", "not YAML or JSON"),

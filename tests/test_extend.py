@@ -106,7 +106,7 @@ def test_classes_of_the_script_itself_train_in_one_process(gates: Any, monkeypat
 
 
 def test_a_name_of_graphspec_cannot_be_taken(registries: None) -> None:
-    with pytest.raises(ValueError, match="'Conv2D' is a layer of graphspec already"):
+    with pytest.raises(ValueError, match="'Conv2D' is already a layer of graphspec"):
         extend.LAYERS.add("Conv2D")(type("Mine", (extend.Layer,), {}))
     assert extend.LAYERS.get("Conv2D") is not None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from paths import ROOT, TESTS
+from quick import SLOW, is_quick
 
 import graphspec
 
@@ -85,3 +86,14 @@ def test_every_folder_mirrors_one() -> None:
     strange = [f for f in folders if f.parts and f.parts[0] not in (*OWN, "tools") and not (PACKAGE / f).is_dir()]
     assert strange == []
     assert all((TESTS / name).is_dir() for name in OWN)
+
+
+def test_quick_tests_are_of_every_folder() -> None:
+    folders = {path.parent for path in TESTS.rglob("test_*.py")} - {TESTS / "trust"}
+    quick = {path.parent for path in TESTS.rglob("test_*.py") if is_quick(path)}
+    assert folders == quick
+    slow = [entry.partition("::") for entry in SLOW]
+    assert [entry for entry, _, _ in slow if not (TESTS / entry).exists()] == []
+    for file, _, test in slow:
+        assert not test or f"def {test}" in (TESTS / file).read_text(encoding="utf-8"), test
+    assert tuple(sorted(SLOW)) == SLOW

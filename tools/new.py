@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
-from graphspec.config import a
+from graphspec.config import with_article
 from graphspec.files import create, write_atomic
 from tools.edit import (
     RefusedError,
@@ -55,7 +55,7 @@ def snake_case(name: str) -> str:
 def check_name(kind: str, name: str) -> None:
     pattern, wanted = STYLES.get(kind, CLASS)
     if not re.fullmatch(pattern, name):
-        raise RefusedError(f"`{name}` cannot name {a(kind)}: write {wanted}")
+        raise RefusedError(f"`{name}` cannot name {with_article(kind)}: write {wanted}")
     if keyword.iskeyword(snake_case(name)) or hasattr(builtins, name):
         raise RefusedError(f"`{name}` is a word of Python itself")
 
@@ -148,7 +148,7 @@ def locate(kind_name: str, name: str, family: str | None, root: Path) -> Request
     families = tables(source)[0] if kind.table else {}
     names = Template(kind.table).substitute(name=own, Name=name).split()
     if taken := [each for each in names if each in names_in(source)]:
-        raise RefusedError(f"there is {a(kind_name)} `{taken[0]}` already")
+        raise RefusedError(f"there is {with_article(kind_name)} `{taken[0]}` already")
     if code.exists() and (family is None or stem not in families):
         hint = f"; `--family {stem}` adds to it" if stem in families else ""
         raise RefusedError(f"there is a file {code.relative_to(root).as_posix()} already{hint}")

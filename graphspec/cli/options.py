@@ -10,10 +10,10 @@ import typer
 
 def writable(path: Path | None) -> Path | None:
     """Refuse an output that cannot be written before any work is done for it."""
-    from graphspec.files import refusal
+    from graphspec.files import why_not_writable
 
     try:
-        why = None if path is None else refusal(path)
+        why = None if path is None else why_not_writable(path)
     except OSError as error:
         why = f"{path}: {error.strerror}"
     if why is not None:

@@ -1,1 +1,1 @@
-"""From a parsed spec to a graph of ONNX operators."""
+"""Compile a parsed spec to a graph of ONNX operators."""

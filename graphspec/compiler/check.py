@@ -1,4 +1,4 @@
-"""The stages that need no data, in one call: read, expand, parse, link, lower. Every problem is collected."""
+"""Run all stages that need no data: read, expand, parse, link, lower. Collect every problem."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SpecSource = str | Path | dict[str, Any]
 
 @dataclass
 class Checked:
-    """What checking a source gave. ``spec`` and ``lowered`` are complete only where no diagnostic is an error."""
+    """The result of checking a source. ``spec`` and ``lowered`` are complete only if no diagnostic is an error."""
 
     spec: Spec | None
     lowered: Lowered | None
@@ -27,10 +27,15 @@ class Checked:
 
     @property
     def errors(self) -> list[Diagnostic]:
+        """The diagnostics without the warnings."""
         return [d for d in self.diagnostics if d.is_error]
 
     def require(self) -> tuple[Spec, Lowered]:
-        """The spec and its graph; raises :class:`SpecError` with all diagnostics if any is an error."""
+        """Return the spec and its graph.
+
+        Raises:
+            SpecError: a diagnostic is an error; the exception contains all of them.
+        """
         if self.errors or self.spec is None or self.lowered is None:
             raise SpecError(self.diagnostics)
         return self.spec, self.lowered
@@ -39,10 +44,15 @@ class Checked:
 @gc_paused()
 @bounded_search()
 def check(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Checked:
-    """Check a spec (a path, a dict, or a parsed one) and collect all diagnostics by place. Never raises for a wrong spec.
+    """Check a spec and collect all diagnostics, sorted by position. A wrong spec does not raise.
 
     Args:
-        allow_outside: callbacks may write outside the run directory, or will not be run at all.
+        source: a path, a dict, or a parsed ``Spec``.
+        sets: overrides such as ``"training.epochs=5"``.
+        allow_outside: let callbacks write outside the run directory.
+
+    Raises:
+        UsageError: an override is malformed or leads nowhere.
     """
     from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
@@ -54,10 +64,10 @@ def check(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside:
     spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
     if spec is None:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
-    order, more = link(spec)
+    order, linked = link(spec)
     lowered = lower(spec, order)
-    more = [lowered.with_shapes(d) for d in more]
-    later = [*more, *lowered.diagnostics, *check_heads(spec, lowered), *check_training(spec, lowered)]
+    linked = [lowered.with_shapes(d) for d in linked]
+    later = [*linked, *lowered.diagnostics, *check_heads(spec, lowered), *check_training(spec, lowered)]
     found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
     if not any(d.is_error for d in found):
         found += check_memory(spec, lowered)
@@ -65,7 +75,7 @@ def check(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside:
 
 
 def once(found: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """``found`` without repetitions; what a block's node has wrong is said for the first instance alone."""
+    """Return ``found`` without duplicates. A problem of a block's node is kept for the first instance only."""
     seen: dict[object, Diagnostic] = {}
     for d in found:
         seen.setdefault((d.code, d.file, d.line, d.column, d.path) if d.path.startswith("blocks.") else d, d)

@@ -1,4 +1,4 @@
-"""What every node of a spec costs: parameters, multiply-adds, and the memory of its values."""
+"""The cost of every node of a spec: parameters, multiply-adds, and the memory of its values."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
 _LENGTHS = (16, 64, 256, 1024, 4096)
-"""Sizes to assume on an axis that varies: the first that the network takes."""
+"""Candidate sizes for axes that vary. The smallest that the network accepts is assumed."""
 
 
 @dataclass(slots=True)
 class NodeCost:
-    """One node of the spec.
+    """The cost of one node of the spec.
 
     Attributes:
-        trainable, frozen: parameters of its own; frozen ones include moving statistics.
-        multiply_adds: of matrix products, convolutions and recurrent layers, for the whole batch, forward.
-        activations: bytes of the values that it computes for the whole batch.
+        trainable, frozen: number of parameters that the node owns. Moving statistics count as frozen.
+        multiply_adds: in matrix products, convolutions and recurrent layers, for the forward pass of one batch.
+        activations: bytes of the values that the node computes for one batch.
     """
 
     trainable: int = 0
@@ -39,13 +39,20 @@ class NodeCost:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of every node by name, the inputs' shapes, and the sizes assumed in them for the axes that vary."""
+    """The cost of a spec.
+
+    Attributes:
+        nodes: the cost of every node, by name.
+        shapes: the shapes of the inputs, by name.
+        lengths: the assumed sizes of the axes that vary, by axis name.
+    """
 
     nodes: dict[str, NodeCost]
     shapes: dict[str, Shape]
     lengths: dict[str, int]
 
     def total(self) -> NodeCost:
+        """Return the sum over all nodes."""
         nodes = self.nodes.values()
         return NodeCost(
             sum(n.trainable for n in nodes),
@@ -56,49 +63,50 @@ class Cost:
 
 
 def cost(spec: Spec, lowered: Lowered, batch_size: int) -> Cost:
-    """The cost of a spec without errors, at a batch size; what no head needs is not computed and costs nothing."""
+    """Return the cost of a spec without errors at ``batch_size``. Nodes that no head needs compute nothing."""
     graph = lowered.graph
     nodes = {node.name: NodeCost() for node in spec.nodes}
     for param in graph.params.values():
         owner = nodes[_owner(param, nodes)]
         owner.trainable += param.size if param.trainable else 0
         owner.frozen += 0 if param.trainable else param.size
-    given, types, lengths = _assume(graph, batch_size)
+    input_shapes, types, lengths = _assume(graph, batch_size)
     for node in graph.needed(graph.outputs.values()):
         if node.owner in nodes:
             op, outputs = operator(node), [types[v.name].type for v in node.outputs]
             shapes = [() if v is None else types.get(v.name, v).shape for v in node.inputs]
             nodes[node.owner].multiply_adds += op.multiply_adds(shapes, outputs[0].shape)
             if needs_memory(op):
-                nodes[node.owner].activations += sum(kind.nbytes for kind in outputs)
-    return Cost(nodes, given, lengths)
+                nodes[node.owner].activations += sum(output.nbytes for output in outputs)
+    return Cost(nodes, input_shapes, lengths)
 
 
 def _owner(param: Param, nodes: Mapping[str, NodeCost]) -> str:
-    """The node of ``<node>/<role>`` or ``<node>/<part>/<role>``; names of nodes hold slashes too."""
+    """Return the node that owns a weight ``<node>/<role>`` or ``<node>/<part>/<role>``. Node names may contain slashes."""
     return next(name for name in _parents(param.name) if name in nodes)
 
 
 def _parents(name: str) -> Iterator[str]:
+    """Yield ``a/b`` and ``a`` for ``a/b/c``."""
     while name:
         name = name.rpartition("/")[0]
         yield name
 
 
 def _assume(graph: Graph, batch_size: int) -> tuple[dict[str, Shape], dict[str, Value], dict[str, int]]:
-    """Input shapes, all types, and the lengths assumed: the shortest of ``_LENGTHS`` that the network takes.
+    """Return the input shapes, all types, and the assumed lengths: the smallest of ``_LENGTHS`` that fits the network.
 
     Raises:
-        ShapeError: none of them fits.
+        ShapeError: no length fits.
     """
     symbols = sorted({d for v in graph.inputs.values() for d in v.shape[1:] if isinstance(d, str)})
     needed = graph.needed(graph.outputs.values())
     problem: ShapeError | None = None
     for length in _LENGTHS:
         lengths = dict.fromkeys(symbols, length)
-        known = lengths | {"N": batch_size}
+        sizes = lengths | {"N": batch_size}
         shapes: dict[str, Shape] = {
-            name: tuple(known[d] if isinstance(d, str) else d for d in value.shape)
+            name: tuple(sizes[d] if isinstance(d, str) else d for d in value.shape)
             for name, value in graph.inputs.items()
         }
         try:

@@ -1,4 +1,4 @@
-"""Heads: checked against their losses and metrics, and the graph extended by targets and one scalar loss."""
+"""Check heads against their losses, metrics, labels and class weights, and callbacks against the logged values."""
 
 from __future__ import annotations
 
@@ -25,95 +25,97 @@ if TYPE_CHECKING:
     from graphspec.metrics import Metric
 
 
-Place = tuple[str | int, ...]
-"""Keys and indices that lead to a value below a head or below `training`."""
+KeyPath = tuple[str | int, ...]
+"""Keys and indices from a head, or from `training`, to a value below it."""
 
 
 def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
-    """GS401 to GS403 and GS405 for every head whose value is known."""
+    """Return GS401 to GS403 and GS405 for every head whose value is known."""
     found: list[Diagnostic] = []
     for head in spec.heads.values():
         value = lowered.graph.outputs.get(head.name)
         if value is None:
             continue
         nodes = () if head.layer is None else (lowered.node_ref(head.layer),)
-        for at, subject, problem in _problems(head, value):
-            mark, path = _place(head.tree, at, (head.mark, head.tree.path))
+        for keys, subject, problem in _problems(head, value):
+            mark, path = _locate(head.tree, keys, (head.mark, head.tree.path))
             found.append(Diagnostic.of(subject, problem, mark, path=path, nodes=nodes))
     return found + _stratify(spec, lowered.graph.outputs)
 
 
 def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
-    """GS405: a split by the classes of a head whose rows have no class each."""
+    """Return GS405 if `stratify` names a head without one class per row."""
     source = spec.data.get("validation")
     value = outputs.get(source.stratify or "") if source is not None else None
     if source is None or value is None or value.rank == 2:
         return []
     at = source.tree.find(("stratify",))[0] or source.tree
-    text = f"`stratify` needs one class a row, but head '{source.stratify}' has shape {show(value.shape)}"
+    text = f"`stratify` needs one class per row, but head '{source.stratify}' has shape {show(value.shape)}"
     return [
         Diagnostic.at(at.mark, Code.CLASSES_MISMATCH, text, path=at.path, hint="leave it out, or name another head")
     ]
 
 
-def _problems(head: HeadDecl, value: Value) -> list[tuple[Place, str, Problem]]:
-    """What is wrong with a head: where, of what, and what."""
+def _problems(head: HeadDecl, value: Value) -> list[tuple[KeyPath, str, Problem]]:
+    """Return the problems of a head, each with its keys and its subject."""
     name = f"head '{head.name}'"
-    problems: list[tuple[Place, str, Problem]] = []
+    problems: list[tuple[KeyPath, str, Problem]] = []
     if head.loss is not None:
         problems += [(("loss",), f"{head.loss.label} of {name}", p) for p in head.loss.check(value)]
     if not any(p.severity == "error" for *_, p in problems):
-        taken = {"loss"}
+        used = {"loss"}
         for k, metric in enumerate(head.metrics):
-            found = [*metric.check(value, head.loss, head.labels), *_same_names(metric, value, taken)]
+            found = [*metric.check(value, head.loss, head.labels), *_duplicate_keys(metric, value, used)]
             problems += [(("metrics", k), f"metric '{metric.key}' of {name}", p) for p in found]
     if head.labels is not None:
         problems += [(("labels",), name, p) for p in _labels(head.labels, head.loss, value)]
     if head.class_weight is not None:
-        problems += [(at, name, p) for at, p in _class_weight(head, value)]
+        problems += [(keys, name, p) for keys, p in _class_weight(head, value)]
     return problems
 
 
 def _labels(labels: Sequence[str], loss: Loss | None, value: Value) -> list[Problem]:
-    """GS405 unless there is a name for each unit of the last axis, which are the classes."""
+    """Return GS405 unless the classes are the units of the last axis and each has a label."""
     axis = value.rank - 1 if loss is None or value.rank < 2 else loss.class_axis(value)
     if axis is None:
         text = f"has labels, which name units, but {type(loss).__name__} compares rows: no unit stands for a class"
-        return [Problem(Code.CLASSES_MISMATCH, text, "leave `labels` out, and give the targets as integers")]
+        return [Problem(Code.CLASSES_MISMATCH, text, "remove `labels`, and store the targets as integers")]
     if axis != value.rank - 1:
         text = f"has labels, which name the units of the last axis, but {type(loss).__name__} has the classes on axis {axis}"
-        hint = "move them to the last axis with a Permute before the head, and leave the loss's `axis` out"
+        hint = "move them to the last axis with a Permute before the head, and remove the loss's `axis`"
         return [Problem(Code.CLASSES_MISMATCH, text, hint)]
     classes = value.shape[-1] if value.rank > 1 else 1
-    wanted = 2 if classes == 1 else classes
-    if len(labels) == wanted:
+    required = 2 if classes == 1 else classes
+    if len(labels) == required:
         return []
-    text = f"has {len(labels)} labels for {wanted} classes"
-    return [Problem(Code.CLASSES_MISMATCH, text, f"give {wanted} names, in the order of the classes")]
+    text = f"has {len(labels)} labels for {required} classes"
+    return [Problem(Code.CLASSES_MISMATCH, text, f"write {required} labels, in the order of the classes")]
 
 
-def _same_names(metric: Metric, value: Value, taken: set[str]) -> list[Problem]:
-    """GS403 where a figure of the metric would be logged under a name that is ``taken``; its names are taken then."""
+def _duplicate_keys(metric: Metric, value: Value, used: set[str]) -> list[Problem]:
+    """Return GS403 if the metric would be logged under a key that is ``used``. Its keys are added to ``used``."""
     keys = metric.keys(value) or [metric.key]
-    twice = next((key for key in keys if key in taken), None)
-    taken.update(keys)
-    if twice is None:
+    duplicate = next((key for key in keys if key in used), None)
+    used.update(keys)
+    if duplicate is None:
         return []
-    known = next(name for name in METRICS.names() if METRICS.get(name) is type(metric))
-    hint = f"give it a name of its own, `{{type: {known}, …, name: …}}`, or remove it"
-    return [Problem(Code.METRIC_MISMATCH, f"would be logged as '{twice}', which is another figure", hint)]
+    metric_type = next(name for name in METRICS.names() if METRICS.get(name) is type(metric))
+    hint = f"give it another name, `{{type: {metric_type}, …, name: …}}`, or remove it"
+    text = f"would be logged as '{duplicate}', but another value has this name"
+    return [Problem(Code.METRIC_MISMATCH, text, hint)]
 
 
 def refuse_class_weight(head: HeadDecl, value: Value) -> Problem | None:
-    """GS405 where the rows of a head have no class each, by which they could be weighted."""
+    """Return GS405 if a head does not have one class per row, which class weights need."""
     if head.loss is not None and head.loss.fits == "classes" and value.rank == 2:
         return None
-    text = "cannot have class weights, which need a classification loss and one label a row"
-    hint = f"use sample weights: an array '{head.name}{WEIGHT}' in the data"
+    text = "cannot have class weights, which need a classification loss and one label per row"
+    hint = f"use sample weights: add an array '{head.name}{WEIGHT}' to the data"
     return Problem(Code.CLASSES_MISMATCH, text, hint)
 
 
-def _class_weight(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
+def _class_weight(head: HeadDecl, value: Value) -> list[tuple[KeyPath, Problem]]:
+    """Return GS405 for class weights that the head cannot use, each with its keys."""
     if refused := refuse_class_weight(head, value):
         return [(("class_weight",), refused)]
     classes = 2 if value.shape[-1] == 1 else value.shape[-1]
@@ -130,16 +132,16 @@ def _class_weight(head: HeadDecl, value: Value) -> list[tuple[Place, Problem]]:
     ]
 
 
-def _place(tree: Tree, at: Place, otherwise: tuple[Mark, str]) -> tuple[Mark, str]:
-    """Where ``at`` stands: the value, for a class its key; ``otherwise`` if there is nothing."""
-    value, key_mark = tree.find(at)
+def _locate(tree: Tree, keys: KeyPath, default: tuple[Mark, str]) -> tuple[Mark, str]:
+    """Return mark and path of the value at ``keys``, else ``default``. A class weight is marked at its key."""
+    value, key_mark = tree.find(keys)
     if value is None:
-        return otherwise
-    return (key_mark if at[0] == "class_weight" and len(at) > 1 and key_mark else value.mark), value.path
+        return default
+    return (key_mark if keys[0] == "class_weight" and len(keys) > 1 and key_mark else value.mark), value.path
 
 
 def check_callbacks(spec: Spec, lowered: Lowered, allow_outside: bool) -> list[Diagnostic]:
-    """GS105: callbacks that do not fit the figures that this spec logs, or its optimizer, or that may not write there."""
+    """Return GS105 for callbacks that contradict the optimizer, monitor values that are not logged, or must not write."""
     tree, outputs = spec.training.tree, lowered.graph.outputs
     if tree is None or any(head.wrong or head.name not in outputs for head in spec.heads.values()):
         return []
@@ -148,11 +150,11 @@ def check_callbacks(spec: Spec, lowered: Lowered, allow_outside: bool) -> list[D
     scheduled = rate is not None and isinstance(rate.value, dict)
     average, _ = tree.find(("optimizer", "use_ema"))
     averaged = average is not None and average.value is True
-    given = tree.get("callbacks")
+    declared = tree.get("callbacks")
     found = []
     written: list[tuple[str, Output]] = []
-    for k, item in enumerate(given.value if given is not None and isinstance(given.value, list) else ()):
-        try:  # one by one, since one that is wrong leaves `training` without any
+    for k, item in enumerate(declared.value if declared is not None and isinstance(declared.value, list) else ()):
+        try:  # not from `spec.training`, which has no callbacks if one of them is wrong
             callback = CALLBACKS.parse(item.plain())
         except PydanticCustomError:
             continue
@@ -162,21 +164,21 @@ def check_callbacks(spec: Spec, lowered: Lowered, allow_outside: bool) -> list[D
         problems += check_outputs(callback.outputs(), written, allow_outside=allow_outside)
         written += [(type(callback).__name__, output) for output in callback.outputs()]
         for problem in problems:
-            mark, path = _place(tree, ("callbacks", k, str(problem.key)), (item.mark, item.path))
+            mark, path = _locate(tree, ("callbacks", k, str(problem.key)), (item.mark, item.path))
             found.append(Diagnostic.of(type(callback).__name__, problem, mark, path=path))
     return found
 
 
 def prefix_of(spec: Spec, head: HeadDecl) -> str:
-    """What stands before the names of a head's metrics in logs, as in Keras."""
+    """Return the prefix of a head's metrics in logs, as in Keras."""
     return f"{head.name}_" if len(spec.heads) > 1 else ""
 
 
 def log_keys(spec: Spec, outputs: Mapping[str, Value]) -> list[str]:
-    """The figures that a run of ``spec`` logs, by Keras's names; validation's too if there may be validation rows."""
+    """Return Keras's keys of everything that a run logs, including validation if there may be validation rows."""
     keys = [*logged_losses(spec)]
     for head in spec.heads.values():
         keys += [prefix_of(spec, head) + key for metric in head.metrics for key in metric.keys(outputs[head.name])]
-    if "validation" in spec.data or not spec.data:  # without files, `fit` may be given any
+    if "validation" in spec.data or not spec.data:  # without data in the spec, `fit` may get validation rows
         keys += [f"val_{key}" for key in keys]
     return keys

@@ -1,4 +1,4 @@
-"""Fixes for inputs that cannot be merged."""
+"""Hints for inputs that cannot be merged."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
 
 
 def merge_hint(refs: Sequence[Ref], lowered: Lowered, axis: int | None) -> str:
-    """How to make the shapes of ``refs`` equal where a layer cannot merge them.
+    """Return a hint how to make the shapes of ``refs`` equal.
 
     Args:
-        axis: the one that they are joined along, which may differ; None for a layer that broadcasts.
+        axis: the axis of a concatenation, along which sizes may differ; None for a layer that broadcasts.
     """
     values = [v for r in refs if (v := lowered.value(r)) is not None]
     if len({v.rank for v in values}) > 1:
-        return "bring them to one rank first, such as with Flatten or Reshape"
+        return "give them the same rank first, for example with Flatten or Reshape"
     if padding := _padding_hint(refs, lowered):
         return padding
     rank = values[0].rank
-    fits: set[Dim] = {1} if axis is None else set()
-    sizes = {k: {v.shape[k] for v in values} - fits for k in range(1, rank) if axis is None or k != axis % rank}
+    broadcasts: set[Dim] = {1} if axis is None else set()
+    sizes = {k: {v.shape[k] for v in values} - broadcasts for k in range(1, rank) if axis is None or k != axis % rank}
     differing = [k for k, found in sizes.items() if len(found) > 1]
     names = {str(d) for k in differing for d in sizes[k] if str(d).isidentifier()}
     if differing and sum(len(sizes[k]) for k in differing) == len(names):
-        return f"if these sizes agree, give them one name in `inputs`: {', '.join(sorted(names))}"
+        return f"if these sizes are equal, give them one name in `inputs`: {', '.join(sorted(names))}"
     if differing == [rank - 1]:
         layer = "a 1×1 convolution" if rank > 3 else "a Dense"
-        return f"make the sizes of the last axis equal, such as with {layer} in front"
+        return f"make the sizes of the last axis equal, for example with {layer} before the merge"
     if not differing:
         return "make the shapes equal"
     axes = f"axis {differing[0]}" if len(differing) == 1 else f"axes {' and '.join(map(str, differing))}"
-    return f"make the sizes of {axes} equal, such as by pooling{_resizing(rank)}"
+    return f"make the sizes of {axes} equal, for example with pooling{_resizing(rank)}"
 
 
 def _resizing(rank: int) -> str:
-    """Layers that make axes longer, for data of this rank."""
+    """Return layers that enlarge axes of data of this rank."""
     return f", UpSampling{rank - 2}D or ZeroPadding{rank - 2}D" if 3 <= rank <= 5 else " or padding"
 
 
 def _padding_hint(refs: Sequence[Ref], lowered: Lowered) -> str | None:
-    """The nodes that have to pad, if that makes all spatial sizes equal."""
+    """Return a hint to the nodes that must pad, or None if padding does not make all spatial sizes equal."""
     wrong: dict[str, str] = {}
     spatial: set[Shape] = set()
     for ref in refs:
@@ -68,7 +68,7 @@ def _padding_hint(refs: Sequence[Ref], lowered: Lowered) -> str | None:
 
 
 def _input_of(decl: Any, lowered: Lowered) -> Value | None:
-    """What a layer with a window reads."""
+    """Return the input of a layer with a window, or None if it is unknown."""
     return lowered.value(decl.inputs[0]) if len(decl.inputs) == 1 else None
 
 

@@ -1,4 +1,4 @@
-"""Nodes → a directed graph: cycles, dead ends, and an order in which every node follows what it reads."""
+"""Link: order the nodes topologically, and find cycles and unused nodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, NodeRef
-from graphspec.language.tree import circle
+from graphspec.language.tree import format_cycle
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl, Ref, Spec
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 Edges = dict[str, list[str]]
 
-_SHOWN = 12
-"""Nodes of a cycle that are named."""
+_MAX_LISTED = 12
+"""At most this many nodes of a cycle are listed in a diagnostic."""
 
 
 def reads(node: NodeDecl) -> list[Ref]:
-    """The references of a node that resolve: its inputs, then its call arguments."""
+    """Return the resolved references of a node: its inputs, then its call arguments."""
     refs = list(node.inputs)
     for value in node.call.values():
         refs += value
@@ -30,9 +30,10 @@ def reads(node: NodeDecl) -> list[Ref]:
 
 
 def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
-    """The nodes in topological order (file order where that is free), without those on or behind a cycle.
+    """Return the nodes in topological order, without nodes that depend on a cycle, and the diagnostics.
 
-    Diagnostics: one GS202 for each group of nodes that form cycles, with a path; GS204 for nodes that reach no head.
+    The order of the file decides between independent nodes. Each group of nodes that form cycles gets one GS202 with a
+    path; nodes on which no head depends get GS204.
     """
     declared = {node.name: node for node in spec.nodes}
     position = {name: k for k, name in enumerate(declared)}
@@ -44,16 +45,16 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
         for source in sources:
             after[source].append(name)
     order = _sort(before, after, position)
-    knots = _knots(after, set(declared).difference(order)) if len(order) < len(declared) else []
+    groups = _cyclic_groups(after, set(declared).difference(order)) if len(order) < len(declared) else []
     diagnostics = []
-    for knot in sorted(knots, key=lambda c: min(position[n] for n in c)):
-        diagnostics.append(_cycle(knot, after, declared, position))
-    diagnostics += _dead_ends(spec, before, after, declared, set().union(*knots))
+    for group in sorted(groups, key=lambda names: min(position[n] for n in names)):
+        diagnostics.append(_cycle(group, after, declared, position))
+    diagnostics += _unused_nodes(spec, before, after, declared, set().union(*groups))
     return [declared[n] for n in order], diagnostics
 
 
 def _sort(before: Edges, after: Edges, position: dict[str, int]) -> list[str]:
-    """The names that are on no cycle nor behind one, each after what it reads, otherwise by position."""
+    """Return the names that do not depend on a cycle, in topological order. Independent names are sorted by position."""
     names, order = list(position), list[str]()
     waiting = {name: len(sources) for name, sources in before.items()}
     ready = [k for name, k in position.items() if not waiting[name]]
@@ -67,24 +68,24 @@ def _sort(before: Edges, after: Edges, position: dict[str, int]) -> list[str]:
     return order
 
 
-def _knots(after: Edges, names: set[str]) -> list[set[str]]:
-    """The groups of ``names`` that reach each other."""
-    import networkx as nx  # takes longer to import than a spec to check
+def _cyclic_groups(after: Edges, names: set[str]) -> list[set[str]]:
+    """Return the strongly connected components of ``names`` that contain a cycle."""
+    import networkx as nx  # slow to import, and needed for wrong specs only
 
     graph = nx.DiGraph((name, reader) for name in names for reader in after[name])
     found = nx.strongly_connected_components(graph)
-    return [knot for knot in found if len(knot) > 1 or knot <= set(after[next(iter(knot))])]
+    return [group for group in found if len(group) > 1 or group <= set(after[next(iter(group))])]
 
 
-def _cycle(knot: set[str], edges: Edges, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:
-    """The shortest cycle through the first node of a group whose nodes all reach each other."""
-    start = min(knot, key=position.__getitem__)
+def _cycle(group: set[str], edges: Edges, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:
+    """Return GS202 with the shortest cycle through the first node of a strongly connected ``group``."""
+    start = min(group, key=position.__getitem__)
     before: dict[str, str] = {}
     queue = deque([start])
     while start not in before:
         name = queue.popleft()
         for reader in edges[name]:
-            if reader in knot and reader not in before:
+            if reader in group and reader not in before:
                 before[reader] = name
                 queue.append(reader)
     path = [before[start]]
@@ -95,24 +96,25 @@ def _cycle(knot: set[str], edges: Edges, declared: dict[str, NodeDecl], position
     return Diagnostic.at(
         first.mark,
         Code.CYCLE,
-        f"'{start}' depends on itself: {circle(path)}",
+        f"'{start}' depends on itself: {format_cycle(path)}",
         path=first.tree.path,
-        hint=f"let '{start}' take another input than '{path[-1]}'",
-        nodes=tuple(NodeRef(n, declared[n].type or "node", line=declared[n].mark.line) for n in path[:_SHOWN]),
+        hint=f"give '{start}' another input than '{path[-1]}'",
+        nodes=tuple(NodeRef(n, declared[n].type or "node", line=declared[n].mark.line) for n in path[:_MAX_LISTED]),
     )
 
 
 def _uncertain(node: NodeDecl) -> bool:
-    """Whether what a node reads, or who is meant by its name, is not known because of an error."""
+    """Return whether an error leaves the inputs of a node, or the meaning of its name, unknown."""
     unread = None in node.inputs or any(None in refs for refs in node.call.values())
     return unread or "#" in node.name
 
 
-def _dead_ends(
-    spec: Spec, before: Edges, after: Edges, declared: dict[str, NodeDecl], tangled: set[str]
+def _unused_nodes(
+    spec: Spec, before: Edges, after: Edges, declared: dict[str, NodeDecl], cyclic: set[str]
 ) -> list[Diagnostic]:
+    """Return GS204 for nodes on which no head depends: for the last node of a chain, or for the instance of a block."""
     if not spec.heads or any(head.layer is None for head in spec.heads.values()) or any(map(_uncertain, spec.nodes)):
-        return []  # a reference that is wrong has been reported; where it was meant to lead, nobody knows
+        return []  # a wrong reference, already reported, may be meant for any node
     heads = [h.layer.name for h in spec.heads.values() if h.layer is not None and h.layer.name in declared]
     alive: set[str] = set()
     stack = list(heads)
@@ -125,19 +127,19 @@ def _dead_ends(
     used = {node.name.partition("/")[0] for node in spec.nodes if node.name in alive or node.name in shared}
     found: dict[str, Diagnostic] = {}
     for node in spec.nodes:
-        if node.name in alive or node.name in tangled or node.name in shared or after[node.name]:
-            continue  # of a chain that leads nowhere its end is named
+        if node.name in alive or node.name in cyclic or node.name in shared or after[node.name]:
+            continue  # only the last node of an unused chain is reported
         instance = node.instance
         if instance is not None and node.within is not None and instance.name not in used:
-            found[instance.name] = _dead_end(instance, node.within, f"instance '{instance.name}' of {instance.type}")
+            found[instance.name] = _unused(instance, node.within, f"instance '{instance.name}' of {instance.type}")
         elif node.type is not None:
             ref = NodeRef(node.name, node.type, line=node.mark.line)
-            found[node.name] = _dead_end(ref, node.tree, f"{node.type} '{node.name}'")
+            found[node.name] = _unused(ref, node.tree, f"{node.type} '{node.name}'")
     return list(found.values())
 
 
-def _dead_end(ref: NodeRef, tree: Tree, what: str) -> Diagnostic:
-    text = f"{what} reaches no head: it is neither trained nor exported"
+def _unused(ref: NodeRef, tree: Tree, subject: str) -> Diagnostic:
+    text = f"{subject} reaches no head: it is neither trained nor exported"
     inside = "in the block's `outputs`" if "/" in ref.name else "in `outputs`"
     hint = f"name it in the `inputs` of a layer or {inside}, or remove '{ref.name.rpartition('/')[2]}'"
     return Diagnostic.at(tree.first_key, Code.UNUSED_NODE, text, path=tree.path, hint=hint, nodes=(ref,)).as_warning()

@@ -1,4 +1,4 @@
-"""Nodes → a graph of operators. Checking shapes is lowering: whatever fails here is reported with its place in the spec."""
+"""Lower: turn the nodes into a graph of operators. This checks all shapes; errors are reported at their position."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.language.declarations import Ref
-from graphspec.language.tree import listed
+from graphspec.language.tree import format_names
 
 if TYPE_CHECKING:
     from graphspec.graph.id_bounds import Demand
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
-    """Lower the nodes in ``order``; the heads become the graph's outputs.
+    """Lower the nodes in ``order``. The heads become the graph's outputs.
 
-    A node whose lowering fails is reported, its output becomes unknown, and what depends on it says nothing.
+    If a node fails, it is reported and its output becomes unknown. Nodes that depend on it are skipped silently.
     """
     result = Lowered(Graph(spec.name))
     for decl in spec.inputs.values():
@@ -34,7 +34,7 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
         result.declared[decl.name] = decl
     layers = {node.name: node for node in spec.nodes}
     result.declared.update(layers)
-    for node in order:  # weights are made by whichever of a node and those that share it comes first
+    for node in order:  # the first of the nodes that share weights creates them
         if node.share is None or node.share in layers:
             result.outputs[node.name] = _lower_node(node, layers, result)
     for head in spec.heads.values():
@@ -42,72 +42,73 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
             value_or_none = result.value(head.layer)
             if value_or_none is not None:
                 result.graph.outputs[head.name] = value_or_none
-    result.diagnostics += [_no_row(demand, held, layers, result) for demand, held in invalid_ids(result.graph)]
+    result.diagnostics += [_ids_without_row(lookup, ids, layers, result) for lookup, ids in invalid_ids(result.graph)]
     return result
 
 
-def _no_row(demand: Demand, held: Range, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
-    """GS304 for a lookup that is given ids which it has no row for, whatever the data are."""
-    node, maker = layers[demand.owner], demand.value
-    kind = node.type if node.layer is not None else layers[str(node.share)].type
-    source = maker.node.owner if maker.node is not None else maker.name.split("/")[0]
-    allowed = held & demand.range
-    text = (
-        f"{kind} '{visible(node.name)}' looks up ids from '{visible(source)}', which gives {held.low} … {held.high}; "
-    )
-    text += "none of them has a row" if allowed.empty else f"only {allowed.low} … {allowed.high} can have a row"
-    wide = f"`input_dim: {held.high + 1}`" if demand.range.low == 0 else "a larger `input_dim`"
-    hint = f"set {wide}, or let '{visible(source)}' give fewer"
+def _ids_without_row(lookup: Demand, ids: Range, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
+    """Return GS304 for a lookup of ids that have no row for any data."""
+    node, value = layers[lookup.owner], lookup.value
+    layer_type = node.type if node.layer is not None else layers[str(node.share)].type
+    source = value.node.owner if value.node is not None else value.name.split("/")[0]
+    allowed = ids & lookup.range
+    subject = f"{layer_type} '{visible(node.name)}'"
+    text = f"{subject} looks up ids from '{visible(source)}', which range from {ids.low} to {ids.high}; "
+    text += "none of them has a row" if allowed.empty else f"only {allowed.low} to {allowed.high} can have a row"
+    enough = f"`input_dim: {ids.high + 1}`" if lookup.range.low == 0 else "a larger `input_dim`"
+    hint = f"set {enough}, or reduce the range of '{visible(source)}'"
     refs = [Ref(source, 0, layers[source].mark)] if source in layers else []
     return _diagnose(node, result, refs, Code.SIZES_DO_NOT_FIT, text, hint, "input_dim")
 
 
-def _exists(ref: Ref, result: Lowered, who: str) -> bool:
+def _exists(ref: Ref, result: Lowered, user: str) -> bool:
+    """Return whether the output exists or may exist; report GS201 if not."""
     outputs = result.outputs.get(ref.name)
     if outputs is None or ref.output < len(outputs):
         return True
-    have = "one output" if len(outputs) == 1 else f"outputs 0 to {len(outputs) - 1}"
+    available = "one output" if len(outputs) == 1 else f"outputs 0 to {len(outputs) - 1}"
     layer = getattr(result.declared.get(ref.name), "layer", None)
     hint = f"write '{ref.name}'" if len(outputs) == 1 else f"'{ref.name}:{len(outputs) - 1}' is the last"
     if getattr(layer, "return_state", None) is False:
         hint = f"set `return_state: true` on '{ref.name}' to get its states"
     if getattr(layer, "return_attention_scores", None) is False:
         hint = f"set `return_attention_scores: true` on '{ref.name}' to get its weights"
-    text = f"{who} takes '{ref.name}:{ref.output}', but '{ref.name}' has {have}"
+    text = f"{user} takes '{ref.name}:{ref.output}', but '{ref.name}' has {available}"
     node = (result.node_ref(Ref(ref.name, 0, ref.mark)),)
     result.diagnostics.append(Diagnostic.at(ref.mark, Code.UNKNOWN_NODE, text, path=ref.path, hint=hint, nodes=node))
     return False
 
 
 def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) -> tuple[Value, ...] | None:
+    """Return the outputs of a node, or None if they are unknown because of an error."""
     owner = layers[node.share] if node.share is not None else node
     layer = owner.layer
     refs = [r for r in node.inputs if r is not None]
-    calls_refs = {k: [r for r in v if r is not None] for k, v in node.call.items()}
-    every = refs + [r for v in calls_refs.values() for r in v]
-    who = f"{owner.type} '{visible(node.name)}'"
-    missing = [r for r in every if not _exists(r, result, who)]
+    call_refs = {k: [r for r in v if r is not None] for k, v in node.call.items()}
+    all_refs = refs + [r for v in call_refs.values() for r in v]
+    subject = f"{owner.type} '{visible(node.name)}'"
+    missing = [r for r in all_refs if not _exists(r, result, subject)]
     unknown = None in node.inputs or any(None in refs for refs in node.call.values())
     if layer is None or missing or unknown:
         return None
     least, most = layer.arity
     if len(refs) < least or (most is not None and len(refs) > most):
-        wanted = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
-        text = f"{who} takes {wanted} input{'s' if wanted != '1' else ''}, got {len(refs)}"
+        count = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+        text = f"{subject} takes {count} input{'s' if count != '1' else ''}, got {len(refs)}"
         hint = None
         if len(refs) > 1 and most == 1:
-            hint = f"join {listed(repr(r.name) for r in refs)} first, such as with Concatenate"
+            hint = f"join {format_names(repr(r.name) for r in refs)} first, for example with Concatenate"
         elif len(refs) == 1 and layer.pairs_with_itself:
-            one = refs[0].name
-            hint = f"list them: `inputs: [{one}, …]`, or `inputs: [{one}, {one}]` for attention to itself"
+            name = refs[0].name
+            hint = f"list them: `inputs: [{name}, …]`, or `inputs: [{name}, {name}]` for self-attention"
         elif len(refs) < least:
-            hint = f"list them: `inputs: [{listed([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
+            hint = f"list them: `inputs: [{format_names([r.name for r in refs] + ['…'] * (least - len(refs)))}]`"
         else:
             hint = f"remove {len(refs) - (most or 0)} of them"
-        result.diagnostics.append(_diagnose(node, result, every, Code.WRONG_INPUT_COUNT, text, hint, "inputs"))
+        result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_INPUT_COUNT, text, hint, "inputs"))
         return None
     inputs = [result.value(r) for r in refs]
-    calls = {k: [result.value(r) for r in v] for k, v in calls_refs.items()}
+    calls = {k: [result.value(r) for r in v] for k, v in call_refs.items()}
     if any(v is None for v in inputs) or any(v is None for vs in calls.values() for v in vs):
         return None
     g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable)
@@ -123,28 +124,28 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
         hint = problem.hint
         if hint is None and problem.code == Code.SHAPES_DIFFER:
             hint = merge_hint(refs, result, getattr(layer, "axis", None))
-        hint = hint or _HINTS.get(problem.code)
+        hint = hint or _DEFAULT_HINTS.get(problem.code)
         if problem.code == Code.SHARED_SHAPES_DIFFER:
-            every.append(Ref(owner.name, 0, owner.mark))
-        text = f"{who} {problem.message}"
-        result.diagnostics.append(_diagnose(node, result, every, problem.code, text, hint, problem.key))
+            all_refs.append(Ref(owner.name, 0, owner.mark))
+        text = f"{subject} {problem.message}"
+        result.diagnostics.append(_diagnose(node, result, all_refs, problem.code, text, hint, problem.key))
         return None
     except OverflowError:
         del result.graph.nodes[before:]
-        text, hint = f"{who} has a size that takes more than 64 bits", "make its sizes smaller"
-        result.diagnostics.append(_diagnose(node, result, every, Code.VALUE_NOT_ALLOWED, text, hint, None))
+        text, hint = f"{subject} has a size that needs more than 64 bits", "make its sizes smaller"
+        result.diagnostics.append(_diagnose(node, result, all_refs, Code.VALUE_NOT_ALLOWED, text, hint, None))
         return None
-    return _carry_mask(node, owner, result, every, [v for v in inputs if v is not None], outputs)
+    return _propagate_mask(node, owner, result, all_refs, [v for v in inputs if v is not None], outputs)
 
 
-_HINTS = {
+_DEFAULT_HINTS = {
     Code.WRONG_RANK: "axes count from 0, the batch; -1 is the last",
-    Code.SIZES_DO_NOT_FIT: "choose sizes that divide, whatever those that vary are",
+    Code.SIZES_DO_NOT_FIT: "choose sizes that divide for every size of the axes that vary",
 }
-"""For operators, which know no fix."""
+"""Hints for errors of operators, which have none."""
 
 
-def _carry_mask(
+def _propagate_mask(
     node: NodeDecl,
     owner: NodeDecl,
     result: Lowered,
@@ -152,15 +153,13 @@ def _carry_mask(
     inputs: Sequence[Value],
     outputs: tuple[Value, ...],
 ) -> tuple[Value, ...]:
-    """Keras's default: a layer that supports masking hands its input's mask on; another drops it, with a warning."""
+    """Return the outputs with their mask, as in Keras: layers that support masking pass it on, others drop it (GS308)."""
     layer = owner.layer
     assert layer is not None
     mask = next((v.mask for v in inputs if v.mask is not None), None)
     if mask is not None and node.call.get("initial_state"):
-        text = (
-            f"{owner.type} '{node.name}' does not use the mask of its input where `initial_state` is given, as in Keras"
-        )
-        hint = "steps that were masked count as data here; the output keeps the mask"
+        text = f"{owner.type} '{node.name}' ignores the mask of its input because `initial_state` is set, as in Keras"
+        hint = "masked steps count as data here; the output keeps the mask"
         result.diagnostics.append(
             _diagnose(node, result, refs, Code.MASK_DROPPED, text, hint, "initial_state").as_warning()
         )
@@ -170,7 +169,7 @@ def _carry_mask(
         return tuple(v if v.mask is not None else v.with_mask(mask) for v in outputs)
     if mask.rank <= min(v.rank for v in inputs):
         text = f"{owner.type} '{visible(node.name)}' does not support masks: the mask of its input ends here"
-        hint = "steps that were masked count as data from here on; put it behind the layer that consumes the mask"
+        hint = "masked steps count as data from here on; move the layer after the one that consumes the mask"
         result.diagnostics.append(_diagnose(node, result, refs, Code.MASK_DROPPED, text, hint, None).as_warning())
     return tuple(v.with_mask(None) for v in outputs)
 
@@ -178,7 +177,8 @@ def _carry_mask(
 def _diagnose(
     node: NodeDecl, result: Lowered, refs: Sequence[Ref], code: str, text: str, hint: str | None, key: str | None
 ) -> Diagnostic:
-    mark, path = place(node, key)
+    """Return a diagnostic at ``key`` of a node that lists the nodes ``refs`` and the block instance."""
+    mark, path = locate_key(node, key)
     unique = {(r.name, r.output): r for r in refs}
     nodes = tuple(result.node_ref(r) for r in unique.values())
     if (instance := node.instance) is not None:
@@ -186,10 +186,10 @@ def _diagnose(
     return Diagnostic.at(mark, code, text, path=path, hint=hint, nodes=nodes)
 
 
-def place(node: NodeDecl, key: str | None) -> tuple[Mark, str]:
-    """The mark and path of a node's ``key``, also one of the layer that it wraps; of the node where there is none."""
-    for at in ((), ("layer",)) if key is not None else ():
-        tree, _ = node.tree.find((*at, str(key)))
+def locate_key(node: NodeDecl, key: str | None) -> tuple[Mark, str]:
+    """Return mark and path of ``key`` in a node or in the layer that it wraps, else mark and path of the node."""
+    for prefix in ((), ("layer",)) if key is not None else ():
+        tree, _ = node.tree.find((*prefix, str(key)))
         if tree is not None:
             return tree.mark, tree.path
     return node.mark, node.tree.path

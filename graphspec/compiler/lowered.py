@@ -1,4 +1,4 @@
-"""What lowering a spec gives."""
+"""The result of lowering a spec."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import InputDecl, NodeDecl
 
 
-_NOTED = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
+_SHAPE_ARGUMENTS = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
 
 
 @dataclass
 class Lowered:
-    """A graph, the outputs of every node (None where they are unknown because of an error), and what was found."""
+    """A lowered spec.
+
+    Attributes:
+        outputs: the outputs of every node, or None if they are unknown because of an error.
+        declared: the inputs and nodes of the spec, by name.
+    """
 
     graph: Graph
     outputs: dict[str, tuple[Value, ...] | None] = field(default_factory=dict)
@@ -27,40 +32,42 @@ class Lowered:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def value(self, ref: Ref | None) -> Value | None:
-        """What a reference stands for; None where that is unknown."""
+        """Return the value that a reference stands for, or None if it is unknown."""
         if ref is None:
             return None
         outputs = self.outputs.get(ref.name)
         return outputs[ref.output] if outputs is not None and ref.output < len(outputs) else None
 
     def node_ref(self, ref: Ref) -> NodeRef:
-        """The line about a node in a diagnostic: its shape, its place, and the arguments that shape it."""
+        """Return the line about a node in a diagnostic: its shape, its position, and the arguments behind its shape."""
         decl = self.declared.get(ref.name)
         value = self.value(ref)
         name = visible(ref.name) if ref.output == 0 else f"{visible(ref.name)}:{ref.output}"
         layer = getattr(decl, "layer", None)
-        given = {} if layer is None else {k: getattr(layer, k) for k in _NOTED if hasattr(layer, k)}
+        arguments = {} if layer is None else {k: getattr(layer, k) for k in _SHAPE_ARGUMENTS if hasattr(layer, k)}
         written = set() if layer is None else layer.model_fields_set
-        notes = [f"{k}: {_plain(v)}" for k, v in given.items() if k == "padding" or k in written]
+        notes = [f"{k}: {_format(v)}" for k, v in arguments.items() if k == "padding" or k in written]
         if value is not None and not value.type.is_float:
             notes.append(f"dtype: {value.dtype}")
         mark = None if decl is None else decl.mark
-        kind = getattr(decl, "type", None) or "input"
+        layer_type = getattr(decl, "type", None) or "input"
         shape = None if value is None else value.shape
-        return NodeRef(name, kind, shape, mark.line if mark else None, ", ".join(notes))
+        return NodeRef(name, layer_type, shape, mark.line if mark else None, ", ".join(notes))
 
-    def with_shapes(self, found: Diagnostic) -> Diagnostic:
-        """A diagnostic that was made before the shapes of its nodes were known."""
-        shapes = {n.name: v[0].shape for n in found.nodes if (v := self.outputs.get(n.name))}
-        return replace(found, nodes=tuple(replace(n, shape=n.shape or shapes.get(n.name)) for n in found.nodes))
+    def with_shapes(self, diagnostic: Diagnostic) -> Diagnostic:
+        """Return ``diagnostic`` with the shapes of its nodes, which were unknown when it was created."""
+        shapes = {n.name: v[0].shape for n in diagnostic.nodes if (v := self.outputs.get(n.name))}
+        nodes = tuple(replace(n, shape=n.shape or shapes.get(n.name)) for n in diagnostic.nodes)
+        return replace(diagnostic, nodes=nodes)
 
 
 def visible(name: str) -> str:
-    """A node's name as the spec has it; a second node of one name has a number behind it, to go on checking."""
+    """Return a node's name as the spec writes it, without the ``#2`` that expansion appends to a duplicate name."""
     return re.sub(r"#\d+", "", name)
 
 
-def _plain(value: Any) -> str:
+def _format(value: Any) -> str:
+    """Return ``value`` as YAML writes it."""
     if isinstance(value, tuple):
         return str(list(value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""What is minimised: the losses of the heads, combined into one scalar."""
+"""The objective: the losses of the heads, combined into one scalar to minimise."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def objective_for(network: Network, arrays: Dataset) -> Objective:
-    """The graph with losses for what these arrays bring along: sample weights, CTC lengths."""
+    """Return the graph with the losses that fit ``arrays``: with their sample weights and CTC lengths."""
     weighted = {head: array.ndim for head, array in arrays.weights.items()}
     return add_losses(network.graph, network.spec, weighted=weighted, lengths=arrays.lengths)
 
 
 class Network(Protocol):
-    """A spec with its graph: a model, or what a worker has of one."""
+    """A spec with its graph: a model, or a worker's part of one."""
 
     @property
     def spec(self) -> Spec: ...
@@ -32,7 +32,12 @@ class Network(Protocol):
 
 @dataclass
 class Objective:
-    """A graph with its losses: the scalar to minimise and every head's own loss."""
+    """A graph with losses.
+
+    Attributes:
+        total: the scalar to minimise.
+        losses: every head's own loss, by head.
+    """
 
     graph: Graph
     total: Value
@@ -46,11 +51,11 @@ def add_losses(
     weighted: Mapping[str, int] | None = None,
     lengths: Collection[str] = (),
 ) -> Objective:
-    """A copy of ``graph`` with a target for every head that has a loss, the heads' losses, and the scalar total.
+    """Return a copy of ``graph`` with a target for every head that has a loss, the heads' losses, and the scalar total.
 
     Args:
-        weighted: heads whose rows come with ``<head>_sample_weight``, and the rank of that array.
-        lengths: which ``<head>_length`` and ``<head>_input_length`` of CTC heads there are.
+        weighted: the rank of ``<head>_sample_weight``, for heads that have this array.
+        lengths: the names of the available arrays ``<head>_length`` and ``<head>_input_length`` of CTC heads.
     """
     from graphspec.losses import reduce
 
@@ -62,11 +67,11 @@ def add_losses(
         y_pred = graph.outputs[head.name]
         g = Builder(graph, f"{head.name}.loss")
         y_true = _target(graph, head.name, head.loss.target(y_pred))
-        more = {}
+        ctc_lengths = {}
         for key, name in (("label_length", head.name + LENGTH), ("input_length", head.name + STEPS)):
             if name in lengths:
-                more[key] = _target(graph, name, Type("int64", ("N",)))
-        values = head.loss.lower(g, y_true, y_pred, **more)
+                ctc_lengths[key] = _target(graph, name, Type("int64", ("N",)))
+        values = head.loss.lower(g, y_true, y_pred, **ctc_lengths)
         weight = None
         if weighted and head.name in weighted:
             shape = values.shape[: weighted[head.name]] if values.rank else ("N",)  # one value for the whole batch
@@ -76,14 +81,15 @@ def add_losses(
     return Objective(graph, _total(graph, spec, losses), losses)
 
 
-def _target(graph: Graph, name: str, kind: Type) -> Value:
-    value = Value(name, kind, "target")
+def _target(graph: Graph, name: str, type_: Type) -> Value:
+    """Add a target to the graph."""
+    value = Value(name, type_, "target")
     graph.targets[name] = value
     return value
 
 
 def _total(graph: Graph, spec: Spec, losses: Mapping[str, Value]) -> Value:
-    """``Σ wᵢLᵢ / Σ wᵢ`` (combine: mean) or ``Σ wᵢLᵢ``, plus the penalties."""
+    """Return ``Σ wᵢLᵢ / Σ wᵢ`` (combine: mean) or ``Σ wᵢLᵢ``, plus the penalties."""
     g = Builder(graph, "total.loss")
     weights = {name: spec.heads[name].weight for name in losses}
     divisor = sum(weights.values()) if spec.training.combine == "mean" else 1.0
@@ -97,7 +103,7 @@ def _total(graph: Graph, spec: Spec, losses: Mapping[str, Value]) -> Value:
 
 
 def penalties(graph: Graph) -> list[Value]:
-    """The scalar penalties: activity regularizers, and those of the weights that are trained."""
+    """Return the scalar penalties of activity regularizers and of the regularizers of trainable weights."""
     terms = list(graph.penalties)
     for name, param in graph.params.items():
         if param.regularizer is not None and param.trainable:

@@ -1,6 +1,6 @@
-"""Whether a network may be trained: there must be something to train (GS404), and it must fit into memory (GS602).
+"""Check whether a network can be trained: it has something to train (GS404) and fits into memory (GS602).
 
-Both are warnings where a spec is only checked, and errors for all that train.
+Both problems are warnings when a spec is checked, and errors when it is trained.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 def refuse_untrainable(found: Iterable[Diagnostic]) -> None:
-    """Raise the first of these warnings that keeps a network from being trained.
+    """Raise the first of these warnings that prevents training.
 
     Raises:
-        SpecError: GS404, there is nothing to train.
-        RunError: GS602, it does not fit into memory.
+        SpecError: there is nothing to train (GS404).
+        RunError: the network does not fit into memory (GS602).
     """
     for diagnostic in found:
         if diagnostic.code == Code.NOTHING_TO_TRAIN:
@@ -37,19 +37,19 @@ def refuse_untrainable(found: Iterable[Diagnostic]) -> None:
             raise RunError(diagnostic.code, diagnostic.message, diagnostic.hint)
 
 
-def refuse_memory(graph: Graph, need: int, have: int, shapes: Mapping[str, Shape] | None = None) -> None:
-    """Raise where :func:`lack_of_memory` finds one.
+def refuse_memory(graph: Graph, required: int, free: int, shapes: Mapping[str, Shape] | None = None) -> None:
+    """Raise if more memory is required than is free. The arguments are those of :func:`lack_of_memory`.
 
     Raises:
         RunError: GS602.
     """
-    if lack := lack_of_memory(graph, need, have, shapes):
+    if lack := lack_of_memory(graph, required, free, shapes):
         problem, _ = lack
         raise RunError.of("training" if shapes else "a model of these weights", problem)
 
 
 def check_training(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
-    """GS404 as a warning where there is nothing to train."""
+    """Return GS404 as a warning if there is nothing to train."""
     if not spec.heads or (problem := nothing_to_train(spec, lowered.graph)) is None:
         return []
     first = next(iter(spec.heads.values()))
@@ -57,11 +57,11 @@ def check_training(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
 
 
 def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
-    """GS602 as a warning where training cannot fit."""
+    """Return GS602 as a warning if training does not fit into memory."""
     graph = lowered.graph
     shapes = assumed_shapes(graph, spec.training.batch_size)
-    need = estimate(graph, shapes, len(spec.training.optimizer.slots()))
-    if (lack := lack_of_memory(graph, need, available(), shapes)) is None:
+    required = estimate(graph, shapes, len(spec.training.optimizer.slots()))
+    if (lack := lack_of_memory(graph, required, available(), shapes)) is None:
         return []
     problem, largest = lack
     owner = _owner(largest, lowered)
@@ -72,31 +72,31 @@ def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
 
 
 def nothing_to_train(spec: Spec, graph: Graph) -> Problem | None:
-    """Why the spec leaves training nothing to do. A head or a layer that is wrong may be one to train."""
+    """Return GS404 if there is nothing to train. Heads and layers with errors count as trainable."""
     if not any(head.loss is not None or head.wrong for head in spec.heads.values()):
         hint = "give a head a loss, such as `loss: mean_squared_error`"
         return Problem(Code.NOTHING_TO_TRAIN, "has no head with a loss: there is nothing to train", hint)
     if len(graph.outputs) == len(spec.heads) and not any(p.trainable for p in graph.params.values()):
         hint = "remove `trainable: false`" if graph.params else "add a layer with weights"
-        return Problem(Code.NOTHING_TO_TRAIN, "has no weight that is trained: there is nothing to train", hint)
+        return Problem(Code.NOTHING_TO_TRAIN, "has no trainable weight: there is nothing to train", hint)
     return None
 
 
 def lack_of_memory(
-    graph: Graph, need: int, have: int, shapes: Mapping[str, Shape] | None = None
+    graph: Graph, required: int, free: int, shapes: Mapping[str, Shape] | None = None
 ) -> tuple[Problem, str] | None:
-    """What is wrong where more bytes are needed than there are, and the name of the largest weight or of a node.
+    """Return GS602 and the largest weight or node if ``required`` bytes exceed ``free``, else None.
 
     Args:
-        shapes: those of the inputs in a batch that is trained; None where it is only about the weights.
+        shapes: the shapes of the inputs in a training batch; None if only the weights are allocated.
     """
-    if need <= have:
+    if required <= free:
         return None
-    text = f"needs about {human(need)} of memory, there is {human(have)}"
+    text = f"needs about {human(required)} of memory, but {human(free)} are available"
     values = 0 if shapes is None else activations(graph, shapes) * 2
-    if shapes is None or need - values > values:
+    if shapes is None or required - values > values:
         weight = max(graph.params.values(), key=lambda p: p.size)
-        hint = f"its weight '{weight.name}' {show(weight.shape)} alone takes {human(weight.size * 4)}: make it smaller"
+        hint = f"its weight '{weight.name}' {show(weight.shape)} needs {human(weight.size * 4)}: make it smaller"
         return Problem(Code.NOT_ENOUGH_MEMORY, text, hint), weight.name
     batch = f"a smaller `batch_size` (now {next(iter(shapes.values()))[0]})"
     largest = _largest(graph, shapes)
@@ -105,14 +105,14 @@ def lack_of_memory(
 
 
 def _owner(name: str, lowered: Lowered) -> str:
-    """The node that a weight belongs to, or the node itself: both, and the role of a weight, may have slashes."""
+    """Return the node that owns a weight, or the node ``name`` itself. Names of nodes and roles may contain slashes."""
     while name not in lowered.declared and "/" in name:
         name = name.rpartition("/")[0]
     return name
 
 
 def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
-    """The node whose values take most memory."""
+    """Return the node whose values need the most memory."""
     from graphspec.graph.shapes import infer_shapes
 
     nodes = graph.needed(graph.outputs.values())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.codes import Code
-from graphspec.config import a
+from graphspec.config import with_article
 from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_source
@@ -141,7 +141,7 @@ def check_arrays(
         for name in given:
             if name not in needed and name not in more:
                 hint = did_you_mean(name, needed) or f"the {what}s are {', '.join(needed) or 'none'}"
-                unknown = Problem(Code.MISSING_ARRAY, f"is given for {a(what)} that does not exist", hint)
+                unknown = Problem(Code.MISSING_ARRAY, f"is given for {with_article(what)} that does not exist", hint)
                 check.report(section, name, unknown, f"array '{name}'")
         for name in [*needed, *(n for n in more if n in given)]:
             if name in given:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
-from graphspec.compiler.lower import place
+from graphspec.compiler.lower import locate_key
 from graphspec.compiler.lowered import visible
 from graphspec.errors import Diagnostic
 from graphspec.graph.passes.fold_constants import constant_values
@@ -47,5 +47,5 @@ def _unavailable(spec: Spec, node: Node, opset: int) -> Diagnostic:
     decl = next((n for n in spec.nodes if n.name == node.owner), None)
     if decl is None:
         return Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=spec.tree.mark.file, path="layers", hint=hint)
-    mark, path = place(decl, "type")
+    mark, path = locate_key(decl, "type")
     return Diagnostic.at(mark, Code.UNAVAILABLE_OPERATOR, text, path=path, hint=hint)

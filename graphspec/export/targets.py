@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphspec.arguments import refusal
+from graphspec.arguments import bad_argument
 from graphspec.errors import UsageError
 
 OPSET = 17
@@ -40,7 +40,7 @@ def opset_of(opset: int | None, target: str | None) -> int | None:
     if opset is not None and target is not None:
         raise UsageError("give either an opset or a target, not both")
     if opset is not None and (isinstance(opset, bool) or not isinstance(opset, int)):
-        raise refusal("opset", "an integer", opset)
+        raise bad_argument("opset", "an integer", opset)
     if target is not None:
         if not isinstance(target, str) or target not in TARGETS:
             raise UsageError(f"unknown target {target!a}; known are {', '.join(TARGETS)}")

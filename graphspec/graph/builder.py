@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from graphspec.codes import Code
-from graphspec.config import FLOAT32
+from graphspec.config import FLOAT32_LIMIT
 from graphspec.errors import ShapeError
 from graphspec.graph.operators import Operators
 from graphspec.ir.dims import Dim, show
@@ -40,7 +40,7 @@ def _check_float32(array: Array) -> None:
     if array.dtype != np.float64 or not array.size:
         return
     for x in (array.min(), array.max()):
-        if FLOAT32 <= abs(x) < np.inf:
+        if FLOAT32_LIMIT <= abs(x) < np.inf:
             raise ShapeError(Code.VALUE_NOT_ALLOWED, f"has the number {x:g}, which exceeds float32", hint="scale it")
 
 

@@ -1,4 +1,4 @@
-"""What a parsed spec is: plain records, each with the tree it came from."""
+"""The records of a parsed spec, each with the tree from which it was parsed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Output ``output`` of the node ``name`` (or the input ``name``), named at ``mark``, whose keys are ``path``."""
+    """A reference to output ``output`` of the node or input ``name``. ``mark`` and ``path`` are its position."""
 
     name: str
     output: int
@@ -29,7 +29,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class InputDecl:
-    """An input: its shape without the batch axis, a varying axis by its name."""
+    """An input. ``shape`` lacks the batch axis; axes that vary appear by name."""
 
     name: str
     shape: tuple[int | str, ...]
@@ -43,12 +43,12 @@ class NodeDecl:
     """A concrete node.
 
     Attributes:
-        layer: None if it is wrong; its output is then unknown.
-        inputs: None where a name is unknown, which has been reported.
-        share: the node whose weights it uses; ``layer`` is then that node's.
-        call: Keras's call arguments: references to nodes, as lists.
-        within: for a node of a block, the entry of ``layers`` whose instance it belongs to.
-        mark: the first key of the node.
+        layer: None if the layer is wrong; the output of the node is then unknown.
+        inputs: None for each name that is unknown and has been reported.
+        share: the node whose weights it uses; ``layer`` is then the layer of that node.
+        call: Keras's call arguments, as lists of references.
+        within: for a node of a block, the entry of ``layers`` that instantiates the block.
+        mark: the position of the first key of the node.
     """
 
     name: str
@@ -63,15 +63,16 @@ class NodeDecl:
 
     @property
     def instance(self) -> NodeRef | None:
-        """The block instance that the node belongs to."""
+        """The block instance that contains the node."""
         if self.within is None:
             return None
-        kind = self.within.get("block")
-        what = "share" if kind is None else f"block '{kind.value}'"
-        return NodeRef(self.name.partition("/")[0], what, line=self.within.first_key.line)
+        block = self.within.get("block")
+        node_type = "share" if block is None else f"block '{block.value}'"
+        return NodeRef(self.name.partition("/")[0], node_type, line=self.within.first_key.line)
 
     @property
     def mark(self) -> Mark:
+        """The position of the first key."""
         return self.tree.first_key
 
 
@@ -80,8 +81,8 @@ class HeadDecl:
     """A head.
 
     Attributes:
-        class_weight: by class index, labels looked up.
-        wrong: whether something about it has been reported; what is missing here may then be there.
+        class_weight: weights by class index.
+        wrong: whether an error of the head has been reported. Missing attributes may then exist in the document.
     """
 
     name: str
@@ -113,7 +114,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """Where the rows of one part come from: a file, or (validation) a split of the training rows."""
+    """The source of the rows of one part: a file, or for validation a split of the training rows."""
 
     file: Path | None
     inputs: dict[str, str | list[str]] | None
@@ -125,11 +126,11 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A whole spec, expanded.
+    """An expanded spec.
 
     Attributes:
-        document: the plain document, overrides applied, before variables and blocks are written out.
-        base: the spec's folder, which file names are relative to; None for a dict.
+        document: the plain document with overrides, before variables and blocks are expanded.
+        base: the folder of the spec, to which file names are relative; None for a dict.
     """
 
     name: str

@@ -1,9 +1,9 @@
-"""Expand: variables, blocks, repeat and share → flat concrete nodes, each with the marks of its source."""
+"""Expand variables, blocks, repeats and shares to a flat list of concrete nodes with their positions."""
 
 from __future__ import annotations
 
 from collections import ChainMap, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -11,21 +11,21 @@ from graphspec.codes import Code
 from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import Ref
-from graphspec.language.layer_entries import entry_copies, entry_kind, entry_name
-from graphspec.language.names import MAX_NAME, InputRef, Item, Kind, Scope, bad_name, is_name, locate, resolve
+from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name
+from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, locate, resolve
 from graphspec.language.namespace import claim, resolve_heads
 from graphspec.language.substitute import Substitution
-from graphspec.language.tree import Problems, Tree, describe, item_name, listed
-from graphspec.language.weight_sharing import place_shares
+from graphspec.language.tree import Problems, Tree, describe, format_names, item_name
+from graphspec.language.weight_sharing import resolve_shares
 
 MAX_NODES = 100_000
-"""Concrete nodes that a spec may expand to."""
+"""The largest number of concrete nodes of a spec."""
 MAX_EXPANDED = 2_000_000
-"""Values of the entries of ``layers`` that are made nodes, those of a block once for each of its instances."""
+"""The largest number of values in all expanded entries of ``layers``. A block counts once per instance."""
 MAX_FULL_NAME = 1000
-"""Characters of the name of a node in blocks, ``outer/inner/node``."""
+"""The longest name of a block instance in blocks, ``outer/inner``, in characters."""
 MAX_NESTING = 40
-"""Blocks inside blocks."""
+"""The deepest nesting of blocks."""
 
 
 @dataclass(slots=True)
@@ -33,11 +33,12 @@ class Expanded:
     """The flat spec.
 
     Attributes:
-        sections: the document's other sections, with variables written out.
-        nodes: in the file's order; ``refs`` has each one's inputs by its concrete name.
-        unused: nodes of blocks that nothing uses, to be checked only.
-        heads: what each head takes.
-        overflow: whether the spec is too large to go on with.
+        sections: the other sections of the document, with variables substituted.
+        nodes: the concrete nodes, in the order of the file.
+        unused: nodes of unused blocks, which are only checked.
+        refs: the inputs of each node, by its concrete name.
+        heads: the source of each head.
+        overflow: whether the spec is too large, which ends the expansion.
     """
 
     sections: dict[str, Tree]
@@ -51,11 +52,12 @@ class Expanded:
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
+        """All problems so far."""
         return self.problems.found
 
 
 def expand(tree: Tree, problems: Problems | None = None) -> Expanded:
-    """Write out variables, blocks, repeats and shares; problems are collected, never raised."""
+    """Expand variables, blocks, repeats and shares. Problems are collected, never raised."""
     return _Expander(tree, problems or Problems()).run()
 
 
@@ -72,6 +74,7 @@ class _Expander:
         self.variables: Mapping[str, Tree] = {}
 
     def run(self) -> Expanded:
+        """Return the expanded spec."""
         variables = self.variables = self._variables()
         self.blocks = read_blocks(self.tree.get("blocks"), self.problems)
         sections = {
@@ -92,29 +95,30 @@ class _Expander:
         unused: list[Scope] = []
         for name, block in self.blocks.items():
             if name not in self.used and not block.wrong:
-                unused.append(self._unused(block))
-        place_shares(self.pending, self._build_shared, self.problems)
-        nodes = list(_flatten(top))
+                unused.append(self._build_unused(block))
+        resolve_shares(self.pending, self._build_shared, self.problems)
+        nodes = top.nodes()
         refs = {node.full: [None if s is None else resolve(s, self.problems) for s in node.sources] for node in nodes}
-        checked = [node for scope in unused for node in _flatten(scope)]
+        checked = [node for scope in unused for node in scope.nodes()]
         for scope in (top, *unused):
             self._resolve_all(scope)
         heads = resolve_heads(top, outputs, self.problems)
         return Expanded(sections, nodes, checked, refs, heads, top, self.overflow, self.problems)
 
     def _variables(self) -> Mapping[str, Tree]:
-        given = self.tree.get("vars")
-        if given is None or given.value is None:
+        """Return the values of ``vars``."""
+        declared = self.tree.get("vars")
+        if declared is None or declared.value is None:
             return {}
-        if not isinstance(given.value, dict):
-            message = f"`vars` must be a mapping, not {describe(given)}"
-            self.problems.value(given, Code.WRONG_TYPE, message, hint="such as `{units: 64}`")
+        if not isinstance(declared.value, dict):
+            message = f"`vars` must be a mapping, not {describe(declared)}"
+            self.problems.value(declared, Code.WRONG_TYPE, message, hint="for example `{units: 64}`")
             return {}
-        for name in given.value:
+        for name in declared.value:
             if not is_name(name):
                 message, hint = bad_name("variable name", name)
-                self.problems.key(given, name, Code.VALUE_NOT_ALLOWED, message, hint=hint)
-        return self.substitution.variables(given.value, {})
+                self.problems.key(declared, name, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+        return self.substitution.variables(declared.value, {})
 
     def _declare_inputs(self, top: Scope, inputs: Tree | None) -> None:
         if inputs is None or not isinstance(inputs.value, dict):
@@ -123,13 +127,13 @@ class _Expander:
         for name, value in inputs.value.items():
             item = Item("input", name, top, value)
             mark = inputs.key_marks.get(name, value.mark)
-            claim(top, name, item, mark, inputs.below(name), "input", self.problems)
-            top.entrance[name] = item
+            claim(top, name, item, mark, inputs.child_path(name), "input", self.problems)
+            top.default_inputs[name] = item
 
-    # One scope's entries
+    # The entries of one scope
 
     def _fill(self, scope: Scope, layers: Tree) -> None:
-        """Make the items of ``scope`` from a list of entries."""
+        """Build the items of ``scope`` from a list of entries."""
         layers = self.substitution.apply(layers, scope.variables)
         if not isinstance(layers.value, list):
             scope.incomplete = True
@@ -157,28 +161,31 @@ class _Expander:
             above = self._entry(scope, entry, above)
 
     def _has_room(self, scope: Scope, layers: Tree) -> bool:
-        """Count the entries of a list with their copies, before any is made; what is too much is reported once."""
+        """Count the entries of a list with their copies before building them. Return whether they fit the limits."""
         self._spend(layers, layers.size)
         for entry in layers.value:
-            self.count += max(1, _copies(entry))
+            self.count += max(1, count_copies(entry))
             self._spend(entry.get("repeat") or entry, 0)
         scope.incomplete = scope.incomplete or self.overflow
         return not self.overflow
 
     def _spend(self, at: Tree, values: int) -> None:
+        """Count ``values``. Report the first excess of a limit at ``at``."""
         self.values += values
         if not self.overflow and (self.count > MAX_NODES or self.values > MAX_EXPANDED):
             self.overflow = True
-            what = f"{MAX_NODES:,} nodes" if self.count > MAX_NODES else f"{MAX_EXPANDED:,} values"
-            message = f"the spec expands to more than {what}"
+            limit = f"{MAX_NODES:,} nodes" if self.count > MAX_NODES else f"{MAX_EXPANDED:,} values"
+            message = f"the spec expands to more than {limit}"
             self.problems.value(at, Code.DOCUMENT_TOO_LARGE, message, hint="repeat fewer nodes or blocks")
 
     def _entry(self, scope: Scope, entry: Tree, above: Item | None) -> Item:
-        """The item of one entry (the last copy of a repeated one)."""
+        """Build the items of one entry and return the last one."""
         if not isinstance(entry.value, dict):
             if not entry.unknown:
                 message = f"a node must be a mapping, not {describe(entry)}"
-                self.problems.value(entry, Code.WRONG_TYPE, message, hint="such as `{name: y, type: Dense, units: 1}`")
+                self.problems.value(
+                    entry, Code.WRONG_TYPE, message, hint="for example `{name: y, type: Dense, units: 1}`"
+                )
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
         name = entry_name(entry, self.problems)
         kind = entry_kind(entry, self.problems)
@@ -188,14 +195,15 @@ class _Expander:
         for copy in range(copies or 1):
             if item is not None:
                 sources = [InputRef(scope, item=item, mark=item.mark)]
-            called = (f"{name}_{copy + 1}" if copies else name) if name else self._default_name(scope, entry)
-            item = self._item(scope, entry, kind, called, sources)
+            copy_name = (f"{name}_{copy + 1}" if copies else name) if name else self._default_name(scope, entry)
+            item = self._item(scope, entry, kind, copy_name, sources)
         assert item is not None
         if copies and name and name != item.name:
             self._claim(scope, entry, name, item)
         return item
 
-    def _item(self, scope: Scope, entry: Tree, kind: Kind, name: str, sources: list[InputRef | None]) -> Item:
+    def _item(self, scope: Scope, entry: Tree, kind: EntryKind, name: str, sources: list[InputRef | None]) -> Item:
+        """Build one item."""
         item = Item("share" if kind == "share" else "node", name, scope, entry)
         item.sources = sources
         item.failed = kind == "failed"
@@ -211,42 +219,44 @@ class _Expander:
         return item
 
     def _claim(self, scope: Scope, entry: Tree, name: str, item: Item) -> None:
+        """Let ``name`` stand for ``item``."""
         at = entry.get("name")
         path = entry.path if at is None else at.path
         claim(scope, name, item, item.mark if at is None else at.mark, path, "node", self.problems)
 
     def _default_name(self, scope: Scope, entry: Tree) -> str:
-        """After the entry's type; a share is called after the type that it shares."""
-        passed: list[str] = []
+        """Return a default name from the entry's type. A share uses the type of its owner."""
+        visited: list[str] = []
         while (share := entry.get("share")) is not None and isinstance(share.value, str):
-            if share.value in scope.kinds:
+            if share.value in scope.shared_types:
                 break
-            scope.kinds[share.value] = "layer"  # until it is known, and where it leads back to itself
-            passed.append(share.value)
+            scope.shared_types[share.value] = "layer"  # preliminary, and final for a cycle of shares
+            visited.append(share.value)
             owner = locate(scope, share.value)
             entry = owner.tree if isinstance(owner, Item) else scope.written.get(share.value, entry)
         if share is not None and isinstance(share.value, str):
-            known = scope.kinds[share.value]
+            type_name = scope.shared_types[share.value]
         else:
-            kind = entry.get("type") or entry.get("block")
-            known = kind.value if kind is not None and isinstance(kind.value, str) else "layer"
-        scope.kinds.update(dict.fromkeys(passed, known))
-        return scope.default_name(known)
+            at = entry.get("type") or entry.get("block")
+            type_name = at.value if at is not None and isinstance(at.value, str) else "layer"
+        scope.shared_types.update(dict.fromkeys(visited, type_name))
+        return scope.default_name(type_name)
 
     def _sources(self, scope: Scope, entry: Tree, above: Item | None) -> list[InputRef | None]:
-        given = entry.get("inputs")
-        if given is None:
+        """Return the sources of an entry's inputs: ``inputs``, or else the node above."""
+        inputs = entry.get("inputs")
+        if inputs is None:
             return [self._default_source(scope, entry, above)]
-        return self._named(scope, given, "inputs")
+        return self._named(scope, inputs, "inputs")
 
-    def _named(self, scope: Scope, given: Tree, key: str) -> list[InputRef | None]:
-        """Sources for one name or a list of names."""
-        if given.unknown and given.value is None:
+    def _named(self, scope: Scope, at: Tree, key: str) -> list[InputRef | None]:
+        """Return the sources for one name or a list of names."""
+        if at.unknown and at.value is None:
             return [None]
-        names = given.value if isinstance(given.value, list) else [given]
+        names = at.value if isinstance(at.value, list) else [at]
         if not names:
             hint = "name at least one node or input"
-            self.problems.value(given, Code.WRONG_INPUT_COUNT, f"`{key}` is empty", hint=hint)
+            self.problems.value(at, Code.WRONG_INPUT_COUNT, f"`{key}` is empty", hint=hint)
             return [None]
         sources: list[InputRef | None] = []
         for value in names:
@@ -254,28 +264,30 @@ class _Expander:
                 sources.append(InputRef.named(scope, value))
                 continue
             if not value.unknown:
-                message = f"`{key}` holds names, not {describe(value)}"
-                self.problems.value(value, Code.WRONG_TYPE, message, hint="a node's name, or `name:k` for its output k")
+                message = f"`{key}` must contain names, not {describe(value)}"
+                hint = "write a node's name, or `name:k` for its output k"
+                self.problems.value(value, Code.WRONG_TYPE, message, hint=hint)
             sources.append(None)
         return sources
 
     def _default_source(self, scope: Scope, entry: Tree, above: Item | None) -> InputRef | None:
+        """Return the source of a node without ``inputs``: the node above, or the only input."""
         if above is not None:
             return InputRef(scope, item=above, mark=entry.first_key)
-        if len(scope.entrance) == 1:
-            return InputRef(scope, item=next(iter(scope.entrance.values())), mark=entry.first_key)
-        if scope.entrance:
-            names = listed(scope.entrance)
-            called = f"'{name}' is the first node" if (name := item_name(entry)) else "this node is the first"
-            message = f"{called} and there are {len(scope.entrance)} inputs: {names}"
-            hint = f"say which one: `inputs: {next(iter(scope.entrance))}`"
+        if len(scope.default_inputs) == 1:
+            return InputRef(scope, item=next(iter(scope.default_inputs.values())), mark=entry.first_key)
+        if scope.default_inputs:
+            names = format_names(scope.default_inputs)
+            subject = f"'{name}' is the first node" if (name := item_name(entry)) else "this node is the first"
+            message = f"{subject} and there are {len(scope.default_inputs)} inputs: {names}"
+            hint = f"name one of them: `inputs: {next(iter(scope.default_inputs))}`"
             self.problems.node(entry, Code.WRONG_INPUT_COUNT, message, hint=hint)
         return None
 
     # Blocks
 
     def _instantiate(self, item: Item) -> None:
-        """Make ``item`` an instance of the block that it names; it fails if that cannot be."""
+        """Turn ``item`` into an instance of its block, or set ``failed`` if that is impossible."""
         at = item.tree.value["block"]
         block = self.blocks.get(at.value)
         item.failed = True
@@ -290,14 +302,14 @@ class _Expander:
             if frozenset(loop) not in self.loops:
                 self.loops.add(frozenset(loop))
                 message = f"block '{at.value}' contains itself: {' → '.join(loop)}"
-                self.problems.value(at, Code.RECURSIVE_BLOCK, message, hint="for copies in a row use `repeat`")
+                self.problems.value(at, Code.RECURSIVE_BLOCK, message, hint="use `repeat` for copies in a row")
             return
         if len(stack) >= MAX_NESTING:
             message = f"blocks are nested deeper than {MAX_NESTING} levels"
-            self.problems.value(at, Code.DOCUMENT_TOO_LARGE, message, hint="write some of them out")
+            self.problems.value(at, Code.DOCUMENT_TOO_LARGE, message, hint="replace some of them by their nodes")
             return
         if len(item.full) > MAX_FULL_NAME:
-            message = f"the names of blocks in blocks come to more than {MAX_FULL_NAME:,} characters"
+            message = f"the names of nested blocks are longer than {MAX_FULL_NAME:,} characters in total"
             self.problems.value(at, Code.DOCUMENT_TOO_LARGE, message, hint="give them shorter names")
             return
         self._spend(at, len(block.params) + len(block.inputs))
@@ -307,25 +319,28 @@ class _Expander:
         self._build(item, block, self._inner_variables(block, params))
 
     def _inner_variables(self, block: Block, params: dict[str, Tree]) -> Mapping[str, Tree]:
-        """What a block sees: the document's variables, shadowed by its own params."""
+        """Return the variables inside a block: its params, which shadow the document's variables."""
         outer = ChainMap(params, cast("dict[str, Tree]", self.variables))
         return self.substitution.variables(block.defaults(params), outer)
 
     def _params(self, item: Item, block: Block) -> dict[str, Tree]:
-        given = item.tree.get("params")
-        if given is None or (given.unknown and given.value is None):
+        """Return the params of an instance. Unknown ones are reported."""
+        params = item.tree.get("params")
+        if params is None or (params.unknown and params.value is None):
             return {}
-        if not isinstance(given.value, dict):
-            message = f"`params` must be a mapping, not {describe(given)}"
-            self.problems.value(given, Code.WRONG_TYPE, message, hint="such as `{units: 64}`")
+        if not isinstance(params.value, dict):
+            message = f"`params` must be a mapping, not {describe(params)}"
+            self.problems.value(params, Code.WRONG_TYPE, message, hint="for example `{units: 64}`")
             return {}
-        for name in given.value:
+        for name in params.value:
             if name not in block.params:
-                hint = did_you_mean(name, block.params) or f"its params: {listed(block.params) or 'none'}"
-                self.problems.key(
-                    given, name, Code.UNKNOWN_KEY, f"block '{block.name}' has no param '{name}'", hint=hint
+                hint = did_you_mean(name, block.params) or (
+                    f"its params are {format_names(block.params)}" if block.params else "it has no params"
                 )
-        return {name: value for name, value in given.value.items() if name in block.params}
+                self.problems.key(
+                    params, name, Code.UNKNOWN_KEY, f"block '{block.name}' has no param '{name}'", hint=hint
+                )
+        return {name: value for name, value in params.value.items() if name in block.params}
 
     def _build(self, item: Item, block: Block, variables: Mapping[str, Tree]) -> None:
         """Fill ``item`` with the nodes of ``block``."""
@@ -333,10 +348,10 @@ class _Expander:
         if block.wrong:
             return
         if len(item.sources) != len(block.inputs):
-            names = listed(block.inputs)
+            names = format_names(block.inputs)
             takes = f"{len(block.inputs)} input{'' if len(block.inputs) == 1 else 's'} ({names})"
-            message = f"block '{block.name}' takes {takes}, '{item.full}' gives {len(item.sources)}"
-            hint = f"give it {'one' if len(block.inputs) == 1 else 'a list of ' + str(len(block.inputs))} in `inputs`"
+            message = f"block '{block.name}' takes {takes}, but '{item.full}' has {len(item.sources)}"
+            hint = f"list {len(block.inputs)} name{'' if len(block.inputs) == 1 else 's'} in `inputs`"
             at = item.tree.get("inputs")
             if at is None:
                 self.problems.node(item.tree, Code.WRONG_INPUT_COUNT, message, hint=hint)
@@ -348,19 +363,19 @@ class _Expander:
         for (name, at), source in zip(block.inputs.items(), item.sources, strict=True):
             bound = source or InputRef.unknown(inner, at.mark)
             claim(inner, name, bound, at.mark, at.path, "block input", self.problems)
-            inner.entrance[name] = bound
+            inner.default_inputs[name] = bound
         item.kind, item.inner, item.failed = "block", inner, False
         self._fill(inner, block.layers)
         outputs = self._named(inner, self.substitution.apply(block.outputs, variables), "outputs")
         item.outputs = [source or InputRef.unknown(inner, block.outputs.mark) for source in outputs]
 
     def _build_shared(self, item: Item, owner: Item) -> None:
-        """Fill ``item`` with the block of the instance ``owner``, as ``owner`` has it."""
+        """Fill ``item`` with the block of the instance ``owner``, with the same params."""
         assert owner.inner is not None
         self._build(item, self.blocks[owner.inner.stack[-1]], owner.inner.variables)
 
-    def _unused(self, block: Block) -> Scope:
-        """A block that nothing uses, built with its default params and inputs that nobody knows."""
+    def _build_unused(self, block: Block) -> Scope:
+        """Return the scope of an unused block, built with its default params and unknown inputs."""
         scope = Scope("", self.variables, ())
         item = Item("node", block.name, scope, block.tree)
         item.sources = [InputRef.unknown(scope, block.tree.mark) for _ in block.inputs]
@@ -369,27 +384,10 @@ class _Expander:
         return scope
 
     def _resolve_all(self, scope: Scope) -> None:
-        """Resolve what no concrete node has asked for: what goes into instances, and what comes out."""
+        """Resolve the remaining sources: inputs and outputs of block instances that no concrete node reads."""
         for item in scope.items:
             for source in (*item.sources, *item.outputs):
                 if source is not None:
                     resolve(source, self.problems)
             if item.inner is not None:
                 self._resolve_all(item.inner)
-
-
-def _copies(entry: Tree) -> int:
-    """How many copies an entry asks for; 0 where it says nothing about it that could be followed."""
-    repeat = entry.get("repeat")
-    asked = repeat is not None and isinstance(repeat.value, int) and "share" not in entry.value
-    return int(repeat.value) if repeat is not None and asked else 0
-
-
-def _flatten(scope: Scope) -> Sequence[Item]:
-    nodes: list[Item] = []
-    for item in scope.items:
-        if item.inner is not None:
-            nodes.extend(_flatten(item.inner))
-        elif item.kind == "node":
-            nodes.append(item)
-    return nodes

@@ -1,4 +1,4 @@
-"""Validate a mapping of the document by its class, and say in the document's terms what is wrong."""
+"""Validate a mapping of the document by its class, and explain pydantic's errors in terms of the document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphspec.config import Config, Registry
 from graphspec.constraints import CONSTRAINTS
 from graphspec.errors import Problem, did_you_mean
 from graphspec.initializers import INITIALIZERS
-from graphspec.language.tree import Problems, Tree, describe, format_value, listed, meant, wrong_type
+from graphspec.language.tree import Problems, Tree, describe, format_names, format_value, intended_keys, type_hint
 from graphspec.layers import CELLS, LAYERS
 from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
@@ -35,7 +35,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
         *(LOSSES, METRICS, OPTIMIZERS, SCHEDULES, CALLBACKS),
     )
 }
-"""Everything that a name in a spec can be looked up in, by what it is."""
+"""All registries of classes that a spec can name, by the kind of the classes."""
 
 _TYPES = {
     "bool_type": "true or false",
@@ -48,7 +48,12 @@ _TYPES = {
     "string_type": "text",
     "tuple_type": "a list",
 }
-_SUCH = {"a number": "such as `0.5`", "an integer": "such as `1`", "a list": "such as `[1]`", "text": "write text"}
+_EXAMPLES = {
+    "a number": "for example `0.5`",
+    "an integer": "for example `1`",
+    "a list": "for example `[1]`",
+    "text": "write text",
+}
 _BOUNDS = {
     "greater_than": ("gt", ">"),
     "greater_than_equal": ("ge", ">="),
@@ -57,97 +62,99 @@ _BOUNDS = {
 }
 
 
-def validate(cls: type[C], tree: Tree, what: str, problems: Problems, *, without: Sequence[str] = ()) -> C | None:
-    """An instance of ``cls`` from the mapping ``tree``, or None if anything is wrong, which is reported.
+def validate(cls: type[C], tree: Tree, subject: str, problems: Problems, *, without: Sequence[str] = ()) -> C | None:
+    """Return an instance of ``cls`` from the mapping ``tree``. Report what is wrong, and then return None.
 
     Args:
-        what: what the mapping is, for messages: ``Dense 'hidden_1'``.
-        without: keys that are no fields of ``cls``.
+        subject: the mapping in messages, such as ``Dense 'hidden_1'``.
+        without: keys to ignore, which are not fields of ``cls``.
     """
-    given: dict[str, Tree] = {key: child for key, child in tree.value.items() if key not in without}
-    unknown = {key for key, child in given.items() if child.unknown}
-    values = {key: child.plain() for key, child in given.items() if key not in unknown}
+    arguments: dict[str, Tree] = {key: child for key, child in tree.value.items() if key not in without}
+    unknown = {key for key, child in arguments.items() if child.unknown}
+    values = {key: child.plain() for key, child in arguments.items() if key not in unknown}
     try:
-        made = cls.model_validate(values)
+        result = cls.model_validate(values)
     except ValidationError as error:
-        explain(error.errors(include_url=False), cls, tree, what, problems, spoken_for=unknown)
+        explain(error.errors(include_url=False), cls, tree, subject, problems, unknown=unknown)
         return None
-    return None if unknown else made
+    return None if unknown else result
 
 
 def salvage(cls: type[C], tree: Tree) -> C:
-    """What is right in a mapping that has something wrong: keys that are valid by themselves. ``cls`` requires none."""
-    good: dict[str, Any] = {}
+    """Return an instance from the valid keys of a wrong mapping. Each key is tested separately; ``cls`` requires none."""
+    valid: dict[str, Any] = {}
     for key, child in tree.value.items() if isinstance(tree.value, dict) else ():
         if not child.unknown:
             try:
                 cls.model_validate({key: child.plain()})
             except ValidationError:
                 continue
-            good[key] = child.plain()
-    return cls.model_validate(good)
+            valid[key] = child.plain()
+    return cls.model_validate(valid)
 
 
 def explain(
-    errors: Errors, cls: type[Config], tree: Tree, what: str, problems: Problems, *, spoken_for: set[str] | None = None
+    errors: Errors, cls: type[Config], tree: Tree, subject: str, problems: Problems, *, unknown: set[str] | None = None
 ) -> None:
-    """Report pydantic's ``errors`` about ``tree``; one diagnostic a wrong value.
+    """Report pydantic's ``errors`` about ``tree``, with one diagnostic per wrong value.
 
     Args:
-        spoken_for: keys whose value is unknown; that they are missing is not worth saying.
+        unknown: keys with an unknown value. They are not reported as missing.
     """
     fields = _fields(cls)
-    excused = meant(tree, fields) | (spoken_for or set()) if isinstance(tree.value, dict) else set()
+    excused = intended_keys(tree, fields) | (unknown or set()) if isinstance(tree.value, dict) else set()
     groups: dict[str | int | None, list[Mapping[str, Any]]] = {}
     for error in errors:
         groups.setdefault(error["loc"][0] if error["loc"] else None, []).append(error)
+    hint: str | None
     for key, group in groups.items():
-        kind = group[0]["type"]
+        error_type = group[0]["type"]
         if key is None:
             for error in group:
-                _explain_whole(error, cls, tree, what, problems)
-        elif kind == "extra_forbidden" and (neutral := cls.neutral.get(str(key))) is not None:
+                _explain_whole(error, cls, tree, subject, problems)
+        elif error_type == "extra_forbidden" and (neutral := cls.neutral.get(str(key))) is not None:
             value = tree.value[str(key)]
-            text = f"`{key}` of {what} cannot be {describe(value.plain())}: {neutral.reason}"
-            problems.value(value, Code.VALUE_NOT_ALLOWED, text, hint=neutral.hint or f"leave `{key}` out")
-        elif kind == "extra_forbidden":
-            hint = cls.elsewhere.get(str(key)) or did_you_mean(str(key), fields) or _known(cls)
-            problems.key(tree, str(key), Code.UNKNOWN_KEY, f"unknown key '{key}' of {what}", hint=hint)
-        elif kind == "missing" and len(group[0]["loc"]) == 1:
+            text = f"`{key}` of {subject} cannot be {describe(value.plain())}: {neutral.reason}"
+            problems.value(value, Code.VALUE_NOT_ALLOWED, text, hint=neutral.hint or f"remove `{key}`")
+        elif error_type == "extra_forbidden":
+            hint = cls.elsewhere.get(str(key)) or did_you_mean(str(key), fields) or _keys_hint(cls)
+            problems.key(tree, str(key), Code.UNKNOWN_KEY, f"unknown key '{key}' of {subject}", hint=hint)
+        elif error_type == "missing" and len(group[0]["loc"]) == 1:
             if key not in excused:
-                about = _about(cls, str(key))
-                problems.node(tree, Code.MISSING_KEY, f"{what} needs `{key}`", subject=str(key), hint=about)
+                hint = _field_hint(cls, str(key))
+                problems.node(tree, Code.MISSING_KEY, f"{subject} needs `{key}`", subject=str(key), hint=hint)
         else:
-            about = _bracketed(cls, tree, str(key)) or _about(cls, str(key))
-            _explain_value(group, tree, what, problems, about)
+            hint = _bracket_hint(cls, tree, str(key)) or _field_hint(cls, str(key))
+            _explain_value(group, tree, subject, problems, hint)
 
 
 @cache
 def _fields(cls: type[Config]) -> list[str]:
+    """Return the keys that ``cls`` accepts."""
     fields = [field.alias or name for name, field in cls.model_fields.items()]
     return [*fields, *getattr(cls, "call_arguments", ())]
 
 
-def _known(cls: type[Config]) -> str:
-    """The keys, those that are required first."""
+def _keys_hint(cls: type[Config]) -> str:
+    """Return a hint that lists the keys of ``cls``, the required ones first."""
     fields = sorted(cls.model_fields.items(), key=lambda item: not item[1].is_required())
     names = [field.alias or name for name, field in fields]
-    return f"it takes {listed(names)}" if names else "it takes no arguments"
+    return f"its keys are {format_names(names)}" if names else "it takes no arguments"
 
 
-def _about(cls: type[Config], key: str) -> str | None:
-    """What a missing key would say."""
+def _field_hint(cls: type[Config], key: str) -> str | None:
+    """Return a hint with the description and the default of a key."""
     field = next((f for name, f in cls.model_fields.items() if (f.alias or name) == key), None)
     if field is None:
         return None
-    said = [f"{field.description[0].lower()}{field.description[1:].rstrip('.')}"] if field.description else []
+    parts = [f"{field.description[0].lower()}{field.description[1:].rstrip('.')}"] if field.description else []
     if not field.is_required() and isinstance(field.default, str | int | float):
-        said.append(f"{format_value(field.default).strip(chr(39))} by default")
-    return f"`{key}`: {'; '.join(said)}" if said else None
+        parts.append(f"{format_value(field.default).strip(chr(39))} by default")
+    return f"`{key}`: {'; '.join(parts)}" if parts else None
 
 
-def _bracketed(cls: type[Config], tree: Tree, key: str) -> str | None:
-    """The fix for a value where a list of such values stands, if a list of it alone is accepted."""
+def _bracket_hint(cls: type[Config], tree: Tree, key: str) -> str | None:
+    """Return a hint to write a single value as a list, or None if ``cls`` does not accept that list."""
     value = tree.value[key].plain()
     if isinstance(value, list):
         return None
@@ -156,17 +163,17 @@ def _bracketed(cls: type[Config], tree: Tree, key: str) -> str | None:
     except ValidationError as error:
         if any(found["loc"][:1] == (key,) for found in error.errors(include_url=False)):
             return None
-    said = format_value(value) if isinstance(value, dict) else str(value)
-    return "put it into brackets" + (f": `[{said}]`" if len(said) <= 60 else "")
+    text = format_value(value) if isinstance(value, dict) else str(value)
+    return "put it into brackets" + (f": `[{text}]`" if len(text) <= 60 else "")
 
 
-def _explain_whole(error: Mapping[str, Any], cls: type[Config], tree: Tree, what: str, problems: Problems) -> None:
-    """Report an error about keys together, at the one that the error names or else at the whole mapping."""
+def _explain_whole(error: Mapping[str, Any], cls: type[Config], tree: Tree, subject: str, problems: Problems) -> None:
+    """Report an error of the whole mapping: at the key that the error names, or else at the mapping."""
     key = _key(error)
     value = None if key is None else tree.get(key)
     problem = _problem(error, value)
-    subject = what if key is None else f"`{key}` of {what}"
-    text, hint = f"{subject} {problem.message}", problem.hint or (None if key is None else _about(cls, key))
+    text = f"{subject} {problem.message}" if key is None else f"`{key}` of {subject} {problem.message}"
+    hint = problem.hint or (None if key is None else _field_hint(cls, key))
     if value is None:
         problems.node(tree, problem.code, text, hint=hint, subject=problem.message)
     else:
@@ -174,24 +181,25 @@ def _explain_whole(error: Mapping[str, Any], cls: type[Config], tree: Tree, what
 
 
 def _key(error: Mapping[str, Any]) -> str | None:
-    """The key below a value that an error is about."""
+    """Return the key that an error names, or None."""
     problem: Problem | None = error.get("ctx", {}).get("problem")
     return None if problem is None else problem.key
 
 
 def _problem(error: Mapping[str, Any], value: Tree | None) -> Problem:
-    """What an error of pydantic says about ``value``."""
+    """Return the problem that an error of pydantic stands for."""
     quoted = "" if value is None else f", not {describe(value)}"
     problem: Problem | None = error.get("ctx", {}).get("problem")
     if problem is None:
-        return Problem(Code.VALUE_NOT_ALLOWED, _demand(error) + quoted)
+        return Problem(Code.VALUE_NOT_ALLOWED, _requirement(error) + quoted)
     return replace(problem, message=problem.message + quoted) if error["ctx"]["show_value"] else problem
 
 
-def _place(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, str, int]:
-    """The value at ``loc``, its name below ``tree``, and how many steps lead there.
+def _locate(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, str, int]:
+    """Return the value at ``loc``, its name below ``tree``, and its depth.
 
-    Pydantic's locations also name the members of unions and index what one number stands for; these are passed over.
+    Steps of ``loc`` that do not exist in the document are skipped: pydantic also names the members of unions, and it
+    indexes tuples that validators create from a single value.
     """
     name, steps = "", 0
     for step in loc:
@@ -202,67 +210,70 @@ def _place(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, str, int]:
     return tree, name, steps
 
 
-def _explain_value(group: Errors, tree: Tree, what: str, problems: Problems, about: str | None) -> None:
-    """Report the errors about one argument. Of a union's members, those speak that got furthest into the value."""
-    places = [(error, *_place(tree, error["loc"])) for error in group]
-    furthest = max(steps for *_, steps in places)
-    by_place: dict[str, tuple[Tree, list[Mapping[str, Any]]]] = {}
+def _explain_value(group: Errors, tree: Tree, subject: str, problems: Problems, hint: str | None) -> None:
+    """Report the errors of one argument. For a union, only the deepest errors are reported."""
+    located = [(error, *_locate(tree, error["loc"])) for error in group]
+    deepest = max(steps for *_, steps in located)
+    by_name: dict[str, tuple[Tree, list[Mapping[str, Any]]]] = {}
     tagged = any(len(error["loc"]) > 1 and isinstance(error["loc"][1], str) for error in group)
-    for error, value, name, steps in places:
-        if steps == furthest or not tagged:
-            by_place.setdefault(name, (value, []))[1].append(error)
-    for name, (value, errors) in by_place.items():
-        _explain_one(errors, value, name or str(group[0]["loc"][0]), what, problems, about)
+    for error, value, name, steps in located:
+        if steps == deepest or not tagged:
+            by_name.setdefault(name, (value, []))[1].append(error)
+    for name, (value, errors) in by_name.items():
+        _explain_one(errors, value, name or str(group[0]["loc"][0]), subject, problems, hint)
 
 
 def _explain_one(
-    errors: Errors, value: Tree, name: str, what: str, problems: Problems, about: str | None = None
+    errors: Errors, value: Tree, name: str, subject: str, problems: Problems, hint: str | None = None
 ) -> None:
+    """Report the errors of one value. ``hint`` is used if the problem has no hint of its own."""
     chosen = next((e for e in errors if e["type"] not in _TYPES and e["type"] != "literal_error"), None)
     if chosen is not None and chosen["type"] == "nested":
         kind, inner = chosen["ctx"]["kind"], chosen["ctx"]["name"]
         cls = REGISTRIES[kind].get(inner)
         assert cls is not None
-        explain(chosen["ctx"]["errors"], cls, value, f"{inner} in {what}", problems)
+        explain(chosen["ctx"]["errors"], cls, value, f"{inner} in {subject}", problems)
         return
     if chosen is None:
-        problem = _wrong_type(errors, value, about)
+        problem = _wrong_type(errors, value, hint)
     else:
         problem = _problem(errors[-1] if chosen["type"] == "missing" else chosen, value)
     at = (None if problem.key is None else value.get(problem.key)) or value
-    problems.value(at, problem.code, f"`{name}` of {what} {problem.message}", hint=problem.hint or about)
+    problems.value(at, problem.code, f"`{name}` of {subject} {problem.message}", hint=problem.hint or hint)
 
 
-def _wrong_type(errors: Errors, value: Tree, about: str | None) -> Problem:
-    """A value that is of none of the types, or none of the choices, that may stand there."""
-    wanted = list(dict.fromkeys(_wanted(error) for error in errors))
-    choices = [text for error in errors for text in re.findall(r"'([^']*)'", _wanted(error))]
+def _wrong_type(errors: Errors, value: Tree, default_hint: str | None) -> Problem:
+    """Return the problem of a value that has none of the accepted types and is none of the choices."""
+    expected = list(dict.fromkeys(_expected(error) for error in errors))
+    choices = [text for error in errors for text in re.findall(r"'([^']*)'", _expected(error))]
     is_choice = bool(choices) and isinstance(value.value, str)
     hint = did_you_mean(value.value, choices) if is_choice else None
-    hint = hint or next((h for w in wanted if (h := wrong_type(value, w))), None) or about or _SUCH.get(wanted[0])
-    message = f"must be {' or '.join(wanted)}, not {describe(value)}"
+    hint = hint or next((h for text in expected if (h := type_hint(value, text))), None)
+    hint = hint or default_hint or _EXAMPLES.get(expected[0])
+    message = f"must be {' or '.join(expected)}, not {describe(value)}"
     return Problem(Code.VALUE_NOT_ALLOWED if is_choice else Code.WRONG_TYPE, message, hint)
 
 
-def _wanted(error: Mapping[str, Any]) -> str:
+def _expected(error: Mapping[str, Any]) -> str:
+    """Return the type or the choices that an error of pydantic expects, in words."""
     return str(error["ctx"]["expected"]) if error["type"] == "literal_error" else _TYPES[error["type"]]
 
 
-def _demand(error: Mapping[str, Any]) -> str:
-    """What a value must be, in words."""
-    kind, context = error["type"], error.get("ctx", {})
-    if kind in _BOUNDS:
-        key, sign = _BOUNDS[kind]
+def _requirement(error: Mapping[str, Any]) -> str:
+    """Return the requirement that a value violates, in words."""
+    error_type, context = error["type"], error.get("ctx", {})
+    if error_type in _BOUNDS:
+        key, sign = _BOUNDS[error_type]
         return f"must be {sign} {context[key]:g}"
-    if kind in ("too_long", "too_short"):
+    if error_type in ("too_long", "too_short"):
         count = context.get("max_length", context.get("min_length"))
-        return f"must have {'at least ' * (kind == 'too_short')}{count} value{'' if count == 1 else 's'}"
-    if kind == "missing":
+        return f"must have {'at least ' * (error_type == 'too_short')}{count} value{'' if count == 1 else 's'}"
+    if error_type == "missing":
         return f"must have {error['loc'][-1] + 1} values"
-    if kind == "string_too_short":
+    if error_type == "string_too_short":
         return "must not be empty" if context["min_length"] == 1 else f"must have {context['min_length']} characters"
-    if kind == "string_too_long":
+    if error_type == "string_too_long":
         return f"must have {context['max_length']} character{'' if context['max_length'] == 1 else 's'}"
-    if kind == "finite_number":
+    if error_type == "finite_number":
         return "must be finite"
     return str(error["msg"]).replace("Input should", "must")

@@ -1,14 +1,14 @@
-"""Names of the arrays that belong to a head: suffixes of its name."""
+"""Suffixes of the arrays that belong to a head: a head's name and a suffix are the name of the array."""
 
 from __future__ import annotations
 
 WEIGHT = "_sample_weight"
-"""The weight of every row, or of every time step."""
+"""The weight of each row, or of each time step."""
 LENGTH = "_length"
-"""For CTC, the number of labels of every row."""
+"""For CTC, the number of labels of each row."""
 STEPS = "_input_length"
-"""For CTC, the number of time steps of every row."""
+"""For CTC, the number of time steps of each row."""
 SUFFIXES = (WEIGHT, LENGTH, STEPS)
-"""What data may have beside a head's targets."""
+"""The arrays that data may contain beside a head's targets."""
 LABEL = "_label"
-"""The names of the classes that are answered: an output of ONNX files and of ``graphspec predict``."""
+"""The labels of the predicted classes: an output of ONNX files and of ``graphspec predict``."""

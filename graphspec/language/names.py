@@ -1,4 +1,4 @@
-"""Names: what a node, block instance or input is called, who sees it, and which concrete output a name stands for."""
+"""Names of nodes, block instances and inputs: their scopes, and the concrete outputs that they stand for."""
 
 from __future__ import annotations
 
@@ -9,46 +9,52 @@ from typing import Literal
 from graphspec.codes import Code
 from graphspec.errors import Mark, did_you_mean, shorten
 from graphspec.language.declarations import Ref
-from graphspec.language.tree import Problems, Tree, listed
+from graphspec.language.tree import Problems, Tree, format_names
 
 MAX_NAME = 255
+"""The longest name, in characters."""
 _NAME = re.compile(r"(?=.*\w)[\w.-]+")
 
 
 def is_name(text: str) -> bool:
-    """Letters, digits, ``_``, ``-``, ``.``; not too many."""
+    """Return whether ``text`` is a valid name: letters, digits, ``_``, ``-``, ``.``, and not too long."""
     return len(text) <= MAX_NAME and _NAME.fullmatch(text) is not None
 
 
-def bad_name(what: str, text: str) -> tuple[str, str]:
-    """The message about a name that is none, and one that would do."""
+def bad_name(subject: str, text: str) -> tuple[str, str]:
+    """Return message and hint for an invalid name."""
     if len(text) > MAX_NAME:
-        return f"{what} '{shorten(text)}' has {len(text):,} characters, at most {MAX_NAME}", "shorten it"
+        return (
+            f"{subject} '{shorten(text)}' has {len(text):,} characters, at most {MAX_NAME}",
+            "shorten it",
+        )
     better = re.sub(r"[^\w.-]+", "_", text).strip("_")
-    hint = f"such as '{better if is_name(better) else 'x'}'"
-    return f"{what} '{shorten(text)}' may have only letters, digits, '_', '-' and '.'", hint
+    hint = f"for example '{better if is_name(better) else 'x'}'"
+    return f"{subject} '{shorten(text)}' may contain only letters, digits, '_', '-' and '.'", hint
 
 
 def snake_case(name: str) -> str:
-    """As Keras names its layers: ``MaxPooling2D`` → ``max_pooling2d``, ``ReLU`` → ``re_lu``."""
+    """Return the snake case of ``name`` by Keras's rule: ``MaxPooling2D`` → ``max_pooling2d``, ``ReLU`` → ``re_lu``."""
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-Kind = Literal["node", "block", "share", "failed"]
-"""What an entry of ``layers`` is; ``failed`` if that cannot be said."""
+EntryKind = Literal["node", "block", "share", "failed"]
+"""The kind of an entry of ``layers``; ``failed`` if it is unknown because of an error."""
 
 
 class Item:
-    """An entry of ``layers`` made concrete (one of its copies), or an input of the spec.
+    """An input of the spec, or one concrete copy of an entry of ``layers``.
 
-    A ``share`` becomes a node or a block when its owner is known. An entry that is wrong stays a node, ``failed``.
+    A ``share`` becomes a node or a block when its owner is known. A wrong entry remains a node with ``failed`` set.
 
     Attributes:
-        full: the concrete name, ``mix/one`` inside a block instance.
-        inner, outputs: for a block instance.
-        owner: for a node, the first owner of the weights that it shares.
+        full: the concrete name, such as ``mix/one`` inside a block instance.
+        sources: the inputs; None for each one that is unknown.
+        inner: for a block instance, the scope of its nodes.
+        outputs: for a block instance, its outputs.
+        owner: for a node that shares weights, the node that owns them.
     """
 
     __slots__ = (
@@ -79,11 +85,11 @@ class Item:
 
 
 class InputRef:
-    """Where an input comes from: a name as it is seen in ``scope``, or an item's output 0.
+    """The source of an input: a name in ``scope``, or output 0 of an item.
 
     Attributes:
-        at: the value that says the name.
-        found: the concrete node or input and its output, once resolved; None if it cannot be known.
+        at: the value in the document that contains the name.
+        found: after resolution, the concrete node or input and its output; None if it is unknown.
     """
 
     __slots__ = ("at", "found", "item", "mark", "scope", "state")
@@ -97,28 +103,30 @@ class InputRef:
 
     @classmethod
     def named(cls, scope: Scope, at: Tree) -> InputRef:
+        """Return the source with the name that ``at`` contains."""
         return cls(scope, at, mark=at.mark)
 
     @classmethod
     def unknown(cls, scope: Scope, mark: Mark) -> InputRef:
+        """Return a source that is unknown because of a reported error."""
         source = cls(scope, mark=mark)
         source.state = "done"
         return source
 
 
 class Scope:
-    """The names that are seen at one place: the document's top, or the inside of one block instance.
+    """The names of the document's top level, or of one block instance.
 
     Attributes:
-        names: what a name stands for: an item, or a block's input.
-        entrance: what the first node takes if it does not say: the spec's inputs, or the block's.
-        places: the mark and path of each name.
-        reserved: names that no default name may take.
-        incomplete: whether names may be missing because what declares them is wrong; unknown names then say nothing.
-        written: the entries that have a name, to look ahead.
-        kinds: the types that shared names lead to, after which shares without a name are called.
-        outermost: inside an instance, the entry of the document's ``layers`` that it belongs to.
-        stack: the names of the blocks around it, its own last.
+        names: the item or the block input that each name stands for.
+        default_inputs: the inputs of the spec or of the block. The first node reads them if it has no ``inputs``.
+        positions: the mark and path of each name.
+        reserved: names that must not become default names.
+        written: the entries with a name, including those that are not built yet.
+        shared_types: the types behind shared names, from which the default names of shares are derived.
+        outermost: inside an instance, the entry of the document's ``layers`` that created it.
+        stack: the names of the enclosing blocks, from the outside to the inside.
+        incomplete: whether an error may hide declarations. Unknown names are then not reported.
     """
 
     def __init__(
@@ -126,29 +134,39 @@ class Scope:
     ) -> None:
         self.prefix, self.variables, self.stack, self.trainable = prefix, variables, stack, trainable
         self.names: dict[str, Item | InputRef] = {}
-        self.places: dict[str, tuple[Mark, str]] = {}
-        self.entrance: dict[str, Item | InputRef] = {}
+        self.positions: dict[str, tuple[Mark, str]] = {}
+        self.default_inputs: dict[str, Item | InputRef] = {}
         self.items: list[Item] = []
         self.reserved: set[str] = set()
         self.written: dict[str, Tree] = {}
-        self.kinds: dict[str, str] = {}
+        self.shared_types: dict[str, str] = {}
         self.outermost: Tree | None = None
         self.clashes = 0
         self.incomplete = False
         self._counters: dict[str, int] = {}
 
-    def default_name(self, kind: str) -> str:
-        """``conv2d_1``, ``conv2d_2``, …, skipping what is taken."""
-        base = snake_case(kind) or "layer"
+    def default_name(self, type_name: str) -> str:
+        """Return the next of ``conv2d_1``, ``conv2d_2``, … that is free."""
+        base = snake_case(type_name) or "layer"
         while True:
             self._counters[base] = self._counters.get(base, 0) + 1
             name = f"{base}_{self._counters[base]}"
             if name not in self.names and name not in self.reserved:
                 return name
 
+    def nodes(self) -> list[Item]:
+        """Return the nodes of this scope and of the instances in it, in the order of the file."""
+        nodes: list[Item] = []
+        for item in self.items:
+            if item.inner is not None:
+                nodes.extend(item.inner.nodes())
+            elif item.kind == "node":
+                nodes.append(item)
+        return nodes
+
 
 def resolve(source: InputRef, problems: Problems) -> Ref | None:
-    """The concrete output that ``source`` stands for; what is unknown is reported once, where it is named."""
+    """Return the concrete output that ``source`` stands for. Unknown names are reported once, at their position."""
     chain: list[InputRef] = []
     current = source
     while current.state == "new":
@@ -162,8 +180,8 @@ def resolve(source: InputRef, problems: Problems) -> Ref | None:
         current = step
     if current.state == "open":
         name = current.at.value if current.at is not None else source.scope.prefix.rstrip("/")
-        message = f"'{name}' comes back to itself through blocks that only pass it on"
-        hint = "let one of these blocks take another input"
+        message = f"'{name}' depends on itself through blocks that only pass it on"
+        hint = "give one of these blocks another input"
         problems.at(current.mark, Code.CYCLE, message, path="" if current.at is None else current.at.path, hint=hint)
         current.found = None
     for passed in chain:
@@ -174,7 +192,7 @@ def resolve(source: InputRef, problems: Problems) -> Ref | None:
 
 
 def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | None:
-    """One step towards the concrete output."""
+    """Return the next source towards the concrete output, or the output itself."""
     at = source.at
     if at is None:
         return _output(source.item, 0)
@@ -193,17 +211,18 @@ def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | 
         1 if isinstance(item, InputRef) or item.kind == "input" else len(item.outputs) if item.kind == "block" else None
     )
     if outputs is not None and output >= outputs:
-        kind = "block instance" if outputs != 1 or (isinstance(item, Item) and item.kind == "block") else "input"
+        subject = "block instance" if outputs != 1 or (isinstance(item, Item) and item.kind == "block") else "input"
         word = "output" if outputs == 1 else "outputs"
-        hint = f"they count from 0: '{name}:{outputs - 1}' is the last" if outputs > 1 else f"write '{name}'"
+        hint = f"outputs count from 0: '{name}:{outputs - 1}' is the last" if outputs > 1 else f"write '{name}'"
         problems.value(
-            at, Code.UNKNOWN_NODE, f"'{text}' does not exist: {kind} '{name}' has {outputs} {word}", hint=hint
+            at, Code.UNKNOWN_NODE, f"'{text}' does not exist: {subject} '{name}' has {outputs} {word}", hint=hint
         )
         return None
     return _output(item, output)
 
 
 def _output(item: Item | InputRef | None, output: int) -> InputRef | tuple[str, int] | None:
+    """Return output ``output`` of an item: the source inside a block instance, or the concrete output of a node."""
     if item is None or isinstance(item, InputRef):
         return item
     if item.kind == "block":
@@ -212,10 +231,10 @@ def _output(item: Item | InputRef | None, output: int) -> InputRef | tuple[str, 
 
 
 def locate(scope: Scope, name: str) -> Item | InputRef | None:
-    """What ``name`` (``mix/one`` inside an instance) stands for in ``scope``; what is inside a failed item is that item."""
-    first, *rest = name.split("/")
+    """Return the item of ``name`` (``mix/one`` inside an instance) in ``scope``. Inside a failed item, return that item."""
+    first, *parts = name.split("/")
     item = scope.names.get(first)
-    for part in rest:
+    for part in parts:
         if not isinstance(item, Item):
             return None
         if item.failed or item.kind == "share":
@@ -226,13 +245,13 @@ def locate(scope: Scope, name: str) -> Item | InputRef | None:
 
 
 def suggest(scope: Scope, name: str) -> str | None:
-    """A fix for an unknown ``name``."""
+    """Return a hint for an unknown ``name``."""
     head, slash, _ = name.rpartition("/")
     if slash:
-        around = locate(scope, head)
-        if isinstance(around, Item) and around.inner is not None:
-            known = [f"{head}/{inner}" for inner, item in around.inner.names.items() if isinstance(item, Item)]
-            return did_you_mean(name, known) or f"'{head}' has {listed(known)}"
+        instance = locate(scope, head)
+        if isinstance(instance, Item) and instance.inner is not None:
+            known = [f"{head}/{inner}" for inner, item in instance.inner.names.items() if isinstance(item, Item)]
+            return did_you_mean(name, known) or f"the nodes of '{head}' are {format_names(known)}"
         name = head.split("/")[0]
     if (match := re.fullmatch(r"(.+)_\d+", name)) and (entry := scope.written.get(match[1])) is not None:
         repeat = entry.get("repeat")
@@ -243,4 +262,4 @@ def suggest(scope: Scope, name: str) -> str | None:
         return (
             f"block '{scope.stack[-1]}' sees only its inputs and its own nodes; pass the value as one of its `inputs`"
         )
-    return close or (f"there are {listed(scope.names)}" if scope.names else None)
+    return close or (f"the known names are {format_names(scope.names)}" if scope.names else None)

@@ -1,4 +1,4 @@
-"""The one namespace of inputs, nodes and heads."""
+"""The common namespace of inputs, nodes and heads."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from graphspec.language.head_arrays import LABEL, LENGTH, STEPS, WEIGHT
 from graphspec.language.names import InputRef, Item, Scope, bad_name, is_name, locate, resolve, suggest
 from graphspec.language.tree import Problems, Tree, describe, item_name
 
-Place = tuple[Mark, str]
+Position = tuple[Mark, str]
 """A mark and a path."""
 
 
-def claim(scope: Scope, name: str, item: Item | InputRef, mark: Mark, path: str, what: str, problems: Problems) -> None:
-    """Let ``name`` stand for ``item`` in ``scope``; a clash is reported at the later place (GS107)."""
-    if what == "input" and not is_name(name):
+def claim(scope: Scope, name: str, item: Item | InputRef, mark: Mark, path: str, kind: str, problems: Problems) -> None:
+    """Let ``name`` stand for ``item`` in ``scope``. Report a clash at the later of both positions (GS107)."""
+    if kind == "input" and not is_name(name):
         message, hint = bad_name("input name", name)
         problems.at(mark, Code.VALUE_NOT_ALLOWED, message, path=path, hint=hint)
-    other = scope.places.get(name)
+    other = scope.positions.get(name)
     if other is None:
-        scope.names[name], scope.places[name] = item, (mark, path)
+        scope.names[name], scope.positions[name] = item, (mark, path)
         return
-    _clash(name, (mark, path), what, other, _kind(scope.names[name]), problems)
+    _clash(name, (mark, path), kind, other, _kind(scope.names[name]), problems)
     if isinstance(item, Item) and scope.names[name] is not item:
         scope.clashes += 1
-        item.full += f"#{scope.clashes + 1}"  # a concrete name of its own, so that checking can go on
+        item.full += f"#{scope.clashes + 1}"  # a unique concrete name: checking continues
 
 
 def _kind(item: Item | InputRef) -> str:
+    """Return the kind of an item in messages."""
     if isinstance(item, InputRef):
         return "block input"
     if item.kind != "input" and item.name != (written := item_name(item.tree)) and item.tree.get("repeat") is not None:
@@ -36,44 +37,45 @@ def _kind(item: Item | InputRef) -> str:
     return "input" if item.kind == "input" else "node"
 
 
-def _clash(name: str, new: Place, what: str, old: Place, old_what: str, problems: Problems) -> None:
+def _clash(name: str, new: Position, new_kind: str, old: Position, old_kind: str, problems: Problems) -> None:
+    """Report a name that is used twice at the later position."""
     if _order(new) < _order(old):
-        new, what, old, old_what = old, old_what, new, what
+        new, new_kind, old, old_kind = old, old_kind, new, new_kind
     line = old[0].line
     where = f" at line {line}" if line is not None else ""
-    article = "an" if old_what == "input" else "a"
-    message = f"{what} '{name}' has the name of {article} {old_what}{where}"
+    article = "an" if old_kind == "input" else "a"
+    message = f"{new_kind} '{name}' has the name of {article} {old_kind}{where}"
     hint = "rename one of them: inputs, nodes and heads share one namespace"
     problems.at(new[0], Code.DUPLICATE_NAME, message, path=new[1], hint=hint, subject=name)
 
 
-def _order(place: Place) -> tuple[bool, int, int]:
-    """Places in a file by line and column; what comes from a dict or an override counts as later than a file."""
-    mark = place[0]
+def _order(position: Position) -> tuple[bool, int, int]:
+    """Return the sort key of a position: line and column. Positions in a dict or an override come after a file."""
+    mark = position[0]
     return (mark.line is None, mark.line or 0, mark.column or 0)
 
 
 def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[str, Ref | None]:
-    """What each head takes; checks the heads' names and those that are generated from them."""
+    """Return the source of each head. Check the heads' names and the names that are generated from them."""
     if outputs is None or not isinstance(outputs.value, dict):
         return {}
     heads: dict[str, Ref | None] = {}
-    places = dict(top.places)
+    positions = dict(top.positions)
     for name, head in outputs.value.items():
         mark = outputs.key_marks.get(name, head.mark)
-        path = outputs.below(name)
+        path = outputs.child_path(name)
         if not is_name(name):
             message, hint = bad_name("head name", name)
             problems.at(mark, Code.VALUE_NOT_ALLOWED, message, path=path, hint=hint)
         heads[name] = _resolve_head(top, name, head, mark, path, problems)
-        places.setdefault(name, (mark, path))
+        positions.setdefault(name, (mark, path))
     for name, head in outputs.value.items():
         for suffix, purpose in _generated(head):
             generated = f"{name}{suffix}"
-            if generated in places:
-                own = (outputs.key_marks.get(name, head.mark), outputs.below(name))
-                later = max((places[generated], own), key=_order)
-                line = places[generated][0].line
+            if generated in positions:
+                own = (outputs.key_marks.get(name, head.mark), outputs.child_path(name))
+                later = max((positions[generated], own), key=_order)
+                line = positions[generated][0].line
                 where = f" at line {line}" if line is not None else ""
                 kind = _kind(top.names[generated]) if generated in top.names else "head"
                 message = f"{kind} '{generated}'{where} has the name of {purpose} of head '{name}'"
@@ -84,11 +86,12 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
 
 
 def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, problems: Problems) -> Ref | None:
+    """Return the source of a head: ``layer``, or the node of the same name."""
     layer = head.get("layer")
     own = top.names.get(name)
     if layer is None or layer.unknown:
         if isinstance(own, Item) and own.kind == "input":
-            _clash(name, (mark, path), "head", top.places[name], "input", problems)
+            _clash(name, (mark, path), "head", top.positions[name], "input", problems)
             return None
         if layer is None and not top.incomplete and locate(top, name) is None:
             message = f"head '{name}' has no `layer`, and no node is called '{name}'"
@@ -98,22 +101,22 @@ def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, prob
         return None if layer is not None else resolve(InputRef.named(top, Tree(name, mark, path=path)), problems)
     if not isinstance(layer.value, str):
         message = f"`layer` of head '{name}' must be the name of a node, not {describe(layer)}"
-        problems.value(layer, Code.WRONG_TYPE, message, hint="a node's name, or `name:k` for its output k")
+        problems.value(layer, Code.WRONG_TYPE, message, hint="write a node's name, or `name:k` for its output k")
         return None
     ref = resolve(InputRef.named(top, layer), problems)
     named = locate(top, layer.value.partition(":")[0])
     if isinstance(named, Item) and named.kind == "input":
         message = f"`layer` of head '{name}' is the input '{named.name}', not a node"
-        hint = f"put `{{type: Activation, activation: linear, inputs: {named.name}}}` between"
+        hint = f"put `{{type: Activation, activation: linear, inputs: {named.name}}}` between them"
         problems.value(layer, Code.UNKNOWN_NODE, message, hint=hint)
         return None
     if own is not None and own is not named:
-        _clash(name, (mark, path), "head", top.places[name], _kind(own), problems)
+        _clash(name, (mark, path), "head", top.positions[name], _kind(own), problems)
     return ref
 
 
 def _generated(head: Tree) -> list[tuple[str, str]]:
-    """Suffixes of the names that come of a head, ONNX outputs and arrays of the data, and what they are."""
+    """Return the suffixes of the ONNX outputs and data arrays that a head adds, each with its purpose."""
     suffixes = []
     if head.get("labels") is not None:
         suffixes.append((LABEL, "the label output"))

@@ -1,4 +1,4 @@
-"""``--set key.path=VALUE``: an override of one value, before substitution."""
+"""Override one value of a spec, before substitution: ``--set key.path=VALUE``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, descri
 
 FILE = "--set"
 _SECTIONS = ("description", "vars", "blocks", "training", "data")
-"""Optional sections of a document: an override may be the first to write in them."""
+"""Optional sections of a document. An override creates them if they are missing."""
 
 
 def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> Tree:
-    """``tree`` with one value replaced or added; parts that other places share stay as they are.
+    """Return ``tree`` with one value replaced or added. Shared parts stay unchanged elsewhere.
+
+    Args:
+        text: ``key.path=VALUE``.
+        read_value: parses the value.
 
     Raises:
-        UsageError: malformed, or a part of the path that does not exist.
+        UsageError: the override is malformed, or a part of its path does not exist.
     """
     path, equals, written = text.partition("=")
     path = path.strip()
@@ -30,17 +34,20 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
         raise UsageError(f"--set {shorten(text)}: {error.diagnostics[0].message}") from None
     changed = _replace(tree, path.split("."), 0, value)
     if changed.depth > MAX_DEPTH or changed.size > MAX_VALUES:
-        what = f"deeper than {MAX_DEPTH} levels" if changed.depth > MAX_DEPTH else f"larger than {MAX_VALUES:,} values"
-        raise UsageError(f"--set {shorten(text)}: it makes the spec {what}")
+        excess = (
+            f"deeper than {MAX_DEPTH} levels" if changed.depth > MAX_DEPTH else f"larger than {MAX_VALUES:,} values"
+        )
+        raise UsageError(f"--set {shorten(text)}: it makes the spec {excess}")
     return changed
 
 
 def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
+    """Return ``tree`` with ``value`` at the path ``steps[at:]`` below it."""
     where = ".".join(steps[:at]) or "the spec"
     if not isinstance(tree.value, dict | list):
-        raise UsageError(f"--set {'.'.join(steps)}: '{where}' is {describe(tree)}, with nothing below it")
+        raise UsageError(f"--set {'.'.join(steps)}: '{where}' is {describe(tree)}, which has no keys")
     keys = _keys(tree)
-    # Names may hold dots, so the longest that fits is taken.
+    # Names may contain dots: try the longest name first.
     for end in range(len(steps), at, -1):
         found = keys.get(".".join(steps[at:end]))
         if found is not None:
@@ -58,6 +65,7 @@ def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
 
 
 def _keys(tree: Tree) -> dict[str, str | int]:
+    """Return the names of the parts of ``tree`` with their keys or indices."""
     if isinstance(tree.value, dict):
         return {key: key for key in tree.value}
     keys: dict[str, str | int] = {str(index): index for index in range(len(tree.value))}
@@ -68,6 +76,7 @@ def _keys(tree: Tree) -> dict[str, str | int]:
 
 
 def _with(tree: Tree, key: str | int, child: Tree) -> Tree:
+    """Return ``tree`` with ``child`` at ``key``."""
     if isinstance(key, int):
         items = list(tree.value)
         items[key] = child

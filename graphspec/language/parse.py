@@ -1,4 +1,4 @@
-"""Parse: document → :class:`~graphspec.language.declarations.Spec`; every problem of the document is found in one run."""
+"""Parse a document to a :class:`~graphspec.language.declarations.Spec`, and find all of its problems in one run."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from graphspec.language.layer_entries import ENTRY_KEYS
 from graphspec.language.names import InputRef, Item, bad_name, is_name, resolve
 from graphspec.language.read import read
 from graphspec.language.sections import parse_data, parse_heads, parse_inputs, parse_training
-from graphspec.language.tree import Problems, Tree, describe, item_name, meant, wrong_type
+from graphspec.language.tree import Problems, Tree, describe, intended_keys, item_name, type_hint
 from graphspec.layers import LAYERS, Layer
 
 VERSION = 1
 REQUIRED = ("graphspec", "name", "inputs", "layers", "outputs")
 _MISSING = {
     "graphspec": f"begin with `graphspec: {VERSION}`",
-    "name": "it names the run directory and the ONNX graph",
-    "inputs": "such as `inputs: {x: {shape: [13]}}`",
-    "layers": "such as `layers: [{name: y, type: Dense, units: 1}]`",
-    "outputs": "name a node that is a head: `outputs: {y: {loss: mean_squared_error}}`",
+    "name": "write a name for the run directory and the ONNX graph",
+    "inputs": "for example `inputs: {x: {shape: [13]}}`",
+    "layers": "for example `layers: [{name: y, type: Dense, units: 1}]`",
+    "outputs": "name a node as a head: `outputs: {y: {loss: mean_squared_error}}`",
 }
 KEYS = (*REQUIRED[:2], "description", "vars", "inputs", "blocks", *REQUIRED[3:], "training", "data")
 
@@ -41,10 +41,11 @@ def parse(
         sets: overrides ``key.path=VALUE``.
 
     Returns:
-        The spec, with whatever is right in it (None if it cannot be read or is too large), and all problems by place.
+        The spec with everything that is valid, and all problems sorted by position. The spec is None if the document
+        cannot be read or is too large.
 
     Raises:
-        UsageError: an override that is malformed or leads nowhere.
+        UsageError: an override is malformed or leads nowhere.
     """
     problems = Problems()
     try:
@@ -59,18 +60,20 @@ def parse(
 
 
 def _check_document(tree: Tree, problems: Problems) -> None:
+    """Report unknown and missing keys of the document."""
     for key in tree.value:
         if key not in KEYS:
             hint = did_you_mean(key, KEYS) or f"the keys are {', '.join(KEYS)}"
             problems.key(tree, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of the document", hint=hint)
     missing = [key for key in REQUIRED if key not in tree.value]
-    spelt = meant(tree, KEYS) if missing else ()
-    for key in (key for key in missing if key not in spelt):
+    misspelt = intended_keys(tree, KEYS) if missing else ()
+    for key in (key for key in missing if key not in misspelt):
         problems.node(tree, Code.MISSING_KEY, f"the document needs `{key}`", hint=_MISSING[key], subject=key)
 
 
 def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems) -> Spec:
-    nothing = Tree({}, tree.mark)
+    """Return the spec with everything that is valid in the document."""
+    empty = Tree({}, tree.mark)
     sections = expanded.sections
     _check_version(sections.get("graphspec"), problems)
     name = _text(sections.get("name"), "name", problems)
@@ -79,7 +82,7 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
         problems.value(sections["name"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
     inputs = parse_inputs(sections["inputs"], problems) if "inputs" in sections else {}
     heads = parse_heads(sections["outputs"], expanded.heads, problems) if "outputs" in sections else {}
-    given = sections.get("inputs", nothing).value
+    declared = sections.get("inputs", empty).value
     return Spec(
         name=name or "spec",
         description=_text(sections.get("description"), "description", problems) or "",
@@ -88,7 +91,7 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
         heads=heads,
         training=parse_training(sections.get("training"), problems),
         data=parse_data(
-            sections.get("data"), base, list(given) if isinstance(given, dict) else [], list(heads), problems
+            sections.get("data"), base, list(declared) if isinstance(declared, dict) else [], list(heads), problems
         ),
         document=tree.plain(),
         tree=tree,
@@ -103,7 +106,7 @@ def _check_version(tree: Tree | None, problems: Problems) -> None:
         message = f"`graphspec` must be an integer, not {describe(tree)}"
         problems.value(tree, Code.WRONG_TYPE, message, hint=f"write `graphspec: {VERSION}`")
     elif tree.value != VERSION:
-        hint = f"this graphspec reads version {VERSION}"
+        hint = f"write `graphspec: {VERSION}`, or install a newer graphspec"
         problems.value(tree, Code.UNKNOWN_VERSION, f"language version {tree.value} is not known", hint=hint)
 
 
@@ -112,7 +115,7 @@ def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
         return None
     if not isinstance(tree.value, str):
         message = f"`{key}` must be text, not {describe(tree)}"
-        problems.value(tree, Code.WRONG_TYPE, message, hint=wrong_type(tree, "text") or "write text")
+        problems.value(tree, Code.WRONG_TYPE, message, hint=type_hint(tree, "text") or "write text")
         return None
     return tree.value
 
@@ -123,7 +126,7 @@ def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
 def _parse_nodes(expanded: Expanded, problems: Problems) -> list[NodeDecl]:
     layers: dict[int, Layer | None] = {}
     for item in (*expanded.nodes, *expanded.unused):
-        if id(item.tree) not in layers:  # the copies of an entry have one tree
+        if id(item.tree) not in layers:  # all copies of an entry share one tree
             layers[id(item.tree)] = None if item.owner is not None else _parse_layer(item, problems)
     for item in expanded.unused:
         _calls(item, problems)
@@ -153,13 +156,16 @@ def _type(tree: Tree) -> str | None:
 
 
 def _parse_layer(item: Item, problems: Problems) -> Layer | None:
-    """The layer of a node, or None if anything about it is wrong."""
+    """Return the layer of a node, or None if it is wrong."""
     tree = item.tree
     trainable = tree.get("trainable")
     if trainable is not None and not isinstance(trainable.value, bool) and not trainable.unknown:
         message = f"`trainable` of '{item.full}' must be true or false, not {describe(trainable)}"
         problems.value(
-            trainable, Code.WRONG_TYPE, message, hint=wrong_type(trainable, "true or false") or "false freezes it"
+            trainable,
+            Code.WRONG_TYPE,
+            message,
+            hint=type_hint(trainable, "true or false") or "write false to freeze it",
         )
     kind = _type(tree)
     if item.failed or kind is None:
@@ -176,27 +182,28 @@ def _parse_layer(item: Item, problems: Problems) -> Layer | None:
         problems.value(tree.value["type"], Code.UNKNOWN_CLASS, f"unknown layer '{kind}'", hint=hint)
         return None
     without = (*ENTRY_KEYS, *cls.call_arguments)
-    copied = item_name(tree) if tree.get("repeat") is not None else None  # what is wrong is wrong with every copy
+    copied = item_name(tree) if tree.get("repeat") is not None else None  # an error concerns all copies
     name = item.full if copied is None else item.scope.prefix + copied
     return validate(cls, tree, f"{kind} '{name}'", problems, without=without)
 
 
 def _calls(item: Item, problems: Problems) -> dict[str, list[Ref | None]]:
-    """Keras's call arguments of a node: the nodes that they name."""
+    """Return Keras's call arguments of a node as lists of references."""
     cls = LAYERS.get(_type(item.tree) or "")
     calls: dict[str, list[Ref | None]] = {}
     for key in cls.call_arguments if cls is not None else ():
-        given = item.tree.get(key)
-        if given is None or (given.value is None and not given.unknown):
+        argument = item.tree.get(key)
+        if argument is None or (argument.value is None and not argument.unknown):
             continue
         refs: list[Ref | None] = []
-        for value in given.value if isinstance(given.value, list) else [given]:
+        for value in argument.value if isinstance(argument.value, list) else [argument]:
             if isinstance(value.value, str):
                 refs.append(resolve(InputRef.named(item.scope, value), problems))
                 continue
             refs.append(None)
             if not value.unknown:
-                message = f"`{key}` of '{item.full}' holds names of nodes, not {describe(value)}"
-                problems.value(value, Code.WRONG_TYPE, message, hint="a node's name, or `name:k` for its output k")
+                message = f"`{key}` of '{item.full}' must contain names of nodes, not {describe(value)}"
+                hint = "write a node's name, or `name:k` for its output k"
+                problems.value(value, Code.WRONG_TYPE, message, hint=hint)
         calls[key] = refs
     return calls

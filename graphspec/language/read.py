@@ -1,7 +1,7 @@
-"""Read: text or a dict → marked tree.
+"""Read a text or a dict to a marked tree.
 
-YAML 1.2 (core schema) and JSON are read by one loader, from the parser's event stream: depth and size are checked
-before anything is built, no tag constructs anything, and every value remembers its place.
+One loader reads YAML 1.2 (core schema) and JSON from the parser's event stream. It checks depth and size before it
+builds anything, tags construct no objects, and every value stores its position.
 """
 
 from __future__ import annotations
@@ -25,15 +25,25 @@ from ruamel.yaml.events import (
 
 from graphspec.codes import Code
 from graphspec.errors import Mark, SpecError, did_you_mean
+from graphspec.language.from_dict import tree_from_dict
 from graphspec.language.override import override
-from graphspec.language.plain import from_plain
 from graphspec.language.scan import events
 from graphspec.language.source import check_lines, fail, load
 from graphspec.language.syntax import explain_syntax
-from graphspec.language.tree import MAX_DEPTH, MAX_DIGITS, MAX_KEY, MAX_VALUES, Problems, Tree, below, describe, unfit
+from graphspec.language.tree import (
+    MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_KEY,
+    MAX_VALUES,
+    Problems,
+    Tree,
+    child_path,
+    describe,
+    scalar_problem,
+)
 
 MAX_PROBLEMS = 10_000
-"""Tags, repeated keys and the like after which a text is read no further."""
+"""Reading stops after this many problems, such as tags and duplicate keys."""
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMBER = re.compile(
@@ -47,21 +57,23 @@ _CORE_TAGS = {"str": str, "int": int, "float": float, "bool": bool, "null": type
 def read(
     source: str | os.PathLike[str] | Mapping[str, Any], *, sets: Sequence[str] = (), problems: Problems | None = None
 ) -> Tree:
-    """The tree of a spec: a file's path, or a dict.
+    """Return the tree of a spec.
 
     Args:
+        source: a file's path, or a dict.
         sets: overrides ``key.path=VALUE``, applied in order.
-        problems: collects what does not keep the document from being read: GS104 a key that is no string, GS106 a key
-            given twice, GS101 a tag. Without it these are raised too.
+        problems: collects problems that do not stop reading: a key that is not a string (GS104), a duplicate key (GS106),
+            a tag (GS101). Without it these are raised, too.
 
     Raises:
-        SpecError: GS101 no YAML or JSON, GS110 too deep or large; with all that was found before.
-        UsageError: an override that is malformed or leads nowhere.
+        SpecError: the source is not YAML or JSON (GS101), or is too deep or too large (GS110). The exception contains all
+            problems found before.
+        UsageError: an override is malformed or leads nowhere.
     """
     collected = problems is not None
     problems = problems or Problems()
     if isinstance(source, Mapping):
-        tree = from_plain(source, problems)
+        tree = tree_from_dict(source, problems)
     else:
         file = load(os.fspath(source))
         tree = _Builder(file, problems).build(file.text)
@@ -76,20 +88,20 @@ def read(
 
 
 def read_value(text: str, file: str) -> Tree:
-    """One YAML value that comes from elsewhere than a file; its marks have no line.
+    """Return the tree of a YAML value that is not in a file, such as one of the command line. Its marks have no line.
 
     Raises:
-        SpecError: it is no YAML.
+        SpecError: the text is not YAML.
     """
     problems = Problems()
-    tree = _Builder(file, problems, placeless=True).build(text or "null")
+    tree = _Builder(file, problems, without_lines=True).build(text or "null")
     if problems.found:
         raise SpecError(problems.found)
     return tree
 
 
 class _Open:
-    """A collection that is being built."""
+    """A list or mapping that is being built."""
 
     __slots__ = ("anchor", "key", "key_mark", "marks", "start", "unknown", "value")
 
@@ -104,20 +116,21 @@ class _Open:
 class _Builder:
     """Builds a tree from the events of one document, without recursion."""
 
-    def __init__(self, file: str, problems: Problems, *, placeless: bool = False) -> None:
-        self.file, self.problems, self.placeless = file, problems, placeless
+    def __init__(self, file: str, problems: Problems, *, without_lines: bool = False) -> None:
+        self.file, self.problems, self.without_lines = file, problems, without_lines
         self.anchors: dict[str, Tree | None] = {}
         self.stack: list[_Open] = []
         self.count = 0
 
     def build(self, text: str) -> Tree:
+        """Return the tree of the only document in ``text``."""
         check_lines(self.file, text)
         top: Tree | None = None
         for event in self._events(text):
             tree: Tree
             if isinstance(event, ScalarEvent):
                 mark = self._mark(event)
-                if self._takes_key():
+                if self._expects_key():
                     self._set_key(event, mark)
                     continue
                 before = len(self.problems.found)
@@ -130,8 +143,10 @@ class _Builder:
             elif isinstance(event, MappingEndEvent | SequenceEndEvent):
                 tree = self._close(event)
             elif isinstance(event, AliasEvent):
-                if self._takes_key():
-                    raise self._stop(event, Code.WRONG_TYPE, "a key must be a string, not an alias", "write it out")
+                if self._expects_key():
+                    raise self._stop(
+                        event, Code.WRONG_TYPE, "a key must be a string, not an alias", "replace the alias by its text"
+                    )
                 tree = self._alias(event)
             elif isinstance(event, DocumentStartEvent) and top is not None:
                 raise self._stop(
@@ -153,12 +168,12 @@ class _Builder:
         except (YAMLError, ValueError, IndexError, KeyError, AssertionError, OverflowError) as error:
             # ruamel.yaml raises plain exceptions for some malformed escapes and directives
             found = explain_syntax(error, text, self.file)
-            if self.placeless:
+            if self.without_lines:
                 found = replace(found, line=None, column=None)
             raise SpecError([*self.problems.found, found]) from None
 
     def _mark(self, event: Any, end: Any = None) -> Mark:
-        if self.placeless:
+        if self.without_lines:
             return Mark(self.file)
         start, stop = event.start_mark, end or event.end_mark
         length = stop.column - start.column if start.line == stop.line else 1
@@ -169,15 +184,18 @@ class _Builder:
         return ".".join(step for step in steps if step is not None)
 
     def _stop(self, event: Any, code: str, message: str, hint: str | None = None) -> SpecError:
-        """The error that ends reading, with all that was found before it."""
+        """Return the error that stops reading, with all problems found before."""
         self.problems.at(self._mark(event), code, message, path=self._path(), hint=hint)
         return SpecError(self.problems.found)
 
     def _too_deep(self, event: Any) -> SpecError:
         text = f"the document is deeper than {MAX_DEPTH} levels"
-        return self._stop(event, Code.DOCUMENT_TOO_LARGE, text, "a spec has about ten levels; is a bracket not closed?")
+        return self._stop(
+            event, Code.DOCUMENT_TOO_LARGE, text, "real specs have about ten levels; is a bracket not closed?"
+        )
 
-    def _takes_key(self) -> bool:
+    def _expects_key(self) -> bool:
+        """Return whether the next event is a key of a mapping."""
         return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
 
     def _set_key(self, event: Any, mark: Mark) -> None:
@@ -195,13 +213,17 @@ class _Builder:
         if not isinstance(value, str):
             message = f"a key must be a string, not {describe(value)}"
             self.problems.at(
-                mark, Code.WRONG_TYPE, message, path=below(self._path(), text or "null"), hint="put quotes around it"
+                mark,
+                Code.WRONG_TYPE,
+                message,
+                path=child_path(self._path(), text or "null"),
+                hint="put quotes around it",
             )
             value = text
         entry.key, entry.key_mark = value, mark
 
     def _open(self, event: Any) -> None:
-        if self._takes_key():
+        if self._expects_key():
             word = "mapping" if isinstance(event, MappingStartEvent) else "list"
             hint = "check the indentation; put quotes around text that begins with a bracket"
             if isinstance(event, MappingStartEvent) and event.flow_style:
@@ -252,11 +274,11 @@ class _Builder:
         name = event.anchor
         if name not in self.anchors:
             hint = did_you_mean(name, self.anchors, quote="*") or "put quotes around text that begins with '*'"
-            raise self._stop(event, Code.UNREADABLE_DOCUMENT, f"no anchor '&{name}' stands before this alias", hint)
+            raise self._stop(event, Code.UNREADABLE_DOCUMENT, f"no anchor '&{name}' precedes this alias", hint)
         tree = self.anchors[name]
         if tree is None:
-            text = f"alias '*{name}' stands inside its own anchor and never ends"
-            raise self._stop(event, Code.DOCUMENT_TOO_LARGE, text, "write the value out")
+            text = f"alias '*{name}' is inside its own anchor and never ends"
+            raise self._stop(event, Code.DOCUMENT_TOO_LARGE, text, "replace the alias by a value")
         if len(self.stack) + tree.depth > MAX_DEPTH:
             raise self._too_deep(event)
         self._count(event, tree.size)
@@ -265,19 +287,19 @@ class _Builder:
     def _count(self, event: Any, values: int) -> None:
         self.count += values
         if len(self.problems.found) > MAX_PROBLEMS:
-            text = f"there are more than {MAX_PROBLEMS:,} problems before this place: reading ends here"
-            raise self._stop(event, Code.DOCUMENT_TOO_LARGE, text, "mend these first")
+            text = f"there are more than {MAX_PROBLEMS:,} problems before this line: reading stops here"
+            raise self._stop(event, Code.DOCUMENT_TOO_LARGE, text, "fix these first")
         if self.count > MAX_VALUES:
-            text = f"the document is larger than {MAX_VALUES:,} values, aliases written out"
+            text = f"the document has more than {MAX_VALUES:,} values after its aliases are expanded"
             raise self._stop(
                 event,
                 Code.DOCUMENT_TOO_LARGE,
                 text,
-                "use fewer aliases; `repeat` and `blocks` make many nodes of a few lines",
+                "use fewer aliases, and `repeat` or `blocks` for many nodes",
             )
 
     def _check_tag(self, event: Any, value: Any) -> str | None:
-        """The core schema's short tag of an event; reports every other tag, which could only construct objects."""
+        """Return the short tag of an event in the core schema. Report other tags, which would construct objects."""
         tag = event.tag
         if tag is None or tag == "!":
             return "str" if tag == "!" and isinstance(event, ScalarEvent) else None
@@ -286,7 +308,7 @@ class _Builder:
         kind = type(value) if isinstance(event, ScalarEvent) else dict if isinstance(event, MappingStartEvent) else list
         if expected is None or not (expected is str or kind is expected or (expected is float and kind is int)):
             written = f"!!{name}" if name != tag else name
-            text = f"tag '{written}' is not allowed: a spec holds only plain values"
+            text = f"tag '{written}' is not allowed: a spec contains only plain values"
             self.problems.at(
                 self._mark(event), Code.UNREADABLE_DOCUMENT, text, path=self._path(), hint="remove the tag"
             )
@@ -294,16 +316,14 @@ class _Builder:
         return name
 
     def _scalar(self, event: Any, mark: Mark) -> Any:
-        """The value of a scalar; None for one that cannot stand in a spec, which is reported."""
+        """Return the value of a scalar. Report a scalar that a spec cannot contain, and return None."""
         self._count(event, 1)
         text: str = event.value
-        if not text.isascii():  # joins JSON's pairs of \uXXXX
+        if not text.isascii():  # joins the surrogate pairs of JSON escapes
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         value = text if event.style is not None else self._resolve(text, mark)
-        if (message := unfit(value)) is not None:
-            self.problems.at(
-                mark, Code.VALUE_NOT_ALLOWED, message, path=self._path(), hint="write it shorter, or leave it out"
-            )
+        if (message := scalar_problem(value)) is not None:
+            self.problems.at(mark, Code.VALUE_NOT_ALLOWED, message, path=self._path(), hint="shorten or remove it")
             return None
         if event.ctag is not None:
             tag = self._check_tag(event, value)
@@ -314,7 +334,7 @@ class _Builder:
         return value
 
     def _resolve(self, text: str, mark: Mark) -> Any:
-        """A plain scalar by YAML 1.2's core schema."""
+        """Return the value of a plain scalar by the core schema of YAML 1.2."""
         if text in _NULL:
             return None
         if text in _BOOL:
@@ -324,7 +344,9 @@ class _Builder:
         kind = match.lastgroup
         if len(text) > MAX_DIGITS:
             message = f"a number of {len(text)} digits is too long, at most {MAX_DIGITS}"
-            self.problems.at(mark, Code.VALUE_NOT_ALLOWED, message, path=self._path(), hint="put quotes around text")
+            self.problems.at(
+                mark, Code.VALUE_NOT_ALLOWED, message, path=self._path(), hint="put quotes around it if it is text"
+            )
             return None
         if kind == "int":
             return int(text)

@@ -1,8 +1,8 @@
-"""YAML events of a text, as ruamel.yaml gives them, in a fraction of the time.
+"""A fast scanner for ruamel.yaml: the same events in a fraction of the time.
 
-ruamel.yaml's scanner looks at one character at a time. The classes here find the end of a run of characters with a
-regular expression, and skip checks whose answer cannot have changed. Events and errors are the same;
-``tests/trust/test_scan.py`` compares them. Names are limited, lines are not: the caller limits their number.
+ruamel.yaml's scanner examines one character at a time. The classes here match runs of characters with regular
+expressions, and skip checks that cannot have another result. Events and errors are the same;
+``tests/trust/test_scan.py`` compares them. The length of names is limited here. The caller limits the number of lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ruamel.yaml.scanner import Scanner, ScannerError
 from ruamel.yaml.tokens import ScalarToken
 
 _LONGEST_KEY: Final = 1024
-"""Characters of a key without ``?``, by the YAML specification; here also of a tag, an anchor or a directive."""
+"""The longest key without ``?`` in characters, by the YAML specification; also for tags, anchors and directives."""
 _BREAKS: Final = "\r\n\x85\u2028\u2029"
 _ENDS: Final = f"{_BREAKS}\0"
 _STOPS: Final = f" \t{_ENDS}"
@@ -30,7 +30,7 @@ _ESCAPES: Final = (
 
 
 def _line(word: str, space: str) -> re.Pattern[str]:
-    """Words of one line with spaces between them."""
+    """Return a pattern for words of one line, separated by spaces."""
     return re.compile(f"{word}(?:{space}++{word})*+")
 
 
@@ -48,10 +48,11 @@ _GAP_FLOW: Final = re.compile(rf"[ \t]*+(?:#[^{_ENDS}]*+)?+")
 
 
 def events(text: str) -> Iterator[Any]:
-    """The events of a stream.
+    """Yield the events of a stream.
 
     Raises:
-        YAMLError: it is no YAML. ruamel.yaml raises plain exceptions for some malformed escapes and directives.
+        YAMLError: the text is not YAML. For some malformed escapes and directives, ruamel.yaml raises ValueError,
+            IndexError and similar exceptions instead.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.Reader, yaml.Scanner, yaml.Parser = _FastReader, _FastScanner, _FastParser
@@ -114,7 +115,7 @@ class _FastScanner(Scanner):
         return bool(self.next_possible_simple_key() == self.tokens_taken)
 
     def next_possible_simple_key(self) -> Any:
-        # A key of an inner level comes later, and is gone before one of an outer level is saved.
+        # Keys are stored in order: one of an inner level is removed before one of an outer level is added.
         return next((key.token_number for key in self.possible_simple_keys.values()), None)
 
     def stale_possible_simple_keys(self) -> None:
@@ -132,16 +133,17 @@ class _FastScanner(Scanner):
 
     # Runs of characters
 
-    def _take(self, pattern: re.Pattern[str], most: int | None = None) -> str:
-        """Go on behind what ``pattern`` matches here, ``most`` characters of it; returns them."""
+    def _consume(self, pattern: re.Pattern[str], limit: int | None = None) -> str:
+        """Consume and return what ``pattern`` matches at the current position, at most ``limit`` characters."""
         reader = self.reader
         match = pattern.match(reader.buffer, reader.pointer)
-        text: str = match.group()[:most] if match is not None else ""
+        text: str = match.group()[:limit] if match is not None else ""
         if text:
             reader.forward(len(text))
         return text
 
-    def _limit(self, pattern: re.Pattern[str], what: str) -> None:
+    def _check_length(self, pattern: re.Pattern[str], what: str) -> None:
+        """Raise if ``pattern`` matches more characters than a name may have."""
         reader = self.reader
         match = pattern.match(reader.buffer, reader.pointer)
         if match is not None and match.end() - match.start() > _LONGEST_KEY:
@@ -149,15 +151,15 @@ class _FastScanner(Scanner):
             raise ScannerError(None, None, text, reader.get_mark())
 
     def scan_anchor(self, TokenClass: Any) -> Any:
-        self._limit(_WORD, "an anchor or alias")
+        self._check_length(_WORD, "an anchor or alias")
         return super().scan_anchor(TokenClass)
 
     def scan_tag(self) -> Any:
-        self._limit(_WORD, "a tag")
+        self._check_length(_WORD, "a tag")
         return super().scan_tag()
 
     def scan_directive(self) -> Any:
-        self._limit(_LINE, "a directive")
+        self._check_length(_LINE, "a directive")
         return super().scan_directive()
 
     def scan_to_next_token(self) -> Any:
@@ -166,7 +168,7 @@ class _FastScanner(Scanner):
             reader.forward()
         while True:
             if reader.peek() in " \t#":
-                self._take(_GAP_FLOW if flow else _GAP_BLOCK)
+                self._consume(_GAP_FLOW if flow else _GAP_BLOCK)
             if reader.peek() not in _BREAKS:
                 return
             self.scan_line_break()
@@ -185,7 +187,7 @@ class _FastScanner(Scanner):
         run = _PLAIN_FLOW if self.flow_context else _PLAIN_BLOCK
         chunks: list[str] = []
         spaces: list[str] = []
-        while reader.peek() != "#" and (text := self._take(run)):
+        while reader.peek() != "#" and (text := self._consume(run)):
             self.allow_simple_key = False
             chunks += [*spaces, text]
             end = reader.get_mark()
@@ -197,33 +199,33 @@ class _FastScanner(Scanner):
         return ScalarToken("".join(chunks), True, start, end)
 
     def scan_plain_spaces(self, indent: Any, start_mark: Any) -> Any:
-        spaces = self._take(_SPACES)
+        spaces = self._consume(_SPACES)
         if self.reader.peek() not in _BREAKS:
             return [spaces] if spaces else []
         breaks: list[str] = []
         first = self.scan_line_break()
         self.allow_simple_key = True
         while not self._separator():
-            self._take(_SPACES)
+            self._consume(_SPACES)
             if self.reader.peek() not in _BREAKS:
                 return self._folded(first, breaks)
             breaks.append(self.scan_line_break())
         return None
 
     def _separator(self) -> bool:
-        """Whether ``---`` or ``...`` stands here by itself."""
+        """Return whether a document separator, ``---`` or ``...``, is at the current position."""
         reader = self.reader
         return reader.peek() in "-." and reader.prefix(3) in ("---", "...") and reader.peek(3) in _STOPS
 
     @staticmethod
     def _folded(first: str, breaks: list[str]) -> list[str]:
-        """What a line break and the empty lines behind it become in a plain or quoted scalar."""
+        """Fold a line break and the empty lines after it, as in a plain or quoted scalar."""
         return [first, *breaks] if first != "\n" else breaks or [" "]
 
     # Quoted scalars
 
     def scan_flow_scalar_non_spaces(self, double: Any, start_mark: Any) -> Any:
-        text = self._take(_DOUBLE if double else _SINGLE)
+        text = self._consume(_DOUBLE if double else _SINGLE)
         if not double:
             text = text.replace("''", "'")
         elif "\\" in text:
@@ -235,7 +237,7 @@ class _FastScanner(Scanner):
         return chr(int(text[2:], 16)) if len(text) > 2 else self.ESCAPE_REPLACEMENTS[text[1]]
 
     def scan_flow_scalar_spaces(self, double: Any, start_mark: Any) -> Any:
-        spaces = self._take(_BLANKS)
+        spaces = self._consume(_BLANKS)
         if self.reader.peek() == "\0":
             return super().scan_flow_scalar_spaces(double, start_mark)
         if self.reader.peek() not in _BREAKS:
@@ -246,7 +248,7 @@ class _FastScanner(Scanner):
     def scan_flow_scalar_breaks(self, double: Any, start_mark: Any) -> Any:
         breaks: list[str] = []
         while not self._separator():
-            self._take(_BLANKS)
+            self._consume(_BLANKS)
             if self.reader.peek() not in _BREAKS:
                 return breaks
             breaks.append(self.scan_line_break())
@@ -259,7 +261,7 @@ class _FastScanner(Scanner):
         start = reader.get_mark()
         reader.forward()
         chomping, increment = self.scan_block_scalar_indicators(start)
-        self._take(_GAP_BLOCK)
+        self._consume(_GAP_BLOCK)
         self.scan_block_scalar_ignored_line(start)
         least = self.indent + 1
         if increment is None:
@@ -274,7 +276,7 @@ class _FastScanner(Scanner):
         while reader.column == indent and reader.peek() != "\0":
             chunks += breaks
             text_first = reader.peek() not in " \t"
-            chunks.append(self._take(_LINE))
+            chunks.append(self._consume(_LINE))
             line_break = self.scan_line_break()
             breaks, end = self.scan_block_scalar_breaks(indent)
             if least == 0 and (self.check_document_start() or self.check_document_end()):
@@ -298,7 +300,7 @@ class _FastScanner(Scanner):
         breaks: list[str] = []
         first, most, end = -1, 0, reader.get_mark()
         while True:
-            if self._take(_SPACES):
+            if self._consume(_SPACES):
                 most = max(most, reader.column)
             if reader.peek() not in _BREAKS:
                 break
@@ -316,7 +318,7 @@ class _FastScanner(Scanner):
         while True:
             end = reader.get_mark()
             if reader.column < indent:
-                self._take(_SPACES, indent - reader.column)
+                self._consume(_SPACES, indent - reader.column)
             if reader.peek() not in _BREAKS:
                 return breaks, end
             breaks.append(self.scan_line_break())

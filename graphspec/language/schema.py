@@ -1,4 +1,4 @@
-"""The JSON Schema of the language, for editors: every layer, loss, … with its arguments, made from their classes."""
+"""Generate the JSON Schema of the language from the classes of layers, losses, …, for editors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VARIABLE: Schema = {"$ref": "#/$defs/variable"}
 _NAME: Schema = {"type": "string", "pattern": r"^[^\s/:]+$"}
 _NAMES: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 _NODE_KEYS: dict[str, Schema] = {
-    "name": {**_NAME, "description": "Unique; by default the type in snake case with a counter."},
+    "name": {**_NAME, "description": "A unique name; by default the type in snake case with a counter."},
     "inputs": {
         **_NAMES,
         "description": "One name or a list: inputs, nodes, or `node:k` for output k. Default: the node above.",
@@ -31,7 +31,7 @@ _NODE_KEYS: dict[str, Schema] = {
     },
     "repeat": {
         "anyOf": [{"type": "integer", "minimum": 1}, _VARIABLE],
-        "description": "So many copies in a row, `name_1` … `name_n`, each with weights of its own.",
+        "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights.",
     },
 }
 _SHARE: Schema = {"type": "string", "description": "The node or block instance whose weights are used."}
@@ -39,7 +39,7 @@ _BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
 
 
 def schema() -> Schema:
-    """The JSON Schema (draft 2020-12) of a spec."""
+    """Return the JSON Schema (draft 2020-12) of a spec."""
     definitions: Schema = {
         "variable": {"type": "string", "pattern": r"\$\{", "description": "A variable, `${x}`."},
         "node": _node(),
@@ -56,27 +56,27 @@ def schema() -> Schema:
         "name": {**_NAME, "description": "Names the run directory and the ONNX graph."},
         "description": {"type": "string", "description": "What the network is for."},
         "vars": {"type": "object", "description": "Variables: `${x}` anywhere below."},
-        "inputs": _mapping(_closed(InputKeys), "Inputs by name; the batch axis is never written."),
-        "blocks": _mapping({"$ref": "#/$defs/block"}, "Groups of layers, to be instantiated with params."),
+        "inputs": _mapping(_closed(InputKeys), "Inputs by name, without the batch axis."),
+        "blocks": _mapping({"$ref": "#/$defs/block"}, "Groups of layers that are instantiated with params."),
         "layers": {
             "type": "array",
             "items": {"$ref": "#/$defs/node"},
-            "description": "The nodes; each takes the one above it unless `inputs` says otherwise.",
+            "description": "The nodes; each reads the node above it unless it has `inputs`.",
         },
         "outputs": _mapping(
             {"anyOf": [_closed(HeadKeys), {"type": "null"}]},
-            "The heads; a head is named after its layer unless it says `layer`.",
+            "The heads; a head has the name of its node unless it has `layer`.",
         ),
         "training": {**_closed(TrainingKeys), "description": "How the heads are trained."},
         "data": {
             "type": "object",
             "properties": {
                 "train": {**_closed(DataKeys), "description": "Training rows."},
-                "validation": {**_closed(ValidationKeys), "description": "Rows to watch training with."},
-                "test": {**_closed(DataKeys), "description": "Rows to judge by."},
+                "validation": {**_closed(ValidationKeys), "description": "Rows for validation during training."},
+                "test": {**_closed(DataKeys), "description": "Rows for the final evaluation."},
             },
             "additionalProperties": False,
-            "description": "Where the rows come from.",
+            "description": "The sources of the rows.",
         },
     }
     return {
@@ -92,27 +92,27 @@ def schema() -> Schema:
 
 
 def _arguments(cls: type[Config]) -> tuple[dict[str, Schema], list[str]]:
-    """The arguments of ``cls`` and which of them are required; each may be a variable instead."""
-    made = cls.model_json_schema()
-    arguments = {key: _open(value) for key, value in made.get("properties", {}).items()}
-    return arguments, made.get("required", [])
+    """Return the arguments of ``cls`` and the names of the required ones. Each argument may be a variable."""
+    generated = cls.model_json_schema()
+    arguments = {key: _allow_variables(value) for key, value in generated.get("properties", {}).items()}
+    return arguments, generated.get("required", [])
 
 
-def _open(value: Schema) -> Schema:
-    """``value`` where a variable may stand at every level, as pydantic does not know."""
-    about: Schema = {key: value[key] for key in ("description", "default") if key in value}
+def _allow_variables(value: Schema) -> Schema:
+    """Return ``value`` with a variable as an alternative at every level. Pydantic does not know variables."""
+    annotations: Schema = {key: value[key] for key in ("description", "default") if key in value}
     core = {key: child for key, child in value.items() if key not in ("description", "default", "title")}
     core = _inside(core)
     if not core or "$ref" in core or (core.get("type") == "string" and "enum" not in core and "const" not in core):
-        return {**core, **about}
+        return {**core, **annotations}
     members = core["anyOf"] if list(core) == ["anyOf"] else [core]
     if not any(member == {"type": "string"} for member in members) and not any("$ref" in member for member in members):
         members = [*members, _VARIABLE]
-    return {"anyOf": members, **about}
+    return {"anyOf": members, **annotations}
 
 
 def _inside(value: Schema) -> Schema:
-    """``value`` with its parts opened; a list with one item for each axis may be that item alone."""
+    """Return ``value`` with variables allowed in its parts. A list with one item per axis may also be a single item."""
     value = {key: child for key, child in value.items() if key != "title"}
     if "x-kind" in value:
         return {"$ref": f"#/$defs/{value['x-kind']}"}
@@ -122,30 +122,33 @@ def _inside(value: Schema) -> Schema:
             members += member["anyOf"] if list(member) == ["anyOf"] else [member]
         value["anyOf"] = members
     if isinstance(value.get("items"), dict):
-        value["items"] = _open(value["items"])
+        value["items"] = _allow_variables(value["items"])
     if isinstance(value.get("additionalProperties"), dict):
-        value["additionalProperties"] = _open(value["additionalProperties"])
+        value["additionalProperties"] = _allow_variables(value["additionalProperties"])
     if "prefixItems" in value:
         item, count = value["prefixItems"][0], len(value["prefixItems"])
-        return {"anyOf": [item, {"type": "array", "items": _open(item), "minItems": count, "maxItems": count}]}
+        return {
+            "anyOf": [item, {"type": "array", "items": _allow_variables(item), "minItems": count, "maxItems": count}]
+        }
     return value
 
 
 def _closed(cls: type[Config]) -> Schema:
-    """A mapping with the arguments of ``cls`` and no other."""
+    """Return the schema of a mapping with the arguments of ``cls`` and no other keys."""
     arguments, required = _arguments(cls)
-    closed: Schema = {"type": "object", "properties": arguments, "additionalProperties": False, **_about(cls)}
+    closed: Schema = {"type": "object", "properties": arguments, "additionalProperties": False, **_description(cls)}
     if neutral := [key for key in cls.neutral if key not in cls.model_fields]:
-        closed["patternProperties"] = {f"^({'|'.join(neutral)})$": {}}  # accepted, but no editor proposes them
+        closed["patternProperties"] = {f"^({'|'.join(neutral)})$": {}}  # accepted, but editors must not propose them
     return closed if not required else {**closed, "required": required}
 
 
 def _mapping(value: Schema, description: str) -> Schema:
+    """Return the schema of a mapping from any keys to ``value``."""
     return {"type": "object", "additionalProperties": value, "description": description}
 
 
-def _about(cls: type) -> Schema:
-    """The description of ``cls``: its docstring as an editor shows it."""
+def _description(cls: type) -> Schema:
+    """Return the description of ``cls``: its docstring as Markdown."""
     text = re.sub(r"``(.+?)``", r"`\1`", inspect.getdoc(cls) or "")
     text = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"`\1`", text)
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
@@ -153,25 +156,27 @@ def _about(cls: type) -> Schema:
 
 
 def _aliases(registry: Registry[Any], cls: type) -> list[str]:
+    """Return all names of ``cls``, the primary one first."""
     return [name for name in registry.names() if registry.get(name) is cls]
 
 
 def _primary(registry: Registry[Any], cls: type) -> str:
+    """Return the primary name of ``cls``."""
     return _aliases(registry, cls)[0]
 
 
 def _type(registry: Registry[Any], names: Sequence[str]) -> Schema:
-    """The key ``type``, one of ``names``, each with the first line of what it is."""
+    """Return the schema of the key ``type``: one of ``names``, each with the first line of its description."""
     lines = []
     for name in names:
         cls = registry.get(name)
         assert cls is not None
-        lines.append(_about(cls).get("description", "").split("\n")[0])
+        lines.append(_description(cls).get("description", "").split("\n")[0])
     return {"enum": list(names), "enumDescriptions": lines}
 
 
 def _when(registry: Registry[Any], prefix: str) -> list[Schema]:
-    """For each class of ``registry``: whoever names it has its arguments."""
+    """Return one condition per class of ``registry``: the ``type`` of a mapping determines its arguments."""
     return [
         {
             "if": {"properties": {"type": {"enum": _aliases(registry, cls)}}, "required": ["type"]},
@@ -182,11 +187,11 @@ def _when(registry: Registry[Any], prefix: str) -> list[Schema]:
 
 
 def _choice(kind: str, registry: Registry[Any]) -> Schema:
-    """An object of a registry: its name, or a mapping with its ``type``."""
+    """Return the schema of an object of a registry: its name, or a mapping with its ``type``."""
     names = _type(registry, registry.names())
     mapping = {
         "type": "object",
-        "properties": {"type": {"anyOf": [names, _VARIABLE], "description": f"Which {kind}."}},
+        "properties": {"type": {"anyOf": [names, _VARIABLE], "description": f"Name of the {kind}."}},
         "required": ["type"],
         "allOf": _when(registry, kind),
     }
@@ -194,30 +199,30 @@ def _choice(kind: str, registry: Registry[Any]) -> Schema:
 
 
 def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
-    """A mapping with ``type`` and the arguments of ``cls``."""
+    """Return the schema of a mapping with ``type`` and the arguments of ``cls``."""
     closed = _closed(cls)
     properties = {"type": {"enum": _aliases(registry, cls)}, **closed["properties"]}
     return {**closed, "properties": properties, "required": ["type", *closed.get("required", [])]}
 
 
 def _layer_node(cls: type[Layer]) -> Schema:
-    """A node of type ``cls``: its arguments, Keras's call arguments and the keys that every node has."""
+    """Return the schema of a node: the arguments of ``cls``, Keras's call arguments, and the keys of every node."""
     typed = _typed(LAYERS, cls)
     base = f"#/$defs/layer.{_primary(LAYERS, cls)}/properties/"
-    calls = {key: {**_NAMES, "description": "Nodes, as Keras's call argument."} for key in cls.call_arguments}
+    calls = {key: {**_NAMES, "description": "Nodes for Keras's call argument."} for key in cls.call_arguments}
     arguments: Mapping[str, Schema] = {key: {"$ref": base + key} for key in typed["properties"]}
     common: Mapping[str, Schema] = {key: {"$ref": f"#/$defs/node/properties/{key}"} for key in _NODE_KEYS}
     return {**typed, "properties": {**common, **arguments, **calls}}
 
 
 def _node() -> Schema:
-    """An entry of ``layers``: a layer, an instance of a block, or a share."""
-    kinds = {"anyOf": [_type(LAYERS, LAYERS.names()), _VARIABLE], "description": "Which layer."}
+    """Return the schema of an entry of ``layers``: a layer, a block instance, or a share."""
+    kinds = {"anyOf": [_type(LAYERS, LAYERS.names()), _VARIABLE], "description": "Name of the layer."}
     shared: Schema = {
         "properties": {"name": _NODE_KEYS["name"], "share": _SHARE, "inputs": _NODE_KEYS["inputs"]},
         "additionalProperties": False,
     }
-    params: Schema = {"type": "object", "description": "Params of the block; its defaults where they are not given."}
+    params: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
     instance: Schema = {
         "properties": {"block": _BLOCK, "params": params, **_NODE_KEYS},
         "additionalProperties": False,
@@ -235,19 +240,20 @@ def _node() -> Schema:
 
 
 def _block() -> Schema:
+    """Return the schema of a block definition."""
     return {
         "type": "object",
         "properties": {
             "description": {"type": "string", "description": "What the block is for."},
             "params": {"type": "object", "description": "Params with their defaults: `${x}` inside the block."},
-            "inputs": {**_NAMES, "description": "What the block takes."},
+            "inputs": {**_NAMES, "description": "Names of the block's inputs."},
             "layers": {"type": "array", "items": {"$ref": "#/$defs/node"}, "description": "The block's nodes."},
             "outputs": {
                 **_NAMES,
-                "description": "The nodes that the block gives: `mix` is output 0, `mix:k` output k.",
+                "description": "The output nodes. For an instance `mix`, `mix` is output 0 and `mix:k` output k.",
             },
         },
         "required": ["inputs", "layers", "outputs"],
         "additionalProperties": False,
-        "description": "Layers to be instantiated; they see the block's inputs, params, vars and each other.",
+        "description": "Layers that can be instantiated. They see the block's inputs, params, vars and each other.",
     }

@@ -1,4 +1,4 @@
-"""The keys of a document's sections, as classes that check them."""
+"""Parse the sections of a document. Their keys are the fields of classes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pydantic import Field, WithJsonSchema
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.codes import Code
-from graphspec.config import LARGEST, WHATEVER, Config, Neutral, PositiveInt, named
+from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named, with_article
 from graphspec.errors import did_you_mean
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, TABLES
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Ref, Training
 from graphspec.language.explain import salvage, validate
 from graphspec.language.head_arrays import SUFFIXES
-from graphspec.language.tree import Problems, Tree, describe, listed
+from graphspec.language.tree import Problems, Tree, describe, format_names
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
 
 PARTS = ("train", "validation", "test")
-Finite = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+FiniteWeight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
-_MOST_AXES = 31  # NumPy's limit is 64; nobody needs the half of it
+_MAX_AXES = 31  # far more than needed; NumPy's limit is 64
 _DIMENSION = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}, {"type": "string"}]}
 
 
@@ -34,61 +34,69 @@ class InputKeys(Config):
     """An input of the network."""
 
     elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("batch_shape", "batch_size"), "the batch axis is never written: it varies"
+        ("batch_shape", "batch_size"), "do not write the batch axis: it varies"
     )
     neutral: ClassVar[Mapping[str, Neutral]] = {
-        "name": WHATEVER,
+        "name": ANY_VALUE,
         "sparse": Neutral((None, False), "sparse tensors are not available: the exported graph has none"),
         "ragged": Neutral(
-            (None, False), "ragged tensors are not available", "pad the rows; an axis that varies is `null`"
+            (None, False), "ragged tensors are not available", "pad the rows; write `null` for an axis that varies"
         ),
         "optional": Neutral((None, False), "every input is fed: the exported graph needs all of them"),
-        "tensor": Neutral((None,), "a spec holds no tensors"),
-        "input_tensor": Neutral((None,), "a spec holds no tensors"),
+        "tensor": Neutral((None,), "a spec contains no tensors"),
+        "input_tensor": Neutral((None,), "a spec contains no tensors"),
     }
 
     shape: Annotated[list[Any], WithJsonSchema({"type": "array", "items": _DIMENSION})] = Field(
-        description="Dimensions without the batch: an integer, null for one that varies, or a word where two inputs agree."
+        description="Dimensions without the batch: an integer, null if it varies, or a word for sizes that inputs share."
     )
-    dtype: Literal["float32", "int32", "int64", "uint8", "bool"] = Field("float32", description="Type of the values.")
+    dtype: Literal["float32", "int32", "int64", "uint8", "bool"] = Field(
+        "float32", description="Data type of the values."
+    )
 
 
 class HeadKeys(Config):
-    """A head: what is trained and exported."""
+    """A head: a node that is trained and exported."""
 
-    layer: str | None = Field(None, description="The node, where it is not the head's own name; `node:k` for output k.")
-    loss: named(LOSSES, Loss | None) = Field(None, description="A loss; a head with none is exported but not trained.")  # type: ignore[valid-type]
-    weight: Finite = Field(1.0, description="The head's weight in the total loss.")
-    metrics: list[named(METRICS, Metric)] = Field([], description="Metrics of this head.")  # type: ignore[valid-type]
-    class_weight: dict[str, Finite] | Literal["balanced"] | None = Field(
-        None, description="Weight by class, or `balanced` = N / (K · count)."
+    layer: str | None = Field(
+        None, description="The node, by default the node with the head's name; `node:k` for output k."
     )
-    labels: list[str] | None = Field(None, description="Class names; the export then also gives `<head>_label`.")
+    loss: named(LOSSES, Loss | None) = Field(None, description="A loss; without it the head is not trained.")  # type: ignore[valid-type]
+    weight: FiniteWeight = Field(1.0, description="The head's weight in the total loss.")
+    metrics: list[named(METRICS, Metric)] = Field([], description="Metrics of this head.")  # type: ignore[valid-type]
+    class_weight: dict[str, FiniteWeight] | Literal["balanced"] | None = Field(
+        None, description="Weight of each class, or `balanced` = N / (K · count)."
+    )
+    labels: list[str] | None = Field(
+        None, description="Class names; the exported model then has an output `<head>_label`."
+    )
 
 
 class TrainingKeys(Config):
     """How the heads are trained."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {
-        "learning_rate": "it is the optimizer's: `optimizer: {type: Adam, learning_rate: 0.001}`",
-        "loss": "every head has its own, in `outputs`",
-        "metrics": "every head has its own, in `outputs`",
-        "class_weight": "every head has its own, in `outputs`",
-        "validation_split": "it is said in `data`: `validation: {split: 0.2}`",
-        "validation_data": "it is said in `data`: `validation: {file: …}`",
+        "learning_rate": "it belongs to the optimizer: `optimizer: {type: Adam, learning_rate: 0.001}`",
+        "loss": "write it at each head, in `outputs`",
+        "metrics": "write it at each head, in `outputs`",
+        "class_weight": "write it at each head, in `outputs`",
+        "validation_split": "write it in `data`: `validation: {split: 0.2}`",
+        "validation_data": "write it in `data`: `validation: {file: …}`",
     }
 
     optimizer: named(OPTIMIZERS, Optimizer) = Field(  # type: ignore[valid-type]
         default_factory=lambda: OPTIMIZERS.parse("rmsprop"), description="An optimizer, `rmsprop` by default."
     )
     epochs: PositiveInt = Field(1, description="Passes over the training rows.")
-    batch_size: PositiveInt = Field(32, description="Rows a step.")
+    batch_size: PositiveInt = Field(32, description="Rows per step.")
     shuffle: bool = Field(True, description="Shuffle the rows before each epoch.")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Of weights, shuffling, dropout and splits.")
-    combine: Literal["mean", "sum"] = Field("mean", description="How the heads' losses make the total.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="Determines weights, shuffling, dropout and splits."
+    )
+    combine: Literal["mean", "sum"] = Field("mean", description="How the losses of the heads are combined.")
     callbacks: list[named(CALLBACKS, Callback)] = Field([], description="Callbacks.")  # type: ignore[valid-type]
     workers: PositiveInt | Literal["auto"] = Field(
-        1, description="Processes that share each batch; `auto` times one against as many as there are cores."
+        1, description="Processes that share each batch; `auto` measures whether one or one per core is faster."
     )
 
 
@@ -96,42 +104,43 @@ _KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA
 
 
 class DataKeys(Config):
-    """Where rows come from."""
+    """The source of rows."""
 
     file: str | None = Field(None, description=f"{_KINDS}, relative to the spec.")
     inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
     targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
 
 
-_DATA = "such as `train: {file: rows.csv}`"
+_DATA = "for example `train: {file: rows.csv}`"
 _FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}), relative to the spec"
 
 
 class ValidationKeys(DataKeys):
     """Validation rows: a file, or a part of the training rows."""
 
-    split: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(None, description="Part of the training rows.")
-    stratify: str | None = Field(None, description="Head whose classes the split keeps in proportion.")
+    split: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(None, description="Fraction of the training rows.")
+    stratify: str | None = Field(None, description="Head whose class proportions the split preserves.")
 
 
-def mapping(tree: Tree, what: str, problems: Problems, hint: str | None = None) -> bool:
-    """Whether ``tree`` is a mapping; reports it if not."""
+def mapping(tree: Tree, subject: str, problems: Problems, hint: str | None = None) -> bool:
+    """Return whether ``tree`` is a mapping; report it if not."""
     if not isinstance(tree.value, dict) and not tree.unknown:
-        problems.value(tree, Code.WRONG_TYPE, f"{what} must be a mapping, not {describe(tree)}", hint=hint)
+        problems.value(tree, Code.WRONG_TYPE, f"{subject} must be a mapping, not {describe(tree)}", hint=hint)
     return isinstance(tree.value, dict)
 
 
 def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
-    if not mapping(tree, "`inputs`", problems, "such as `x: {shape: [13]}`"):
+    """Return the valid inputs by name."""
+    if not mapping(tree, "`inputs`", problems, "for example `x: {shape: [13]}`"):
         return {}
     if not tree.value:
-        problems.value(tree, Code.VALUE_NOT_ALLOWED, "`inputs` is empty", hint="such as `x: {shape: [13]}`")
+        problems.value(tree, Code.VALUE_NOT_ALLOWED, "`inputs` is empty", hint="for example `x: {shape: [13]}`")
     inputs = {}
     for name, child in tree.value.items():
-        what = f"input '{name}'"
-        if not mapping(child, what, problems, f"such as `{name}: {{shape: [13]}}`"):
+        subject = f"input '{name}'"
+        if not mapping(child, subject, problems, f"for example `{name}: {{shape: [13]}}`"):
             continue
-        keys = validate(InputKeys, child, what, problems)
+        keys = validate(InputKeys, child, subject, problems)
         shape = _shape(name, child.get("shape"), problems)
         if keys is not None and shape is not None:
             inputs[name] = InputDecl(name, shape, keys.dtype, tree.key_marks.get(name, child.mark), child)
@@ -139,13 +148,13 @@ def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
 
 
 def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str, ...] | None:
-    """The dimensions; ``null`` is called by its place among all axes, the batch being axis 0."""
+    """Return the dimensions. ``null`` on axis k of input ``x`` becomes ``x_k``, where the batch is axis 0."""
     if tree is None or not isinstance(tree.value, list):
         return None
     shape: list[int | str] = []
     before = len(problems.found)
-    if len(tree.value) > _MOST_AXES:
-        message = f"input '{name}' has {len(tree.value)} axes, at most {_MOST_AXES}"
+    if len(tree.value) > _MAX_AXES:
+        message = f"input '{name}' has {len(tree.value)} axes, at most {_MAX_AXES}"
         problems.value(tree, Code.VALUE_NOT_ALLOWED, message, hint="join some of them")
     for axis, item in enumerate(tree.value, 1):
         value = item.value
@@ -155,38 +164,37 @@ def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str,
             shape.append(value)
             if value < 1:
                 message = f"a dimension of input '{name}' must be at least 1, not {value}"
-                problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="null stands for a size that varies")
-            elif value > LARGEST:
-                message = f"a dimension of input '{name}' must be at most {LARGEST}, not {value}"
-                problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="null stands for a size that varies")
+                problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="write null for a size that varies")
+            elif value > MAX_SIZE:
+                message = f"a dimension of input '{name}' must be at most {MAX_SIZE}, not {value}"
+                problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="write null for a size that varies")
         elif isinstance(value, str):
             shape.append(value)
             if value == "N" or not re.fullmatch(r"[^\W\d]\w*", value):
-                hint = (
-                    "the batch axis is never written" if value == "N" else "a dimension is an integer, null or a word"
-                )
+                hint = "do not write the batch axis" if value == "N" else "a dimension is an integer, null or a word"
                 problems.value(
                     item, Code.VALUE_NOT_ALLOWED, f"'{value}' cannot name a dimension of input '{name}'", hint=hint
                 )
         elif not item.unknown:
             message = f"a dimension of input '{name}' must be an integer, null or a word, not {describe(item)}"
-            problems.value(item, Code.WRONG_TYPE, message, hint="null stands for a size that varies")
+            problems.value(item, Code.WRONG_TYPE, message, hint="write null for a size that varies")
     return None if tree.unknown or len(problems.found) > before else tuple(shape)
 
 
 def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> dict[str, HeadDecl]:
-    if not mapping(tree, "`outputs`", problems, "such as `y: {loss: mean_squared_error}`"):
+    """Return the heads by name, with everything that is valid."""
+    if not mapping(tree, "`outputs`", problems, "for example `y: {loss: mean_squared_error}`"):
         return {}
     if not tree.value:
         problems.value(
-            tree, Code.VALUE_NOT_ALLOWED, "`outputs` is empty", hint="such as `y: {loss: mean_squared_error}`"
+            tree, Code.VALUE_NOT_ALLOWED, "`outputs` is empty", hint="for example `y: {loss: mean_squared_error}`"
         )
     heads = {}
     for name, child in tree.value.items():
-        what = f"head '{name}'"
+        subject = f"head '{name}'"
         body = Tree({}, child.mark, path=child.path) if child.value is None and not child.unknown else child
-        hint = f"such as `{name}: {{loss: mean_squared_error}}`"
-        keys = validate(HeadKeys, body, what, problems) if mapping(body, what, problems, hint) else None
+        hint = f"for example `{name}: {{loss: mean_squared_error}}`"
+        keys = validate(HeadKeys, body, subject, problems) if mapping(body, subject, problems, hint) else None
         wrong = keys is None
         keys = keys or salvage(HeadKeys, body)
         before = len(problems.found)
@@ -210,36 +218,38 @@ def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> 
 def _class_weight(
     head: str, keys: HeadKeys, tree: Tree, problems: Problems
 ) -> dict[int, float] | Literal["balanced"] | None:
-    """Class weights by index, labels looked up."""
+    """Return the class weights by class index. Keys may be labels."""
     labels = keys.labels or []
-    numbers = {label: k for k, label in reversed(list(enumerate(labels)))}
-    if len(numbers) < len(labels):
-        second, twice = next((k, label) for k, label in enumerate(labels) if numbers[label] != k)
+    indices = {label: k for k, label in reversed(list(enumerate(labels)))}
+    if len(indices) < len(labels):
+        second, duplicate = next((k, label) for k, label in enumerate(labels) if indices[label] != k)
         at = tree.value["labels"].value[second]
-        message = f"label '{twice}' of head '{head}' is given twice"
-        problems.value(at, Code.CLASSES_MISMATCH, message, hint="every class has a name of its own")
+        message = f"label '{duplicate}' of head '{head}' occurs twice"
+        problems.value(at, Code.CLASSES_MISMATCH, message, hint="give every class a different name")
     if not isinstance(keys.class_weight, dict):
         return keys.class_weight
     at = tree.value["class_weight"]
     weights: dict[int, float] = {}
     for key, weight in keys.class_weight.items():
-        if key in numbers:
-            weights[numbers[key]] = weight
+        if key in indices:
+            weights[indices[key]] = weight
         elif re.fullmatch(r"[0-9]{1,9}", key):
             weights[int(key)] = weight
         else:
             hint = did_you_mean(key, labels) or "a class is an integer from 0" + (
-                f", or {listed(labels)}" if labels else ""
+                f", or {format_names(labels)}" if labels else ""
             )
-            why = "is no label of" if labels else "is no class of"
-            problems.key(at, key, Code.CLASSES_MISMATCH, f"'{key}' in `class_weight` {why} head '{head}'", hint=hint)
+            relation = "is not a label of" if labels else "is not a class of"
+            problems.key(
+                at, key, Code.CLASSES_MISMATCH, f"'{key}' in `class_weight` {relation} head '{head}'", hint=hint
+            )
     return weights
 
 
 def parse_training(tree: Tree | None, problems: Problems) -> Training:
-    """What training says, its defaults where it is wrong."""
+    """Return the section ``training``, with defaults for wrong values."""
     keys = None
-    hint = "such as `training: {epochs: 10}`"
+    hint = "for example `training: {epochs: 10}`"
     if tree is not None and tree.value is not None and mapping(tree, "`training`", problems, hint):
         keys = validate(TrainingKeys, tree, "`training`", problems)
     keys = keys or (TrainingKeys.model_validate({}) if tree is None else salvage(TrainingKeys, tree))
@@ -259,6 +269,7 @@ def parse_training(tree: Tree | None, problems: Problems) -> Training:
 def parse_data(
     tree: Tree | None, base: Path | None, inputs: list[str], heads: list[str], problems: Problems
 ) -> dict[str, DataSource]:
+    """Return the valid data sources by part."""
     if tree is None or tree.value is None or not mapping(tree, "`data`", problems, _DATA):
         return {}
     sources = {}
@@ -267,15 +278,15 @@ def parse_data(
             hint = did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
             problems.key(tree, part, Code.UNKNOWN_KEY, f"unknown key '{part}' of `data`", hint=hint)
             continue
-        what = f"`data.{part}`"
-        if not mapping(child, what, problems, _DATA):
+        subject = f"`data.{part}`"
+        if not mapping(child, subject, problems, _DATA):
             continue
-        keys = validate(ValidationKeys if part == "validation" else DataKeys, child, what, problems)
+        keys = validate(ValidationKeys if part == "validation" else DataKeys, child, subject, problems)
         _check_names(child.get("inputs"), "input", inputs, [], problems)
         _check_names(
             child.get("targets"), "head", heads, [head + suffix for head in heads for suffix in SUFFIXES], problems
         )
-        if keys is None or _wrong_source(child, keys, what, heads, problems):
+        if keys is None or _is_wrong_source(child, keys, subject, heads, problems):
             continue
         split = keys.split if isinstance(keys, ValidationKeys) else None
         stratify = keys.stratify if isinstance(keys, ValidationKeys) else None
@@ -284,39 +295,44 @@ def parse_data(
     return sources
 
 
-def _check_names(tree: Tree | None, what: str, known: list[str], more: list[str], problems: Problems) -> None:
+def _check_names(tree: Tree | None, kind: str, known: list[str], others: list[str], problems: Problems) -> None:
+    """Report keys of ``tree`` that are neither ``known`` names nor ``others``."""
     if tree is None or not isinstance(tree.value, dict) or not known:
         return
-    taken = {*known, *more}
+    accepted = {*known, *others}
     for name in tree.value:
-        if name not in taken:
-            hint = did_you_mean(name, known) or f"the {what}s are {listed(known)}"
-            problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is no {what} of this spec", hint=hint)
+        if name not in accepted:
+            hint = did_you_mean(name, known) or f"the {kind}s are {format_names(known)}"
+            problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is not {with_article(kind)} of this spec", hint=hint)
 
 
-def _wrong_source(tree: Tree, keys: DataKeys, what: str, heads: list[str], problems: Problems) -> bool:
+def _is_wrong_source(tree: Tree, keys: DataKeys, subject: str, heads: list[str], problems: Problems) -> bool:
+    """Report errors of a data source, and return whether there are any."""
     before = len(problems.found)
     if keys.file is not None and "\0" in str(keys.file):
-        message = f"`file` of {what} is no name of a file: it has a null character"
-        problems.value(tree.value["file"], Code.VALUE_NOT_ALLOWED, message, hint="write the name without it")
+        message = f"`file` of {subject} is not a valid file name: it contains a null character"
+        problems.value(tree.value["file"], Code.VALUE_NOT_ALLOWED, message, hint="remove it")
     if isinstance(keys, ValidationKeys):
         if keys.split is not None and keys.file is not None:
             problems.value(
                 tree.value["split"],
                 Code.VALUE_NOT_ALLOWED,
-                f"`split` of {what} cannot stand beside `file`",
-                hint="remove one",
+                f"`split` of {subject} cannot be used with `file`",
+                hint="remove one of them",
             )
         if keys.stratify is not None and keys.split is None:
-            hint = "give the part of the training rows, such as `split: 0.1`"
-            problems.key(tree, "stratify", Code.VALUE_NOT_ALLOWED, f"`stratify` of {what} needs `split`", hint=hint)
+            hint = "set the fraction of the training rows, for example `split: 0.1`"
+            problems.key(tree, "stratify", Code.VALUE_NOT_ALLOWED, f"`stratify` of {subject} needs `split`", hint=hint)
         if keys.stratify is not None and heads and keys.stratify not in heads:
-            hint = did_you_mean(keys.stratify, heads) or f"the heads are {listed(heads)}"
+            hint = did_you_mean(keys.stratify, heads) or f"the heads are {format_names(heads)}"
             problems.value(
-                tree.value["stratify"], Code.UNKNOWN_NODE, f"`stratify` of {what}: no head '{keys.stratify}'", hint=hint
+                tree.value["stratify"],
+                Code.UNKNOWN_NODE,
+                f"`stratify` of {subject} names an unknown head '{keys.stratify}'",
+                hint=hint,
             )
         if keys.split is None and keys.file is None:
-            problems.node(tree, Code.MISSING_KEY, f"{what} needs `file` or `split`", subject="file", hint=_FILE)
+            problems.node(tree, Code.MISSING_KEY, f"{subject} needs `file` or `split`", subject="file", hint=_FILE)
     elif keys.file is None:
-        problems.node(tree, Code.MISSING_KEY, f"{what} needs `file`", subject="file", hint=_FILE)
+        problems.node(tree, Code.MISSING_KEY, f"{subject} needs `file`", subject="file", hint=_FILE)
     return len(problems.found) > before

@@ -1,4 +1,4 @@
-"""The text of a spec: from a file, a pipe or a device, at most so much of it."""
+"""Load the text of a spec from a file, a pipe or a device, up to a limit."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from graphspec.errors import Diagnostic, SourceFile, SpecError, did_you_mean, sh
 from graphspec.language.syntax import count_breaks, line_and_column
 
 MAX_BYTES: Final = 16 * 2**20
-"""Size of a file; a spec of 10,000 layers has about 2 MB."""
+"""The largest file. A spec of 10,000 layers has about 2 MB."""
 MAX_LINES: Final = 400_000
-"""As many lines as a spec may have values."""
+"""The largest number of lines, equal to the largest number of values."""
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _REFUSED = {stat.S_IFDIR: "a folder", stat.S_IFBLK: "a block device", stat.S_IFSOCK: "a socket"}
 
 
-def fail(file: str, message: str, *, line: int | None = None, column: int | None = None, **more: Any) -> SpecError:
-    """An error that keeps a source from being read: GS101, unless ``code`` says otherwise."""
-    return SpecError([Diagnostic(more.pop("code", Code.UNREADABLE_DOCUMENT), message, file, line, column, **more)])
+def fail(file: str, message: str, *, line: int | None = None, column: int | None = None, **fields: Any) -> SpecError:
+    """Return the error for a source that cannot be read: GS101, or the code in ``fields``."""
+    return SpecError([Diagnostic(fields.pop("code", Code.UNREADABLE_DOCUMENT), message, file, line, column, **fields)])
 
 
 def load(file: str) -> SourceFile:
-    """The name of a spec with its text, read once: ``/dev/stdin``, a named pipe and process substitution will do.
+    """Read a file once and return its name with its text. ``/dev/stdin``, named pipes and process substitution work, too.
 
-    As every program does, it waits for whoever writes to a pipe.
+    Reading from a pipe waits for its writer.
 
     Raises:
-        SpecError: GS101 it cannot be read or is no text, GS110 it is too large.
+        SpecError: the file cannot be read or is not text (GS101), or it is too large (GS110).
     """
     path = Path(file)
     try:
@@ -50,12 +50,13 @@ def load(file: str) -> SourceFile:
         raise fail(file, f"cannot read {shorten(file)!r}: {reason}") from None
     if max(size, len(data)) > MAX_BYTES:
         much = f"{size / 2**20:.0f}" if size > MAX_BYTES else f"more than {MAX_BYTES // 2**20}"
-        text = f"the file has {much} MiB, a spec at most {MAX_BYTES // 2**20}"
-        raise fail(file, text, code=Code.DOCUMENT_TOO_LARGE, hint="is it a spec? data go into files of their own")
+        text = f"the file has {much} MiB, but a spec has at most {MAX_BYTES // 2**20}"
+        raise fail(file, text, code=Code.DOCUMENT_TOO_LARGE, hint="is it a spec? store data in separate files")
     return SourceFile(file, _decoded(file, data))
 
 
 def _specs_beside(path: Path) -> list[str]:
+    """Return the specs in the folder of ``path``."""
     try:
         return [str(p) for p in path.parent.iterdir() if p.suffix in _SUFFIXES]
     except OSError:
@@ -63,24 +64,24 @@ def _specs_beside(path: Path) -> list[str]:
 
 
 def _decoded(file: str, data: bytes) -> str:
-    """UTF-8, or UTF-16 with a byte-order mark."""
+    """Decode UTF-8, or UTF-16 with a byte-order mark."""
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         head = data[: error.start].decode(encoding, "ignore")
         line, column = line_and_column(head, len(head))
-        text = f"not YAML or JSON: byte 0x{data[error.start]:02x} is no UTF-8 text"
+        text = f"not YAML or JSON: byte 0x{data[error.start]:02x} is not UTF-8 text"
         raise fail(file, text, line=line, column=column, hint="a spec is a text file in UTF-8") from None
 
 
 def check_lines(file: str, text: str) -> None:
-    """Refuse a text of too many lines: each takes time, an empty one too.
+    """Refuse a text with too many lines. Every line takes time, even an empty one.
 
     Raises:
         SpecError: GS110.
     """
     if (lines := count_breaks(text)) > MAX_LINES:
-        message = f"the document has {lines:,} lines, a spec at most {MAX_LINES:,}"
-        hint = "is it a spec? data go into files of their own"
+        message = f"the document has {lines:,} lines, but a spec has at most {MAX_LINES:,}"
+        hint = "is it a spec? store data in separate files"
         raise fail(file, message, code=Code.DOCUMENT_TOO_LARGE, line=None, hint=hint)

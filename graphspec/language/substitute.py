@@ -1,6 +1,7 @@
-"""Variables: ``${x}`` in values.
+"""Substitute variables, ``${x}``, by their values.
 
-A value that is exactly ``${x}`` keeps the variable's type; inside longer text it is formatted; ``$${`` writes ``${``.
+A value that is exactly ``${x}`` keeps the type of the variable. Inside longer text the variable is formatted. ``$${``
+stands for ``${``.
 """
 
 from __future__ import annotations
@@ -12,45 +13,59 @@ from typing import cast
 
 from graphspec.codes import Code
 from graphspec.errors import did_you_mean
-from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Problems, Tree, circle, describe, format_value
+from graphspec.language.tree import (
+    MAX_DEPTH,
+    MAX_TEXT,
+    MAX_VALUES,
+    Problems,
+    Tree,
+    describe,
+    format_cycle,
+    format_value,
+)
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
-_MOST_TEXT = 2**25
-"""Characters of all texts in which variables are written out."""
-_MOST_CIRCLES = 100
-_LARGE = "use variables for single values; `repeat` and `blocks` make many nodes of a few lines"
+_MAX_CHARACTERS = 2**25
+"""Characters that all substitutions inside text may insert."""
+_MAX_CYCLES = 100
+"""Cycles of variables that are reported."""
+_LARGE = "use variables for single values, and `repeat` or `blocks` for many nodes"
 
 
 class Substitution:
-    """Writes variables into trees, with a limit on what may come of it."""
+    """Substitutes variables in trees, with limits on the size of the result."""
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
-        self.written = self.characters = self.circles = 0
+        self.values = self.characters = self.cycles = 0
 
-    def variables(self, given: Mapping[str, Tree], outer: Mapping[str, Tree]) -> Mapping[str, Tree]:
-        """``outer`` with the definitions ``given``, which may use each other, and of ``outer`` what they do not shadow."""
+    def variables(self, definitions: Mapping[str, Tree], outer: Mapping[str, Tree]) -> Mapping[str, Tree]:
+        """Return ``outer`` extended by ``definitions``, which may use each other and the variables of ``outer``."""
         uses = {
             name: [
-                used for used in dict.fromkeys(_used(tree)) if used in given and not (used == name and name in outer)
+                used
+                for used in dict.fromkeys(_used(tree))
+                if used in definitions and not (used == name and name in outer)
             ]
-            for name, tree in given.items()
+            for name, tree in definitions.items()
         }
         written: dict[str, Tree] = {}
         known = ChainMap(written, cast("dict[str, Tree]", outer))
         for name, loop in _ordered(uses):
-            if loop and self.circles < _MOST_CIRCLES:
-                self.circles += 1
-                message = f"variables use each other in a circle: {circle(loop)}"
-                self.problems.value(given[loop[0]], Code.VALUE_NOT_ALLOWED, message, hint="give one of them a value")
-            for inside in loop:
-                written[inside] = Tree(None, given[inside].mark, path=given[inside].path, unknown=True)
+            if loop and self.cycles < _MAX_CYCLES:
+                self.cycles += 1
+                message = f"variables depend on each other in a cycle: {format_cycle(loop)}"
+                self.problems.value(
+                    definitions[loop[0]], Code.VALUE_NOT_ALLOWED, message, hint="give one of them a value"
+                )
+            for member in loop:
+                written[member] = Tree(None, definitions[member].mark, path=definitions[member].path, unknown=True)
             if not loop and name not in written:
-                written[name] = self.apply(given[name], known)
+                written[name] = self.apply(definitions[name], known)
         return known
 
     def apply(self, tree: Tree, known: Mapping[str, Tree]) -> Tree:
-        """``tree`` with the variables' values; unknown ones are reported (GS108) and leave an unknown value."""
+        """Return ``tree`` with the values of its variables. Unknown variables are reported (GS108)."""
         if not tree.dynamic:
             return tree
         if isinstance(tree.value, str):
@@ -67,10 +82,12 @@ class Substitution:
         return changed
 
     def _unknown(self, tree: Tree, code: str, message: str, hint: str | None = None) -> Tree:
+        """Report a problem of ``tree`` and return an unknown value in its place."""
         self.problems.value(tree, code, message, hint=hint)
         return Tree(None, tree.mark, path=tree.path, unknown=True)
 
     def _text(self, tree: Tree, known: Mapping[str, Tree]) -> Tree:
+        """Substitute the variables in a text."""
         text: str = tree.value
         pieces: list[str] = []
         end = length = 0
@@ -81,7 +98,7 @@ class Substitution:
                 pieces.append("${")
                 continue
             if match.group(1) is None:
-                message = f"{format_value(text)} opens a variable and does not close it"
+                message = f"{format_value(text)} opens a variable but does not close it"
                 return self._unknown(tree, Code.VALUE_NOT_ALLOWED, message, "`$${` writes `${`")
             name = match.group(1).strip()
             variable = known.get(name)
@@ -93,19 +110,21 @@ class Substitution:
             if variable.unknown:
                 return Tree(None, tree.mark, path=tree.path, unknown=True)
             if match.group() == text:
-                self.written += variable.size
-                if self.written > 10 * MAX_VALUES:
+                self.values += variable.size
+                if self.values > 10 * MAX_VALUES:
                     return self._unknown(tree, Code.DOCUMENT_TOO_LARGE, "variables make the document too large", _LARGE)
                 result = Tree(variable.value, tree.mark, variable.key_marks, tree.path)
                 result.origin = variable.origin or variable.mark
                 return result
             if isinstance(variable.value, dict | list):
-                message = f"variable '{name}' is {describe(variable)}, which cannot stand inside text"
-                return self._unknown(tree, Code.WRONG_TYPE, message, f"`${{{name}}}` alone keeps its type")
+                message = f"variable '{name}' is {describe(variable)}, which cannot be part of a text"
+                return self._unknown(
+                    tree, Code.WRONG_TYPE, message, f"write `${{{name}}}` without other text to keep its type"
+                )
             pieces.append(variable.value if isinstance(variable.value, str) else format_value(variable.value))
             length += len(pieces[-1])
             self.characters += len(pieces[-1])
-            if length > MAX_TEXT or self.characters > _MOST_TEXT:
+            if length > MAX_TEXT or self.characters > _MAX_CHARACTERS:
                 return self._unknown(
                     tree, Code.DOCUMENT_TOO_LARGE, "the variables in this text make it too long", _LARGE
                 )
@@ -113,7 +132,7 @@ class Substitution:
 
 
 def _ordered(uses: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
-    """The names, each behind those that it uses; where some use each other, first a circle of them, by its first name."""
+    """Yield the names in topological order, each with an empty list, and each cycle as its first name with its names."""
     order = {name: k for k, name in enumerate(uses)}
     done: set[str] = set()
     for start in uses:
@@ -138,6 +157,7 @@ def _ordered(uses: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _used(tree: Tree) -> Iterator[str]:
+    """Yield the names of the variables in ``tree``."""
     if not tree.dynamic:
         return
     if isinstance(tree.value, str):

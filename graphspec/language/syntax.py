@@ -1,4 +1,4 @@
-"""What is wrong with a text that is neither YAML nor JSON, in words that help."""
+"""Explain syntax errors of YAML and JSON, and find positions in a text."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from ruamel.yaml.reader import ReaderError
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic
 
-_BLOCK = 2**16
+_BLOCK = 2**16  # characters that `line_of` searches at a time
 _BREAK = re.compile("\r\n|\r|\n")
 
 
 def count_breaks(text: str) -> int:
-    """Line breaks as YAML counts them: LF, CR LF, or CR."""
+    """Return the number of line breaks. As in YAML, these are LF, CR LF and CR."""
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
 def line_and_column(text: str, position: int) -> tuple[int, int]:
-    """The place of a character, both from 1."""
+    """Return line and column of a character, both from 1."""
     head = text[:position]
     if head.endswith("\r") and text[position : position + 1] == "\n":
-        head = head[:-1]  # the second half of a line break belongs to its line
+        head = head[:-1]  # CR LF is one line break: the LF belongs to the line that it ends
     return count_breaks(head) + 1, position - max(head.rfind("\n"), head.rfind("\r"))
 
 
 def line_of(text: str, number: int) -> str | None:
-    """Line ``number``, from 1, without its break; None if there are fewer. Makes no list of all lines."""
+    """Return line ``number``, from 1, without its break, or None if there are fewer. It builds no list of all lines."""
     before, start = number - 1, 0
     while start < len(text):
         end = start + _BLOCK
@@ -46,7 +46,7 @@ def line_of(text: str, number: int) -> str | None:
 
 
 def explain_syntax(error: Exception, text: str, file: str) -> Diagnostic:
-    """GS101 for an error of the YAML parser."""
+    """Return GS101 for an error of the YAML parser."""
     if isinstance(error, MarkedYAMLError):
         return _marked(error, text, file)
     if isinstance(error, ReaderError):
@@ -60,20 +60,21 @@ def explain_syntax(error: Exception, text: str, file: str) -> Diagnostic:
 
 
 def _marked(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
+    """Return GS101 for an error with a position, with a hint for common mistakes."""
     place = error.problem_mark or error.context_mark
     problem = re.sub(r"\('(.*)',\)", r"'\1'", (error.problem or "syntax error").strip())
     problem = problem.replace("'<stream end>'", "the end of the text").replace("'<scalar>'", "a value")
     message = "not YAML or JSON: " + re.sub(r"'<(.*)>'", r"\1", problem)
-    began = None
+    start = None
     if error.context:
         message += f", {error.context.strip()}"
         if error.context_mark is not None and error.context_mark is not place:
-            began = error.context_mark.line + 1
-            message += f" that begins at line {began}"
+            start = error.context_mark.line + 1
+            message += f" that begins at line {start}"
     hint = None
     if match := re.match(r"expected ',' or '(.)'", problem):
         bracket = "{" if match[1] == "}" else "["
-        hint = f"put a comma in front, or close the '{bracket}' of line {began}"
+        hint = f"insert a comma before it, or close the '{bracket}' of line {start}"
     if place is not None:
         line = line_of(text, place.line + 1) or ""
         if re.search(r"""(?<!["'$])\$\{""", line):
@@ -81,7 +82,7 @@ def _marked(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
         elif "\t" in line[: place.column + 1]:
             hint = "indent with spaces, not with tabs"
         elif "mapping values are not allowed" in message:
-            hint = "check the indentation; put quotes around text that holds ': '"
+            hint = "check the indentation; put quotes around text that contains ': '"
         elif "cannot start any token" in message:
             hint = "put quotes around text that begins with this character"
     hint = hint or "check indentation, quotes and brackets here and in the lines above"

@@ -1,4 +1,4 @@
-"""The marked tree: a document's values, each with the place where it stands."""
+"""The marked tree: the values of a document, each with its position."""
 
 from __future__ import annotations
 
@@ -14,31 +14,35 @@ from graphspec.errors import Diagnostic, Mark, did_you_mean, shorten
 Scalar: TypeAlias = "str | int | float | bool | None"
 
 MAX_DEPTH = 100
-"""Levels of nesting that a document may have; the deepest real spec has about ten."""
+"""The deepest nesting of a document. Real specs have about ten levels."""
 MAX_VALUES = 400_000
-"""Values that a document may hold once its aliases and variables are written out."""
+"""The largest number of values in a document after its aliases and variables are expanded."""
 MAX_KEY = 1024
-"""Characters of a key; YAML's limit for keys without ``?``."""
+"""The longest key, in characters: YAML's limit for keys without ``?``."""
 MAX_TEXT = 65_536
-"""Characters of a text."""
+"""The longest text, in characters."""
 MAX_DIGITS = 600
-"""Digits of a number; Python can be set to write no more than 640."""
-_MAX_PATH = 500
-_SHORT = 60
+"""The longest number, in digits. Python may be configured to print only 640."""
+_MAX_PATH = 500  # characters of a path to which further keys are appended
+_MAX_QUOTED = 60  # characters of a value that a message quotes
 _LARGEST = 10**MAX_DIGITS
-_HALF = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Tree:
     """One value of a document. Trees may share parts (aliases, variables): never change one in place.
 
     Attributes:
-        key_marks: for a mapping, where each key stands.
-        path: dotted keys from the top; an item of a list by its ``name`` if it has one, else by its index.
-        size, depth: values within, itself included, and levels below it.
-        dynamic: whether a variable may occur in it, so that substitution can pass over the rest.
-        origin: where the value was written, if a variable put it here.
-        unknown: whether a variable in it could not be found; that has been reported, and nothing more is said of it.
+        value: a scalar, a list of trees, or a dict of trees.
+        mark: the position of the value.
+        key_marks: for a mapping, the position of each key.
+        path: the dotted keys from the top. An item of a list appears by its ``name``, else by its index.
+        size: the number of values in it, including itself.
+        depth: the number of levels below it.
+        dynamic: whether it may contain a variable. Substitution skips all other trees.
+        origin: the position of the value's definition, if it came from a variable.
+        unknown: whether it depends on an error that has been reported, such as an unknown variable. Further problems of it
+            are not reported.
     """
 
     __slots__ = ("depth", "dynamic", "key_marks", "mark", "origin", "path", "size", "unknown", "value")
@@ -67,17 +71,18 @@ class Tree:
             self.dynamic = "${" in value
 
     def children(self) -> Iterator[Tree]:
+        """Yield the values of a mapping or the items of a list."""
         if isinstance(self.value, dict):
             yield from self.value.values()
         elif isinstance(self.value, list):
             yield from self.value
 
     def get(self, key: str) -> Tree | None:
-        """The value under ``key``; None if this is no mapping or has no such key."""
+        """Return the value under ``key``; None if this is not a mapping or lacks the key."""
         return self.value.get(key) if isinstance(self.value, dict) else None
 
     def plain(self) -> Any:
-        """The plain Python value."""
+        """Return the plain Python value."""
         if isinstance(self.value, dict):
             return {key: child.plain() for key, child in self.value.items()}
         if isinstance(self.value, list):
@@ -85,7 +90,7 @@ class Tree:
         return self.value
 
     def find(self, loc: Sequence[str | int]) -> tuple[Tree | None, Mark | None]:
-        """The value at ``loc`` (keys and indices), and the mark of its key; None where there is none."""
+        """Return the value at ``loc`` (keys and indices) and the mark of its key, or None for what does not exist."""
         tree: Tree | None = self
         key_mark: Mark | None = None
         for step in loc:
@@ -101,7 +106,7 @@ class Tree:
 
     @property
     def first_key(self) -> Mark:
-        """The first key with its value, where both stand on one line: what stands for a whole node."""
+        """The position of the first key, with its value if both are on one line. It represents a whole node."""
         if not isinstance(self.value, dict) or not self.value:
             return self.mark
         key, child = next(iter(self.value.items()))
@@ -110,66 +115,67 @@ class Tree:
             return start
         return Mark(start.file, start.line, start.column, max(start.length, end.column + end.length - start.column))
 
-    def below(self, key: str) -> str:
-        """The path of ``key`` in this mapping."""
-        return below(self.path, key)
+    def child_path(self, key: str) -> str:
+        """Return the path of ``key`` in this mapping."""
+        return child_path(self.path, key)
 
     def set_paths(self, path: str = "") -> Tree:
-        """Give this tree and all below it their paths, the first one where a part is shared; returns itself."""
+        """Set the paths of this tree and its parts, and return it. A shared part gets the path of its first occurrence."""
         if self.path:
             return self
         self.path = path
         if isinstance(self.value, dict):
             for key, child in self.value.items():
-                child.set_paths(below(path, key))
+                child.set_paths(child_path(path, key))
         elif isinstance(self.value, list):
             for index, child in enumerate(self.value):
-                child.set_paths(below(path, item_name(child) or str(index)))
+                child.set_paths(child_path(path, item_name(child) or str(index)))
         return self
 
 
-def below(path: str, key: str) -> str:
-    """The path of ``key`` below ``path``. A path that is very long goes no deeper: many values would have copies of it."""
+def child_path(path: str, key: str) -> str:
+    """Return the path of ``key`` below ``path``. A very long path stays as it is, since many values store a copy."""
     if len(path) > _MAX_PATH:
         return path
     return f"{path}.{key}" if path else key
 
 
 def item_name(item: Tree) -> str | None:
-    """What a list's item is called: its ``name``, if it is a mapping that has one."""
+    """Return the ``name`` of a list item, or None if it is not a mapping with a name."""
     name = item.get("name")
     return name.value if name is not None and isinstance(name.value, str) else None
 
 
-def unfit(value: Any) -> str | None:
-    """Why a scalar cannot stand in a spec, or None."""
+def scalar_problem(value: Any) -> str | None:
+    """Return why a spec cannot contain a scalar, or None if it can."""
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
             return f"a text of {len(value):,} characters is too long, at most {MAX_TEXT:,}"
-        if not value.isascii() and (half := _HALF.search(value)):
-            return f"text holds U+{ord(half[0]):04X}, which is half of a character"
+        if not value.isascii() and (half := _SURROGATE.search(value)):
+            return f"text contains U+{ord(half[0]):04X}, which is half of a character"
     elif isinstance(value, int) and abs(value) >= _LARGEST:
         return f"a number of more than {MAX_DIGITS} digits is too long"
     return None
 
 
 def describe(value: Any) -> str:
-    """A tree or a plain value as a message quotes it: short, in YAML's words."""
+    """Return a tree or a plain value as a message quotes it: short, in YAML notation."""
     plain = value.value if isinstance(value, Tree) else value
     text = ""
     for piece in _pieces(plain):
         text += piece
-        if isinstance(plain, dict | list | tuple) and len(text) > _SHORT:
+        if isinstance(plain, dict | list | tuple) and len(text) > _MAX_QUOTED:
             return f"a {'mapping' if isinstance(plain, dict) else 'list'} of {len(plain)}"
     return text
 
 
 def format_value(value: Any) -> str:
-    """``value`` in flow style."""
+    """Return ``value`` in YAML's flow style."""
     return "".join(_pieces(value))
 
 
 def _pieces(value: Any) -> Iterator[str]:
+    """Yield the text of ``value`` in flow style, piece by piece: a caller can stop early."""
     if isinstance(value, Tree):
         value = value.value
     if isinstance(value, dict):
@@ -191,6 +197,7 @@ def _pieces(value: Any) -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
+    """Return a scalar in YAML notation."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -198,50 +205,50 @@ def _scalar(value: Any) -> str:
     if isinstance(value, float) and not isfinite(value):
         return ".nan" if isnan(value) else ".inf" if value > 0 else "-.inf"
     if isinstance(value, str):
-        return f"'{value if len(value) <= _SHORT else value[: _SHORT - 3] + '…'}'"
+        return f"'{value if len(value) <= _MAX_QUOTED else value[: _MAX_QUOTED - 3] + '…'}'"
     if isinstance(value, int | float):
-        return "a very long number" if unfit(value) else shorten(repr(value))
+        return "a very long number" if scalar_problem(value) else shorten(repr(value))
     return f"a {type(value).__name__}"
 
 
-def wrong_type(tree: Tree, wanted: str) -> str | None:
-    """How to mend a value that is no ``wanted`` (``an integer``, ``a list``, …), where that is plain."""
+def type_hint(tree: Tree, expected: str) -> str | None:
+    """Return a hint for a value that is not ``expected`` (``an integer``, ``a list``, …), or None if no fix is obvious."""
     value = tree.value
-    if wanted == "text":
+    if expected == "text":
         return "put quotes around it" if isinstance(value, bool | int | float) else None
-    if wanted in ("a list", "an integer") and isinstance(value, str) and re.match(r"\((?!\w+\))", value):
+    if expected in ("a list", "an integer") and isinstance(value, str) and re.match(r"\((?!\w+\))", value):
         return f"lists have brackets: `[{value.strip('() ')}{'' if value.endswith(')') else ', …'}]`"
-    if wanted == "true or false" and isinstance(value, str):
+    if expected == "true or false" and isinstance(value, str):
         word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
         return f"write `{word}`" if word in ("true", "false") else None
-    if wanted == "an integer" and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+    if expected == "an integer" and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return f"write `{int(value)}`"
-    if wanted in ("an integer", "a number") and isinstance(value, str):
-        pattern = r"[-+]?\d+" if wanted == "an integer" else r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
+    if expected in ("an integer", "a number") and isinstance(value, str):
+        pattern = r"[-+]?\d+" if expected == "an integer" else r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
         return f"write `{value}` without quotes" if re.fullmatch(pattern, value) else None
     return None
 
 
-def listed(names: Iterable[str], most: int = 12) -> str:
-    """``a, b, c``, the first ones of many."""
-    first = [shorten(name) for name in islice(names, most + 1)]
-    return ", ".join(first[:most]) + (", …" if len(first) > most else "")
+def format_names(names: Iterable[str], limit: int = 12) -> str:
+    """Return ``a, b, c``; of more than ``limit`` names the first ones and ``…``."""
+    first = [shorten(name) for name in islice(names, limit + 1)]
+    return ", ".join(first[:limit]) + (", …" if len(first) > limit else "")
 
 
-def circle(names: Sequence[str], most: int = 12) -> str:
-    """``a → b → a`` of the names on a circle, the first and last ones of many."""
-    shown = [*names] if len(names) <= most else [*names[: most // 2], "…", *names[-most // 2 :]]
-    return " → ".join(shorten(name) for name in [*shown, names[0]])
+def format_cycle(names: Sequence[str], limit: int = 12) -> str:
+    """Return ``a → b → a`` for a cycle ``a, b``; of more than ``limit`` names the first and last ones."""
+    listed = [*names] if len(names) <= limit else [*names[: limit // 2], "…", *names[-limit // 2 :]]
+    return " → ".join(shorten(name) for name in [*listed, names[0]])
 
 
-def meant(tree: Tree, known: Collection[str]) -> set[str]:
-    """Those of the ``known`` keys that a misspelt key of the mapping ``tree`` was meant to be: they are not missing."""
+def intended_keys(tree: Tree, known: Collection[str]) -> set[str]:
+    """Return the ``known`` keys that misspelt keys of ``tree`` stand for. They are not reported as missing."""
     hints = {did_you_mean(key, known) for key in tree.value if key not in known}
     return {key for key in known if f"did you mean '{key}'?" in hints}
 
 
 class Problems:
-    """Collects diagnostics; what is said twice about one place (a block's node, used many times) is kept once."""
+    """Collects diagnostics. A repeated problem at one position (a block's node in many instances) is kept once."""
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
@@ -251,10 +258,10 @@ class Problems:
     def at(
         self, mark: Mark, code: str, message: str, *, path: str = "", subject: str = "", hint: str | None = None
     ) -> None:
-        """Report at ``mark``; ``subject`` tells apart what has the same code and place, such as two missing keys."""
+        """Report at ``mark``. ``subject`` distinguishes problems with one code and position, such as two missing keys."""
         key = (code, mark.file, mark.line, mark.column, path, subject)
         if code == Code.UNKNOWN_KEY and mark.line is not None and (mark.file, mark.line, mark.column) in self._wrong:
-            return  # that a key is no text has been said
+            return  # already reported as GS104: the key is not text
         if code == Code.WRONG_TYPE:
             self._wrong.add((mark.file, mark.line, mark.column))
         if key not in self._seen:
@@ -262,7 +269,7 @@ class Problems:
             self.found.append(Diagnostic.at(mark, code, message, path=path, hint=hint))
 
     def value(self, tree: Tree, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
-        """Report at a value; where a variable put it there, say where that has it from."""
+        """Report at a value. If it came from a variable, the hint names the position of its definition."""
         if tree.origin is not None:
             source = (
                 f"the value is set at line {tree.origin.line}" if tree.origin.line else "the value is set elsewhere"
@@ -274,8 +281,8 @@ class Problems:
 
     def key(self, tree: Tree, key: str, code: str, message: str, *, hint: str | None = None) -> None:
         """Report at a key of the mapping ``tree``."""
-        self.at(tree.key_marks.get(key, tree.mark), code, message, path=tree.below(key), hint=hint)
+        self.at(tree.key_marks.get(key, tree.mark), code, message, path=tree.child_path(key), hint=hint)
 
     def node(self, tree: Tree, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
-        """Report at a mapping as a whole: its first key."""
+        """Report at a whole mapping, marked by its first key."""
         self.at(tree.first_key, code, message, path=tree.path, hint=hint, subject=subject)

@@ -1,4 +1,4 @@
-"""``share``: nodes and block instances that use another's weights."""
+"""Resolve ``share``: nodes and block instances that use the weights of another one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 
 from graphspec.codes import Code
 from graphspec.language.names import InputRef, Item, Scope, locate, suggest
-from graphspec.language.tree import Problems, Tree, circle
+from graphspec.language.tree import Problems, Tree, format_cycle
 
 
-def place_shares(pending: deque[Item], build: Callable[[Item, Item], None], problems: Problems) -> None:
-    """Give every share its first owner; one whose owner is itself a share waits for that one.
+def resolve_shares(pending: deque[Item], build: Callable[[Item, Item], None], problems: Problems) -> None:
+    """Set the owner of the weights of every share. A share of another share waits until that one is resolved.
 
     Args:
-        pending: items of kind ``share``; ``build`` may add to it.
+        pending: items of kind ``share``; ``build`` may append to it.
         build: fills an item with the block of another instance.
     """
     waiting: dict[Item, list[Item]] = {}
@@ -27,15 +27,16 @@ def place_shares(pending: deque[Item], build: Callable[[Item, Item], None], prob
             waiting.setdefault(owner, []).append(item)
             blocked_on[item] = owner
             continue
-        _place(item, at, owner, build, problems)
+        _resolve(item, at, owner, build, problems)
         blocked_on.pop(item, None)
         pending.extend(waiting.pop(item, ()))
-    _report_circles(blocked_on, problems)
+    _report_cycles(blocked_on, problems)
 
 
-def _place(
+def _resolve(
     item: Item, at: Tree, owner: Item | InputRef | None, build: Callable[[Item, Item], None], problems: Problems
 ) -> None:
+    """Turn a share into a node or a block instance that uses the weights of ``owner``."""
     item.kind = "node"
     if isinstance(owner, Item) and owner.kind == "block":
         item.trainable = owner.trainable
@@ -49,7 +50,7 @@ def _place(
         item.failed = True
         if owner is not None:
             message = f"'{at.value}' is an input and has no weights to share"
-            problems.value(at, Code.WRONG_SHARE, message, hint="name a node whose weights are to be used")
+            problems.value(at, Code.WRONG_SHARE, message, hint="name a node with weights")
             return
         if item.scope.incomplete:
             return
@@ -60,8 +61,8 @@ def _place(
         )
 
 
-def _report_circles(blocked_on: Mapping[Item, Item], problems: Problems) -> None:
-    """Shares that wait for each other; those that wait for them have an unknown output and say nothing."""
+def _report_cycles(blocked_on: Mapping[Item, Item], problems: Problems) -> None:
+    """Report shares that wait for each other. Shares that wait for a cycle fail silently."""
     done: set[Item] = set()
     for start in blocked_on:
         path: dict[Item, None] = {}
@@ -72,15 +73,15 @@ def _report_circles(blocked_on: Mapping[Item, Item], problems: Problems) -> None
         if item in path:
             items = list(path)
             loop = [i.name for i in items[items.index(item) :]]
-            message = f"'{item.name}' shares weights that nobody owns: {circle(loop)}"
-            problems.value(item.tree.value["share"], Code.WRONG_SHARE, message, hint="one of them needs a `type`")
+            message = f"'{item.name}' shares weights that no node owns: {format_cycle(loop)}"
+            problems.value(item.tree.value["share"], Code.WRONG_SHARE, message, hint="give one of them a `type`")
         done.update(path)
     for item in blocked_on:
         item.kind, item.failed = "node", True
 
 
 def _pair(inner: Scope, owner: Scope) -> None:
-    """Let the nodes of an instance use the weights of another instance of the same block."""
+    """Let the nodes of an instance use the weights of ``owner``, another instance of the same block."""
     for mine, theirs in zip(inner.items, owner.items, strict=False):
         if mine.inner is not None and theirs.inner is not None:
             _pair(mine.inner, theirs.inner)

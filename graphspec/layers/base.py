@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.activations import ACTIVATIONS, Activation
 from graphspec.codes import Code
-from graphspec.config import WHATEVER, Config, Neutral, Registry, only
+from graphspec.config import ANY_VALUE, Config, Neutral, Registry, only
 from graphspec.constraints import CONSTRAINTS
 from graphspec.constraints import Constraint as ConstraintConfig
 from graphspec.errors import ShapeError
@@ -73,9 +73,9 @@ ELSEWHERE = {
     "build_config": "leave it out: shapes are inferred from `inputs`",
 }
 NEUTRAL = {
-    "dtype": WHATEVER,
+    "dtype": ANY_VALUE,
     "autocast": Neutral((None, True, False), "it must be true or false"),
-    "name": WHATEVER,
+    "name": ANY_VALUE,
     "trainable": Neutral(
         (True,), "a layer inside another one is frozen with it", "set `trainable: false` on the outer layer, the node"
     ),

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.codes import Code
-from graphspec.config import WHATEVER, FloatOrFloats, Neutral, PositiveInt
+from graphspec.config import ANY_VALUE, FloatOrFloats, Neutral, PositiveInt
 from graphspec.errors import ShapeError
 from graphspec.layers.base import (
     LAYERS,
@@ -72,7 +72,7 @@ class Embedding(Layer):
     """
 
     handles_mask = True
-    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": WHATEVER}  # written by Keras 2
+    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": ANY_VALUE}  # written by Keras 2
 
     input_dim: Annotated[PositiveInt, Field(description="The number of ids: the largest id plus 1.")]
     output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from graphspec.codes import Code
-from graphspec.config import WHATEVER, Config, Neutral, Rate, Registry, invalid
+from graphspec.config import ANY_VALUE, Config, Neutral, Rate, Registry, invalid
 from graphspec.errors import Problem
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
@@ -53,7 +53,7 @@ class Loss(Config):
     sample weights have no gradient.
     """
 
-    neutral: ClassVar[Mapping[str, Neutral]] = {"name": WHATEVER, "dtype": WHATEVER}
+    neutral: ClassVar[Mapping[str, Neutral]] = {"name": ANY_VALUE, "dtype": ANY_VALUE}
     label: ClassVar[str]
     """The name in messages."""
     targets: ClassVar[Targets] = "like"

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from graphspec.codes import Code
-from graphspec.config import WHATEVER, Config, Neutral, Registry
+from graphspec.config import ANY_VALUE, Config, Neutral, Registry
 from graphspec.errors import Problem
 from graphspec.ir.dims import Dim, show
 from graphspec.losses.base import Targets, gives_probabilities, producer
@@ -96,7 +96,7 @@ class Metric(Config):
     the counters.
     """
 
-    neutral: ClassVar[Mapping[str, Neutral]] = {"dtype": WHATEVER}
+    neutral: ClassVar[Mapping[str, Neutral]] = {"dtype": ANY_VALUE}
     label: ClassVar[str]
     """Keras's default name."""
     direction: ClassVar[Direction | None] = "up"

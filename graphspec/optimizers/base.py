@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.arrays.split import pieces
 from graphspec.codes import Code
-from graphspec.config import WHATEVER, Config, Neutral, NonNegative, Positive, Registry, invalid
+from graphspec.config import ANY_VALUE, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.ir.graph import Segment
 from graphspec.schedules import SCHEDULES, Schedule
 
@@ -140,7 +140,7 @@ class Optimizer(Config):
     """
 
     neutral: ClassVar[Mapping[str, Neutral]] = {  # all except the name are Keras 2's
-        "name": WHATEVER,
+        "name": ANY_VALUE,
         "jit_compile": Neutral((None, True, False), "it must be true or false"),
         "is_legacy_optimizer": Neutral((None, False), "the optimizers are Keras 3's"),
         "decay": Neutral((None, 0), "a schedule reduces the rate", "use `learning_rate: {type: InverseTimeDecay, …}`"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from graphspec.arguments import refusal
+from graphspec.arguments import bad_argument
 from graphspec.runtime.running_metrics import RunningMetrics
 from graphspec.text import printable
 
@@ -56,7 +56,7 @@ def figures(logs: Mapping[str, float]) -> str:
 def observer(verbose: int | str) -> Observer:
     """Keras's ``verbose``: 0 is silent."""
     if not isinstance(verbose, int) and verbose != "auto":
-        raise refusal("verbose", "a number or 'auto'", verbose)
+        raise bad_argument("verbose", "a number or 'auto'", verbose)
     return Silent() if verbose == 0 else Lines()
 
 

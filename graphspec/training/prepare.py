@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.arguments import flag, literal, refusal, whole
+from graphspec.arguments import bad_argument, flag, literal, positive_int
 from graphspec.callbacks.outputs import Outputs
 from graphspec.codes import Code
 from graphspec.compiler.heads import refuse_class_weight
@@ -83,8 +83,8 @@ def prepare_fit(
         RunError: GS602 not enough memory.
     """
     data, settings, training = data or FitData(), settings or FitSettings(), model.spec.training
-    epochs = whole("epochs", settings.epochs, training.epochs)
-    size = whole("batch_size", settings.batch_size, training.batch_size)
+    epochs = positive_int("epochs", settings.epochs, training.epochs)
+    size = positive_int("batch_size", settings.batch_size, training.batch_size)
     shuffled = flag("shuffle", settings.shuffle, training.shuffle)
     called = training.callbacks if settings.callbacks is None else _callbacks(settings.callbacks)
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
@@ -105,7 +105,7 @@ def _callbacks(given: Any) -> Sequence[Callback]:
     from graphspec.callbacks import Callback
 
     if not isinstance(given, list | tuple) or not all(isinstance(c, Callback) for c in given):
-        raise refusal("callbacks", "a list of callbacks, such as `[EarlyStopping(patience=3)]`", given)
+        raise bad_argument("callbacks", "a list of callbacks, such as `[EarlyStopping(patience=3)]`", given)
     return given
 
 
@@ -124,7 +124,7 @@ def _parts(model: Session, data: FitData) -> _Parts:
     validation, held_out, fraction = None, data.validation_data, data.validation_split
     if held_out is not None:
         if not isinstance(held_out, list | tuple) or len(held_out) not in (2, 3):
-            raise refusal("validation_data", "`(x, y)` or `(x, y, sample_weight)`", held_out)
+            raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", held_out)
         validation = user_arrays(model.needed, *held_out)
     source = model.spec.data.get("validation")
     stratify = None
@@ -141,7 +141,7 @@ def _parts(model: Session, data: FitData) -> _Parts:
                 fraction, stratify = source.split, source.stratify
     if fraction is not None and validation is None:
         if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
-            raise refusal("validation_split", "a number between 0 and 1", fraction)
+            raise bad_argument("validation_split", "a number between 0 and 1", fraction)
         classes = None if stratify is None else class_ids(train.targets[stratify])
         rows, held = split(len(train), fraction, model.seed, classes)
         train, validation = train.select(rows), train.select(held)

@@ -86,7 +86,7 @@ def test_evaluate_without_test_data(table_run: Path) -> None:
 def test_no_run(verb: list[str], tmp_path: Path) -> None:
     result = graphspec(*verb, tmp_path)
     assert result.exit_code == 2
-    assert "is no run directory" in result.stderr
+    assert "is not a run directory" in result.stderr
 
 
 def test_a_damaged_run(run: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_gates_of_one_filter(source: str, activation: str) -> None:
     conv = {"type": "ConvLSTM1D", "filters": 1, "kernel_size": 1, "activation": activation, "inputs": "x"}
     crop = {"type": "Cropping1D", "cropping": [0, 3], "inputs": "wide"}
     layers: list[dict[str, Any]] = [{"name": "y", **conv}]
-    if kind == "Split":
+    if source == "Split":
         layers = [
             {"name": "wide", "type": "Permute", "dims": [2, 1], "inputs": "flat"},
             {"name": "one", **crop},

@@ -253,9 +253,9 @@ def test_share_inside_a_shared_block(run: Any) -> None:
         ("{name: s, share: aa}", "did you mean 'a'?"),
         ("{name: s, share: 'a:0'}", "not one of its outputs"),
         ("{name: s, share: x}", "input"),
-        ("{name: s, share: a, units: 3}", "`units` of 's' cannot stand beside `share`"),
-        ("{name: s, share: a, type: D}", "`type` of 's' cannot stand beside `share`"),
-        ("{name: s, share: a, repeat: 2}", "`repeat` of 's' cannot stand beside `share`"),
+        ("{name: s, share: a, units: 3}", "`units` of 's' cannot be used with `share`"),
+        ("{name: s, share: a, type: D}", "`type` of 's' cannot be used with `share`"),
+        ("{name: s, share: a, repeat: 2}", "`repeat` of 's' cannot be used with `share`"),
         ("{name: s, share: s}", "s → s"),
     ],
 )

@@ -140,7 +140,7 @@ def test_a_value_keeps_the_place_where_it_is_used(run: Any) -> None:
     [
         ("{units: 1}", "${unit}", "GS108", "did you mean 'units'?"),
         ("{}", "a ${b} c", "GS108", "unknown variable 'b'"),
-        ("{l: [1]}", "a ${l}", "GS104", "inside text"),
+        ("{l: [1]}", "a ${l}", "GS104", "part of a text"),
         ("{}", "${open", "GS105", "close"),
     ],
 )

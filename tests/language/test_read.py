@@ -204,7 +204,7 @@ def test_too_many_values(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.language.read.MAX_VALUES", 100)
     found = only(write("a: [" + "1,\n" * 200 + "]\n"))
     assert (found.code, found.line) == ("GS110", 98)
-    monkeypatch.setattr("graphspec.language.plain.MAX_VALUES", 100)
+    monkeypatch.setattr("graphspec.language.from_dict.MAX_VALUES", 100)
     assert only({"a": [1] * 200}).code == "GS110"
 
 

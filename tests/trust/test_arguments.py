@@ -19,9 +19,9 @@ KERNEL = np.ones((4, 8), np.float32)
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda m: m.fit(X, Y, batch_size="3"), "`batch_size` must be an integer from 1 on, got '3'"),
-        (lambda m: m.fit(X, Y, epochs=1.5), "`epochs` must be an integer from 1 on, got 1.5"),
-        (lambda m: m.fit(X, Y, epochs=True), "`epochs` must be an integer from 1 on, got True"),
+        (lambda m: m.fit(X, Y, batch_size="3"), "`batch_size` must be a positive integer, got '3'"),
+        (lambda m: m.fit(X, Y, epochs=1.5), "`epochs` must be a positive integer, got 1.5"),
+        (lambda m: m.fit(X, Y, epochs=True), "`epochs` must be a positive integer, got True"),
         (lambda m: m.fit(X, Y, shuffle="yes"), "`shuffle` must be true or false, got 'yes'"),
         (lambda m: m.fit(X, Y, verbose="loud"), "`verbose` must be a number or 'auto', got 'loud'"),
         (lambda m: m.fit(X, Y, callbacks=["EarlyStopping"]), "`callbacks` must be a list of callbacks"),
@@ -31,7 +31,7 @@ KERNEL = np.ones((4, 8), np.float32)
         (lambda m: m.fit(X, Y, class_weight=np.ones(3)), "`class_weight` must be a mapping or 'balanced'"),
         (lambda m: m.evaluate(X, Y, batch_size=0), "`batch_size` must be at least 1, got 0"),
         (lambda m: m.predict(X, batch_size=0), "`batch_size` must be at least 1, got 0"),
-        (lambda m: m.predict(X, batch_size=[1]), "`batch_size` must be an integer from 1 on, got a value of type list"),
+        (lambda m: m.predict(X, batch_size=[1]), "`batch_size` must be a positive integer, got a value of type list"),
         (lambda m: m.set_weights(None), "`weights` must be a dict of arrays, got None"),
         (lambda m: m.set_weights({None: KERNEL}), "`weights` must be a dict of arrays, by names, got None"),
         (lambda m: m.set_weights({"hidden/kernel": KERNEL.astype(str)}), "must be an array of numbers"),

@@ -198,7 +198,7 @@ def test_a_path_below_long_keys_is_short() -> None:
 
 def test_circles_are_told_the_same_way_every_time() -> None:
     found = gs.validate(dense_spec(vars={"b": "${c}${a}", "a": "${b}", "c": "${b}"}))
-    assert [d.message for d in found] == ["variables use each other in a circle: b → c → b"]
+    assert [d.message for d in found] == ["variables depend on each other in a cycle: b → c → b"]
 
 
 @pytest.mark.parametrize(

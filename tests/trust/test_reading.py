@@ -74,7 +74,7 @@ def test_standard_input_is_a_spec() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no /dev")
 def test_what_has_no_end_is_read_as_far_as_a_spec_may_go() -> None:
     found = only("/dev/zero")
-    assert (found.code, found.message) == ("GS110", "the file has more than 16 MiB, a spec at most 16")
+    assert (found.code, found.message) == ("GS110", "the file has more than 16 MiB, but a spec has at most 16")
     assert only("/dev/null").message == "the file is empty"
 
 
@@ -317,7 +317,7 @@ PLACES = ("units", "activation", "name", "type", "inputs", "repeat", "kernel_ini
 
 @pytest.mark.parametrize("name", VALUES)
 def test_whatever_a_dict_holds_is_answered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.language.plain.MAX_VALUES", 2000)
+    monkeypatch.setattr("graphspec.language.from_dict.MAX_VALUES", 2000)
     for place in PLACES:
         document = dense_spec()
         document["layers"][0][place] = VALUES[name]

@@ -159,8 +159,8 @@ def test_a_limit_of_file_size(words: list[str], folder: Path) -> None:
 READY = """
 import os, sys
 from graphspec import __main__ as entry
-before = entry._open_closed
-entry._open_closed = lambda: (before(), os.write(1, b'ready\\n'))
+before = entry._open_closed_streams
+entry._open_closed_streams = lambda: (before(), os.write(1, b'ready\\n'))
 entry.main()
 """
 

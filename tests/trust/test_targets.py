@@ -124,7 +124,7 @@ def test_only_a_head_with_one_class_a_row_can_be_kept_in_proportion() -> None:
     """A row of ids was taken for one-hot: its class was the place of its largest id."""
     made = spec(SOFTMAX, [6, 5], "sparse_categorical_crossentropy")
     ((code, text),) = codes(made | {"data": {"validation": {"split": 0.2, "stratify": "y"}}}, np.ones((9, 6), np.int64))
-    assert (code, text) == ("GS405", "`stratify` needs one class a row, but head 'y' has shape (N, 6, 3)")
+    assert (code, text) == ("GS405", "`stratify` needs one class per row, but head 'y' has shape (N, 6, 3)")
 
 
 def test_class_weights_are_a_mapping_or_balanced() -> None:

@@ -16,7 +16,7 @@ import pytest
 from devices import full_device
 
 from graphspec import files
-from graphspec.files import create, is_leftover, refusal, remove_leftovers, write_at, write_atomic
+from graphspec.files import create, is_leftover, remove_leftovers, why_not_writable, write_at, write_atomic
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="links, pipes and modes are POSIX's")
 UNPRIVILEGED = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
@@ -211,24 +211,24 @@ def test_what_may_not_be_written_stays(tmp_path: Path) -> None:
     path.chmod(0o444)
     with pytest.raises(PermissionError):
         write_atomic(path, "new")
-    assert "may not be written" in (refusal(path) or "")
+    assert "may not be written" in (why_not_writable(path) or "")
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(PermissionError, match="b'"):
             write_atomic(tmp_path / "b", "new")
-        assert "no file may be written" in (refusal(tmp_path / "b") or "")
+        assert "no file may be written" in (why_not_writable(tmp_path / "b") or "")
     finally:
         tmp_path.chmod(0o755)
     assert (path.read_text(), names_in(tmp_path)) == ("mine", ["a"])
 
 
 def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "a") is None
-    assert "is a folder" in (refusal(tmp_path) or "")
-    assert "there is no folder" in (refusal(tmp_path / "b" / "c") or "")
+    assert why_not_writable(tmp_path / "a") is None
+    assert "is a folder" in (why_not_writable(tmp_path) or "")
+    assert "there is no folder" in (why_not_writable(tmp_path / "b" / "c") or "")
     if os.name != "nt":
         os.mkfifo(tmp_path / "pipe")
-        assert refusal(tmp_path / "pipe") is None
+        assert why_not_writable(tmp_path / "pipe") is None
 
 
 FAILURES = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS]

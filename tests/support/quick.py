@@ -1,0 +1,66 @@
+"""What ``pytest -m quick`` leaves out: tests that train, start processes, or try hundreds of cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from paths import TESTS
+
+SLOW = (
+    "cli/test_app.py",
+    "cli/test_init.py",
+    "cli/test_predict.py",
+    "cli/test_train.py",
+    "compiler/test_check.py::test_any_document_gets_an_answer",
+    "data/test_batches.py",
+    "export/test_layers.py",
+    "graph/passes/test_fuse_conv_max_pool.py",
+    "graph/passes/test_legalize.py",
+    "graph/passes/test_shard_products.py",
+    "graph/passes/test_sparsify_bool_inputs.py::test_training",
+    "kernels/test_matmul.py",
+    "kernels/test_max_taps.py",
+    "kernels/test_winograd.py",
+    "language/test_expand.py::test_long_chains",
+    "language/test_expand.py::test_what_grows_without_end",
+    "language/test_schema.py::test_shipped_specs",
+    "layers/test_attention.py::test_exported",
+    "layers/test_golden.py",
+    "layers/test_recurrent.py",
+    "losses/test_golden.py::test_shares_of_workers_add_up",
+    "ops/test_attention.py",
+    "ops/test_batch_norm.py",
+    "ops/test_conv_transpose.py",
+    "ops/test_convolution.py",
+    "ops/test_einsum.py",
+    "ops/test_gradients.py::test_other_memory_order",
+    "ops/test_gradients.py::test_overwritten_operands",
+    "ops/test_gradients.py::test_values_used_twice",
+    "ops/test_layer_norm.py",
+    "ops/test_node.py",
+    "ops/test_onnxruntime.py",
+    "ops/test_pooling.py",
+    "ops/test_recurrent.py",
+    "ops/test_recurrent_dropout.py",
+    "parallel/test_leader.py",
+    "parallel/test_worker.py",
+    "test_architectures.py",
+    "test_depth.py",
+    "test_distribution.py",
+    "test_initializers.py::test_moments",
+    "test_prepare_specs_data.py",
+    "test_vocabulary.py::test_every_layer_is_known",
+    "tools/test_new.py::test_every_kind_works_at_once",
+    "training/test_choose_workers.py",
+    "training/test_golden.py",
+    "training/test_run_directory.py",
+    "training/test_trainer.py",
+    "trust/",
+)
+"""Folders, files, and tests by the beginning of their names, from ``tests/``."""
+
+
+def is_quick(path: Path, test: str = "") -> bool:
+    """Whether a test, or any test of a file, is for every change."""
+    name = path.relative_to(TESTS).as_posix()
+    return not (f"{name}::{test}" if test else name).startswith(SLOW)
