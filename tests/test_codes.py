@@ -99,7 +99,6 @@ CARRIERS = {
 """What takes the message of a problem, and as which of its arguments."""
 VERBS = frozenset(
     [
-        "asks",
         "cannot",
         "compares",
         "computes",
@@ -113,7 +112,6 @@ VERBS = frozenset(
         "expects",
         "fills",
         "gets",
-        "gives",
         "has",
         "holds",
         "is",
