@@ -26,7 +26,6 @@ def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
 
     Constants are computed, equal nodes merged, Transposes moved.
     """
-
     return run_passes(graph, FOR_EXPORT, Target(opset=opset, compute=partial(constants_of, parameters)))
 
 
