@@ -1,4 +1,4 @@
-"""``graphspec plot``: a spec's graph as a picture."""
+"""``graphspec plot``: draw a spec's graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plot(
             "-o",
             metavar="FILE",
             callback=writable,
-            help="An .svg, or Mermaid text as .mmd or .md; without it Mermaid text is printed.",
+            help="An .svg file, or .mmd or .md for Mermaid text; by default Mermaid text is printed.",
             show_default=False,
         ),
     ] = None,
@@ -32,7 +32,7 @@ def plot(
     ] = False,
     sets: Sets = None,
 ) -> None:
-    """Draw the graph: an SVG file, or Mermaid text. Blocks are boxes, and each block has a panel of its own."""
+    """Draw the graph: an SVG file, or Mermaid text. Blocks are boxes, and each block has its own panel."""
     from graphspec.compiler.check import check
     from graphspec.compiler.cost import cost
     from graphspec.drawing.mermaid import mermaid

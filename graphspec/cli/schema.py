@@ -1,4 +1,4 @@
-"""``graphspec schema``: the JSON Schema of specs, for editors."""
+"""``graphspec schema``: print the JSON Schema of specs, for editors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def schema(
 
 
 def schema_text() -> str:
-    """The schema as it is written to files."""
+    """Return the schema as JSON text."""
     import json
 
     from graphspec.language.schema import schema
