@@ -27,7 +27,7 @@ SLOW = (
     "layers/test_attention.py::test_exported",
     "layers/test_golden.py",
     "layers/test_recurrent.py",
-    "losses/test_golden.py::test_shares_of_workers_add_up",
+    "losses/test_golden.py::test_losses_of_workers_add_up",
     "ops/test_attention.py",
     "ops/test_batch_norm.py",
     "ops/test_conv_transpose.py",
