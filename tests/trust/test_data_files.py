@@ -147,7 +147,7 @@ def test_lines_of_json_that_are_read(tmp_path: Path) -> None:
 COLUMNS = {
     "decimal": ("9007199254740993.00::DECIMAL(20, 2)", [2**53 + 1]),
     "unsigned": ("9007199254740993::UBIGINT", [2**53 + 1]),
-    "a fraction": ("1.5::DECIMAL(4, 2)", "no exact int64: row 0 has 1.50"),
+    "a fraction": ("1.5::DECIMAL(4, 2)", "not an exact int64: row 0 has 1.50"),
     "too large": ("100000000000000000000::DECIMAL(30, 0)", "does not fit int64"),
     "time": ("TIMESTAMP '2020-01-01'", "type TIMESTAMP"),
     "a time zone": ("TIMESTAMPTZ '2020-01-01'", "TIME ZONE"),

@@ -61,12 +61,12 @@ def test_a_right_file_is_predicted_with(right: onnx.ModelProto, tmp_path: Path) 
     assert result.stdout.splitlines()[0] == "kind_0,kind_1,kind_2,kind_label"
     found = outline(tmp_path / "a.onnx")
     assert found.metadata.keys() == {p.key for p in right.metadata_props}
-    assert found.strange is None
+    assert found.foreign is None
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000, "[]", "", "9" * 5000, "{"])
 def test_metadata_that_are_no_spec(text: str, right: onnx.ModelProto, tmp_path: Path) -> None:
-    assert "carries no spec" in answer(tmp_path, metadata(right, text))
+    assert "contains no spec" in answer(tmp_path, metadata(right, text))
 
 
 def test_metadata_that_are_no_right_spec(right: onnx.ModelProto, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_what_graphspec_never_writes(right: onnx.ModelProto, tmp_path: Path) -> 
     loop = helper.make_node("Loop", ["x"], ["y"], name="endless", body=body)
     within = copy.deepcopy(right)
     within.graph.node.append(loop)
-    assert "a graph within Loop" in answer(tmp_path, within)
+    assert "a graph inside Loop" in answer(tmp_path, within)
     function = helper.make_function("f", "F", ["a"], ["b"], [], [helper.make_opsetid("", 17)])
     with_function = copy.deepcopy(right)
     with_function.functions.append(function)
@@ -160,7 +160,7 @@ def test_what_is_no_file(right: onnx.ModelProto, tmp_path: Path, monkeypatch: py
     for place in places:
         assert graphspec("predict", place, rows).exit_code == 2
     monkeypatch.setattr("graphspec.export.outline.MAX_FILE_BYTES", 1000)
-    assert "an ONNX file at most" in answer(tmp_path, data)
+    assert "an ONNX file has at most" in answer(tmp_path, data)
     monkeypatch.setattr("graphspec.export.outline.MAX_FILE_BYTES", 2**31)
     monkeypatch.setattr("graphspec.export.outline._FIELDS", 20)
     assert "more than" in answer(tmp_path, data)

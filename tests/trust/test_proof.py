@@ -202,7 +202,7 @@ def test_labels_are_those_of_the_files_own_answers() -> None:
     prove(model, right.SerializeToString())
     (words,) = (t for t in right.graph.initializer if t.name == "kind/labels")
     words.string_data[:] = [b"green", b"red", b"blue"]
-    with pytest.raises(gs.SpecError, match="labels are not those"):
+    with pytest.raises(gs.SpecError, match="labels do not match"):
         prove(model, right.SerializeToString())
 
 
