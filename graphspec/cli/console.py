@@ -82,7 +82,7 @@ def on_stdout() -> Iterator[None]:
         raise
 
 
-def data(content: bytes) -> None:
+def write_data(content: bytes) -> None:
     """Write a result for programs to stdout: the bytes of a file; on a terminal, the same as text (UTF-8)."""
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None or sys.stdout.isatty():

@@ -33,13 +33,13 @@ def evaluate(
 
     model = load(run)
     if data is not None:
-        _use(model, data)
+        _replace_test_data(model, data)
     elif "test" not in model.spec.data:
         raise UsageError(f"the spec of {run} has no test data; name a file with --data")
     print_test(model)
 
 
-def _use(model: Model, file: Path) -> None:
+def _replace_test_data(model: Model, file: Path) -> None:
     """Replace the test data by ``file``; its columns are mapped like the test data, or else the training data."""
     parts = model.spec.data
     like = parts.get("test") or parts.get("train")
@@ -64,15 +64,15 @@ def print_table(table: ResultTable) -> None:
     right, true, answers = counts.diagonal(), counts.sum(1), counts.sum(0)
     out("")
     rows = [
-        [label, *row, _share(right[k], true[k])]
+        [label, *row, _ratio(right[k], true[k])]
         for k, (label, row) in enumerate(zip(table.labels, counts, strict=True))
     ]
-    precisions = [_share(a, b) for a, b in zip(right, answers, strict=True)]
+    precisions = [_ratio(a, b) for a, b in zip(right, answers, strict=True)]
     head = [f"{table.key}: true \\ answer", *table.labels, "recall"]
     for line in columns([head, *rows, ["precision", *precisions, ""]], right=range(1, len(head))):
         out(line)
 
 
-def _share(part: int, whole: int) -> str:
+def _ratio(part: int, whole: int) -> str:
     """Return a ratio of row counts, ``-`` without rows."""
     return f"{part / whole:.4f}" if whole else "-"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from graphspec.cli.console import data, out, print_diagnostics
+from graphspec.cli.console import out, print_diagnostics, write_data
 from graphspec.cli.options import Sets, SpecFile, writable
 
 _MERMAID = (".mmd", ".mermaid", ".md")
@@ -48,7 +48,7 @@ def plot(
     print_diagnostics(checked.diagnostics, sys.stderr)
     panels = outline(declaration, lowered, cost(declaration, lowered, 1), expand=expand)
     if output is None:
-        data(mermaid(panels).encode())
+        write_data(mermaid(panels).encode())
         return
     ending = output.suffix.lower()
     text = svg(panels) if ending == ".svg" else mermaid(panels)

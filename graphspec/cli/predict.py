@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import data as write_data
-from graphspec.cli.console import out
+from graphspec.cli.console import out, write_data
 from graphspec.cli.options import writable
 from graphspec.errors import UsageError
 from graphspec.files import DATA_SUFFIXES

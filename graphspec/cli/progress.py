@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _REDRAW_INTERVAL = 0.1
 
 
-def watch() -> Observer:
+def observer_for_stdout() -> Observer:
     """Return the observer that suits stdout."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         return Bar()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graphspec.cli.console import data
+from graphspec.cli.console import write_data
 from graphspec.cli.options import writable
 
 
@@ -24,7 +24,7 @@ def schema(
 
     text = schema_text()
     if output is None:
-        data(text.encode())
+        write_data(text.encode())
     else:
         write_atomic(output, text)
 

@@ -44,7 +44,7 @@ def train(
 ) -> int | None:
     """Train a spec on its data, with a checkpoint after every epoch, and evaluate it on its test data."""
     from graphspec.api import Model
-    from graphspec.cli.progress import watch
+    from graphspec.cli.progress import observer_for_stdout
     from graphspec.compiler.check import check
     from graphspec.compiler.trainable import refuse_untrainable
     from graphspec.training.interrupt import raised
@@ -67,7 +67,7 @@ def train(
     parts = _load_data(declaration, lowered.graph)
     model = Model(declaration, lowered, checked.diagnostics)
     model.parts, model.allow_outside = parts, allow_outside
-    trainer = model.trainer(watch(), directory)
+    trainer = model.trainer(observer_for_stdout(), directory)
     make_folder(directory)
     with locked(directory, err):
         _check_directory(directory, resume=resume, overwrite=overwrite)  # it may have changed in the meantime
@@ -131,7 +131,7 @@ def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
         )
     if resume and not occupied:
         raise UsageError(f"there is no run in {directory} to resume")
-    if resume and not _is_run(directory) and not _only_begun(directory):
+    if resume and not _is_run(directory) and not _only_started(directory):
         raise UsageError(f"{directory} is not a run directory: it lacks spec.json or run.json")
 
 
@@ -144,7 +144,7 @@ def _is_run(directory: Path) -> bool:
     return (directory / "spec.json").is_file() and (directory / "run.json").is_file()
 
 
-def _only_begun(directory: Path) -> bool:
+def _only_started(directory: Path) -> bool:
     """Return whether a run was killed while it created its directory: only the first files exist, or temporary ones."""
     return all(p.name in ("spec.json", "run.json") or is_leftover(p) for p in _content(directory))
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import count, out, print_diagnostics
-from graphspec.cli.console import data as write_data
+from graphspec.cli.console import count, out, print_diagnostics, write_data
 from graphspec.cli.options import AllowOutside, Opset, Sets, Target
 from graphspec.gc_pause import gc_paused
 

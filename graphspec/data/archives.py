@@ -44,7 +44,7 @@ class _Header(NamedTuple):
 class Npz:
     """An opened ``.npz`` archive: its list of arrays; none has been read."""
 
-    kind = "array"
+    item = "array"
 
     def __init__(self, path: Path, max_rows: int | None = None) -> None:
         self._path, self.max_rows = path, max_rows
@@ -133,9 +133,8 @@ class Npz:
         entry = self._entries[name]
         try:
             if self._mappable(name, header):
-                file.seek(
-                    entry.header_offset + 26
-                )  # the lengths of the name and of the extra field, which precede the data
+                # At 26: the lengths of the name and of the extra field, which precede the data.
+                file.seek(entry.header_offset + 26)
                 start = file.tell() + 4 + sum(struct.unpack("<HH", file.read(4))) + header.length
                 return map_file(file, header.dtype, start, header.shape, "F" if header.by_columns else "C")
             with archive.open(entry) as member:

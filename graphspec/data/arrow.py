@@ -52,21 +52,23 @@ def values(column: Any, row: int) -> Array:
 
 
 def _values(view: Any, first: int, count: int, row: int, per_row: int) -> Array:
-    kind, first = view.storage_type, view.offset + first
+    storage, first = view.storage_type, view.offset + first
     valid = _valid(view, first, count)
-    if kind in ("list", "large_list"):
+    if storage in ("list", "large_list"):
         return _rows(view, first, count, valid, row, per_row)
-    if kind in ("string", "large_string"):
+    if storage in ("string", "large_string"):
         return _text(view, first, count, valid)
-    if kind == "bool":
+    if storage == "bool":
         array: Array = _bits(view.buffer(1), first, count)
-    elif kind in _NUMBERS:
-        array = _buffer(view.buffer(1), _NUMBERS[kind], first, count)
-    elif kind == "na":
+    elif storage in _NUMBERS:
+        array = _buffer(view.buffer(1), _NUMBERS[storage], first, count)
+    elif storage == "na":
         array = np.full(count, np.nan)
     else:
         raise DataError(
-            Code.LOSSY_CONVERSION, f"contains {kind.replace('_', ' ')} values, which are not numbers", "store numbers"
+            Code.LOSSY_CONVERSION,
+            f"contains {storage.replace('_', ' ')} values, which are not numbers",
+            "store numbers",
         )
     return array if valid is None else np.where(valid, array.astype(np.float64), np.nan)
 

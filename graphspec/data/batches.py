@@ -103,9 +103,9 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
         take[np.argsort(-remainders, kind="stable")[: count - take.sum()]] += 1
         shuffled = classes[order]
         chosen = np.concatenate([order[shuffled == k][:m] for k, m in zip(ids, take, strict=True)])
-    held = np.zeros(n, bool)
-    held[chosen] = True
-    return np.flatnonzero(~held), np.flatnonzero(held)
+    in_validation = np.zeros(n, bool)
+    in_validation[chosen] = True
+    return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 
 
 def class_ids(y: Array) -> Array:
@@ -196,9 +196,9 @@ def _take_into(array: Array) -> Any:
     )
 
 
-def _checked(fill: Callable[[int], None], held: Sequence[Held]) -> Callable[[int], None]:
+def _checked(fill: Callable[[int], None], files: Sequence[Held]) -> Callable[[int], None]:
     def check_and_fill(batch: int) -> None:
-        for file in held:
+        for file in files:
             file.check()
         fill(batch)
 
@@ -219,7 +219,7 @@ class BatchLoader:
 
     def __init__(self, arrays: Dataset, batch_size: int, *, shuffle: bool, seed: int, total: int | None = None) -> None:
         self.batch_size, self.shuffle, self._orders = batch_size, shuffle, Orders(seed)
-        self.given, self._arrays = arrays, arrays.feeds()
+        self.dataset, self._arrays = arrays, arrays.feeds()
         self._n, self._holds_one_batch = len(arrays) if total is None else total, total is not None
         self.batches = -(-self._n // batch_size)
         self._order: Array | None = arrays.chosen
@@ -232,7 +232,7 @@ class BatchLoader:
     def start(self, epoch: int) -> None:
         """Set the order of the rows of an epoch."""
         if self.shuffle:
-            order, chosen = self._orders.of(epoch, self._n), self.given.chosen
+            order, chosen = self._orders.of(epoch, self._n), self.dataset.chosen
             self._order = order if chosen is None else chosen[order]
 
     def rows(self, batch: int) -> int:
@@ -262,8 +262,8 @@ class BatchLoader:
 
     def _filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
         """Return a function that fills buffers with the rows ``part`` of a batch, and checks first that no file changed."""
-        fill, held = self._unchecked_filler(feeds, part), held_by(self._arrays[n] for n in feeds if n in self._arrays)
-        return fill if not held else _checked(fill, held)
+        fill, files = self._unchecked_filler(feeds, part), held_by(self._arrays[n] for n in feeds if n in self._arrays)
+        return fill if not files else _checked(fill, files)
 
     def _unchecked_filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
         pairs = [(self._arrays[name], buffer, name) for name, buffer in feeds.items() if name in self._arrays]

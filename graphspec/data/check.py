@@ -133,17 +133,17 @@ def check_arrays(
     check = _Check(signature, None)
     targets = dict(y or {}) | {head + WEIGHT: w for head, w in (sample_weight or {}).items()}
     extras = signature.extras()
-    for section, given, needed, more in (
+    for section, given, required, optional in (
         ("inputs", x, list(signature.inputs), []),
         ("targets", targets, list(signature.targets), extras),
     ):
         what = "input" if section == "inputs" else "head"
         for name in given:
-            if name not in needed and name not in more:
-                hint = did_you_mean(name, needed) or f"the {what}s are {', '.join(needed) or 'none'}"
+            if name not in required and name not in optional:
+                hint = did_you_mean(name, required) or f"the {what}s are {', '.join(required) or 'none'}"
                 unknown = Problem(Code.MISSING_ARRAY, f"is given for {with_article(what)} that does not exist", hint)
                 check.report(section, name, unknown, f"array '{name}'")
-        for name in [*needed, *(n for n in more if n in given)]:
+        for name in [*required, *(n for n in optional if n in given)]:
             if name in given:
                 check.add_given(section, name, _as_array(given[name]))
             else:
@@ -195,7 +195,7 @@ class _Check:
     def request(self, section: str, name: str, column: str | list[str]) -> Request:
         labels = self.signature.labels.get(name) if section == "targets" else None
         columns = [column] if isinstance(column, str) else column
-        return Request(name, columns, not isinstance(column, str), self._kind(name), section == "inputs", labels)
+        return Request(name, columns, not isinstance(column, str), self._type(name), section == "inputs", labels)
 
     def has_columns(self, request: Request, table: Source) -> bool:
         """Return whether the file has each column of a request exactly once; report GS502 for the others."""
@@ -207,7 +207,7 @@ class _Check:
             elif column not in table.names:
                 hint = did_you_mean(column, table.names) or f"it has {', '.join(table.names[:20])}"
                 noun = _noun(_section(request), request.name)
-                problem = Problem(Code.MISSING_ARRAY, f"has no {table.kind} '{column}' for {noun}", hint)
+                problem = Problem(Code.MISSING_ARRAY, f"has no {table.item} '{column}' for {noun}", hint)
             else:
                 continue
             self.report(_section(request), request.name, problem, self.file, k if request.stacked else None)
@@ -220,16 +220,16 @@ class _Check:
         section, columns, file = _section(request), request.columns, self.source.file
         if isinstance(found, dict):
             for k, error in found.items():
-                subject = f"{table.kind} '{columns[k]}' of '{file}'"
+                subject = f"{table.item} '{columns[k]}' of '{file}'"
                 self.report(section, request.name, error.problem, subject, k if request.stacked else None)
             return
-        subject = f"{table.kind} '{columns[0]}' of '{file}'"
+        subject = f"{table.item} '{columns[0]}' of '{file}'"
         if request.stacked:
             few = ", ".join(columns[:4]) + (", …" if len(columns) > 4 else "")
-            subject = f"the table of {table.kind}s {few} of '{file}'"
+            subject = f"the table of {table.item}s {few} of '{file}'"
         self.add(section, request.name, found, subject)
 
-    def _kind(self, name: str) -> Type:
+    def _type(self, name: str) -> Type:
         signature = self.signature
         if name in signature.inputs:
             return signature.inputs[name]
@@ -249,12 +249,14 @@ class _Check:
 
     def add(self, section: str, name: str, converted: Array, subject: str) -> None:
         """Check the shape and values of an array of the right type, and add it."""
-        kind, signature = self._kind(name), self.signature
+        expected, signature = self._type(name), self.signature
         try:
             if name.endswith(WEIGHT) and name not in signature.targets:
                 converted = self._weights(name, converted)
             else:
-                converted = reshape(converted, kind, self._sizes, squeeze=section == "targets" and not kind.is_float)
+                converted = reshape(
+                    converted, expected, self._sizes, squeeze=section == "targets" and not expected.is_float
+                )
             if section == "inputs" and name in signature.limits and converted.dtype.kind != "b":
                 limits, hint = (
                     signature.limits[name],
@@ -335,11 +337,13 @@ class _Check:
                 text = f"has class 0, the blank, among the labels of row {int(blank.argmax())}"
                 raise DataError(Code.OUT_OF_RANGE, text, "labels count from 1; 0 only pads the end of a row")
             repeats = ((y[:, 1:] == y[:, :-1]) & inside[:, 1:]).sum(1)
-            have = given.astype(np.int64) if given is not None else None if steps is None else np.full(len(y), steps)
-            if have is not None and (counts + repeats > have).any():
-                row = int((counts + repeats > have).argmax())
+            available = (
+                given.astype(np.int64) if given is not None else None if steps is None else np.full(len(y), steps)
+            )
+            if available is not None and (counts + repeats > available).any():
+                row = int((counts + repeats > available).argmax())
                 labels = f"{counts[row]} labels with {repeats[row]} repeats"
-                text = f"does not fit in row {row}: {labels} in {have[row]} time steps"
+                text = f"does not fit in row {row}: {labels} in {available[row]} time steps"
                 raise DataError(
                     Code.TARGET_TOO_LONG, text, "a repeat needs a blank in between: time steps ≥ labels + repeats"
                 )

@@ -62,8 +62,8 @@ def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | 
     return None
 
 
-def convert(array: Array, kind: Type, labels: Sequence[str] | None = None, first: int = 0) -> Array:
-    """Return ``array`` in a dtype that the copy of a batch converts to ``kind``'s; narrow dtypes and memory maps stay.
+def convert(array: Array, expected: Type, labels: Sequence[str] | None = None, first: int = 0) -> Array:
+    """Return ``array`` in a dtype that the copy of a batch converts to ``expected``'s; narrow dtypes and memory maps stay.
 
     Booleans, integers and float64 become float32, rounded to 24 bits like all computed values. Floats become integers
     if they are whole, and too small to have been rounded to a whole number. ``labels`` map text to ids.
@@ -75,14 +75,14 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None, first
         DataError: GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an unknown label.
     """
     if array.dtype.kind in "OUS":
-        array = _text(array, kind, labels, first)
-    have = array.dtype.kind
-    if kind.is_float:
-        if have not in "fiub":
+        array = _text(array, expected, labels, first)
+    source_kind = array.dtype.kind
+    if expected.is_float:
+        if source_kind not in "fiub":
             raise DataError(
                 Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which cannot become float32", _dtype_hint(array)
             )
-        if have != "f":
+        if source_kind != "f":
             return array
         check_finite(array, first)
         if array.dtype.itemsize <= 4:
@@ -96,13 +96,13 @@ def convert(array: Array, kind: Type, labels: Sequence[str] | None = None, first
                 "scale the values",
             )
         return _cast(array, np.float32)
-    dtype = np.dtype(kind.dtype)
-    if dtype.kind == "b" or have == "b":
-        if have == dtype.kind:
+    dtype = np.dtype(expected.dtype)
+    if dtype.kind == "b" or source_kind == "b":
+        if source_kind == dtype.kind:
             return array
-    elif have in "iu":
+    elif source_kind in "iu":
         return _integers(array, dtype, first)
-    elif have == "f":
+    elif source_kind == "f":
         check_finite(array, first)
         bad = first_bad(array, lambda x: np.rint(x) != x)
         if bad is None:
@@ -144,7 +144,7 @@ def _cast(array: Array, dtype: Any) -> Array:
     return array if map_of(array) is not None else array.astype(dtype)
 
 
-def _text(array: Array, kind: Type, labels: Sequence[str] | None, first: int) -> Array:
+def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int) -> Array:
     """Return the ids that ``labels`` assign to text; without labels, ``true`` and ``false`` as booleans."""
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8", "replace")
@@ -168,7 +168,7 @@ def _text(array: Array, kind: Type, labels: Sequence[str] | None, first: int) ->
             raise DataError(
                 Code.OUT_OF_RANGE, f"has '{value}' in row {first + index // per_row}, which is not a label", hint
             )
-    return _one_hot(np.array([ids[v] for v in values], np.int64).reshape(array.shape), kind, len(labels))
+    return _one_hot(np.array([ids[v] for v in values], np.int64).reshape(array.shape), expected, len(labels))
 
 
 def is_missing(text: str) -> bool:
@@ -216,9 +216,9 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
     return found
 
 
-def _one_hot(ids: Array, kind: Type, classes: int) -> Array:
+def _one_hot(ids: Array, expected: Type, classes: int) -> Array:
     """Return one-hot rows if the target is a distribution over the classes, else the ids."""
-    if kind.is_float and kind.shape[-1] == classes > 1 and ids.ndim == len(kind.shape) - 1:
+    if expected.is_float and expected.shape[-1] == classes > 1 and ids.ndim == len(expected.shape) - 1:
         return np.eye(classes, dtype=np.uint8)[ids]
     return ids
 
@@ -246,8 +246,8 @@ def check_range(array: Array, limits: Range, what: str, hint: str | None = None,
         raise DataError(Code.OUT_OF_RANGE, f"has {what} {found[1]} in row {found[0]}, {limits.outside()}", hint)
 
 
-def same_numbers(value: Any, kind: Type, sizes: dict[str, int], limits: Range | None = None) -> Array:
-    """Return ``value`` as an array that converts to ``kind`` without loss, with ids within ``limits``; float NaN may pass.
+def same_numbers(value: Any, expected: Type, sizes: dict[str, int], limits: Range | None = None) -> Array:
+    """Return ``value`` as an array that converts to ``expected`` without loss, with ids in ``limits``; NaN may pass.
 
     Raises:
         DataError: GS503 for a wrong shape, GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an id
@@ -256,9 +256,9 @@ def same_numbers(value: Any, kind: Type, sizes: dict[str, int], limits: Range | 
     array = as_array(value)
     if array.ndim == 0:
         raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
-    if array.dtype.name != kind.dtype:
-        array = convert(array, kind)
-    array = reshape(array, kind, sizes, squeeze=False)
+    if array.dtype.name != expected.dtype:
+        array = convert(array, expected)
+    array = reshape(array, expected, sizes, squeeze=False)
     if limits is not None:
         check_range(array, limits, "id")
     return array
@@ -272,40 +272,42 @@ def check_probabilities(array: Array) -> None:
         raise DataError(Code.OUT_OF_RANGE, f"has {found[1]:.9g} in row {found[0]}, outside 0 … 1", hint)
 
 
-def reshape(array: Array, kind: Type, sizes: dict[str, int], *, squeeze: bool) -> Array:
-    """Return a view of ``array`` with ``kind``'s rank; ``sizes`` maps symbolic dimensions to sizes, new ones are added.
+def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: bool) -> Array:
+    """Return a view of ``array`` with ``expected``'s rank; ``sizes`` maps symbolic dimensions to sizes, new ones are added.
 
     ``(N,)`` fits ``(N, 1)``; with ``squeeze``, ``(N, …, 1)`` fits ``(N, …)``.
 
     Raises:
         DataError: GS503 for a wrong shape.
     """
-    rank = len(kind.shape)
-    if array.ndim == 1 and rank == 2 and kind.shape[1] == 1:
+    rank = len(expected.shape)
+    if array.ndim == 1 and rank == 2 and expected.shape[1] == 1:
         array = array[:, None]
     elif squeeze and array.ndim == rank + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim != rank:
         raise DataError(
-            Code.WRONG_ARRAY_SHAPE, f"has shape {show(array.shape)}, not {show(kind.shape)}", _shape_hint(array, kind)
+            Code.WRONG_ARRAY_SHAPE,
+            f"has shape {show(array.shape)}, not {show(expected.shape)}",
+            _shape_hint(array, expected),
         )
     for axis in range(1, rank):
-        size, have = evaluate(kind.shape[axis], sizes), array.shape[axis]
+        size, actual = evaluate(expected.shape[axis], sizes), array.shape[axis]
         if size is None:
-            sizes[str(kind.shape[axis])] = have
-        elif size != have:
-            known = "" if isinstance(kind.shape[axis], int) else f", where '{kind.shape[axis]}' is {size}"
-            text = f"has shape {show(array.shape)}, not {show(kind.shape)}{known}: axis {axis} has {have}"
-            raise DataError(Code.WRONG_ARRAY_SHAPE, text, _shape_hint(array, kind))
+            sizes[str(expected.shape[axis])] = actual
+        elif size != actual:
+            known = "" if isinstance(expected.shape[axis], int) else f", where '{expected.shape[axis]}' is {size}"
+            text = f"has shape {show(array.shape)}, not {show(expected.shape)}{known}: axis {axis} has {actual}"
+            raise DataError(Code.WRONG_ARRAY_SHAPE, text, _shape_hint(array, expected))
     return array
 
 
-def _shape_hint(array: Array, kind: Type) -> str:
-    fixed = [d for d in kind.shape[1:] if isinstance(d, int)]
-    if len(fixed) == len(kind.shape) - 1 and array.ndim >= 1:
-        need, have = int(np.prod(fixed)), int(np.prod(array.shape[1:]))
-        if need == have and array.shape[1:] != tuple(fixed):
+def _shape_hint(array: Array, expected: Type) -> str:
+    fixed = [d for d in expected.shape[1:] if isinstance(d, int)]
+    if len(fixed) == len(expected.shape) - 1 and array.ndim >= 1:
+        expected_size, size = int(np.prod(fixed)), int(np.prod(array.shape[1:]))
+        if expected_size == size and array.shape[1:] != tuple(fixed):
             return f"reshape it to (-1, {', '.join(map(str, fixed))}), or change the spec"
-    if array.ndim == 1 and len(kind.shape) == 2 and kind.is_float and isinstance(kind.shape[1], int):
+    if array.ndim == 1 and len(expected.shape) == 2 and expected.is_float and isinstance(expected.shape[1], int):
         return "for class ids use sparse_categorical_crossentropy"
     return "reshape the array, or change the shape in the spec"

@@ -56,7 +56,7 @@ class ReadAgain(Exception):  # noqa: N818
 class Table:
     """A table of rows. Subclasses define the names of its columns and how to read them."""
 
-    kind = "column"
+    item = "column"
     max_rows: int | None = None
     hint: str | None = None
     """The expected content, reported if the file cannot be read."""
@@ -197,7 +197,7 @@ class Table:
     def _rows(self, requests: Sequence[Request]) -> tuple[int, MemoryBudget]:
         """Return the number of rows to allocate: rows are counted only if the quick bound needs too much memory."""
         rows, budget = self.row_bound() if self.max_rows is None else self.max_rows, MemoryBudget()
-        row = sum(len(r.columns) * np.dtype(r.kind.dtype).itemsize for r in requests)
+        row = sum(len(r.columns) * np.dtype(r.type.dtype).itemsize for r in requests)
         return (rows if budget.fits(rows * row) else self.count()), budget
 
     def row_bytes(self, what: str) -> int:
@@ -258,13 +258,13 @@ class Table:
 
 def _to_store(part: Array | DataError, way: ColumnRead, request: Request, first: int) -> Array | DataError:
     """Return a part of a column as it is stored in the array."""
-    if isinstance(part, DataError) or request.kind.dtype == "bool" or request.kind.is_float:
+    if isinstance(part, DataError) or request.type.dtype == "bool" or request.type.is_float:
         return part
     if way.integers:
         from graphspec.data.convert import exact_integers
 
         try:
-            return exact_integers(part.tolist(), np.dtype(request.kind.dtype), first)
+            return exact_integers(part.tolist(), np.dtype(request.type.dtype), first)
         except DataError as error:
             return error
     if way.rounded_to_doubles and part.dtype.kind == "f":

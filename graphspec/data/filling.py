@@ -85,7 +85,7 @@ def assemble(request: Request, arrays: Sequence[Array | DataError]) -> Array | P
             parts.append(_converted(array, request, 0))
             if len(parts[-1]) != len(parts[0]):
                 hint = "all arrays have one row for each sample, in the same order"
-                raise DataError(Code.WRONG_LENGTH, f"has {len(parts[-1])} rows, the first column {len(parts[0])}", hint)
+                raise DataError(Code.WRONG_LENGTH, f"has {len(parts[-1])} rows, the first has {len(parts[0])}", hint)
         except DataError as error:
             problems[k] = error
     if problems:
@@ -102,7 +102,7 @@ def _converted(array: Array, request: Request, first: int) -> Array:
     if array.ndim == 0:
         raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
     try:
-        array = convert(array, request.kind, request.labels, first)
+        array = convert(array, request.type, request.labels, first)
     except DataError as error:
         raise for_request(error, request) from None
     if request.stacked and array.ndim != 1:
@@ -119,5 +119,5 @@ def for_request(error: DataError, request: Request) -> DataError:
 
 def _storage_dtype(dtype: np.dtype[Any], request: Request) -> np.dtype[Any]:
     """Return the dtype to store: the graph's for stacked columns, else the array's own unless it is wider."""
-    own = np.dtype(np.float32) if request.kind.is_float else np.dtype(request.kind.dtype)
+    own = np.dtype(np.float32) if request.type.is_float else np.dtype(request.type.dtype)
     return own if request.stacked or dtype.itemsize > own.itemsize else dtype

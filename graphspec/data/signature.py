@@ -27,11 +27,13 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
     """Return the data that a graph requires: types of inputs, targets of heads with a loss, and ranges of ids."""
     trained = [h for h in spec.heads.values() if h.loss is not None] if targets else []
     values = {h.name: graph.outputs[h.name] for h in trained}
-    kinds = {h.name: targets_of(h.loss) for h in trained if h.loss is not None}
-    ctc = frozenset(name for name, kind in kinds.items() if kind == "labels")
+    target_kinds = {h.name: targets_of(h.loss) for h in trained if h.loss is not None}
+    ctc = frozenset(name for name, kind in target_kinds.items() if kind == "labels")
     axes = {h.name: h.loss.class_axis(values[h.name]) for h in trained if h.loss is not None}
     classes = {
-        n: values[n].shape[axis] for n, axis in axes.items() if axis is not None and kinds[n] in ("ids", "labels")
+        n: values[n].shape[axis]
+        for n, axis in axes.items()
+        if axis is not None and target_kinds[n] in ("ids", "labels")
     }
     ignored = {h.name: getattr(h.loss, "ignore_class", None) for h in trained}
     return DataSignature(
@@ -60,8 +62,8 @@ def load_all(spec: Spec, graph: Graph) -> tuple[dict[str, Dataset], list[Diagnos
     parts = {}
     for part, source in spec.data.items():
         if source.file is not None:
-            arrays, more = load(source, data_signature(spec, graph))
-            found += more
+            arrays, problems = load(source, data_signature(spec, graph))
+            found += problems
             if arrays is not None:
                 parts[part] = arrays
     return parts, found
@@ -120,11 +122,11 @@ def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str,
         SpecError: all GS5 problems of them.
     """
     checked, found, sizes = {}, [], dict[str, int]()
-    for name, kind in needed.inputs.items():
+    for name, expected in needed.inputs.items():
         try:
             if name not in feeds:
                 raise DataError(Code.MISSING_ARRAY, NOT_GIVEN.message, NOT_GIVEN.hint)
-            checked[name] = same_numbers(feeds[name], kind, sizes, needed.limits.get(name))
+            checked[name] = same_numbers(feeds[name], expected, sizes, needed.limits.get(name))
         except DataError as error:
             found.append(Diagnostic.of(f"input '{name}'", error.problem, Mark("<arrays>"), path=name))
     if found:

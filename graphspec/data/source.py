@@ -36,7 +36,7 @@ class Request:
     name: str
     columns: Sequence[str]
     stacked: bool
-    kind: Type
+    type: Type
     is_input: bool
     labels: Sequence[str] | None = None
 
@@ -48,7 +48,7 @@ Problems = dict[int, DataError]
 class Source(Protocol):
     """An opened data file."""
 
-    kind: str
+    item: str
     """The noun for a named item: ``array`` or ``column``."""
     names: Sequence[str]
     ambiguous: Mapping[str, str]

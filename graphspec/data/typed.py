@@ -17,9 +17,8 @@ _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint"
 _SUPPORTED = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))
 _WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))
 """Numeric types without a NumPy dtype: read as doubles for floats, and as digits for integers."""
-_MAX_LINE = (
-    1 << 24
-)  # at most this many bytes in a line of JSON: the database parses long ones slowly, and keeps several
+# Bytes of a line of JSON: the database parses longer lines slowly, and keeps several of them.
+_MAX_LINE = 1 << 24
 _NESTED = frozenset(("struct", "map", "union"))
 
 
@@ -30,32 +29,34 @@ class Typed(Table):
     """Types into which the database may have rounded integers."""
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
-        kind = self.types[column]
-        inner, depth = _inner(kind)
+        sql_type = self.types[column]
+        inner, depth = _inner(sql_type)
         lists = "[]" * depth
         if override == "integers":
             return ColumnRead(column, integers=True)
         if inner in _WIDE:
-            if depth == 0 and not request.kind.is_float:
+            if depth == 0 and not request.type.is_float:
                 return ColumnRead(f"CAST({column} AS VARCHAR)", integers=True)
             return ColumnRead(f"CAST({column} AS DOUBLE{lists})", rounded_to_doubles=True)
         if inner == "enum":
             return ColumnRead(f"CAST({column} AS VARCHAR{lists})")
         if inner not in _SUPPORTED:
             raise DataError(
-                Code.LOSSY_CONVERSION, f"contains values of type {kind}, which are not numbers", "store numbers or text"
+                Code.LOSSY_CONVERSION,
+                f"contains values of type {sql_type}, which are not numbers",
+                "store numbers or text",
             )
         if depth:  # a list of fixed length becomes a list of any length
             column = f"CAST({column} AS {inner}{lists})"
         return ColumnRead(column, rounded_to_doubles=inner in self.rounded)
 
 
-def _inner(kind: Any) -> tuple[str, int]:
+def _inner(sql_type: Any) -> tuple[str, int]:
     """Return the element type of nested lists, and the depth of the nesting."""
     depth = 0
-    while kind.id in ("list", "array"):
-        kind, depth = kind.children[0][1], depth + 1
-    return "json" if str(kind) == "JSON" else str(kind.id), depth  # DuckDB's JSON is an alias of VARCHAR
+    while sql_type.id in ("list", "array"):
+        sql_type, depth = sql_type.children[0][1], depth + 1
+    return "json" if str(sql_type) == "JSON" else str(sql_type.id), depth  # DuckDB's JSON is an alias of VARCHAR
 
 
 class Parquet(Typed):
@@ -104,8 +105,8 @@ class Lines(Typed):
         inner = {n: _inner(t) for n, t in zip(found.columns, found.types, strict=True)}
         odd = {
             n: "VARCHAR" + "[]" * depth
-            for n, (kind, depth) in inner.items()
-            if kind not in _SUPPORTED | _WIDE | _NESTED
+            for n, (sql_type, depth) in inner.items()
+            if sql_type not in _SUPPORTED | _WIDE | _NESTED
         }
         self._kinds |= odd  # a label "2020-01-01" is not a date
         return self._lines(connection, columns=self._kinds) if odd else found

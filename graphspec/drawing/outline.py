@@ -121,8 +121,8 @@ class _Outline:
             if instance.block is None or instance.block in drawn:
                 continue
             drawn.add(instance.block)
-            panel, more = self._block(instance)
-            waiting += more
+            panel, inner = self._block(instance)
+            waiting += inner
             yield panel
 
     def _fill(self, panel: Panel, at: Instance, nodes: Iterable[NodeDecl]) -> list[Instance]:
@@ -193,14 +193,14 @@ class _Outline:
             title = words[k] if len(words) == len(outside) else name
             value = self.lowered.value(ref)
             panel.boxes[name] = Box("input", title, [show(value.shape)] if value is not None else [])
-        more = self._fill(panel, at, nodes)
+        inner = self._fill(panel, at, nodes)
         outputs = None if declared is None else declared.get("outputs")
         ends = [str(item.value).partition(":")[0] for item in outputs.value] if outputs is not None else []
         for k, name in enumerate(ends):
             key = f"output {k}"
             panel.boxes[key] = Box("head", "output" if len(ends) == 1 else key)
             panel.link(name, key)
-        return panel, more
+        return panel, inner
 
     def _instance(self, path: str, entry: Tree | None, around: Instance) -> Instance:
         name = None if entry is None else entry.get("block")

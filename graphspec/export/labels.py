@@ -29,16 +29,18 @@ def predicted_classes(values: Array) -> Array:
 def with_labels(heads: Mapping[str, Array], labels: Mapping[str, Sequence[str]]) -> dict[str, Array]:
     """Return the heads and each ``<head>_label``, equal to the output of :func:`label_nodes`."""
     return dict(heads) | {
-        head + LABEL: np.array(words)[predicted_classes(heads[head])] for head, words in labels.items()
+        head + LABEL: np.array(classes)[predicted_classes(heads[head])] for head, classes in labels.items()
     }
 
 
-def label_nodes(head: str, value: Value, words: Sequence[str]) -> tuple[list[Any], list[Any]]:
+def label_nodes(head: str, value: Value, classes: Sequence[str]) -> tuple[list[Any], list[Any]]:
     """Return the nodes that compute ``<head>_label``, and their constants."""
     import onnx
     from onnx import helper, numpy_helper
 
-    strings = helper.make_tensor(f"{head}/labels", onnx.TensorProto.STRING, [len(words)], [w.encode() for w in words])
+    strings = helper.make_tensor(
+        f"{head}/labels", onnx.TensorProto.STRING, [len(classes)], [w.encode() for w in classes]
+    )
     index = f"{head}/index"
     constants = [strings]
     if _has_one_unit(value.shape):

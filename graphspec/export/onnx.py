@@ -71,8 +71,8 @@ def to_model(
         if tensor(value) != head:  # an input, or a value of two heads
             nodes.append(helper.make_node("Identity", [tensor(value)], [head], name=f"{head}/output"))
     outputs = [_info(helper, head, value) for head, value in graph.outputs.items()]
-    for head, words in labels.items():
-        extra, constants = label_nodes(head, graph.outputs[head], words)
+    for head, classes in labels.items():
+        extra, constants = label_nodes(head, graph.outputs[head], classes)
         nodes += extra
         initializers += constants
         shape = list(graph.outputs[head].shape[:-1])

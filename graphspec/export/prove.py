@@ -101,7 +101,7 @@ def prove(model: Session, data: bytes, rows: Rows | None = None) -> Proof:
     except SpecError as error:
         # Ids out of range, which only the lookup could detect.
         foreign = all(d.code == Code.OUT_OF_RANGE for d in error.diagnostics)
-        if not foreign or rows.given:
+        if not foreign or rows.from_user:
             raise
         if rows.arrays is None:  # the user has never seen these rows
             raise SpecError(replace(d, hint=_OTHER_IDS) for d in error.diagnostics) from None
@@ -202,8 +202,8 @@ class _Comparison:
         return _refused(self._model, f"{text}; rounding explains a difference of {float(bound[index[0]]):.1e}")
 
     def _compare_labels(self, where: str, head: str, labels: Array, a: Array) -> None:
-        words = np.array(self._model.labels[head], object)
-        wrong = (labels != words[predicted_classes(a)]) & np.isfinite(a).all(-1)
+        classes = np.array(self._model.labels[head], object)
+        wrong = (labels != classes[predicted_classes(a)]) & np.isfinite(a).all(-1)
         if wrong.any():
             raise _refused(self._model, f"{where}: {int(wrong.sum())} labels do not match their values")
 

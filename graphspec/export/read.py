@@ -100,16 +100,18 @@ def read_exported(file: Path) -> Exported:
         raise SpecError([replace(d, file=str(file)) for d in error.diagnostics]) from None
     graph = lowered.graph
     heads = {name: value.type for name, value in graph.outputs.items()}
-    words = {h.name + LABEL: Type(_TEXT, heads[h.name].shape[:-1]) for h in spec.heads.values() if h.labels is not None}
+    label_types = {
+        h.name + LABEL: Type(_TEXT, heads[h.name].shape[:-1]) for h in spec.heads.values() if h.labels is not None
+    }
     try:
         runner = session(file)
     except Exception as error:
         raise UsageError(f"onnxruntime does not load {file}: {failure(error)}") from None
     inputs = {name: value.type for name, value in graph.inputs.items()}
     _compare(file, "input", runner.get_inputs(), inputs, required=())
-    _compare(file, "output", runner.get_outputs(), heads | words, required=heads)
+    _compare(file, "output", runner.get_outputs(), heads | label_types, required=heads)
     given = {o.name for o in runner.get_outputs()}
-    return Exported(file, spec, graph, {n: t for n, t in (heads | words).items() if n in given}, runner)
+    return Exported(file, spec, graph, {n: t for n, t in (heads | label_types).items() if n in given}, runner)
 
 
 def _document(found: Outline, file: Path) -> dict[str, Any]:

@@ -30,13 +30,13 @@ class Rows:
     Attributes:
         arrays: arrays by input; None to generate them.
         origin: ``the last fit``, ``the test data``, a file's name; ``a seed`` for generated rows.
-        given: True if the user provided them: they are never replaced.
+        from_user: True if the user provided them: they are never replaced.
         replaces: the origin of the rows that these replace, and the reason.
     """
 
     arrays: Mapping[str, Array] | None = None
     origin: str = "a seed"
-    given: bool = False
+    from_user: bool = False
     replaces: str = ""
 
     def generated(self, why: str) -> Rows:
@@ -53,9 +53,9 @@ def rows_for(model: Session, given: Data | str | Path = None) -> Rows:
     if isinstance(given, str | Path):
         from graphspec.data.new_rows import read_inputs
 
-        return Rows(read_inputs(model.spec, model.graph, Path(given), SAMPLE_ROWS), str(given), given=True)
+        return Rows(read_inputs(model.spec, model.graph, Path(given), SAMPLE_ROWS), str(given), from_user=True)
     if given is not None:
-        return Rows(user_inputs(model.needed_inputs, given), "the rows given", given=True)
+        return Rows(user_inputs(model.needed_inputs, given), "the rows given", from_user=True)
     if model.sample_rows is not None:
         return Rows(model.sample_rows, "the last fit")
     return _of_data(model)
@@ -116,8 +116,8 @@ def batch_of(model: Session, rows: Rows, count: int, lengths: Mapping[str, int])
             feeds[name] = seeded(name, value.dtype, (count, *sizes), bounds.get(name))
         else:
             array = rows.arrays[name]
-            taken = array[np.linspace(0, len(array) - 1, count).astype(np.int64)]
-            feeds[name] = taken[:, *(slice(0, n) for n in sizes)].astype(value.dtype)
+            chosen = array[np.linspace(0, len(array) - 1, count).astype(np.int64)]
+            feeds[name] = chosen[:, *(slice(0, n) for n in sizes)].astype(value.dtype)
     return feeds
 
 
