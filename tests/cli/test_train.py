@@ -253,7 +253,7 @@ def test_ctrl_c(spec: Path, monkeypatch: pytest.MonkeyPatch, when: tuple[int, in
     options = ["--set", "training.batch_size=15"]
     assert graphspec("train", spec, "--out", "whole", *options).exit_code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(progress, "watch", lambda: _CtrlC(*when))
+        patch.setattr(progress, "observer_for_stdout", lambda: _CtrlC(*when))
         result = graphspec("train", spec, *options)
     assert result.exit_code == 130
     assert text in result.stderr
