@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.arrays.memory_maps import held_by
+from graphspec.arrays.memory_maps import mapped_files
 from graphspec.arrays.random import Orders, generator
 from graphspec.arrays.split import shard_slice
 from graphspec.codes import Code
@@ -19,7 +19,7 @@ from graphspec.language.head_arrays import WEIGHT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphspec.arrays.memory_maps import Held
+    from graphspec.arrays.memory_maps import MappedFile
     from graphspec.ir.graph import Array
 
 _CACHE = 1 << 18
@@ -165,7 +165,7 @@ def in_batches(
     Raises:
         SpecError: GS501 where a file that rows are mapped from has been changed meanwhile.
     """
-    total, files, parts = len(next(iter(feeds.values()))), held_by(feeds.values()), []
+    total, files, parts = len(next(iter(feeds.values()))), mapped_files(feeds.values()), []
     for start in range(0, total, size):
         for file in files:
             file.check()
@@ -194,7 +194,7 @@ def _gather(array: Array) -> Any:
     )
 
 
-def _checked(fill: Callable[[int], None], held: Sequence[Held]) -> Callable[[int], None]:
+def _checked(fill: Callable[[int], None], held: Sequence[MappedFile]) -> Callable[[int], None]:
     def check_and_fill(batch: int) -> None:
         for file in held:
             file.check()
@@ -260,7 +260,7 @@ class BatchLoader:
 
     def _filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
         """A function that fills buffers with the rows ``part`` of a batch, if their files are what they were."""
-        fill, held = self._plain_filler(feeds, part), held_by(self._arrays[n] for n in feeds if n in self._arrays)
+        fill, held = self._plain_filler(feeds, part), mapped_files(self._arrays[n] for n in feeds if n in self._arrays)
         return fill if not held else _checked(fill, held)
 
     def _plain_filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:

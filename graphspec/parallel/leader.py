@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.blas import one_thread
-from graphspec.arrays.memory_maps import mapped
+from graphspec.arrays.memory_maps import describe_map
 from graphspec.data.batches import Dataset
 from graphspec.graph.memory_estimate import activations
 from graphspec.kernels.group import LocalGroup
@@ -53,7 +53,7 @@ class Leader:
         partition = step.divide(optimizer_state.optimizer, size)
         wanted = layout(step, running, optimizer_state.slots, partition)
         given = self._loader.given.named()
-        maps = {name: where for name, a in given.items() if (where := mapped(a)) is not None}
+        maps = {name: where for name, a in given.items() if (where := describe_map(a)) is not None}
         rows = {name: a for name, a in given.items() if name not in maps}
         if scatters := not maps and _scatters(step):
             rows.pop("chosen", None)
