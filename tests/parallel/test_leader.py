@@ -119,8 +119,8 @@ def test_dealt_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(leader, "allocate", allocate)
     spec, (x, y, weights) = case()
     results = []
-    for most in (np.inf, 0):
-        monkeypatch.setattr(leader, "_FEW", most)
+    for ratio in (np.inf, 0):
+        monkeypatch.setattr(leader, "_SCATTER_RATIO", ratio)
         model = gs.compile(spec, ["training.workers=2"])
         history = model.fit(x, y, sample_weight=weights, validation_split=0.2, verbose=0)
         results.append((history.history, model.weights))
