@@ -116,7 +116,7 @@ def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
     shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
     slots = len(model.spec.training.optimizer.slots())
     need = model.once(("memory", *shapes.items()), lambda: estimate(model.graph, shapes, slots))
-    have = min(available(), free() + model.held())  # what it holds already, the estimate counts too
+    have = min(available(), free() + model.nbytes())  # the estimate includes the memory that the model uses already
     refuse_memory(model.graph, need, have, shapes)
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.lib.array_utils import byte_bounds
 
 from graphspec.arrays.layout import root, view_as
-from graphspec.runtime.buffers import Pool, Scratch, stretch
+from graphspec.runtime.buffers import Pool, Scratch, reserve
 
 
 def test_released_neighbours_are_one_place() -> None:
@@ -71,11 +71,11 @@ def test_temporaries_are_taken_back() -> None:
 
 
 @pytest.mark.parametrize("nbytes", [100, 1 << 20, 5 << 20])
-def test_stretches(nbytes: int) -> None:
-    block = stretch(nbytes)
+def test_reserved_memory(nbytes: int) -> None:
+    block = reserve(nbytes)
     assert (block.nbytes, block.ctypes.data % 64, block.any()) == (nbytes, 0, False)
     block[:] = 1
-    assert stretch(nbytes).sum() == 0
+    assert reserve(nbytes).sum() == 0
 
 
 def test_views_in_an_order() -> None:

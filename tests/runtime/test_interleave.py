@@ -54,7 +54,7 @@ def test_nothing_moves_before_an_unknown_function_or_a_call_that_stays() -> None
 @pytest.mark.parametrize("seed", range(40))
 def test_random_calls_see_the_same_operands(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interleave, "_LARGE", 1)
-    monkeypatch.setattr(interleave, "_MOST", 40)
+    monkeypatch.setattr(interleave, "_MAX_USES", 40)
     random = np.random.default_rng(seed)
     memory = np.zeros(48)
 

@@ -17,7 +17,7 @@ from graphspec.kernels.group import LocalGroup
 from graphspec.optimizers import OPTIMIZERS, Rate
 from graphspec.parallel import group as replicas
 from graphspec.parallel.group import ProcessGroup
-from graphspec.runtime.optimizer_state import bind_shard_update, slots_of
+from graphspec.runtime.optimizer_state import bind_shard_update, initial_slots
 from graphspec.runtime.partition import divide
 
 Array = np.ndarray[Any, Any]
@@ -57,7 +57,7 @@ def test_an_update_is_that_of_one_worker(name: str, size: int, constrained: bool
 
     def run(ranks: int) -> tuple[Array, dict[str, Array]]:
         weights, slots = start.copy(), {}
-        slots = slots_of(optimizer, weights, segments)
+        slots = initial_slots(optimizer, weights, segments)
         shared, signals = [np.zeros(length) for _ in range(ranks)], spinning(ranks)
         scratch = np.zeros((2, ranks, replicas.SCRATCH), np.uint8)
 
