@@ -214,9 +214,9 @@ def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None) 
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
     """What Ctrl-C leaves behind, and the command that goes on."""
-    if trainer.kept is None:
+    if trainer.last_checkpoint is None:
         return f"interrupted before the first checkpoint; begin again with\n  {command}"
-    epoch, batch = trainer.kept
+    epoch, batch = trainer.last_checkpoint
     done = f"epoch {epoch + 1}, step {batch}" if batch else f"the end of epoch {epoch}"
     return f"interrupted: {directory} has a checkpoint of {done}; go on with\n  {command}"
 

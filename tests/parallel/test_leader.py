@@ -180,9 +180,9 @@ def test_rows_of_a_memory_map_are_not_copied(tmp_path: Path) -> None:
 def test_rehearsals_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, rows = images()
     spec["training"]["optimizer"] = {"type": "Adafactor", "use_ema": True}
-    monkeypatch.setattr(choose, "SHORTEST", 0.0)
-    monkeypatch.setattr(choose, "WORTH_IT", 0.0)
-    monkeypatch.setattr(choose, "GAIN", 0.0)
+    monkeypatch.setattr(choose, "MIN_STEP_SECONDS", 0.0)
+    monkeypatch.setattr(choose, "MIN_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(choose, "MAX_TIME_RATIO", 0.0)
     one, history = train(spec, rows, 1)
     chosen, of_chosen = train(spec, rows, "auto")
     assert chosen.workers == 1
