@@ -1,4 +1,4 @@
-"""Memory maps are opened again by the name of their file."""
+"""Tests of memory maps, which another process opens by the path of their file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With how many workers a run goes on: chosen, recorded, replayed, or one after all."""
+"""Tests of the number of workers of a run: it is chosen, recorded, and used again when the run is resumed."""
 
 from __future__ import annotations
 
