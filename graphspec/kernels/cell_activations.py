@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.graph import Array
 from graphspec.kernels.common import copy_cast, negate
 from graphspec.kernels.context import Context, need
@@ -71,16 +72,24 @@ def parse_activations(
     parsed = []
     for given_name in names:
         name = _CANONICAL.get(given_name.lower(), "")
-        need(bool(name), f"does not know the activation '{given_name}'", code="GS105")
+        need(bool(name), f"does not know the activation '{given_name}'", code=Code.VALUE_NOT_ALLOWED)
         values = [0.0, 0.0]
         for k, default in enumerate(DEFAULTS[name]):
             if default:
                 values[k] = unused[k].pop(0) if unused[k] else default[0]
-        need(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}", code="GS105")
+        need(
+            not any(map(math.isnan, values)),
+            f"needs an alpha or a beta for the activation {name}",
+            code=Code.VALUE_NOT_ALLOWED,
+        )
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
-        need(not signed or values[0] > 0, f"needs an alpha above 0 for {name}, got {values[0]}", code="GS105")
+        need(
+            not signed or values[0] > 0,
+            f"needs an alpha above 0 for {name}, got {values[0]}",
+            code=Code.VALUE_NOT_ALLOWED,
+        )
         parsed.append((name, values[0], values[1]))
-    need(not any(unused), "has more alphas or betas than its activations use", code="GS105")
+    need(not any(unused), "has more alphas or betas than its activations use", code=Code.VALUE_NOT_ALLOWED)
     return parsed
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Value
 from graphspec.kernels.blocks import BLOCK_ELEMENTS, each_block
@@ -44,7 +45,7 @@ def channel_count(X: Value, **vectors: Value) -> int:
     count = X.fixed(1)
     for name, value in vectors.items():
         text = f"has {name} {show(value.shape)}, which does not fit {count} channels of {show(X.shape)}"
-        need(value.shape == (count,), text, code="GS304")
+        need(value.shape == (count,), text, code=Code.SIZES_DO_NOT_FIT)
     return count
 
 

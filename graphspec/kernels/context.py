@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, Shape, show
 from graphspec.ir.graph import Array, Value
@@ -97,7 +98,7 @@ class Context(Protocol):
 
 
 def need(
-    condition: bool, message: str, *, code: str = "GS301", hint: str | None = None, key: str | None = None
+    condition: bool, message: str, *, code: str = Code.WRONG_RANK, hint: str | None = None, key: str | None = None
 ) -> None:
     """Raise :class:`ShapeError` unless ``condition`` holds."""
     if not condition:
@@ -119,7 +120,9 @@ def broadcast(*shapes: Shape) -> Shape:
             if d == 1 or d == size:
                 continue
             if size != 1:
-                raise ShapeError("GS302", f"cannot broadcast {' and '.join(map(show, shapes))} on axis {axis}")
+                raise ShapeError(
+                    Code.SHAPES_DIFFER, f"cannot broadcast {' and '.join(map(show, shapes))} on axis {axis}"
+                )
             size = d
         out.append(size)
     return tuple(out)
@@ -128,7 +131,7 @@ def broadcast(*shapes: Shape) -> Shape:
 def normalize_axis(axis: int, rank: int) -> int:
     """Return ``axis`` counted from the front; ``GS301`` if there is no such axis."""
     if not -rank <= axis < rank:
-        raise ShapeError("GS301", f"has axis {axis}, which does not exist in rank {rank}", key="axis")
+        raise ShapeError(Code.WRONG_RANK, f"has axis {axis}, which does not exist in rank {rank}", key="axis")
     return axis % rank
 
 
@@ -136,7 +139,7 @@ def same_dtype(*values: Value | None) -> str:
     """Return the common dtype of operands; ``GS306`` if they differ."""
     dtypes = {v.dtype for v in values if v is not None}
     if len(dtypes) != 1:
-        raise ShapeError("GS306", f"has operands of different dtypes: {', '.join(sorted(dtypes))}")
+        raise ShapeError(Code.WRONG_DTYPE, f"has operands of different dtypes: {', '.join(sorted(dtypes))}")
     return dtypes.pop()
 
 
@@ -145,4 +148,4 @@ def need_float(*values: Value | None) -> None:
     for v in values:
         if v is not None and not v.type.is_float:
             # not `need`, which would format the message on every call
-            raise ShapeError("GS306", f"needs a float32 tensor, got {v.type}")
+            raise ShapeError(Code.WRONG_DTYPE, f"needs a float32 tensor, got {v.type}")

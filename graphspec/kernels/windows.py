@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, Shape, add, ceildiv, floordiv
 from graphspec.kernels.context import need
@@ -90,7 +91,9 @@ def per_axis(values: Sequence[int] | None, rank: int, default: int, name: str) -
     if values is None:
         return (default,) * rank
     need(len(values) == rank, f"has {name} {list(values)} for {rank} spatial axes", key=name)
-    need(min(values) >= 1, f"has {name} {list(values)}, which must be at least 1", code="GS105", key=name)
+    need(
+        min(values) >= 1, f"has {name} {list(values)}, which must be at least 1", code=Code.VALUE_NOT_ALLOWED, key=name
+    )
     return tuple(values)
 
 
@@ -102,7 +105,11 @@ def padding(
     auto_pad: str,
 ) -> list[tuple[int, int] | None]:
     """Return the padding at the start and at the end of each axis; None if it depends on an unknown size."""
-    need(auto_pad in AUTO_PADS, f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}", code="GS105")
+    need(
+        auto_pad in AUTO_PADS,
+        f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}",
+        code=Code.VALUE_NOT_ALLOWED,
+    )
     rank = len(spatial)
     if auto_pad == "VALID":
         return [(0, 0)] * rank
@@ -160,7 +167,7 @@ def output_dims(
             need(
                 end + stride <= extent,
                 f"has ceil_mode with stride {stride} over an axis that varies ('{size}')",
-                code="GS305",
+                code=Code.SIZE_NOT_FIXED,
                 hint="set that axis to a number in `inputs`",
             )
         out.append(count)
@@ -172,7 +179,7 @@ def _too_large(spatial: Shape, extents: Sequence[int], padded: Sequence[tuple[in
     if any(p not in (None, (0, 0)) for p in padded):
         text += f" with padding {', '.join('+'.join(map(str, p)) for p in padded if p is not None)}"
     return ShapeError(
-        "GS303", text, hint="use a smaller window, `padding: same`, or fewer layers that shrink the input"
+        Code.WINDOW_TOO_LARGE, text, hint="use a smaller window, `padding: same`, or fewer layers that shrink the input"
     )
 
 

@@ -8,6 +8,7 @@ from math import inf
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import Range
 from graphspec.kernels.common import copy_cast, give_each, negate, output_for, scratch_like, unsigned, within
@@ -40,7 +41,7 @@ class Relu(Unary):
     activation, value_range = "relu", Range(0, inf)
 
     def infer(self, X: Value) -> Type:
-        need(X.dtype[0] in "fi", f"needs numbers, got {X.type}", code="GS306")
+        need(X.dtype[0] in "fi", f"needs numbers, got {X.type}", code=Code.WRONG_DTYPE)
         return X.type
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
@@ -59,7 +60,7 @@ class LeakyRelu(Unary):
     alpha: float = 0.01
 
     def infer(self, X: Value) -> Type:
-        need(self.alpha >= 0, f"needs alpha to be at least 0, got {self.alpha}", code="GS105")
+        need(self.alpha >= 0, f"needs alpha to be at least 0, got {self.alpha}", code=Code.VALUE_NOT_ALLOWED)
         return super().infer(X)
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
@@ -151,7 +152,7 @@ class Shrink(Unary):
     lambd: float = 0.5
 
     def infer(self, X: Value) -> Type:
-        need(self.lambd >= 0, f"needs lambd to be at least 0, got {self.lambd}", code="GS105")
+        need(self.lambd >= 0, f"needs lambd to be at least 0, got {self.lambd}", code=Code.VALUE_NOT_ALLOWED)
         return super().infer(X)
 
     def outside(self, ctx: Context, X: Array, out: Array) -> Calls:
@@ -215,7 +216,7 @@ class Elu(Unary):
     alpha: float = 1.0
 
     def infer(self, X: Value) -> Type:
-        need(self.alpha >= 0, f"needs alpha to be at least 0, got {self.alpha}", code="GS105")
+        need(self.alpha >= 0, f"needs alpha to be at least 0, got {self.alpha}", code=Code.VALUE_NOT_ALLOWED)
         return super().infer(X)
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
@@ -250,7 +251,7 @@ class Celu(Unary):
     alpha: float = 1.0
 
     def infer(self, X: Value) -> Type:
-        need(self.alpha > 0, f"needs an alpha above 0, got {self.alpha}", code="GS105")
+        need(self.alpha > 0, f"needs an alpha above 0, got {self.alpha}", code=Code.VALUE_NOT_ALLOWED)
         return super().infer(X)
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import ANY, Range
 from graphspec.kernels.context import Bound, Context, need, normalize_axis
@@ -126,7 +127,11 @@ class TopK(Op):
         known = K.known()
         k = size if known == (size,) else integer(K, "K")  # a symbolic K is supported if it is the whole axis
         unknown = not isinstance(size, int) or not isinstance(k, int)
-        need(k == size or unknown or 0 <= int(k) <= int(size), f"cannot select {k} of {size} elements", code="GS304")
+        need(
+            k == size or unknown or 0 <= int(k) <= int(size),
+            f"cannot select {k} of {size} elements",
+            code=Code.SIZES_DO_NOT_FIT,
+        )
         shape = (*X.shape[:at], k, *X.shape[at + 1 :])
         return Type(X.dtype, shape), Type("int64", shape)
 

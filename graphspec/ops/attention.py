@@ -10,6 +10,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
+from graphspec.codes import Code
 from graphspec.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import reduce_to, sum_axes
@@ -26,14 +27,18 @@ def _four_axes(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Di
     """``(batch, heads, length, size)`` of data with three or four axes."""
     need(len(shape) in (3, 4), f"needs {name} of rank 3 or 4, got {show(shape)}")
     count, size = (heads, shape[-1]) if len(shape) == 3 else (shape[1], shape[3])
-    need(isinstance(count, int) and isinstance(size, int), f"needs fixed heads in {name} {show(shape)}", code="GS305")
+    need(
+        isinstance(count, int) and isinstance(size, int),
+        f"needs fixed heads in {name} {show(shape)}",
+        code=Code.SIZE_NOT_FIXED,
+    )
     assert isinstance(count, int)
     assert isinstance(size, int)
     if len(shape) == 3:
         need(
             count > 0 and size % count == 0,
             f"cannot split {name} {show(shape)} into {count} heads of equal size",
-            code="GS304",
+            code=Code.SIZES_DO_NOT_FIT,
         )
         size //= count
     return shape[0], count, shape[-2], size
@@ -76,34 +81,44 @@ class Attention(Op):
         )
         has_counts = (self.q_num_heads is not None, self.kv_num_heads is not None)
         need(
-            has_counts == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads only for data of rank 3", code="GS105"
+            has_counts == (Q.rank == 3,) * 2,
+            "needs q_num_heads and kv_num_heads only for data of rank 3",
+            code=Code.VALUE_NOT_ALLOWED,
         )
         N, heads, T, size = _four_axes("Q", Q.shape, self.q_num_heads)
         M, groups, S, key_size = _four_axes("K", K.shape, self.kv_num_heads)
         B, value_groups, L, width = _four_axes("V", V.shape, self.kv_num_heads)
         shapes = f"Q {show(Q.shape)}, K {show(K.shape)}, V {show(V.shape)}"
-        need(N == M == B, f"has inputs whose batches differ: {shapes}", code="GS302")
+        need(N == M == B, f"has inputs whose batches differ: {shapes}", code=Code.SHAPES_DIFFER)
         need(
             S == L and groups == value_groups,
             f"has keys and values that differ in length or heads: {shapes}",
-            code="GS302",
+            code=Code.SHAPES_DIFFER,
         )
-        need(size == key_size, f"has queries and keys that differ in size: {size} and {key_size}", code="GS304")
+        need(
+            size == key_size,
+            f"has queries and keys that differ in size: {size} and {key_size}",
+            code=Code.SIZES_DO_NOT_FIT,
+        )
         need(
             heads % groups == 0,
             f"has {heads} heads of Q, which do not divide by {groups} heads of K and V",
-            code="GS304",
+            code=Code.SIZES_DO_NOT_FIT,
         )
-        need(self.softcap >= 0, f"has a negative softcap {self.softcap}", code="GS105", key="softcap")
+        need(self.softcap >= 0, f"has a negative softcap {self.softcap}", code=Code.VALUE_NOT_ALLOWED, key="softcap")
         if attn_mask is not None:
             need(
                 attn_mask.dtype in ("bool", "float32"),
                 f"needs a bool or float32 mask, got {attn_mask.dtype}",
-                code="GS306",
+                code=Code.WRONG_DTYPE,
             )
             full = (N, heads, T, S)
             fits = 0 < attn_mask.rank <= 4 and attn_mask.shape[-1] == S and broadcast(attn_mask.shape, full) == full
-            need(fits, f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}", code="GS302")
+            need(
+                fits,
+                f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}",
+                code=Code.SHAPES_DIFFER,
+            )
         return Type(Q.dtype, (N, T, heads * width) if Q.rank == 3 else (N, heads, T, width))
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast, sum_axes, within
@@ -139,7 +140,7 @@ class RandomCrop(Op):
         (h, height), (width, w) = rows.shape, columns.shape
         need((height, width) == X.shape[2:], f"has matrices for images of {show((height, width))}, got {show(X.shape)}")
         fits = all(isinstance(n, int) and isinstance(d, int) and n <= d for n, d in ((h, height), (w, width)))
-        need(fits, f"cannot crop {show((h, w))} from {show(X.shape)}", code="GS303")
+        need(fits, f"cannot crop {show((h, w))} from {show(X.shape)}", code=Code.WINDOW_TOO_LARGE)
         return Type(X.dtype, (*X.shape[:2], h, w))
 
     def bind(self, ctx: Context, X: Array, corner: Array, rows: Array, columns: Array) -> Bound:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import Dim, add, floordiv, mul, subtract
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import ANY, Range
@@ -27,7 +28,7 @@ class Arithmetic(Op):
     def infer(self, *operands: Value) -> Type:
         need(len(operands) > 0, "needs an input")
         dtype = same_dtype(*operands)
-        need(dtype != "bool", "needs numbers, got bool tensors", code="GS306")
+        need(dtype != "bool", "needs numbers, got bool tensors", code=Code.WRONG_DTYPE)
         return Type(dtype, broadcast(*(X.shape for X in operands)))
 
 
@@ -171,7 +172,7 @@ class Mod(Arithmetic):
     fmod: int = 0
 
     def infer(self, *operands: Value) -> Type:
-        need(self.fmod == 1 or not operands[0].type.is_float, "needs fmod=1 for floats", code="GS306")
+        need(self.fmod == 1 or not operands[0].type.is_float, "needs fmod=1 for floats", code=Code.WRONG_DTYPE)
         return super().infer(*operands)
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
@@ -186,7 +187,7 @@ class Pow(Op):
     elementwise = True
 
     def infer(self, X: Value, Y: Value) -> Type:
-        need("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors", code="GS306")
+        need("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors", code=Code.WRONG_DTYPE)
         return Type(X.dtype, broadcast(X.shape, Y.shape))
 
     def bind(self, ctx: Context, X: Array, Y: Array) -> Bound:

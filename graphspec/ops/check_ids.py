@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import Range
@@ -28,7 +29,7 @@ class CheckIds(Op):
     size: int
 
     def infer(self, ids: Value) -> Type:
-        need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code="GS306")
+        need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code=Code.WRONG_DTYPE)
         return ids.type
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
@@ -52,4 +53,4 @@ def check_range(ids: Array, size: int, owner: str) -> None:
     wrong = signed[ids >= size].flat[0]
     text = f"'{owner}' looks up id {wrong}, outside 0 … {size - 1}"
     hint = f"fix the source of the ids, or set `input_dim` of '{owner}' above the largest id"
-    raise SpecError([Diagnostic("GS506", text, file="<arrays>", path=owner, hint=hint)])
+    raise SpecError([Diagnostic(Code.OUT_OF_RANGE, text, file="<arrays>", path=owner, hint=hint)])

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import as_words, fold, negate
@@ -47,7 +48,7 @@ class ConvPool(Op):
         need(
             math.prod(self.window) > 1,
             f"has a window {show(tuple(self.window))} of one tap",
-            code="GS105",
+            code=Code.VALUE_NOT_ALLOWED,
             key="window",
         )
         ones = (1,) * len(self.window)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import Dim, Shape, add, fixed_size, mul, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import add_rows, column_sums, contiguous
@@ -42,13 +43,13 @@ class ConvTranspose(Op):
         need(
             self.group >= 1 and channels % self.group == 0,
             f"cannot divide {channels} channels by {self.group} groups",
-            code="GS304",
+            code=Code.SIZES_DO_NOT_FIT,
             key="groups",
         )
         need(
             channels == W.fixed(0),
             f"has a kernel for {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}",
-            code="GS304",
+            code=Code.SIZES_DO_NOT_FIT,
         )
         out = W.fixed(1) * self.group
         need_bias(B, out)
@@ -60,7 +61,7 @@ class ConvTranspose(Op):
             need(
                 0 <= extra[k] < steps[k],
                 f"needs output_padding below the stride {steps[k]}, got {extra[k]}",
-                code="GS105",
+                code=Code.VALUE_NOT_ALLOWED,
                 key="output_padding",
             )
             extent = (kernel[k] - 1) * gaps[k] + 1
@@ -68,7 +69,7 @@ class ConvTranspose(Op):
             need(
                 not isinstance(out_size, int) or out_size >= 1,
                 f"has an output of size {out_size} along spatial axis {k + 1}: padding removes all elements",
-                code="GS304",
+                code=Code.SIZES_DO_NOT_FIT,
                 hint="use `padding: valid` or another `output_padding`",
                 key="padding",
             )

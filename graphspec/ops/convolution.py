@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import add_rows, column_sums, contiguous
@@ -42,13 +43,13 @@ class Conv(Op):
         need(
             self.group >= 1 and channels % self.group == 0 and out % self.group == 0,
             f"cannot divide {channels} channels and {out} filters by {self.group} groups",
-            code="GS304",
+            code=Code.SIZES_DO_NOT_FIT,
             key="groups",
         )
         need(
             channels == W.fixed(1) * self.group,
             f"has a kernel for {W.fixed(1) * self.group} channels, but the input {show(X.shape)} has {channels}",
-            code="GS304",
+            code=Code.SIZES_DO_NOT_FIT,
         )
         need_bias(B, out)
         steps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
@@ -104,4 +105,8 @@ def need_kernel(X: Value, W: Value, kernel_shape: Sequence[int] | None) -> tuple
 
 def need_bias(B: Value | None, out: int) -> None:
     """Raise :class:`ShapeError` unless the bias, if any, has one element per filter."""
-    need(B is None or B.shape == (out,), f"needs a bias with {out} elements, one for each filter", code="GS304")
+    need(
+        B is None or B.shape == (out,),
+        f"needs a bias with {out} elements, one for each filter",
+        code=Code.SIZES_DO_NOT_FIT,
+    )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast, negate
@@ -45,9 +46,13 @@ class CTCLoss(Op):
         need(logits.rank == 3, f"needs logits (batch, time, classes), got {show(logits.shape)}")
         need(labels.rank == 2, f"needs labels (batch, labels), got {show(labels.shape)}")
         for ids in (labels, input_length, label_length):
-            need(ids is None or ids.dtype == "int64", "needs int64 labels and lengths", code="GS306")
+            need(ids is None or ids.dtype == "int64", "needs int64 labels and lengths", code=Code.WRONG_DTYPE)
             fits = ids is None or ids.shape[0] == logits.shape[0]
-            need(fits, f"has labels or lengths that do not fit the batch of {show(logits.shape)}", code="GS302")
+            need(
+                fits,
+                f"has labels or lengths that do not fit the batch of {show(logits.shape)}",
+                code=Code.SHAPES_DIFFER,
+            )
         return Type(logits.dtype, logits.shape[:1])
 
     def bind(

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
+from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
 from graphspec.kernels.context import Bound, Context, need, need_float, normalize_axis
@@ -102,7 +103,7 @@ def infer_noise(X: Value, rate: float | None = None, shared: Sequence[int] = ())
     """The output type of noise on X; raise :class:`ShapeError` for a rate or axes that do not fit."""
     need_float(X)
     need(X.rank >= 1, "needs a batch axis for its noise")
-    need(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", code="GS105", key="rate")
+    need(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", code=Code.VALUE_NOT_ALLOWED, key="rate")
     for axis in shared:
         need(0 <= normalize_axis(axis, X.rank) == axis, f"needs shared axes counted from 0, got {axis}")
     return X.type

@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
@@ -33,7 +34,7 @@ def parse_equation(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]
         ShapeError: ``GS105`` for an invalid equation, ``GS301`` for one that does not fit the ranks.
     """
 
-    def bad_equation(text: str, hint: str | None = None, code: str = "GS105") -> ShapeError:
+    def bad_equation(text: str, hint: str | None = None, code: str = Code.VALUE_NOT_ALLOWED) -> ShapeError:
         return ShapeError(code, f"has the equation '{equation}', {text}", key="equation", hint=hint)
 
     left, arrow, right = equation.replace(" ", "").partition("->")
@@ -49,11 +50,11 @@ def parse_equation(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]
         letters = len(term.replace("...", ""))
         if letters > rank or ("..." not in term and letters < rank):
             raise bad_equation(
-                f"whose term '{term}' does not fit data of rank {rank}", "one letter for each axis", "GS301"
+                f"whose term '{term}' does not fit data of rank {rank}", "one letter for each axis", Code.WRONG_RANK
             )
         if "..." in term:
             if dots is not None and dots != rank - letters:
-                raise bad_equation("whose '...' stands for different numbers of axes", code="GS301")
+                raise bad_equation("whose '...' stands for different numbers of axes", code=Code.WRONG_RANK)
             dots = rank - letters
     ellipsis = "".join(chr(_ELLIPSIS + k) for k in range(dots or 0))
     if not arrow:
@@ -83,7 +84,9 @@ def axis_sizes(equation: str, names: Sequence[str], shapes: Sequence[Shape]) -> 
             axis = f"'{letter}'" if ord(letter) < _ELLIPSIS else "an axis of '...'"
             found = " and ".join(map(show, shapes))
             text = f"has the equation '{equation}', where {axis} has sizes {known} and {d}: {found}"
-            raise ShapeError("GS304", text, key="equation", hint="use one letter only for axes of equal size")
+            raise ShapeError(
+                Code.SIZES_DO_NOT_FIT, text, key="equation", hint="use one letter only for axes of equal size"
+            )
     return sizes
 
 

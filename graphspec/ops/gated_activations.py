@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.blocks import each_block, in_blocks
 from graphspec.kernels.common import output_for, saved_like, scratch_like
@@ -90,7 +91,7 @@ class Gelu(Gated):
         need(
             self.approximate in ("none", "tanh"),
             f"does not implement the approximation '{self.approximate}'",
-            code="GS105",
+            code=Code.VALUE_NOT_ALLOWED,
         )
         return X.type
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, ceildiv, show, subtract
 from graphspec.ir.graph import Array, Type, Value
@@ -21,7 +22,7 @@ _BLOCK = 1 << 15  # flat indices computed per block: 256 KiB
 
 def need_integers(indices: Value) -> None:
     """Raise :class:`ShapeError` unless ``indices`` are int32 or int64."""
-    need(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}", code="GS306")
+    need(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}", code=Code.WRONG_DTYPE)
 
 
 def wrap(ctx: Context, indices: Array, size: int, ids: Array) -> Calls:
@@ -109,7 +110,9 @@ class Gather(Op):
         if isinstance(size, int) and indices.data is not None and elements is not None:
             wrong = [k for k in elements if isinstance(k, int) and not -size <= k < size]
             if wrong:
-                raise ShapeError("GS304", f"has index {wrong[0]} out of range on axis {self.axis} of {show(X.shape)}")
+                raise ShapeError(
+                    Code.SIZES_DO_NOT_FIT, f"has index {wrong[0]} out of range on axis {self.axis} of {show(X.shape)}"
+                )
         return Type(X.dtype, (*X.shape[:at], *indices.shape, *X.shape[at + 1 :]))
 
     def dims(self, X: Value, indices: Value) -> tuple[Dim, ...] | None:
@@ -186,7 +189,7 @@ class GatherElements(Op):
         need(
             fits,
             f"has indices {show(indices.shape)}, larger than {show(X.shape)} on another axis than {self.axis}",
-            code="GS302",
+            code=Code.SHAPES_DIFFER,
         )
         return Type(X.dtype, indices.shape)
 
@@ -239,7 +242,7 @@ class OneHot(Op):
     axis: int = -1
 
     def infer(self, indices: Value, depth: Value, values: Value) -> Type:
-        need(indices.dtype != "bool", f"needs numbers as indices, got {indices.type}", code="GS306")
+        need(indices.dtype != "bool", f"needs numbers as indices, got {indices.type}", code=Code.WRONG_DTYPE)
         size = integer(depth, "depth")
         need(values.shape == (2,), f"needs two values, got shape {show(values.shape)}")
         at = normalize_axis(self.axis, indices.rank + 1)
@@ -278,12 +281,14 @@ class Range(Op):
 
     def infer(self, start: Value, limit: Value, delta: Value) -> Type:
         dtype = same_dtype(start, limit, delta)
-        need(dtype in ("int32", "int64"), f"needs integers, got {dtype}", code="GS306")
+        need(dtype in ("int32", "int64"), f"needs integers, got {dtype}", code=Code.WRONG_DTYPE)
         (first,), (last,), step = known(start, "start"), known(limit, "limit"), integer(delta, "delta")
-        need(step != 0, "needs a delta other than 0", code="GS105")
+        need(step != 0, "needs a delta other than 0", code=Code.VALUE_NOT_ALLOWED)
         span = subtract(last, first) if step > 0 else subtract(first, last)
         if span is None:
-            raise ShapeError("GS305", f"cannot determine the number of steps of {step} from {first} to {last}")
+            raise ShapeError(
+                Code.SIZE_NOT_FIXED, f"cannot determine the number of steps of {step} from {first} to {last}"
+            )
         count = ceildiv(span, abs(step))
         return Type(dtype, (max(count, 0) if isinstance(count, int) else count,))
 

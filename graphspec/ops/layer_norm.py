@@ -9,6 +9,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import Channels, channel_count, contiguous, inverse_root
@@ -136,14 +137,14 @@ def normalize_last(
 def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) -> Type:
     """Return X's type; each of ``vectors`` must have the shape of ``axis`` and all axes after it."""
     need_float(X, *vectors.values())
-    need(stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented", code="GS105")
+    need(stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented", code=Code.VALUE_NOT_ALLOWED)
     axis = normalize_axis(axis, X.rank)
     shape = tuple(X.fixed(k) for k in range(axis, X.rank))
     for name, value in vectors.items():
         need(
             value is None or value.shape == shape,
             f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}",
-            code="GS304",
+            code=Code.SIZES_DO_NOT_FIT,
         )
     return X.type
 
@@ -206,10 +207,14 @@ class GroupNormalization(Op):
     stash_type: int = 1
 
     def infer(self, X: Value, scale: Value, bias: Value) -> Type:
-        need(self.stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented", code="GS105")
+        need(
+            self.stash_type == 1,
+            "needs stash_type 1 (float32), the only one that is implemented",
+            code=Code.VALUE_NOT_ALLOWED,
+        )
         count = channel_count(X, scale=scale, bias=bias)
         text = f"cannot divide {count} channels into {self.num_groups} groups"
-        need(self.num_groups >= 1 and count % self.num_groups == 0, text, code="GS304")
+        need(self.num_groups >= 1 and count % self.num_groups == 0, text, code=Code.SIZES_DO_NOT_FIT)
         return X.type
 
     def bind(self, ctx: Context, X: Array, scale: Array, bias: Array) -> Bound:
@@ -233,7 +238,7 @@ class LpNormalization(Op):
 
     def infer(self, X: Value) -> Type:
         need_float(X)
-        need(self.p in (1, 2), f"needs p 1 or 2, got {self.p}", code="GS105")
+        need(self.p in (1, 2), f"needs p 1 or 2, got {self.p}", code=Code.VALUE_NOT_ALLOWED)
         normalize_axis(self.axis, X.rank)
         return X.type
 

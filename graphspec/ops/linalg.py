@@ -8,6 +8,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import root
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
@@ -38,13 +39,13 @@ class Gemm(Op):
     def infer(self, A: Value, B: Value, C: Value | None = None) -> Type:
         need_float(A, B, C)
         if A.rank != 2 or B.rank != 2:
-            raise ShapeError("GS301", f"needs two matrices, got {show(A.shape)} and {show(B.shape)}")
+            raise ShapeError(Code.WRONG_RANK, f"needs two matrices, got {show(A.shape)} and {show(B.shape)}")
         m, k = A.shape[::-1] if self.transA else A.shape
         k2, n = B.shape[::-1] if self.transB else B.shape
         if k != k2:
-            raise ShapeError("GS304", f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
+            raise ShapeError(Code.SIZES_DO_NOT_FIT, f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
         if C is not None and broadcast(C.shape, (m, n)) != (m, n):
-            raise ShapeError("GS302", f"has C {show(C.shape)}, which does not fit {show((m, n))}")
+            raise ShapeError(Code.SHAPES_DIFFER, f"has C {show(C.shape)}, which does not fit {show((m, n))}")
         return Type(A.dtype, (m, n))
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
@@ -125,7 +126,11 @@ def matmul_type(A: Value, B: Value) -> Type:
     need(A.rank > 0 and B.rank > 0, f"needs operands of rank 1 or more, got {show(A.shape)} and {show(B.shape)}")
     left = A.shape if A.rank > 1 else (1, *A.shape)
     right = B.shape if B.rank > 1 else (*B.shape, 1)
-    need(left[-1] == right[-2], f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}", code="GS304")
+    need(
+        left[-1] == right[-2],
+        f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}",
+        code=Code.SIZES_DO_NOT_FIT,
+    )
     lead = broadcast(left[:-2], right[:-2]) if A.rank > 2 or B.rank > 2 else ()
     rows = left[-2:-1] if A.rank > 1 else ()
     columns = right[-1:] if B.rank > 1 else ()

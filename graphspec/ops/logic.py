@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import as_words, bit_mask, give_each, output_for
 from graphspec.kernels.context import Bound, Context, broadcast, need, same_dtype
@@ -25,7 +26,7 @@ class Predicate(Op):
 
     def infer(self, A: Value, B: Value) -> Type:
         dtype = same_dtype(A, B)
-        need(np.dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors", code="GS306")
+        need(np.dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors", code=Code.WRONG_DTYPE)
         return Type("bool", broadcast(A.shape, B.shape))
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
@@ -101,7 +102,7 @@ class Where(Op):
     copied_inputs, drops_elements = slice(1, 3), True
 
     def infer(self, condition: Value, A: Value, B: Value) -> Type:
-        need(condition.dtype == "bool", f"needs a bool condition, got {condition.type}", code="GS306")
+        need(condition.dtype == "bool", f"needs a bool condition, got {condition.type}", code=Code.WRONG_DTYPE)
         return Type(same_dtype(A, B), broadcast(condition.shape, A.shape, B.shape))
 
     def bind(self, ctx: Context, condition: Array, A: Array, B: Array) -> Bound:

@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import as_vector, negate, scratch_like
@@ -97,9 +98,13 @@ class SparseSoftmaxCrossEntropy(Op):
 
     def infer(self, logits: Value, labels: Value) -> Type:
         need_logits(logits)
-        need(labels.dtype[0] in "iu", f"needs integer labels, got {labels.type}", code="GS306")
+        need(labels.dtype[0] in "iu", f"needs integer labels, got {labels.type}", code=Code.WRONG_DTYPE)
         fits = labels.shape == logits.shape[:-1]
-        need(fits, f"has labels {show(labels.shape)}, which do not fit logits {show(logits.shape)}", code="GS302")
+        need(
+            fits,
+            f"has labels {show(labels.shape)}, which do not fit logits {show(logits.shape)}",
+            code=Code.SHAPES_DIFFER,
+        )
         return Type(logits.dtype, labels.shape)
 
     def bind(self, ctx: Context, logits: Array, labels: Array) -> Bound:
@@ -141,7 +146,7 @@ def need_same_shape(logits: Value, targets: Value) -> None:
     """Raise ShapeError unless both are float tensors of one shape."""
     need_float(logits, targets)
     fits = logits.shape == targets.shape
-    need(fits, f"has targets {show(targets.shape)}, which do not fit {show(logits.shape)}", code="GS302")
+    need(fits, f"has targets {show(targets.shape)}, which do not fit {show(logits.shape)}", code=Code.SHAPES_DIFFER)
 
 
 @op

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import as_vector, copy_cast
@@ -31,7 +32,7 @@ class ReduceLoss(Op):
         for name, factor in (("weight", weight), ("mask", mask)):
             fits = factor is None or factor.shape == values.shape[: factor.rank]
             need(fits, f"has a {name} {show(factor.shape if factor else ())} for losses {show(values.shape)}")
-        need(mask is None or mask.dtype == "bool", "needs a bool mask", code="GS306")
+        need(mask is None or mask.dtype == "bool", "needs a bool mask", code=Code.WRONG_DTYPE)
         return Type(values.dtype, ())
 
     def bind(self, ctx: Context, values: Array, weight: Array | None = None, mask: Array | None = None) -> Bound:

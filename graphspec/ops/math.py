@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import ANY, Range
 from graphspec.kernels.common import negate, output_for, scratch_like, within
@@ -20,7 +21,7 @@ class NumericUnary(Unary):
     """An elementwise function of a float or integer tensor."""
 
     def infer(self, X: Value) -> Type:
-        need(X.dtype != "bool", f"needs a numeric tensor, got {X.type}", code="GS306")
+        need(X.dtype != "bool", f"needs a numeric tensor, got {X.type}", code=Code.WRONG_DTYPE)
         return X.type
 
 
@@ -163,7 +164,7 @@ class Not(Unary):
     """``Y = not X`` for bool X; no gradient."""
 
     def infer(self, X: Value) -> Type:
-        need(X.dtype == "bool", f"needs a bool tensor, got {X.type}", code="GS306")
+        need(X.dtype == "bool", f"needs a bool tensor, got {X.type}", code=Code.WRONG_DTYPE)
         return X.type
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.split import pieces
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
@@ -21,7 +22,7 @@ _ADDED = 1 << 15  # elements per call of np.add.at
 
 
 def _need_ids(ids: Value) -> None:
-    need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code="GS306")
+    need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code=Code.WRONG_DTYPE)
     need(ids.rank > 0, "needs an axis of ids, got a scalar")
 
 
@@ -48,7 +49,7 @@ class MultiHot(Op):
         _need_ids(ids)
         if weights is not None:
             need_float(weights)
-            need(self.count == 1, "has weights, which need count 1", code="GS105")
+            need(self.count == 1, "has weights, which need count 1", code=Code.VALUE_NOT_ALLOWED)
             need(weights.shape == ids.shape, f"has weights {show(weights.shape)} for ids {show(ids.shape)}")
         return Type("float32", (*ids.shape[:-1], self.depth))
 

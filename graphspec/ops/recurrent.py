@@ -8,6 +8,7 @@ from typing import ClassVar, cast
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import Shape, fixed_size, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.cell_activations import parse_activations
@@ -66,19 +67,23 @@ class Recurrent(Op):
         }
         for name, (value, shape) in expected.items():
             fits = value is None or value.shape == shape
-            need(fits, f"needs {name} of shape {show(shape)}, got {show(value.shape if value else ())}", code="GS304")
+            need(
+                fits,
+                f"needs {name} of shape {show(shape)}, got {show(value.shape if value else ())}",
+                code=Code.SIZES_DO_NOT_FIT,
+            )
         integer = sequence_lens is None or sequence_lens.dtype in ("int32", "int64")
-        need(integer, "needs integer sequence_lens", code="GS306")
+        need(integer, "needs integer sequence_lens", code=Code.WRONG_DTYPE)
         return Type(X.dtype, (T, D, N, H)), *[Type(X.dtype, (D, N, H))] * self.cell.states
 
     def _check_attributes(self) -> None:
-        need(self.layout == 0, "needs layout 0, with time before batch: transpose X", code="GS105")
-        need(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'", code="GS105")
+        need(self.layout == 0, "needs layout 0, with time before batch: transpose X", code=Code.VALUE_NOT_ALLOWED)
+        need(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'", code=Code.VALUE_NOT_ALLOWED)
         count = len(_DIRECTIONS[self.direction]) * len(self.default_activations)
         names = self.activations
-        need(names is None or len(names) == count, f"needs {count} activations", code="GS105")
+        need(names is None or len(names) == count, f"needs {count} activations", code=Code.VALUE_NOT_ALLOWED)
         self.functions()
-        need(self.clip is None or self.clip > 0, "needs a positive clip", code="GS105")
+        need(self.clip is None or self.clip > 0, "needs a positive clip", code=Code.VALUE_NOT_ALLOWED)
 
     def functions(self) -> list[tuple[str, float, float]]:
         """Return the activations of all directions, each with its alpha and beta."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Type
 from graphspec.kernels.context import Bound, Context, need, need_float
@@ -31,13 +32,17 @@ class _Dropout(Recurrent):
     def infer(self, *inputs: Any) -> tuple[Type, ...]:
         operands, masks = self._split(inputs)
         types = super().infer(*operands)
-        need(self.direction != "bidirectional", "needs one direction, got bidirectional", code="GS105")
+        need(self.direction != "bidirectional", "needs one direction, got bidirectional", code=Code.VALUE_NOT_ALLOWED)
         N, features = operands[0].shape[1:]
         need(1 <= len(masks) <= 2, "needs one or two masks")
         for mask, size in zip(masks, (self.hidden_size, features), strict=False):
             need_float(mask)
             shape = (N, self.gates, size)
-            need(mask.shape == shape, f"needs a mask of shape {show(shape)}, got {show(mask.shape)}", code="GS304")
+            need(
+                mask.shape == shape,
+                f"needs a mask of shape {show(shape)}, got {show(mask.shape)}",
+                code=Code.SIZES_DO_NOT_FIT,
+            )
         return types
 
     def bind(self, ctx: Context, *inputs: Any) -> Bound:

@@ -14,6 +14,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
+from graphspec.codes import Code
 from graphspec.ir.dims import Dim, Shape
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.ir.ranges import Range
@@ -129,9 +130,9 @@ class ReduceSum(Op):
     noop_with_empty_axes: int = 0
 
     def infer(self, X: Value, axes: Value | None = None) -> Type:
-        need(X.dtype != "bool", "needs a numeric tensor, got bool", code="GS306")
+        need(X.dtype != "bool", "needs a numeric tensor, got bool", code=Code.WRONG_DTYPE)
         known_axes = axes.known() if axes is not None else ()
-        need(known_axes is not None, "needs axes known when building", code="GS305")
+        need(known_axes is not None, "needs axes known when building", code=Code.SIZE_NOT_FIXED)
         if not known_axes and self.noop_with_empty_axes:
             return X.type
         return Type(X.dtype, reduced_shape(X.shape, reduction_axes(known_axes, X.rank), self.keepdims))
@@ -296,9 +297,13 @@ class CumSum(Op):
     reverse: int = 0
 
     def infer(self, X: Value, axis: Value) -> Type:
-        need(X.dtype != "bool", "needs a numeric tensor, got bool", code="GS306")
+        need(X.dtype != "bool", "needs a numeric tensor, got bool", code=Code.WRONG_DTYPE)
         known_axis = axis.known()
-        need(known_axis is not None and len(known_axis) == 1, "needs one axis, known when building", code="GS305")
+        need(
+            known_axis is not None and len(known_axis) == 1,
+            "needs one axis, known when building",
+            code=Code.SIZE_NOT_FIXED,
+        )
         normalize_axis(int((known_axis or (0,))[0]), X.rank)
         return X.type
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
+from graphspec.codes import Code
 from graphspec.ir.dims import Dim, mul, show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.channels import contiguous
@@ -56,7 +57,7 @@ class Resize(Op):
             need(
                 value in implemented,
                 f"has {name} {value!r}, which is not implemented",
-                code="GS105",
+                code=Code.VALUE_NOT_ALLOWED,
                 hint=f"use {' or '.join(implemented)}",
             )
         if sizes is not None:
@@ -69,12 +70,12 @@ class Resize(Op):
         assert data is not None
         factors = [float(s) for s in data.reshape(-1)]
         need(len(factors) == X.rank, f"has {len(factors)} scales for the axes of {show(X.shape)}")
-        need(all(s > 0 for s in factors), f"has scales {factors}, which must be positive", code="GS105")
+        need(all(s > 0 for s in factors), f"has scales {factors}, which must be positive", code=Code.VALUE_NOT_ALLOWED)
         shape: list[Dim] = []
         for k, s in enumerate(factors):
             shape.append(mul(X.shape[k], int(s)) if s == int(s) else int(np.floor(X.fixed(k) * np.float32(s))))
         not_empty = all(d != 0 or n == 0 for d, n in zip(shape, X.shape, strict=True))
-        need(not_empty, f"leaves an axis of {show(X.shape)} empty, scaled by {factors}", code="GS303")
+        need(not_empty, f"leaves an axis of {show(X.shape)} empty, scaled by {factors}", code=Code.WINDOW_TOO_LARGE)
         return Type(X.dtype, tuple(shape))
 
     def bind(

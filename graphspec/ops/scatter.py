@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
@@ -33,7 +34,7 @@ class ScatterElements(Op):
         need(
             self.reduction in ("none", "add"),
             f"has reduction {self.reduction!r}, which is not implemented",
-            code="GS105",
+            code=Code.VALUE_NOT_ALLOWED,
         )
         at = normalize_axis(self.axis, data.rank)
         need(indices.shape == updates.shape, f"has indices {show(indices.shape)} for updates {show(updates.shape)}")
@@ -48,7 +49,7 @@ class ScatterElements(Op):
         need(
             fits,
             f"has indices {show(indices.shape)}, larger than {show(data.shape)} outside axis {self.axis}",
-            code="GS302",
+            code=Code.SHAPES_DIFFER,
         )
         return data.type
 

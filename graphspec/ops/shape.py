@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import Dim, product, quotient, show
 from graphspec.ir.graph import Array, Node, Type, Value
 from graphspec.ir.ranges import ANY, Range
@@ -20,14 +21,14 @@ _EXACT = 1 << 24  # float32 represents all integers up to here
 def known(value: Value, name: str) -> tuple[Dim, ...]:
     """Return the elements of a small integer vector; raise ShapeError (GS305) if they are not known when building."""
     elements = value.known()
-    need(elements is not None, f"needs {name} known when building", code="GS305")
+    need(elements is not None, f"needs {name} known when building", code=Code.SIZE_NOT_FIXED)
     return elements or ()
 
 
 def integer(value: Value, name: str) -> int:
     """Return the value of an integer vector with one element; raise ShapeError (GS305) if it is not known."""
     (only,) = known(value, name)
-    need(isinstance(only, int), f"needs a fixed {name}, got '{only}'", code="GS305")
+    need(isinstance(only, int), f"needs a fixed {name}, got '{only}'", code=Code.SIZE_NOT_FIXED)
     return int(only)
 
 
@@ -91,7 +92,7 @@ class Reshape(View):
     def infer(self, X: Value, shape: Value) -> Type:
         sizes = list(known(shape, "sizes"))
         free = [k for k, d in enumerate(sizes) if d == -1]
-        need(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(sizes))}", code="GS304")
+        need(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(sizes))}", code=Code.SIZES_DO_NOT_FIT)
         # Copied sizes cancel, even if they are 0.
         copied = [k for k, d in enumerate(sizes) if d == 0 and not self.allowzero]
         need(not copied or copied[-1] < X.rank, f"cannot copy the size of axis {copied[-1:]} of {show(X.shape)}")
@@ -102,11 +103,11 @@ class Reshape(View):
         message = f"cannot reshape {show(X.shape)} to {show(tuple(sizes))}"
         if free:
             size = 0 if remaining == 0 else quotient(remaining, fixed)
-            need(size is not None, f"{message}: the sizes do not divide", code="GS304")
+            need(size is not None, f"{message}: the sizes do not divide", code=Code.SIZES_DO_NOT_FIT)
             sizes[free[0]] = -1 if size is None else size
         else:
             empty = product(X.shape) == 0 == product(tuple(sizes))  # a computed size of 0 can mean no rows, not a copy
-            need(remaining == fixed or empty, f"{message}: the numbers of elements differ", code="GS304")
+            need(remaining == fixed or empty, f"{message}: the numbers of elements differ", code=Code.SIZES_DO_NOT_FIT)
         return Type(X.dtype, tuple(sizes))
 
     def dims(self, X: Value, shape: Value) -> tuple[Dim, ...] | None:
@@ -146,7 +147,11 @@ class Squeeze(View):
     def infer(self, X: Value, axes: Value | None = None) -> Type:
         removed = unit_axes(axes, X.rank) if axes is not None else [k for k, d in enumerate(X.shape) if d == 1]
         for k in removed:
-            need(X.shape[k] == 1, f"cannot remove axis {k} of {show(X.shape)}: its size is not 1", code="GS304")
+            need(
+                X.shape[k] == 1,
+                f"cannot remove axis {k} of {show(X.shape)}: its size is not 1",
+                code=Code.SIZES_DO_NOT_FIT,
+            )
         return Type(X.dtype, tuple(d for k, d in enumerate(X.shape) if k not in removed))
 
     def dims(self, X: Value, *_: Value | None) -> tuple[Dim, ...] | None:
@@ -253,7 +258,11 @@ class Cast(Op):
     to: str
 
     def infer(self, X: Value) -> Type:
-        need(np.dtype(self.to).kind in "fiub" and self.to != "float64", f"does not cast to {self.to}", code="GS306")
+        need(
+            np.dtype(self.to).kind in "fiub" and self.to != "float64",
+            f"does not cast to {self.to}",
+            code=Code.WRONG_DTYPE,
+        )
         return Type(self.to, X.shape)
 
     def dims(self, X: Value) -> tuple[Dim, ...] | None:

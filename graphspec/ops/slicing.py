@@ -9,6 +9,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.arrays.layout import axis_order
+from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, add, ceildiv, mul, show, subtract
 from graphspec.ir.graph import Array, Node, Type, Value
@@ -44,7 +45,7 @@ class Concat(Op):
         for X in inputs:
             need(X.rank == first.rank, f"joins shapes of different rank: {show(first.shape)} and {show(X.shape)}")
             same = all(d == e for k, (d, e) in enumerate(zip(X.shape, first.shape, strict=True)) if k != at)
-            need(same, f"joins shapes that differ outside axis {self.axis}", code="GS302")
+            need(same, f"joins shapes that differ outside axis {self.axis}", code=Code.SHAPES_DIFFER)
             total = add(total, X.shape[at])
         return Type(same_dtype(*inputs), (*first.shape[:at], total, *first.shape[at + 1 :]))
 
@@ -112,7 +113,7 @@ class Split(Op):
         for size in sizes:
             total = add(total, size)
         message = f"cannot split axis {self.axis} of {show(X.shape)} into {show(sizes)}"
-        need(total == X.shape[at], f"{message}: the sizes do not add up", code="GS304")
+        need(total == X.shape[at], f"{message}: the sizes do not add up", code=Code.SIZES_DO_NOT_FIT)
         return tuple(Type(X.dtype, (*X.shape[:at], size, *X.shape[at + 1 :])) for size in sizes)
 
     def bind(self, ctx: Context, X: Array, split: Array) -> Bound:
@@ -152,7 +153,9 @@ def slice_length(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
         first, last = last, add(size, -1) if first == size else first
     span = subtract(last, first)
     if span is None:
-        raise ShapeError("GS305", f"cannot determine how many of '{size}' elements {start}:{stop}:{step} selects")
+        raise ShapeError(
+            Code.SIZE_NOT_FIXED, f"cannot determine how many of '{size}' elements {start}:{stop}:{step} selects"
+        )
     count = ceildiv(span, abs(step))
     return max(count, 0) if isinstance(count, int) else count
 
@@ -175,7 +178,11 @@ def slices_by_axis(
     )
     slices = []
     for a, s, e, step in zip(listed, begins, stops, increments, strict=True):
-        need(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}", code="GS105")
+        need(
+            isinstance(step, int) and step != 0,
+            f"needs a fixed step other than 0, got {step}",
+            code=Code.VALUE_NOT_ALLOWED,
+        )
         slices.append((normalize_axis(int(a), X.rank), s, e, int(step)))
     return slices
 
@@ -246,27 +253,31 @@ class Pad(Op):
     mode: Literal["constant", "reflect", "edge"] = "constant"
 
     def infer(self, X: Value, pads: Value, constant: Value | None = None) -> Type:
-        need(self.mode in ("constant", "reflect", "edge"), f"has no mode '{self.mode}'", code="GS105")
+        need(self.mode in ("constant", "reflect", "edge"), f"has no mode '{self.mode}'", code=Code.VALUE_NOT_ALLOWED)
         known_pads = known(pads, "pads")
         need(len(known_pads) == 2 * X.rank, f"has {len(known_pads)} pads for rank {X.rank}")
         same_dtype(X, constant)
         shape: list[Dim] = []
         for d, low, high in zip(X.shape, known_pads[: X.rank], known_pads[X.rank :], strict=True):
-            need(isinstance(low, int) and isinstance(high, int), "needs fixed pads", code="GS305")
+            need(isinstance(low, int) and isinstance(high, int), "needs fixed pads", code=Code.SIZE_NOT_FIXED)
             largest = max(int(low), int(high))
             need(
                 self.mode == "constant" or min(int(low), int(high)) >= 0,
                 f"cannot crop in mode {self.mode}",
-                code="GS105",
+                code=Code.VALUE_NOT_ALLOWED,
             )
             if isinstance(d, int) and largest > 0 and self.mode != "constant":
                 room = d - 1 if self.mode == "reflect" else largest if d else 0
-                need(largest <= room, f"cannot {self.mode} {largest} elements of an axis of {d}", code="GS303")
+                need(
+                    largest <= room,
+                    f"cannot {self.mode} {largest} elements of an axis of {d}",
+                    code=Code.WINDOW_TOO_LARGE,
+                )
             size = add(add(d, int(low)), int(high))
             need(
                 not isinstance(size, int) or size >= 0,
                 f"cannot crop {show(X.shape)} by {show(known_pads)}: an axis is too short",
-                code="GS303",
+                code=Code.WINDOW_TOO_LARGE,
             )
             shape.append(size)
         return Type(X.dtype, tuple(shape))

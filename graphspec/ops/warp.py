@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from graphspec.arrays.calls import Calls
+from graphspec.codes import Code
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import copy_cast
@@ -42,9 +43,11 @@ class AffineWarp(Op):
         need(X.rank == 4, f"needs images (batch, height, width, channels), got {show(X.shape)}")
         need(matrix.shape == (X.shape[0], 6), f"needs a map of shape {show((X.shape[0], 6))}, got {show(matrix.shape)}")
         need(
-            self.interpolation in ("nearest", "bilinear"), f"has no interpolation {self.interpolation!r}", code="GS105"
+            self.interpolation in ("nearest", "bilinear"),
+            f"has no interpolation {self.interpolation!r}",
+            code=Code.VALUE_NOT_ALLOWED,
         )
-        need(self.fill_mode in FILL_MODES, f"has no fill_mode {self.fill_mode!r}", code="GS105")
+        need(self.fill_mode in FILL_MODES, f"has no fill_mode {self.fill_mode!r}", code=Code.VALUE_NOT_ALLOWED)
         return X.type
 
     def bind(self, ctx: Context, X: Array, matrix: Array) -> Bound:
