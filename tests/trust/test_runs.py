@@ -159,7 +159,7 @@ def test_more_workers_than_cores(spec: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(choose, "usable_cores", lambda: 2)
     result = graphspec("train", spec, "--resume")
     assert result.exit_code == 2
-    assert "begun with 16 workers" in result.stderr
+    assert "started with 16 workers" in result.stderr
     for wrong in (0, -1, True, 2.0, "2", None, 10**30):
         (RUN / "run.json").write_text(json.dumps(record | {"workers": wrong}))
         assert graphspec("train", spec, "--resume").exit_code in (2, 3), wrong
