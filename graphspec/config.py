@@ -227,7 +227,7 @@ class Registry(Generic[T]):
         else:
             text, hint = (
                 f"must be the name of {with_article(self.kind)} or a mapping with its `type`",
-                f"such as `{self.example}`",
+                f"for example `{self.example}`",
             )
             raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
         cls = self.get(name)

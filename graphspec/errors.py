@@ -152,8 +152,8 @@ class Diagnostic:
         return {key: record[key] for key in keys} | {"nodes": nodes}
 
     def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
-        text = f"{place}: {self.severity}[{self.code}]: {self.message}"
+        position = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
+        text = f"{position}: {self.severity}[{self.code}]: {self.message}"
         return text if self.hint is None else f"{text} (help: {self.hint})"
 
     def as_warning(self) -> Diagnostic:

@@ -160,7 +160,7 @@ class $Name(Loss):
 
     label, fits = "$name", "numbers"
 
-    def lower(self, g: Builder, y_true: Value, y_pred: Value, **more: Value) -> Value:
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         return mean(g, g.Abs(g.Sub(y_pred, y_true)))
 ''',
     about="$Name: its value, and that it is trained.",

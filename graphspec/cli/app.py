@@ -1,4 +1,4 @@
-"""The command line: one typer command a verb, each in the file of its name."""
+"""The command line: one typer command per file, under the file's name."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ COMMANDS = (init, validate, summary, plot, train, evaluate, predict, export, sch
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
-class Verbs(TyperGroup):
-    """All verbs. What typer itself has to say about a command line, or cannot print, ends as a verb's errors do."""
+class Commands(TyperGroup):
+    """All commands. Typer's own errors, and failures to print them, end like the errors of a command."""
 
-    def main(self, *args: Any, **more: Any) -> NoReturn:
-        sys.exit(attempt(lambda: self._status(*args, **more | {"standalone_mode": False})))
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        sys.exit(attempt(lambda: self._status(*args, **options | {"standalone_mode": False})))
 
-    def _status(self, *args: Any, **more: Any) -> int | None:
+    def _status(self, *args: Any, **options: Any) -> int | None:
         try:
-            with on_stdout():  # what a verb cannot write is answered by `guarded`
-                status = super().main(*args, **more)
+            with on_stdout():  # `guarded` handles write errors inside commands
+                status = super().main(*args, **options)
         except _ClickException as error:
             _refuse(error)
             return UsageError.status
-        except SystemExit as error:  # rich and typer end so where the reader of stdout has gone
+        except SystemExit as error:  # rich and typer raise this if stdout's reader is gone
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
         return status if isinstance(status, int) else None
 
 
 def _refuse(error: Any) -> None:
-    """What is wrong with a command line. Where there is no verb at all, typer has printed the help already."""
+    """Print the error of a command line. Without a command, typer has already printed the help."""
     text = error.format_message()
     if not text:
         return
@@ -59,14 +59,14 @@ def _refuse(error: Any) -> None:
 
 
 app = typer.Typer(
-    cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
 )
-for verb in COMMANDS:
-    app.command()(guarded(verb))
+for command in COMMANDS:
+    app.command()(guarded(command))
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from graphspec.version import __version__
 
         out(f"graphspec {__version__}")

@@ -1,4 +1,4 @@
-"""What the command line writes: text on any console, diagnostics, and errors with their exit status."""
+"""The output of the command line: text on any console, diagnostics, and errors with their exit status."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 INTERNAL = 70
-"""Exit statuses of the shell's conventions: 128 + SIGINT, 128 + SIGPIPE, and ``EX_SOFTWARE``."""
+# Exit statuses by convention: 128 + SIGINT, 128 + SIGPIPE, and EX_SOFTWARE.
 
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-"""What is not the caller's mistake: a full disk, a limit, a device that fails."""
+# Errors of the machine, not of the caller: a full disk, a limit, a failing device.
 
-_PLAIN = {"│": "|", "×": "x", "…": "...", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "·": "*", "→": "->", "�": "?"}
+_ASCII = {"│": "|", "×": "x", "…": "...", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "·": "*", "→": "->", "�": "?"}
 
 
-def _plain(error: UnicodeError) -> tuple[str, int]:
+def _to_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     bad = error.object[error.start : error.end]
-    text = "".join(_PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in bad)
+    text = "".join(_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in bad)
     return text, error.end
 
 
 def prepare_streams() -> None:
-    """Let both streams take any text: what their encoding lacks is written in ASCII. One that is closed takes it unseen."""
-    codecs.register_error("graphspec", _plain)
-    if sys.stdout is None:  # `main` has opened the null device in its place
+    """Let both streams accept any text: ASCII replaces characters outside their encoding; a closed stream discards it."""
+    codecs.register_error("graphspec", _to_ascii)
+    if sys.stdout is None:  # `main` has opened the null device as its descriptor
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
@@ -53,27 +53,27 @@ def prepare_streams() -> None:
 
 
 def colourful(stream: TextIO) -> bool:
-    """Whether ``stream`` is a terminal that shows colours, and the user has not declined them."""
+    """Return whether ``stream`` is a terminal with colours, and the user has not disabled them."""
     if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" or not stream.isatty():
         return False
     return sys.platform != "win32" or "WT_SESSION" in os.environ or "ANSICON" in os.environ
 
 
 def out(text: str) -> None:
-    """Lines of an answer for people, on stdout."""
+    """Write lines of a result for people to stdout."""
     with on_stdout():
         sys.stdout.write(printable(text) + "\n")
 
 
 def flush() -> None:
-    """Let stdout have what was written so far."""
+    """Flush stdout."""
     with on_stdout():
         sys.stdout.flush()
 
 
 @contextmanager
 def on_stdout() -> Iterator[None]:
-    """Errors of a stream name no file: those from in here are named."""
+    """Name stdout as the file of an OSError that names none."""
     try:
         yield
     except OSError as error:
@@ -82,8 +82,8 @@ def on_stdout() -> Iterator[None]:
         raise
 
 
-def data(content: bytes) -> None:
-    """An answer for programs, on stdout: byte for byte as a file has it; on a terminal as any text, which is UTF-8."""
+def write_data(content: bytes) -> None:
+    """Write a result for programs to stdout: the bytes of a file; on a terminal, the same as text (UTF-8)."""
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None or sys.stdout.isatty():
         out(content.decode().removesuffix("\n"))
@@ -95,12 +95,12 @@ def data(content: bytes) -> None:
 
 
 def err(text: str) -> None:
-    """Lines about the run, on stderr."""
+    """Write lines about the run to stderr."""
     _on_stderr(printable(text) + "\n")
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
-    """Render diagnostics on ``stream`` (stderr by default), with a blank line behind each: errors first if they are many."""
+    """Write diagnostics to ``stream`` (stderr by default), each followed by a blank line; of many, errors come first."""
     from graphspec.cli.render import render
 
     found = list(diagnostics)
@@ -112,7 +112,7 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None =
         return
     text = render(shown, colour=colourful(stream or sys.stderr)) + "\n\n"
     if len(found) > SHOWN:
-        text += f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` gives all\n\n"
+        text += f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` prints all\n\n"
     if stream is None:
         _on_stderr(text)
     else:
@@ -121,8 +121,8 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None =
 
 
 def _on_stderr(text: str) -> None:
-    """What cannot be said there is lost: it must not end a run. What is on its way to stdout is shown first."""
-    with suppress(OSError):  # of stdout: it is met again when the command has ended
+    """Write to stderr, after flushing stdout. A failure is ignored: it must not end a run."""
+    with suppress(OSError):  # an error of stdout is raised again at the end of the command
         sys.stdout.flush()
     try:
         sys.stderr.write(text)
@@ -132,7 +132,7 @@ def _on_stderr(text: str) -> None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Let nothing more go to a stream that takes nothing, neither now nor when Python exits."""
+    """Redirect a broken stream to the null device: flushing it, now or at exit, must not fail."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -141,7 +141,7 @@ def _discard(stream: TextIO) -> None:
 
 
 def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
-    """A command whose exceptions become messages on stderr and exit statuses, never a traceback."""
+    """Wrap a command: exceptions become messages on stderr and exit statuses, never a traceback."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -153,7 +153,7 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
 
 
 def attempt(action: Callable[[], int | None]) -> int:
-    """Run ``action`` and give the exit status; 0 where it returns None."""
+    """Run ``action`` and return the exit status; 0 if it returns None."""
     try:
         status = action() or 0
         flush()
@@ -179,12 +179,12 @@ def attempt(action: Callable[[], int | None]) -> int:
     finally:
         try:
             sys.stdout.flush()
-        except OSError:  # said above, or less than what was
+        except OSError:  # already reported, or less important than what was
             _discard(sys.stdout)
 
 
 def _failed(error: OSError) -> int:
-    """A file or a stream that cannot be used: the status says whether that is the machine's fault or the caller's."""
+    """Report a file or stream error; the status depends on whether the machine or the caller caused it."""
     if error.errno == errno.EPIPE:
         return BROKEN_PIPE
     name = f"{error.filename}: " if error.filename is not None else ""
@@ -201,7 +201,7 @@ def _complain(error: GraphspecError) -> None:
 
 
 def _internal(error: Exception) -> int:
-    """A mistake of graphspec's own."""
+    """Report a bug of graphspec."""
     err(f"internal error, please report: {type(error).__name__}: {error}")
     if os.environ.get("GRAPHSPEC_DEBUG") == "1":
         err("".join(traceback.format_exception(error)).rstrip())
@@ -211,18 +211,18 @@ def _internal(error: Exception) -> int:
 
 
 def count(number: int, noun: str) -> str:
-    """``1 error``, ``2 errors``, ``12,345 parameters``."""
+    """Return ``1 error``, ``2 errors``, ``12,345 parameters``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = ()) -> list[str]:
-    """Rows of cells as aligned lines; the columns in ``right`` are flush right."""
+    """Return rows of cells as aligned lines; the columns in ``right`` are right-aligned."""
     table = [[str(cell) for cell in row] for row in rows]
-    flush = set(right)
+    right_aligned = set(right)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
-            c.rjust(w) if k in flush else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
+            c.rjust(w) if k in right_aligned else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in table
     ]

@@ -22,7 +22,9 @@ def evaluate(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Other rows than the spec's test data, in the same form.", show_default=False
+            metavar="FILE",
+            help="A data file to use instead of the spec's test data, with the same columns.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -31,23 +33,23 @@ def evaluate(
 
     model = load(run)
     if data is not None:
-        _use(model, data)
+        _replace_test_data(model, data)
     elif "test" not in model.spec.data:
         raise UsageError(f"the spec of {run} has no test data; name a file with --data")
     print_test(model)
 
 
-def _use(model: Model, file: Path) -> None:
-    """Let ``file`` stand for the test data: columns are mapped as there, or as in the training data."""
+def _replace_test_data(model: Model, file: Path) -> None:
+    """Replace the test data by ``file``; its columns are mapped like the test data, or else the training data."""
     parts = model.spec.data
     like = parts.get("test") or parts.get("train")
     if like is None:
-        raise UsageError("the spec has no `data`: it does not say which arrays are inputs and targets")
+        raise UsageError("the spec has no `data`, which would map arrays to inputs and targets")
     parts["test"] = replace(like, file=file, split=None, stratify=None)
 
 
 def print_test(model: Model) -> None:
-    """A line a figure of the test data, with what it stands for where a metric has several; then the tables."""
+    """Print one line per value on the test data (with its meaning, if a metric has several values), then the tables."""
     running = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
     meanings = running.meanings()
     for line in columns((key, f"{value:.6g}", meanings.get(key, "")) for key, value in running.logs().items()):
@@ -57,20 +59,20 @@ def print_test(model: Model) -> None:
 
 
 def print_table(table: ResultTable) -> None:
-    """A confusion matrix, with the recall of every class beside it and the precision below."""
+    """Print a confusion matrix with the recall of every class on the right and its precision below."""
     counts = table.counts
     right, true, answers = counts.diagonal(), counts.sum(1), counts.sum(0)
     out("")
     rows = [
-        [label, *row, _share(right[k], true[k])]
+        [label, *row, _ratio(right[k], true[k])]
         for k, (label, row) in enumerate(zip(table.labels, counts, strict=True))
     ]
-    precisions = [_share(a, b) for a, b in zip(right, answers, strict=True)]
+    precisions = [_ratio(a, b) for a, b in zip(right, answers, strict=True)]
     head = [f"{table.key}: true \\ answer", *table.labels, "recall"]
     for line in columns([head, *rows, ["precision", *precisions, ""]], right=range(1, len(head))):
         out(line)
 
 
-def _share(part: int, whole: int) -> str:
-    """A share of rows; nothing where there are none."""
+def _ratio(part: int, whole: int) -> str:
+    """Return a ratio of row counts, ``-`` without rows."""
     return f"{part / whole:.4f}" if whole else "-"

@@ -1,4 +1,4 @@
-"""``graphspec export``: a trained run as an ONNX file, proved equal under onnxruntime."""
+"""``graphspec export``: write a trained run as an ONNX file, proved equal under onnxruntime."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Rows to prove it on, as for predict \\[default: of the spec's test or training data].",
+            help="Rows for the proof, as for predict \\[default: from the spec's test or training data].",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Write the ONNX file of a run, after proving it equal to the runtime; not equal: no file, status 1."""
+    """Write the ONNX file of a run if it is proved equal to the runtime; otherwise no file, and status 1."""
     from graphspec.api import load
 
     out(f"{output}: {load(run).export(output, opset=opset, target=target, rows=rows)}")

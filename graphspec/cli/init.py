@@ -1,4 +1,4 @@
-"""``graphspec init``: a new spec for a kind of problem, to be edited."""
+"""``graphspec init``: write a new spec for a kind of problem."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA = "graphspec.schema.json"
 
 
 class Kind(StrEnum):
-    """What a new spec is about; ``templates/<kind>.yaml`` holds it."""
+    """The kind of problem of a new spec; its template is ``templates/<kind>.yaml``."""
 
     binary = "binary"
     multiclass = "multiclass"
@@ -34,13 +34,13 @@ def init(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The spec to write.", show_default=False)],
     kind: Annotated[Kind, typer.Option(help="The kind of problem.")] = Kind.multiclass,
 ) -> None:
-    """Write a new spec that validates, with a schema beside it by which an editor completes and checks it."""
+    """Write a new, valid spec, and next to it a schema with which an editor completes and checks it."""
     from importlib.resources import files
 
     if path.suffix not in (".yaml", ".yml"):
-        raise UsageError(f"{path}: a new spec is YAML; let its name end in .yaml")
+        raise UsageError(f"{path}: a new spec is YAML; use a name that ends in .yaml")
     if os.path.lexists(path):
-        raise UsageError(f"{path} exists; it is not overwritten")
+        raise UsageError(f"{path} already exists and is not overwritten")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
     template = files("graphspec.cli").joinpath("templates", f"{kind.value}.yaml").read_text(encoding="utf-8")
@@ -50,13 +50,13 @@ def init(
 
 
 def _name(path: Path) -> str:
-    """A name as the language has it: letters, digits, ``_``, ``-`` and ``.``; in quotes where YAML sees something else."""
+    """Return a valid spec name: letters, digits, ``_``, ``-`` and ``.``; quoted if YAML would not read it as text."""
     name = re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network"
     return name if name[0].isalpha() and name.lower() not in ("null", "true", "false") else f'"{name}"'
 
 
 def _schema(path: Path) -> str:
-    """The schema as seen from ``path``: in ``schemas/`` of a folder above, else beside it, written if it is not there."""
+    """Return the schema's path from ``path``: in ``schemas/`` of a parent folder, else next to it (created if missing)."""
     from graphspec.cli.schema import schema_text
 
     folder = path.parent.resolve()

@@ -1,4 +1,4 @@
-"""Arguments and options that several verbs have."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def writable(path: Path | None) -> Path | None:
-    """Refuse an output that cannot be written before any work is done for it."""
+    """Refuse an output path that cannot be written, before any work is done."""
     from graphspec.files import why_not_writable
 
     try:
@@ -30,7 +30,7 @@ Sets = Annotated[
     typer.Option(
         "--set",
         metavar="KEY.PATH=VALUE",
-        help="Override a value of the spec, such as training.epochs=5; may be given many times.",
+        help="Override a value of the spec, such as training.epochs=5; may be repeated.",
         show_default=False,
     ),
 ]
@@ -43,7 +43,7 @@ Opset = Annotated[
     typer.Option(
         "--opset",
         metavar="N",
-        help="The ONNX opset to export for; 17 is what files have by default.",
+        help="The ONNX opset to export for; 17 by default.",
         show_default=False,
     ),
 ]

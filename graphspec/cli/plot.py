@@ -1,4 +1,4 @@
-"""``graphspec plot``: a spec's graph as a picture."""
+"""``graphspec plot``: draw a spec's graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from graphspec.cli.console import data, out, print_diagnostics
+from graphspec.cli.console import out, print_diagnostics, write_data
 from graphspec.cli.options import Sets, SpecFile, writable
 
 _MERMAID = (".mmd", ".mermaid", ".md")
@@ -23,7 +23,7 @@ def plot(
             "-o",
             metavar="FILE",
             callback=writable,
-            help="An .svg, or Mermaid text as .mmd or .md; without it Mermaid text is printed.",
+            help="An .svg file, or .mmd or .md for Mermaid text; by default Mermaid text is printed.",
             show_default=False,
         ),
     ] = None,
@@ -32,7 +32,7 @@ def plot(
     ] = False,
     sets: Sets = None,
 ) -> None:
-    """Draw the graph: an SVG file, or Mermaid text. Blocks are boxes, and each block has a panel of its own."""
+    """Draw the graph: an SVG file, or Mermaid text. Blocks are boxes, and each block has its own panel."""
     from graphspec.compiler.check import check
     from graphspec.compiler.cost import cost
     from graphspec.drawing.mermaid import mermaid
@@ -48,7 +48,7 @@ def plot(
     print_diagnostics(checked.diagnostics, sys.stderr)
     panels = outline(declaration, lowered, cost(declaration, lowered, 1), expand=expand)
     if output is None:
-        data(mermaid(panels).encode())
+        write_data(mermaid(panels).encode())
         return
     ending = output.suffix.lower()
     text = svg(panels) if ending == ".svg" else mermaid(panels)

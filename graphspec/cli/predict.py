@@ -1,4 +1,4 @@
-"""``graphspec predict``: the heads' values for new rows, from a run or from an ONNX file."""
+"""``graphspec predict``: compute the heads for new rows, with a run or an ONNX file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import data as write_data
-from graphspec.cli.console import out
+from graphspec.cli.console import out, write_data
 from graphspec.cli.options import writable
 from graphspec.errors import UsageError
 from graphspec.files import DATA_SUFFIXES
@@ -16,8 +15,7 @@ from graphspec.files import DATA_SUFFIXES
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
 
-_ROWS = 256
-"""Rows that go through the network together."""
+_BATCH_ROWS = 256  # rows per call of the network
 
 
 def predict(
@@ -65,7 +63,7 @@ def _from_run(run: Path, data: Path) -> dict[str, Array]:
     from graphspec.export.labels import with_labels
 
     model = load(run)
-    heads = in_batches(read_inputs(model.spec, model.graph, data), _ROWS, model.run)
+    heads = in_batches(read_inputs(model.spec, model.graph, data), _BATCH_ROWS, model.run)
     return with_labels(heads, model.labels)
 
 
@@ -77,4 +75,4 @@ def _from_onnx(file: Path, data: Path) -> dict[str, Array]:
     exported = read_exported(file)
     feeds = read_inputs(exported.spec, exported.graph, data)
     exported.refuse_too_large(len(next(iter(feeds.values()))))
-    return in_batches(feeds, _ROWS, exported.run)
+    return in_batches(feeds, _BATCH_ROWS, exported.run)

@@ -1,4 +1,4 @@
-"""How training is shown: a progress bar on a terminal, a line an epoch elsewhere."""
+"""The display of training: a progress bar on a terminal, one line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from graphspec.runtime.running_metrics import RunningMetrics
     from graphspec.training.observers import Observer
 
-_EVERY = 0.1
-"""Seconds between two drawings: metrics are summed up for each, which must not slow small networks."""
+# Seconds between redraws: each one computes the metrics, which must not slow down small networks.
+_REDRAW_INTERVAL = 0.1
 
 
-def watch() -> Observer:
-    """The observer for where stdout leads."""
+def observer_for_stdout() -> Observer:
+    """Return the observer that suits stdout."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         return Bar()
-    return Printed()
+    return PrintedLines()
 
 
-class Printed(Lines):
-    """A line an epoch, at once."""
+class PrintedLines(Lines):
+    """One line per epoch, flushed immediately."""
 
     def say(self, text: str) -> None:
         out(text)
@@ -38,7 +38,7 @@ class Printed(Lines):
 
 
 class Bar:
-    """One bar over all epochs, with losses, metrics and the time left, and a line above it for every epoch done."""
+    """One bar for all epochs with losses, metrics and the remaining time; each finished epoch adds a line above it."""
 
     def __init__(self) -> None:
         self._epochs = self._steps = 0
@@ -66,7 +66,7 @@ class Bar:
 
     def _due(self) -> bool:
         now = time.monotonic()
-        if now - self._drawn < _EVERY:
+        if now - self._drawn < _REDRAW_INTERVAL:
             return False
         self._drawn = now
         return True
@@ -86,7 +86,7 @@ class Bar:
 
 
 def _bars() -> Progress:
-    """A bar that is drawn only when asked to: no thread of its own beside the training."""
+    """Return a bar that is redrawn only on request: no thread runs beside the training."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
@@ -105,7 +105,7 @@ def _bars() -> Progress:
 
 
 def _duration(seconds: float) -> str:
-    """``40 ms``, ``2.5 s``, ``2:05``."""
+    """Return ``40 ms``, ``2.5 s`` or ``2:05``."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

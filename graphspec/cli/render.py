@@ -1,4 +1,4 @@
-"""Diagnostics as text with an excerpt of the source, or as JSON."""
+"""Render diagnostics as text with an excerpt of the source, or as JSON."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from graphspec.errors import Diagnostic, NodeRef, SourceFile
 from graphspec.language.syntax import line_of
 from graphspec.text import printable
 
-_WIDTH = 100
-"""Columns of an excerpt; a longer line is cut around the place."""
+_MAX_COLUMNS = 100  # columns of an excerpt; a longer line is cut around the position
 _COLOURS = {"error": "1;31", "warning": "1;33", "gutter": "1;34", "help": "1;36", "bold": "1"}
 
 
 def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False, sources: Mapping[str, str] | None = None) -> str:
-    """All ``diagnostics`` as text, in the order given, a blank line between them.
+    """Return ``diagnostics`` as text, in the order given, separated by blank lines.
 
     Args:
-        colour: with ANSI escapes.
-        sources: text by file name; that of other files is the text that the diagnostic itself came from.
+        colour: use ANSI escapes.
+        sources: texts by file name; for other files, the diagnostic itself refers to the text.
     """
     excerpts = _Excerpts(sources or {})
     return "\n\n".join(_render(diagnostic, excerpts, colour) for diagnostic in diagnostics)
 
 
 def render_json(diagnostics: Iterable[Diagnostic]) -> str:
-    """The list that ``--format json`` prints."""
+    """Return the list that ``--format json`` prints."""
     return json.dumps([diagnostic.to_json() for diagnostic in diagnostics], indent=2, ensure_ascii=False)
 
 
 class _Excerpts:
-    """Lines of sources, as they were read: what a file has now is something else, and a pipe has nothing any more."""
+    """Lines of sources as they were read: a file may have changed since, and a pipe is empty."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = sources
@@ -49,65 +48,65 @@ def _render(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
     def paint(kind: str, text: str) -> str:
         return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if colour else text
 
-    place = _clean(diagnostic.file)
+    position = _one_line(diagnostic.file)
     if diagnostic.line is not None:
-        place += f":{diagnostic.line}:{diagnostic.column}"
+        position += f":{diagnostic.line}:{diagnostic.column}"
     label = paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
-    lines = [f"{paint('bold', place)}: {label}: {_clean(diagnostic.message)}"]
+    lines = [f"{paint('bold', position)}: {label}: {_one_line(diagnostic.message)}"]
     margin = " " * (len(str(diagnostic.line or "")) + 1)
     text = None if diagnostic.line is None else excerpts.line(diagnostic.file, diagnostic.line)
     if text is not None:
         assert diagnostic.column is not None
-        shown, start, length = _cut(text, diagnostic.column - 1, diagnostic.length)
+        shown, start, length = _excerpt(text, diagnostic.column - 1, diagnostic.length)
         bar = paint("gutter", "│")
-        carets = paint(diagnostic.severity, "^" * max(1, _columns(shown[start : start + length])))
+        carets = paint(diagnostic.severity, "^" * max(1, _display_width(shown[start : start + length])))
         lines.append(f"{margin}{bar}")
-        lines.append(f"{paint('gutter', str(diagnostic.line))} {bar} {_clean(shown)}")
-        lines.append(f"{margin}{bar} {' ' * _columns(shown[:start])}{carets}")
+        lines.append(f"{paint('gutter', str(diagnostic.line))} {bar} {_one_line(shown)}")
+        lines.append(f"{margin}{bar} {' ' * _display_width(shown[:start])}{carets}")
     elif diagnostic.line is None:
         margin = "  "
         if diagnostic.path:
-            lines.append(f"{margin}{paint('gutter', '=')} at {_clean(diagnostic.path)}")
-    lines += [f"{margin}{paint('gutter', '=')} {_clean(line)}" for line in _nodes(diagnostic.nodes)]
+            lines.append(f"{margin}{paint('gutter', '=')} at {_one_line(diagnostic.path)}")
+    lines += [f"{margin}{paint('gutter', '=')} {_one_line(line)}" for line in _nodes(diagnostic.nodes)]
     if diagnostic.hint:
-        lines.append(f"{margin}{paint('gutter', '=')} {paint('help', 'help')}: {_clean(diagnostic.hint)}")
+        lines.append(f"{margin}{paint('gutter', '=')} {paint('help', 'help')}: {_one_line(diagnostic.hint)}")
     return "\n".join(lines)
 
 
-def _cut(text: str, start: int, length: int) -> tuple[str, int, int]:
-    """A line that fits, and where in it the place is."""
-    far = max(0, start - 4 * _WIDTH)  # of a line of megabytes, what is near
-    text, start = text[far : start + 4 * _WIDTH], start - far
+def _excerpt(text: str, start: int, length: int) -> tuple[str, int, int]:
+    """Return a part of a line that fits, and the start and length of the position in it."""
+    far = max(0, start - 4 * _MAX_COLUMNS)  # lines may have megabytes: only the neighbourhood matters
+    text, start = text[far : start + 4 * _MAX_COLUMNS], start - far
     text = text.replace("\t", " ").rstrip()
-    if _columns(text) <= _WIDTH:
+    if _display_width(text) <= _MAX_COLUMNS:
         return text, start, length
-    left = max(0, min(start - _WIDTH // 3, len(text) - _WIDTH))
-    cut = text[left : left + _WIDTH]
-    shown = ("…" if left else "") + cut + ("…" if left + _WIDTH < len(text) else "")
+    left = max(0, min(start - _MAX_COLUMNS // 3, len(text) - _MAX_COLUMNS))
+    cut = text[left : left + _MAX_COLUMNS]
+    shown = ("…" if left else "") + cut + ("…" if left + _MAX_COLUMNS < len(text) else "")
     start += (1 if left else 0) - left
     return shown, start, min(length, len(shown) - start)
 
 
-def _columns(text: str) -> int:
-    """Columns that ``text`` takes on a terminal."""
+def _display_width(text: str) -> int:
+    """Return the number of terminal columns of ``text``."""
     if text.isascii():
         return len(text)
-    return sum(map(_width, text))
+    return sum(map(_character_width, text))
 
 
-def _width(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me"):  # accents, the selectors of emoji
+def _character_width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):  # accents, variation selectors of emoji
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _clean(text: str) -> str:
-    """``text`` in one line, without characters that would steer a terminal."""
+def _one_line(text: str) -> str:
+    """Return ``text`` in one line, without terminal control characters."""
     return printable(text).replace("\n", "�")
 
 
 def _nodes(nodes: tuple[NodeRef, ...]) -> list[str]:
-    """A line for each node: its name, shape, type, place and what matters about it."""
+    """Return a line for each node: its name, shape, type, source line and note."""
     shapes = ["" if node.shape is None else f"({', '.join(map(str, node.shape))})" for node in nodes]
     names = max((len(node.name) for node in nodes), default=0)
     widest = max(map(len, shapes), default=0)

@@ -1,4 +1,4 @@
-"""Predictions as files: NPZ, CSV and JSONL."""
+"""Encode predictions as NPZ, CSV or JSONL."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMATS = (".npz", ".csv", ".jsonl")
 
 
 def suffix_of(path: Path | None) -> str:
-    """How ``path`` is written, one of ``FORMATS``; CSV for stdout."""
+    """Return the format of ``path``, one of ``FORMATS``; CSV for stdout."""
     suffix = ".csv" if path is None else path.suffix.lower()
     if suffix not in FORMATS:
         raise UsageError(f"{path}: predictions are written as {', '.join(FORMATS)}")
@@ -29,10 +29,10 @@ def suffix_of(path: Path | None) -> str:
 
 
 def encode_rows(outputs: Mapping[str, Array], suffix: str) -> bytes:
-    """A file's content.
+    """Return the content of a file.
 
-    In tables a head of shape ``(N, 1)`` is one column of its name; another is cut into columns ``<head>_0``,
-    ``<head>_1``, … (CSV) or is a list (JSONL, where what is not finite is null). Floats have the digits of float32.
+    In tables, a head of shape ``(N, 1)`` is one column under its name. Other heads become columns ``<head>_0``,
+    ``<head>_1``, … in CSV and lists in JSONL. Floats have the digits of float32; in JSONL, non-finite floats are null.
     """
     if suffix == ".npz":
         buffer = io.BytesIO()
@@ -60,13 +60,14 @@ def _jsonl(outputs: Mapping[str, Array]) -> str:
     values = [(a[:, 0] if a.shape[1:] == (1,) else a) for a in outputs.values()]
     rows = zip(*values, strict=True)
     return "".join(
-        json.dumps({n: _plain(v) for n, v in zip(outputs, row, strict=True)}, ensure_ascii=False) + "\n" for row in rows
+        json.dumps({n: _json_value(v) for n, v in zip(outputs, row, strict=True)}, ensure_ascii=False) + "\n"
+        for row in rows
     )
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return [_plain(v) for v in value]
+        return [_json_value(v) for v in value]
     if isinstance(value, np.floating):
         return float(str(value)) if math.isfinite(value) else None
     return value.item()

@@ -1,4 +1,4 @@
-"""``graphspec schema``: the JSON Schema of specs, for editors."""
+"""``graphspec schema``: print the JSON Schema of specs, for editors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graphspec.cli.console import data
+from graphspec.cli.console import write_data
 from graphspec.cli.options import writable
 
 
@@ -24,13 +24,13 @@ def schema(
 
     text = schema_text()
     if output is None:
-        data(text.encode())
+        write_data(text.encode())
     else:
         write_atomic(output, text)
 
 
 def schema_text() -> str:
-    """The schema as it is written to files."""
+    """Return the schema as JSON text."""
     import json
 
     from graphspec.language.schema import schema

@@ -1,4 +1,4 @@
-"""``graphspec summary``: a spec's nodes with shapes, parameters, memory and multiply-adds."""
+"""``graphspec summary``: print a spec's nodes with shapes, parameters, memory and multiply-adds."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ def summary(
     spec: SpecFile,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="For the memory \\[default: the spec's].", show_default=False),
+        typer.Option(
+            min=1, metavar="N", help="The batch size for the memory \\[default: the spec's].", show_default=False
+        ),
     ] = None,
     sets: Sets = None,
 ) -> None:
-    """Print every node with its output shape, parameters, memory for a batch, and multiply-adds for a row."""
+    """Print every node with its output shape, parameters, memory per batch, and multiply-adds per row."""
     from graphspec.compiler.check import check
     from graphspec.compiler.cost import cost
 
@@ -74,7 +76,7 @@ def _inputs(node: NodeDecl) -> str:
 
 
 def _head(head: HeadDecl) -> str:
-    """``of layer 'topic', loss …, metrics …``."""
+    """Return ``of topic, loss …, metrics …``."""
     parts = []
     if head.layer is not None and (head.layer.name, head.layer.output) != (head.name, 0):
         parts.append(f"of {head.layer.name}" + (f":{head.layer.output}" if head.layer.output else ""))
@@ -98,9 +100,9 @@ def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int) -> Iterator[st
     inference = estimate(lowered.graph, costs.shapes, training=False)
     yield (
         f"memory at batch size {rows}: about {human(training)} in training, {human(inference)} in inference; "
-        f"there is {human(available())}"
+        f"{human(available())} is available"
     )
-    yield f"{total.multiply_adds // rows:,} multiply-adds a row, forward (matrix products, convolutions, recurrent layers)"
+    yield f"{total.multiply_adds // rows:,} multiply-adds per row, forward (matrix products, convolutions, recurrent layers)"
     if costs.lengths:
         assumed = ", ".join(f"{name} = {length}" for name, length in costs.lengths.items())
-        yield f"counted with {assumed}, which vary from batch to batch"
+        yield f"counted with {assumed}, which may vary between batches"

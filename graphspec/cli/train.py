@@ -1,4 +1,4 @@
-"""``graphspec train``: a run of a spec on its own data, in a run directory that can be resumed."""
+"""``graphspec train``: train a spec on its data, in a run directory from which training can resume."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def train(
         typer.Option("--out", metavar="DIR", help="The run directory, runs/<name> by default.", show_default=False),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run, or for more epochs.")
+        bool, typer.Option("--resume", help="Continue an interrupted run, or train for more epochs.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run directory if it exists.")] = False,
     onnx: Annotated[
@@ -42,9 +42,9 @@ def train(
     allow_outside: AllowOutside = False,
     sets: Sets = None,
 ) -> int | None:
-    """Train a spec on its data, with a checkpoint at every epoch's end, and evaluate it on its test data."""
+    """Train a spec on its data, with a checkpoint after every epoch, and evaluate it on its test data."""
     from graphspec.api import Model
-    from graphspec.cli.progress import watch
+    from graphspec.cli.progress import observer_for_stdout
     from graphspec.compiler.check import check
     from graphspec.compiler.trainable import refuse_untrainable
     from graphspec.training.interrupt import raised
@@ -62,15 +62,15 @@ def train(
     directory = directory or Path("runs") / declaration.name
     _check_directory(directory, resume=resume, overwrite=overwrite)
     if directory.is_dir():
-        with locked(directory):  # said before all data are read
+        with locked(directory):  # report a locked directory before reading all data
             pass
     parts = _load_data(declaration, lowered.graph)
     model = Model(declaration, lowered, checked.diagnostics)
     model.parts, model.allow_outside = parts, allow_outside
-    trainer = model.trainer(watch(), directory)
+    trainer = model.trainer(observer_for_stdout(), directory)
     make_folder(directory)
     with locked(directory, err):
-        _check_directory(directory, resume=resume, overwrite=overwrite)  # it may have changed
+        _check_directory(directory, resume=resume, overwrite=overwrite)  # it may have changed in the meantime
         if resume:
             _resume(model, trainer, directory)
         trainer.check_outputs()
@@ -88,7 +88,7 @@ def train(
 
 
 def _check_export(spec: Spec, graph: Graph) -> None:
-    """What cannot be exported is said before the training, not after it."""
+    """Report a network that cannot be exported before the training, not after it."""
     from graphspec.export.check import check_export
     from graphspec.export.targets import OPSET
 
@@ -97,12 +97,12 @@ def _check_export(spec: Spec, graph: Graph) -> None:
 
 
 def _load_data(spec: Spec, graph: Graph) -> dict[str, Dataset]:
-    """All data files, every problem of them at once; those of the test data would otherwise show after the training."""
+    """Load all data files, and report all problems together: test data would otherwise fail after the training."""
     from graphspec.data.check import refused
     from graphspec.data.signature import load_all
 
     if "train" not in spec.data:
-        text = "there is nothing to train on: the spec has no `data.train`"
+        text = "the spec has no `data.train` to train on"
         hint = "add `data: {train: {file: …}}`"
         raise SpecError([Diagnostic.at(spec.tree.mark, Code.MISSING_KEY, text, path="data.train", hint=hint)])
     parts, found = load_all(spec, graph)
@@ -114,30 +114,29 @@ def _load_data(spec: Spec, graph: Graph) -> dict[str, Dataset]:
 
 # The run directory.
 
-_NAMED = 5
-"""Files that a message names."""
+_MAX_LISTED = 5  # files that a message lists
 
 
 def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file, not a run directory")
-    taken = directory.is_dir() and any(_content(directory))
-    if taken and not (resume or overwrite):
+    occupied = directory.is_dir() and any(_content(directory))
+    if occupied and not (resume or overwrite):
         raise UsageError(
-            f"{directory} exists: go on with --resume, replace it with --overwrite, or choose another --out"
+            f"{directory} exists: continue with --resume, replace it with --overwrite, or choose another --out"
         )
-    if overwrite and taken and not _is_run(directory):
+    if overwrite and occupied and not _is_run(directory):
         raise UsageError(
-            f"{directory} is no run directory (it lacks spec.json or run.json): --overwrite leaves it alone"
+            f"{directory} is not a run directory (it lacks spec.json or run.json): --overwrite does not remove it"
         )
-    if resume and not taken:
+    if resume and not occupied:
         raise UsageError(f"there is no run in {directory} to resume")
-    if resume and not _is_run(directory) and not _only_begun(directory):
-        raise UsageError(f"{directory} is no run directory: it lacks spec.json or run.json")
+    if resume and not _is_run(directory) and not _only_started(directory):
+        raise UsageError(f"{directory} is not a run directory: it lacks spec.json or run.json")
 
 
 def _content(directory: Path) -> Iterator[Path]:
-    """What lies in a folder but the lock."""
+    """Yield the content of a folder except the lock."""
     return (path for path in directory.iterdir() if path.name != LOCK)
 
 
@@ -145,39 +144,39 @@ def _is_run(directory: Path) -> bool:
     return (directory / "spec.json").is_file() and (directory / "run.json").is_file()
 
 
-def _only_begun(directory: Path) -> bool:
-    """Killed while the directory was being made: nothing but the first files, or their temporary names."""
+def _only_started(directory: Path) -> bool:
+    """Return whether a run was killed while it created its directory: only the first files exist, or temporary ones."""
     return all(p.name in ("spec.json", "run.json") or is_leftover(p) for p in _content(directory))
 
 
 def _has_checkpoint(directory: Path) -> bool:
-    """Whether the run got as far as its first checkpoint; one killed before that begins again from its seed."""
+    """Return whether the run reached its first checkpoint; a run killed before that starts again from its seed."""
     written = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv")
     if any((directory / name).exists() for name in written):
         return True
-    err(f"{directory} has no checkpoint yet: beginning again")
+    err(f"{directory} has no checkpoint: starting again")
     return False
 
 
 def _remove(directory: Path, used: Sequence[Path]) -> None:
-    """Remove what a run has written, but nothing that is in use; say what else lies there."""
+    """Remove the files of a run unless one is in use; report other files, which stay."""
     from graphspec.training.owned import remove_run
 
     real = directory.resolve()
     inside = next((p for p in (Path.cwd(), *used) if p.resolve().is_relative_to(real)), None)
     if directory.is_symlink() or inside is not None:
-        why = "it is a symbolic link" if inside is None else f"{inside} lies in it"
+        why = "it is a symbolic link" if inside is None else f"{inside} is in it"
         raise UsageError(f"--overwrite does not remove {directory}: {why}")
     if kept := remove_run(directory):
-        more = f" and {len(kept) - _NAMED} more" if len(kept) > _NAMED else ""
-        err(f"note: {directory} keeps what no run wrote: {', '.join(kept[:_NAMED])}{more}")
+        more = f" and {len(kept) - _MAX_LISTED} more" if len(kept) > _MAX_LISTED else ""
+        err(f"note: {directory} keeps files that no run wrote: {', '.join(kept[:_MAX_LISTED])}{more}")
 
 
 # The run.
 
 
 def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
-    """Take up the last checkpoint, and bring the files of the run to its state: a kill may have left them behind it."""
+    """Resume from the last checkpoint, and update the run's files to its state: after a kill they may be older."""
     from graphspec.training.run_directory import check_own, check_resumable
 
     check_own(directory)
@@ -213,22 +212,22 @@ def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None) 
 
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
-    """What Ctrl-C leaves behind, and the command that goes on."""
+    """Return the message after Ctrl-C, with the command that continues the run."""
     if trainer.kept is None:
-        return f"interrupted before the first checkpoint; begin again with\n  {command}"
+        return f"interrupted before the first checkpoint; start again with\n  {command}"
     epoch, batch = trainer.kept
     done = f"epoch {epoch + 1}, step {batch}" if batch else f"the end of epoch {epoch}"
-    return f"interrupted: {directory} has a checkpoint of {done}; go on with\n  {command}"
+    return f"interrupted: {directory} has a checkpoint of {done}; continue with\n  {command}"
 
 
 def _command(spec: Path, directory: Path, model: Model, onnx: Path | None, sets: Sequence[str]) -> str:
-    words = ["graphspec", "train", str(spec), "--resume"]
+    arguments = ["graphspec", "train", str(spec), "--resume"]
     if directory != Path("runs") / model.spec.name:
-        words += ["--out", str(directory)]
+        arguments += ["--out", str(directory)]
     if onnx is not None:
-        words += ["--export", str(onnx)]
+        arguments += ["--export", str(onnx)]
     if model.allow_outside:
-        words.append("--allow-outside")
+        arguments.append("--allow-outside")
     for text in sets:
-        words += ["--set", text]
-    return shlex.join(words)
+        arguments += ["--set", text]
+    return shlex.join(arguments)

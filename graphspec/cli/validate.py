@@ -1,4 +1,4 @@
-"""``graphspec validate``: every problem of some specs, and a line for each."""
+"""``graphspec validate``: report all problems of specs, with one line for each spec."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import count, out, print_diagnostics
-from graphspec.cli.console import data as write_data
+from graphspec.cli.console import count, out, print_diagnostics, write_data
 from graphspec.cli.options import AllowOutside, Opset, Sets, Target
 from graphspec.gc_pause import gc_paused
 
@@ -36,7 +35,7 @@ def validate(
     allow_outside: AllowOutside = False,
     sets: Sets = None,
 ) -> int:
-    """Check specs and report every problem, with --opset or --target also of their export; nothing is trained or written."""
+    """Check specs and report every problem, with --opset or --target also of their export. Nothing is trained or written."""
     from graphspec.compiler.check import check
     from graphspec.export.targets import opset_of
     from graphspec.validation import check_further
@@ -58,15 +57,15 @@ def validate(
 
 
 def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
-    """``ok (12,345 parameters, 4 layers)`` or ``2 errors, 1 warning``."""
+    """Return ``ok (12,345 parameters, 4 layers)`` or ``2 errors, 1 warning``."""
     errors = sum(d.is_error for d in found)
     warnings = len(found) - errors
-    more = f", {count(warnings, 'warning')}" if warnings else ""
+    warned = f", {count(warnings, 'warning')}" if warnings else ""
     if errors:
-        return count(errors, "error") + more
+        return count(errors, "error") + warned
     spec, lowered = checked.require()
     size = sum(p.size for p in lowered.graph.params.values())
-    return f"ok{more} ({count(size, 'parameter')}, {count(len(spec.nodes), 'layer')})"
+    return f"ok{warned} ({count(size, 'parameter')}, {count(len(spec.nodes), 'layer')})"
 
 
 def _json(found: list[Diagnostic]) -> bytes:
@@ -75,7 +74,7 @@ def _json(found: list[Diagnostic]) -> bytes:
     text = render_json(found) + "\n"
     try:
         return text.encode()
-    except UnicodeEncodeError:  # a file name that is no UTF-8: escapes keep every character
+    except UnicodeEncodeError:  # a file name that is not UTF-8: escapes preserve every character
         import json
 
         return json.dumps(json.loads(text), indent=2).encode() + b"\n"

@@ -1,1 +1,1 @@
-"""Data files and arrays: read, converted, checked, and cut into batches."""
+"""Data files and arrays: reading, conversion, checks and batches."""

@@ -1,4 +1,4 @@
-"""``.npz`` archives. Arrays of Python objects are pickles and stay unread."""
+"""``.npz`` archives. Arrays of Python objects are pickles, which are never read."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import numpy as np
 from graphspec.arrays.memory_maps import map_file
 from graphspec.codes import Code
 from graphspec.data.filling import assemble
-from graphspec.data.source import DataError, Problems, Request, Room, why
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, first_line
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
 
+# Bytes. Uncompressed arrays of at least this size are memory-mapped, not read.
 MAPPED = 1 << 26
-"""Bytes from which on an array that is not compressed is mapped, not read."""
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
-    (3, 0): np.lib.format.read_array_header_2_0,  # a 2.0 header whose text is UTF-8, which is ASCII for what is read
+    (3, 0): np.lib.format.read_array_header_2_0,  # a 2.0 header in UTF-8; only structured dtypes need more than ASCII
 }
 
 
@@ -34,7 +34,7 @@ class _Header(NamedTuple):
     by_columns: bool
     dtype: np.dtype
     length: int
-    """Bytes before the first number."""
+    """Bytes before the first element."""
 
     @property
     def nbytes(self) -> int:
@@ -42,12 +42,12 @@ class _Header(NamedTuple):
 
 
 class Npz:
-    """An opened ``.npz`` archive: its list of arrays, none of which has been read."""
+    """An opened ``.npz`` archive: its list of arrays; none has been read."""
 
-    kind = "array"
+    item = "array"
 
-    def __init__(self, path: Path, most: int | None = None) -> None:
-        self._path, self.most = path, most
+    def __init__(self, path: Path, max_rows: int | None = None) -> None:
+        self._path, self.max_rows = path, max_rows
         try:
             with path.open("rb") as file:
                 single = file.read(6) == b"\x93NUMPY"
@@ -55,41 +55,43 @@ class Npz:
                 with zipfile.ZipFile(path) as archive:
                     entries = archive.infolist()
         except Exception as error:
-            said = "it is no zip archive" if isinstance(error, zipfile.BadZipFile) else why(error)
+            said = "it is not a zip archive" if isinstance(error, zipfile.BadZipFile) else first_line(error)
             raise DataError(Code.UNREADABLE_FILE, f"cannot be read as .npz: {said}", "write it with np.savez") from None
         if single:
             raise DataError(Code.UNREADABLE_FILE, "is a single array, not an .npz archive", "write it with np.savez")
         self._entries = {e.filename.removesuffix(".npy"): e for e in entries}
         self.names: Sequence[str] = list(self._entries)
         counts = Counter(e.filename.removesuffix(".npy") for e in entries)
-        self.doubtful: Mapping[str, str] = {n: f"has {k} arrays called '{n}'" for n, k in counts.items() if k > 1}
+        self.ambiguous: Mapping[str, str] = {n: f"has {k} arrays called '{n}'" for n, k in counts.items() if k > 1}
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
         arrays = self.read(sorted({column for request in requests for column in request.columns}))
         return {r.name: assemble(r, [arrays[c] for c in r.columns]) for r in requests}
 
     def read(self, names: Sequence[str]) -> dict[str, Array | DataError]:
-        """Arrays as they are in the archive, or what is wrong with each; large ones are mapped.
+        """Return each array as it is in the archive, or its error; large arrays are memory-mapped.
 
         Raises:
-            DataError: GS501 the archive has gone or changed, GS602 there is not as much memory.
+            DataError: GS501 if the archive was removed or changed, GS602 if there is too little memory.
         """
-        room = Room()
+        budget = MemoryBudget()
         try:
             with self._path.open("rb") as file, zipfile.ZipFile(file) as archive:
                 headers = {name: self._header(archive, name) for name in names}
                 for name, header in headers.items():
                     if isinstance(header, _Header) and not self._mappable(name, header):
-                        room.take(header.nbytes)
+                        budget.reserve(header.nbytes)
                 return {
                     name: header if isinstance(header, DataError) else self._one(file, archive, name, header)
                     for name, header in headers.items()
                 }
         except (OSError, zipfile.BadZipFile) as error:
-            raise DataError(Code.UNREADABLE_FILE, f"cannot be read: {why(error)}", "write the file again") from None
+            raise DataError(
+                Code.UNREADABLE_FILE, f"cannot be read: {first_line(error)}", "write the file again"
+            ) from None
 
     def _header(self, archive: zipfile.ZipFile, name: str) -> _Header | DataError:
-        """What an entry says it holds, checked against the bytes that it has."""
+        """Read the header of an entry, and compare it with the size of the entry."""
         entry = self._entries[name]
         try:
             with archive.open(entry) as member:
@@ -97,7 +99,7 @@ class Npz:
                 if magic != b"\x93NUMPY":
                     return DataError(
                         Code.UNREADABLE_FILE,
-                        "is no array: it does not begin as .npy files do",
+                        "is not an array: it does not start like an .npy file",
                         "write it with np.savez",
                     )
                 version = tuple(member.read(2))
@@ -111,17 +113,19 @@ class Npz:
             return _damaged(error)
         if dtype.hasobject:
             hint = "save numbers or fixed-width text: np.asarray(values, dtype=…)"
-            return DataError(Code.LOSSY_CONVERSION, "holds Python objects, which are pickles and are never read", hint)
+            return DataError(
+                Code.LOSSY_CONVERSION, "contains Python objects, which are pickles and are never read", hint
+            )
         header = _Header(tuple(shape), by_columns, dtype, length)
         have = entry.file_size - length
         if any(n < 0 for n in header.shape) or header.nbytes != have:
-            text = f"is damaged: shape {header.shape} and dtype {dtype} make {header.nbytes} bytes, it has {have}"
+            text = f"is damaged: shape {header.shape} and dtype {dtype} need {header.nbytes} bytes, it has {have}"
             return DataError(Code.UNREADABLE_FILE, text, "write the file again")
-        whole = self.most is None or not header.shape or (header.by_columns and len(header.shape) > 1)
-        return header if whole else header._replace(shape=(min(header.shape[0], self.most or 0), *header.shape[1:]))
+        whole = self.max_rows is None or not header.shape or (header.by_columns and len(header.shape) > 1)
+        return header if whole else header._replace(shape=(min(header.shape[0], self.max_rows or 0), *header.shape[1:]))
 
     def _mappable(self, name: str, header: _Header) -> bool:
-        """Whether a large array lies in the archive as it is: ``np.savez`` does not compress."""
+        """Return whether an array is large and neither compressed nor encrypted; ``np.savez`` does not compress."""
         entry = self._entries[name]
         return entry.compress_type == zipfile.ZIP_STORED and header.nbytes >= MAPPED and not entry.flag_bits & 1
 
@@ -129,16 +133,17 @@ class Npz:
         entry = self._entries[name]
         try:
             if self._mappable(name, header):
-                file.seek(entry.header_offset + 26)  # the lengths of what stands between there and the data
+                # At 26: the lengths of the name and of the extra field, which precede the data.
+                file.seek(entry.header_offset + 26)
                 start = file.tell() + 4 + sum(struct.unpack("<HH", file.read(4))) + header.length
                 return map_file(file, header.dtype, start, header.shape, "F" if header.by_columns else "C")
             with archive.open(entry) as member:
-                if self.most is not None and not header.by_columns:
+                if self.max_rows is not None and not header.by_columns:
                     member.read(header.length)
                     return np.frombuffer(member.read(header.nbytes), header.dtype).reshape(header.shape)
                 array: Array = np.lib.format.read_array(member, allow_pickle=False)
-                member.read(1)  # at the end, where the checksum is compared
-            return array[: self.most] if array.ndim else array
+                member.read(1)  # reading the end compares the checksum
+            return array[: self.max_rows] if array.ndim else array
         except MemoryError:
             raise
         except Exception as error:
@@ -146,4 +151,4 @@ class Npz:
 
 
 def _damaged(error: Exception) -> DataError:
-    return DataError(Code.UNREADABLE_FILE, f"is damaged: {why(error)}", "write the file again")
+    return DataError(Code.UNREADABLE_FILE, f"is damaged: {first_line(error)}", "write the file again")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.codes import Code
-from graphspec.data.filling import differ
+from graphspec.data.filling import ragged
 from graphspec.data.source import DataError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _NUMBERS = {
 
 
 def batches(stream: Any) -> Iterator[tuple[int, list[Any]]]:
-    """The batches of a stream, a capsule: how many rows each has, and its columns for :func:`values`."""
+    """Yield the row count of each batch of a stream (a capsule), and its columns for :func:`values`."""
     from nanoarrow.c_array_stream import c_array_stream
 
     for batch in c_array_stream(stream):
@@ -40,33 +40,35 @@ def batches(stream: Any) -> Iterator[tuple[int, list[Any]]]:
 
 
 def values(column: Any, row: int) -> Array:
-    """A column of a batch: missing numbers are NaN, missing text None; lists of one length are rows.
+    """Return a column of a batch: missing numbers are NaN, missing text is None, lists of equal length are rows.
 
     Args:
-        row: the number of the batch's first row.
+        row: the index of the batch's first row.
 
     Raises:
-        DataError: GS503 lists that differ in length, GS504 what is neither a number nor text.
+        DataError: GS503 for lists of different lengths, GS504 for values that are neither numbers nor text.
     """
     return _values(column, 0, column.length, row, 1)
 
 
 def _values(view: Any, first: int, count: int, row: int, per_row: int) -> Array:
-    kind, first = view.storage_type, view.offset + first
+    storage, first = view.storage_type, view.offset + first
     valid = _valid(view, first, count)
-    if kind in ("list", "large_list"):
+    if storage in ("list", "large_list"):
         return _rows(view, first, count, valid, row, per_row)
-    if kind in ("string", "large_string"):
+    if storage in ("string", "large_string"):
         return _text(view, first, count, valid)
-    if kind == "bool":
+    if storage == "bool":
         array: Array = _bits(view.buffer(1), first, count)
-    elif kind in _NUMBERS:
-        array = _buffer(view.buffer(1), _NUMBERS[kind], first, count)
-    elif kind == "na":
+    elif storage in _NUMBERS:
+        array = _buffer(view.buffer(1), _NUMBERS[storage], first, count)
+    elif storage == "na":
         array = np.full(count, np.nan)
     else:
         raise DataError(
-            Code.LOSSY_CONVERSION, f"holds {kind.replace('_', ' ')} values, which are no numbers", "store numbers"
+            Code.LOSSY_CONVERSION,
+            f"contains {storage.replace('_', ' ')} values, which are not numbers",
+            "store numbers",
         )
     return array if valid is None else np.where(valid, array.astype(np.float64), np.nan)
 
@@ -83,7 +85,7 @@ def _bits(buffer: Any, first: int, count: int) -> Array:
 
 
 def _valid(view: Any, first: int, count: int) -> Array | None:
-    """Which values there are, None where all are."""
+    """Return the mask of values that are not missing, None if none is missing."""
     if view.null_count == 0 or view.storage_type == "na" or not view.buffer(0).size_bytes:
         return None
     valid = _bits(view.buffer(0), first, count)
@@ -102,17 +104,17 @@ def _text(view: Any, first: int, count: int, valid: Array | None) -> Array:
 
 
 def _rows(view: Any, first: int, count: int, valid: Array | None, row: int, per_row: int) -> Array:
-    """Lists as rows of an array, ``per_row`` of them for each row of the table."""
+    """Return lists as rows of an array; each row of the table contributes ``per_row`` of them."""
     offsets = _buffer(view.buffer(1), np.int32 if view.storage_type == "list" else np.int64, first, count + 1)
     if count == 0:
         return np.empty((0, 0))
     lengths = np.diff(offsets)
     if valid is not None:
         length = int(lengths[valid][0]) if valid.any() else 0
-        raise differ(length, row + int((~valid).argmax()) // per_row, None)
+        raise ragged(length, row + int((~valid).argmax()) // per_row, None)
     if (lengths != lengths[0]).any():
         other = int((lengths != lengths[0]).argmax())
-        raise differ(int(lengths[0]), row + other // per_row, int(lengths[other]))
+        raise ragged(int(lengths[0]), row + other // per_row, int(lengths[other]))
     start, length = int(offsets[0]), int(lengths[0])
     inner = _values(view.child(0), start, count * length, row, per_row * length)
     return inner.reshape(count, length, *inner.shape[1:])

@@ -1,4 +1,4 @@
-"""Checked rows: splitting, weighting, and copying them batch by batch into a program's buffers."""
+"""Split and weight checked rows, and copy them batch by batch into a program's buffers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphspec.arrays.memory_maps import Held
     from graphspec.ir.graph import Array
 
-_CACHE = 1 << 18
+_GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: they stay in the cache
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -31,12 +31,13 @@ _PARTS = ("inputs", "targets", "weights", "lengths")
 
 @dataclass
 class Dataset:
-    """Arrays of equal length that fit the graph. Narrow dtypes are kept; a batch is converted when it is copied.
+    """Arrays of equal length that fit the graph. Narrow dtypes stay; the copy of a batch converts them.
 
     Attributes:
-        weights: sample weights by head, ``(N,)`` or one for each time step.
-        lengths: for CTC, by their own names: ``<head>_length``, ``<head>_input_length``.
-        chosen: which rows of the arrays are meant, None for all: arrays may be memory maps, which are never cut.
+        weights: sample weights by head, ``(N,)`` or one per time step.
+        lengths: for CTC, by name: ``<head>_length``, ``<head>_input_length``.
+        chosen: the indices of the rows that belong to the dataset, None for all. The arrays are not indexed, since they
+            may be memory maps.
     """
 
     inputs: dict[str, Array]
@@ -49,17 +50,18 @@ class Dataset:
         return len(next(iter(self.inputs.values())) if self.chosen is None else self.chosen)
 
     def feeds(self) -> dict[str, Array]:
-        """All arrays, whole, by the names of the graph's inputs and targets."""
+        """Return all arrays, with all their rows, by the names of the graph's inputs and targets."""
         weights = {head + WEIGHT: w for head, w in self.weights.items()}
         return self.inputs | self.targets | weights | self.lengths
 
     def named(self) -> dict[str, Array]:
-        """All arrays as ``<part>/<name>``, and ``chosen``: what :meth:`of` takes back."""
+        """Return all arrays as ``<part>/<name>``, and ``chosen``: the argument of :meth:`of`."""
         named = {f"{part}/{name}": a for part in _PARTS for name, a in getattr(self, part).items()}
         return named if self.chosen is None else named | {"chosen": self.chosen}
 
     @classmethod
     def of(cls, named: Mapping[str, Array]) -> Dataset:
+        """Return the dataset of the arrays that :meth:`named` returned."""
         parts: dict[str, dict[str, Array]] = {part: {} for part in _PARTS}
         for key, array in named.items():
             part, _, name = key.partition("/")
@@ -68,24 +70,24 @@ class Dataset:
         return cls(**parts, chosen=named.get("chosen"))
 
     def select(self, rows: Array) -> Dataset:
-        """Some of the rows, by their numbers; nothing is copied."""
+        """Return a dataset of the rows with these indices; nothing is copied."""
         return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
 
     def sample(self, count: int) -> dict[str, Array]:
-        """Copies of at most ``count`` rows of every input, spread evenly over all rows."""
+        """Return copies of at most ``count`` rows of every input, spread evenly over all rows."""
         rows = np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64)
         rows = rows if self.chosen is None else self.chosen[rows]
         return {name: np.array(array[rows]) for name, array in self.inputs.items()}
 
 
 def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> tuple[Array, Array]:
-    """Rows to train on and rows to validate on, both in ascending order.
+    """Return the indices of training rows and of validation rows, both in ascending order.
 
-    ``round(fraction · n)`` rows, at least one, of a permutation keyed by the seed. With ``classes`` (one id a row) each
-    class gives its share of them, by largest remainders; of equal ones the lower class comes first.
+    Validation has ``round(fraction · n)`` rows, at least one, from a permutation keyed by the seed. With ``classes`` (one
+    id per row) the split is stratified: classes contribute in proportion, by largest remainders; ties go to lower ids.
 
     Raises:
-        SpecError: GS508 where there are not rows enough for both parts.
+        SpecError: GS508 if there are too few rows for both parts.
     """
     if n < 2:
         raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
@@ -97,17 +99,17 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
         ids, sizes = np.unique(classes, return_counts=True)
         quota = count * sizes / n
         take = np.floor(quota).astype(np.int64)
-        remainders = np.round(quota - take, 9)  # equal shares must not differ by rounding
+        remainders = np.round(quota - take, 9)  # rounding must not break ties
         take[np.argsort(-remainders, kind="stable")[: count - take.sum()]] += 1
         shuffled = classes[order]
         chosen = np.concatenate([order[shuffled == k][:m] for k, m in zip(ids, take, strict=True)])
-    held = np.zeros(n, bool)
-    held[chosen] = True
-    return np.flatnonzero(~held), np.flatnonzero(held)
+    in_validation = np.zeros(n, bool)
+    in_validation[chosen] = True
+    return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 
 
 def class_ids(y: Array) -> Array:
-    """One class id a row, of ids ``(N,)`` or ``(N, 1)``, of 0/1 values, or of one-hot rows."""
+    """Return one class id per row, from ids ``(N,)`` or ``(N, 1)``, from 0/1 values, or from one-hot rows."""
     if y.ndim == 2 and y.shape[1] > 1:
         best: Array = y.argmax(1)
         return best
@@ -122,12 +124,12 @@ def row_weights(
     labels: Sequence[str] | None = None,
     ignored: int | None = None,
 ) -> Array:
-    """The weight of every row by its class, float32: as given (1 for a class not named), or ``N / (classes · count)``.
+    """Return the float32 weight of every row by its class: as given (default 1), or ``N / (classes · count)``.
 
-    Rows of the class ``ignored`` have weight 1, and are no part of N.
+    Rows of the class ``ignored`` have weight 1 and do not count in N.
 
     Args:
-        class_weight: by class id or label, or ``balanced``.
+        class_weight: weights by class id or label, or ``balanced``.
         y: the head's targets.
 
     Raises:
@@ -150,7 +152,7 @@ def row_weights(
                 )
             if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= _LARGEST:
                 text = f"the weight of class {key!r} must be a number from 0 on, got {weight!r}"
-                raise SpecError([Diagnostic(Code.CLASSES_MISMATCH, text, hint="1 is what other classes have")])
+                raise SpecError([Diagnostic(Code.CLASSES_MISMATCH, text, hint="classes without a weight have 1")])
             table[index] = weight
     weights = np.ones(len(ids), np.float32)
     weights[counts] = table.astype(np.float32)[ids[counts]]
@@ -160,10 +162,10 @@ def row_weights(
 def in_batches(
     feeds: Mapping[str, Array], size: int, run: Callable[[dict[str, Array]], Mapping[str, Array]]
 ) -> dict[str, Array]:
-    """What ``run`` gives for at most ``size`` rows at a time, joined.
+    """Call ``run`` for at most ``size`` rows at a time, and concatenate the results.
 
     Raises:
-        SpecError: GS501 where a file that rows are mapped from has been changed meanwhile.
+        SpecError: GS501 if a memory-mapped file has changed in the meantime.
     """
     total, files, parts = len(next(iter(feeds.values()))), held_by(feeds.values()), []
     for start in range(0, total, size):
@@ -174,14 +176,14 @@ def in_batches(
 
 
 def _rows_in_cache(array: Array) -> int:
-    """How many rows to gather before they are converted: a gather of a whole batch would leave the cache."""
-    return max(_CACHE // max(array[:1].nbytes, 1), 1)
+    """Return the number of rows to gather before they are converted: a whole batch would not fit into the cache."""
+    return max(_GATHER_BYTES // max(array[:1].nbytes, 1), 1)
 
 
-def _gather(array: Array) -> Any:
-    """``array.take``, or a function of its ``(rows, axis 0, buffer, mode)`` that fills the buffer with these rows.
+def _take_into(array: Array) -> Any:
+    """Return ``array.take``, or a function with its arguments ``(rows, axis 0, buffer, mode)`` that fills the buffer.
 
-    ``take`` is quickest, but first copies the whole of an array that is not contiguous, or not aligned as in archives.
+    ``take`` is the fastest, but it first copies an array that is not contiguous, or not aligned (as in archives).
     """
     if not array.flags.c_contiguous or not array.size:
         return lambda rows, _, out, __: np.copyto(out, array[rows])
@@ -194,9 +196,9 @@ def _gather(array: Array) -> Any:
     )
 
 
-def _checked(fill: Callable[[int], None], held: Sequence[Held]) -> Callable[[int], None]:
+def _checked(fill: Callable[[int], None], files: Sequence[Held]) -> Callable[[int], None]:
     def check_and_fill(batch: int) -> None:
-        for file in held:
+        for file in files:
             file.check()
         fill(batch)
 
@@ -204,47 +206,47 @@ def _checked(fill: Callable[[int], None], held: Sequence[Held]) -> Callable[[int
 
 
 class BatchLoader:
-    """Rows in batches, each epoch in an order of its own that the seed and the epoch give.
+    """Copies rows in batches; the seed and the epoch determine the order of an epoch.
 
-    ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short. Where a group of
-    workers shares each batch, its member ``rank`` of ``size`` copies its own rows alone.
+    ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short. If a group of
+    workers shares each batch, the worker ``rank`` of ``size`` copies only its own rows.
 
     Args:
-        total: how many rows an epoch has where ``arrays`` hold one batch alone, the one that is due (:meth:`scatter`).
+        total: the number of rows of an epoch, if ``arrays`` contain only the current batch (:meth:`scatter`).
     """
 
     rank, size = 0, 1
 
     def __init__(self, arrays: Dataset, batch_size: int, *, shuffle: bool, seed: int, total: int | None = None) -> None:
         self.batch_size, self.shuffle, self._orders = batch_size, shuffle, Orders(seed)
-        self.given, self._arrays = arrays, arrays.feeds()
-        self._n, self._one = len(arrays) if total is None else total, total is not None
+        self.dataset, self._arrays = arrays, arrays.feeds()
+        self._n, self._holds_one_batch = len(arrays) if total is None else total, total is not None
         self.batches = -(-self._n // batch_size)
         self._order: Array | None = arrays.chosen
-        self._gather = {name: _gather(a) for name, a in self._arrays.items()}
+        self._gather = {name: _take_into(a) for name, a in self._arrays.items()}
         self._scratch = {
             name: np.empty((min(_rows_in_cache(a), batch_size), *a.shape[1:]), a.dtype)
             for name, a in self._arrays.items()
         }
 
     def start(self, epoch: int) -> None:
-        """Set the order of the rows."""
+        """Set the order of the rows of an epoch."""
         if self.shuffle:
-            order, chosen = self._orders.of(epoch, self._n), self.given.chosen
+            order, chosen = self._orders.of(epoch, self._n), self.dataset.chosen
             self._order = order if chosen is None else chosen[order]
 
     def rows(self, batch: int) -> int:
-        """How many rows a batch has."""
+        """Return the number of rows of a batch."""
         return min(self.batch_size, self._n - batch * self.batch_size)
 
     def shapes(self, rows: int) -> dict[str, tuple[int, ...]]:
-        """The shape of every feed of a batch of so many rows."""
+        """Return the shape of every feed of a batch of ``rows`` rows."""
         return {name: (rows, *array.shape[1:]) for name, array in self._arrays.items()}
 
     def filler(self, feeds: Mapping[str, Array], count: int) -> Callable[[int], None]:
-        """A function that copies a batch of ``count`` rows, by its number, into the buffers that a program reads.
+        """Return a function of a batch's index that copies its ``count`` rows into the buffers that a program reads.
 
-        Feeds that there is no array for stay as they are.
+        Feeds without an array stay as they are.
         """
         return self._filler(feeds, shard_slice(count, self.rank, self.size))
 
@@ -253,19 +255,19 @@ class BatchLoader:
         self.filler(feeds, self.rows(batch))(batch)
 
     def scatter(self, batch: int, arrays: Mapping[str, Array]) -> None:
-        """Copy what the others need of a batch into arrays that hold one batch: those that :meth:`Dataset.feeds` names."""
+        """Copy the other workers' rows of a batch into arrays for one batch, by the names of :meth:`Dataset.feeds`."""
         count = self.rows(batch)
         first = shard_slice(count, self.rank, self.size).stop
         self._filler({name: array[first:count] for name, array in arrays.items()}, slice(first, count))(batch)
 
     def _filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
-        """A function that fills buffers with the rows ``part`` of a batch, if their files are what they were."""
-        fill, held = self._plain_filler(feeds, part), held_by(self._arrays[n] for n in feeds if n in self._arrays)
-        return fill if not held else _checked(fill, held)
+        """Return a function that fills buffers with the rows ``part`` of a batch, and checks first that no file changed."""
+        fill, files = self._unchecked_filler(feeds, part), held_by(self._arrays[n] for n in feeds if n in self._arrays)
+        return fill if not files else _checked(fill, files)
 
-    def _plain_filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
+    def _unchecked_filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
         pairs = [(self._arrays[name], buffer, name) for name, buffer in feeds.items() if name in self._arrays]
-        step = 0 if self._one else self.batch_size
+        step = 0 if self._holds_one_batch else self.batch_size
         if not self.shuffle and self._order is None:
 
             def fill(batch: int) -> None:

@@ -1,4 +1,4 @@
-"""Data against a graph: files and arrays are read, converted and checked; every problem is found in one run."""
+"""Read, convert and check files and arrays for a graph; one run reports every problem."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class DataSignature:
-    """What data must look like.
+    """The data that a graph requires.
 
     Attributes:
         inputs, targets: types by input and by head.
-        classes: heads whose targets are ids, and how many classes each has.
-        ignored: heads with an id beside those that is allowed (``ignore_class``).
-        probabilities: heads whose targets must lie in 0 … 1 (cross-entropies).
-        limits: inputs that are ids, and the range of those that an Embedding has a row for.
-        labels: class names by head; targets may be text then.
+        classes: the number of classes of each head whose targets are ids.
+        ignored: the additional id that a head allows (``ignore_class``).
+        probabilities: heads whose targets must be in 0 … 1 (cross-entropies).
+        limits: for inputs that are ids, the range for which the Embedding has rows.
+        labels: class names by head; their targets may be text.
         ctc: heads whose targets are label sequences.
         steps: the time steps of every CTC head, given the inputs' shapes.
     """
@@ -64,30 +64,30 @@ class DataSignature:
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
 
     def extras(self) -> list[str]:
-        """What data may have besides: sample weights, and the lengths of label sequences."""
+        """Return the names of optional arrays: sample weights, and the lengths of label sequences."""
         heads = list(self.targets)
         return [h + WEIGHT for h in heads] + [h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)]
 
 
 def load(
-    source: DataSource, signature: DataSignature, most: int | None = None
+    source: DataSource, signature: DataSignature, max_rows: int | None = None
 ) -> tuple[Dataset | None, list[Diagnostic]]:
-    """The rows of a data file, and every problem that they have; None if there is an error among them.
+    """Read a data file; return its rows, or None after an error, and all problems.
 
     Args:
-        most: how many rows to read, from the first on; all by default.
+        max_rows: the number of rows to read from the start; all by default.
     """
     check = _Check(signature, source)
     assert source.file is not None, "a split has no file"
     try:
-        table = open_source(source.file, most)
+        table = open_source(source.file, max_rows)
     except DataError as error:
         check.report("file", "", error.problem, check.file)
         return None, check.found
     requests = []
-    for section, name, mapped in _wanted_names(source, signature, table):
+    for section, name, mapped in _requested_names(source, signature, table):
         request = check.request(section, name, mapped)
-        if check.known(request, table):
+        if check.has_columns(request, table):
             requests.append(request)
     try:
         found = table.fill(requests)
@@ -98,22 +98,22 @@ def load(
         check.report("file", "", Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), check.file)
         return None, check.found
     for request in requests:
-        check.take(request, table, found[request.name])
+        check.add_columns(request, table, found[request.name])
     return check.finish(), check.found
 
 
 def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
-    """What to raise for problems of data: too little memory is none of the data's own."""
+    """Return the error to raise for problems of data: RunError if there is only too little memory, else SpecError."""
     errors = [d for d in found if d.is_error]
     if errors and all(d.code == Code.NOT_ENOUGH_MEMORY for d in errors):
         return RunError(Code.NOT_ENOUGH_MEMORY, errors[0].message, errors[0].hint)
     return SpecError(found)
 
 
-def _wanted_names(
+def _requested_names(
     source: DataSource, signature: DataSignature, table: Source
 ) -> Iterator[tuple[str, str, str | list[str]]]:
-    """The section, the name, and the column or columns of everything that is read."""
+    """Yield the section, the name, and the column or columns of each array to read."""
     for section, mapped, names in (
         ("inputs", source.inputs or {}, list(signature.inputs)),
         ("targets", source.targets or {}, [*signature.targets, *signature.extras()]),
@@ -129,23 +129,23 @@ def check_arrays(
     signature: DataSignature,
     sample_weight: Mapping[str, Any] | None = None,
 ) -> tuple[Dataset | None, list[Diagnostic]]:
-    """As :func:`load`, for arrays by input and head name; ``y`` may have ``<head>_length`` and the like too."""
+    """Check arrays by input and head name, like :func:`load`; ``y`` may also contain ``<head>_length`` and similar."""
     check = _Check(signature, None)
     targets = dict(y or {}) | {head + WEIGHT: w for head, w in (sample_weight or {}).items()}
     extras = signature.extras()
-    for section, given, needed, more in (
+    for section, given, required, optional in (
         ("inputs", x, list(signature.inputs), []),
         ("targets", targets, list(signature.targets), extras),
     ):
         what = "input" if section == "inputs" else "head"
         for name in given:
-            if name not in needed and name not in more:
-                hint = did_you_mean(name, needed) or f"the {what}s are {', '.join(needed) or 'none'}"
+            if name not in required and name not in optional:
+                hint = did_you_mean(name, required) or f"the {what}s are {', '.join(required) or 'none'}"
                 unknown = Problem(Code.MISSING_ARRAY, f"is given for {with_article(what)} that does not exist", hint)
                 check.report(section, name, unknown, f"array '{name}'")
-        for name in [*needed, *(n for n in more if n in given)]:
+        for name in [*required, *(n for n in optional if n in given)]:
             if name in given:
-                check.give(section, name, _as_array(given[name]))
+                check.add_given(section, name, _as_array(given[name]))
             else:
                 check.report(section, name, NOT_GIVEN, f"{what} '{name}'")
     return check.finish(), check.found
@@ -167,7 +167,7 @@ def _noun(section: str, name: str) -> str:
 
 
 class _Check:
-    """Collects arrays and diagnostics; a diagnostic points at the mapping's value, else at ``file``."""
+    """Collects arrays and diagnostics; a diagnostic points at the value of the mapping, else at ``file``."""
 
     def __init__(self, signature: DataSignature, source: DataSource | None) -> None:
         self.signature, self.source = signature, source
@@ -195,70 +195,72 @@ class _Check:
     def request(self, section: str, name: str, column: str | list[str]) -> Request:
         labels = self.signature.labels.get(name) if section == "targets" else None
         columns = [column] if isinstance(column, str) else column
-        return Request(name, columns, not isinstance(column, str), self._kind(name), section == "inputs", labels)
+        return Request(name, columns, not isinstance(column, str), self._type(name), section == "inputs", labels)
 
-    def known(self, request: Request, table: Source) -> bool:
-        """Whether the file has every column of a request, each once; GS502 for those that it has not."""
+    def has_columns(self, request: Request, table: Source) -> bool:
+        """Return whether the file has each column of a request exactly once; report GS502 for the others."""
         assert self.source is not None
         good = True
         for k, column in enumerate(request.columns):
-            if column in table.doubtful:
-                problem = Problem(Code.MISSING_ARRAY, table.doubtful[column], "give each a name of its own")
+            if column in table.ambiguous:
+                problem = Problem(Code.MISSING_ARRAY, table.ambiguous[column], "give each a unique name")
             elif column not in table.names:
                 hint = did_you_mean(column, table.names) or f"it has {', '.join(table.names[:20])}"
                 noun = _noun(_section(request), request.name)
-                problem = Problem(Code.MISSING_ARRAY, f"has no {table.kind} '{column}' for {noun}", hint)
+                problem = Problem(Code.MISSING_ARRAY, f"has no {table.item} '{column}' for {noun}", hint)
             else:
                 continue
-            self.report(_section(request), request.name, problem, self.file, k if request.together else None)
+            self.report(_section(request), request.name, problem, self.file, k if request.stacked else None)
             good = False
         return good
 
-    def take(self, request: Request, table: Source, found: Array | Problems) -> None:
-        """What a file gave for a request: an array of the right type, or problems of its columns."""
+    def add_columns(self, request: Request, table: Source, found: Array | Problems) -> None:
+        """Add the result of a request: an array of the right type, or the problems of its columns."""
         assert self.source is not None
         section, columns, file = _section(request), request.columns, self.source.file
         if isinstance(found, dict):
             for k, error in found.items():
-                subject = f"{table.kind} '{columns[k]}' of '{file}'"
-                self.report(section, request.name, error.problem, subject, k if request.together else None)
+                subject = f"{table.item} '{columns[k]}' of '{file}'"
+                self.report(section, request.name, error.problem, subject, k if request.stacked else None)
             return
-        subject = f"{table.kind} '{columns[0]}' of '{file}'"
-        if request.together:
+        subject = f"{table.item} '{columns[0]}' of '{file}'"
+        if request.stacked:
             few = ", ".join(columns[:4]) + (", …" if len(columns) > 4 else "")
-            subject = f"the table of {table.kind}s {few} of '{file}'"
-        self.put(section, request.name, found, subject)
+            subject = f"the table of {table.item}s {few} of '{file}'"
+        self.add(section, request.name, found, subject)
 
-    def _kind(self, name: str) -> Type:
+    def _type(self, name: str) -> Type:
         signature = self.signature
         if name in signature.inputs:
             return signature.inputs[name]
         if name in signature.ctc:
-            return Type("int64", ("N", f"<labels of {name}>"))  # of no other head, and of no input
+            return Type("int64", ("N", f"<labels of {name}>"))  # a symbol that no other head or input shares
         if name in signature.targets:
             return signature.targets[name]
         return Type("float32" if name.endswith(WEIGHT) else "int64", ("N",))
 
-    def give(self, section: str, name: str, array: Array | DataError) -> None:
-        """An array that was given from Python: convert it, and check it as one from a file."""
+    def add_given(self, section: str, name: str, array: Array | DataError) -> None:
+        """Convert an array from Python, and check it like an array from a file."""
         found = assemble(self.request(section, name, name), [array])
         if isinstance(found, dict):
             self.report(section, name, found[0].problem, _noun(section, name))
         else:
-            self.put(section, name, found, _noun(section, name))
+            self.add(section, name, found, _noun(section, name))
 
-    def put(self, section: str, name: str, converted: Array, subject: str) -> None:
-        """Check the shape and the values of an array of the right type."""
-        kind, signature = self._kind(name), self.signature
+    def add(self, section: str, name: str, converted: Array, subject: str) -> None:
+        """Check the shape and values of an array of the right type, and add it."""
+        expected, signature = self._type(name), self.signature
         try:
             if name.endswith(WEIGHT) and name not in signature.targets:
                 converted = self._weights(name, converted)
             else:
-                converted = reshape(converted, kind, self._sizes, squeeze=section == "targets" and not kind.is_float)
+                converted = reshape(
+                    converted, expected, self._sizes, squeeze=section == "targets" and not expected.is_float
+                )
             if section == "inputs" and name in signature.limits and converted.dtype.kind != "b":
                 limits, hint = (
                     signature.limits[name],
-                    "set `input_dim` of the Embedding above the largest id, or mend the ids",
+                    "set `input_dim` of the Embedding above the largest id, or correct the ids",
                 )
                 check_range(converted, limits, "id", hint)
             if section == "targets" and name in signature.classes:
@@ -274,7 +276,7 @@ class _Check:
         self.arrays[name], self.sections[name], self.subjects[name] = converted, section, subject
 
     def _weights(self, name: str, array: Array) -> Array:
-        """Sample weights: one a row, or one for each value that the loss gives."""
+        """Check sample weights: one per row, or one per value of the loss."""
         target = self.signature.targets[name.removesuffix(WEIGHT)]
         rank = max(len(target.shape) - target.is_float, 1)
         if array.ndim == rank + 1 and array.shape[-1] == 1:
@@ -286,7 +288,7 @@ class _Check:
         return reshape(array, Type("float32", target.shape[: array.ndim]), self._sizes, squeeze=False)
 
     def finish(self) -> Dataset | None:
-        """What has been collected, if nothing is wrong."""
+        """Return the collected arrays; None after a problem."""
         self._check_rows()
         if not self.found:
             for head in self.signature.ctc & self.arrays.keys():
@@ -320,36 +322,38 @@ class _Check:
             self.report("file", first, problem, self.file if self.source else self.subjects[first])
 
     def _check_ctc(self, head: str) -> None:
-        """GS506, GS507, GS509: every label sequence must have a path through its time steps."""
+        """Report GS506, GS507 or GS509 for a label sequence that has no path through its time steps."""
         y, lengths, given = self.arrays[head], self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS)
         counts = np.count_nonzero(y, axis=1) if lengths is None else lengths.astype(np.int64)
         shapes = {n: self.arrays[n].shape for n in self.signature.inputs}
         steps = self.signature.steps(shapes).get(head) if self.signature.steps is not None else None
         try:
-            _within(counts, 0, y.shape[1], head + LENGTH)
+            _check_lengths(counts, 0, y.shape[1], head + LENGTH)
             if given is not None and steps is not None:
-                _within(given, 0, steps, head + STEPS)
+                _check_lengths(given, 0, steps, head + STEPS)
             inside = np.arange(y.shape[1]) < counts[:, None]
             blank = ((y == 0) & inside).any(1)
             if blank.any():
                 text = f"has class 0, the blank, among the labels of row {int(blank.argmax())}"
                 raise DataError(Code.OUT_OF_RANGE, text, "labels count from 1; 0 only pads the end of a row")
             repeats = ((y[:, 1:] == y[:, :-1]) & inside[:, 1:]).sum(1)
-            have = given.astype(np.int64) if given is not None else None if steps is None else np.full(len(y), steps)
-            if have is not None and (counts + repeats > have).any():
-                row = int((counts + repeats > have).argmax())
+            available = (
+                given.astype(np.int64) if given is not None else None if steps is None else np.full(len(y), steps)
+            )
+            if available is not None and (counts + repeats > available).any():
+                row = int((counts + repeats > available).argmax())
                 labels = f"{counts[row]} labels with {repeats[row]} repeats"
-                text = f"does not fit in row {row}: {labels} in {have[row]} time steps"
+                text = f"does not fit in row {row}: {labels} in {available[row]} time steps"
                 raise DataError(
-                    Code.TARGET_TOO_LONG, text, "a repeat needs a blank between: time steps ≥ labels + repeats"
+                    Code.TARGET_TOO_LONG, text, "a repeat needs a blank in between: time steps ≥ labels + repeats"
                 )
         except DataError as error:
             self.report("targets", head, error.problem, self.subjects[head])
 
 
-def _within(values: Array, low: int, high: int, name: str) -> None:
+def _check_lengths(values: Array, low: int, high: int, name: str) -> None:
     bad = (values < low) | (values > high)
     if bad.any():
         row = int(bad.argmax())
         text = f"cannot have '{name}' {values[row]} in row {row}: it must be {low} to {high}"
-        raise DataError(Code.WRONG_LENGTH, text, "mend the lengths, or leave them out where padding with 0 tells them")
+        raise DataError(Code.WRONG_LENGTH, text, "correct the lengths, or omit them if the labels are padded with 0")

@@ -1,4 +1,4 @@
-"""``.csv`` and ``.tsv`` files. Every cell is text; whether a column holds numbers is decided over the whole file."""
+"""``.csv`` and ``.tsv`` files. Every cell is text; a column is numeric only if all its cells are."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from typing import Any, NamedTuple
 from graphspec.codes import Code
 from graphspec.data.arrow import values
 from graphspec.data.convert import is_number
-from graphspec.data.database import Hows, Table, Way
+from graphspec.data.database import ColumnRead, Overrides, Table
 from graphspec.data.source import DataError, Request
 
-_SAMPLE = 2048
-"""Rows after which a column is taken for numbers or for text, fewer of wide tables; the rest of the file is held to it."""
-_CELLS = 1 << 17
-_OBJECT = 64
-"""Bytes of a piece of text beside its characters."""
-_HEADER = 1 << 24
-_MOST_COLUMNS = 100_000
-"""The database's time grows with the square of it."""
-_CHUNK = 1 << 20
+# Rows that decide whether a column is first read as numbers or as text; a later cell of text makes it read again as text.
+_SAMPLE_ROWS = 2048
+_SAMPLE_CELLS = 1 << 17  # at most this many cells in the sample: wide tables have fewer sample rows
+_STRING_BYTES = 64  # bytes of a Python string besides its characters
+_MAX_HEADER = 1 << 24  # characters: at most this much of a header line is read
+_MAX_COLUMNS = 100_000  # the database needs time in proportion to the square of the number of columns
+_BLOCK_BYTES = 1 << 20  # bytes read at a time
 
 
 class Delimited(Table):
@@ -36,73 +34,73 @@ class Delimited(Table):
     def __init__(self, path: Path) -> None:
         _refuse_encoding(path)
         self._separator, self._header, self._blank = _header(path)
-        if len(self._header) > _MOST_COLUMNS:
-            text = f"has {len(self._header):,} columns, more than {_MOST_COLUMNS:,}"
-            raise DataError(Code.UNREADABLE_FILE, text, "write rows of so many numbers as an array into an .npz file")
-        self._most, self._guarded = 0, False
+        if len(self._header) > _MAX_COLUMNS:
+            text = f"has {len(self._header):,} columns, more than {_MAX_COLUMNS:,}"
+            raise DataError(Code.UNREADABLE_FILE, text, "write rows of this width as an array to an .npz file")
+        self._row_bound, self._casts_guarded = 0, False
         self._text: dict[str, bool] = {}
         self._bytes: dict[str, int] = {}
         super().__init__(path)
 
-    def open(self, base: Any) -> Any:
-        return base.read_csv(
+    def open(self, connection: Any) -> Any:
+        return connection.read_csv(
             glob.escape(str(self.path)),
             header=True,
             skiprows=self._blank,
-            sample_size=_SAMPLE,
+            sample_size=_SAMPLE_ROWS,
             sep=self._separator,
             quotechar='"',
             escapechar='"',
             comment="",
-            all_varchar=True,  # a label "no" is no boolean, a label "2020-01-01" no date
+            all_varchar=True,  # a label "no" is not a boolean, a label "2020-01-01" is not a date
         )
 
-    def look(self) -> None:
-        """Names as the header has them: the database gives those that stand twice other ones."""
+    def read_names(self) -> None:
+        """Use the names of the header: the database renames duplicates."""
         given = [name.strip() for name in self._header]
         if len(given) != len(self.names):
             return
         own = [name or theirs for name, theirs in zip(given, self.names, strict=True)]
         self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
-        self.names, self.doubtful = own, stand_twice(own)
+        self.names, self.ambiguous = own, duplicates(own)
 
-    def at_most(self) -> int:
-        return self._most
+    def row_bound(self) -> int:
+        return self._row_bound
 
-    def prepare(self, requests: Sequence[Request], hows: Hows) -> None:
-        if self._most == 0:
+    def prepare(self, requests: Sequence[Request], overrides: Overrides) -> None:
+        if self._row_bound == 0:
             scanned = scan(self.path)
-            self._most, self._guarded = scanned.rows, scanned.underscore
+            self._row_bound, self._casts_guarded = scanned.rows, scanned.underscore
         names = [n for n in dict.fromkeys(self.columns[c] for r in requests for c in r.columns) if n not in self._text]
-        rows = max(min(_SAMPLE, _CELLS // max(len(names), 1)), 1)
+        rows = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(len(names), 1)), 1)
         for count, columns in self.stream(", ".join(names), rows, f"LIMIT {rows}") if names else ():
             for name, column in zip(names, columns, strict=True):
                 cells = [cell for cell in values(column, 0).tolist() if cell is not None]
                 self._text[name] = not all(map(is_number, cells))
-                self._bytes[name] = sum(map(len, cells)) // count + _OBJECT
+                self._bytes[name] = sum(map(len, cells)) // count + _STRING_BYTES
 
     def row_bytes(self, what: str) -> int:
         return sum(self._bytes.values()) + 1
 
-    def guard(self) -> bool:
-        """The database may take a cast for a promise, and fail where a cell does not keep it; not behind a condition."""
-        before, self._guarded = self._guarded, True
+    def guard_casts(self) -> bool:
+        """Put casts into a CASE: the database may otherwise trust a TRY_CAST, and fail at a cell that does not convert."""
+        before, self._casts_guarded = self._casts_guarded, True
         return not before
 
-    def way(self, column: str, request: Request, how: str | None) -> Way:
-        if how == "integers":
-            return Way(column, integers=True)
-        if how == "text" or self._text.get(column):
-            return Way(column)
-        return Way(self._number(column), doubles=True, unread=True)
+    def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
+        if override == "integers":
+            return ColumnRead(column, integers=True)
+        if override == "text" or self._text.get(column):
+            return ColumnRead(column)
+        return ColumnRead(self._number(column), rounded_to_doubles=True, null_may_be_text=True)
 
     def _number(self, column: str) -> str:
-        """A cell as a number, NULL for other text. The database takes ``1_000`` for one; guarded files have a ``_``."""
+        """Return SQL for a cell as a number, NULL for text. The database parses ``1_000`` as a number, hence the guard."""
         number = f"TRY_CAST({column} AS DOUBLE)"
-        return f"CASE WHEN contains({column}, '_') THEN NULL ELSE {number} END" if self._guarded else number
+        return f"CASE WHEN contains({column}, '_') THEN NULL ELSE {number} END" if self._casts_guarded else number
 
-    def explain(self, said: str) -> tuple[str, str | None] | None:
-        """The first line with another number of cells than the header: the database names none."""
+    def explain(self, message: str) -> tuple[str, str | None] | None:
+        """Find the first line whose number of cells differs from the header: the database does not report it."""
         ends = set()
         with self.path.open(encoding="utf-8", errors="replace", newline="") as file:
             lines = csv.reader(file, delimiter=self._separator)
@@ -114,19 +112,19 @@ class Delimited(Table):
             except (csv.Error, StopIteration):
                 return None
         with self.path.open("rb") as file:
-            while block := file.read(_CHUNK):
+            while block := file.read(_BLOCK_BYTES):
                 lone = block.count(b"\n") - block.count(b"\r\n")
                 ends |= {end for end, n in (("LF", lone), ("CRLF", block.count(b"\r\n"))) if n}
-        return ("its lines end in CRLF and in LF", "write all with the same end") if len(ends) > 1 else None
+        return ("its lines end in CRLF and in LF", "use one line ending") if len(ends) > 1 else None
 
 
 class Scan(NamedTuple):
-    """What the bytes of a file tell.
+    """Properties of a file's bytes.
 
     Attributes:
-        rows: the number of ends of lines and one, which rows do not exceed.
-        underscore: whether there is a ``_``.
-        longest: bytes of the longest line, where that is more than a mebibyte.
+        rows: the number of line ends plus one, an upper bound of the number of rows.
+        underscore: whether the file contains ``_``.
+        longest: bytes of the longest line, to within a block of 1 MiB.
     """
 
     rows: int
@@ -135,9 +133,10 @@ class Scan(NamedTuple):
 
 
 def scan(path: Path) -> Scan:
+    """Read a file once, block by block."""
     rows, underscore, longest, run, last = 1, False, 0, 0, b""
     with path.open("rb") as file:
-        while block := file.read(_CHUNK):
+        while block := file.read(_BLOCK_BYTES):
             ends = block.count(b"\n")
             if b"\r" in block or last == b"\r":
                 ends += block.count(b"\r") - block.count(b"\r\n") - (last == b"\r" and block[:1] == b"\n")
@@ -149,15 +148,15 @@ def scan(path: Path) -> Scan:
     return Scan(rows, underscore, longest)
 
 
-def stand_twice(names: Sequence[str]) -> dict[str, str]:
-    """The names that stand more than once, case not counted, and where."""
-    places = defaultdict(list)
-    for place, name in enumerate(names, 1):
-        places[name.casefold()].append((place, name))
+def duplicates(names: Sequence[str]) -> dict[str, str]:
+    """Return the names that occur more than once (ignoring case), each with a message that lists the columns."""
+    columns = defaultdict(list)
+    for number, name in enumerate(names, 1):
+        columns[name.casefold()].append((number, name))
     found: dict[str, str] = {}
-    for group in places.values():
+    for group in columns.values():
         if len(group) > 1:
-            where = " and ".join(f"'{name}' (column {place})" for place, name in group[:4])
+            where = " and ".join(f"'{name}' (column {number})" for number, name in group[:4])
             found |= {name: f"has {where}" for _, name in group}
     return found
 
@@ -174,14 +173,14 @@ def _refuse_encoding(path: Path) -> None:
 
 
 def _header(path: Path) -> tuple[str, list[str], int]:
-    """The separator, the names of the first line that is not blank, and how many are before it.
+    """Return the separator, the names in the first non-blank line, and the number of blank lines before it.
 
-    The separator is the character of ``,;|`` and tab that this line has most of: guessing from the rows hides ragged ones.
+    The separator is the most frequent of ``,;|`` and tab in this line: guessing it from the rows would hide ragged rows.
     """
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        blank, line = 0, file.readline(_HEADER)
+        blank, line = 0, file.readline(_MAX_HEADER)
         while line and not line.rstrip("\r\n"):
-            blank, line = blank + 1, file.readline(_HEADER)
+            blank, line = blank + 1, file.readline(_MAX_HEADER)
         separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=line.count)
         file.seek(0)
         try:

@@ -1,4 +1,4 @@
-"""Data files by their kind."""
+"""Open a data file by the suffix of its name."""
 
 from __future__ import annotations
 
@@ -8,33 +8,39 @@ from pathlib import Path
 
 from graphspec.codes import Code
 from graphspec.data.database import Table
-from graphspec.data.source import _KINDS, NO_ROWS, DataError, Source
+from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
 from graphspec.files import ARCHIVE, DATA_SUFFIXES
 
 
-def open_source(path: Path, most: int | None = None) -> Source:
-    """Open a data file, of which at most so many rows are read.
+def open_source(path: Path, max_rows: int | None = None) -> Source:
+    """Open a data file; at most ``max_rows`` rows will be read.
 
     Raises:
-        DataError: GS501 no such file, or none that can be read; GS105 an unknown kind of file.
+        DataError: GS501 if the file does not exist or cannot be read, GS105 for an unknown file type, GS508 if it is empty.
     """
     suffix = path.suffix.lower()
     if suffix not in DATA_SUFFIXES:
-        raise DataError(Code.VALUE_NOT_ALLOWED, "is of an unknown kind", f"data come from {', '.join(DATA_SUFFIXES)}")
+        raise DataError(
+            Code.VALUE_NOT_ALLOWED, "has an unknown file type", f"data come from {', '.join(DATA_SUFFIXES)}"
+        )
     if _size(path) == 0:
         raise DataError(Code.TOO_FEW_ROWS, "is empty", NO_ROWS)
     if suffix == ARCHIVE:
         from graphspec.data.archives import Npz
 
-        return Npz(path, most)
+        return Npz(path, max_rows)
 
     table = open_table(path)
-    table.most = most
+    table.max_rows = max_rows
     return table
 
 
 def _size(path: Path) -> int:
-    """The size of a regular file."""
+    """Return the size of a regular file.
+
+    Raises:
+        DataError: GS501 if there is no such file, or it is not regular or not readable.
+    """
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -44,7 +50,7 @@ def _size(path: Path) -> int:
     except ValueError as error:  # an embedded null byte, half a character
         raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {error}") from None
     if not stat.S_ISREG(found.st_mode):
-        what = next((what for test, what in _KINDS if test(found.st_mode)), "a device")
+        what = next((what for test, what in _FILE_TYPES if test(found.st_mode)), "a device")
         raise DataError(Code.UNREADABLE_FILE, f"is {what}, not a regular file", "write the data to a file")
     if not os.access(path, os.R_OK):
         raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {os.strerror(13)}")
@@ -64,7 +70,7 @@ def open_table(path: Path) -> Table:
     """Open a table by the suffix of its name.
 
     Raises:
-        DataError: GS501, it cannot be read.
+        DataError: GS501 if it cannot be read.
     """
     from graphspec.data.delimited import Delimited
     from graphspec.data.typed import Lines, Parquet

@@ -1,4 +1,4 @@
-"""New rows from a file: inputs without targets, mapped as in one of the spec's parts of data."""
+"""Read new rows from a file: inputs without targets, mapped as in a part of the spec's data."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
 
-def read_inputs(spec: Spec, graph: Graph, file: Path, most: int | None = None) -> dict[str, Array]:
-    """The inputs of new rows, checked and converted as training data are.
+def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = None) -> dict[str, Array]:
+    """Read the inputs of new rows, checked and converted like training data.
 
     Args:
-        most: how many rows to read, from the first on; all by default.
+        max_rows: the number of rows to read from the start; all by default.
 
     Raises:
-        SpecError: GS5, every problem of the file.
-        RunError: GS602, too little memory to read it.
+        SpecError: all GS5 problems of the file.
+        RunError: GS602 if there is too little memory to read it.
     """
-    arrays, found = load(_source(spec, file), data_signature(spec, graph, targets=False), most)
+    arrays, found = load(_source(spec, file), data_signature(spec, graph, targets=False), max_rows)
     if arrays is None:
         raise refused(found)
     return {name: array.astype(graph.inputs[name].dtype, copy=False) for name, array in arrays.inputs.items()}
 
 
 def _source(spec: Spec, file: Path) -> DataSource:
-    """``file`` with the first mapping of the spec's parts whose names it has; the inputs' own names count as one too."""
+    """Return ``file`` with the first mapping of the spec's parts whose columns it has; the last try is the inputs' names."""
     mappings = [spec.data[part].inputs or {} for part in ("test", "train", "validation") if part in spec.data]
     try:
         known = set(open_source(file).names)
-    except DataError:  # said where it is read
+    except DataError:  # reported when it is read
         known = set()
     fitting = (m for m in [*mappings, {}] if _names(spec, m) <= known)
     mapping = next(fitting, mappings[0] if mappings else {})

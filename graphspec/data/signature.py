@@ -1,4 +1,4 @@
-"""What data must look like for a graph, and data of files and of Python checked against it."""
+"""The inputs and targets that a graph requires, and checks of files and arrays against them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
 Data = Array | Mapping[str, Array] | None
-"""What Python callers give: arrays by name, or one array where there is one input or head."""
+"""Data from Python callers: arrays by name, or one array if there is one input or head."""
 
 
 def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSignature:
-    """What data must look like: the inputs' types, the targets of heads with a loss, and what ids may be."""
+    """Return the data that a graph requires: types of inputs, targets of heads with a loss, and ranges of ids."""
     trained = [h for h in spec.heads.values() if h.loss is not None] if targets else []
     values = {h.name: graph.outputs[h.name] for h in trained}
-    kinds = {h.name: targets_of(h.loss) for h in trained if h.loss is not None}
-    ctc = frozenset(name for name, kind in kinds.items() if kind == "labels")
+    target_kinds = {h.name: targets_of(h.loss) for h in trained if h.loss is not None}
+    ctc = frozenset(name for name, kind in target_kinds.items() if kind == "labels")
     axes = {h.name: h.loss.class_axis(values[h.name]) for h in trained if h.loss is not None}
     classes = {
-        n: values[n].shape[axis] for n, axis in axes.items() if axis is not None and kinds[n] in ("ids", "labels")
+        n: values[n].shape[axis]
+        for n, axis in axes.items()
+        if axis is not None and target_kinds[n] in ("ids", "labels")
     }
     ignored = {h.name: getattr(h.loss, "ignore_class", None) for h in trained}
     return DataSignature(
@@ -48,32 +50,32 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
 
 
 def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """The time steps of CTC heads for given input shapes."""
+    """Return the time steps of CTC heads for these input shapes."""
     nodes = graph.needed(graph.outputs[h] for h in heads)
     known = infer_shapes(graph, nodes, shapes)
     return {h: int(known[graph.outputs[h].name].shape[1]) for h in heads if graph.outputs[h].name in known}
 
 
 def load_all(spec: Spec, graph: Graph) -> tuple[dict[str, Dataset], list[Diagnostic]]:
-    """The rows of every file that the spec names, and every problem of them."""
+    """Read every file that the spec names; return the rows by part, and all problems."""
     found: list[Diagnostic] = []
     parts = {}
     for part, source in spec.data.items():
         if source.file is not None:
-            arrays, more = load(source, data_signature(spec, graph))
-            found += more
+            arrays, problems = load(source, data_signature(spec, graph))
+            found += problems
             if arrays is not None:
                 parts[part] = arrays
     return parts, found
 
 
 def check_data(spec: Spec, graph: Graph) -> list[Diagnostic]:
-    """Every problem of the files that the spec names."""
+    """Return all problems of the files that the spec names."""
     return load_all(spec, graph)[1]
 
 
 def by_name(data: Data, names: Sequence[str], what: str) -> dict[str, Array]:
-    """Arrays by name, from a mapping, or from a bare array where there is one name."""
+    """Return arrays by name, from a mapping, or from a bare array if there is one name."""
     if data is None:
         return {}
     if isinstance(data, Mapping):
@@ -84,7 +86,11 @@ def by_name(data: Data, names: Sequence[str], what: str) -> dict[str, Array]:
 
 
 def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = None) -> Dataset:
-    """Arrays given from Python, checked (SpecError with all GS5)."""
+    """Check arrays of inputs, targets and weights.
+
+    Raises:
+        SpecError: all GS5 problems of them.
+    """
     heads = list(needed.targets)
     arrays, found = check_arrays(
         by_name(x, list(needed.inputs), "input"),
@@ -98,7 +104,11 @@ def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = N
 
 
 def user_inputs(needed: DataSignature, x: Data) -> dict[str, Array]:
-    """Inputs alone, checked; ``needed`` has no targets."""
+    """Check arrays of inputs; ``needed`` has no targets.
+
+    Raises:
+        SpecError: all GS5 problems of them.
+    """
     arrays, found = check_arrays(by_name(x, list(needed.inputs), "input"), None, needed)
     if arrays is None:
         raise SpecError(found)
@@ -106,13 +116,17 @@ def user_inputs(needed: DataSignature, x: Data) -> dict[str, Array]:
 
 
 def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """The inputs of one batch, checked for what would be changed or clipped in silence."""
+    """Check the inputs of one batch: no value may be changed or clipped silently.
+
+    Raises:
+        SpecError: all GS5 problems of them.
+    """
     checked, found, sizes = {}, [], dict[str, int]()
-    for name, kind in needed.inputs.items():
+    for name, expected in needed.inputs.items():
         try:
             if name not in feeds:
                 raise DataError(Code.MISSING_ARRAY, NOT_GIVEN.message, NOT_GIVEN.hint)
-            checked[name] = same_numbers(feeds[name], kind, sizes, needed.limits.get(name))
+            checked[name] = same_numbers(feeds[name], expected, sizes, needed.limits.get(name))
         except DataError as error:
             found.append(Diagnostic.of(f"input '{name}'", error.problem, Mark("<arrays>"), path=name))
     if found:
@@ -120,5 +134,5 @@ def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str,
     return checked
 
 
-SAMPLED = 5
-"""Rows that are kept of a training's data: as many as the proof of an export takes at most."""
+SAMPLE_ROWS = 5
+"""Training rows that a model keeps for the proof of an export: the largest batch of the proof."""

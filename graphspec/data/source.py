@@ -1,4 +1,4 @@
-"""Data files: ``.npz`` archives, and tables read by DuckDB. Nothing is ever unpickled."""
+"""The interface of data files, and errors of data. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -14,81 +14,82 @@ from graphspec.errors import Problem, ProblemError
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Type
 
-NO_ROWS = "a data file has a row for each sample"
-NOT_GIVEN = Problem(Code.MISSING_ARRAY, "has no array", "give an array for it, by its name")
+NO_ROWS = "write one row for each sample"
+NOT_GIVEN = Problem(Code.MISSING_ARRAY, "has no array", "provide an array under its name")
 
 
 class DataError(ProblemError):
-    """Something is wrong with an array, or with a data file as a whole: that is the subject."""
+    """A problem of an array or of a data file; the message does not repeat this subject."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """An array of the graph that is wanted from a file.
+    """An array of the graph that a file must provide.
 
     Attributes:
-        columns: the arrays or columns it is made of.
-        together: these are numbers that stand side by side in a row.
-        is_input: for an input, not for a target.
-        labels: class names that text may have.
+        columns: the names of its arrays or columns in the file.
+        stacked: the columns form one array with an axis for them; each has one element per row.
+        is_input: True for an input, False for a target.
+        labels: class names that text may contain.
     """
 
     name: str
     columns: Sequence[str]
-    together: bool
-    kind: Type
+    stacked: bool
+    type: Type
     is_input: bool
     labels: Sequence[str] | None = None
 
 
 Problems = dict[int, DataError]
-"""What is wrong with which of a request's columns."""
+"""Errors by index of the column in a request."""
 
 
 class Source(Protocol):
     """An opened data file."""
 
-    kind: str
-    """What it holds by name: ``array`` or ``column``."""
+    item: str
+    """The noun for a named item: ``array`` or ``column``."""
     names: Sequence[str]
-    doubtful: Mapping[str, str]
-    """Names that stand for more than one column, and what to say of the file."""
-    most: int | None
-    """How many rows to read, from the first on; None for all."""
+    ambiguous: Mapping[str, str]
+    """Names that several columns share, each with a message about the file."""
+    max_rows: int | None
+    """The number of rows to read from the start; None for all."""
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
-        """The arrays by the requests' names, converted to their types; or what is wrong with each.
+        """Return the arrays by the requests' names, converted to their types, or the problems of each.
 
-        All columns exist, and none is doubtful.
+        All requested columns must exist, and none may be ambiguous.
 
         Raises:
-            DataError: the file as a whole cannot be read.
+            DataError: the file cannot be read.
         """
 
 
-class Room:
-    """Memory for arrays, promised before they are filled."""
+class MemoryBudget:
+    """Free memory from which arrays are reserved before they are filled."""
 
     def __init__(self) -> None:
-        self._free, self._promised = free(), 0
+        self._free, self._reserved = free(), 0
 
     def fits(self, nbytes: int) -> bool:
-        return self._promised + nbytes <= self._free
+        """Return whether this much more memory is free."""
+        return self._reserved + nbytes <= self._free
 
-    def take(self, nbytes: int) -> None:
-        """Promise memory; GS602 where there is not as much."""
-        self._promised += nbytes
-        if self._promised > self._free:
-            text = f"needs {human(self._promised)} of memory to be read, {human(self._free)} are free"
+    def reserve(self, nbytes: int) -> None:
+        """Reserve memory; raise GS602 if there is too little."""
+        self._reserved += nbytes
+        if self._reserved > self._free:
+            text = f"needs {human(self._reserved)} of memory to be read, only {human(self._free)} is free"
             raise DataError(
                 Code.NOT_ENOUGH_MEMORY, text, "use fewer rows or columns, or an .npz file that is not compressed"
             )
 
 
-_KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+_FILE_TYPES = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
 
 
-def why(error: BaseException) -> str:
-    """The first line of an error."""
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(". ")

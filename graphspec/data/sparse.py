@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.ir.graph import Array, Graph
 
-_CHUNK = 1 << 24  # bytes that are searched at a time
+_SEARCH_BYTES = 1 << 24  # bytes searched at a time
 
 
 def as_indices(graph: Graph, arrays: Dataset) -> Dataset:
@@ -35,19 +35,19 @@ def as_indices(graph: Graph, arrays: Dataset) -> Dataset:
 
 
 def indices_of_ones(rows: Array) -> Array | None:
-    """The column indices of the ones in bool rows (n, width): an array (n, k), padded with ``width``.
+    """Return the column indices of the ones in bool rows (n, width): an array (n, k), padded with ``width``.
 
-    k is the largest number of ones in a row. None if that is 0, or above ``width // MIN_WIDTH_PER_ID``: then a matmul is
-    faster.
+    k is the largest number of ones in a row. Return None if k is 0, or above ``width // MIN_WIDTH_PER_ID``, where a matmul
+    is faster.
     """
     n, width = rows.shape
-    most = width // MIN_WIDTH_PER_ID
-    step = max(_CHUNK // max(width, 1), 1)
+    limit = width // MIN_WIDTH_PER_ID
+    step = max(_SEARCH_BYTES // max(width, 1), 1)
     chunks = [rows[start : start + step] for start in range(0, n, step)]
     counts = []
     for chunk in chunks:
         counts.append(np.count_nonzero(chunk, axis=1))
-        if counts[-1].max() > most:
+        if counts[-1].max() > limit:
             return None
     longest = max((int(c.max()) for c in counts), default=0)
     if longest == 0:

@@ -1,4 +1,4 @@
-"""Tables whose values have types: ``.parquet``, and ``.jsonl`` with one object a line."""
+"""Tables whose values have types: ``.parquet``, and ``.jsonl`` with one object per line."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 from graphspec.arrays.system_memory import human
 from graphspec.codes import Code
-from graphspec.data.database import Hows, Table, Way, quoted
-from graphspec.data.delimited import scan, stand_twice
+from graphspec.data.database import ColumnRead, Overrides, Table, quoted
+from graphspec.data.delimited import duplicates, scan
 from graphspec.data.source import DataError, Request
 
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
-_PLAIN = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))
+_SUPPORTED = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))
 _WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))
-"""Numbers that no type of NumPy holds: doubles where floats are wanted, their digits where integers are."""
-_LONGEST = 1 << 24
-"""Bytes of a line of JSON: the database takes long ones apart slowly, and keeps several of them."""
-_MADE = frozenset(("struct", "map", "union"))
+"""Numeric types without a NumPy dtype: read as doubles for floats, and as digits for integers."""
+# Bytes of a line of JSON: the database parses longer lines slowly, and keeps several of them.
+_MAX_LINE = 1 << 24
+_NESTED = frozenset(("struct", "map", "union"))
 
 
 class Typed(Table):
@@ -28,33 +28,35 @@ class Typed(Table):
     rounded: frozenset[str] = frozenset()
     """Types into which the database may have rounded integers."""
 
-    def way(self, column: str, request: Request, how: str | None) -> Way:
-        kind = self.types[column]
-        inner, depth = _inner(kind)
+    def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
+        sql_type = self.types[column]
+        inner, depth = _inner(sql_type)
         lists = "[]" * depth
-        if how == "integers":
-            return Way(column, integers=True)
+        if override == "integers":
+            return ColumnRead(column, integers=True)
         if inner in _WIDE:
-            if depth == 0 and not request.kind.is_float:
-                return Way(f"CAST({column} AS VARCHAR)", integers=True)
-            return Way(f"CAST({column} AS DOUBLE{lists})", doubles=True)
+            if depth == 0 and not request.type.is_float:
+                return ColumnRead(f"CAST({column} AS VARCHAR)", integers=True)
+            return ColumnRead(f"CAST({column} AS DOUBLE{lists})", rounded_to_doubles=True)
         if inner == "enum":
-            return Way(f"CAST({column} AS VARCHAR{lists})")
-        if inner not in _PLAIN:
+            return ColumnRead(f"CAST({column} AS VARCHAR{lists})")
+        if inner not in _SUPPORTED:
             raise DataError(
-                Code.LOSSY_CONVERSION, f"holds values of type {kind}, which are no numbers", "store numbers or text"
+                Code.LOSSY_CONVERSION,
+                f"contains values of type {sql_type}, which are not numbers",
+                "store numbers or text",
             )
-        if depth:  # lists of a fixed length become those of any
+        if depth:  # a list of fixed length becomes a list of any length
             column = f"CAST({column} AS {inner}{lists})"
-        return Way(column, doubles=inner in self.rounded)
+        return ColumnRead(column, rounded_to_doubles=inner in self.rounded)
 
 
-def _inner(kind: Any) -> tuple[str, int]:
-    """The type inside of lists, and how many of them there are around it."""
+def _inner(sql_type: Any) -> tuple[str, int]:
+    """Return the element type of nested lists, and the depth of the nesting."""
     depth = 0
-    while kind.id in ("list", "array"):
-        kind, depth = kind.children[0][1], depth + 1
-    return "json" if str(kind) == "JSON" else str(kind.id), depth  # to the database a kind of text
+    while sql_type.id in ("list", "array"):
+        sql_type, depth = sql_type.children[0][1], depth + 1
+    return "json" if str(sql_type) == "JSON" else str(sql_type.id), depth  # DuckDB's JSON is an alias of VARCHAR
 
 
 class Parquet(Typed):
@@ -62,26 +64,26 @@ class Parquet(Typed):
 
     hint = "write the file again"
 
-    def open(self, base: Any) -> Any:
-        return base.read_parquet(glob.escape(str(self.path)))
+    def open(self, connection: Any) -> Any:
+        return connection.read_parquet(glob.escape(str(self.path)))
 
-    def look(self) -> None:
+    def read_names(self) -> None:
         own = self._own_names()
         if len(own) == len(self.names):
             self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
-            self.names, self.doubtful = own, stand_twice(own)
+            self.names, self.ambiguous = own, duplicates(own)
 
     def _own_names(self) -> list[str]:
-        """The columns' names as the file has them: the database gives those that stand twice other ones."""
+        """Return the names of the columns in the file: the database renames duplicates."""
         file = quoted(glob.escape(str(self.path)), "'")
-        rows = self.base.execute(f"SELECT name, coalesce(num_children, 0) FROM parquet_schema({file})").fetchall()
-        names, place = [], 1
-        while place < len(rows):
-            names.append(rows[place][0])
+        rows = self.connection.execute(f"SELECT name, coalesce(num_children, 0) FROM parquet_schema({file})").fetchall()
+        names, index = [], 1
+        while index < len(rows):
+            names.append(rows[index][0])
             left = 1
-            while left and place < len(rows):  # a column and all that is in it
-                left += rows[place][1] - 1
-                place += 1
+            while left and index < len(rows):  # skip the fields nested in this column
+                left += rows[index][1] - 1
+                index += 1
         return names
 
 
@@ -91,46 +93,50 @@ class Lines(Typed):
     hint = "each line is one JSON object"
     rounded = frozenset(("double",))
 
-    def open(self, base: Any) -> Any:
+    def open(self, connection: Any) -> Any:
         self._scan = scan(self.path)
-        if self._scan.longest > _LONGEST:
-            text = f"has a line of more than {human(_LONGEST)}"
-            raise DataError(Code.UNREADABLE_FILE, text, "keep texts and lists of such a length in files of their own")
-        found = self._lines(base, sample_size=-1)
+        if self._scan.longest > _MAX_LINE:
+            text = f"has a line of more than {human(_MAX_LINE)}"
+            raise DataError(Code.UNREADABLE_FILE, text, "store texts and lists of this length in separate files")
+        found = self._lines(connection, sample_size=-1)
         if found.columns == ["json"] and (line := self._no_object()) is not None:
             raise DataError(Code.UNREADABLE_FILE, f"cannot be read: line {line} is not an object", self.hint)
         self._kinds = {n: str(t) for n, t in zip(found.columns, found.types, strict=True)}
         inner = {n: _inner(t) for n, t in zip(found.columns, found.types, strict=True)}
-        odd = {n: "VARCHAR" + "[]" * depth for n, (kind, depth) in inner.items() if kind not in _PLAIN | _WIDE | _MADE}
-        self._kinds |= odd  # a label "2020-01-01" is no date
-        return self._lines(base, columns=self._kinds) if odd else found
+        odd = {
+            n: "VARCHAR" + "[]" * depth
+            for n, (sql_type, depth) in inner.items()
+            if sql_type not in _SUPPORTED | _WIDE | _NESTED
+        }
+        self._kinds |= odd  # a label "2020-01-01" is not a date
+        return self._lines(connection, columns=self._kinds) if odd else found
 
-    def at_most(self) -> int:
+    def row_bound(self) -> int:
         return self._scan.rows
 
-    def prepare(self, requests: Sequence[Request], hows: Hows) -> None:
-        """Read digits as they are written, where integers are wanted of them."""
-        self._digits = {r.columns[k] for r in requests for k in range(len(r.columns)) if (r.name, k) in hows}
+    def prepare(self, requests: Sequence[Request], overrides: Overrides) -> None:
+        """Read columns as text if their integers must be parsed from the digits."""
+        self._digits = {r.columns[k] for r in requests for k in range(len(r.columns)) if (r.name, k) in overrides}
         if self._digits:
             text = dict.fromkeys(self._digits, "VARCHAR")
-            self.source = self._lines(self.base, columns=self._kinds | text).sql_query()
+            self.source = self._lines(self.connection, columns=self._kinds | text).sql_query()
 
-    def way(self, column: str, request: Request, how: str | None) -> Way:
-        found = super().way(column, request, how)
-        if how is None and column in map(quoted, self._digits):
-            return Way(f"TRY_CAST({column} AS DOUBLE)")
+    def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
+        found = super().column_read(column, request, override)
+        if override is None and column in map(quoted, self._digits):
+            return ColumnRead(f"TRY_CAST({column} AS DOUBLE)")
         return found
 
-    def _lines(self, base: Any, **options: Any) -> Any:
-        return base.read_json(glob.escape(str(self.path)), format="newline_delimited", **options)
+    def _lines(self, connection: Any, **options: Any) -> Any:
+        return connection.read_json(glob.escape(str(self.path)), format="newline_delimited", **options)
 
-    def explain(self, said: str) -> tuple[str, str | None] | None:
-        if (keys := re.search(r"the keys ('.*' and '.*') differ only in case", said)) is None:
+    def explain(self, message: str) -> tuple[str, str | None] | None:
+        if (keys := re.search(r"the keys ('.*' and '.*') differ only in case", message)) is None:
             return None
-        return f"its keys {keys[1]} differ only in case", "give each a name of its own"
+        return f"its keys {keys[1]} differ only in case", "give each a unique name"
 
     def _no_object(self) -> int | None:
-        """The first line that is no JSON object."""
+        """Return the number of the first line that is not a JSON object, None if all are."""
         with self.path.open(encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(file, 1):
                 if line.strip() and not line.lstrip().startswith("{"):

@@ -1,1 +1,1 @@
-"""Drawings of a spec: what is drawn (`outline`), where it stands (`layered`), and how it is written (`svg`, `mermaid`)."""
+"""Drawings of a spec: the content (`outline`), the layout (`layered`), and the output formats (`svg`, `mermaid`)."""

@@ -1,7 +1,7 @@
-"""Where boxes and arrows of an acyclic graph stand: one row a rank, few crossings, straight long arrows.
+"""The layout of an acyclic graph: one row per rank, few crossings, straight long arrows.
 
 Sugiyama, Tagawa and Toda, *Methods for visual understanding of hierarchical system structures*, 1981: ranks by longest
-paths, bends where an arrow passes a row, orders by barycentres, positions by least squares.
+paths, a bend in each row that an arrow passes, orders by barycentres, positions by least squares.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-SWEEPS = 24
-GAP_X, GAP_Y, BEND = 28.0, 46.0, 12.0
-BENDS = 10
-"""Bends that a drawing may have for each of its boxes."""
+SWEEPS = 24  # over all rows, for orders and for positions
+GAP_X, GAP_Y, BEND = 28.0, 46.0, 12.0  # pixels between boxes and between rows, and the width of a bend
+BENDS = 10  # at most this many bends per box
 
 
 @dataclass
 class Place:
-    """Centre and size of a box; ``row`` is its rank."""
+    """Centre and size of a box or bend; ``row`` is its rank."""
 
     x: float = 0.0
     y: float = 0.0
@@ -29,7 +28,7 @@ class Place:
 
 @dataclass
 class Placement:
-    """Places by box, the points that every arrow goes through, and the size of the whole."""
+    """The layout: places by box, the points of every arrow, and the total size."""
 
     places: dict[str, Place] = field(default_factory=dict)
     arrows: list[list[tuple[float, float]]] = field(default_factory=list)
@@ -38,7 +37,7 @@ class Placement:
 
 
 def layered(sizes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str, str]]) -> Placement:
-    """Lay out boxes of these sizes (width, height); ``arrows`` are pairs of boxes and make no cycle."""
+    """Lay out boxes of these sizes (width, height); ``arrows`` are pairs of boxes, without cycles."""
     ranks = rank(list(sizes), arrows)
     places = {key: Place(width=w, height=h, row=ranks[key]) for key, (w, h) in sizes.items()}
     chains = bend(places, arrows)
@@ -61,7 +60,7 @@ def layered(sizes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str
 
 
 def rank(keys: Sequence[str], arrows: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """The longest path to every box; what has no arrow in stands right above the first box that takes it."""
+    """Return the length of the longest path to every box; a box without predecessors is one above its first successor."""
     into: dict[str, list[str]] = {key: [] for key in keys}
     out: dict[str, list[str]] = {key: [] for key in keys}
     for a, b in arrows:
@@ -84,9 +83,9 @@ def rank(keys: Sequence[str], arrows: Iterable[tuple[str, str]]) -> dict[str, in
 
 
 def bend(places: dict[str, Place], arrows: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """Each arrow as a chain of boxes and bends, one a row; the bends are added to ``places``.
+    """Return each arrow as a chain of boxes and bends, one per row; the bends are added to ``places``.
 
-    Where there would be too many, the longest arrows have none: of n boxes that all lead to the last one they are n²/2.
+    If there are too many, the longest arrows have no bends: n boxes that all lead to the last one would need n²/2.
     """
     chains = [[a, b] for a, b in arrows]
     left = BENDS * (len(places) + 100)
@@ -102,7 +101,7 @@ def bend(places: dict[str, Place], arrows: Sequence[tuple[str, str]]) -> list[li
 
 
 def order(places: Mapping[str, Place], links: Iterable[tuple[str, str]]) -> list[list[str]]:
-    """The boxes of every row from left to right, by sweeps up and down; the best order that was seen."""
+    """Return the boxes of every row from left to right: the best order found in sweeps up and down."""
     rows: list[list[str]] = [[] for _ in range(max((p.row for p in places.values()), default=-1) + 1)]
     for key, place in places.items():
         rows[place.row].append(key)
@@ -124,7 +123,7 @@ def order(places: Mapping[str, Place], links: Iterable[tuple[str, str]]) -> list
 
 
 def crossings(rows: Sequence[Sequence[str]], below: Mapping[str, Sequence[str]]) -> int:
-    """How many pairs of arrows between neighbouring rows cross."""
+    """Count the crossings of arrows between neighbouring rows."""
     count = 0
     for upper, lower in itertools.pairwise(rows):
         at = {key: k for k, key in enumerate(lower)}
@@ -134,7 +133,7 @@ def crossings(rows: Sequence[Sequence[str]], below: Mapping[str, Sequence[str]])
 
 
 def inversions(numbers: Sequence[int]) -> int:
-    """How many pairs stand the wrong way round, by merging."""
+    """Count the pairs in the wrong order, by merge sort."""
     count, width = 0, 1
     while width < len(numbers):
         merged: list[int] = []
@@ -153,7 +152,7 @@ def inversions(numbers: Sequence[int]) -> int:
 
 
 def position(rows: Sequence[Sequence[str]], places: Mapping[str, Place], links: Iterable[tuple[str, str]]) -> None:
-    """Horizontal places: each box drawn to the mean of its neighbours, as far as those beside it let it."""
+    """Set the horizontal positions: each box moves towards the mean of its neighbours, as far as its row allows."""
     above, below = neighbours(places, links)
     for row in rows:
         x = 0.0
@@ -162,23 +161,23 @@ def position(rows: Sequence[Sequence[str]], places: Mapping[str, Place], links: 
             x += places[key].width + GAP_X
         for key in row:
             places[key].x -= (x - GAP_X) / 2
-    for sweep in range(SWEEPS + 1):  # downwards at last: what has one box above it stands right below that
+    for sweep in range(SWEEPS + 1):  # the last one goes down: a box with one predecessor is directly below it
         beside = above if sweep % 2 == 0 else below
         for row in rows if sweep % 2 == 0 else reversed(rows):
-            wanted = [
+            targets = [
                 sum(places[n].x for n in beside[key]) / len(beside[key]) if beside[key] else places[key].x
                 for key in row
             ]
             weights = [8.0 if key.endswith("\0") else 1.0 for key in row]
             widths = [places[key].width for key in row]
-            for key, x in zip(row, apart(wanted, weights, widths), strict=True):
+            for key, x in zip(row, apart(targets, weights, widths), strict=True):
                 places[key].x = x
 
 
 def neighbours(
     keys: Iterable[str], links: Iterable[tuple[str, str]]
 ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """What is above and below every box."""
+    """Return the neighbours above and below every box."""
     above: dict[str, list[str]] = {key: [] for key in keys}
     below: dict[str, list[str]] = {key: [] for key in keys}
     for a, b in sorted(links):
@@ -187,27 +186,27 @@ def neighbours(
     return above, below
 
 
-def apart(wanted: Sequence[float], weights: Sequence[float], widths: Sequence[float]) -> list[float]:
-    """The places nearest to ``wanted`` (weighted squares) at which neighbours keep their distance, in this order.
+def apart(targets: Sequence[float], weights: Sequence[float], widths: Sequence[float]) -> list[float]:
+    """Return the positions nearest to ``targets`` (weighted squares) that keep the order and the distances of a row.
 
-    By pooling adjacent violators of what remains when the distances are taken off.
+    Subtracting the distances leaves an isotonic regression, solved by pooling adjacent violators.
     """
     offsets = [0.0]
     for a, b in itertools.pairwise(widths):
         offsets.append(offsets[-1] + (a + b) / 2 + GAP_X)
-    pools: list[tuple[float, float, int]] = []  # mean, weight, how many
-    for x, weight, offset in zip(wanted, weights, offsets, strict=False):
+    pools: list[tuple[float, float, int]] = []  # mean, weight, number of boxes
+    for x, weight, offset in zip(targets, weights, offsets, strict=False):
         mean, total, count = x - offset, weight, 1
         while pools and pools[-1][0] > mean:
-            before, more, n = pools.pop()
-            mean, total, count = (before * more + mean * total) / (more + total), more + total, count + n
+            left, mass, n = pools.pop()
+            mean, total, count = (left * mass + mean * total) / (mass + total), mass + total, count + n
         pools.append((mean, total, count))
     flat = [mean for mean, _, count in pools for _ in range(count)]
     return [mean + offset for mean, offset in zip(flat, offsets, strict=False)]
 
 
 def route(chain: Sequence[Place]) -> list[tuple[float, float]]:
-    """From the lower edge of the first box through the bends to the upper edge of the last one."""
+    """Return the points from the lower edge of the first box through the bends to the upper edge of the last."""
     first, *bends, last = chain
     points = [(first.x, first.y + first.height / 2)]
     points += [(p.x, p.y) for p in bends]

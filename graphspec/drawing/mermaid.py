@@ -1,4 +1,4 @@
-"""A drawing as Mermaid text (https://mermaid.js.org/syntax/flowchart.html), which GitHub and many editors draw."""
+"""A drawing as Mermaid text (https://mermaid.js.org/syntax/flowchart.html), which GitHub and many editors render."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FORMS = {"input": ("([", "])"), "head": ("([", "])"), "block": ("[[", "]]"), "s
 
 
 def mermaid(panels: Sequence[Panel]) -> str:
-    """A flowchart; with blocks, one subgraph for the network and one for each block."""
+    """Return a flowchart; with blocks, the network and each block are subgraphs."""
     lines = ["flowchart TD"]
     number = 0
     for panel in panels:
@@ -32,6 +32,7 @@ def mermaid(panels: Sequence[Panel]) -> str:
 
 
 def body(panel: Panel, names: dict[str, str]) -> Iterator[str]:
+    """Yield the lines of a panel: its boxes, then its arrows."""
     for key, box in panel.boxes.items():
         opening, closing = _FORMS[box.kind]
         yield f"{names[key]}{opening}{label(box)}{closing}"
@@ -40,16 +41,17 @@ def body(panel: Panel, names: dict[str, str]) -> Iterator[str]:
 
 
 def label(box: Box) -> str:
+    """Return the label of a box: its title and lines."""
     return quoted(box.title, *box.lines)
 
 
 def quoted(*lines: str) -> str:
-    """The lines as one label; nothing in them ends it, or is markup, a link or a directive."""
+    """Return the lines as one label; escapes keep them from ending it, or from being markup, links or directives."""
     return '"' + "<br/>".join(_STEERING.sub(_code, line) for line in lines) + '"'
 
 
 def _code(match: re.Match[str]) -> str:
-    """Mermaid's code of a character; a space for one that cannot be drawn."""
+    """Return Mermaid's code of a character; a space for a control character."""
     character = match[0]
     named = {'"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;"}
     return named.get(character) or (f"#{ord(character)};" if character in _CODED else " ")

@@ -1,4 +1,4 @@
-"""What a drawing of a spec shows: boxes and arrows, one panel for the network and one for each of its blocks."""
+"""The content of a drawing: boxes and arrows, one panel for the network and one for each of its blocks."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _ARGUMENTS = {
     "axis": "axis {}",
     "merge_mode": "{}",
 }
-"""Arguments that a box names where they are written, and how."""
+"""The arguments that a box shows if the spec gives them, with their format."""
 
 
 @dataclass
 class Box:
-    """One box: a title, lines below it, and the family that gives it its colour."""
+    """One box: a title, lines below it, and the family that determines its colour."""
 
     kind: Kind
     title: str
@@ -54,7 +54,7 @@ class Box:
 
 @dataclass
 class Panel:
-    """A part that is drawn by itself."""
+    """A separate part of the drawing: the network or a block."""
 
     title: str
     about: str = ""
@@ -63,29 +63,30 @@ class Panel:
 
     @property
     def arrows(self) -> list[tuple[str, str]]:
-        """Pairs of boxes, each once."""
+        """The linked pairs of boxes, without duplicates."""
         return list(self.linked)
 
     def link(self, a: str, b: str) -> None:
+        """Add an arrow from ``a`` to ``b``."""
         if a != b:
             self.linked[a, b] = None
 
 
 @dataclass
 class Instance:
-    """A block's instance: the path of its nodes, the entry that asks for it, and the block."""
+    """A block's instance: the path of its nodes, the entry that uses it, and the block's name."""
 
     path: str
     entry: Tree | None = None
     block: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
-    """The variables inside: the block's params over those around it."""
+    """The variables inside: the outer variables, overridden by the block's params."""
     given: dict[str, Any] = field(default_factory=dict)
     """The params that the entry gives."""
 
 
 def outline(spec: Spec, lowered: Lowered, costs: Cost, *, expand: bool = False) -> list[Panel]:
-    """The network, then each block that it uses, by its first instance. With ``expand`` one panel has every node."""
+    """Return the network's panel and one per block, of its first instance; with ``expand``, one panel with every node."""
     return list(_Outline(spec, lowered, costs, expand).panels())
 
 
@@ -120,12 +121,12 @@ class _Outline:
             if instance.block is None or instance.block in drawn:
                 continue
             drawn.add(instance.block)
-            panel, more = self._block(instance)
-            waiting += more
+            panel, inner = self._block(instance)
+            waiting += inner
             yield panel
 
     def _fill(self, panel: Panel, at: Instance, nodes: Iterable[NodeDecl]) -> list[Instance]:
-        """Boxes and arrows of the nodes below ``at``; returns the block instances among them."""
+        """Add boxes and arrows of the nodes below ``at``; return the block instances among them."""
         names = self._names(at)
         instances: dict[str, Instance] = {}
         groups: dict[str, list[NodeDecl]] = {}
@@ -157,7 +158,7 @@ class _Outline:
         return self._keys.get(name, name) if self._keys.get(name, name) in panel.boxes else name
 
     def _names(self, at: Instance) -> dict[str, tuple[str, Tree | None]]:
-        """What stands in a scope: by concrete name, its box (the same for the copies of a `repeat`) and its entry."""
+        """Return the box (one for all copies of a `repeat`) and the entry of each concrete name in a scope."""
         tree = self._declared(at.block) if at.path else self.spec.tree
         layers = None if tree is None else tree.get("layers")
         found: dict[str, tuple[str, Tree | None]] = {}
@@ -178,7 +179,7 @@ class _Outline:
         return found
 
     def _block(self, at: Instance) -> tuple[Panel, list[Instance]]:
-        """The panel of a block: its nodes, what goes in, what comes out."""
+        """Return the panel of a block: its nodes, inputs and outputs; and the block instances in it."""
         nodes = self.below[at.path]
         own = {n.name for n in nodes}
         panel = Panel(f"block {at.block}", self._parameters(at))
@@ -192,14 +193,14 @@ class _Outline:
             title = words[k] if len(words) == len(outside) else name
             value = self.lowered.value(ref)
             panel.boxes[name] = Box("input", title, [show(value.shape)] if value is not None else [])
-        more = self._fill(panel, at, nodes)
+        inner = self._fill(panel, at, nodes)
         outputs = None if declared is None else declared.get("outputs")
         ends = [str(item.value).partition(":")[0] for item in outputs.value] if outputs is not None else []
         for k, name in enumerate(ends):
             key = f"output {k}"
             panel.boxes[key] = Box("head", "output" if len(ends) == 1 else key)
             panel.link(name, key)
-        return panel, more
+        return panel, inner
 
     def _instance(self, path: str, entry: Tree | None, around: Instance) -> Instance:
         name = None if entry is None else entry.get("block")
@@ -216,7 +217,7 @@ class _Outline:
         return None if blocks is None or block is None else blocks.get(block)
 
     def _parameters(self, at: Instance) -> str:
-        """``filters 64, wide 256, as in 'stage2'``."""
+        """Return ``filters 64, wide 256, as in 'stage2'``."""
         declared = self._declared(at.block)
         own = None if declared is None else declared.get("params")
         names = list(own.plain() or {}) if own is not None else []
@@ -240,7 +241,7 @@ class _Outline:
         return Box("shared" if node.share else "layer", title, [words, self._shape(members[-1], members)], family)
 
     def _shape(self, last: NodeDecl, members: Iterable[NodeDecl]) -> str:
-        """``(N, 28, 28, 64) · 1,792 parameters``."""
+        """Return ``(N, 28, 28, 64) · 1,792 parameters``."""
         outputs = self.lowered.outputs.get(last.name) or ()
         size = sum(self.costs.nodes[m.name].trainable + self.costs.nodes[m.name].frozen for m in members)
         shapes = " ".join(show(v.shape) for v in outputs)
@@ -248,7 +249,7 @@ class _Outline:
 
 
 def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:
-    """A value that is a variable, as what that stands for."""
+    """Return a value, or the value of the variable that it names."""
     match = re.fullmatch(r"\$\{(.+)\}", value) if isinstance(value, str) else None
     return variables.get(match[1], value) if match else value
 

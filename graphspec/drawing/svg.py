@@ -1,4 +1,4 @@
-"""A drawing as SVG: text, boxes and curves, no scripts and no fonts of its own."""
+"""A drawing as SVG: text, boxes and curves, without scripts or embedded fonts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from html import escape as escape_markup
 from graphspec.drawing.layered import Placement, layered
 from graphspec.drawing.outline import Box, Panel
 
-LINE, PAD, MARGIN, TITLE = 17.0, 10.0, 28.0, 62.0
+LINE, PAD, MARGIN, TITLE = 17.0, 10.0, 28.0, 62.0  # pixels
 COLOURS = {
     "input": ("#ffffff", "#334155"),
     "head": ("#1e293b", "#1e293b"),
@@ -35,7 +35,7 @@ STYLE = """text { font-family: system-ui, 'Segoe UI', Helvetica, Arial, sans-ser
 
 
 def svg(panels: Sequence[Panel]) -> str:
-    """The panels side by side, the network first, as one SVG document."""
+    """Return the panels side by side, the network first, as one SVG document."""
     families = sorted({box.family for panel in panels for box in panel.boxes.values() if box.family})
     colours = {name: FAMILIES[k % len(FAMILIES)] for k, name in enumerate(families)}
     parts: list[str] = []
@@ -79,7 +79,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def escape(text: str) -> str:
-    """``text`` as XML 1.0 can have it: without the characters that stand in no document."""
+    """Escape ``text`` for XML 1.0; characters that XML does not allow are removed."""
     return escape_markup(_NO_XML.sub("", text))
 
 
@@ -87,7 +87,7 @@ Drawn = tuple[Panel, Placement]
 
 
 def arrange(drawn: Sequence[Drawn]) -> list[list[Drawn]]:
-    """Columns of panels: the network in the first; blocks fill the next ones up to its height."""
+    """Return columns of panels: the network is the first; blocks fill the next columns up to its height."""
     columns, filled = [[drawn[0]]], 0.0
     limit = max(drawn[0][1].height, 700.0)
     for item in drawn[1:]:
@@ -101,21 +101,21 @@ def arrange(drawn: Sequence[Drawn]) -> list[list[Drawn]]:
 
 
 def text_width(text: str) -> float:
-    """About how wide ``text`` is at 12 px, in pixels."""
+    """Return the approximate width of ``text`` at 12 px, in pixels."""
     return sum(4.6 if c in "iljtfI.,:;'|()[] " else 10.4 if c in "mwMW@—" else 7.4 for c in text)
 
 
 def size(box: Box) -> tuple[float, float]:
-    """Width and height of a box in pixels."""
+    """Return width and height of a box in pixels."""
     width = max([text_width(box.title) * 1.12, *(text_width(line) for line in box.lines)])
     return max(width + 2 * PAD, 70.0), LINE * (1 + len(box.lines)) + PAD
 
 
-def wrapped(panel: Panel, most: int = 76) -> list[str]:
-    """The lines of a heading: the title, then what is said about it."""
+def wrapped(panel: Panel, limit: int = 76) -> list[str]:
+    """Return the lines of a heading: the title, then the wrapped description."""
     lines = [""]
     for word in panel.about.split():
-        if lines[-1] and len(lines[-1]) + len(word) > most:
+        if lines[-1] and len(lines[-1]) + len(word) > limit:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return [panel.title, *filter(None, lines)]
@@ -124,6 +124,7 @@ def wrapped(panel: Panel, most: int = 76) -> list[str]:
 def draw(
     panel: Panel, layout: Placement, x: float, y: float, width: float, colours: dict[str, tuple[str, str]]
 ) -> Iterator[str]:
+    """Yield the SVG elements of a panel at (x, y)."""
     title, *about = wrapped(panel)
     yield f'<text class="heading" x="{x:.0f}" y="{y + 16:.0f}">{escape(title)}</text>'
     for k, line in enumerate(about):
@@ -138,7 +139,7 @@ def draw(
 
 
 def curve(points: Sequence[tuple[float, float]]) -> str:
-    """A path that leaves and enters every point vertically."""
+    """Return a path that leaves and enters every point vertically."""
     x, y = points[0]
     parts = [f"M{x:.1f} {y:.1f}"]
     for to_x, to_y in points[1:]:
@@ -149,6 +150,7 @@ def curve(points: Sequence[tuple[float, float]]) -> str:
 
 
 def draw_box(box: Box, layout: Placement, key: str, colours: dict[str, tuple[str, str]]) -> Iterator[str]:
+    """Yield the SVG elements of a box."""
     place = layout.places[key]
     fill, stroke = COLOURS.get(box.kind) or colours.get(box.family, FAMILIES[-1])
     corner = min(place.height / 2, 18) if box.kind in ("input", "head") else 5
@@ -174,7 +176,7 @@ def draw_box(box: Box, layout: Placement, key: str, colours: dict[str, tuple[str
 
 
 def legend(colours: dict[str, tuple[str, str]], y: float) -> Iterator[str]:
-    """The families' colours."""
+    """Yield the SVG elements of a legend of the families' colours."""
     x = MARGIN
     for name, (fill, stroke) in colours.items():
         yield f'<rect x="{x:.0f}" y="{y:.0f}" width="14" height="14" rx="3" fill="{fill}" stroke="{stroke}"/>'

@@ -1,4 +1,4 @@
-"""Export: the trained graph as an ONNX file, proved equal to the runtime under onnxruntime."""
+"""Export a trained graph as an ONNX file, after proving under onnxruntime that it is equal to the runtime."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def export(
     target: str | None = None,
     rows: Data | str | Path = None,
 ) -> Proof:
-    """Serialise, prove, and only then write ``path`` (by a temporary name and a rename).
+    """Serialise, prove, and only then write ``path`` (atomically, through a temporary file).
 
     Args:
         opset: ONNX opset, 17 (onnxruntime 1.14 and later) by default.
-        target: ``ort-1.20`` and the like, instead of ``opset``.
-        rows: inputs to prove on, as for ``predict``, or a data file that has them; by default a few rows of the last
-            training, else of the spec's test or training data if they can be read, else made-up ones.
+        target: an onnxruntime version such as ``ort-1.20``, instead of ``opset``.
+        rows: inputs for the proof, as for ``predict``, or a data file with them. By default a few rows of the last
+            training, else of the spec's test or training data if they can be read, else generated rows.
 
     Raises:
         SpecError: GS701 or GS702, or GS5 for ``rows``; no file is written.
-        UsageError: an unknown opset or target, or one that the installed onnxruntime has not.
+        UsageError: an unknown opset or target, or one that the installed onnxruntime does not support.
     """
     from graphspec.export.check import check_export
     from graphspec.export.onnx import to_model
@@ -47,7 +47,9 @@ def export(
     level = opset_of(opset, target) or OPSET
     version = runtime().__version__
     if level > newest_opset(version):
-        raise UsageError(f"opset {level} cannot be proved: onnxruntime {version} has {newest_opset(version)} at most")
+        raise UsageError(
+            f"opset {level} cannot be proved: onnxruntime {version} supports at most {newest_opset(version)}"
+        )
     if found := check_export(model.spec, model.graph, level):
         raise SpecError(found)
     chosen = rows_for(model, rows)

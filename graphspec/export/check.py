@@ -1,4 +1,4 @@
-"""Whether a spec can be exported: all that needs neither weights nor a runtime."""
+"""Check whether a spec can be exported, without weights and without onnxruntime."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Graph, Node
     from graphspec.language.declarations import Spec
 
-LARGEST = 2**31 - 2**24  # protobuf's limit of a message, less room for the graph
+MAX_WEIGHT_BYTES = 2**31 - 2**24  # protobuf's limit of a message, minus room for the graph
 
 
 def check_export(spec: Spec, graph: Graph, opset: int) -> list[Diagnostic]:
-    """GS702 for every node that cannot be written at ``opset``, and for more weights than a file holds."""
+    """Return GS702 for each node that cannot be written at ``opset``, and for more weights than fit into a file."""
     nbytes = sum(p.size * 4 for p in graph.params.values())
     found = []
-    if nbytes > LARGEST:
-        text = f"the weights take {nbytes / 2**30:.1f} GiB, and one ONNX file holds at most 2 GiB"
+    if nbytes > MAX_WEIGHT_BYTES:
+        text = f"the weights need {nbytes / 2**30:.1f} GiB, an ONNX file has at most 2 GiB"
         file = spec.tree.mark.file
         found.append(
             Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=file, path="layers", hint="make the network smaller")
@@ -42,8 +42,8 @@ def _unavailable(spec: Spec, node: Node, opset: int) -> Diagnostic:
     text = f"'{visible(node.owner)}' needs the operator {node.op}, which opset {opset} does not have in this form"
     hint = f"export for opset {first} or later"
     if first is None:
-        text = f"'{visible(node.owner)}' needs {node.op}, which is no operator of ONNX"
-        hint = "a head that does not depend on this node can be exported; for this one use `graphspec predict`"
+        text = f"'{visible(node.owner)}' needs {node.op}, which is not an ONNX operator"
+        hint = "export only heads that do not depend on this node; for the others use `graphspec predict`"
     decl = next((n for n in spec.nodes if n.name == node.owner), None)
     if decl is None:
         return Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=spec.tree.mark.file, path="layers", hint=hint)

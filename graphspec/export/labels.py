@@ -1,4 +1,4 @@
-"""The class that a head answers: above 0.5 with one unit, else the largest of several; in NumPy and as nodes of a file."""
+"""The class that a head predicts: with one unit by the threshold 0.5, else the argmax; in NumPy and as ONNX nodes."""
 
 from __future__ import annotations
 
@@ -19,24 +19,28 @@ def _has_one_unit(shape: Sequence[int | str]) -> bool:
     return shape[-1] == 1
 
 
-def answers(values: Array) -> Array:
-    """The class ids, ``(N, …, units)`` → ``(N, …)``."""
+def predicted_classes(values: Array) -> Array:
+    """Return the predicted class ids, ``(N, …, units)`` → ``(N, …)``."""
     if _has_one_unit(values.shape):
         return (values[..., 0] > _HALF).astype(np.int64)
     return np.asarray(values.argmax(-1))
 
 
 def with_labels(heads: Mapping[str, Array], labels: Mapping[str, Sequence[str]]) -> dict[str, Array]:
-    """The heads, and ``<head>_label`` as :func:`label_nodes` gives it."""
-    return dict(heads) | {head + LABEL: np.array(words)[answers(heads[head])] for head, words in labels.items()}
+    """Return the heads and each ``<head>_label``, equal to the output of :func:`label_nodes`."""
+    return dict(heads) | {
+        head + LABEL: np.array(classes)[predicted_classes(heads[head])] for head, classes in labels.items()
+    }
 
 
-def label_nodes(head: str, value: Value, words: Sequence[str]) -> tuple[list[Any], list[Any]]:
-    """Nodes that make ``<head>_label``, and their constants."""
+def label_nodes(head: str, value: Value, classes: Sequence[str]) -> tuple[list[Any], list[Any]]:
+    """Return the nodes that compute ``<head>_label``, and their constants."""
     import onnx
     from onnx import helper, numpy_helper
 
-    strings = helper.make_tensor(f"{head}/labels", onnx.TensorProto.STRING, [len(words)], [w.encode() for w in words])
+    strings = helper.make_tensor(
+        f"{head}/labels", onnx.TensorProto.STRING, [len(classes)], [w.encode() for w in classes]
+    )
     index = f"{head}/index"
     constants = [strings]
     if _has_one_unit(value.shape):

@@ -22,16 +22,15 @@ if TYPE_CHECKING:
 
 
 def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
-    """The graph as it is written: in inference mode, at most as new as ``opset``.
+    """Return the graph as it is written: in inference mode, with operators of ``opset`` or older.
 
-    Constants are computed, equal nodes merged, Transposes moved.
+    Constants are folded, equal nodes merged, Transposes moved.
     """
-
     return run_passes(graph, FOR_EXPORT, Target(opset=opset, compute=partial(constants_of, parameters)))
 
 
 def constants_of(parameters: Parameters, graph: Graph) -> dict[str, Array]:
-    """The outputs of a graph of weights and constants alone."""
+    """Return the outputs of a graph that depends only on weights and constants."""
     program = bind(graph, parameters, Target())
     program.run()
     return {name: array.copy() for name, array in program.fetches.items()}
@@ -45,7 +44,7 @@ def to_model(
     metadata: Mapping[str, str],
     opset: int = OPSET,
 ) -> Any:
-    """An ``onnx.ModelProto``: nodes named after spec nodes, inputs and outputs by the spec's names, batch axis ``N``."""
+    """Return an ``onnx.ModelProto``. Nodes, inputs and outputs have the spec's names; the batch axis is ``N``."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -60,21 +59,21 @@ def to_model(
         if value.kind in ("param", "constant") and name not in written:
             written.add(name)
             data = parameters.view(value.name) if value.kind == "param" else value.data
-            initializers.append(numpy_helper.from_array(np.asarray(_plain(data, value), order="C"), name))
+            initializers.append(numpy_helper.from_array(np.asarray(_in_dtype(data, value), order="C"), name))
         return name
 
     for node in graph.nodes:
         inputs = [tensor(v) for v in node.inputs]
-        made, constants = operator(node, inputs, [tensor(v) for v in node.outputs], opset)
-        nodes.append(made)
+        proto, constants = operator(node, inputs, [tensor(v) for v in node.outputs], opset)
+        nodes.append(proto)
         initializers += constants
     for head, value in graph.outputs.items():
-        if tensor(value) != head:  # an input or a value that is two heads at once
+        if tensor(value) != head:  # an input, or a value of two heads
             nodes.append(helper.make_node("Identity", [tensor(value)], [head], name=f"{head}/output"))
     outputs = [_info(helper, head, value) for head, value in graph.outputs.items()]
-    for head, words in labels.items():
-        more, constants = label_nodes(head, graph.outputs[head], words)
-        nodes += more
+    for head, classes in labels.items():
+        extra, constants = label_nodes(head, graph.outputs[head], classes)
+        nodes += extra
         initializers += constants
         shape = list(graph.outputs[head].shape[:-1])
         outputs.append(helper.make_tensor_value_info(head + LABEL, TensorProto.STRING, shape))
@@ -87,12 +86,12 @@ def to_model(
     return model
 
 
-def _plain(data: Any, value: Value) -> np.ndarray[Any, Any]:
+def _in_dtype(data: Any, value: Value) -> np.ndarray[Any, Any]:
     return np.asarray(data, np.float32 if value.type.is_float else np.dtype(value.dtype))
 
 
 def _tensor_names(graph: Graph) -> dict[str, str]:
-    """A computed value that is one head has the head's name."""
+    """Return the names of the head values: each has the name of its first head."""
     uses: dict[str, list[str]] = {}
     for head, value in graph.outputs.items():
         if value.kind == "op":
@@ -101,23 +100,23 @@ def _tensor_names(graph: Graph) -> dict[str, str]:
 
 
 def operator(node: Node, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> tuple[Any, list[Any]]:
-    """A ``NodeProto`` in the form of ``opset``, and the constants that it needs.
+    """Return a ``NodeProto`` in the form of ``opset``, and the constants that it needs.
 
-    What is an attribute here and an input there, such as the axes of reductions from opset 18 on, becomes a constant.
+    An attribute that is an input in this opset, such as the axes of reductions from opset 18 on, becomes a constant.
     """
     from onnx import defs, helper, numpy_helper
 
     schema = defs.get_schema(node.op, opset)
-    places = {formal.name: k for k, formal in enumerate(schema.inputs)}
+    positions = {formal.name: k for k, formal in enumerate(schema.inputs)}
     names, constants, attrs = list(inputs), [], {}
     for key, value in node.attrs.items():
         if value is None:
             continue
-        if key in schema.attributes or key not in places:
+        if key in schema.attributes or key not in positions:
             attrs[key] = list(value) if isinstance(value, tuple) else value
             continue
-        names += [""] * (places[key] + 1 - len(names))
-        names[places[key]] = f"{node.name}/{key}"
+        names += [""] * (positions[key] + 1 - len(names))
+        names[positions[key]] = f"{node.name}/{key}"
         constants.append(numpy_helper.from_array(np.asarray(value), f"{node.name}/{key}"))
     if node.op == "Cast":
         attrs["to"] = helper.np_dtype_to_tensor_dtype(np.dtype(node.attrs["to"]))

@@ -1,7 +1,7 @@
-"""What an ONNX file holds besides its weights, found without loading it: nothing is run, and nothing large is read.
+"""Inspect an ONNX file without loading it: nothing is run, and nothing large is read.
 
-A file may come from a stranger. onnxruntime runs parts of a graph already while it loads it, so what cannot be
-graphspec's is refused before.
+A file may come from an untrusted source. onnxruntime already runs parts of a graph while it loads it, so files that
+graphspec cannot have written are refused before that.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphspec.errors import UsageError
-from graphspec.export.session import plain
+from graphspec.export.session import sanitized
 
-LARGEST = 2**31
-"""Bytes of the largest file: protobuf's limit of a message."""
-_FIELDS = 5_000_000
-"""Fields that are looked at, at most: a network of ten thousand operators has some 300,000."""
+MAX_FILE_BYTES = 2**31  # protobuf's limit of a message
+_MAX_FIELDS = 5_000_000  # fields that are read; a network of ten thousand operators has about 300,000
 
-# Numbers of fields in onnx.proto, and protobuf's kinds of values.
+# Field numbers of onnx.proto, and protobuf's wire types.
 _GRAPH, _METADATA, _FUNCTIONS = 7, 14, 25
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15
 _OP_TYPE, _ATTRIBUTE = 4, 5
@@ -31,45 +29,45 @@ _VARINT, _DOUBLE, _BYTES, _SINGLE = 0, 1, 2, 5
 
 @dataclass
 class Outline:
-    """What a file says of itself.
+    """The inspected content of a file.
 
     Attributes:
         metadata: texts by key.
-        strange: what it has that graphspec never writes, in words.
+        foreign: a description of content that graphspec never writes, or None.
     """
 
     metadata: dict[str, bytes] = field(default_factory=dict)
-    strange: str | None = None
+    foreign: str | None = None
 
 
 def outline(path: Path) -> Outline:
-    """Look through a file.
+    """Inspect a file.
 
     Raises:
-        UsageError: it is no regular file, empty, too large, or no protobuf message.
+        UsageError: it is not a regular file, is empty or too large, or is not a protobuf message.
     """
     if not path.is_file():
-        raise UsageError(f"{path} is no regular file")
+        raise UsageError(f"{path} is not a regular file")
     size = path.stat().st_size
     if size == 0:
         raise UsageError(f"{path} is empty")
-    if size > LARGEST:
-        raise UsageError(f"{path} has {size / 2**30:.1f} GiB, an ONNX file at most {LARGEST / 2**30:.0f}")
+    if size > MAX_FILE_BYTES:
+        raise UsageError(f"{path} has {size / 2**30:.1f} GiB, an ONNX file has at most {MAX_FILE_BYTES / 2**30:.0f}")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         try:
             return _Reader(content).model()
         except ValueError as error:
-            raise UsageError(f"{path} is no ONNX file: {error}") from None
+            raise UsageError(f"{path} is not an ONNX file: {error}") from None
 
 
 Span = tuple[int, int]
 
 
 class _Reader:
-    """Messages as spans of one mapped file."""
+    """Reads messages as spans of one memory-mapped file."""
 
     def __init__(self, content: mmap.mmap) -> None:
-        self._content, self._left = content, _FIELDS
+        self._content, self._left = content, _MAX_FIELDS
         self._found = Outline()
 
     def model(self) -> Outline:
@@ -79,7 +77,7 @@ class _Reader:
                 texts = {n: self._content[slice(*s)] for n, s in self._fields(span) if n in (_KEY, _VALUE)}
                 self._found.metadata[texts.get(_KEY, b"").decode(errors="replace")] = texts.get(_VALUE, b"")
             elif number == _FUNCTIONS:
-                self._found.strange = "functions of its own"
+                self._found.foreign = "local functions"
             elif number == _GRAPH:
                 graphs += 1
                 self._graph(span)
@@ -94,17 +92,17 @@ class _Reader:
             elif number == _INITIALIZER:
                 self._tensor(part)
             elif number == _SPARSE:
-                self._found.strange = "sparse weights"
+                self._found.foreign = "sparse weights"
 
     def _node(self, span: Span) -> None:
         operator = "an operator"
         for number, part in self._fields(span):
             if number == _OP_TYPE:
-                operator = plain(self._content[slice(*part)][:200].decode(errors="replace"))
+                operator = sanitized(self._content[slice(*part)][:200].decode(errors="replace"))
             elif number == _ATTRIBUTE:
                 for kind, value in self._fields(part):
                     if kind in (_SUBGRAPH, _SUBGRAPHS):
-                        self._found.strange = f"a graph within {operator}, which may run without end"
+                        self._found.foreign = f"a graph inside {operator}, which may run forever"
                     elif kind in (_TENSOR, _TENSORS):
                         self._tensor(value)
 
@@ -112,40 +110,40 @@ class _Reader:
         if any(
             number in (_EXTERNAL_DATA, _DATA_LOCATION) and stop > start for number, (start, stop) in self._fields(span)
         ):
-            self._found.strange = "weights in other files"
+            self._found.foreign = "weights in other files"
 
     def _fields(self, span: Span) -> Iterator[tuple[int, Span]]:
-        """The fields of a message: their numbers, and where their values are; an integer 0 is an empty span."""
-        place, stop = span
-        while place < stop:
+        """Yield the number and the span of each field of a message; an integer 0 has an empty span."""
+        position, stop = span
+        while position < stop:
             self._left -= 1
             if self._left < 0:
-                raise ValueError(f"it has more than {_FIELDS:,} parts")
-            key, place = self._integer(place, stop)
-            kind, start = key & 7, place
+                raise ValueError(f"it has more than {_MAX_FIELDS:,} fields")
+            key, position = self._integer(position, stop)
+            kind, start = key & 7, position
             if kind == _VARINT:
-                value, place = self._integer(place, stop)
-                start = place if value == 0 else start
+                value, position = self._integer(position, stop)
+                start = position if value == 0 else start
             elif kind == _BYTES:
-                length, start = self._integer(place, stop)
-                place = start + length
+                length, start = self._integer(position, stop)
+                position = start + length
             elif kind in (_DOUBLE, _SINGLE):
-                place += 8 if kind == _DOUBLE else 4
+                position += 8 if kind == _DOUBLE else 4
             else:
-                raise ValueError(f"there is no value of kind {kind} (byte {start})")
-            if place > stop:
-                raise ValueError(f"it is cut off, or damaged (byte {start})")
-            yield key >> 3, (start, place)
+                raise ValueError(f"there is no wire type {kind} (byte {start})")
+            if position > stop:
+                raise ValueError(f"it is truncated or damaged (byte {start})")
+            yield key >> 3, (start, position)
 
-    def _integer(self, place: int, stop: int) -> tuple[int, int]:
-        """A number in groups of seven bits, and where it ends."""
+    def _integer(self, position: int, stop: int) -> tuple[int, int]:
+        """Decode a varint (groups of seven bits); return its value and its end."""
         value = 0
         for shift in range(0, 70, 7):
-            if place >= stop:
-                raise ValueError(f"it is cut off, or damaged (byte {place})")
-            byte = self._content[place]
-            place += 1
+            if position >= stop:
+                raise ValueError(f"it is truncated or damaged (byte {position})")
+            byte = self._content[position]
+            position += 1
             value |= (byte & 127) << shift
             if byte < 128:
-                return value, place
-        raise ValueError(f"it has a number of more than 64 bits (byte {place})")
+                return value, position
+        raise ValueError(f"it has a number of more than 64 bits (byte {position})")

@@ -1,6 +1,6 @@
-"""Prove an exported model: the runtime and onnxruntime on the same rows, at several batch sizes and lengths.
+"""Prove an exported model: compare the runtime and onnxruntime on the same rows, at several batch sizes and lengths.
 
-Where they differ by more than a tolerance, float64 decides, see :mod:`graphspec.export.rounding`.
+If they differ by more than a tolerance, float64 decides, see :mod:`graphspec.export.rounding`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError
-from graphspec.export.labels import answers
-from graphspec.export.rounding import MOST_RUNS, RUNS, Rounding, by_row
-from graphspec.export.rows import Rows, batch_of, lengths_for, tamer
+from graphspec.export.labels import predicted_classes
+from graphspec.export.rounding import MAX_RUNS, RUNS, Rounding, max_per_row
+from graphspec.export.rows import Rows, batch_of, lengths_for, scaled_down
 from graphspec.export.session import failure, runtime, session
 from graphspec.ir.graph import Array
 from graphspec.language.head_arrays import LABEL
@@ -25,27 +25,26 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 2, 5)
 ATOL, RTOL = 1e-5, 1e-4
-TAMER = (2.0**-4, 2.0**-8, 2.0**-16)
-"""Factors for rows on which a network that is ill-conditioned may be less so."""
-TELLING = 1e-2
-"""What rounding may explain of a row's answers, at most, for the row to tell right from wrong."""
-WIDTH = 80
-_SMALLER = ", also made smaller"
-_REPORT = "no file was written; please report this with the spec: the exported graph should be the trained one"
-_OTHER_IDS = "the rows are made up, and their ids have no row: give others, by `--rows FILE`, or `export(rows=…)`"
-_OTHER_ROWS = "give other rows, on which float32 computes it well: `--rows FILE`, or `export(rows=…)` in Python"
+SCALES = (2.0**-4, 2.0**-8, 2.0**-16)  # factors for the rows: a network may be less ill-conditioned on smaller values
+# A row is conclusive if rounding explains at most this fraction of its largest value.
+MAX_ROUNDING = 1e-2
+WIDTH = 80  # characters of a line of the summary
+_SCALED = ", also scaled down"
+_REPORT = "no file was written; please report this with the spec: the exported graph should equal the trained one"
+_OTHER_IDS = "the rows are generated, and their ids are out of range: use `--rows FILE`, or `export(rows=…)` in Python"
+_OTHER_ROWS = "use rows on which float32 is accurate: `--rows FILE`, or `export(rows=…)` in Python"
 
 
 @dataclass
 class Proof:
-    """What was compared, on which rows, and how near the answers are.
+    """The result of a comparison: the rows that were used, and the differences.
 
     Attributes:
         batches: the batch sizes.
-        lengths: the lengths of the axes that vary.
+        lengths: the lengths of the variable axes.
         differences: by head, the largest difference between onnxruntime and the runtime.
-        rows: where the rows come from.
-        rounding: by head where float64 decided, the largest difference of onnxruntime's answers from those in float64.
+        rows: the origin of the rows.
+        rounding: by head that float64 decided, the largest difference between onnxruntime and float64.
     """
 
     batches: list[int] = field(default_factory=list)
@@ -55,6 +54,7 @@ class Proof:
     rounding: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the proof as it is stored in the file's metadata."""
         return {
             "onnxruntime": runtime().__version__,
             "rows": self.rows,
@@ -71,49 +71,50 @@ class Proof:
         batches = ", ".join(map(str, self.batches))
         lines = [f"equal to the runtime at batch sizes {batches}{lengths}; largest difference: {heads}"]
         room = WIDTH - len("proved on rows of ")
-        rows = self.rows if len(self.rows) <= room else f"…{self.rows[1 - room :]}"  # of a path the end tells more
+        rows = (
+            self.rows if len(self.rows) <= room else f"…{self.rows[1 - room :]}"
+        )  # the end of a path identifies it better
         lines.append(f"proved on rows of {rows}")
         if self.rounding:
             heads = f"of {len(self.rounding)} heads" if len(self.rounding) > 1 else "of one head"
-            lines.append(f"float64 decided {heads}: what differs there is rounding")
+            lines.append(f"float64 decided {heads}: the differences there are rounding")
         return "\n".join(lines)
 
 
 def prove(model: Session, data: bytes, rows: Rows | None = None) -> Proof:
     """Compare the serialised model ``data`` with the runtime.
 
-    Right is what differs from the runtime by ``1e-5 + 1e-4·max|b|`` at most, or, row by row, from the runtime in float64
-    by no more than rounding explains. Numbers that are not finite must be so in both. Labels must be those of the file's
-    own answers.
+    A value is right if it differs from the runtime by at most ``1e-5 + 1e-4·max|b|``, or if, row by row, it differs from
+    the runtime in float64 by no more than rounding explains. Non-finite values must be equal in both. Labels must match
+    the values in the file.
 
     Args:
-        rows: rows to prove on; made-up ones by default.
+        rows: rows for the proof; generated ones by default.
 
     Raises:
-        SpecError: GS701, naming head, batch size and the numbers, where they differ by more than that; where onnxruntime
-            refuses the model; or where the rows cannot tell right from wrong.
+        SpecError: GS701 with head, batch size and values if they differ by more; also if onnxruntime refuses the model,
+            or if the rows are inconclusive.
     """
     rows = rows or Rows()
     try:
         return _Comparison(model, data, rows).proof()
     except SpecError as error:
-        foreign = all(
-            d.code == Code.OUT_OF_RANGE for d in error.diagnostics
-        )  # an id that only the lookup itself could refuse
-        if not foreign or rows.given:
+        # Ids out of range, which only the lookup could detect.
+        foreign = all(d.code == Code.OUT_OF_RANGE for d in error.diagnostics)
+        if not foreign or rows.from_user:
             raise
-        if rows.arrays is None:  # which the user has never seen
+        if rows.arrays is None:  # the user has never seen these rows
             raise SpecError(replace(d, hint=_OTHER_IDS) for d in error.diagnostics) from None
-        return prove(model, data, rows.made_up("have ids out of range"))
+        return prove(model, data, rows.generated("have ids out of range"))
 
 
 class _Comparison:
-    """One file beside the runtime, on some rows."""
+    """Compares one file with the runtime on some rows."""
 
     def __init__(self, model: Session, data: bytes, rows: Rows) -> None:
-        self._model, self._rows, self._told = model, rows, set[str]()
+        self._model, self._rows, self._proved = model, rows, set[str]()
         self._session = _load(model, data)
-        self._proof = Proof(rows=rows.origin + (f" ({rows.instead})" if rows.instead else ""))
+        self._proof = Proof(rows=rows.origin + (f" ({rows.replaces})" if rows.replaces else ""))
 
     def proof(self) -> Proof:
         feeds: dict[str, Array] = {}
@@ -123,69 +124,67 @@ class _Comparison:
             for batch in BATCHES:
                 feeds = batch_of(self._model, self._rows, batch, lengths)
                 self._compare(feeds)
-        for factor in TAMER:
-            if not self._untold() or (less := tamer(feeds, factor)) is None:
+        for factor in SCALES:
+            if not self._unproved() or (less := scaled_down(feeds, factor)) is None:
                 break
-            self._proof.rows += "" if self._proof.rows.endswith(_SMALLER) else _SMALLER
+            self._proof.rows += "" if self._proof.rows.endswith(_SCALED) else _SCALED
             self._compare(less)
-        if untold := self._untold():
-            text = (
-                f"nothing can be proved of head '{untold[0]}' on rows of {self._proof.rows}: its values are not finite"
-            )
-            text += f", or rounding to float32 changes them by more than {TELLING:.0%}"
+        if unproved := self._unproved():
+            text = f"head '{unproved[0]}' cannot be proved on rows of {self._proof.rows}: its values are not finite"
+            text += f", or rounding to float32 changes them by more than {MAX_ROUNDING:.0%}"
             raise _refused(self._model, text, _OTHER_ROWS)
         self._proof.batches = list(BATCHES)
         return self._proof
 
-    def _untold(self) -> list[str]:
-        """Heads of which no row has told yet whether they are right."""
-        return [head for head in self._model.graph.outputs if head not in self._told]
+    def _unproved(self) -> list[str]:
+        """Return the heads without a conclusive row."""
+        return [head for head in self._model.graph.outputs if head not in self._proved]
 
     def _compare(self, feeds: Mapping[str, Array]) -> None:
         expected = self._model.run(feeds)
         names = [o.name for o in self._session.get_outputs()]
         given = {i.name: feeds[i.name] for i in self._session.get_inputs()}
         try:
-            got = dict(zip(names, self._session.run(names, given), strict=True))
+            outputs = dict(zip(names, self._session.run(names, given), strict=True))
         except Exception as error:
             raise _refused(self._model, f"onnxruntime fails on rows of {self._proof.rows}: {failure(error)}") from error
         rounding: Rounding | None = None
         for head, b in expected.items():
-            a = got[head]
+            a = outputs[head]
             where = f"head '{head}' at batch size {len(b)}"
             if a.shape != b.shape:
-                raise _refused(self._model, f"{where}: onnxruntime gives shape {a.shape}, the runtime {b.shape}")
+                raise _refused(self._model, f"{where}: onnxruntime returns shape {a.shape}, the runtime {b.shape}")
             difference, both = _difference(a, b)
             finite = np.isfinite(b)
             allowed = ATOL + RTOL * float(np.max(np.abs(b), initial=0.0, where=finite))
             if float(difference.max(initial=0.0)) <= allowed:
                 if not b.size or finite.any():
-                    self._told.add(head)
+                    self._proved.add(head)
             else:
                 rounding = rounding or Rounding(self._model, feeds)
                 self._judge(where, head, (a, b), both, rounding)
             seen = float(np.max(difference, initial=0.0, where=np.isfinite(difference)))
             self._proof.differences[head] = max(seen, self._proof.differences.get(head, 0.0))
-            if head + LABEL in got:
-                self._compare_labels(where, head, got[head + LABEL], a)
+            if head + LABEL in outputs:
+                self._compare_labels(where, head, outputs[head + LABEL], a)
 
     def _judge(self, where: str, head: str, answers: tuple[Array, Array], both: Array, rounding: Rounding) -> None:
-        """GS701 unless rounding explains, in each row, what onnxruntime's and the runtime's answers lack to float64."""
+        """Raise GS701 unless rounding explains, in each row, how far onnxruntime and the runtime are from float64."""
         exact = rounding.exact[head]
         allowed = ATOL + RTOL * float(np.max(np.abs(exact), initial=0.0, where=np.isfinite(exact)))
-        for runs in (RUNS, MOST_RUNS):
+        for runs in (RUNS, MAX_RUNS):
             bound = allowed + rounding.bound(head, runs)
             errors = [np.where(both, 0.0, _difference(x, exact)[0]) for x in answers]
-            errors[1][rounding.overflows[head]] = 0.0  # the runtime alone: a file that does not overflow is right
-            wrong = [by_row(error) > bound for error in errors]
+            errors[1][rounding.overflows[head]] = 0.0  # only for the runtime: a file that does not overflow is right
+            wrong = [max_per_row(error) > bound for error in errors]
             if not any(w.any() for w in wrong):
                 break
         else:
             raise self._differ(where, answers, exact, errors, wrong, bound)
         self._proof.rounding[head] = max(float(errors[0].max()), self._proof.rounding.get(head, 0.0))
-        sizes = by_row(np.where(both | ~np.isfinite(exact), 0.0, np.abs(exact)))
-        if (bound <= TELLING * sizes).any():
-            self._told.add(head)
+        sizes = max_per_row(np.where(both | ~np.isfinite(exact), 0.0, np.abs(exact)))
+        if (bound <= MAX_ROUNDING * sizes).any():
+            self._proved.add(head)
 
     def _differ(
         self,
@@ -197,20 +196,20 @@ class _Comparison:
         bound: Array,
     ) -> SpecError:
         error = errors[0] if wrong[0].any() else errors[1]
-        place = np.unravel_index(error.argmax(), error.shape)
-        a, b, r = (float(x[place]) for x in (*answers, exact))
-        text = f"{where}: onnxruntime gives {a:.6g}, the runtime {b:.6g}, float64 {r:.6g}"
-        return _refused(self._model, f"{text}; rounding explains a difference of {float(bound[place[0]]):.1e}")
+        index = np.unravel_index(error.argmax(), error.shape)
+        a, b, r = (float(x[index]) for x in (*answers, exact))
+        text = f"{where}: onnxruntime returns {a:.6g}, the runtime {b:.6g}, float64 {r:.6g}"
+        return _refused(self._model, f"{text}; rounding explains a difference of {float(bound[index[0]]):.1e}")
 
     def _compare_labels(self, where: str, head: str, labels: Array, a: Array) -> None:
-        words = np.array(self._model.labels[head], object)
-        wrong = (labels != words[answers(a)]) & np.isfinite(a).all(-1)
+        classes = np.array(self._model.labels[head], object)
+        wrong = (labels != classes[predicted_classes(a)]) & np.isfinite(a).all(-1)
         if wrong.any():
-            raise _refused(self._model, f"{where}: {int(wrong.sum())} labels are not those of the values beside them")
+            raise _refused(self._model, f"{where}: {int(wrong.sum())} labels do not match their values")
 
 
 def _difference(a: Array, b: Array) -> tuple[Array, Array]:
-    """|a − b| in float64, infinite where one alone is no finite number; and where both are the same such number."""
+    """Return |a − b| in float64 (infinite if only one is finite), and the mask of equal non-finite elements."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     both = (np.isnan(a) & np.isnan(b)) | (np.isinf(a) & (a == b))
     with np.errstate(all="ignore"):
@@ -228,8 +227,8 @@ def _load(model: Session, data: bytes) -> Any:
         session(data, threads=2, optimised=False)
     except Exception as error:
         raise _refused(model, f"onnxruntime does not load the model: {failure(error)}") from error
-    text = f"onnxruntime {runtime().__version__} loads the model only without its optimisations, which fail: {why}"
-    hint = "that is a mistake of this onnxruntime: try another opset (`--opset`), or another version of it"
+    text = f"onnxruntime {runtime().__version__} loads the model only without optimisations, which fail: {why}"
+    hint = "this is a bug of onnxruntime: try another opset (`--opset`), or another onnxruntime version"
     raise _refused(model, text, hint)
 
 

@@ -1,4 +1,4 @@
-"""What rounding to float32 does to a network's answers, measured: the runtime in float64 and many times in float32."""
+"""Measure the effect of rounding to float32 on a network's outputs: run once in float64 and often in float32."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from graphspec.arrays.calls import settings
 from graphspec.arrays.random import generator
-from graphspec.export.rows import whole
+from graphspec.export.rows import is_whole
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Array
 from graphspec.runtime.build import build_program
@@ -18,20 +18,17 @@ from graphspec.runtime.parameters import Parameters
 if TYPE_CHECKING:
     from graphspec.runtime.session import Session
 
-RUNS, MOST_RUNS = 8, 64
-"""How often the runtime is run in float32: at first, and before a difference counts as more than rounding."""
-FACTOR = 4.0
-"""How many times the runtime's largest error another float32 program may have: it sums in another order."""
+RUNS, MAX_RUNS = 8, 64  # float32 runs: at first, and before a difference counts as more than rounding
+FACTOR = 4.0  # ratio of the errors of another float32 program and of the runtime: it sums in another order
 _LAST_BIT = np.float32(2**-23)
 
 
 class Rounding:
-    """The answers to some rows in float64, and how far float32 is from them.
+    """The outputs for some rows in float64, and the distance of float32 from them.
 
-    The error of float32 is measured, not derived: the runtime runs in float32 with each weight and each input changed in
-    its last bit, at random. Every intermediate result is then rounded in another way, and a network that is
-    ill-conditioned on these rows shows it: its answers scatter. Whole numbers among the inputs stay, since they may be
-    ids or values that mask.
+    The error of float32 is measured, not derived: the runtime runs in float32 with a random change of the last bit of
+    each weight and each input. Every intermediate result is then rounded differently, and the outputs of a network that
+    is ill-conditioned on these rows scatter. Whole numbers in the inputs stay, since they may be ids or mask values.
     """
 
     def __init__(self, model: Session, feeds: Mapping[str, Array]) -> None:
@@ -43,10 +40,10 @@ class Rounding:
         self._runs = 0
         self._errors = {head: np.zeros(len(r)) for head, r in self.exact.items()}
         self.overflows = {head: np.zeros(r.shape, bool) for head, r in self.exact.items()}
-        """Where float32 had no finite number at least once."""
+        """The elements that were not finite in at least one float32 run."""
 
     def bound(self, head: str, runs: int) -> Array:
-        """For each row the largest difference from float64 that rounding explains, as known after so many runs."""
+        """Return, per row, the largest difference from float64 that rounding explains, measured in ``runs`` runs."""
         while self._runs < runs:
             self._draw()
         return FACTOR * self._errors[head]
@@ -59,18 +56,18 @@ class Rounding:
         feeds = {}
         for name, array in self._feeds.items():
             is_float = array.dtype == np.float32
-            feeds[name] = np.where(whole(array), array, _changed(array, random)) if is_float else array
+            feeds[name] = np.where(is_whole(array), array, _changed(array, random)) if is_float else array
         for head, b in self._runner(feeds).items():
             with np.errstate(all="ignore"):
                 error = np.abs(b - self.exact[head])
             finite = np.isfinite(error)
             self.overflows[head] |= ~np.isfinite(b.astype(np.float64))
-            self._errors[head] = np.maximum(self._errors[head], by_row(np.where(finite, error, 0.0)))
+            self._errors[head] = np.maximum(self._errors[head], max_per_row(np.where(finite, error, 0.0)))
         self._runs += 1
 
 
 class _Runner:
-    """The graph in inference mode, bound in the precision of ``store``."""
+    """The graph in inference mode, bound in the precision of ``parameters``."""
 
     def __init__(self, model: Session, parameters: Parameters, feeds: Mapping[str, Array]) -> None:
         self.parameters = parameters
@@ -91,12 +88,12 @@ def _fill(parameters: Parameters, source: Parameters, change: Callable[[Array], 
 
 
 def _changed(array: Array, random: np.random.Generator) -> Array:
-    """Each number one last bit lower, higher, or as it is."""
+    """Return each element one last bit lower, higher, or unchanged."""
     steps = random.integers(-1, 2, array.shape, np.int8)
     changed: Array = array * (1 + steps * _LAST_BIT)
     return changed
 
 
-def by_row(difference: Array) -> Any:
-    """The largest number of every row."""
+def max_per_row(difference: Array) -> Any:
+    """Return the largest element of every row."""
     return difference.reshape(len(difference), -1).max(1, initial=0.0)

@@ -1,4 +1,4 @@
-"""The rows that an export is proved on: those given, else of the last training, of the spec's data, else made up."""
+"""The rows for the proof of an export: from the user, else the last training, else the spec's data, else generated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.random import generator
-from graphspec.data.signature import SAMPLED, user_inputs
+from graphspec.data.signature import SAMPLE_ROWS, user_inputs
 from graphspec.errors import ShapeError
 from graphspec.graph.id_bounds import input_bounds
 from graphspec.ir.graph import Array
@@ -19,43 +19,43 @@ if TYPE_CHECKING:
     from graphspec.data.signature import Data
     from graphspec.runtime.session import Session
 
-LENGTHS = (3, 7, 16, 40, 100)
+LENGTHS = (3, 7, 16, 40, 100)  # sizes to try for variable axes
 _PARTS = {"test": "the test data", "train": "the training data"}
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to prove on.
+    """Rows for a proof.
 
     Attributes:
-        arrays: by input; None for made-up ones.
-        origin: where they come from: ``the last fit``, ``the test data``, a file's name; ``a seed`` for made-up ones.
-        given: whether the user gave them: they are never replaced by others.
-        instead: what could not be read or did not fit, and why these are taken instead.
+        arrays: arrays by input; None to generate them.
+        origin: ``the last fit``, ``the test data``, a file's name; ``a seed`` for generated rows.
+        from_user: True if the user provided them: they are never replaced.
+        replaces: the origin of the rows that these replace, and the reason.
     """
 
     arrays: Mapping[str, Array] | None = None
     origin: str = "a seed"
-    given: bool = False
-    instead: str = ""
+    from_user: bool = False
+    replaces: str = ""
 
-    def made_up(self, why: str) -> Rows:
-        """Made-up rows instead of these."""
-        return Rows(instead=f"{self.origin} {why}")
+    def generated(self, why: str) -> Rows:
+        """Return generated rows that replace these."""
+        return Rows(replaces=f"{self.origin} {why}")
 
 
 def rows_for(model: Session, given: Data | str | Path = None) -> Rows:
-    """The rows that ``given`` says, else the best there are: whatever has become of the spec's data.
+    """Return the rows ``given``, else the best available: the spec's data may no longer exist.
 
     Raises:
-        SpecError: GS5, the rows that are given do not fit the inputs.
+        SpecError: GS5 if the rows given do not fit the inputs.
     """
     if isinstance(given, str | Path):
         from graphspec.data.new_rows import read_inputs
 
-        return Rows(read_inputs(model.spec, model.graph, Path(given), SAMPLED), str(given), given=True)
+        return Rows(read_inputs(model.spec, model.graph, Path(given), SAMPLE_ROWS), str(given), from_user=True)
     if given is not None:
-        return Rows(user_inputs(model.needed_inputs, given), "the rows given", given=True)
+        return Rows(user_inputs(model.needed_inputs, given), "the rows given", from_user=True)
     if model.sample_rows is not None:
         return Rows(model.sample_rows, "the last fit")
     return _of_data(model)
@@ -67,19 +67,19 @@ def _of_data(model: Session) -> Rows:
     failed = ""
     for part, origin in _PARTS.items():
         if part in model.parts:
-            return Rows(model.parts[part].sample(SAMPLED), origin, instead=failed)
+            return Rows(model.parts[part].sample(SAMPLE_ROWS), origin, replaces=failed)
         source = model.spec.data.get(part)
         if source is None or source.file is None:
             continue
-        arrays, _ = load(source, model.needed_inputs, SAMPLED)
+        arrays, _ = load(source, model.needed_inputs, SAMPLE_ROWS)
         if arrays is not None:
-            return Rows(arrays.inputs, origin, instead=failed)
+            return Rows(arrays.inputs, origin, replaces=failed)
         failed = failed or f"{origin} cannot be read"
-    return Rows(instead=failed)
+    return Rows(replaces=failed)
 
 
 def lengths_for(model: Session, rows: Rows) -> list[dict[str, int]]:
-    """The sizes to try for the axes that vary: some that the network accepts, no longer than the rows are."""
+    """Return sizes for the variable axes: at most three that the network accepts, none longer than the rows."""
     shapes = {name: v.shape for name, v in model.graph.inputs.items()}
     symbols = sorted({d for shape in shapes.values() for d in shape[1:] if isinstance(d, str)})
     if not symbols:
@@ -107,7 +107,7 @@ def _sized(shape: Sequence[Any], lengths: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def batch_of(model: Session, rows: Rows, count: int, lengths: Mapping[str, int]) -> dict[str, Array]:
-    """``count`` rows: spread over those there are, some twice if these are fewer, and cut to ``lengths``; or made up."""
+    """Return ``count`` rows: spread evenly over the available ones (with repeats) and cut to ``lengths``, or generated."""
     bounds = input_bounds(model.graph) if rows.arrays is None else {}
     feeds = {}
     for name, value in model.graph.inputs.items():
@@ -116,13 +116,13 @@ def batch_of(model: Session, rows: Rows, count: int, lengths: Mapping[str, int])
             feeds[name] = seeded(name, value.dtype, (count, *sizes), bounds.get(name))
         else:
             array = rows.arrays[name]
-            taken = array[np.linspace(0, len(array) - 1, count).astype(np.int64)]
-            feeds[name] = taken[:, *(slice(0, n) for n in sizes)].astype(value.dtype)
+            chosen = array[np.linspace(0, len(array) - 1, count).astype(np.int64)]
+            feeds[name] = chosen[:, *(slice(0, n) for n in sizes)].astype(value.dtype)
     return feeds
 
 
 def seeded(name: str, dtype: str, shape: Sequence[Any], bounds: tuple[int, int] | None) -> Array:
-    """Random values that an input of ``dtype`` may take: ids within ``bounds``, bytes, bits, normal floats."""
+    """Return random values that an input of ``dtype`` accepts: ids within ``bounds``, bytes, bits, or normal floats."""
     random = generator(0, "proof", name)
     size = tuple(int(d) for d in shape)
     if dtype == "bool":
@@ -133,17 +133,17 @@ def seeded(name: str, dtype: str, shape: Sequence[Any], bounds: tuple[int, int] 
     return random.integers(low, high, size).astype(dtype)
 
 
-def tamer(feeds: Mapping[str, Array], factor: float) -> dict[str, Array] | None:
-    """The rows with their fractions made smaller, for a network that is ill-conditioned on them; None if there are none.
+def scaled_down(feeds: Mapping[str, Array], factor: float) -> dict[str, Array] | None:
+    """Return the rows with smaller floats, for a network that is ill-conditioned on them; None without such floats.
 
-    Arrays of whole numbers stay: they may be ids, or values that mask.
+    Arrays of whole numbers stay: they may be ids or mask values.
     """
-    found = {name: a for name, a in feeds.items() if a.dtype == np.float32 and not whole(a).all()}
+    found = {name: a for name, a in feeds.items() if a.dtype == np.float32 and not is_whole(a).all()}
     if not found:
         return None
     return {name: a * np.float32(factor) if name in found else a for name, a in feeds.items()}
 
 
-def whole(array: Array) -> Array:
-    """Where ``array`` has whole numbers."""
+def is_whole(array: Array) -> Array:
+    """Return the mask of the whole numbers in ``array``."""
     return np.asarray(array == np.rint(array))

@@ -1,4 +1,4 @@
-"""Opsets and runtimes that a file may be written for."""
+"""The opsets and onnxruntime versions that a file can be written for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from graphspec.errors import UsageError
 OPSET = 17
 IR_OF_OPSET = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
 IR_OF_OPSET |= {23: 11, 24: 12, 25: 13, 26: 13, 27: 13, 28: 14}
-"""The IR version that came with an opset: every runtime that has the opset reads it."""
+"""The IR version released with an opset: every runtime that supports the opset reads it."""
 TARGETS = {
     "ort-1.14": 17,
     "ort-1.15": 19,
@@ -28,14 +28,14 @@ TARGETS = {
     "ort-1.30": 26,
     "ort-1.32": 28,
 }
-"""The newest opset that a version of onnxruntime has."""
+"""The newest opset that a version of onnxruntime supports."""
 
 
 def opset_of(opset: int | None, target: str | None) -> int | None:
-    """The opset that is meant, None where neither is given; ``target`` is ``ort-1.20`` and the like.
+    """Return the requested opset, None if neither argument is given; ``target`` is a version such as ``ort-1.20``.
 
     Raises:
-        UsageError: both are given, or it is not known.
+        UsageError: both are given, or the opset or target is unknown.
     """
     if opset is not None and target is not None:
         raise UsageError("give either an opset or a target, not both")
@@ -51,7 +51,7 @@ def opset_of(opset: int | None, target: str | None) -> int | None:
 
 
 def newest_opset(version: str) -> int:
-    """The newest opset that a version of onnxruntime (``1.30.1``) is known to have."""
+    """Return the newest opset that a version of onnxruntime (``1.30.1``) is known to support."""
 
     def parts(text: str) -> list[int]:
         return [int(n) for n in text.split(".")[:2]]

@@ -1,0 +1,1 @@
+"""The spec language: text → tree with source marks → flat nodes → ``Spec``."""

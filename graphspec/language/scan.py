@@ -2,7 +2,8 @@
 
 ruamel.yaml's scanner examines one character at a time. The classes here match runs of characters with regular
 expressions, and skip checks that cannot have another result. Events and errors are the same;
-``tests/trust/test_scan.py`` compares them. The length of names is limited here. The caller limits the number of lines.
+``tests/trust/test_scan.py`` compares them. Keys, tags, anchors and directives are limited to ``MAX_KEY`` characters. The
+caller limits the number of lines.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from ruamel.yaml.reader import Reader
 from ruamel.yaml.scanner import Scanner, ScannerError
 from ruamel.yaml.tokens import ScalarToken
 
-_LONGEST_KEY: Final = 1024
-"""The longest key without ``?`` in characters, by the YAML specification; also for tags, anchors and directives."""
+from graphspec.language.tree import MAX_KEY
+
 _BREAKS: Final = "\r\n\x85\u2028\u2029"
 _ENDS: Final = f"{_BREAKS}\0"
 _STOPS: Final = f" \t{_ENDS}"
@@ -76,12 +77,12 @@ class _FastReader(Reader):
         self.pointer = end
         self.index += length
         breaks, last = buffer.count("\n", start, end), buffer.rfind("\n", start, end)
-        if alone := buffer.count("\r", start, end) - buffer.count("\r\n", start, end + 1):
-            breaks += alone
-            lone = buffer.rfind("\r", start, end)
-            while buffer[lone + 1] == "\n":
-                lone = buffer.rfind("\r", start, lone)
-            last = max(last, lone)
+        if lone_returns := buffer.count("\r", start, end) - buffer.count("\r\n", start, end + 1):
+            breaks += lone_returns
+            last_return = buffer.rfind("\r", start, end)
+            while buffer[last_return + 1] == "\n":
+                last_return = buffer.rfind("\r", start, last_return)
+            last = max(last, last_return)
         if breaks:
             self.line += breaks
             self.column, start = 0, last + 1
@@ -120,7 +121,7 @@ class _FastScanner(Scanner):
 
     def stale_possible_simple_keys(self) -> None:
         first = next(iter(self.possible_simple_keys.values()), None)
-        if first is not None and (first.line != self.reader.line or self.reader.index - first.index > _LONGEST_KEY):
+        if first is not None and (first.line != self.reader.line or self.reader.index - first.index > MAX_KEY):
             super().stale_possible_simple_keys()
 
     def fetch_more_tokens(self) -> Any:
@@ -146,8 +147,8 @@ class _FastScanner(Scanner):
         """Raise if ``pattern`` matches more characters than a name may have."""
         reader = self.reader
         match = pattern.match(reader.buffer, reader.pointer)
-        if match is not None and match.end() - match.start() > _LONGEST_KEY:
-            text = f"found {what} of more than {_LONGEST_KEY} characters"
+        if match is not None and match.end() - match.start() > MAX_KEY:
+            text = f"found {what} of more than {MAX_KEY} characters"
             raise ScannerError(None, None, text, reader.get_mark())
 
     def scan_anchor(self, TokenClass: Any) -> Any:

@@ -9,11 +9,12 @@ from typing import Any, Final
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SourceFile, SpecError, did_you_mean, shorten
 from graphspec.language.syntax import count_breaks, line_and_column
+from graphspec.language.tree import MAX_VALUES
 
 MAX_BYTES: Final = 16 * 2**20
 """The largest file. A spec of 10,000 layers has about 2 MB."""
-MAX_LINES: Final = 400_000
-"""The largest number of lines, equal to the largest number of values."""
+MAX_LINES: Final = MAX_VALUES
+"""The largest number of lines."""
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _REFUSED = {stat.S_IFDIR: "a folder", stat.S_IFBLK: "a block device", stat.S_IFSOCK: "a socket"}

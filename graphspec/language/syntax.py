@@ -61,31 +61,31 @@ def explain_syntax(error: Exception, text: str, file: str) -> Diagnostic:
 
 def _marked(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
     """Return GS101 for an error with a position, with a hint for common mistakes."""
-    place = error.problem_mark or error.context_mark
+    position = error.problem_mark or error.context_mark
     problem = re.sub(r"\('(.*)',\)", r"'\1'", (error.problem or "syntax error").strip())
     problem = problem.replace("'<stream end>'", "the end of the text").replace("'<scalar>'", "a value")
     message = "not YAML or JSON: " + re.sub(r"'<(.*)>'", r"\1", problem)
     start = None
     if error.context:
         message += f", {error.context.strip()}"
-        if error.context_mark is not None and error.context_mark is not place:
+        if error.context_mark is not None and error.context_mark is not position:
             start = error.context_mark.line + 1
             message += f" that begins at line {start}"
     hint = None
     if match := re.match(r"expected ',' or '(.)'", problem):
         bracket = "{" if match[1] == "}" else "["
         hint = f"insert a comma before it, or close the '{bracket}' of line {start}"
-    if place is not None:
-        line = line_of(text, place.line + 1) or ""
+    if position is not None:
+        line = line_of(text, position.line + 1) or ""
         if re.search(r"""(?<!["'$])\$\{""", line):
             hint = 'put quotes around a variable inside braces: "${x}"'
-        elif "\t" in line[: place.column + 1]:
+        elif "\t" in line[: position.column + 1]:
             hint = "indent with spaces, not with tabs"
         elif "mapping values are not allowed" in message:
             hint = "check the indentation; put quotes around text that contains ': '"
         elif "cannot start any token" in message:
             hint = "put quotes around text that begins with this character"
     hint = hint or "check indentation, quotes and brackets here and in the lines above"
-    if place is None:
+    if position is None:
         return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, hint=hint)
-    return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, place.line + 1, place.column + 1, hint=hint)
+    return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, position.line + 1, position.column + 1, hint=hint)

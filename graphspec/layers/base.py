@@ -48,7 +48,7 @@ Constraint = Annotated[
 """A constraint by name or mapping, or null."""
 Weights = Annotated[
     None,
-    BeforeValidator(only(None, "weights are not written into a spec", "use `set_weights` from Python")),
+    BeforeValidator(only(None, "a spec does not contain weights", "use `set_weights` from Python")),
     Field(description="Refused: use `set_weights` from Python."),
 ]
 Stateful = Annotated[

@@ -52,7 +52,7 @@ class Leader:
         self.size, self.processes, self._stack = size, Processes(size), ExitStack()
         partition = step.divide(optimizer_state.optimizer, size)
         wanted = layout(step, running, optimizer_state.slots, partition)
-        given = self._loader.given.named()
+        given = self._loader.dataset.named()
         maps = {name: where for name, a in given.items() if (where := mapped(a)) is not None}
         rows = {name: a for name, a in given.items() if name not in maps}
         if scatters := not maps and _scatters(step):
@@ -107,7 +107,7 @@ class Leader:
             "seed": self._step.seed,
             "batch_size": self._loader.batch_size,
             "shuffle": self._loader.shuffle and not self._scattered,
-            "total": len(self._loader.given) if self._scattered else None,
+            "total": len(self._loader.dataset) if self._scattered else None,
             "maps": maps,
         }
 
@@ -152,5 +152,5 @@ def _scatters(step: Step) -> bool:
     """Whether rank 0 gathers the others' rows, too, so that not all rows need lie in shared memory once more."""
     loader = step.loader
     shapes = loader.shapes(loader.rows(0))
-    row = sum(a[:1].nbytes for a in loader.given.feeds().values())
+    row = sum(a[:1].nbytes for a in loader.dataset.feeds().values())
     return activations(step.network.graph, shapes) >= _FEW * loader.rows(0) * row

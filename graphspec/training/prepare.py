@@ -16,7 +16,7 @@ from graphspec.codes import Code
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.compiler.trainable import refuse_memory, refuse_untrainable
 from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
-from graphspec.data.signature import SAMPLED, user_arrays
+from graphspec.data.signature import SAMPLE_ROWS, user_arrays
 from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.language.head_arrays import WEIGHT
@@ -94,7 +94,7 @@ def prepare_fit(
     objective = model.objective(parts.train)
     validation = None if parts.validation is None else as_indices(objective.graph, parts.validation)
     loader = BatchLoader(as_indices(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
-    model.sample_rows = parts.train.sample(SAMPLED)
+    model.sample_rows = parts.train.sample(SAMPLE_ROWS)
     first = 0 if directory is not None else model.epochs_done
     free = settings.callbacks is not None
     outputs = Outputs(directory, trusted=free, allow_outside=model.allow_outside, source=model.source)

@@ -295,7 +295,7 @@ class Trainer:
 
     def _check_progress(self, saved: Progress, running: Sums, history: Mapping[str, Sequence[float]]) -> None:
         """Raise ValueError where the figures of a checkpoint contradict each other, or this run."""
-        batches, rows = self.loader.batches, min(saved.batch * self.loader.batch_size, len(self.loader.given))
+        batches, rows = self.loader.batches, min(saved.batch * self.loader.batch_size, len(self.loader.dataset))
         if saved.epoch > self.total or saved.batch > (batches if saved.epoch < self.total else 0):
             raise ValueError(f"epoch {saved.epoch}, step {saved.batch} lies behind the end of the run")
         if saved.step != saved.epoch * batches + saved.batch:

@@ -14,4 +14,4 @@ def test_refused_callbacks_have_a_reason_and_a_hint(name: str) -> None:
         CALLBACKS.parse({"type": name, "any": 1})
     (error,) = (caught.value.context or {})["errors"]
     assert error["type"] == "GS105"
-    assert error["ctx"]["hint"]
+    assert error["ctx"]["problem"].hint

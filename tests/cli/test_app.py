@@ -1,4 +1,4 @@
-"""The command line: help, validate, summary, schema, init; what becomes of errors."""
+"""The command line: help, validate, summary, schema, init, and errors."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_summary(tmp_path: Path) -> None:
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["hidden", "Dense", "(N,", "8)", "40", "6.2", "KiB", "32", "features"] in lines
     assert "49 parameters: 49 trainable, 0 not trained" in result.stdout
-    assert "40 multiply-adds a row" in result.stdout
+    assert "40 multiply-adds per row" in result.stdout
     assert "memory at batch size 100" in result.stdout
 
 
@@ -283,7 +283,7 @@ def test_a_reader_that_leaves(tmp_path: Path) -> None:
 
 
 def test_starting_imports_nothing_heavy() -> None:
-    """``validate`` must answer quickly: what only other verbs need is not imported."""
+    """``validate`` must be quick: it does not import modules that only other commands need."""
     code = "import sys, graphspec.cli.app; print(*(m for m in %r if m in sys.modules))"
     heavy = ["numpy", "onnx", "onnxruntime", "duckdb", "networkx", "rich.progress"]
     result = subprocess.run([sys.executable, "-c", code % heavy], capture_output=True, text=True, check=True)
@@ -308,7 +308,7 @@ def test_checking_imports_nothing_that_it_does_not_need() -> None:
 
 
 def test_ending_searches_nothing() -> None:
-    """All objects are frozen before the interpreter would look through them for garbage."""
+    """All objects are frozen before the interpreter would scan them for garbage."""
     code = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000));"
     code += "from graphspec.__main__ import main; main()"
     result = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)

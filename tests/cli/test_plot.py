@@ -1,4 +1,4 @@
-"""`graphspec plot` writes a picture, or says why not."""
+"""`graphspec plot` writes a drawing, or reports why it cannot."""
 
 from __future__ import annotations
 

@@ -23,14 +23,14 @@ TABLE = SPEC.replace(
 
 
 def arrays_of(path: Path) -> dict[str, Any]:
-    """The arrays of an archive, which is closed again."""
+    """Return the arrays of an archive, and close it."""
     with np.load(path, allow_pickle=False) as archive:
         return dict(archive)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained run with its ONNX file beside it, and the data it came from."""
+    """A trained run with its ONNX file and its data next to it."""
     folder = tmp_path_factory.mktemp("run")
     result = graphspec("train", project(folder), "--out", folder / "run", "--export", folder / "tiny.onnx")
     assert result.exit_code == 0, result.stderr
@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def table_run(tmp_path: Path) -> Path:
-    """A run that was trained on a table."""
+    """A run trained on a table."""
     spec = project(tmp_path, TABLE)
     data = arrays_of(tmp_path / "train.npz")
     rows = np.column_stack([data["features"], data["answer"]]).tolist()
@@ -139,7 +139,7 @@ def test_run_and_onnx_agree(run: Path) -> None:
 
 
 def test_predict_maps_columns(table_run: Path, tmp_path: Path) -> None:
-    """The columns of the training table, in another order and without the target; or an array with the input's name."""
+    """A file has the training table's columns in another order and without the target, or an array named like the input."""
     graphspec("export", table_run, "-o", tmp_path / "t.onnx")
     data = arrays_of(tmp_path / "test.npz")["features"]
     (tmp_path / "new.jsonl").write_text(

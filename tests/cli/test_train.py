@@ -51,7 +51,7 @@ def test_set_and_out(spec: Path) -> None:
     assert json.loads(Path("here/it/is/spec.json").read_text())["training"]["epochs"] == 1
 
 
-# What a run directory must be.
+# Requirements on a run directory
 
 
 def test_a_run_that_exists(spec: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_run_that_exists(spec: Path) -> None:
     Path("runs/tiny/left over").touch()
     result = graphspec("train", spec, "--set", "training.seed=8", "--overwrite")
     assert result.exit_code == 0
-    assert result.stderr == "note: runs/tiny keeps what no run wrote: left over\n"
+    assert result.stderr == "note: runs/tiny keeps files that no run wrote: left over\n"
     assert Path("runs/tiny/weights.safetensors").read_bytes() != before
     assert {p.name for p in Path("runs/tiny").iterdir()} == FILES | {"left over"}
 
@@ -82,7 +82,7 @@ def test_overwrite_removes_nothing_but_runs(spec: Path) -> None:
         Path(name).rename(Path("papers") / name)
     result = graphspec("train", "papers/tiny.yaml", "--out", "papers", "--overwrite")
     assert result.exit_code == 2
-    assert "lies in it" in result.stderr
+    assert "is in it" in result.stderr
     assert Path("papers/thesis.txt").exists()
 
 
@@ -108,7 +108,7 @@ def test_usage(spec: Path) -> None:
         assert not Path("runs").exists()
 
 
-# Refusals: nothing is written.
+# Refusals: nothing is written
 
 
 def test_a_wrong_spec(spec: Path) -> None:
@@ -253,7 +253,7 @@ def test_ctrl_c(spec: Path, monkeypatch: pytest.MonkeyPatch, when: tuple[int, in
     options = ["--set", "training.batch_size=15"]
     assert graphspec("train", spec, "--out", "whole", *options).exit_code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(progress, "watch", lambda: _CtrlC(*when))
+        patch.setattr(progress, "observer_for_stdout", lambda: _CtrlC(*when))
         result = graphspec("train", spec, *options)
     assert result.exit_code == 130
     assert text in result.stderr
@@ -285,7 +285,7 @@ else:
 from graphspec.__main__ import main
 main()
 """
-"""Dies as by ``kill -9`` at the n-th file (written, not yet renamed) or the n-th batch."""
+"""Exits as after ``kill -9`` at the n-th file (written, not yet renamed) or the n-th batch."""
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")
@@ -307,7 +307,7 @@ def test_killed_and_resumed(spec: Path, moment: str, n: int) -> None:
 
 
 def _assert_equal(run: Path, whole: Path) -> None:
-    """Two runs with the same bits: weights, optimizer and callbacks, figures of every epoch."""
+    """Assert that two runs have the same bits: weights, optimizer, callbacks, and the metrics of every epoch."""
     for name in ("weights.safetensors", "checkpoint.safetensors"):
         a, _ = load_arrays(run / name)
         b, _ = load_arrays(whole / name)

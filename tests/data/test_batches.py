@@ -1,4 +1,4 @@
-"""Rows are read batch by batch: memory maps and archives larger than memory are never read as a whole."""
+"""Rows are read batch by batch: memory maps and archives larger than memory are never read at once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def peak(run: Callable[[], Any]) -> int:
 
 
 def sparse(path: Path, dtype: str) -> Array:
-    """A map of a file of zeros, which takes no room on the disk, with numbers in its first rows."""
+    """A memory map of a sparse file of zeros, with random values in its first rows."""
     made = np.lib.format.open_memmap(path, "w+", dtype, (ROWS, WIDTH))
     made[:4] = np.arange(4)[:, None]
     made.flush()

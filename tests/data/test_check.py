@@ -1,4 +1,4 @@
-"""Data: arrays against types; targets of CTC; splits, weights and batches."""
+"""Checks of arrays against types, targets of CTC, splits, weights and batches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def from_python(wanted: DataSignature, x: Any, y: Any = None, **more: Any) -> tu
 
 
 def one(array: Any, kind: Type, *, target: bool = False, **limits: Any) -> Any:
-    """The code of the only problem of one array, or the array as it comes out."""
+    """Return the code of the only problem of an array, or the converted array."""
     if target:
         wanted = DataSignature({"x": Type("float32", ("N", 1))}, {"y": kind}, **limits)
         arrays, found = check_arrays({"x": np.zeros((len(array), 1), np.float32)}, {"y": array}, wanted)

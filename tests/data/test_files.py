@@ -1,4 +1,4 @@
-"""Data files against types: every diagnostic with its place."""
+"""Checks of data files against types: every diagnostic with its position."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WANTED = DataSignature({"x": FLOAT}, {"y": IDS}, classes={"y": 3})
 
 
 def source(folder: Path, text: str) -> DataSource:
-    """The source of ``data: {train: …}`` in a spec with these lines."""
+    """Return the source of ``data: {train: …}`` in a spec with these lines."""
     spec = folder / "spec.yaml"
     spec.write_text("data:\n  train:\n" + "".join(f"    {line}\n" for line in text.splitlines()))
     tree = read(spec).find(("data", "train"))[0]
@@ -99,7 +99,7 @@ def test_booleans_of_a_table_become_floats(tmp_path: Path) -> None:
     ("name", "content", "code", "said"),
     [
         ("missing.npz", None, "GS501", "does not exist"),
-        ("d.txt", b"1", "GS105", "unknown kind"),
+        ("d.txt", b"1", "GS105", "unknown file type"),
         ("d.npz", b"", "GS508", "is empty"),
         ("d.npz", b"\x80\x04N.", "GS501", "cannot be read"),
         ("d.npz", b"PK\x03\x04broken", "GS501", "cannot be read"),

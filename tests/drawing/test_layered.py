@@ -1,4 +1,4 @@
-"""Where boxes and arrows stand."""
+"""The layout of boxes and arrows."""
 
 from __future__ import annotations
 

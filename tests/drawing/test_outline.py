@@ -1,4 +1,4 @@
-"""What is drawn of a spec: boxes, arrows, blocks."""
+"""The content of a drawing: boxes, arrows, blocks."""
 
 from __future__ import annotations
 

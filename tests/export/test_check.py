@@ -1,4 +1,4 @@
-"""What cannot be exported is said before anything runs."""
+"""A network that cannot be exported is reported before anything runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_operator_that_the_target_lacks(tmp_path: Path) -> None:
 
 
 class OfTraining(Unary):
-    """An operator that ONNX has not."""
+    """An operator that ONNX does not have."""
 
     exported = False
 
@@ -51,7 +51,7 @@ class NotExported(Layer):
 
 @pytest.fixture
 def not_exported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A spec with two heads, one of which depends on an operator that ONNX has not."""
+    """A spec with two heads; one depends on an operator that ONNX does not have."""
     monkeypatch.setitem(OPS, "OfTraining", OfTraining)
     monkeypatch.setitem(LAYERS._classes, "NotExported", NotExported)
     spec = dense_spec()
@@ -64,7 +64,7 @@ def test_what_cannot_be_exported_is_said_when_validating(not_exported: dict[str,
     for level in ({"opset": 17}, {"target": "ort-1.30"}):
         (found,) = gs.validate(not_exported, **level)
         assert (found.code, found.path) == ("GS702", "layers.odd.type")
-        assert found.message == "'odd' needs OfTraining, which is no operator of ONNX"
+        assert found.message == "'odd' needs OfTraining, which is not an ONNX operator"
     not_exported["outputs"] = {"hidden": {"loss": "mse"}}
     assert not [d for d in gs.validate(not_exported, opset=17) if d.is_error]
 
@@ -104,7 +104,7 @@ def test_what_vanishes_or_is_computed_before_is_no_obstacle() -> None:
 
 
 def test_more_weights_than_a_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.export.check.LARGEST", 100)
+    monkeypatch.setattr("graphspec.export.check.MAX_WEIGHT_BYTES", 100)
     with pytest.raises(gs.SpecError) as caught:
         gs.compile(dense_spec()).export(tmp_path / "net.onnx")
     assert [d.code for d in caught.value.diagnostics] == ["GS702"]

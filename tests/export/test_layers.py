@@ -1,4 +1,4 @@
-"""Every layer's export under onnxruntime at several batch sizes, and lengths where its axes vary."""
+"""Every layer's export under onnxruntime, at several batch sizes and lengths of variable axes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def varies(case: Case) -> bool:
 
 
 def chosen() -> list[Case]:
-    """A few cases of every layer, those first whose axes vary."""
+    """Return a few cases of every layer, cases with variable axes first."""
     seen: Counter[str] = Counter()
     picked = []
     for case in sorted(load_layers(), key=lambda case: not varies(case)):
@@ -32,7 +32,7 @@ def chosen() -> list[Case]:
 
 
 def crop() -> Case:
-    """What Keras's RandomCrop does in inference is another thing, so that there is no golden case."""
+    """Keras's RandomCrop behaves differently in inference, so there is no golden case."""
     layers = [{"name": "y", "type": "RandomCrop", "height": 4, "width": 3}]
     spec = {
         "graphspec": 1,

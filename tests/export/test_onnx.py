@@ -1,4 +1,4 @@
-"""The file stands alone, with names, labels and layouts of ONNX."""
+"""The file is self-contained, with the names, labels and layouts of ONNX."""
 
 from __future__ import annotations
 

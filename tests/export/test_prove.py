@@ -1,4 +1,4 @@
-"""A file is there only if onnxruntime gives the same numbers."""
+"""A file is written only if onnxruntime returns the same values."""
 
 from __future__ import annotations
 

@@ -61,4 +61,4 @@ def test_outputs_and_gradients_of_workers_are_parts_and_sums(case: Case) -> None
 def test_a_mask_without_effect_because_of_initial_state_is_a_warning() -> None:
     case = next(case for case in CASES if case.id == "mask-LSTM-initial_state")
     (warning,) = (d for d in check(case.spec).diagnostics if d.code == "GS308")
-    assert "LSTM 'y' does not use the mask of its input" in warning.message
+    assert "LSTM 'y' ignores the mask of its input" in warning.message

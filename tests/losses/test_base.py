@@ -117,11 +117,11 @@ def head(
 )
 def test_loss_checks(loss: Any, y_pred: Value, code: str | None, says: str) -> None:
     found = LOSSES.parse(loss).check(y_pred)
-    assert [problem[1] for problem in found] == ([] if code is None else [code])
-    for severity, _, message, hint in found:
-        assert severity == ("warning" if code == "GS401" else "error")
-        assert says in message
-        assert hint
+    assert [problem.code for problem in found] == ([] if code is None else [code])
+    for problem in found:
+        assert problem.severity == ("warning" if code == "GS401" else "error")
+        assert says in problem.message
+        assert problem.hint
 
 
 @pytest.mark.parametrize(

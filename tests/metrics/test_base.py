@@ -77,13 +77,13 @@ def test_metrics_are_checked_against_the_head(
     metric: str, name: str | None, shape: tuple[int | str, ...], severities: list[str]
 ) -> None:
     found = METRICS.parse(metric).check(value(*shape), None if name is None else loss(name))
-    assert [severity for severity, *_ in found] == severities
-    assert all(code == "GS403" for _, code, *_ in found)
+    assert [problem.severity for problem in found] == severities
+    assert all(problem.code == "GS403" for problem in found)
 
 
 @pytest.mark.parametrize("metric", ["F1Score", {"type": "R2Score", "class_aggregation": None}], ids=str)
 def test_one_result_for_each_of_too_many_units_is_refused_before_any_is_named(metric: Any) -> None:
     head = value("N", 10**9)
     parsed: Metric = METRICS.parse(metric)
-    assert "one result for each of 1,000,000,000 units" in parsed.check_shape(head)[0][2]
+    assert "one result for each of 1,000,000,000 units" in parsed.check_shape(head)[0].message
     assert len(parsed.keys(head)) == 1

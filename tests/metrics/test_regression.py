@@ -19,7 +19,7 @@ def test_root_mean_squared_error_is_exact_over_batches() -> None:
 
 def test_an_axis_under_the_mask_is_refused() -> None:
     metric = METRICS.parse({"type": "CosineSimilarity", "axis": 1})
-    assert [code for _, code, *_ in metric.check(value("N", 3, 4, mask=2), loss("mse"))] == ["GS403"]
+    assert [problem.code for problem in metric.check(value("N", 3, 4, mask=2), loss("mse"))] == ["GS403"]
     assert metric.check(value("N", 3, 4), loss("mse")) == []
 
 

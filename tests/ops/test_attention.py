@@ -16,8 +16,9 @@ from onnx.reference import ReferenceEvaluator
 from oracles import ort_run
 
 from graphspec.graph.builder import Builder
-from graphspec.graph.decompositions.attention import DecomposedAttention, band
+from graphspec.graph.decompositions.attention import attention, band
 from graphspec.ir.graph import Graph, Type, Value
+from graphspec.ops.attention import Attention
 
 Array = np.ndarray[Any, Any]
 Case = tuple[list[Array | None], dict[str, Any]]
@@ -78,7 +79,7 @@ def decomposed(arrays: list[Array | None], attrs: dict[str, Any]) -> Graph:
         if a is not None
     ]
     graph.inputs = {v.name: v for v in values}
-    graph.outputs = {"y": DecomposedAttention(**attrs).emit(Builder(graph, "node"), *values)}
+    graph.outputs = {"y": attention(Builder(graph, "node"), Attention(**attrs), *values)}
     return graph
 
 
@@ -142,7 +143,7 @@ def test_symbolic_sizes() -> None:
     )
     heads = {"q_num_heads": 4, "kv_num_heads": 2}
     assert g.Attention(Q, K, V, **heads).shape == ("N", "T", 12)
-    assert DecomposedAttention(is_causal=1, **heads).emit(g, Q, K, V).shape == ("N", "T", 12)
+    assert attention(g, Attention(is_causal=1, **heads), Q, K, V).shape == ("N", "T", 12)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from graphspec.graph.decompositions import (
 )
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.ops import OPS
-from graphspec.ops.base import declared_attributes
 
 
 def newer(op: str, inputs: Sequence[Array], opset: int, **attrs: Any) -> Array:
@@ -40,7 +39,7 @@ def decomposed(op: str, inputs: Sequence[Array], **attrs: Any) -> list[Array]:
     for k, array in enumerate(inputs):
         graph.inputs[f"x{k}"] = Value(f"x{k}", Type("float32", array.shape), "input")
     values = list(graph.inputs.values())
-    graph.outputs["y"] = DECOMPOSITIONS[op](Builder(graph, "node"), *values, **declared_attributes(OPS[op]) | attrs)
+    graph.outputs["y"] = DECOMPOSITIONS[op](Builder(graph, "node"), OPS[op](**attrs), *values)
     return ort_run(graph, {f"x{k}": a for k, a in enumerate(inputs)})
 
 

@@ -14,7 +14,7 @@ from graphspec.constraints import CONSTRAINTS
 from graphspec.initializers import Initializer
 from graphspec.ir.graph import Layout, Param, Segment
 from graphspec.kernels.group import LocalGroup
-from graphspec.optimizers import OPTIMIZERS, Rate
+from graphspec.optimizers import OPTIMIZERS, Rate, Vectors
 from graphspec.parallel import group as replicas
 from graphspec.parallel.group import ProcessGroup
 from graphspec.runtime.optimizer_state import bind_shard_update, slots_of
@@ -65,7 +65,8 @@ def test_an_update_is_that_of_one_worker(name: str, size: int, constrained: bool
             clock, rate = Clock(), Rate(optimizer.learning_rate)
             group = LocalGroup() if ranks == 1 else ProcessGroup(signals[rank], scratch, rank, ranks)
             partition = divide(optimizer, segments, length, ranks)
-            calls = bind_shard_update(optimizer, weights, shared, slots, segments, clock, rate, group, partition)
+            vectors = Vectors.of_workers(weights, shared, slots, segments)
+            calls = bind_shard_update(optimizer, vectors, clock, rate, group, partition)
             for clock.step, given in enumerate(gradients):
                 whole = given[0].copy()
                 for more in given[1:]:

@@ -206,8 +206,8 @@ def test_circles_are_told_the_same_way_every_time() -> None:
     [
         ("f1_score", "would log one result for each of 2,147,483,647 units"),
         ({"type": "R2Score", "class_aggregation": None}, "would log one result for each of 2,147,483,647 units"),
-        ("confusion_matrix", "numbers, at most 134,217,728"),
-        ({"type": "AUC", "multi_label": True, "num_thresholds": 1000}, "numbers, at most 134,217,728"),
+        ("confusion_matrix", "counters, at most 134,217,728"),
+        ({"type": "AUC", "multi_label": True, "num_thresholds": 1000}, "counters, at most 134,217,728"),
         ({"type": "AUC", "num_thresholds": 2**31 - 1}, "must be <= 1e+06"),
     ],
 )

@@ -63,9 +63,9 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
         (PLAIN + MANY + "1,1_000,0\n", "GS504", "row 2502 has '1_000'"),
         (PLAIN + MANY + "1,NA,0\n", "GS505", "row 2502"),
         (PLAIN + MANY + "1,x,0\n", "GS504", "row 2502 has 'x'"),
-        ("a,b,y\n1,\0,0\n", "GS504", "holds text"),
+        ("a,b,y\n1,\0,0\n", "GS504", "contains text"),
         ("a,b,y\n1,2,9223372036854775808\n", "GS504", "does not fit int64: row 0 has 9223372036854775808"),
-        (PLAIN + "1,2,9007199254740993\n1,2,1.5\n", "GS504", "is no exact int64: row 3 has 1.5"),
+        (PLAIN + "1,2,9007199254740993\n1,2,1.5\n", "GS504", "is not an exact int64: row 3 has 1.5"),
         ("a,b,y\n1,2," + "0" * 3_000_000, "GS501", "Maximum line size"),
         ("a,b,y" + "," * 200_000 + "\n", "GS501", "200,003 columns"),
     ],
@@ -147,7 +147,7 @@ def test_lines_of_json_that_are_read(tmp_path: Path) -> None:
 COLUMNS = {
     "decimal": ("9007199254740993.00::DECIMAL(20, 2)", [2**53 + 1]),
     "unsigned": ("9007199254740993::UBIGINT", [2**53 + 1]),
-    "a fraction": ("1.5::DECIMAL(4, 2)", "no exact int64: row 0 has 1.50"),
+    "a fraction": ("1.5::DECIMAL(4, 2)", "not an exact int64: row 0 has 1.50"),
     "too large": ("100000000000000000000::DECIMAL(30, 0)", "does not fit int64"),
     "time": ("TIMESTAMP '2020-01-01'", "type TIMESTAMP"),
     "a time zone": ("TIMESTAMPTZ '2020-01-01'", "TIME ZONE"),
@@ -155,7 +155,7 @@ COLUMNS = {
     "map": ("MAP {'a': 1}", "MAP"),
     "blob": ("'a'::BLOB", "BLOB"),
     "nothing": ("NULL", "GS505"),
-    "text": ("'1'", "holds text"),
+    "text": ("'1'", "contains text"),
     "lists": ("[1, 2]", "GS503"),
 }
 
@@ -189,16 +189,16 @@ def test_parquet_without_rows(tmp_path: Path) -> None:
 
 
 ENTRIES = {
-    "a pickle": (pickle.dumps([1, 2]), "GS501", "is no array"),
-    "text": (b"hello", "GS501", "is no array"),
-    "nothing": (b"", "GS501", "is no array"),
+    "a pickle": (pickle.dumps([1, 2]), "GS501", "is not an array"),
+    "text": (b"hello", "GS501", "is not an array"),
+    "nothing": (b"", "GS501", "is not an array"),
     "objects": (npy(np.array([1, None, "x"], object)), "GS504", "never read"),
     "objects by the header": (npy(np.arange(3)).replace(b"<i8", b"|O8"), "GS504", "never read"),
     "times": (npy(np.arange(3).astype("M8[s]")), "GS504", "datetime64"),
-    "structures": (npy(np.zeros(3, "i4,i4")), "GS504", "does not become"),
+    "structures": (npy(np.zeros(3, "i4,i4")), "GS504", "cannot become"),
     "a single number": (npy(np.array(3)), "GS503", "single value"),
-    "too few bytes": (npy(np.arange(3))[:-8], "GS501", "make 24 bytes, it has 16"),
-    "too many bytes": (npy(np.arange(3)) + b"12345678", "GS501", "make 24 bytes, it has 32"),
+    "too few bytes": (npy(np.arange(3))[:-8], "GS501", "need 24 bytes, it has 16"),
+    "too many bytes": (npy(np.arange(3)) + b"12345678", "GS501", "need 24 bytes, it has 32"),
     "a negative size": (npy(np.arange(3)).replace(b"(3,)", b"(-3)"), "GS501", "damaged"),
     "too many elements": (npy(np.arange(10**6)).replace(b"(1000000,)", b"(10**18,)  "[:10]), "GS501", "damaged"),
     "brackets": (npy(np.arange(3)).replace(b"(3,)", b"(((("), "GS501", "damaged"),
@@ -250,7 +250,7 @@ def test_a_table_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     rows = np.random.default_rng(0).integers(0, 100, (20_000, 40))
     text = ",".join([*(f"c{k}" for k in range(39)), "y"]) + "\n" + "\n".join(",".join(map(str, r)) for r in rows)
     path = written(tmp_path, "d.csv", text)
-    monkeypatch.setattr(database, "_BATCH", 1 << 18)
+    monkeypatch.setattr(database, "_BATCH_BYTES", 1 << 18)
     sizes = []
     whole = database.batches
     monkeypatch.setattr(database, "batches", lambda s: (sizes.append(b[0]) or b for b in whole(s)))
@@ -325,6 +325,6 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
 
 
 def test_ends_of_lines_bound_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "_CHUNK", 1)
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 1)
     for text, rows in (("a\nb\n", 3), ("a\r\nb\r\nc", 3), ("a\rb\r\r\n", 4), ("", 1), ("\n\r", 3)):
         assert delimited.scan(written(tmp_path, "d", text)).rows == rows, text

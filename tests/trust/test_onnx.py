@@ -61,12 +61,12 @@ def test_a_right_file_is_predicted_with(right: onnx.ModelProto, tmp_path: Path) 
     assert result.stdout.splitlines()[0] == "kind_0,kind_1,kind_2,kind_label"
     found = outline(tmp_path / "a.onnx")
     assert found.metadata.keys() == {p.key for p in right.metadata_props}
-    assert found.strange is None
+    assert found.foreign is None
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000, "[]", "", "9" * 5000, "{"])
 def test_metadata_that_are_no_spec(text: str, right: onnx.ModelProto, tmp_path: Path) -> None:
-    assert "carries no spec" in answer(tmp_path, metadata(right, text))
+    assert "contains no spec" in answer(tmp_path, metadata(right, text))
 
 
 def test_metadata_that_are_no_right_spec(right: onnx.ModelProto, tmp_path: Path) -> None:
@@ -78,9 +78,9 @@ def test_metadata_that_are_no_right_spec(right: onnx.ModelProto, tmp_path: Path)
 
 def test_the_spec_of_another_network(right: onnx.ModelProto, tmp_path: Path) -> None:
     for change, word in (
-        ({"inputs": {"x": {"shape": [5]}}}, "input 'x' is (N, 4), it should be (N, 5)"),
+        ({"inputs": {"x": {"shape": [5]}}}, "input 'x' is (N, 4), but must be (N, 5)"),
         ({"outputs": {"hidden": {}}}, "there is no output 'hidden'"),
-        ({"inputs": {"x": {"shape": [4], "dtype": "uint8"}}}, "input 'x' is tensor(float), it should be tensor(uint8)"),
+        ({"inputs": {"x": {"shape": [4], "dtype": "uint8"}}}, "input 'x' is tensor(float), but must be tensor(uint8)"),
         ({"inputs": {"other": {"shape": [4]}}}, "input 'x' is not in the spec"),
     ):
         assert word in answer(tmp_path, metadata(copy.deepcopy(right), json.dumps(dense_spec(**change))))
@@ -93,7 +93,7 @@ def test_an_input_more(right: onnx.ModelProto, tmp_path: Path) -> None:
 
 def test_a_batch_that_is_fixed(right: onnx.ModelProto, tmp_path: Path) -> None:
     right.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 3
-    assert "input 'x' takes 3 rows at a time" in answer(tmp_path, right)
+    assert "input 'x' accepts only 3 rows" in answer(tmp_path, right)
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -131,16 +131,16 @@ def test_a_graph_that_fails_while_it_runs(right: onnx.ModelProto, tmp_path: Path
 
 
 def test_what_graphspec_never_writes(right: onnx.ModelProto, tmp_path: Path) -> None:
-    """Loops, which onnxruntime may run without end while it loads a file; functions; weights in other files."""
+    """Loops, which onnxruntime may run forever while it loads a file; functions; weights in other files."""
     body = helper.make_graph([], "body", [], [])
     loop = helper.make_node("Loop", ["x"], ["y"], name="endless", body=body)
     within = copy.deepcopy(right)
     within.graph.node.append(loop)
-    assert "a graph within Loop" in answer(tmp_path, within)
+    assert "a graph inside Loop" in answer(tmp_path, within)
     function = helper.make_function("f", "F", ["a"], ["b"], [], [helper.make_opsetid("", 17)])
     with_function = copy.deepcopy(right)
     with_function.functions.append(function)
-    assert "functions of its own" in answer(tmp_path, with_function)
+    assert "local functions" in answer(tmp_path, with_function)
     tensor = right.graph.initializer[0]
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
@@ -159,9 +159,9 @@ def test_what_is_no_file(right: onnx.ModelProto, tmp_path: Path, monkeypatch: py
         places.append(tmp_path / "pipe.onnx")
     for place in places:
         assert graphspec("predict", place, rows).exit_code == 2
-    monkeypatch.setattr("graphspec.export.outline.LARGEST", 1000)
-    assert "an ONNX file at most" in answer(tmp_path, data)
-    monkeypatch.setattr("graphspec.export.outline.LARGEST", 2**31)
+    monkeypatch.setattr("graphspec.export.outline.MAX_FILE_BYTES", 1000)
+    assert "an ONNX file has at most" in answer(tmp_path, data)
+    monkeypatch.setattr("graphspec.export.outline.MAX_FILE_BYTES", 2**31)
     monkeypatch.setattr("graphspec.export.outline._FIELDS", 20)
     assert "more than" in answer(tmp_path, data)
 

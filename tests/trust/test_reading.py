@@ -388,7 +388,7 @@ def test_many_problems_are_counted_and_a_hundred_shown(tmp_path: Path) -> None:
     done = graphspec("validate", path)
     assert done.exit_code == 1
     assert done.stdout.count("error[GS102]") == SHOWN
-    assert f"… and {301 - SHOWN} more; `graphspec validate --format json` gives all" in done.stdout
+    assert f"… and {301 - SHOWN} more; `graphspec validate --format json` prints all" in done.stdout
     assert "301 errors" in done.stdout
     assert len(json.loads(graphspec("validate", path, "--format", "json").stdout)) == 301
     with pytest.raises(SpecError) as error:

@@ -293,7 +293,7 @@ def test_overwrite_removes_what_the_run_wrote_and_nothing_else(spec: Path) -> No
     spec.write_text(SPEC.replace("epochs: 3", "epochs: 1"))
     result = graphspec("train", spec, "--overwrite")
     assert result.exit_code == 0
-    assert "keeps what no run wrote:" in result.stderr
+    assert "keeps files that no run wrote:" in result.stderr
     assert "and 3 more" in result.stderr
     left = content(RUN)
     assert {name: left.pop(name) for name in foreign} == foreign

@@ -36,7 +36,7 @@ _WRITES = {"write_text", "write_bytes", "mkdir", "makedirs", "touch", "mkstemp",
 _WRITES |= {"TemporaryFile", "tofile", "dump", "SummaryWriter", "save_file", "symlink_to", "hardlink_to"}
 ALLOWED = {
     ("parallel/shared_memory.py", "TemporaryFile"): "a file without a name, for memory that processes share",
-    ("parallel/leader.py", "TemporaryFile"): "a file without a name, for what a worker says before it dies",
+    ("parallel/processes.py", "TemporaryFile"): "a file without a name, for what a worker says before it dies",
     ("cli/rows.py", "savez_compressed"): "into memory",
     ("cli/console.py", "open"): "the null device, in place of a stream that is closed or full",
     ("__main__.py", "open"): "the null device, in place of a stream that is closed",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.graph.decompositions import decomposes_by
+from graphspec.graph.decompositions import decomposes
+from graphspec.ops import OPS
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
+    from graphspec.ops.attention import Attention
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -79,49 +80,39 @@ def weights(g: Builder, S: Value, mask: Value | None) -> Value:
     return g.Where(mask, P, g.constant(0.0))
 
 
-@decomposes_by("Attention")
-@dataclass(frozen=True)
-class DecomposedAttention:
-    """``softmax(scale · Q Kᵀ + mask) V``; a row without keys gives zeros. The fields are the operator's attributes."""
+@decomposes("Attention")
+def attention(g: Builder, op: Attention, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Value:
+    """Emit ``softmax(scale · Q Kᵀ + mask) V``; a row without keys gives zeros."""
+    flat = Q.rank == 3
+    if flat:
+        Q = split_heads(g, Q, op.q_num_heads or 1)
+        K, V = (split_heads(g, X, op.kv_num_heads or 1) for X in (K, V))
+    heads = Q.fixed(1)
+    K, V = repeat_heads(g, K, heads), repeat_heads(g, V, heads)
+    S = scores(g, Q, K, 1 / math.sqrt(Q.features) if op.scale is None else op.scale)
+    if op.softcap > 0:
+        S = g.Mul(g.Tanh(g.Mul(S, g.constant(1 / op.softcap))), g.constant(float(op.softcap)))
+    mask = causal_mask(g, Q, K, attn_mask) if op.is_causal else attn_mask
+    if mask is None or mask.dtype == "bool" or _is_finite(mask):
+        Y = g.MatMul(weights(g, S, mask), V)
+    else:
+        finite = g.Max(mask, g.constant(LOWEST))
+        some = g.Greater(g.ReduceMax(finite, axes=(-1,), keepdims=1), g.constant(LOWEST))
+        Y = g.MatMul(g.Where(some, weights(g, S, finite), g.constant(0.0)), V)
+    return join_heads(g, Y) if flat else Y
 
-    is_causal: int = 0
-    kv_num_heads: int | None = None
-    q_num_heads: int | None = None
-    scale: float | None = None
-    softcap: float = 0.0
 
-    def emit(self, g: Builder, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Value:
-        flat = Q.rank == 3
-        if flat:
-            Q = split_heads(g, Q, self.q_num_heads or 1)
-            K, V = (split_heads(g, X, self.kv_num_heads or 1) for X in (K, V))
-        heads = Q.fixed(1)
-        K, V = repeat_heads(g, K, heads), repeat_heads(g, V, heads)
-        S = scores(g, Q, K, 1 / math.sqrt(Q.features) if self.scale is None else self.scale)
-        if self.softcap > 0:
-            S = g.Mul(g.Tanh(g.Mul(S, g.constant(1 / self.softcap))), g.constant(float(self.softcap)))
-        mask = self._mask(g, Q, K, attn_mask)
-        if mask is None or mask.dtype == "bool" or _is_finite(mask):
-            Y = g.MatMul(weights(g, S, mask), V)
-        else:
-            finite = g.Max(mask, g.constant(LOWEST))
-            some = g.Greater(g.ReduceMax(finite, axes=(-1,), keepdims=1), g.constant(LOWEST))
-            Y = g.MatMul(g.Where(some, weights(g, S, finite), g.constant(0.0)), V)
-        return join_heads(g, Y) if flat else Y
-
-    def _mask(self, g: Builder, Q: Value, K: Value, mask: Value | None) -> Value | None:
-        """The given mask, together with the causal one."""
-        if not self.is_causal:
-            return mask
-        seen = band(g, g.size(Q, 2), g.size(K, 2), after=0)
-        if mask is None:
-            return seen
-        return g.And(mask, seen) if mask.dtype == "bool" else g.Where(seen, mask, g.constant(LOWEST))
+def causal_mask(g: Builder, Q: Value, K: Value, mask: Value | None) -> Value:
+    """Emit a mask that hides later keys, combined with another mask."""
+    visible = band(g, g.size(Q, 2), g.size(K, 2), after=0)
+    if mask is None:
+        return visible
+    return g.And(mask, visible) if mask.dtype == "bool" else g.Where(visible, mask, g.constant(LOWEST))
 
 
 def _is_finite(mask: Value) -> bool:
-    """Whether its numbers are constants, or a choice between two, that float32 holds: no row is -∞ throughout."""
-    while mask.node is not None and mask.node.op in ("Expand", "Unsqueeze") and mask.node.inputs[0] is not None:
+    """Whether all elements are finite constants, or a choice between two: then no row is -∞ throughout."""
+    while mask.node is not None and OPS[mask.node.op].copied_inputs == slice(1) and mask.node.inputs[0] is not None:
         mask = mask.node.inputs[0]
     numbers = mask.node.inputs[1:] if mask.node is not None and mask.node.op == "Where" else (mask,)
     return all(v is not None and v.data is not None and np.all(v.data > LOWEST) for v in numbers)

@@ -9,9 +9,10 @@ from graphspec.graph.decompositions import decomposes
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
+    from graphspec.ops.augment import RandomCrop
 
 
 @decomposes("RandomCrop")
-def random_crop(g: Builder, X: Value, corner: Value, rows: Value, columns: Value) -> Any:
+def random_crop(g: Builder, op: RandomCrop, X: Value, corner: Value, rows: Value, columns: Value) -> Any:
     """Emit ``rows · X · columns``: at inference two matrices resample the image."""
     return g.MatMul(g.MatMul(rows, X), columns)

@@ -10,12 +10,13 @@ from graphspec.graph.decompositions import decomposes
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
+    from graphspec.ops.gated_activations import Gelu, HardSwish, Mish, Swish
 
 
 @decomposes("Gelu")
-def gelu(g: Builder, X: Value, *, approximate: str) -> Any:
+def gelu(g: Builder, op: Gelu, X: Value) -> Any:
     """Emit ``x / 2 · (1 + erf(x / √2))``, or ``x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))``."""
-    if approximate == "tanh":
+    if op.approximate == "tanh":
         cube = g.Mul(g.Mul(X, X), X)
         inner = g.Add(X, g.Mul(cube, g.constant(0.044715)))
         squashed = g.Tanh(g.Mul(inner, g.constant(math.sqrt(2 / math.pi))))
@@ -25,19 +26,19 @@ def gelu(g: Builder, X: Value, *, approximate: str) -> Any:
 
 
 @decomposes("Swish")
-def swish(g: Builder, X: Value, *, alpha: float) -> Any:
+def swish(g: Builder, op: Swish, X: Value) -> Any:
     """Emit ``x · sigmoid(alpha · x)``."""
-    scaled = X if alpha == 1.0 else g.Mul(X, g.constant(alpha, "float32"))
+    scaled = X if op.alpha == 1.0 else g.Mul(X, g.constant(op.alpha, "float32"))
     return g.Mul(X, g.Sigmoid(scaled))
 
 
 @decomposes("Mish")
-def mish(g: Builder, X: Value) -> Any:
+def mish(g: Builder, op: Mish, X: Value) -> Any:
     """Emit ``x · tanh(softplus(x))``."""
     return g.Mul(X, g.Tanh(g.Softplus(X)))
 
 
 @decomposes("HardSwish")
-def hard_swish(g: Builder, X: Value) -> Any:
+def hard_swish(g: Builder, op: HardSwish, X: Value) -> Any:
     """Emit ``x · hard_sigmoid(x)``."""
     return g.Mul(X, g.HardSigmoid(X, alpha=1 / 6, beta=0.5))

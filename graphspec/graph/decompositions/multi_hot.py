@@ -11,11 +11,13 @@ from graphspec.graph.decompositions import decomposes
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
+    from graphspec.ops.multi_hot import MultiHot
 
 
 @decomposes("MultiHot")
-def multi_hot(g: Builder, ids: Value, weights: Value | None = None, *, depth: int, count: int) -> Any:
+def multi_hot(g: Builder, op: MultiHot, ids: Value, weights: Value | None = None) -> Any:
     """Emit a comparison with all indices for a single id, else a scatter with one extra column for ids out of range."""
+    depth = op.depth
     if ids.shape[-1] == 1 and weights is None:
         return g.Cast(g.Equal(ids, g.constant(np.arange(depth))), to="float32")
     inside = g.And(g.GreaterOrEqual(ids, g.constant(0)), g.Less(ids, g.constant(depth)))
@@ -23,5 +25,5 @@ def multi_hot(g: Builder, ids: Value, weights: Value | None = None, *, depth: in
     outer = [g.size(ids, axis) for axis in range(ids.rank - 1)]
     zeros = g.Expand(g.constant(0.0), g.ints([*outer, depth + 1]))
     updates = g.Expand(g.constant(1.0), g.Shape(ids)) if weights is None else weights
-    Y = g.ScatterElements(zeros, indices, updates, axis=-1, reduction="add" if count else "none")
+    Y = g.ScatterElements(zeros, indices, updates, axis=-1, reduction="add" if op.count else "none")
     return g.Slice(Y, g.constant([0]), g.constant([depth]), g.constant([-1]))

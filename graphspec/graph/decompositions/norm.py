@@ -9,25 +9,24 @@ from graphspec.graph.decompositions import decomposes
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Value
+    from graphspec.ops.layer_norm import GroupNormalization, RMSNormalization
 
 
 @decomposes("GroupNormalization")
-def group_normalization(
-    g: Builder, X: Value, scale: Value, bias: Value, *, num_groups: int, epsilon: float, stash_type: int
-) -> Any:
+def group_normalization(g: Builder, op: GroupNormalization, X: Value, scale: Value, bias: Value) -> Any:
     """Emit the normalization of ``(N, groups, …)``, then reshape to X's shape, scale and shift."""
-    rows = g.Reshape(X, g.constant([0, num_groups, -1]))
+    rows = g.Reshape(X, g.constant([0, op.num_groups, -1]))
     centred = g.Sub(rows, g.ReduceMean(rows, axes=(-1,), keepdims=1))
     variance = g.ReduceMean(g.Mul(centred, centred), axes=(-1,), keepdims=1)
-    normal = g.Div(centred, g.Sqrt(g.Add(variance, g.constant(epsilon, "float32"))))
+    normal = g.Div(centred, g.Sqrt(g.Add(variance, g.constant(op.epsilon, "float32"))))
     spatial = g.constant(list(range(1, X.rank - 1)))
     factor, offset = ((g.Unsqueeze(v, spatial) if X.rank > 2 else v) for v in (scale, bias))
     return g.Add(g.Mul(g.Reshape(normal, g.Shape(X)), factor), offset)
 
 
 @decomposes("RMSNormalization")
-def rms_normalization(g: Builder, X: Value, scale: Value, *, axis: int, epsilon: float, stash_type: int) -> Any:
+def rms_normalization(g: Builder, op: RMSNormalization, X: Value, scale: Value) -> Any:
     """Emit ``X / sqrt(mean(X²) + epsilon) · scale``."""
-    axes = tuple(range(axis % X.rank, X.rank))
+    axes = tuple(range(op.axis % X.rank, X.rank))
     square = g.ReduceMean(g.Mul(X, X), axes=axes, keepdims=1)
-    return g.Mul(g.Div(X, g.Sqrt(g.Add(square, g.constant(epsilon, "float32")))), scale)
+    return g.Mul(g.Div(X, g.Sqrt(g.Add(square, g.constant(op.epsilon, "float32")))), scale)

@@ -19,7 +19,7 @@ from graphspec.graph.decompositions import DECOMPOSITIONS
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Value
-from graphspec.ops import OPS
+from graphspec.ops import OPS, operator
 
 for _module in iter_modules(decompositions.__path__):
     import_module(f"{decompositions.__name__}.{_module.name}")
@@ -64,7 +64,7 @@ def legalize(graph: Graph, target: Target) -> Graph:
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.op not in DECOMPOSITIONS or not is_newer(node, target.opset):
             return None
-        result = DECOMPOSITIONS[node.op](state.builder(node), *inputs, **node.attrs)
+        result = DECOMPOSITIONS[node.op](state.builder(node), operator(node), *inputs)
         return result if isinstance(result, tuple) else (result,)
 
     return rebuild(graph, visit)

@@ -197,7 +197,7 @@ def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float
 
 
 def feeder_of(trainer: Trainer, rank: int, workers: int) -> BatchLoader:
-    loader = BatchLoader(trainer.loader.given, 8, shuffle=False, seed=0)
+    loader = BatchLoader(trainer.loader.dataset, 8, shuffle=False, seed=0)
     loader.rank, loader.size = rank, workers
     return loader
 

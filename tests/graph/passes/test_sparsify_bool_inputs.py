@@ -62,7 +62,7 @@ def test_indices() -> None:
 
 def test_indices_by_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = indices_of_ones(hot())
-    monkeypatch.setattr("graphspec.data.sparse._CHUNK", 7 * WIDTH)
+    monkeypatch.setattr("graphspec.data.sparse._SEARCH_BYTES", 7 * WIDTH)
     np.testing.assert_array_equal(indices_of_ones(hot()), whole)
 
 

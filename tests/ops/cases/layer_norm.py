@@ -26,6 +26,7 @@ CASES = {
         [
             Example([normal(3, 4), normal(4), normal(4)], EPSILON),
             Example([normal(2, 3, 4), normal(4)], EPSILON),
+            Example([normal(2, 4, 3), normal(3), normal(3)], EPSILON),
             Example([normal(2, 3, 4), normal(3, 4), normal(3, 4)], {"axis": 1, **EPSILON}),
         ],
         allocates=[Example([X, ROW, ROW])],
