@@ -168,7 +168,7 @@ class Model(Session):
         if state["update"] is not None:
             arrays, counters = state["update"]
             new.optimizer_state.load(arrays)
-            new.optimizer_state.count(counters)
+            new.optimizer_state.load_counters(counters)
         vars(self).update(vars(new))
         vars(self).update(state["more"])
 

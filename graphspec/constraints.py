@@ -51,7 +51,7 @@ class NormConstraint(Constraint):
     def check(self, shape: tuple[int, ...]) -> None:
         axes, rank = self._axes(), len(shape)
         wrong = [axis for axis in axes if not -rank <= axis < rank]
-        text = f"computes norms over axis {{}} of a weight of shape {show(shape)}"
+        text = f"has axis {{}} for a weight of shape {show(shape)}"
         if wrong:
             has = f"its axes are 0 to {rank - 1}" if rank > 1 else "its only axis is 0" if rank else "it has no axes"
             raise ShapeError(Code.WRONG_RANK, text.format(wrong[0]), hint=has)

@@ -101,7 +101,7 @@ def test_classes_of_the_script_itself_train_in_one_process(gates: Any, monkeypat
     watcher.trainer.run()
     assert made.workers == 1
     assert watcher.said == [
-        "one worker instead of 2: the script defines classes that the spec may name; put them into a module, and import it"
+        "one worker instead of 2: the script defines classes that the spec may use: move them to a module, and import it"
     ]
 
 

@@ -1,1 +1,1 @@
-"""NumPy without a graph: memory layout, random numbers, BLAS, running calls."""
+"""NumPy helpers that do not know graphs: memory layout, random numbers, BLAS, lists of calls."""

@@ -1,4 +1,4 @@
-"""NumPy's BLAS: which kernels it has, and how many threads it uses: one for each worker, what it was before afterwards."""
+"""NumPy's BLAS: its kernels and its number of threads. Each worker of a group uses one thread."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 ONE_THREAD = dict.fromkeys((*_VARIABLES, "VECLIB_MAXIMUM_THREADS"), "1")
-"""The environment of a process whose BLAS has one thread, whichever BLAS it is."""
+"""Environment variables that limit any BLAS to one thread when a process starts."""
 _SYMBOLS = [f"{prefix}openblas_{{}}{suffix}" for prefix in ("scipy_", "") for suffix in ("64_", "")]
 _WITH_SMALL_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
 
 class OpenBlas(NamedTuple):
-    """What OpenBLAS tells: a getter and a setter of its number of threads, and what it takes the processor for."""
+    """OpenBLAS's functions that get and set its number of threads, and the name of the processor core it detected."""
 
     get: Callable[[], int]
     set: Callable[[int], None]
@@ -27,7 +27,7 @@ class OpenBlas(NamedTuple):
 
 @cache
 def openblas() -> OpenBlas | None:
-    """NumPy's OpenBLAS, found through NumPy's own extension; None for another BLAS."""
+    """Return NumPy's OpenBLAS, found through NumPy's own extension; None if NumPy uses another BLAS."""
     try:
         library = ctypes.CDLL(np.linalg._umath_linalg.__file__)
     except (AttributeError, OSError):
@@ -42,14 +42,20 @@ def openblas() -> OpenBlas | None:
 
 
 def small_kernels() -> bool:
-    """Whether a small matrix product is quicker than a part of a large one: kernels that do not pack, and one thread."""
+    """Return whether a small matrix product is faster than the same part of a large one.
+
+    That is so if OpenBLAS has kernels that do not pack small operands, and uses one thread.
+    """
     blas = openblas()
     return blas is not None and blas.core in _WITH_SMALL_KERNELS and blas.get() == 1
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within, this process's OpenBLAS has one thread. Another BLAS stays as it is: set its variable before the start."""
+    """Limit this process's OpenBLAS to one thread inside the ``with`` block.
+
+    Another BLAS is not changed: set its environment variable before Python starts.
+    """
     blas = openblas()
     if blas is None:
         yield

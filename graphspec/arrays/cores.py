@@ -1,4 +1,4 @@
-"""How many cores there are for this process."""
+"""The number of processor cores that this process may use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def usable_cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "process_cpu_count"):  # Python 3.13
         return int(os.process_cpu_count() or 1)
     if hasattr(os, "sched_getaffinity"):

@@ -1,6 +1,6 @@
-"""Counter-based randomness: Philox keyed by (seed, purpose, name), its counter set from (step, row).
+"""Counter-based random numbers: Philox keyed by (seed, purpose, name), with its counter set from (step, row).
 
-Any worker draws just its rows, and a run resumed at step k draws what an uninterrupted run draws, bit for bit.
+Every worker can draw only its own rows. A run resumed at step k draws the same bits as an uninterrupted run.
 Philox: Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC 2011.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-_CHUNK = 4096  # words drawn at once: random_raw allocates, and a step must stay below 128 KiB
+_CHUNK = 4096  # 64-bit words per draw: random_raw allocates its result, and a step may allocate at most 128 KiB
 
 
 class Clock:
@@ -24,26 +24,30 @@ class Clock:
 
 
 def key(seed: int, purpose: str, name: str = "") -> tuple[int, int]:
-    """The 128-bit Philox key of a stream, as two words."""
+    """Return the 128-bit Philox key of a stream as two 64-bit words."""
     digest = hashlib.blake2b(f"{seed}\0{purpose}\0{name}".encode(), digest_size=16).digest()
     return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
 
 
 def generator(seed: int, purpose: str, name: str = "", step: int = 0) -> np.random.Generator:
-    """A NumPy generator for what is drawn once: initial values, a permutation of an epoch."""
+    """Return a NumPy generator for values that are drawn once, such as initial weights or an epoch's permutation."""
     words = key(seed, purpose, name)
     return np.random.Generator(np.random.Philox(key=np.array(words, np.uint64), counter=[0, 0, 0, step]))
 
 
 class Orders:
-    """Permutations of rows, one for each epoch: ``generator(seed, "shuffle", step=epoch)``'s, which takes 20 µs to make."""
+    """Permutations of rows, one for each epoch.
+
+    They equal those of ``generator(seed, "shuffle", step=epoch)``, but the generator, which takes 20 µs to create, is
+    created only once.
+    """
 
     def __init__(self, seed: int) -> None:
         self._generator = generator(seed, "shuffle")
         self._state: Any = self._generator.bit_generator.state
 
     def of(self, epoch: int, n: int) -> np.ndarray[Any, Any]:
-        """The numbers below ``n`` in the order of an epoch."""
+        """Return the indices 0 to ``n - 1`` in the order of ``epoch``."""
         self._state["state"]["counter"][3] = epoch
         self._generator.bit_generator.state = self._state
         return self._generator.permutation(n)
@@ -52,7 +56,7 @@ class Orders:
 class Stream:
     """Random 64-bit words for each step of a program.
 
-    Row ``r`` of the batch always takes the same words of the stream of its step, whoever draws it.
+    Row ``r`` of a batch gets the same words whichever worker draws them.
     """
 
     def __init__(self, seed: int, purpose: str, name: str, clock: Clock) -> None:
@@ -64,7 +68,10 @@ class Stream:
         self._state["state"] = {"counter": self._counter, "key": self._key}
 
     def fill(self, words: np.ndarray[Any, Any], first: int = 0) -> None:
-        """Fill ``words`` (uint64, C order, shape (rows, words a row) with a multiple of 4 a row) from row ``first`` on."""
+        """Fill ``words`` with the random words of its rows; row 0 of ``words`` is row ``first`` of the batch.
+
+        ``words`` is a C-contiguous uint64 array (rows, words per row); the number of words per row is a multiple of 4.
+        """
         counter = self._counter
         counter[0], counter[3] = first * (words.shape[1] // 4), self._clock.step
         self._state["buffer_pos"] = 4

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much of it is free."""
+"""The size of the system's memory, and the free part of it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import NamedTuple
 
 
 def available() -> int:
-    """Bytes that this process may ever use: the machine's memory, or the limit of its container if that is less.
+    """Return the bytes that this process can use at most: the machine's memory, or its container's limit if smaller.
 
-    The measure of what a spec needs: the same answer whatever else is running.
+    The result does not depend on other processes, so a spec's needs are compared with it.
     """
     return min([_physical(), *(limit for limit, _ in _container_limits(Path("/")))])
 
 
 def free() -> int:
-    """Bytes that may be taken now without swapping: the measure of what is about to be allocated.
+    """Return the bytes that can be allocated now without swapping.
 
-    Where the system does not tell, the whole of its memory.
+    If the system does not report it, this is the size of its memory.
     """
     return max(min([_unused(Path("/")), *(limit - used for limit, used in _container_limits(Path("/")))]), 0)
 
 
 def _container_limits(root: Path) -> list[tuple[int, int]]:
-    """The memory limits of this process's control group and of those above it, and what is in use of each.
+    """Return (limit, used) in bytes for this process's control group and each of its parents, for cgroup v1 and v2.
 
-    cgroup v2 and v1; none elsewhere. Pages of files that can be dropped are not in use.
+    Cached pages of files are not counted as used, since the kernel can drop them. Without cgroups the list is empty.
     """
     try:
         groups = (root / "proc/self/cgroup").read_text().splitlines()
@@ -41,10 +41,10 @@ def _container_limits(root: Path) -> list[tuple[int, int]]:
             limit, usage, cache = _V1 if controllers else _V2
             group = Path(path.lstrip("/"))
             for folder in {mount / part for part in (group, *group.parents)}:
-                most = _number(folder / limit)
-                if most is not None:
+                maximum = _number(folder / limit)
+                if maximum is not None:
                     used = (_number(folder / usage) or 0) - _field(folder / "memory.stat", cache)
-                    limits.append((most, max(used, 0)))
+                    limits.append((maximum, max(used, 0)))
     return limits
 
 
@@ -59,21 +59,21 @@ def _number(file: Path) -> int | None:
         text = file.read_text().strip()
     except OSError:
         return None
-    return int(text) if text.isdigit() else None  # "max" where there is no limit
+    return int(text) if text.isdigit() else None  # the file contains "max" if there is no limit
 
 
 def _field(file: Path, name: str) -> int:
-    """The first number behind a name in a table of the kernel; 0 where there is none."""
+    """Return the first number after ``name`` in one of the kernel's tables; 0 if the table does not contain it."""
     try:
         lines = file.read_text().splitlines()
     except OSError:
         return 0
-    found = (line.split() for line in lines)
-    return next((int(words[1]) for words in found if len(words) > 1 and words[0].rstrip(":") == name), 0)
+    entries = (line.split() for line in lines)
+    return next((int(words[1]) for words in entries if len(words) > 1 and words[0].rstrip(":") == name), 0)
 
 
 def _unused(root: Path) -> int:
-    """What the machine has left, its caches included."""
+    """Return the machine's free bytes, including its caches."""
     if sys.platform == "win32":
         return _windows().unused
     return _field(root / "proc/meminfo", "MemAvailable") * 1024 or _physical()
@@ -102,7 +102,7 @@ def _windows() -> _Memory:
             ("load", ctypes.c_ulong),
             ("total", ctypes.c_ulonglong),
             ("unused", ctypes.c_ulonglong),
-            ("rest", ctypes.c_ulonglong * 5),
+            ("other_fields", ctypes.c_ulonglong * 5),
         )
 
     status = Status()
@@ -112,7 +112,7 @@ def _windows() -> _Memory:
 
 
 def human(nbytes: int) -> str:
-    """``1.5 GiB``."""
+    """Format a number of bytes with a binary unit, such as ``1.5 GiB``."""
     size = float(min(nbytes, 1 << 100))
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if size < 1024:

@@ -213,9 +213,9 @@ def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None) 
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
     """Return the message after Ctrl-C, with the command that continues the run."""
-    if trainer.kept is None:
+    if trainer.last_checkpoint is None:
         return f"interrupted before the first checkpoint; start again with\n  {command}"
-    epoch, batch = trainer.kept
+    epoch, batch = trainer.last_checkpoint
     done = f"epoch {epoch + 1}, step {batch}" if batch else f"the end of epoch {epoch}"
     return f"interrupted: {directory} has a checkpoint of {done}; continue with\n  {command}"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.arrays.memory_maps import held_by
+from graphspec.arrays.memory_maps import mapped_files
 from graphspec.arrays.random import Orders, generator
 from graphspec.arrays.split import shard_slice
 from graphspec.codes import Code
@@ -19,7 +19,7 @@ from graphspec.language.head_arrays import WEIGHT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphspec.arrays.memory_maps import Held
+    from graphspec.arrays.memory_maps import MappedFile
     from graphspec.ir.graph import Array
 
 _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: they stay in the cache
@@ -167,7 +167,7 @@ def in_batches(
     Raises:
         SpecError: GS501 if a memory-mapped file has changed in the meantime.
     """
-    total, files, parts = len(next(iter(feeds.values()))), held_by(feeds.values()), []
+    total, files, parts = len(next(iter(feeds.values()))), mapped_files(feeds.values()), []
     for start in range(0, total, size):
         for file in files:
             file.check()
@@ -196,7 +196,7 @@ def _take_into(array: Array) -> Any:
     )
 
 
-def _checked(fill: Callable[[int], None], files: Sequence[Held]) -> Callable[[int], None]:
+def _checked(fill: Callable[[int], None], files: Sequence[MappedFile]) -> Callable[[int], None]:
     def check_and_fill(batch: int) -> None:
         for file in files:
             file.check()
@@ -262,7 +262,10 @@ class BatchLoader:
 
     def _filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
         """Return a function that fills buffers with the rows ``part`` of a batch, and checks first that no file changed."""
-        fill, files = self._unchecked_filler(feeds, part), held_by(self._arrays[n] for n in feeds if n in self._arrays)
+        fill, files = (
+            self._unchecked_filler(feeds, part),
+            mapped_files(self._arrays[n] for n in feeds if n in self._arrays),
+        )
         return fill if not files else _checked(fill, files)
 
     def _unchecked_filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:

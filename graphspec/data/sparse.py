@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.arrays.memory_maps import mapped
+from graphspec.arrays.memory_maps import describe_map
 from graphspec.graph.passes.multi_hot_matmul_to_gather_sum import MIN_WIDTH_PER_ID
 from graphspec.graph.passes.sparsify_bool_inputs import only_multiplied
 from graphspec.kernels.fast import use_fast_kernel
@@ -27,7 +27,7 @@ def as_indices(graph: Graph, arrays: Dataset) -> Dataset:
     found = {}
     for name in only_multiplied(graph) if use_fast_kernel(True) else ():
         array = arrays.inputs.get(name)
-        if array is not None and array.dtype == np.bool_ and mapped(array) is None:
+        if array is not None and array.dtype == np.bool_ and describe_map(array) is None:
             indices = indices_of_ones(array)
             if indices is not None:
                 found[name] = indices

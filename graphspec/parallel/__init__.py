@@ -1,1 +1,1 @@
-"""Processes that share every batch."""
+"""Data-parallel training: worker processes that each compute a shard of every batch."""

@@ -1,4 +1,4 @@
-"""The group of workers that share a batch. One process is a group of one."""
+"""The group of worker processes that share a batch. See :class:`graphspec.kernels.group.LocalGroup` for one process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from graphspec.parallel.sync import Signals
 
 SCRATCH = 1 << 18
-"""Bytes of an array that several processes sum at a time."""
+"""Bytes: larger arrays are summed in pieces of this size."""
 
 
 class ProcessGroup:
-    """Workers that are processes of one machine.
+    """Worker processes on one machine.
 
-    Sums go through two halves of ``scratch``, in turn: who writes into one half has met the others in the other half
-    since, so they have read what was in it.
+    Sums use the two halves of ``scratch`` alternately. So one barrier per sum is enough: before a worker writes to a half
+    again, all workers have passed the barrier of the other half, and have finished reading this one.
 
     Args:
         scratch: shared, uint8, ``(2, size, SCRATCH)``.
@@ -29,12 +29,13 @@ class ProcessGroup:
         self._views: dict[Any, list[list[np.ndarray[Any, Any]]]] = {}
 
     def all_reduce(self, array: np.ndarray[Any, Any]) -> None:
+        """Replace ``array`` by its sum over all workers, in the order of ranks, in place."""
         if array.nbytes > SCRATCH:
             self._in_pieces(array)
             return
         views = self._views.get((array.shape, array.dtype))
         if views is None:
-            views = self._views[array.shape, array.dtype] = self._cut(array)
+            views = self._views[array.shape, array.dtype] = self._scratch_views(array)
         parts = views[self._turn]
         self._turn ^= 1
         np.copyto(parts[self.rank], array)
@@ -43,12 +44,13 @@ class ProcessGroup:
         for part in parts[2:]:
             np.add(array, part, array)
 
-    def _cut(self, array: np.ndarray[Any, Any]) -> list[list[np.ndarray[Any, Any]]]:
+    def _scratch_views(self, array: np.ndarray[Any, Any]) -> list[list[np.ndarray[Any, Any]]]:
+        """Return views of the scratch memory like ``array``, by half and rank."""
         halves = self._scratch[:, :, : array.nbytes]
         return [[part.view(array.dtype).reshape(array.shape) for part in half] for half in halves]
 
     def _in_pieces(self, array: np.ndarray[Any, Any]) -> None:
-        flat = array.reshape(-1)  # a copy where the array does not lie in one piece
+        flat = array.reshape(-1)  # a copy if the array is not contiguous
         step = SCRATCH // array.itemsize
         for start in range(0, flat.size, step):
             self.all_reduce(flat[start : start + step])

@@ -1,4 +1,4 @@
-"""Rank 0's side of a group of processes: it starts the others, gives the orders, and restores everything at the end."""
+"""Rank 0 of a group of processes: it starts the other workers, launches steps, and restores the model at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.blas import one_thread
-from graphspec.arrays.memory_maps import mapped
+from graphspec.arrays.memory_maps import describe_map
 from graphspec.data.batches import Dataset
 from graphspec.graph.memory_estimate import activations
 from graphspec.kernels.group import LocalGroup
@@ -24,20 +24,21 @@ if TYPE_CHECKING:
     from graphspec.runtime.optimizer_state import OptimizerState
     from graphspec.runtime.running_metrics import RunningMetrics
 
-_FEW = 32
-"""How many times its rows a step writes where gathering all of them takes rank 0 less than a hundredth of the step."""
+_SCATTER_RATIO = 32
+# Bytes of activations per byte of batch rows. From this ratio on, rank 0 gathers the whole batch in less than 1 % of a
+# step.
 
 
 class Leader:
-    """``size`` processes that train together: this one, rank 0, and others that it starts.
+    """A group of ``size`` training processes: this one is rank 0 and starts the others.
 
-    While it lasts, the weights and the optimizer's slots lie in shared memory; :meth:`close` takes them back.
+    Until :meth:`close`, the weights and the optimizer's slots are stored in shared memory.
 
     Args:
-        document: the spec, with data files by paths that hold anywhere.
+        document: the spec, with absolute paths of data files.
 
     Raises:
-        OSError: processes or shared memory are not to be had; nothing has changed then.
+        OSError: processes or shared memory are not available; nothing has changed then.
     """
 
     def __init__(
@@ -51,15 +52,15 @@ class Leader:
         self._step, self._optimizer_state, self._loader = step, optimizer_state, step.loader
         self.size, self.processes, self._stack = size, Processes(size), ExitStack()
         partition = step.divide(optimizer_state.optimizer, size)
-        wanted = layout(step, running, optimizer_state.slots, partition)
-        given = self._loader.dataset.named()
-        maps = {name: where for name, a in given.items() if (where := mapped(a)) is not None}
-        rows = {name: a for name, a in given.items() if name not in maps}
+        arrays = layout(step, running, optimizer_state.slots, partition)
+        data = self._loader.dataset.named()
+        maps = {name: where for name, a in data.items() if (where := describe_map(a)) is not None}
+        rows = {name: a for name, a in data.items() if name not in maps}
         if scatters := not maps and _scatters(step):
             rows.pop("chosen", None)
-        held = {name: self._loader.rows(0) if scatters else len(a) for name, a in rows.items()}
-        wanted |= {f"rows/{name}": ((held[name], *a.shape[1:]), a.dtype) for name, a in rows.items()}
-        memory = allocate(wanted)
+        lengths = {name: self._loader.rows(0) if scatters else len(a) for name, a in rows.items()}
+        arrays |= {f"rows/{name}": ((lengths[name], *a.shape[1:]), a.dtype) for name, a in rows.items()}
+        memory = allocate(arrays)
         self._scattered: dict[str, Array] = {}
         try:
             shared = {name: memory.arrays[f"rows/{name}"] for name in rows}
@@ -82,7 +83,7 @@ class Leader:
     # Steps.
 
     def launch_step(self, epoch: int, batch: int) -> None:
-        """Let the others take their part of a step."""
+        """Let the other workers start their shard of a step."""
         if self._scattered:
             self._loader.scatter(batch, self._scattered)
         order = self.member.order
@@ -91,13 +92,16 @@ class Leader:
         self.member.signals.notify()
 
     def finish_step(self, running: RunningMetrics | None) -> None:
-        """Wait until the others have done their part; until the next step they touch nothing. Count what they counted."""
+        """Wait until the other workers have finished the step, and add their metric counters to ``running``.
+
+        Until the next step they neither read nor write shared memory.
+        """
         self.member.signals.wait()
         if running is not None:
             for views in self._others:
                 running.include(views)
 
-    # Beginning and end.
+    # Start and end.
 
     def _message(self, document: Mapping[str, Any], maps: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -112,7 +116,7 @@ class Leader:
         }
 
     def _move_in(self, memory: Memory) -> None:
-        """Weights and slots into shared memory, and the way back."""
+        """Move weights and slots into shared memory, and register how to move them back."""
         optimizer_state, parameters = self._optimizer_state, self._step.parameters
         own, gradient, slots = dict(parameters.vectors), optimizer_state.gradient, optimizer_state.slots
 
@@ -131,26 +135,26 @@ class Leader:
         self._loader.rank, self._loader.size = 0, self.size
 
     def close(self) -> None:
-        """End the others, and take weights and slots back into this process's memory."""
+        """End the other workers, and move weights and slots back into this process's memory."""
         self.processes.close()
         self._stack.close()
 
 
 def _plugins() -> list[str]:
-    """The modules that a worker imports before it reads the spec.
+    """Return the modules that a worker imports before it reads the spec.
 
     Raises:
-        OSError: one is the script that runs; in a worker it would run again.
+        OSError: one of them is the running script, which a worker would run again.
     """
     modules = list(dict.fromkeys(m for registry in REGISTRIES.values() for m in registry.plugins()))
     if "__main__" in modules:
-        raise OSError("the script defines classes that the spec may name; put them into a module, and import it")
+        raise OSError("the script defines classes that the spec may use: move them to a module, and import it")
     return modules
 
 
 def _scatters(step: Step) -> bool:
-    """Whether rank 0 gathers the others' rows, too, so that not all rows need lie in shared memory once more."""
+    """Return whether rank 0 gathers the rows of all workers, batch by batch, which saves a shared copy of all rows."""
     loader = step.loader
     shapes = loader.shapes(loader.rows(0))
-    row = sum(a[:1].nbytes for a in loader.dataset.feeds().values())
-    return activations(step.network.graph, shapes) >= _FEW * loader.rows(0) * row
+    row_bytes = sum(a[:1].nbytes for a in loader.dataset.feeds().values())
+    return activations(step.network.graph, shapes) >= _SCATTER_RATIO * loader.rows(0) * row_bytes

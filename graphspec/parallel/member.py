@@ -1,4 +1,4 @@
-"""One worker's part of a group's steps: its rows, its gradient, its share of the losses and of the update."""
+"""One worker's part of every step: its shard of the batch, its gradient, its losses, its part of the update."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """What every worker binds alike, but for its rows."""
+    """The parts of a training step that are the same for all workers; only the rows differ."""
 
     network: Network
     objective: Objective
@@ -45,7 +45,7 @@ class Step:
     clock: Clock
 
     def divide(self, optimizer: Optimizer, workers: int) -> Partition:
-        """Which kernels so many workers divide, and who of them updates what."""
+        """Partition the weights: which kernels the workers shard, and which worker updates which elements."""
         parameters, batch, objective = self.parameters, self.loader.rows(0), self.objective
         segments, matrices = parameters.segments["trainable"], dict[str, Segment]()
         if cut_anywhere(optimizer, segments):
@@ -58,7 +58,7 @@ class Step:
     def bind(
         self, rows: int, gradient: Array, group: Group, matrices: Mapping[str, ShardedKernel] | None = None
     ) -> Program:
-        """The program of one worker for batches of ``rows`` rows; ``gradient`` is where it writes its part of that."""
+        """Bind one worker's program for batches of ``rows`` rows; it writes its part of the gradient to ``gradient``."""
         own = shard_slice(rows, group.rank, group.size)
         objective, shard = self.objective, Shard(group, own, rows, matrices or {})
         program = build_program(
@@ -75,7 +75,12 @@ class Step:
 
 
 class Member:
-    """Rank ``rank`` of the processes of a division, with its views of the shared ``arrays`` (:func:`layout`)."""
+    """One worker of a group, with its views of the shared ``arrays`` (:func:`layout`).
+
+    Attributes:
+        order: written by rank 0 before each step: epoch, batch, global step.
+        rate: written by rank 0 before each step: the learning rate.
+    """
 
     def __init__(self, arrays: Mapping[str, Array], signals: Signals, rank: int, partition: Partition) -> None:
         self.arrays, self.signals, self.partition = arrays, signals, partition
@@ -85,33 +90,32 @@ class Member:
         self.counters = list(arrays["counters"])
         self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
         self.order = arrays["order"].view(np.uint8).data.cast("q")
-        """Of rank 0 for the next step: epoch, batch, global step; and the learning rate before it:"""
         self.rate = arrays["rate"].view(np.uint8).data.cast("d")
         self._losses = list(arrays["losses"])
         self._sums = np.zeros(len(self._losses[0]))
 
     def bind(self, step: Step, rows: int) -> Program:
-        """A program that ends when all workers have their gradients; its losses are those of the whole batch."""
+        """Bind a program that ends when all workers have their gradients; its losses are summed over all workers."""
         program = step.bind(rows, self.gradients[self.group.rank], self.group, self._matrices)
         names = losses_of(step.objective)
-        program.calls += [(self._meet, [program.fetches[name] for name in names]), *program.after]
+        program.calls += [(self._sum_losses, [program.fetches[name] for name in names]), *program.after]
         program.fetches |= {name: self._sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
         return program
 
-    def _meet(self, losses: list[Array]) -> None:
+    def _sum_losses(self, losses: list[Array]) -> None:
         own = self._losses[self.group.rank]
         for k, loss in enumerate(losses):
             own[k] = loss
         self.group.barrier()
         np.add(self._losses[0], self._losses[1], self._sums)
-        for more in self._losses[2:]:
-            np.add(self._sums, more, self._sums)
+        for others in self._losses[2:]:
+            np.add(self._sums, others, self._sums)
 
 
 def layout(
     step: Step, running: RunningMetrics, slots: Mapping[str, Array], partition: Partition
 ) -> dict[str, tuple[Any, Any]]:
-    """Shapes and dtypes of what the workers share."""
+    """Return the shapes and dtypes of the arrays that the workers share, by name."""
     vectors, dtype, size = step.parameters.vectors, step.parameters.dtype, len(partition.parts)
     return {
         "signals": ((counter_words(size),), np.int64),

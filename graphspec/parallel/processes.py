@@ -1,4 +1,4 @@
-"""The other processes of a group: started, watched while they are waited for, and ended."""
+"""The worker processes of a group: start them, notice if one dies, and end them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from graphspec.arrays.blas import ONE_THREAD
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError
 from graphspec.parallel.sync import Pipes, Signals, Spin, spins_safely
-from graphspec.parallel.worker import FOUND
+from graphspec.parallel.worker import DIAGNOSTICS
 
 if TYPE_CHECKING:
     from graphspec.parallel.shared_memory import Memory
 
-_LAST_WORDS = 8000  # bytes of a dead worker's standard error that are looked at
+_MAX_ERROR_BYTES = 8000  # bytes read from the end of a dead worker's output
 _HINT = "`workers: 1` trains in one process"
 
 
 class Processes:
-    """Ranks 1 to ``size - 1``.
+    """The processes of ranks 1 to ``size - 1``.
 
-    Signals hold it: in a long wait they check that the others are alive. It refers neither to the leader nor to its arrays,
-    so shared memory goes with the leader, without the garbage collector.
+    Signals refer to this object, to check in a long wait that the workers are alive. This object refers neither to the
+    leader nor to its arrays, so shared memory is freed with the leader, without the garbage collector.
     """
 
     def __init__(self, size: int) -> None:
@@ -37,24 +37,26 @@ class Processes:
         self._open = ExitStack()
 
     def start(self, memory: Memory, message: dict[str, Any]) -> Signals:
-        """Start them, each by a line of JSON on its standard input, whose end is the end of it, too; rank 0's signals.
+        """Start the processes, and return rank 0's signals.
+
+        Each process gets one line of JSON on its standard input, and ends when that is closed.
 
         Raises:
-            OSError: they are not to be had; :meth:`close` ends those that have been started.
+            OSError: a process cannot be started; :meth:`close` ends the others.
         """
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         environment["PYTHONIOENCODING"] = "utf-8"
-        apart: dict[str, Any] = {"process_group": 0}  # Ctrl-C is for rank 0 alone
+        options: dict[str, Any] = {"process_group": 0}  # only rank 0 gets Ctrl-C
         if sys.platform == "win32":
-            apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+            options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         if not sys.executable:
-            raise OSError("there is no Python interpreter to start")
+            raise OSError("the path of the Python interpreter is not known")
         files = [where["fd"] for where in message["maps"].values() if where["fd"] is not None]
-        plain = not spins_safely()
+        use_pipes = not spins_safely()
         reads, writes = list[int](), list[int]()
         for rank in range(1, self.size):
-            pipes = [*os.pipe(), *os.pipe()] if plain else []  # down: read, write; up: read, write
-            theirs = [pipes[0], pipes[3]] if plain else []
+            pipes = [*os.pipe(), *os.pipe()] if use_pipes else []  # to the worker: read, write; from it: read, write
+            child_fds = [pipes[0], pipes[3]] if use_pipes else []
             errors = self._open.enter_context(TemporaryFile())  # noqa: SIM115
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "graphspec.parallel.worker"],
@@ -62,19 +64,19 @@ class Processes:
                 stdout=errors,
                 stderr=errors,
                 env=environment,
-                pass_fds=(*memory.inherited, *files, *theirs),
-                **apart,
+                pass_fds=(*memory.inherited, *files, *child_fds),
+                **options,
             )
             self.started.append(process)
             self._errors.append(errors)
-            for fd in theirs:
+            for fd in child_fds:
                 os.close(fd)
-            if plain:
+            if use_pipes:
                 reads.append(pipes[2])
                 writes.append(pipes[1])
                 self._open.callback(os.close, pipes[2])
                 self._open.callback(os.close, pipes[1])
-            line = json.dumps(message | {"rank": rank, "memory": memory.description, "pipes": theirs})
+            line = json.dumps(message | {"rank": rank, "memory": memory.description, "pipes": child_fds})
             assert process.stdin is not None
             try:
                 process.stdin.write(line.encode() + b"\n")
@@ -82,39 +84,45 @@ class Processes:
             except BrokenPipeError:
                 process.wait()
                 self.check()
-        if plain:
+        if use_pipes:
             return Pipes(reads, writes, 0, self.check)
         return Spin(memory.arrays["signals"], 0, self.size, self.check)
 
     def check(self) -> None:
-        """If one of them has ended: what it found wrong with the data, else GS604."""
+        """Check that all processes are running.
+
+        Raises:
+            SpecError: GS5, a worker found an error in the data.
+            RunError: GS604, a worker died.
+        """
         for rank, process in enumerate(self.started, 1):
             if (code := process.poll()) is not None:
-                self._raise_found(rank)
+                self._raise_diagnostics(rank)
                 raise RunError(
                     Code.WORKER_DIED,
-                    f"worker {rank} of {self.size} died: {_ended(code)}{self._last_words(rank)}",
+                    f"worker {rank} of {self.size} died: {_exit_reason(code)}{self._error_text(rank)}",
                     _HINT,
                 )
 
-    def _raise_found(self, rank: int) -> None:
+    def _raise_diagnostics(self, rank: int) -> None:
+        """Raise the diagnostics that a worker has written to its last line, if any."""
         *_, last = ["", *self._lines(rank)]
         with suppress(ValueError, TypeError, KeyError):
-            records = json.loads(last)[FOUND]
+            records = json.loads(last)[DIAGNOSTICS]
             raise SpecError(Diagnostic(**record | {"nodes": ()}) for record in records)
 
-    def _last_words(self, rank: int) -> str:
+    def _error_text(self, rank: int) -> str:
         return "".join(f"\n  {line}" for line in self._lines(rank)[-5:])
 
     def _lines(self, rank: int) -> list[str]:
-        """The last lines that a worker has written."""
+        """Return the last lines that a worker has written."""
         file = self._errors[rank - 1]
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(size - _LAST_WORDS, 0))
+        file.seek(max(size - _MAX_ERROR_BYTES, 0))
         return file.read().decode(errors="replace").strip().splitlines()
 
     def close(self) -> None:
-        """End them."""
+        """End all processes."""
         for process in self.started:
             assert process.stdin is not None
             with suppress(BrokenPipeError):
@@ -128,7 +136,7 @@ class Processes:
         self._open.close()
 
 
-def _ended(code: int) -> str:
+def _exit_reason(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
     import signal

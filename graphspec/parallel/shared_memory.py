@@ -1,4 +1,4 @@
-"""Memory that processes share: named arrays in one block that has no name in the file system and goes with its last user."""
+"""Shared memory: named arrays in one block that has no name in the file system and is freed with its last user."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Memory:
     """A block of shared memory.
 
     Attributes:
-        arrays: views into it, by name; zeros at first.
-        description: plain JSON by which a child finds it (:func:`attach`).
-        inherited: file descriptors that the child must be given.
+        arrays: views of the block, by name; initially zeros.
+        description: plain JSON with which a child process attaches to the block (:func:`attach`).
+        inherited: file descriptors that the child process must inherit.
     """
 
     arrays: dict[str, Array]
@@ -36,40 +36,40 @@ class Memory:
     inherited: tuple[int, ...]
 
     def close(self) -> None:
-        """Let nobody else attach; the arrays live as long as they are used."""
+        """Prevent further processes from attaching; the arrays live as long as they are used."""
         for fd in self.inherited:
             os.close(fd)
         self.inherited = ()
 
 
-def allocate(wanted: Mapping[str, tuple[Shape, Any]]) -> Memory:
-    """A block with an array of each shape and dtype, each on a cache line of its own.
+def allocate(arrays: Mapping[str, tuple[Shape, Any]]) -> Memory:
+    """Allocate a block with an array of each given shape and dtype; every array starts on a cache line.
 
     Raises:
-        OSError: there is not that much memory, or no way to share it.
+        OSError: there is not enough memory, or the system cannot share it.
     """
-    places: dict[str, tuple[int, str, list[int]]] = {}
+    layout: dict[str, tuple[int, str, list[int]]] = {}
     size = 0
-    for name, (shape, dtype) in wanted.items():
-        places[name] = size, np.dtype(dtype).str, [int(n) for n in shape]
+    for name, (shape, dtype) in arrays.items():
+        layout[name] = size, np.dtype(dtype).str, [int(n) for n in shape]
         size += math.prod(shape) * np.dtype(dtype).itemsize
         size += -size % CACHE_LINE
     size = max(size, CACHE_LINE)
-    if size > free():  # pages are taken when they are first written to, when it is too late to refuse
-        raise OSError(errno.ENOMEM, f"{human(size)} of shared memory are more than the {human(free())} that are free")
+    if size > free():  # the system allocates pages when they are first written to: an error would then be too late
+        raise OSError(errno.ENOMEM, f"training needs {human(size)} of shared memory, but {human(free())} are free")
     block, handle, inherited = _create(size)
-    return Memory(_views(block, places), {"handle": handle, "size": size, "places": places}, inherited)
+    return Memory(_views(block, layout), {"handle": handle, "size": size, "layout": layout}, inherited)
 
 
 def attach(description: Mapping[str, Any]) -> dict[str, Array]:
-    """The arrays of a block that the parent process has described."""
+    """Return the arrays of a block that the parent process has described."""
     handle, size = description["handle"], description["size"]
     if sys.platform == "win32":
         block = mmap.mmap(-1, size, tagname=handle)
     else:
         block = mmap.mmap(handle, size)
         os.close(handle)
-    return _views(block, description["places"])
+    return _views(block, description["layout"])
 
 
 def _create(size: int) -> tuple[mmap.mmap, int | str, tuple[int, ...]]:
@@ -89,10 +89,10 @@ def _create(size: int) -> tuple[mmap.mmap, int | str, tuple[int, ...]]:
         raise
 
 
-def _views(block: mmap.mmap, places: Mapping[str, Sequence[Any]]) -> dict[str, Array]:
+def _views(block: mmap.mmap, layout: Mapping[str, Sequence[Any]]) -> dict[str, Array]:
     raw = np.frombuffer(block, np.uint8)
     arrays = {}
-    for name, (start, dtype, shape) in places.items():
+    for name, (start, dtype, shape) in layout.items():
         stop = start + math.prod(shape) * np.dtype(dtype).itemsize
         arrays[name] = raw[start:stop].view(dtype).reshape(shape)
     return arrays

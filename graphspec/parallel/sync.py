@@ -1,4 +1,4 @@
-"""How the workers of one machine wait for each other: by counters in shared memory, or by pipes."""
+"""Synchronization of the workers of one machine: counters in shared memory, or pipes."""
 
 from __future__ import annotations
 
@@ -13,78 +13,77 @@ import numpy as np
 
 from graphspec.arrays.layout import CACHE_LINE
 
-_LINE = CACHE_LINE // 8  # words: every counter has a cache line of its own
-_SPINS = 2000
-"""Looks at a counter, of about 50 ns, before the core is given up."""
+_STRIDE = CACHE_LINE // 8  # 64-bit words between two counters: each has a cache line of its own
+_SPINS = 2000  # reads of a counter, of about 50 ns each, before a waiting worker yields its core
 
 
 class Signals(Protocol):
-    """Rank 0 tells the others to begin, and hears from each that it is done; at a barrier all meet."""
+    """One worker's side of the synchronization: rank 0 launches the others' steps and waits for them; barriers."""
 
     def notify(self) -> None:
-        """Let those go on who ``hear``: the others for rank 0, rank 0 for the others."""
+        """On rank 0, let all others return from :meth:`wait`; on another rank, notify rank 0."""
 
     def wait(self) -> None:
-        """Wait until rank 0 has told (the others), or all others have (rank 0)."""
+        """On rank 0, wait until all others have called :meth:`notify`; on another rank, wait for rank 0."""
 
     def barrier(self) -> None:
-        """Return when every worker has come here."""
+        """Return when every worker has called this."""
 
 
 def spins_safely() -> bool:
-    """Whether a processor shows its writes to others in their order, so that plain counters can guard plain data."""
+    """Return whether all processors see writes in program order, which counters without memory fences rely on."""
     return platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
 
 
 def counter_words(size: int) -> int:
-    """How many 64-bit words :class:`Spin` needs."""
-    return 2 * size * _LINE
+    """Return the number of 64-bit words that :class:`Spin` needs for ``size`` workers."""
+    return 2 * size * _STRIDE
 
 
 class Spin:
-    """Counters that are looked at again and again: 0.3 µs where both sides are there.
+    """Signals by polling counters in shared memory: 0.3 µs if both sides are ready.
 
     Args:
-        counters: shared, int64, zeros at first, :func:`words` long.
-        check: called now and then in a long wait; raises if a worker has died.
+        counters: shared, int64, initially zeros, :func:`counter_words` long.
+        check: called repeatedly in a long wait; raises if a worker has died.
     """
 
     def __init__(self, counters: np.ndarray[Any, Any], rank: int, size: int, check: Callable[[], None]) -> None:
         self._words, self._check = counters.view(np.uint8).data.cast("q"), check
         ranks = range(size)
-        self._told_at, self._met_at = rank * _LINE, (size + rank) * _LINE
-        self._sources = [k * _LINE for k in ranks if (k > 0) == (rank == 0)]
-        self._peers = [(size + k) * _LINE for k in ranks if k != rank]
-        self._told = self._heard = self._met = 0
+        self._notify_index, self._barrier_index = rank * _STRIDE, (size + rank) * _STRIDE
+        self._sources = [k * _STRIDE for k in ranks if (k > 0) == (rank == 0)]
+        self._peers = [(size + k) * _STRIDE for k in ranks if k != rank]
+        self._notified = self._waited = self._barriers = 0
 
     def notify(self) -> None:
-        self._told += 1
-        self._words[self._told_at] = self._told
+        self._notified += 1
+        self._words[self._notify_index] = self._notified
 
     def wait(self) -> None:
-        self._heard += 1
-        for place in self._sources:
-            if self._words[place] < self._heard:
-                self._wait(place, self._heard)
+        self._waited += 1
+        for index in self._sources:
+            if self._words[index] < self._waited:
+                self._wait(index, self._waited)
 
     def barrier(self) -> None:
-        self._met = met = self._met + 1
+        self._barriers = count = self._barriers + 1
         counters = self._words
-        counters[self._met_at] = met
-        for place in self._peers:
-            if counters[place] < met:
-                self._wait(place, met)
+        counters[self._barrier_index] = count
+        for index in self._peers:
+            if counters[index] < count:
+                self._wait(index, count)
 
-    def _wait(self, place: int, value: int) -> None:
+    def _wait(self, index: int, value: int) -> None:
         counters = self._words
         for _ in range(_SPINS):
-            if counters[place] >= value:
+            if counters[index] >= value:
                 return
-        began = time.perf_counter()
-        while counters[place] < value:
-            waited = time.perf_counter() - began
+        start = time.perf_counter()
+        while counters[index] < value:
+            waited = time.perf_counter() - start
             if waited < 2e-3:
-                _give_up_core()
+                _yield_core()
             elif waited < 0.1:
                 time.sleep(5e-5)
             else:
@@ -92,15 +91,15 @@ class Spin:
                 self._check()
 
 
-_give_up_core: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 0))
+_yield_core: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 0))
 
 
 class Pipes:
-    """Bytes through pipes, for processors that reorder writes: the kernel orders what lies before and after.
+    """Signals by bytes in pipes, for processors that reorder writes: the system calls order all memory accesses.
 
     Args:
-        reads, writes: for rank 0 the pipes from and to each other worker, for these those from and to rank 0.
-        check: called where the other side has gone; raises.
+        reads, writes: on rank 0 the pipes from and to each other worker, on another rank those from and to rank 0.
+        check: called if the other end of a pipe is closed; raises.
     """
 
     def __init__(self, reads: Sequence[int], writes: Sequence[int], rank: int, check: Callable[[], None]) -> None:

@@ -1,6 +1,7 @@
 """A worker process: ``python -m graphspec.parallel.worker``, started by :mod:`graphspec.parallel.leader`.
 
-It reads one line of JSON, compiles the spec, takes its part of every step that rank 0 begins, and ends with its parent.
+It reads one line of JSON, compiles the spec, computes its shard of every step that rank 0 launches, and ends with its
+parent.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
     from graphspec.runtime.program import Program
 
-FOUND = "graphspec: found"
-"""The key of the diagnostics in the last line of a worker that ends because of them."""
+DIAGNOSTICS = "graphspec: diagnostics"
+"""The key of the diagnostics in the last line of output of a worker that they ended."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class _Network:
 
 
 def serve(message: dict[str, Any]) -> NoReturn:
-    """Take part in the steps of a run until the process is ended."""
+    """Compute this worker's shard of each step until the process is ended."""
     from graphspec.arrays.calls import runner
     from graphspec.arrays.memory_maps import open_map
     from graphspec.arrays.random import Clock
@@ -102,7 +103,7 @@ def _end() -> NoReturn:
 
 
 def _end_with_parent() -> None:
-    """The parent holds the other end of standard input: when it has ended, there is nothing more to read."""
+    """End this process when its parent ends: that closes standard input, whose other end the parent owns."""
 
     def watch() -> None:
         os.read(0, 1)
@@ -112,6 +113,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
+    """Read the leader's message from standard input, and serve it."""
     message = json.loads(sys.stdin.buffer.readline())
     _end_with_parent()
 
@@ -124,8 +126,8 @@ def main() -> None:
     except SpecError as error:
         if not all(d.code.startswith("GS5") for d in error.diagnostics):
             raise
-        # Data that are wrong, such as ids out of range: rank 0 says so.
-        print(json.dumps({FOUND: [asdict(d) for d in error.diagnostics]}), flush=True)
+        # An error in the data, such as an id out of range: rank 0 reports it.
+        print(json.dumps({DIAGNOSTICS: [asdict(d) for d in error.diagnostics]}), flush=True)
         sys.exit(error.status)
 
 

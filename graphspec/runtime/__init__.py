@@ -1,1 +1,1 @@
-"""Binding a graph to buffers and running it: train, evaluate, predict, checkpoint."""
+"""Bind graphs to buffers, and run them: programs, parameters, the optimizer's state, running metrics."""

@@ -1,4 +1,4 @@
-"""Who may use a model at a time: many threads that read its weights, or one that changes them."""
+"""Access to a model from several threads: many may read its weights at a time, or one may change them."""
 
 from __future__ import annotations
 
@@ -12,58 +12,58 @@ from weakref import WeakSet
 from graphspec.errors import UsageError
 
 
-class Renewed(Protocol):
-    """What has locks."""
+class HasLocks(Protocol):
+    """An object with locks."""
 
-    def renew(self) -> None:
-        """Let go of all that other threads hold."""
-
-
-_renewed: WeakSet[Renewed] = WeakSet()
+    def reset_locks(self) -> None:
+        """Release the locks of all other threads."""
 
 
-def renew_in_children(holder: Renewed) -> None:
-    """Renew the locks of ``holder`` in every process that is forked: there the threads that held them do not exist."""
-    _renewed.add(holder)
+_with_locks: WeakSet[HasLocks] = WeakSet()
 
 
-def _in_child() -> None:
-    for holder in list(_renewed):
-        holder.renew()
+def reset_locks_in_children(owner: HasLocks) -> None:
+    """Reset the locks of ``owner`` in every forked process, which does not have the threads that acquired them."""
+    _with_locks.add(owner)
+
+
+def _after_fork() -> None:
+    for owner in list(_with_locks):
+        owner.reset_locks()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Access:
-    """A lock with many readers or one writer; a thread may take it again while it holds it.
+    """A reentrant lock with many readers or one writer.
 
-    A change of weights is short, and others wait for it. A training is long: meanwhile other threads are refused. The
-    thread that trains may read, as callbacks do.
+    A change of weights is short, so other threads wait for it. A training is long, so other threads get an error. The
+    training thread itself may read, as callbacks do.
     """
 
     def __init__(self) -> None:
-        self._readers: dict[int, int] = {}  # thread → how often it holds the lock
+        self._readers: dict[int, int] = {}  # by thread: the number of its nested `reading` blocks
         self._writer: int | None = None
         self._writes = 0
-        self._training = self._torn = False
+        self._training = self._inconsistent = False
         self._changed = threading.Condition()
-        renew_in_children(self)
+        reset_locks_in_children(self)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Weights stay as they are within.
+        """Prevent other threads from changing the weights inside the ``with`` block.
 
         Raises:
-            UsageError: another thread trains the model.
+            UsageError: another thread is training the model.
         """
         me = threading.get_ident()
         with self._changed:
             while not (me in self._readers or self._writer in (None, me)):
                 self._refuse_training()
                 self._changed.wait()
-            self._refuse_torn()
+            self._refuse_inconsistent()
             self._readers[me] = self._readers.get(me, 0) + 1
         try:
             yield
@@ -76,33 +76,33 @@ class Access:
 
     @contextmanager
     def writing(self, what: Literal["weights", "training"] = "weights") -> Iterator[None]:
-        """Nobody else reads or changes weights within; begins when the readers of now have ended.
+        """Wait for the current readers, then be the only thread that reads or changes weights inside the ``with`` block.
 
         Raises:
-            UsageError: another thread trains the model, or this one only reads it (a prediction cannot train).
+            UsageError: another thread is training the model, or this thread is reading it: a prediction cannot train.
         """
         me = threading.get_ident()
         with self._changed:
             if me in self._readers and self._writer != me:
-                raise UsageError("a model cannot change while the same thread computes with it")
+                raise UsageError("a thread cannot change a model while it computes with it")
             while self._writer not in (None, me):
                 self._refuse_training()
                 self._changed.wait()
-            self._refuse_torn()
-            self._writer, trained = me, self._training  # from here on nobody begins to read
+            self._refuse_inconsistent()
+            self._writer, was_training = me, self._training  # from here on no thread starts to read
             self._training = self._training or what == "training"
             self._writes += 1
             try:
                 while self._readers.keys() - {me}:
                     self._changed.wait()
             except BaseException:
-                self._end(trained)
+                self._end(was_training)
                 raise
         try:
             yield
         finally:
             with self._changed:
-                self._end(trained)
+                self._end(was_training)
 
     def _end(self, training: bool) -> None:
         self._writes -= 1
@@ -114,21 +114,21 @@ class Access:
     def _refuse_training(self) -> None:
         if self._training:
             raise UsageError(
-                "another thread is training this model: wait until `fit` returns, or use a copy made before "
-                "(`copy.copy(model)`)"
+                "another thread is training this model: wait until `fit` returns, or make a copy before the training "
+                "(`copy.copy(model)`) and use that"
             )
 
-    def _refuse_torn(self) -> None:
-        if self._torn:
+    def _refuse_inconsistent(self) -> None:
+        if self._inconsistent:
             raise UsageError(
-                "this process was forked while another thread changed the model, so its weights are not whole: "
-                "fork before, or give the process a pickle of the model"
+                "this process was forked while another thread was changing the model, so its weights are inconsistent: "
+                "fork before that, or send the process a pickle of the model"
             )
 
-    def renew(self) -> None:
-        """In a forked process only this thread goes on."""
+    def reset_locks(self) -> None:
+        """Release the locks of all other threads: only the current thread exists in a forked process."""
         me = threading.get_ident()
         self._changed = threading.Condition()
         self._readers = {t: n for t, n in self._readers.items() if t == me}
         if self._writer not in (None, me):
-            self._writer, self._writes, self._training, self._torn = None, 0, False, True
+            self._writer, self._writes, self._training, self._inconsistent = None, 0, False, True

@@ -1,4 +1,4 @@
-"""Bind a graph to a batch shape: buffers for every value, and one flat program of calls."""
+"""Bind a graph to a batch shape: allocate buffers for all values, and build one flat list of calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graphspec.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.kernels.context import Backward
 from graphspec.kernels.group import Shard
 from graphspec.ops import OPS, operator
-from graphspec.runtime.buffers import Pool, Scratch, stretch
+from graphspec.runtime.buffers import Pool, Scratch, reserve
 from graphspec.runtime.context import NodeContext, ints
 from graphspec.runtime.interleave import Part, interleave_blocks
 from graphspec.runtime.liveness import backward_uses, last_uses
@@ -29,7 +29,7 @@ from graphspec.runtime.program import Program
 
 
 class Binder:
-    """Arrays and calls of one program, node by node."""
+    """Builds the arrays and calls of one program, node by node."""
 
     def __init__(
         self,
@@ -45,15 +45,15 @@ class Binder:
         self.graph, self.parameters, self.gradient, self.training = graph, parameters, gradient, training
         self.seed, self.clock, self.dtype = seed, clock, parameters.dtype
         self.shard = target.shard or Shard.whole(next((int(s[0]) for s in shapes.values() if s), 1))
-        self._places = shared_buffers(graph, self.shard) if self.shard.matrices else dict[str, Array]()
+        self._shared = shared_buffers(graph, self.shard) if self.shard.matrices else dict[str, Array]()
         self.ranges = Ranges(id_ranges(graph))
-        self.fetches, self.loss, self.asked = graph.outputs, graph.loss, set(input_grads)
+        self.fetches, self.loss, self.requested = graph.outputs, graph.loss, set(input_grads)
         roots = graph.roots()
         self.nodes = graph.needed(roots)
         self.shapes = shapes
         self.types = infer_shapes(graph, self.nodes, shapes)
-        made = [v for node in self.nodes for v in node.outputs]
-        sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *made) if v.name in self.types]
+        results = [v for node in self.nodes for v in node.outputs]
+        sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *results) if v.name in self.types]
         largest = max(sizes, default=1)
         self.pool, self.saved, self.scratch = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest)
         self._chained = False
@@ -65,8 +65,8 @@ class Binder:
         self.after: Calls = []
         self.spans: list[tuple[str, str, int, int]] = []
         self._parts: list[Part] = []
-        self.wanted = needed_gradients(graph, self.nodes, input_grads)
-        self.backward_uses = backward_uses(self.nodes, self.wanted, roots)
+        self.differentiated = needed_gradients(graph, self.nodes, input_grads)
+        self.backward_uses = backward_uses(self.nodes, self.differentiated, roots)
         self.last = last_uses(self.nodes, self.backward_uses)
         self._root_last: dict[int, int] = {}
         self._candidates: list[list[int]] = [[] for _ in self.nodes]
@@ -77,29 +77,33 @@ class Binder:
     def _nbytes(self, value: Value) -> int:
         return math.prod(ints(value.shape)) * self.dtype_of(value.type).itemsize
 
-    def dtype_of(self, kind: Type) -> np.dtype[Any]:
-        return self.dtype if kind.is_float else np.dtype(kind.dtype)
+    def dtype_of(self, value_type: Type) -> np.dtype[Any]:
+        """Return the dtype of a value's arrays: floats have the program's dtype."""
+        return self.dtype if value_type.is_float else np.dtype(value_type.dtype)
 
     def zeros(self, X: Array) -> Array:
+        """Return zeros with X's shape, dtype and layout; all nodes share them."""
         key = (X.shape, X.dtype.str, axis_order(X))
         if key not in self._zeros:
             order = axis_order(X)
-            self._zeros[key] = view_as(stretch(X.nbytes), X.shape, X.dtype, order)
+            self._zeros[key] = view_as(reserve(X.nbytes), X.shape, X.dtype, order)
         return self._zeros[key]
 
     def may_overwrite(self, value: Value, node: Node, index: int) -> bool:
+        """Return whether nothing reads the memory of ``value`` after ``node``, the node with this index."""
         if value.kind != "op" or sum(v is not None and v.name == value.name for v in node.inputs) != 1:
             return False
         block = root(self.arrays[value.name])
-        mine = [v for v in node.inputs if v is not None and root(self.arrays[v.name]) == block]
-        return len(mine) == 1 and block in self._root_last and self._root_last[block] <= index
+        aliases = [v for v in node.inputs if v is not None and root(self.arrays[v.name]) == block]
+        return len(aliases) == 1 and block in self._root_last and self._root_last[block] <= index
 
     def gradient_buffer(self, value: Value, like: Array) -> Array:
+        """Return the buffer for the gradient of ``value``: a part of the gradient vector, shared memory, or a new one."""
         if value.param is not None and value.param.trainable:
             assert self.gradient is not None
             return self.parameters.view(value.name, self.gradient)
-        if value.name in self._places:
-            return self._places[value.name]
+        if value.name in self._shared:
+            return self._shared[value.name]
         return self.pool.take(like.shape, like.dtype, axis_order(like))
 
     def _source(self, value: Value) -> Array:
@@ -111,8 +115,8 @@ class Binder:
             self.extra += array.nbytes
         elif value.kind == "param":
             array = self.parameters.view(value.name)
-        elif value.name in self._places:
-            array = self._places[value.name]
+        elif value.name in self._shared:
+            array = self._shared[value.name]
         else:
             array = self.pool.take(ints(tuple(self.shapes[value.name])), self.dtype_of(value.type))
             array[...] = 0
@@ -132,6 +136,7 @@ class Binder:
             self._candidates[max(last, 0)].append(block)
 
     def bind(self) -> Program:
+        """Bind all nodes forward, then their gradients in reverse order, and return the program."""
         feeds = {n: self._source(v) for n, v in {**self.graph.inputs, **self.graph.targets}.items() if n in self.shapes}
         backwards: list[tuple[Node, NodeContext, Backward]] = []
         for index, node in enumerate(self.nodes):
@@ -145,7 +150,7 @@ class Binder:
                 assert array.shape == expected, f"{node.name}: bound {array.shape}, inferred {expected}"
                 self._note(value, array)
             self._append("forward", node, calls, OPS[node.op].blockwise)
-            if backward is not None and any(v is not None and v.name in self.wanted for v in node.inputs):
+            if backward is not None and any(v is not None and v.name in self.differentiated for v in node.inputs):
                 backwards.append((node, context, backward))
             self._release_forward(index)
         self._interleave()
@@ -154,25 +159,25 @@ class Binder:
         self._interleave()
         fetches = {n: self._source(v) for n, v in self.fetches.items()}
         nbytes = self.pool.nbytes + self.saved.nbytes + self.scratch.nbytes + self.extra
-        grads = {n: self.gradients[n] for n in self.asked}
-        forgotten = self._forgotten()
-        return Program(feeds, fetches, self.calls, self.spans, nbytes, grads, backward_start, forgotten, self.after)
+        grads = {n: self.gradients[n] for n in self.requested}
+        dead = self._dead_after_forward()
+        return Program(feeds, fetches, self.calls, self.spans, nbytes, grads, backward_start, dead, self.after)
 
-    def _forgotten(self) -> list[Array]:
-        """Forward arrays whose memory holds nothing that a backward call or a reader of fetches may read."""
+    def _dead_after_forward(self) -> list[Array]:
+        """Return the forward arrays whose memory contains nothing that backward calls or readers of fetches may read."""
         kept = [byte_bounds(a) for n, a in self.arrays.items() if n in self.backward_uses or root(a) in self._pinned]
         low, high = np.array(kept, np.uintp).T
         values = [self.arrays[v.name] for node in self.nodes for v in node.outputs]
         return [a for a in values if not ((low < byte_bounds(a)[1]) & (byte_bounds(a)[0] < high)).any()]
 
     def _release_forward(self, index: int) -> None:
-        # Two values may view one block and end here together.
+        # Two values whose last use is this node may view the same block.
         for block in dict.fromkeys(b for b in self._candidates[index] if self._root_last.get(b) == index):
             del self._root_last[block]
             self.pool.release(block)
 
     def set_gradient(self, name: str, array: Array) -> None:
-        """Record a gradient; its memory is reused when the last gradient that views it has been consumed."""
+        """Record a gradient; its memory is reused after the last gradient that views it has been consumed."""
         self.gradients[name] = array
         block = root(array)
         self._gradient_views[block] = self._gradient_views.get(block, 0) + 1
@@ -194,7 +199,7 @@ class Binder:
                 due[index].append(block)
         seed = np.ones((), self.dtype)
         self.set_gradient(self.loss.name, seed)
-        self.calls.append((seed.fill, 1.0))  # an operator may overwrite the gradient that it is handed
+        self.calls.append((seed.fill, 1.0))  # in every step, since an operator may overwrite its outputs' gradients
         for node, context, backward in reversed(backwards):
             dYs = [self.gradients.get(v.name) for v in node.outputs]
             if all(dY is None for dY in dYs):
@@ -204,7 +209,7 @@ class Binder:
             self._append("backward", node, context.pending, True)
             self._chained |= bool(context.pending)
             for v in node.outputs:
-                if v.name in self.gradients and v.name not in self.asked:
+                if v.name in self.gradients and v.name not in self.requested:
                     self._consume_gradient(v.name)
             for block in due[context.index]:
                 self._forward.discard(block)
@@ -213,7 +218,7 @@ class Binder:
         self._zero_unreached()
 
     def _free_in_backward(self) -> dict[int, int]:
-        """For each block that backward calls read the index of the last node to do so; -1 if it is needed after that."""
+        """Return, for each block that backward calls read, the index of the last node to read it; -1 if fetches do."""
         free_at: dict[int, int] = {}
         for name, index in self.backward_uses.items():
             if name in self.arrays and (block := root(self.arrays[name])) not in self._pinned:
@@ -221,17 +226,17 @@ class Binder:
         return free_at
 
     def _zero_unreached(self) -> None:
-        """A weight that does not reach the loss has gradient zero, written once."""
+        """Write the zero gradients of weights and inputs that the loss does not depend on, once at bind time."""
         if self.gradient is not None:
             for segment in self.parameters.segments["trainable"]:
                 if segment.param.name not in self.gradients:
                     self.parameters.view(segment.param.name, self.gradient)[...] = 0
-        for name in self.asked:
+        for name in self.requested:
             if name not in self.gradients:
                 self.gradients[name] = np.zeros_like(self.arrays[name])
 
     def _begin(self, node: Node) -> None:
-        """Reset scratch memory, except between neighbouring nodes whose calls are interleaved: these must not share it."""
+        """Reset the scratch memory, but not between neighbours whose calls are interleaved: they must not share it."""
         blockwise = OPS[node.op].blockwise
         if not (blockwise and self._chained):
             self.scratch.reset()
@@ -257,12 +262,12 @@ def bind(
     seed: int = 0,
     clock: Clock | None = None,
 ) -> Program:
-    """A program that computes the outputs of a prepared graph and, with a loss, the gradient of every trainable weight.
+    """Bind a prepared graph to a program that computes its outputs and, with a loss, all gradients of trainable weights.
 
     Args:
-        target: what the graph has been prepared for: shapes, inputs whose gradients are computed, the worker's part.
-        gradient: where the gradients of weights are written, a vector laid out as the trainable one of ``parameters``.
-        training: dropout is active and batch statistics are used.
-        seed, clock: of the random numbers that dropout and noise draw.
+        target: the target that the graph was prepared for: shapes, inputs that need gradients, the worker's shard.
+        gradient: receives the weights' gradients: a vector with the layout of the ``trainable`` one of ``parameters``.
+        training: whether dropout is active and batch statistics are used.
+        seed, clock: determine the random numbers of dropout and noise.
     """
     return Binder(graph, parameters, target, gradient, training, seed, clock or Clock()).bind()

@@ -1,4 +1,4 @@
-"""Memory of a program: 64-byte-aligned buffers, reused by lifetime, and scratch shared by all nodes."""
+"""Memory of a program: 64-byte-aligned buffers that are reused by liveness, and scratch memory shared by all nodes."""
 
 from __future__ import annotations
 
@@ -14,54 +14,55 @@ import numpy as np
 
 from graphspec.arrays.layout import CACHE_LINE, Array, aligned, root, view_as
 
-_MAPPED, _HUGE = 1 << 20, 1 << 22
-"""Bytes from which memory is asked of the system itself, and in large pages: these take fewer look-ups of addresses."""
-_STRETCH = 1 << 28
-"""Bytes of address space asked for at once, unless a buffer is larger: a system may count what is never touched."""
+_MIN_MAPPED = 1 << 20  # bytes: larger blocks are mapped from the system, smaller ones allocated from the heap
+_MIN_HUGE = 1 << 22  # bytes: larger blocks use huge pages, which need fewer address translations
+_MAX_RESERVED = 1 << 28
+# Bytes of address space reserved at once, unless a buffer is larger: some systems count untouched pages as used.
 
 
-def stretch(nbytes: int) -> Array:
-    """``nbytes`` zeros in address space of their own: they take memory when they are written to, and give it all back.
+def reserve(nbytes: int) -> Array:
+    """Return ``nbytes`` zeros in address space of their own.
 
-    Small ones come from the heap, which keeps what it is given back, for arrays that may not fit where it lies.
+    The system allocates their pages when they are first written to, and gets all of them back at the end. Blocks below
+    1 MiB come from the heap, which may keep freed memory.
     """
-    if nbytes < _MAPPED:
+    if nbytes < _MIN_MAPPED:
         block = aligned(nbytes)
         block[:] = 0
         return block
     private = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
     pages = mmap.mmap(-1, nbytes, **private)
-    if hasattr(mmap, "MADV_HUGEPAGE") and nbytes >= _HUGE:
-        with suppress(OSError):  # a kernel without
+    if hasattr(mmap, "MADV_HUGEPAGE") and nbytes >= _MIN_HUGE:
+        with suppress(OSError):  # a kernel without huge pages
             pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, np.uint8)
 
 
 class _Chunks:
-    """Stretches of address space: what is not written to takes no memory (where the system sees to that).
+    """Chunks of reserved address space; on most systems, pages that are never written to use no memory.
 
     Args:
-        expected: bytes that are thought to be enough: one stretch has so many, if they are not too many to ask for.
+        expected: the number of bytes that will probably be enough: the size of a chunk, up to a limit.
     """
 
     def __init__(self, expected: int) -> None:
         self.arrays: list[Array] = []
         self.touched: list[int] = []
-        self._expected = min(expected, _STRETCH)
+        self._expected = min(expected, _MAX_RESERVED)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that have been handed out at least once."""
+        """The number of bytes that have been used at least once."""
         return sum(self.touched)
 
     def add(self, need: int) -> int:
-        """The number of a new stretch of at least ``need`` bytes."""
-        self.arrays.append(stretch(max(need, self._expected)))
+        """Reserve a chunk of at least ``need`` bytes, and return its index."""
+        self.arrays.append(reserve(max(need, self._expected)))
         self.touched.append(0)
         return len(self.arrays) - 1
 
-    def cut(self, chunk: int, start: int, stop: int) -> Array:
-        """Some of its bytes, as an array that is a block of its own for :func:`root`."""
+    def block(self, chunk: int, start: int, stop: int) -> Array:
+        """Return a range of a chunk's bytes as an array that is its own :func:`root`."""
         self.touched[chunk] = max(self.touched[chunk], stop)
         return np.frombuffer(self.arrays[chunk].data[start:stop], np.uint8)
 
@@ -72,19 +73,21 @@ def _size(shape: Sequence[int], dtype: np.dtype[Any]) -> int:
 
 
 class Pool:
-    """Hands out buffers, each from the smallest free place that it fits in; released neighbours become one place."""
+    """Allocates buffers best fit: each from the smallest free range that is large enough. Adjacent free ranges merge."""
 
     def __init__(self, expected: int) -> None:
         self._chunks = _Chunks(expected)
-        self._free: list[tuple[int, int, int]] = []  # chunk, start, stop: in this order
-        self._taken: dict[int, tuple[int, int, int]] = {}
-        self._blocks: list[Array] = []  # so that no other gets a block's identity
+        self._free: list[tuple[int, int, int]] = []  # (chunk, start, stop), sorted
+        self._used: dict[int, tuple[int, int, int]] = {}
+        self._blocks: list[Array] = []  # keeps all blocks alive, since Python reuses the `id` of a freed object
 
     @property
     def nbytes(self) -> int:
+        """The number of bytes that buffers have used."""
         return self._chunks.nbytes
 
     def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
+        """Allocate a buffer, with its axes in ``order`` in memory (largest stride first)."""
         dtype = np.dtype(dtype)
         need = _size(shape, dtype)
         sizes = [stop - start for _, start, stop in self._free]
@@ -92,33 +95,33 @@ class Pool:
         if not fits:
             chunk = self._chunks.add(need)
             self._free.append((chunk, 0, self._chunks.arrays[chunk].size))
-            place = len(self._free) - 1
+            index = len(self._free) - 1
         else:
-            place = min(fits, key=sizes.__getitem__)
-        chunk, start, stop = self._free.pop(place)
+            index = min(fits, key=sizes.__getitem__)
+        chunk, start, stop = self._free.pop(index)
         if stop - start > need:
-            self._free.insert(place, (chunk, start + need, stop))
-        block = self._chunks.cut(chunk, start, start + need)
-        self._taken[root(block)] = chunk, start, start + need
+            self._free.insert(index, (chunk, start + need, stop))
+        block = self._chunks.block(chunk, start, start + need)
+        self._used[root(block)] = chunk, start, start + need
         self._blocks.append(block)
         return view_as(block, shape, dtype, order)
 
     def release(self, key: int) -> None:
-        """Take back the block with this identity (see :func:`root`); unknown ones are not the pool's and stay."""
-        if key not in self._taken:
+        """Free the block with this ``id`` (see :func:`root`); ignore blocks that are not the pool's."""
+        if key not in self._used:
             return
-        chunk, start, stop = self._taken.pop(key)
-        place = bisect_left(self._free, (chunk, start, stop))
-        if place < len(self._free) and self._free[place][:2] == (chunk, stop):
-            stop = self._free.pop(place)[2]
-        if place and self._free[place - 1][::2] == (chunk, start):
-            place -= 1
-            start = self._free.pop(place)[1]
-        self._free.insert(place, (chunk, start, stop))
+        chunk, start, stop = self._used.pop(key)
+        index = bisect_left(self._free, (chunk, start, stop))
+        if index < len(self._free) and self._free[index][:2] == (chunk, stop):
+            stop = self._free.pop(index)[2]
+        if index and self._free[index - 1][::2] == (chunk, start):
+            index -= 1
+            start = self._free.pop(index)[1]
+        self._free.insert(index, (chunk, start, stop))
 
 
 class Scratch:
-    """Temporaries: every node starts again at the beginning."""
+    """A stack of temporary buffers: all nodes use the same memory, from its start."""
 
     def __init__(self, expected: int) -> None:
         self._chunks = _Chunks(expected)
@@ -126,17 +129,19 @@ class Scratch:
 
     @property
     def nbytes(self) -> int:
+        """The number of bytes that buffers have used."""
         return self._chunks.nbytes
 
     def mark(self) -> tuple[int, int]:
-        """Where the next buffer may begin."""
+        """Return the position of the next buffer, for :meth:`reset`."""
         return self._chunk, self._start
 
     def reset(self, mark: tuple[int, int] = (0, 0)) -> None:
-        """Release the buffers taken since ``mark``, or all of them."""
+        """Free the buffers allocated since ``mark``, or all of them."""
         self._chunk, self._start = mark
 
     def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
+        """Allocate a buffer, with its axes in ``order`` in memory (largest stride first)."""
         dtype = np.dtype(dtype)
         need, chunks = _size(shape, dtype), self._chunks.arrays
         while self._chunk < len(chunks) and self._start + need > chunks[self._chunk].size:
@@ -145,4 +150,4 @@ class Scratch:
             self._chunks.add(need)
         start = self._start
         self._start += need
-        return view_as(self._chunks.cut(self._chunk, start, self._start), shape, dtype, order)
+        return view_as(self._chunks.block(self._chunk, start, self._start), shape, dtype, order)

@@ -25,14 +25,14 @@ def build_program(
 ) -> Program:
     """Build a program that computes the outputs of a graph and, if it has a loss, the gradient of every trainable weight.
 
-    :meth:`Graph.with_outputs` gives a graph other outputs, and a loss.
+    :meth:`Graph.with_outputs` sets the outputs and the loss of a graph.
 
     Args:
-        target: the shapes, and the worker's part of the batch. An input (N, width) may be fed with the column indices of
-            its ones instead, see :func:`sparsify_bool_inputs`; its shape says so.
-        gradient: where the gradients of weights are written: a vector laid out as the trainable one of ``parameters``.
-        training: dropout is active and batch statistics are used.
-        seed, clock: of the random numbers that dropout and noise draw.
+        target: the shapes, and the worker's shard of the batch. An input (N, width) may instead receive the column indices
+            of its ones, which its shape shows; see :func:`sparsify_bool_inputs`.
+        gradient: receives the weights' gradients: a vector with the layout of the ``trainable`` one of ``parameters``.
+        training: whether dropout is active and batch statistics are used.
+        seed, clock: determine the random numbers of dropout and noise.
     """
     prepared = prepare(graph, FOR_PROGRAM, target)
     return bind(prepared, parameters, target, gradient=gradient, training=training, seed=seed, clock=clock)

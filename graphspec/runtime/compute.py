@@ -1,4 +1,4 @@
-"""Graphs computed at once, such as the formulas of metrics."""
+"""Run graphs without weights immediately, such as the formulas of metrics."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Graph
     from graphspec.runtime.program import Program
 
-KEEP = 1 << 24
-"""Bytes of bound programs that are kept; the last one always."""
+_MAX_IDLE_BYTES = 1 << 24  # bytes of bound programs in the cache; the most recent one is always kept
 
 
 class Compute:
-    """Computes the outputs of a graph without weights in float64; it is bound once for all arrays of the same shapes."""
+    """Computes the outputs of a graph without weights in float64; binds it once for all arrays of the same shapes."""
 
     def __init__(self) -> None:
-        self._programs = ProgramCache(KEEP)
+        self._programs = ProgramCache(_MAX_IDLE_BYTES)
 
     def __call__(self, make: Callable[[], Graph], feeds: Mapping[str, Array]) -> dict[str, Array]:
         shapes = {name: array.shape for name, array in feeds.items()}

@@ -1,4 +1,4 @@
-"""What an operator sees of the binder: memory for one node's arrays, their gradients, and what it must know of the run."""
+"""The context that the binder passes to an operator: memory for one node's arrays and gradients, and the run's settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Binding(Protocol):
-    """What all contexts of one program share: its memory, its gradients, and what binding knows so far."""
+    """The state that all contexts of one program share: its memory, its gradients, and the values bound so far."""
 
     seed: int
     clock: Clock
@@ -36,14 +36,16 @@ class Binding(Protocol):
     saved: Pool
     scratch: Scratch
     extra: int
-    """Bytes of arrays that are in none of these."""
+    """Bytes of arrays outside the two pools and the scratch memory."""
     arrays: dict[str, Array]
     gradients: dict[str, Array]
-    wanted: set[str]
-    asked: set[str]
+    differentiated: set[str]
+    """Names of the values whose gradients are computed."""
+    requested: set[str]
+    """Names of the inputs whose gradients the caller requested."""
     after: Calls
 
-    def dtype_of(self, kind: Type, /) -> np.dtype[Any]: ...
+    def dtype_of(self, value_type: Type, /) -> np.dtype[Any]: ...
     def zeros(self, X: Array, /) -> Array: ...
     def may_overwrite(self, value: Value, node: Node, index: int, /) -> bool: ...
     def gradient_buffer(self, value: Value, like: Array, /) -> Array: ...
@@ -61,10 +63,10 @@ class NodeContext:
         self.pending: Calls = []
 
     def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
-        kind = self._binder.types[self._node.outputs[k].name].type
-        if like is not None and like.ndim == len(kind.shape):
+        value_type = self._binder.types[self._node.outputs[k].name].type
+        if like is not None and like.ndim == len(value_type.shape):
             order = axis_order(like)
-        return self._binder.pool.take(ints(kind.shape), self._binder.dtype_of(kind), order)
+        return self._binder.pool.take(ints(value_type.shape), self._binder.dtype_of(value_type), order)
 
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
         return self._binder.scratch.take(shape, self.dtype if dtype is None else dtype)
@@ -76,8 +78,7 @@ class NodeContext:
         self._binder.scratch.reset(mark)
 
     def save_for_backward(self, shape: Sequence[int], dtype: Any = None) -> Array:
-        buffer = self._binder.saved.take(shape, self.dtype if dtype is None else dtype)
-        return buffer
+        return self._binder.saved.take(shape, self.dtype if dtype is None else dtype)
 
     def constant(self, value: Any, dtype: Any = None) -> Array:
         array = np.array(value, self.dtype if dtype is None else dtype)
@@ -105,7 +106,7 @@ class NodeContext:
 
     def wants(self, i: int) -> bool:
         value = self._node.inputs[i] if i < len(self._node.inputs) else None
-        return value is not None and value.name in self._binder.wanted
+        return value is not None and value.name in self._binder.differentiated
 
     def grad(self, i: int) -> Array | None:
         if not self.wants(i):
@@ -117,10 +118,10 @@ class NodeContext:
         if value.name not in binder.gradients:
             binder.set_gradient(value.name, binder.gradient_buffer(value, like))
             return binder.gradients[value.name]
-        more = binder.scratch.take(like.shape, like.dtype, axis_order(like))
+        term = binder.scratch.take(like.shape, like.dtype, axis_order(like))
         total = binder.gradients[value.name]
-        self.pending += each_block(np.add, total, more, total)
-        return more
+        self.pending += each_block(np.add, total, term, total)
+        return term
 
     def give_grad(self, i: int, array: Array) -> None:
         if not self.wants(i):
@@ -131,7 +132,7 @@ class NodeContext:
         if value.name in binder.gradients:
             total = binder.gradients[value.name]
             self.pending += each_block(np.add, total, array, total)
-        elif value.param is not None or value.name in binder.asked:
+        elif value.param is not None or value.name in binder.requested:
             target = binder.gradient_buffer(value, binder.arrays[value.name])
             binder.set_gradient(value.name, target)
             self.pending += each_block(np.copyto, target, array)
@@ -158,6 +159,6 @@ class NodeContext:
 
 
 def ints(shape: Shape) -> tuple[int, ...]:
-    """A shape whose dimensions are all numbers."""
+    """Return a shape as integers; it must not have symbolic dimensions."""
     assert all(isinstance(d, int) for d in shape), shape
     return tuple(int(d) for d in shape)

@@ -1,9 +1,9 @@
-"""Interleave the calls of neighbouring operators block by block, so that a block is used while it is in the cache.
+"""Interleave the calls of neighbouring operators block by block, to use each block while it is in the cache.
 
 Elementwise operators on large arrays make one call per block. If each operator finished before the next began, every one
 of them would stream its arrays through memory. So each call moves forward to just after the last earlier call that it
-depends on: one that writes memory it uses, or uses memory it writes. Every call sees the operands that it would have seen
-without moving, and results are the same bits.
+depends on: one that writes memory it uses, or uses memory it writes. Every call gets the same operands as without the
+move, and results are the same bits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphspec.arrays.calls import Call, Calls
 
 _LARGE = 1 << 15  # elements of an operand from which moving a call pays
-_MOST = 1 << 11  # at most this many earlier uses of memory are compared with
+_MAX_USES = 1 << 11  # each call is compared with at most this many earlier uses of memory
 Label = tuple[str, str]
 Position = tuple[int, ...]
 Use = tuple[int, int, bool]
@@ -37,7 +37,7 @@ class Part:
 
 
 def interleave_blocks(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
-    """All calls in the order to make them, as runs of calls of one part, each with the part's label."""
+    """Yield all calls in the order in which to make them: runs of calls of one part, each with the part's label."""
     if not any(part.blockwise and any(map(_large, part.calls)) for part in parts):
         yield from ((part.label, part.calls) for part in parts)
         return
@@ -47,11 +47,11 @@ def interleave_blocks(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
 
 
 def _positions(parts: Sequence[Part]) -> Iterator[tuple[Position, int, Call]]:
-    """Every call with its part and its position; calls are to be made in the order of their positions.
+    """Yield the position of every call, the index of its part, and the call; positions sort calls into their final order.
 
     Positions are compared lexicographically. A call that follows a call of an earlier part extends that call's position,
-    so it comes right after it, before all that followed until now. Calls of one part that follow the same call keep their
-    order.
+    so it comes right after that call, before all calls that followed it until now. Calls of one part that follow the same
+    call keep their order.
     """
     table, number = _Table(), 0
     for k, part in enumerate(parts):
@@ -67,19 +67,19 @@ def _positions(parts: Sequence[Part]) -> Iterator[tuple[Position, int, Call]]:
 
 
 class _Table:
-    """The memory that the calls so far use, and the positions of these calls."""
+    """The ranges of memory that the calls so far use, and the positions of these calls."""
 
     def __init__(self) -> None:
         self.floor: Position = (-1,)
         """The position of a call that all later calls must follow."""
         self.latest: Position = self.floor
         self._positions: list[Position] = []
-        self._uses = np.zeros((3, _MOST), np.int64)
+        self._uses = np.zeros((3, _MAX_USES), np.int64)
 
     def add(self, position: Position, uses: list[Use] | None) -> None:
         """Add a call. Every later call must follow it if ``uses`` is None."""
         self.latest = max(self.latest, position)
-        if uses is None or len(self._positions) + len(uses) > _MOST:
+        if uses is None or len(self._positions) + len(uses) > _MAX_USES:
             self.floor = self.latest
             self._positions.clear()
         for use in uses or ():
@@ -87,17 +87,17 @@ class _Table:
             self._positions.append(position)
 
     def before(self, use: Use) -> Position:
-        """The last position among the calls that a call with this use must follow."""
+        """Return the last position among the calls that a call with this use must follow."""
         first, last, writes = use
         start, stop, written = self._uses[:, : len(self._positions)]
-        meets = (start < last) & (stop > first)
+        conflicts = (start < last) & (stop > first)
         if not writes:
-            meets &= written != 0
-        return max((self._positions[k] for k in np.flatnonzero(meets).tolist()), default=self.floor)
+            conflicts &= written != 0
+        return max((self._positions[k] for k in np.flatnonzero(conflicts).tolist()), default=self.floor)
 
 
 def _uses(call: Call) -> list[Use] | None:
-    """The memory that a call uses; None for a function whose operands are not known here."""
+    """Return the memory that a call uses; None if it is not known which operands the function reads and writes."""
     f, *operands = call
     named: dict[str, Any] = {}
     if isinstance(f, partial):

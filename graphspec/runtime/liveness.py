@@ -1,4 +1,4 @@
-"""Liveness: until which node the values of a program are needed."""
+"""Liveness: the last node that needs each value of a program."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _NEVER = 1 << 60
 
 
 def backward_uses(nodes: Sequence[Node], differentiated: Collection[str], roots: Sequence[Value]) -> dict[str, int]:
-    """For each value that must survive the forward pass, the index of the last node whose backward calls read it.
+    """Return, for each value that must survive the forward pass, the index of the last node whose backward calls read it.
 
-    The backward pass goes from the last node to the first, so that is the lowest index. It is -1 for the ``roots`` (outputs
-    and loss), which are read after the program has run.
+    The backward pass visits the nodes in reverse, so this is the lowest index. It is -1 for the ``roots`` (outputs and
+    loss), which are read after the program has run.
 
     Args:
         differentiated: the names of values whose gradients are computed.
@@ -33,7 +33,7 @@ def backward_uses(nodes: Sequence[Node], differentiated: Collection[str], roots:
 
 
 def last_uses(nodes: Sequence[Node], survivors: Collection[str]) -> dict[str, int]:
-    """The index of the last node that reads each value; beyond all nodes for values that survive the forward pass."""
+    """Return the index of the last node that reads each value; beyond all nodes if it survives the forward pass."""
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):
         last |= {v.name: index for v in node.inputs if v is not None}

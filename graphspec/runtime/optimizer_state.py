@@ -1,4 +1,4 @@
-"""The optimizer's side of a run: the gradient vector, the slots, and the calls of one update."""
+"""The optimizer's state in a run: the gradient vector, the slots, and the calls of one update."""
 
 from __future__ import annotations
 
@@ -24,27 +24,29 @@ if TYPE_CHECKING:
 
 
 class OptimizerState:
-    """Everything that a step changes besides the moving statistics.
+    """The gradient, the optimizer's slots, the step counter and the learning rate.
 
-    Slots are laid out as the trainable vector, those of one weight as that weight or along some of its axes;
-    in checkpoints they have Keras's layout and the weights' names.
+    A slot is a vector with the layout of the trainable weights, or an array for one weight: with its layout, or with some
+    of its axes. In checkpoints, slots have Keras's layout and the weights' names.
+
+    Attributes:
+        swapped: whether the weights and their moving averages are exchanged (``use_ema``).
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Parameters) -> None:
         self.optimizer, self.parameters = optimizer, parameters
         weights, self.segments = parameters.vectors["trainable"], parameters.segments["trainable"]
-        self.gradient = _like(weights)
-        self.slots = slots_of(optimizer, weights, self.segments)
+        self.gradient = _zeros_like(weights)
+        self.slots = initial_slots(optimizer, weights, self.segments)
         self.clock = Clock()
         self.rate = Rate(optimizer.learning_rate)
         vectors = Vectors(weights, self.gradient, self.slots, self.segments)
         self.calls = optimizer.bind(vectors, self.clock, self.rate)
         self.run = runner(self.calls)
         self.swapped = False
-        """Whether the weights and their moving averages have changed places."""
 
     def move(self, gradients: Sequence[Array], slots: Mapping[str, Array], group: Group, partition: Partition) -> None:
-        """Go on with other memory: the parameters' vectors of now, one gradient a worker, and slots to copy into."""
+        """Move to other memory: the parameters' current vectors, one gradient per worker, and slots to copy into."""
         for name, values in self.slots.items():
             slots[name][...] = values
         self.gradient, self.slots = gradients[group.rank], dict(slots)
@@ -60,7 +62,7 @@ class OptimizerState:
         self.swapped = not self.swapped
 
     def finish(self) -> None:
-        """The end of a training: what the optimizer does last (``use_ema`` puts the averages in place)."""
+        """Let the optimizer finish a training (with ``use_ema``, the averages become the weights)."""
         if self.swapped:
             self.slots["average"][...] = self.parameters.vectors["trainable"]
             self.swapped = False
@@ -68,25 +70,25 @@ class OptimizerState:
             self.optimizer.finalize(self.parameters.vectors["trainable"], self.slots)
 
     def copy(self, parameters: Parameters) -> OptimizerState:
-        """The same state for a copy of the weights."""
+        """Return a copy of this state for ``parameters``, a copy of the weights."""
         twin = OptimizerState(self.optimizer, parameters)
         for name, values in self.slots.items():
             twin.slots[name][...] = values
-        twin.count(self.counters())
+        twin.load_counters(self.counters())
         return twin
 
     def counters(self) -> dict[str, Any]:
-        """What is no array: the step, the rate, and whether weights and averages have changed places."""
+        """Return the state outside arrays: the step, the rate, and whether weights and averages are exchanged."""
         return {"step": self.clock.step, "learning_rate": self.rate.value, "swapped": self.swapped}
 
-    def count(self, counters: Mapping[str, Any]) -> None:
-        """Take up :meth:`counters`."""
+    def load_counters(self, counters: Mapping[str, Any]) -> None:
+        """Restore the result of :meth:`counters`."""
         self.clock.step, self.rate.value = counters["step"], counters["learning_rate"]
         self.swapped = counters["swapped"]
 
     def arrays(self) -> dict[str, Array]:
-        """``slot/<slot>/<weight>`` copies."""
-        found = {
+        """Return copies of all slots by name, ``slot/<slot>/<weight>``, in Keras's layout."""
+        arrays = {
             f"slot/{slot}/{name}": array
             for slot in self.optimizer.slots()
             for name, array in self.parameters.get(self.slots[slot], "trainable").items()
@@ -94,16 +96,16 @@ class OptimizerState:
         for segment in self.segments:
             param = segment.param
             for slot, axes in self.optimizer.own_slots(param).items():
-                kept = self.slots[f"{slot}/{param.name}"]
+                values = self.slots[f"{slot}/{param.name}"]
                 if len(axes) == len(param.shape):
-                    kept = param.layout.unpack(param.view(kept), param.shape)
+                    values = param.layout.unpack(param.view(values), param.shape)
                 elif axes[-1] == len(param.shape) - 1:
-                    kept = param.layout.ordered(kept, np.argsort(param.layout.gates))
-                found[f"slot/{slot}/{param.name}"] = np.array(kept, order="C")
-        return found
+                    values = param.layout.ordered(values, np.argsort(param.layout.gates))
+                arrays[f"slot/{slot}/{param.name}"] = np.array(values, order="C")
+        return arrays
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of :meth:`arrays`."""
+        """Return the shapes of :meth:`arrays`."""
         shapes: dict[str, tuple[int, ...]] = {}
         for param in (segment.param for segment in self.segments):
             shapes |= {f"slot/{slot}/{param.name}": param.shape for slot in self.optimizer.slots()}
@@ -112,7 +114,7 @@ class OptimizerState:
         return shapes
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Take up the slots of :meth:`arrays`.
+        """Restore the slots from the result of :meth:`arrays`.
 
         Raises:
             RunError: GS603 if one is missing or has another shape.
@@ -120,7 +122,7 @@ class OptimizerState:
         for name, shape in self.shapes().items():
             if name not in arrays:
                 _, slot, weight = name.split("/", 2)
-                text = f"the checkpoint lacks the optimizer's '{slot}' of the weight '{weight}'"
+                text = f"the checkpoint lacks the optimizer's '{slot}' for the weight '{weight}'"
                 raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
             if arrays[name].shape != shape:
                 text = f"the checkpoint's '{name}' has shape {arrays[name].shape}, not {shape}"
@@ -131,38 +133,38 @@ class OptimizerState:
         for segment in self.segments:
             param = segment.param
             for slot, axes in self.optimizer.own_slots(param).items():
-                value, kept = arrays[f"slot/{slot}/{param.name}"], self.slots[f"{slot}/{param.name}"]
+                value, target = arrays[f"slot/{slot}/{param.name}"], self.slots[f"{slot}/{param.name}"]
                 if len(axes) == len(param.shape):
-                    value, kept = param.layout.pack(value), param.view(kept)
+                    value, target = param.layout.pack(value), param.view(target)
                 elif axes[-1] == len(param.shape) - 1:
                     value = param.layout.ordered(value)
-                kept[...] = value
+                target[...] = value
 
 
 def bind_shard_update(
     optimizer: Optimizer, vectors: Vectors, clock: Clock, rate: Rate, group: Group, partition: Partition
 ) -> Calls:
-    """What one worker does of an update of all ``vectors``: that of its part of the weights."""
+    """Return the calls with which one worker updates its part of the weights."""
     part = vectors.part(partition.parts[group.rank], list(partition.summed(group.rank)))
     return optimizer.bind(part, clock, rate, group)
 
 
-def slots_of(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:
-    """The slots before the first step: vectors by name, and ``<slot>/<weight>`` the slots of one weight.
+def initial_slots(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:
+    """Return the slots before the first step: vectors by name, and slots of one weight as ``<slot>/<weight>``.
 
-    Those with all axes of the weight are flat and lie as the weight does; others have these axes in Keras's order.
+    A slot with all axes of its weight is flat and has the weight's layout; others have some of its axes, in Keras's order.
     """
-    slots = {name: _like(weights) for name in optimizer.slots()}
+    slots = {name: _zeros_like(weights) for name in optimizer.slots()}
     for s in segments:
         for slot, axes in optimizer.own_slots(s.param).items():
-            whole = len(axes) == len(s.param.shape)
-            shape = (s.param.size,) if whole else tuple(s.param.shape[axis] for axis in axes)
+            all_axes = len(axes) == len(s.param.shape)
+            shape = (s.param.size,) if all_axes else tuple(s.param.shape[axis] for axis in axes)
             slots[f"{slot}/{s.param.name}"] = np.zeros(shape, weights.dtype)
     optimizer.start(weights, slots)
     return slots
 
 
-def _like(vector: Array) -> Array:
-    copy = aligned(vector.nbytes).view(vector.dtype)
-    copy[...] = 0
-    return copy
+def _zeros_like(vector: Array) -> Array:
+    zeros = aligned(vector.nbytes).view(vector.dtype)
+    zeros[...] = 0
+    return zeros

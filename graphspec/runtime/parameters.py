@@ -1,4 +1,4 @@
-"""The parameters of a model: flat vectors with a view for each weight."""
+"""The parameters of a model: three flat vectors, with a view for each weight."""
 
 from __future__ import annotations
 
@@ -13,37 +13,38 @@ from graphspec.arrays.layout import CACHE_LINE, aligned
 from graphspec.arrays.random import generator
 from graphspec.ir.graph import Array, Graph, Param, Segment
 
-Group = Literal["trainable", "frozen", "state"]
-LINE = CACHE_LINE // 4
-"""Elements: every float32 weight starts on a cache line."""
+ParamGroup = Literal["trainable", "frozen", "state"]
+"""The name of a vector of parameters."""
+ALIGNMENT = CACHE_LINE // 4  # elements: every float32 weight starts on a cache line
 
 
 class Parameters:
     """All parameters of a graph in three vectors: ``trainable``, ``frozen`` and ``state`` (moving statistics).
 
-    Each weight lies as its ``Param.view`` says, with zeros between them; what goes in and out by name is in Keras's layout.
+    Within its vector, a weight has the layout of its ``Param.view``, and is padded with zeros to a full cache line. Methods
+    that pass weights by name use Keras's layout.
     """
 
     def __init__(self, graph: Graph, dtype: Any = np.float32) -> None:
         self.params = dict(graph.params)
         self.dtype = np.dtype(dtype)
-        self.segments: dict[Group, list[Segment]] = {"trainable": [], "frozen": [], "state": []}
-        sizes: dict[Group, int] = {"trainable": 0, "frozen": 0, "state": 0}
-        self._where: dict[str, tuple[Group, Segment]] = {}
+        self.segments: dict[ParamGroup, list[Segment]] = {"trainable": [], "frozen": [], "state": []}
+        sizes: dict[ParamGroup, int] = {"trainable": 0, "frozen": 0, "state": 0}
+        self._locations: dict[str, tuple[ParamGroup, Segment]] = {}
         for param in self.params.values():
             group = group_of(param)
             segment = Segment(param, sizes[group], sizes[group] + param.size)
             self.segments[group].append(segment)
-            self._where[param.name] = (group, segment)
-            sizes[group] += param.size + (-param.size % LINE)
-        self.vectors: dict[Group, Array] = {}
+            self._locations[param.name] = (group, segment)
+            sizes[group] += param.size + (-param.size % ALIGNMENT)
+        self.vectors: dict[ParamGroup, Array] = {}
         for group, size in sizes.items():
             vector = aligned(size * self.dtype.itemsize).view(self.dtype)
             vector[:] = 0
             self.vectors[group] = vector
 
     def copy(self) -> Parameters:
-        """The same parameters with the same values in memory of their own."""
+        """Return a copy of the parameters with memory of its own."""
         twin = copy(self)
         twin.vectors = {}
         for group, vector in self.vectors.items():
@@ -52,20 +53,25 @@ class Parameters:
         return twin
 
     def view(self, name: str, vector: Array | None = None) -> Array:
-        """The weight as the graph sees it, a view into its vector (or into ``vector``, laid out alike)."""
-        group, segment = self._where[name]
+        """Return a weight as the graph uses it: a view of its vector, or of ``vector``, which has the same layout."""
+        group, segment = self._locations[name]
         flat = self.vectors[group] if vector is None else vector
         return segment.param.view(flat[segment.start : segment.stop])
 
     def initialize(self, seed: int) -> None:
-        """Draw every weight anew: keyed by the seed and the weight's name, in Keras's layout."""
+        """Initialize every weight; its random numbers depend only on the seed and its name."""
         for name, param in self.params.items():
             values = param.initializer(param.shape, generator(seed, "initial", name))
             self.view(name)[...] = param.layout.pack(values)
 
-    def get(self, vector: Array | None = None, group: Group | None = None) -> dict[str, Array]:
-        """Copies in Keras's layout by name; of another vector laid out as ``group`` if one is given."""
-        names = self._where if group is None else [s.param.name for s in self.segments[group]]
+    def get(self, vector: Array | None = None, group: ParamGroup | None = None) -> dict[str, Array]:
+        """Return copies of the weights by name, in Keras's layout.
+
+        Args:
+            vector: copy from this vector instead, which has the layout of ``group``.
+            group: return only the weights of this group.
+        """
+        names = self._locations if group is None else [s.param.name for s in self.segments[group]]
         return {n: self._copy_out(n, vector) for n in names}
 
     def _copy_out(self, name: str, vector: Array | None) -> Array:
@@ -73,18 +79,18 @@ class Parameters:
         return np.array(param.layout.unpack(self.view(name, vector), param.shape), order="C")
 
     def not_finite(self) -> str | None:
-        """The name of a weight that is not finite, None where all are. Two passes over memory, nothing is allocated."""
+        """Return the name of the first weight that is not finite, or None. Reads memory twice, and allocates nothing."""
         for group, vector in self.vectors.items():
             if vector.size and not _bounded(vector):
                 return next(s.param.name for s in self.segments[group] if not _bounded(vector[s.start : s.stop]))
         return None
 
     def set(self, values: Mapping[str, Array], vector: Array | None = None) -> None:
-        """Write weights given by name in Keras's layout.
+        """Write weights, passed by name in Keras's layout.
 
         Raises:
-            KeyError: a name that is no weight.
-            ValueError: a wrong shape, or what are no numbers of the parameters' dtype; nothing is written then.
+            KeyError: no weight has this name.
+            ValueError: a wrong shape, or values that the parameters' dtype cannot represent; nothing is written then.
         """
         arrays = {name: _numbers(name, value, self.dtype) for name, value in values.items()}
         for name, array in arrays.items():
@@ -99,18 +105,19 @@ def _bounded(vector: Array) -> bool:
 
 
 def _numbers(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
-    """``value`` as an array of ``dtype``; ValueError where that would change it beyond rounding."""
+    """Return ``value`` as an array of ``dtype``; ValueError if that would change it by more than rounding."""
     array = np.asarray(value)
     if np.ma.is_masked(value):
         raise ValueError(f"weight '{name}' has masked values")
     if array.dtype.kind not in "fiub":
         raise ValueError(f"weight '{name}' must be an array of numbers, got dtype {array.dtype}")
     with np.errstate(over="ignore"):
-        made: Array = array.astype(dtype, copy=False)
-    if array.dtype.itemsize > dtype.itemsize and not np.array_equal(np.isfinite(made), np.isfinite(array)):
-        raise ValueError(f"weight '{name}' has numbers that {dtype} cannot hold")
-    return made
+        result: Array = array.astype(dtype, copy=False)
+    if array.dtype.itemsize > dtype.itemsize and not np.array_equal(np.isfinite(result), np.isfinite(array)):
+        raise ValueError(f"weight '{name}' has values that {dtype} cannot represent")
+    return result
 
 
-def group_of(param: Param) -> Group:
+def group_of(param: Param) -> ParamGroup:
+    """Return the vector that a parameter belongs to."""
     return "state" if param.state else "trainable" if param.trainable else "frozen"

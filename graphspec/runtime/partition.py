@@ -1,7 +1,8 @@
-"""How workers divide an update and wide matrices: who updates what, and what they lay open to each other for it.
+"""The partition of updates and wide kernels over the workers, and the memory that they share for it.
 
-Each worker has a part of the vector of weights, which it updates from the sum of all gradients. A wide kernel is divided
-besides: see :mod:`graphspec.ops.sharded`. Of its gradient every worker makes what it updates, so that nothing is added.
+Each worker updates its part of the weight vector from the sum of all workers' gradients. A wide kernel is sharded as well
+(see :mod:`graphspec.ops.sharded`): each worker computes the gradient of exactly the rows that it updates, so nothing
+needs to be summed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.split import shard_slice
 from graphspec.kernels.group import ShardedKernel
-from graphspec.runtime.parameters import LINE
+from graphspec.runtime.parameters import ALIGNMENT
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Segment
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Partition:
-    """Who updates what.
+    """Assigns the elements of the weight vector to the workers that update them.
 
     Attributes:
-        parts: of the vector of weights, by rank.
-        matrices: the divided kernels, by name; a part ends between two of their rows.
-        batch: rows of the largest batch.
+        parts: by rank, the worker's slice of the weight vector.
+        matrices: the sharded kernels, by name; a boundary between parts is also a boundary between their rows.
+        batch: the number of rows of the largest batch.
     """
 
     parts: Sequence[slice]
@@ -34,30 +35,30 @@ class Partition:
     batch: int = 0
 
     def layout(self, dtype: Any) -> dict[str, tuple[Any, Any]]:
-        """Shapes and dtypes of what the workers share because of it."""
-        wanted = {}
+        """Return the shapes and dtypes of the arrays that the workers share for sharded kernels."""
+        arrays = {}
         for name, segment in self.matrices.items():
-            for what, width in zip(_SHARED, segment.param.stored_shape * 2, strict=True):
-                wanted[f"{what}/{name}"] = (self.batch, width), dtype
-        return wanted
+            for role, width in zip(_SHARED, segment.param.stored_shape * 2, strict=True):
+                arrays[f"{role}/{name}"] = (self.batch, width), dtype
+        return arrays
 
     def views(self, arrays: Mapping[str, Array], rank: int) -> dict[str, ShardedKernel]:
-        """The divided kernels as ``rank`` sees them: all gradients of theirs lie in the vector of rank 0."""
-        found, gradient = {}, arrays["gradients"][0]
+        """Return worker ``rank``'s views of the sharded kernels; all workers write their gradients to rank 0's vector."""
+        kernels, vector = {}, arrays["gradients"][0]
         for name, segment in self.matrices.items():
-            whole = gradient[segment.start : segment.stop].reshape(segment.param.stored_shape)
-            shared = {what: arrays[f"{what}/{name}"] for what in _SHARED}
-            found[name] = ShardedKernel(**shared, gradient=whole, own=self._rows(segment, self.parts[rank]))
-        return found
+            gradient = vector[segment.start : segment.stop].reshape(segment.param.stored_shape)
+            shared = {role: arrays[f"{role}/{name}"] for role in _SHARED}
+            kernels[name] = ShardedKernel(**shared, gradient=gradient, own=self._rows(segment, self.parts[rank]))
+        return kernels
 
     def _rows(self, segment: Segment, part: slice) -> slice:
-        """The rows of a matrix that lie in a part."""
+        """Return the rows of a matrix that belong to a part."""
         columns = segment.param.stored_shape[1]
         start, stop = (min(max(at, segment.start), segment.stop) - segment.start for at in (part.start, part.stop))
         return slice(start // columns, stop // columns)
 
     def summed(self, rank: int) -> Iterator[slice]:
-        """What lies between the divided kernels in the part of ``rank``, counted from its start."""
+        """Yield the ranges between sharded kernels in the part of ``rank``, relative to its start."""
         part = self.parts[rank]
         at = part.start
         for segment in sorted(self.matrices.values(), key=lambda s: s.start):
@@ -79,8 +80,13 @@ def divide(
     matrices: Mapping[str, Segment] | None = None,
     batch: int = 0,
 ) -> Partition:
-    """The division of ``size`` weights: cut anywhere on a line of the cache or between rows, or else between two weights."""
-    cuts, matrices = [shard_slice(size // LINE, k, workers).start * LINE for k in range(workers)], matrices or {}
+    """Partition ``size`` weights into equal parts.
+
+    A boundary is on a cache line or, in a sharded kernel, between two rows. If the optimizer needs entire weights, it is
+    between two weights.
+    """
+    cuts = [shard_slice(size // ALIGNMENT, k, workers).start * ALIGNMENT for k in range(workers)]
+    matrices = matrices or {}
     if not cut_anywhere(optimizer, segments):
         starts = [*(s.start for s in segments), size]
         cuts = [min(starts, key=lambda start: abs(start - cut)) for cut in cuts]
@@ -93,5 +99,5 @@ def divide(
 
 
 def cut_anywhere(optimizer: Optimizer, segments: Sequence[Segment]) -> bool:
-    """Whether the update of a weight can be cut: it goes element by element."""
+    """Return whether several workers can update parts of one weight: the update is elementwise."""
     return optimizer.elementwise() and all(s.param.constraint is None for s in segments)

@@ -1,4 +1,4 @@
-"""What binding makes: buffers and one flat list of calls."""
+"""Programs, the result of binding: buffers and one flat list of calls."""
 
 from __future__ import annotations
 
@@ -15,15 +15,23 @@ if TYPE_CHECKING:
 
 
 def no_rows(batch: int) -> None:
-    """There are no rows to copy."""
+    """Copy nothing: this program has no source of rows."""
 
 
 @dataclass
 class Program:
     """A bound graph: copy a batch into ``feeds``, ``run`` it, read ``fetches``.
 
-    ``calls`` is forward then backward; ``spans`` says which of them belong to which node, for printing and profiling.
-    ``grads`` are the gradients of inputs that were asked for.
+    Attributes:
+        calls: the forward calls, then the backward calls.
+        spans: (phase, node, start, stop): the range of calls of each node, for printing and profiling.
+        nbytes: the memory of its buffers.
+        grads: the requested gradients of inputs, by name.
+        backward_start: the index of the first backward call.
+        dead_after_forward: forward arrays that no backward call may read; tests fill them with NaN.
+        after: calls to make after the barrier at which all workers have made theirs: they compute gradients of weights
+            from the rows of all workers.
+        load: copies the batch with this index into ``feeds``.
     """
 
     feeds: dict[str, Array]
@@ -33,23 +41,17 @@ class Program:
     nbytes: int
     grads: dict[str, Array] = field(default_factory=dict)
     backward_start: int = 0
-    """Where the backward calls begin."""
-    forgotten: list[Array] = field(default_factory=list)
-    """Forward arrays that no backward call may read: tests fill them with NaN."""
-
+    dead_after_forward: list[Array] = field(default_factory=list)
     after: Calls = field(default_factory=list)
-    """Calls to make when all workers have made theirs: gradients of weights from the rows of all."""
-
     load: Callable[[int], None] = no_rows
-    """Copies the batch of this number into ``feeds``, where rows are fed by number."""
 
     @cached_property
     def run(self) -> Callable[[], None]:
-        """Make all calls; they are not to be changed after the first time."""
+        """Make all calls. Changes of ``calls`` after the first run have no effect."""
         return runner(self.calls)
 
     def describe(self) -> str:
-        """The program, a line a node: phase, node, and its calls' names."""
+        """Return the program as text, with one line per node: phase, node, and the names of its calls."""
         lines = []
         for phase, name, start, stop in self.spans:
             names = ", ".join(getattr(c[0], "__name__", type(c[0]).__name__) for c in self.calls[start:stop])

@@ -1,4 +1,4 @@
-"""Bound programs by mode and shapes, kept up to a number of bytes, oldest out."""
+"""A cache of bound programs by mode and shapes; it evicts the least recently used beyond a number of bytes."""
 
 from __future__ import annotations
 
@@ -8,61 +8,64 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
 from graphspec.arrays.cores import usable_cores
-from graphspec.runtime.access import renew_in_children
+from graphspec.runtime.access import reset_locks_in_children
 from graphspec.runtime.program import Program
 
-KEEP = 1 << 30
+_MAX_IDLE_BYTES = 1 << 30
 
 
 class ProgramCache:
-    """A cache: binding takes milliseconds, and an epoch has one batch shape, or two with a short last batch.
+    """A cache of programs, since binding takes milliseconds and an epoch has only one batch shape, or two.
 
-    A program computes in buffers of its own, so one thread alone may have it at a time. Threads that want the same one at
-    the same time each get one, as many as there are cores: more would take memory and gain nothing.
+    A program computes in its own buffers, so only one thread may use it at a time. Threads that need the same program at
+    the same time each get their own, up to the number of cores: more would use memory without being faster.
+
+    Args:
+        max_bytes: the limit for idle programs; the most recent one is always kept.
     """
 
-    def __init__(self, keep: int = KEEP) -> None:
-        self._keep = keep
+    def __init__(self, max_bytes: int = _MAX_IDLE_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._idle: OrderedDict[Hashable, list[Program]] = OrderedDict()
-        self.renew()
-        renew_in_children(self)
+        self.reset_locks()
+        reset_locks_in_children(self)
 
-    def renew(self) -> None:
-        """Locks that nobody holds."""
+    def reset_locks(self) -> None:
+        """Create new locks, which no thread has acquired."""
         self._lock, self._turns = threading.Lock(), threading.Semaphore(usable_cores())
 
     @contextmanager
     def borrow(self, key: Hashable, make: Callable[[], Program]) -> Iterator[Program]:
-        """A program that nobody else uses until the end; bound by ``make`` where none is idle."""
+        """Lend a program to one thread for the ``with`` block; ``make`` binds it if none is idle."""
         with self._turns:
             program = self.take(key) or make()
-            yield program  # one that failed in the middle is not kept
+            yield program  # a program that failed is not kept
             self.put(key, program)
 
     def take(self, key: Hashable) -> Program | None:
-        """An idle program, which is the caller's until it is :meth:`put` back."""
+        """Remove an idle program from the cache and return it; None if there is none."""
         with self._lock:
-            found = self._idle.get(key)
-            if not found:
+            programs = self._idle.get(key)
+            if not programs:
                 return None
-            program = found.pop()
-            if not found:
+            program = programs.pop()
+            if not programs:
                 del self._idle[key]
             return program
 
     def put(self, key: Hashable, program: Program) -> None:
-        """Keep a program for later; the one that was used longest ago goes where they are too large together."""
+        """Add an idle program, and evict the least recently used ones beyond the limit."""
         with self._lock:
             self._idle.setdefault(key, []).append(program)
             self._idle.move_to_end(key)
-            while sum(map(len, self._idle.values())) > 1 and self._nbytes() > self._keep:
+            while sum(map(len, self._idle.values())) > 1 and self._nbytes() > self._max_bytes:
                 oldest, programs = next(iter(self._idle.items()))
                 del programs[0]
                 if not programs:
                     del self._idle[oldest]
 
-    def held(self) -> int:
-        """Bytes of the idle programs."""
+    def nbytes(self) -> int:
+        """Return the number of bytes of the idle programs."""
         with self._lock:
             return self._nbytes()
 

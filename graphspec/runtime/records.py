@@ -1,4 +1,4 @@
-"""What is read back from a run directory: of bounded size, and checked by a schema before anything is done with it."""
+"""Schemas of the files in a run directory. Their size is limited, and they are checked before use."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from graphspec.language.source import MAX_BYTES
 from graphspec.language.tree import MAX_DEPTH
 
 RESTORE = "restore it, or start again with --overwrite"
-_LARGEST = 4 * MAX_BYTES  # indented JSON is longer than what was written by hand
-_LONGEST = 80  # characters of a name that a message shows
+_MAX_FILE_BYTES = 4 * MAX_BYTES  # the indented JSON of a spec is longer than its source
+_MAX_NAME = 80  # characters of a name in a message
 
 R = TypeVar("R", bound="Record")
 Step = Annotated[int, Field(ge=0, lt=2**53)]
@@ -26,13 +26,13 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Record(Config):
-    """Base of what a file of a run holds; numbers of a run may be infinite or NaN."""
+    """The base of all schemas of run files; their numbers may be infinite or NaN."""
 
     model_config = ConfigDict(allow_inf_nan=True)
 
 
 class Provenance(Record):
-    """What is read of ``run.json``; the rest is for people."""
+    """The keys of ``run.json`` that are read back; the others are for people."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -41,7 +41,7 @@ class Provenance(Record):
 
 
 class Sums(Record):
-    """The totals of an epoch so far."""
+    """The losses and metrics of an epoch so far."""
 
     sums: dict[str, float]
     rows: Natural
@@ -49,7 +49,7 @@ class Sums(Record):
 
 
 class Progress(Record):
-    """A checkpoint's state: where a run is. That of a saved model has no course (``totals``, ``history``, ``callbacks``)."""
+    """A checkpoint's state: the progress of a run. A saved model has no ``totals``, ``history`` and ``callbacks``."""
 
     epoch: Natural
     batch: Natural
@@ -63,13 +63,13 @@ class Progress(Record):
 
 
 class Header(Record):
-    """What a safetensors file of a run says of itself.
+    """The metadata of a run's safetensors file.
 
     Attributes:
-        sha256: of the arrays.
-        seal: a sha256 of all that stands here besides.
+        sha256: the hash of the arrays.
+        seal: the hash of all other attributes.
         network, run: hashes of the parts of the spec that the arrays belong to.
-        written_by: ModelCheckpoint's mark.
+        written_by: the name of the callback that wrote the file, if any.
     """
 
     format: int
@@ -82,15 +82,15 @@ class Header(Record):
 
 
 def damaged(path: Path, why: str, hint: str | None = RESTORE) -> RunError:
-    """GS603 for a file of a run."""
+    """Return the error GS603 for a file of a run."""
     return RunError(Code.DAMAGED_RUN, f"{path} is damaged: {why}", hint)
 
 
 def check(schema: type[R], values: Any, path: Path, hint: str = RESTORE) -> R:
-    """``values``, read from ``path``, as the schema has them.
+    """Check ``values``, read from ``path``, against a schema.
 
     Raises:
-        RunError: GS603 with the first value that does not fit.
+        RunError: GS603 with the first value that does not match the schema.
     """
     try:
         return schema.model_validate(values)
@@ -99,49 +99,49 @@ def check(schema: type[R], values: Any, path: Path, hint: str = RESTORE) -> R:
 
 
 def explain(error: ValidationError) -> str:
-    """The first problem of values that do not fit a schema."""
+    """Return the first problem in values that do not match a schema."""
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(key) for key in first["loc"])
+    path = ".".join(str(key) for key in first["loc"])
     text = first["msg"][:1].lower() + first["msg"][1:]
-    return f"'{short(place)}': {text}" if place else text
+    return f"'{short(path)}': {text}" if path else text
 
 
 def short(name: str) -> str:
-    """A name for a message, cut where it is long."""
-    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+    """Shorten a name for a message."""
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…"
 
 
 def read_json(path: Path, hint: str = RESTORE) -> dict[str, Any]:
-    """The mapping in a JSON file of a run.
+    """Read a JSON file of a run, which must contain a mapping.
 
     Raises:
-        RunError: GS603 if it is missing, no regular file, too large or too deep, or no JSON mapping.
+        RunError: GS603 if it is missing, not a regular file, too large or too deep, or not a JSON mapping.
     """
     if not path.is_file():
-        why = "is no regular file" if path.exists() else "is missing"
+        why = "is not a regular file" if path.exists() else "is missing"
         raise RunError(Code.DAMAGED_RUN, f"{path} {why}", hint)
     try:
         with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
+            data = file.read(_MAX_FILE_BYTES + 1)
+        if len(data) > _MAX_FILE_BYTES:
+            raise ValueError(f"it is larger than {_MAX_FILE_BYTES >> 20} MiB")
         return parse_json(data.decode())
     except (OSError, ValueError) as error:
         raise damaged(path, str(error), hint) from None
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """The mapping that ``text`` is.
+    """Parse JSON text that must be a mapping.
 
     Raises:
-        ValueError: it is none, is too deep, or has a key twice.
+        ValueError: it is not a JSON mapping, is nested too deep, or has a key twice.
     """
     try:
         content = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError(f"it is deeper than {MAX_DEPTH} levels") from None
     if not isinstance(content, dict):
-        raise ValueError("it is no mapping")
+        raise ValueError("it is not a mapping")
     level: list[Any] = [content]
     for _ in range(MAX_DEPTH):
         level = [child for value in level for child in _children(value)]
@@ -155,8 +155,8 @@ def _children(value: Any) -> list[Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f"it has the key '{short(twice)}' twice")
-    return found
+    return mapping

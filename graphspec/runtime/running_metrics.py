@@ -1,4 +1,4 @@
-"""Losses and metrics summed over an epoch: exact over all its rows, not averages of batches."""
+"""Losses and metrics accumulated over an epoch: exact over all its rows, not averages of batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """What a metric gives that is no figure: counts of true classes (rows) by answers (columns)."""
+    """The result of a metric that is a table: counts by true class (rows) and predicted class (columns)."""
 
     key: str
     counts: Array
@@ -31,7 +31,7 @@ class ResultTable:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A metric of a head: its key, and the keys of its figures with what each stands for."""
+    """A metric of a head: its key, and the keys of its values with the meaning of each."""
 
     head: str
     key: str
@@ -42,10 +42,10 @@ class _Entry:
 
 
 class RunningMetrics:
-    """The running totals of one pass over some rows.
+    """The totals of losses and metrics in one pass over the data.
 
     Keys are Keras's: ``loss``, then with several heads ``<head>_loss``, then ``accuracy`` or ``<head>_accuracy``; a metric
-    with several figures has ``f1_score_0``, ``f1_score_1``, …
+    with several values has ``f1_score_0``, ``f1_score_1``, …
     """
 
     def __init__(self, model: Network) -> None:
@@ -62,13 +62,14 @@ class RunningMetrics:
                 self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))
 
     def reset(self) -> None:
+        """Start a new pass."""
         self._sums = dict.fromkeys(self._sums, 0.0)
         self._rows = 0
         for entry in self._metrics:
             entry.state.reset()
 
     def add(self, rows: int, fetches: Mapping[str, Array], targets: Mapping[str, Array]) -> None:
-        """Count a batch: its losses (scalars, weighted by its rows) and its heads against their targets."""
+        """Add a batch: its losses (scalars, weighted by its number of rows), and the metrics of its heads and targets."""
         self._rows += rows
         for key, name in self._losses.items():
             self._sums[key] += float(fetches[name]) * rows
@@ -78,20 +79,21 @@ class RunningMetrics:
             entry.state.update(targets.get(head), fetches[head], fetches.get(mask_of(head)), lengths)
 
     def views(self, vector: Array) -> list[Array]:
-        """The counters of every metric, laid out in a float64 vector (``counters`` long)."""
-        found, start = [], 0
+        """Split a float64 vector of length ``counters`` into views, one for each metric's counters."""
+        views, start = [], 0
         for entry in self._metrics:
             stop = start + entry.state.counters.size
-            found.append(vector[start:stop].reshape(entry.state.counters.shape))
+            views.append(vector[start:stop].reshape(entry.state.counters.shape))
             start = stop
-        return found
+        return views
 
     @property
     def counters(self) -> int:
+        """The number of counters of all metrics."""
         return sum(entry.state.counters.size for entry in self._metrics)
 
     def count_in(self, vector: Array) -> None:
-        """Keep the counters in ``vector``, where others can read them."""
+        """Store the counters in ``vector``, for other workers to read."""
         for entry, view in zip(self._metrics, self.views(vector), strict=True):
             entry.state.counters = view
 
@@ -101,43 +103,43 @@ class RunningMetrics:
             entry.state.counters += counters
 
     def logs(self, prefix: str = "") -> dict[str, float]:
-        """The figures so far."""
+        """Return the losses and metrics so far, with ``prefix`` before their keys."""
         rows = max(self._rows, 1)
-        figures = {k: v / rows for k, v in self._sums.items()}
+        values = {k: v / rows for k, v in self._sums.items()}
         for entry in self._metrics:
             if entry.keys:
-                figures |= zip(entry.keys, np.ravel(entry.state.result()).tolist(), strict=True)
-        return {f"{prefix}{k}": v for k, v in figures.items()}
+                values |= zip(entry.keys, np.ravel(entry.state.result()).tolist(), strict=True)
+        return {f"{prefix}{k}": v for k, v in values.items()}
 
     def meanings(self) -> dict[str, str]:
-        """What those figures stand for of which their metric has several."""
+        """Return the meaning of each value of the metrics that have several values, by key."""
         return {k: part for e in self._metrics if len(e.keys) > 1 for k, part in zip(e.keys, e.parts, strict=True)}
 
     def tables(self) -> list[ResultTable]:
-        """The metrics that are no figures."""
-        found = []
+        """Return the results of the metrics that are tables."""
+        tables = []
         for entry in self._metrics:
             if not entry.keys:
                 counts = np.asarray(entry.state.result())
-                found.append(ResultTable(entry.key, counts, entry.labels or [str(k) for k in range(len(counts))]))
-        return found
+                tables.append(ResultTable(entry.key, counts, entry.labels or [str(k) for k in range(len(counts))]))
+        return tables
 
     def state(self) -> dict[str, Any]:
-        """Plain JSON, of which :class:`Sums` is made; floats come back with the same bits."""
+        """Return the totals as plain JSON, with the schema :class:`Sums`; JSON preserves the bits of floats."""
         return {"sums": self._sums, "rows": self._rows, "metrics": [entry.state.state() for entry in self._metrics]}
 
     def load(self, state: Sums) -> None:
-        """Take up :meth:`state`.
+        """Restore the result of :meth:`state`.
 
         Raises:
-            ValueError: it is that of other losses or metrics.
+            ValueError: it belongs to other losses or metrics.
         """
         if state.sums.keys() != self._sums.keys() or len(state.metrics) != len(self._metrics):
-            raise ValueError("its totals are those of other losses or metrics")
+            raise ValueError("its totals belong to other losses or metrics")
         for entry, saved in zip(self._metrics, state.metrics, strict=True):
             if len(saved) not in (0, entry.state.counters.size):
                 raise ValueError(
-                    f"its totals of '{entry.key}' have {len(saved)} numbers, not {entry.state.counters.size}"
+                    f"its totals of '{entry.key}' have {len(saved)} values, not {entry.state.counters.size}"
                 )
         self._sums, self._rows = {key: float(state.sums[key]) for key in self._sums}, state.rows
         for entry, saved in zip(self._metrics, state.metrics, strict=True):

@@ -1,4 +1,4 @@
-"""A network with its weights: what training, evaluation and export work on."""
+"""A network with its weights, which training, evaluation and export use."""
 
 from __future__ import annotations
 
@@ -39,40 +39,41 @@ T = TypeVar("T")
 
 
 class Session:
-    """A spec, its graph and its weights, with the programs that have been bound and the optimizer's state.
+    """A spec, its graph and its weights, with the bound programs and the optimizer's state.
 
     Attributes:
         spec: the parsed spec.
         graph: the operator graph that is trained and exported.
-        warnings: the diagnostics that are no errors.
+        warnings: the diagnostics that are not errors.
+        allow_outside: whether callbacks of the spec may write outside the run directory.
+        workers: the number of processes of the last training, or of the one to resume; None before that.
+        parts: the data that have been read, by ``train``, ``validation`` and ``test``.
+        sample_rows: a few rows of the last training's inputs, to prove an export; None before that.
     """
 
     def __init__(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = ()) -> None:
-        self._take(spec, lowered.graph, warnings)
+        self._set_up(spec, lowered.graph, warnings)
         refuse_memory(self.graph, sum(p.size * 4 for p in self.graph.params.values()), available())
         self.parameters = Parameters(self.graph)
         self.parameters.initialize(self.seed)
 
-    def _take(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
-        """All but the weights."""
+    def _set_up(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
+        """Set all attributes except the weights."""
         self.spec, self.graph, self.warnings = spec, graph, list(warnings)
         self.source = spec.tree.mark.file
         self.seed = spec.training.seed
         self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
         self.allow_outside = False
-        """Whether callbacks of the spec may write outside the run directory."""
         self.epochs_done = 0
         self.workers: int | None = None
-        """How many processes the last training had, or the one to be resumed; None before that."""
-        self.parts: dict[str, Dataset] = {}  # data that have been read already, by `train`, `validation`, `test`
+        self.parts: dict[str, Dataset] = {}
         self.sample_rows: dict[str, Array] | None = None
-        """A few rows of the last training's inputs, to prove an export on; None before that."""
         self._optimizer_state: OptimizerState | None = None
-        self._known: dict[Hashable, Any] = {}
+        self._once: dict[Hashable, Any] = {}
         self.programs, self.access = ProgramCache(), Access()
 
     def document(self) -> dict[str, Any]:
-        """The spec, overrides applied, with data files by their absolute paths: it can be read anywhere."""
+        """Return the spec with overrides applied and absolute paths of data files, so it can be read in any folder."""
         document: dict[str, Any] = json.loads(json.dumps(self.spec.document))
         for part, source in self.spec.data.items():
             if source.file is not None:
@@ -83,36 +84,36 @@ class Session:
 
     @property
     def needed(self) -> DataSignature:
-        """What data must look like: inputs and targets."""
+        """The signature of the data that the network needs: inputs and targets."""
         return self.once("needed", lambda: data_signature(self.spec, self.graph))
 
     @property
     def needed_inputs(self) -> DataSignature:
-        """What inputs must look like."""
+        """The signature of the inputs that the network needs."""
         return self.once("needed inputs", lambda: data_signature(self.spec, self.graph, targets=False))
 
     def part(self, name: str) -> Dataset:
-        """The rows of ``train``, ``validation`` or ``test`` of the spec.
+        """Return the ``train``, ``validation`` or ``test`` data of the spec, and read its file if necessary.
 
         Raises:
-            UsageError: the spec has no such part with a file.
-            SpecError: GS5, every problem of the file.
-            RunError: GS602, it does not fit into the memory that is free.
+            UsageError: the spec has no file for this part.
+            SpecError: GS5, all problems of the file.
+            RunError: GS602, it does not fit into the free memory.
         """
         if name in self.parts:
             return self.parts[name]
         source = self.spec.data.get(name)
         if source is None or source.file is None:
-            raise UsageError(f"the spec names no {name} data: give arrays, or `data.{name}: {{file: …}}`")
+            raise UsageError(f"the spec has no {name} data: pass arrays, or set `data.{name}: {{file: …}}`")
         arrays, found = load(source, self.needed)
         if arrays is None:
             raise refused(found)
         return arrays
 
-    # Computing.
+    # Computation.
 
     def evaluate_arrays(self, arrays: Dataset, batch_size: int) -> RunningMetrics:
-        """Losses and metrics over checked arrays, in inference mode."""
+        """Compute losses and metrics over checked arrays, in inference mode."""
         objective = self.objective(arrays)
         loader = BatchLoader(arrays, batch_size, shuffle=False, seed=self.seed)
         running, graph = RunningMetrics(self), objective.graph.with_outputs(fetches(self, objective))
@@ -130,33 +131,34 @@ class Session:
         return running
 
     def objective(self, arrays: Dataset) -> Objective:
-        """The graph with losses for what these arrays bring along; made once for all that bring the same."""
+        """Return the graph with losses, for the sample weights and lengths that ``arrays`` contain; it is built once."""
         key = "objective", *((n, a.ndim) for n, a in arrays.weights.items()), *sorted(arrays.lengths)
         return self.once(key, lambda: objective_for(self, arrays))
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What ``make`` gave for this key the first time: what follows from the graph alone."""
-        if key not in self._known:
-            self._known.setdefault(key, make())
-        found: T = self._known[key]
-        return found
+        """Return the result of the first ``make`` for this key, which must depend only on the key and the graph."""
+        if key not in self._once:
+            self._once.setdefault(key, make())
+        result: T = self._once[key]
+        return result
 
     def predict_dict(self, x: Data, *, batch_size: int) -> dict[str, Array]:
-        """The heads' values for new rows, by head."""
+        """Return the heads' outputs for new rows, by head."""
         feeds = user_inputs(self.needed_inputs, x)
         with self.access.reading():
             return in_batches(feeds, batch_size, self._batch)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """One batch through the network in inference mode; copies of the heads.
+        """Run the network on one batch in inference mode, and return copies of the heads' outputs.
 
         Raises:
-            SpecError: arrays that do not become the inputs' types without loss, or ids out of range (GS5). NaN may pass.
+            SpecError: GS5, an array cannot be converted to the input's dtype without loss, or has ids out of range. NaN is
+                allowed.
         """
         return self._batch(batch_inputs(self.needed_inputs, feeds))
 
     def _batch(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """:meth:`run` for arrays that have been checked."""
+        """Do the work of :meth:`run` for checked arrays."""
         shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
         bound = partial(build_program, self.graph, self.parameters, Target(shapes), seed=self.seed)
         with self.access.reading(), self.programs.borrow(("predict", *sorted(shapes.items())), bound) as program:
@@ -167,12 +169,12 @@ class Session:
             return {head: array.copy() for head, array in program.fetches.items()}
 
     def infer_shapes(self, shapes: Mapping[str, Shape]) -> dict[str, Value]:
-        """Every value's type for given input shapes; raises :class:`ShapeError` where the network does not take them."""
+        """Return every value's type for the given input shapes; raise :class:`ShapeError` if the network refuses them."""
         return infer_shapes(self.graph, self.graph.needed(self.graph.outputs.values()), shapes)
 
     @property
     def weights(self) -> dict[str, Array]:
-        """Copies of all weights and statistics, ``"hidden_1/kernel" → float32 array``, in Keras's layout."""
+        """Copies of all weights and statistics by name, such as ``hidden_1/kernel``: float32 arrays in Keras's layout."""
         with self.access.reading():
             return self.parameters.get()
 
@@ -180,7 +182,7 @@ class Session:
         """Write some or all weights.
 
         Raises:
-            UsageError: an unknown name, a wrong shape, or what are no numbers; nothing is written then.
+            UsageError: an unknown name, a wrong shape, or values that are not numbers; nothing is written then.
         """
         weights = mapping("weights", weights, "a dict of arrays")
         for name in weights:
@@ -197,7 +199,7 @@ class Session:
 
     @property
     def optimizer_state(self) -> OptimizerState:
-        """The optimizer's state; made when first asked for, kept over several fits."""
+        """The optimizer's state; created at the first access, and kept for later calls of ``fit``."""
         if self._optimizer_state is None:
             with self.access.writing():
                 self._optimizer_state = self._optimizer_state or OptimizerState(
@@ -205,21 +207,21 @@ class Session:
                 )
         return self._optimizer_state
 
-    def held(self) -> int:
-        """Bytes of the weights, of the optimizer's state, and of the programs that are kept."""
+    def nbytes(self) -> int:
+        """Return the number of bytes of the weights, the optimizer's state, and the idle programs."""
         arrays = list(self.parameters.vectors.values())
         if self._optimizer_state is not None:
             arrays += [self._optimizer_state.gradient, *self._optimizer_state.slots.values()]
-        return sum(a.nbytes for a in arrays) + self.programs.held()
+        return sum(a.nbytes for a in arrays) + self.programs.nbytes()
 
     # Copies.
 
     def __copy__(self) -> Self:
-        """A model of its own: what never changes (spec, graph, data that have been read) is shared, weights are not."""
+        """Copy the model with its weights; the copy shares what never changes: spec, graph, data that have been read."""
         twin = object.__new__(type(self))
         with self.access.reading():
             vars(twin).update(vars(self))
-            twin.parts, twin._known, twin.warnings = dict(self.parts), dict(self._known), list(self.warnings)
+            twin.parts, twin._once, twin.warnings = dict(self.parts), dict(self._once), list(self.warnings)
             twin.programs, twin.access = ProgramCache(), Access()
             twin.parameters = self.parameters.copy()
             twin._optimizer_state = (

@@ -1,1 +1,1 @@
-"""A run: its parts, its steps, its run directory."""
+"""Training runs: preparation, steps, checkpoints, run directories."""

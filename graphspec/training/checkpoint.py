@@ -1,7 +1,7 @@
-"""Checkpoints: one safetensors file that holds all of a run's state, written to a temporary name and renamed.
+"""Checkpoints: one safetensors file with the complete state of a run, written to a temporary name and renamed.
 
-Weights and optimizer slots are in Keras's layout. What is not an array is JSON in the file's metadata, so that arrays
-and counters can never belong to different moments; ``checkpoint.json`` beside it repeats it for people to read.
+Weights and optimizer slots have Keras's layout. The other state is JSON in the file's metadata, so arrays and counters
+always belong to the same step; ``checkpoint.json`` repeats it for people to read.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Checkpoint:
 
     Attributes:
         arrays: ``weight/<name>``, ``slot/<slot>/<name>``, ``callback/<k>/<name>``.
-        state: epoch, batch, step, learning rate, totals of the epoch so far, history, callbacks: plain JSON.
+        state: plain JSON: epoch, batch, step, learning rate, totals of the epoch so far, history, callbacks.
         belongs: hashes of the parts of the spec that it belongs to (``network`` and ``run`` of :class:`Header`).
-        path: the file that it was read from.
+        path: the file that the checkpoint was read from.
     """
 
     arrays: dict[str, Array]
@@ -43,7 +43,7 @@ class Checkpoint:
     path: Path = Path("checkpoint.safetensors")
 
     def progress(self) -> Progress:
-        """The state, checked.
+        """Check the state against its schema, and return it.
 
         Raises:
             RunError: GS603.
@@ -52,7 +52,7 @@ class Checkpoint:
 
 
 def digest(arrays: Mapping[str, Array]) -> str:
-    """A sha256 of names, shapes and bytes."""
+    """Return the sha256 of the arrays' names, dtypes, shapes and bytes."""
     total = hashlib.sha256()
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")
@@ -62,52 +62,55 @@ def digest(arrays: Mapping[str, Array]) -> str:
 
 
 def _seal(record: Mapping[str, Any]) -> str:
+    """Return the sha256 of a header without its seal."""
     return hashlib.sha256(json.dumps({k: v for k, v in record.items() if k != "seal"}).encode()).hexdigest()
 
 
-def save_arrays(path: Path, arrays: Mapping[str, Array], **more: Any) -> None:
-    """Write a safetensors file atomically; ``more`` goes into its header with the checksums (:class:`Header`).
+def save_arrays(path: Path, arrays: Mapping[str, Array], **header: Any) -> None:
+    """Write a safetensors file atomically, with ``header`` and checksums in its metadata (:class:`Header`).
 
-    The metadata are one entry, since safetensors writes several in no fixed order: equal runs give equal files.
+    The metadata has one entry, since safetensors writes several entries in no fixed order: equal runs write equal files.
     """
     from safetensors.numpy import save
 
-    data = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # a number stays one, without an axis
-    record = {"format": FORMAT, "sha256": digest(data), **more}
+    data = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # keeps 0 dimensions
+    record = {"format": FORMAT, "sha256": digest(data), **header}
     write_atomic(path, save(data, metadata={"graphspec": json.dumps(record | {"seal": _seal(record)})}))
 
 
 def load_arrays(
     path: Path, shapes: Shapes | None = None, optional: Shapes | None = None, hint: str = RESTORE
 ) -> tuple[dict[str, Array], Header | None]:
-    """The arrays of a safetensors file, and what it says of itself; None where graphspec did not write it.
+    """Read the arrays and the header of a safetensors file; the header is None if graphspec did not write the file.
 
     Args:
-        shapes: what must be there, float32. Nothing is read before all of it fits. Without it anything may.
-        optional: what may be there, too.
+        shapes: the float32 arrays that the file must contain, checked before anything is read; by default any arrays.
+        optional: further float32 arrays that the file may contain.
 
     Raises:
-        RunError: GS603 if the file is missing, not whole, or holds anything else; GS602 if it is larger than the memory.
+        RunError: GS603 if the file is missing or damaged, or contains other arrays; GS602 if it is larger than the memory.
     """
     from safetensors import SafetensorError, safe_open
 
     from graphspec.arrays.system_memory import available, human
 
     if not path.is_file():
-        why = "is no regular file" if path.exists() else "does not exist"
+        why = "is not a regular file" if path.exists() else "does not exist"
         raise RunError(Code.DAMAGED_RUN, f"{path} {why}", hint)
     if (size := path.stat().st_size) > available():
-        raise RunError(Code.NOT_ENOUGH_MEMORY, f"{path} needs {human(size)} of memory, there is {human(available())}")
+        raise RunError(
+            Code.NOT_ENOUGH_MEMORY, f"{path} needs {human(size)} of memory, but there are {human(available())}"
+        )
     try:
         with safe_open(path, framework="numpy") as file:
             if shapes is not None:
-                found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-                types = {name: (s.get_dtype(), tuple(s.get_shape())) for name, s in found.items()}
+                slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+                types = {name: (s.get_dtype(), tuple(s.get_shape())) for name, s in slices.items()}
                 _compare(types, shapes, optional or {})
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             header = _header(dict(file.metadata() or {}))
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
-        # The last two: types that NumPy does not know, such as BF16.
+        # safetensors raises the last two for dtypes that NumPy does not have, such as BF16.
         raise damaged(path, str(error), hint) from None
     if header is None:
         return arrays, None
@@ -118,44 +121,44 @@ def load_arrays(
 
 
 def _header(metadata: Mapping[str, str]) -> dict[str, Any] | None:
-    """What graphspec wrote into the metadata; None if nothing. Raises ValueError where it is no JSON."""
+    """Return graphspec's header in the metadata, None if there is none; ValueError if it is not a JSON mapping."""
     text = metadata.get("graphspec")
     return None if text is None else parse_json(text)
 
 
 def _compare(found: Mapping[str, tuple[str, tuple[int, ...]]], shapes: Shapes, optional: Shapes) -> None:
-    """Raise ValueError unless the arrays are those that are expected."""
+    """Raise ValueError unless the arrays have the expected names, dtypes and shapes."""
     if missing := shapes.keys() - found.keys():
         raise ValueError(f"it lacks '{short(min(missing))}'")
-    for name, (kind, shape) in found.items():
+    for name, (dtype, shape) in found.items():
         expected = shapes.get(name, optional.get(name))
         if expected is None:
             raise ValueError(f"'{short(name)}' does not belong in it")
-        if kind != "F32" or shape != expected:
-            raise ValueError(f"'{short(name)}' is {kind} of shape {shape}, not F32 of shape {expected}")
+        if dtype != "F32" or shape != expected:
+            raise ValueError(f"'{short(name)}' is {dtype} of shape {shape}, not F32 of shape {expected}")
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
-    """Write ``checkpoint.safetensors`` and its readable half ``checkpoint.json``."""
+    """Write ``checkpoint.safetensors``, and its state for people to read, ``checkpoint.json``."""
     path = directory / "checkpoint.safetensors"
     save_arrays(path, checkpoint.arrays, state=checkpoint.state, **checkpoint.belongs)
     write_state(directory, checkpoint.state)
 
 
 def write_state(directory: Path, state: Mapping[str, Any]) -> None:
-    """``checkpoint.json``, for people."""
+    """Write ``checkpoint.json``, which only people read."""
     write_atomic(directory / "checkpoint.json", json.dumps(state, indent=1).encode())
 
 
 def load_checkpoint(directory: Path, shapes: Shapes | None = None, optional: Shapes | None = None) -> Checkpoint:
-    """The checkpoint of a run directory; ``shapes`` and ``optional`` as for :func:`load_arrays`.
+    """Read the checkpoint of a run directory; ``shapes`` and ``optional`` as for :func:`load_arrays`.
 
     Raises:
-        RunError: GS603 if it is missing, truncated, altered, or of a newer format.
+        RunError: GS603 if it is missing, truncated, altered, or has a newer format.
     """
     path = directory / "checkpoint.safetensors"
     arrays, header = load_arrays(path, shapes, optional)
     if header is None or header.format != FORMAT or header.state is None:
-        raise RunError(Code.DAMAGED_RUN, f"{path} is no checkpoint of this version of graphspec", RESTORE)
+        raise RunError(Code.DAMAGED_RUN, f"{path} is not a checkpoint of this version of graphspec", RESTORE)
     belongs = {k: v for k, v in (("network", header.network), ("run", header.run)) if v is not None}
     return Checkpoint(arrays, header.state, belongs, path)

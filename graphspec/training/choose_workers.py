@@ -1,4 +1,4 @@
-"""How many workers a run has: what the spec or the run that is resumed says, or what a few steps show to be quicker."""
+"""Choose the number of workers of a run: from the spec, from the run to resume, or by timing a few steps."""
 
 from __future__ import annotations
 
@@ -15,85 +15,82 @@ from graphspec.errors import UsageError
 if TYPE_CHECKING:
     from graphspec.training.steps import TrainingSteps
 
-SHORTEST = 1e-4
-"""Seconds of a step below which workers only wait for each other."""
-WORTH_IT = 5.0
-"""Seconds that a run must take for processes to be started, which takes about one."""
-GAIN = 0.9
-_STEPS = 5
+MIN_STEP_SECONDS = 1e-4  # in shorter steps, workers only wait for each other
+MIN_RUN_SECONDS = 5.0  # in shorter runs, starting processes, which takes about a second, does not pay
+MAX_TIME_RATIO = 0.9  # use several workers if their step takes at most this fraction of a step with one worker
+_TIMED_STEPS = 5
+_WARM_UP_STEPS = 2
 
 
 def refuse_too_few_cores(size: int, directory: Path) -> None:
-    """UsageError where a run to be resumed has more workers than there are cores: they would wait for each other."""
+    """Raise UsageError if a run to resume has more workers than there are cores: they would wait for each other."""
     if size > (cores := usable_cores()):
-        text = (
-            f"the run in {directory} was begun with {size} workers, and its bits need as many; there are {cores} cores"
-        )
-        raise UsageError(f"{text}: resume it where there are {size}, or start again with --overwrite")
+        text = f"the run in {directory} started with {size} workers and needs as many, but there are {cores} cores"
+        raise UsageError(f"{text}: resume it on a machine with {size} cores, or start again with --overwrite")
 
 
 def choose_workers(
     steps: TrainingSteps,
-    asked: int | Literal["auto"],
+    requested: int | Literal["auto"],
     epochs: range,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     *,
     exactly: bool = False,
 ) -> int:
-    """Let ``steps`` go on with the right number of workers; the number, which is said where it is not the one asked for.
+    """Start the workers of ``steps``, and return their number; report if it is not the requested one.
 
     Args:
-        epochs: those that are left.
-        exactly: take the number asked for whatever cores there are: another number would give other bits.
+        epochs: the remaining epochs.
+        exactly: use the requested number even if there are fewer cores, since another number would give other bits.
     """
-    if asked == "auto":
-        size = _quicker(steps, epochs, say)
+    if requested == "auto":
+        size = _faster_size(steps, epochs, report)
     elif exactly:
-        size = asked
+        size = requested
     else:
-        size, cores = asked, usable_cores()
+        size, cores = requested, usable_cores()
         if size > cores:
-            say(f"{cores} of {size} workers: there are no more cores")
+            report(f"{cores} of {size} workers: there are no more cores")
             size = cores
-    if size > 1 and steps.leader is None and not _join(steps, size, say):
+    if size > 1 and steps.leader is None and not _join(steps, size, report):
         size = 1
     return size
 
 
-def _join(steps: TrainingSteps, size: int, say: Callable[[str], None]) -> bool:
+def _join(steps: TrainingSteps, size: int, report: Callable[[str], None]) -> bool:
     try:
         steps.join(size)
     except OSError as error:
-        say(f"one worker instead of {size}: {error}")
+        report(f"one worker instead of {size}: {error}")
         return False
     return True
 
 
-def _quicker(steps: TrainingSteps, epochs: range, say: Callable[[str], None]) -> int:
-    """One, or as many as there are cores, whichever takes less time for a few steps, which are then undone."""
+def _faster_size(steps: TrainingSteps, epochs: range, report: Callable[[str], None]) -> int:
+    """Time a few steps with one worker and with one per core, undo them, and return the faster number of workers."""
     cores = min(usable_cores(), steps.loader.rows(0))
     if cores == 1:
         return 1
-    alone = _rehearse(steps, epochs.start)
-    left = len(epochs) * steps.loader.batches
-    if alone < SHORTEST or alone * left < WORTH_IT or not _join(steps, cores, say):
+    single = _step_seconds(steps, epochs.start)
+    remaining = len(epochs) * steps.loader.batches
+    if single < MIN_STEP_SECONDS or single * remaining < MIN_RUN_SECONDS or not _join(steps, cores, report):
         return 1
-    if _rehearse(steps, epochs.start) < GAIN * alone:
+    if _step_seconds(steps, epochs.start) < MAX_TIME_RATIO * single:
         return cores
     steps.leave()
     return 1
 
 
-def _rehearse(steps: TrainingSteps, epoch: int) -> float:
-    """Seconds of a step, the least of a few."""
+def _step_seconds(steps: TrainingSteps, epoch: int) -> float:
+    """Run a few steps, undo them, and return the minimum time of one."""
     times = []
     with steps.undone():
         steps.loader.start(epoch)
-        for _ in range(2 + _STEPS):
-            began = time.perf_counter()
+        for _ in range(_WARM_UP_STEPS + _TIMED_STEPS):
+            start = time.perf_counter()
             _, program = steps.compute(epoch, 0)
             if math.isfinite(program.fetches[TOTAL]):
                 steps.optimizer_state.run()
             steps.finish()
-            times.append(time.perf_counter() - began)
-    return min(times[2:])
+            times.append(time.perf_counter() - start)
+    return min(times[_WARM_UP_STEPS:])

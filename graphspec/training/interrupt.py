@@ -1,4 +1,4 @@
-"""Ctrl-C between steps: a run stops where its state is whole."""
+"""Ctrl-C during training: the run stops between two steps, when its state is consistent."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from types import FrameType
 
 
 class Interrupt:
-    """``asked`` becomes true on the first SIGINT; a second one interrupts at once."""
+    """The first SIGINT sets ``requested``; a second one interrupts immediately."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
-        if self.asked:
+        """Handle SIGINT."""
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """While inside, Ctrl-C sets a flag instead of raising. Signals are the main thread's: elsewhere nothing changes."""
+    """Let Ctrl-C set a flag instead of raising, inside the ``with`` block.
+
+    Only the main thread can handle signals; in other threads this does nothing.
+    """
     state = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield state
@@ -37,7 +41,7 @@ def interruptible() -> Iterator[Interrupt]:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """While inside, Ctrl-C raises KeyboardInterrupt, whatever the command line has it do elsewhere."""
+    """Let Ctrl-C raise KeyboardInterrupt inside the ``with`` block, even if the command line handles it differently."""
     before = signal.getsignal(signal.SIGINT)
     if before is None or before == signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
         yield

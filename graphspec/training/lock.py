@@ -1,4 +1,4 @@
-"""One training at a time in a folder: a lock of the operating system, which ends with the process that holds it."""
+"""A lock that allows one training at a time in a folder; the operating system releases it when the process ends."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTS
 
 
 @contextmanager
-def locked(directory: Path, say: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold the lock of a folder that exists.
+def locked(directory: Path, report: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Lock an existing folder inside the ``with`` block.
 
-    Children do not inherit it, and it needs no clearing away after a crash. A file system that has no locks (some network
-    drives) leaves that to the user, who is told by ``say``.
+    Child processes do not inherit the lock, and it does not have to be removed after a crash. If the file system does not
+    support locks (some network drives), the folder stays unlocked, and ``report`` receives a note for the user.
 
     Raises:
-        UsageError: another training holds it.
+        UsageError: another training has locked the folder.
     """
     from filelock import FileLock, Timeout
 
@@ -35,13 +35,13 @@ def locked(directory: Path, say: Callable[[str], None] | None = None) -> Iterato
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        if say is not None:
-            say(f"note: {directory} cannot be locked ({error.strerror}): let no second training run in it")
+        if report is not None:
+            report(f"note: {directory} cannot be locked ({error.strerror}): do not run a second training in it")
         yield
         return
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows keeps a file that is open: filelock removes it there
-            path.unlink()  # whoever opened it before finds that it has gone, and makes a new one
+        with suppress(OSError):  # Windows cannot remove an open file: there, filelock removes it
+            path.unlink()  # a process that has opened this file notices that it was removed, and creates a new one
         lock.release()

@@ -1,4 +1,4 @@
-"""Observers of training that write plain lines, or nothing."""
+"""Observers of training: one prints a line per epoch, one prints nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Silent:
-    """Says nothing."""
+    """An observer that prints nothing."""
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
         return None
@@ -33,7 +33,7 @@ class Silent:
 
 
 class Lines(Silent):
-    """A line an epoch."""
+    """An observer that prints one line per epoch."""
 
     def __init__(self) -> None:
         self._epochs = 0
@@ -49,22 +49,31 @@ class Lines(Silent):
 
 
 def figures(logs: Mapping[str, float]) -> str:
-    """``loss 0.1234  accuracy 0.9321``."""
+    """Format losses and metrics, such as ``loss 0.1234  accuracy 0.9321``."""
     return "  ".join(f"{key} {value:.4g}" if abs(value) >= 1e4 else f"{key} {value:.4f}" for key, value in logs.items())
 
 
 def observer(verbose: int | str) -> Observer:
-    """Keras's ``verbose``: 0 is silent."""
+    """Return the observer for Keras's ``verbose``: 0 is silent, all other values print lines."""
     if not isinstance(verbose, int) and verbose != "auto":
         raise bad_argument("verbose", "a number or 'auto'", verbose)
     return Silent() if verbose == 0 else Lines()
 
 
 class Observer(Protocol):
-    """Who is told how training goes: the command line's progress bar, plain lines, nobody."""
+    """Receives the progress of training: the command line's progress bar, :class:`Lines` or :class:`Silent`."""
 
-    def begin(self, epochs: int, first: int, steps: int) -> None: ...
-    def step(self, epoch: int, step: int, running: RunningMetrics) -> None: ...
-    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None: ...
-    def say(self, text: str) -> None: ...
-    def end(self) -> None: ...
+    def begin(self, epochs: int, first: int, steps: int) -> None:
+        """Start a training until epoch ``epochs``, from epoch ``first`` on, with ``steps`` steps per epoch."""
+
+    def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
+        """Show the totals after ``step`` steps of an epoch."""
+
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Show the losses and metrics of an epoch."""
+
+    def say(self, text: str) -> None:
+        """Show a message."""
+
+    def end(self) -> None:
+        """End the training, even after an error."""

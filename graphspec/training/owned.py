@@ -1,4 +1,4 @@
-"""What a run has written into its folder: what may be removed with it, and nothing else."""
+"""The files that a run has written to its folder; only these are removed with the run."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from pathlib import Path
 from graphspec.callbacks.outputs import RUN_FILES, Output, is_called
 from graphspec.files import LOCK, is_leftover
 
-_STAY = ("spec.json", "run.json")  # replaced by those of the next run: until then the folder is seen to be a run's
+_MARKERS = ("spec.json", "run.json")  # mark the folder as a run directory until the next run replaces them
 
 
 def remove_run(directory: Path) -> list[str]:
-    """Remove what the run in ``directory`` has written, but what says that it is one; the names of the files that stay."""
+    """Remove the files of the run in ``directory``, except its markers, and return the names of all other files."""
     outputs = _outputs(directory / "spec.json")
-    (directory / "checkpoint.safetensors").unlink(
-        missing_ok=True
-    )  # first: nobody can resume a run of which a part is gone
+    # The checkpoint goes first: if this is interrupted, nobody can resume the incomplete run.
+    (directory / "checkpoint.safetensors").unlink(missing_ok=True)
     kept = []
     for path, parts in _files(directory):
         if _is_own(path, parts) or any(_wrote(output, path, parts) for output in outputs):
             path.unlink()
-            with suppress(OSError):  # others lie beside it
+            with suppress(OSError):  # the folder contains other files
                 for folder in list(path.parents)[: len(parts) - 1]:
                     folder.rmdir()
-        elif parts not in [(name,) for name in (*_STAY, LOCK)]:
+        elif parts not in [(name,) for name in (*_MARKERS, LOCK)]:
             kept.append("/".join(parts))
     return kept
 
 
 def _outputs(path: Path) -> list[Output]:
-    """What the callbacks of a spec write; nothing where it cannot be read."""
+    """Return the outputs of a spec's callbacks; none if the spec cannot be read."""
     from graphspec.language.parse import parse
 
     spec, _ = parse(str(path))
@@ -41,7 +40,7 @@ def _outputs(path: Path) -> list[Output]:
 
 
 def _files(directory: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """All that lies in a folder but folders, the deepest first; links are not followed."""
+    """Yield every file in a folder and its subfolders, deepest first, without following links."""
     for folder, folders, names in os.walk(directory, topdown=False):
         for name in sorted([*names, *(n for n in folders if Path(folder, n).is_symlink())]):
             path = Path(folder, name)
@@ -49,14 +48,14 @@ def _files(directory: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
 
 def _is_own(path: Path, parts: Sequence[str]) -> bool:
-    """Whether every run writes this file; temporary names are those of files that a killed one was writing."""
+    """Return whether every run writes this file, or it is the temporary file of a killed run."""
     if len(parts) == 1:
-        return (parts[0] in RUN_FILES and parts[0] not in _STAY) or is_leftover(path)
+        return (parts[0] in RUN_FILES and parts[0] not in _MARKERS) or is_leftover(path)
     return parts[-1] == LOCK or is_leftover(path)
 
 
 def _wrote(output: Output, path: Path, parts: Sequence[str]) -> bool:
-    """Whether a callback with this output wrote the file, by its name and by what it holds."""
+    """Return whether a callback with this output wrote the file, judging by its name and content."""
     *above, name = parts
     if path.is_symlink() or not path.is_file():
         return False

@@ -1,4 +1,4 @@
-"""What ``fit``, ``evaluate`` and the command line share: arrays checked against the graph, and a trainer made of them."""
+"""Prepare a training for ``fit`` and the command line: check the data against the graph, and create the trainer."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitData:
-    """The rows that a caller gives to ``fit``, not checked yet; without ``x`` the spec's own data are read.
+    """The data that a caller passes to ``fit``, before any checks; without ``x``, the data files of the spec are read.
 
     Attributes:
         validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
-        validation_split: a fraction of the rows.
+        validation_split: the fraction of the rows to use for validation.
         class_weight: see :meth:`graphspec.api.Model.fit`.
     """
 
@@ -50,7 +50,7 @@ class FitData:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What a caller of ``fit`` says in place of the spec's ``training``; None for what the spec says."""
+    """The arguments of ``fit`` that override the spec's ``training``; None for the spec's value."""
 
     epochs: int | None = None
     batch_size: int | None = None
@@ -72,21 +72,21 @@ def prepare_fit(
     observer: Observer,
     directory: Path | None = None,
 ) -> Trainer:
-    """Check everything that a run needs, and make it; nothing large is allocated before all checks have passed.
+    """Check everything that a training needs, and create the trainer; large memory is allocated only after all checks.
 
     Args:
-        data, settings: by default all that the spec says.
-        directory: where checkpoints go at the end of every epoch; None for none.
+        data, settings: override the spec.
+        directory: receives a checkpoint at the end of every epoch; None for no checkpoints.
 
     Raises:
-        SpecError: GS404 nothing to train, GS5 the data.
-        RunError: GS602 not enough memory.
+        SpecError: GS404, there is nothing to train; GS5, an error in the data.
+        RunError: GS602, not enough memory.
     """
     data, settings, training = data or FitData(), settings or FitSettings(), model.spec.training
     epochs = positive_int("epochs", settings.epochs, training.epochs)
     size = positive_int("batch_size", settings.batch_size, training.batch_size)
     shuffled = flag("shuffle", settings.shuffle, training.shuffle)
-    called = training.callbacks if settings.callbacks is None else _callbacks(settings.callbacks)
+    callbacks = training.callbacks if settings.callbacks is None else _callbacks(settings.callbacks)
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     parts = _parts(model, data)
     _check_memory(model, parts.train, min(size, len(parts.train)))
@@ -96,17 +96,17 @@ def prepare_fit(
     loader = BatchLoader(as_indices(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
     model.sample_rows = parts.train.sample(SAMPLE_ROWS)
     first = 0 if directory is not None else model.epochs_done
-    free = settings.callbacks is not None
-    outputs = Outputs(directory, trusted=free, allow_outside=model.allow_outside, source=model.source)
-    return Trainer(model, Plan(objective, loader, validation, called, first + epochs), observer, outputs)
+    trusted = settings.callbacks is not None
+    outputs = Outputs(directory, trusted=trusted, allow_outside=model.allow_outside, source=model.source)
+    return Trainer(model, Plan(objective, loader, validation, callbacks, first + epochs), observer, outputs)
 
 
-def _callbacks(given: Any) -> Sequence[Callback]:
+def _callbacks(value: Any) -> Sequence[Callback]:
     from graphspec.callbacks import Callback
 
-    if not isinstance(given, list | tuple) or not all(isinstance(c, Callback) for c in given):
-        raise bad_argument("callbacks", "a list of callbacks, such as `[EarlyStopping(patience=3)]`", given)
-    return given
+    if not isinstance(value, list | tuple) or not all(isinstance(c, Callback) for c in value):
+        raise bad_argument("callbacks", "a list of callbacks, such as `[EarlyStopping(patience=3)]`", value)
+    return value
 
 
 def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
@@ -116,23 +116,23 @@ def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
     shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
     slots = len(model.spec.training.optimizer.slots())
     need = model.once(("memory", *shapes.items()), lambda: estimate(model.graph, shapes, slots))
-    have = min(available(), free() + model.held())  # what it holds already, the estimate counts too
-    refuse_memory(model.graph, need, have, shapes)
+    usable = min(available(), free() + model.nbytes())  # the estimate includes the memory that the model uses already
+    refuse_memory(model.graph, need, usable, shapes)
 
 
 def _parts(model: Session, data: FitData) -> _Parts:
-    validation, held_out, fraction = None, data.validation_data, data.validation_split
-    if held_out is not None:
-        if not isinstance(held_out, list | tuple) or len(held_out) not in (2, 3):
-            raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", held_out)
-        validation = user_arrays(model.needed, *held_out)
+    validation, arrays, fraction = None, data.validation_data, data.validation_split
+    if arrays is not None:
+        if not isinstance(arrays, list | tuple) or len(arrays) not in (2, 3):
+            raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", arrays)
+        validation = user_arrays(model.needed, *arrays)
     source = model.spec.data.get("validation")
     stratify = None
     if data.x is not None:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
     else:
         if data.sample_weight is not None:
-            raise UsageError(f"`sample_weight` goes with arrays; in data files use `<head>{WEIGHT}`")
+            raise UsageError(f"`sample_weight` requires `x` and `y`; in data files use `<head>{WEIGHT}`")
         train = model.part("train")
         if source is not None and validation is None and fraction is None:
             if source.file is not None:
@@ -143,24 +143,24 @@ def _parts(model: Session, data: FitData) -> _Parts:
         if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
             raise bad_argument("validation_split", "a number between 0 and 1", fraction)
         classes = None if stratify is None else class_ids(train.targets[stratify])
-        rows, held = split(len(train), fraction, model.seed, classes)
-        train, validation = train.select(rows), train.select(held)
-    return _Parts(replace(train, weights=dict(train.weights)), validation)  # class weights are multiplied in
+        rows, held_out = split(len(train), fraction, model.seed, classes)
+        train, validation = train.select(rows), train.select(held_out)
+    return _Parts(replace(train, weights=dict(train.weights)), validation)  # a copy: class weights will be added
 
 
 def _apply_class_weights(
-    model: Session, arrays: Dataset, given: Mapping[Any, Any] | Literal["balanced"] | None
+    model: Session, arrays: Dataset, class_weight: Mapping[Any, Any] | Literal["balanced"] | None
 ) -> None:
-    """Class weights multiply the sample weights of the training rows."""
+    """Multiply the sample weights of the training rows by their class weights."""
     heads = [h for h in model.spec.heads.values() if h.loss is not None]
     by_head: Mapping[str, Any] = {h.name: h.class_weight for h in heads if h.class_weight is not None}
-    of_heads = isinstance(given, Mapping) and all(isinstance(v, Mapping | str) for v in given.values())
-    if isinstance(given, Mapping) and of_heads and set(given) <= {h.name for h in heads}:
-        by_head = given
-    elif given is not None:
+    nested = isinstance(class_weight, Mapping) and all(isinstance(v, Mapping | str) for v in class_weight.values())
+    if isinstance(class_weight, Mapping) and nested and set(class_weight) <= {h.name for h in heads}:
+        by_head = class_weight
+    elif class_weight is not None:
         if len(heads) != 1:
-            raise UsageError("with several heads, give `class_weight` as {head: {class: weight}}")
-        by_head = {heads[0].name: given}
+            raise UsageError("with several heads, `class_weight` must be {head: {class: weight}}")
+        by_head = {heads[0].name: class_weight}
     for name, weights in by_head.items():
         if not isinstance(weights, Mapping):
             weights = literal("class_weight", weights, "balanced", "a mapping or 'balanced'")
@@ -168,13 +168,13 @@ def _apply_class_weights(
         if refused := refuse_class_weight(head, model.graph.outputs[name]):
             raise SpecError([Diagnostic.of(f"head '{name}'", refused)])
         target, chosen = arrays.targets[name], arrays.chosen
-        own = target if chosen is None else target[chosen]
+        chosen_target = target if chosen is None else target[chosen]
         ignored = getattr(head.loss, "ignore_class", None)
-        rows = row_weights(weights, own, _classes(model, head), head.labels, ignored)
+        rows = row_weights(weights, chosen_target, _classes(model, head), head.labels, ignored)
         if chosen is not None:
-            of_all = np.ones(len(target), np.float32)
-            of_all[chosen] = rows
-            rows = of_all
+            all_rows = np.ones(len(target), np.float32)
+            all_rows[chosen] = rows
+            rows = all_rows
         before = arrays.weights.get(name)
         if before is None:
             arrays.weights[name] = rows
@@ -183,5 +183,5 @@ def _apply_class_weights(
 
 
 def _classes(model: Session, head: HeadDecl) -> int:
-    last = model.graph.outputs[head.name].fixed(-1)
-    return 2 if last == 1 else last
+    width = model.graph.outputs[head.name].fixed(-1)
+    return 2 if width == 1 else width

@@ -1,4 +1,4 @@
-"""Run directories: the resolved spec, weights, checkpoint, history, and what the run was made with."""
+"""Run directories: the resolved spec, weights, checkpoint, history, and the software and machine of the run."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
     from graphspec.runtime.session import Session
 
 _BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-_FREE = ("epochs",)  # what a resumed run may change: it may only grow
+_MAY_CHANGE = ("epochs",)  # keys of `training` that may differ in a resumed run; epochs may only increase
 _NOT_OF_NETWORK = ("name", "description", "training", "data")
 
 
 def spec_hash(document: Mapping[str, Any]) -> str:
+    """Return the sha256 of a spec, independent of the order of keys."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def check_own(directory: Path) -> None:
-    """The files of a run that are there are its own: what is written to them goes nowhere else, and does not wait.
+    """Check that the existing files of a run are regular files, so writing does not change other files or block.
 
     Raises:
         RunError: GS603, one is a link, a pipe or a device.
@@ -43,12 +44,12 @@ def check_own(directory: Path) -> None:
     for name in RUN_FILES:
         path = directory / name
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            what = "a symbolic link" if path.is_symlink() else "no regular file"
-            raise RunError(Code.DAMAGED_RUN, f"{path} is {what}: the files of a run lie in its folder", RESTORE)
+            what = "is a symbolic link" if path.is_symlink() else "is not a regular file"
+            raise RunError(Code.DAMAGED_RUN, f"{path} {what}, but a run writes to it", RESTORE)
 
 
 def start_run(model: Session, directory: Path) -> None:
-    """Write what is known before the first step: ``spec.json`` and ``run.json``."""
+    """Create a run directory before the first step, with ``spec.json`` and ``run.json``."""
     make_folder(directory)
     check_own(directory)
     document = model.document()
@@ -57,7 +58,7 @@ def start_run(model: Session, directory: Path) -> None:
 
 
 def record_workers(model: Session, directory: Path) -> None:
-    """Write down in ``run.json`` how many workers a run has, before its first step."""
+    """Write the number of workers to ``run.json``, before the first step."""
     path = directory / "run.json"
     record = read_json(path) if path.is_file() else {}
     if record and record.get("workers") != model.workers:
@@ -91,7 +92,7 @@ def _file_hash(path: Path) -> str:
 
 
 def belongs(document: Mapping[str, Any]) -> dict[str, str]:
-    """Hashes of the network that a spec describes, and of all but its epochs: files of other runs do not fit them."""
+    """Return hashes of the spec's network, and of the entire spec without its epochs, which identify a run's files."""
     network = {key: value for key, value in document.items() if key not in _NOT_OF_NETWORK}
     return {"network": spec_hash(network), "run": spec_hash(_without_epochs(document))}
 
@@ -102,11 +103,11 @@ def _check_belongs(path: Path, found: str | None, expected: str, what: str) -> N
 
 
 def check_resumable(model: Session, directory: Path) -> Checkpoint:
-    """The checkpoint to go on from; ``model.workers`` becomes the number that the run was begun with.
+    """Return the checkpoint to resume from, and set ``model.workers`` to the run's number of workers.
 
     Raises:
         UsageError: the spec or its data differ in more than a larger ``epochs``, or there are fewer cores than workers.
-        RunError: GS603, no whole checkpoint.
+        RunError: GS603, the checkpoint is missing or damaged.
     """
     from graphspec.training.choose_workers import refuse_too_few_cores
 
@@ -114,7 +115,9 @@ def check_resumable(model: Session, directory: Path) -> Checkpoint:
     now = model.document()
     if _without_epochs(before) != _without_epochs(now):
         changed = ", ".join(sorted(_differences(_without_epochs(before), _without_epochs(now)))[:5])
-        raise UsageError(f"the spec differs from that of {directory} ({changed}): resuming allows only more `epochs`")
+        raise UsageError(
+            f"the spec differs from the one in {directory} ({changed}): resuming allows only more `epochs`"
+        )
     old, new = _epochs(before, directory / "spec.json"), model.spec.training.epochs
     if new < old:
         raise UsageError(f"the run in {directory} has {old} epochs; resuming allows only more, got {new}")
@@ -123,7 +126,7 @@ def check_resumable(model: Session, directory: Path) -> Checkpoint:
         raise UsageError(f"the data files have changed since {directory} was started: the run cannot be resumed")
     refuse_too_few_cores(record.workers, directory)
     model.workers = record.workers
-    checkpoint = load_checkpoint(directory, _shapes(model), _shapes_of_callbacks(model))
+    checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
     _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), belongs(now)["run"], "run")
     return checkpoint
 
@@ -132,17 +135,17 @@ def _epochs(document: Mapping[str, Any], path: Path) -> int:
     training = document.get("training")
     epochs = training.get("epochs", 1) if isinstance(training, dict) else 1
     if type(epochs) is not int:
-        raise damaged(path, "'training.epochs' is no integer")
+        raise damaged(path, "'training.epochs' is not an integer")
     return epochs
 
 
 def _shapes(model: Session) -> dict[str, tuple[int, ...]]:
-    """What a checkpoint of the model must hold."""
+    """Return the shapes of the arrays that a checkpoint of the model must contain."""
     return {f"weight/{n}": p.shape for n, p in model.graph.params.items()} | model.optimizer_state.shapes()
 
 
-def _shapes_of_callbacks(model: Session) -> dict[str, tuple[int, ...]]:
-    """What it may hold besides: weights that callbacks keep."""
+def _callback_shapes(model: Session) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays that a checkpoint may also contain: weights that callbacks store."""
     count = len(model.spec.training.callbacks)
     return {f"callback/{k}/{n}": p.shape for k in range(count) for n, p in model.graph.params.items()}
 
@@ -151,7 +154,7 @@ def _without_epochs(document: Mapping[str, Any]) -> dict[str, Any]:
     training = document.get("training")
     if not isinstance(training, dict):
         return dict(document)
-    return {**document, "training": {key: value for key, value in training.items() if key not in _FREE}}
+    return {**document, "training": {key: value for key, value in training.items() if key not in _MAY_CHANGE}}
 
 
 def _differences(a: Any, b: Any, path: str = "") -> set[str]:
@@ -166,7 +169,7 @@ def _differences(a: Any, b: Any, path: str = "") -> set[str]:
 
 
 def write_history(directory: Path, history: Mapping[str, Sequence[float]]) -> None:
-    """``history.csv``: a row an epoch, counted from 1."""
+    """Write ``history.csv``: one row per epoch, counted from 1."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["epoch", *history])
@@ -176,31 +179,31 @@ def write_history(directory: Path, history: Mapping[str, Sequence[float]]) -> No
 
 
 def write_weights(
-    model: Session, path: Path, network: str | None = None, more: Mapping[str, str] | None = None
+    model: Session, path: Path, network: str | None = None, header: Mapping[str, str] | None = None
 ) -> None:
-    """The weights alone.
+    """Write a file with only the weights.
 
     Args:
-        network: the hash of the network they belong to (:func:`belongs`), where it is known already.
-        more: what stands beside it in the file's header.
+        network: the hash of the network (:func:`belongs`), if it is known already.
+        header: further entries of the file's header.
     """
-    save_arrays(path, model.weights, network=network or belongs(model.document())["network"], **(more or {}))
+    save_arrays(path, model.weights, network=network or belongs(model.document())["network"], **(header or {}))
 
 
-def save_model(model: Session, directory: Path, more: Mapping[str, str] | None = None) -> None:
-    """A run directory of the model as it is now: spec, weights, and the optimizer's state in a checkpoint.
+def save_model(model: Session, directory: Path, header: Mapping[str, str] | None = None) -> None:
+    """Write the model to a run directory: its spec, its weights, and a checkpoint with the optimizer's state.
 
     Args:
-        more: what is written beside the weights, into their file.
+        header: further entries of the header of the weights' file.
 
     Raises:
-        UsageError: a training is writing to it.
+        UsageError: a training is writing to the directory.
     """
     make_folder(directory)
     check_own(directory)
     network = belongs(model.document())["network"]
     with locked(directory):
-        write_weights(model, directory / "weights.safetensors", network, more)
+        write_weights(model, directory / "weights.safetensors", network, header)
         start_run(model, directory)
         arrays = {f"weight/{n}": a for n, a in model.weights.items()} | model.optimizer_state.arrays()
         state = {
@@ -214,7 +217,7 @@ def save_model(model: Session, directory: Path, more: Mapping[str, str] | None =
 
 
 def load_into(model: Session, directory: Path) -> None:
-    """Take up the weights of a run directory, and the optimizer's state, so that a second ``fit`` goes on.
+    """Load the weights of a run directory and, if possible, the optimizer's state for the next ``fit``.
 
     Raises:
         RunError: GS603 if the directory is incomplete or damaged.
@@ -222,7 +225,7 @@ def load_into(model: Session, directory: Path) -> None:
     network = belongs(read_json(directory / "spec.json"))["network"]
     _load_weights(model, directory, network)
     if (directory / "checkpoint.safetensors").exists() and model.graph.params and _trains(model):
-        checkpoint = load_checkpoint(directory, _shapes(model), _shapes_of_callbacks(model))
+        checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
         _check_belongs(checkpoint.path, checkpoint.belongs.get("network"), network, "network")
         progress = checkpoint.progress()
         model.optimizer_state.load(checkpoint.arrays)
@@ -240,17 +243,17 @@ def load_into(model: Session, directory: Path) -> None:
 def _load_weights(model: Session, directory: Path, network: str) -> None:
     path, hint = directory / "weights.safetensors", RESTORE
     if (directory / "checkpoint.safetensors").exists():
-        hint = "`graphspec train … --resume` writes it anew from the checkpoint"
+        hint = "`graphspec train … --resume` restores it from the checkpoint"
     if not path.exists():
         text = f"{directory} has no weights.safetensors: the run has not written it yet, or it was lost"
-        raise RunError(Code.DAMAGED_RUN, text, "go on with `graphspec train … --resume`")
+        raise RunError(Code.DAMAGED_RUN, text, "continue with `graphspec train … --resume`")
     weights, header = load_arrays(path, {n: p.shape for n, p in model.graph.params.items()}, hint=hint)
     _check_belongs(path, None if header is None else header.network, network, "network")
     model.set_weights(weights)
 
 
 def check_averages(model: Session, path: Path) -> None:
-    """GS603 where a checkpoint says that weights and averages have changed places, but there are no averages."""
+    """Raise GS603 if weights and averages are exchanged in a checkpoint, but the optimizer has no averages."""
     if not model.spec.training.optimizer.use_ema:
         raise damaged(path, "'swapped' is true, but the optimizer keeps no averages")
 

@@ -1,4 +1,4 @@
-"""The steps of a run, in one process or in several: their programs, and who takes part."""
+"""The steps of a run, in one process or in several: their programs and workers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class TrainingSteps:
-    """Computes the gradient of one batch after the other; the optimizer's state turns it into an update.
+    """Computes the gradient of each batch; the optimizer's state then updates the weights with it.
 
     Attributes:
-        common: what every worker binds alike.
-        programs: those bound so far, by the length of the batch.
-        leader: of the other processes; None while this one is alone.
+        common: the parts of a step that are the same for all workers.
+        programs: the programs bound so far, by the length of the batch.
+        leader: of the other worker processes; None if there are none.
     """
 
     def __init__(self, model: Session, objective: Objective, loader: BatchLoader, running: RunningMetrics) -> None:
@@ -35,9 +35,9 @@ class TrainingSteps:
         self.leader: Leader | None = None
 
     def compute(self, epoch: int, batch: int) -> tuple[int, Program]:
-        """The losses and the gradient of a batch: its length, and the program that has them.
+        """Compute the losses and the gradient of a batch; return its length and the program with the losses.
 
-        Until :meth:`finish` the others do their part of the update, too.
+        The other workers then also do their part of the update; :meth:`finish` waits for them.
         """
         rows = self.loader.rows(batch)
         program = self.programs.get(rows) or self._bind(rows)
@@ -48,36 +48,37 @@ class TrainingSteps:
         return rows, program
 
     def finish(self, running: RunningMetrics | None = None) -> None:
-        """The end of a step that :meth:`compute` began; what the others have counted is added to ``running``."""
+        """End the step that :meth:`compute` started, and add the other workers' metric counters to ``running``."""
         if self.leader is not None:
             self.leader.finish_step(running)
 
-    # Alone or together.
+    # One process or several.
 
     def join(self, size: int) -> None:
-        """Go on with ``size`` processes, until :meth:`leave`.
+        """Use ``size`` processes from now on, until :meth:`leave`.
 
         Raises:
-            OSError: processes or shared memory are not to be had; nothing has changed then.
+            OSError: processes or shared memory are not available; nothing has changed then.
         """
-        self._put_back()
+        self._cache_programs()
         document = self._model.document()
         self.leader = Leader(self.common, self.optimizer_state, self._running, document, size)
-        self._alone, self._model.programs = self._model.programs, ProgramCache()  # those view memory of one process
+        # The cached programs view this process's memory, not the shared one.
+        self._own_cache, self._model.programs = self._model.programs, ProgramCache()
 
     def leave(self) -> None:
-        """Go on alone, without the programs bound so far."""
+        """Use only this process from now on, and drop the programs bound for several."""
         if self.leader is None:
-            self._put_back()
+            self._cache_programs()
             return
-        self.programs.clear()  # they view memory that ends with the group
+        self.programs.clear()  # they view shared memory, which is freed with the group
         self.leader.close()
         self.leader = None
-        self._model.programs = self._alone
+        self._model.programs = self._own_cache
 
     @contextmanager
     def undone(self) -> Iterator[None]:
-        """Take back what steps within change: weights, statistics, slots, and the rate."""
+        """Undo the changes of all steps inside the ``with`` block: weights, statistics, slots, and the learning rate."""
         state = self.optimizer_state
         changed = [*self._model.parameters.vectors.values(), *state.slots.values()]
         before, rate = [array.copy() for array in changed], state.rate.value
@@ -104,8 +105,8 @@ class TrainingSteps:
     def _key(self, rows: int) -> Hashable:
         return ("train", *sorted(self.loader.shapes(rows).items()))
 
-    def _put_back(self) -> None:
-        """Let the next ``fit`` have the programs of this one, without the rows."""
+    def _cache_programs(self) -> None:
+        """Put the programs into the model's cache for the next ``fit``, without references to the rows."""
         for rows, program in self.programs.items():
             program.load = no_rows
             self._model.programs.put(self._key(rows), program)

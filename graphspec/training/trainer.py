@@ -41,18 +41,19 @@ if TYPE_CHECKING:
     from graphspec.runtime.session import Session
 
 
-_CALMER = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
+_DIVERGED_HINT = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one call of ``fit`` does.
+    """The work of one call of ``fit``.
 
     Attributes:
-        objective: what is minimised.
+        objective: the graph with the loss to minimise.
         loader: the batches of an epoch.
-        validation: the rows to evaluate after every epoch, if any.
-        total: the epoch to stop before, counted over the model's life (a resumed or second ``fit`` goes on).
+        validation: the data to evaluate after every epoch, if any.
+        total: the number of epochs at the end, counted over all trainings of the model: a resumed or second ``fit``
+            continues the count.
     """
 
     objective: Objective
@@ -63,10 +64,16 @@ class Plan:
 
 
 class Trainer:
-    """One call of ``fit``: also the ``run`` that callbacks see.
+    """One call of ``fit``, and the ``run`` object of callbacks.
 
     Args:
-        outputs: where the callbacks may write. Checkpoints go to its ``directory`` at the end of every epoch, if any.
+        outputs: the paths that callbacks may write to. At the end of every epoch, a checkpoint is written to its
+            ``directory``, if any.
+
+    Attributes:
+        last_checkpoint: the epoch and the step of the last checkpoint; None if there is none.
+        resumed: whether the state comes from a checkpoint.
+        stopped: the reason why a callback has stopped the training; None if none has.
     """
 
     def __init__(self, model: Session, plan: Plan, observer: Observer, outputs: Outputs) -> None:
@@ -80,52 +87,56 @@ class Trainer:
         self.states = [c.start(self) for c in plan.callbacks]
         self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running)
         self.resumed = False
-        self.kept: tuple[int, int] | None = None
-        """Epoch and step of the last checkpoint."""
+        self.last_checkpoint: tuple[int, int] | None = None
 
-    # What callbacks may do.
+    # For callbacks.
 
     @property
     def graph(self) -> Graph:
+        """The operator graph of the model."""
         return self.model.graph
 
     def figures(self) -> dict[str, float]:
-        """The figures of the epoch so far."""
+        """Return the losses and metrics of the epoch so far."""
         return self.running.logs()
 
     def stop(self, reason: str) -> None:
+        """Stop the training after the current step."""
         self.stopped = reason
 
     def weights(self) -> dict[str, Array]:
+        """Return copies of all weights by name."""
         return self.model.weights
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Write some or all weights."""
         self.model.set_weights(weights)
 
     def save(self, path: Path, weights_only: bool) -> None:
+        """Write the weights to a file, or the model to a folder."""
         if weights_only or path.suffix == ".safetensors":
             write_weights(self.model, path, self._belongs["network"], SAVED)
         else:
             save_model(self.model, path, SAVED)
 
     def say(self, text: str) -> None:
+        """Show a message to the user."""
         self.observer.say(text)
 
     # The run.
 
     def check_outputs(self) -> None:
-        """GS105 (SpecError) where a callback may not write what it will, if anything is left to be done."""
+        """Raise GS105 (SpecError) if a callback may not write to one of its outputs, unless the training has ended."""
         if self.epoch < self.total and self.stopped is None:
             for state in self.states:
                 state.check_outputs()
 
     def run(self) -> None:
-        """Train until ``total`` epochs are done, a callback stops, or Ctrl-C is pressed.
+        """Train until ``total`` epochs are done, a callback stops the training, or Ctrl-C is pressed.
 
         Raises:
-            RunError: GS601 where a head's loss is not finite; the weights are those before that step. GS604 where a
-                worker died.
-            KeyboardInterrupt: after Ctrl-C; with a directory, the checkpoint of this very step has been written.
+            RunError: GS601 if a head's loss is not finite; that step does not change the weights. GS604 if a worker died.
+            KeyboardInterrupt: after Ctrl-C; if there is a directory, the checkpoint of the last step has been written.
         """
         with self.model.access.writing("training"):
             self._run()
@@ -147,9 +158,9 @@ class Trainer:
             state.on_train_end()
 
     def _choose_workers(self) -> None:
-        begun = self.model.workers if self.resumed else None
-        asked, left = begun or self.model.spec.training.workers, range(self.epoch, self.total)
-        self.model.workers = choose_workers(self.steps, asked, left, self.say, exactly=begun is not None)
+        recorded = self.model.workers if self.resumed else None
+        requested, remaining = recorded or self.model.spec.training.workers, range(self.epoch, self.total)
+        self.model.workers = choose_workers(self.steps, requested, remaining, self.say, exactly=recorded is not None)
         if self.directory is not None:
             record_workers(self.model, self.directory)
 
@@ -160,14 +171,14 @@ class Trainer:
                 state.on_epoch_begin(self.epoch)
         while self.batch < self.loader.batches:
             self.step()
-            if interrupt.asked:
+            if interrupt.requested:
                 self.checkpoint()
                 raise KeyboardInterrupt
             if self.stopped is not None:
                 return
-        if (lost := self.model.parameters.not_finite()) is not None:
-            what = f"the weight '{lost}' is not finite at the end of epoch {self.epoch + 1}: its gradient overflowed"
-            self._not_finite(what, f"{_CALMER}; checkpoints stay as they were an epoch before", math.nan)
+        if (weight := self.model.parameters.not_finite()) is not None:
+            text = f"the weight '{weight}' is not finite at the end of epoch {self.epoch + 1}: its gradient overflowed"
+            self._not_finite(text, f"{_DIVERGED_HINT}; the last checkpoint is from the previous epoch", math.nan)
             return
         logs = self.running.logs()
         if self.validation is not None:
@@ -191,6 +202,7 @@ class Trainer:
             self.checkpoint()
 
     def step(self) -> None:
+        """Run one step: gradient, update, metrics, callbacks."""
         rows, program = self.steps.compute(self.epoch, self.batch)
         loss = float(program.fetches[TOTAL])
         if not math.isfinite(loss):
@@ -208,29 +220,29 @@ class Trainer:
 
     def _refuse_loss(self, program: Program, loss: float) -> None:
         heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[loss_of(n)]))]
-        who = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
+        term = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
         self.steps.finish()
-        what = f"{who} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}"
-        self._not_finite(what, f"{_CALMER}; the weights are those before this step", loss)
+        text = f"{term} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}"
+        self._not_finite(text, f"{_DIVERGED_HINT}; this step has not changed the weights", loss)
 
-    def _not_finite(self, what: str, hint: str, loss: float) -> None:
-        """The run fails, unless TerminateOnNaN asks for a quiet end."""
+    def _not_finite(self, text: str, hint: str, loss: float) -> None:
+        """Raise GS601, unless a callback (TerminateOnNaN) stops the training."""
         for state in self.states:
             state.on_batch_end(self.batch, loss)
         if self.stopped is None:
-            raise RunError(Code.NOT_FINITE, what, hint)
+            raise RunError(Code.NOT_FINITE, text, hint)
 
     # Checkpoints.
 
     def checkpoint(self) -> None:
-        """Write the state between two steps, if there is a directory."""
+        """Write a checkpoint between two steps, if there is a directory."""
         if self.directory is None:
             return
         arrays = {f"weight/{n}": a for n, a in self.model.weights.items()} | self.optimizer_state.arrays()
         for k, state in enumerate(self.states):
             arrays |= {f"callback/{k}/{n}": a for n, a in state.arrays().items()}
         save_checkpoint(self.directory, Checkpoint(arrays, self._state(), self._belongs))
-        self.kept = (self.epoch, self.batch)
+        self.last_checkpoint = (self.epoch, self.batch)
         write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
         write_history(self.directory, self.history)
 
@@ -252,16 +264,16 @@ class Trainer:
         return belongs(self.model.document())
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Take up the state of a checkpoint, so that the run ends with the bits of one that was not interrupted.
+        """Restore the state of a checkpoint; the run then ends with the same bits as an uninterrupted one.
 
         Raises:
-            UsageError: it is that of a saved model.
-            RunError: GS603, it does not fit this run.
+            UsageError: the checkpoint belongs to a saved model.
+            RunError: GS603, the checkpoint does not match this run.
         """
         saved, arrays = checkpoint.progress(), checkpoint.arrays
         if saved.totals is None or saved.history is None or saved.callbacks is None:
-            text = f"{checkpoint.path} is that of a saved model, not of a run: there is no training to go on with"
-            raise UsageError(f"{text}; take it up in Python with `graphspec.load`, or train in another folder")
+            text = f"{checkpoint.path} belongs to a saved model, not to a run: there is no training to resume"
+            raise UsageError(f"{text}; load the model in Python with `graphspec.load`, or train in another folder")
         if saved.swapped:
             check_averages(self.model, checkpoint.path)
         try:
@@ -279,44 +291,45 @@ class Trainer:
         self.epoch = self.model.epochs_done = saved.epoch
         self.batch, self.stopped = saved.batch, saved.stopped
         self.history = {key: [float(v) for v in values] for key, values in saved.history.items()}
-        self.resumed, self.kept = True, (self.epoch, self.batch)
+        self.resumed, self.last_checkpoint = True, (self.epoch, self.batch)
 
     def write_derived(self) -> None:
-        """The files that follow from a checkpoint: a kill just after it was written may have left them behind it."""
+        """Write the files that repeat the checkpoint: if the run was killed just after writing it, they may be older."""
         assert self.directory is not None
         write_state(self.directory, self._state())
         write_history(self.directory, self.history)
-        if not self.finished:  # else they are about to be written as they are in the end
+        if not self.finished:  # the weights of a finished run are about to be written
             write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
 
     @property
     def finished(self) -> bool:
+        """Whether there are no epochs left, or a callback has stopped the training."""
         return self.stopped is not None or self.epoch >= self.total
 
     def _check_progress(self, saved: Progress, running: Sums, history: Mapping[str, Sequence[float]]) -> None:
-        """Raise ValueError where the figures of a checkpoint contradict each other, or this run."""
+        """Raise ValueError if the counters of a checkpoint contradict each other, or this run."""
         batches, rows = self.loader.batches, min(saved.batch * self.loader.batch_size, len(self.loader.dataset))
         if saved.epoch > self.total or saved.batch > (batches if saved.epoch < self.total else 0):
-            raise ValueError(f"epoch {saved.epoch}, step {saved.batch} lies behind the end of the run")
+            raise ValueError(f"epoch {saved.epoch}, step {saved.batch} is after the end of the run")
         if saved.step != saved.epoch * batches + saved.batch:
-            raise ValueError(f"{saved.step} updates do not fit epoch {saved.epoch}, step {saved.batch}")
+            raise ValueError(f"{saved.step} updates do not match epoch {saved.epoch}, step {saved.batch}")
         if running.rows != rows:
-            raise ValueError(f"figures of {running.rows} rows do not fit step {saved.batch}")
-        figures = list(self.running.logs())
-        expected = {*figures, *(key for state in self.states for key in state.adds)}
+            raise ValueError(f"totals of {running.rows} rows do not match step {saved.batch}")
+        keys = list(self.running.logs())
+        expected = {*keys, *(key for state in self.states for key in state.adds)}
         if self.validation is not None:
-            expected |= {f"val_{key}" for key in figures}
+            expected |= {f"val_{key}" for key in keys}
         if history.keys() != (expected if saved.epoch else set()):
-            raise ValueError("its history has other figures than this run")
+            raise ValueError("its history has other losses or metrics than this run")
         if any(len(values) != saved.epoch for values in history.values()):
-            raise ValueError(f"its history has not {saved.epoch} values of every figure")
+            raise ValueError(f"its history does not have {saved.epoch} values for every key")
 
     def _load_callbacks(self, saved: Sequence[Mapping[str, Any]], arrays: Mapping[str, Array]) -> None:
         if len(saved) != len(self.states):
             raise ValueError(f"it has the state of {len(saved)} callbacks, not of {len(self.states)}")
         for k, (state, values) in enumerate(zip(self.states, saved, strict=True)):
             prefix = f"callback/{k}/"
-            mine = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
-            if mine and mine.keys() != self.model.graph.params.keys():
-                raise ValueError(f"it has some of the weights that callback {k + 1} keeps, not all")
-            state.load_state_dict(values, mine)
+            weights = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
+            if weights and weights.keys() != self.model.graph.params.keys():
+                raise ValueError(f"it has only some of the weights that callback {k + 1} stores")
+            state.load_state_dict(values, weights)

@@ -1,4 +1,4 @@
-"""The threads of BLAS."""
+"""Tests of the number of BLAS threads."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def test_blas_threads_are_restored() -> None:
 
     blas = openblas()
     if blas is None:
-        pytest.skip("NumPy has another BLAS than OpenBLAS")
+        pytest.skip("NumPy does not use OpenBLAS")
     before = blas.get()
-    within = 0
+    inside = 0
     with pytest.raises(KeyError), one_thread():
-        raise KeyError(within := blas.get())
-    assert (within, blas.get()) == (1, before)
+        raise KeyError(inside := blas.get())
+    assert (inside, blas.get()) == (1, before)

@@ -19,7 +19,7 @@ from graphspec.constraints import CONSTRAINTS, Constraint
 from graphspec.initializers import Initializer
 from graphspec.ir.graph import Layout, Param, Segment
 from graphspec.optimizers import OPTIMIZERS, Optimizer, Vectors
-from graphspec.runtime.optimizer_state import slots_of
+from graphspec.runtime.optimizer_state import initial_slots
 
 GOLDEN = TESTS / "golden"
 CASES = json.loads((GOLDEN / "optimizers.json").read_text())
@@ -46,7 +46,7 @@ class Bound:
             size += a.size + (-a.size % 16)
         self.P, self.G = np.zeros(size, dtype), np.zeros(size, dtype)
         self.write(self.P, start)
-        self.slots = slots_of(optimizer, self.P, self.segments)
+        self.slots = initial_slots(optimizer, self.P, self.segments)
         self.clock, self.rate = Clock(), optimizer.rate()
         self.calls = optimizer.bind(Vectors(self.P, self.G, self.slots, self.segments), self.clock, self.rate)
 

@@ -1,4 +1,4 @@
-"""Training with two processes: the results of one, and the same bits twice."""
+"""Tests of training with two processes: it gives the results of one process, and the same bits in each run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def spec_of(inputs: Any, layers: Any, outputs: Any, **training: Any) -> dict[str
 
 
 def images() -> tuple[dict[str, Any], Rows]:
-    """BatchNormalization, dropout, a penalty, class weights, a last batch of one row, a norm over all gradients."""
+    """Return a case with BatchNormalization, dropout, a penalty, class weights, a last batch of one row, a global norm."""
     layers = [
         {"type": "Conv2D", "filters": 4, "kernel_size": 3, "use_bias": False},
         {"type": "BatchNormalization"},
@@ -46,7 +46,7 @@ def images() -> tuple[dict[str, Any], Rows]:
 
 
 def sentences() -> tuple[dict[str, Any], Rows]:
-    """Masks, sample weights for time steps, two heads, recurrent dropout, weights of frozen nodes."""
+    """Return a case with masks, sample weights of time steps, two heads, recurrent dropout, frozen weights."""
     layers = [
         {"name": "embed", "type": "Embedding", "input_dim": 9, "output_dim": 4, "mask_zero": True},
         {"name": "frozen", "type": "Dense", "units": 5, "trainable": False},
@@ -68,7 +68,7 @@ def sentences() -> tuple[dict[str, Any], Rows]:
 
 
 def speech() -> tuple[dict[str, Any], Rows]:
-    """CTC with lengths, and a metric of whole sequences."""
+    """Return a case with CTC, lengths, and a metric of label sequences."""
     layers = [
         {"type": "SimpleRNN", "units": 5, "return_sequences": True},
         {"name": "text", "type": "Dense", "units": 4},
@@ -99,17 +99,17 @@ def test_results_are_those_of_one_process_and_the_same_bits_twice(case: Any) -> 
     assert history.keys() == of_two.keys()
     for key, figures in history.items():
         np.testing.assert_allclose(of_two[key], figures, rtol=1e-4, atol=1e-6, err_msg=key)
-    again, of_again = train(spec, rows, 2)
-    assert of_two == of_again
+    repeat, of_repeat = train(spec, rows, 2)
+    assert of_two == of_repeat
     for name, weight in two.weights.items():
-        np.testing.assert_array_equal(again.weights[name], weight, err_msg=name)
+        np.testing.assert_array_equal(repeat.weights[name], weight, err_msg=name)
     for name, slot in two.optimizer_state.arrays().items():
-        np.testing.assert_array_equal(again.optimizer_state.arrays()[name], slot, err_msg=name)
+        np.testing.assert_array_equal(repeat.optimizer_state.arrays()[name], slot, err_msg=name)
 
 
 @pytest.mark.parametrize("case", [images, sentences, speech], ids=lambda case: case.__name__)
-def test_dealt_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether rank 0 gathers the others' rows batch by batch, or each its own from all of them."""
+def test_scattered_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rank 0 gathers the rows of all workers batch by batch, or each worker gathers its own from all rows."""
     allocated: list[dict[str, Any]] = []
 
     def allocate(wanted: dict[str, Any]) -> Any:
@@ -119,14 +119,14 @@ def test_dealt_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(leader, "allocate", allocate)
     spec, (x, y, weights) = case()
     results = []
-    for most in (np.inf, 0):
-        monkeypatch.setattr(leader, "_FEW", most)
+    for ratio in (np.inf, 0):
+        monkeypatch.setattr(leader, "_SCATTER_RATIO", ratio)
         model = gs.compile(spec, ["training.workers=2"])
         history = model.fit(x, y, sample_weight=weights, validation_split=0.2, verbose=0)
         results.append((history.history, model.weights))
-    (history, kept), (of_dealt, dealt) = results
-    assert history == of_dealt
-    assert all(np.array_equal(dealt[name], weight) for name, weight in kept.items())
+    (history, weights_of_all), (scattered_history, weights_of_scattered) = results
+    assert history == scattered_history
+    assert all(np.array_equal(weights_of_scattered[name], weight) for name, weight in weights_of_all.items())
     every, batch = allocated
     n = len(next(iter(x.values())))
     assert every.pop("rows/chosen") == (n - round(0.2 * n),)
@@ -134,7 +134,7 @@ def test_dealt_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatc
     assert {shape[0] for shape in batch.values()} == {8}
 
 
-def test_rows_are_dealt_where_a_step_is_large() -> None:
+def test_rows_are_scattered_if_a_step_is_large() -> None:
     small = watched(dense_spec(), Recorder())
     spec, (x, y, _) = images()
     spec["layers"][0]["filters"] = 64
@@ -151,8 +151,8 @@ def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(np.array_equal(other.weights[name], weight) for name, weight in model.weights.items())
 
 
-def test_afterwards_the_model_is_its_own_again() -> None:
-    """A second fit goes on; weights lie in this process's memory; arrays may be memory maps."""
+def test_after_training_the_model_uses_its_own_memory() -> None:
+    """Weights and slots are back in this process's memory, and a second fit continues from them."""
     (x, y), model = blobs(), gs.compile(dense_spec(), ["training.workers=2", "training.epochs=1"])
     vectors, slots = dict(model.parameters.vectors), model.optimizer_state.slots
     model.predict(x[:4])
@@ -180,9 +180,9 @@ def test_rows_of_a_memory_map_are_not_copied(tmp_path: Path) -> None:
 def test_rehearsals_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     spec, rows = images()
     spec["training"]["optimizer"] = {"type": "Adafactor", "use_ema": True}
-    monkeypatch.setattr(choose, "SHORTEST", 0.0)
-    monkeypatch.setattr(choose, "WORTH_IT", 0.0)
-    monkeypatch.setattr(choose, "GAIN", 0.0)
+    monkeypatch.setattr(choose, "MIN_STEP_SECONDS", 0.0)
+    monkeypatch.setattr(choose, "MIN_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(choose, "MAX_TIME_RATIO", 0.0)
     one, history = train(spec, rows, 1)
     chosen, of_chosen = train(spec, rows, "auto")
     assert chosen.workers == 1

@@ -1,4 +1,4 @@
-"""Memory that processes share."""
+"""Tests of shared memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes meet: nobody is ahead of the others."""
+"""Tests of synchronization: no worker is ahead of the others."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def piping(size: int) -> list[Signals]:
 
 
 @pytest.mark.parametrize("size", [2, 3])
-@pytest.mark.parametrize("kind", [spinning, piping])
-def test_signals(kind: Callable[[int], list[Signals]], size: int) -> None:
-    """Rank 0 begins a step, all meet, the others are done: nobody is ever ahead of the others."""
-    signals, place = kind(size), np.zeros(size, int)
+@pytest.mark.parametrize("create", [spinning, piping])
+def test_signals(create: Callable[[int], list[Signals]], size: int) -> None:
+    """Rank 0 launches a step, all workers meet at barriers, rank 0 waits for the others: no worker is ever ahead."""
+    signals, progress = create(size), np.zeros(size, int)
     seen: list[list[int]] = [[] for _ in range(size)]
 
     def work(rank: int) -> None:
@@ -31,14 +31,14 @@ def test_signals(kind: Callable[[int], list[Signals]], size: int) -> None:
                 signals[0].notify()
             else:
                 signals[rank].wait()
-            place[rank] = 10 * step
+            progress[rank] = 10 * step
             signals[rank].barrier()
-            seen[rank].append(int(place.min()) - 10 * step)
+            seen[rank].append(int(progress.min()) - 10 * step)
             signals[rank].barrier()
-            place[rank] += 1
+            progress[rank] += 1
             if rank == 0:
                 signals[0].wait()
-                seen[0].append(int(place[1:].min()) - 10 * step - 1)
+                seen[0].append(int(progress[1:].min()) - 10 * step - 1)
             else:
                 signals[rank].notify()
 

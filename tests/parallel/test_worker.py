@@ -1,4 +1,4 @@
-"""Worker processes: what they import, and how they end."""
+"""Tests of worker processes: their imports, their memory, and how they end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("two_cores")
 
 
 def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
-    """Each would be in memory once more for every process."""
+    """Every process would have its own copy of each module in memory."""
     heavy = ["onnx", "onnxruntime", "duckdb", "networkx", "rich", "safetensors", "tensorboardX"]
     ours = ("cli", "data.check", "data.files", "parallel.leader", "training.trainer", "runtime.session")
     assert all(find_spec(f"graphspec.{name}") for name in ours)
@@ -41,7 +41,10 @@ def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_memory_goes_with_the_run(workers: int) -> None:
-    """Also where a callback keeps the run, and no garbage is collected. The model keeps what one process has bound."""
+    """Memory is freed even if a callback refers to the run and no garbage is collected.
+
+    Programs bound for one process stay in the model's cache.
+    """
     kept: list[weakref.ref[Any]] = []
 
     class Watch(Recorder):
@@ -149,7 +152,7 @@ model.fit(x, y, verbose=0)
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that nobody has waited for yet does not."""
+    """Return whether a process is running; a zombie is not."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

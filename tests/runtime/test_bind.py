@@ -1,4 +1,4 @@
-"""The binder: gradients of values that are shared, doubly used or unreached; memory that is reused; the program's order."""
+"""Tests of the binder: gradients of values with several or no uses, reuse of memory, the order of calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def mean(g: Builder, x: Value) -> Value:
 
 
 class Net:
-    """A bound graph whose weights' gradients can be checked along a random direction in float64."""
+    """A bound float64 graph that checks the gradients of its weights along a random direction."""
 
     def __init__(self, graph: Graph, loss: Value, x: np.ndarray[Any, Any]) -> None:
         self.parameters = Parameters(graph, np.float64)
@@ -79,7 +79,7 @@ def test_a_value_read_by_three_nodes() -> None:
 
 
 def test_a_concatenation_shares_one_gradient_block() -> None:
-    """Slices of one gradient go to both branches: the block must live until the last of them has been consumed."""
+    """Both branches receive slices of one gradient: its block must live until the last slice has been consumed."""
     graph, g, x = graph_of()
     a = g.Tanh(g.MatMul(x, g.param("a", (5, 8), GLOROT)))
     b = g.Tanh(g.MatMul(g.Tanh(g.MatMul(x, g.param("b", (5, 8), GLOROT))), g.param("c", (8, 8), GLOROT)))
@@ -122,7 +122,7 @@ def test_the_same_step_twice_gives_the_same_bits() -> None:
 
 
 def test_gradients_reuse_the_memory_of_values_that_have_been_read() -> None:
-    """When the gradient of the first, wide layer is due, the values of those behind it are no longer needed."""
+    """When the gradient of the wide first layer is computed, the values of the later layers are no longer needed."""
     rows, widths = 64, (1024, *[256] * 8)
     graph, g, x = graph_of((rows, 4))
     h = x

@@ -1,4 +1,4 @@
-"""Where buffers lie: places are found again, joined, and never given twice."""
+"""Tests of buffers: freed ranges are reused and merged, and never allocated twice."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 from numpy.lib.array_utils import byte_bounds
 
 from graphspec.arrays.layout import root, view_as
-from graphspec.runtime.buffers import Pool, Scratch, stretch
+from graphspec.runtime.buffers import Pool, Scratch, reserve
 
 
-def test_released_neighbours_are_one_place() -> None:
+def test_released_neighbours_are_merged() -> None:
     pool = Pool(1000)
     blocks = [pool.take((64,), np.uint8) for _ in range(4)]
     assert pool.nbytes == 256
     for k in (0, 2, 1):
         pool.release(root(blocks[k]))
-        pool.release(root(blocks[k]))  # the second time it is not the pool's
+        pool.release(root(blocks[k]))  # the pool ignores a block that is free already
     joined = pool.take((48,), np.float32)
     assert byte_bounds(joined) == (byte_bounds(blocks[0])[0], byte_bounds(blocks[2])[1])
     assert pool.nbytes == 256
 
 
-def test_the_smallest_place_is_taken() -> None:
+def test_the_smallest_free_range_is_used() -> None:
     pool = Pool(1000)
     blocks = [pool.take((size,), np.uint8) for size in (256, 1, 128, 1)]
     for k in (0, 2):
@@ -58,12 +58,12 @@ def test_random_buffers_never_overlap() -> None:
     assert len({root(array) for array, _ in held}) == len(held)
 
 
-def test_temporaries_are_taken_back() -> None:
+def test_scratch_memory_is_reused() -> None:
     scratch = Scratch(1000)
     first = scratch.take((5,), np.float32)
-    taken = scratch.mark()
+    mark = scratch.mark()
     second = scratch.take((5,), np.float32)
-    scratch.reset(taken)
+    scratch.reset(mark)
     assert scratch.take((7,), np.float64).ctypes.data == second.ctypes.data != first.ctypes.data
     scratch.reset()
     assert scratch.take((1,), np.int8).ctypes.data == first.ctypes.data
@@ -71,11 +71,11 @@ def test_temporaries_are_taken_back() -> None:
 
 
 @pytest.mark.parametrize("nbytes", [100, 1 << 20, 5 << 20])
-def test_stretches(nbytes: int) -> None:
-    block = stretch(nbytes)
+def test_reserved_memory(nbytes: int) -> None:
+    block = reserve(nbytes)
     assert (block.nbytes, block.ctypes.data % 64, block.any()) == (nbytes, 0, False)
     block[:] = 1
-    assert stretch(nbytes).sum() == 0
+    assert reserve(nbytes).sum() == 0
 
 
 def test_views_in_an_order() -> None:

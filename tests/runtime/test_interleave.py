@@ -1,4 +1,4 @@
-"""The order of calls: interleaved calls compute the same bits, block by block."""
+"""Tests of the order of calls: interleaved calls compute the same bits, block by block."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def run(parts: Sequence[tuple[Label, Calls]]) -> None:
             f(*operands)
 
 
-def in_turn(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
-    """As ``interleave_blocks``, but every part after the one before."""
+def in_sequence(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
+    """Replace ``interleave_blocks``: yield one part after the other."""
     yield from ((part.label, part.calls) for part in parts)
 
 
@@ -54,7 +54,7 @@ def test_nothing_moves_before_an_unknown_function_or_a_call_that_stays() -> None
 @pytest.mark.parametrize("seed", range(40))
 def test_random_calls_see_the_same_operands(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interleave, "_LARGE", 1)
-    monkeypatch.setattr(interleave, "_MOST", 40)
+    monkeypatch.setattr(interleave, "_MAX_USES", 40)
     random = np.random.default_rng(seed)
     memory = np.zeros(48)
 
@@ -82,7 +82,7 @@ def test_random_calls_see_the_same_operands(seed: int, monkeypatch: pytest.Monke
     start = random.integers(1, 5, len(memory)).astype(float)
     with np.errstate(all="ignore"):
         memory[:] = start
-        run(list(in_turn(parts)))
+        run(list(in_sequence(parts)))
         expected = memory.copy()
         memory[:] = start
         run(list(interleave_blocks(parts)))
@@ -90,14 +90,14 @@ def test_random_calls_see_the_same_operands(seed: int, monkeypatch: pytest.Monke
 
 
 def residual(g: Builder, x: Value) -> Value:
-    """Convolutions with BatchNormalization and a sum, which the gradient leaves on two ways."""
+    """Return the loss of convolutions with BatchNormalization and a residual sum, whose gradient has two paths."""
 
     def normalized(name: str, h: Value) -> Value:
         h = g.Conv(h, g.param(f"{name}/kernel", (8, 8, 3, 3), GLOROT), None, pads=(1, 1, 1, 1))
         ones = [g.param(f"{name}/{k}", (8,), INITIALIZERS.parse("ones")) for k in ("scale", "offset")]
         state = [g.param(f"{name}/{k}", (8,), INITIALIZERS.parse("ones"), state=True) for k in ("mean", "var")]
-        made: Value = g.BatchNormalization(h, *ones, *state, training_mode=1)
-        return made
+        result: Value = g.BatchNormalization(h, *ones, *state, training_mode=1)
+        return result
 
     first = g.Relu(normalized("a", x))
     h = g.Relu(normalized("b", first))
@@ -108,7 +108,7 @@ def residual(g: Builder, x: Value) -> Value:
 def test_an_interleaved_network_has_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(0).standard_normal((8, 8, 48, 48)).astype(np.float32)
     results, orders = [], []
-    for order in (interleave_blocks, in_turn):
+    for order in (interleave_blocks, in_sequence):
         monkeypatch.setattr(binding, "interleave_blocks", order)
         graph = Graph("test")
         graph.inputs["x"] = Value("x", Type("float32", ("N", 8, 48, 48)), "input")

@@ -1,4 +1,4 @@
-"""How an update is divided among workers."""
+"""Tests of updates that several workers share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphspec.kernels.group import LocalGroup
 from graphspec.optimizers import OPTIMIZERS, Rate, Vectors
 from graphspec.parallel import group as replicas
 from graphspec.parallel.group import ProcessGroup
-from graphspec.runtime.optimizer_state import bind_shard_update, slots_of
+from graphspec.runtime.optimizer_state import bind_shard_update, initial_slots
 from graphspec.runtime.partition import divide
 
 Array = np.ndarray[Any, Any]
@@ -37,7 +37,7 @@ EXTRA: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("size", [2, 3, 8])
 @pytest.mark.parametrize("name", OPTIMIZERS.primary())
 def test_an_update_is_that_of_one_worker(name: str, size: int, constrained: bool) -> None:
-    """The same bits, but where a norm goes over the parts of several."""
+    """Several workers compute the same bits as one, except after a norm over the parts of all workers."""
     optimizer = OPTIMIZERS.parse({"type": name, "learning_rate": 0.1, **EXTRA.get(name, {})})
     segments, length = list[Segment](), 0
     shapes = {"kernel": (3, 4), "filters": (2, 2, 3, 5), "bias": (4,), "last": (70,), "wide": (9, 13)}
@@ -57,7 +57,7 @@ def test_an_update_is_that_of_one_worker(name: str, size: int, constrained: bool
 
     def run(ranks: int) -> tuple[Array, dict[str, Array]]:
         weights, slots = start.copy(), {}
-        slots = slots_of(optimizer, weights, segments)
+        slots = initial_slots(optimizer, weights, segments)
         shared, signals = [np.zeros(length) for _ in range(ranks)], spinning(ranks)
         scratch = np.zeros((2, ranks, replicas.SCRATCH), np.uint8)
 
@@ -67,11 +67,11 @@ def test_an_update_is_that_of_one_worker(name: str, size: int, constrained: bool
             partition = divide(optimizer, segments, length, ranks)
             vectors = Vectors.of_workers(weights, shared, slots, segments)
             calls = bind_shard_update(optimizer, vectors, clock, rate, group, partition)
-            for clock.step, given in enumerate(gradients):
-                whole = given[0].copy()
-                for more in given[1:]:
-                    whole += more
-                shared[rank][...] = given[rank] if ranks > 1 else whole
+            for clock.step, parts in enumerate(gradients):
+                total = parts[0].copy()
+                for part in parts[1:]:
+                    total += part
+                shared[rank][...] = parts[rank] if ranks > 1 else total
                 if ranks > 1:
                     signals[rank].barrier()
                 for f, *a in calls:

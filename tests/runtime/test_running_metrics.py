@@ -1,4 +1,4 @@
-"""Metrics in runs: several figures, tables, heads without a loss."""
+"""Tests of metrics in runs: several values, tables, heads without a loss."""
 
 from __future__ import annotations
 
@@ -122,6 +122,3 @@ def test_a_table_of_the_validation_rows_where_there_are_no_others(tmp_path: Path
     counts = [line.split() for line in trained.splitlines() if line.startswith(("no ", "yes "))]
     assert "validation data:" in trained
     assert sum(int(count) for _, *row, _ in counts for count in row) == 20
-
-
-# Label sequences.

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, exact, and refused when damaged."""
+"""Tests of checkpoints: they are complete and exact, and damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_longer_resumed_run_equals_a_long_one(tmp_path: Path) -> None:
     assert_same_weights(resume(spec(tmp_path, epochs=6), tmp_path / "run"), long)
 
 
-def test_run_json_says_what_the_run_was_made_with(tmp_path: Path) -> None:
+def test_run_json_records_software_and_data(tmp_path: Path) -> None:
     model = gs.compile(spec(tmp_path))
     start_run(model, tmp_path / "run")
     record = json.loads((tmp_path / "run" / "run.json").read_text())

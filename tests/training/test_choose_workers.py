@@ -1,4 +1,4 @@
-"""With how many workers a run goes on: chosen, recorded, replayed, or one after all."""
+"""Tests of the number of workers of a run: it is chosen, recorded, and used again when the run is resumed."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_an_interrupted_run_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_the_number_of_workers_is_recorded_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "SHORTEST", 0.0)
-    monkeypatch.setattr(choose, "WORTH_IT", 0.0)
-    monkeypatch.setattr(choose, "GAIN", 1e9)
+    monkeypatch.setattr(choose, "MIN_STEP_SECONDS", 0.0)
+    monkeypatch.setattr(choose, "MIN_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(choose, "MAX_TIME_RATIO", 1e9)
     spec = filed(tmp_path, "auto")
     interrupt(spec, tmp_path / "run", 3)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["workers"] == 2
-    monkeypatch.setattr(choose, "GAIN", 0.0)
+    monkeypatch.setattr(choose, "MAX_TIME_RATIO", 0.0)
     model = gs.compile(spec)
     run = model.trainer(Silent(), tmp_path / "run")
     run.resume(check_resumable(model, tmp_path / "run"))

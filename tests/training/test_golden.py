@@ -1,4 +1,4 @@
-"""Whole models against Keras 3 (golden values made by `golden/make_keras.py`): losses, penalties, weights, gradients."""
+"""Tests of complete models against Keras 3 (golden values from `golden/make_keras.py`): losses, penalties, gradients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CASES = load("models")
 
 
 def trained(case: Case) -> tuple[Objective, dict[str, Any]]:
-    """The model with its losses, and the arrays that it reads."""
+    """Return the model with its losses, and the arrays that it reads."""
     spec, graph = compiled(case)
     weights: dict[str, Any] = dict(case["sample_weights"])
     for head, target in case["targets"].items():
@@ -57,12 +57,12 @@ def test_losses_gradients_and_statistics_are_those_of_keras(case: Case, dtype: A
     assert_close(parameters.get(group="state"), case["state"])
 
 
-ALONE = [case for case in CASES if not case.id.startswith("mask-") and "BatchNormalization" not in str(case.spec)]
+INDEPENDENT = [case for case in CASES if not case.id.startswith("mask-") and "BatchNormalization" not in str(case.spec)]
 
 
-@pytest.mark.parametrize("case", ALONE, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", INDEPENDENT, ids=lambda case: case.id)
 def test_shares_of_workers_add_up(case: Case) -> None:
-    """Where the workers need not talk within a step, their losses and gradients are sums: also those of penalties."""
+    """If workers do not communicate within a step, their losses and gradients sum to those of one, also for penalties."""
     objective, arrays = trained(case)
     parameters = store_of(objective.graph, case["weights"])
     total = len(next(iter(arrays.values())))

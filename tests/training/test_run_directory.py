@@ -1,4 +1,4 @@
-"""A run that is interrupted and resumed ends with the bits of one that was not: every optimizer, every callback."""
+"""Tests of resumed runs: they end with the bits of an uninterrupted run, for every optimizer and every callback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphspec.training.observers import Silent
 
 
 def spec(tmp_path: Path, **training: Any) -> dict[str, Any]:
-    """Weights of ranks 1, 2 and 4, some of which lie in memory otherwise than in Keras. Three steps an epoch."""
+    """Return a spec whose weights have 1, 2 and 4 dimensions, some with another layout than in Keras; 3 steps per epoch."""
     random = np.random.default_rng(5)
     rows = {"x": random.standard_normal((12, 3, 4, 2)).astype(np.float32), "y": random.standard_normal((12, 2))}
     if not (tmp_path / "rows.npz").exists():
@@ -84,8 +84,8 @@ def test_slots_have_the_names_and_shapes_of_keras(tmp_path: Path) -> None:
     }
 
 
-def test_slots_of_single_weights_lie_as_the_others(tmp_path: Path) -> None:
-    """Muon's mean squares are kept by weight, its momenta in one vector; after one step both hold the gradient."""
+def test_slots_of_single_weights_have_the_layout_of_vectors(tmp_path: Path) -> None:
+    """Muon stores mean squares by weight, and momenta in one vector; after one step both follow from the gradient."""
     whole(spec(tmp_path, epochs=1, batch_size=12, optimizer="muon"), tmp_path / "run")
     arrays = load_checkpoint(tmp_path / "run").arrays
     for name in ("filter/kernel", "filter/bias", "read/bias"):
@@ -126,9 +126,9 @@ def test_every_callback(tmp_path: Path, callbacks: list[dict[str, Any]], after: 
     trained = spec(tmp_path, optimizer=AVERAGED, callbacks=callbacks)
     run = whole(trained, tmp_path / "whole")
     interrupt(trained, tmp_path / "run", after)
-    again = resume(trained, tmp_path / "run")
-    assert_same_weights(again, run)
-    assert again.history == run.history
+    resumed = resume(trained, tmp_path / "run")
+    assert_same_weights(resumed, run)
+    assert resumed.history == run.history
     assert_same_files(tmp_path / "whole", tmp_path / "run")
     written = sorted(p.name for p in (tmp_path / "whole").iterdir())
     assert written == sorted(p.name for p in (tmp_path / "run").iterdir())
@@ -147,7 +147,7 @@ def test_more_epochs_after_the_averages_were_swapped(tmp_path: Path) -> None:
 def test_validation_with_the_averages(tmp_path: Path) -> None:
     run = whole(spec(tmp_path, optimizer=AVERAGED, callbacks=["SwapEMAWeights"]), tmp_path / "swapped")
     plain = whole(spec(tmp_path, optimizer=AVERAGED), tmp_path / "plain")
-    assert_same_weights(run, plain)  # what was trained is the same, and so are the averages that it ends with
+    assert_same_weights(run, plain)  # swapping for validation does not change the training, nor its final averages
     rows = np.load(tmp_path / "rows.npz")
     figures = run.model.evaluate(rows["x"], rows["y"], batch_size=4)
     assert figures == {k: run.history[f"val_{k}"][-1] for k in figures}

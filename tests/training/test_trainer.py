@@ -1,4 +1,4 @@
-"""A training step as a whole: no growth, little allocation, and the same bits from the same state."""
+"""Tests of complete training steps: memory does not grow, little is allocated, and equal states give equal bits."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_thousand_steps_do_not_grow(name: str) -> None:
     tracemalloc.start()
     try:
         steps(5)
-        gc.collect()  # empties the interpreter's lists of freed tuples, too, which would count as growth
+        gc.collect()  # also empties the interpreter's lists of freed tuples, which would count as growth
         before, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
         steps(1000)
@@ -98,7 +98,7 @@ def test_dropout_differs_by_step_and_agrees_on_a_rerun() -> None:
     assert len(set(losses[0])) == 4
 
 
-def test_settings_of_numpy_are_given_back() -> None:
+def test_settings_of_numpy_are_restored() -> None:
     class Look(Silent):
         found: tuple[int, str] | None = None
 

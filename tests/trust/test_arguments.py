@@ -36,7 +36,7 @@ KERNEL = np.ones((4, 8), np.float32)
         (lambda m: m.set_weights({None: KERNEL}), "`weights` must be a dict of arrays, by names, got None"),
         (lambda m: m.set_weights({"hidden/kernel": KERNEL.astype(str)}), "must be an array of numbers"),
         (lambda m: m.set_weights({"hidden/kernel": KERNEL.astype(complex)}), "must be an array of numbers"),
-        (lambda m: m.set_weights({"hidden/kernel": KERNEL.astype(float) * 1e300}), "that float32 cannot hold"),
+        (lambda m: m.set_weights({"hidden/kernel": KERNEL.astype(float) * 1e300}), "that float32 cannot represent"),
         (lambda m: m.save(3), "`path` must be a path, got 3"),
         (lambda m: m.save(""), "`path` must be a path that the file system can have, got ''"),
         (lambda m: m.export("a\0b"), "`path` must be a path that the file system can have"),

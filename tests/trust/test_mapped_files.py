@@ -58,7 +58,7 @@ def test_a_mapped_file_that_is_written_to(tmp_path: Path, monkeypatch: pytest.Mo
     def rewrite() -> None:
         np.savez(tmp_path / "d.npz", x=np.zeros((100, 4), np.float32), y=np.zeros((100, 1), np.float32))
 
-    with pytest.raises(gs.SpecError, match=r"GS501.*d\.npz' was changed while it was used"):
+    with pytest.raises(gs.SpecError, match=r"GS501.*d\.npz' was changed while it was in use"):
         changing(tmp_path, monkeypatch, rewrite, workers)
 
 
@@ -77,7 +77,7 @@ def test_a_file_is_kept_open_as_long_as_its_map(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(archives, "MAPPED", 1)
     path = archive(tmp_path / "d.npz", zipfile.ZIP_STORED)
     array: Any = archives.Npz(path).read(["a"])["a"]
-    held = map_of(array[1:]).held  # type: ignore[union-attr]
+    held = map_of(array[1:]).source  # type: ignore[union-attr]
     held.check()
     with path.open("ab") as file:
         file.write(b"more")

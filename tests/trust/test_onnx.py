@@ -162,7 +162,7 @@ def test_what_is_no_file(right: onnx.ModelProto, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("graphspec.export.outline.MAX_FILE_BYTES", 1000)
     assert "an ONNX file has at most" in answer(tmp_path, data)
     monkeypatch.setattr("graphspec.export.outline.MAX_FILE_BYTES", 2**31)
-    monkeypatch.setattr("graphspec.export.outline._FIELDS", 20)
+    monkeypatch.setattr("graphspec.export.outline._MAX_FIELDS", 20)
     assert "more than" in answer(tmp_path, data)
 
 

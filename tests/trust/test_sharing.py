@@ -139,7 +139,7 @@ def test_weights_change_when_nobody_reads_them() -> None:
     writer = threading.Event()
     assert in_threads(2, work) == []
     assert order == ["read", "written"]
-    with access.reading(), pytest.raises(gs.UsageError, match="while the same thread"), access.writing():
+    with access.reading(), pytest.raises(gs.UsageError, match="while it computes with it"), access.writing():
         pass
     with access.writing():  # nothing is held any more
         pass

@@ -20,7 +20,7 @@ from graphspec.kernels.group import LocalGroup, Shard
 from graphspec.optimizers import OPTIMIZERS, Vectors
 from graphspec.parallel import processes
 from graphspec.parallel.member import Member, layout
-from graphspec.runtime.optimizer_state import bind_shard_update, slots_of
+from graphspec.runtime.optimizer_state import bind_shard_update, initial_slots
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.partition import Partition, divide
 from graphspec.training import choose_workers as choose
@@ -170,7 +170,7 @@ def steps_of(trainer: Trainer, workers: int, optimizer: Any) -> tuple[list[float
     step = replace(step, parameters=parameters, loader=feeder_of(trainer, 0, workers))
     partition, segments = step.divide(optimizer, workers), parameters.segments["trainable"]
     assert bool(partition.matrices) == choice.FAST
-    slots = slots_of(optimizer, parameters.vectors["trainable"], segments)
+    slots = initial_slots(optimizer, parameters.vectors["trainable"], segments)
     wanted = layout(step, trainer.running, slots, partition)
     arrays = {name: np.zeros(shape, dtype) for name, (shape, dtype) in wanted.items()}
     signals, losses = spinning(workers), list[float]()
