@@ -8,6 +8,7 @@ from graphspec.language.declarations import Ref
 from graphspec.language.head_arrays import LABEL, LENGTH, STEPS, WEIGHT
 from graphspec.language.names import InputRef, Item, Scope, bad_name, is_name, locate, resolve, suggest
 from graphspec.language.tree import Problems, Tree, describe, item_name
+from graphspec.losses import LOSSES
 
 Position = tuple[Mark, str]
 """A mark and a path."""
@@ -124,6 +125,7 @@ def _generated(head: Tree) -> list[tuple[str, str]]:
     if loss is not None and loss.value is not None:
         suffixes.append((WEIGHT, "the sample weights"))
         kind = loss.get("type") or loss
-        if isinstance(kind.value, str) and kind.value.lower() == "ctc":
+        cls = LOSSES.get(kind.value) if isinstance(kind.value, str) else None
+        if cls is not None and cls.targets == "labels":
             suffixes += [(LENGTH, "the label lengths"), (STEPS, "the numbers of time steps")]
     return suffixes

@@ -17,8 +17,6 @@ from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import OPS
 
-_REDUCE = {"ReduceMean", "ReduceMax", "ReduceMin"}  # in opset 17 their axes are an attribute
-
 Perm = tuple[int, ...]
 
 
@@ -113,7 +111,7 @@ def _move_past(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], mov
     bases = [v if v is None or v.name not in moves.pending else moves.pending[v.name][0] for v in inputs]
     attrs = dict(node.attrs)
     out_perm = perm
-    if node.op in _REDUCE:
+    if {"axes", "keepdims"} <= attrs.keys():  # a reduction over axes that are an attribute
         if attrs["axes"] is None:
             return None
         axes = [a % len(perm) for a in attrs["axes"]]
