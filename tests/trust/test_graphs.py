@@ -53,7 +53,7 @@ def test_masks_of_images_before_recurrent_layers(kind: dict[str, Any]) -> None:
     spec = {"graphspec": 1, "name": "m", "inputs": {"x": {"shape": [3, 4, 2]}}, "layers": layers, "outputs": {"y": {}}}
     (error,) = [d for d in gs.validate(spec) if d.is_error]
     assert error.code == "GS302"
-    assert "needs a mask with a bit for each step, (batch, time), got (N, 3, 4)" in error.message
+    assert "needs a mask with one value per step, (batch, time), got (N, 3, 4)" in error.message
 
 
 def test_a_weight_that_is_one_number_is_stored(tmp_path: Path) -> None:
