@@ -122,7 +122,9 @@ def test_more_bins_than_rows_are_an_error_of_the_spec(more: list[dict[str, Any]]
     layers = [BINS, *({"name": f"m{k}", **layer} for k, layer in enumerate(more))]
     (found,) = gs.validate(embedded(*layers, input_dim=5))
     assert (found.code, found.path) == ("GS304", "layers.e.input_dim")
-    assert found.message == "Embedding 'e' looks up ids from 'bins', which range from 0 to 5; only 0 to 4 can have a row"
+    assert (
+        found.message == "Embedding 'e' looks up ids from 'bins', which range from 0 to 5; only 0 to 4 can have a row"
+    )
     assert found.hint == "set `input_dim: 6`, or reduce the range of 'bins'"
     assert gs.validate(embedded(*layers, input_dim=6)) == []
 
