@@ -132,6 +132,11 @@ class Split(Op):
         return tuple(X[index] for index in slices), [], backward
 
 
+def start_index(start: int, step: int, size: int) -> int:
+    """Return ``start`` as ONNX reads it: backwards from before the first element begins at the first element."""
+    return max(start, -size) if step < 0 else start
+
+
 def slice_length(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
     """Return the number of elements that ``start:stop:step`` selects on an axis of ``size``.
 
@@ -141,7 +146,7 @@ def slice_length(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
         ShapeError: ``GS305`` if the number cannot be determined.
     """
     if isinstance(size, int) and isinstance(start, int) and isinstance(stop, int):
-        return len(range(*slice(start, stop_index(stop, step), step).indices(size)))
+        return len(range(*slice(start_index(start, step, size), stop_index(stop, step), step).indices(size)))
 
     def from_front(bound: Dim) -> Dim:
         if not isinstance(bound, int) or 0 <= bound <= _FAR:
@@ -214,7 +219,7 @@ class Slice(Op):
         for _, start, end, step in slices_by_axis(X, starts, ends, optional[0], optional[1]):
             if not (isinstance(start, int) and isinstance(end, int)):
                 return None
-            elements = elements[start : stop_index(end, step) : step]
+            elements = elements[start_index(start, step, len(elements)) : stop_index(end, step) : step]
         return elements
 
     def bind(
@@ -228,7 +233,8 @@ class Slice(Op):
         slices = [slice(None)] * X.ndim
         for k, (start, end) in enumerate(zip(known_starts, known_ends, strict=True)):
             step = known_steps[k] if known_steps is not None else 1
-            slices[known_axes[k] if known_axes is not None else k] = slice(start, stop_index(end, step), step)
+            axis = known_axes[k] if known_axes is not None else k
+            slices[axis] = slice(start_index(start, step, X.shape[axis]), stop_index(end, step), step)
         index = tuple(slices)
 
         def backward(dY: Array) -> Calls:
