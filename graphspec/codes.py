@@ -204,6 +204,16 @@ class Code(StrEnum):
         "Move the layer after the one that consumes the mask.",
     )
 
+    NO_TRAINING_KERNEL = (
+        "GS309",
+        "Not computable in training",
+        (
+            "A layer that only onnxruntime computes, such as a lookup of text, follows a layer with weights or random "
+            "numbers. Such layers are computed once, before training."
+        ),
+        "Feed the layer from inputs, or from layers without weights and random numbers.",
+    )
+
     # GS4: heads.
 
     ACTIVATION_MISMATCH = (
@@ -298,6 +308,31 @@ class Code(StrEnum):
         "Target too long for its time steps",
         "A CTC target needs more time steps than its row has: one for each label, and one between equal labels.",
         "Use fewer labels or more time steps.",
+    )
+
+    UNREADABLE_DATE = (
+        "GS510",
+        "Unreadable date",
+        "Warning: a text of a date column is not a date of the column's format. It counts as missing.",
+        "Write dates as `2024-12-31`, or set `format`.",
+    )
+    CLASS_LEFT_OUT = (
+        "GS511",
+        "Class without training rows",
+        "A class occurs in validation or test rows, but in no training row.",
+        "Set `stratify` for the split, or add training rows of the class.",
+    )
+    WRONG_QUERY = (
+        "GS512",
+        "Query refused",
+        "A query is not a single SELECT statement, fails, or does not determine the order of its rows.",
+        "Correct the query. `ORDER BY` columns that identify a row determine the order.",
+    )
+    OUTSIDE_FOLDER = (
+        "GS513",
+        "File outside the allowed folders",
+        "A query reads a file that is neither beside nor below the spec.",
+        "Move the file, or allow its folder with `--allow DIR`.",
     )
 
     # GS6: the run.

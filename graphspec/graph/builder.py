@@ -15,6 +15,7 @@ from graphspec.errors import ShapeError
 from graphspec.graph.operators import Operators
 from graphspec.ir.dims import Dim, show
 from graphspec.ir.graph import Array, Constraint, Graph, Initializer, Layout, Lowers, Node, Param, Type, Value
+from graphspec.ir.learnt_size import LearntSize, stand_in
 from graphspec.ops import OPS
 
 _AS_IN_KERAS = Layout()
@@ -88,6 +89,12 @@ class Builder(Operators):
             first.dims = op.dims(*inputs)
         self.graph.nodes.append(node)
         return node.outputs if several else first
+
+    def learnt(self, role: str) -> LearntSize:
+        """Return the size ``<node>.<role>``, which the node learns from data; nodes that share weights share it."""
+        name = f"{self.weights or self.owner}/{self._prefix}{role}".replace("/", ".")
+        sizes = self.graph.learnt
+        return sizes.setdefault(name, LearntSize(stand_in(len(sizes)), name))
 
     def _unique(self, name: str) -> str:
         count = self._names[name] = self._names.get(name, 0) + 1

@@ -13,16 +13,27 @@ from graphspec.arrays.layout import Array as Array  # re-exported for modules th
 from graphspec.codes import Code
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import Dim, Shape, fixed_size, names_in, show
+from graphspec.ir.learnt_size import LearntSize
 
 if TYPE_CHECKING:
     from graphspec.ir.ranges import Range
 
+STRING = "string"
+"""The dtype of texts; NumPy arrays of texts have the dtype ``object``."""
+_TEXT_BYTES = 64  # of a text in memory
+
+
+def numpy_dtype(dtype: str) -> np.dtype[Any]:
+    """Return NumPy's dtype of a tensor's dtype: ``object`` for texts."""
+    return np.dtype(object if dtype == STRING else dtype)
+
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """The dtype (``float32``, ``int64``, ``bool``, …) and the shape of a tensor; the batch axis is ``"N"``.
+    """The dtype (``float32``, ``int64``, ``bool``, ``string``, …) and the shape of a tensor; the batch axis is ``"N"``.
 
-    Every floating tensor of the graph is ``float32``; a program may be bound in float64 for gradient checks.
+    Every floating tensor of the graph is ``float32``; a program may be bound in float64 for gradient checks. Strings are
+    computed by onnxruntime alone, before the part of the graph that NumPy runs.
     """
 
     dtype: str
@@ -37,9 +48,14 @@ class Type:
         return self.dtype == "float32"
 
     @property
+    def is_string(self) -> bool:
+        """Whether the elements are texts."""
+        return self.dtype == STRING
+
+    @property
     def nbytes(self) -> int:
-        """The bytes of a tensor without symbolic dimensions."""
-        return fixed_size(self.shape) * np.dtype(self.dtype).itemsize
+        """The bytes of a tensor without symbolic dimensions; those of texts are an estimate."""
+        return fixed_size(self.shape) * (_TEXT_BYTES if self.is_string else np.dtype(self.dtype).itemsize)
 
 
 @dataclass(eq=False, slots=True)
@@ -240,6 +256,7 @@ class Graph:
         outputs: the values to compute, by name: the spec's outputs, or a program's fetches.
         penalties: the scalars of regularizers, which are added to the loss.
         loss: the scalar to differentiate.
+        learnt: the sizes that are still to be learnt from data, by name; the graph can be run only if there are none.
     """
 
     name: str
@@ -251,6 +268,7 @@ class Graph:
     outputs: dict[str, Value] = field(default_factory=dict)
     penalties: list[Value] = field(default_factory=list)
     loss: Value | None = None
+    learnt: dict[str, LearntSize] = field(default_factory=dict)
 
     def with_outputs(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
         """Return this graph with other outputs and another loss."""
@@ -284,6 +302,7 @@ class Graph:
             dict(self.outputs),
             list(self.penalties),
             self.loss,
+            dict(self.learnt),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -20,6 +20,7 @@ from graphspec.regularizers import REGULARIZERS, Regularizer
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.ir.graph import Layout, Value
+    from graphspec.layers.learners import Learner
 
 T = TypeVar("T")
 
@@ -109,6 +110,10 @@ class Layer(Config):
     """Keras's call arguments that name other nodes (``initial_state``): keys of the node, passed as ``calls``."""
     pairs_with_itself: ClassVar[bool] = False
     """True if two inputs are often the same node (attention)."""
+    takes_missing: ClassVar[bool] = False
+    """True if NaN in its input stands for a missing number, which the layer handles."""
+    learnt_arguments: ClassVar[tuple[str, ...]] = ()
+    """The arguments that the layer learns from the training rows if the spec does not set them (``vocabulary``)."""
     elsewhere: ClassVar[Mapping[str, str]] = ELSEWHERE
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL
 
@@ -123,6 +128,30 @@ class Layer(Config):
                 shapes of its inputs.
         """
         raise NotImplementedError
+
+    @property
+    def learns(self) -> bool:
+        """True if the layer must learn from the training rows before it can be used."""
+        return False
+
+    def learning_input(self, g: Builder, X: Value) -> Value:
+        """Emit the values that the layer learns from; by default they are its input."""
+        return X
+
+    def learner(self, X: Value) -> Learner:
+        """Return the learner of a layer that :attr:`learns`, for a learning input of this type."""
+        raise NotImplementedError
+
+    def with_learnt(self, state: Mapping[str, Any]) -> Self:
+        """Return the layer with the arguments that it has learnt, which may come from a file.
+
+        Raises:
+            ValueError: an argument is unknown or not valid.
+        """
+        if unknown := sorted(state.keys() - set(self.learnt_arguments)):
+            raise ValueError(f"{type(self).__name__} does not learn {', '.join(unknown)}")
+        written = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).model_validate(written | dict(state))
 
     @property
     def mixes_rows(self) -> bool:

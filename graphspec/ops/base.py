@@ -80,6 +80,10 @@ class Op:
     """The range of its finite outputs."""
     since_opset: ClassVar[int | None] = None
     """The first opset with the form implemented here; None if no earlier opset has a different form."""
+    domain: ClassVar[str] = ""
+    """The ONNX domain: empty for ONNX's own operators, else such as ``ai.onnx.ml`` or ``com.microsoft``."""
+    has_kernel: ClassVar[bool] = True
+    """False for an operator that only onnxruntime computes, in the part of the graph that runs before training."""
     in_onnxruntime: ClassVar[bool] = True
     """False for an ONNX operator without a kernel in onnxruntime."""
     copied_inputs: ClassVar[slice | None] = None
