@@ -90,7 +90,7 @@ def train(
 def _check_export(spec: Spec, graph: Graph) -> None:
     """Report a network that cannot be exported before the training, not after it."""
     from graphspec.export.check import check_export
-    from graphspec.export.targets import OPSET
+    from graphspec.graph.onnx_model import OPSET
 
     if found := check_export(spec, graph, OPSET):
         raise SpecError(found)
