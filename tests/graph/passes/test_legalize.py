@@ -13,7 +13,8 @@ import pytest
 from onnx import defs
 
 import graphspec as gs
-from graphspec.export.targets import IR_OF_OPSET, TARGETS, newest_opset
+from graphspec.export.targets import TARGETS, newest_opset
+from graphspec.graph.onnx_model import IR_OF_OPSET
 from graphspec.graph.passes.drop_training import drop_training
 from graphspec.graph.passes.legalize import BASE, is_newer, legalize, since
 from graphspec.graph.target import Target
