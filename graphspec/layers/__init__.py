@@ -32,6 +32,9 @@ LAYERS.found_in(
             SeparableConv2D SeparableConvolution2D
         """,
         "einsum": "EinsumDense",
+        "lookup": "StringLookup IntegerLookup",
+        "hashing": "Hashing HashedCrossing",
+        "text": "TextVectorization",
         "preprocessing": "CategoryEncoding Discretization Normalization",
         "merging": "Add Subtract Multiply Average Maximum Minimum Concatenate Dot",
         "multi_head": "MultiHeadAttention GroupQueryAttention",
