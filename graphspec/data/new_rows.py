@@ -32,7 +32,10 @@ def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = Non
     arrays, found = load(_source(spec, file), data_signature(spec, graph, targets=False), max_rows)
     if arrays is None:
         raise refused(found)
-    return {name: array.astype(graph.inputs[name].dtype, copy=False) for name, array in arrays.inputs.items()}
+    return {
+        name: array if graph.inputs[name].type.is_string else array.astype(graph.inputs[name].dtype, copy=False)
+        for name, array in arrays.inputs.items()
+    }
 
 
 def _source(spec: Spec, file: Path) -> DataSource:
