@@ -1,4 +1,4 @@
-"""Comparisons, boolean operators, and Where."""
+"""Comparisons, boolean operators, IsNaN and Where."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
 from graphspec.ir.graph import Array, Type, Value
 from graphspec.kernels.common import as_words, bit_mask, give_each, output_for
-from graphspec.kernels.context import Bound, Context, broadcast, need, same_dtype
+from graphspec.kernels.context import Bound, Context, broadcast, need, need_float, same_dtype
 from graphspec.ops.base import Op, op
 
 
@@ -88,6 +88,22 @@ class Xor(Predicate):
     """``C = A xor B``."""
 
     function, dtype_kinds = np.logical_xor, "b"
+
+
+@op
+class IsNaN(Op):
+    """``Y`` is true where X is NaN; no gradient."""
+
+    elementwise = True
+    keeps_in, keeps_out = (), False
+
+    def infer(self, X: Value) -> Type:
+        need_float(X)
+        return Type("bool", X.shape)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y = output_for(ctx, (0, X), dtype=np.dtype(np.bool_))
+        return Y, [(np.isnan, X, Y)], None
 
 
 @op
