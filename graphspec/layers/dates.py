@@ -42,6 +42,8 @@ _VALUES: Mapping[str, str] = {
     "%S": "0?[0-9]|[1-5][0-9]",
     "%f": "[0-9]{1,6}",
 }
+_EPOCH = {"%Y": "1970", "%y": "70", "%m": "01", "%d": "01", "%H": "00", "%M": "00", "%S": "00", "%f": "0"}
+"""The fields of the first moment of 1970."""
 _FEBRUARY_29 = {
     "%Y": "[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00",
     "%y": "[02468][048]|[13579][26]",
@@ -189,15 +191,16 @@ class DateParts(Layer):
         matches = g.Tokenizer(X, mark=0, mincharnum=1, pad_value="", tokenexp=whole)
         found = g.LabelEncoder(matches, keys_strings=("",), values_int64s=(0,), default_int64=1)
         valid = g.Equal(g.ReduceSum(found, g.constant([2]), keepdims=0), g.constant(1))
-        fields = self._read(g, X, valid)
+        epoch = "".join(_EPOCH.get(piece, piece[-1]) for piece in _pieces(self.format or _ISO))
+        fields = self._read(g, g.Where(valid, X, g.constant(epoch)))  # other texts may have numbers without end
         numbers = g.Concat(*(self._number(g, part, fields) for part in self.parts), axis=1)
         return g.Where(valid, numbers, g.constant(np.nan))
 
-    def _read(self, g: Builder, X: Value, valid: Value) -> dict[str, Value]:
-        """Return the fields of the texts as int64 (batch, 1); those of 1970-01-01, midnight, where there is no date."""
+    def _read(self, g: Builder, X: Value) -> dict[str, Value]:
+        """Return what is needed of dates, all of which can be read: int64 (batch, 1) by name."""
         packed = self.format is None or _is_packed(self.format)
         tokens = g.Tokenizer(X, mark=0, mincharnum=1, pad_value="0", tokenexp="[0-9]{2}" if packed else "[0-9]{1,4}")
-        numbers = cast_to(g, tokens, "int64")
+        numbers = g.Cast(tokens, to="int64")
 
         def token(k: int) -> Value:
             """Token k of each text; 0 if it has fewer."""
@@ -211,13 +214,12 @@ class DateParts(Layer):
             name = _NAMES.get(field, "fraction")
             if name not in needed:
                 continue
-            number = token(first)
+            fields[name] = number = token(first)
             if k - first == 2:
-                number = g.Add(g.Mul(number, g.constant(100)), token(first + 1))
+                fields[name] = g.Add(g.Mul(number, g.constant(100)), token(first + 1))
             elif field == "%y":
-                number = g.Add(number, g.Where(g.Less(number, g.constant(69)), g.constant(2000), g.constant(1900)))
-            otherwise = {"year": 1970, "month": 1, "day": 1}.get(name, 0)
-            fields[name] = g.Where(valid, number, g.constant(otherwise))
+                century = g.Where(g.Less(number, g.constant(69)), g.constant(2000), g.constant(1900))
+                fields[name] = g.Add(number, century)
         if any(part in _NEEDED for part in self.parts):
             fields["days"] = _days(g, fields["year"], fields["month"], fields["day"])
             if "weekday" in self.parts:
