@@ -1,4 +1,4 @@
-"""The golden values of layers that learn from rows: Keras's ``adapt``, and scikit-learn's ``fit`` where Keras has no such layer.
+"""The golden values of layers that learn from rows: those of Keras's ``adapt``, and of scikit-learn's ``fit``.
 
 It needs scikit-learn 1.9.1 beside Keras.
 """
