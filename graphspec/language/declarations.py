@@ -29,13 +29,18 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class InputDecl:
-    """An input. ``shape`` lacks the batch axis; axes that vary appear by name."""
+    """An input. ``shape`` lacks the batch axis; axes that vary appear by name.
+
+    Attributes:
+        column: the name in files; None if it is the input's name.
+    """
 
     name: str
     shape: tuple[int | str, ...]
     dtype: str
     mark: Mark
     tree: Tree = field(repr=False, compare=False)
+    column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class HeadDecl:
 
     Attributes:
         class_weight: weights by class index.
+        scale: whether training uses standardised targets.
         wrong: whether an error of the head has been reported. Missing attributes may then exist in the document.
     """
 
@@ -95,6 +101,7 @@ class HeadDecl:
     mark: Mark
     tree: Tree = field(repr=False, compare=False)
     wrong: bool = False
+    scale: Literal["standard"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
