@@ -332,6 +332,8 @@ class Text(Column):
 
 # Dates and images
 
+Part = Literal["year", "month", "day", "weekday", "hour", "minute", "days"]
+
 
 @COLUMNS.add("date")
 class Date(Column):
@@ -341,9 +343,9 @@ class Date(Column):
 
     format: str | None = Field(None, description="The order of the numbers, such as `%d/%m/%Y`; ISO 8601 without it.")
     parts: Annotated[
-        tuple[Literal["year", "month", "day", "weekday", "hour", "minute", "days"], ...],
+        Annotated[tuple[Part, ...], Field(min_length=1)],
         FROM_LIST,
-        Field(min_length=1, description="The parts that become numbers; `days` counts the days since 1970-01-01."),
+        Field(description="The parts that become numbers; `days` counts the days since 1970-01-01."),
     ] = ("year", "month", "day", "weekday")
     cyclic: bool = Field(True, description="Whether all parts but `year` and `days` are sine and cosine.")
     missing: MissingPart = "median"

@@ -38,7 +38,9 @@ class Cross(Config):
     sources: ClassVar[Mapping[str, str]] = {"output_dim": "embed", "input_dim": "num_bins"}
 
     columns: Annotated[
-        tuple[str, ...], FROM_LIST, Field(min_length=2, max_length=8, description="The category columns, 2 to 8.")
+        Annotated[tuple[str, ...], Field(min_length=2, max_length=8)],
+        FROM_LIST,
+        Field(description="The category columns, 2 to 8."),
     ]
     num_bins: PositiveInt = Field(1000, description="The number of bins; combinations may share one.")
     embed: Embed = None
@@ -197,14 +199,16 @@ def _cross(record: str, tree: Tree, columns: Mapping[str, Part], problems: Probl
         problems.value(tree, Code.WRONG_TYPE, message, hint="for example `crosses: [[job, city]]`")
     listed = body.get("columns")
     items = listed.value if listed is not None and config is not None else []
-    known = [name for name, part in columns.items() if part.wrong or isinstance(part.config, Category)]
+    known = [name for name, part in columns.items() if isinstance(part.config, Category)]
     for k, item in enumerate(items):
         part = columns.get(item.value)
+        if part is None and not columns:
+            continue  # `columns` is missing or wrong, which is reported
         if part is None:
             hint = did_you_mean(item.value, known) or f"the categories are {format_names(known)}"
             message = f"{subject} names an unknown column '{item.value}'"
             problems.value(item, Code.UNKNOWN_NODE, message, hint=hint)
-        elif item.value not in known:
+        elif item.value not in known and part.config is not None:
             kind = next(word for word in COLUMNS.names() if COLUMNS.get(word) is type(part.config))
             message = f"{subject} joins categories, but column '{item.value}' is a {kind}"
             hint = f"categories are {format_names(known)}" if known else "make it a category"
@@ -218,7 +222,7 @@ def _cross(record: str, tree: Tree, columns: Mapping[str, Part], problems: Probl
         problems.value(tree, Code.VALUE_NOT_ALLOWED, message, hint="give its columns shorter names")
     mark = tree.first_key if isinstance(tree.value, dict) else tree.mark
     part = Part("cross", name, mark, tree.path, config, wrong=config is None or len(problems.found) > before)
-    part.wrong = part.wrong or any(columns[item.value].wrong for item in items)
+    part.wrong = part.wrong or any(item.value not in columns or columns[item.value].wrong for item in items)
     at = Tree(body.value, mark, body.key_marks, tree.path)
     if config is None or part.wrong:
         part.nodes = [_entry(f"{record}/{name}", "", {}, [], at, {})] if name else []

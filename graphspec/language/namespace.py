@@ -49,7 +49,9 @@ def _clash(name: str, new: Position, new_kind: str, old: Position, old_kind: str
     article = "an" if old_kind == "input" else "a"
     message = f"{new_kind} '{name}' has the name of {article} {old_kind}{where}"
     hint = "rename one of them: inputs, nodes and heads share one namespace"
-    if "column" in (new_kind, old_kind):
+    if new_kind == old_kind == "cross":
+        hint = "remove one of them"
+    elif "column" in (new_kind, old_kind):
         hint = f"write the column under another key: `{name}_2: {{column: {name}, type: …}}`"
         if "head" in (new_kind, old_kind):
             hint = f"remove it from `columns` if it is the target, or {hint}"
