@@ -32,7 +32,7 @@ class InputDecl:
     """An input. ``shape`` lacks the batch axis; axes that vary appear by name.
 
     Attributes:
-        column: the name in files; None if it is the input's name.
+        column: its column in data files, if that has another name.
     """
 
     name: str
@@ -87,7 +87,8 @@ class HeadDecl:
 
     Attributes:
         class_weight: weights by class index.
-        scale: whether training uses standardised targets.
+        scale: how the target is scaled for the loss.
+        statistics: the mean and the deviation of a standardized target; None if they are still to be learnt.
         wrong: whether an error of the head has been reported. Missing attributes may then exist in the document.
     """
 
@@ -102,6 +103,7 @@ class HeadDecl:
     tree: Tree = field(repr=False, compare=False)
     wrong: bool = False
     scale: Literal["standard"] | None = None
+    statistics: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
