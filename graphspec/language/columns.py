@@ -154,7 +154,8 @@ def _column(record: str, name: str, columns: Tree, problems: Problems) -> Part:
         part.nodes = [_entry(f"{record}/{name}", "", {}, [], at, {})]
         return part
     dtype, shape = config.input
-    part.input = _grown({"shape": shape, "dtype": dtype, "column": config.column or name}, at)
+    keys = {"shape": shape, "dtype": dtype} | ({} if config.column is None else {"column": config.column})
+    part.input = _grown(keys, at)
     part.nodes = _entries(f"{record}/{name}", config.steps(), [name], at, config.sources)
     return part
 
