@@ -27,6 +27,7 @@ LAYERS.found_in(
         "recurrent": "SimpleRNN GRU LSTM RNN",
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
         "core": "Dense Embedding Identity Masking Rescaling",
+        "dates": "DateParts",
         "depthwise": """
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
             SeparableConv2D SeparableConvolution2D

@@ -29,21 +29,18 @@ class Learner(Protocol):
     """Learns the arguments of one layer from all training rows, in one pass over them or in several."""
 
     def add(self, batch: Array) -> None:
-        """Take in some rows, ``(rows, …)``; texts come as arrays of ``object``.
-
-        Raises:
-            ShapeError: the layer cannot learn from these rows. The caller adds the node.
-        """
+        """Take in some rows, ``(rows, …)``; texts come as arrays of ``object``."""
 
     def end_pass(self) -> bool:
-        """Finish a pass over all rows; return True if no other pass is needed.
-
-        Raises:
-            ShapeError: as for :meth:`add`, such as ``GS505`` for a column without a number.
-        """
+        """Finish a pass over all rows; return True if no other pass is needed."""
 
     def state(self) -> dict[str, Any]:
-        """Return what was learnt: arguments of the layer, of numbers, texts and lists (it is stored as JSON)."""
+        """Return what was learnt: arguments of the layer, of numbers, texts and lists (it is stored as JSON).
+
+        Raises:
+            ShapeError: the layer cannot learn from these rows, such as ``GS505`` for a column without a number. The caller
+                adds the node.
+        """
 
 
 def as_numbers(batch: Array) -> Array:
@@ -91,6 +88,7 @@ class Moments:
         self._axes, self._sizes = tuple(axes), tuple(sizes)
         self._arguments = mean, variance
         self._skip_missing = skip_missing
+        self._missing = self._infinite = False
         columns = math.prod(sizes)
         self._block = max(_BLOCK // columns, 1)
         self._waiting: list[Array] = []
@@ -100,17 +98,11 @@ class Moments:
         self._squares: Array = np.zeros(columns)
 
     def add(self, batch: Array) -> None:
-        """Take in some rows.
-
-        Raises:
-            ShapeError: ``GS505`` for NaN, unless it is skipped, and for infinite numbers.
-        """
+        """Take in some rows."""
         others = [axis for axis in range(batch.ndim) if axis not in self._axes]
         numbers = as_numbers(batch).transpose(*others, *self._axes).reshape(-1, len(self._counts))
-        if np.isinf(numbers).any():
-            raise ShapeError(Code.MISSING_VALUE, "has infinite numbers to learn from", hint="clip or remove them")
-        if not self._skip_missing and np.isnan(numbers).any():
-            raise ShapeError(Code.MISSING_VALUE, "has NaN among the numbers to learn from", hint="put Impute before it")
+        self._infinite |= bool(np.isinf(numbers).any())
+        self._missing |= bool(np.isnan(numbers).any())
         self._waiting.append(numbers)
         self._waiting_rows += len(numbers)
         if self._waiting_rows >= self._block:
@@ -134,15 +126,23 @@ class Moments:
         self._counts += counts
 
     def end_pass(self) -> bool:
-        """Finish the only pass; ``GS505`` for a column without a number."""
+        """Finish the only pass."""
         if self._waiting_rows:
             self._merge(np.concatenate(self._waiting))
         self._waiting, self._waiting_rows = [], 0
-        _need_numbers(self._counts.reshape(self._sizes))
         return True
 
     def state(self) -> dict[str, Any]:
-        """Return the means and variances, nested lists with a level for each axis; numbers without axes."""
+        """Return the means and variances, nested lists with a level for each axis; numbers without axes.
+
+        Raises:
+            ShapeError: ``GS505`` for a column without a number, for infinite numbers, and for NaN unless it is skipped.
+        """
+        if self._infinite:
+            raise ShapeError(Code.MISSING_VALUE, "has infinite numbers to learn from", hint="clip or remove them")
+        if self._missing and not self._skip_missing:
+            raise ShapeError(Code.MISSING_VALUE, "has NaN among the numbers to learn from", hint="put Impute before it")
+        _need_numbers(self._counts.reshape(self._sizes))
         mean, variance = self._arguments
         found = {mean: self._means.reshape(self._sizes).tolist()}
         if variance is not None:
@@ -173,12 +173,16 @@ class Extremes:
             self._high = np.fmax(self._high, np.fmax.reduce(rows, 0))
 
     def end_pass(self) -> bool:
-        """Finish the only pass; ``GS505`` for a column without a number."""
-        _need_numbers(~np.isnan(self._low).reshape(self._shape))
+        """Finish the only pass."""
         return True
 
     def state(self) -> dict[str, Any]:
-        """Return lists with a number for each column; numbers without columns."""
+        """Return lists with a number for each column; numbers without columns.
+
+        Raises:
+            ShapeError: ``GS505`` for a column without a number.
+        """
+        _need_numbers(~np.isnan(self._low).reshape(self._shape))
         return {
             name: _shortest(array, self._shape)
             for name, array in zip(self._names, (self._low, self._high), strict=True)
@@ -205,6 +209,7 @@ class Quantiles:
         self._argument = argument
         self._columns = 1 if columns is None else columns
         self._depth = 0  # bits of the keys that are known
+        self._numbers: Array = np.zeros(self._columns, np.int64)
         self._fractions: Array = np.zeros((self._columns, 0))
         self._ranks: Array = np.zeros(0, np.int64)
         self._keys: Array = np.zeros(0, np.int64)
@@ -230,10 +235,13 @@ class Quantiles:
         np.add.at(self._counts.reshape(-1), (place << self._bits | digits)[wanted], 1)
 
     def end_pass(self) -> bool:
-        """Finish a pass; ``GS505`` after the first one for a column without a number."""
+        """Finish a pass. The first is the last one if a column has no number."""
         sums = np.cumsum(self._counts, axis=1, out=self._counts)
         if self._depth == 0:
-            self._choose_ranks(sums[:, -1])
+            self._numbers = sums[:, -1].copy()
+            if not self._numbers.all():
+                return True
+            self._choose_ranks(self._numbers)
         place = np.searchsorted(self._groups, self._keys)
         for k, group in enumerate(place):
             digit = np.searchsorted(sums[group], self._ranks[k], side="right")
@@ -248,7 +256,6 @@ class Quantiles:
 
     def _choose_ranks(self, counts: Array) -> None:
         """Choose the two numbers around each quantile, by their places in order."""
-        _need_numbers(counts.reshape(self._shape[:1] if self._columns > 1 else ()))
         places = self._probabilities * (counts[:, None] - 1)
         lower = np.floor(places).astype(np.int64)
         self._fractions = places - lower
@@ -257,7 +264,12 @@ class Quantiles:
         self._keys = np.broadcast_to(np.arange(self._columns)[:, None], ranks.shape).reshape(-1).copy()
 
     def state(self) -> dict[str, Any]:
-        """Return the quantiles, with the axes of columns and probabilities, if there are any."""
+        """Return the quantiles, with the axes of columns and probabilities, if there are any.
+
+        Raises:
+            ShapeError: ``GS505`` for a column without a number.
+        """
+        _need_numbers(self._numbers)
         low, high = _numbers_of(self._keys & 0xFFFFFFFF).reshape(2, *self._fractions.shape).astype(np.float64)
         gap, t = high - low, self._fractions
         numbers = np.where(t < 0.5, low + gap * t, high - gap * (1 - t))
