@@ -59,6 +59,8 @@ def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
 def _problems(head: HeadDecl, value: Value) -> list[tuple[KeyPath, str, Problem]]:
     """Return the problems of a head, each with its keys and its subject."""
     name = f"head '{head.name}'"
+    if head.scale is not None and (refused := _scale(head, value)) is not None:
+        return [(("scale",), name, refused)]
     problems: list[tuple[KeyPath, str, Problem]] = []
     if head.loss is not None:
         problems += [(("loss",), f"{head.loss.label} of {name}", p) for p in head.loss.check(value)]
@@ -69,8 +71,6 @@ def _problems(head: HeadDecl, value: Value) -> list[tuple[KeyPath, str, Problem]
             problems += [(("metrics", k), f"metric '{metric.key}' of {name}", p) for p in found]
     if head.labels is not None:
         problems += [(("labels",), name, p) for p in _labels(head.labels, head.loss, value)]
-    if head.scale is not None and (refused := _scale(head, value)) is not None:
-        problems.append((("scale",), name, refused))
     if head.class_weight is not None:
         problems += [(keys, name, p) for keys, p in _class_weight(head, value)]
     return problems

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from graphspec.config import FROM_LIST, Config, PositiveInt, Registry, invalid
 from graphspec.errors import did_you_mean
+from graphspec.language.column_arguments import Bins, Indicator, Missing, MissingPart, Scale, impute
 
 MISSING_ID = -(2**63)
 """The id that stands for a missing integer category."""
@@ -66,85 +67,6 @@ def type_hint(name: str) -> str:
     return did_you_mean(name, COLUMNS.names()) or f"the types are {', '.join(COLUMNS.names())}"
 
 
-# Missing numbers
-
-_NEIGHBOURS = (
-    *("bfill", "ffill", "backfill", "pad", "backward", "forward", "previous", "next"),
-    *("interpolate", "linear", "nearest", "knn"),
-)
-_DROPS = ("drop", "drop_row", "drop_rows", "dropna", "skip", "ignore")
-_FILL = "write `median`, `mean`, `zero` or a number; `indicator: true` tells the network which ones were missing"
-
-
-def _missing(value: Any) -> Any:
-    if value in _NEIGHBOURS:
-        raise invalid(f"cannot be '{value}': a single record has no neighbours", _FILL)
-    if value in _DROPS:
-        raise invalid(f"cannot be '{value}': a single record needs an answer and cannot be left out", _FILL)
-    return value
-
-
-Missing = Annotated[
-    Literal["median", "mean", "zero", "error"] | float,
-    BeforeValidator(_missing),
-    Field(
-        description="What stands for a missing number: learnt from the training rows, zero, this number; or an error."
-    ),
-]
-MissingPart = Annotated[
-    Literal["median", "mean", "zero"] | float,
-    BeforeValidator(_missing),
-    Field(description="What stands for the parts of a missing or unreadable date."),
-]
-Indicator = Annotated[bool, Field(description="Whether a further number is 1 where the value was missing.")]
-
-
-def _impute(missing: str | float, indicator: bool) -> dict[str, Any]:
-    """Return the arguments of Impute."""
-    arguments: dict[str, Any] = {"strategy": missing}
-    if not isinstance(missing, str):
-        arguments = {"strategy": "constant", "fill_value": float(missing)}
-    return arguments | ({"indicator": True} if indicator else {})
-
-
-# Scales
-
-
-class Bins(NamedTuple):
-    """A scale: the number of intervals with equally many training rows."""
-
-    bins: int
-
-
-_SCALES = ("standard", "minmax", "log1p", "none")
-_SCALE = f"write {', '.join(f'`{scale}`' for scale in _SCALES)} or `{{bins: 10}}`"
-
-
-def _scale(value: Any) -> Any:
-    if isinstance(value, str):
-        if value not in _SCALES:
-            text = f"must be one of {', '.join(_SCALES)} or {{bins: n}}"
-            raise invalid(text, did_you_mean(value, _SCALES) or _SCALE, show_value=True)
-        return value
-    count = value.get("bins") if isinstance(value, dict) and len(value) == 1 else None
-    if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= 10_000:
-        raise invalid("must be a word or {bins: n} with 2 to 10,000 bins", _SCALE, show_value=True)
-    return Bins(count)
-
-
-_SCALE_SCHEMA = {
-    "anyOf": [
-        {"type": "string", "enum": list(_SCALES)},
-        {
-            "type": "object",
-            "properties": {"bins": {"type": "integer", "minimum": 2, "maximum": 10_000}},
-            "required": ["bins"],
-            "additionalProperties": False,
-        },
-    ]
-}
-
-
 @COLUMNS.add("number")
 class Number(Column):
     """A number: missing ones are filled, then all are scaled by what the training rows show."""
@@ -158,14 +80,7 @@ class Number(Column):
 
     missing: Missing = "median"
     indicator: Indicator = False
-    scale: Annotated[
-        Any,
-        BeforeValidator(_scale),
-        WithJsonSchema(_SCALE_SCHEMA),
-        Field(
-            description="standard: mean 0, deviation 1; minmax: 0 to 1; log1p: the logarithm first; or one-hot bins."
-        ),
-    ] = "standard"
+    scale: Scale = "standard"
 
     @model_validator(mode="after")
     def _nothing_to_indicate(self) -> Number:
@@ -182,7 +97,7 @@ class Number(Column):
         """Return the layers of the column in order."""
         layers: list[Step] = []
         if self.missing != "error":
-            layers.append(Step("filled", "Impute", (None,), _impute(self.missing, self.indicator)))
+            layers.append(Step("filled", "Impute", (None,), impute(self.missing, self.indicator)))
         if isinstance(self.scale, Bins):
             arguments = {"num_bins": self.scale.bins, "output_mode": "one_hot"}
             layers.append(Step("scaled", "Discretization", _after(layers), arguments))
@@ -364,7 +279,7 @@ class Date(Column):
         arguments |= {"parts": self.parts, "cyclic": self.cyclic}
         layers = [
             Step("parts", "DateParts", (None,), arguments),
-            Step("filled", "Impute", ("parts",), _impute(self.missing, self.indicator)),
+            Step("filled", "Impute", ("parts",), impute(self.missing, self.indicator)),
             Step("scaled", "Normalization", ("filled",), {}),
         ]
         return _finished(layers, self.indicator)

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from graphspec.codes import Code
-from graphspec.config import FROM_LIST, Config, PositiveInt
+from graphspec.config import FROM_LIST, Config, PositiveInt, invalid
 from graphspec.errors import Mark, did_you_mean
 from graphspec.language.column_types import COLUMNS, Category, Column, Embed, Step, encoded, type_hint
 from graphspec.language.explain import validate
 from graphspec.language.names import MAX_NAME, bad_name, is_name
 from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys
 
+MAX_CROSSED = 8
+"""The largest number of columns of a cross."""
 EXAMPLE = "for example `columns: {age: number, job: category}`"
 
 
@@ -32,15 +34,19 @@ class RecordKeys(Config):
     crosses: list[Any] = Field([], description="Combinations of categories: lists of columns, or mappings.")
 
 
+def _some(columns: tuple[str, ...]) -> tuple[str, ...]:
+    if not 2 <= len(columns) <= MAX_CROSSED:
+        raise invalid(f"must have 2 to {MAX_CROSSED} columns, not {len(columns)}", "for example `[job, city]`")
+    return columns
+
+
 class Cross(Config):
     """The combinations of the values of some category columns, hashed into bins."""
 
     sources: ClassVar[Mapping[str, str]] = {"output_dim": "embed", "input_dim": "num_bins"}
 
     columns: Annotated[
-        Annotated[tuple[str, ...], Field(min_length=2, max_length=8)],
-        FROM_LIST,
-        Field(description="The category columns, 2 to 8."),
+        tuple[str, ...], FROM_LIST, AfterValidator(_some), Field(description="The category columns, 2 to 8.")
     ]
     num_bins: PositiveInt = Field(1000, description="The number of bins; combinations may share one.")
     embed: Embed = None
@@ -123,12 +129,15 @@ def expand_record(name: str, tree: Tree, mark: Mark, problems: Problems) -> Reco
     crosses = tree.get("crosses")
     if crosses is not None and isinstance(crosses.value, list):
         parts += [_cross(name, child, columns, problems) for child in crosses.value]
-    vectors = [part for part in parts if part.wrong or not isinstance(part.config, Column) or part.config.vector]
+    vectors = [
+        part for part in parts if part.nodes if part.wrong or not isinstance(part.config, Column) or part.config.vector
+    ]
     whole = None
     if vectors or not parts:
         nodes = [f"{name}/{part.name}" for part in vectors]
         joined: tuple[str, dict[str, Any]] = ("Concatenate", {"axis": -1}) if len(nodes) > 1 else ("Identity", {})
-        whole = _entry(name, *joined, nodes, Tree({}, mark, path=path), {})
+        kind, arguments = ("", {}) if incomplete or any(part.wrong for part in parts) else joined
+        whole = _entry(name, kind, arguments, nodes, Tree({}, mark, path=path), {})
     return Record(name, mark, path, parts, whole, incomplete)
 
 
@@ -167,9 +176,11 @@ def _config(name: str, tree: Tree, problems: Problems) -> Column | None:
     subject = f"column '{name}'"
     kind = tree.get("type") if isinstance(tree.value, dict) else tree
     if kind is None:
-        keys = {key: child for key, child in tree.value.items() if key not in ("column",)}
-        close = next((hint for key in keys if (hint := did_you_mean(key, ("type",)))), None)
-        hint = close or f"for example `{name}: {{type: number}}`"
+        for key in tree.value:
+            if (close := did_you_mean(key, ("type",))) is not None:
+                problems.key(tree, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of {subject}", hint=close)
+                return None
+        hint = f"for example `{name}: {{type: number}}`"
         problems.node(tree, Code.MISSING_KEY, f"{subject} needs `type`", hint=hint, subject="type")
         return None
     if not isinstance(kind.value, str):
@@ -254,7 +265,8 @@ def _entry(
     name: str, kind: str, arguments: Mapping[str, Any], inputs: Sequence[str], at: Tree, sources: Mapping[str, str]
 ) -> Tree:
     """Return one entry. Arguments that the column sets have their position, all others that of the column."""
-    children: dict[str, Tree] = {"name": _grown(name, at), "type": _grown(kind, at), "inputs": _grown([*inputs], at)}
+    plain = {"name": name, "type": kind, "inputs": [*inputs]}
+    children: dict[str, Tree] = {key: _grown(value, at) for key, value in plain.items() if value != ""}
     for key, value in arguments.items():
         written = at.get(sources.get(key, key))
         if written is None:

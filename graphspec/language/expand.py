@@ -85,7 +85,7 @@ class _Expander:
         }
         top = Scope("", variables, ())
         if "inputs" in sections:
-            sections["inputs"] = declare_inputs(top, sections["inputs"], self.problems, MAX_NODES)
+            sections["inputs"] = declare_inputs(top, sections["inputs"], self.problems)
             self.count = len(top.items)
             self._spend(sections["inputs"], 0)
         top.incomplete = top.incomplete or "inputs" not in sections

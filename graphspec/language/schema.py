@@ -9,7 +9,7 @@ from typing import Any
 
 from graphspec.config import Config, Registry
 from graphspec.language.column_types import COLUMNS
-from graphspec.language.columns import Cross, RecordKeys
+from graphspec.language.columns import MAX_CROSSED, Cross, RecordKeys
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import REQUIRED, VERSION
 from graphspec.language.sections import DataKeys, HeadKeys, InputKeys, TrainingKeys, ValidationKeys
@@ -156,7 +156,7 @@ def _input() -> Schema:
 def _record() -> Schema:
     """Return the schema of a record."""
     record = _closed(RecordKeys)
-    names: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 8}
+    names: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": MAX_CROSSED}
     crosses: Schema = {"type": "array", "items": {"anyOf": [names, _closed(Cross), _VARIABLE]}}
     parts: Schema = {
         "columns": {"type": "object", "additionalProperties": {"$ref": "#/$defs/column"}},
