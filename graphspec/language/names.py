@@ -245,7 +245,7 @@ def locate(scope: Scope, name: str) -> Item | InputRef | None:
     for part in parts:
         if not isinstance(item, Item):
             return None
-        if item.failed or item.kind == "share":
+        if (item.failed and not item.label) or item.kind == "share":
             return item
         inner = None if item.inner is None else item.inner.names.get(part)
         item = inner if isinstance(inner, Item) else None
