@@ -220,3 +220,22 @@ def need_rank(X: Value, minimum: int, maximum: int | None, axes: str, hint: str 
     if X.rank < minimum or (maximum is not None and X.rank > maximum):
         rank = f"rank-{minimum}" if minimum == maximum else f"at least rank-{minimum}"
         raise ShapeError(Code.WRONG_RANK, f"needs {rank} data {axes}, got {show(X.shape)}", hint=hint)
+
+
+def number_of_ids(ids: Value, key: str) -> int:
+    """Return how many ids there are from 0 to the largest that ``ids`` may contain: a learnt size if it is to be learnt.
+
+    Raises:
+        ShapeError: GS305, there is no limit. The message says that the argument ``key`` sets the number.
+    """
+    from graphspec.graph.id_bounds import Ranges
+    from graphspec.ir.ranges import of_dtype
+
+    found = ids.range or Ranges({}).of(ids)
+    if not found.finite or of_dtype(ids.dtype).within(found):
+        text = f"needs `{key}`: its input, {ids.type}, is not known to be limited"
+        hint = (
+            f"set `{key}`, or feed it ids of StringLookup, IntegerLookup, TextVectorization, Hashing or Discretization"
+        )
+        raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key=key)
+    return found.high + 1  # type: ignore[return-value]

@@ -11,7 +11,7 @@ from graphspec.codes import Code
 from graphspec.config import PositiveInt, only
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
-from graphspec.layers.base import LAYERS, Layer, as_float, cast_to, need_rank
+from graphspec.layers.base import LAYERS, Layer, as_float, cast_to, need_rank, number_of_ids
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -45,7 +45,7 @@ def encode(g: Builder, ids: Value, depth: int, mode: Counts, weights: Value | No
 
 @LAYERS.add("CategoryEncoding")
 class CategoryEncoding(Layer):
-    """Ids 0 … num_tokens − 1 as vectors.
+    """Ids 0 … num_tokens − 1 as vectors; without ``num_tokens``, all ids that the layer before makes.
 
     ``one_hot``: a vector per id. ``multi_hot``: one vector for all ids on axis 1, with ones at these ids. ``count``:
     the same with the number of occurrences. Ids out of range do not count, also in the exported graph (as in Keras on
@@ -57,7 +57,10 @@ class CategoryEncoding(Layer):
 
     call_arguments = ("count_weights",)
 
-    num_tokens: Annotated[PositiveInt, Field(description="The number of ids: the largest id plus 1.")]
+    num_tokens: Annotated[
+        PositiveInt | None,
+        Field(description="The number of ids: the largest id plus 1; null: as many as the layer before makes."),
+    ] = None
     output_mode: Annotated[
         Counts, Field(description="one_hot: a vector per id; multi_hot: ones at all ids; count: occurrences.")
     ] = "multi_hot"
@@ -74,7 +77,8 @@ class CategoryEncoding(Layer):
                 text = f"needs one node of the ids' shape {show(ids.shape)} as `count_weights`, got {shapes}"
                 raise ShapeError(Code.SHAPES_DIFFER, text, hint="use one weight per id", key="count_weights")
             weights = as_float(g, count_weights[0])
+        depth = number_of_ids(ids, "num_tokens") if self.num_tokens is None else self.num_tokens
         if ids.type.is_float:  # NaN and values beyond int64 would become arbitrary ids
-            low, high = g.constant(-1.0), g.constant(float(self.num_tokens))
+            low, high = g.constant(-1.0), g.constant(float(depth))
             ids = g.Where(g.And(g.Greater(ids, low), g.Less(ids, high)), ids, low)
-        return encode(g, cast_to(g, ids, "int64"), self.num_tokens, self.output_mode, weights)
+        return encode(g, cast_to(g, ids, "int64"), depth, self.output_mode, weights)

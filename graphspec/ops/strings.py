@@ -39,13 +39,12 @@ class LabelEncoder(OfStrings):
 
     def infer(self, X: Value) -> Type:
         need(X.dtype in (STRING, "int64"), f"needs texts or int64 numbers, got {X.type}", code=Code.WRONG_DTYPE)
-        keys, other = self.keys_strings, self.keys_int64s
-        if not X.type.is_string:
-            keys, other = other, keys
-        need(bool(keys) and other is None, f"needs keys of the dtype {X.dtype} alone", code=Code.WRONG_DTYPE)
-        count, values = len(keys or ()), len(self.values_int64s)
+        texts, numbers = tuple(self.keys_strings or ()), tuple(self.keys_int64s or ())
+        one = bool(texts) == X.type.is_string != bool(numbers)
+        need(one, f"needs keys of the dtype {X.dtype} alone", code=Code.WRONG_DTYPE)
+        count, values = len(texts or numbers), len(self.values_int64s)
         need(count == values, f"has {count} keys and {values} values", code=Code.SIZES_DO_NOT_FIT)
-        need(len(set(keys or ())) == count, "has a key twice", code=Code.VALUE_NOT_ALLOWED)
+        need(len(set(texts or numbers)) == count, "has a key twice", code=Code.VALUE_NOT_ALLOWED)
         return Type("int64", X.shape)
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
@@ -101,8 +100,9 @@ class Tokenizer(OfStrings):
 
     def _tokens(self, X: Value) -> Dim:
         """Return the name of the size D: another one for another input or other attributes."""
-        digest = zlib.crc32(repr(sorted(self.attributes.items())).encode())
-        return f"{re.sub(r'[^A-Za-z0-9_]+', '.', X.name).strip('.')}.tokens_{digest % 0x10000:04x}"
+        owner = X.name if X.node is None else X.node.owner
+        digest = zlib.crc32(repr((X.name, sorted(self.attributes.items()))).encode())
+        return f"{re.sub(r'[^A-Za-z0-9_]+', '.', owner).strip('.')}.tokens_{digest % 0x10000:04x}"
 
 
 @op
