@@ -42,6 +42,8 @@ _VALUES: Mapping[str, str] = {
     "%S": "0?[0-9]|[1-5][0-9]",
     "%f": "[0-9]{1,6}",
 }
+_EPOCH = {"%Y": "1970", "%y": "70", "%m": "01", "%d": "01", "%H": "00", "%M": "00", "%S": "00", "%f": "0"}
+"""The fields of the first moment of 1970."""
 _FEBRUARY_29 = {
     "%Y": "[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00",
     "%y": "[02468][048]|[13579][26]",
@@ -57,29 +59,32 @@ _CALENDAR: tuple[Mapping[str, str], ...] = (
 """The values of months and days that occur together: months of 31 and of 30 days, February, and its last day."""
 
 
-def is_date(text: str, format: str | None = None) -> bool:
-    """Return whether :class:`DateParts` can read ``text``: whether the whole text is a date of ``format``.
+def is_date(text: str, form: str | None = None) -> bool:
+    """Return whether :class:`DateParts` can read ``text``: whether the whole text is a date of ``form``.
+
+    Args:
+        form: the layer's ``format``.
 
     Raises:
         ValueError: the layer does not have this format.
     """
-    return _compiled(format).fullmatch(text) is not None
+    return _compiled(form).fullmatch(text) is not None
 
 
 @cache
-def _compiled(format: str | None) -> re.Pattern[str]:
-    return re.compile(pattern_of(_check_format(format)))
+def _compiled(form: str | None) -> re.Pattern[str]:
+    return re.compile(pattern_of(_check_format(form)))
 
 
-def pattern_of(format: str | None) -> str:
+def pattern_of(form: str | None) -> str:
     """Return the regular expression of all dates of a format, without others: RE2 and Python read it in the same way."""
-    template = _ISO if format is None else "".join(_escaped(piece) for piece in _pieces(format))
-    padded = format is None or _is_packed(format)
+    template = _ISO if form is None else "".join(_escaped(piece) for piece in _pieces(form))
+    padded = form is None or _is_packed(form)
     if {"%m", "%d"} <= set(re.findall("%.", template)):
         dates = "|".join(_filled(template, {**_VALUES, **values}, padded) for values in _CALENDAR)
     else:
         dates = _filled(template, {**_VALUES, "%m": "0?[1-9]|1[0-2]", "%d": "0?[1-9]|[12][0-9]|3[01]"}, padded)
-    return f"(?:{dates})(?:{_filled(_ISO_TIME, _VALUES, True)})?" if format is None else f"(?:{dates})"
+    return f"(?:{dates})(?:{_filled(_ISO_TIME, _VALUES, True)})?" if form is None else f"(?:{dates})"
 
 
 def _filled(template: str, values: Mapping[str, str], padded: bool) -> str:
@@ -92,30 +97,38 @@ def _filled(template: str, values: Mapping[str, str], padded: bool) -> str:
     return re.sub("%[A-Za-z]", expression, template)
 
 
-def _pieces(format: str) -> Iterator[str]:
+def _pieces(form: str) -> Iterator[str]:
     """Yield the fields of a format (``%Y``) and the characters between them; ``%%`` is the character ``%``."""
-    yield from re.findall("%.|.|%", format, re.DOTALL)
+    yield from re.findall("%.|.|%", form, re.DOTALL)
 
 
 def _escaped(piece: str) -> str:
-    return piece if re.fullmatch("%[A-Za-z]", piece) else f"[{piece[-1]}]" if piece[-1] not in r"\]^[" else f"\\{piece[-1]}"
+    return (
+        piece
+        if re.fullmatch("%[A-Za-z]", piece)
+        else f"[{piece[-1]}]"
+        if piece[-1] not in r"\]^["
+        else f"\\{piece[-1]}"
+    )
 
 
-def _fields(format: str | None) -> list[str]:
+def _fields(form: str | None) -> list[str]:
     """Return the fields of a format, in order."""
-    return [piece for piece in _pieces(format or f"{_ISO} %H:%M:%S") if re.fullmatch("%[A-Za-z]", piece)]
+    return [
+        piece for piece in _pieces(f"{_ISO} %H:%M:%S" if form is None else form) if re.fullmatch("%[A-Za-z]", piece)
+    ]
 
 
-def _is_packed(format: str) -> bool:
+def _is_packed(form: str) -> bool:
     """Return whether two fields have nothing between them (``%Y%m%d``): then every number has all its digits."""
-    return re.search("%[A-Za-z]%[A-Za-z]", format.replace("%%", "-")) is not None
+    return re.search("%[A-Za-z]%[A-Za-z]", form.replace("%%", "-")) is not None
 
 
-def _check_format(format: str | None) -> str | None:
+def _check_format(form: str | None) -> str | None:
     """Refuse a format that the layer cannot read."""
-    if format is None:
+    if form is None:
         return None
-    fields = _fields(format)
+    fields = _fields(form)
     names = [_NAMES.get(field, field) for field in fields]
     if unknown := next((field for field in fields if field not in _VALUES and field not in _NAMES), None):
         raise invalid(f"has {unknown}, which is not available", f"it can have {', '.join([*_NAMES, '%f'])}")
@@ -123,13 +136,13 @@ def _check_format(format: str | None) -> str | None:
         raise invalid("must have a field", "such as `%d/%m/%Y`", show_value=True)
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise invalid(f"has the {repeated} twice", "leave one out")
-    if "%f" in fields[:-1] or ("%f" in fields and _is_packed(format)):
+    if "%f" in fields[:-1] or ("%f" in fields and _is_packed(form)):
         raise invalid("must have %f at the end, after another character", "such as `%H:%M:%S.%f`", show_value=True)
-    for piece in _pieces(format):
+    for piece in _pieces(form):
         if piece.isdigit() or piece == "\0" or (piece[0] == "%" and not re.fullmatch("%[A-Za-z%]", piece)):
             text = "must have fields of a letter, such as %d, and between them no digits"
             raise invalid(text, "write `%%` for a percent sign", show_value=True)
-    return format
+    return form
 
 
 @LAYERS.add("DateParts")
@@ -137,8 +150,8 @@ class DateParts(Layer):
     """The parts of a date: the year, the month, the day of the week …, as numbers. NaN where there is no date.
 
     Without ``format`` texts are of ISO 8601: ``2024-12-31``, or with a time such as ``2024-12-31T23:59``,
-    ``2024-12-31 23:59:59.5`` and ``2024-12-31T23:59:59+01:00``. A zone is ignored: parts are those of the date and the time as
-    they are written. Hour and minute of a date without a time are 0.
+    ``2024-12-31 23:59:59.5`` and ``2024-12-31T23:59:59+01:00``. A zone is ignored: parts are those of the date and the time
+    as they are written. Hour and minute of a date without a time are 0.
 
     ``format`` has Python's fields ``%Y %y %m %d %H %M %S %f``, and other characters as they are in the text. A number may
     lack its leading zero (``1/2/2024``), unless two fields have nothing between them (``%Y%m%d``). ``%y`` is a year from
@@ -158,7 +171,7 @@ class DateParts(Layer):
         Field(description="The fields of a text, such as `%d/%m/%Y`; null for dates and times of ISO 8601."),
     ] = None
     parts: Annotated[
-        Annotated[tuple[Part, ...], Field(min_length=1)],
+        tuple[Part, ...],
         FROM_LIST,
         Field(
             description="The parts, in the order of the output; weekday 0 is Monday, `days` counts from 1970-01-01.",
@@ -168,6 +181,8 @@ class DateParts(Layer):
 
     @model_validator(mode="after")
     def _given(self) -> Self:
+        if not self.parts:
+            raise invalid("must name at least one part", "such as `[year, month]`", key="parts", show_value=True)
         if repeated := next((part for part in self.parts if self.parts.count(part) > 1), None):
             raise invalid(f"must not have '{repeated}' twice", "leave one out", key="parts")
         known = {_NAMES.get(field) for field in _fields(self.format)}
@@ -184,20 +199,23 @@ class DateParts(Layer):
             raise ShapeError(Code.WRONG_DTYPE, text, hint=hint)
         if X.rank != 2 or X.shape[1] != 1:
             hint = "give every column of dates a layer of its own"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, f"needs one text per row (batch, 1), got {show(X.shape)}", hint=hint)
+            raise ShapeError(
+                Code.SIZES_DO_NOT_FIT, f"needs one text per row (batch, 1), got {show(X.shape)}", hint=hint
+            )
         whole = rf"\A{pattern_of(self.format)}\z"
         matches = g.Tokenizer(X, mark=0, mincharnum=1, pad_value="", tokenexp=whole)
         found = g.LabelEncoder(matches, keys_strings=("",), values_int64s=(0,), default_int64=1)
         valid = g.Equal(g.ReduceSum(found, g.constant([2]), keepdims=0), g.constant(1))
-        fields = self._read(g, X, valid)
+        epoch = "".join(_EPOCH.get(piece, piece[-1]) for piece in _pieces(self.format or _ISO))
+        fields = self._read(g, g.Where(valid, X, g.constant(epoch)))  # other texts may have numbers without end
         numbers = g.Concat(*(self._number(g, part, fields) for part in self.parts), axis=1)
         return g.Where(valid, numbers, g.constant(np.nan))
 
-    def _read(self, g: Builder, X: Value, valid: Value) -> dict[str, Value]:
-        """Return the fields of the texts as int64 (batch, 1); those of 1970-01-01, midnight, where there is no date."""
+    def _read(self, g: Builder, X: Value) -> dict[str, Value]:
+        """Return what is needed of dates, all of which can be read: int64 (batch, 1) by name."""
         packed = self.format is None or _is_packed(self.format)
         tokens = g.Tokenizer(X, mark=0, mincharnum=1, pad_value="0", tokenexp="[0-9]{2}" if packed else "[0-9]{1,4}")
-        numbers = cast_to(g, tokens, "int64")
+        numbers = g.Cast(tokens, to="int64")
 
         def token(k: int) -> Value:
             """Token k of each text; 0 if it has fewer."""
@@ -211,13 +229,12 @@ class DateParts(Layer):
             name = _NAMES.get(field, "fraction")
             if name not in needed:
                 continue
-            number = token(first)
+            fields[name] = number = token(first)
             if k - first == 2:
-                number = g.Add(g.Mul(number, g.constant(100)), token(first + 1))
+                fields[name] = g.Add(g.Mul(number, g.constant(100)), token(first + 1))
             elif field == "%y":
-                number = g.Add(number, g.Where(g.Less(number, g.constant(69)), g.constant(2000), g.constant(1900)))
-            otherwise = {"year": 1970, "month": 1, "day": 1}.get(name, 0)
-            fields[name] = g.Where(valid, number, g.constant(otherwise))
+                century = g.Where(g.Less(number, g.constant(69)), g.constant(2000), g.constant(1900))
+                fields[name] = g.Add(number, century)
         if any(part in _NEEDED for part in self.parts):
             fields["days"] = _days(g, fields["year"], fields["month"], fields["day"])
             if "weekday" in self.parts:

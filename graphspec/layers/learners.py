@@ -51,6 +51,12 @@ def as_numbers(batch: Array) -> Array:
     return numbers
 
 
+def _need_finite(finite: Any) -> None:
+    """Raise :class:`ShapeError` (GS505) unless all are true."""
+    if not np.all(finite):
+        raise ShapeError(Code.MISSING_VALUE, "has infinite numbers to learn from", hint="clip or remove them")
+
+
 def _need_numbers(counts: Array) -> None:
     """Raise :class:`ShapeError` (GS505) unless each column has a number; ``counts`` has the shape of the columns."""
     without = np.argwhere(counts == 0)
@@ -114,7 +120,7 @@ class Moments:
 
     def _merge(self, rows: Array) -> None:
         """Add a block to the statistics."""
-        present = ~np.isnan(rows)
+        present = np.isfinite(rows)
         numbers = np.where(present, rows.astype(np.float64), 0.0)
         counts = present.sum(0)
         means = numbers.sum(0) / np.maximum(counts, 1)
@@ -138,8 +144,7 @@ class Moments:
         Raises:
             ShapeError: ``GS505`` for a column without a number, for infinite numbers, and for NaN unless it is skipped.
         """
-        if self._infinite:
-            raise ShapeError(Code.MISSING_VALUE, "has infinite numbers to learn from", hint="clip or remove them")
+        _need_finite(not self._infinite)
         if self._missing and not self._skip_missing:
             raise ShapeError(Code.MISSING_VALUE, "has NaN among the numbers to learn from", hint="put Impute before it")
         _need_numbers(self._counts.reshape(self._sizes))
@@ -180,9 +185,10 @@ class Extremes:
         """Return lists with a number for each column; numbers without columns.
 
         Raises:
-            ShapeError: ``GS505`` for a column without a number.
+            ShapeError: ``GS505`` for a column without a number, and for infinite numbers.
         """
         _need_numbers(~np.isnan(self._low).reshape(self._shape))
+        _need_finite(np.isfinite([self._low, self._high]))
         return {
             name: _shortest(array, self._shape)
             for name, array in zip(self._names, (self._low, self._high), strict=True)
@@ -267,10 +273,11 @@ class Quantiles:
         """Return the quantiles, with the axes of columns and probabilities, if there are any.
 
         Raises:
-            ShapeError: ``GS505`` for a column without a number.
+            ShapeError: ``GS505`` for a column without a number, and for quantiles that are infinite.
         """
         _need_numbers(self._numbers)
         low, high = _numbers_of(self._keys & 0xFFFFFFFF).reshape(2, *self._fractions.shape).astype(np.float64)
+        _need_finite(np.isfinite([low, high]))
         gap, t = high - low, self._fractions
         numbers = np.where(t < 0.5, low + gap * t, high - gap * (1 - t))
         return {self._argument: _shortest(numbers.astype(np.float32), self._shape)}

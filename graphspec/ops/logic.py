@@ -115,7 +115,7 @@ class Where(Op):
 
     elementwise = True
     keeps_in, keeps_out = (0,), False
-    copied_inputs, drops_elements = slice(1, 3), True
+    copied_inputs, drops_elements, takes_texts = slice(1, 3), True, True
 
     def infer(self, condition: Value, A: Value, B: Value) -> Type:
         need(condition.dtype == "bool", f"needs a bool condition, got {condition.type}", code=Code.WRONG_DTYPE)
