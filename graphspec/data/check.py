@@ -84,6 +84,14 @@ def load(
     except DataError as error:
         check.report("file", "", error.problem, check.file)
         return None, check.found
+    return load_from(table, source, signature)
+
+
+def load_from(
+    table: Source, source: DataSource, signature: DataSignature
+) -> tuple[Dataset | None, list[Diagnostic]]:
+    """Do the work of :func:`load` for an opened file."""
+    check = _Check(signature, source)
     requests = []
     for section, name, mapped in _requested_names(source, signature, table):
         request = check.request(section, name, mapped)

@@ -74,15 +74,19 @@ def ragged(length: int, row: int, other: int | None) -> DataError:
     return DataError(Code.WRONG_ARRAY_SHAPE, text, "pad them to one length")
 
 
-def assemble(request: Request, arrays: Sequence[Array | DataError]) -> Array | Problems:
-    """Convert the arrays of a request, and stack several as columns of one array."""
+def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Problems:
+    """Convert the arrays of a request, and stack several as columns of one array.
+
+    Args:
+        first: the index of the first row, if the arrays are a part of longer ones.
+    """
     problems: Problems = {}
     parts: list[Array] = []
     for k, array in enumerate(arrays):
         try:
             if isinstance(array, DataError):
                 raise array
-            parts.append(_converted(array, request, 0))
+            parts.append(_converted(array, request, first))
             if len(parts[-1]) != len(parts[0]):
                 hint = "all arrays have one row for each sample, in the same order"
                 raise DataError(Code.WRONG_LENGTH, f"has {len(parts[-1])} rows, the first has {len(parts[0])}", hint)

@@ -1,0 +1,147 @@
+"""Records that arrive one by one, as JSON Lines: read in batches, so the whole need not fit into memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from graphspec.arrays.system_memory import human
+from graphspec.codes import Code
+from graphspec.data.convert import as_array
+from graphspec.data.filling import assemble
+from graphspec.data.source import DataError, Problems, Request
+from graphspec.errors import did_you_mean
+from graphspec.ir.graph import Array, Type
+
+MAX_LINE = 1 << 24  # bytes
+_BATCH_BYTES = 1 << 26  # of lines that are parsed together
+_LEAST = -(2**63)
+_HINT = "each line is one JSON object"
+_SHOWN = 20  # keys in a message
+
+
+@dataclass(frozen=True)
+class Records:
+    """Consecutive records.
+
+    Attributes:
+        rows: the objects.
+        lines: the number of each one's line, from 1.
+        first: the index of the first one; blank lines do not count.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    lines: Sequence[int]
+    first: int
+
+
+def read_records(stream: BinaryIO, size: int) -> Iterator[Records]:
+    """Yield at most ``size`` records at a time, fewer if their lines are long. Blank lines are skipped.
+
+    Raises:
+        DataError: GS501 for a line that is not a JSON object, or too long.
+    """
+    rows: list[Mapping[str, Any]] = []
+    lines: list[int] = []
+    first = number = nbytes = 0
+    while text := stream.readline(MAX_LINE + 1):
+        number += 1
+        if len(text) > MAX_LINE:
+            said = f"cannot be read: line {number} has more than {human(MAX_LINE)}"
+            raise DataError(Code.UNREADABLE_FILE, said, "store long texts and lists in a file")
+        if not text.strip():
+            continue
+        rows.append(_record(text, number))
+        lines.append(number)
+        nbytes += len(text)
+        if len(rows) == size or nbytes >= _BATCH_BYTES:
+            yield Records(rows, lines, first)
+            rows, lines, first, nbytes = [], [], first + len(rows), 0
+    if rows:
+        yield Records(rows, lines, first)
+
+
+def _record(text: bytes, number: int) -> Mapping[str, Any]:
+    try:
+        record = json.loads(text.removeprefix(b"\xef\xbb\xbf") if number == 1 else text)
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, a number of thousands of digits, brackets without end
+        record = None
+    if not isinstance(record, dict):
+        raise DataError(Code.UNREADABLE_FILE, f"cannot be read: line {number} is not a JSON object", _HINT)
+    return record
+
+
+class RecordSource:
+    """Records as an opened data file (:class:`graphspec.data.source.Source`).
+
+    A key that a record lacks is an error, except for one of ``optional``; null stands for a missing value. Other keys are
+    ignored.
+
+    Args:
+        columns: the keys that may be requested.
+        optional: those that a record may lack.
+    """
+
+    item = "key"
+    max_rows = None
+
+    def __init__(self, records: Records, columns: Collection[str], optional: Collection[str]) -> None:
+        self._records, self._optional = records, optional
+        self.names: Sequence[str] = list(dict.fromkeys([*columns, *chain.from_iterable(records.rows)]))
+        self.ambiguous: Mapping[str, str] = {}
+
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
+        """Return the arrays by the requests' names, or the problems of each."""
+        return {r.name: assemble(r, [self._column(c, r.type) for c in r.columns], self._records.first) for r in requests}
+
+    def _column(self, key: str, expected: Type) -> Array | DataError:
+        values = []
+        for row, line in zip(self._records.rows, self._records.lines, strict=True):
+            if key not in row and key not in self._optional:
+                keys = list(row)
+                hint = did_you_mean(key, keys) or f"line {line} has {', '.join(keys[:_SHOWN]) or 'no keys'}"
+                return DataError(Code.MISSING_ARRAY, f"is missing in line {line}", f"{hint}; null is a missing value")
+            values.append(row.get(key))
+        try:
+            return _array(values, expected, missing=None if key not in self._optional else _missing(expected))
+        except DataError as error:
+            return error
+
+
+def _missing(expected: Type) -> Any:
+    return np.nan if expected.is_float else _LEAST if expected.dtype == "int64" else None
+
+
+def _array(values: list[Any], expected: Type, missing: Any) -> Array:
+    """Return the values of a key as an array; nulls are ``missing``, or None."""
+    if expected.is_string:
+        return _texts([_text(v) for v in values])
+    if missing is not None:
+        values = [missing if v is None else v for v in values]
+    return as_array(values)
+
+
+def _text(value: Any) -> Any:
+    """Return a JSON value as text: null is missing, numbers and booleans have their spelling in JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return [_text(v) for v in value]
+    if isinstance(value, dict):
+        raise DataError(Code.LOSSY_CONVERSION, "contains an object, not text", "give it a text")
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _texts(values: list[Any]) -> Array:
+    """Return texts, or lists of texts of one length, as an object array."""
+    try:
+        return np.array(values, dtype=object) if values else np.empty(0, object)
+    except ValueError:
+        raise DataError(
+            Code.WRONG_ARRAY_SHAPE, "has lists of different lengths", "fill shorter ones up with null"
+        ) from None
