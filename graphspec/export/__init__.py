@@ -42,7 +42,7 @@ def export(
     from graphspec.export.onnx import to_model
     from graphspec.export.prove import prove
     from graphspec.export.rows import rows_for
-    from graphspec.export.session import runtime
+    from graphspec.graph.onnx_session import runtime
     from graphspec.version import __version__
 
     level = opset_of(opset, target) or OPSET

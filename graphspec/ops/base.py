@@ -80,6 +80,8 @@ class Op:
     """The range of its finite outputs."""
     since_opset: ClassVar[int | None] = None
     """The first opset with the form implemented here; None if no earlier opset has a different form."""
+    varies_in_training: ClassVar[bool] = False
+    """Whether its values in training are random, beside operators with an inference form."""
     domain: ClassVar[str] = ""
     """The ONNX domain: empty for ONNX's own operators, else such as ``ai.onnx.ml`` or ``com.microsoft``."""
     has_kernel: ClassVar[bool] = True

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.export.session import session
+from graphspec.graph.onnx_session import session
 from graphspec.graph.id_bounds import id_ranges, input_bounds
 from graphspec.graph.target import Target
 from graphspec.ir.ranges import Range
