@@ -51,6 +51,8 @@ class DataSignature:
         labels: class names by head; their targets may be text.
         ctc: heads whose targets are label sequences.
         steps: the time steps of every CTC head, given the inputs' shapes.
+        gaps: inputs in which values may be missing: NaN, or the smallest int64.
+        columns: the default column of an input.
     """
 
     inputs: Mapping[str, Type]
@@ -62,6 +64,8 @@ class DataSignature:
     labels: Mapping[str, list[str]] = field(default_factory=dict)
     ctc: frozenset[str] = frozenset()
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
+    gaps: frozenset[str] = frozenset()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def extras(self) -> list[str]:
         """Return the names of optional arrays: sample weights, and the lengths of label sequences."""
@@ -87,9 +91,7 @@ def load(
     return load_from(table, source, signature)
 
 
-def load_from(
-    table: Source, source: DataSource, signature: DataSignature
-) -> tuple[Dataset | None, list[Diagnostic]]:
+def load_from(table: Source, source: DataSource, signature: DataSignature) -> tuple[Dataset | None, list[Diagnostic]]:
     """Do the work of :func:`load` for an opened file."""
     check = _Check(signature, source)
     requests = []

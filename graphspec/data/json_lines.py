@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from graphspec.errors import did_you_mean
 from graphspec.ir.graph import Array, Type
 
 MAX_LINE = 1 << 24  # bytes
-_BATCH_BYTES = 1 << 26  # of lines that are parsed together
+_BATCH_BYTES = 1 << 24  # of lines that are parsed together
+_READ_BYTES = 1 << 16
 _LEAST = -(2**63)
 _HINT = "each line is one JSON object"
 _SHOWN = 20  # keys in a message
@@ -40,8 +41,20 @@ class Records:
     first: int
 
 
-def read_records(stream: BinaryIO, size: int) -> Iterator[Records]:
-    """Yield at most ``size`` records at a time, fewer if their lines are long. Blank lines are skipped.
+class Stream(Protocol):
+    """A buffered binary stream, such as standard input."""
+
+    def read1(self, size: int, /) -> bytes:
+        """Wait for bytes, and return those that are there."""
+
+    def fileno(self) -> int:
+        """Return its descriptor; raise OSError if it has none."""
+
+
+def read_records(stream: Stream, size: int) -> Iterator[Records]:
+    """Yield at most ``size`` records at a time, fewer if their lines are long, or if no more have arrived yet.
+
+    Blank lines are skipped.
 
     Raises:
         DataError: GS501 for a line that is not a JSON object, or too long.
@@ -49,21 +62,57 @@ def read_records(stream: BinaryIO, size: int) -> Iterator[Records]:
     rows: list[Mapping[str, Any]] = []
     lines: list[int] = []
     first = number = nbytes = 0
-    while text := stream.readline(MAX_LINE + 1):
-        number += 1
-        if len(text) > MAX_LINE:
-            said = f"cannot be read: line {number} has more than {human(MAX_LINE)}"
-            raise DataError(Code.UNREADABLE_FILE, said, "store long texts and lists in a file")
-        if not text.strip():
-            continue
-        rows.append(_record(text, number))
-        lines.append(number)
-        nbytes += len(text)
-        if len(rows) == size or nbytes >= _BATCH_BYTES:
+    for text in _lines(stream):
+        if text is not None:
+            number += 1
+            if not text.strip():
+                continue
+            rows.append(_record(text, number))
+            lines.append(number)
+            nbytes += len(text)
+        if rows and (text is None or len(rows) == size or nbytes >= _BATCH_BYTES):
             yield Records(rows, lines, first)
             rows, lines, first, nbytes = [], [], first + len(rows), 0
     if rows:
         yield Records(rows, lines, first)
+
+
+def _lines(stream: Stream) -> Iterator[bytes | None]:
+    """Yield the lines of a stream; None where the next read would wait."""
+    parts: list[bytes] = []
+    number, length = 1, 0
+    while True:
+        if not _ready(stream):
+            yield None
+        if not (block := stream.read1(_READ_BYTES)):
+            break
+        *complete, rest = block.split(b"\n")
+        for line in complete:
+            yield _whole([*parts, line], number)
+            parts, number, length = [], number + 1, 0
+        parts.append(rest)
+        length += len(rest)
+        if length > MAX_LINE:
+            _whole(parts, number)
+    if length:
+        yield _whole(parts, number)
+
+
+def _whole(parts: Sequence[bytes], number: int) -> bytes:
+    if sum(map(len, parts)) > MAX_LINE:
+        said = f"cannot be read: line {number} has more than {human(MAX_LINE)}"
+        raise DataError(Code.UNREADABLE_FILE, said, "store long texts and lists in a file")
+    return b"".join(parts)
+
+
+def _ready(stream: Stream) -> bool:
+    """Return whether a read would not wait; True if the system cannot tell."""
+    import select
+
+    try:
+        return bool(select.select([stream.fileno()], [], [], 0)[0])
+    except (OSError, ValueError):  # a stream in memory, a pipe on Windows
+        return True
 
 
 def _record(text: bytes, number: int) -> Mapping[str, Any]:
@@ -88,7 +137,7 @@ class RecordSource:
     """
 
     item = "key"
-    max_rows = None
+    max_rows: int | None = None
 
     def __init__(self, records: Records, columns: Collection[str], optional: Collection[str]) -> None:
         self._records, self._optional = records, optional
@@ -97,7 +146,9 @@ class RecordSource:
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
         """Return the arrays by the requests' names, or the problems of each."""
-        return {r.name: assemble(r, [self._column(c, r.type) for c in r.columns], self._records.first) for r in requests}
+        return {
+            r.name: assemble(r, [self._column(c, r.type) for c in r.columns], self._records.first) for r in requests
+        }
 
     def _column(self, key: str, expected: Type) -> Array | DataError:
         values = []
