@@ -22,6 +22,8 @@ DATA_SUFFIXES = (ARCHIVE, *TABLES)
 """Suffixes of data files."""
 LOCK = ".graphspec.lock"
 """The lock file of a run directory. A killed process leaves it behind; only its lock counts, not its existence."""
+CACHE = ".graphspec-cache"
+"""The folder beside run directories that keeps prepared rows."""
 _LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # version 0.2 wrote .<name>.<process>.tmp
 _RAW = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _RAW

@@ -36,7 +36,7 @@ def cut(graph: Graph) -> Cut | None:
     nodes = graph.needed(_roots(graph))
     if all(OPS[n.op].has_kernel for n in nodes):
         return None
-    fixed = _repeatable(nodes)
+    fixed = repeatable(nodes)
     chosen = _before_the_cut(graph, nodes, fixed)
     return _split(graph, nodes, chosen)
 
@@ -44,7 +44,7 @@ def cut(graph: Graph) -> Cut | None:
 def not_computable(graph: Graph) -> list[Node]:
     """Return the nodes that only onnxruntime computes although they depend on weights or random numbers."""
     nodes = graph.needed(_roots(graph))
-    fixed = _repeatable(nodes)
+    fixed = repeatable(nodes)
     return [n for n in nodes if not OPS[n.op].has_kernel and n.name not in fixed]
 
 
@@ -54,7 +54,7 @@ def _roots(graph: Graph) -> list[Value]:
     return [*graph.roots(), *masks, *graph.penalties]
 
 
-def _repeatable(nodes: Iterable[Node]) -> set[str]:
+def repeatable(nodes: Iterable[Node]) -> set[str]:
     """Return the names of the nodes with the same values in every epoch: they depend on no weight and are not random."""
     found: set[str] = set()
     for node in nodes:
