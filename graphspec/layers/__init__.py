@@ -32,7 +32,10 @@ LAYERS.found_in(
             SeparableConv2D SeparableConvolution2D
         """,
         "einsum": "EinsumDense",
-        "preprocessing": "CategoryEncoding Discretization Normalization",
+        "discretization": "Discretization",
+        "missing": "Impute",
+        "preprocessing": "CategoryEncoding",
+        "scaling": "Normalization MinMaxScaling Log1p",
         "merging": "Add Subtract Multiply Average Maximum Minimum Concatenate Dot",
         "multi_head": "MultiHeadAttention GroupQueryAttention",
         "normalization": "BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization",
