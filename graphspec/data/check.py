@@ -54,8 +54,6 @@ class DataSignature:
         text_labels: heads whose targets may be texts, because their labels are learnt.
         columns: the default column of an input, if it has another name.
         steps: the time steps of every CTC head, given the inputs' shapes.
-        gaps: inputs in which values may be missing: NaN, or the smallest int64.
-        columns: the default column of an input.
     """
 
     inputs: Mapping[str, Type]
@@ -70,8 +68,6 @@ class DataSignature:
     text_labels: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
-    gaps: frozenset[str] = frozenset()
-    columns: Mapping[str, str] = field(default_factory=dict)
 
     def extras(self) -> list[str]:
         """Return the names of optional arrays: sample weights, and the lengths of label sequences."""

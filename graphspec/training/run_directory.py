@@ -233,7 +233,9 @@ def write_weights(
         network: the hash of the network (:func:`belongs`), if it is known already.
         header: further entries of the file's header.
     """
-    save_arrays(path, model.weights, network=network or belongs(model.document(), model.adapted)["network"], **(header or {}))
+    save_arrays(
+        path, model.weights, network=network or belongs(model.document(), model.adapted)["network"], **(header or {})
+    )
 
 
 def save_model(model: Session, directory: Path, header: Mapping[str, str] | None = None) -> None:

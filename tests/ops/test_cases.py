@@ -12,7 +12,6 @@ from paths import TESTS
 
 from graphspec.ops import OPS
 
-
 WITH_KERNEL = [name for name, cls in OPS.items() if cls.has_kernel]
 
 
