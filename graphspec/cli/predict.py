@@ -118,7 +118,7 @@ def _run(run: Path) -> _Network:
 
     model = load(run)
     names = [*model.graph.outputs, *(head + LABEL for head in model.labels)]
-    return _Network(model.spec, model.graph, names, lambda feeds: with_labels(model.run(feeds), model.labels))
+    return _Network(model.spec, model.whole, names, lambda feeds: with_labels(model.run(feeds), model.labels))
 
 
 def _exported(file: Path) -> _Network:
