@@ -100,6 +100,7 @@ class Gather(Op):
     X (…, n, …), indices (k…) → Y (…, k…, …), with the axes of the indices in place of the axis. Only X has a gradient.
     """
 
+    takes_texts = True
     keeps_in, keeps_out = (1,), False
     copied_inputs, drops_elements = slice(1), True
 

@@ -61,7 +61,7 @@ def reshaped(ctx: Context, X: Array) -> Bound:
 class View(Op):
     """An operator that neither reads nor changes elements."""
 
-    is_view = True
+    is_view, takes_texts = True, True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
     blockwise = True
@@ -206,6 +206,7 @@ class Transpose(View):
 class Expand(Op):
     """X broadcast with ``shape``: repeated along axes of size 1."""
 
+    takes_texts = True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
 
@@ -228,7 +229,7 @@ class Expand(Op):
 class Shape(Op):
     """The sizes of X from axis ``start`` up to ``end``, as an int64 vector; no gradient."""
 
-    is_view = True
+    is_view, takes_texts = True, True
     keeps_in, keeps_out = (), False
 
     start: int = 0
@@ -254,7 +255,7 @@ class Cast(Op):
     number.
     """
 
-    elementwise = True
+    elementwise, takes_texts = True, True
     keeps_in, keeps_out = (), False
 
     to: str

@@ -18,7 +18,7 @@ from graphspec.ops.base import Op, op
 class OfStrings(Op):
     """An operator without a NumPy kernel and without a gradient."""
 
-    has_kernel = False
+    has_kernel, takes_texts = False, True
     keeps_in, keeps_out = (), False
 
 
