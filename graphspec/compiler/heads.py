@@ -69,6 +69,8 @@ def _problems(head: HeadDecl, value: Value) -> list[tuple[KeyPath, str, Problem]
             problems += [(("metrics", k), f"metric '{metric.key}' of {name}", p) for p in found]
     if head.labels is not None:
         problems += [(("labels",), name, p) for p in _labels(head.labels, head.loss, value)]
+    if head.scale is not None and (refused := _scale(head, value)) is not None:
+        problems.append((("scale",), name, refused))
     if head.class_weight is not None:
         problems += [(keys, name, p) for keys, p in _class_weight(head, value)]
     return problems
@@ -90,6 +92,21 @@ def _labels(labels: Sequence[str], loss: Loss | None, value: Value) -> list[Prob
         return []
     text = f"has {len(labels)} labels for {required} classes"
     return [Problem(Code.CLASSES_MISMATCH, text, f"write {required} labels, in the order of the classes")]
+
+
+def _scale(head: HeadDecl, value: Value) -> Problem | None:
+    """Return the problem of a head whose targets cannot be standardised, or None."""
+    text = "cannot have `scale`, which is for numbers that are trained"
+    if head.loss is None:
+        return Problem(Code.VALUE_NOT_ALLOWED, text, "set a `loss`, or remove `scale`")
+    loss = type(head.loss).__name__
+    if head.loss.fits == "classes" or not head.loss.target(value).is_float or head.labels is not None:
+        what = "`labels`" if head.labels is not None else f"the targets of {loss}"
+        return Problem(Code.VALUE_NOT_ALLOWED, f"{text}: {what} are classes", "remove `scale`")
+    if not head.loss.of_differences:
+        text = f"cannot have `scale` with {loss}, which is another loss after a shift of the targets"
+        return Problem(Code.VALUE_NOT_ALLOWED, text, "use mean_squared_error, or remove `scale`")
+    return None
 
 
 def _duplicate_keys(metric: Metric, value: Value, used: set[str]) -> list[Problem]:
