@@ -21,7 +21,6 @@ from graphspec.ir.graph import Array, Type
 MAX_LINE = 1 << 24  # bytes
 _BATCH_BYTES = 1 << 24  # of lines that are parsed together
 _READ_BYTES = 1 << 16
-_LEAST = -(2**63)
 _HINT = "each line is one JSON object"
 _SHOWN = 20  # keys in a message
 
@@ -159,40 +158,14 @@ class RecordSource:
                 return DataError(Code.MISSING_ARRAY, f"is missing in line {line}", f"{hint}; null is a missing value")
             values.append(row.get(key))
         try:
-            return _array(values, expected, missing=None if key not in self._optional else _missing(expected))
+            return _objects(values) if expected.is_string else as_array(values)
         except DataError as error:
             return error
 
 
-def _missing(expected: Type) -> Any:
-    return np.nan if expected.is_float else _LEAST if expected.dtype == "int64" else None
-
-
-def _array(values: list[Any], expected: Type, missing: Any) -> Array:
-    """Return the values of a key as an array; nulls are ``missing``, or None."""
-    if expected.is_string:
-        return _texts([_text(v) for v in values])
-    if missing is not None:
-        values = [missing if v is None else v for v in values]
-    return as_array(values)
-
-
-def _text(value: Any) -> Any:
-    """Return a JSON value as text: null is missing, numbers and booleans have their spelling in JSON."""
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return [_text(v) for v in value]
-    if isinstance(value, dict):
-        raise DataError(Code.LOSSY_CONVERSION, "contains an object, not text", "give it a text")
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _texts(values: list[Any]) -> Array:
-    """Return texts, or lists of texts of one length, as an object array."""
-    try:
-        return np.array(values, dtype=object) if values else np.empty(0, object)
-    except ValueError:
-        raise DataError(
-            Code.WRONG_ARRAY_SHAPE, "has lists of different lengths", "fill shorter ones up with null"
-        ) from None
+def _objects(values: list[Any]) -> Array:
+    """Return values, or lists of values of one length, as an array of objects."""
+    array = np.array(values, dtype=object) if values else np.empty(0, object)
+    if array.ndim == 1 and any(isinstance(v, list) for v in values):
+        raise DataError(Code.WRONG_ARRAY_SHAPE, "has lists of different lengths", "fill shorter ones up with null")
+    return array

@@ -109,7 +109,7 @@ def _of_records(
             if key not in row:
                 raise DataError(Code.MISSING_ARRAY, f"has no key '{key}' in line {line}", did_you_mean(key, list(row)))
         kept[key] = _objects([row[key] for row in records.rows])
-    return NewRows(_fed(arrays, graph), kept)
+    return NewRows({n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}, kept)
 
 
 def _fed(arrays: Dataset, graph: Graph) -> dict[str, Array]:

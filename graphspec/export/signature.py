@@ -74,9 +74,12 @@ def _example(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[
 
 def _plain(array: Array) -> Any:
     """Return an array as nested lists; a float has the digits of float32."""
-    if array.ndim:
-        return [_plain(element) for element in array]
-    value = array.item()
+    return _listed(array.astype(np.float32).tolist() if array.dtype.kind == "f" else array.tolist())
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_listed(element) for element in value]
     if isinstance(value, float):
         return float(str(np.float32(value))) if math.isfinite(value) else None
     return None if value == MISSING_INTEGER else value

@@ -32,7 +32,7 @@ TARGETS = {
 
 
 def opset_of(opset: int | None, target: str | None) -> int | None:
-    """Return the requested opset, None if neither argument is given; ``target`` is a version such as ``ort-1.20``, or ``onnx``.
+    """Return the requested opset, None if neither argument is given; ``target`` is ``onnx``, or such as ``ort-1.20``.
 
     Raises:
         UsageError: both are given, or the opset or target is unknown.

@@ -1,4 +1,4 @@
-"""Unusual values for the proof of an export: missing, unseen and odd texts, missing numbers; and the texts that a graph knows."""
+"""Values for the proof of an export: texts that the graph knows, and missing, unseen and otherwise unusual ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def keys_of(graph: Graph, name: str) -> Keys | None:
         else:
             words = words or node.op == "Tokenizer"
             reached.update(v.name for v in node.outputs)
-    return Keys(list(found), words) if found else None
+    known = [key for key in found if key != ""] or list(found)
+    return Keys(known, words) if known else None
 
 
 def drawn(name: str, keys: Keys, shape: Sequence[int]) -> Array:
