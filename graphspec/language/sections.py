@@ -121,6 +121,7 @@ class DataKeys(Config):
     file: str | None = Field(None, description=f"{_KINDS}, relative to the spec.")
     inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
     targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
+    drop_missing_targets: bool = Field(False, description="Leave out rows without a target.")
 
 
 _DATA = "for example `train: {file: rows.csv}`"
@@ -322,7 +323,7 @@ def parse_data(
         split = keys.split if isinstance(keys, ValidationKeys) else None
         stratify = keys.stratify if isinstance(keys, ValidationKeys) else None
         file = None if keys.file is None else (base or Path()) / keys.file
-        sources[part] = DataSource(file, keys.inputs, keys.targets, split, stratify, child)
+        sources[part] = DataSource(file, keys.inputs, keys.targets, split, stratify, child, keys.drop_missing_targets)
     return sources
 
 
