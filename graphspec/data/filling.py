@@ -77,9 +77,7 @@ class Filling:
         return self._array[:rows]
 
 
-def assemble(
-    request: Request, arrays: Sequence[Array | DataError], first: int = 0
-) -> Array | Strings | Problems:
+def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | Problems:
     """Convert the arrays of a request, and stack several as columns of one array.
 
     Args:
@@ -114,12 +112,12 @@ def _converted(array: Array, request: Request, first: int) -> Any:
     if array.ndim == 0:
         raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
     if request.type.is_string:
-        texts = pack(array)
+        texts = pack(array, first)
         if request.stacked and texts.ndim != 1:
             raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_SCALAR)
         return texts
     if request.learns_labels and not request.stacked and holds_texts(array):
-        return pack(array)
+        return pack(array, first)
     try:
         array = convert(array, request.type, request.labels, first, gaps=request.gaps)
     except DataError as error:

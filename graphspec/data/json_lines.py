@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
 
+from graphspec.arrays.strings import Strings
 from graphspec.arrays.system_memory import human
 from graphspec.codes import Code
 from graphspec.data.convert import as_array
 from graphspec.data.filling import assemble
 from graphspec.data.source import DataError, Problems, Request
 from graphspec.errors import did_you_mean
-from graphspec.ir.graph import Array, Type
+from graphspec.ir.graph import Array
 
 MAX_LINE = 1 << 24  # bytes
 _BATCH_BYTES = 1 << 24  # of lines that are parsed together
@@ -127,38 +128,35 @@ def _record(text: bytes, number: int) -> Mapping[str, Any]:
 class RecordSource:
     """Records as an opened data file (:class:`graphspec.data.source.Source`).
 
-    A key that a record lacks is an error, except for one of ``optional``; null stands for a missing value. Other keys are
-    ignored.
+    A key that a record lacks is an error unless values of the request may be missing; null stands for a missing value. Other
+    keys are ignored.
 
     Args:
-        columns: the keys that may be requested.
-        optional: those that a record may lack.
+        columns: the keys that will be requested, also if no record has them.
     """
 
     item = "key"
     max_rows: int | None = None
 
-    def __init__(self, records: Records, columns: Collection[str], optional: Collection[str]) -> None:
-        self._records, self._optional = records, optional
+    def __init__(self, records: Records, columns: Iterable[str]) -> None:
+        self._records = records
         self.names: Sequence[str] = list(dict.fromkeys([*columns, *chain.from_iterable(records.rows)]))
         self.ambiguous: Mapping[str, str] = {}
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         """Return the arrays by the requests' names, or the problems of each."""
-        return {
-            r.name: assemble(r, [self._column(c, r.type) for c in r.columns], self._records.first) for r in requests
-        }
+        return {r.name: assemble(r, [self._column(c, r) for c in r.columns], self._records.first) for r in requests}
 
-    def _column(self, key: str, expected: Type) -> Array | DataError:
+    def _column(self, key: str, request: Request) -> Array | DataError:
         values = []
         for row, line in zip(self._records.rows, self._records.lines, strict=True):
-            if key not in row and key not in self._optional:
+            if key not in row and not request.gaps:
                 keys = list(row)
                 hint = did_you_mean(key, keys) or f"line {line} has {', '.join(keys[:_SHOWN]) or 'no keys'}"
                 return DataError(Code.MISSING_ARRAY, f"is missing in line {line}", f"{hint}; null is a missing value")
             values.append(row.get(key))
         try:
-            return _objects(values) if expected.is_string else as_array(values)
+            return _objects(values) if request.type.is_string else as_array(values)
         except DataError as error:
             return error
 

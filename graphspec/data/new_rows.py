@@ -97,9 +97,9 @@ def _stream_error(error: DataError) -> SpecError:
 def _of_records(
     records: Records, source: DataSource, signature: DataSignature, graph: Graph, keep: Sequence[str]
 ) -> NewRows:
-    columns = {n: _columns_of(n, source.inputs or {}, signature) for n in signature.inputs}
-    optional = {c for name in signature.gaps for c in columns.get(name, [])}
-    table = RecordSource(records, [c for names in columns.values() for c in names], optional)
+    known = set().union(*records.rows)
+    columns = [c for n in signature.inputs for c in _columns_of(n, source.inputs or {}, signature, known)]
+    table = RecordSource(records, columns)
     arrays, found = load_from(table, source, signature)
     if arrays is None:
         raise refused(found)
@@ -150,16 +150,23 @@ def _source(spec: Spec, signature: DataSignature, file: Path) -> DataSource:
 
 
 def _source_of(spec: Spec, signature: DataSignature, file: Path, known: Collection[str]) -> DataSource:
-    """Return ``file`` with the first mapping of the spec's parts whose columns are ``known``, at last without a mapping."""
+    """Return ``file`` with the first mapping of the spec's parts whose columns are ``known``, at last without a mapping.
+
+    An input in which values may be missing need not be known.
+    """
+    needed = [name for name in signature.inputs if name not in signature.gaps]
     mappings = [spec.data[part].inputs or {} for part in ("test", "train", "validation") if part in spec.data]
     fitting = (
-        m for m in [*mappings, {}] if all(c in known for n in signature.inputs for c in _columns_of(n, m, signature))
+        m for m in [*mappings, {}] if all(set(_columns_of(n, m, signature, known)) <= set(known) for n in needed)
     )
     mapping = next(fitting, mappings[0] if mappings else {})
     return DataSource(file, dict(mapping), None, None, None, Tree({}, Mark(str(file))))
 
 
-def _columns_of(name: str, mapping: Mapping[str, str | list[str]], signature: DataSignature) -> list[str]:
+def _columns_of(
+    name: str, mapping: Mapping[str, str | list[str]], signature: DataSignature, known: Collection[str]
+) -> list[str]:
     """Return the columns of an input: those of the mapping, else the one of its declaration, else its name."""
-    columns = mapping.get(name, signature.columns.get(name, name))
+    own = signature.columns.get(name, name)
+    columns = mapping.get(name) or (own if own in known or name not in known else name)
     return [columns] if isinstance(columns, str) else columns

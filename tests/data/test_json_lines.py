@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.data.json_lines import MAX_LINE, Records, RecordSource, read_records
 from graphspec.data.source import DataError, Request
@@ -21,10 +22,10 @@ def batches(text: str | bytes, size: int = 2) -> list[Records]:
     return list(read_records(io.BytesIO(text.encode() if isinstance(text, str) else text), size))
 
 
-def filled(rows: list[dict[str, Any]], key: str, kind: Type, optional: tuple[str, ...] = ()) -> Array | DataError:
+def filled(rows: list[dict[str, Any]], key: str, kind: Type, *, gaps: bool = False) -> Array | Strings | DataError:
     """One input, read from ``key`` of some records at lines 5, 6, …"""
     records = Records(rows, list(range(5, 5 + len(rows))), 3)
-    found = RecordSource(records, [key], optional).fill([Request("x", [key], False, kind, True)])["x"]
+    found = RecordSource(records, [key]).fill([Request("x", [key], False, kind, True, gaps=gaps)])["x"]
     return found[0] if isinstance(found, dict) else found
 
 
@@ -85,3 +86,32 @@ def test_a_key_that_is_written_differently() -> None:
     assert isinstance(error, DataError)
     assert error.problem.hint is not None
     assert "'Age'" in error.problem.hint
+
+
+def test_missing_values_where_they_may_be() -> None:
+    rows = [{"a": 1}, {"a": None}, {}, {"a": 2.5}]
+    np.testing.assert_array_equal(filled(rows, "a", FLOAT, gaps=True), [1, np.nan, np.nan, 2.5])
+    integers = filled([{"a": 2**62 + 1}, {"a": None}, {}], "a", INT, gaps=True)
+    np.testing.assert_array_equal(integers, [2**62 + 1, -(2**63), -(2**63)])
+    np.testing.assert_array_equal(filled([{}, {"a": None}], "a", FLOAT, gaps=True), [np.nan, np.nan])
+
+
+def test_texts() -> None:
+    texts = filled([{"a": "é"}, {"a": None}, {"a": 90210}, {"a": True}], "a", TEXT)
+    assert isinstance(texts, Strings)
+    assert texts[:].tolist() == ["é", "", "90210", "true"]
+    lists = filled([{"a": ["x", None]}, {"a": ["", "y"]}], "a", TEXT)
+    assert isinstance(lists, Strings)
+    assert lists[:].tolist() == [["x", ""], ["", "y"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [(1.5, Code.LOSSY_CONVERSION), ({"b": 1}, Code.LOSSY_CONVERSION), (["x"], Code.WRONG_ARRAY_SHAPE)],
+)
+def test_what_is_no_text(value: Any, code: Code) -> None:
+    error = filled([{"a": "x"}, {"a": value}], "a", TEXT)
+    assert isinstance(error, DataError)
+    assert error.problem.code == code
+    if code == Code.LOSSY_CONVERSION:
+        assert "in row 4" in error.problem.message
