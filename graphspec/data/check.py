@@ -96,13 +96,21 @@ def load(
         allocate: provides the arrays that are filled; they are in memory by default. Arrays of an ``.npz`` file are not
             filled: large ones are memory maps of the file.
     """
-    check = _Check(signature, source, allocate)
+    check = _Check(signature, source)
     assert source.file is not None, "a split has no file"
     try:
         table = open_source(source.file, max_rows)
     except DataError as error:
         check.report("file", "", error.problem, check.file)
         return None, check.found
+    return load_from(table, source, signature, allocate)
+
+
+def load_from(
+    table: Source, source: DataSource, signature: DataSignature, allocate: Allocate | None = None
+) -> tuple[Dataset | None, list[Diagnostic]]:
+    """Do the work of :func:`load` for an opened file."""
+    check = _Check(signature, source, allocate)
     requests = []
     for section, name, mapped in _requested_names(source, signature, table):
         request = check.request(section, name, mapped)
