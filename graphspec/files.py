@@ -16,8 +16,17 @@ from errno import EACCES, EISDIR, ELOOP
 from pathlib import Path
 
 ARCHIVE, TABLES = ".npz", (".csv", ".tsv", ".jsonl", ".parquet")
-DATA_SUFFIXES = (ARCHIVE, *TABLES)
+COMPRESSED = (".csv.gz", ".tsv.gz", ".jsonl.gz")
+DATA_SUFFIXES = (ARCHIVE, *TABLES, *COMPRESSED)
 """Suffixes of data files."""
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that tells a file's type, in lower case: ``.csv.gz`` for a compressed table, else the last one."""
+    last = path.suffix.lower()
+    return path.with_suffix("").suffix.lower() + last if last == ".gz" else last
+
+
 LOCK = ".graphspec.lock"
 """The lock file of a run directory. A killed process leaves it behind; only its lock counts, not its existence."""
 _LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # version 0.2 wrote .<name>.<process>.tmp

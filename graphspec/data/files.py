@@ -8,8 +8,9 @@ from pathlib import Path
 
 from graphspec.codes import Code
 from graphspec.data.database import Table
+from graphspec.data.globs import Files, has_marks
 from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
-from graphspec.files import ARCHIVE, DATA_SUFFIXES
+from graphspec.files import ARCHIVE, DATA_SUFFIXES, is_regular, suffix_of
 
 
 def open_source(path: Path, max_rows: int | None = None) -> Source:
@@ -18,7 +19,9 @@ def open_source(path: Path, max_rows: int | None = None) -> Source:
     Raises:
         DataError: GS501 if the file does not exist or cannot be read, GS105 for an unknown file type, GS508 if it is empty.
     """
-    suffix = path.suffix.lower()
+    if is_glob(path):
+        return Files(path, open_source, max_rows)
+    suffix = suffix_of(path)
     if suffix not in DATA_SUFFIXES:
         raise DataError(
             Code.VALUE_NOT_ALLOWED, "has an unknown file type", f"data come from {', '.join(DATA_SUFFIXES)}"
@@ -33,6 +36,11 @@ def open_source(path: Path, max_rows: int | None = None) -> Source:
     table = open_table(path)
     table.max_rows = max_rows
     return table
+
+
+def is_glob(path: Path) -> bool:
+    """Return whether a name is a pattern (``visits/*.parquet``): it has ``*``, ``?`` or ``[``, and no file has this name."""
+    return has_marks(path) and not is_regular(path)
 
 
 def _size(path: Path) -> int:
@@ -62,7 +70,7 @@ def _near(path: Path) -> str | None:
 
     if not path.parent.is_dir():
         return f"there is no folder '{path.parent}'; files are named relative to the spec"
-    known = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in DATA_SUFFIXES)
+    known = sorted(p.name for p in path.parent.iterdir() if suffix_of(p) in DATA_SUFFIXES)
     return did_you_mean(path.name, known) or "files are named relative to the spec"
 
 
@@ -75,10 +83,10 @@ def open_table(path: Path) -> Table:
     from graphspec.data.delimited import Delimited
     from graphspec.data.typed import Lines, Parquet
 
-    match path.suffix.lower():
+    match suffix_of(path):
         case ".parquet":
             return Parquet(path)
-        case ".jsonl":
+        case ".jsonl" | ".jsonl.gz":
             return Lines(path)
         case _:
             return Delimited(path)

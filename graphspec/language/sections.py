@@ -106,13 +106,13 @@ _KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA
 class DataKeys(Config):
     """The source of rows."""
 
-    file: str | None = Field(None, description=f"{_KINDS}, relative to the spec.")
+    file: str | None = Field(None, description=f"{_KINDS}, relative to the spec; `visits/*.csv` names several.")
     inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
     targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
 
 
 _DATA = "for example `train: {file: rows.csv}`"
-_FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}), relative to the spec"
+_FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}, also .gz), relative to the spec"
 
 
 class ValidationKeys(DataKeys):
