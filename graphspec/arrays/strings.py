@@ -77,7 +77,8 @@ class Strings:
         return f"Strings(shape={self.shape})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return self[:] if dtype is None else self[:].astype(dtype)
+        texts: Array = self[:]
+        return texts if dtype is None else texts.astype(dtype)
 
     def __getitem__(self, rows: Any) -> Any:
         """Return the texts of rows: a slice, an array of indices, or a mask. One index returns a row, or its text."""
@@ -100,7 +101,7 @@ class Strings:
         rows = self._rows(np.asarray(rows))
         builder = builder or StringsBuilder(self.shape[1:])
         step = max(_BLOCK_TEXTS // max(self._width, 1), 1)
-        data = memoryview(self.data)  # type: ignore[arg-type]
+        data = self.data.data
         for first in range(0, len(rows), step):
             starts, ends = self._bounds(rows[first : first + step])
             packed = b"".join([data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)])
@@ -159,7 +160,7 @@ class Strings:
 
     def _gather(self, rows: Array) -> list[str]:
         starts, ends = self._bounds(rows)
-        data = memoryview(self.data)  # type: ignore[arg-type]
+        data = self.data.data
         return [str(data[a:b], "utf-8") for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def _bounds(self, rows: Array) -> tuple[Array, Array]:

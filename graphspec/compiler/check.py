@@ -43,13 +43,20 @@ class Checked:
 
 @gc_paused()
 @bounded_search()
-def check(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Checked:
+def check(
+    source: SpecSource | Spec,
+    sets: Sequence[str] = (),
+    *,
+    allow_outside: bool = False,
+    allow: Sequence[Path] = (),
+) -> Checked:
     """Check a spec and collect all diagnostics, sorted by position. A wrong spec does not raise.
 
     Args:
         source: a path, a dict, or a parsed ``Spec``.
         sets: overrides such as ``"training.epochs=5"``.
         allow_outside: let callbacks write outside the run directory.
+        allow: folders besides the spec's in which files that a query names may be.
 
     Raises:
         UsageError: an override is malformed or leads nowhere.
@@ -64,6 +71,7 @@ def check(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside:
     spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
     if spec is None:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
+    spec = spec.allowing(allow) if allow else spec
     order, linked = link(spec)
     lowered = lower(spec, order)
     linked = [lowered.with_shapes(d) for d in linked]

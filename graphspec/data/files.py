@@ -5,12 +5,48 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
 from graphspec.data.database import Table
-from graphspec.data.globs import Files, has_marks
+from graphspec.data.globs import Files, has_marks, matching
 from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, is_regular, suffix_of
+
+if TYPE_CHECKING:
+    from graphspec.language.declarations import DataSource
+
+
+def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
+    """Open the source of a part's rows; at most ``max_rows`` rows will be read.
+
+    Raises:
+        DataError: see :func:`open_source`; GS512 or GS513 for a query.
+    """
+    if source.query is not None:
+        from graphspec.data.queries import Query
+
+        if source.file is not None:
+            _size(source.file)
+        table = Query(source)
+        table.max_rows = max_rows
+        return table
+    assert source.file is not None, "a split has no rows"
+    return open_source(source.file, max_rows)
+
+
+def files_of(source: DataSource) -> list[Path]:
+    """Return the files of a part's rows; none for what cannot be read."""
+    try:
+        if source.query is not None:
+            from graphspec.data.queries import prepared
+
+            return prepared(source)[1].files
+        if source.file is not None:
+            return matching(source.file) if is_glob(source.file) else [source.file] if is_regular(source.file) else []
+    except DataError:
+        pass
+    return []
 
 
 def open_source(path: Path, max_rows: int | None = None) -> Source:

@@ -8,9 +8,9 @@ from pathlib import Path
 from graphspec.data.check import Dataset, DataSignature, load
 from graphspec.errors import Diagnostic
 from graphspec.ir.graph import Type
+from graphspec.language.data_sources import parse_data
 from graphspec.language.declarations import DataSource
 from graphspec.language.read import read
-from graphspec.language.sections import parse_data
 from graphspec.language.tree import Problems
 
 WANTED = DataSignature({"x": Type("float32", ("N", 2))}, {"y": Type("int64", ("N",))}, classes={"y": 3})
