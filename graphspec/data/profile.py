@@ -301,8 +301,8 @@ class _Profiler:
         for name, of in self._aggregates(wanted, "source").items():
             column = basic[name]
             if column.numbers is not None:
-                quartiles = tuple(float(q) for q in of["quartiles"])
-                numbers = replace(column.numbers, quartiles=quartiles, skewness=of.get("skewness") or 0.0)
+                low, middle, high = map(float, of["quartiles"])
+                numbers = replace(column.numbers, quartiles=(low, middle, high), skewness=of.get("skewness") or 0.0)
                 column = replace(column, numbers=numbers)
             if "values" in of:
                 counted = sorted((of["values"] or {}).items(), key=lambda item: (-item[1], item[0]))
@@ -326,7 +326,7 @@ class _Profiler:
             [[distinct, *at_least, top, most]] = self._query(
                 f"SELECT count(*), {_occurrences()}, arg_max(h, c, {FREQUENT}), max(c) FROM {groups}"
             )
-            frequent: list[tuple[str, int]] = []
+            frequent: list[Any] = []
             if most > 1:
                 few = ", ".join(str(h) for h in top)
                 frequent = self._query(
@@ -336,8 +336,8 @@ class _Profiler:
         if column.words is not None and column.words.longest > 1:
             words = f"(SELECT unnest({at.words}) w FROM source)"
             groups = f"(SELECT count(*) c FROM {words} WHERE w <> '' GROUP BY w)"
-            [at_least] = self._query(f"SELECT {_occurrences()} FROM {groups}")
-            column = replace(column, words=replace(column.words, at_least=tuple(at_least)))
+            [words_at_least] = self._query(f"SELECT {_occurrences()} FROM {groups}")
+            column = replace(column, words=replace(column.words, at_least=words_at_least))
         return column
 
 
@@ -352,7 +352,7 @@ def _large(column: ColumnProfile) -> bool:
 
 def _kind(stored: Stored, present: int, of: Mapping[str, Any], shares: Mapping[str, float]) -> Kind:
     if stored in ("list", "other", "bool", "date"):
-        return stored  # type: ignore[return-value]
+        return stored
     if not present:
         return "empty"
     if of["numbers"] == present:

@@ -20,10 +20,12 @@ MISSING_TEXTS = tuple(text for text in _MISSING if text)
 """Texts, in lower case, that mean a missing value in a column of numbers, and may mean one in a column of texts."""
 
 _NUMBERS = frozenset(
-    ["tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint", "uhugeint"]
+    f"{sign}{size}" for sign in ("", "u") for size in ("tinyint", "smallint", "integer", "bigint", "hugeint")
 )
 _REAL = frozenset(("float", "double", "decimal", "bignum"))
 _DATES = frozenset(("date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone"))
+_ISO = r"^(\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?)(Z|[+-]\d\d:?\d\d)?$"
+_YEAR = "(^|[^0-9])[0-9]{4}([^0-9]|$)"
 
 
 def stored_as(sql_type: Any) -> Stored:
@@ -96,10 +98,10 @@ class Expressions:
             return "NULL::TIMESTAMP"
         value = f"trim({self.column}::VARCHAR)"
         if form == ISO:  # a zone ("Z", "+02:00") does not move the local time that the text shows
-            parts = rf"regexp_extract({value}, '^(\d{{4}}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?)(Z|[+-]\d\d:?\d\d)?$', 1)"
+            parts = f"regexp_extract({value}, '{_ISO}', 1)"
             return f"TRY_CAST({parts} AS TIMESTAMP)"
-        four = f"CASE WHEN regexp_matches({value}, '(^|[^0-9])[0-9]{{4}}([^0-9]|$)') THEN {value} END"
-        return f"try_strptime({four}, {quoted(form, chr(39))})"
+        with_year = f"CASE WHEN regexp_matches({value}, '{_YEAR}') THEN {value} END"
+        return f"try_strptime({with_year}, '{form}')"
 
     @property
     def words(self) -> str:
