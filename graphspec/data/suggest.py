@@ -29,6 +29,7 @@ class Target:
         name: in the file.
         key: the head's name.
         units: of the last layer.
+        has_texts: whether its values are texts, from which labels are learnt.
         drop_missing: whether rows without a target are dropped.
     """
 
@@ -36,6 +37,7 @@ class Target:
     key: str
     task: Task
     units: int
+    has_texts: bool
     drop_missing: bool
     notes: tuple[str, ...] = ()
 
@@ -158,7 +160,7 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
             notes.append(
                 f"uneven: '{column.frequent[0][0]}' {column.frequent[0][1]:,} rows, '{rarest[0]}' {rarest[1]:,}"
             )
-    return Target(column.name, key, task, units, drop, tuple(notes))
+    return Target(column.name, key, task, units, column.kind == "text", drop, tuple(notes))
 
 
 def _network(rows: int, width: int, task: Task, has_text: bool) -> Network:
