@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ DATA_SUFFIXES = (ARCHIVE, *TABLES)
 """Suffixes of data files."""
 LOCK = ".graphspec.lock"
 """The lock file of a run directory. A killed process leaves it behind; only its lock counts, not its existence."""
+CACHE = ".graphspec-cache"
+"""The folder beside run directories that keeps prepared rows."""
 _LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # version 0.2 wrote .<name>.<process>.tmp
 _RAW = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _RAW
@@ -138,6 +141,27 @@ def write_at(path: Path, start: int, data: bytes, *, new: bool = False) -> int:
             os.close(descriptor)
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Create a folder with files: yield a temporary folder, which gets its name ``path`` when the context ends.
+
+    After an error nothing remains. A killed process leaves the temporary folder (:func:`remove_leftovers`).
+
+    Raises:
+        OSError: a folder cannot be created, or ``path`` exists.
+    """
+    make_folder(path.parent)
+    with _marked_as_writing(path):
+        temporary = _temporary(path.parent)
+        temporary.mkdir()
+        try:
+            yield temporary
+            temporary.rename(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
 def make_folder(path: Path) -> None:
     """Create a folder and its parents, unless it exists."""
     path.mkdir(parents=True, exist_ok=True)
@@ -149,9 +173,12 @@ def is_leftover(path: Path) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files in a folder and its subfolders. No other process may be writing there."""
+    """Remove the temporary files and folders in a folder and its subfolders. No other process may be writing there."""
     for path in [p for p in folder.rglob(".*.tmp") if is_leftover(p)]:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def why_not_writable(path: Path) -> str | None:

@@ -51,6 +51,15 @@ Target = Annotated[
     str | None,
     typer.Option("--target", metavar="NAME", help="A runtime to export for, such as ort-1.20.", show_default=False),
 ]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="The folder for prepared rows \\[default: beside the run].",
+        show_default=False,
+    ),
+]
 AllowOutside = Annotated[
     bool,
     typer.Option(

@@ -11,14 +11,15 @@ from graphspec.compiler.lowered import Lowered, visible
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
-from graphspec.ir.graph import Graph, Type, Value
+from graphspec.graph.prelude import not_computable
+from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.language.declarations import Ref
 from graphspec.language.tree import format_names
 
 if TYPE_CHECKING:
     from graphspec.graph.id_bounds import Demand
     from graphspec.ir.ranges import Range
-    from graphspec.language.declarations import NodeDecl, Spec
+    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
 
 def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
@@ -41,9 +42,33 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
         if head.layer is not None and _exists(head.layer, result, f"head '{head.name}'"):
             value_or_none = result.value(head.layer)
             if value_or_none is not None:
-                result.graph.outputs[head.name] = value_or_none
+                result.graph.outputs[head.name] = _in_own_unit(head, value_or_none, result.graph)
+    result.diagnostics += [_not_computable(node, layers, result) for node in not_computable(result.graph)]
     result.diagnostics += [_ids_without_row(lookup, ids, layers, result) for lookup, ids in invalid_ids(result.graph)]
     return result
+
+
+def _in_own_unit(head: HeadDecl, value: Value, graph: Graph) -> Value:
+    """Return the output of a head with a standardized target in the target's own unit: ``value · deviation + mean``."""
+    if head.scale is None or head.layer is None or not value.type.is_float:
+        return value
+    g = Builder(graph, head.layer.name)
+    with g.part(f"{head.name}_unit"):
+        if head.statistics is None:
+            g.learnt("statistics")
+        mean, deviation = head.statistics or (0.0, 1.0)
+        scaled = g.Add(g.Mul(value, g.constant(deviation, "float32")), g.constant(mean, "float32"))
+    return scaled.with_mask(value.mask)
+
+
+def _not_computable(node: Node, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
+    """Return GS309 for an operator that only onnxruntime computes, but that depends on weights or random numbers."""
+    decl = layers[node.owner]
+    layer_type = decl.type if decl.layer is not None else layers[str(decl.share)].type
+    text = f"{layer_type} '{visible(decl.name)}' is computed once, before training, but it depends on weights"
+    hint = "feed it from inputs, or from layers without weights and random numbers"
+    refs = [r for r in decl.inputs if r is not None]
+    return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text + " or random numbers", hint, "inputs")
 
 
 def _ids_without_row(lookup: Demand, ids: Range, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:

@@ -12,6 +12,7 @@ import numpy as np
 from graphspec.arrays.memory_maps import mapped_files
 from graphspec.arrays.random import Orders, generator
 from graphspec.arrays.split import shard_slice
+from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
 from graphspec.language.head_arrays import WEIGHT
@@ -109,7 +110,10 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
 
 
 def class_ids(y: Array) -> Array:
-    """Return one class id per row, from ids ``(N,)`` or ``(N, 1)``, from 0/1 values, or from one-hot rows."""
+    """Return one class id per row, from ids ``(N,)`` or ``(N, 1)``, from 0/1 values, from one-hot rows, or from texts."""
+    if isinstance(y, Strings):
+        texts: Array = np.unique(y[:].reshape(len(y), -1)[:, 0].astype(str), return_inverse=True)[1]
+        return texts
     if y.ndim == 2 and y.shape[1] > 1:
         best: Array = y.argmax(1)
         return best

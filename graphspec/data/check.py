@@ -50,6 +50,9 @@ class DataSignature:
         limits: for inputs that are ids, the range for which the Embedding has rows.
         labels: class names by head; their targets may be text.
         ctc: heads whose targets are label sequences.
+        gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
+        text_labels: heads whose targets may be texts, because their labels are learnt.
+        columns: the default column of an input, if it has another name.
         steps: the time steps of every CTC head, given the inputs' shapes.
     """
 
@@ -61,6 +64,9 @@ class DataSignature:
     limits: Mapping[str, Range] = field(default_factory=dict)
     labels: Mapping[str, list[str]] = field(default_factory=dict)
     ctc: frozenset[str] = frozenset()
+    gaps: frozenset[str] = frozenset()
+    text_labels: frozenset[str] = frozenset()
+    columns: Mapping[str, str] = field(default_factory=dict)
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
 
     def extras(self) -> list[str]:

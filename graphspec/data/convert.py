@@ -168,7 +168,7 @@ def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int
             raise DataError(
                 Code.OUT_OF_RANGE, f"has '{value}' in row {first + index // per_row}, which is not a label", hint
             )
-    return _one_hot(np.array([ids[v] for v in values], np.int64).reshape(array.shape), expected, len(labels))
+    return one_hot(np.array([ids[v] for v in values], np.int64).reshape(array.shape), expected, len(labels))
 
 
 def is_missing(text: str) -> bool:
@@ -216,7 +216,7 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
     return found
 
 
-def _one_hot(ids: Array, expected: Type, classes: int) -> Array:
+def one_hot(ids: Array, expected: Type, classes: int) -> Array:
     """Return one-hot rows if the target is a distribution over the classes, else the ids."""
     if expected.is_float and expected.shape[-1] == classes > 1 and ids.ndim == len(expected.shape) - 1:
         return np.eye(classes, dtype=np.uint8)[ids]

@@ -17,7 +17,7 @@ from graphspec.ir.graph import Array, Graph
 from graphspec.metrics import targets_of
 
 if TYPE_CHECKING:
-    from graphspec.language.declarations import Spec
+    from graphspec.language.declarations import HeadDecl, Spec
 
 Data = Array | Mapping[str, Array] | None
 """Data from Python callers: arrays by name, or one array if there is one input or head."""
@@ -45,8 +45,29 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
         limits=id_ranges(graph),
         labels={h.name: h.labels for h in trained if h.labels is not None},
         ctc=ctc,
+        gaps=_gaps(spec),
+        text_labels=frozenset(h.name for h in trained if h.labels is None and _learns_labels(h, target_kinds[h.name])),
+        columns={n: d.column for n, d in spec.inputs.items() if d.column is not None},
         steps=lambda shapes: _steps(graph, ctc, shapes),
     )
+
+
+def _gaps(spec: Spec) -> frozenset[str]:
+    """Return the inputs in which a value may be missing: all layers that read them know what to do with it."""
+    readers: dict[str, list[bool]] = {}
+    layers = {node.name: node.layer for node in spec.nodes}
+    for node in spec.nodes:
+        layer = node.layer if node.share is None else layers.get(node.share)
+        for ref in node.inputs:
+            if ref is not None:
+                readers.setdefault(ref.name, []).append(layer is not None and layer.takes_missing)
+    heads = {h.layer.name for h in spec.heads.values() if h.layer is not None}
+    return frozenset(n for n in spec.inputs if n not in heads and all(readers.get(n, [False])))
+
+
+def _learns_labels(head: HeadDecl, kind: str) -> bool:
+    """Return whether the targets of a head may be texts, from which its labels are learnt: it has classes."""
+    return kind in ("ids", "one_hot") or (head.loss is not None and head.loss.binary)
 
 
 def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

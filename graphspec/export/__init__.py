@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.errors import SpecError, UsageError
-from graphspec.export.targets import OPSET, newest_opset, opset_of
+from graphspec.export.targets import newest_opset, opset_of
 from graphspec.files import write_atomic
+from graphspec.graph.onnx_model import OPSET
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
@@ -41,7 +42,7 @@ def export(
     from graphspec.export.onnx import to_model
     from graphspec.export.prove import prove
     from graphspec.export.rows import rows_for
-    from graphspec.export.session import runtime
+    from graphspec.graph.onnx_session import runtime
     from graphspec.version import __version__
 
     level = opset_of(opset, target) or OPSET

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphspec.errors import UsageError
-from graphspec.export.session import sanitized
+from graphspec.graph.onnx_session import sanitized
 
 MAX_FILE_BYTES = 2**31  # protobuf's limit of a message
 _MAX_FIELDS = 5_000_000  # fields that are read; a network of ten thousand operators has about 300,000

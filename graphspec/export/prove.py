@@ -16,7 +16,7 @@ from graphspec.errors import Diagnostic, SpecError
 from graphspec.export.labels import predicted_classes
 from graphspec.export.rounding import MAX_RUNS, RUNS, Rounding, max_per_row
 from graphspec.export.rows import Rows, batch_of, lengths_for, scaled_down
-from graphspec.export.session import failure, runtime, session
+from graphspec.graph.onnx_session import failure, runtime, session
 from graphspec.ir.graph import Array
 from graphspec.language.head_arrays import LABEL
 

@@ -16,7 +16,7 @@ from graphspec.codes import Code
 from graphspec.compiler.check import check
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.export.outline import Outline, outline
-from graphspec.export.session import failure, sanitized, session
+from graphspec.graph.onnx_session import failure, sanitized, session
 from graphspec.ir.graph import Array, Graph, Type
 from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from graphspec.arguments import bad_argument
 from graphspec.errors import UsageError
+from graphspec.graph.onnx_model import IR_OF_OPSET, OPSET
 
-OPSET = 17
-IR_OF_OPSET = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
-IR_OF_OPSET |= {23: 11, 24: 12, 25: 13, 26: 13, 27: 13, 28: 14}
-"""The IR version released with an opset: every runtime that supports the opset reads it."""
 TARGETS = {
     "ort-1.14": 17,
     "ort-1.15": 19,

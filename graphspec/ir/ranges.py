@@ -70,7 +70,7 @@ def hull(ranges: Iterable[Range]) -> Range:
 
 def of_dtype(dtype: str) -> Range:
     """Return the range of all values of a dtype."""
-    numpy_dtype = np.dtype(dtype)
+    numpy_dtype = np.dtype(object if dtype == "string" else dtype)
     if numpy_dtype.kind == "b":
         return Range(0, 1)
     if numpy_dtype.kind in "iu":

@@ -29,13 +29,18 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class InputDecl:
-    """An input. ``shape`` lacks the batch axis; axes that vary appear by name."""
+    """An input. ``shape`` lacks the batch axis; axes that vary appear by name.
+
+    Attributes:
+        column: its column in data files, if that has another name.
+    """
 
     name: str
     shape: tuple[int | str, ...]
     dtype: str
     mark: Mark
     tree: Tree = field(repr=False, compare=False)
+    column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class HeadDecl:
 
     Attributes:
         class_weight: weights by class index.
+        scale: how the target is scaled for the loss.
+        statistics: the mean and the deviation of a standardized target; None if they are still to be learnt.
         wrong: whether an error of the head has been reported. Missing attributes may then exist in the document.
     """
 
@@ -95,6 +102,8 @@ class HeadDecl:
     mark: Mark
     tree: Tree = field(repr=False, compare=False)
     wrong: bool = False
+    scale: Literal["standard"] | None = None
+    statistics: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,10 @@ LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")
 
 
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:
-    """Return ``X`` cast to ``dtype``; ``X`` itself if it has that dtype."""
+    """Return the numbers ``X`` cast to ``dtype``; ``X`` itself if it has that dtype. Texts are refused (GS306)."""
+    if X.type.is_string:
+        hint = "turn texts into ids first, by StringLookup, TextVectorization or Hashing"
+        raise ShapeError(Code.WRONG_DTYPE, f"needs numbers, got {X.type}", hint=hint)
     return X if X.dtype == dtype else g.Cast(X, to=dtype).with_mask(X.mask)
 
 

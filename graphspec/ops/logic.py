@@ -9,7 +9,7 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
-from graphspec.ir.graph import Array, Type, Value
+from graphspec.ir.graph import Array, Type, Value, numpy_dtype
 from graphspec.kernels.common import as_words, bit_mask, give_each, output_for
 from graphspec.kernels.context import Bound, Context, broadcast, need, same_dtype
 from graphspec.ops.base import Op, op
@@ -26,7 +26,7 @@ class Predicate(Op):
 
     def infer(self, A: Value, B: Value) -> Type:
         dtype = same_dtype(A, B)
-        need(np.dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors", code=Code.WRONG_DTYPE)
+        need(numpy_dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors", code=Code.WRONG_DTYPE)
         return Type("bool", broadcast(A.shape, B.shape))
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:

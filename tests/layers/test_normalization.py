@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 import graphspec as gs
 from graphspec.errors import ShapeError
 from graphspec.export.onnx import prepare, to_model
-from graphspec.export.session import session
+from graphspec.graph.onnx_session import session
 from graphspec.layers import LAYERS
 
 DENSE = {"type": "Dense", "units": 4}
