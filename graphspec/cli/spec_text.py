@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from graphspec.data.suggest import Suggestion, Target
 
 WIDTH = 120
-_COMMENT_AT = 70  # comments begin at most here, else above their line
+_COMMENT_AT = 84  # comments begin at most here, else above their line
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_SENTENCE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?:,? [A-Za-z0-9_.-]+)+")
 _WORDS_OF_YAML = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
 _LOSSES = {"binary": "binary_crossentropy", "multiclass": "sparse_categorical_crossentropy", "regression": "mse"}
 
@@ -36,11 +37,13 @@ def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
         *_value("description", f"{target.name}, from the columns of {title}."),
         "",
         "inputs:",
-        *_commented([(f"  {found.record}:", [f"{found.rows:,} rows"], False)]),
-        "    columns:                        # apps give each column by its name; what it needs is learnt in training",
         *_commented(
-            [_column(column) for column in found.columns],
+            [
+                (f"  {found.record}:", [f"a record, of which {title} has {found.rows:,}"], False),
+                ("    columns:", ["apps give each column by its name; what it needs is learnt in training"], False),
+            ]
         ),
+        *_commented([_column(column) for column in found.columns]),
         "",
         "layers:",
         *_layers(found),
@@ -70,7 +73,7 @@ def scalar(value: Any) -> str:
 
 def _value(key: str, text: str) -> list[str]:
     """Return the lines of a key with a text; folded if it is long."""
-    line = f"{key}: {scalar(text)}"
+    line = f"{key}: {text if _SENTENCE.fullmatch(text) else scalar(text)}"
     if len(line) <= WIDTH or not text.isprintable():
         return [line]
     return [

@@ -19,6 +19,7 @@ _ONE_HOT = 32  # more categories than these get trained vectors
 _LARGEST_EMBEDDING = 32
 _MOST_WORDS = 20_000
 _HEAVY_TAIL = 4.0  # skewness from which on the logarithm is taken
+_INDICATED = 0.01  # of the rows: if more numbers are missing, the network learns what that means
 _PROSE = 3.0  # texts of this many words on average are read word by word
 _SHARE = 0.95  # of the values: from here on, "nearly all"
 _AMBIGUOUS = ("none", "?")  # may be values of their own
@@ -65,10 +66,10 @@ def _useless(column: ColumnProfile, profile: Profile) -> str | None:
         return f"is the same in every row: {_shown(column.frequent[0][0])}" if column.frequent else "is constant"
     if column.infinite:
         return f"has {column.infinite:,} infinite values"
-    if profile.typed and column.is_number and column.stored == "text":
-        return "has numbers stored as text: store numbers"
     if column.kind in ("integer", "text", "bool") and column.unique and _is_id(column):
         return "is different in every row, an id"
+    if profile.typed and column.is_number and column.stored == "text":
+        return "has numbers stored as text: store numbers"
     if column.kind == "text" and not _is_prose(column) and _known_rows(column) < column.present / 4:
         return f"has {column.distinct:,} different values, nearly all of them rare"
     return None
@@ -184,14 +185,16 @@ def _number(column: ColumnProfile, key: str) -> Column:
     numbers = column.numbers
     assert numbers is not None
     if column.absent:
-        arguments |= {"missing": "median", "indicator": True}
+        arguments["missing"] = "median"
+        if column.absent >= _INDICATED * column.rows:
+            arguments["indicator"] = True
         notes.append(f"missing in {column.absent:,} {'row' if column.absent == 1 else 'rows'}")
     if numbers.low >= 0 and numbers.skewness > _HEAVY_TAIL and column.distinct > 2:
         arguments["scale"] = "log1p"
         notes.append(f"half are up to {numbers.median:.4g}, the largest is {numbers.high:.4g}: their logarithm")
-    if column.kind == "integer" and 3 <= column.distinct <= _CODES // 2:
+    if column.kind == "integer" and not _is_year(column) and 3 <= column.distinct <= _CODES // 2:
         notes.append(f"{column.distinct} whole numbers: `{{type: category, dtype: int64}}` if they are codes")
-    return Column(column.name, key, "number", arguments, tuple(notes), width=2 if column.absent else 1)
+    return Column(column.name, key, "number", arguments, tuple(notes), width=len({"", *arguments} & {"", "indicator"}))
 
 
 def _text(column: ColumnProfile, key: str) -> Column:
@@ -230,10 +233,10 @@ def _date(column: ColumnProfile, key: str) -> Column:
     if column.has_times:
         parts.append("hour")
     arguments["parts"] = parts
-    if column.absent:
+    if column.absent >= max(_INDICATED * column.rows, 1):
         arguments["indicator"] = True
     notes.append(f"{first[:10]} to {last[:10]}")
-    return Column(column.name, key, "date", arguments, tuple(notes), width=2 * len(parts) + (column.absent > 0))
+    return Column(column.name, key, "date", arguments, tuple(notes), width=2 * len(parts) + 1)
 
 
 def _shown(value: str) -> str:

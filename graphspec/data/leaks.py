@@ -66,11 +66,11 @@ class _Search:
 
     def _why(self, column: ColumnProfile) -> str | None:
         """Return how a single column gives away the target, None if it does not."""
-        if self._determines(column):
-            same = column.distinct == self._target.distinct
-            return "is the target in other words" if same else "determines the target: each value occurs with one only"
-        if self._classes and column.is_number and self._apart(column):
+        same = column.distinct == self._target.distinct
+        if self._classes and column.is_number and not same and self._apart(column):
             return "determines the target: the numbers of each class are a range of their own"
+        if self._determines(column):
+            return "is the target in other words" if same else "determines the target: each value occurs with one only"
         return None
 
     def _determines(self, column: ColumnProfile) -> bool:

@@ -15,6 +15,8 @@ Task = Literal["binary", "multiclass", "regression"]
 
 _CLASSES = 20  # a target with more different whole numbers is a number
 _MOST_CLASSES = 1000
+_STEPS = 30_000  # of the optimizer, at most about this many
+_UNITS = 200  # classes that do not count from 0 must be below this
 
 
 class CannotSuggest(Exception):  # noqa: N818
@@ -92,7 +94,7 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
         if column.kind == "float" or (column.kind == "integer" and column.distinct > _CLASSES):
             task = "regression"
         else:
-            task = "binary" if column.distinct == 2 else "multiclass"
+            task = "binary" if column.distinct == 2 and _from_0(column) else "multiclass"
     if task == "regression":
         if not column.is_number:
             raise CannotSuggest(f"has texts in column '{target}', not numbers: choose --kind multiclass")
@@ -100,7 +102,24 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
         raise CannotSuggest(f"has {column.distinct:,} different values in column '{target}', not two")
     elif column.distinct > min(_MOST_CLASSES, max(column.present // 2, 2)):
         raise CannotSuggest(f"has {column.distinct:,} different values in column '{target}', too many for classes")
+    elif not _from_0(column) and (task == "binary" or not _fit_units(column)):
+        few = " and ".join(sorted(value for value, _ in column.frequent[:2]))
+        wanted = "0 and 1" if task == "binary" else "whole numbers from 0 on"
+        raise CannotSuggest(f"has classes such as {few} in column '{target}': write them as texts, or as {wanted}")
     return task
+
+
+def _from_0(column: ColumnProfile) -> bool:
+    """Return whether classes are texts, or numbers that count from 0."""
+    numbers = column.numbers
+    whole = column.kind == "integer" and numbers is not None
+    return not column.is_number or (whole and numbers.low == 0 and numbers.high == column.distinct - 1)  # type: ignore[union-attr]
+
+
+def _fit_units(column: ColumnProfile) -> bool:
+    """Return whether every class can have the unit with its number, although some units then have no class."""
+    numbers = column.numbers
+    return column.kind == "integer" and numbers is not None and numbers.low >= 0 and numbers.high < _UNITS
 
 
 def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str]) -> Suggestion:
@@ -152,6 +171,9 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
     units = 1
     if task == "multiclass":
         units = column.distinct
+        if not _from_0(column) and column.numbers is not None:
+            units = int(column.numbers.high) + 1
+            notes.append("a number is the index of its unit: some units have no class")
         if column.kind == "integer" and column.distinct <= _CLASSES and not column.unique:
             notes.append(f"{column.distinct} whole numbers: classes; with --kind regression, an amount")
     if task != "regression" and column.frequent:
@@ -166,9 +188,8 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
 def _network(rows: int, width: int, task: Task, has_text: bool) -> Network:
     """Return sizes that do well on a table with this many rows and numbers in a row, without being tuned to it."""
     batch = 32 if rows < 20_000 else 64 if rows < 50_000 else 128 if rows < 200_000 else 256
-    steps = 20_000
-    epochs = max(min(steps * batch // max(rows, 1), 200), 10)
-    patience = max(min(epochs // 5, 20), 3)
+    epochs = next((e for e in (200, 100, 50, 30, 20) if e * rows <= _STEPS * batch), 10)
+    patience = max(epochs // 10, 3)
     if has_text:
         return Network((32,), 0.5, 0.001, batch, min(epochs, 30), min(patience, 3))
     units = 32 if rows < 1000 else 64 if rows < 5000 else 128
