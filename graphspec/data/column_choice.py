@@ -126,10 +126,11 @@ def _is_code(column: ColumnProfile) -> bool:
     numbers = column.numbers
     if numbers is None or not 3 <= column.distinct <= min(_CODES, column.present // _ROWS_PER_CODE):
         return False
-    return numbers.high - numbers.low + 1 == column.distinct and not _is_year(column)
+    return numbers.high - numbers.low + 1 == column.distinct and not is_year(column)
 
 
-def _is_year(column: ColumnProfile) -> bool:
+def is_year(column: ColumnProfile) -> bool:
+    """Return whether all numbers of a column may be years."""
     numbers = column.numbers
     return numbers is not None and numbers.low >= 1800 and numbers.high <= 2200
 
@@ -192,7 +193,7 @@ def _number(column: ColumnProfile, key: str) -> Column:
     if numbers.low >= 0 and numbers.skewness > _HEAVY_TAIL and column.distinct > 2:
         arguments["scale"] = "log1p"
         notes.append(f"half are up to {numbers.median:.4g}, the largest is {numbers.high:.4g}: their logarithm")
-    if column.kind == "integer" and not _is_year(column) and 3 <= column.distinct <= _CODES // 2:
+    if column.kind == "integer" and not is_year(column) and 3 <= column.distinct <= _CODES // 2:
         notes.append(f"{column.distinct} whole numbers: `{{type: category, dtype: int64}}` if they are codes")
     return Column(column.name, key, "number", arguments, tuple(notes), width=len({"", *arguments} & {"", "indicator"}))
 
