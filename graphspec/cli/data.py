@@ -101,7 +101,7 @@ def _cells(name: str, found: ColumnProfile | ArrayProfile | None) -> tuple[str, 
     if found is None:
         return (name, "", "", "", "")
     if isinstance(found, ArrayProfile):
-        shape = f"({', '.join(map(str, found.shape))})"
+        shape = str(found.shape)
         values = _shares(found.frequent, sum(n for _, n in found.frequent))
         if found.low is not None and len(found.frequent) != 1 and (not values or len(found.frequent) > 20):
             values = f"{found.low:.6g} … {found.high:.6g}"
