@@ -6,8 +6,8 @@ import numpy as np
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.prelude import cut, not_computable
-from graphspec.ir.graph import Graph, Type, Value
 from graphspec.initializers import Zeros
+from graphspec.ir.graph import Graph, Type, Value
 
 
 def graph_of(**inputs: tuple[str, tuple[object, ...]]) -> tuple[Graph, Builder, dict[str, Value]]:
