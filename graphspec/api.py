@@ -119,12 +119,14 @@ class Model(Session):
         opset: int | None = None,
         target: str | None = None,
         rows: Data | str | Path = None,
+        signature: str | Path | None = None,
     ) -> Proof:
         """Write an ONNX file after proving, under onnxruntime, that it computes the same values as the runtime.
 
         Args:
             rows: input arrays for the proof, as for :meth:`predict`, or the path of a data file. By default rows of the
                 last ``fit``, else of the spec's test or training data, else generated rows.
+            signature: the path of a JSON file that describes inputs and outputs, with an example.
 
         Raises:
             SpecError: the values differ (GS701), the target lacks an operator (GS702), or ``rows`` do not fit (GS5).
@@ -136,8 +138,9 @@ class Model(Session):
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file")
         self.require_adapted()
+        described = None if signature is None else path_of("signature", signature)
         with self.access.reading():
-            return export(self, path, opset=opset, target=target, rows=rows)
+            return export(self, path, opset=opset, target=target, rows=rows, signature=described)
 
     def save(self, path: str | Path) -> None:
         """Write a run directory with the spec, the weights and the optimizer's state."""

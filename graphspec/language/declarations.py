@@ -131,6 +131,7 @@ class DataSource:
     split: float | None
     stratify: str | None
     tree: Tree = field(repr=False, compare=False)
+    drop_missing_targets: bool = False
 
 
 @dataclass(frozen=True, slots=True)

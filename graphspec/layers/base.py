@@ -112,6 +112,8 @@ class Layer(Config):
     """True if two inputs are often the same node (attention)."""
     takes_missing: ClassVar[bool] = False
     """True if NaN in its input stands for a missing number, which the layer handles."""
+    takes_strings: ClassVar[bool] = False
+    """True if the layer takes texts. All others take numbers only."""
     learnt_arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments that the layer learns from the training rows if the spec does not set them (``vocabulary``)."""
     elsewhere: ClassVar[Mapping[str, str]] = ELSEWHERE

@@ -28,7 +28,7 @@ OPS.found_in(
         "indexing": "Gather GatherElements OneHot Range CheckIds",
         "layer_norm": "LayerNormalization RMSNormalization GroupNormalization LpNormalization",
         "linalg": "Gemm MatMul",
-        "logic": "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor Where",
+        "logic": "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor IsNaN Where",
         "loss": "SparseSoftmaxCrossEntropy SoftmaxCrossEntropy SigmoidCrossEntropy SquaredError",
         "loss_reduction": "ReduceLoss PerRow RowShare",
         "lstm": "LSTM",
