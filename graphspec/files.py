@@ -18,8 +18,19 @@ from functools import partial
 from pathlib import Path
 
 ARCHIVE, TABLES = ".npz", (".csv", ".tsv", ".jsonl", ".parquet")
-DATA_SUFFIXES = (ARCHIVE, *TABLES)
+COMPRESSED = (".csv.gz", ".tsv.gz", ".jsonl.gz")
+DATA_SUFFIXES = (ARCHIVE, *TABLES, *COMPRESSED)
 """Suffixes of data files."""
+DATABASE = ".duckdb"
+"""The suffix of database files, of which a query chooses rows."""
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that tells a file's type, in lower case: ``.csv.gz`` for a compressed table, else the last one."""
+    last = path.suffix.lower()
+    return path.with_suffix("").suffix.lower() + last if last == ".gz" else last
+
+
 LOCK = ".graphspec.lock"
 """The lock file of a run directory. A killed process leaves it behind; only its lock counts, not its existence."""
 CACHE = ".graphspec-cache"

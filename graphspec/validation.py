@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.arguments import flag, path_of, texts
+from graphspec.arguments import flag, folders, path_of, texts
 from graphspec.compiler.check import Checked, SpecSource, check, once
 from graphspec.errors import Diagnostic, SpecError, bounded_search
 from graphspec.export.targets import has_contrib, opset_of
@@ -23,6 +24,7 @@ def validate(
     opset: int | None = None,
     target: str | None = None,
     allow_outside: bool = False,
+    allow: Sequence[str | Path] = (),
 ) -> list[Diagnostic]:
     """Return all problems of a spec, sorted by position.
 
@@ -32,11 +34,12 @@ def validate(
         data: check the data files, too.
         opset, target: check the export, too: for this ONNX opset, or for a target such as ``ort-1.20``.
         allow_outside: let callbacks write outside the run directory.
+        allow: folders besides the spec's in which files that a query names may be.
     """
     outside = flag("allow_outside", allow_outside, False)
     with_data, level = flag("data", data, False), opset_of(opset, target)
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
-    checked = check(source_of(source), sets, allow_outside=outside)
+    checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
     return check_further(checked, data=with_data, opset=level, contrib=has_contrib(target))
 
 

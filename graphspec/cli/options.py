@@ -71,3 +71,12 @@ AllowOutside = Annotated[
         "--allow-outside", help="Let the spec's callbacks write outside the run directory: only for specs you trust."
     ),
 ]
+Allow = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--allow",
+        metavar="DIR",
+        help="A folder besides the spec's in which the files of queries may be; may be repeated.",
+        show_default=False,
+    ),
+]

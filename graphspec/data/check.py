@@ -14,7 +14,7 @@ from graphspec.codes import Code
 from graphspec.config import with_article
 from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.convert import MISSING_ID, as_array, check_probabilities, check_range, reshape
-from graphspec.data.files import open_source
+from graphspec.data.files import open_rows
 from graphspec.data.filling import assemble
 from graphspec.data.frames import FrameColumn, fill_from_frames
 from graphspec.data.labels import encode_labels, learn_labels
@@ -25,6 +25,7 @@ from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Reque
 from graphspec.errors import Diagnostic, Mark, Problem, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
+from graphspec.language.data_sources import SOURCES
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
@@ -97,9 +98,8 @@ def load(
             filled: large ones are memory maps of the file.
     """
     check = _Check(signature, source)
-    assert source.file is not None, "a split has no file"
     try:
-        table = open_source(source.file, max_rows)
+        table = open_rows(source, max_rows)
     except DataError as error:
         check.report("file", "", error.problem, check.file)
         return None, check.found
@@ -214,8 +214,10 @@ class _Check:
 
     @property
     def file(self) -> str:
-        """The data file as a subject."""
-        name = "" if self.source is None else str(self.source.file)
+        """The data file or the query as a subject."""
+        if self.source is not None and self.source.query is not None:
+            return "the query" if self.source.file is None else f"the query of '{self.source.file}'"
+        name = "" if self.source is None else str(self.source.file or self.source.images or self.source.texts)
         return f"data file '{name}'" if name.isprintable() else f"data file {name!r}"
 
     def report(self, section: str, name: str, problem: Problem, subject: str, item: int | None = None) -> None:
@@ -223,7 +225,7 @@ class _Check:
         if self.source is not None:
             tree = self.source.tree
             at = tree.find((section, name) if item is None else (section, name, item))[0]
-            at = at or tree.find(("file",))[0] or tree
+            at = at or next((at for key in SOURCES if (at := tree.get(key)) is not None), tree)
             mark, path = at.mark, at.path
         self.found.append(Diagnostic.of(subject, problem, mark, path=path))
 

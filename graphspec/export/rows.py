@@ -70,11 +70,11 @@ def _of_data(model: Session) -> Rows:
         if part in model.parts:
             return Rows(model.parts[part].sample(SAMPLE_ROWS), origin, replaces=failed)
         source = model.spec.data.get(part)
-        if source is None or source.file is None:
+        if source is None or not source.has_rows:
             continue
         arrays, _ = load(source, model.needed_inputs, SAMPLE_ROWS)
         if arrays is not None:
-            return Rows(arrays.inputs, origin, replaces=failed)
+            return Rows(arrays.sample(SAMPLE_ROWS), origin, replaces=failed)
         failed = failed or f"{origin} cannot be read"
     return Rows(replaces=failed)
 
