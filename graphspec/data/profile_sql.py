@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from graphspec.data.convert import _MISSING
+from graphspec.data.convert import MISSING_TEXTS as ALL_MISSING
 from graphspec.data.database import quoted
 
 Stored = Literal["text", "number", "bool", "date", "list", "other"]
@@ -16,7 +16,7 @@ ISO = "ISO"
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d")
 FORMATS = (ISO, *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S")))
 """Formats of dates that are looked for; the day is tried before the month."""
-MISSING_TEXTS = tuple(text for text in _MISSING if text)
+MISSING_TEXTS = tuple(text for text in ALL_MISSING if text)
 """Texts, in lower case, that mean a missing value in a column of numbers, and may mean one in a column of texts."""
 
 _NUMBERS = frozenset(
