@@ -31,9 +31,15 @@ HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "tests" / "golden"
 
 TABLE = {"shape": [3]}
+TEXT = {"shape": [1], "dtype": "string"}
 WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "RandomCrop", "height": 4, "width": 4}, {"shape": [6, 5, 3]}),
-    ({"type": "DateParts", "parts": ["year", "weekday"]}, {"shape": [1], "dtype": "string"}),
+    ({"type": "DateParts", "parts": ["year", "weekday"]}, TEXT),
+    ({"type": "Hashing", "num_bins": 4}, TEXT),
+    ({"type": "HashedCrossing", "num_bins": 4, "inputs": ["x", "x"]}, TEXT),
+    ({"type": "StringLookup", "vocabulary": ["a"]}, TEXT),
+    ({"type": "IntegerLookup", "vocabulary": [1]}, {"shape": [1], "dtype": "int64"}),
+    ({"type": "TextVectorization", "vocabulary": ["a"]}, TEXT),
     ({"type": "Impute", "indicator": True}, TABLE),
     ({"type": "Log1p"}, TABLE),
     ({"type": "MinMaxScaling"}, TABLE),

@@ -155,7 +155,7 @@ class Lookup(Layer):
             hint = "leave the mask token out, or write all special tokens first"
             raise invalid(f"contains the mask token {mask!r} at a wrong place", hint, key="vocabulary")
         if self.max_tokens is not None and self._first + len(tokens) > self.max_tokens:
-            text = f"makes {self._first + len(tokens)} ids, more than the {self.max_tokens} of `max_tokens`"
+            text = f"needs {self._first + len(tokens)} ids, more than the {self.max_tokens} of `max_tokens`"
             raise invalid(text, "raise `max_tokens`, or list fewer tokens", key="vocabulary")
         if self.idf_weights is not None and len(self.idf_weights) != len(given):
             text = f"must have one weight per entry of `vocabulary`, {len(given)}, got {len(self.idf_weights)}"

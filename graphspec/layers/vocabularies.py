@@ -94,7 +94,7 @@ class VocabularyLearner:
         found = [(n, token) for token, n in counts.items() if n >= self.least and token not in self.excluded]
         if not found:
             often = "" if self.least == 1 else f" that occurs at least {self.least} times"
-            text = f"finds no token{often} in the training rows: it cannot learn a vocabulary"
+            text = f"cannot learn a vocabulary: there is no token{often} in the training rows"
             hint = "remove it, set its `vocabulary`, or lower its `min_count`" if self.least > 1 else None
             raise ShapeError(Code.TOO_FEW_ROWS, text, hint=hint or "remove it, or set its `vocabulary`")
         vocabulary = [token for _, token in sorted(found, reverse=True)[: self.limit]]

@@ -4,8 +4,8 @@ Run in an environment of its own, since these layers of Keras need TensorFlow: `
 tensorflow-cpu==2.21.0``, then ``KERAS_BACKEND=tensorflow python tests/golden/make_texts.py``.
 
 A case is a layer with its arguments, the name of the data that it learns from or null, its input, its output, and its
-vocabulary without special tokens. Where Keras strips punctuation inside of words or ignores capitals beyond ASCII, graphspec differs on
-purpose: there are no such texts here.
+vocabulary without special tokens. Where Keras strips punctuation inside of words or ignores capitals beyond ASCII,
+graphspec differs on purpose: there are no such texts here.
 """
 
 from __future__ import annotations

@@ -181,6 +181,9 @@ ELSEWHERE = (
         ("AdditiveAttention", "Attention", "EinsumDense", "GroupQueryAttention", "MultiHeadAttention"),
         "layers/test_attention.py",
     )
+    | dict.fromkeys(("Hashing", "HashedCrossing"), "layers/test_hashing.py")
+    | dict.fromkeys(("IntegerLookup", "StringLookup"), "layers/test_lookup.py")
+    | {"TextVectorization": "layers/test_text.py"}
 )
 """Layers with shape tests in another file."""
 

@@ -58,7 +58,7 @@ def test_rare_tokens_are_unseen() -> None:
 
 def test_nothing_to_learn_from_is_said() -> None:
     config = {"type": "StringLookup", "min_count": 2, "mask_token": ""}
-    with pytest.raises(ShapeError, match="finds no token that occurs at least 2 times") as caught:
+    with pytest.raises(ShapeError, match="there is no token that occurs at least 2 times") as caught:
         learnt(config, texts([["a"], [""], [""]]))
     assert caught.value.code == "GS508"
 
@@ -139,7 +139,7 @@ def test_ids_without_a_number_of_them() -> None:
         ({"vocabulary": []}, "at least 1 item"),
         ({"vocabulary": ["a", ""], "mask_token": ""}, "contains the mask token '' at a wrong place"),
         ({"vocabulary": ["[UNK]"]}, "must contain at least one token"),
-        ({"vocabulary": ["a", "b"], "max_tokens": 2}, "makes 3 ids, more than the 2 of `max_tokens`"),
+        ({"vocabulary": ["a", "b"], "max_tokens": 2}, "needs 3 ids, more than the 2 of `max_tokens`"),
         ({"max_tokens": 2, "mask_token": ""}, "must be larger than 2"),
         ({"max_tokens": 1}, "greater than or equal to 2"),
         ({"pad_to_max_tokens": True}, "needs `max_tokens`"),

@@ -40,7 +40,7 @@ def test_spellings_are_counted_together() -> None:
 
 
 def test_nothing_to_learn() -> None:
-    with pytest.raises(ShapeError, match="finds no token in the training rows"):
+    with pytest.raises(ShapeError, match="there is no token in the training rows"):
         VocabularyLearner().state()
 
 
