@@ -166,6 +166,8 @@ class DateParts(Layer):
     Shapes: texts (batch, 1) → (batch, numbers).
     """
 
+    takes_strings = True
+
     format: Annotated[
         Annotated[str, AfterValidator(_check_format)] | None,
         Field(description="The fields of a text, such as `%d/%m/%Y`; null for dates and times of ISO 8601."),

@@ -58,6 +58,8 @@ class Hashing(Layer):
     Shapes: int: (batch, …) → the same, int64; other modes as for CategoryEncoding.
     """
 
+    takes_strings = True
+
     num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]
     mask_value: Annotated[
         str | Int64 | None, Field(description="The text or integer that has bin 0 for itself; null for none.")
@@ -100,6 +102,7 @@ class HashedCrossing(Layer):
     Shapes: int: several (batch,) or (batch, 1) → the same, int64; one_hot: → (batch, num_bins).
     """
 
+    takes_strings = True
     arity = (2, None)
 
     num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]

@@ -303,6 +303,8 @@ class StringLookup(Categories):
         multi_hot, count, tf_idf: (batch, tokens) → (batch, ids).
     """
 
+    takes_strings = True
+
     mask_token: Annotated[str | None, Field(description="The text that stands for a missing value; null for none.")] = (
         None
     )

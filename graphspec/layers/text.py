@@ -54,6 +54,8 @@ class TextVectorization(Lookup):
         tf_idf: → (batch, ids). With ``split: null``, texts (batch, k) are k tokens.
     """
 
+    takes_strings = True
+
     standardize: Annotated[
         Standardize | None,
         Field(description="What is done to texts first: lower case, punctuation removed, both, or null for nothing."),
