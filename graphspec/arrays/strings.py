@@ -99,7 +99,7 @@ class Strings:
             builder: an empty builder that receives the texts; by default, they are packed in memory.
         """
         rows = self._rows(np.asarray(rows))
-        builder = builder or StringsBuilder(self.shape[1:])
+        builder = StringsBuilder(self.shape[1:]) if builder is None else builder
         step = max(_BLOCK_TEXTS // max(self._width, 1), 1)
         data = self.data.data
         for first in range(0, len(rows), step):

@@ -150,4 +150,4 @@ class TextFilling:
         """Return the texts, or the problems."""
         if self.problems:
             return self.problems
-        return (self._builder or StringsBuilder(name=self.request.name)).finish()
+        return StringsBuilder().finish() if self._builder is None else self._builder.finish()

@@ -22,7 +22,7 @@ _WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))
 _MAX_LINE = 1 << 24
 _TEXTS = frozenset((*_INTEGERS, *_WIDE, "boolean", "varchar", "null", "enum", "json", "uuid"))
 _TIMES = ("date", "time", "timestamp")
-"""Beginnings of the names of types whose values have a text, as have ``_TEXTS``."""
+"""Beginnings of the names of types of dates and times."""
 _NESTED = frozenset(("struct", "map", "union"))
 
 
@@ -31,13 +31,15 @@ class Typed(Table):
 
     rounded: frozenset[str] = frozenset()
     """Types into which the database may have rounded integers."""
+    with_text: frozenset[str] = _TEXTS
+    """Types whose values have a text, besides dates and times."""
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
         sql_type = self.types[column]
         inner, depth = _inner(sql_type)
         lists = "[]" * depth
         if request.type.is_string:
-            if inner not in _TEXTS and not inner.startswith(_TIMES):
+            if inner not in self.with_text and not inner.startswith(_TIMES):
                 raise DataError(
                     Code.LOSSY_CONVERSION,
                     f"contains values of type {sql_type}, which are not text",
@@ -108,6 +110,7 @@ class Lines(Typed):
 
     hint = "each line is one JSON object"
     rounded = frozenset(("double",))
+    with_text = _TEXTS | {"float", "double"}  # as it is written in the file
 
     def open(self, connection: Any) -> Any:
         self._scan = scan(self.path)
