@@ -46,7 +46,7 @@ class Typed(Table):
                     "store text or integers",
                 )
             return ColumnRead(f"CAST({column} AS VARCHAR{lists})", text=True)
-        if depth == 0 and request.learns_labels and not request.stacked and inner in ("varchar", "enum"):
+        if depth == 0 and request.learns_labels and not request.stacked and inner in _types_of_labels(request):
             return ColumnRead(f"CAST({column} AS VARCHAR)", text=True)
         if override == "integers":
             return ColumnRead(column, integers=True)
@@ -67,6 +67,11 @@ class Typed(Table):
         if depth:  # a list of fixed length becomes a list of any length
             column = f"CAST({column} AS {inner}{lists})"
         return ColumnRead(column, rounded_to_doubles=inner in self.rounded)
+
+
+def _types_of_labels(request: Request) -> tuple[str, ...]:
+    """Return the types whose texts are labels. Booleans are no class ids, but floats."""
+    return ("varchar", "enum") if request.type.is_float else ("varchar", "enum", "boolean")
 
 
 def _inner(sql_type: Any) -> tuple[str, int]:

@@ -54,8 +54,9 @@ def test_missing_numbers(tmp_path: Path) -> None:
 
 
 def test_targets_of_text(tmp_path: Path) -> None:
-    np.savez(tmp_path / "d.npz", x=np.zeros(2), y=np.array(["b", "a"]), z=np.array([1, 0]))
-    kinds = {"y": Type("int64", ("N",)), "z": Type("int64", ("N",))}
-    targets = good(tmp_path / "d.npz", {"x": NUMBER}, kinds, text_labels=frozenset("yz")).targets
+    np.savez(tmp_path / "d.npz", x=np.zeros(2), y=np.array(["b", "a"]), z=np.array([1, 0]), b=np.array([True, False]))
+    kinds = dict.fromkeys("yzb", Type("int64", ("N",)))
+    targets = good(tmp_path / "d.npz", {"x": NUMBER}, kinds, text_labels=frozenset("yzb")).targets
+    assert targets["b"][:].tolist() == ["true", "false"]
     assert targets["y"][:].tolist() == ["b", "a"]
     assert targets["z"].tolist() == [1, 0]

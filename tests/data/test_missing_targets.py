@@ -77,9 +77,13 @@ def test_a_row_needs_all_its_targets(tmp_path: Path) -> None:
 def test_other_problems_of_targets_are_found_beside_missing_ones(tmp_path: Path) -> None:
     found = problem(csv(tmp_path, ["0", "", "7"]), {"x": NUMBER}, {"y": ID}, classes={"y": 3}, drop=True)
     assert (found.code, "class 7 in row 2" in found.message) == ("GS506", True)
-    ignored = good(csv(tmp_path, ["0", "", "-1"]), {"x": NUMBER}, {"y": ID}, classes={"y": 3}, ignored={"y": -1}, drop=True)
+    ignored = good(
+        csv(tmp_path, ["0", "", "-1"]), {"x": NUMBER}, {"y": ID}, classes={"y": 3}, ignored={"y": -1}, drop=True
+    )
     assert ignored.targets["y"].tolist() == [0, -1]
-    found = problem(csv(tmp_path, ["0", "", "1.5"]), {"x": NUMBER}, {"y": VALUE}, probabilities=frozenset("y"), drop=True)
+    found = problem(
+        csv(tmp_path, ["0", "", "1.5"]), {"x": NUMBER}, {"y": VALUE}, probabilities=frozenset("y"), drop=True
+    )
     assert found.code == "GS506"
     found = problem(csv(tmp_path, ["", ""]), {"x": NUMBER}, {"y": VALUE}, drop=True)
     assert (found.code, "has no row with a target" in found.message) == ("GS508", True)

@@ -101,7 +101,8 @@ def test_a_value_is_missing_late(tmp_path: Path) -> None:
     count = 200_000
     path = parquet(
         tmp_path / "d.parquet",
-        f"SELECT CASE WHEN k < {count - 1} THEN (k % 100)::SMALLINT END AS x, (k % 7)::TINYINT AS y FROM range({count}) r(k)",
+        f"SELECT CASE WHEN k < {count - 1} THEN (k % 100)::SMALLINT END AS x, (k % 7)::TINYINT AS y "
+        f"FROM range({count}) r(k)",
     )
     inputs = good(path, {"x": NUMBER, "y": NUMBER}, gaps=frozenset("xy")).inputs
     assert (inputs["x"].dtype, inputs["y"].dtype) == (np.float32, np.int8)
@@ -123,10 +124,17 @@ def test_missing_numbers_of_json(tmp_path: Path) -> None:
 
 
 def test_targets_from_which_labels_are_learnt(tmp_path: Path) -> None:
-    path = parquet(tmp_path / "d.parquet", "SELECT unnest(['b', 'a']) AS y, unnest(['b', 'a']::ENUM('b', 'a')[]) AS z, 1 AS x")
+    path = parquet(
+        tmp_path / "d.parquet", "SELECT unnest(['b', 'a']) AS y, unnest(['b', 'a']::ENUM('b', 'a')[]) AS z, 1 AS x"
+    )
     wanted = {"y": LABEL, "z": LABEL}
     found = good(path, {"x": NUMBER}, wanted, text_labels=frozenset(wanted)).targets
     assert [found[n][:].tolist() for n in wanted] == [["b", "a"]] * 2
+    flags = parquet(tmp_path / "e.parquet", "SELECT unnest([true, false]) AS y, 1 AS x")
+    found = good(flags, {"x": NUMBER}, {"y": LABEL}, text_labels=frozenset("y")).targets
+    assert found["y"][:].tolist() == ["true", "false"]
+    found = good(flags, {"x": NUMBER}, {"y": NUMBER}, text_labels=frozenset("y")).targets
+    assert found["y"].tolist() == [[True], [False]]
     path = lines(tmp_path / "d.jsonl", [{"x": 1, "y": "no", "z": 3}, {"x": 1, "y": 7, "z": 0}])
     found = good(path, {"x": NUMBER}, wanted, text_labels=frozenset(wanted)).targets
     assert found["y"][:].tolist() == ["no", "7"]

@@ -44,7 +44,9 @@ def good(path: Path, inputs: Mapping[str, Type], targets: Mapping[str, Type] | N
     return data
 
 
-def problem(path: Path, inputs: Mapping[str, Type], targets: Mapping[str, Type] | None = None, **more: Any) -> Diagnostic:
+def problem(
+    path: Path, inputs: Mapping[str, Type], targets: Mapping[str, Type] | None = None, **more: Any
+) -> Diagnostic:
     """Return the only problem of a file."""
     data, found = read(path, inputs, targets, **more)
     assert data is None
