@@ -40,7 +40,7 @@ def pack(array: Array) -> Strings:
                 Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which is not text, first in row {row}", _HINT
             )
         if values.dtype.kind == "M":
-            values = values if np.can_cast(values.dtype, "datetime64[us]", "safe") else values.astype("datetime64[us]")
+            values = _in_microseconds(values)
         try:
             _add(builder, values.tolist(), first, per_row)
         except TextError as error:
@@ -62,6 +62,11 @@ def _add(builder: StringsBuilder, values: list[Any], first: int, per_row: int) -
         builder.add_texts(texts)
 
 
+def _in_microseconds(times: Array) -> Array:
+    """Return times whose objects are Python's; dates stay dates."""
+    return times if np.can_cast(times.dtype, "datetime64[us]", "safe") else times.astype("datetime64[us]")
+
+
 def _text_of(value: Any) -> str | None:
     """Return the text of an object; None if it has none."""
     if isinstance(value, str):
@@ -72,6 +77,8 @@ def _text_of(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | np.integer | Decimal | datetime.time):
         return str(value)
+    if isinstance(value, np.datetime64):
+        return _text_of(_in_microseconds(np.array(value)).item())
     if isinstance(value, datetime.datetime):
         text = value.isoformat(" ")
         return text.rstrip("0") if value.microsecond and value.tzinfo is None else text
