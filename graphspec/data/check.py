@@ -11,11 +11,12 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.config import with_article
-from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split, split_by_time, split_last
 from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.filling import assemble
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source
+from graphspec.data.windows import with_windows
 from graphspec.errors import Diagnostic, Mark, Problem, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
@@ -36,6 +37,8 @@ __all__ = [
     "refused",
     "row_weights",
     "split",
+    "split_by_time",
+    "split_last",
 ]
 
 
@@ -99,7 +102,8 @@ def load(
         return None, check.found
     for request in requests:
         check.add_columns(request, table, found[request.name])
-    return check.finish(), check.found
+    arrays = check.finish()
+    return arrays if arrays is None else with_windows(table, arrays), check.found
 
 
 def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:

@@ -15,7 +15,7 @@ from graphspec.callbacks.outputs import Outputs
 from graphspec.codes import Code
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.compiler.trainable import refuse_memory, refuse_untrainable
-from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split, split_by_time, split_last
 from graphspec.data.signature import SAMPLE_ROWS, user_arrays
 from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, SpecError, UsageError
@@ -127,7 +127,7 @@ def _parts(model: Session, data: FitData) -> _Parts:
             raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", arrays)
         validation = user_arrays(model.needed, *arrays)
     source = model.spec.data.get("validation")
-    stratify = None
+    stratify, in_order = None, False
     if data.x is not None:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
     else:
@@ -138,12 +138,17 @@ def _parts(model: Session, data: FitData) -> _Parts:
             if source.has_rows:
                 validation = model.part("validation")
             else:
-                fraction, stratify = source.split, source.stratify
+                fraction, stratify, in_order = source.split, source.stratify, source.in_order
     if fraction is not None and validation is None:
         if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
             raise bad_argument("validation_split", "a number between 0 and 1", fraction)
         classes = None if stratify is None else class_ids(train.targets[stratify])
-        rows, held_out = split(len(train), fraction, model.seed, classes)
+        if train.times is not None:
+            rows, held_out = split_by_time(train, fraction)
+        elif in_order:
+            rows, held_out = split_last(len(train), fraction)
+        else:
+            rows, held_out = split(len(train), fraction, model.seed, classes)
         train, validation = train.select(rows), train.select(held_out)
     return _Parts(replace(train, weights=dict(train.weights)), validation)  # a copy: class weights will be added
 
