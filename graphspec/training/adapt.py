@@ -105,7 +105,7 @@ def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
     fixed = repeatable(needed)
     wrong = [n for n in nodes if any(k.name not in fixed for k in graph.needed([graph.outputs[n.name]]))]
     if wrong or not_computable(graph):
-        text = "learns from its input before training, but the input depends on weights or random numbers"
+        text = "must learn from its input before training, but the input depends on weights or random numbers"
         hint = "feed it from inputs, or from layers without weights and random numbers"
         raise SpecError([_at(n, ShapeError(Code.NO_TRAINING_KERNEL, text, hint=hint)) for n in wrong])
 
