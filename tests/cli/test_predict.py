@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -15,6 +15,7 @@ import pytest
 from commands import SPEC, graphspec, project
 
 import graphspec as gs
+from graphspec.layers import LAYERS, Layer
 
 TABLE = SPEC.replace(
     "train: {file: train.npz}",
@@ -325,3 +326,63 @@ def test_an_output_that_cannot_be_written(file: str, run: Path, tmp_path: Path) 
         result = graphspec(*words, "-o", tmp_path / file)
         assert result.exit_code == 2
         assert "folder" in result.stderr
+
+
+# texts
+
+
+class Lengths(Layer):
+    """How many words a text has, and whether it is "yes"."""
+
+    takes_strings: ClassVar[bool] = True
+
+    def lower(self, g: Any, X: Any) -> Any:
+        words = g.Tokenizer(X, mark=0, mincharnum=1, pad_value="", separators=(" ",))
+        known = g.LabelEncoder(words, keys_strings=("",), values_int64s=(0,), default_int64=1)
+        count = g.ReduceSum(g.Cast(known, to="float32"), g.constant([2]), keepdims=0)
+        yes = g.LabelEncoder(X, keys_strings=("yes",), values_int64s=(1,), default_int64=0)
+        return g.Concat(count, g.Cast(yes, to="float32"), axis=1)
+
+
+@pytest.fixture
+def text_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A saved network of a text and a number that may be missing, with its ONNX file."""
+    monkeypatch.setitem(LAYERS._classes, "Lengths", Lengths)
+    layers = [
+        {"name": "words", "type": "Lengths", "inputs": "note"},
+        {"name": "full", "type": "Impute", "strategy": "constant", "fill_value": -1.0, "inputs": "age"},
+        {"name": "both", "type": "Concatenate", "inputs": ["words", "full"]},
+    ]
+    inputs = {"note": {"dtype": "string"}, "age": {"shape": [1]}}
+    spec = {"graphspec": 1, "name": "net", "inputs": inputs, "layers": layers, "outputs": {"both": {}}}
+    model = gs.compile(spec)
+    model.save(tmp_path / "run")
+    model.export(tmp_path / "net.onnx")
+    return tmp_path / "run"
+
+
+EXPECTED = [[2, 0, 7], [1, 1, -1], [0, 0, 3.5], [0, 0, -1]]
+
+
+@pytest.mark.parametrize("name", ["run", "net.onnx"])
+def test_texts_and_missing_numbers(text_run: Path, name: str) -> None:
+    rows = [
+        {"note": "a b", "age": 7, "other": "x"},
+        {"note": "yes", "age": None},
+        {"note": None, "age": 3.5},
+        {"note": ""},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    source = text_run.parent / name
+    result = graphspec("predict", source, "-", "--json", stdin=text)
+    assert result.exit_code == 0, result.stderr
+    assert [json.loads(line)["both"] for line in result.stdout.splitlines()] == EXPECTED
+    table = text_run.parent / "rows.csv"
+    table.write_text("id,age,note\n1,7,a b\n2,,yes\n3,3.5,\n4,NA,\n", encoding="utf-8")
+    result = graphspec("predict", source, table, "--keep", "id")
+    assert result.exit_code == 0, result.stderr
+    found = [[row["id"], *(float(row[f"both_{k}"]) for k in range(3))] for row in _table(result.stdout)]
+    assert found == [[str(k + 1), *row] for k, row in enumerate(EXPECTED)]
+    result = graphspec("predict", source, "-", stdin='{"age": 3}')
+    assert result.exit_code == 1
+    assert "key 'note' of '<stdin>' is missing in line 1" in result.stderr

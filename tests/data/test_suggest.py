@@ -66,7 +66,10 @@ def test_a_given_task(tmp_path: Path) -> None:
         ([""] * N, "has no value in column 'y': nothing to learn"),
         ([f"k{k}" for k in range(N)], "has 120 different values in column 'y', too many for classes"),
         ([f"2024-01-{k % 28 + 1:02}" for k in range(N)], "of kind date: a target is a number or a class"),
-        (cycled(-1, 1), "has classes such as -1 and 1 in column 'y': write them as texts, or as whole numbers from 0 on"),
+        (
+            cycled(-1, 1),
+            "has classes such as -1 and 1 in column 'y': write them as texts, or as whole numbers from 0 on",
+        ),
     ],
 )
 def test_targets_that_do_not_fit(tmp_path: Path, values: list[Any], text: str) -> None:
@@ -95,7 +98,9 @@ def test_missing_targets(tmp_path: Path) -> None:
 
 def test_names(tmp_path: Path) -> None:
     columns = {"Marital Status": 0, "marital/status": 1, "row": 2, "größe": 3, "%": 4, "a-b.c": 5}
-    found = table(tmp_path, **{name: cycled(k + 0.5, k + 1.5) for name, k in columns.items()}, **{"the y": cycled("a", "b")})
+    found = table(
+        tmp_path, **{name: cycled(k + 0.5, k + 1.5) for name, k in columns.items()}, **{"the y": cycled("a", "b")}
+    )
     answer = suggest(found, "the y", "binary", {})
     keys = [c.key for c in answer.columns]
     assert keys == ["Marital_Status", "marital_status", "row", "größe", "column", "a-b.c"]
