@@ -12,7 +12,7 @@ import numpy as np
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.config import with_article
-from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split, split_by_time, split_last
 from graphspec.data.convert import MISSING_ID, as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.filling import assemble
@@ -22,6 +22,7 @@ from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
 from graphspec.data.sample_weights import checked_weights
 from graphspec.data.sequences import check_sequences
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source
+from graphspec.data.windows import with_windows
 from graphspec.errors import Diagnostic, Mark, Problem, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
@@ -45,6 +46,8 @@ __all__ = [
     "refused",
     "row_weights",
     "split",
+    "split_by_time",
+    "split_last",
 ]
 
 
@@ -126,7 +129,8 @@ def load_from(
         return None, check.found
     for request in requests:
         check.add_columns(request, table, found[request.name])
-    return check.finish(), check.found
+    arrays = check.finish()
+    return arrays if arrays is None else with_windows(table, arrays), check.found
 
 
 def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
