@@ -10,9 +10,10 @@ from typing import Any
 from graphspec.config import Config, Registry
 from graphspec.language.column_types import COLUMNS
 from graphspec.language.columns import MAX_CROSSED, Cross, RecordKeys
+from graphspec.language.data_sources import DataKeys, ValidationKeys
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import REQUIRED, VERSION
-from graphspec.language.sections import DataKeys, HeadKeys, InputKeys, TrainingKeys, ValidationKeys
+from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 from graphspec.layers import LAYERS, Layer
 
 Schema = dict[str, Any]

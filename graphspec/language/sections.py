@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.codes import Code
-from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named, with_article
+from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
 from graphspec.errors import did_you_mean
-from graphspec.files import ARCHIVE, DATA_SUFFIXES, TABLES
 from graphspec.ir.graph import STRING
-from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Ref, Training
+from graphspec.language.declarations import HeadDecl, InputDecl, Ref, Training
 from graphspec.language.explain import salvage, validate
-from graphspec.language.head_arrays import SUFFIXES
 from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
 
-PARTS = ("train", "validation", "test")
 FiniteWeight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
@@ -110,28 +106,6 @@ class TrainingKeys(Config):
     workers: PositiveInt | Literal["auto"] = Field(
         1, description="Processes that share each batch; `auto` measures whether one or one per core is faster."
     )
-
-
-_KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA_SUFFIXES[-1]}`"
-
-
-class DataKeys(Config):
-    """The source of rows."""
-
-    file: str | None = Field(None, description=f"{_KINDS}, relative to the spec.")
-    inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
-    targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
-
-
-_DATA = "for example `train: {file: rows.csv}`"
-_FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}), relative to the spec"
-
-
-class ValidationKeys(DataKeys):
-    """Validation rows: a file, or a part of the training rows."""
-
-    split: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(None, description="Fraction of the training rows.")
-    stratify: str | None = Field(None, description="Head whose class proportions the split preserves.")
 
 
 def mapping(tree: Tree, subject: str, problems: Problems, hint: str | None = None) -> bool:
@@ -295,75 +269,3 @@ def parse_training(tree: Tree | None, problems: Problems) -> Training:
         workers=keys.workers,
         tree=tree,
     )
-
-
-def parse_data(
-    tree: Tree | None, base: Path | None, inputs: list[str], heads: list[str], problems: Problems
-) -> dict[str, DataSource]:
-    """Return the valid data sources by part."""
-    if tree is None or tree.value is None or not mapping(tree, "`data`", problems, _DATA):
-        return {}
-    sources = {}
-    for part, child in tree.value.items():
-        if part not in PARTS:
-            hint = did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
-            problems.key(tree, part, Code.UNKNOWN_KEY, f"unknown key '{part}' of `data`", hint=hint)
-            continue
-        subject = f"`data.{part}`"
-        if not mapping(child, subject, problems, _DATA):
-            continue
-        keys = validate(ValidationKeys if part == "validation" else DataKeys, child, subject, problems)
-        _check_names(child.get("inputs"), "input", inputs, [], problems)
-        _check_names(
-            child.get("targets"), "head", heads, [head + suffix for head in heads for suffix in SUFFIXES], problems
-        )
-        if keys is None or _is_wrong_source(child, keys, subject, heads, problems):
-            continue
-        split = keys.split if isinstance(keys, ValidationKeys) else None
-        stratify = keys.stratify if isinstance(keys, ValidationKeys) else None
-        file = None if keys.file is None else (base or Path()) / keys.file
-        sources[part] = DataSource(file, keys.inputs, keys.targets, split, stratify, child)
-    return sources
-
-
-def _check_names(tree: Tree | None, kind: str, known: list[str], others: list[str], problems: Problems) -> None:
-    """Report keys of ``tree`` that are neither ``known`` names nor ``others``."""
-    if tree is None or not isinstance(tree.value, dict) or not known:
-        return
-    accepted = {*known, *others}
-    for name in tree.value:
-        if name not in accepted:
-            hint = did_you_mean(name, known) or f"the {kind}s are {format_names(known)}"
-            problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is not {with_article(kind)} of this spec", hint=hint)
-
-
-def _is_wrong_source(tree: Tree, keys: DataKeys, subject: str, heads: list[str], problems: Problems) -> bool:
-    """Report errors of a data source, and return whether there are any."""
-    before = len(problems.found)
-    if keys.file is not None and "\0" in str(keys.file):
-        message = f"`file` of {subject} is not a valid file name: it contains a null character"
-        problems.value(tree.value["file"], Code.VALUE_NOT_ALLOWED, message, hint="remove it")
-    if isinstance(keys, ValidationKeys):
-        if keys.split is not None and keys.file is not None:
-            problems.value(
-                tree.value["split"],
-                Code.VALUE_NOT_ALLOWED,
-                f"`split` of {subject} cannot be used with `file`",
-                hint="remove one of them",
-            )
-        if keys.stratify is not None and keys.split is None:
-            hint = "set the fraction of the training rows, for example `split: 0.1`"
-            problems.key(tree, "stratify", Code.VALUE_NOT_ALLOWED, f"`stratify` of {subject} needs `split`", hint=hint)
-        if keys.stratify is not None and heads and keys.stratify not in heads:
-            hint = did_you_mean(keys.stratify, heads) or f"the heads are {format_names(heads)}"
-            problems.value(
-                tree.value["stratify"],
-                Code.UNKNOWN_NODE,
-                f"`stratify` of {subject} names an unknown head '{keys.stratify}'",
-                hint=hint,
-            )
-        if keys.split is None and keys.file is None:
-            problems.node(tree, Code.MISSING_KEY, f"{subject} needs `file` or `split`", subject="file", hint=_FILE)
-    elif keys.file is None:
-        problems.node(tree, Code.MISSING_KEY, f"{subject} needs `file`", subject="file", hint=_FILE)
-    return len(problems.found) > before

@@ -304,6 +304,7 @@ class StringLookup(Categories):
     """
 
     takes_strings = True
+
     mask_token: Annotated[str | None, Field(description="The text that stands for a missing value; null for none.")] = (
         None
     )

@@ -169,7 +169,7 @@ def _parts(model: Session, data: FitData) -> _Parts:
             raise UsageError(f"`sample_weight` requires `x` and `y`; in data files use `<head>{WEIGHT}`")
         train = model.part("train")
         if source is not None and validation is None and fraction is None:
-            if source.file is not None:
+            if source.has_rows:
                 validation = model.part("validation")
             else:
                 fraction, stratify = source.split, source.stratify

@@ -193,6 +193,105 @@ def test_predict_usage(run: Path, tmp_path: Path) -> None:
     assert result.exit_code == 2
 
 
+def lines_of(features: Any, **others: Any) -> str:
+    rows = [{"features": x.tolist()} | {k: v[i] for k, v in others.items()} for i, x in enumerate(features)]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("name", ["run", "tiny.onnx"])
+def test_predict_from_standard_input(run: Path, tmp_path: Path, name: str) -> None:
+    features = np.tile(arrays_of(run.parent / "test.npz")["features"], (30, 1))  # several batches
+    text = lines_of(features, name=[f"row {k}" for k in range(len(features))])
+    expected = graphspec("predict", run.parent / name, run.parent / "test.npz").stdout.splitlines()
+    answer = graphspec("predict", run.parent / name, "-", stdin=text)
+    assert answer.exit_code == 0, answer.stderr
+    header, *rows = answer.stdout.splitlines()
+    assert (header, len(rows)) == ("answer,answer_label", 600)
+    for row, other in zip(_table(answer.stdout)[-20:], _table("\n".join(expected)), strict=True):
+        assert float(row["answer"]) == pytest.approx(float(other["answer"]), rel=1e-5)
+    for suffix in ("csv", "npz", "jsonl"):
+        result = graphspec(
+            "predict", run.parent / name, "-", "-o", tmp_path / f"p.{suffix}", "--keep", "name", stdin=text
+        )
+        assert result.stdout == f"{tmp_path / f'p.{suffix}'}: 600 rows of name, answer, answer_label\n"
+    assert arrays_of(tmp_path / "p.npz")["name"].tolist() == [f"row {k}" for k in range(600)]
+    assert [r["name"] for r in _table((tmp_path / "p.csv").read_text())] == [f"row {k}" for k in range(600)]
+    last = json.loads((tmp_path / "p.jsonl").read_text().splitlines()[-1])
+    assert list(last) == ["name", "answer", "answer_label"]
+    assert last["name"] == "row 599"
+
+
+def test_labels_alone(run: Path) -> None:
+    rows = _table(graphspec("predict", run, run.parent / "test.npz").stdout)
+    expected = [row["answer_label"] for row in rows]
+    assert graphspec("predict", run, run.parent / "test.npz", "--labels").stdout.splitlines() == expected
+    result = graphspec("predict", run, run.parent / "test.npz", "--labels", "--json")
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [{"answer_label": name} for name in expected]
+    text = lines_of(arrays_of(run.parent / "test.npz")["features"], id=list(range(20)))
+    table = _table(graphspec("predict", run, "-", "--labels", "--keep", "id", stdin=text).stdout)
+    assert table == [{"id": str(k), "answer_label": name} for k, name in enumerate(expected)]
+
+
+def test_labels_of_a_network_without_labels(tmp_path: Path) -> None:
+    spec = project(tmp_path, SPEC.replace(', labels: ["no", "yes"]', ""))
+    assert graphspec("train", spec, "--out", tmp_path / "run").exit_code == 0
+    result = graphspec("predict", tmp_path / "run", tmp_path / "test.npz", "--labels")
+    assert result.exit_code == 2
+    assert "no head has labels" in result.stderr
+
+
+def test_kept_values_are_as_in_the_input(run: Path) -> None:
+    features = arrays_of(run.parent / "test.npz")["features"][:4]
+    values = [None, {"a": [1, 2.5]}, True, 'é, "b"']
+    text = lines_of(features, note=values, number=[10**25, 1, 2, -7])
+    more = ("--keep", "note", "--keep", "number")
+    lines = graphspec("predict", run, "-", "--json", *more, stdin=text).stdout.splitlines()
+    assert [json.loads(line)["note"] for line in lines] == values
+    assert json.loads(lines[0])["number"] == 10**25
+    cells = [row["note"] for row in _table(graphspec("predict", run, "-", *more, stdin=text).stdout)]
+    assert cells == ["", '{"a": [1, 2.5]}', "true", 'é, "b"']
+
+
+def test_columns_of_a_table_are_kept(table_run: Path) -> None:
+    table = table_run.parent / "train.csv"
+    with table.open(newline="") as file:
+        said = [row["said"] for row in csv.DictReader(file)]
+    result = graphspec("predict", table_run, table, "--keep", "said", "--keep", "d")
+    rows = _table(result.stdout)
+    assert list(rows[0]) == ["said", "d", "answer", "answer_label"]
+    assert [row["said"] for row in rows] == said
+    result = graphspec("predict", table_run, table, "--keep", "sad")
+    assert result.exit_code == 1
+    assert "error[GS502]" in result.stderr
+    assert "'said'" in result.stderr
+
+
+def test_keep_usage(run: Path) -> None:
+    data = run.parent / "test.npz"
+    for more in (["--keep", "features"], ["--keep", "answer"], ["--json", "-o", "a.csv"]):
+        result = graphspec("predict", run, data, *more)
+        assert (result.exit_code, result.stdout) == (2, ""), more
+
+
+def test_wrong_records(run: Path, tmp_path: Path) -> None:
+    good = json.dumps({"features": [1, 2, 3, 4]}) + "\n"
+    for text, code, said in (
+        ("", "GS508", "has no rows"),
+        (good + '{"feature": [1, 2, 3, 4]}', "GS502", "line 2"),
+        (good + "[1, 2]", "GS501", "line 2"),
+        (good + '{"features": [1, 2, 3]}', "GS503", "lists of different lengths"),
+        ('{"features": [1, 2, 3]}', "GS503", "(1, 3)"),
+        (good + '{"features": [1, 2, 3, "x"]}', "GS504", "text"),
+        (good * 300 + '{"features": [1, 2, 3, null]}', "GS505", "row 300"),
+    ):
+        for source in (run, run.parent / "tiny.onnx"):
+            result = graphspec("predict", source, "-", "-o", tmp_path / "p.csv", stdin=text)
+            assert result.exit_code == 1, text
+            assert f"<stdin>: error[{code}]" in result.stderr
+            assert said in result.stderr
+            assert list(tmp_path.iterdir()) == []
+
+
 # export
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.prelude import cut, not_computable
-from graphspec.ir.graph import Graph, Type, Value
 from graphspec.initializers import Zeros
+from graphspec.ir.graph import Graph, Type, Value
 
 
 def graph_of(**inputs: tuple[str, tuple[object, ...]]) -> tuple[Graph, Builder, dict[str, Value]]:
@@ -69,7 +69,7 @@ def test_inputs_that_only_the_rest_reads_stay_its_inputs() -> None:
     picture = g.Cast(v["image"], to="float32")
     parts = cut(graph.with_outputs({"y": word, "z": picture}))
     assert parts is not None
-    assert list(parts.rest.inputs)[0] == "image"
+    assert next(iter(parts.rest.inputs)) == "image"
     assert "image" not in parts.prelude.inputs
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.graph.onnx_session import session
 from graphspec.graph.id_bounds import id_ranges, input_bounds
+from graphspec.graph.onnx_session import session
 from graphspec.graph.target import Target
 from graphspec.ir.ranges import Range
 from graphspec.ops.indexing import check_range
