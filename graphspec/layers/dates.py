@@ -141,7 +141,7 @@ def _check_format(form: str | None) -> str | None:
     for piece in _pieces(form):
         if piece.isdigit() or piece == "\0" or (piece[0] == "%" and not re.fullmatch("%[A-Za-z%]", piece)):
             text = "must have fields of a letter, such as %d, and between them no digits"
-            raise invalid(text, "write `%%` for a percent sign", show_value=True)
+            raise invalid(text, "`%d` reads `1` and `01`; `%%` is a percent sign", show_value=True)
     return form
 
 

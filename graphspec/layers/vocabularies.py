@@ -61,7 +61,7 @@ class VocabularyLearner:
         if self._documents is None and self.ngrams == (1,):
             self._counts.update(batch.reshape(-1).tolist())
             return
-        for row in batch.reshape(len(batch), -1).tolist():
+        for row in batch.reshape(len(batch), -1).tolist() if batch.size else ():
             entries = list(self._entries(row))
             self._counts.update(entries)
             if self._documents is not None:

@@ -175,6 +175,8 @@ ELSEWHERE = (
         ),
         "layers/test_image.py",
     )
+    | {"DateParts": "layers/test_dates.py", "Impute": "layers/test_missing.py"}
+    | dict.fromkeys(("Log1p", "MinMaxScaling"), "layers/test_scaling.py")
     | dict.fromkeys(
         ("AdditiveAttention", "Attention", "EinsumDense", "GroupQueryAttention", "MultiHeadAttention"),
         "layers/test_attention.py",
