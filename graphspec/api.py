@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphspec.arguments import flag, path_of, positive_int, texts
+from graphspec.arguments import flag, folders, path_of, positive_int, texts
 from graphspec.compiler.check import SpecSource, check
 from graphspec.data.signature import Data, user_arrays
 from graphspec.errors import UsageError
@@ -119,12 +119,14 @@ class Model(Session):
         opset: int | None = None,
         target: str | None = None,
         rows: Data | str | Path = None,
+        signature: str | Path | None = None,
     ) -> Proof:
         """Write an ONNX file after proving, under onnxruntime, that it computes the same values as the runtime.
 
         Args:
             rows: input arrays for the proof, as for :meth:`predict`, or the path of a data file. By default rows of the
                 last ``fit``, else of the spec's test or training data, else generated rows.
+            signature: the path of a JSON file that describes inputs and outputs, with an example.
 
         Raises:
             SpecError: the values differ (GS701), the target lacks an operator (GS702), or ``rows`` do not fit (GS5).
@@ -136,8 +138,9 @@ class Model(Session):
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file")
         self.require_adapted()
+        described = None if signature is None else path_of("signature", signature)
         with self.access.reading():
-            return export(self, path, opset=opset, target=target, rows=rows)
+            return export(self, path, opset=opset, target=target, rows=rows, signature=described)
 
     def save(self, path: str | Path) -> None:
         """Write a run directory with the spec, the weights and the optimizer's state."""
@@ -184,27 +187,38 @@ _PICKLED_ATTRIBUTES = ("source", "allow_outside", "epochs_done", "workers", "sam
 
 
 @gc_paused()
-def compile(source: SpecSource | Spec, sets: Sequence[str] = (), *, allow_outside: bool = False) -> Model:  # noqa: A001
+def compile(  # noqa: A001
+    source: SpecSource | Spec,
+    sets: Sequence[str] = (),
+    *,
+    allow_outside: bool = False,
+    allow: Sequence[str | Path] = (),
+) -> Model:
     """Check a spec and build the model. The spec's seed determines the initial weights.
 
     Args:
         source: a path, a dict, or a parsed ``Spec``.
         sets: overrides such as ``"training.epochs=5"``, as ``--set`` on the command line.
         allow_outside: let callbacks write outside the run directory (without one, outside the current folder).
+        allow: folders besides the spec's in which files that a query names may be.
 
     Raises:
         SpecError: the spec is wrong; the error contains all diagnostics.
     """
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
-    checked = check(source_of(source), sets, allow_outside=flag("allow_outside", allow_outside, False))
+    outside = flag("allow_outside", allow_outside, False)
+    checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
     spec, lowered = checked.require()
     model = Model(spec, lowered, checked.diagnostics)
     model.allow_outside = allow_outside
     return model
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, *, allow: Sequence[str | Path] = ()) -> Model:
     """Load a model from a run directory. Weights and optimizer state are restored, so another ``fit`` continues.
+
+    Args:
+        allow: folders besides the run directory in which files that a query names may be.
 
     Raises:
         UsageError: the folder is not a run directory.
@@ -218,7 +232,7 @@ def load(path: str | Path) -> Model:
     if not (directory / "spec.json").is_file():
         raise UsageError(f"{directory} is not a run directory: it has no spec.json")
     read_json(directory / "spec.json")  # a damaged file must raise GS603, not a diagnostic of the spec
-    model = compile(directory / "spec.json", allow_outside=True)  # loading does not run callbacks
+    model = compile(directory / "spec.json", allow_outside=True, allow=allow)  # loading does not run callbacks
     model.allow_outside = False
     install_adapted(model, directory)
     model.require_adapted()

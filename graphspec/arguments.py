@@ -75,6 +75,13 @@ def mapping(name: str, value: Any, expected: str) -> Mapping[str, Any]:
     return value
 
 
+def folders(value: Any) -> list[Path]:
+    """Return ``allow``, a list or tuple of folders, as paths."""
+    if not isinstance(value, list | tuple):
+        raise bad_argument("allow", "a list of folders", value)
+    return [path_of("allow", item) for item in value]
+
+
 def texts(name: str, value: Any, expected: str) -> list[str]:
     """Return ``value``, a list or tuple of texts, as a list. A single text is refused."""
     if not isinstance(value, list | tuple):

@@ -11,14 +11,26 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EISDIR, ELOOP
+from functools import partial
 from pathlib import Path
 
 ARCHIVE, TABLES = ".npz", (".csv", ".tsv", ".jsonl", ".parquet")
-DATA_SUFFIXES = (ARCHIVE, *TABLES)
+COMPRESSED = (".csv.gz", ".tsv.gz", ".jsonl.gz")
+DATA_SUFFIXES = (ARCHIVE, *TABLES, *COMPRESSED)
 """Suffixes of data files."""
+DATABASE = ".duckdb"
+"""The suffix of database files, of which a query chooses rows."""
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that tells a file's type, in lower case: ``.csv.gz`` for a compressed table, else the last one."""
+    last = path.suffix.lower()
+    return path.with_suffix("").suffix.lower() + last if last == ".gz" else last
+
+
 LOCK = ".graphspec.lock"
 """The lock file of a run directory. A killed process leaves it behind; only its lock counts, not its existence."""
 CACHE = ".graphspec-cache"
@@ -66,10 +78,21 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         OSError: the folder is missing or the file cannot be written. No temporary file remains.
     """
     data = content.encode() if isinstance(content, str) else memoryview(content)
+    with written_in_parts(path) as write:
+        write(data)
+
+
+@contextmanager
+def written_in_parts(path: Path) -> Iterator[Callable[[bytes | memoryview], None]]:
+    """Yield a function that appends bytes to a new file, which replaces ``path`` at the end, see :func:`write_atomic`.
+
+    If the context ends with an exception, ``path`` stays as it was. A device or a pipe receives the parts as they come.
+    """
     with _marked_as_writing(path):
         before = _status(path)
         if before is not None and not stat.S_ISREG(before.st_mode):
-            _write_special(path, data, before.st_mode)
+            with _special(path, before.st_mode) as descriptor:
+                yield partial(_write_all, descriptor)
             return
         target = _target(path)
         if before is not None and not os.access(target, os.W_OK):
@@ -77,7 +100,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         temporary = _temporary(target.parent)
         try:
             with _created(temporary, 0o666 if before is None else 0o600) as descriptor:
-                _write_all(descriptor, data)
+                yield partial(_write_all, descriptor)
                 if before is not None:
                     _copy_owner_and_mode(descriptor, before)
                 os.fsync(descriptor)
@@ -123,7 +146,8 @@ def write_at(path: Path, start: int, data: bytes, *, new: bool = False) -> int:
     with _marked_as_writing(path):
         before = _status(path)
         if before is not None and not new and not stat.S_ISREG(before.st_mode):
-            _write_special(path, data, before.st_mode)
+            with _special(path, before.st_mode) as descriptor:
+                _write_all(descriptor, data)
             return start + len(data)
         descriptor = os.open(path, os.O_RDWR | (_NEW if new else os.O_CREAT | _RAW), 0o666)
         try:
@@ -238,13 +262,14 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
         remaining = remaining[os.write(descriptor, remaining[: 1 << 30]) :]
 
 
-def _write_special(path: Path, data: bytes | memoryview, mode: int) -> None:
-    """Write to a device, a pipe or a socket. Opening a pipe waits for its reader."""
+@contextmanager
+def _special(path: Path, mode: int) -> Iterator[int]:
+    """Open a device, a pipe or a socket, and yield its descriptor. Opening a pipe waits for its reader."""
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
     descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | _RAW)
     try:
-        _write_all(descriptor, data)
+        yield descriptor
     finally:
         os.close(descriptor)
 

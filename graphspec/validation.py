@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.arguments import flag, path_of, texts
+from graphspec.arguments import flag, folders, path_of, texts
 from graphspec.compiler.check import Checked, SpecSource, check, once
 from graphspec.errors import Diagnostic, SpecError, bounded_search
-from graphspec.export.targets import opset_of
+from graphspec.export.targets import has_contrib, opset_of
 
 if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
@@ -23,6 +24,7 @@ def validate(
     opset: int | None = None,
     target: str | None = None,
     allow_outside: bool = False,
+    allow: Sequence[str | Path] = (),
 ) -> list[Diagnostic]:
     """Return all problems of a spec, sorted by position.
 
@@ -32,11 +34,13 @@ def validate(
         data: check the data files, too.
         opset, target: check the export, too: for this ONNX opset, or for a target such as ``ort-1.20``.
         allow_outside: let callbacks write outside the run directory.
+        allow: folders besides the spec's in which files that a query names may be.
     """
     outside = flag("allow_outside", allow_outside, False)
     with_data, level = flag("data", data, False), opset_of(opset, target)
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
-    return check_further(check(source_of(source), sets, allow_outside=outside), data=with_data, opset=level)
+    checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
+    return check_further(checked, data=with_data, opset=level, contrib=has_contrib(target))
 
 
 def source_of(source: Any) -> Any:
@@ -47,8 +51,14 @@ def source_of(source: Any) -> Any:
 
 
 @bounded_search()
-def check_further(checked: Checked, *, data: bool = False, opset: int | None = None) -> list[Diagnostic]:
-    """Return the diagnostics of a spec. If none is an error, check its ``data`` files and its export at ``opset``, too."""
+def check_further(
+    checked: Checked, *, data: bool = False, opset: int | None = None, contrib: bool = True
+) -> list[Diagnostic]:
+    """Return the diagnostics of a spec. If none is an error, check its ``data`` files and its export at ``opset``, too.
+
+    Args:
+        contrib: whether the runtime to export for has onnxruntime's own operators.
+    """
     if checked.errors or checked.spec is None or checked.lowered is None:
         return checked.diagnostics
     found = list(checked.diagnostics)
@@ -57,7 +67,7 @@ def check_further(checked: Checked, *, data: bool = False, opset: int | None = N
     if opset is not None:
         from graphspec.export.check import check_export
 
-        found += check_export(checked.spec, checked.lowered.graph, opset)
+        found += check_export(checked.spec, checked.lowered.graph, opset, contrib=contrib)
     return sorted(once(found), key=Diagnostic.sort_key)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import columns, out
-from graphspec.cli.options import RunDirectory
+from graphspec.cli.options import Allow, RunDirectory
 from graphspec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    allow: Allow = None,
 ) -> None:
     """Print the losses and metrics of a run on its test data."""
     from graphspec.api import load
 
-    model = load(run)
+    model = load(run, allow=allow or ())
     if data is not None:
         _replace_test_data(model, data)
     elif "test" not in model.spec.data:
@@ -45,7 +46,7 @@ def _replace_test_data(model: Model, file: Path) -> None:
     like = parts.get("test") or parts.get("train")
     if like is None:
         raise UsageError("the spec has no `data`, which would map arrays to inputs and targets")
-    parts["test"] = replace(like, file=file, split=None, stratify=None)
+    parts["test"] = replace(like, file=file, query=None, images=None, texts=None, split=None, stratify=None)
 
 
 def print_test(model: Model) -> None:

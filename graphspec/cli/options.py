@@ -49,7 +49,12 @@ Opset = Annotated[
 ]
 Target = Annotated[
     str | None,
-    typer.Option("--target", metavar="NAME", help="A runtime to export for, such as ort-1.20.", show_default=False),
+    typer.Option(
+        "--target",
+        metavar="NAME",
+        help="A runtime to export for, such as ort-1.20; onnx uses no operators of onnxruntime.",
+        show_default=False,
+    ),
 ]
 Cache = Annotated[
     Path | None,
@@ -64,5 +69,14 @@ AllowOutside = Annotated[
     bool,
     typer.Option(
         "--allow-outside", help="Let the spec's callbacks write outside the run directory: only for specs you trust."
+    ),
+]
+Allow = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--allow",
+        metavar="DIR",
+        help="A folder besides the spec's in which the files of queries may be; may be repeated.",
+        show_default=False,
     ),
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import INTERRUPTED, err, out, print_diagnostics
-from graphspec.cli.options import AllowOutside, Cache, Sets, SpecFile, writable
+from graphspec.cli.options import Allow, AllowOutside, Cache, Sets, SpecFile, writable
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.files import CACHE, LOCK, is_leftover, make_folder, remove_leftovers
@@ -41,6 +41,7 @@ def train(
     ] = None,
     cache: Cache = None,
     allow_outside: AllowOutside = False,
+    allow: Allow = None,
     sets: Sets = None,
 ) -> int | None:
     """Train a spec on its data, with a checkpoint after every epoch, and evaluate it on its test data."""
@@ -54,7 +55,7 @@ def train(
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
-    checked = check(str(spec), sets or (), allow_outside=allow_outside)
+    checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
     declaration, lowered = checked.require()
     print_diagnostics(d for d in checked.diagnostics if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY))
     refuse_untrainable(checked.diagnostics)
@@ -78,7 +79,7 @@ def train(
             _resume(model, trainer, directory)
         trainer.check_outputs()
         if overwrite:
-            _remove(directory, [spec, *(s.file for s in declaration.data.values() if s.file is not None)])
+            _remove(directory, [spec, *(path for s in declaration.data.values() for path in s.paths)])
         start_run(model, directory)
         try:
             with raised():
@@ -224,6 +225,7 @@ def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
 
 
 def _command(spec: Path, directory: Path, model: Model, onnx: Path | None, sets: Sequence[str]) -> str:
+    allowed = next((source.allow for source in model.spec.data.values()), ())
     arguments = ["graphspec", "train", str(spec), "--resume"]
     if directory != Path("runs") / model.spec.name:
         arguments += ["--out", str(directory)]
@@ -231,6 +233,7 @@ def _command(spec: Path, directory: Path, model: Model, onnx: Path | None, sets:
         arguments += ["--export", str(onnx)]
     if model.allow_outside:
         arguments.append("--allow-outside")
+    arguments += [text for folder in allowed for text in ("--allow", str(folder))]
     for text in sets:
         arguments += ["--set", text]
     return shlex.join(arguments)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import count, out, print_diagnostics, write_data
-from graphspec.cli.options import AllowOutside, Opset, Sets, Target
+from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target
 from graphspec.gc_pause import gc_paused
 
 if TYPE_CHECKING:
@@ -33,19 +33,20 @@ def validate(
     opset: Opset = None,
     target: Target = None,
     allow_outside: AllowOutside = False,
+    allow: Allow = None,
     sets: Sets = None,
 ) -> int:
     """Check specs and report every problem, with --opset or --target also of their export. Nothing is trained or written."""
     from graphspec.compiler.check import check
-    from graphspec.export.targets import opset_of
+    from graphspec.export.targets import has_contrib, opset_of
     from graphspec.validation import check_further
 
     level = opset_of(opset, target)
     everything: list[Diagnostic] = []
     wrong = False
     for spec in specs:
-        checked = check(str(spec), sets or (), allow_outside=allow_outside)
-        found = check_further(checked, data=data, opset=level)
+        checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
+        found = check_further(checked, data=data, opset=level, contrib=has_contrib(target))
         wrong = wrong or any(d.is_error for d in found)
         if output is Format.text:
             print_diagnostics(found, sys.stdout)

@@ -50,6 +50,7 @@ def check(
     *,
     allow_outside: bool = False,
     adapted: Adapted | None = None,
+    allow: Sequence[Path] = (),
 ) -> Checked:
     """Check a spec and collect all diagnostics, sorted by position. A wrong spec does not raise.
 
@@ -58,6 +59,7 @@ def check(
         sets: overrides such as ``"training.epochs=5"``.
         allow_outside: let callbacks write outside the run directory.
         adapted: what the network has learnt from its training rows.
+        allow: folders besides the spec's in which files that a query names may be.
 
     Raises:
         UsageError: an override is malformed or leads nowhere.
@@ -76,6 +78,7 @@ def check(
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
     if adapted is not None:
         spec = fill_in(spec, adapted)
+    spec = spec.allowing(allow) if allow else spec
     order, linked = link(spec)
     lowered = lower(spec, order)
     linked = [lowered.with_shapes(d) for d in linked]

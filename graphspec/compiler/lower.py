@@ -41,11 +41,33 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
     for head in spec.heads.values():
         if head.layer is not None and _exists(head.layer, result, f"head '{head.name}'"):
             value_or_none = result.value(head.layer)
-            if value_or_none is not None:
+            if value_or_none is not None and value_or_none.type.is_string:
+                result.diagnostics.append(_text_head(head, head.layer, result))
+            elif value_or_none is not None:
                 result.graph.outputs[head.name] = _in_own_unit(head, value_or_none, result.graph)
     result.diagnostics += [_not_computable(node, layers, result) for node in not_computable(result.graph)]
     result.diagnostics += [_ids_without_row(lookup, ids, layers, result) for lookup, ids in invalid_ids(result.graph)]
     return result
+
+
+def _text_head(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
+    """Return GS306 for a head of texts."""
+    text = f"head '{head.name}' is text, but a head is numbers"
+    hint = "a classifier's head is one number per class; `labels` gives the names of the classes"
+    nodes = (result.node_ref(layer),)
+    return Diagnostic.at(head.mark, Code.WRONG_DTYPE, text, path=head.tree.path, hint=hint, nodes=nodes)
+
+
+def _texts(refs: Sequence[Ref], result: Lowered, subject: str) -> tuple[str, str] | None:
+    """Return message and hint if one of ``refs`` is text and the layer ``subject`` takes numbers."""
+    texts = [r.name for r in refs if (value := result.value(r)) is not None and value.type.is_string]
+    if not texts:
+        return None
+    from graphspec.layers import LAYERS
+
+    able = [name for name in LAYERS.primary() if (cls := LAYERS.get(name)) is not None and cls.takes_strings]
+    text = f"{subject} takes numbers, but '{visible(texts[0])}' is text"
+    return text, f"put a layer that takes texts between them: {format_names(able)}"
 
 
 def _in_own_unit(head: HeadDecl, value: Value, graph: Graph) -> Value:
@@ -135,6 +157,9 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     inputs = [result.value(r) for r in refs]
     calls = {k: [result.value(r) for r in v] for k, v in call_refs.items()}
     if any(v is None for v in inputs) or any(v is None for vs in calls.values() for v in vs):
+        return None
+    if not layer.takes_strings and (found := _texts(all_refs, result, subject)) is not None:
+        result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_DTYPE, *found, "inputs"))
         return None
     g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable)
     before = len(result.graph.nodes)

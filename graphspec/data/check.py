@@ -12,9 +12,9 @@ import numpy as np
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.config import with_article
-from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split, split_by_time, split_last
 from graphspec.data.convert import MISSING_ID, as_array, check_probabilities, check_range, reshape
-from graphspec.data.files import open_source
+from graphspec.data.files import open_rows
 from graphspec.data.filling import assemble
 from graphspec.data.frames import FrameColumn, fill_from_frames
 from graphspec.data.labels import encode_labels, learn_labels
@@ -22,9 +22,11 @@ from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
 from graphspec.data.sample_weights import checked_weights
 from graphspec.data.sequences import check_sequences
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source
+from graphspec.data.windows import with_windows
 from graphspec.errors import Diagnostic, Mark, Problem, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
+from graphspec.language.data_sources import SOURCES
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ __all__ = [
     "refused",
     "row_weights",
     "split",
+    "split_by_time",
+    "split_last",
 ]
 
 
@@ -96,13 +100,20 @@ def load(
         allocate: provides the arrays that are filled; they are in memory by default. Arrays of an ``.npz`` file are not
             filled: large ones are memory maps of the file.
     """
-    check = _Check(signature, source, allocate)
-    assert source.file is not None, "a split has no file"
+    check = _Check(signature, source)
     try:
-        table = open_source(source.file, max_rows)
+        table = open_rows(source, max_rows)
     except DataError as error:
         check.report("file", "", error.problem, check.file)
         return None, check.found
+    return load_from(table, source, signature, allocate)
+
+
+def load_from(
+    table: Source, source: DataSource, signature: DataSignature, allocate: Allocate | None = None
+) -> tuple[Dataset | None, list[Diagnostic]]:
+    """Do the work of :func:`load` for an opened file."""
+    check = _Check(signature, source, allocate)
     requests = []
     for section, name, mapped in _requested_names(source, signature, table):
         request = check.request(section, name, mapped)
@@ -118,7 +129,8 @@ def load(
         return None, check.found
     for request in requests:
         check.add_columns(request, table, found[request.name])
-    return check.finish(), check.found
+    arrays = check.finish()
+    return arrays if arrays is None else with_windows(table, arrays), check.found
 
 
 def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
@@ -206,8 +218,10 @@ class _Check:
 
     @property
     def file(self) -> str:
-        """The data file as a subject."""
-        name = "" if self.source is None else str(self.source.file)
+        """The data file or the query as a subject."""
+        if self.source is not None and self.source.query is not None:
+            return "the query" if self.source.file is None else f"the query of '{self.source.file}'"
+        name = "" if self.source is None else str(self.source.file or self.source.images or self.source.texts)
         return f"data file '{name}'" if name.isprintable() else f"data file {name!r}"
 
     def report(self, section: str, name: str, problem: Problem, subject: str, item: int | None = None) -> None:
@@ -215,7 +229,7 @@ class _Check:
         if self.source is not None:
             tree = self.source.tree
             at = tree.find((section, name) if item is None else (section, name, item))[0]
-            at = at or tree.find(("file",))[0] or tree
+            at = at or next((at for key in SOURCES if (at := tree.get(key)) is not None), tree)
             mark, path = at.mark, at.path
         self.found.append(Diagnostic.of(subject, problem, mark, path=path))
 

@@ -70,7 +70,7 @@ class Table:
     def __init__(self, path: Path) -> None:
         self.path = path
         with self.reading():
-            self.connection = _connect(path)
+            self.connection = self.connect()
             relation = self.open(self.connection)
             self.ambiguous: Mapping[str, str] = {}
             self.names: Sequence[str] = list(relation.columns)
@@ -80,6 +80,12 @@ class Table:
             self.read_names()
 
     # Overridden by subclasses.
+
+    def connect(self) -> Any:
+        """Open an in-memory database that can read only this file."""
+        connection = new_connection()
+        lock(connection, [self.path])
+        return connection
 
     def open(self, connection: Any) -> Any:
         """Return the rows of the file as a relation; ``source`` (a query) and ``types`` (by SQL name) come from it."""
@@ -304,20 +310,24 @@ def _or_error(column: Any, row: int, *, as_text: bool = False) -> Any:
         return error
 
 
-def _connect(path: Path) -> Any:
-    """Open an in-memory database that can read only this file."""
+def new_connection() -> Any:
+    """Open an in-memory database that loads no extensions; :func:`lock` then closes it to files."""
     import duckdb
 
     locked = ("autoinstall_known_extensions", "autoload_known_extensions", "allow_community_extensions")
     # One thread: a process with database threads must not be forked.
     connection = duckdb.connect(":memory:", config={**dict.fromkeys(locked, "false"), "threads": "1"})
-    allowed = ", ".join(quoted(name, "'") for name in (str(path), glob.escape(str(path))))
-    connection.execute(f"SET allowed_paths = [{allowed}]")
     connection.execute("SET enable_progress_bar = false")  # drawn if the database considers the program interactive
     connection.execute("SET TimeZone = 'UTC'")  # texts of times must not depend on the machine
+    return connection
+
+
+def lock(connection: Any, paths: Sequence[Path]) -> None:
+    """Let a database read only these files, and change no setting."""
+    allowed = ", ".join(quoted(name, "'") for path in paths for name in (str(path), glob.escape(str(path))))
+    connection.execute(f"SET allowed_paths = [{allowed}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-    return connection
 
 
 def quoted(name: str, mark: str = '"') -> str:

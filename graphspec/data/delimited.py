@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 from graphspec.codes import Code
 from graphspec.data.arrow import values
+from graphspec.data.compressed import lines, opened, opened_text
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
 from graphspec.data.source import DataError, Request
+from graphspec.files import suffix_of
 
 # Rows that decide whether a column is first read as numbers or as text; a later cell of text makes it read again as text.
 _SAMPLE_ROWS = 2048
@@ -122,16 +124,16 @@ class Delimited(Table):
     def explain(self, message: str) -> tuple[str, str | None] | None:
         """Find the first line whose number of cells differs from the header: the database does not report it."""
         ends = set()
-        with self.path.open(encoding="utf-8", errors="replace", newline="") as file:
-            lines = csv.reader(file, delimiter=self._separator)
+        with opened_text(self.path) as file:
+            rows = csv.reader(lines(file), delimiter=self._separator)
             try:
-                width = len(next(row for row in lines if row))
-                for line in lines:
+                width = len(next(row for row in rows if row))
+                for line in rows:
                     if line and len(line) != width:
-                        return f"line {lines.line_num} has {len(line)} values, the header {width} names", self.hint
+                        return f"line {rows.line_num} has {len(line)} values, the header {width} names", self.hint
             except (csv.Error, StopIteration):
                 return None
-        with self.path.open("rb") as file:
+        with opened(self.path) as file:
             while block := file.read(_BLOCK_BYTES):
                 lone = block.count(b"\n") - block.count(b"\r\n")
                 ends |= {end for end, n in (("LF", lone), ("CRLF", block.count(b"\r\n"))) if n}
@@ -155,7 +157,7 @@ class Scan(NamedTuple):
 def scan(path: Path) -> Scan:
     """Read a file once, block by block."""
     rows, underscore, longest, run, last = 1, False, 0, 0, b""
-    with path.open("rb") as file:
+    with opened(path) as file:
         while block := file.read(_BLOCK_BYTES):
             ends = block.count(b"\n")
             if b"\r" in block or last == b"\r":
@@ -185,7 +187,7 @@ _MARKS = ((codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF16_LE, "UTF-16"), (cod
 
 
 def _refuse_encoding(path: Path) -> None:
-    with path.open("rb") as file:
+    with opened(path) as file:
         start = file.read(4)
     for mark, name in _MARKS:
         if start.startswith(mark):
@@ -197,14 +199,14 @@ def _header(path: Path) -> tuple[str, list[str], int]:
 
     The separator is the most frequent of ``,;|`` and tab in this line: guessing it from the rows would hide ragged rows.
     """
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with opened_text(path, "utf-8-sig") as file:
         blank, line = 0, file.readline(_MAX_HEADER)
         while line and not line.rstrip("\r\n"):
             blank, line = blank + 1, file.readline(_MAX_HEADER)
-        separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=line.count)
+        separator = "\t" if suffix_of(path).startswith(".tsv") else max(",;\t|", key=line.count)
         file.seek(0)
         try:
-            names = next(csv.reader(islice(file, blank, None), delimiter=separator), [])
+            names = next(csv.reader(islice(lines(file), blank, None), delimiter=separator), [])
         except csv.Error:
             names = []
     return separator, names, blank

@@ -5,11 +5,56 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
 from graphspec.data.database import Table
+from graphspec.data.globs import Files, has_marks, matching
 from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
-from graphspec.files import ARCHIVE, DATA_SUFFIXES
+from graphspec.files import ARCHIVE, DATA_SUFFIXES, is_regular, suffix_of
+
+if TYPE_CHECKING:
+    from graphspec.language.declarations import DataSource
+
+
+def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
+    """Open the source of a part's rows; at most ``max_rows`` rows will be read.
+
+    Raises:
+        DataError: see :func:`open_source`; GS512 or GS513 for a query.
+    """
+    if source.windows is not None:
+        from graphspec.data.windows import WindowSource
+
+        return WindowSource(_open(source, None), source.windows, max_rows)
+    return _open(source, max_rows)
+
+
+def _open(source: DataSource, max_rows: int | None) -> Source:
+    if source.query is not None:
+        from graphspec.data.queries import Query
+
+        if source.file is not None:
+            _size(source.file)
+        table = Query(source)
+        table.max_rows = max_rows
+        return table
+    assert source.file is not None, "a split has no rows"
+    return open_source(source.file, max_rows)
+
+
+def files_of(source: DataSource) -> list[Path]:
+    """Return the files of a part's rows; none for what cannot be read."""
+    try:
+        if source.query is not None:
+            from graphspec.data.queries import prepared
+
+            return prepared(source)[1].files
+        if source.file is not None:
+            return matching(source.file) if is_glob(source.file) else [source.file] if is_regular(source.file) else []
+    except DataError:
+        pass
+    return []
 
 
 def open_source(path: Path, max_rows: int | None = None) -> Source:
@@ -18,7 +63,9 @@ def open_source(path: Path, max_rows: int | None = None) -> Source:
     Raises:
         DataError: GS501 if the file does not exist or cannot be read, GS105 for an unknown file type, GS508 if it is empty.
     """
-    suffix = path.suffix.lower()
+    if is_glob(path):
+        return Files(path, open_source, max_rows)
+    suffix = suffix_of(path)
     if suffix not in DATA_SUFFIXES:
         raise DataError(
             Code.VALUE_NOT_ALLOWED, "has an unknown file type", f"data come from {', '.join(DATA_SUFFIXES)}"
@@ -33,6 +80,11 @@ def open_source(path: Path, max_rows: int | None = None) -> Source:
     table = open_table(path)
     table.max_rows = max_rows
     return table
+
+
+def is_glob(path: Path) -> bool:
+    """Return whether a name is a pattern (``visits/*.parquet``): it has ``*``, ``?`` or ``[``, and no file has this name."""
+    return has_marks(path) and not is_regular(path)
 
 
 def _size(path: Path) -> int:
@@ -62,7 +114,7 @@ def _near(path: Path) -> str | None:
 
     if not path.parent.is_dir():
         return f"there is no folder '{path.parent}'; files are named relative to the spec"
-    known = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in DATA_SUFFIXES)
+    known = sorted(p.name for p in path.parent.iterdir() if suffix_of(p) in DATA_SUFFIXES)
     return did_you_mean(path.name, known) or "files are named relative to the spec"
 
 
@@ -75,10 +127,10 @@ def open_table(path: Path) -> Table:
     from graphspec.data.delimited import Delimited
     from graphspec.data.typed import Lines, Parquet
 
-    match path.suffix.lower():
+    match suffix_of(path):
         case ".parquet":
             return Parquet(path)
-        case ".jsonl":
+        case ".jsonl" | ".jsonl.gz":
             return Lines(path)
         case _:
             return Delimited(path)

@@ -77,15 +77,19 @@ class Filling:
         return self._array[:rows]
 
 
-def assemble(request: Request, arrays: Sequence[Array | DataError]) -> Array | Strings | Problems:
-    """Convert the arrays of a request, and stack several as columns of one array."""
+def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | Problems:
+    """Convert the arrays of a request, and stack several as columns of one array.
+
+    Args:
+        first: the index of the first row, if the arrays are a part of longer ones.
+    """
     problems: Problems = {}
     parts: list[Any] = []
     for k, array in enumerate(arrays):
         try:
             if isinstance(array, DataError):
                 raise array
-            parts.append(_converted(array, request, 0))
+            parts.append(_converted(array, request, first))
             if len(parts[-1]) != len(parts[0]):
                 hint = "all arrays have one row for each sample, in the same order"
                 raise DataError(Code.WRONG_LENGTH, f"has {len(parts[-1])} rows, the first has {len(parts[0])}", hint)
@@ -108,13 +112,13 @@ def _converted(array: Array, request: Request, first: int) -> Any:
     if array.ndim == 0:
         raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
     if request.type.is_string:
-        texts = pack(array)
+        texts = pack(array, first)
         if request.stacked and texts.ndim != 1:
             raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_SCALAR)
         return texts
     booleans = array.dtype.kind == "b" and not request.type.is_float  # no class ids
     if request.learns_labels and not request.stacked and (booleans or holds_texts(array)):
-        return pack(array)
+        return pack(array, first)
     try:
         array = convert(array, request.type, request.labels, first, gaps=request.gaps)
     except DataError as error:

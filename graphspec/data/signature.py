@@ -84,7 +84,7 @@ def load_all(spec: Spec, graph: Graph) -> tuple[dict[str, Dataset], list[Diagnos
     found: list[Diagnostic] = []
     parts = {}
     for part, source in spec.data.items():
-        if source.file is not None:
+        if source.has_rows:
             arrays, problems = load(source, data_signature(spec, graph))
             found += problems
             if arrays is not None:

@@ -21,8 +21,11 @@ _BLOCK_TEXTS = 1 << 16  # texts that are packed at a time
 _HINT = "store text or integers"
 
 
-def pack(array: Array) -> Strings:
+def pack(array: Array, first: int = 0) -> Strings:
     """Pack the texts of an array: integers become their digits, booleans ``true`` and ``false``, missing values are empty.
+
+    Args:
+        first: the index of the first row, if the array is a part of a longer one.
 
     Raises:
         DataError: GS504 for other values, and for texts that are not Unicode.
@@ -32,17 +35,17 @@ def pack(array: Array) -> Strings:
     builder = StringsBuilder(array.shape[1:])
     per_row = max(int(np.prod(array.shape[1:], dtype=np.int64)), 1)
     step = max(_BLOCK_TEXTS // per_row, 1)
-    for first in range(0, len(array), step):
-        values = array[first : first + step].reshape(-1)
+    for start in range(0, len(array), step):
+        values = array[start : start + step].reshape(-1)
         if values.dtype.kind == "f" and not np.isnan(values).all():
-            row = first + int((~np.isnan(values)).argmax()) // per_row
+            row = first + start + int((~np.isnan(values)).argmax()) // per_row
             raise DataError(
                 Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which is not text, first in row {row}", _HINT
             )
         if values.dtype.kind == "M":
             values = _in_microseconds(values)
         try:
-            _add(builder, values.tolist(), first, per_row)
+            _add(builder, values.tolist(), first + start, per_row)
         except TextError as error:
             raise as_data_error(error) from None
     return builder.finish()

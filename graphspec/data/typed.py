@@ -9,6 +9,7 @@ from typing import Any
 
 from graphspec.arrays.system_memory import human
 from graphspec.codes import Code
+from graphspec.data.compressed import opened_text
 from graphspec.data.convert import MISSING_ID
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
 from graphspec.data.delimited import duplicates, scan
@@ -166,7 +167,7 @@ class Lines(Typed):
 
     def _no_object(self) -> int | None:
         """Return the number of the first line that is not a JSON object, None if all are."""
-        with self.path.open(encoding="utf-8", errors="replace") as file:
+        with opened_text(self.path) as file:
             for number, line in enumerate(file, 1):
                 if line.strip() and not line.lstrip().startswith("{"):
                     return number

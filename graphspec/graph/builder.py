@@ -83,6 +83,12 @@ class Builder(Operators):
     def emit(self, name: str, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Any:
         """Append an operator node. Return its output, or a tuple if the operator has several outputs."""
         op = OPS[name](**attributes)
+        if not op.takes_texts and (texts := next((v for v in inputs if v is not None and v.type.is_string), None)):
+            raise ShapeError(
+                Code.WRONG_DTYPE,
+                f"needs numbers, got {texts.type}",
+                hint="turn texts into ids first, by StringLookup, TextVectorization or Hashing",
+            )
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
         types = op.infer(*inputs)

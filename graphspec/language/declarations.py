@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.errors import Mark, NodeRef
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphspec.callbacks import Callback
     from graphspec.language.tree import Tree
     from graphspec.layers.base import Layer
@@ -122,8 +124,36 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows over the rows of a table: ``length`` rows of the past, then ``horizon`` rows of the future.
+
+    Attributes:
+        stride: rows from the start of a window to the start of the next one.
+        group: the column that separates several series.
+        order: the column of time; None for the order of the rows.
+    """
+
+    length: int
+    horizon: int = 1
+    stride: int = 1
+    group: str | None = None
+    order: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DataSource:
-    """The source of the rows of one part: a file, or for validation a split of the training rows."""
+    """The source of the rows of one part: a file or a query, or for validation a split of the training rows.
+
+    Attributes:
+        query: a SELECT over the tables of ``file``, or over files that are named relative to ``folder``.
+        folder: the folder to which the query's names of files are relative, the spec's by default.
+        beside: the spec's folder: files that a query or a table names are in it or below it.
+        images, texts: a folder of pictures or of ``.txt`` files.
+        labelled: the files are in subfolders that have the names of their classes.
+        windows: windows over the rows are the rows of the data.
+        in_order: a split takes the last rows; ``by_time``, the last part of the windows' time.
+        allow: further folders in which the query's files may be.
+    """
 
     file: Path | None
     inputs: dict[str, str | list[str]] | None
@@ -132,6 +162,26 @@ class DataSource:
     stratify: str | None
     tree: Tree = field(repr=False, compare=False)
     drop_missing_targets: bool = False
+    query: str | None = None
+    folder: Path = field(default_factory=Path)
+    beside: Path = field(default_factory=Path)
+    images: Path | None = None
+    texts: Path | None = None
+    labelled: bool = False
+    windows: Windows | None = None
+    in_order: bool = False
+    by_time: bool = False
+    allow: tuple[Path, ...] = ()
+
+    @property
+    def has_rows(self) -> bool:
+        """False for a split, which has no rows of its own."""
+        return self.query is not None or bool(self.paths)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The file or folder of the rows."""
+        return [path for path in (self.file, self.images, self.texts) if path is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +203,8 @@ class Spec:
     document: dict[str, Any]
     tree: Tree = field(repr=False, compare=False)
     base: Path | None = None
+
+    def allowing(self, folders: Sequence[Path]) -> Spec:
+        """Return the spec with further folders in which the files of queries may be."""
+        data = {part: replace(source, allow=(*source.allow, *folders)) for part, source in self.data.items()}
+        return replace(self, data=data)

@@ -9,13 +9,14 @@ from typing import Any
 
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.language.data_sources import parse_data
 from graphspec.language.declarations import NodeDecl, Ref, Spec
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.explain import validate
 from graphspec.language.layer_entries import ENTRY_KEYS
 from graphspec.language.names import InputRef, Item, bad_name, is_name, resolve
 from graphspec.language.read import read
-from graphspec.language.sections import parse_data, parse_heads, parse_inputs, parse_training
+from graphspec.language.sections import parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Problems, Tree, describe, intended_keys, item_name, type_hint
 from graphspec.layers import LAYERS, Layer
 

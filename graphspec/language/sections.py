@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.codes import Code
-from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named, with_article
+from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
 from graphspec.errors import did_you_mean
-from graphspec.files import ARCHIVE, DATA_SUFFIXES, TABLES
-from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Ref, Training
+from graphspec.ir.graph import STRING
+from graphspec.language.declarations import HeadDecl, InputDecl, Ref, Training
 from graphspec.language.explain import salvage, validate
-from graphspec.language.head_arrays import SUFFIXES
-from graphspec.language.tree import Problems, Tree, describe, format_names
+from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
 
-PARTS = ("train", "validation", "test")
 FiniteWeight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 _MAX_AXES = 31  # far more than needed; NumPy's limit is 64
 _DIMENSION = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}, {"type": "string"}]}
 
+SHAPE = "Dimensions without the batch: an integer, null if it varies, or a word for sizes that inputs share."
+
 
 class InputKeys(Config):
     """An input of the network."""
 
-    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("batch_shape", "batch_size"), "do not write the batch axis: it varies"
-    )
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("batch_shape", "batch_size"), "do not write the batch axis: it varies"),
+        "columns": "each column has a shape of its own: remove `shape`",
+    }
     neutral: ClassVar[Mapping[str, Neutral]] = {
         "name": ANY_VALUE,
         "sparse": Neutral((None, False), "sparse tensors are not available: the exported graph has none"),
@@ -47,12 +47,16 @@ class InputKeys(Config):
         "input_tensor": Neutral((None,), "a spec contains no tensors"),
     }
 
-    shape: Annotated[list[Any], WithJsonSchema({"type": "array", "items": _DIMENSION})] = Field(
-        description="Dimensions without the batch: an integer, null if it varies, or a word for sizes that inputs share."
+    shape: Annotated[list[Any] | None, WithJsonSchema({"type": "array", "items": _DIMENSION})] = Field(
+        None, description=SHAPE
     )
-    dtype: Literal["float32", "int32", "int64", "uint8", "bool"] = Field(
+    dtype: Literal["float32", "int32", "int64", "uint8", "bool", "string"] = Field(
         "float32", description="Data type of the values."
     )
+    column: str | None = Field(None, description="The name in files, if it is not the input's name.")
+
+
+INPUT_KEYS = (*InputKeys.model_fields, "columns")
 
 
 class HeadKeys(Config):
@@ -69,6 +73,10 @@ class HeadKeys(Config):
     )
     labels: list[str] | None = Field(
         None, description="Class names; the exported model then has an output `<head>_label`."
+    )
+    scale: Literal["standard"] | None = Field(
+        None,
+        description="`standard` trains on targets with mean 0 and deviation 1; answers are in the target's own unit.",
     )
 
 
@@ -100,29 +108,6 @@ class TrainingKeys(Config):
     )
 
 
-_KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA_SUFFIXES[-1]}`"
-
-
-class DataKeys(Config):
-    """The source of rows."""
-
-    file: str | None = Field(None, description=f"{_KINDS}, relative to the spec.")
-    inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
-    targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
-    drop_missing_targets: bool = Field(False, description="Leave out rows without a target.")
-
-
-_DATA = "for example `train: {file: rows.csv}`"
-_FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}), relative to the spec"
-
-
-class ValidationKeys(DataKeys):
-    """Validation rows: a file, or a part of the training rows."""
-
-    split: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(None, description="Fraction of the training rows.")
-    stratify: str | None = Field(None, description="Head whose class proportions the split preserves.")
-
-
 def mapping(tree: Tree, subject: str, problems: Problems, hint: str | None = None) -> bool:
     """Return whether ``tree`` is a mapping; report it if not."""
     if not isinstance(tree.value, dict) and not tree.unknown:
@@ -134,7 +119,7 @@ def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
     """Return the valid inputs by name."""
     if not mapping(tree, "`inputs`", problems, "for example `x: {shape: [13]}`"):
         return {}
-    if not tree.value:
+    if not tree.value and not tree.unknown:
         problems.value(tree, Code.VALUE_NOT_ALLOWED, "`inputs` is empty", hint="for example `x: {shape: [13]}`")
     inputs = {}
     for name, child in tree.value.items():
@@ -142,15 +127,33 @@ def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
         if not mapping(child, subject, problems, f"for example `{name}: {{shape: [13]}}`"):
             continue
         keys = validate(InputKeys, child, subject, problems)
-        shape = _shape(name, child.get("shape"), problems)
+        shape = _shape_of(name, child, problems)
         if keys is not None and shape is not None:
-            inputs[name] = InputDecl(name, shape, keys.dtype, tree.key_marks.get(name, child.mark), child)
+            mark = tree.key_marks.get(name, child.mark)
+            inputs[name] = InputDecl(name, shape, keys.dtype, mark, child, keys.column)
     return inputs
 
 
-def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str, ...] | None:
+def _shape_of(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] | None:
+    """Return the dimensions of an input. Texts have one axis, of size 1 if the spec does not say more."""
+    shape, dtype = tree.get("shape"), tree.get("dtype")
+    texts = dtype is not None and dtype.value == STRING
+    if shape is None or (shape.value is None and not shape.unknown):
+        if not texts and not (dtype is not None and dtype.unknown) and "shape" not in intended_keys(tree, INPUT_KEYS):
+            hint = f"`shape`: {SHAPE[0].lower()}{SHAPE[1:].rstrip('.')}"
+            problems.node(tree, Code.MISSING_KEY, f"input '{name}' needs `shape`", subject="shape", hint=hint)
+        return (1,) if texts else None
+    if texts and isinstance(shape.value, list) and len(shape.value) != 1:
+        message = f"input '{name}' has {len(shape.value)} axes, but texts have one"
+        hint = "write `[1]` for one text per row, or `[null]` for several"
+        problems.value(shape, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+        return None
+    return _shape(name, shape, problems)
+
+
+def _shape(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] | None:
     """Return the dimensions. ``null`` on axis k of input ``x`` becomes ``x_k``, where the batch is axis 0."""
-    if tree is None or not isinstance(tree.value, list):
+    if not isinstance(tree.value, list):
         return None
     shape: list[int | str] = []
     before = len(problems.found)
@@ -209,6 +212,7 @@ def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> 
             metrics=list(keys.metrics),
             class_weight=weights,
             labels=keys.labels,
+            scale=keys.scale,
             mark=mark,
             tree=body,
             wrong=wrong or len(problems.found) > before,
@@ -265,75 +269,3 @@ def parse_training(tree: Tree | None, problems: Problems) -> Training:
         workers=keys.workers,
         tree=tree,
     )
-
-
-def parse_data(
-    tree: Tree | None, base: Path | None, inputs: list[str], heads: list[str], problems: Problems
-) -> dict[str, DataSource]:
-    """Return the valid data sources by part."""
-    if tree is None or tree.value is None or not mapping(tree, "`data`", problems, _DATA):
-        return {}
-    sources = {}
-    for part, child in tree.value.items():
-        if part not in PARTS:
-            hint = did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
-            problems.key(tree, part, Code.UNKNOWN_KEY, f"unknown key '{part}' of `data`", hint=hint)
-            continue
-        subject = f"`data.{part}`"
-        if not mapping(child, subject, problems, _DATA):
-            continue
-        keys = validate(ValidationKeys if part == "validation" else DataKeys, child, subject, problems)
-        _check_names(child.get("inputs"), "input", inputs, [], problems)
-        _check_names(
-            child.get("targets"), "head", heads, [head + suffix for head in heads for suffix in SUFFIXES], problems
-        )
-        if keys is None or _is_wrong_source(child, keys, subject, heads, problems):
-            continue
-        split = keys.split if isinstance(keys, ValidationKeys) else None
-        stratify = keys.stratify if isinstance(keys, ValidationKeys) else None
-        file = None if keys.file is None else (base or Path()) / keys.file
-        sources[part] = DataSource(file, keys.inputs, keys.targets, split, stratify, child, keys.drop_missing_targets)
-    return sources
-
-
-def _check_names(tree: Tree | None, kind: str, known: list[str], others: list[str], problems: Problems) -> None:
-    """Report keys of ``tree`` that are neither ``known`` names nor ``others``."""
-    if tree is None or not isinstance(tree.value, dict) or not known:
-        return
-    accepted = {*known, *others}
-    for name in tree.value:
-        if name not in accepted:
-            hint = did_you_mean(name, known) or f"the {kind}s are {format_names(known)}"
-            problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is not {with_article(kind)} of this spec", hint=hint)
-
-
-def _is_wrong_source(tree: Tree, keys: DataKeys, subject: str, heads: list[str], problems: Problems) -> bool:
-    """Report errors of a data source, and return whether there are any."""
-    before = len(problems.found)
-    if keys.file is not None and "\0" in str(keys.file):
-        message = f"`file` of {subject} is not a valid file name: it contains a null character"
-        problems.value(tree.value["file"], Code.VALUE_NOT_ALLOWED, message, hint="remove it")
-    if isinstance(keys, ValidationKeys):
-        if keys.split is not None and keys.file is not None:
-            problems.value(
-                tree.value["split"],
-                Code.VALUE_NOT_ALLOWED,
-                f"`split` of {subject} cannot be used with `file`",
-                hint="remove one of them",
-            )
-        if keys.stratify is not None and keys.split is None:
-            hint = "set the fraction of the training rows, for example `split: 0.1`"
-            problems.key(tree, "stratify", Code.VALUE_NOT_ALLOWED, f"`stratify` of {subject} needs `split`", hint=hint)
-        if keys.stratify is not None and heads and keys.stratify not in heads:
-            hint = did_you_mean(keys.stratify, heads) or f"the heads are {format_names(heads)}"
-            problems.value(
-                tree.value["stratify"],
-                Code.UNKNOWN_NODE,
-                f"`stratify` of {subject} names an unknown head '{keys.stratify}'",
-                hint=hint,
-            )
-        if keys.split is None and keys.file is None:
-            problems.node(tree, Code.MISSING_KEY, f"{subject} needs `file` or `split`", subject="file", hint=_FILE)
-    elif keys.file is None:
-        problems.node(tree, Code.MISSING_KEY, f"{subject} needs `file`", subject="file", hint=_FILE)
-    return len(problems.found) > before

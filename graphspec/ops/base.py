@@ -86,6 +86,8 @@ class Op:
     """The ONNX domain: empty for ONNX's own operators, else such as ``ai.onnx.ml`` or ``com.microsoft``."""
     has_kernel: ClassVar[bool] = True
     """False for an operator that only onnxruntime computes, in the part of the graph that runs before training."""
+    takes_texts: ClassVar[bool] = False
+    """Whether its inputs may be texts."""
     in_onnxruntime: ClassVar[bool] = True
     """False for an ONNX operator without a kernel in onnxruntime."""
     copied_inputs: ClassVar[slice | None] = None

@@ -52,10 +52,7 @@ def prepare_rows(prelude: Prelude, data: Dataset, names: list[str], cache: Path 
     """
     feeds = {name: data.inputs[name] for name in prelude.graph.inputs}
     as_they_are = {name: data.inputs[name] for name in names if name in data.inputs}
-    if cache is None:
-        found = _compute(prelude, feeds, _in_memory, progress)
-    else:
-        found = _cached(prelude, feeds, cache, progress)
+    found = _cached(prelude, feeds, cache, progress) if cache else _compute(prelude, feeds, _in_memory, progress)
     return replace(data, inputs={name: found[name] if name in found else as_they_are[name] for name in names})
 
 

@@ -137,11 +137,12 @@ class Session:
             raise UsageError(f"{what} not learnt from training rows yet: call `fit`, or load a run")
 
     def document(self) -> dict[str, Any]:
-        """Return the spec with overrides applied and absolute paths of data files, so it can be read in any folder."""
+        """Return the spec with overrides applied and absolute paths of data, so it can be read in any folder."""
         document: dict[str, Any] = json.loads(json.dumps(self.spec.document))
         for part, source in self.spec.data.items():
-            if source.file is not None:
-                document["data"][part]["file"] = os.path.realpath(source.file)
+            named = {"file": source.file, "images": source.images, "texts": source.texts}
+            named["folder"] = None if source.query is None else source.folder
+            document["data"][part] |= {key: os.path.realpath(path) for key, path in named.items() if path is not None}
         return document
 
     # Data.
@@ -167,7 +168,7 @@ class Session:
         if name in self.parts:
             return self.parts[name]
         source = self.spec.data.get(name)
-        if source is None or source.file is None:
+        if source is None or not source.has_rows:
             raise UsageError(f"the spec has no {name} data: pass arrays, or set `data.{name}: {{file: …}}`")
         arrays, found = load(source, self.needed)
         if arrays is None:

@@ -74,7 +74,7 @@ def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset) -> dict[s
         assert node.layer is not None
         g = Builder(graph, node.name)
         with g.part("learning"):
-            inputs = [lowered.value(r) for r in node.inputs]
+            inputs = [v for r in node.inputs if (v := lowered.value(r)) is not None]
             sources[node.name] = node.layer.learning_input(g, *inputs)
     graph = graph.with_outputs(sources)
     _refuse_trained(nodes, graph)

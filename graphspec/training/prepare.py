@@ -16,7 +16,7 @@ from graphspec.callbacks.outputs import Outputs
 from graphspec.codes import Code
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.compiler.trainable import refuse_memory, refuse_untrainable
-from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split, split_by_time, split_last
 from graphspec.data.signature import SAMPLE_ROWS, user_arrays
 from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, SpecError, UsageError
@@ -123,7 +123,7 @@ def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
     """
     train, source = parts["train"], spec.data.get("validation")
     if source is not None and source.split is not None:
-        train, _ = _split(train, source.split, spec.training.seed, source.stratify)
+        train, _ = _split(train, source.split, spec.training.seed, source.stratify, in_order=source.in_order)
     return adapt(spec, train)
 
 
@@ -161,7 +161,7 @@ def _parts(model: Session, data: FitData) -> _Parts:
             raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", arrays)
         validation = user_arrays(model.needed, *arrays)
     source = model.spec.data.get("validation")
-    stratify = None
+    stratify, in_order = None, False
     if data.x is not None:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
     else:
@@ -169,21 +169,28 @@ def _parts(model: Session, data: FitData) -> _Parts:
             raise UsageError(f"`sample_weight` requires `x` and `y`; in data files use `<head>{WEIGHT}`")
         train = model.part("train")
         if source is not None and validation is None and fraction is None:
-            if source.file is not None:
+            if source.has_rows:
                 validation = model.part("validation")
             else:
-                fraction, stratify = source.split, source.stratify
+                fraction, stratify, in_order = source.split, source.stratify, source.in_order
     if fraction is not None and validation is None:
         if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
             raise bad_argument("validation_split", "a number between 0 and 1", fraction)
-        train, validation = _split(train, float(fraction), model.seed, stratify)
+        train, validation = _split(train, float(fraction), model.seed, stratify, in_order=in_order)
     return _Parts(train, validation)
 
 
-def _split(rows: Dataset, fraction: float, seed: int, stratify: str | None) -> tuple[Dataset, Dataset]:
+def _split(
+    rows: Dataset, fraction: float, seed: int, stratify: str | None, *, in_order: bool = False
+) -> tuple[Dataset, Dataset]:
     """Return training rows and validation rows."""
-    classes = None if stratify is None else class_ids(rows.targets[stratify])
-    train, validation = split(len(rows), fraction, seed, classes)
+    if rows.times is not None:
+        train, validation = split_by_time(rows, fraction)
+    elif in_order:
+        train, validation = split_last(len(rows), fraction)
+    else:
+        classes = None if stratify is None else class_ids(rows.targets[stratify])
+        train, validation = split(len(rows), fraction, seed, classes)
     return rows.select(train), rows.select(validation)
 
 

@@ -16,8 +16,9 @@ from graphspec.arrays.blas import openblas
 from graphspec.callbacks.outputs import ADAPTED, RUN_FILES
 from graphspec.codes import Code
 from graphspec.compiler.adapted import Adapted
+from graphspec.data.files import files_of
 from graphspec.errors import RunError, SpecError, UsageError
-from graphspec.files import is_regular, make_folder, write_atomic
+from graphspec.files import make_folder, write_atomic
 from graphspec.kernels.fast import KERNELS
 from graphspec.runtime.records import RESTORE, Provenance, check, damaged, read_json
 from graphspec.training.checkpoint import (
@@ -111,7 +112,7 @@ def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
 
     from graphspec.version import __version__
 
-    sources = {p: s.file for p, s in model.spec.data.items() if s.file is not None and is_regular(s.file)}
+    sources = {part: files_of(source) for part, source in model.spec.data.items()}
     return {
         "graphspec": __version__,
         "python": platform.python_version(),
@@ -124,8 +125,15 @@ def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
         "plan": {"kernels": None if (blas := openblas()) is None else blas.core, "forced": os.environ.get(KERNELS)},
         "spec_sha256": spec_hash(document),
         "adapted_sha256": None if model.adapted is None else model.adapted.sha256,
-        "data_sha256": {part: _file_hash(path) for part, path in sources.items()},
+        "data_sha256": {part: _files_hash(files) for part, files in sources.items() if files},
     }
+
+
+def _files_hash(files: Sequence[Path]) -> str:
+    """Return the hash of a file, or of the names and hashes of several files."""
+    if len(files) == 1:
+        return _file_hash(files[0])
+    return hashlib.sha256("".join(f"{path.name} {_file_hash(path)}\n" for path in files).encode()).hexdigest()
 
 
 def _file_hash(path: Path) -> str:
@@ -233,7 +241,9 @@ def write_weights(
         network: the hash of the network (:func:`belongs`), if it is known already.
         header: further entries of the file's header.
     """
-    save_arrays(path, model.weights, network=network or belongs(model.document(), model.adapted)["network"], **(header or {}))
+    save_arrays(
+        path, model.weights, network=network or belongs(model.document(), model.adapted)["network"], **(header or {})
+    )
 
 
 def save_model(model: Session, directory: Path, header: Mapping[str, str] | None = None) -> None:

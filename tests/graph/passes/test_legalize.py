@@ -22,7 +22,7 @@ from graphspec.ops import OPS
 from graphspec.ops.base import declared_attributes
 from graphspec.runtime.build import build_program
 
-EXPORTED = sorted(name for name, cls in OPS.items() if cls.exported)
+EXPORTED = sorted(name for name, cls in OPS.items() if cls.exported and cls.domain == "")
 OPSETS = range(BASE, max(TARGETS.values()) + 1)
 
 

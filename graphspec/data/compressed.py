@@ -1,0 +1,47 @@
+"""Open a data file's bytes or text; ``.gz`` files are decompressed while they are read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from graphspec.codes import Code
+from graphspec.data.source import DataError, first_line
+
+_MAX_LINE = 1 << 24  # characters: longer lines are read in pieces, since a small file may decompress to a huge line
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file to read its bytes.
+
+    Raises:
+        DataError: GS501 if a compressed file is damaged, when that is noticed.
+    """
+    if path.suffix.lower() != ".gz":
+        with path.open("rb") as file:
+            yield file
+        return
+    try:
+        with gzip.open(path) as file:
+            yield file  # type: ignore[misc]  # a GzipFile
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        text = f"cannot be decompressed: {first_line(error)}"
+        raise DataError(Code.UNREADABLE_FILE, text, "compress it again with gzip") from None
+
+
+@contextmanager
+def opened_text(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
+    """Open a file to read its text, with line ends as they are; characters that are wrong are replaced."""
+    with opened(path) as file, io.TextIOWrapper(file, encoding, "replace", newline="") as text:
+        yield text
+
+
+def lines(file: IO[str]) -> Iterator[str]:
+    """Yield the lines of a text."""
+    return iter(lambda: file.readline(_MAX_LINE), "")

@@ -1,0 +1,149 @@
+"""Several files as one source: a pattern of names such as ``visits/*.parquet``."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.arrays.layout import Array
+from graphspec.arrays.strings import Strings, StringsBuilder
+from graphspec.codes import Code
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_FILES = 100_000
+_MARKS = "*?["
+
+
+def has_marks(path: Path) -> bool:
+    """Return whether a name has ``*``, ``?`` or ``[``."""
+    return any(mark in str(path) for mark in _MARKS)
+
+
+def matching(pattern: Path) -> list[Path]:
+    """Return the files that a pattern names, sorted by name; ``**`` stands for any folders.
+
+    Raises:
+        DataError: GS501 if there are none, or too many.
+    """
+    try:
+        names = glob.iglob(str(pattern), recursive=True)  # noqa: PTH207 (a folder of the pattern may be a pattern, too)
+        found = sorted(map(Path, islice(filter(_is_file, names), MAX_FILES + 1)))
+    except (OSError, ValueError) as error:
+        raise DataError(Code.UNREADABLE_FILE, f"cannot be searched: {error}") from None
+    if not found:
+        hint = "files are named relative to the spec; `*` stands for any characters of a name"
+        raise DataError(Code.UNREADABLE_FILE, "does not exist: no file matches this pattern", hint)
+    if len(found) > MAX_FILES:
+        raise DataError(Code.UNREADABLE_FILE, f"has too many files: more than {MAX_FILES:,} match", "join some of them")
+    return found
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).is_file()
+
+
+class Files:
+    """The rows of several files with the same columns, one file after the other, in the order of their names."""
+
+    max_rows: int | None
+
+    def __init__(self, pattern: Path, open_source: Callable[[Path, int | None], Source], max_rows: int | None) -> None:
+        self.max_rows, self._open = max_rows, open_source
+        self._root = next(p for p in pattern.parents if not has_marks(p))
+        self.paths = matching(pattern)
+        with self._naming(self.paths[0]):
+            self._first = open_source(self.paths[0], max_rows)
+        self.item, self.names = self._first.item, self._first.names
+        self.ambiguous: Mapping[str, str] = self._first.ambiguous
+        for path in self.paths[1:]:
+            with self._naming(path):
+                self._compare(open_source(path, max_rows).names)
+
+    def _compare(self, names: Sequence[str]) -> None:
+        """Refuse a file whose columns differ from those of the first file."""
+        missing, new = set(self.names) - set(names), set(names) - set(self.names)
+        if missing or new:
+            name = min(missing or new)
+            first = self.paths[0].relative_to(self._root)
+            if missing:
+                text = f"has no {self.item} '{name}', which '{first}' has"
+            else:
+                text = f"has {self.item} '{name}', which '{first}' does not have"
+            raise DataError(Code.MISSING_ARRAY, text, f"all files that match need the same {self.item}s")
+
+    @contextmanager
+    def _naming(self, path: Path) -> Iterator[None]:
+        """Add the file's name to the problems of a file."""
+        try:
+            yield
+        except DataError as error:
+            raise self._named(error, path) from error.__cause__
+
+    def _named(self, error: DataError, path: Path) -> DataError:
+        return error.changed(message=f"{error.problem.message} (in '{path.relative_to(self._root)}')")
+
+    def sources(self) -> Iterator[tuple[Path, Source]]:
+        """Yield every file and its source, until there are enough rows."""
+        yield self.paths[0], self._first
+        for path in self.paths[1:]:
+            with self._naming(path):
+                source = self._open(path, self.max_rows)
+            yield path, source
+
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
+        parts: dict[str, list[Any]] = {r.name: [] for r in requests}
+        problems: dict[str, Problems] = {r.name: {} for r in requests}
+        rows = 0
+        for path, source in self.sources():
+            waiting = [r for r in requests if not problems[r.name]]
+            with self._naming(path):
+                found = source.fill(waiting)
+            rows += max((len(a) for a in found.values() if not isinstance(a, dict)), default=0)
+            for request in waiting:
+                try:
+                    part = found[request.name]
+                    if isinstance(part, dict):
+                        problems[request.name] = {k: self._named(error, path) for k, error in part.items()}
+                        continue
+                    before = parts[request.name]
+                    if before and len(part) and part.shape[1:] != before[0].shape[1:]:
+                        text = f"has shape {part.shape[1:]} per row, the files before have {before[0].shape[1:]}"
+                        raise DataError(Code.WRONG_ARRAY_SHAPE, text, "pad the rows to one length")
+                except DataError as error:
+                    problems[request.name] = {0: self._named(error, path)}
+                    continue
+                if len(part) or not before:
+                    before[:] = [*(p for p in before if len(p)), part]
+            if not any(not p for p in problems.values()) or (self.max_rows is not None and rows >= self.max_rows):
+                break
+        return {r.name: problems[r.name] or self._joined(parts.pop(r.name), r) for r in requests}
+
+    def _joined(self, parts: list[Any], request: Request) -> Any:
+        array = parts[0] if len(parts) == 1 else joined(parts, request)
+        return array if self.max_rows is None else array[: self.max_rows]
+
+
+def joined(parts: list[Any], request: Request) -> Any:
+    """Join the parts of an array in the narrowest dtype that holds all of them, but at most as wide as the graph's.
+
+    Raises:
+        DataError: GS602, the parts and the array together do not fit into memory.
+    """
+    MemoryBudget().reserve(sum(part.nbytes for part in parts))
+    if isinstance(parts[0], Strings):
+        builder = StringsBuilder(parts[0].shape[1:])
+        for part in parts:
+            builder.add_valid(part.data[part.offsets[0] : part.offsets[-1]], np.diff(part.offsets))
+        return builder.finish()
+    own = np.dtype(request.type.dtype)
+    dtype = np.result_type(*parts)
+    return np.concatenate(parts, dtype=dtype if dtype.itemsize <= own.itemsize else own, casting="unsafe")

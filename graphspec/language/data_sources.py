@@ -1,0 +1,248 @@
+"""Parse the section ``data``: where the rows of each part come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from graphspec.codes import Code
+from graphspec.config import Config, PositiveInt, with_article
+from graphspec.errors import did_you_mean
+from graphspec.files import ARCHIVE, DATA_SUFFIXES, DATABASE, TABLES, suffix_of
+from graphspec.language.declarations import DataSource, Windows
+from graphspec.language.explain import validate
+from graphspec.language.head_arrays import SUFFIXES
+from graphspec.language.sections import mapping
+from graphspec.language.tree import Problems, Tree, format_names
+
+PARTS = ("train", "validation", "test")
+_KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA_SUFFIXES[-1]}`"
+
+
+class WindowKeys(Config):
+    """Windows over the rows of a table in the order of time."""
+
+    length: PositiveInt = Field(description="Rows of the past that the inputs have.")
+    horizon: PositiveInt = Field(1, description="Rows of the future that the targets have.")
+    stride: PositiveInt = Field(1, description="Rows from the start of a window to the start of the next one.")
+    group: str | None = Field(None, description="The column that separates several series.")
+    order: str | None = Field(
+        None, description="The column of time: numbers, or dates as ISO 8601; by default the order of the rows."
+    )
+
+
+class DataKeys(Config):
+    """The source of rows."""
+
+    file: str | None = Field(None, description=f"{_KINDS}, relative to the spec; `visits/*.csv` names several.")
+    query: str | None = Field(
+        None,
+        description=f"A SELECT over files that are named relative to the spec, or over the tables of a `{DATABASE}` file.",
+    )
+    folder: str | None = Field(None, description="The folder of the query's files, by default the spec's.")
+    images: str | None = Field(None, description="A folder of pictures: columns `image`, `label` and `path`.")
+    texts: str | None = Field(None, description="A folder of `.txt` files: columns `text`, `label` and `path`.")
+    labels: Literal["folder"] | None = Field(
+        None, description="`folder`: the label of a file is the name of its subfolder."
+    )
+    windows: Annotated[dict[str, Any], WithJsonSchema(WindowKeys.model_json_schema())] | None = Field(
+        None, description="Windows over a series are the rows: inputs are the past, targets the future."
+    )
+    inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
+    targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
+    drop_missing_targets: bool = Field(False, description="Leave out rows without a target.")
+
+
+_DATA = "for example `train: {file: rows.csv}`"
+
+
+_Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class ValidationKeys(DataKeys):
+    """Validation rows: a file, or a part of the training rows."""
+
+    split: _Fraction | dict[Literal["last"], _Fraction] | None = Field(
+        None, description="Fraction of the training rows, chosen by the seed; `{last: 0.1}` are the last rows."
+    )
+    by: Literal["time"] | None = Field(
+        None, description="`time`: the split of windows takes the last part of the time."
+    )
+    stratify: str | None = Field(None, description="Head whose class proportions the split preserves.")
+
+
+_FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}, also .gz), relative to the spec"
+SOURCES = ("query", "file", "images", "texts")
+"""Keys that name rows; `query` and a database `file` go together."""
+
+
+def parse_data(
+    tree: Tree | None, base: Path | None, inputs: list[str], heads: list[str], problems: Problems
+) -> dict[str, DataSource]:
+    """Return the valid data sources by part."""
+    if tree is None or tree.value is None or not mapping(tree, "`data`", problems, _DATA):
+        return {}
+    sources = {}
+    for part, child in tree.value.items():
+        if part not in PARTS:
+            hint = did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
+            problems.key(tree, part, Code.UNKNOWN_KEY, f"unknown key '{part}' of `data`", hint=hint)
+            continue
+        subject = f"`data.{part}`"
+        if not mapping(child, subject, problems, _DATA):
+            continue
+        keys = validate(ValidationKeys if part == "validation" else DataKeys, child, subject, problems)
+        _check_names(child.get("inputs"), "input", inputs, [], problems)
+        _check_names(
+            child.get("targets"), "head", heads, [head + suffix for head in heads for suffix in SUFFIXES], problems
+        )
+        if keys is None or _is_wrong_source(child, keys, subject, heads, problems):
+            continue
+        windows = _windows(child.get("windows"), subject, problems)
+        if keys.windows is None or windows is not None:
+            sources[part] = _source(keys, windows, child, base or Path())
+    if {"train", "validation"} <= sources.keys():
+        _check_times(sources["train"], sources["validation"], problems)
+    return sources
+
+
+def _check_times(train: DataSource, validation: DataSource, problems: Problems) -> None:
+    """Report a split that does not suit the training rows: windows that are neighbours share values."""
+    tree, windows = validation.tree, train.windows
+    if validation.split is None:
+        return
+    if windows is None and validation.by_time:
+        hint = "for rows in the order of time write `split: {last: 0.2}`"
+        message = "`by` of `data.validation` needs `windows` of `data.train`"
+        problems.value(tree.value["by"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    if windows is not None and not validation.by_time:
+        hint = "add `by: time`: other splits share values between training and validation"
+        message = "`split` of `data.validation` needs `by` for windows"
+        problems.value(tree.value["split"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    if windows is not None and validation.by_time and windows.group is not None and windows.order is None:
+        hint = "name the column of time, for example `order: time`"
+        message = "`by` of `data.validation` needs `order` of the windows"
+        problems.value(tree.value["by"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+
+
+def _windows(tree: Tree | None, subject: str, problems: Problems) -> Windows | None:
+    if tree is None or tree.value is None:
+        return None
+    keys = validate(WindowKeys, tree, f"`windows` of {subject}", problems)
+    return None if keys is None else Windows(**keys.model_dump())
+
+
+def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> DataSource:
+    split, stratify, in_order = None, None, False
+    if isinstance(keys, ValidationKeys):
+        in_order = keys.by is not None or isinstance(keys.split, dict)
+        split, stratify = keys.split["last"] if isinstance(keys.split, dict) else keys.split, keys.stratify
+    named = {key: base / name for key in ("file", "images", "texts") if (name := getattr(keys, key)) is not None}
+    return DataSource(
+        named.get("file"),
+        keys.inputs,
+        keys.targets,
+        split,
+        stratify,
+        tree,
+        keys.drop_missing_targets,
+        query=keys.query,
+        folder=base if keys.folder is None else base / keys.folder,
+        beside=base,
+        images=named.get("images"),
+        texts=named.get("texts"),
+        labelled=keys.labels is not None,
+        windows=windows,
+        in_order=in_order,
+        by_time=isinstance(keys, ValidationKeys) and keys.by is not None,
+    )
+
+
+def _check_names(tree: Tree | None, kind: str, known: list[str], others: list[str], problems: Problems) -> None:
+    """Report keys of ``tree`` that are neither ``known`` names nor ``others``."""
+    if tree is None or not isinstance(tree.value, dict) or not known:
+        return
+    accepted = {*known, *others}
+    for name in tree.value:
+        if name not in accepted:
+            hint = did_you_mean(name, known) or f"the {kind}s are {format_names(known)}"
+            problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is not {with_article(kind)} of this spec", hint=hint)
+
+
+def _is_wrong_source(tree: Tree, keys: DataKeys, subject: str, heads: list[str], problems: Problems) -> bool:
+    """Report errors of a data source, and return whether there are any."""
+    before = len(problems.found)
+    named = [key for key in SOURCES if getattr(keys, key) is not None]
+    for key in ("file", "folder", "images", "texts"):
+        if "\0" in (getattr(keys, key) or ""):
+            message = f"`{key}` of {subject} is not a valid file name: it contains a null character"
+            problems.value(tree.value[key], Code.VALUE_NOT_ALLOWED, message, hint="remove it")
+    _check_split(tree, keys, subject, named, heads, problems)
+    _check_query(tree, keys, subject, problems)
+    _check_folders(tree, keys, subject, problems)
+    if len(named) > 1 and named != ["query", "file"]:
+        _refuse(tree, named[1], f"`{named[1]}` of {subject} cannot be used with `{named[0]}`", problems)
+    if keys.windows is not None and not {"file", "query"}.intersection(named):
+        hint = "windows are taken from the rows of a table"
+        problems.key(
+            tree, "windows", Code.VALUE_NOT_ALLOWED, f"`windows` of {subject} needs `file` or `query`", hint=hint
+        )
+    if not named and getattr(keys, "split", None) is None:
+        what = "`file` or `split`" if hasattr(keys, "split") else "`file`"
+        problems.node(tree, Code.MISSING_KEY, f"{subject} needs {what}", subject="file", hint=_FILE)
+    return len(problems.found) > before
+
+
+def _refuse(tree: Tree, key: str, message: str, problems: Problems, hint: str = "remove one of them") -> None:
+    problems.value(tree.value[key], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+
+
+def _check_split(
+    tree: Tree, keys: DataKeys, subject: str, named: list[str], heads: list[str], problems: Problems
+) -> None:
+    split: Any = getattr(keys, "split", None)
+    for key in ("stratify", "by"):
+        if getattr(keys, key, None) is not None and split is None:
+            hint = "set the fraction of the training rows, for example `split: 0.1`"
+            problems.key(tree, key, Code.VALUE_NOT_ALLOWED, f"`{key}` of {subject} needs `split`", hint=hint)
+    if split is None:
+        return
+    if named:
+        _refuse(tree, "split", f"`split` of {subject} cannot be used with `{named[0]}`", problems)
+    in_order = "by" if getattr(keys, "by", None) is not None else "split" if isinstance(split, dict) else None
+    stratify = getattr(keys, "stratify", None)
+    if isinstance(split, dict) and not split:
+        hint = "for example `split: {last: 0.1}`"
+        problems.value(tree.value["split"], Code.MISSING_KEY, f"`split` of {subject} needs `last`", hint=hint)
+    elif isinstance(split, dict) and in_order == "by":
+        hint = "write `split: 0.2` for windows, `split: {last: 0.2}` for other rows"
+        _refuse(tree, "by", f"`by` of {subject} cannot be used with `last`", problems, hint)
+    if stratify is not None and in_order is not None:
+        hint = "rows that are split in their order have the classes that they have"
+        _refuse(tree, "stratify", f"`stratify` of {subject} cannot be used with a split in order", problems, hint)
+    if stratify is not None and heads and stratify not in heads:
+        hint = did_you_mean(stratify, heads) or f"the heads are {format_names(heads)}"
+        message = f"`stratify` of {subject} names an unknown head '{stratify}'"
+        problems.value(tree.value["stratify"], Code.UNKNOWN_NODE, message, hint=hint)
+
+
+def _check_query(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -> None:
+    database = keys.file is not None and suffix_of(Path(keys.file)) == DATABASE
+    if database and keys.query is None:
+        hint = 'choose its rows, for example `query: "SELECT * FROM orders ORDER BY id"`'
+        problems.node(tree, Code.MISSING_KEY, f"{subject} needs `query`", subject="query", hint=hint)
+    if keys.query is not None and keys.file is not None and not database:
+        hint = f"name the file in the query: `SELECT … FROM '{keys.file}'`; `file` is a {DATABASE} database"
+        _refuse(tree, "file", f"`file` of {subject} cannot be used with `query`", problems, hint)
+    if keys.folder is not None and keys.query is None:
+        hint = "other names are relative to the spec"
+        problems.key(tree, "folder", Code.VALUE_NOT_ALLOWED, f"`folder` of {subject} needs `query`", hint=hint)
+
+
+def _check_folders(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -> None:
+    if keys.labels is not None and keys.images is None and keys.texts is None:
+        hint = "labels of a table are a column: `targets: {head: column}`"
+        message = f"`labels` of {subject} needs `images` or `texts`"
+        problems.key(tree, "labels", Code.VALUE_NOT_ALLOWED, message, hint=hint)
