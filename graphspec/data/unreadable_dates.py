@@ -19,7 +19,7 @@ _CHUNK = 1 << 14  # texts that are unpacked at a time
 
 def unreadable_dates(spec: Spec, source: DataSource, data: Dataset) -> list[Diagnostic]:
     """Return GS510 as a warning for each input of DateParts with texts that are not dates of its format."""
-    found = []
+    found: list[Diagnostic] = []
     for node in spec.nodes:
         if not isinstance(node.layer, DateParts) or not node.inputs or node.inputs[0] is None:
             continue
@@ -30,7 +30,7 @@ def unreadable_dates(spec: Spec, source: DataSource, data: Dataset) -> list[Diag
         bad = list(_bad(texts, node.layer.format))
         if bad:
             row, text = bad[0]
-            hint = f"set `format`, such as `format: \"%d/%m/%Y\"`; it is now {node.layer.format or 'ISO 8601'}"
+            hint = f'set `format`, such as `format: "%d/%m/%Y"`; it is now {node.layer.format or "ISO 8601"}'
             message = f"has {len(bad)} of {len(texts)} texts that are not dates, first: row {row} has {shorten(text)!r}"
             mark = source.tree.mark
             problem = Problem(Code.UNREADABLE_DATE, message, hint)

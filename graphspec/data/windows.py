@@ -20,6 +20,7 @@ from graphspec.data.source import DataError, Problems, Request, Source
 from graphspec.ir.graph import Type
 
 if TYPE_CHECKING:
+    from graphspec.arrays.strings import Strings
     from graphspec.language.declarations import Windows
 
 _BATCH_ROWS = 1 << 16
@@ -50,7 +51,7 @@ class WindowSource:
                 hint = f"it has {', '.join(source.names[:20])}"
                 raise DataError(Code.MISSING_ARRAY, f"has no unique column '{name}' for `{key}` of `windows`", hint)
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         plain = [replace(r, type=_per_row(r)) for r in requests]
         found: dict[str, Any] = dict(self._source.fill(plain))
         if any(isinstance(rows, dict) for rows in found.values()) or not found:
@@ -59,7 +60,7 @@ class WindowSource:
         if all(request.is_input for request in requests):
             future = 0
         order = self._arrange(len(next(iter(found.values()))), past + future)
-        arrays: dict[str, Array | Problems] = {}
+        arrays: dict[str, Array | Strings | Problems] = {}
         for request in requests:
             rows = np.asarray(found.pop(request.name)[:])
             rows = rows if order is None else rows[order]

@@ -92,7 +92,7 @@ def prepare_fit(
     callbacks = training.callbacks if settings.callbacks is None else _callbacks(settings.callbacks)
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     raw = _parts(model, data)
-    if model.adapted is None and _learns(model, raw.train):
+    if _learns(model, raw.train):
         model.install(adapt(model.spec, raw.train))
     model.sample_rows = raw.train.sample(SAMPLE_ROWS)
     parts = _prepared(model, raw)
