@@ -88,7 +88,7 @@ def check(
     linked = [lowered.with_shapes(d) for d in linked]
     later = [*linked, *lowered.diagnostics, *check_heads(spec, lowered), *check_training(spec, lowered)]
     found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
-    if not any(d.is_error for d in found):
+    if not any(d.is_error for d in found) and not lowered.graph.learnt:
         found += check_memory(spec, lowered)
     return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
 
