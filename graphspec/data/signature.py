@@ -63,7 +63,7 @@ def _gaps(spec: Spec) -> frozenset[str]:
         layer = node.layer if node.share is None else layers.get(node.share)
         for ref in node.inputs:
             if ref is not None:
-                readers.setdefault(ref.name, []).append(layer is not None and layer.takes_missing)
+                readers.setdefault(ref.name, []).append(layer is not None and layer.gaps_allowed)
     heads = {h.layer.name for h in spec.heads.values() if h.layer is not None}
     return frozenset(n for n in spec.inputs if n not in heads and all(readers.get(n, [False])))
 

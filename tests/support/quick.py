@@ -26,6 +26,7 @@ SLOW = (
     "language/test_expand.py::test_expanding_is_linear",
     "language/test_expand.py::test_long_chains",
     "language/test_expand.py::test_what_grows_without_end",
+    "language/test_golden.py",
     "language/test_parse.py::test_parsing_is_linear",
     "language/test_read.py::test_reading_is_linear",
     "language/test_schema.py::test_shipped_specs",
