@@ -30,8 +30,21 @@ from graphspec.layers import LAYERS
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "tests" / "golden"
 
-WITHOUT_CASES = ({"type": "RandomCrop", "height": 4, "width": 4},)
-"""Layers of images that have no golden case of a whole spec, since Keras's does something else in inference."""
+TABLE = {"shape": [3]}
+TEXT = {"shape": [1], "dtype": "string"}
+WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+    ({"type": "RandomCrop", "height": 4, "width": 4}, {"shape": [6, 5, 3]}),
+    ({"type": "DateParts", "parts": ["year", "weekday"]}, TEXT),
+    ({"type": "Hashing", "num_bins": 4}, TEXT),
+    ({"type": "HashedCrossing", "num_bins": 4, "inputs": ["x", "x"]}, TEXT),
+    ({"type": "StringLookup", "vocabulary": ["a"]}, TEXT),
+    ({"type": "IntegerLookup", "vocabulary": [1]}, {"shape": [1], "dtype": "int64"}),
+    ({"type": "TextVectorization", "vocabulary": ["a"]}, TEXT),
+    ({"type": "Impute", "indicator": True}, TABLE),
+    ({"type": "Log1p"}, TABLE),
+    ({"type": "MinMaxScaling"}, TABLE),
+)
+"""Layers that have no golden case of a whole spec, and an input for each: Keras has none, or it does something else."""
 
 TITLES = {
     "cell": "Cells",
@@ -187,15 +200,15 @@ def lowered() -> dict[str, set[str]]:
     for path in sorted(GOLDEN.glob("layers_*.json")):
         for case in json.loads(path.read_text()).values():
             collect(plain(case["spec"]), found)
-    for layer in WITHOUT_CASES:
-        collect(image_spec(layer), found)
+    for layer, given in WITHOUT_CASES:
+        collect(spec_of(layer, given), found)
     return found
 
 
-def image_spec(layer: dict[str, Any]) -> dict[str, Any]:
-    """A spec of one layer of images."""
-    inputs = {"image": {"shape": [6, 5, 3]}}
-    return {"graphspec": 1, "name": "image", "inputs": inputs, "layers": [{"name": "y", **layer}], "outputs": {"y": {}}}
+def spec_of(layer: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A spec of one layer of one input."""
+    inputs = {"x": given}
+    return {"graphspec": 1, "name": "one", "inputs": inputs, "layers": [{"name": "y", **layer}], "outputs": {"y": {}}}
 
 
 def plain(spec: dict[str, Any]) -> dict[str, Any]:

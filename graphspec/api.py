@@ -119,12 +119,14 @@ class Model(Session):
         opset: int | None = None,
         target: str | None = None,
         rows: Data | str | Path = None,
+        signature: str | Path | None = None,
     ) -> Proof:
         """Write an ONNX file after proving, under onnxruntime, that it computes the same values as the runtime.
 
         Args:
             rows: input arrays for the proof, as for :meth:`predict`, or the path of a data file. By default rows of the
                 last ``fit``, else of the spec's test or training data, else generated rows.
+            signature: the path of a JSON file that describes inputs and outputs, with an example.
 
         Raises:
             SpecError: the values differ (GS701), the target lacks an operator (GS702), or ``rows`` do not fit (GS5).
@@ -135,13 +137,16 @@ class Model(Session):
         path = path_of("path", path)
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file")
+        self.require_adapted()
+        described = None if signature is None else path_of("signature", signature)
         with self.access.reading():
-            return export(self, path, opset=opset, target=target, rows=rows)
+            return export(self, path, opset=opset, target=target, rows=rows, signature=described)
 
     def save(self, path: str | Path) -> None:
         """Write a run directory with the spec, the weights and the optimizer's state."""
         from graphspec.training.run_directory import save_model
 
+        self.require_adapted()
         with self.access.writing():
             save_model(self, path_of("path", path))
 
@@ -157,6 +162,7 @@ class Model(Session):
             update = self._optimizer_state
             return {
                 "document": self.document(),
+                "adapted": self.adapted,
                 "weights": self.parameters.get(),
                 "update": None if update is None else (update.arrays(), update.counters()),
                 "more": {name: getattr(self, name) for name in _PICKLED_ATTRIBUTES},
@@ -164,7 +170,10 @@ class Model(Session):
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         new = compile(state["document"], allow_outside=True)  # the pickled `allow_outside` is restored below
-        new.set_weights(state["weights"])
+        if state["adapted"] is not None:
+            new.install(state["adapted"])
+        if not new.learns:
+            new.set_weights(state["weights"])
         if state["update"] is not None:
             arrays, counters = state["update"]
             new.optimizer_state.load(arrays)
@@ -173,7 +182,7 @@ class Model(Session):
         vars(self).update(state["more"])
 
 
-_PICKLED_ATTRIBUTES = ("source", "allow_outside", "epochs_done", "workers", "sample_rows")
+_PICKLED_ATTRIBUTES = ("source", "allow_outside", "epochs_done", "workers", "sample_rows", "cache")
 """Attributes that a pickle stores beside the document, the weights and the optimizer's state."""
 
 
@@ -217,7 +226,7 @@ def load(path: str | Path, *, allow: Sequence[str | Path] = ()) -> Model:
         SpecError: its ``spec.json`` is not a valid spec for this version.
     """
     from graphspec.runtime.records import read_json
-    from graphspec.training.run_directory import load_into
+    from graphspec.training.run_directory import install_adapted, load_into
 
     directory = path_of("path", path)
     if not (directory / "spec.json").is_file():
@@ -225,5 +234,7 @@ def load(path: str | Path, *, allow: Sequence[str | Path] = ()) -> Model:
     read_json(directory / "spec.json")  # a damaged file must raise GS603, not a diagnostic of the spec
     model = compile(directory / "spec.json", allow_outside=True, allow=allow)  # loading does not run callbacks
     model.allow_outside = False
+    install_adapted(model, directory)
+    model.require_adapted()
     load_into(model, directory)
     return model

@@ -366,6 +366,13 @@ class Code(StrEnum):
         "Continue from the last checkpoint with `--resume`. If memory was short, use fewer workers or a smaller batch.",
     )
 
+    PREPARATION_FAILED = (
+        "GS605",
+        "Preparation failed",
+        "onnxruntime cannot compute the part of the network that turns raw rows into numbers, for some row.",
+        "Report it with the spec and the row.",
+    )
+
     # GS7: export.
 
     EXPORT_DIFFERS = (

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EISDIR, ELOOP
+from functools import partial
 from pathlib import Path
 
 ARCHIVE, TABLES = ".npz", (".csv", ".tsv", ".jsonl", ".parquet")
@@ -31,6 +33,8 @@ def suffix_of(path: Path) -> str:
 
 LOCK = ".graphspec.lock"
 """The lock file of a run directory. A killed process leaves it behind; only its lock counts, not its existence."""
+CACHE = ".graphspec-cache"
+"""The folder beside run directories that keeps prepared rows."""
 _LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # version 0.2 wrote .<name>.<process>.tmp
 _RAW = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NEW = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | _RAW
@@ -74,10 +78,21 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         OSError: the folder is missing or the file cannot be written. No temporary file remains.
     """
     data = content.encode() if isinstance(content, str) else memoryview(content)
+    with written_in_parts(path) as write:
+        write(data)
+
+
+@contextmanager
+def written_in_parts(path: Path) -> Iterator[Callable[[bytes | memoryview], None]]:
+    """Yield a function that appends bytes to a new file, which replaces ``path`` at the end, see :func:`write_atomic`.
+
+    If the context ends with an exception, ``path`` stays as it was. A device or a pipe receives the parts as they come.
+    """
     with _marked_as_writing(path):
         before = _status(path)
         if before is not None and not stat.S_ISREG(before.st_mode):
-            _write_special(path, data, before.st_mode)
+            with _special(path, before.st_mode) as descriptor:
+                yield partial(_write_all, descriptor)
             return
         target = _target(path)
         if before is not None and not os.access(target, os.W_OK):
@@ -85,7 +100,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         temporary = _temporary(target.parent)
         try:
             with _created(temporary, 0o666 if before is None else 0o600) as descriptor:
-                _write_all(descriptor, data)
+                yield partial(_write_all, descriptor)
                 if before is not None:
                     _copy_owner_and_mode(descriptor, before)
                 os.fsync(descriptor)
@@ -131,7 +146,8 @@ def write_at(path: Path, start: int, data: bytes, *, new: bool = False) -> int:
     with _marked_as_writing(path):
         before = _status(path)
         if before is not None and not new and not stat.S_ISREG(before.st_mode):
-            _write_special(path, data, before.st_mode)
+            with _special(path, before.st_mode) as descriptor:
+                _write_all(descriptor, data)
             return start + len(data)
         descriptor = os.open(path, os.O_RDWR | (_NEW if new else os.O_CREAT | _RAW), 0o666)
         try:
@@ -149,6 +165,27 @@ def write_at(path: Path, start: int, data: bytes, *, new: bool = False) -> int:
             os.close(descriptor)
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Create a folder with files: yield a temporary folder, which gets its name ``path`` when the context ends.
+
+    After an error nothing remains. A killed process leaves the temporary folder (:func:`remove_leftovers`).
+
+    Raises:
+        OSError: a folder cannot be created, or ``path`` exists.
+    """
+    make_folder(path.parent)
+    with _marked_as_writing(path):
+        temporary = _temporary(path.parent)
+        temporary.mkdir()
+        try:
+            yield temporary
+            temporary.rename(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
 def make_folder(path: Path) -> None:
     """Create a folder and its parents, unless it exists."""
     path.mkdir(parents=True, exist_ok=True)
@@ -160,9 +197,12 @@ def is_leftover(path: Path) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files in a folder and its subfolders. No other process may be writing there."""
+    """Remove the temporary files and folders in a folder and its subfolders. No other process may be writing there."""
     for path in [p for p in folder.rglob(".*.tmp") if is_leftover(p)]:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def why_not_writable(path: Path) -> str | None:
@@ -222,13 +262,14 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
         remaining = remaining[os.write(descriptor, remaining[: 1 << 30]) :]
 
 
-def _write_special(path: Path, data: bytes | memoryview, mode: int) -> None:
-    """Write to a device, a pipe or a socket. Opening a pipe waits for its reader."""
+@contextmanager
+def _special(path: Path, mode: int) -> Iterator[int]:
+    """Open a device, a pipe or a socket, and yield its descriptor. Opening a pipe waits for its reader."""
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
     descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | _RAW)
     try:
-        _write_all(descriptor, data)
+        yield descriptor
     finally:
         os.close(descriptor)
 

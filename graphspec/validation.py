@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphspec.arguments import flag, folders, path_of, texts
 from graphspec.compiler.check import Checked, SpecSource, check, once
-from graphspec.errors import Diagnostic, bounded_search
-from graphspec.export.targets import opset_of
+from graphspec.errors import Diagnostic, SpecError, bounded_search
+from graphspec.export.targets import has_contrib, opset_of
+
+if TYPE_CHECKING:
+    from graphspec.compiler.lowered import Lowered
+    from graphspec.language.declarations import Spec
 
 
 def validate(
@@ -36,7 +40,7 @@ def validate(
     with_data, level = flag("data", data, False), opset_of(opset, target)
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
     checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
-    return check_further(checked, data=with_data, opset=level)
+    return check_further(checked, data=with_data, opset=level, contrib=has_contrib(target))
 
 
 def source_of(source: Any) -> Any:
@@ -47,17 +51,36 @@ def source_of(source: Any) -> Any:
 
 
 @bounded_search()
-def check_further(checked: Checked, *, data: bool = False, opset: int | None = None) -> list[Diagnostic]:
-    """Return the diagnostics of a spec. If none is an error, check its ``data`` files and its export at ``opset``, too."""
+def check_further(
+    checked: Checked, *, data: bool = False, opset: int | None = None, contrib: bool = True
+) -> list[Diagnostic]:
+    """Return the diagnostics of a spec. If none is an error, check its ``data`` files and its export at ``opset``, too.
+
+    Args:
+        contrib: whether the runtime to export for has onnxruntime's own operators.
+    """
     if checked.errors or checked.spec is None or checked.lowered is None:
         return checked.diagnostics
     found = list(checked.diagnostics)
     if data:
-        from graphspec.data.signature import check_data
-
-        found += check_data(checked.spec, checked.lowered.graph)
+        found += _check_data(checked.spec, checked.lowered)
     if opset is not None:
         from graphspec.export.check import check_export
 
-        found += check_export(checked.spec, checked.lowered.graph, opset)
+        found += check_export(checked.spec, checked.lowered.graph, opset, contrib=contrib)
     return sorted(once(found), key=Diagnostic.sort_key)
+
+
+def _check_data(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return the problems of the data files, and those that appear once layers have learnt from the training rows."""
+    from graphspec.compiler.adapted import learns
+    from graphspec.data.signature import load_all
+    from graphspec.training.prepare import adapted_to
+
+    parts, found = load_all(spec, lowered.graph)
+    if not any(d.is_error for d in found) and "train" in parts and (learns(spec) or lowered.graph.learnt):
+        try:
+            check(spec, allow_outside=True, adapted=adapted_to(spec, parts)).require()
+        except SpecError as error:
+            found += error.diagnostics
+    return found

@@ -21,7 +21,12 @@ from graphspec.codes import Code
 from graphspec.errors import Diagnostic, Problem, SpecError
 from graphspec.files import LOCK, is_leftover
 
-RUN_FILES = ("spec.json", "run.json", "weights.safetensors", "checkpoint.safetensors", "checkpoint.json", "history.csv")
+ADAPTED = "adapted.json"
+"""The file with what layers and heads have learnt before the first step."""
+RUN_FILES = (
+    *("spec.json", "run.json", ADAPTED, "weights.safetensors"),
+    *("checkpoint.safetensors", "checkpoint.json", "history.csv"),
+)
 """The files of every run directory, independent of callbacks."""
 _MAX_NAME = 255  # bytes that file systems allow in a name
 _INSIDE = "use a file inside the run directory, or allow others with `graphspec train --allow-outside`"

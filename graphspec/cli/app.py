@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from graphspec.cli.console import attempt, err, guarded, on_stdout, out
+from graphspec.cli.data import data
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.export import export
 from graphspec.cli.init import init
@@ -22,7 +23,7 @@ from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 from graphspec.errors import UsageError
 
-COMMANDS = (init, validate, summary, plot, train, evaluate, predict, export, schema)
+COMMANDS = (init, data, validate, summary, plot, train, evaluate, predict, export, schema)
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 

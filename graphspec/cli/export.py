@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from graphspec.cli.console import out
-from graphspec.cli.options import Allow, Opset, Output, RunDirectory, Target
+from graphspec.cli.options import Allow, Opset, Output, RunDirectory, Target, writable
 
 
 def export(
@@ -24,9 +24,19 @@ def export(
             show_default=False,
         ),
     ] = None,
+    signature: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            callback=writable,
+            help="A JSON file for the signature: inputs, outputs and an example.",
+            show_default=False,
+        ),
+    ] = None,
     allow: Allow = None,
 ) -> None:
     """Write the ONNX file of a run if it is proved equal to the runtime; otherwise no file, and status 1."""
     from graphspec.api import load
 
-    out(f"{output}: {load(run, allow=allow or ()).export(output, opset=opset, target=target, rows=rows)}")
+    model = load(run, allow=allow or ())
+    out(f"{output}: {model.export(output, opset=opset, target=target, rows=rows, signature=signature)}")

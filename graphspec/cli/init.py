@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import out
+from graphspec.cli.console import count, err, out
 from graphspec.errors import UsageError
-from graphspec.files import create
+from graphspec.files import TABLES, create
+
+if TYPE_CHECKING:
+    from graphspec.data.suggest import Suggestion, Task
 
 SCHEMA = "graphspec.schema.json"
+TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
+"""The kinds of problems for which a table is enough."""
 
 
 class Kind(StrEnum):
@@ -32,21 +38,98 @@ class Kind(StrEnum):
 
 def init(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The spec to write.", show_default=False)],
-    kind: Annotated[Kind, typer.Option(help="The kind of problem.")] = Kind.multiclass,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(help="The kind of problem \\[default: multiclass, or what fits the target].", show_default=False),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A table from whose columns the spec is made.", show_default=False),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="With --from: the column to predict.", show_default=False),
+    ] = None,
 ) -> None:
     """Write a new, valid spec, and next to it a schema with which an editor completes and checks it."""
-    from importlib.resources import files
-
     if path.suffix not in (".yaml", ".yml"):
         raise UsageError(f"{path}: a new spec is YAML; use a name that ends in .yaml")
     if os.path.lexists(path):
         raise UsageError(f"{path} already exists and is not overwritten")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
+    if source is not None:
+        _from_table(path, source, target, kind)
+    elif target is not None:
+        raise UsageError("--target names a column of a table: name the table with --from")
+    else:
+        _from_template(path, kind or Kind.multiclass)
+
+
+def _from_template(path: Path, kind: Kind) -> None:
+    from importlib.resources import files
+
     template = files("graphspec.cli").joinpath("templates", f"{kind.value}.yaml").read_text(encoding="utf-8")
     text = template.replace("NAME", _name(path), 1).replace("SCHEMA", _schema(path), 1)
     create(path, text)
     out(f"{path}: a {kind.value} problem; edit it, then: graphspec validate {path}")
+
+
+def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
+    """Write a spec whose columns, network and training fit a table."""
+    from graphspec.cli.spec_text import spec_text
+    from graphspec.compiler.check import check
+
+    task = next((task for task in TASKS if task == kind), None)
+    if kind is not None and task is None:
+        raise UsageError(f"a spec from a table is {', '.join(TASKS[:-1])} or {TASKS[-1]}, not --kind {kind.value}")
+    found = _decisions(source, target, task)
+    text = spec_text(found, _name(path), _relative(source, path), _schema(path))
+    temporary = path.with_name(f".graphspec-{os.urandom(6).hex()}.tmp")
+    create(temporary, text)
+    try:
+        check(str(temporary)).require()  # a file: names in messages, and paths of data, are those of the spec
+    finally:
+        temporary.unlink()
+    create(path, text)
+    for warning in found.warnings:
+        err(f"warning: {warning}")
+    used = sum(not column.left_out for column in found.columns)
+    out(f"{path}: a {found.target.task} problem, {target} from {count(used, 'column')} of {count(found.rows, 'row')}")
+    name = shlex.quote(str(path))
+    out(f"read its comments, then:\n  graphspec data {name}\n  graphspec train {name}")
+
+
+def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestion:
+    """Look at a table, and decide how it becomes a spec."""
+    from graphspec.data.database import Table
+    from graphspec.data.files import open_source
+    from graphspec.data.leaks import leaks
+    from graphspec.data.profile import profile
+    from graphspec.data.source import DataError
+    from graphspec.data.suggest import CannotSuggest, suggest, task_of
+
+    try:
+        table = open_source(source)
+        if not isinstance(table, Table):
+            raise UsageError(f"{source} is no table: a spec is made from {', '.join(TABLES)}")
+        if target is None:
+            names = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")
+            raise UsageError(f"name the column to predict with --target; {source} has {names}")
+        found = profile(table)
+        task = task_of(found, target, task)
+        return suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
+    except (DataError, CannotSuggest) as error:
+        hint = f" ({error.problem.hint})" if isinstance(error, DataError) and error.problem.hint else ""
+        raise UsageError(f"{source} {error}{hint}") from None
+
+
+def _relative(source: Path, path: Path) -> str:
+    """Return the path of a table as a spec names it: relative to the spec's folder, absolute on another drive."""
+    try:
+        return Path(os.path.relpath(source, path.parent)).as_posix()
+    except ValueError:
+        return source.resolve().as_posix()
 
 
 def _name(path: Path) -> str:

@@ -49,7 +49,21 @@ Opset = Annotated[
 ]
 Target = Annotated[
     str | None,
-    typer.Option("--target", metavar="NAME", help="A runtime to export for, such as ort-1.20.", show_default=False),
+    typer.Option(
+        "--target",
+        metavar="NAME",
+        help="A runtime to export for, such as ort-1.20; onnx uses no operators of onnxruntime.",
+        show_default=False,
+    ),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="The folder for prepared rows \\[default: beside the run].",
+        show_default=False,
+    ),
 ]
 AllowOutside = Annotated[
     bool,

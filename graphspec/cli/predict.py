@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -13,9 +19,12 @@ from graphspec.errors import UsageError
 from graphspec.files import DATA_SUFFIXES
 
 if TYPE_CHECKING:
-    from graphspec.ir.graph import Array
+    from graphspec.data.new_rows import NewRows
+    from graphspec.ir.graph import Array, Graph
+    from graphspec.language.declarations import Spec
 
 _BATCH_ROWS = 256  # rows per call of the network
+_STDIN = "-"
 
 
 def predict(
@@ -23,7 +32,12 @@ def predict(
         Path, typer.Argument(metavar="RUN_OR_ONNX", help="A run directory or an ONNX file.", show_default=False)
     ],
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help=f"New rows: {', '.join(DATA_SUFFIXES)}.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help=f"New rows: {', '.join(DATA_SUFFIXES)}; - reads JSON Lines from standard input.",
+            show_default=False,
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -36,43 +50,128 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines instead of CSV.")] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Only the predicted labels; without other columns, one per line.")
+    ] = False,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="A column of DATA to carry over to the output; may be repeated.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Predict for new rows; arrays or columns are mapped to inputs as in the spec's data."""
-    from graphspec.cli.rows import encode_rows, suffix_of
-    from graphspec.files import write_atomic
+    from graphspec.cli.rows import suffix_of
 
-    suffix = suffix_of(output)
+    if json and output is not None:
+        raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
+    suffix = ".jsonl" if json else suffix_of(output)
     if source.is_dir():
-        outputs = _from_run(source, data)
+        network = _run(source)
     elif source.exists():
-        outputs = _from_onnx(source, data)
+        network = _exported(source)
     else:
         raise UsageError(f"{source} does not exist; name a run directory or an ONNX file")
-    content = encode_rows(outputs, suffix)
-    if output is None:
-        write_data(content)
-    else:
-        write_atomic(output, content)
-        out(f"{output}: {len(next(iter(outputs.values()))):,} rows of {', '.join(outputs)}")
+    names = network.chosen(keep or [], labels=labels)
+    answers = _answers(network, data, keep or [])
+    chosen = ({name: answer[name] for name in names} for answer in answers)
+    plain = labels and not keep and output is None and not json and len(names) == 1
+    rows = _write(_joined(chosen) if suffix == ".npz" else chosen, output, suffix, plain=plain)
+    if output is not None:
+        out(f"{output}: {rows:,} rows of {', '.join(names)}")
 
 
-def _from_run(run: Path, data: Path) -> dict[str, Array]:
+@dataclass(frozen=True)
+class _Network:
+    """A run or an ONNX file.
+
+    Attributes:
+        outputs: the names of the heads and their labels.
+        run: computes the outputs for one batch.
+        expect: called with the number of rows before outputs of all of them are collected.
+    """
+
+    spec: Spec
+    graph: Graph
+    outputs: Sequence[str]
+    run: Callable[[Mapping[str, Array]], dict[str, Array]]
+    expect: Callable[[int], None] = lambda rows: None
+
+    def chosen(self, keep: Sequence[str], *, labels: bool) -> list[str]:
+        """Return the columns of the answer; refuse columns of one name, and labels if there are none."""
+        from graphspec.language.head_arrays import LABEL
+
+        wanted = [head + LABEL for head in self.spec.heads] if labels else self.outputs
+        names = [name for name in self.outputs if name in wanted]
+        if not names:
+            raise UsageError("no head has labels; leave out --labels")
+        if twice := [name for k, name in enumerate(keep) if name in self.outputs or name in keep[:k]]:
+            raise UsageError(f"the column '{twice[0]}' cannot be kept: the answer has another one of this name")
+        return [*keep, *names]
+
+
+def _run(run: Path) -> _Network:
     from graphspec.api import load
-    from graphspec.data.batches import in_batches
-    from graphspec.data.new_rows import read_inputs
     from graphspec.export.labels import with_labels
+    from graphspec.language.head_arrays import LABEL
 
     model = load(run)
-    heads = in_batches(read_inputs(model.spec, model.graph, data), _BATCH_ROWS, model.run)
-    return with_labels(heads, model.labels)
+    names = [*model.graph.outputs, *(head + LABEL for head in model.labels)]
+    return _Network(model.spec, model.whole, names, lambda feeds: with_labels(model.run(feeds), model.labels))
 
 
-def _from_onnx(file: Path, data: Path) -> dict[str, Array]:
-    from graphspec.data.batches import in_batches
-    from graphspec.data.new_rows import read_inputs
+def _exported(file: Path) -> _Network:
     from graphspec.export.read import read_exported
 
-    exported = read_exported(file)
-    feeds = read_inputs(exported.spec, exported.graph, data)
-    exported.refuse_too_large(len(next(iter(feeds.values()))))
-    return in_batches(feeds, _BATCH_ROWS, exported.run)
+    found = read_exported(file)
+    return _Network(found.spec, found.graph, list(found.outputs), found.run, found.refuse_too_large)
+
+
+def _answers(network: _Network, data: Path, keep: Sequence[str]) -> Iterator[dict[str, Array]]:
+    """Yield the outputs and the kept columns: of a file all at once, of a stream as its rows come."""
+    from graphspec.data.batches import in_batches
+    from graphspec.data.new_rows import read_rows, stream_rows
+
+    if str(data) != _STDIN:
+        rows = read_rows(network.spec, network.graph, data, keep)
+        network.expect(_count(rows))
+        yield in_batches(rows.inputs, _BATCH_ROWS, network.run) | rows.kept
+        return
+    stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)
+    for rows in stream_rows(network.spec, network.graph, stream, _BATCH_ROWS, keep):
+        yield network.run(rows.inputs) | rows.kept
+
+
+def _count(rows: NewRows) -> int:
+    return len(next(iter(rows.inputs.values())))
+
+
+def _joined(answers: Iterable[dict[str, Array]]) -> Iterator[dict[str, Array]]:
+    """Yield all rows as one answer: an archive cannot be written row by row."""
+    import numpy as np
+
+    parts = list(answers)
+    yield {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _write(answers: Iterable[dict[str, Array]], output: Path | None, suffix: str, *, plain: bool) -> int:
+    """Write answers as they come, and return the number of rows; a file appears at the end, if nothing fails."""
+    from graphspec.cli.rows import encode_rows
+    from graphspec.files import written_in_parts
+
+    rows, answers = 0, iter(answers)
+    first = next(answers)  # an error of the first rows, or of a whole file, comes before anything is opened
+    context: Any = nullcontext(write_data) if output is None else written_in_parts(output)
+    with context as write:
+        for answer in chain([first], answers):
+            content = _lines(answer) if plain else encode_rows(answer, suffix, header=rows == 0)
+            write(content)
+            rows += len(next(iter(answer.values())))
+    return rows
+
+
+def _lines(answer: Mapping[str, Array]) -> bytes:
+    """Return one label per line; those of several positions of a row are separated by spaces."""
+    (labels,) = answer.values()
+    return "".join(" ".join(row) + "\n" for row in labels.reshape(len(labels), -1).tolist()).encode()

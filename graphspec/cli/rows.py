@@ -28,32 +28,53 @@ def suffix_of(path: Path | None) -> str:
     return suffix
 
 
-def encode_rows(outputs: Mapping[str, Array], suffix: str) -> bytes:
-    """Return the content of a file.
+def encode_rows(outputs: Mapping[str, Array], suffix: str, *, header: bool = True) -> bytes:
+    """Return the content of a file, or a part of it: of a table without ``header``, the rows.
 
     In tables, a head of shape ``(N, 1)`` is one column under its name. Other heads become columns ``<head>_0``,
-    ``<head>_1``, … in CSV and lists in JSONL. Floats have the digits of float32; in JSONL, non-finite floats are null.
+    ``<head>_1``, … in CSV and lists in JSONL. Floats have the digits of float32; in JSONL, non-finite floats are null. Other
+    columns are objects: texts stay as they are, and what is missing is empty or null.
     """
     if suffix == ".npz":
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **outputs)
+        np.savez_compressed(buffer, allow_pickle=False, **{n: _plain(a) for n, a in outputs.items()})
         return buffer.getvalue()
-    return (_csv(outputs) if suffix == ".csv" else _jsonl(outputs)).encode()
+    return (_csv(outputs, header) if suffix == ".csv" else _jsonl(outputs)).encode()
 
 
-def _csv(outputs: Mapping[str, Array]) -> str:
+def _plain(array: Array) -> Array:
+    """Return a column of objects as an array that is no pickle: of numbers if all are numbers, else of texts."""
+    if array.dtype != object:
+        return array
+    values = array.tolist()
+    if all(isinstance(v, bool) for v in values) or all(type(v) in (int, float) for v in values):
+        numbers = np.array(values)
+        if numbers.dtype != object:
+            return numbers
+    return np.array([_cell(v) for v in values], str)
+
+
+def _csv(outputs: Mapping[str, Array], header: bool) -> str:
     columns: dict[str, list[Any]] = {}
     for name, array in outputs.items():
         shape = array.shape[1:]
         flat = array.reshape(len(array), -1)
         for k, index in enumerate(np.ndindex(*shape)):
             key = name if shape in ((), (1,)) else "_".join([name, *map(str, index)])
-            columns[key] = [str(v) for v in flat[:, k]]
+            columns[key] = [_cell(v) for v in flat[:, k]]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    if header:
+        writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """Return a value as a cell: JSON's values other than texts and numbers as JSON, what is missing as nothing."""
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list | dict) else str(value)
 
 
 def _jsonl(outputs: Mapping[str, Array]) -> str:
@@ -66,8 +87,14 @@ def _jsonl(outputs: Mapping[str, Array]) -> str:
 
 
 def _json_value(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | list):
         return [_json_value(v) for v in value]
+    if isinstance(value, dict):
+        return {key: _json_value(v) for key, v in value.items()}
     if isinstance(value, np.floating):
         return float(str(value)) if math.isfinite(value) else None
-    return value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

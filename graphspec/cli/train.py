@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import INTERRUPTED, err, out, print_diagnostics
-from graphspec.cli.options import Allow, AllowOutside, Sets, SpecFile, writable
+from graphspec.cli.options import Allow, AllowOutside, Cache, Sets, SpecFile, writable
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, UsageError
-from graphspec.files import LOCK, is_leftover, make_folder, remove_leftovers
+from graphspec.files import CACHE, LOCK, is_leftover, make_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from graphspec.api import Model
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphspec.training.trainer import Trainer
 
 
-def train(
+def train(  # noqa: PLR0913 (the options of the command)
     spec: SpecFile,
     directory: Annotated[
         Path | None,
@@ -39,6 +39,7 @@ def train(
             "--export", metavar="FILE", callback=writable, help="Export to ONNX at the end.", show_default=False
         ),
     ] = None,
+    cache: Cache = None,
     allow_outside: AllowOutside = False,
     allow: Allow = None,
     sets: Sets = None,
@@ -50,7 +51,7 @@ def train(
     from graphspec.compiler.trainable import refuse_untrainable
     from graphspec.training.interrupt import raised
     from graphspec.training.lock import locked
-    from graphspec.training.run_directory import start_run
+    from graphspec.training.run_directory import install_adapted, start_run
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
@@ -67,7 +68,9 @@ def train(
             pass
     parts = _load_data(declaration, lowered.graph)
     model = Model(declaration, lowered, checked.diagnostics)
-    model.parts, model.allow_outside = parts, allow_outside
+    model.parts, model.allow_outside, model.cache = parts, allow_outside, cache or directory.parent / CACHE
+    if resume:
+        install_adapted(model, directory)
     trainer = model.trainer(observer_for_stdout(), directory)
     make_folder(directory)
     with locked(directory, err):
@@ -91,7 +94,7 @@ def train(
 def _check_export(spec: Spec, graph: Graph) -> None:
     """Report a network that cannot be exported before the training, not after it."""
     from graphspec.export.check import check_export
-    from graphspec.export.targets import OPSET
+    from graphspec.graph.onnx_model import OPSET
 
     if found := check_export(spec, graph, OPSET):
         raise SpecError(found)

@@ -38,7 +38,7 @@ def validate(
 ) -> int:
     """Check specs and report every problem, with --opset or --target also of their export. Nothing is trained or written."""
     from graphspec.compiler.check import check
-    from graphspec.export.targets import opset_of
+    from graphspec.export.targets import has_contrib, opset_of
     from graphspec.validation import check_further
 
     level = opset_of(opset, target)
@@ -46,7 +46,7 @@ def validate(
     wrong = False
     for spec in specs:
         checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
-        found = check_further(checked, data=data, opset=level)
+        found = check_further(checked, data=data, opset=level, contrib=has_contrib(target))
         wrong = wrong or any(d.is_error for d in found)
         if output is Format.text:
             print_diagnostics(found, sys.stdout)

@@ -11,6 +11,7 @@ from graphspec.errors import Diagnostic, SpecError, bounded_search
 from graphspec.gc_pause import gc_paused
 
 if TYPE_CHECKING:
+    from graphspec.compiler.adapted import Adapted
     from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import Spec
 
@@ -48,6 +49,7 @@ def check(
     sets: Sequence[str] = (),
     *,
     allow_outside: bool = False,
+    adapted: Adapted | None = None,
     allow: Sequence[Path] = (),
 ) -> Checked:
     """Check a spec and collect all diagnostics, sorted by position. A wrong spec does not raise.
@@ -56,11 +58,14 @@ def check(
         source: a path, a dict, or a parsed ``Spec``.
         sets: overrides such as ``"training.epochs=5"``.
         allow_outside: let callbacks write outside the run directory.
+        adapted: what the network has learnt from its training rows.
         allow: folders besides the spec's in which files that a query names may be.
 
     Raises:
         UsageError: an override is malformed or leads nowhere.
+        ValueError: ``adapted`` does not fit the spec.
     """
+    from graphspec.compiler.adapted import fill_in
     from graphspec.compiler.heads import check_callbacks, check_heads
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
@@ -71,6 +76,8 @@ def check(
     spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
     if spec is None:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
+    if adapted is not None:
+        spec = fill_in(spec, adapted)
     spec = spec.allowing(allow) if allow else spec
     order, linked = link(spec)
     lowered = lower(spec, order)

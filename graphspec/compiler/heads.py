@@ -59,6 +59,8 @@ def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
 def _problems(head: HeadDecl, value: Value) -> list[tuple[KeyPath, str, Problem]]:
     """Return the problems of a head, each with its keys and its subject."""
     name = f"head '{head.name}'"
+    if head.scale is not None and (refused := _scale(head, value)) is not None:
+        return [(("scale",), name, refused)]
     problems: list[tuple[KeyPath, str, Problem]] = []
     if head.loss is not None:
         problems += [(("loss",), f"{head.loss.label} of {name}", p) for p in head.loss.check(value)]
@@ -90,6 +92,21 @@ def _labels(labels: Sequence[str], loss: Loss | None, value: Value) -> list[Prob
         return []
     text = f"has {len(labels)} labels for {required} classes"
     return [Problem(Code.CLASSES_MISMATCH, text, f"write {required} labels, in the order of the classes")]
+
+
+def _scale(head: HeadDecl, value: Value) -> Problem | None:
+    """Return the problem of a head whose targets cannot be standardised, or None."""
+    text = "cannot have `scale`, which is for numbers that are trained"
+    if head.loss is None:
+        return Problem(Code.VALUE_NOT_ALLOWED, text, "set a `loss`, or remove `scale`")
+    loss = type(head.loss).__name__
+    if head.loss.fits == "classes" or not head.loss.target(value).is_float or head.labels is not None:
+        what = "`labels`" if head.labels is not None else f"the targets of {loss}"
+        return Problem(Code.VALUE_NOT_ALLOWED, f"{text}: {what} are classes", "remove `scale`")
+    if not head.loss.of_differences:
+        text = f"cannot have `scale` with {loss}, which is another loss after a shift of the targets"
+        return Problem(Code.VALUE_NOT_ALLOWED, text, "use mean_squared_error, or remove `scale`")
+    return None
 
 
 def _duplicate_keys(metric: Metric, value: Value, used: set[str]) -> list[Problem]:

@@ -11,14 +11,15 @@ from graphspec.compiler.lowered import Lowered, visible
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
-from graphspec.ir.graph import Graph, Type, Value
+from graphspec.graph.prelude import not_computable
+from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.language.declarations import Ref
 from graphspec.language.tree import format_names
 
 if TYPE_CHECKING:
     from graphspec.graph.id_bounds import Demand
     from graphspec.ir.ranges import Range
-    from graphspec.language.declarations import NodeDecl, Spec
+    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
 
 def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
@@ -40,10 +41,56 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
     for head in spec.heads.values():
         if head.layer is not None and _exists(head.layer, result, f"head '{head.name}'"):
             value_or_none = result.value(head.layer)
-            if value_or_none is not None:
-                result.graph.outputs[head.name] = value_or_none
+            if value_or_none is not None and value_or_none.type.is_string:
+                result.diagnostics.append(_text_head(head, head.layer, result))
+            elif value_or_none is not None:
+                result.graph.outputs[head.name] = _in_own_unit(head, value_or_none, result.graph)
+    result.diagnostics += [_not_computable(node, layers, result) for node in not_computable(result.graph)]
     result.diagnostics += [_ids_without_row(lookup, ids, layers, result) for lookup, ids in invalid_ids(result.graph)]
     return result
+
+
+def _text_head(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
+    """Return GS306 for a head of texts."""
+    text = f"head '{head.name}' is text, but a head is numbers"
+    hint = "a classifier's head is one number per class; `labels` gives the names of the classes"
+    nodes = (result.node_ref(layer),)
+    return Diagnostic.at(head.mark, Code.WRONG_DTYPE, text, path=head.tree.path, hint=hint, nodes=nodes)
+
+
+def _texts(refs: Sequence[Ref], result: Lowered, subject: str) -> tuple[str, str] | None:
+    """Return message and hint if one of ``refs`` is text and the layer ``subject`` takes numbers."""
+    texts = [r.name for r in refs if (value := result.value(r)) is not None and value.type.is_string]
+    if not texts:
+        return None
+    from graphspec.layers import LAYERS
+
+    able = [name for name in LAYERS.primary() if (cls := LAYERS.get(name)) is not None and cls.takes_strings]
+    text = f"{subject} takes numbers, but '{visible(texts[0])}' is text"
+    return text, f"put a layer that takes texts between them: {format_names(able)}"
+
+
+def _in_own_unit(head: HeadDecl, value: Value, graph: Graph) -> Value:
+    """Return the output of a head with a standardized target in the target's own unit: ``value · deviation + mean``."""
+    if head.scale is None or head.layer is None or not value.type.is_float:
+        return value
+    g = Builder(graph, head.layer.name)
+    with g.part(f"{head.name}_unit"):
+        if head.statistics is None:
+            g.learnt("statistics")
+        mean, deviation = head.statistics or (0.0, 1.0)
+        scaled = g.Add(g.Mul(value, g.constant(deviation, "float32")), g.constant(mean, "float32"))
+    return scaled.with_mask(value.mask)
+
+
+def _not_computable(node: Node, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
+    """Return GS309 for an operator that only onnxruntime computes, but that depends on weights or random numbers."""
+    decl = layers[node.owner]
+    layer_type = decl.type if decl.layer is not None else layers[str(decl.share)].type
+    text = f"{layer_type} '{visible(decl.name)}' is computed once, before training, but it depends on weights"
+    hint = "feed it from inputs, or from layers without weights and random numbers"
+    refs = [r for r in decl.inputs if r is not None]
+    return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text + " or random numbers", hint, "inputs")
 
 
 def _ids_without_row(lookup: Demand, ids: Range, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
@@ -110,6 +157,9 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered) ->
     inputs = [result.value(r) for r in refs]
     calls = {k: [result.value(r) for r in v] for k, v in call_refs.items()}
     if any(v is None for v in inputs) or any(v is None for vs in calls.values() for v in vs):
+        return None
+    if not layer.takes_strings and (found := _texts(all_refs, result, subject)) is not None:
+        result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_DTYPE, *found, "inputs"))
         return None
     g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable)
     before = len(result.graph.nodes)

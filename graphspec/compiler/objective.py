@@ -12,7 +12,7 @@ from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.language.declarations import Spec
+    from graphspec.language.declarations import HeadDecl, Spec
 
 
 def objective_for(network: Network, arrays: Dataset) -> Objective:
@@ -71,7 +71,7 @@ def add_losses(
         for key, name in (("label_length", head.name + LENGTH), ("input_length", head.name + STEPS)):
             if name in lengths:
                 ctc_lengths[key] = _target(graph, name, Type("int64", ("N",)))
-        values = head.loss.lower(g, y_true, y_pred, **ctc_lengths)
+        values = head.loss.lower(g, *_standardized(g, head, y_true, y_pred), **ctc_lengths)
         weight = None
         if weighted and head.name in weighted:
             shape = values.shape[: weighted[head.name]] if values.rank else ("N",)  # one value for the whole batch
@@ -79,6 +79,14 @@ def add_losses(
         mask = y_pred.mask if head.loss.uses_mask else None
         losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)
     return Objective(graph, _total(graph, spec, losses), losses)
+
+
+def _standardized(g: Builder, head: HeadDecl, *values: Value) -> tuple[Value, ...]:
+    """Return target and output as the loss sees them: ``(value − mean) / deviation`` for a standardized target."""
+    if head.statistics is None:
+        return values
+    mean, deviation = (g.constant(number, "float32") for number in head.statistics)
+    return tuple(g.Div(g.Sub(v, mean), deviation).with_mask(v.mask) for v in values)
 
 
 def _target(graph: Graph, name: str, type_: Type) -> Value:

@@ -13,6 +13,7 @@ from graphspec.arrays.system_memory import available, human
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, Problem, RunError, SpecError
 from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
+from graphspec.graph.prelude import cut
 from graphspec.ir.dims import Shape, show
 from graphspec.ir.graph import Graph
 from graphspec.language.declarations import Ref
@@ -58,7 +59,8 @@ def check_training(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
 
 def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """Return GS602 as a warning if training does not fit into memory."""
-    graph = lowered.graph
+    parts = cut(lowered.graph)
+    graph = lowered.graph if parts is None else parts.rest  # onnxruntime computes the prelude, a few rows at a time
     shapes = assumed_shapes(graph, spec.training.batch_size)
     required = estimate(graph, shapes, len(spec.training.optimizer.slots()))
     if (lack := lack_of_memory(graph, required, available(), shapes)) is None:

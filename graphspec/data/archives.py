@@ -18,6 +18,7 @@ from graphspec.data.filling import assemble
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, first_line
 
 if TYPE_CHECKING:
+    from graphspec.arrays.strings import Strings
     from graphspec.ir.graph import Array
 
 # Bytes. Uncompressed arrays of at least this size are memory-mapped, not read.
@@ -64,7 +65,7 @@ class Npz:
         counts = Counter(e.filename.removesuffix(".npy") for e in entries)
         self.ambiguous: Mapping[str, str] = {n: f"has {k} arrays called '{n}'" for n, k in counts.items() if k > 1}
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         arrays = self.read(sorted({column for request in requests for column in request.columns}))
         return {r.name: assemble(r, [arrays[c] for c in r.columns]) for r in requests}
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.codes import Code
-from graphspec.data.filling import ragged
-from graphspec.data.source import DataError
+from graphspec.data.source import DataError, ragged
+from graphspec.data.texts import as_data_error
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -49,6 +50,48 @@ def values(column: Any, row: int) -> Array:
         DataError: GS503 for lists of different lengths, GS504 for values that are neither numbers nor text.
     """
     return _values(column, 0, column.length, row, 1)
+
+
+def texts(column: Any, row: int) -> Strings:
+    """Return a column of texts of a batch, packed: missing texts are empty, lists of equal length are rows.
+
+    Args:
+        row: the index of the batch's first row.
+
+    Raises:
+        DataError: GS503 for lists of different lengths, GS504 for bytes that are not UTF-8.
+    """
+    try:
+        return _texts(column, 0, column.length, row, 1)
+    except TextError as error:
+        raise as_data_error(error) from None
+
+
+def first_null(column: Any) -> int | None:
+    """Return the first row of a batch in which a column has no value."""
+    if column.storage_type == "na":
+        return 0 if column.length else None
+    valid = _valid(column, column.offset, column.length)
+    return None if valid is None else int((~valid).argmax())
+
+
+def _texts(view: Any, first: int, count: int, row: int, per_row: int) -> Strings:
+    storage, first = view.storage_type, view.offset + first
+    valid = _valid(view, first, count)
+    if storage in ("list", "large_list"):
+        start, length = _lists(view, first, count, valid, row, per_row)
+        inner = _texts(view.child(0), start, count * length, row, per_row * length)
+        return inner.reshape((count, length, *inner.shape[1:]))
+    builder = StringsBuilder()
+    if storage in ("string", "large_string"):
+        offsets = _buffer(view.buffer(1), np.int32 if storage == "string" else np.int64, first, count + 1)
+        data = _buffer(view.buffer(2), np.uint8, 0, int(offsets[-1])) if count else offsets
+        builder.add(data, offsets, valid)
+    elif storage == "na":
+        builder.add_texts([""] * count)
+    else:
+        raise DataError(Code.LOSSY_CONVERSION, f"contains {storage.replace('_', ' ')} values, which are not text")
+    return builder.finish()
 
 
 def _values(view: Any, first: int, count: int, row: int, per_row: int) -> Array:
@@ -105,9 +148,18 @@ def _text(view: Any, first: int, count: int, valid: Array | None) -> Array:
 
 def _rows(view: Any, first: int, count: int, valid: Array | None, row: int, per_row: int) -> Array:
     """Return lists as rows of an array; each row of the table contributes ``per_row`` of them."""
-    offsets = _buffer(view.buffer(1), np.int32 if view.storage_type == "list" else np.int64, first, count + 1)
     if count == 0:
         return np.empty((0, 0))
+    start, length = _lists(view, first, count, valid, row, per_row)
+    inner = _values(view.child(0), start, count * length, row, per_row * length)
+    return inner.reshape(count, length, *inner.shape[1:])
+
+
+def _lists(view: Any, first: int, count: int, valid: Array | None, row: int, per_row: int) -> tuple[int, int]:
+    """Return where the elements of lists begin, and the length of all of them."""
+    offsets = _buffer(view.buffer(1), np.int32 if view.storage_type == "list" else np.int64, first, count + 1)
+    if count == 0:
+        return 0, 0
     lengths = np.diff(offsets)
     if valid is not None:
         length = int(lengths[valid][0]) if valid.any() else 0
@@ -115,6 +167,4 @@ def _rows(view: Any, first: int, count: int, valid: Array | None, row: int, per_
     if (lengths != lengths[0]).any():
         other = int((lengths != lengths[0]).argmax())
         raise ragged(int(lengths[0]), row + other // per_row, int(lengths[other]))
-    start, length = int(offsets[0]), int(lengths[0])
-    inner = _values(view.child(0), start, count * length, row, per_row * length)
-    return inner.reshape(count, length, *inner.shape[1:])
+    return int(offsets[0]), int(lengths[0])

@@ -12,6 +12,7 @@ import numpy as np
 from graphspec.arrays.memory_maps import mapped_files
 from graphspec.arrays.random import Orders, generator
 from graphspec.arrays.split import shard_slice
+from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, did_you_mean
 from graphspec.language.head_arrays import WEIGHT
@@ -26,6 +27,7 @@ _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: th
 _LARGEST = float(np.finfo(np.float32).max)
 
 
+_TEXT = "texts:"  # begins the names of the arrays of a column of texts
 _PARTS = ("inputs", "targets", "weights", "lengths")
 
 
@@ -46,6 +48,9 @@ class Times:
 @dataclass
 class Dataset:
     """Arrays of equal length that fit the graph. Narrow dtypes stay; the copy of a batch converts them.
+
+    Inputs of text, and targets from which labels are learnt, are :class:`graphspec.arrays.strings.Strings`, which are
+    annotated as arrays, and indexed like them.
 
     Attributes:
         weights: sample weights by head, ``(N,)`` or one per time step.
@@ -72,16 +77,28 @@ class Dataset:
 
     def named(self) -> dict[str, Array]:
         """Return all arrays as ``<part>/<name>``, and ``chosen``: the argument of :meth:`of`."""
-        named = {f"{part}/{name}": a for part in _PARTS for name, a in getattr(self, part).items()}
+        named: dict[str, Array] = {}
+        for part in _PARTS:
+            for name, a in getattr(self, part).items():
+                if isinstance(a, Strings):
+                    named |= {f"{_TEXT}{kind}/{part}/{name}": array for kind, array in a.arrays().items()}
+                else:
+                    named[f"{part}/{name}"] = a
         return named if self.chosen is None else named | {"chosen": self.chosen}
 
     @classmethod
     def of(cls, named: Mapping[str, Array]) -> Dataset:
         """Return the dataset of the arrays that :meth:`named` returned."""
-        parts: dict[str, dict[str, Array]] = {part: {} for part in _PARTS}
+        parts: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
+        texts: dict[str, dict[str, Array]] = {}
         for key, array in named.items():
+            if key.startswith(_TEXT):
+                kind, _, key = key.removeprefix(_TEXT).partition("/")
+                texts.setdefault(key, {})[kind] = array
+        whole: dict[str, Any] = {key: Strings.from_arrays(arrays) for key, arrays in texts.items()}
+        for key, array in {**named, **whole}.items():
             part, _, name = key.partition("/")
-            if name:
+            if part in parts and name:
                 parts[part][name] = array
         inputs, targets, weights, lengths = (parts[part] for part in _PARTS)
         return cls(inputs, targets, weights, lengths, named.get("chosen"))
@@ -165,7 +182,10 @@ def split_by_time(arrays: Dataset, fraction: float) -> tuple[Array, Array]:
 
 
 def class_ids(y: Array) -> Array:
-    """Return one class id per row, from ids ``(N,)`` or ``(N, 1)``, from 0/1 values, or from one-hot rows."""
+    """Return one class id per row, from ids ``(N,)`` or ``(N, 1)``, from 0/1 values, from one-hot rows, or from texts."""
+    if isinstance(y, Strings):
+        texts: Array = np.unique(y[:].reshape(len(y), -1)[:, 0].astype(str), return_inverse=True)[1]
+        return texts
     if y.ndim == 2 and y.shape[1] > 1:
         best: Array = y.argmax(1)
         return best
@@ -223,7 +243,8 @@ def in_batches(
     Raises:
         SpecError: GS501 if a memory-mapped file has changed in the meantime.
     """
-    total, files, parts = len(next(iter(feeds.values()))), mapped_files(feeds.values()), []
+    arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings) else (f,))]
+    total, files, parts = len(next(iter(feeds.values()))), mapped_files(arrays), []
     for start in range(0, total, size):
         for file in files:
             file.check()

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.config import with_article
-from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split, split_by_time, split_last
-from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
+from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.convert import MISSING_ID, as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.filling import assemble
+from graphspec.data.frames import FrameColumn, fill_from_frames
+from graphspec.data.labels import encode_labels, learn_labels
+from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
+from graphspec.data.sample_weights import checked_weights
+from graphspec.data.sequences import check_sequences
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source
 from graphspec.data.windows import with_windows
 from graphspec.errors import Diagnostic, Mark, Problem, RunError, SpecError, did_you_mean
@@ -24,6 +30,7 @@ from graphspec.language.data_sources import SOURCES
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
+    from graphspec.arrays.growing import Allocate
     from graphspec.ir.graph import Array
     from graphspec.language.declarations import DataSource
 
@@ -33,12 +40,12 @@ __all__ = [
     "Dataset",
     "check_arrays",
     "class_ids",
+    "encode_labels",
+    "learn_labels",
     "load",
     "refused",
     "row_weights",
     "split",
-    "split_by_time",
-    "split_last",
 ]
 
 
@@ -54,6 +61,9 @@ class DataSignature:
         limits: for inputs that are ids, the range for which the Embedding has rows.
         labels: class names by head; their targets may be text.
         ctc: heads whose targets are label sequences.
+        gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
+        text_labels: heads whose targets may be texts, because their labels are learnt.
+        columns: the default column of an input, if it has another name.
         steps: the time steps of every CTC head, given the inputs' shapes.
     """
 
@@ -65,6 +75,9 @@ class DataSignature:
     limits: Mapping[str, Range] = field(default_factory=dict)
     labels: Mapping[str, list[str]] = field(default_factory=dict)
     ctc: frozenset[str] = frozenset()
+    gaps: frozenset[str] = frozenset()
+    text_labels: frozenset[str] = frozenset()
+    columns: Mapping[str, str] = field(default_factory=dict)
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
 
     def extras(self) -> list[str]:
@@ -74,12 +87,16 @@ class DataSignature:
 
 
 def load(
-    source: DataSource, signature: DataSignature, max_rows: int | None = None
+    source: DataSource, signature: DataSignature, max_rows: int | None = None, allocate: Allocate | None = None
 ) -> tuple[Dataset | None, list[Diagnostic]]:
     """Read a data file; return its rows, or None after an error, and all problems.
 
+    Columns of text come back as :class:`graphspec.arrays.strings.Strings`.
+
     Args:
         max_rows: the number of rows to read from the start; all by default.
+        allocate: provides the arrays that are filled; they are in memory by default. Arrays of an ``.npz`` file are not
+            filled: large ones are memory maps of the file.
     """
     check = _Check(signature, source)
     try:
@@ -87,6 +104,14 @@ def load(
     except DataError as error:
         check.report("file", "", error.problem, check.file)
         return None, check.found
+    return load_from(table, source, signature, allocate)
+
+
+def load_from(
+    table: Source, source: DataSource, signature: DataSignature, allocate: Allocate | None = None
+) -> tuple[Dataset | None, list[Diagnostic]]:
+    """Do the work of :func:`load` for an opened file."""
+    check = _Check(signature, source, allocate)
     requests = []
     for section, name, mapped in _requested_names(source, signature, table):
         request = check.request(section, name, mapped)
@@ -124,7 +149,12 @@ def _requested_names(
     ):
         for name in names:
             if name in mapped or name in table.names or name not in signature.extras():
-                yield section, name, mapped.get(name, name)
+                yield section, name, mapped.get(name) or _default_column(name, signature, table)
+
+
+def _default_column(name: str, signature: DataSignature, table: Source) -> str:
+    column = signature.columns.get(name, name)
+    return column if column in table.names or name not in table.names else name
 
 
 def check_arrays(
@@ -137,6 +167,7 @@ def check_arrays(
     check = _Check(signature, None)
     targets = dict(y or {}) | {head + WEIGHT: w for head, w in (sample_weight or {}).items()}
     extras = signature.extras()
+    found = dict[str, Any]()
     for section, given, required, optional in (
         ("inputs", x, list(signature.inputs), []),
         ("targets", targets, list(signature.targets), extras),
@@ -149,15 +180,16 @@ def check_arrays(
                 check.report(section, name, unknown, f"array '{name}'")
         for name in [*required, *(n for n in optional if n in given)]:
             if name in given:
-                check.add_given(section, name, _as_array(given[name]))
+                found[name] = section, given[name]
             else:
                 check.report(section, name, NOT_GIVEN, f"{what} '{name}'")
+    check.add_given(found)
     return check.finish(), check.found
 
 
-def _as_array(value: Any) -> Array | DataError:
+def _as_array(value: Any, request: Request) -> Array | DataError:
     try:
-        return as_array(value)
+        return as_array(value, gaps=request.gaps or request.type.is_string)
     except DataError as error:
         return error
 
@@ -173,21 +205,19 @@ def _noun(section: str, name: str) -> str:
 class _Check:
     """Collects arrays and diagnostics; a diagnostic points at the value of the mapping, else at ``file``."""
 
-    def __init__(self, signature: DataSignature, source: DataSource | None) -> None:
-        self.signature, self.source = signature, source
+    def __init__(self, signature: DataSignature, source: DataSource | None, allocate: Allocate | None = None) -> None:
+        self.signature, self.source, self._allocate = signature, source, allocate
         self.found: list[Diagnostic] = []
         self.arrays: dict[str, Array] = {}
         self.sections: dict[str, str] = {}
         self.subjects: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
+        self._missing: dict[str, Array] = {}
 
     @property
     def file(self) -> str:
         """The data file or the query as a subject."""
-        if self.source is not None and self.source.query is not None:
-            return "the query" if self.source.file is None else f"the query of '{self.source.file}'"
-        name = "" if self.source is None else str(self.source.file or self.source.images or self.source.texts)
-        return f"data file '{name}'" if name.isprintable() else f"data file {name!r}"
+        return "" if self.source is None else self.source.subject
 
     def report(self, section: str, name: str, problem: Problem, subject: str, item: int | None = None) -> None:
         mark, path = Mark("<arrays>"), name
@@ -199,9 +229,20 @@ class _Check:
         self.found.append(Diagnostic.of(subject, problem, mark, path=path))
 
     def request(self, section: str, name: str, column: str | list[str]) -> Request:
-        labels = self.signature.labels.get(name) if section == "targets" else None
+        signature, kind, is_input = self.signature, self._type(name), section == "inputs"
         columns = [column] if isinstance(column, str) else column
-        return Request(name, columns, not isinstance(column, str), self._type(name), section == "inputs", labels)
+        may_miss = name in (signature.gaps if is_input else signature.targets)
+        return Request(
+            name,
+            columns,
+            not isinstance(column, str),
+            kind,
+            is_input,
+            None if is_input else signature.labels.get(name),
+            learns_labels=not is_input and name in signature.text_labels,
+            gaps=may_miss and (kind.is_float or kind.dtype == "int64"),
+            allocate=self._allocate,
+        )
 
     def has_columns(self, request: Request, table: Source) -> bool:
         """Return whether the file has each column of a request exactly once; report GS502 for the others."""
@@ -220,7 +261,7 @@ class _Check:
             good = False
         return good
 
-    def add_columns(self, request: Request, table: Source, found: Array | Problems) -> None:
+    def add_columns(self, request: Request, table: Source, found: Array | Strings | Problems) -> None:
         """Add the result of a request: an array of the right type, or the problems of its columns."""
         assert self.source is not None
         section, columns, file = _section(request), request.columns, self.source.file
@@ -245,20 +286,27 @@ class _Check:
             return signature.targets[name]
         return Type("float32" if name.endswith(WEIGHT) else "int64", ("N",))
 
-    def add_given(self, section: str, name: str, array: Array | DataError) -> None:
-        """Convert an array from Python, and check it like an array from a file."""
-        found = assemble(self.request(section, name, name), [array])
-        if isinstance(found, dict):
-            self.report(section, name, found[0].problem, _noun(section, name))
-        else:
-            self.add(section, name, found, _noun(section, name))
+    def add_given(self, values: Mapping[str, tuple[str, Any]]) -> None:
+        """Convert the values from Python, each with its section, and check them like arrays from a file."""
+        requests = {name: self.request(section, name, name) for name, (section, _) in values.items()}
+        columns = {name: value for name, (_, value) in values.items() if isinstance(value, FrameColumn)}
+        read = fill_from_frames({name: (requests[name], column) for name, column in columns.items()})
+        for name, (section, value) in values.items():
+            request = requests[name]
+            found = read[name] if name in read else assemble(request, [_as_array(value, request)])
+            if isinstance(found, dict):
+                self.report(section, name, found[0].problem, _noun(section, name))
+            else:
+                self.add(section, name, found, _noun(section, name))
 
-    def add(self, section: str, name: str, converted: Array, subject: str) -> None:
+    def add(self, section: str, name: str, converted: Any, subject: str) -> None:
         """Check the shape and values of an array of the right type, and add it."""
         expected, signature = self._type(name), self.signature
         try:
+            if isinstance(converted, Strings) and not expected.is_string:
+                expected = Type("string", ("N",))
             if name.endswith(WEIGHT) and name not in signature.targets:
-                converted = self._weights(name, converted)
+                converted = checked_weights(converted, signature.targets[name.removesuffix(WEIGHT)], self._sizes)
             else:
                 converted = reshape(
                     converted, expected, self._sizes, squeeze=section == "targets" and not expected.is_float
@@ -268,39 +316,54 @@ class _Check:
                     signature.limits[name],
                     "set `input_dim` of the Embedding above the largest id, or correct the ids",
                 )
-                check_range(converted, limits, "id", hint)
-            if section == "targets" and name in signature.classes:
-                hint = "class ids count from 0; the head needs a unit for each class"
-                check_range(
-                    converted, Range(0, signature.classes[name] - 1), "class", hint, signature.ignored.get(name)
-                )
-            if section == "targets" and name in signature.probabilities:
-                check_probabilities(converted)
+                check_range(converted, limits, "id", hint, (MISSING_ID,) if name in signature.gaps else ())
+            if name in signature.targets and section == "targets":
+                self._check_target(name, converted, subject)
         except DataError as error:
             self.report(section, name, error.problem, subject)
             return
         self.arrays[name], self.sections[name], self.subjects[name] = converted, section, subject
 
-    def _weights(self, name: str, array: Array) -> Array:
-        """Check sample weights: one per row, or one per value of the loss."""
-        target = self.signature.targets[name.removesuffix(WEIGHT)]
-        rank = max(len(target.shape) - target.is_float, 1)
-        if array.ndim == rank + 1 and array.shape[-1] == 1:
-            array = array[..., 0]
-        if array.ndim > rank:
-            dims = ", ".join(map(str, target.shape[:rank]))
-            text = f"has {array.ndim} axes; sample weights are (N,)" + (f" or ({dims})" if rank > 1 else "")
-            raise DataError(Code.WRONG_ARRAY_SHAPE, text, "give one weight for each row")
-        return reshape(array, Type("float32", target.shape[: array.ndim]), self._sizes, squeeze=False)
+    def _check_target(self, name: str, target: Any, subject: str) -> None:
+        signature = self.signature
+        if (missing := rows_without(target)) is not None:
+            self._missing[name] = missing
+            if self.source is None or not self.source.drop_missing_targets:
+                self.report("targets", name, problem_of(missing, in_file=self.source is not None), subject)
+        if isinstance(target, Strings):
+            return
+        if name in signature.classes:
+            hint = "class ids count from 0; the head needs a unit for each class"
+            spare = [MISSING_ID, *([signature.ignored[name]] if name in signature.ignored else ())]
+            check_range(target, Range(0, signature.classes[name] - 1), "class", hint, spare)
+        if name in signature.probabilities:
+            check_probabilities(target)
 
     def finish(self) -> Dataset | None:
         """Return the collected arrays; None after a problem."""
         self._check_rows()
-        if not self.found:
-            for head in self.signature.ctc & self.arrays.keys():
-                self._check_ctc(head)
         if self.found:
             return None
+        data = self._dataset()
+        if self._missing:
+            try:
+                data = self._without_missing(data)
+            except DataError as error:
+                self.report("file", "", error.problem, self.file)
+                return None
+            self.arrays = {n: data.feeds()[n] for n in self.arrays}
+        for head in self.signature.ctc & self.arrays.keys():
+            self._check_ctc(head)
+        return None if self.found else data
+
+    def _without_missing(self, data: Dataset) -> Dataset:
+        """Return the rows that have all targets."""
+        keep = ~np.any(list(self._missing.values()), axis=0)
+        if not keep.any():
+            raise DataError(Code.TOO_FEW_ROWS, "has no row with a target", NO_ROWS)
+        return keep_rows(data, keep, self._allocate)
+
+    def _dataset(self) -> Dataset:
         signature = self.signature
         weights = {h: self.arrays[h + WEIGHT] for h in signature.targets if h + WEIGHT in self.arrays}
         lengths = {h + s for h in signature.ctc for s in (LENGTH, STEPS)}
@@ -328,38 +391,11 @@ class _Check:
             self.report("file", first, problem, self.file if self.source else self.subjects[first])
 
     def _check_ctc(self, head: str) -> None:
-        """Report GS506, GS507 or GS509 for a label sequence that has no path through its time steps."""
-        y, lengths, given = self.arrays[head], self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS)
-        counts = np.count_nonzero(y, axis=1) if lengths is None else lengths.astype(np.int64)
+        """Report a label sequence that has no path through its time steps."""
         shapes = {n: self.arrays[n].shape for n in self.signature.inputs}
         steps = self.signature.steps(shapes).get(head) if self.signature.steps is not None else None
+        lengths, given = self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS)
         try:
-            _check_lengths(counts, 0, y.shape[1], head + LENGTH)
-            if given is not None and steps is not None:
-                _check_lengths(given, 0, steps, head + STEPS)
-            inside = np.arange(y.shape[1]) < counts[:, None]
-            blank = ((y == 0) & inside).any(1)
-            if blank.any():
-                text = f"has class 0, the blank, among the labels of row {int(blank.argmax())}"
-                raise DataError(Code.OUT_OF_RANGE, text, "labels count from 1; 0 only pads the end of a row")
-            repeats = ((y[:, 1:] == y[:, :-1]) & inside[:, 1:]).sum(1)
-            available = (
-                given.astype(np.int64) if given is not None else None if steps is None else np.full(len(y), steps)
-            )
-            if available is not None and (counts + repeats > available).any():
-                row = int((counts + repeats > available).argmax())
-                labels = f"{counts[row]} labels with {repeats[row]} repeats"
-                text = f"does not fit in row {row}: {labels} in {available[row]} time steps"
-                raise DataError(
-                    Code.TARGET_TOO_LONG, text, "a repeat needs a blank in between: time steps ≥ labels + repeats"
-                )
+            check_sequences(head, self.arrays[head], lengths, given, steps)
         except DataError as error:
             self.report("targets", head, error.problem, self.subjects[head])
-
-
-def _check_lengths(values: Array, low: int, high: int, name: str) -> None:
-    bad = (values < low) | (values > high)
-    if bad.any():
-        row = int(bad.argmax())
-        text = f"cannot have '{name}' {values[row]} in row {row}: it must be {low} to {high}"
-        raise DataError(Code.WRONG_LENGTH, text, "correct the lengths, or omit them if the labels are padded with 0")

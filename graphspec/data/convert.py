@@ -23,24 +23,30 @@ _CHECK_ELEMENTS = 1 << 18  # elements per step of a check, to keep temporaries s
 LABELS = "give the head its `labels`"
 FILL_IN = "fill it in, or remove the row"
 _ROUND = "round it, or use a float input"
-_MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
+MISSING_TEXTS = ("", "na", "n/a", "nan", "null", "none", "?")
+MISSING_ID = -(2**63)
+"""Stands for a missing integer."""
 
 
-def _chunks(array: Array) -> Iterator[tuple[int, Array]]:
+def chunks(array: Array) -> Iterator[tuple[int, Array]]:
     """Yield blocks of rows with the index of their first row."""
     rows = max(_CHECK_ELEMENTS // max(math.prod(array.shape[1:]), 1), 1)
     for start in range(0, len(array), rows):
         yield start, array[start : start + rows]
 
 
-def as_array(value: Any) -> Array:
-    """Convert a Python value to an array.
+def as_array(value: Any, *, gaps: bool = False) -> Array:
+    """Convert a Python value to an array; with ``gaps``, masked values become None.
 
     Raises:
         DataError: GS503 for ragged lists, GS505 for masked values.
     """
     if isinstance(value, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(value)
+        if gaps and hidden.any():
+            objects: Any = value.astype(object)
+            filled: Array = objects.filled(None)
+            return filled
         if hidden.any():
             row = int(np.argmax(hidden.reshape(len(hidden), -1).any(1))) if hidden.ndim else 0
             raise DataError(Code.MISSING_VALUE, f"has a masked value in row {row}", FILL_IN)
@@ -54,7 +60,7 @@ def as_array(value: Any) -> Array:
 
 def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | None:
     """Return row and value of the first element for which ``bad`` is true."""
-    for start, block in _chunks(array):
+    for start, block in chunks(array):
         found = bad(block)
         if found.any():
             index = int(found.reshape(-1).argmax())
@@ -62,7 +68,9 @@ def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | 
     return None
 
 
-def convert(array: Array, expected: Type, labels: Sequence[str] | None = None, first: int = 0) -> Array:
+def convert(
+    array: Array, expected: Type, labels: Sequence[str] | None = None, first: int = 0, *, gaps: bool = False
+) -> Array:
     """Return ``array`` in a dtype that the copy of a batch converts to ``expected``'s; narrow dtypes and memory maps stay.
 
     Booleans, integers and float64 become float32, rounded to 24 bits like all computed values. Floats become integers
@@ -70,12 +78,13 @@ def convert(array: Array, expected: Type, labels: Sequence[str] | None = None, f
 
     Args:
         first: the index of the first row, if the array is a part of a longer one.
+        gaps: values may be missing: they become NaN, or ``MISSING_ID`` in int64.
 
     Raises:
         DataError: GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an unknown label.
     """
     if array.dtype.kind in "OUS":
-        array = _text(array, expected, labels, first)
+        array = _text(array, expected, labels, first, gaps=gaps)
     source_kind = array.dtype.kind
     if expected.is_float:
         if source_kind not in "fiub":
@@ -84,11 +93,11 @@ def convert(array: Array, expected: Type, labels: Sequence[str] | None = None, f
             )
         if source_kind != "f":
             return array
-        check_finite(array, first)
+        check_finite(array, first, gaps=gaps)
         if array.dtype.itemsize <= 4:
             return array
         with np.errstate(over="ignore"):
-            bad = first_bad(array, lambda x: ~np.isfinite(x.astype(np.float32)))
+            bad = first_bad(array, lambda x: np.isinf(x.astype(np.float32)))
         if bad is not None:
             raise DataError(
                 Code.LOSSY_CONVERSION,
@@ -103,7 +112,12 @@ def convert(array: Array, expected: Type, labels: Sequence[str] | None = None, f
     elif source_kind in "iu":
         return _integers(array, dtype, first)
     elif source_kind == "f":
-        check_finite(array, first)
+        check_finite(array, first, gaps=gaps)
+        if gaps and first_bad(array, np.isnan) is not None:
+            missing = np.isnan(array)
+            found = convert(np.where(missing, 0, array), expected, labels, first).astype(dtype)
+            found[missing] = MISSING_ID
+            return found
         bad = first_bad(array, lambda x: np.rint(x) != x)
         if bad is None:
             info = np.iinfo(dtype)
@@ -144,36 +158,73 @@ def _cast(array: Array, dtype: Any) -> Array:
     return array if map_of(array) is not None else array.astype(dtype)
 
 
-def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int) -> Array:
+def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int, *, gaps: bool) -> Array:
     """Return the ids that ``labels`` assign to text; without labels, ``true`` and ``false`` as booleans."""
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8", "replace")
     values = array.reshape(-1).tolist()
     per_row = max(len(values) // max(len(array), 1), 1)
-    for index, value in enumerate(values):
-        if value is None or (labels is None and isinstance(value, str) and is_missing(value)):
-            raise DataError(Code.MISSING_VALUE, f"has no value in row {first + index // per_row}", FILL_IN)
-    if not all(isinstance(v, str) for v in values):
+    absent = [_is_absent(v, labels) for v in values]
+    if any(absent) and not gaps:
+        raise DataError(Code.MISSING_VALUE, f"has no value in row {first + absent.index(True) // per_row}", FILL_IN)
+    present = [v for v, missing in zip(values, absent, strict=True) if not missing]
+    if gaps and not any(isinstance(v, str) for v in present):
+        return _numbers(present, np.array(absent, bool), expected).reshape(array.shape)
+    if not all(isinstance(v, str) for v in present):
         raise DataError(Code.LOSSY_CONVERSION, "contains values that are neither numbers nor text")
     if labels is None:
         truth = {"true": True, "false": False}
-        if values and all(v.lower() in truth for v in values):
-            return np.array([truth[v.lower()] for v in values]).reshape(array.shape)
-        index = next((k for k, v in enumerate(values) if not is_number(v)), 0)
+        if present and all(v.lower() in truth for v in present):
+            booleans = [truth[v.lower()] for v in present]
+            if len(present) == len(values):
+                return np.array(booleans).reshape(array.shape)
+            return _numbers(booleans, np.array(absent, bool), expected).reshape(array.shape)
+        wrong = (k for k, v in enumerate(values) if not absent[k] and not is_number(v))
+        index = next(wrong, absent.index(False) if present else 0)
         raise holds_text(first + index // per_row, values[index] if values else "")
     ids = {label: k for k, label in enumerate(labels)}
     for index, value in enumerate(values):
-        if value not in ids:
+        if value not in ids and not absent[index]:
             hint = did_you_mean(value, labels) or f"the labels are {', '.join(labels[:12])}"
             raise DataError(
                 Code.OUT_OF_RANGE, f"has '{value}' in row {first + index // per_row}, which is not a label", hint
             )
-    return _one_hot(np.array([ids[v] for v in values], np.int64).reshape(array.shape), expected, len(labels))
+    found = [MISSING_ID if missing else ids[v] for v, missing in zip(values, absent, strict=True)]
+    return one_hot(np.array(found, np.int64).reshape(array.shape), expected, len(labels))
+
+
+def _is_absent(value: Any, labels: Sequence[str] | None) -> bool:
+    """Return whether an object stands for a missing value: None, NaN, or a text like ``NA`` if there are no labels."""
+    if isinstance(value, str):
+        return is_missing(value) if labels is None else not value and "" not in labels
+    return is_null(value)
+
+
+def is_null(value: Any) -> bool:
+    """Return whether an object is None, NaN, NaT or pandas.NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
+
+
+def _numbers(present: Sequence[Any], absent: Array, expected: Type) -> Array:
+    """Return numbers with the missing ones among them, as float64, or as int64 if integers are wanted and all are."""
+    numbers = np.array(present)
+    if numbers.size and numbers.dtype == object:
+        numbers = np.array([float(v) if isinstance(v, Decimal) else v for v in present])
+    if numbers.size and (numbers.dtype.kind not in "fiub" or numbers.ndim != 1):
+        raise DataError(Code.LOSSY_CONVERSION, "contains values that are neither numbers nor text")
+    if numbers.size == absent.size:
+        return numbers
+    exact = not expected.is_float and (numbers.dtype.kind in "iu" or not numbers.size)
+    found = np.full(absent.size, MISSING_ID if exact else np.nan, np.int64 if exact else np.float64)
+    found[~absent] = numbers
+    return found
 
 
 def is_missing(text: str) -> bool:
     """Return whether a cell of text stands for a missing value."""
-    return text.strip().lower() in _MISSING
+    return text.strip().lower() in MISSING_TEXTS
 
 
 def holds_text(row: int, value: str) -> DataError:
@@ -190,8 +241,11 @@ def is_number(text: str) -> bool:
     return text.isascii() and "_" not in text
 
 
-def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: int) -> Array:
+def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: int, *, gaps: bool = False) -> Array:
     """Parse integers of any size exactly: ``9007199254740993`` and ``1e18`` are integers, ``1.5`` is not.
+
+    Args:
+        gaps: values may be missing: they become ``MISSING_ID``.
 
     Raises:
         DataError: GS504 if a cell is not an integer or does not fit, GS505 if a value is missing.
@@ -201,6 +255,9 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
     for index, text in enumerate(values):
         row = first + index
         if text is None or is_missing(text):
+            if gaps:
+                found[index] = MISSING_ID
+                continue
             raise DataError(Code.MISSING_VALUE, f"has no value in row {row}", FILL_IN)
         if not is_number(text):
             raise holds_text(row, text)
@@ -216,51 +273,63 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
     return found
 
 
-def _one_hot(ids: Array, expected: Type, classes: int) -> Array:
-    """Return one-hot rows if the target is a distribution over the classes, else the ids."""
-    if expected.is_float and expected.shape[-1] == classes > 1 and ids.ndim == len(expected.shape) - 1:
-        return np.eye(classes, dtype=np.uint8)[ids]
+def one_hot(ids: Array, expected: Type, classes: int) -> Array:
+    """Return one-hot rows if the target is a distribution over the classes, else the ids. Rows of missing ids are NaN."""
+    if expected.is_float:
+        missing = ids == MISSING_ID
+        if expected.shape[-1] == classes > 1 and ids.ndim == len(expected.shape) - 1:
+            rows = np.eye(classes, dtype=np.uint8)[np.where(missing, 0, ids)]
+            return np.where(missing[..., None], np.float32(np.nan), rows) if missing.any() else rows
+        if missing.any():
+            return np.where(missing, np.nan, ids)
     return ids
 
 
-def check_finite(array: Array, first: int = 0) -> None:
-    """Raise GS505 if a float is NaN or infinite."""
-    bad = first_bad(array, lambda x: ~np.isfinite(x))
+def check_finite(array: Array, first: int = 0, *, gaps: bool = False) -> None:
+    """Raise GS505 if a float is infinite, or NaN without ``gaps``."""
+    bad = first_bad(array, np.isinf if gaps else lambda x: ~np.isfinite(x))
     if bad is not None:
         what = "a missing value or NaN" if np.isnan(bad[1]) else str(bad[1])
         raise DataError(Code.MISSING_VALUE, f"has {what} in row {first + bad[0]}", FILL_IN)
 
 
-def check_range(array: Array, limits: Range, what: str, hint: str | None = None, spare: int | None = None) -> None:
-    """Raise GS506 if an id is outside ``limits`` and not ``spare``."""
+def check_range(array: Array, limits: Range, what: str, hint: str | None = None, spare: Sequence[int] = ()) -> None:
+    """Raise GS506 if an id is outside ``limits`` and not in ``spare``."""
 
     def bad(x: Array) -> Array:
         below = False if limits.low == -math.inf else x < limits.low
         outside: Array = below | (x > limits.high)
-        return outside if spare is None else outside & (x != spare)
+        for number in spare:
+            outside &= x != number
+        return outside
 
-    if spare is None and all(limits.low <= b.min() and b.max() <= limits.high for _, b in _chunks(array) if b.size):
+    if all(limits.low <= b.min() and b.max() <= limits.high for _, b in chunks(array) if b.size):
         return
     found = first_bad(array, bad)
     if found is not None:
         raise DataError(Code.OUT_OF_RANGE, f"has {what} {found[1]} in row {found[0]}, {limits.outside()}", hint)
 
 
-def same_numbers(value: Any, expected: Type, sizes: dict[str, int], limits: Range | None = None) -> Array:
+def same_numbers(
+    value: Any, expected: Type, sizes: dict[str, int], limits: Range | None = None, *, gaps: bool = False
+) -> Array:
     """Return ``value`` as an array that converts to ``expected`` without loss, with ids in ``limits``; NaN may pass.
+
+    Args:
+        gaps: see :func:`convert`.
 
     Raises:
         DataError: GS503 for a wrong shape, GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an id
             out of range.
     """
-    array = as_array(value)
+    array = as_array(value, gaps=gaps)
     if array.ndim == 0:
         raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
     if array.dtype.name != expected.dtype:
-        array = convert(array, expected)
+        array = convert(array, expected, gaps=gaps)
     array = reshape(array, expected, sizes, squeeze=False)
     if limits is not None:
-        check_range(array, limits, "id")
+        check_range(array, limits, "id", spare=(MISSING_ID,) if gaps else ())
     return array
 
 
@@ -282,9 +351,9 @@ def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: boo
     """
     rank = len(expected.shape)
     if array.ndim == 1 and rank == 2 and expected.shape[1] == 1:
-        array = array[:, None]
+        array = array.reshape((len(array), 1))
     elif squeeze and array.ndim == rank + 1 and array.shape[-1] == 1:
-        array = array[..., 0]
+        array = array.reshape(array.shape[:-1])
     if array.ndim != rank:
         raise DataError(
             Code.WRONG_ARRAY_SHAPE,

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from graphspec.codes import Code
-from graphspec.data.arrow import batches, values
+from graphspec.data.arrow import batches, first_null, texts, values
 from graphspec.data.filling import Filling, for_request
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request
+from graphspec.data.texts import TextFilling
+from graphspec.ir.graph import numpy_dtype
 
 if TYPE_CHECKING:
+    from graphspec.arrays.strings import Strings
     from graphspec.ir.graph import Array
 
 _BATCH_BYTES = 1 << 23  # bytes of a record batch; the reader and its buffers use about 100 MiB more
 _MAX_BATCH_ROWS = 1 << 16  # at most this many rows in a record batch
+_FIRST_ROWS = 64  # rows whose average size determines the size of a record batch
 _EXACT = 2.0**53  # from here on, a double does not represent every integer
 # Never reported: marks a column whose problem is determined after the last row, or that is read again.
 _PENDING = DataError(Code.LOSSY_CONVERSION, "is not read yet")
@@ -37,12 +41,14 @@ class ColumnRead(NamedTuple):
         rounded_to_doubles: integers may have been rounded to doubles.
         null_may_be_text: a NULL may be text that is not a number.
         integers: the values are the digits of integers of any size.
+        text: the values are texts, which are packed.
     """
 
     sql: str
     rounded_to_doubles: bool = False
     null_may_be_text: bool = False
     integers: bool = False
+    text: bool = False
 
 
 class ReadAgain(Exception):  # noqa: N818
@@ -149,10 +155,10 @@ class Table:
             capsule = self.connection.sql(text).__arrow_c_stream__()
         return batches(capsule)
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         if not requests:
             return {}
-        found: dict[str, Array | Problems] = {}
+        found: dict[str, Array | Strings | Problems] = {}
         overrides: Overrides = {}
         waiting = list(requests)
         while waiting:  # again for requests whose columns must be read in another way
@@ -171,21 +177,25 @@ class Table:
             found |= {name: result for name, result in results.items() if name not in {r.name for r in waiting}}
         return found
 
-    def _pass(self, requests: Sequence[Request], overrides: Overrides) -> dict[str, Array | Problems]:
+    def _pass(self, requests: Sequence[Request], overrides: Overrides) -> dict[str, Array | Strings | Problems]:
         """Read the table once; columns that must be read again are added to ``overrides``."""
         with self.reading():
             self.prepare(requests, overrides)
         rows, budget = self._rows(requests)
-        fillings = {r.name: Filling(r, rows, budget.reserve) for r in requests}
+        fillings: dict[str, Filling | TextFilling] = {}
         ways: dict[_Key, ColumnRead] = {}
         for request in requests:
+            problems: Problems = {}
             for k, column in enumerate(request.columns):
+                key = request.name, k
                 try:
-                    ways[request.name, k] = self.column_read(
-                        self.columns[column], request, overrides.get((request.name, k))
-                    )
+                    ways[key] = self.column_read(self.columns[column], request, overrides.get(key))
                 except DataError as error:
-                    fillings[request.name].problems[k] = error
+                    problems[k] = error
+            packed = any(ways[key].text for key in _keys(request) if key in ways)
+            filling = TextFilling(request, budget.reserve) if packed else Filling(request, rows, budget.reserve)
+            filling.problems.update(problems)
+            fillings[request.name] = filling
         missing: dict[_Key, int] = {}
         done = 0
         if ways:
@@ -203,20 +213,25 @@ class Table:
     def _rows(self, requests: Sequence[Request]) -> tuple[int, MemoryBudget]:
         """Return the number of rows to allocate: rows are counted only if the quick bound needs too much memory."""
         rows, budget = self.row_bound() if self.max_rows is None else self.max_rows, MemoryBudget()
-        row = sum(len(r.columns) * np.dtype(r.type.dtype).itemsize for r in requests)
+        if any(r.allocate is not None for r in requests):
+            return self.count() if self.max_rows is None else rows, budget
+        row = sum(len(r.columns) * numpy_dtype(r.type.dtype).itemsize for r in requests)
         return (rows if budget.fits(rows * row) else self.count()), budget
 
     def row_bytes(self, what: str) -> int:
-        """Return the approximate bytes of a row: those of the first row."""
-        size = 1
-        for _, columns in self.stream(what, 1, "LIMIT 1"):
-            size += sum(part.nbytes for c in columns if isinstance(part := _or_error(c, 0), np.ndarray))
-        return size
+        """Return the approximate bytes of a row: the average of the first rows."""
+        size, total = 0, 1
+        for count, columns in self.stream(what, _FIRST_ROWS, f"LIMIT {_FIRST_ROWS}"):
+            total += count
+            for column in columns:
+                part = _or_error(column, 0, as_text=column.storage_type in ("string", "large_string"))
+                size += 0 if isinstance(part, DataError) else part.nbytes
+        return size // total + 1
 
     def _read(
         self,
         ways: Mapping[_Key, ColumnRead],
-        fillings: Mapping[str, Filling],
+        fillings: Mapping[str, Filling | TextFilling],
         rows: int,
         missing: dict[_Key, int],
         overrides: Overrides,
@@ -229,15 +244,15 @@ class Table:
         for count, columns in self.stream(what, size, "" if self.max_rows is None else f"LIMIT {self.max_rows}"):
             if done + count > rows:
                 raise DataError(Code.UNREADABLE_FILE, f"has more rows than expected: {rows}", "write the file again")
-            parts: dict[str, Array | DataError] = {}
+            parts: dict[tuple[str, bool], Any] = {}
             for (name, k), way in ways.items():
                 filling = fillings[name]
                 if k in filling.problems:
                     continue
-                if way.sql not in parts:
-                    parts[way.sql] = _or_error(columns[positions[way.sql]], done)
-                part = parts[way.sql]
-                if way.null_may_be_text and (row := _first_missing(part)) is not None:
+                if (way.sql, way.text) not in parts:
+                    parts[way.sql, way.text] = _or_error(columns[positions[way.sql]], done, as_text=way.text)
+                part = parts[way.sql, way.text]
+                if way.null_may_be_text and (row := first_null(columns[positions[way.sql]])) is not None:
                     missing[name, k] = done + row
                     part = _PENDING
                 try:
@@ -255,22 +270,22 @@ class Table:
         from graphspec.data.convert import FILL_IN, holds_text, is_missing
 
         [(cell,)] = self.query(self.columns[column], f"LIMIT 1 OFFSET {row}")
-        if cell is not None and request.labels is not None:
+        if cell is not None and (request.labels is not None or (request.learns_labels and not request.stacked)):
             return None
         if cell is None or is_missing(cell):
             return DataError(Code.MISSING_VALUE, f"has a missing value or NaN in row {row}", FILL_IN)
         return for_request(holds_text(row, cell), request)
 
 
-def _to_store(part: Array | DataError, way: ColumnRead, request: Request, first: int) -> Array | DataError:
+def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:
     """Return a part of a column as it is stored in the array."""
-    if isinstance(part, DataError) or request.type.dtype == "bool" or request.type.is_float:
+    if isinstance(part, DataError) or way.text or request.type.dtype == "bool" or request.type.is_float:
         return part
     if way.integers:
         from graphspec.data.convert import exact_integers
 
         try:
-            return exact_integers(part.tolist(), np.dtype(request.type.dtype), first)
+            return exact_integers(part.tolist(), np.dtype(request.type.dtype), first, gaps=request.gaps)
         except DataError as error:
             return error
     if way.rounded_to_doubles and part.dtype.kind == "f":
@@ -288,16 +303,9 @@ def _keys(request: Request) -> list[_Key]:
     return [(request.name, k) for k in range(len(request.columns))]
 
 
-def _first_missing(part: Array | DataError) -> int | None:
-    if isinstance(part, DataError):
-        return None
-    missing = np.isnan(part)
-    return int(missing.argmax()) if missing.any() else None
-
-
-def _or_error(column: Any, row: int) -> Array | DataError:
+def _or_error(column: Any, row: int, *, as_text: bool = False) -> Any:
     try:
-        return values(column, row)
+        return texts(column, row) if as_text else values(column, row)
     except DataError as error:
         return error
 
@@ -310,6 +318,7 @@ def new_connection() -> Any:
     # One thread: a process with database threads must not be forked.
     connection = duckdb.connect(":memory:", config={**dict.fromkeys(locked, "false"), "threads": "1"})
     connection.execute("SET enable_progress_bar = false")  # drawn if the database considers the program interactive
+    connection.execute("SET TimeZone = 'UTC'")  # texts of times must not depend on the machine
     return connection
 
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from graphspec.codes import Code
 from graphspec.data.arrow import values
 from graphspec.data.compressed import lines, opened, opened_text
-from graphspec.data.convert import is_number
-from graphspec.data.database import ColumnRead, Overrides, Table
+from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
+from graphspec.data.database import ColumnRead, Overrides, Table, quoted
 from graphspec.data.source import DataError, Request
 from graphspec.files import suffix_of
 
@@ -26,6 +26,8 @@ _STRING_BYTES = 64  # bytes of a Python string besides its characters
 _MAX_HEADER = 1 << 24  # characters: at most this much of a header line is read
 _MAX_COLUMNS = 100_000  # the database needs time in proportion to the square of the number of columns
 _BLOCK_BYTES = 1 << 20  # bytes read at a time
+_SPACES = "".join(c for c in map(chr, range(0x3001)) if c.isspace())
+_QUOTE = "'"
 
 
 class Delimited(Table):
@@ -41,6 +43,7 @@ class Delimited(Table):
             raise DataError(Code.UNREADABLE_FILE, text, "write rows of this width as an array to an .npz file")
         self._row_bound, self._casts_guarded = 0, False
         self._text: dict[str, bool] = {}
+        self._junk: dict[str, bool] = {}
         self._bytes: dict[str, int] = {}
         super().__init__(path)
 
@@ -78,7 +81,9 @@ class Delimited(Table):
         for count, columns in self.stream(", ".join(names), rows, f"LIMIT {rows}") if names else ():
             for name, column in zip(names, columns, strict=True):
                 cells = [cell for cell in values(column, 0).tolist() if cell is not None]
-                self._text[name] = not all(map(is_number, cells))
+                others = [cell for cell in cells if not is_number(cell)]
+                self._text[name] = bool(others)
+                self._junk[name] = not all(map(is_missing, others))
                 self._bytes[name] = sum(map(len, cells)) // count + _STRING_BYTES
 
     def row_bytes(self, what: str) -> int:
@@ -90,16 +95,31 @@ class Delimited(Table):
         return not before
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
+        if request.type.is_string:
+            return ColumnRead(column, text=True)
         if override == "integers":
             return ColumnRead(column, integers=True)
-        if override == "text" or self._text.get(column):
-            return ColumnRead(column)
-        return ColumnRead(self._number(column), rounded_to_doubles=True, null_may_be_text=True)
+        junk = self._junk if request.gaps and request.labels is None else self._text
+        if override == "text" or junk.get(column):
+            return ColumnRead(column, text=request.learns_labels and not request.stacked)
+        missing = None
+        if request.gaps:
+            missing = MISSING_TEXTS if request.labels is None else MISSING_TEXTS[:1]
+        return ColumnRead(self._number(column, missing), rounded_to_doubles=True, null_may_be_text=True)
 
-    def _number(self, column: str) -> str:
-        """Return SQL for a cell as a number, NULL for text. The database parses ``1_000`` as a number, hence the guard."""
+    def _number(self, column: str, missing: Sequence[str] | None) -> str:
+        """Return SQL for a cell as a number: NULL for text, NaN for the texts ``missing`` (None: NULL for them, too).
+
+        The database parses ``1_000`` as a number, hence the guard.
+        """
         number = f"TRY_CAST({column} AS DOUBLE)"
-        return f"CASE WHEN contains({column}, '_') THEN NULL ELSE {number} END" if self._casts_guarded else number
+        if self._casts_guarded:
+            number = f"CASE WHEN contains({column}, '_') THEN NULL ELSE {number} END"
+        if missing is None:
+            return number
+        cell = f"lower(trim({column}, {quoted(_SPACES, _QUOTE)}))"
+        texts = ", ".join(quoted(text, _QUOTE) for text in missing)
+        return f"coalesce({number}, CASE WHEN {column} IS NULL OR {cell} IN ({texts}) THEN 'nan'::DOUBLE END)"
 
     def explain(self, message: str) -> tuple[str, str | None] | None:
         """Find the first line whose number of cells differs from the header: the database does not report it."""

@@ -9,12 +9,12 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.data.convert import LABELS, convert
-from graphspec.data.source import DataError, Problems, Request
+from graphspec.data.source import NOT_SCALAR, DataError, Problems, Request, ragged
+from graphspec.data.texts import holds_texts, pack, side_by_side
 
 if TYPE_CHECKING:
+    from graphspec.arrays.strings import Strings
     from graphspec.ir.graph import Array
-
-NOT_SCALAR = "does not have a single number per row"
 
 
 class Filling:
@@ -35,7 +35,7 @@ class Filling:
         """True if every column has a problem: the remaining rows need not be read."""
         return len(self.problems) == len(self.request.columns)
 
-    def put(self, column: int, part: Array | DataError, first: int) -> None:
+    def put(self, column: int, part: Any, first: int) -> None:
         """Convert and store a part of a column (by its index in the request); ``first`` is the index of its first row."""
         if column in self.problems:
             return
@@ -47,16 +47,26 @@ class Filling:
             row = (len(request.columns), *part.shape[1:]) if request.stacked else part.shape[1:]
             array = self._array
             if array is None:
-                dtype = _storage_dtype(part.dtype, request)
-                self._reserve(self._rows * int(np.prod(row, dtype=np.int64)) * dtype.itemsize)
-                array = self._array = np.empty((self._rows, *row), dtype)
+                array = self._array = self._new(row, _storage_dtype(part.dtype, request))
             elif array.shape[1:] != row:
                 raise ragged(array.shape[1], first, len(part[0]))
+            elif array.dtype != _own_dtype(request) and not np.can_cast(part.dtype, array.dtype, "safe"):
+                wider = self._new(row, _own_dtype(request))
+                wider[:first] = array[:first]
+                array = self._array = wider
         except DataError as error:
             self.problems[column] = error
             return
         rows = slice(first, first + len(part))
         np.copyto(array[rows, column] if request.stacked else array[rows], part, casting="unsafe")
+
+    def _new(self, row: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return an array for all rows."""
+        request, shape = self.request, (self._rows, *row)
+        if request.allocate is not None:
+            return request.allocate(request.name, shape, _own_dtype(request))
+        self._reserve(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+        return np.empty(shape, dtype)
 
     def result(self, rows: int) -> Array | Problems:
         """Return the first ``rows`` rows of the array, or the problems."""
@@ -67,22 +77,19 @@ class Filling:
         return self._array[:rows]
 
 
-def ragged(length: int, row: int, other: int | None) -> DataError:
-    """Return GS503 for lists of different lengths."""
-    found = "none" if other is None else other
-    text = f"has lists of different lengths: {length} values in row 0, {found} in row {row}"
-    return DataError(Code.WRONG_ARRAY_SHAPE, text, "pad them to one length")
+def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | Problems:
+    """Convert the arrays of a request, and stack several as columns of one array.
 
-
-def assemble(request: Request, arrays: Sequence[Array | DataError]) -> Array | Problems:
-    """Convert the arrays of a request, and stack several as columns of one array."""
+    Args:
+        first: the index of the first row, if the arrays are a part of longer ones.
+    """
     problems: Problems = {}
-    parts: list[Array] = []
+    parts: list[Any] = []
     for k, array in enumerate(arrays):
         try:
             if isinstance(array, DataError):
                 raise array
-            parts.append(_converted(array, request, 0))
+            parts.append(_converted(array, request, first))
             if len(parts[-1]) != len(parts[0]):
                 hint = "all arrays have one row for each sample, in the same order"
                 raise DataError(Code.WRONG_LENGTH, f"has {len(parts[-1])} rows, the first has {len(parts[0])}", hint)
@@ -91,18 +98,28 @@ def assemble(request: Request, arrays: Sequence[Array | DataError]) -> Array | P
     if problems:
         return problems
     if not request.stacked:
-        return parts[0]
+        found: Array | Strings = parts[0]
+        return found
+    if request.type.is_string:
+        return side_by_side(parts)
     array = np.empty((len(parts[0]), len(parts)), _storage_dtype(parts[0].dtype, request))
     for k, part in enumerate(parts):
         np.copyto(array[:, k], part, casting="unsafe")
     return array
 
 
-def _converted(array: Array, request: Request, first: int) -> Array:
+def _converted(array: Array, request: Request, first: int) -> Any:
     if array.ndim == 0:
         raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
+    if request.type.is_string:
+        texts = pack(array, first)
+        if request.stacked and texts.ndim != 1:
+            raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_SCALAR)
+        return texts
+    if request.learns_labels and not request.stacked and holds_texts(array):
+        return pack(array, first)
     try:
-        array = convert(array, request.type, request.labels, first)
+        array = convert(array, request.type, request.labels, first, gaps=request.gaps)
     except DataError as error:
         raise for_request(error, request) from None
     if request.stacked and array.ndim != 1:
@@ -119,5 +136,9 @@ def for_request(error: DataError, request: Request) -> DataError:
 
 def _storage_dtype(dtype: np.dtype[Any], request: Request) -> np.dtype[Any]:
     """Return the dtype to store: the graph's for stacked columns, else the array's own unless it is wider."""
-    own = np.dtype(np.float32) if request.type.is_float else np.dtype(request.type.dtype)
+    own = _own_dtype(request)
     return own if request.stacked or dtype.itemsize > own.itemsize else dtype
+
+
+def _own_dtype(request: Request) -> np.dtype[Any]:
+    return np.dtype(np.float32) if request.type.is_float else np.dtype(request.type.dtype)

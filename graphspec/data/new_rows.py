@@ -1,24 +1,45 @@
-"""Read new rows from a file: inputs without targets, mapped as in a part of the spec's data."""
+"""Read new rows from a file or a stream: inputs without targets, mapped as in a part of the spec's data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from graphspec.data.check import load, refused
+import numpy as np
+
+from graphspec.codes import Code
+from graphspec.data.check import Dataset, DataSignature, load, load_from, refused
+from graphspec.data.database import Table
 from graphspec.data.files import open_source
+from graphspec.data.json_lines import Records, RecordSource, Stream, read_records
 from graphspec.data.signature import data_signature
-from graphspec.data.source import DataError
-from graphspec.errors import Mark
+from graphspec.data.source import NO_ROWS, DataError
+from graphspec.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
 from graphspec.files import ARCHIVE, suffix_of
-from graphspec.language.declarations import DataSource
+from graphspec.language.declarations import DataSource, Windows
 from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Graph
     from graphspec.language.declarations import Spec
+
+STREAM = "<stdin>"
+"""The name of a stream in messages."""
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """Some new rows.
+
+    Attributes:
+        inputs: arrays by input; texts are an object array, or a packed column of a file.
+        kept: other columns of the same rows by name, as they were in the input.
+    """
+
+    inputs: dict[str, Array]
+    kept: dict[str, Array]
 
 
 def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = None) -> dict[str, Array]:
@@ -31,32 +52,130 @@ def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = Non
         SpecError: all GS5 problems of the file.
         RunError: GS602 if there is too little memory to read it.
     """
-    arrays, found = load(_source(spec, file), data_signature(spec, graph, targets=False), max_rows)
+    signature = data_signature(spec, graph, targets=False)
+    arrays, found = load(_source(spec, signature, file), signature, max_rows)
     if arrays is None:
         raise refused(found)
+    return _fed(arrays, graph)
+
+
+def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) -> NewRows:
+    """Read the inputs of new rows and the columns to ``keep`` from a file.
+
+    Raises:
+        SpecError: all GS5 problems of the file.
+        RunError: GS602 if there is too little memory to read it.
+        UsageError: columns are to be kept, but the file is not a table.
+    """
+    inputs = read_inputs(spec, graph, file)
+    return NewRows(inputs, _columns(file, keep) if keep else {})
+
+
+def stream_rows(spec: Spec, graph: Graph, stream: Stream, size: int, keep: Sequence[str] = ()) -> Iterator[NewRows]:
+    """Yield at most ``size`` new rows at a time from a stream of JSON Lines, one object per line.
+
+    A key that a record lacks is an error, except for an input in which values may be missing; null is a missing value.
+
+    Raises:
+        SpecError: all GS5 problems of the next rows; GS508 if there are no rows at all.
+    """
+    signature = data_signature(spec, graph, targets=False)
+    source: DataSource | None = None
+    try:
+        for records in read_records(stream, size):
+            source = source or _source_of(spec, signature, Path(STREAM), set(records.rows[0]))
+            yield _of_records(records, source, signature, graph, keep)
+    except DataError as error:
+        raise _stream_error(error) from None
+    if source is None:
+        raise _stream_error(DataError(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS))
+
+
+def _stream_error(error: DataError) -> SpecError:
+    return SpecError([Diagnostic.of(STREAM, error.problem, Mark(STREAM))])
+
+
+def _of_records(
+    records: Records, source: DataSource, signature: DataSignature, graph: Graph, keep: Sequence[str]
+) -> NewRows:
+    known = set().union(*records.rows)
+    columns = [c for n in signature.inputs for c in _columns_of(n, source.inputs or {}, signature, known)]
+    table = RecordSource(records, columns)
+    arrays, found = load_from(table, source, signature)
+    if arrays is None:
+        raise refused(found)
+    kept = {}
+    for key in keep:
+        for row, line in zip(records.rows, records.lines, strict=True):
+            if key not in row:
+                raise DataError(Code.MISSING_ARRAY, f"has no key '{key}' in line {line}", did_you_mean(key, list(row)))
+        kept[key] = _objects([row[key] for row in records.rows])
+    return NewRows({n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}, kept)
+
+
+def _fed(arrays: Dataset, graph: Graph) -> dict[str, Array]:
+    """Return the inputs in the graph's dtypes; texts stay as they are."""
+    types = {name: value.type for name, value in graph.inputs.items()}
     chosen = arrays.chosen
-    rows = {name: array if chosen is None else array[chosen] for name, array in arrays.inputs.items()}
-    return {name: array.astype(graph.inputs[name].dtype, copy=False) for name, array in rows.items()}
+    rows = arrays.inputs if chosen is None else {name: a[chosen] for name, a in arrays.inputs.items()}
+    return {n: a if types[n].is_string else a.astype(types[n].dtype, copy=False) for n, a in rows.items()}
 
 
-def _source(spec: Spec, file: Path) -> DataSource:
-    """Return ``file`` with the first mapping of the spec's parts whose columns it has; the last try is the inputs' names."""
-    parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
+def _objects(values: Sequence[Any]) -> Array:
+    """Return any values as a vector of objects; NumPy would make lists into axes."""
+    array = np.empty(len(values), object)
+    for k, value in enumerate(values):
+        array[k] = value
+    return array
+
+
+def _columns(file: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Return columns of a table as objects: texts, numbers, None."""
+    table = open_source(file)
+    if not isinstance(table, Table):
+        raise UsageError(f"{file} is not a table: only columns of tables can be kept")
+    for name in names:
+        if name in table.ambiguous or name not in table.columns:
+            text = table.ambiguous.get(name, f"has no column '{name}' to keep")
+            problem = Problem(Code.MISSING_ARRAY, text, did_you_mean(name, table.names))
+            raise SpecError([Diagnostic.of(f"data file '{file}'", problem, Mark(str(file)))])
+    with table.reading():
+        rows = table.query(", ".join(table.columns[name] for name in names))
+    return {name: _objects([row[k] for row in rows]) for k, name in enumerate(names)}
+
+
+def _source(spec: Spec, signature: DataSignature, file: Path) -> DataSource:
     try:
         known = set(open_source(file).names)
     except DataError:  # reported when it is read
         known = set()
-    like = next((part for part in parts if _names(spec, part.inputs or {}) <= known), None)
-    if like is None and parts and not _names(spec, {}) <= known:
-        like = parts[0]
+    return _source_of(spec, signature, file, known)
+
+
+def _source_of(spec: Spec, signature: DataSignature, file: Path, known: Collection[str]) -> DataSource:
+    """Return ``file`` with the first mapping of the spec's parts whose columns are ``known``, at last without a mapping.
+
+    An input in which values may be missing need not be known.
+    """
+    needed = [name for name in signature.inputs if name not in signature.gaps]
+    parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
     own = DataSource(file, {}, None, None, None, Tree({}, Mark(str(file))))
-    return (
-        own
-        if like is None
-        else replace(own, inputs=dict(like.inputs or {}), windows=None if suffix_of(file) == ARCHIVE else like.windows)
+    tried = [*(replace(own, inputs=dict(p.inputs or {}), windows=_windows(p, file)) for p in parts), own]
+    fitting = (
+        t for t in tried if all(set(_columns_of(n, t.inputs or {}, signature, known)) <= set(known) for n in needed)
     )
+    return next(fitting, tried[0])
 
 
-def _names(spec: Spec, mapping: Mapping[str, str | list[str]]) -> set[str]:
-    names = (mapping.get(name, name) for name in spec.inputs)
-    return {n for name in names for n in ([name] if isinstance(name, str) else name)}
+def _windows(part: DataSource, file: Path) -> Windows | None:
+    """Return the windows that are taken from new rows: an archive has whole windows."""
+    return None if suffix_of(file) == ARCHIVE else part.windows
+
+
+def _columns_of(
+    name: str, mapping: Mapping[str, str | list[str]], signature: DataSignature, known: Collection[str]
+) -> list[str]:
+    """Return the columns of an input: those of the mapping, else the one of its declaration, else its name."""
+    own = signature.columns.get(name, name)
+    columns = mapping.get(name) or (own if own in known or name not in known else name)
+    return [columns] if isinstance(columns, str) else columns

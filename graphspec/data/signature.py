@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphspec.arguments import mapping
 from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, check_arrays, load
-from graphspec.data.convert import same_numbers
+from graphspec.data.convert import as_array, reshape, same_numbers
+from graphspec.data.frames import column_or_value, columns_of, is_frame
 from graphspec.data.source import NOT_GIVEN, DataError
+from graphspec.data.texts import pack
 from graphspec.errors import Diagnostic, Mark, SpecError, UsageError
 from graphspec.graph.id_bounds import id_ranges
 from graphspec.graph.shapes import infer_shapes
-from graphspec.ir.graph import Array, Graph
+from graphspec.ir.graph import Array, Graph, Type
 from graphspec.metrics import targets_of
 
 if TYPE_CHECKING:
-    from graphspec.language.declarations import Spec
+    from graphspec.language.declarations import HeadDecl, Spec
 
-Data = Array | Mapping[str, Array] | None
-"""Data from Python callers: arrays by name, or one array if there is one input or head."""
+Data = Array | Mapping[str, Array] | Any | None
+"""Data from Python callers: arrays or columns by name, a data frame, or one array if there is one input or head."""
 
 
 def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSignature:
@@ -45,8 +47,29 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
         limits=id_ranges(graph),
         labels={h.name: h.labels for h in trained if h.labels is not None},
         ctc=ctc,
+        gaps=_gaps(spec),
+        text_labels=frozenset(h.name for h in trained if h.labels is None and _learns_labels(h, target_kinds[h.name])),
+        columns={n: d.column for n, d in spec.inputs.items() if d.column is not None},
         steps=lambda shapes: _steps(graph, ctc, shapes),
     )
+
+
+def _gaps(spec: Spec) -> frozenset[str]:
+    """Return the inputs in which a value may be missing: all layers that read them know what to do with it."""
+    readers: dict[str, list[bool]] = {}
+    layers = {node.name: node.layer for node in spec.nodes}
+    for node in spec.nodes:
+        layer = node.layer if node.share is None else layers.get(node.share)
+        for ref in node.inputs:
+            if ref is not None:
+                readers.setdefault(ref.name, []).append(layer is not None and layer.takes_missing)
+    heads = {h.layer.name for h in spec.heads.values() if h.layer is not None}
+    return frozenset(n for n in spec.inputs if n not in heads and all(readers.get(n, [False])))
+
+
+def _learns_labels(head: HeadDecl, kind: str) -> bool:
+    """Return whether the targets of a head may be texts, from which its labels are learnt: it has classes."""
+    return kind in ("ids", "one_hot") or (head.loss is not None and head.loss.binary)
 
 
 def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
@@ -74,12 +97,26 @@ def check_data(spec: Spec, graph: Graph) -> list[Diagnostic]:
     return load_all(spec, graph)[1]
 
 
-def by_name(data: Data, names: Sequence[str], what: str) -> dict[str, Array]:
-    """Return arrays by name, from a mapping, or from a bare array if there is one name."""
+def by_name(data: Data, names: Sequence[str], what: str, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return arrays and columns by name: from a mapping, a data frame, or a bare array if there is one name.
+
+    Args:
+        columns: names of columns, for names that are not given themselves.
+    """
     if data is None:
         return {}
+    others = {column: name for name, column in (columns or {}).items()}
     if isinstance(data, Mapping):
-        return dict(mapping(f"{what}s", data, "a dict of arrays"))
+        given = dict(mapping(f"{what}s", data, "a dict of arrays"))
+        renamed = {key: others[key] for key in given if key in others and others[key] not in given}
+        return {renamed.get(key, key): column_or_value(value) for key, value in given.items()}
+    if is_frame(data):
+        found = columns_of(data, [*names, *others])
+        found = {others[key] if key in others and others[key] not in found else key: c for key, c in found.items()}
+        found = {name: column for name, column in found.items() if name in names}
+        if found or not hasattr(data, "__array__"):
+            return found
+    data = column_or_value(data)
     if len(names) != 1:
         raise UsageError(f"a bare array is not enough: give a dict of arrays for the {what}s {', '.join(names)}")
     return {names[0]: data}
@@ -93,8 +130,8 @@ def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = N
     """
     heads = list(needed.targets)
     arrays, found = check_arrays(
-        by_name(x, list(needed.inputs), "input"),
-        by_name(y, heads, "head"),
+        by_name(x, list(needed.inputs), "input", needed.columns),
+        by_name(y, [*heads, *needed.extras()] if is_frame(y) else heads, "head"),
         needed,
         by_name(sample_weight, heads, "head"),
     )
@@ -109,7 +146,7 @@ def user_inputs(needed: DataSignature, x: Data) -> dict[str, Array]:
     Raises:
         SpecError: all GS5 problems of them.
     """
-    arrays, found = check_arrays(by_name(x, list(needed.inputs), "input"), None, needed)
+    arrays, found = check_arrays(by_name(x, list(needed.inputs), "input", needed.columns), None, needed)
     if arrays is None:
         raise SpecError(found)
     return arrays.inputs
@@ -126,12 +163,24 @@ def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str,
         try:
             if name not in feeds:
                 raise DataError(Code.MISSING_ARRAY, NOT_GIVEN.message, NOT_GIVEN.hint)
-            checked[name] = same_numbers(feeds[name], expected, sizes, needed.limits.get(name))
+            if expected.is_string:
+                checked[name] = _texts(feeds[name], expected, sizes)
+                continue
+            checked[name] = same_numbers(
+                feeds[name], expected, sizes, needed.limits.get(name), gaps=name in needed.gaps
+            )
         except DataError as error:
             found.append(Diagnostic.of(f"input '{name}'", error.problem, Mark("<arrays>"), path=name))
     if found:
         raise SpecError(found)
     return checked
+
+
+def _texts(value: Any, expected: Type, sizes: dict[str, int]) -> Array:
+    """Return texts as an ``object`` array of ``str``."""
+    array = as_array(value, gaps=True)
+    texts: Array = pack(array)[:]
+    return reshape(texts, expected, sizes, squeeze=False)
 
 
 SAMPLE_ROWS = 5

@@ -12,9 +12,12 @@ from graphspec.codes import Code
 from graphspec.errors import Problem, ProblemError
 
 if TYPE_CHECKING:
+    from graphspec.arrays.growing import Allocate
+    from graphspec.arrays.strings import Strings
     from graphspec.ir.graph import Array, Type
 
 NO_ROWS = "write one row for each sample"
+NOT_SCALAR = "does not have a single value per row"
 NOT_GIVEN = Problem(Code.MISSING_ARRAY, "has no array", "provide an array under its name")
 
 
@@ -31,6 +34,9 @@ class Request:
         stacked: the columns form one array with an axis for them; each has one element per row.
         is_input: True for an input, False for a target.
         labels: class names that text may contain.
+        learns_labels: the labels are learnt: a target of text is wanted as :class:`Strings`.
+        gaps: values may be missing; see :func:`graphspec.data.convert.convert`.
+        allocate: where the array is filled; None for memory.
     """
 
     name: str
@@ -39,6 +45,9 @@ class Request:
     type: Type
     is_input: bool
     labels: Sequence[str] | None = None
+    learns_labels: bool = False
+    gaps: bool = False
+    allocate: Allocate | None = None
 
 
 Problems = dict[int, DataError]
@@ -56,14 +65,23 @@ class Source(Protocol):
     max_rows: int | None
     """The number of rows to read from the start; None for all."""
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         """Return the arrays by the requests' names, converted to their types, or the problems of each.
+
+        Texts are packed.
 
         All requested columns must exist, and none may be ambiguous.
 
         Raises:
             DataError: the file cannot be read.
         """
+
+
+def ragged(length: int, row: int, other: int | None) -> DataError:
+    """Return GS503 for lists of different lengths."""
+    found = "none" if other is None else other
+    text = f"has lists of different lengths: {length} values in row 0, {found} in row {row}"
+    return DataError(Code.WRONG_ARRAY_SHAPE, text, "pad them to one length")
 
 
 class MemoryBudget:

@@ -10,6 +10,7 @@ from typing import Any
 from graphspec.arrays.system_memory import human
 from graphspec.codes import Code
 from graphspec.data.compressed import opened_text
+from graphspec.data.convert import MISSING_ID
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
 from graphspec.data.delimited import duplicates, scan
 from graphspec.data.source import DataError, Request
@@ -20,6 +21,9 @@ _WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))
 """Numeric types without a NumPy dtype: read as doubles for floats, and as digits for integers."""
 # Bytes of a line of JSON: the database parses longer lines slowly, and keeps several of them.
 _MAX_LINE = 1 << 24
+_TEXTS = frozenset((*_INTEGERS, *_WIDE, "boolean", "varchar", "null", "enum", "json", "uuid"))
+_TIMES = ("date", "time", "timestamp")
+"""Beginnings of the names of types whose values have a text, as have ``_TEXTS``."""
 _NESTED = frozenset(("struct", "map", "union"))
 
 
@@ -33,6 +37,16 @@ class Typed(Table):
         sql_type = self.types[column]
         inner, depth = _inner(sql_type)
         lists = "[]" * depth
+        if request.type.is_string:
+            if inner not in _TEXTS and not inner.startswith(_TIMES):
+                raise DataError(
+                    Code.LOSSY_CONVERSION,
+                    f"contains values of type {sql_type}, which are not text",
+                    "store text or integers",
+                )
+            return ColumnRead(f"CAST({column} AS VARCHAR{lists})", text=True)
+        if depth == 0 and request.learns_labels and not request.stacked and inner in ("varchar", "enum"):
+            return ColumnRead(f"CAST({column} AS VARCHAR)", text=True)
         if override == "integers":
             return ColumnRead(column, integers=True)
         if inner in _WIDE:
@@ -47,6 +61,8 @@ class Typed(Table):
                 f"contains values of type {sql_type}, which are not numbers",
                 "store numbers or text",
             )
+        if depth == 0 and inner in _INTEGERS[:-1] and request.gaps and not request.type.is_float:
+            return ColumnRead(f"coalesce(CAST({column} AS BIGINT), {MISSING_ID})")
         if depth:  # a list of fixed length becomes a list of any length
             column = f"CAST({column} AS {inner}{lists})"
         return ColumnRead(column, rounded_to_doubles=inner in self.rounded)
@@ -116,16 +132,21 @@ class Lines(Typed):
         return self._scan.rows
 
     def prepare(self, requests: Sequence[Request], overrides: Overrides) -> None:
-        """Read columns as text if their integers must be parsed from the digits."""
+        """Read columns as text if texts are wanted, or if their integers must be parsed from the digits."""
+        self._texts = {c for r in requests for c in r.columns if r.type.is_string}
         self._digits = {r.columns[k] for r in requests for k in range(len(r.columns)) if (r.name, k) in overrides}
-        if self._digits:
-            text = dict.fromkeys(self._digits, "VARCHAR")
+        if self._digits or self._texts:
+            text = {c: "VARCHAR" + "[]" * _inner(self.types[self.columns[c]])[1] for c in self._digits | self._texts}
             self.source = self._lines(self.connection, columns=self._kinds | text).sql_query()
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
         found = super().column_read(column, request, override)
-        if override is None and column in map(quoted, self._digits):
-            return ColumnRead(f"TRY_CAST({column} AS DOUBLE)")
+        if override is None and not found.text:
+            if column in map(quoted, self._digits):
+                return ColumnRead(f"TRY_CAST({column} AS DOUBLE)")
+            if column in map(quoted, self._texts):
+                typed = f"CAST({column} AS {self.types[column]})"
+                return found._replace(sql=found.sql.replace(column, typed))
         return found
 
     def _lines(self, connection: Any, **options: Any) -> Any:

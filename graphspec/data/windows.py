@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.layout import Array
+from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.data.arrow import values
 from graphspec.data.batches import Dataset, Times
@@ -50,8 +51,8 @@ class WindowSource:
                 hint = f"it has {', '.join(source.names[:20])}"
                 raise DataError(Code.MISSING_ARRAY, f"has no unique column '{name}' for `{key}` of `windows`", hint)
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
-        plain = [replace(r, type=_per_row(r)) for r in requests]
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+        plain = [replace(r, type=_per_row(r), gaps=r.gaps and r.is_input) for r in requests]
         found: dict[str, Any] = dict(self._source.fill(plain))
         if any(isinstance(rows, dict) for rows in found.values()) or not found:
             return {name: rows if isinstance(rows, dict) else np.empty(0, np.float32) for name, rows in found.items()}
@@ -59,7 +60,7 @@ class WindowSource:
         if all(request.is_input for request in requests):
             future = 0
         order = self._arrange(len(next(iter(found.values()))), past + future)
-        arrays: dict[str, Array | Problems] = {}
+        arrays: dict[str, Array | Strings | Problems] = {}
         for request in requests:
             rows = np.asarray(found.pop(request.name)[:])
             rows = rows if order is None else rows[order]

@@ -227,7 +227,10 @@ class _Outline:
     def _block_box(self, name: str, copies: int, instance: Instance, members: list[NodeDecl]) -> Box:
         title = f"{name} × {copies}" if copies > 1 else name
         about = f"block {instance.block}" + (f": {_words(instance.given)}" if instance.given else "")
-        if instance.block is None:
+        columns = self.spec.tree.find(("inputs", instance.path, "columns"))[0]
+        if columns is not None and isinstance(columns.value, dict):
+            about = f"record of {len(columns.value)} column{'s' if len(columns.value) != 1 else ''}"
+        elif instance.block is None:
             about = f"with the weights of {(members[0].share or '').partition('/')[0]}"
         return Box("block", title, list(filter(None, [about, self._shape(members[-1], members)])))
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphspec.errors import SpecError, UsageError
-from graphspec.export.targets import OPSET, newest_opset, opset_of
+from graphspec.export.targets import has_contrib, newest_opset, opset_of
 from graphspec.files import write_atomic
+from graphspec.graph.onnx_model import OPSET
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
@@ -24,6 +25,7 @@ def export(
     opset: int | None = None,
     target: str | None = None,
     rows: Data | str | Path = None,
+    signature: Path | None = None,
 ) -> Proof:
     """Serialise, prove, and only then write ``path`` (atomically, through a temporary file).
 
@@ -32,6 +34,7 @@ def export(
         target: an onnxruntime version such as ``ort-1.20``, instead of ``opset``.
         rows: inputs for the proof, as for ``predict``, or a data file with them. By default a few rows of the last
             training, else of the spec's test or training data if they can be read, else generated rows.
+        signature: a JSON file for the signature, which the file's metadata contain, too.
 
     Raises:
         SpecError: GS701 or GS702, or GS5 for ``rows``; no file is written.
@@ -41,7 +44,9 @@ def export(
     from graphspec.export.onnx import to_model
     from graphspec.export.prove import prove
     from graphspec.export.rows import rows_for
-    from graphspec.export.session import runtime
+    from graphspec.export.signature import KEY
+    from graphspec.export.signature import signature as signature_of
+    from graphspec.graph.onnx_session import runtime
     from graphspec.version import __version__
 
     level = opset_of(opset, target) or OPSET
@@ -50,7 +55,8 @@ def export(
         raise UsageError(
             f"opset {level} cannot be proved: onnxruntime {version} supports at most {newest_opset(version)}"
         )
-    if found := check_export(model.spec, model.graph, level):
+    model.require_adapted()
+    if found := check_export(model.spec, model.whole, level, contrib=has_contrib(target)):
         raise SpecError(found)
     chosen = rows_for(model, rows)
     document = json.dumps(model.spec.document, sort_keys=True)
@@ -60,8 +66,14 @@ def export(
         "spec_sha256": hashlib.sha256(document.encode()).hexdigest(),
         "labels": json.dumps(model.labels),
     }
-    proto = to_model(model.graph, model.parameters, labels=model.labels, metadata=metadata, opset=level)
+    if model.adapted is not None:
+        metadata["adapted"] = json.dumps(model.adapted.to_json())
+    proto = to_model(model.whole, model.parameters, labels=model.labels, metadata=metadata, opset=level)
     proof = prove(model, proto.SerializeToString(), chosen)
+    described = signature_of(model, proof.example)
     proto.metadata_props.add(key="proof", value=json.dumps(proof.to_json()))
+    proto.metadata_props.add(key=KEY, value=json.dumps(described))
     write_atomic(path, proto.SerializeToString())
+    if signature is not None:
+        write_atomic(signature, json.dumps(described, indent=1, ensure_ascii=False) + "\n")
     return proof

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphspec.errors import UsageError
-from graphspec.export.session import sanitized
+from graphspec.graph.onnx_session import sanitized
+from graphspec.ops import OPS
 
 MAX_FILE_BYTES = 2**31  # protobuf's limit of a message
 _MAX_FIELDS = 5_000_000  # fields that are read; a network of ten thousand operators has about 300,000
@@ -20,10 +21,11 @@ _MAX_FIELDS = 5_000_000  # fields that are read; a network of ten thousand opera
 # Field numbers of onnx.proto, and protobuf's wire types.
 _GRAPH, _METADATA, _FUNCTIONS = 7, 14, 25
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15
-_OP_TYPE, _ATTRIBUTE = 4, 5
+_OP_TYPE, _ATTRIBUTE, _DOMAIN = 4, 5, 7
 _SUBGRAPH, _SUBGRAPHS, _TENSOR, _TENSORS = 6, 11, 5, 10
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _KEY, _VALUE = 1, 2
+_ONNX = "ai.onnx"  # another spelling of the empty domain
 _VARINT, _DOUBLE, _BYTES, _SINGLE = 0, 1, 2, 5
 
 
@@ -95,16 +97,23 @@ class _Reader:
                 self._found.foreign = "sparse weights"
 
     def _node(self, span: Span) -> None:
-        operator = "an operator"
+        operator, domain = "an operator", ""
         for number, part in self._fields(span):
             if number == _OP_TYPE:
-                operator = sanitized(self._content[slice(*part)][:200].decode(errors="replace"))
+                operator = self._name(part)
+            elif number == _DOMAIN:
+                domain = self._name(part)
             elif number == _ATTRIBUTE:
                 for kind, value in self._fields(part):
                     if kind in (_SUBGRAPH, _SUBGRAPHS):
                         self._found.foreign = f"a graph inside {operator}, which may run forever"
                     elif kind in (_TENSOR, _TENSORS):
                         self._tensor(value)
+        if domain not in ("", _ONNX) and (operator not in OPS or OPS[operator].domain != domain):
+            self._found.foreign = f"the operator {operator} of {domain}"
+
+    def _name(self, span: Span) -> str:
+        return sanitized(self._content[slice(*span)][:200].decode(errors="replace"))
 
     def _tensor(self, span: Span) -> None:
         if any(

@@ -16,7 +16,8 @@ from graphspec.errors import Diagnostic, SpecError
 from graphspec.export.labels import predicted_classes
 from graphspec.export.rounding import MAX_RUNS, RUNS, Rounding, max_per_row
 from graphspec.export.rows import Rows, batch_of, lengths_for, scaled_down
-from graphspec.export.session import failure, runtime, session
+from graphspec.export.unusual import unusual_rows
+from graphspec.graph.onnx_session import failure, runtime, session
 from graphspec.ir.graph import Array
 from graphspec.language.head_arrays import LABEL
 
@@ -45,6 +46,8 @@ class Proof:
         differences: by head, the largest difference between onnxruntime and the runtime.
         rows: the origin of the rows.
         rounding: by head that float64 decided, the largest difference between onnxruntime and float64.
+        unusual: the number of rows with missing, unseen and other unusual values.
+        example: the first row, and what onnxruntime returns for it.
     """
 
     batches: list[int] = field(default_factory=list)
@@ -52,6 +55,8 @@ class Proof:
     differences: dict[str, float] = field(default_factory=dict)
     rows: str = "a seed"
     rounding: dict[str, float] = field(default_factory=dict)
+    unusual: int = 0
+    example: tuple[dict[str, Array], dict[str, Array]] = field(default_factory=lambda: ({}, {}), repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the proof as it is stored in the file's metadata."""
@@ -63,6 +68,7 @@ class Proof:
             "max_abs_difference": self.differences,
             "tolerance": f"{ATOL:g} + {RTOL:g}*max|b|",
             "decided_by_float64": self.rounding,
+            **({"unusual_rows": self.unusual} if self.unusual else {}),
         }
 
     def __str__(self) -> str:
@@ -75,6 +81,8 @@ class Proof:
             self.rows if len(self.rows) <= room else f"…{self.rows[1 - room :]}"
         )  # the end of a path identifies it better
         lines.append(f"proved on rows of {rows}")
+        if self.unusual:
+            lines.append(f"and on {self.unusual} rows with missing, unseen, very long and other unusual values")
         if self.rounding:
             heads = f"of {len(self.rounding)} heads" if len(self.rounding) > 1 else "of one head"
             lines.append(f"float64 decided {heads}: the differences there are rounding")
@@ -123,7 +131,10 @@ class _Comparison:
                 self._proof.lengths.append(lengths)
             for batch in BATCHES:
                 feeds = batch_of(self._model, self._rows, batch, lengths)
-                self._compare(feeds)
+                outputs = self._compare(feeds)
+                if not self._proof.example[0]:
+                    self._proof.example = {name: a[:1] for name, a in feeds.items()}, outputs
+            self._compare_unusual(feeds)
         for factor in SCALES:
             if not self._unproved() or (less := scaled_down(feeds, factor)) is None:
                 break
@@ -136,11 +147,22 @@ class _Comparison:
         self._proof.batches = list(BATCHES)
         return self._proof
 
+    def _compare_unusual(self, feeds: Mapping[str, Array]) -> None:
+        """Compare rows with unusual values, together and one by one: alone, no other row pads a text's words."""
+        found = unusual_rows(self._model, feeds)
+        if found is None:
+            return
+        self._compare(found)
+        self._proof.unusual = count = len(next(iter(found.values())))
+        for row in range(count):
+            self._compare({name: array[row : row + 1] for name, array in found.items()})
+
     def _unproved(self) -> list[str]:
         """Return the heads without a conclusive row."""
-        return [head for head in self._model.graph.outputs if head not in self._proved]
+        return [head for head in self._model.whole.outputs if head not in self._proved]
 
-    def _compare(self, feeds: Mapping[str, Array]) -> None:
+    def _compare(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Compare the answers for one batch, and return onnxruntime's."""
         expected = self._model.run(feeds)
         names = [o.name for o in self._session.get_outputs()]
         given = {i.name: feeds[i.name] for i in self._session.get_inputs()}
@@ -167,6 +189,7 @@ class _Comparison:
             self._proof.differences[head] = max(seen, self._proof.differences.get(head, 0.0))
             if head + LABEL in outputs:
                 self._compare_labels(where, head, outputs[head + LABEL], a)
+        return outputs
 
     def _judge(self, where: str, head: str, answers: tuple[Array, Array], both: Array, rounding: Rounding) -> None:
         """Raise GS701 unless rounding explains, in each row, how far onnxruntime and the runtime are from float64."""

@@ -13,19 +13,21 @@ import numpy as np
 
 from graphspec.arrays.system_memory import free, human
 from graphspec.codes import Code
+from graphspec.compiler.adapted import Adapted
 from graphspec.compiler.check import check
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.export.outline import Outline, outline
-from graphspec.export.session import failure, sanitized, session
-from graphspec.ir.graph import Array, Graph, Type
+from graphspec.graph.onnx_session import failure, sanitized, session
+from graphspec.ir.graph import STRING, Array, Graph, Type
 from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
-_TEXT = "string"
 _MAX_LABEL = 4096  # characters of a label
+_MAX_MESSAGE = 300
+_MAX_ADAPTED = 1 << 27  # bytes of vocabularies and statistics
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Exported:
             raise UsageError(
                 f"{self.file} returns '{name}' as {shape} for {rows} rows, its spec requires {_shape_text(expected)}"
             )
-        if kind.dtype != _TEXT:
+        if kind.dtype != STRING:
             return value
         if max(map(len, value.flat), default=0) > _MAX_LABEL:
             raise UsageError(f"{self.file} returns labels '{name}' of more than {_MAX_LABEL} characters")
@@ -95,13 +97,18 @@ def read_exported(file: Path) -> Exported:
     if found.foreign is not None:
         raise UsageError(f"{file} has {found.foreign}: graphspec does not write such files")
     try:
-        spec, lowered = check(document, allow_outside=True).require()
+        spec, lowered = check(document, allow_outside=True, adapted=_adapted(found)).require()
     except SpecError as error:
         raise SpecError([replace(d, file=str(file)) for d in error.diagnostics]) from None
+    except ValueError as error:
+        text = sanitized(str(error), _MAX_MESSAGE)
+        raise UsageError(f"{file} contains a wrong record of what the network has learnt: {text}") from None
+    if lowered.graph.learnt:
+        raise UsageError(f"{file} does not contain what the network has learnt from its training rows")
     graph = lowered.graph
     heads = {name: value.type for name, value in graph.outputs.items()}
     label_types = {
-        h.name + LABEL: Type(_TEXT, heads[h.name].shape[:-1]) for h in spec.heads.values() if h.labels is not None
+        h.name + LABEL: Type(STRING, heads[h.name].shape[:-1]) for h in spec.heads.values() if h.labels is not None
     }
     try:
         runner = session(file)
@@ -127,6 +134,20 @@ def _document(found: Outline, file: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UsageError(f"{file} was not exported by graphspec: it contains no spec, which would describe its inputs")
     return document
+
+
+def _adapted(found: Outline) -> Adapted | None:
+    """Return what the network has learnt from its training rows; raise ValueError for a wrong record."""
+    text = found.metadata.get("adapted")
+    if text is None:
+        return None
+    if len(text) > _MAX_ADAPTED:
+        raise ValueError(f"it has more than {_MAX_ADAPTED // 2**20} MiB")
+    try:
+        record = json.loads(text)
+    except RecursionError:
+        record = None
+    return Adapted.of_json(record)
 
 
 def _compare(

@@ -29,9 +29,13 @@ class Rounding:
     The error of float32 is measured, not derived: the runtime runs in float32 with a random change of the last bit of
     each weight and each input. Every intermediate result is then rounded differently, and the outputs of a network that
     is ill-conditioned on these rows scatter. Whole numbers in the inputs stay, since they may be ids or mask values.
+
+    Only what NumPy computes is rounded otherwise. The prelude is the same in the runtime and in the file: onnxruntime
+    computes both.
     """
 
     def __init__(self, model: Session, feeds: Mapping[str, Array]) -> None:
+        feeds = model.through_prelude(feeds)
         self._model, self._feeds = model, feeds
         weights = Parameters(model.graph, np.float64)
         _fill(weights, model.parameters, lambda vector: vector)

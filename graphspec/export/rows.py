@@ -12,8 +12,9 @@ import numpy as np
 from graphspec.arrays.random import generator
 from graphspec.data.signature import SAMPLE_ROWS, user_inputs
 from graphspec.errors import ShapeError
+from graphspec.export.unusual import TEXTS, UNUSUAL_TEXTS, Keys, drawn, keys_of
 from graphspec.graph.id_bounds import input_bounds
-from graphspec.ir.graph import Array
+from graphspec.ir.graph import STRING, Array, numpy_dtype
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
@@ -53,7 +54,7 @@ def rows_for(model: Session, given: Data | str | Path = None) -> Rows:
     if isinstance(given, str | Path):
         from graphspec.data.new_rows import read_inputs
 
-        return Rows(read_inputs(model.spec, model.graph, Path(given), SAMPLE_ROWS), str(given), from_user=True)
+        return Rows(read_inputs(model.spec, model.whole, Path(given), SAMPLE_ROWS), str(given), from_user=True)
     if given is not None:
         return Rows(user_inputs(model.needed_inputs, given), "the rows given", from_user=True)
     if model.sample_rows is not None:
@@ -80,7 +81,7 @@ def _of_data(model: Session) -> Rows:
 
 def lengths_for(model: Session, rows: Rows) -> list[dict[str, int]]:
     """Return sizes for the variable axes: at most three that the network accepts, none longer than the rows."""
-    shapes = {name: v.shape for name, v in model.graph.inputs.items()}
+    shapes = {name: v.shape for name, v in model.whole.inputs.items()}
     symbols = sorted({d for shape in shapes.values() for d in shape[1:] if isinstance(d, str)})
     if not symbols:
         return [{}]
@@ -94,7 +95,7 @@ def lengths_for(model: Session, rows: Rows) -> list[dict[str, int]]:
 
 
 def _accepts(model: Session, lengths: Mapping[str, int]) -> bool:
-    shapes = {name: (1, *_sized(v.shape[1:], lengths)) for name, v in model.graph.inputs.items()}
+    shapes = {name: (1, *_sized(v.shape[1:], lengths)) for name, v in model.whole.inputs.items()}
     try:
         model.infer_shapes(shapes)
     except ShapeError:
@@ -108,23 +109,27 @@ def _sized(shape: Sequence[Any], lengths: Mapping[str, int]) -> tuple[int, ...]:
 
 def batch_of(model: Session, rows: Rows, count: int, lengths: Mapping[str, int]) -> dict[str, Array]:
     """Return ``count`` rows: spread evenly over the available ones (with repeats) and cut to ``lengths``, or generated."""
-    bounds = input_bounds(model.graph) if rows.arrays is None else {}
+    bounds = input_bounds(model.whole) if rows.arrays is None else {}
     feeds = {}
-    for name, value in model.graph.inputs.items():
+    for name, value in model.whole.inputs.items():
         sizes = _sized(value.shape[1:], lengths)
-        if rows.arrays is None:
-            feeds[name] = seeded(name, value.dtype, (count, *sizes), bounds.get(name))
-        else:
+        if rows.arrays is not None:
             array = rows.arrays[name]
             chosen = array[np.linspace(0, len(array) - 1, count).astype(np.int64)]
-            feeds[name] = chosen[:, *(slice(0, n) for n in sizes)].astype(value.dtype)
+            feeds[name] = chosen[:, *(slice(0, n) for n in sizes)].astype(numpy_dtype(value.dtype))
+        elif keys := keys_of(model.whole, name):
+            feeds[name] = drawn(name, keys, (count, *sizes))
+        else:
+            feeds[name] = seeded(name, value.dtype, (count, *sizes), bounds.get(name))
     return feeds
 
 
 def seeded(name: str, dtype: str, shape: Sequence[Any], bounds: tuple[int, int] | None) -> Array:
-    """Return random values that an input of ``dtype`` accepts: ids within ``bounds``, bytes, bits, or normal floats."""
+    """Return random values that an input of ``dtype`` accepts: ids within ``bounds``, bytes, bits, texts, normal floats."""
     random = generator(0, "proof", name)
     size = tuple(int(d) for d in shape)
+    if dtype == STRING:
+        return drawn(name, Keys([*TEXTS, *UNUSUAL_TEXTS]), size)
     if dtype == "bool":
         return random.integers(0, 2, size).astype(bool)
     if dtype == "float32" and bounds is None:
@@ -136,7 +141,7 @@ def seeded(name: str, dtype: str, shape: Sequence[Any], bounds: tuple[int, int] 
 def scaled_down(feeds: Mapping[str, Array], factor: float) -> dict[str, Array] | None:
     """Return the rows with smaller floats, for a network that is ill-conditioned on them; None without such floats.
 
-    Arrays of whole numbers stay: they may be ids or mask values.
+    Texts stay, and arrays of whole numbers, which may be ids or mask values.
     """
     found = {name: a for name, a in feeds.items() if a.dtype == np.float32 and not is_whole(a).all()}
     if not found:

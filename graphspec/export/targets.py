@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from graphspec.arguments import bad_argument
 from graphspec.errors import UsageError
+from graphspec.graph.onnx_model import IR_OF_OPSET, OPSET
 
-OPSET = 17
-IR_OF_OPSET = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
-IR_OF_OPSET |= {23: 11, 24: 12, 25: 13, 26: 13, 27: 13, 28: 14}
-"""The IR version released with an opset: every runtime that supports the opset reads it."""
+STANDARD = "onnx"
+"""The target of runtimes that have ONNX's own operators alone."""
 TARGETS = {
+    STANDARD: OPSET,
     "ort-1.14": 17,
     "ort-1.15": 19,
     "ort-1.16": 19,
@@ -28,11 +28,11 @@ TARGETS = {
     "ort-1.30": 26,
     "ort-1.32": 28,
 }
-"""The newest opset that a version of onnxruntime supports."""
+"""The newest opset that a version of onnxruntime supports; for ``onnx`` the one that most runtimes support."""
 
 
 def opset_of(opset: int | None, target: str | None) -> int | None:
-    """Return the requested opset, None if neither argument is given; ``target`` is a version such as ``ort-1.20``.
+    """Return the requested opset, None if neither argument is given; ``target`` is ``onnx``, or such as ``ort-1.20``.
 
     Raises:
         UsageError: both are given, or the opset or target is unknown.
@@ -50,11 +50,18 @@ def opset_of(opset: int | None, target: str | None) -> int | None:
     return opset
 
 
+def has_contrib(target: str | None) -> bool:
+    """Return whether the target has onnxruntime's own operators (``com.microsoft``), as every full build of it has."""
+    return target != STANDARD
+
+
 def newest_opset(version: str) -> int:
     """Return the newest opset that a version of onnxruntime (``1.30.1``) is known to support."""
 
     def parts(text: str) -> list[int]:
         return [int(n) for n in text.split(".")[:2]]
 
-    known = [k for name, k in TARGETS.items() if parts(name.removeprefix("ort-")) <= parts(version)]
+    known = [
+        k for name, k in TARGETS.items() if name != STANDARD and parts(name.removeprefix("ort-")) <= parts(version)
+    ]
     return max(known, default=OPSET)

@@ -14,7 +14,20 @@ from graphspec.config import FLOAT32_LIMIT
 from graphspec.errors import ShapeError
 from graphspec.graph.operators import Operators
 from graphspec.ir.dims import Dim, show
-from graphspec.ir.graph import Array, Constraint, Graph, Initializer, Layout, Lowers, Node, Param, Type, Value
+from graphspec.ir.graph import (
+    STRING,
+    Array,
+    Constraint,
+    Graph,
+    Initializer,
+    Layout,
+    Lowers,
+    Node,
+    Param,
+    Type,
+    Value,
+    numpy_dtype,
+)
 from graphspec.ir.learnt_size import LearntSize, stand_in
 from graphspec.ops import OPS
 
@@ -70,6 +83,12 @@ class Builder(Operators):
     def emit(self, name: str, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Any:
         """Append an operator node. Return its output, or a tuple if the operator has several outputs."""
         op = OPS[name](**attributes)
+        if not op.takes_texts and (texts := next((v for v in inputs if v is not None and v.type.is_string), None)):
+            raise ShapeError(
+                Code.WRONG_DTYPE,
+                f"needs numbers, got {texts.type}",
+                hint="turn texts into ids first, by StringLookup, TextVectorization or Hashing",
+            )
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
         types = op.infer(*inputs)
@@ -155,12 +174,14 @@ class Builder(Operators):
             self._rewrites = before
 
     def constant(self, data: Any, dtype: str | None = None) -> Value:
-        """Return a constant; ``dtype`` defaults to int64 for integers and float32 for floats."""
+        """Return a constant; ``dtype`` defaults to int64 for integers, float32 for floats and string for texts."""
         array: Array = np.asarray(data)
         if dtype is None:
-            dtype = {"i": "int64", "u": "int64", "f": "float32", "b": "bool"}[array.dtype.kind]
+            dtype = {"i": "int64", "u": "int64", "f": "float32", "b": "bool"}.get(array.dtype.kind, STRING)
         _check_float32(array)
-        array = array.astype(dtype, copy=any(array.strides) or not array.ndim)  # a broadcast scalar stays a view
+        array = array.astype(
+            numpy_dtype(dtype), copy=any(array.strides) or not array.ndim
+        )  # a broadcast scalar stays a view
         array.flags.writeable = False
         name = self._unique(f"{self.owner}/{self._prefix}const")
         return Value(name, Type(dtype, array.shape), "constant", data=array)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from math import isqrt
 from typing import Self
 
 from graphspec.ir.dims import Dim, add, floordiv, mul
@@ -65,8 +67,17 @@ def name_of(size: int) -> Dim:
 
 def stand_in(index: int) -> int:
     """Return the stand-in value of the learnt size with this index in its graph: the prime number after 1000 with it."""
-    found, number = -1, 1000
-    while found < index:
-        number += 1
-        found += all(number % k for k in range(2, int(number**0.5) + 1))
-    return number
+    limit = 2**14
+    while len(found := _primes(limit)) <= index:
+        limit *= 2
+    return found[index]
+
+
+@cache
+def _primes(limit: int) -> list[int]:
+    """Return the prime numbers between 1000 and ``limit``, by the sieve of Eratosthenes."""
+    prime = bytearray([1]) * limit
+    for k in range(2, isqrt(limit) + 1):
+        if prime[k]:
+            prime[k * k :: k] = bytes(len(range(k * k, limit, k)))
+    return [number for number in range(1000, limit) if prime[number]]

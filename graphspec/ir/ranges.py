@@ -70,6 +70,8 @@ def hull(ranges: Iterable[Range]) -> Range:
 
 def of_dtype(dtype: str) -> Range:
     """Return the range of all values of a dtype."""
+    if dtype == "string":
+        return ANY
     numpy_dtype = np.dtype(dtype)
     if numpy_dtype.kind == "b":
         return Range(0, 1)

@@ -52,6 +52,7 @@ class DataKeys(Config):
     )
     inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
     targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
+    drop_missing_targets: bool = Field(False, description="Leave out rows without a target.")
 
 
 _DATA = "for example `train: {file: rows.csv}`"
@@ -146,6 +147,7 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
         split,
         stratify,
         tree,
+        keys.drop_missing_targets,
         query=keys.query,
         folder=base if keys.folder is None else base / keys.folder,
         beside=base,
@@ -186,6 +188,15 @@ def _is_wrong_source(tree: Tree, keys: DataKeys, subject: str, heads: list[str],
         hint = "windows are taken from the rows of a table"
         problems.key(
             tree, "windows", Code.VALUE_NOT_ALLOWED, f"`windows` of {subject} needs `file` or `query`", hint=hint
+        )
+    if keys.windows is not None and keys.drop_missing_targets:
+        hint = "fill in the missing values: without a row, the windows around it are gone"
+        _refuse(
+            tree,
+            "drop_missing_targets",
+            f"`drop_missing_targets` of {subject} cannot be used with `windows`",
+            problems,
+            hint,
         )
     if not named and getattr(keys, "split", None) is None:
         what = "`file` or `split`" if hasattr(keys, "split") else "`file`"

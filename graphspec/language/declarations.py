@@ -31,13 +31,18 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class InputDecl:
-    """An input. ``shape`` lacks the batch axis; axes that vary appear by name."""
+    """An input. ``shape`` lacks the batch axis; axes that vary appear by name.
+
+    Attributes:
+        column: its column in data files, if that has another name.
+    """
 
     name: str
     shape: tuple[int | str, ...]
     dtype: str
     mark: Mark
     tree: Tree = field(repr=False, compare=False)
+    column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,8 @@ class HeadDecl:
 
     Attributes:
         class_weight: weights by class index.
+        scale: how the target is scaled for the loss.
+        statistics: the mean and the deviation of a standardized target; None if they are still to be learnt.
         wrong: whether an error of the head has been reported. Missing attributes may then exist in the document.
     """
 
@@ -97,6 +104,8 @@ class HeadDecl:
     mark: Mark
     tree: Tree = field(repr=False, compare=False)
     wrong: bool = False
+    scale: Literal["standard"] | None = None
+    statistics: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +161,7 @@ class DataSource:
     split: float | None
     stratify: str | None
     tree: Tree = field(repr=False, compare=False)
+    drop_missing_targets: bool = False
     query: str | None = None
     folder: Path = field(default_factory=Path)
     beside: Path = field(default_factory=Path)
@@ -167,6 +177,15 @@ class DataSource:
     def has_rows(self) -> bool:
         """False for a split, which has no rows of its own."""
         return self.query is not None or bool(self.paths)
+
+    @property
+    def subject(self) -> str:
+        """The data file or the query as the subject of a sentence."""
+        if self.query is not None:
+            return "the query" if self.file is None else f"the query of '{self.file}'"
+        name = str(self.file or self.images or self.texts)
+        noun = "data file" if self.file is not None else "folder"
+        return f"{noun} '{name}'" if name.isprintable() else f"{noun} {name!r}"
 
     @property
     def paths(self) -> list[Path]:

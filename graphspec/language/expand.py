@@ -14,6 +14,7 @@ from graphspec.language.declarations import Ref
 from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name
 from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, locate, resolve
 from graphspec.language.namespace import claim, resolve_heads
+from graphspec.language.records import declare_inputs
 from graphspec.language.substitute import Substitution
 from graphspec.language.tree import Problems, Tree, describe, format_names, item_name
 from graphspec.language.weight_sharing import resolve_shares
@@ -83,7 +84,11 @@ class _Expander:
             if key not in ("vars", "blocks", "layers")
         }
         top = Scope("", variables, ())
-        self._declare_inputs(top, sections.get("inputs"))
+        if "inputs" in sections:
+            sections["inputs"] = declare_inputs(top, sections["inputs"], self.problems)
+            self.count = len(top.items)
+            self._spend(sections["inputs"], 0)
+        top.incomplete = top.incomplete or "inputs" not in sections
         outputs = sections.get("outputs")
         if outputs is not None and isinstance(outputs.value, dict):
             top.reserved.update(name for name, head in outputs.value.items() if head.get("layer") is not None)
@@ -119,16 +124,6 @@ class _Expander:
                 message, hint = bad_name("variable name", name)
                 self.problems.key(declared, name, Code.VALUE_NOT_ALLOWED, message, hint=hint)
         return self.substitution.variables(declared.value, {})
-
-    def _declare_inputs(self, top: Scope, inputs: Tree | None) -> None:
-        if inputs is None or not isinstance(inputs.value, dict):
-            top.incomplete = True
-            return
-        for name, value in inputs.value.items():
-            item = Item("input", name, top, value)
-            mark = inputs.key_marks.get(name, value.mark)
-            claim(top, name, item, mark, inputs.child_path(name), "input", self.problems)
-            top.default_inputs[name] = item
 
     # The entries of one scope
 

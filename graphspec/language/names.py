@@ -55,6 +55,7 @@ class Item:
         inner: for a block instance, the scope of its nodes.
         outputs: for a block instance, its outputs.
         owner: for a node that shares weights, the node that owns them.
+        label: the kind in messages, if it is not the ``kind``: a column, a cross or a record.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Item:
         "full",
         "inner",
         "kind",
+        "label",
         "mark",
         "name",
         "outputs",
@@ -81,6 +83,7 @@ class Item:
         self.outputs: list[InputRef] = []
         self.owner: Item | None = None
         self.failed = False
+        self.label = ""
         self.trainable = scope.trainable
 
 
@@ -232,12 +235,17 @@ def _output(item: Item | InputRef | None, output: int) -> InputRef | tuple[str, 
 
 def locate(scope: Scope, name: str) -> Item | InputRef | None:
     """Return the item of ``name`` (``mix/one`` inside an instance) in ``scope``. Inside a failed item, return that item."""
+    if (of_record := scope.names.get(name)) is not None:
+        return of_record
     first, *parts = name.split("/")
     item = scope.names.get(first)
+    column = scope.names.get("/".join((first, *parts[:1])))
+    if isinstance(column, Item) and column.failed:
+        return column
     for part in parts:
         if not isinstance(item, Item):
             return None
-        if item.failed or item.kind == "share":
+        if (item.failed and not item.label) or item.kind == "share":
             return item
         inner = None if item.inner is None else item.inner.names.get(part)
         item = inner if isinstance(inner, Item) else None
@@ -252,6 +260,9 @@ def suggest(scope: Scope, name: str) -> str | None:
         if isinstance(instance, Item) and instance.inner is not None:
             known = [f"{head}/{inner}" for inner, item in instance.inner.names.items() if isinstance(item, Item)]
             return did_you_mean(name, known) or f"the nodes of '{head}' are {format_names(known)}"
+        record = f"{head.split('/')[0]}/"
+        if known := [of_record for of_record in scope.names if of_record.startswith(record)]:
+            return did_you_mean(name, known) or f"the nodes of '{record[:-1]}' are {format_names(known)}"
         name = head.split("/")[0]
     if (match := re.fullmatch(r"(.+)_\d+", name)) and (entry := scope.written.get(match[1])) is not None:
         repeat = entry.get("repeat")

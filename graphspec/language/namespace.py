@@ -33,6 +33,8 @@ def _kind(item: Item | InputRef) -> str:
     """Return the kind of an item in messages."""
     if isinstance(item, InputRef):
         return "block input"
+    if item.label:
+        return item.label
     if item.kind != "input" and item.name != (written := item_name(item.tree)) and item.tree.get("repeat") is not None:
         return f"copy of '{shorten(written or '')}'"
     return "input" if item.kind == "input" else "node"
@@ -47,6 +49,12 @@ def _clash(name: str, new: Position, new_kind: str, old: Position, old_kind: str
     article = "an" if old_kind == "input" else "a"
     message = f"{new_kind} '{name}' has the name of {article} {old_kind}{where}"
     hint = "rename one of them: inputs, nodes and heads share one namespace"
+    if new_kind == old_kind == "cross":
+        hint = "remove one of them"
+    elif "column" in (new_kind, old_kind):
+        hint = f"write the column under another key: `{name}_2: {{column: {name}, type: …}}`"
+        if "head" in (new_kind, old_kind):
+            hint = f"remove it from `columns` if it is the target, or {hint}"
     problems.at(new[0], Code.DUPLICATE_NAME, message, path=new[1], hint=hint, subject=name)
 
 
@@ -92,7 +100,7 @@ def _resolve_head(top: Scope, name: str, head: Tree, mark: Mark, path: str, prob
     own = top.names.get(name)
     if layer is None or layer.unknown:
         if isinstance(own, Item) and own.kind == "input":
-            _clash(name, (mark, path), "head", top.positions[name], "input", problems)
+            _clash(name, (mark, path), "head", top.positions[name], _kind(own), problems)
             return None
         if layer is None and not top.incomplete and locate(top, name) is None:
             message = f"head '{name}' has no `layer`, and no node is called '{name}'"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from graphspec.errors import Mark, SpecError, UsageError, did_you_mean, shorten
+from graphspec.language.column_types import COLUMNS
 from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, item_name
 
 FILE = "--set"
@@ -44,6 +45,8 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
 def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
     """Return ``tree`` with ``value`` at the path ``steps[at:]`` below it."""
     where = ".".join(steps[:at]) or "the spec"
+    if isinstance(tree.value, str) and steps[0] == "inputs" and "columns" in steps[:at] and COLUMNS.get(tree.value):
+        tree = Tree({"type": tree}, tree.mark, {"type": tree.mark})  # a column's short form
     if not isinstance(tree.value, dict | list):
         raise UsageError(f"--set {'.'.join(steps)}: '{where}' is {describe(tree)}, which has no keys")
     keys = _keys(tree)

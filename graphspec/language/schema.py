@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphspec.config import Config, Registry
+from graphspec.language.column_types import COLUMNS
+from graphspec.language.columns import MAX_CROSSED, Cross, RecordKeys
 from graphspec.language.data_sources import DataKeys, ValidationKeys
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import REQUIRED, VERSION
@@ -50,6 +52,9 @@ def schema() -> Schema:
         definitions[kind] = _choice(kind, registry)
         for cls in registry:
             definitions[f"{kind}.{_primary(registry, cls)}"] = _typed(registry, cls)
+    definitions["column"] = _choice("column", COLUMNS)
+    for column in COLUMNS:
+        definitions[f"column.{_primary(COLUMNS, column)}"] = _typed(COLUMNS, column)
     for cls in LAYERS:
         definitions[f"node.{_primary(LAYERS, cls)}"] = _layer_node(cls)
     properties: Schema = {
@@ -57,7 +62,7 @@ def schema() -> Schema:
         "name": {**_NAME, "description": "Names the run directory and the ONNX graph."},
         "description": {"type": "string", "description": "What the network is for."},
         "vars": {"type": "object", "description": "Variables: `${x}` anywhere below."},
-        "inputs": _mapping(_closed(InputKeys), "Inputs by name, without the batch axis."),
+        "inputs": _mapping({"anyOf": [_input(), _record()]}, "Inputs by name, without the batch axis; or records."),
         "blocks": _mapping({"$ref": "#/$defs/block"}, "Groups of layers that are instantiated with params."),
         "layers": {
             "type": "array",
@@ -143,6 +148,28 @@ def _closed(cls: type[Config]) -> Schema:
     return closed if not required else {**closed, "required": required}
 
 
+def _input() -> Schema:
+    """Return the schema of an input, which has a shape unless it is text."""
+    texts: Schema = {"properties": {"dtype": {"anyOf": [{"const": "string"}, _VARIABLE]}}, "required": ["dtype"]}
+    return {**_closed(InputKeys), "if": texts, "else": {"required": ["shape"]}}
+
+
+def _record() -> Schema:
+    """Return the schema of a record."""
+    record = _closed(RecordKeys)
+    names: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": MAX_CROSSED}
+    crosses: Schema = {"type": "array", "items": {"anyOf": [names, _closed(Cross), _VARIABLE]}}
+    parts: Schema = {
+        "columns": {"type": "object", "additionalProperties": {"$ref": "#/$defs/column"}},
+        "crosses": crosses,
+    }
+    described = {
+        key: {"anyOf": [part, _VARIABLE], "description": record["properties"][key]["description"]}
+        for key, part in parts.items()
+    }
+    return {**record, "properties": described}
+
+
 def _mapping(value: Schema, description: str) -> Schema:
     """Return the schema of a mapping from any keys to ``value``."""
     return {"type": "object", "additionalProperties": value, "description": description}
@@ -192,7 +219,7 @@ def _choice(kind: str, registry: Registry[Any]) -> Schema:
     names = _type(registry, registry.names())
     mapping = {
         "type": "object",
-        "properties": {"type": {"anyOf": [names, _VARIABLE], "description": f"Name of the {kind}."}},
+        "properties": {"type": {"anyOf": [names, _VARIABLE], "description": f"Name of the {registry.kind}."}},
         "required": ["type"],
         "allOf": _when(registry, kind),
     }

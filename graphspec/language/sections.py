@@ -12,9 +12,10 @@ from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.codes import Code
 from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
 from graphspec.errors import did_you_mean
+from graphspec.ir.graph import STRING
 from graphspec.language.declarations import HeadDecl, InputDecl, Ref, Training
 from graphspec.language.explain import salvage, validate
-from graphspec.language.tree import Problems, Tree, describe, format_names
+from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
@@ -25,13 +26,16 @@ FiniteWeight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 _MAX_AXES = 31  # far more than needed; NumPy's limit is 64
 _DIMENSION = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}, {"type": "string"}]}
 
+SHAPE = "Dimensions without the batch: an integer, null if it varies, or a word for sizes that inputs share."
+
 
 class InputKeys(Config):
     """An input of the network."""
 
-    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("batch_shape", "batch_size"), "do not write the batch axis: it varies"
-    )
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("batch_shape", "batch_size"), "do not write the batch axis: it varies"),
+        "columns": "each column has a shape of its own: remove `shape`",
+    }
     neutral: ClassVar[Mapping[str, Neutral]] = {
         "name": ANY_VALUE,
         "sparse": Neutral((None, False), "sparse tensors are not available: the exported graph has none"),
@@ -43,12 +47,16 @@ class InputKeys(Config):
         "input_tensor": Neutral((None,), "a spec contains no tensors"),
     }
 
-    shape: Annotated[list[Any], WithJsonSchema({"type": "array", "items": _DIMENSION})] = Field(
-        description="Dimensions without the batch: an integer, null if it varies, or a word for sizes that inputs share."
+    shape: Annotated[list[Any] | None, WithJsonSchema({"type": "array", "items": _DIMENSION})] = Field(
+        None, description=SHAPE
     )
-    dtype: Literal["float32", "int32", "int64", "uint8", "bool"] = Field(
+    dtype: Literal["float32", "int32", "int64", "uint8", "bool", "string"] = Field(
         "float32", description="Data type of the values."
     )
+    column: str | None = Field(None, description="The name in files, if it is not the input's name.")
+
+
+INPUT_KEYS = (*InputKeys.model_fields, "columns")
 
 
 class HeadKeys(Config):
@@ -65,6 +73,10 @@ class HeadKeys(Config):
     )
     labels: list[str] | None = Field(
         None, description="Class names; the exported model then has an output `<head>_label`."
+    )
+    scale: Literal["standard"] | None = Field(
+        None,
+        description="`standard` trains on targets with mean 0 and deviation 1; answers are in the target's own unit.",
     )
 
 
@@ -107,7 +119,7 @@ def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
     """Return the valid inputs by name."""
     if not mapping(tree, "`inputs`", problems, "for example `x: {shape: [13]}`"):
         return {}
-    if not tree.value:
+    if not tree.value and not tree.unknown:
         problems.value(tree, Code.VALUE_NOT_ALLOWED, "`inputs` is empty", hint="for example `x: {shape: [13]}`")
     inputs = {}
     for name, child in tree.value.items():
@@ -115,15 +127,33 @@ def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
         if not mapping(child, subject, problems, f"for example `{name}: {{shape: [13]}}`"):
             continue
         keys = validate(InputKeys, child, subject, problems)
-        shape = _shape(name, child.get("shape"), problems)
+        shape = _shape_of(name, child, problems)
         if keys is not None and shape is not None:
-            inputs[name] = InputDecl(name, shape, keys.dtype, tree.key_marks.get(name, child.mark), child)
+            mark = tree.key_marks.get(name, child.mark)
+            inputs[name] = InputDecl(name, shape, keys.dtype, mark, child, keys.column)
     return inputs
 
 
-def _shape(name: str, tree: Tree | None, problems: Problems) -> tuple[int | str, ...] | None:
+def _shape_of(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] | None:
+    """Return the dimensions of an input. Texts have one axis, of size 1 if the spec does not say more."""
+    shape, dtype = tree.get("shape"), tree.get("dtype")
+    texts = dtype is not None and dtype.value == STRING
+    if shape is None or (shape.value is None and not shape.unknown):
+        if not texts and not (dtype is not None and dtype.unknown) and "shape" not in intended_keys(tree, INPUT_KEYS):
+            hint = f"`shape`: {SHAPE[0].lower()}{SHAPE[1:].rstrip('.')}"
+            problems.node(tree, Code.MISSING_KEY, f"input '{name}' needs `shape`", subject="shape", hint=hint)
+        return (1,) if texts else None
+    if texts and isinstance(shape.value, list) and len(shape.value) != 1:
+        message = f"input '{name}' has {len(shape.value)} axes, but texts have one"
+        hint = "write `[1]` for one text per row, or `[null]` for several"
+        problems.value(shape, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+        return None
+    return _shape(name, shape, problems)
+
+
+def _shape(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] | None:
     """Return the dimensions. ``null`` on axis k of input ``x`` becomes ``x_k``, where the batch is axis 0."""
-    if tree is None or not isinstance(tree.value, list):
+    if not isinstance(tree.value, list):
         return None
     shape: list[int | str] = []
     before = len(problems.found)
@@ -182,6 +212,7 @@ def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> 
             metrics=list(keys.metrics),
             class_weight=weights,
             labels=keys.labels,
+            scale=keys.scale,
             mark=mark,
             tree=body,
             wrong=wrong or len(problems.found) > before,

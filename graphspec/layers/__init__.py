@@ -27,12 +27,19 @@ LAYERS.found_in(
         "recurrent": "SimpleRNN GRU LSTM RNN",
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
         "core": "Dense Embedding Identity Masking Rescaling",
+        "dates": "DateParts",
         "depthwise": """
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
             SeparableConv2D SeparableConvolution2D
         """,
         "einsum": "EinsumDense",
-        "preprocessing": "CategoryEncoding Discretization Normalization",
+        "discretization": "Discretization",
+        "missing": "Impute",
+        "preprocessing": "CategoryEncoding",
+        "scaling": "Normalization MinMaxScaling Log1p",
+        "lookup": "StringLookup IntegerLookup",
+        "hashing": "Hashing HashedCrossing",
+        "text": "TextVectorization",
         "merging": "Add Subtract Multiply Average Maximum Minimum Concatenate Dot",
         "multi_head": "MultiHeadAttention GroupQueryAttention",
         "normalization": "BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization",

@@ -112,6 +112,8 @@ class Layer(Config):
     """True if two inputs are often the same node (attention)."""
     takes_missing: ClassVar[bool] = False
     """True if NaN in its input stands for a missing number, which the layer handles."""
+    takes_strings: ClassVar[bool] = False
+    """True if the layer takes texts. All others take numbers only."""
     learnt_arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments that the layer learns from the training rows if the spec does not set them (``vocabulary``)."""
     elsewhere: ClassVar[Mapping[str, str]] = ELSEWHERE
@@ -201,7 +203,10 @@ LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")
 
 
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:
-    """Return ``X`` cast to ``dtype``; ``X`` itself if it has that dtype."""
+    """Return the numbers ``X`` cast to ``dtype``; ``X`` itself if it has that dtype. Texts are refused (GS306)."""
+    if X.type.is_string:
+        hint = "turn texts into ids first, by StringLookup, TextVectorization or Hashing"
+        raise ShapeError(Code.WRONG_DTYPE, f"needs numbers, got {X.type}", hint=hint)
     return X if X.dtype == dtype else g.Cast(X, to=dtype).with_mask(X.mask)
 
 
@@ -215,3 +220,22 @@ def need_rank(X: Value, minimum: int, maximum: int | None, axes: str, hint: str 
     if X.rank < minimum or (maximum is not None and X.rank > maximum):
         rank = f"rank-{minimum}" if minimum == maximum else f"at least rank-{minimum}"
         raise ShapeError(Code.WRONG_RANK, f"needs {rank} data {axes}, got {show(X.shape)}", hint=hint)
+
+
+def number_of_ids(ids: Value, key: str) -> int:
+    """Return how many ids there are from 0 to the largest that ``ids`` may contain: a learnt size if it is to be learnt.
+
+    Raises:
+        ShapeError: GS305, there is no limit. The message says that the argument ``key`` sets the number.
+    """
+    from graphspec.graph.id_bounds import Ranges
+    from graphspec.ir.ranges import of_dtype
+
+    found = ids.range or Ranges({}).of(ids)
+    if not found.finite or of_dtype(ids.dtype).within(found):
+        text = f"needs `{key}`: its input, {ids.type}, is not known to be limited"
+        hint = (
+            f"set `{key}`, or feed it ids of StringLookup, IntegerLookup, TextVectorization, Hashing or Discretization"
+        )
+        raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key=key)
+    return found.high + 1  # type: ignore[return-value]

@@ -24,6 +24,7 @@ from graphspec.layers.base import (
     cast_to,
     default_initializer,
     need_rank,
+    number_of_ids,
 )
 
 if TYPE_CHECKING:
@@ -68,13 +69,18 @@ class Dense(Layer):
 class Embedding(Layer):
     """One trained vector per id: row ``x`` of ``embeddings``. With ``mask_zero``, id 0 is padding and masked.
 
+    Without ``input_dim`` there is a vector for each id that the layer before makes.
+
     Shapes: integers (batch, …) → (batch, …, output_dim).
     """
 
     handles_mask = True
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": ANY_VALUE}  # written by Keras 2
 
-    input_dim: Annotated[PositiveInt, Field(description="The number of ids: the largest id plus 1.")]
+    input_dim: Annotated[
+        PositiveInt | None,
+        Field(description="The number of ids: the largest id plus 1; null: as many as the layer before makes."),
+    ] = None
     output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
     embeddings_initializer: InitializerField = default_initializer("uniform")
     embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
@@ -87,8 +93,9 @@ class Embedding(Layer):
             is_input = ids.kind == "input"
             hint = f"declare input '{ids.name}' with `dtype: int64`" if is_input else "feed it integers"
             raise ShapeError(Code.WRONG_DTYPE, f"needs integer ids, got {ids.dtype}", hint=hint)
-        ids = g.CheckIds(cast_to(g, ids, "int64"), size=self.input_dim)
-        table = self.weight(g, "embeddings", (self.input_dim, self.output_dim))
+        size = number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
+        ids = g.CheckIds(cast_to(g, ids, "int64"), size=size)
+        table = self.weight(g, "embeddings", (size, self.output_dim))
         Y = g.Gather(table, ids, axis=0)
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 _INPUT = ("inputs of the graph are not nodes", "declare it under `inputs`: `inputs: {x: {shape: [4]}}`")
-_LEARNED = "layers that learn a vocabulary from text are not available yet"
 _SOUND = ("spectrograms are not available yet", "compute them beforehand, and feed them as an input")
-_TEXT = (_LEARNED, "convert text to ids beforehand, and feed integers to Embedding or CategoryEncoding")
 _COLOUR = (
     "colour augmentations other than brightness and contrast are not available yet",
     "use RandomBrightness and RandomContrast, or augment the images beforehand",
@@ -85,17 +83,6 @@ REFUSED = {
     "MaxNumBoundingBoxes": (
         "a spec has no bounding boxes",
         "pad them beforehand, and feed them as an input of fixed size",
-    ),
-    "StringLookup": _TEXT,
-    "IntegerLookup": (
-        _LEARNED,
-        "number the integers from 0 beforehand, and feed them to Embedding or CategoryEncoding",
-    ),
-    "TextVectorization": _TEXT,
-    "Hashing": ("hashing is not available yet", "hash beforehand, and feed integers to Embedding or CategoryEncoding"),
-    "HashedCrossing": (
-        "hashing is not available yet",
-        "cross and hash beforehand, and feed integers to CategoryEncoding",
     ),
     "MelSpectrogram": _SOUND,
     "STFTSpectrogram": _SOUND,

@@ -129,6 +129,9 @@ class TimeDistributed(Layer):
         if arity > 1:
             text = f"cannot wrap {type(self.layer).__name__}, which needs {arity} or more inputs"
             raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer with one input", key="layer")
+        if self.layer.learns:
+            text = f"cannot wrap {type(self.layer).__name__}, which would have to learn from the training rows"
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set what it would learn in the spec", key="layer")
         Y = self._unrolled(g, X) if self.layer.mixes_rows and g.trainable else self._folded(g, X)
         return Y.with_mask(X.mask)
 

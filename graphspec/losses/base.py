@@ -60,6 +60,8 @@ class Loss(Config):
     """The form of the targets."""
     fits: ClassVar[Literal["classes", "numbers"] | None] = None
     """Whether the head is trained to predict classes or numbers; None if both are possible."""
+    of_differences: ClassVar[bool] = False
+    """True if the loss depends on the differences of targets and values alone: it is the same after a shift of both."""
     binary: ClassVar[bool] = False
     """True if every unit is an independent class that applies to a row or does not."""
     probability_targets: ClassVar[bool] = False

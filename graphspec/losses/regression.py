@@ -24,7 +24,7 @@ class MeanSquaredError(Loss):
     Shapes: head (N, …, units), targets of the same shape → (N, …).
     """
 
-    label, fits = "mean_squared_error", "numbers"
+    label, fits, of_differences = "mean_squared_error", "numbers", True
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         if y_pred.rank == 1:
@@ -39,7 +39,7 @@ class MeanAbsoluteError(Loss):
     Shapes: head (N, …, units), targets of the same shape → (N, …).
     """
 
-    label, fits = "mean_absolute_error", "numbers"
+    label, fits, of_differences = "mean_absolute_error", "numbers", True
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         return mean(g, g.Abs(g.Sub(y_pred, y_true)))
@@ -54,7 +54,7 @@ class Huber(Loss):
     Source: Huber, *Robust Estimation of a Location Parameter*, 1964.
     """
 
-    label, fits = "huber", "numbers"
+    label, fits, of_differences = "huber", "numbers", True
     delta: Annotated[Positive, Field(description="The error at which the loss changes from quadratic to linear.")] = 1.0
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
@@ -73,7 +73,7 @@ class LogCosh(Loss):
     Shapes: head (N, …, units), targets of the same shape → (N, …).
     """
 
-    label, fits = "log_cosh", "numbers"
+    label, fits, of_differences = "log_cosh", "numbers", True
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         error = g.Abs(g.Sub(y_pred, y_true))

@@ -31,6 +31,7 @@ class RowUniform(Op):
 
     keeps_in, keeps_out = (), False
     exported = False
+    varies_in_training = True
 
     low: Sequence[float]
     high: Sequence[float]
@@ -132,6 +133,7 @@ class RandomCrop(Op):
 
     keeps_in, keeps_out = (1,), False
     exported = False
+    varies_in_training = True
 
     def infer(self, X: Value, corner: Value, rows: Value, columns: Value) -> Type:
         need_float(X, corner, rows, columns)

@@ -80,10 +80,14 @@ class Op:
     """The range of its finite outputs."""
     since_opset: ClassVar[int | None] = None
     """The first opset with the form implemented here; None if no earlier opset has a different form."""
+    varies_in_training: ClassVar[bool] = False
+    """Whether its values in training are random, beside operators with an inference form."""
     domain: ClassVar[str] = ""
     """The ONNX domain: empty for ONNX's own operators, else such as ``ai.onnx.ml`` or ``com.microsoft``."""
     has_kernel: ClassVar[bool] = True
     """False for an operator that only onnxruntime computes, in the part of the graph that runs before training."""
+    takes_texts: ClassVar[bool] = False
+    """Whether its inputs may be texts."""
     in_onnxruntime: ClassVar[bool] = True
     """False for an ONNX operator without a kernel in onnxruntime."""
     copied_inputs: ClassVar[slice | None] = None

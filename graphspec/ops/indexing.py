@@ -1,7 +1,8 @@
-"""Operators that pick elements by index: Gather, GatherElements, OneHot, Range."""
+"""Operators that pick elements by index: Gather, GatherElements, OneHot, Range. CheckIds stops at an id out of range."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,13 +10,14 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
-from graphspec.errors import ShapeError
+from graphspec.errors import Diagnostic, ShapeError, SpecError
 from graphspec.ir.dims import Dim, ceildiv, show, subtract
-from graphspec.ir.graph import Array, Type, Value
-from graphspec.kernels.common import copy_cast
+from graphspec.ir.graph import Array, Node, Type, Value
+from graphspec.ir.ranges import Range as Interval
+from graphspec.kernels.common import copy_cast, unsigned
 from graphspec.kernels.context import Bound, Context, need, normalize_axis, same_dtype
 from graphspec.ops.base import Op, op
-from graphspec.ops.shape import integer, known
+from graphspec.ops.shape import integer, known, reshaped
 
 _BLOCK = 1 << 15  # flat indices computed per block: 256 KiB
 
@@ -98,6 +100,7 @@ class Gather(Op):
     X (…, n, …), indices (k…) → Y (…, k…, …), with the axes of the indices in place of the axis. Only X has a gradient.
     """
 
+    takes_texts = True
     keeps_in, keeps_out = (1,), False
     copied_inputs, drops_elements = slice(1), True
 
@@ -296,3 +299,43 @@ class Range(Op):
         Y = ctx.out()
         first, step = (int(value.reshape(())) for value in (ctx.known(0), ctx.known(2)) if value is not None)
         return Y, [(np.copyto, Y, ctx.constant(first + step * np.arange(Y.size), Y.dtype))], None
+
+
+@op
+class CheckIds(Op):
+    """The identity on int64 ids in 0 … ``size`` − 1. Running it on any other id raises GS506.
+
+    The check is left out if binding can prove the range, such as for ids computed from inputs that have been checked.
+    """
+
+    keeps_in, keeps_out = (), False
+    exported, identity_in_inference = False, True
+
+    size: int
+
+    def infer(self, ids: Value) -> Type:
+        need(ids.dtype == "int64", f"needs int64 ids, got {ids.type}", code=Code.WRONG_DTYPE)
+        return ids.type
+
+    def bounds(self, output: Value, ranges: Sequence[Interval]) -> Interval:
+        return ranges[0] & Interval(0, self.size - 1)
+
+    def demands(self, node: Node, out: Interval, ranges: Sequence[Interval], exact: bool) -> dict[int, Interval]:
+        return {0: out & Interval(0, self.size - 1)}
+
+    def bind(self, ctx: Context, ids: Array) -> Bound:
+        Y, calls, backward = reshaped(ctx, ids)
+        if not ctx.range(0).within(Interval(0, self.size - 1)) and ids.size:
+            calls = [*calls, (check_range, unsigned(Y), self.size, ctx.owner)]
+        return Y, calls, backward
+
+
+def check_range(ids: Array, size: int, owner: str) -> None:
+    """Raise GS506 if an id is not in 0 … ``size`` − 1. ``ids`` is an unsigned view, in which negative ids are large."""
+    if np.maximum.reduce(ids, axis=None) < size:
+        return
+    signed = ids.view(f"i{ids.itemsize}")
+    wrong = signed[ids >= size].flat[0]
+    text = f"'{owner}' looks up id {wrong}, outside 0 … {size - 1}"
+    hint = f"fix the source of the ids, or set `input_dim` of '{owner}' above the largest id"
+    raise SpecError([Diagnostic(Code.OUT_OF_RANGE, text, file="<arrays>", path=owner, hint=hint)])

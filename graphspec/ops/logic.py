@@ -1,4 +1,4 @@
-"""Comparisons, boolean operators, and Where."""
+"""Comparisons, boolean operators, IsNaN and Where."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
-from graphspec.ir.graph import Array, Type, Value
+from graphspec.ir.graph import Array, Type, Value, numpy_dtype
 from graphspec.kernels.common import as_words, bit_mask, give_each, output_for
-from graphspec.kernels.context import Bound, Context, broadcast, need, same_dtype
+from graphspec.kernels.context import Bound, Context, broadcast, need, need_float, same_dtype
 from graphspec.ops.base import Op, op
 
 
@@ -26,7 +26,7 @@ class Predicate(Op):
 
     def infer(self, A: Value, B: Value) -> Type:
         dtype = same_dtype(A, B)
-        need(np.dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors", code=Code.WRONG_DTYPE)
+        need(numpy_dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors", code=Code.WRONG_DTYPE)
         return Type("bool", broadcast(A.shape, B.shape))
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
@@ -91,6 +91,22 @@ class Xor(Predicate):
 
 
 @op
+class IsNaN(Op):
+    """``Y`` is true where X is NaN; no gradient."""
+
+    elementwise = True
+    keeps_in, keeps_out = (), False
+
+    def infer(self, X: Value) -> Type:
+        need_float(X)
+        return Type("bool", X.shape)
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y = output_for(ctx, (0, X), dtype=np.dtype(np.bool_))
+        return Y, [(np.isnan, X, Y)], None
+
+
+@op
 class Where(Op):
     """``Y = A`` if ``condition``, else ``B``, elementwise with broadcasting. The condition has no gradient.
 
@@ -99,7 +115,7 @@ class Where(Op):
 
     elementwise = True
     keeps_in, keeps_out = (0,), False
-    copied_inputs, drops_elements = slice(1, 3), True
+    copied_inputs, drops_elements, takes_texts = slice(1, 3), True, True
 
     def infer(self, condition: Value, A: Value, B: Value) -> Type:
         need(condition.dtype == "bool", f"needs a bool condition, got {condition.type}", code=Code.WRONG_DTYPE)

@@ -9,7 +9,7 @@ import numpy as np
 from graphspec.arrays.calls import Calls
 from graphspec.codes import Code
 from graphspec.ir.dims import Dim, product, quotient, show
-from graphspec.ir.graph import Array, Node, Type, Value
+from graphspec.ir.graph import STRING, Array, Node, Type, Value
 from graphspec.ir.ranges import ANY, Range
 from graphspec.kernels.common import copy_cast, reduce_to
 from graphspec.kernels.context import Bound, Context, broadcast, need, normalize_axis
@@ -61,7 +61,7 @@ def reshaped(ctx: Context, X: Array) -> Bound:
 class View(Op):
     """An operator that neither reads nor changes elements."""
 
-    is_view = True
+    is_view, takes_texts = True, True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
     blockwise = True
@@ -206,6 +206,7 @@ class Transpose(View):
 class Expand(Op):
     """X broadcast with ``shape``: repeated along axes of size 1."""
 
+    takes_texts = True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
 
@@ -228,7 +229,7 @@ class Expand(Op):
 class Shape(Op):
     """The sizes of X from axis ``start`` up to ``end``, as an int64 vector; no gradient."""
 
-    is_view = True
+    is_view, takes_texts = True, True
     keeps_in, keeps_out = (), False
 
     start: int = 0
@@ -250,19 +251,23 @@ class Cast(Op):
     """X converted to the dtype ``to``, by name; ONNX files contain ONNX's number of the dtype. No gradient.
 
     Floats are truncated towards 0. Integers that the dtype cannot represent wrap around; for floats the result is undefined.
+    Texts are read as float32 or int64, and integers written as texts, by onnxruntime alone; it stops at a text that is no
+    number.
     """
 
-    elementwise = True
+    elementwise, takes_texts = True, True
     keeps_in, keeps_out = (), False
 
     to: str
 
     def infer(self, X: Value) -> Type:
-        need(
-            np.dtype(self.to).kind in "fiub" and self.to != "float64",
-            f"does not cast to {self.to}",
-            code=Code.WRONG_DTYPE,
-        )
+        if X.type.is_string:
+            supported = self.to in ("float32", "int64")
+        elif self.to == STRING:
+            supported = X.dtype in ("int32", "int64")
+        else:
+            supported = np.dtype(self.to).kind in "fiub" and self.to != "float64"
+        need(supported, f"does not cast {X.dtype} to {self.to}", code=Code.WRONG_DTYPE)
         return Type(self.to, X.shape)
 
     def dims(self, X: Value) -> tuple[Dim, ...] | None:
@@ -277,8 +282,9 @@ class Cast(Op):
         return Range(int(X.low), int(X.high))
 
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        numeric = node.inputs[0] is not None and node.inputs[0].dtype != "bool" and self.to != "bool"
-        if node.inputs[0] is not None and node.inputs[0].type.is_float and exact:
+        source = node.inputs[0]
+        numeric = source is not None and source.dtype not in ("bool", STRING) and self.to not in ("bool", STRING)
+        if source is not None and source.type.is_float and exact:
             return {}  # truncation: an input may exceed the bound by a fraction
         if self.to == "float32" and exact and max(abs(out.low), abs(out.high)) >= _EXACT:
             return {}

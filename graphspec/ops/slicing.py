@@ -32,7 +32,7 @@ def on_axis(axis: int, start: int | None, stop: int | None, step: int | None = N
 class Concat(Op):
     """The inputs joined along ``axis``; they have equal sizes on the other axes."""
 
-    variadic = True
+    variadic, takes_texts = True, True
     keeps_in, keeps_out = (), False
     copied_inputs = slice(None)
 
@@ -200,6 +200,7 @@ class Slice(Op):
     """
 
     is_view = True
+    takes_texts = True
     keeps_in, keeps_out = (), False
     copied_inputs, drops_elements = slice(1), True
 

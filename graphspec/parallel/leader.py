@@ -35,7 +35,7 @@ class Leader:
     Until :meth:`close`, the weights and the optimizer's slots are stored in shared memory.
 
     Args:
-        document: the spec, with absolute paths of data files.
+        document: ``document``, the spec with absolute paths of data files, and ``adapted``, what it has learnt, or None.
 
     Raises:
         OSError: processes or shared memory are not available; nothing has changed then.
@@ -105,7 +105,8 @@ class Leader:
 
     def _message(self, document: Mapping[str, Any], maps: dict[str, Any]) -> dict[str, Any]:
         return {
-            "document": document,
+            "document": document["document"],
+            "adapted": document["adapted"],
             "plugins": _plugins(),
             "size": self.size,
             "seed": self._step.seed,

@@ -35,10 +35,12 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.arrays.calls import runner
     from graphspec.arrays.memory_maps import open_map
     from graphspec.arrays.random import Clock
+    from graphspec.compiler.adapted import Adapted
     from graphspec.compiler.check import check
     from graphspec.compiler.fetches import TOTAL
     from graphspec.compiler.objective import objective_for
     from graphspec.data.batches import BatchLoader, Dataset
+    from graphspec.graph.prelude import cut
     from graphspec.optimizers import Rate, Vectors
     from graphspec.parallel.member import Member, Step
     from graphspec.parallel.shared_memory import attach
@@ -53,8 +55,11 @@ def serve(message: dict[str, Any]) -> NoReturn:
     rows |= {name: open_map(where) for name, where in message["maps"].items()}
     for module in message["plugins"]:
         import_module(module)
-    spec, lowered = check(message["document"], allow_outside=True).require()  # rank 0 runs the callbacks
-    graph = lowered.graph
+    adapted = None if message["adapted"] is None else Adapted.of_json(message["adapted"])
+    checked = check(message["document"], allow_outside=True, adapted=adapted)  # rank 0 runs the callbacks
+    spec, lowered = checked.require()
+    parts = cut(lowered.graph)
+    graph = lowered.graph if parts is None else parts.rest
     parameters, clock, optimizer = Parameters(graph), Clock(), spec.training.optimizer
     for group in parameters.vectors:
         parameters.vectors[group] = arrays[f"weights/{group}"]

@@ -70,6 +70,7 @@ class Header(Record):
         seal: the hash of all other attributes.
         network, run: hashes of the parts of the spec that the arrays belong to.
         written_by: the name of the callback that wrote the file, if any.
+        adapted: what the network has learnt before its first step, if it learns.
     """
 
     format: int
@@ -79,6 +80,7 @@ class Header(Record):
     run: str | None = None
     written_by: str | None = None
     state: dict[str, Any] | None = None
+    adapted: dict[str, Any] | None = None
 
 
 def damaged(path: Path, why: str, hint: str | None = RESTORE) -> RunError:

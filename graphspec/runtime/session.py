@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from graphspec.arguments import mapping
 from graphspec.arrays.calls import settings
 from graphspec.arrays.system_memory import available
+from graphspec.compiler.adapted import learning_nodes
+from graphspec.compiler.check import check
 from graphspec.compiler.fetches import fetches
 from graphspec.compiler.objective import objective_for
 from graphspec.compiler.trainable import refuse_memory
 from graphspec.data.batches import in_batches
 from graphspec.data.check import BatchLoader, Dataset, DataSignature, load, refused
+from graphspec.data.labels import with_class_ids
 from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
 from graphspec.errors import Diagnostic, UsageError, did_you_mean
+from graphspec.graph.prelude import cut
 from graphspec.graph.shapes import infer_shapes
 from graphspec.graph.target import Target
 from graphspec.ir.dims import Shape
@@ -27,10 +31,15 @@ from graphspec.runtime.access import Access
 from graphspec.runtime.build import build_program
 from graphspec.runtime.optimizer_state import OptimizerState
 from graphspec.runtime.parameters import Parameters
+from graphspec.runtime.prelude import Prelude
+from graphspec.runtime.prepared import CACHED_BYTES, prepare_rows, raw_bytes
 from graphspec.runtime.program_cache import ProgramCache
 from graphspec.runtime.running_metrics import RunningMetrics
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from graphspec.compiler.adapted import Adapted
     from graphspec.compiler.lowered import Lowered
     from graphspec.compiler.objective import Objective
     from graphspec.language.declarations import Spec
@@ -41,9 +50,16 @@ T = TypeVar("T")
 class Session:
     """A spec, its graph and its weights, with the bound programs and the optimizer's state.
 
+    A network with layers that learn from the training rows has no weights before it is adapted, since their shapes may
+    depend on what the layers learn.
+
     Attributes:
-        spec: the parsed spec.
-        graph: the operator graph that is trained and exported.
+        spec: the parsed spec, with everything that was learnt.
+        whole: the operator graph from raw inputs to heads, which is exported.
+        graph: the part of ``whole`` that is trained and computed by NumPy; the same graph if there is no prelude.
+        prelude: the part that onnxruntime computes once per row, before training; None if there is none.
+        adapted: what layers and heads have learnt from the training rows; None if nothing was learnt.
+        cache: the folder for prepared rows; None to keep them in memory.
         warnings: the diagnostics that are not errors.
         allow_outside: whether callbacks of the spec may write outside the run directory.
         workers: the number of processes of the last training, or of the one to resume; None before that.
@@ -51,26 +67,74 @@ class Session:
         sample_rows: a few rows of the last training's inputs, to prove an export; None before that.
     """
 
-    def __init__(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = ()) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        lowered: Lowered,
+        warnings: Sequence[Diagnostic] = (),
+        adapted: Adapted | None = None,
+    ) -> None:
         self._set_up(spec, lowered.graph, warnings)
+        self.adapted = adapted
+        self._create_weights()
+
+    def _create_weights(self) -> None:
+        """Create the weights, unless their shapes are still to be learnt."""
+        if self.whole.learnt:
+            self.parameters = Parameters(Graph(self.whole.name))
+            return
         refuse_memory(self.graph, sum(p.size * 4 for p in self.graph.params.values()), available())
         self.parameters = Parameters(self.graph)
         self.parameters.initialize(self.seed)
 
     def _set_up(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
-        """Set all attributes except the weights."""
-        self.spec, self.graph, self.warnings = spec, graph, list(warnings)
-        self.source = spec.tree.mark.file
-        self.seed = spec.training.seed
-        self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
+        """Set all attributes except the weights and what was learnt."""
+        self._set_graph(spec, graph, warnings)
+        self.cache: Path | None = None
         self.allow_outside = False
         self.epochs_done = 0
         self.workers: int | None = None
         self.parts: dict[str, Dataset] = {}
         self.sample_rows: dict[str, Array] | None = None
+        self.access = Access()
+
+    def _set_graph(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
+        """Set the attributes that depend on what was learnt, except the weights."""
+        self.spec, self.whole, self.warnings = spec, graph, list(warnings)
+        parts = None if graph.learnt else cut(graph)
+        self.graph = graph if parts is None else parts.rest
+        self.prelude = None if parts is None else Prelude(parts.prelude)
+        self.source = spec.tree.mark.file
+        self.seed = spec.training.seed
+        self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
         self._optimizer_state: OptimizerState | None = None
         self._once: dict[Hashable, Any] = {}
-        self.programs, self.access = ProgramCache(), Access()
+        self.programs = ProgramCache()
+
+    @property
+    def learns(self) -> bool:
+        """Whether layers or heads must still learn from the training rows."""
+        return bool(self.whole.learnt)
+
+    def install(self, adapted: Adapted) -> None:
+        """Fill in what layers and heads have learnt, and create the weights with their now known shapes.
+
+        Raises:
+            SpecError: the network does not fit what was learnt.
+            ValueError: ``adapted`` does not belong to this spec.
+        """
+        checked = check(self.spec, allow_outside=True, adapted=adapted)
+        spec, lowered = checked.require()
+        self._set_graph(spec, lowered.graph, checked.diagnostics)
+        self.adapted = adapted
+        self._create_weights()
+
+    def require_adapted(self) -> None:
+        """Raise UsageError if layers must still learn from the training rows."""
+        if self.learns:
+            names = ", ".join(f"'{node.name}'" for node in learning_nodes(self.spec)[:3])
+            what = f"the layers {names} have" if names else "the heads have"
+            raise UsageError(f"{what} not learnt from training rows yet: call `fit`, or load a run")
 
     def document(self) -> dict[str, Any]:
         """Return the spec with overrides applied and absolute paths of data, so it can be read in any folder."""
@@ -86,12 +150,12 @@ class Session:
     @property
     def needed(self) -> DataSignature:
         """The signature of the data that the network needs: inputs and targets."""
-        return self.once("needed", lambda: data_signature(self.spec, self.graph))
+        return self.once("needed", lambda: data_signature(self.spec, self.whole))
 
     @property
     def needed_inputs(self) -> DataSignature:
         """The signature of the inputs that the network needs."""
-        return self.once("needed inputs", lambda: data_signature(self.spec, self.graph, targets=False))
+        return self.once("needed inputs", lambda: data_signature(self.spec, self.whole, targets=False))
 
     def part(self, name: str) -> Dataset:
         """Return the ``train``, ``validation`` or ``test`` data of the spec, and read its file if necessary.
@@ -111,10 +175,38 @@ class Session:
             raise refused(found)
         return arrays
 
+    def prepared(self, arrays: Dataset) -> Dataset:
+        """Return checked raw rows as the trained graph reads them: after the prelude, with class ids for labels.
+
+        Raises:
+            SpecError: GS511, a target is a class without training rows.
+            RunError: GS605, onnxruntime cannot compute a row; GS602, there is too little memory or disk space.
+        """
+        self.require_adapted()
+        arrays = with_class_ids(arrays, self.labels, self.needed.targets)
+        if self.prelude is None:
+            return arrays
+        cache = self.cache if raw_bytes(arrays) >= CACHED_BYTES else None
+        return prepare_rows(self.prelude, arrays, list(self.graph.inputs), cache, self.on_prepared)
+
+    def on_prepared(self, rows: int, total: int) -> None:
+        """Receive the progress of :meth:`prepared`; it does nothing unless it is replaced."""
+
+    def through_prelude(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the inputs of the trained graph for one batch of raw inputs."""
+        if self.prelude is None:
+            return dict(feeds)
+        found = self.prelude.run(feeds)
+        return {name: found[name] if name in found else feeds[name] for name in self.graph.inputs}
+
     # Computation.
 
     def evaluate_arrays(self, arrays: Dataset, batch_size: int) -> RunningMetrics:
-        """Compute losses and metrics over checked arrays, in inference mode."""
+        """Compute losses and metrics over checked raw arrays, in inference mode."""
+        return self.evaluate_prepared(self.prepared(arrays), batch_size)
+
+    def evaluate_prepared(self, arrays: Dataset, batch_size: int) -> RunningMetrics:
+        """Compute losses and metrics over prepared arrays, in inference mode."""
         objective = self.objective(arrays)
         loader = BatchLoader(arrays, batch_size, shuffle=False, seed=self.seed)
         running, graph = RunningMetrics(self), objective.graph.with_outputs(fetches(self, objective))
@@ -160,6 +252,8 @@ class Session:
 
     def _batch(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Do the work of :meth:`run` for checked arrays."""
+        self.require_adapted()
+        feeds = self.through_prelude(feeds)
         shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
         bound = partial(build_program, self.graph, self.parameters, Target(shapes), seed=self.seed)
         with self.access.reading(), self.programs.borrow(("predict", *sorted(shapes.items())), bound) as program:
@@ -171,7 +265,7 @@ class Session:
 
     def infer_shapes(self, shapes: Mapping[str, Shape]) -> dict[str, Value]:
         """Return every value's type for the given input shapes; raise :class:`ShapeError` if the network refuses them."""
-        return infer_shapes(self.graph, self.graph.needed(self.graph.outputs.values()), shapes)
+        return infer_shapes(self.whole, self.whole.needed(self.whole.outputs.values()), shapes)
 
     @property
     def weights(self) -> dict[str, Array]:
@@ -185,6 +279,7 @@ class Session:
         Raises:
             UsageError: an unknown name, a wrong shape, or values that are not numbers; nothing is written then.
         """
+        self.require_adapted()
         weights = mapping("weights", weights, "a dict of arrays")
         for name in weights:
             if name not in self.graph.params:

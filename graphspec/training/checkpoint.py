@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.codes import Code
+from graphspec.compiler.adapted import Adapted
 from graphspec.errors import RunError
 from graphspec.files import write_atomic
 from graphspec.ir.graph import Array
@@ -34,12 +35,14 @@ class Checkpoint:
         arrays: ``weight/<name>``, ``slot/<slot>/<name>``, ``callback/<k>/<name>``.
         state: plain JSON: epoch, batch, step, learning rate, totals of the epoch so far, history, callbacks.
         belongs: hashes of the parts of the spec that it belongs to (``network`` and ``run`` of :class:`Header`).
+        adapted: what the network has learnt before its first step, if it learns.
         path: the file that the checkpoint was read from.
     """
 
     arrays: dict[str, Array]
     state: dict[str, Any] = field(default_factory=dict)
     belongs: Mapping[str, str] = field(default_factory=dict)
+    adapted: Adapted | None = None
     path: Path = Path("checkpoint.safetensors")
 
     def progress(self) -> Progress:
@@ -141,7 +144,8 @@ def _compare(found: Mapping[str, tuple[str, tuple[int, ...]]], shapes: Shapes, o
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
     """Write ``checkpoint.safetensors``, and its state for people to read, ``checkpoint.json``."""
     path = directory / "checkpoint.safetensors"
-    save_arrays(path, checkpoint.arrays, state=checkpoint.state, **checkpoint.belongs)
+    learnt = {} if checkpoint.adapted is None else {"adapted": checkpoint.adapted.to_json()}
+    save_arrays(path, checkpoint.arrays, state=checkpoint.state, **checkpoint.belongs, **learnt)
     write_state(directory, checkpoint.state)
 
 
@@ -161,4 +165,11 @@ def load_checkpoint(directory: Path, shapes: Shapes | None = None, optional: Sha
     if header is None or header.format != FORMAT or header.state is None:
         raise RunError(Code.DAMAGED_RUN, f"{path} is not a checkpoint of this version of graphspec", RESTORE)
     belongs = {k: v for k, v in (("network", header.network), ("run", header.run)) if v is not None}
-    return Checkpoint(arrays, header.state, belongs, path)
+    return Checkpoint(arrays, header.state, belongs, _adapted(header, path), path)
+
+
+def _adapted(header: Header, path: Path) -> Adapted | None:
+    try:
+        return None if header.adapted is None else Adapted.of_json(header.adapted)
+    except ValueError as error:
+        raise damaged(path, str(error)) from None

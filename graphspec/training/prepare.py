@@ -11,22 +11,26 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.arguments import bad_argument, flag, literal, positive_int
+from graphspec.arrays.strings import Strings
 from graphspec.callbacks.outputs import Outputs
 from graphspec.codes import Code
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.compiler.trainable import refuse_memory, refuse_untrainable
-from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split, split_by_time, split_last
+from graphspec.data.batches import split_by_time, split_last
+from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.signature import SAMPLE_ROWS, user_arrays
 from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.language.head_arrays import WEIGHT
+from graphspec.training.adapt import adapt
 from graphspec.training.observers import Observer
 from graphspec.training.trainer import Plan, Trainer
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
+    from graphspec.compiler.adapted import Adapted
     from graphspec.data.signature import Data
-    from graphspec.language.declarations import HeadDecl
+    from graphspec.language.declarations import HeadDecl, Spec
     from graphspec.runtime.session import Session
 
 
@@ -88,13 +92,16 @@ def prepare_fit(
     shuffled = flag("shuffle", settings.shuffle, training.shuffle)
     callbacks = training.callbacks if settings.callbacks is None else _callbacks(settings.callbacks)
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
-    parts = _parts(model, data)
+    raw = _parts(model, data)
+    if model.adapted is None and _learns(model, raw.train):
+        model.install(adapt(model.spec, raw.train))
+    model.sample_rows = raw.train.sample(SAMPLE_ROWS)
+    parts = _prepared(model, raw)
     _check_memory(model, parts.train, min(size, len(parts.train)))
     _apply_class_weights(model, parts.train, data.class_weight)
     objective = model.objective(parts.train)
     validation = None if parts.validation is None else as_indices(objective.graph, parts.validation)
     loader = BatchLoader(as_indices(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
-    model.sample_rows = parts.train.sample(SAMPLE_ROWS)
     first = 0 if directory is not None else model.epochs_done
     trusted = settings.callbacks is not None
     outputs = Outputs(directory, trusted=trusted, allow_outside=model.allow_outside, source=model.source)
@@ -107,6 +114,34 @@ def _callbacks(value: Any) -> Sequence[Callback]:
     if not isinstance(value, list | tuple) or not all(isinstance(c, Callback) for c in value):
         raise bad_argument("callbacks", "a list of callbacks, such as `[EarlyStopping(patience=3)]`", value)
     return value
+
+
+def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
+    """Return what a spec learns from its own data: from the training rows that are not split off for validation.
+
+    Raises:
+        SpecError: a layer has nothing to learn from, or there are too few rows to be split.
+    """
+    train, source = parts["train"], spec.data.get("validation")
+    if source is not None and source.split is not None:
+        train, _ = _split(train, source.split, spec.training.seed, source.stratify, in_order=source.in_order)
+    return adapt(spec, train)
+
+
+def _learns(model: Session, train: Dataset) -> bool:
+    """Return whether layers or heads have something to learn from the training rows."""
+    return model.learns or any(isinstance(t, Strings) and name not in model.labels for name, t in train.targets.items())
+
+
+def _prepared(model: Session, raw: _Parts) -> _Parts:
+    """Return the rows as the trained graph reads them. Rows that were split from one file are prepared once."""
+    train = model.prepared(raw.train)
+    train = replace(train, weights=dict(train.weights))  # a copy: class weights will be added
+    if raw.validation is None:
+        return _Parts(train, None)
+    if raw.validation.inputs is raw.train.inputs:
+        return _Parts(train, replace(train, weights=dict(raw.validation.weights), chosen=raw.validation.chosen))
+    return _Parts(train, model.prepared(raw.validation))
 
 
 def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
@@ -142,15 +177,22 @@ def _parts(model: Session, data: FitData) -> _Parts:
     if fraction is not None and validation is None:
         if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
             raise bad_argument("validation_split", "a number between 0 and 1", fraction)
-        classes = None if stratify is None else class_ids(train.targets[stratify])
-        if train.times is not None:
-            rows, held_out = split_by_time(train, fraction)
-        elif in_order:
-            rows, held_out = split_last(len(train), fraction)
-        else:
-            rows, held_out = split(len(train), fraction, model.seed, classes)
-        train, validation = train.select(rows), train.select(held_out)
-    return _Parts(replace(train, weights=dict(train.weights)), validation)  # a copy: class weights will be added
+        train, validation = _split(train, float(fraction), model.seed, stratify, in_order=in_order)
+    return _Parts(train, validation)
+
+
+def _split(
+    rows: Dataset, fraction: float, seed: int, stratify: str | None, *, in_order: bool
+) -> tuple[Dataset, Dataset]:
+    """Return training rows and validation rows."""
+    if rows.times is not None:
+        train, validation = split_by_time(rows, fraction)
+    elif in_order:
+        train, validation = split_last(len(rows), fraction)
+    else:
+        classes = None if stratify is None else class_ids(rows.targets[stratify])
+        train, validation = split(len(rows), fraction, seed, classes)
+    return rows.select(train), rows.select(validation)
 
 
 def _apply_class_weights(

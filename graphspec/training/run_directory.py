@@ -13,14 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphspec.arrays.blas import openblas
-from graphspec.callbacks.outputs import RUN_FILES
+from graphspec.callbacks.outputs import ADAPTED, RUN_FILES
 from graphspec.codes import Code
+from graphspec.compiler.adapted import Adapted
 from graphspec.data.files import files_of
-from graphspec.errors import RunError, UsageError
+from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.files import make_folder, write_atomic
 from graphspec.kernels.fast import KERNELS
 from graphspec.runtime.records import RESTORE, Provenance, check, damaged, read_json
-from graphspec.training.checkpoint import Checkpoint, load_arrays, load_checkpoint, save_arrays, save_checkpoint
+from graphspec.training.checkpoint import (
+    Checkpoint,
+    load_arrays,
+    load_checkpoint,
+    save_arrays,
+    save_checkpoint,
+)
 from graphspec.training.lock import locked
 
 if TYPE_CHECKING:
@@ -55,7 +62,41 @@ def start_run(model: Session, directory: Path) -> None:
     check_own(directory)
     document = model.document()
     write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
+    if model.adapted is not None:
+        write_atomic(directory / ADAPTED, json.dumps(model.adapted.to_json(), indent=1, ensure_ascii=False).encode())
     write_atomic(directory / "run.json", json.dumps(_provenance(model, document), indent=1).encode())
+
+
+def read_adapted(directory: Path) -> Adapted | None:
+    """Return what the network of a run has learnt before its first step; None if it learns nothing.
+
+    It comes from ``adapted.json``, else from the checkpoint, which contains the same record.
+
+    Raises:
+        RunError: GS603, a file is damaged.
+    """
+    path, checkpoint = directory / ADAPTED, directory / "checkpoint.safetensors"
+    if path.exists():
+        try:
+            return Adapted.of_json(read_json(path))
+        except ValueError as error:
+            raise damaged(path, str(error)) from None
+    return load_checkpoint(directory).adapted if checkpoint.exists() else None
+
+
+def install_adapted(model: Session, directory: Path) -> None:
+    """Let the model use what the network of a run has learnt, if it learns.
+
+    Raises:
+        RunError: GS603, the record is damaged, or does not belong to the spec.
+    """
+    adapted = read_adapted(directory)
+    if adapted is None:
+        return
+    try:
+        model.install(adapted)
+    except (ValueError, SpecError) as error:
+        raise damaged(directory / ADAPTED, f"it does not fit spec.json beside it ({error})") from None
 
 
 def record_workers(model: Session, directory: Path) -> None:
@@ -83,6 +124,7 @@ def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
         "blas_threads": {k: os.environ[k] for k in _BLAS if k in os.environ},
         "plan": {"kernels": None if (blas := openblas()) is None else blas.core, "forced": os.environ.get(KERNELS)},
         "spec_sha256": spec_hash(document),
+        "adapted_sha256": None if model.adapted is None else model.adapted.sha256,
         "data_sha256": {part: _files_hash(files) for part, files in sources.items() if files},
     }
 
@@ -99,10 +141,14 @@ def _file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def belongs(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return hashes of the spec's network, and of the entire spec without its epochs, which identify a run's files."""
+def belongs(document: Mapping[str, Any], adapted: Adapted | None) -> dict[str, str]:
+    """Return hashes of the spec's network, and of the entire spec without its epochs, which identify a run's files.
+
+    Both depend on what the network has learnt before its first step.
+    """
+    learnt = {} if adapted is None else {"adapted": adapted.sha256}
     network = {key: value for key, value in document.items() if key not in _NOT_OF_NETWORK}
-    return {"network": spec_hash(network), "run": spec_hash(_without_epochs(document))}
+    return {"network": spec_hash(network | learnt), "run": spec_hash(_without_epochs(document) | learnt)}
 
 
 def _check_belongs(path: Path, found: str | None, expected: str, what: str) -> None:
@@ -135,7 +181,7 @@ def check_resumable(model: Session, directory: Path) -> Checkpoint:
     refuse_too_few_cores(record.workers, directory)
     model.workers = record.workers
     checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
-    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), belongs(now)["run"], "run")
+    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), belongs(now, model.adapted)["run"], "run")
     return checkpoint
 
 
@@ -195,7 +241,9 @@ def write_weights(
         network: the hash of the network (:func:`belongs`), if it is known already.
         header: further entries of the file's header.
     """
-    save_arrays(path, model.weights, network=network or belongs(model.document())["network"], **(header or {}))
+    save_arrays(
+        path, model.weights, network=network or belongs(model.document(), model.adapted)["network"], **(header or {})
+    )
 
 
 def save_model(model: Session, directory: Path, header: Mapping[str, str] | None = None) -> None:
@@ -209,7 +257,7 @@ def save_model(model: Session, directory: Path, header: Mapping[str, str] | None
     """
     make_folder(directory)
     check_own(directory)
-    network = belongs(model.document())["network"]
+    network = belongs(model.document(), model.adapted)["network"]
     with locked(directory):
         write_weights(model, directory / "weights.safetensors", network, header)
         start_run(model, directory)
@@ -221,7 +269,7 @@ def save_model(model: Session, directory: Path, header: Mapping[str, str] | None
             "learning_rate": model.optimizer_state.rate.value,
             "stopped": None,
         }
-        save_checkpoint(directory, Checkpoint(arrays, state, {"network": network}))
+        save_checkpoint(directory, Checkpoint(arrays, state, {"network": network}, model.adapted))
 
 
 def load_into(model: Session, directory: Path) -> None:
@@ -230,7 +278,7 @@ def load_into(model: Session, directory: Path) -> None:
     Raises:
         RunError: GS603 if the directory is incomplete or damaged.
     """
-    network = belongs(read_json(directory / "spec.json"))["network"]
+    network = belongs(read_json(directory / "spec.json"), model.adapted)["network"]
     _load_weights(model, directory, network)
     if (directory / "checkpoint.safetensors").exists() and model.graph.params and _trains(model):
         checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))

@@ -61,7 +61,8 @@ class TrainingSteps:
             OSError: processes or shared memory are not available; nothing has changed then.
         """
         self._cache_programs()
-        document = self._model.document()
+        adapted = self._model.adapted
+        document = {"document": self._model.document(), "adapted": None if adapted is None else adapted.to_json()}
         self.leader = Leader(self.common, self.optimizer_state, self._running, document, size)
         # The cached programs view this process's memory, not the shared one.
         self._own_cache, self._model.programs = self._model.programs, ProgramCache()

@@ -184,7 +184,7 @@ class Trainer:
         if self.validation is not None:
             for state in self.states:
                 state.on_test_begin()
-            validation = self.model.evaluate_arrays(self.validation, self.loader.batch_size)
+            validation = self.model.evaluate_prepared(self.validation, self.loader.batch_size)
             for state in self.states:
                 state.on_test_end()
             logs |= validation.logs("val_")
@@ -241,7 +241,7 @@ class Trainer:
         arrays = {f"weight/{n}": a for n, a in self.model.weights.items()} | self.optimizer_state.arrays()
         for k, state in enumerate(self.states):
             arrays |= {f"callback/{k}/{n}": a for n, a in state.arrays().items()}
-        save_checkpoint(self.directory, Checkpoint(arrays, self._state(), self._belongs))
+        save_checkpoint(self.directory, Checkpoint(arrays, self._state(), self._belongs, self.model.adapted))
         self.last_checkpoint = (self.epoch, self.batch)
         write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
         write_history(self.directory, self.history)
@@ -261,7 +261,7 @@ class Trainer:
 
     @cached_property
     def _belongs(self) -> dict[str, str]:
-        return belongs(self.model.document())
+        return belongs(self.model.document(), self.model.adapted)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Restore the state of a checkpoint; the run then ends with the same bits as an uninterrupted one.

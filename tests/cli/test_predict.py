@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -15,6 +15,7 @@ import pytest
 from commands import SPEC, graphspec, project
 
 import graphspec as gs
+from graphspec.layers import LAYERS, Layer
 
 TABLE = SPEC.replace(
     "train: {file: train.npz}",
@@ -193,6 +194,105 @@ def test_predict_usage(run: Path, tmp_path: Path) -> None:
     assert result.exit_code == 2
 
 
+def lines_of(features: Any, **others: Any) -> str:
+    rows = [{"features": x.tolist()} | {k: v[i] for k, v in others.items()} for i, x in enumerate(features)]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("name", ["run", "tiny.onnx"])
+def test_predict_from_standard_input(run: Path, tmp_path: Path, name: str) -> None:
+    features = np.tile(arrays_of(run.parent / "test.npz")["features"], (30, 1))  # several batches
+    text = lines_of(features, name=[f"row {k}" for k in range(len(features))])
+    expected = graphspec("predict", run.parent / name, run.parent / "test.npz").stdout.splitlines()
+    answer = graphspec("predict", run.parent / name, "-", stdin=text)
+    assert answer.exit_code == 0, answer.stderr
+    header, *rows = answer.stdout.splitlines()
+    assert (header, len(rows)) == ("answer,answer_label", 600)
+    for row, other in zip(_table(answer.stdout)[-20:], _table("\n".join(expected)), strict=True):
+        assert float(row["answer"]) == pytest.approx(float(other["answer"]), rel=1e-5)
+    for suffix in ("csv", "npz", "jsonl"):
+        result = graphspec(
+            "predict", run.parent / name, "-", "-o", tmp_path / f"p.{suffix}", "--keep", "name", stdin=text
+        )
+        assert result.stdout == f"{tmp_path / f'p.{suffix}'}: 600 rows of name, answer, answer_label\n"
+    assert arrays_of(tmp_path / "p.npz")["name"].tolist() == [f"row {k}" for k in range(600)]
+    assert [r["name"] for r in _table((tmp_path / "p.csv").read_text())] == [f"row {k}" for k in range(600)]
+    last = json.loads((tmp_path / "p.jsonl").read_text().splitlines()[-1])
+    assert list(last) == ["name", "answer", "answer_label"]
+    assert last["name"] == "row 599"
+
+
+def test_labels_alone(run: Path) -> None:
+    rows = _table(graphspec("predict", run, run.parent / "test.npz").stdout)
+    expected = [row["answer_label"] for row in rows]
+    assert graphspec("predict", run, run.parent / "test.npz", "--labels").stdout.splitlines() == expected
+    result = graphspec("predict", run, run.parent / "test.npz", "--labels", "--json")
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [{"answer_label": name} for name in expected]
+    text = lines_of(arrays_of(run.parent / "test.npz")["features"], id=list(range(20)))
+    table = _table(graphspec("predict", run, "-", "--labels", "--keep", "id", stdin=text).stdout)
+    assert table == [{"id": str(k), "answer_label": name} for k, name in enumerate(expected)]
+
+
+def test_labels_of_a_network_without_labels(tmp_path: Path) -> None:
+    spec = project(tmp_path, SPEC.replace(', labels: ["no", "yes"]', ""))
+    assert graphspec("train", spec, "--out", tmp_path / "run").exit_code == 0
+    result = graphspec("predict", tmp_path / "run", tmp_path / "test.npz", "--labels")
+    assert result.exit_code == 2
+    assert "no head has labels" in result.stderr
+
+
+def test_kept_values_are_as_in_the_input(run: Path) -> None:
+    features = arrays_of(run.parent / "test.npz")["features"][:4]
+    values = [None, {"a": [1, 2.5]}, True, 'é, "b"']
+    text = lines_of(features, note=values, number=[10**25, 1, 2, -7])
+    more = ("--keep", "note", "--keep", "number")
+    lines = graphspec("predict", run, "-", "--json", *more, stdin=text).stdout.splitlines()
+    assert [json.loads(line)["note"] for line in lines] == values
+    assert json.loads(lines[0])["number"] == 10**25
+    cells = [row["note"] for row in _table(graphspec("predict", run, "-", *more, stdin=text).stdout)]
+    assert cells == ["", '{"a": [1, 2.5]}', "true", 'é, "b"']
+
+
+def test_columns_of_a_table_are_kept(table_run: Path) -> None:
+    table = table_run.parent / "train.csv"
+    with table.open(newline="") as file:
+        said = [row["said"] for row in csv.DictReader(file)]
+    result = graphspec("predict", table_run, table, "--keep", "said", "--keep", "d")
+    rows = _table(result.stdout)
+    assert list(rows[0]) == ["said", "d", "answer", "answer_label"]
+    assert [row["said"] for row in rows] == said
+    result = graphspec("predict", table_run, table, "--keep", "sad")
+    assert result.exit_code == 1
+    assert "error[GS502]" in result.stderr
+    assert "'said'" in result.stderr
+
+
+def test_keep_usage(run: Path) -> None:
+    data = run.parent / "test.npz"
+    for more in (["--keep", "features"], ["--keep", "answer"], ["--json", "-o", "a.csv"]):
+        result = graphspec("predict", run, data, *more)
+        assert (result.exit_code, result.stdout) == (2, ""), more
+
+
+def test_wrong_records(run: Path, tmp_path: Path) -> None:
+    good = json.dumps({"features": [1, 2, 3, 4]}) + "\n"
+    for text, code, said in (
+        ("", "GS508", "has no rows"),
+        (good + '{"feature": [1, 2, 3, 4]}', "GS502", "line 2"),
+        (good + "[1, 2]", "GS501", "line 2"),
+        (good + '{"features": [1, 2, 3]}', "GS503", "lists of different lengths"),
+        ('{"features": [1, 2, 3]}', "GS503", "(1, 3)"),
+        (good + '{"features": [1, 2, 3, "x"]}', "GS504", "text"),
+        (good * 300 + '{"features": [1, 2, 3, null]}', "GS505", "row 300"),
+    ):
+        for source in (run, run.parent / "tiny.onnx"):
+            result = graphspec("predict", source, "-", "-o", tmp_path / "p.csv", stdin=text)
+            assert result.exit_code == 1, text
+            assert f"<stdin>: error[{code}]" in result.stderr
+            assert said in result.stderr
+            assert list(tmp_path.iterdir()) == []
+
+
 # export
 
 
@@ -226,3 +326,63 @@ def test_an_output_that_cannot_be_written(file: str, run: Path, tmp_path: Path) 
         result = graphspec(*words, "-o", tmp_path / file)
         assert result.exit_code == 2
         assert "folder" in result.stderr
+
+
+# texts
+
+
+class Lengths(Layer):
+    """How many words a text has, and whether it is "yes"."""
+
+    takes_strings: ClassVar[bool] = True
+
+    def lower(self, g: Any, X: Any) -> Any:
+        words = g.Tokenizer(X, mark=0, mincharnum=1, pad_value="", separators=(" ",))
+        known = g.LabelEncoder(words, keys_strings=("",), values_int64s=(0,), default_int64=1)
+        count = g.ReduceSum(g.Cast(known, to="float32"), g.constant([2]), keepdims=0)
+        yes = g.LabelEncoder(X, keys_strings=("yes",), values_int64s=(1,), default_int64=0)
+        return g.Concat(count, g.Cast(yes, to="float32"), axis=1)
+
+
+@pytest.fixture
+def text_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A saved network of a text and a number that may be missing, with its ONNX file."""
+    monkeypatch.setitem(LAYERS._classes, "Lengths", Lengths)
+    layers = [
+        {"name": "words", "type": "Lengths", "inputs": "note"},
+        {"name": "full", "type": "Impute", "strategy": "constant", "fill_value": -1.0, "inputs": "age"},
+        {"name": "both", "type": "Concatenate", "inputs": ["words", "full"]},
+    ]
+    inputs = {"note": {"dtype": "string"}, "age": {"shape": [1]}}
+    spec = {"graphspec": 1, "name": "net", "inputs": inputs, "layers": layers, "outputs": {"both": {}}}
+    model = gs.compile(spec)
+    model.save(tmp_path / "run")
+    model.export(tmp_path / "net.onnx")
+    return tmp_path / "run"
+
+
+EXPECTED = [[2, 0, 7], [1, 1, -1], [0, 0, 3.5], [0, 0, -1]]
+
+
+@pytest.mark.parametrize("name", ["run", "net.onnx"])
+def test_texts_and_missing_numbers(text_run: Path, name: str) -> None:
+    rows = [
+        {"note": "a b", "age": 7, "other": "x"},
+        {"note": "yes", "age": None},
+        {"note": None, "age": 3.5},
+        {"note": ""},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    source = text_run.parent / name
+    result = graphspec("predict", source, "-", "--json", stdin=text)
+    assert result.exit_code == 0, result.stderr
+    assert [json.loads(line)["both"] for line in result.stdout.splitlines()] == EXPECTED
+    table = text_run.parent / "rows.csv"
+    table.write_text("id,age,note\n1,7,a b\n2,,yes\n3,3.5,\n4,NA,\n", encoding="utf-8")
+    result = graphspec("predict", source, table, "--keep", "id")
+    assert result.exit_code == 0, result.stderr
+    found = [[row["id"], *(float(row[f"both_{k}"]) for k in range(3))] for row in _table(result.stdout)]
+    assert found == [[str(k + 1), *row] for k, row in enumerate(EXPECTED)]
+    result = graphspec("predict", source, "-", stdin='{"age": 3}')
+    assert result.exit_code == 1
+    assert "key 'note' of '<stdin>' is missing in line 1" in result.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import graphspec as gs
-from graphspec.export.session import session
+from graphspec.graph.onnx_session import session
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
 

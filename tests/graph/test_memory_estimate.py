@@ -9,7 +9,9 @@ import pytest
 
 import graphspec as gs
 from graphspec.arrays.system_memory import _container_limits, _unused, available, free, human
-from graphspec.graph.memory_estimate import assumed_shapes, estimate
+from graphspec.graph.builder import Builder
+from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate
+from graphspec.ir.graph import Graph, Type, Value
 from specs import dense_spec
 
 
@@ -85,6 +87,15 @@ def test_estimates_grow_with_the_batch() -> None:
     values = 4 + 8 + 8 + 3 + 3  # x, Gemm, Relu, Gemm, Softmax; Dropout is a view
     assert large - small == 1000 * 2 * 4 * values
     assert small == 2 * 4 * values + (4 * 8 + 8 + 8 * 3 + 3) * 4 * 4
+
+
+def test_numbers_of_tokens_are_assumed() -> None:
+    """They are not known before texts are read, and do not stop the estimate."""
+    graph = Graph("test")
+    x = graph.inputs["x"] = Value("x", Type("string", ("N", 1)), "input")
+    tokens = Builder(graph, "y").Tokenizer(x, mark=0, mincharnum=1, pad_value="", tokenexp="[0-9]")
+    found = activations(graph.with_outputs({"y": tokens}), {"x": (3, 1)})
+    assert found == Type("string", (3, 1)).nbytes + Type("string", (3, 1, 16)).nbytes
 
 
 def test_human() -> None:

@@ -116,6 +116,28 @@ GOOD: dict[str, dict[str, Any]] = {
             "test": {"file": "b.csv", "inputs": {"x": ["a", "b"]}},
         }
     ),
+    "records": spec(
+        inputs={
+            "p": {
+                "columns": {
+                    "a": "number",
+                    "b": {"type": "number", "missing": 0.5, "scale": {"bins": 4}, "indicator": True, "column": "B b"},
+                    "c": {"type": "category", "embed": 3, "vocabulary": ["x", "y"]},
+                    "d": {"type": "date", "parts": ["year"]},
+                    "e": {"type": "text", "ngrams": [1, 2], "split": None},
+                    "f": {"type": "image", "shape": [8, 8, 3]},
+                    "g": "category",
+                },
+                "crosses": [["c", "g"], {"columns": ["g", "c"], "num_bins": 9}],
+            },
+            "line": {"dtype": "string", "column": "text"},
+        }
+    ),
+    "variables in records": spec(
+        vars={"n": "number", "x": 3},
+        inputs={"p": {"columns": {"a": "${n}", "b": {"type": "${n}", "missing": "${x}"}}}},
+    ),
+    "scale": spec(outputs={"out": {"loss": "mse", "scale": "standard"}}),
     "head": spec(
         outputs={
             "h": {"layer": "out", "loss": "mse", "metrics": ["accuracy"], "class_weight": {"a": 1}, "labels": ["a"]}
@@ -144,6 +166,15 @@ BAD: dict[str, dict[str, Any]] = {
     "dtype": spec(inputs={"x": {"shape": [4], "dtype": "float31"}}),
     "dimension": spec(inputs={"x": {"shape": [0]}}),
     "head": spec(outputs={"out": {"los": "mse"}}),
+    "no shape": spec(inputs={"x": {"dtype": "int64"}}),
+    "no columns": spec(inputs={"p": {"crosses": [["a", "b"]]}}),
+    "shape of a record": spec(inputs={"p": {"columns": {"a": "number"}, "shape": [1]}}),
+    "type of a column": spec(inputs={"p": {"columns": {"a": "nmuber"}}}),
+    "argument of a column": spec(inputs={"p": {"columns": {"a": {"type": "number", "embed": 3}}}}),
+    "missing number": spec(inputs={"p": {"columns": {"a": {"type": "number", "missing": "bfill"}}}}),
+    "one bin": spec(inputs={"p": {"columns": {"a": {"type": "number", "scale": {"bins": 1}}}}}),
+    "cross of one": spec(inputs={"p": {"columns": {"a": "category"}, "crosses": [["a"]]}}),
+    "scale": spec(outputs={"out": {"loss": "mse", "scale": "minmax"}}),
 }  # fmt: skip
 
 

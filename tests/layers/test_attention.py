@@ -12,7 +12,7 @@ from golden_run import assert_close, compiled, run, store_of
 from graphspec.compiler.check import check
 from graphspec.compiler.cost import cost
 from graphspec.export.onnx import to_model
-from graphspec.export.session import session
+from graphspec.graph.onnx_session import session
 from graphspec.ir.graph import Graph
 from graphspec.runtime.parameters import Parameters
 

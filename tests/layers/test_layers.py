@@ -175,10 +175,15 @@ ELSEWHERE = (
         ),
         "layers/test_image.py",
     )
+    | {"DateParts": "layers/test_dates.py", "Impute": "layers/test_missing.py"}
+    | dict.fromkeys(("Log1p", "MinMaxScaling"), "layers/test_scaling.py")
     | dict.fromkeys(
         ("AdditiveAttention", "Attention", "EinsumDense", "GroupQueryAttention", "MultiHeadAttention"),
         "layers/test_attention.py",
     )
+    | dict.fromkeys(("Hashing", "HashedCrossing"), "layers/test_hashing.py")
+    | dict.fromkeys(("IntegerLookup", "StringLookup"), "layers/test_lookup.py")
+    | {"TextVectorization": "layers/test_text.py"}
 )
 """Layers with shape tests in another file."""
 

@@ -17,7 +17,7 @@ from graphspec.ops import OPS
 
 Array = np.ndarray[Any, Any]
 
-EXPORTED = sorted(name for name, cls in OPS.items() if cls.exported)
+EXPORTED = sorted(name for name, cls in OPS.items() if cls.exported and cls.has_kernel)
 
 DTYPES = {
     getattr(TensorProto, name)

@@ -45,6 +45,6 @@ def project(folder: Path, spec: str = SPEC) -> Path:
     return path
 
 
-def graphspec(*arguments: object) -> Result:
+def graphspec(*arguments: object, stdin: str | bytes | None = None) -> Result:
     """One command; ``exit_code``, ``stdout`` and ``stderr`` of the result."""
-    return CliRunner().invoke(app, [str(a) for a in arguments])
+    return CliRunner().invoke(app, [str(a) for a in arguments], input=stdin)

@@ -13,9 +13,12 @@ from safetensors.numpy import load_file
 
 GOLDEN = TESTS / "golden"
 NOT_KERAS: dict[str, dict[str, str]] = {
-    **{
-        kind: {}
-        for kind in ("layer", "cell", "activation", "loss", "optimizer", "schedule", "regularizer", "constraint")
+    **{kind: {} for kind in ("cell", "activation", "loss", "optimizer", "schedule", "regularizer", "constraint")},
+    "layer": {
+        "DateParts": "layers/test_dates.py",
+        "Impute": "layers/test_missing.py",
+        "Log1p": "layers/test_scaling.py",
+        "MinMaxScaling": "layers/test_scaling.py",
     },
     "metric": {
         "AccuracyOfLoss": "metrics/test_accuracy.py",

@@ -11,8 +11,8 @@ from graphs import run_poisoned
 
 from graphspec.compiler.check import check
 from graphspec.export.onnx import to_model
-from graphspec.export.session import session
 from graphspec.graph.builder import Builder
+from graphspec.graph.onnx_session import session
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.kernels.group import Shard

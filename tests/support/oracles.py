@@ -14,8 +14,7 @@ import onnxruntime as ort
 from graphs import dtype_name, run
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from graphspec.export.onnx import operator
-from graphspec.export.targets import IR_OF_OPSET, OPSET
+from graphspec.graph.onnx_model import IR_OF_OPSET, OPSET, operator
 from graphspec.graph.passes.legalize import since
 from graphspec.ir.graph import Graph
 

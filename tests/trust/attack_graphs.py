@@ -22,7 +22,8 @@ from graphspec.compiler.objective import objective_for
 from graphspec.data.check import BatchLoader
 from graphspec.data.signature import user_arrays
 from graphspec.errors import RunError, ShapeError, SpecError
-from graphspec.export.targets import IR_OF_OPSET, newest_opset
+from graphspec.export.targets import newest_opset
+from graphspec.graph.onnx_model import IR_OF_OPSET
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Value
 from graphspec.kernels import fast as choice

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.export.session import session
 from graphspec.graph.id_bounds import id_ranges, input_bounds
+from graphspec.graph.onnx_session import session
 from graphspec.graph.target import Target
 from graphspec.ir.ranges import Range
-from graphspec.ops.check_ids import check_range
+from graphspec.ops.indexing import check_range
 from graphspec.runtime.build import build_program
 from trust import attack_ids
 

@@ -16,7 +16,7 @@ import graphspec as gs
 from graphspec.export.onnx import to_model
 from graphspec.export.prove import Proof, prove
 from graphspec.export.rows import Rows, batch_of, lengths_for
-from graphspec.export.session import session
+from graphspec.graph.onnx_session import session
 from graphspec.ir.graph import Type
 from specs import blobs, dense_spec
 from trust.efficientnet import efficientnet, with_random_statistics

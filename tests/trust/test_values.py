@@ -11,7 +11,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.errors import GraphspecError, RunError, UsageError
-from graphspec.export.session import session
+from graphspec.graph.onnx_session import session
 from trust import attack_values
 
 CASES = 80

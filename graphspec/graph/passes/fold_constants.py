@@ -13,15 +13,24 @@ from collections.abc import Sequence
 from graphspec.graph.rebuild import Rebuild, rebuild
 from graphspec.graph.target import Target
 from graphspec.ir.graph import Graph, Node, Value
+from graphspec.ops import OPS
 
 
 def constant_values(graph: Graph) -> set[str]:
-    """Return the names of the values that depend only on weights and constants."""
+    """Return the names of the values that depend only on weights and constants, and that NumPy can compute."""
     known: set[str] = set()
     for node in graph.nodes:
+        if not computable(node):
+            continue
         if node.inputs and all(v is None or v.kind in ("param", "constant") or v.name in known for v in node.inputs):
             known.update(v.name for v in node.outputs)
     return known
+
+
+def computable(node: Node) -> bool:
+    """Return whether NumPy can compute the node: texts, and some operators on numbers, are for onnxruntime alone."""
+    values = [*node.outputs, *(v for v in node.inputs if v is not None)]
+    return OPS[node.op].has_kernel and not any(v.type.is_string for v in values)
 
 
 def fold_constants(graph: Graph, target: Target) -> Graph:

@@ -30,11 +30,16 @@ BASE = 17
 
 @cache
 def since(op: str) -> int | None:
-    """Return the first opset with the operator in the form that is used here; None for operators that are not exported."""
+    """Return the first opset with the operator in the form that is used here; None for operators that are not exported.
+
+    Operators of other domains do not depend on the opset: it is 1 for them.
+    """
     from onnx import defs
 
     if not OPS[op].exported:
         return None
+    if OPS[op].domain:
+        return 1
     if (changed := OPS[op].since_opset) is not None:
         return changed
     newest = defs.onnx_opset_version()

@@ -35,7 +35,7 @@ def merge_equal_nodes(graph: Graph, target: Target) -> Graph:
     first: dict[Hashable, Sequence[Value]] = {}
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if OPS[node.op].identity_in_inference or "seed" in node.attrs:
+        if OPS[node.op].identity_in_inference or ("seed" in node.attrs and not OPS[node.op].domain):
             return None
         key = node.op, _frozen(node.attrs), tuple(map(_identity, inputs)), tuple(v.type for v in node.outputs)
         if key not in first:
@@ -49,7 +49,9 @@ def _identity(value: Value | None) -> Hashable:
     """Return a key that is equal for equal inputs: the bytes of a constant, or the name of another value."""
     if value is None or value.data is None:
         return None if value is None else value.name
-    return value.type, value.data.dtype.str, value.data.tobytes()
+    # The bytes of an array of texts are addresses.
+    content = tuple(value.data.flat) if value.type.is_string else value.data.tobytes()
+    return value.type, value.data.dtype.str, content
 
 
 def _frozen(attribute: Any) -> Hashable:

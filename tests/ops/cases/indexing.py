@@ -40,6 +40,12 @@ def arange(d: Draw) -> Example:
 OF_CONSTANTS = "its inputs are constants"
 
 CASES = {
+    "CheckIds": OpCase(
+        None,
+        "it passes integers",
+        no_rows=[Example([np.zeros((0, 4), np.int64)], {"size": 7})],
+        allocates=[Example([ids(7, 300, 400)], {"size": 7})],
+    ),
     "Gather": OpCase(
         gather,
         [

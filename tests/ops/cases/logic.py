@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from ops.cases.case import Example, OpCase, broadcast, normal, without_rows
+from ops.cases.case import Example, OpCase, batch, broadcast, normal, without_rows
 from ops.cases.draw import Draw
-from ops.cases.elementwise import ROW, X, drawn_few, two
+from ops.cases.elementwise import ROW, X, drawn_few, one, two
 
 NO_FLOATS = "it gives no floats"
 
@@ -16,6 +16,11 @@ def where(d: Draw) -> Example:
     shapes = shapes[d.integer(0, 2) :] + shapes
     A, B = (d.normal(*s, scale=9.0).astype("int32").astype(dtype) for s in shapes[1:3])
     return Example([d.bools(shapes[0]), A, B])
+
+
+def with_nan(d: Draw) -> Example:
+    X = d.floats(scale=3.0)
+    return Example([np.where(d.bools(X.shape), np.float32(np.nan), X)])
 
 
 def comparison(*more: str) -> OpCase:
@@ -33,6 +38,7 @@ CASES = {
     "Equal": comparison("bool"),
     "Greater": comparison(),
     "GreaterOrEqual": comparison(),
+    "IsNaN": OpCase(with_nan, NO_FLOATS, without_rows(one(), batch(0)), [Example([X])]),
     "Less": comparison(),
     "LessOrEqual": comparison(),
     "Or": of_bools(),

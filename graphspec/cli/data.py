@@ -1,0 +1,188 @@
+"""``graphspec data``: show what the data files of a spec hold, and whether it fits the spec."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graphspec.cli.console import columns, count, out, print_diagnostics, write_data
+from graphspec.cli.options import Sets, SpecFile
+from graphspec.errors import UsageError, shorten
+
+if TYPE_CHECKING:
+    from graphspec.data.array_profile import ArrayProfile
+    from graphspec.data.overview import Overview
+    from graphspec.data.profile import ColumnProfile
+
+_HEADER = ("column", "type", "missing", "distinct")
+_NAME = 28  # characters of a column's name that are shown
+_VALUES = 28  # narrower values go on a line of their own
+
+
+def data(
+    spec: SpecFile,
+    rows: Annotated[
+        int | None,
+        typer.Option("--rows", min=1, metavar="N", help="Look at the first N rows only.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document, for programs.")] = False,
+    sets: Sets = None,
+) -> int:
+    """Show what the data files of a spec hold: types, missing values, ranges, classes, and what would be learnt."""
+    from graphspec.compiler.check import check
+    from graphspec.data.overview import overviews
+    from graphspec.data.signature import data_signature
+
+    checked = check(str(spec), sets or (), allow_outside=True)
+    declaration, lowered = checked.require()
+    print_diagnostics(checked.diagnostics)
+    if not declaration.data:
+        raise UsageError(f"{spec} names no data; write them under `data`")
+    found = overviews(declaration, data_signature(declaration, lowered.graph), rows)
+    if as_json:
+        write_data(_json(found))
+    else:
+        width = _width()
+        for number, part in enumerate(found):
+            if number:
+                out("")
+            for line in lines(part, width):
+                out(line)
+    return 1 if any(part.problems for part in found) else 0
+
+
+def _width() -> int | None:
+    """Return the width of the terminal, None if the output goes to a file or a pipe."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return None
+    return shutil.get_terminal_size().columns
+
+
+def lines(part: Overview, width: int | None) -> Iterator[str]:
+    """Yield the lines that show one part; none is longer than ``width`` where that is possible."""
+    if part.share is not None:
+        yield f"{part.name}: {part.share * 100:g} % of the training rows"
+        return
+    yield f"{part.name}: {part.source}" + ("" if part.rows is None else f", {count(part.rows, 'row')}")
+    for title, section in (("target", "target"), ("input", "input")):
+        used = [(name, use) for name, uses in part.uses.items() for use in uses if use.section == section]
+        if used:
+            yield ""
+            cells = [_cells(_label(name, use.name), part.columns.get(name)) for name, use in used]
+            yield from _table([(title, *_HEADER[1:], "values"), *cells], width)
+    if part.learnt:
+        yield ""
+        yield "would be learnt" + (" (less the validation rows)" if part.name == "train" else "")
+        rows = [(f"  {shorten(name, _NAME)}", "; ".join(texts)) for name, texts in part.learnt.items()]
+        yield from (_cut(line, width) for line in columns(rows))
+    if part.unused:
+        yield ""
+        yield from _wrapped("not used: ", ", ".join(part.unused), width)
+    for kind, texts in (("problem", part.problems), ("hint", part.hints)):
+        for number, text in enumerate(texts):
+            if not number:
+                yield ""
+            yield from _wrapped(f"{kind}: ", text, width)
+
+
+def _label(column: str, use: str) -> str:
+    return shorten(column, _NAME) if column == use else f"{shorten(column, _NAME)} → {shorten(use, _NAME)}"
+
+
+def _cells(name: str, found: ColumnProfile | ArrayProfile | None) -> tuple[str, ...]:
+    """Return a row of the table."""
+    from graphspec.data.array_profile import ArrayProfile
+
+    if found is None:
+        return (name, "", "", "", "")
+    if isinstance(found, ArrayProfile):
+        shape = str(found.shape)
+        values = _shares(found.frequent, sum(n for _, n in found.frequent))
+        if found.low is not None and len(found.frequent) != 1 and (not values or len(found.frequent) > 20):
+            values = f"{found.low:.6g} … {found.high:.6g}"
+        distinct = f"{len(found.frequent):,}" if found.frequent else ""
+        return (name, found.dtype, f"{found.missing:,}", distinct, f"{shape} {values}".strip())
+    about = "" if found.exact else "about "
+    return (name, _kind(found), f"{found.absent:,}", f"{about}{found.distinct:,}", _values(found))
+
+
+def _kind(found: ColumnProfile) -> str:
+    if found.kind == "list" and found.lengths is not None:
+        low, high = found.lengths
+        return f"list of {low}" if low == high else f"list of {low}–{high}"
+    return found.kind
+
+
+def _values(found: ColumnProfile) -> str:
+    """Return a range, or the most frequent values with their shares."""
+    parts = []
+    numbers = found.numbers
+    if found.kind == "date" and found.dates is not None:
+        form = max(found.date_formats, key=lambda form: found.date_formats[form])
+        midnight = " 00:00:00"
+        first, last = (date.removesuffix(midnight) for date in found.dates)
+        parts.append(f"{first} … {last}" + ("" if form == "ISO" else f" ({form})"))
+    elif found.is_number and numbers is not None and found.distinct > 2:
+        parts.append(f"{numbers.low:.6g} … {numbers.high:.6g}, median {numbers.median:.6g}")
+    elif found.words is not None and found.words.mean >= 3:
+        parts.append(f"{found.words.mean:.0f} words on average, at most {found.words.longest:,}")
+    elif found.frequent and found.present:
+        parts.append(_shares(found.frequent, found.present))
+    parts += [f"{text} {count(rows, 'row')}" for text, rows in found.missing_texts.items()]
+    return "; ".join(parts)
+
+
+def _shares(frequent: Sequence[tuple[str, int]], total: int) -> str:
+    shown = [f"{shorten(' '.join(value.split()), 24)} {_percent(n / total)}" for value, n in frequent[:8]]
+    return ", ".join(shown) + (", …" if len(frequent) > 8 else "")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.2g} %"
+
+
+def _table(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
+    """Yield aligned lines; the last cell is cut, or has a line of its own if there is little room."""
+    left = columns([row[:-1] for row in rows], right=(2, 3))
+    start = max(map(len, left)) + 2
+    if width is None or width - start >= _VALUES:
+        for text, row in zip(left, rows, strict=True):
+            yield _cut(f"{text:<{start}}{row[-1]}".rstrip(), width)
+        return
+    for text, row in zip(left, rows, strict=True):
+        yield _cut(text, width)
+        if row is not rows[0] and row[-1]:
+            yield _cut(f"    {row[-1]}", width)
+
+
+def _cut(line: str, width: int | None) -> str:
+    return line if width is None else shorten(line, max(width, 2))
+
+
+def _wrapped(start: str, text: str, width: int | None) -> list[str]:
+    import textwrap
+
+    if width is None:
+        return [start + text]
+    return textwrap.wrap(start + text, max(width, 20), subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _json(found: Sequence[Overview]) -> bytes:
+    """Return the parts as a JSON document."""
+    import json
+    from dataclasses import asdict
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, float):
+            return value if value == value and abs(value) != float("inf") else None
+        if isinstance(value, dict):
+            return {str(key): plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    document = [plain(asdict(part)) for part in found]
+    return (json.dumps(document) + "\n").encode()

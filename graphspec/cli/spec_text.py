@@ -1,0 +1,171 @@
+"""The text of a new spec from decisions about a table, as YAML with comments."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphspec.data.column_choice import Column
+    from graphspec.data.suggest import Suggestion, Target
+
+WIDTH = 120
+_COMMENT_AT = 84  # comments begin at most here, else above their line
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_SENTENCE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?:,? [A-Za-z0-9_.-]+)+")
+_WORDS_OF_YAML = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
+_LOSSES = {"binary": "binary_crossentropy", "multiclass": "sparse_categorical_crossentropy", "regression": "mse"}
+
+
+def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
+    """Return the text of a spec.
+
+    Args:
+        name: the spec's name, as YAML.
+        file: the table, relative to the spec.
+        schema: the path of the JSON Schema.
+    """
+    target = found.target
+    title = file.rpartition("/")[2]
+    lines = [
+        f"# yaml-language-server: $schema={schema}",
+        "graphspec: 1",
+        f"name: {name}",
+        *_value("description", f"{target.name}, from the columns of {title}."),
+        "",
+        "inputs:",
+        *_commented(
+            [
+                (f"  {found.record}:", [f"a record, of which {title} has {found.rows:,}"], False),
+                ("    columns:", ["apps give each column by its name; what it needs is learnt in training"], False),
+            ]
+        ),
+        *_commented([_column(column) for column in found.columns]),
+        "",
+        "layers:",
+        *_layers(found),
+        "",
+        "outputs:",
+        *_head(target),
+        "",
+        *_training(found),
+        "",
+        *_data(found, file),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def scalar(value: Any) -> str:
+    """Return a value in YAML's flow style. Text is quoted unless it is a plain word; ``${`` stays as it is."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{scalar(k)}: {scalar(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(scalar, value)) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS_OF_YAML:
+        return value
+    return json.dumps(value.replace("${", "$${"), ensure_ascii=not value.isprintable())
+
+
+def _value(key: str, text: str) -> list[str]:
+    """Return the lines of a key with a text; folded if it is long."""
+    line = f"{key}: {text if _SENTENCE.fullmatch(text) else scalar(text)}"
+    if len(line) <= WIDTH or not text.isprintable():
+        return [line]
+    return [
+        f"{key}: >-",
+        *textwrap.wrap(text.replace("${", "$${"), WIDTH - 2, initial_indent="  ", subsequent_indent="  "),
+    ]
+
+
+def _commented(lines: Sequence[tuple[str, Sequence[str], bool]]) -> Iterator[str]:
+    """Yield lines with their notes as comments: behind the line, aligned, or above it if there is no room.
+
+    A line that is left out becomes a comment itself.
+    """
+    texts = [(text if not out else re.sub(r"^( *)", r"\1# ", text), "; ".join(notes)) for text, notes, out in lines]
+    column = max((len(text) for text, note in texts if note and len(text) <= _COMMENT_AT), default=0) + 2
+    for text, note in texts:
+        comment = "".join(c if c.isprintable() else "�" for c in note)
+        if not note:
+            yield text
+        elif len(text) <= _COMMENT_AT and column + 2 + len(comment) <= WIDTH:
+            yield f"{text:<{column}}# {comment}"
+        else:
+            indent = " " * (len(text) - len(text.lstrip())) + "# "
+            yield from textwrap.wrap(comment, WIDTH, initial_indent=indent, subsequent_indent=indent)
+            yield text
+
+
+def _column(column: Column) -> tuple[str, Sequence[str], bool]:
+    named = {} if column.key == column.name else {"column": column.name}
+    kind = column.type or "number"
+    value = kind if not (named or column.arguments) else {"type": kind, **named, **column.arguments}
+    return f"      {scalar(column.key)}: {scalar(value)}", column.notes, column.left_out
+
+
+def _layers(found: Suggestion) -> Iterator[str]:
+    target, network = found.target, found.network
+    taken = {found.record, target.key, *(column.key for column in found.columns)}
+    rows: list[tuple[str, Sequence[str], bool]] = []
+    for number, units in enumerate(network.units, 1):
+        ends = f"_{number}" if len(network.units) > 1 else ""
+        for kind, arguments in (
+            ("Dense", {"units": units, "activation": "relu"}),
+            ("Dropout", {"rate": network.dropout}),
+        ):
+            stem = {"Dense": "hidden", "Dropout": "dropped"}[kind] + ends
+            name = next(n for n in (stem, *(f"{stem}_layer{k or ''}" for k in range(len(taken) + 1))) if n not in taken)
+            taken.add(name)
+            note = f"takes `{found.record}`: all columns, as one vector" if not rows else ""
+            rows.append((f"  - {scalar({'name': name, 'type': kind, **arguments})}", [note] if note else [], False))
+    last: dict[str, Any] = {"name": target.key, "type": "Dense", "units": target.units}
+    if target.task != "regression":
+        last["activation"] = "sigmoid" if target.task == "binary" else "softmax"
+    note = "a unit for each class" if target.task == "multiclass" else ""
+    rows.append((f"  - {scalar(last)}", [note] if note else [], False))
+    return _commented(rows)
+
+
+def _head(target: Target) -> Iterator[str]:
+    head: dict[str, Any] = {"loss": _LOSSES[target.task]}
+    if target.task == "regression":
+        head |= {"scale": "standard", "metrics": ["mae"]}
+        notes = ["trained on a standard scale; answers and metrics are in the column's own unit"]
+    else:
+        head["metrics"] = ["accuracy", "auc"] if target.task == "binary" else ["accuracy"]
+        notes = ["labels are learnt from the column"] if target.has_texts else []
+    return _commented([(f"  {scalar(target.key)}: {scalar(head)}", [*notes, *target.notes], False)])
+
+
+def _training(found: Suggestion) -> Iterator[str]:
+    network = found.network
+    yield "training:"
+    yield f"  optimizer: {{type: Adam, learning_rate: {network.learning_rate}}}"
+    yield from _commented(
+        [(f"  epochs: {network.epochs}", ["at most: training ends when validation gets no better"], False)]
+    )
+    yield f"  batch_size: {network.batch_size}"
+    yield "  seed: 1"
+    yield "  callbacks:"
+    stop = {"monitor": "val_loss", "patience": network.patience, "restore_best_weights": True}
+    yield f"    - {scalar({'type': 'EarlyStopping', **stop})}"
+
+
+def _data(found: Suggestion, file: str) -> Iterator[str]:
+    target = found.target
+    yield "data:"
+    yield "  train:"
+    yield f"    file: {scalar(file)}"
+    if target.key != target.name:
+        yield f"    targets: {scalar({target.key: target.name})}"
+    if target.drop_missing:
+        yield from _commented([("    drop_missing_targets: true", ["some rows have no target"], False)])
+    split: dict[str, Any] = {"split": 0.15}
+    if target.task != "regression":
+        split["stratify"] = target.key
+    yield f"  validation: {scalar(split)}"

@@ -1,0 +1,117 @@
+"""What a network has learnt from its training rows before the first step: vocabularies, statistics, labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """The learnt arguments.
+
+    Attributes:
+        layers: the arguments of each layer, by node.
+        heads: by head: ``labels``, or ``mean`` and ``deviation`` of a standardized target.
+        rows: the number of rows that they were learnt from.
+    """
+
+    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rows: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain values of JSON."""
+        layers = {name: dict(state) for name, state in self.layers.items()}
+        heads = {name: dict(state) for name, state in self.heads.items()}
+        return {"format": FORMAT, "rows": self.rows, "layers": layers, "heads": heads}
+
+    @classmethod
+    def of_json(cls, record: Any) -> Adapted:
+        """Return the record of plain values, which may come from a file.
+
+        Raises:
+            ValueError: it does not have the form of :meth:`to_json`.
+        """
+        if not isinstance(record, Mapping) or record.get("format") != FORMAT:
+            raise ValueError("it is not a record of this version of what a network has learnt")
+        layers, heads, rows = record.get("layers"), record.get("heads"), record.get("rows")
+        for part in (layers, heads):
+            if not isinstance(part, Mapping) or not all(isinstance(state, Mapping) for state in part.values()):
+                raise ValueError("'layers' and 'heads' must be mappings of mappings")
+        if type(rows) is not int or rows < 0:
+            raise ValueError("'rows' must be a number of rows")
+        assert isinstance(layers, Mapping)
+        assert isinstance(heads, Mapping)
+        return cls(layers, heads, rows)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the record, independent of the order of keys."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def learning_nodes(spec: Spec) -> list[NodeDecl]:
+    """Return the nodes whose layers must still learn from the training rows; nodes that share weights are omitted."""
+    return [node for node in spec.nodes if node.share is None and node.layer is not None and node.layer.learns]
+
+
+def learns(spec: Spec) -> bool:
+    """Return whether a layer or a head must still learn from the training rows."""
+    return bool(learning_nodes(spec)) or any(standardizes(head) for head in spec.heads.values())
+
+
+def standardizes(head: HeadDecl) -> bool:
+    """Return whether the mean and the deviation of a head's target must still be learnt."""
+    return head.scale is not None and head.statistics is None
+
+
+def fill_in(spec: Spec, adapted: Adapted) -> Spec:
+    """Return the spec with the learnt arguments filled in.
+
+    Raises:
+        ValueError: the record does not fit the spec.
+    """
+    nodes = {node.name: node for node in spec.nodes}
+    for name, state in adapted.layers.items():
+        node = nodes.get(name)
+        if node is None or node.layer is None:
+            raise ValueError(f"it has arguments of '{name}', which is not a layer of the spec")
+        try:
+            nodes[name] = replace(node, layer=node.layer.with_learnt(state))
+        except ValueError as error:
+            raise ValueError(f"the arguments of '{name}' do not fit: {_first_line(error)}") from None
+    heads = dict(spec.heads)
+    for name, state in adapted.heads.items():
+        if name not in heads:
+            raise ValueError(f"it has labels or statistics of '{name}', which is not a head of the spec")
+        heads[name] = _head(heads[name], state)
+    return replace(spec, nodes=list(nodes.values()), heads=heads)
+
+
+def _head(head: HeadDecl, state: Mapping[str, Any]) -> HeadDecl:
+    labels, mean, deviation = state.get("labels"), state.get("mean"), state.get("deviation")
+    if labels is not None:
+        if not isinstance(labels, list) or not all(isinstance(text, str) for text in labels):
+            raise ValueError(f"the labels of '{head.name}' must be a list of texts")
+        head = replace(head, labels=list(labels))
+    if mean is not None or deviation is not None:
+        numbers = [v for v in (mean, deviation) if isinstance(v, int | float) and math.isfinite(v)]
+        if len(numbers) != 2 or numbers[1] <= 0:
+            raise ValueError(f"the statistics of '{head.name}' must be a mean and a positive deviation")
+        head = replace(head, statistics=(float(numbers[0]), float(numbers[1])))
+    return head
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,80 @@
+"""Labels that are learnt: the texts of a target column, and class ids in place of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.arrays.strings import Strings
+from graphspec.codes import Code
+from graphspec.data.convert import one_hot, reshape
+from graphspec.data.source import DataError
+from graphspec.errors import Diagnostic, SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.ir.graph import Array, Type
+
+_BLOCK_ROWS = 1 << 16  # texts that are objects at a time
+
+
+def learn_labels(targets: Strings, rows: Array | None = None) -> list[str]:
+    """Return the texts of rows (by default of all), sorted, each once; missing ones are left out."""
+    found = set[str]()
+    for _, texts in _blocks(targets, rows):
+        found.update(texts)
+    return sorted(found - {""})
+
+
+def encode_labels(targets: Strings, labels: Sequence[str], rows: Array | None = None) -> Array:
+    """Return the class ids of rows (by default of all), int64.
+
+    Raises:
+        DataError: GS511, a text is not among the labels.
+    """
+    ids = {label: k for k, label in enumerate(labels)}
+    found = np.empty(len(targets) if rows is None else len(rows), np.int64)
+    for first, texts in _blocks(targets, rows):
+        try:
+            found[first : first + len(texts)] = [ids[text] for text in texts]
+        except KeyError:
+            index = next(k for k, text in enumerate(texts) if text not in ids)
+            row = first + index if rows is None else int(rows[first + index])
+            shown = f"the labels are {', '.join(labels[:12])}{', …' if len(labels) > 12 else ''}"
+            hint = did_you_mean(texts[index], labels) or shown
+            text = f"has '{texts[index]}' in row {row}, which is no label of the training rows"
+            raise DataError(Code.CLASS_LEFT_OUT, text, hint) from None
+    return found
+
+
+def _blocks(targets: Strings, rows: Array | None) -> Iterator[tuple[int, list[str]]]:
+    for first in range(0, len(targets) if rows is None else len(rows), _BLOCK_ROWS):
+        part = slice(first, first + _BLOCK_ROWS)
+        yield first, targets[part if rows is None else rows[part]].reshape(-1).tolist()
+
+
+def with_class_ids(data: Dataset, labels: Mapping[str, Sequence[str]], types: Mapping[str, Type]) -> Dataset:
+    """Return the dataset with class ids in place of texts, for heads whose labels were learnt.
+
+    Args:
+        types: the type of each target: ids, or vectors with a 1 at the class.
+
+    Raises:
+        SpecError: GS511, a target is not among the labels.
+    """
+    targets: Mapping[str, Any] = data.targets
+    texts = {name: target for name, target in targets.items() if isinstance(target, Strings)}
+    if not texts:
+        return data
+    found = dict[str, Any]()
+    for name, target in texts.items():
+        expected = types[name]
+        try:
+            ids = one_hot(encode_labels(target, labels[name]), expected, len(labels[name]))
+        except DataError as error:
+            raise SpecError([Diagnostic.of(f"target '{name}'", error.problem, path=name)]) from None
+        found[name] = reshape(ids, expected, {}, squeeze=not expected.is_float)
+    return replace(data, targets={**data.targets, **found})

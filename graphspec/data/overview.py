@@ -1,0 +1,232 @@
+"""What the data files of a spec hold, and how it fits what the spec reads from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from graphspec.data.array_profile import ArrayProfile, profile_arrays
+from graphspec.data.column_choice import is_year
+from graphspec.data.learnt_preview import preview
+from graphspec.data.profile import ColumnProfile, profile
+from graphspec.data.source import DataError, Source
+from graphspec.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from graphspec.data.check import DataSignature
+    from graphspec.language.declarations import DataSource, Spec
+
+_FEW = 16  # an integer column with at most this many values may be one of codes
+_UNEVEN = 10  # times as many rows as the rarest class has
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the spec reads a column for: an input or a target, of this name. ``dtype`` is the graph's."""
+
+    name: str
+    section: str
+    dtype: str
+
+
+@dataclass
+class Overview:
+    """What one part of the data holds.
+
+    Attributes:
+        name: ``train``, ``validation`` or ``test``.
+        source: its file; empty for a split.
+        share: for a split, the part of the training rows.
+        rows: their number, if it is known.
+        columns: all columns or arrays by name.
+        uses: what columns are read for, by column.
+        unused: the columns that are not read.
+        learnt: what layers and heads would learn, by column.
+        problems: what would stop training.
+        hints: what should be looked at.
+    """
+
+    name: str
+    source: str = ""
+    share: float | None = None
+    rows: int | None = None
+    columns: Mapping[str, ColumnProfile | ArrayProfile] = field(default_factory=dict)
+    uses: dict[str, list[Use]] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    learnt: dict[str, list[str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+
+
+def overviews(spec: Spec, signature: DataSignature, max_rows: int | None = None) -> list[Overview]:
+    """Look at every part of a spec's data.
+
+    Args:
+        max_rows: the number of rows to look at, from the start of each file.
+    """
+    found = [_overview(part, source, spec, signature, max_rows) for part, source in spec.data.items()]
+    train = next((part for part in found if part.name == "train"), None)
+    for part in found:
+        if train is not None and part is not train:
+            part.hints += _new_values(part, train)
+    return found
+
+
+def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignature, max_rows: int | None) -> Overview:
+    from graphspec.data.files import open_source
+
+    if source.file is None:
+        return Overview(name, share=source.split)
+    part = Overview(name, source.file.name)
+    try:
+        table = open_source(source.file, max_rows)
+        _look(part, table, max_rows)
+    except DataError as error:
+        part.problems.append(_sentence(str(source.file), error))
+        return part
+    for use, columns in _wanted(source, signature, table):
+        for column in columns:
+            if column in table.ambiguous:
+                part.problems.append(f"{part.source} {table.ambiguous[column]}: give each a unique name")
+            elif column not in table.names:
+                hint = did_you_mean(column, table.names)
+                missing = f"{part.source} has no {table.item} '{column}' for {use.section} '{use.name}'"
+                part.problems.append(f"{missing}; {hint}" if hint else missing)
+            else:
+                part.uses.setdefault(column, []).append(use)
+    part.unused = [column for column in table.names if column not in part.uses]
+    for column, uses in part.uses.items():
+        for use in uses:
+            _compare(part, column, use, signature)
+    if name == "train":
+        part.learnt = preview(spec, part.columns, part.uses)
+    return part
+
+
+def _look(part: Overview, table: Source, max_rows: int | None) -> None:
+    """Profile the columns or arrays of a source; of sources that are neither a table nor an archive, only the names."""
+    from graphspec.data.archives import Npz
+    from graphspec.data.database import Table
+
+    if isinstance(table, Table):
+        found = profile(table, max_rows)
+        part.rows, part.columns = found.rows, found.columns
+    elif isinstance(table, Npz):
+        arrays = profile_arrays(table, [name for name in table.names if name not in table.ambiguous])
+        part.columns = arrays
+        part.rows = next((a.shape[0] for a in arrays.values() if a.shape), None)
+
+
+def _wanted(source: DataSource, signature: DataSignature, table: Source) -> Iterator[tuple[Use, list[str]]]:
+    """Yield what the spec reads, and from which columns."""
+    sections = (
+        ("input", source.inputs or {}, signature.inputs),
+        ("target", source.targets or {}, signature.targets),
+    )
+    for section, mapped, types in sections:
+        for name, expected in types.items():
+            columns = mapped.get(name, signature.columns.get(name, name))
+            yield Use(name, section, expected.dtype), [columns] if isinstance(columns, str) else columns
+    for name in signature.extras():
+        column = (source.targets or {}).get(name, name)
+        if isinstance(column, str) and (name in (source.targets or {}) or column in table.names):
+            yield Use(name, "target", "float32"), [column]
+
+
+def _sentence(subject: str, error: DataError) -> str:
+    return f"{subject} {error}" + (f"; {error.problem.hint}" if error.problem.hint else "")
+
+
+# Whether a column fits
+
+
+def _compare(part: Overview, column: str, use: Use, signature: DataSignature) -> None:
+    """Add the problems of a column for what it is read for, and hints."""
+    found = part.columns.get(column)
+    subject = f"column '{column}'"
+    if isinstance(found, ArrayProfile):
+        subject = f"array '{column}'"
+        if found.problem is not None:
+            part.problems.append(f"{subject} {found.problem}")
+        elif found.missing and use.name not in signature.gaps:
+            part.problems.append(f"{subject} has {_count(found.missing, 'missing value')}")
+        if use.section == "target" and use.name in signature.classes:
+            part.hints += _uneven(subject, found.frequent)
+    elif found is not None:
+        part.problems += [f"{subject} {text}" for text in _column_problems(found, use, signature)]
+        part.hints += [f"{subject} {text}" for text in _column_hints(found, use)]
+        if use.section == "target" and (use.name in signature.classes or use.name in signature.text_labels):
+            part.hints += _uneven(subject, found.frequent if found.listed else ())
+
+
+def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -> Iterator[str]:
+    labels = signature.labels.get(use.name) if use.section == "target" else None
+    may_be_text = use.dtype == "string" or labels is not None
+    may_be_text = may_be_text or (use.section == "target" and use.name in signature.text_labels)
+    if found.kind in ("text", "date") and not may_be_text:
+        example = next((value for value, _ in found.frequent), "")
+        yield f"has texts, such as '{example[:40]}', where {use.section} '{use.name}' takes numbers"
+    elif found.kind == "float" and use.dtype.startswith("int"):
+        yield f"has numbers that are not whole, where {use.section} '{use.name}' takes integers"
+    if found.absent and use.dtype != "string" and use.name not in signature.gaps:
+        absent = found.absent if not may_be_text else found.missing
+        if absent:
+            yield f"has no value in {_count(absent, 'row')}"
+    if found.infinite:
+        yield f"has {_count(found.infinite, 'infinite value')}"
+    if labels is not None and found.listed and found.kind == "text":
+        unknown = [value for value, _ in found.frequent if value not in labels]
+        if unknown:
+            hint = did_you_mean(unknown[0], labels) or f"the labels are {', '.join(labels[:12])}"
+            yield f"has '{unknown[0]}', which is not a label; {hint}"
+    if use.section == "target" and found.listed and use.name in signature.classes:
+        units = signature.classes[use.name]
+        if found.kind == "text" and labels is None and found.distinct > units:
+            yield f"has {found.distinct} classes, but '{use.name}' has {_count(units, 'unit')}"
+        elif found.numbers is not None and found.is_number and found.numbers.high >= units:
+            yield f"has the class {found.numbers.high:.0f}, but '{use.name}' has {_count(units, 'unit')}: 0 to {units - 1}"
+
+
+def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:
+    if found.constant and found.present:
+        yield "is the same in every row: nothing can be learnt from it"
+    if use.section != "input":
+        return
+    if (
+        found.unique
+        and found.present > 20
+        and found.kind in ("text", "integer")
+        and (found.words is None or found.words.mean < 2)
+    ):
+        yield "is different in every row, like an id: leave it out"
+    if use.dtype.startswith("float") and found.kind == "integer" and 3 <= found.distinct <= _FEW and not is_year(found):
+        yield f"has {found.distinct} whole numbers: `{{type: category, dtype: int64}}` if they are codes"
+    if use.dtype == "string" and found.is_number and found.stored == "text" and found.distinct > 100:
+        yield f"has {found.distinct:,} different numbers: `number` if they are amounts"
+
+
+def _uneven(subject: str, frequent: tuple[tuple[str, int], ...]) -> list[str]:
+    if len(frequent) < 2 or frequent[0][1] <= _UNEVEN * frequent[-1][1]:
+        return []
+    (most, n), (rarest, k) = frequent[0], frequent[-1]
+    return [f"{subject} is uneven: '{most}' in {_count(n, 'row')}, '{rarest}' in {k:,}; see `class_weight: balanced`"]
+
+
+def _new_values(part: Overview, train: Overview) -> Iterator[str]:
+    """Yield hints about values that do not occur in the training rows."""
+    for column, uses in part.uses.items():
+        here, there = part.columns.get(column), train.columns.get(column)
+        if not isinstance(here, ColumnProfile) or not isinstance(there, ColumnProfile):
+            continue
+        if here.kind != "text" or not here.listed or not there.listed or not here.distinct:
+            continue
+        known = {value for value, _ in there.frequent}
+        new = [value for value, _ in here.frequent if value not in known]
+        if new and any(use.section == "target" or use.dtype == "string" for use in uses):
+            values = f"has {_count(len(new), 'value')} that no training row has, such as '{new[0][:40]}'"
+            yield f"column '{column}' {values}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

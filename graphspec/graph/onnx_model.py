@@ -1,0 +1,176 @@
+"""Write a graph as an ONNX model: nodes, constants, types, and the domains of its operators.
+
+A graph is written as it is. Whoever calls it has run the passes that a file needs (``graphspec.graph.pipelines``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphspec.ir.graph import Array, Graph, Node, Value, numpy_dtype
+from graphspec.ops import OPS
+
+OPSET = 17
+IR_OF_OPSET = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
+IR_OF_OPSET |= {23: 11, 24: 12, 25: 13, 26: 13, 27: 13, 28: 14}
+"""The IR version released with an opset: every runtime that supports the opset reads it."""
+ML, CONTRIB = "ai.onnx.ml", "com.microsoft"
+DOMAINS = {ML: 2, CONTRIB: 1}
+"""The version of each domain other than ONNX's own; it does not depend on the opset."""
+
+
+@dataclass
+class Content:
+    """The content of an ONNX graph, in protobuf messages.
+
+    Attributes:
+        infos: the types of values that ONNX cannot infer.
+    """
+
+    nodes: list[Any] = field(default_factory=list)
+    constants: list[Any] = field(default_factory=list)
+    inputs: list[Any] = field(default_factory=list)
+    outputs: list[Any] = field(default_factory=list)
+    infos: list[Any] = field(default_factory=list)
+
+
+def model_of(
+    graph: Graph,
+    constants: Mapping[str, Array] | None = None,
+    *,
+    opset: int = OPSET,
+    metadata: Mapping[str, str] | None = None,
+) -> Any:
+    """Return ``graph`` as an ``onnx.ModelProto``, checked by ONNX.
+
+    Its inputs, nodes and outputs are written as they are, with the graph's names; nodes without a reader too. The graph has
+    only operators of ``opset`` (the pass ``legalize`` sees to it), and no learnt sizes.
+
+    Args:
+        constants: the arrays of parameters, by name. A graph without parameters needs none.
+        metadata: texts by key.
+
+    Raises:
+        onnx.checker.ValidationError: the model is not valid.
+    """
+    return assemble(graph.name, content_of(graph, constants or {}, opset), opset, metadata or {})
+
+
+def content_of(graph: Graph, constants: Mapping[str, Array], opset: int) -> Content:
+    """Return the graph's content; ``constants`` are the arrays of its parameters. A value of an output has its name."""
+    from onnx import helper
+
+    names = _tensor_names(graph)
+    content, written = Content(), set[str]()
+
+    def tensor(value: Value | None) -> str:
+        if value is None:
+            return ""
+        name = names.get(value.name, value.name)
+        if value.kind in ("param", "constant") and name not in written:
+            written.add(name)
+            data = constants[value.name] if value.kind == "param" else value.data
+            content.constants.append(tensor_of(name, np.asarray(data, numpy_dtype(value.dtype))))
+        return name
+
+    for node in graph.nodes:
+        inputs = [tensor(v) for v in node.inputs]
+        proto, extra = operator(node, inputs, [tensor(v) for v in node.outputs], opset)
+        content.nodes.append(proto)
+        content.constants += extra
+        if OPS[node.op].domain == CONTRIB:
+            content.infos += [info(v.name, v) for v in node.outputs if v.name not in names]
+    for output, value in graph.outputs.items():
+        if tensor(value) != output:  # an input, or a value of two outputs
+            content.nodes.append(helper.make_node("Identity", [tensor(value)], [output], name=f"{output}/output"))
+    content.outputs = [info(output, value) for output, value in graph.outputs.items()]
+    content.inputs = [info(name, value) for name, value in graph.inputs.items()]
+    return content
+
+
+def assemble(name: str, content: Content, opset: int, metadata: Mapping[str, str]) -> Any:
+    """Return a checked ``onnx.ModelProto``. It imports the domains that its nodes use, and no others."""
+    import onnx
+    from onnx import helper
+
+    graph = helper.make_graph(
+        content.nodes, name, content.inputs, content.outputs, content.constants, value_info=content.infos
+    )
+    used = {node.domain for node in content.nodes}
+    imports = [helper.make_opsetid("", opset)]
+    imports += [helper.make_opsetid(domain, version) for domain, version in DOMAINS.items() if domain in used]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=IR_OF_OPSET[opset], producer_name="graphspec")
+    helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model)
+    return model
+
+
+def tensor_of(name: str, array: Array) -> Any:
+    """Return an array as an ``onnx.TensorProto``; texts are written in UTF-8."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    if array.dtype != object:
+        return numpy_helper.from_array(np.asarray(array, order="C"), name)
+    return helper.make_tensor(name, TensorProto.STRING, array.shape, [str(text).encode() for text in array.flat])
+
+
+def info(name: str, value: Value) -> Any:
+    """Return the name and type of a value as an ``onnx.ValueInfoProto``."""
+    from onnx import helper
+
+    return helper.make_tensor_value_info(name, element_type(value.dtype), list(value.shape))
+
+
+def element_type(dtype: str) -> int:
+    """Return ONNX's number of a dtype: ``"float32"`` → ``TensorProto.FLOAT``."""
+    from onnx import helper
+
+    return int(helper.np_dtype_to_tensor_dtype(numpy_dtype(dtype)))
+
+
+def _tensor_names(graph: Graph) -> dict[str, str]:
+    """Return the names of the outputs' values: each has the name of its first output."""
+    uses: dict[str, list[str]] = {}
+    for output, value in graph.outputs.items():
+        if value.kind == "op":
+            uses.setdefault(value.name, []).append(output)
+    return {name: outputs[0] for name, outputs in uses.items()}
+
+
+def operator(node: Node, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> tuple[Any, list[Any]]:
+    """Return a ``NodeProto`` in the form of ``opset``, and the constants that it needs.
+
+    An attribute that is an input in this opset, such as the axes of reductions from opset 18 on, becomes a constant. ONNX
+    knows no operators of other makers' domains: their attributes are written as declared, without empty lists.
+    """
+    from onnx import helper
+
+    domain = OPS[node.op].domain
+    known, positions = _schema(node.op, domain, opset)
+    names, constants, attrs = list(inputs), [], {}
+    for key, value in node.attrs.items():
+        if value is None or (value == () and domain):
+            continue
+        if key in known or key not in positions:
+            attrs[key] = list(value) if isinstance(value, tuple) else value
+            continue
+        names += [""] * (positions[key] + 1 - len(names))
+        names[positions[key]] = f"{node.name}/{key}"
+        constants.append(tensor_of(f"{node.name}/{key}", np.asarray(value)))
+    if node.op == "Cast":
+        attrs["to"] = element_type(node.attrs["to"])
+    return helper.make_node(node.op, names, outputs, name=node.name, domain=domain or None, **attrs), constants
+
+
+def _schema(op: str, domain: str, opset: int) -> tuple[set[str], dict[str, int]]:
+    """Return the attributes of an operator's schema and the positions of its inputs; nothing for a contrib operator."""
+    from onnx import defs
+
+    if domain == CONTRIB:
+        return set(), {}
+    schema = defs.get_schema(op, DOMAINS.get(domain, opset), domain)
+    return set(schema.attributes), {formal.name: k for k, formal in enumerate(schema.inputs)}

@@ -1,0 +1,159 @@
+"""Cut a graph into its prelude, which onnxruntime computes once per row, and the rest, which is trained.
+
+The prelude is a part of the graph before anything trained or random: its values are the same in every epoch. It contains
+every operator that only onnxruntime computes, such as lookups of texts. The cut is where the values that cross it need the
+fewest bytes per row (a minimum cut): ids, not one-hot vectors. Of several such cuts it is the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from graphspec.ir.graph import Graph, Node, Type, Value
+from graphspec.ops import OPS
+
+_ASSUMED = 64  # elements along an axis that varies
+_ITEM_BYTES = {"float32": 4, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A graph in two parts.
+
+    Attributes:
+        prelude: computes the values that cross the cut, its outputs, from inputs of the graph.
+        rest: computes the graph's outputs; its inputs are the values that cross the cut, and inputs of the graph.
+    """
+
+    prelude: Graph
+    rest: Graph
+
+
+def cut(graph: Graph) -> Cut | None:
+    """Return the two parts of a graph; None if NumPy computes all of its operators, so that nothing is cut off."""
+    nodes = graph.needed(_roots(graph))
+    if all(OPS[n.op].has_kernel for n in nodes):
+        return None
+    fixed = repeatable(nodes)
+    chosen = _before_the_cut(graph, nodes, fixed)
+    return _split(graph, nodes, chosen)
+
+
+def not_computable(graph: Graph) -> list[Node]:
+    """Return the nodes that only onnxruntime computes although they depend on weights or random numbers."""
+    nodes = graph.needed(_roots(graph))
+    fixed = repeatable(nodes)
+    return [n for n in nodes if not OPS[n.op].has_kernel and n.name not in fixed]
+
+
+def _roots(graph: Graph) -> list[Value]:
+    """Return everything that a graph computes, with the masks of its outputs and the penalties."""
+    masks = [v.mask for v in graph.outputs.values() if v.mask is not None]
+    return [*graph.roots(), *masks, *graph.penalties]
+
+
+def repeatable(nodes: Iterable[Node]) -> set[str]:
+    """Return the names of the nodes with the same values in every epoch: they depend on no weight and are not random."""
+    found: set[str] = set()
+    for node in nodes:
+        op = OPS[node.op]
+        varies = op.identity_in_inference or op.inference is not None or op.varies_in_training
+        sources = [v for v in node.inputs if v is not None]
+        if not varies and all(v.kind in ("input", "constant") or _name(v) in found for v in sources):
+            found.add(node.name)
+    return found
+
+
+def _name(value: Value) -> str:
+    return value.node.name if value.node is not None else ""
+
+
+def _bytes(kind: Type) -> int:
+    """Return the bytes of one row."""
+    size = _ITEM_BYTES.get(kind.dtype, 8)
+    for d in kind.shape[1:] if kind.shape and kind.shape[0] == "N" else kind.shape:
+        size *= int(d) if isinstance(d, int) else _ASSUMED
+    return size
+
+
+def _before_the_cut(graph: Graph, nodes: list[Node], fixed: set[str]) -> set[str]:
+    """Return the names of the nodes of the prelude, by a minimum cut between the inputs and everything that is trained.
+
+    Each value is an edge whose capacity is its bytes per row; texts cannot cross. A node that is computed before the cut has
+    its inputs computed there, too.
+    """
+    import networkx as nx
+
+    flow = nx.DiGraph()
+    start, end = "start", "end"
+
+    def edge(a: Any, b: Any, capacity: int | None = None) -> None:
+        flow.add_edge(a, b, **({} if capacity is None else {"capacity": capacity}))
+
+    def add(value: Value) -> None:
+        edge(("in", value.name), ("out", value.name), None if value.type.is_string else _bytes(value.type))
+
+    for value in graph.inputs.values():
+        add(value)
+        edge(start, ("in", value.name))
+    for node in nodes:
+        sources = [v for v in node.inputs if v is not None and v.kind != "constant"]
+        if node.name not in fixed:
+            for v in sources:
+                if v.kind == "input" or _name(v) in fixed:
+                    edge(("out", v.name), end)
+            continue
+        for output in node.outputs:
+            add(output)
+            if not OPS[node.op].has_kernel or not sources:
+                edge(start, ("in", output.name))
+            for v in sources:
+                edge(("out", v.name), ("in", output.name))
+                edge(("in", output.name), ("in", v.name))
+    for value in _roots(graph):
+        if value.kind == "input" or _name(value) in fixed:
+            edge(("out", value.name), end)
+    if end not in flow:
+        return set(fixed)
+    _, (before, _) = nx.minimum_cut(flow, start, end)
+    return {n.name for n in nodes if n.name in fixed and all(("in", v.name) in before for v in n.outputs)}
+
+
+def _split(graph: Graph, nodes: list[Node], chosen: set[str]) -> Cut:
+    """Return the prelude of the ``chosen`` nodes, and the rest."""
+    first = [n for n in nodes if n.name in chosen]
+    others = [n for n in nodes if n.name not in chosen]
+    inputs: dict[str, Value] = {}
+    crossing: dict[str, Value] = {}
+    rest = Graph(graph.name, params=dict(graph.params), values=dict(graph.values), targets=dict(graph.targets))
+    known: dict[str, Value] = {}
+
+    def current(value: Value | None) -> Value | None:
+        if value is None or value.kind in ("constant", "param", "target"):
+            return value
+        if value.name not in known:  # it crosses the cut, or is an input of the graph
+            known[value.name] = inputs[value.name] = Value(
+                value.name, value.type, "input", dims=value.dims, range=value.range
+            )
+            if value.kind == "op":
+                crossing[value.name] = value
+        found = known[value.name]
+        return found if value.mask is None else found.with_mask(current(value.mask))
+
+    for node in others:
+        copy = Node(node.name, node.op, tuple(current(v) for v in node.inputs), node.attrs, node.owner)
+        copy.outputs = tuple(
+            Value(v.name, v.type, "op", copy, v.index, v.data, v.dims, range=v.range) for v in node.outputs
+        )
+        known.update((v.name, v) for v in copy.outputs)
+        rest.nodes.append(copy)
+    rest.outputs = {name: v for name, value in graph.outputs.items() if (v := current(value)) is not None}
+    rest.penalties = [v for value in graph.penalties if (v := current(value)) is not None]
+    rest.inputs = {name: inputs[name] for name in graph.inputs if name in inputs} | inputs
+    prelude = Graph(graph.name, nodes=first, outputs=crossing)
+    used = {v.name for n in first for v in n.inputs if v is not None and v.kind == "input"}
+    prelude.inputs = {name: v for name, v in graph.inputs.items() if name in used}
+    prelude.nodes = prelude.needed(crossing.values())
+    return Cut(prelude, rest)

@@ -1,0 +1,90 @@
+"""Run the prelude of a graph, which onnxruntime computes: on one batch, or on all rows of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from graphspec.codes import Code
+from graphspec.errors import RunError
+from graphspec.graph.onnx_model import model_of
+from graphspec.graph.onnx_session import failure, session
+from graphspec.graph.pipelines import FOR_OPSET, prepare
+from graphspec.graph.target import Target
+from graphspec.ir.dims import Dim
+from graphspec.ir.graph import Array, Graph
+
+OPSET = 17
+
+
+class Prelude:
+    """A graph without weights, computed by onnxruntime.
+
+    Args:
+        threads: the number of threads of onnxruntime; 0 for one per core.
+    """
+
+    def __init__(self, graph: Graph, threads: int = 0) -> None:
+        self.graph, self.threads = graph, threads
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"graph": self.graph, "threads": self.threads}
+
+    @cached_property
+    def serialized(self) -> bytes:
+        """The prelude as an ONNX file: the same bytes for the same computation."""
+        data: bytes = model_of(prepare(self.graph, FOR_OPSET, Target(opset=OPSET)), opset=OPSET).SerializeToString(
+            deterministic=True
+        )
+        return data
+
+    @cached_property
+    def _session(self) -> Any:
+        return session(self.serialized, self.threads)
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the outputs for one batch, by name. Texts are arrays of ``object``.
+
+        Raises:
+            RunError: GS605, onnxruntime cannot compute them.
+        """
+        names = list(self.graph.outputs)
+        rows = len(next(iter(feeds.values()))) if feeds else 0
+        if rows == 0:  # some of onnxruntime's operators on texts refuse a batch without rows
+            return {name: np.empty(_no_rows(v.shape), v.dtype) for name, v in self.graph.outputs.items()}
+        given = {name: np.asarray(feeds[name]) for name in self.graph.inputs}
+        try:
+            values = self._session.run(names, given)
+        except Exception as error:
+            text = f"onnxruntime fails to prepare rows: {failure(error)}"
+            raise RunError(Code.PREPARATION_FAILED, text) from error
+        return dict(zip(names, values, strict=True))
+
+    @cached_property
+    def padding(self) -> dict[str, Any]:
+        """The value that pads rows with fewer words, by output with an axis that varies.
+
+        It is found by computing an empty text beside a longer one.
+        """
+        varying = {n: v for n, v in self.graph.outputs.items() if any(isinstance(d, str) for d in v.shape[1:])}
+        if not varying:
+            return {}
+        found = self.run({name: _probe(v.dtype, v.shape) for name, v in self.graph.inputs.items()})
+        return {name: found[name][0].reshape(-1)[-1] if found[name][0].size else 0 for name in varying}
+
+
+def _no_rows(shape: tuple[Dim, ...]) -> tuple[int, ...]:
+    return (0, *(d if isinstance(d, int) else 0 for d in shape[1:]))
+
+
+def _probe(dtype: str, shape: tuple[Dim, ...]) -> Array:
+    """Return two rows: one with empty texts, and one with long ones."""
+    sizes = tuple(int(d) if isinstance(d, int) else 1 for d in shape[1:])
+    if dtype != "string":
+        return np.zeros((2, *sizes), dtype)
+    rows = np.full((2, *sizes), "", object)
+    rows[1] = "a b c d e f g h"
+    return rows

@@ -1,0 +1,206 @@
+"""Compute the prelude once for all rows of a dataset, and keep the results: in memory, or in a cache of memory maps.
+
+An entry of the cache is a folder named by a hash of everything that determines its content: the prelude with what it has
+learnt, and the rows. It gets this name only when it is complete, so a killed process leaves nothing that would be used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.arrays.memory_maps import map_file
+from graphspec.arrays.strings import Strings
+from graphspec.arrays.system_memory import free, human
+from graphspec.codes import Code
+from graphspec.errors import RunError
+from graphspec.files import LOCK, make_folder, new_folder, remove_leftovers, write_atomic
+from graphspec.version import __version__
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.ir.graph import Array, Value
+    from graphspec.runtime.prelude import Prelude
+
+CHUNK_ROWS = 2048  # rows per run of the prelude: more do not make it faster
+CACHED_BYTES = 1 << 25  # from this size on, rows are kept in a cache beside the run
+_INTEGERS = ("uint8", "int16", "int32")
+
+Progress = Callable[[int, int], None]
+"""Called with the number of prepared rows and of all rows."""
+
+
+def prepare_rows(prelude: Prelude, data: Dataset, names: list[str], cache: Path | None, progress: Progress) -> Dataset:
+    """Return the dataset with the inputs ``names`` of the trained graph: results of the prelude, and inputs as they are.
+
+    Integers are kept in the smallest dtype for their range. All rows are computed, also those that were not chosen.
+
+    Args:
+        cache: the folder of the cache; None to keep the results in memory.
+
+    Raises:
+        RunError: GS605, a row cannot be computed; GS602, there is too little memory or disk space.
+    """
+    feeds = {name: data.inputs[name] for name in prelude.graph.inputs}
+    as_they_are = {name: data.inputs[name] for name in names if name in data.inputs}
+    found = _cached(prelude, feeds, cache, progress) if cache else _compute(prelude, feeds, _in_memory, progress)
+    return replace(data, inputs={name: found[name] if name in found else as_they_are[name] for name in names})
+
+
+def raw_bytes(data: Dataset) -> int:
+    """Return the bytes of a dataset's inputs."""
+    return sum(a.nbytes for a in data.inputs.values())
+
+
+def key_of(prelude: Prelude, feeds: Mapping[str, Any]) -> str:
+    """Return the name of the cache's entry: a hash of the prelude, of the rows that it reads, and of this version."""
+    total = hashlib.sha256(f"{__version__} {CHUNK_ROWS}".encode())
+    total.update(prelude.serialized)
+    for name, array in sorted(feeds.items()):
+        parts = array.arrays() if isinstance(array, Strings) else {"": array}
+        for part, values in sorted(parts.items()):
+            total.update(f"{name}/{part} {values.dtype.str} {values.shape}".encode())
+            for chunk in _chunks(values):
+                total.update(np.ascontiguousarray(chunk).reshape(-1).view(np.uint8).data)
+    return total.hexdigest()[:40]
+
+
+def _chunks(array: Array) -> Iterator[Array]:
+    step = max((1 << 24) // max(array[:1].nbytes, 1), 1)
+    return (array[k : k + step] for k in range(0, len(array), step))
+
+
+Allocate = Callable[[str, tuple[int, ...], "np.dtype[Any]"], "Array"]
+
+
+def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, progress: Progress) -> dict[str, Array]:
+    """Compute all rows, chunk by chunk; results of varying width are padded to the widest."""
+    total = len(next(iter(feeds.values())))
+    outputs = prelude.graph.outputs
+    varying = [name for name, v in outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
+    parts: dict[str, list[Array]] = {name: [] for name in varying}
+    found: dict[str, Array] = {}
+    for start in range(0, total, CHUNK_ROWS):
+        rows = slice(start, min(start + CHUNK_ROWS, total))
+        values = prelude.run({name: _rows(array, rows) for name, array in feeds.items()})
+        for name, value in values.items():
+            narrow = value.astype(_storage(outputs[name]), copy=False)
+            if name in parts:
+                parts[name].append(narrow)
+                continue
+            if name not in found:
+                found[name] = allocate(name, (total, *narrow.shape[1:]), narrow.dtype)
+            found[name][rows] = narrow
+        progress(rows.stop, total)
+    for name in varying:
+        found[name] = _joined(name, parts[name], prelude.padding[name], allocate)
+    return found
+
+
+def _rows(array: Any, rows: slice) -> Array:
+    chunk: Array = array[rows]
+    return chunk
+
+
+def _joined(name: str, parts: list[Array], padding: Any, allocate: Allocate) -> Array:
+    """Return parts of different widths as one array, and free them."""
+    sizes = tuple(max(p.shape[k] for p in parts) for k in range(1, parts[0].ndim))
+    whole = allocate(name, (sum(map(len, parts)), *sizes), parts[0].dtype)
+    start = 0
+    for k, part in enumerate(parts):
+        target = whole[start : start + len(part)]
+        target[...] = padding
+        target[:, *(slice(0, n) for n in part.shape[1:])] = part
+        start += len(part)
+        parts[k] = part[:0]
+    return whole
+
+
+def _storage(value: Value) -> Any:
+    """Return the smallest dtype for the range of an integer value; floats and bools keep theirs."""
+    if not value.dtype.startswith("int") or value.range is None or not value.range.finite:
+        return np.dtype(value.dtype)
+    for dtype in _INTEGERS:
+        bounds = np.iinfo(dtype)
+        if bounds.min <= value.range.low and value.range.high <= bounds.max:
+            return np.dtype(dtype)
+    return np.dtype(value.dtype)
+
+
+def _in_memory(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    size = math.prod(shape) * dtype.itemsize
+    if size > (available := free()):
+        text = f"the prepared rows of '{name}' need {human(size)} of memory, only {human(available)} is free"
+        raise RunError(Code.NOT_ENOUGH_MEMORY, text, "use `--cache DIR`: they are then kept in files")
+    return np.empty(shape, dtype)
+
+
+# The cache.
+
+
+def _cached(prelude: Prelude, feeds: Mapping[str, Any], cache: Path, progress: Progress) -> dict[str, Array]:
+    """Return the entry of the cache, as memory maps; compute it if it does not exist."""
+    from filelock import FileLock
+
+    entry = cache / key_of(prelude, feeds)
+    if (found := _read(entry, prelude)) is not None:
+        return found
+    make_folder(cache)
+    with FileLock(cache / LOCK):
+        if (found := _read(entry, prelude)) is not None:  # another process has computed it in the meantime
+            return found
+        remove_leftovers(cache)
+        shutil.rmtree(entry, ignore_errors=True)  # a damaged entry
+        with new_folder(entry) as folder:
+            arrays = _compute(prelude, feeds, partial(_create, folder, prelude), progress)
+            for array in arrays.values():
+                if isinstance(array, np.memmap):
+                    array.flush()
+            record = {name: {"dtype": a.dtype.str, "shape": list(a.shape)} for name, a in arrays.items()}
+            write_atomic(folder / "index.json", json.dumps({"arrays": record}))
+            del arrays
+    found = _read(entry, prelude)
+    if found is None:
+        raise RunError(Code.DAMAGED_RUN, f"{entry} was altered while it was written", "remove it, and start again")
+    return found
+
+
+def _file(name: str, prelude: Prelude) -> str:
+    return f"{list(prelude.graph.outputs).index(name)}.bin"
+
+
+def _create(folder: Path, prelude: Prelude, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    size = math.prod(shape) * dtype.itemsize
+    if size > (available := shutil.disk_usage(folder).free):
+        text = f"the prepared rows of '{name}' need {human(size)} in {folder.parent}, only {human(available)} is free"
+        raise RunError(Code.NOT_ENOUGH_MEMORY, text, "use `--cache DIR` with a folder on another disk")
+    if size == 0:
+        (folder / _file(name, prelude)).touch()
+        return np.empty(shape, dtype)
+    return np.memmap(folder / _file(name, prelude), dtype, "w+", shape=shape)
+
+
+def _read(entry: Path, prelude: Prelude) -> dict[str, Array] | None:
+    """Return the arrays of an entry; None if it does not exist or was altered."""
+    try:
+        record = json.loads((entry / "index.json").read_text())["arrays"]
+        found: dict[str, Array] = {}
+        for name in prelude.graph.outputs:
+            dtype, shape = np.dtype(record[name]["dtype"]), tuple(int(n) for n in record[name]["shape"])
+            path, size = entry / _file(name, prelude), math.prod(shape) * dtype.itemsize
+            if dtype.hasobject or path.stat().st_size != size:
+                return None
+            with path.open("rb") as file:
+                found[name] = map_file(file, dtype, 0, shape, "C") if size else np.empty(shape, dtype)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found

@@ -1,0 +1,164 @@
+"""Let layers and heads learn from the training rows before the first step: vocabularies, statistics, labels.
+
+A layer learns from the values of the graph's own nodes, which onnxruntime computes over all rows: no second tokenizer can
+differ from the one in the file. Layers that read what others have learnt come after them, in a further round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphspec.arrays.strings import Strings
+from graphspec.codes import Code
+from graphspec.compiler.adapted import Adapted, learning_nodes, standardizes
+from graphspec.compiler.check import check
+from graphspec.compiler.link import link
+from graphspec.data.check import learn_labels
+from graphspec.errors import Diagnostic, ShapeError, SpecError
+from graphspec.graph.builder import Builder
+from graphspec.graph.prelude import not_computable, repeatable
+from graphspec.ir.graph import Graph, Value
+from graphspec.runtime.prelude import Prelude
+
+if TYPE_CHECKING:
+    from graphspec.compiler.lowered import Lowered
+    from graphspec.data.batches import Dataset
+    from graphspec.ir.graph import Array
+    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+
+CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
+
+
+def adapt(spec: Spec, data: Dataset) -> Adapted:
+    """Return what the layers and heads of a spec learn from ``data``, the training rows.
+
+    Raises:
+        SpecError: a layer has nothing to learn from, or the spec does not fit what was learnt.
+        RunError: GS605, onnxruntime cannot compute a row.
+    """
+    adapted = Adapted(heads=_learn_heads(spec, data), rows=len(data))
+    while True:
+        resolved, lowered = check(spec, allow_outside=True, adapted=adapted).require()
+        nodes = _next_round(resolved)
+        if not nodes:
+            return adapted
+        adapted = replace(adapted, layers={**adapted.layers, **_learn(nodes, lowered, data)})
+
+
+def _next_round(spec: Spec) -> list[NodeDecl]:
+    """Return the nodes that learn now: those that depend on no other node that has not learnt yet."""
+    waiting = {node.name for node in learning_nodes(spec)}
+    uncertain = set[str]()
+    found = []
+    for node in link(spec)[0]:
+        refs = [*node.inputs, *(r for refs in node.call.values() for r in refs)]
+        if any(r is not None and r.name in uncertain for r in refs):
+            uncertain.add(node.name)
+        elif node.name in waiting:
+            found.append(node)
+            uncertain.add(node.name)
+        elif node.share in waiting:
+            uncertain.add(node.name)
+    return found
+
+
+def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset) -> dict[str, dict[str, Any]]:
+    """Return what the nodes learn, by name."""
+    graph = lowered.graph.copy()
+    sources: dict[str, Value] = {}
+    for node in nodes:
+        assert node.layer is not None
+        g = Builder(graph, node.name)
+        with g.part("learning"):
+            inputs = [v for r in node.inputs if (v := lowered.value(r)) is not None]
+            sources[node.name] = node.layer.learning_input(g, *inputs)
+    graph = graph.with_outputs(sources)
+    _refuse_trained(nodes, graph)
+    learners = {n.name: n.layer.learner(sources[n.name]) for n in nodes if n.layer is not None}
+    states: dict[str, dict[str, Any]] = {}
+    by_name = {n.name: n for n in nodes}
+    while learners:
+        for batch in _values({name: sources[name] for name in learners}, graph, data):
+            for name, learner in learners.items():
+                learner.add(batch[name])
+        for name, learner in list(learners.items()):
+            if learner.end_pass():
+                try:
+                    states[name] = learner.state()
+                except ShapeError as error:
+                    raise SpecError([_at(by_name[name], error)]) from None
+                del learners[name]
+    return states
+
+
+def _at(node: NodeDecl, error: ShapeError) -> Diagnostic:
+    return Diagnostic.of(f"{node.type} '{node.name}'", error.problem, node.mark, path=node.tree.path)
+
+
+def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
+    """Raise GS309 if a node would learn from values that depend on weights or random numbers."""
+    needed = graph.needed(graph.outputs.values())
+    fixed = repeatable(needed)
+    wrong = [n for n in nodes if any(k.name not in fixed for k in graph.needed([graph.outputs[n.name]]))]
+    if wrong or not_computable(graph):
+        text = "learns from its input before training, but the input depends on weights or random numbers"
+        hint = "feed it from inputs, or from layers without weights and random numbers"
+        raise SpecError([_at(n, ShapeError(Code.NO_TRAINING_KERNEL, text, hint=hint)) for n in wrong])
+
+
+def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterator[dict[str, Array]]:
+    """Yield the values that nodes learn from, chunk by chunk of the rows."""
+    direct = {name: v.name for name, v in sources.items() if v.kind == "input"}
+    computed = {name: v for name, v in sources.items() if v.kind != "input"}
+    needed = graph.needed(computed.values())
+    used = {v.name for n in needed for v in n.inputs if v is not None and v.kind == "input"}
+    part = Graph(graph.name, {n: graph.inputs[n] for n in graph.inputs if n in used}, nodes=needed, outputs=computed)
+    prelude = Prelude(part) if computed else None
+    for rows in _chunks(data):
+        values = {name: _rows(data.inputs[column], rows) for name, column in direct.items()}
+        if prelude is not None:
+            values |= prelude.run({name: _rows(data.inputs[name], rows) for name in part.inputs})
+        yield values
+
+
+def _chunks(data: Dataset) -> Iterator[Array]:
+    """Yield the indices of the rows, in chunks."""
+    chosen = np.arange(len(data)) if data.chosen is None else data.chosen
+    return (chosen[k : k + CHUNK_ROWS] for k in range(0, len(chosen), CHUNK_ROWS))
+
+
+def _rows(array: Any, rows: Array) -> Array:
+    found: Array = array[rows]
+    return found
+
+
+# Heads
+
+
+def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
+    """Return the labels of heads whose targets are texts, and the statistics of standardized targets."""
+    found: dict[str, dict[str, Any]] = {}
+    for head in spec.heads.values():
+        target: Any = data.targets.get(head.name)
+        if isinstance(target, Strings) and head.labels is None:
+            found[head.name] = {"labels": learn_labels(target, data.chosen)}
+        elif target is not None and standardizes(head):
+            found[head.name] = _statistics(head, target, data)
+    return found
+
+
+def _statistics(head: HeadDecl, target: Array, data: Dataset) -> dict[str, float]:
+    """Return the mean and the deviation of a target; the deviation is 1 if all values are equal."""
+    count, mean, squares = 0, 0.0, 0.0
+    for rows in _chunks(data):
+        values = target[rows].astype(np.float64)
+        size, own = values.size, float(values.mean())
+        squares += float(((values - own) ** 2).sum()) + (own - mean) ** 2 * count * size / (count + size)
+        mean += (own - mean) * size / (count + size)
+        count += size
+    deviation = float(np.sqrt(squares / count))
+    return {"mean": float(np.float32(mean)), "deviation": float(np.float32(deviation)) or 1.0}

@@ -1,0 +1,136 @@
+"""The kind of task, names, and sizes of a new spec."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphspec.data.files import open_table
+from graphspec.data.profile import Profile, profile
+from graphspec.data.suggest import CannotSuggest, free_name, suggest, task_of
+
+N = 120
+
+
+def table(folder: Path, **columns: Any) -> Profile:
+    path = folder / "t.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([list(columns), *zip(*columns.values(), strict=True)])
+    return profile(open_table(path))
+
+
+def cycled(*values: Any) -> list[Any]:
+    return [values[k % len(values)] for k in range(N)]
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "units"),
+    [
+        (cycled("no", "yes"), "binary", 1),
+        (cycled(0, 1), "binary", 1),
+        (cycled("true", "false"), "binary", 1),
+        (cycled("a", "b", "c"), "multiclass", 3),
+        (cycled(0, 1, 2), "multiclass", 3),
+        (cycled(3, 5, 8), "multiclass", 9),
+        (cycled(1, 2), "multiclass", 3),
+        (list(range(N)), "regression", 1),
+        (cycled(0.5, 1.5), "regression", 1),
+    ],
+)
+def test_tasks(tmp_path: Path, values: list[Any], task: str, units: int) -> None:
+    found = table(tmp_path, x=cycled(1.5, 2.5, 4.5), y=values)
+    assert task_of(found, "y") == task
+    target = suggest(found, "y", task_of(found, "y"), {}).target
+    assert (target.task, target.units, target.drop_missing) == (task, units, False)
+    assert ("some units have no class" in "".join(target.notes)) == (units > len(set(values)))
+
+
+def test_a_given_task(tmp_path: Path) -> None:
+    found = table(tmp_path, x=cycled(1.5, 2.5), y=cycled(3, 5, 8), z=cycled("a", "b", "c"))
+    assert task_of(found, "y", "regression") == "regression"
+    for target, task, text in (
+        ("y", "binary", "has 3 different values in column 'y', not two"),
+        ("z", "regression", "has texts in column 'z', not numbers: choose --kind multiclass"),
+    ):
+        with pytest.raises(CannotSuggest, match=text):
+            task_of(found, target, task)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (["k"] * N, "has one value in column 'y': nothing to learn"),
+        ([""] * N, "has no value in column 'y': nothing to learn"),
+        ([f"k{k}" for k in range(N)], "has 120 different values in column 'y', too many for classes"),
+        ([f"2024-01-{k % 28 + 1:02}" for k in range(N)], "of kind date: a target is a number or a class"),
+        (
+            cycled(-1, 1),
+            "has classes such as -1 and 1 in column 'y': write them as texts, or as whole numbers from 0 on",
+        ),
+    ],
+)
+def test_targets_that_do_not_fit(tmp_path: Path, values: list[Any], text: str) -> None:
+    with pytest.raises(CannotSuggest, match=text):
+        task_of(table(tmp_path, x=cycled(1.5, 2.5), y=values), "y")
+
+
+def test_a_target_that_does_not_exist(tmp_path: Path) -> None:
+    found = table(tmp_path, amount=cycled(1.5, 2.5), y=cycled("a", "b"))
+    with pytest.raises(CannotSuggest, match=r"has no column 'amuont': did you mean 'amount'\?"):
+        task_of(found, "amuont")
+    with pytest.raises(CannotSuggest, match="has no column 'kkkkk': it has amount, y"):
+        task_of(found, "kkkkk")
+
+
+def test_no_column_is_left(tmp_path: Path) -> None:
+    with pytest.raises(CannotSuggest, match="no column from which the target can be learnt"):
+        suggest(table(tmp_path, x=["k"] * N, y=cycled("a", "b")), "y", "binary", {})
+
+
+def test_missing_targets(tmp_path: Path) -> None:
+    found = table(tmp_path, x=cycled(1.5, 2.5), y=cycled(1.5, 2.5, "NA", 4.25), z=cycled("a", "b", "NA"))
+    assert suggest(found, "y", "regression", {}).target.drop_missing
+    assert not suggest(found, "z", "multiclass", {}).target.drop_missing
+
+
+def test_names(tmp_path: Path) -> None:
+    columns = {"Marital Status": 0, "marital/status": 1, "row": 2, "größe": 3, "%": 4, "a-b.c": 5}
+    found = table(
+        tmp_path, **{name: cycled(k + 0.5, k + 1.5) for name, k in columns.items()}, **{"the y": cycled("a", "b")}
+    )
+    answer = suggest(found, "the y", "binary", {})
+    keys = [c.key for c in answer.columns]
+    assert keys == ["Marital_Status", "marital_status", "row", "größe", "column", "a-b.c"]
+    assert (answer.record, answer.target.key) == ("row_2", "the_y")
+
+
+def test_free_names() -> None:
+    taken: set[str] = set()
+    assert [free_name(t, taken, "x") for t in ("a b", "a_b", "a/b", "…", "", "k" * 400)] == [
+        *("a_b", "a_b_2", "a_b_3", "x", "x_2", "k" * 200)
+    ]
+
+
+def test_leaks_are_warnings(tmp_path: Path) -> None:
+    found = table(tmp_path, x=cycled(1.5, 2.5, 3.5), z=cycled("a", "b"), y=cycled("k", "l"))
+    answer = suggest(found, "y", "binary", {"z": "is the target in other words"})
+    assert answer.warnings == ("column 'z' is the target in other words; it is left out",)
+    assert [c.name for c in answer.columns if c.left_out] == ["z"]
+
+
+def test_sizes_grow_with_the_rows(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    found = table(tmp_path, x=cycled(1.5, 2.5, 3.5), y=cycled("k", "l"))
+    networks = []
+    for factor in (1, 30, 1000, 100_000):
+        columns = {n: replace(c, rows=c.rows * factor) for n, c in found.columns.items()}
+        networks.append(suggest(Profile(found.rows * factor, columns, typed=False), "y", "binary", {}).network)
+    assert [n.epochs for n in networks] == sorted((n.epochs for n in networks), reverse=True)
+    assert [n.batch_size for n in networks] == sorted(n.batch_size for n in networks)
+    assert [sum(n.units) for n in networks] == sorted(sum(n.units) for n in networks)
+    assert networks[0] != networks[-1]
+    assert all(n.epochs >= n.patience >= 3 for n in networks)
