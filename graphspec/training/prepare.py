@@ -16,7 +16,8 @@ from graphspec.callbacks.outputs import Outputs
 from graphspec.codes import Code
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.compiler.trainable import refuse_memory, refuse_untrainable
-from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split, split_by_time, split_last
+from graphspec.data.batches import split_by_time, split_last
+from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.labels import with_class_ids
 from graphspec.data.signature import SAMPLE_ROWS, user_arrays
 from graphspec.data.sparse import as_indices
@@ -188,7 +189,7 @@ def _parts(model: Session, data: FitData) -> _Parts:
 
 
 def _split(
-    rows: Dataset, fraction: float, seed: int, stratify: str | None, *, in_order: bool = False
+    rows: Dataset, fraction: float, seed: int, stratify: str | None, *, in_order: bool
 ) -> tuple[Dataset, Dataset]:
     """Return training rows and validation rows."""
     if rows.times is not None:
