@@ -12,7 +12,24 @@ Rows = dict[str, list[Any]]
 Generator = np.random.Generator
 
 TOWNS = ["Rome", "Oslo", "rome", "São Paulo", "東京", "New York", "Łódź", "a,b", 'say "x"', "7", "Rome ", "None", "n/a"]
-WORDS = ["good", "Good", "bad", "don't", "3.5", "café", "CAFÉ", "naïve", "(well)", "...", "x", "Über", "the", "日本", "-", "end."]
+WORDS = [
+    "good",
+    "Good",
+    "bad",
+    "don't",
+    "3.5",
+    "café",
+    "CAFÉ",
+    "naïve",
+    "(well)",
+    "...",
+    "x",
+    "Über",
+    "the",
+    "日本",
+    "-",
+    "end.",
+]
 NEW_WORDS = ["zebra", "ÜBER", "GOOD!", "\u00a0", "😀", "'bad'"]
 SPACES = [" ", "  ", "\t", "\n", " - "]
 FORMATS = [None, None, "%d/%m/%Y", "%Y%m%d", "%m-%d-%y", "%d.%m.%Y %H:%M"]
@@ -124,7 +141,12 @@ def _text(r: Generator, count: int, new: int) -> tuple[Column, list[Any], list[A
 
     train = [text(WORDS) for _ in range(count)]
     train[0] = "the good café the good x"
-    if column["output_mode"] != "tf_idf" and column.get("split") is None and "ngrams" not in column and r.random() < 0.3:
+    if (
+        column["output_mode"] != "tf_idf"
+        and column.get("split") is None
+        and "ngrams" not in column
+        and r.random() < 0.3
+    ):
         column["vocabulary"] = ["good", "the", "café", "zebra"]
         column["max_tokens"] = None
     others = [text(WORDS + NEW_WORDS) for _ in range(new)]

@@ -137,7 +137,9 @@ def category(column: Column, train: list[Any], new: list[Any]) -> Both:
 def _as_sklearn(column: Column, train: list[Any], new: list[Any], found: list[Array]) -> None:
     """Assert that OneHotEncoder distinguishes the same values, in the rows that are not missing."""
     there = [np.flatnonzero(part != 0) for part in found]
-    rows = [np.array([values[k] for k in part], object)[:, None] for part, values in zip(there, (train, new), strict=True)]
+    rows = [
+        np.array([values[k] for k in part], object)[:, None] for part, values in zip(there, (train, new), strict=True)
+    ]
     rows = [part.astype(np.int64 if column.get("dtype") == "int64" else str) for part in rows]
     encoder = OneHotEncoder(
         min_frequency=column["min_count"], handle_unknown="infrequent_if_exist", sparse_output=False
@@ -321,7 +323,7 @@ def check(count: int, first: int) -> None:
         try:
             with tempfile.TemporaryDirectory() as folder:
                 compare(case, expected(case), Path(folder), source)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             wrong += 1
             print(f"seed {seed - 1}, {source}: {type(error).__name__}: {str(error)[:1500]}\n", flush=True)
     print(f"{done} records, {wrong} differ")

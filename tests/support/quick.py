@@ -67,6 +67,7 @@ SLOW = (
     "test_vocabulary.py::test_every_layer_is_known",
     "tools/test_new.py::test_every_kind_works_at_once",
     "tools/test_new.py::test_what_is_refused",
+    "training/test_adapt.py",
     "training/test_choose_workers.py",
     "training/test_golden.py",
     "training/test_run_directory.py",
