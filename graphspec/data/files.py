@@ -26,7 +26,8 @@ def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     if source.windows is not None:
         from graphspec.data.windows import WindowSource
 
-        return WindowSource(_open(source, None), source.windows, max_rows)
+        drop = source.drop_missing_targets
+        return WindowSource(_open(source, None), source.windows, max_rows, drop_missing_targets=drop)
     return _open(source, max_rows)
 
 
