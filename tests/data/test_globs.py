@@ -13,7 +13,7 @@ from support.data_reading import NUMBER, TEXT, good, problem
 
 from graphspec.arrays.growing import InFiles
 from graphspec.data import globs
-
+from graphspec.ir.graph import Type
 
 IDS = Type("int64", ("N",))
 
