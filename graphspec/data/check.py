@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.config import with_article
-from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split, split_by_time, split_last
+from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.convert import MISSING_ID, as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.filling import assemble
@@ -46,8 +46,6 @@ __all__ = [
     "refused",
     "row_weights",
     "split",
-    "split_by_time",
-    "split_last",
 ]
 
 
@@ -182,10 +180,7 @@ class _Check:
     @property
     def file(self) -> str:
         """The data file or the query as a subject."""
-        if self.source is not None and self.source.query is not None:
-            return "the query" if self.source.file is None else f"the query of '{self.source.file}'"
-        name = "" if self.source is None else str(self.source.file or self.source.images or self.source.texts)
-        return f"data file '{name}'" if name.isprintable() else f"data file {name!r}"
+        return "" if self.source is None else self.source.subject
 
     def report(self, section: str, name: str, problem: Problem, subject: str, item: int | None = None) -> None:
         mark, path = Mark("<arrays>"), name

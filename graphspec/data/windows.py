@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.layout import Array
+from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.data.arrow import values
 from graphspec.data.batches import Dataset, Times
@@ -55,7 +56,7 @@ class WindowSource:
                 raise DataError(Code.MISSING_ARRAY, f"has no unique column '{name}' for `{key}` of `windows`", hint)
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        plain = [replace(r, type=_per_row(r)) for r in requests]
+        plain = [replace(r, type=_per_row(r), gaps=r.gaps and r.is_input) for r in requests]
         found: dict[str, Any] = dict(self._source.fill(plain))
         found |= self._missing_targets(requests, found)
         if any(isinstance(rows, dict) for rows in found.values()) or not found:

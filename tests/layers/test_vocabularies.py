@@ -92,7 +92,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 
 def test_lower_case() -> None:
-    assert lower("ÉLAN ß ẞ ΣΑΣ İ Ǆ ǅ") == "élan ß ß σασ İ ǆ ǆ"
+    assert lower("ÉLAN ß ẞ ΣΑΣ İ Ǆ ǅ") == "élan ß ß σασ i ǆ ǆ"
     for code in [*range(0x3000), 0x10400, 0x1E900]:
         assert lower(lower(chr(code))) == lower(chr(code))
 
@@ -108,6 +108,10 @@ def test_all_spellings_have_the_same_lower_case() -> None:
         assert len(found) == len(set(found)) <= 16
         assert {lower(t) for t in found} == {token}
         assert found[0] == token
-        assert all(a == b for t in found for a, b in zip(t, token, strict=True) if b.isascii())
+        assert all(a == b for t in found for a, b in zip(t, token, strict=True) if b.isascii() and b not in "ik")
     assert spellings(cyrillic) == ["москва", "Москва", "МОСКВА"]
+    assert "Нижний-Новгород" in spellings("нижний-новгород")
+    assert {"istanbul", "İstanbul"} <= set(spellings("istanbul"))  # WebAssembly puts İ and the sign of kelvin
+    assert set(spellings("ok")) == {"ok", "o\u212a"}  # into lower case that is ASCII
+    assert spellings("kikikiki") == ["kikikiki"]
     assert set(spellings("été")) == {"été", "Été", "étÉ", "ÉtÉ"}
