@@ -22,7 +22,7 @@ from graphspec.data.requirements import DataSignature
 from graphspec.data.sample_weights import checked_weights
 from graphspec.data.sequences import check_sequences
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source
-from graphspec.data.windows import WindowSource, with_windows
+from graphspec.data.windows import with_windows
 from graphspec.errors import Diagnostic, Mark, Problem, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
@@ -89,8 +89,9 @@ def load_from(
         check.report("file", "", Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), check.file)
         return None, check.found
     for request in requests:
-        check.add_columns(request, table, found[request.name])
-    arrays = check.finish(table if isinstance(table, WindowSource) else None)
+        if request.name in found:  # windows are made only if no column has a problem
+            check.add_columns(request, table, found[request.name])
+    arrays = check.finish()
     return arrays if arrays is None else with_windows(table, arrays), check.found
 
 
@@ -302,15 +303,15 @@ class _Check:
         if name in signature.probabilities:
             check_probabilities(target)
 
-    def finish(self, windows: WindowSource | None = None) -> Dataset | None:
-        """Return the collected arrays, views of ``windows``; None after a problem."""
+    def finish(self) -> Dataset | None:
+        """Return the collected arrays; None after a problem."""
         self._check_rows()
         if self.found:
             return None
         data = self._dataset()
         if self._missing:
             try:
-                data = self._without_missing(data, windows)
+                data = self._without_missing(data)
             except DataError as error:
                 self.report("file", "", error.problem, self.file)
                 return None
@@ -319,15 +320,11 @@ class _Check:
             self._check_ctc(head)
         return None if self.found else data
 
-    def _without_missing(self, data: Dataset, windows: WindowSource | None) -> Dataset:
+    def _without_missing(self, data: Dataset) -> Dataset:
         """Return the rows that have all targets."""
         keep = ~np.any(list(self._missing.values()), axis=0)
-        if windows is not None and windows.chosen is not None:
-            keep &= np.isin(np.arange(len(keep)), windows.chosen)
         if not keep.any():
             raise DataError(Code.TOO_FEW_ROWS, "has no row with a target", NO_ROWS)
-        if windows is not None:  # a copy of its overlapping views would be much larger
-            return data.select(np.flatnonzero(keep))
         return keep_rows(data, keep, self._allocate)
 
     def _dataset(self) -> Dataset:

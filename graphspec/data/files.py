@@ -26,8 +26,7 @@ def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     if source.windows is not None:
         from graphspec.data.windows import WindowSource
 
-        drop = source.drop_missing_targets
-        return WindowSource(_open(source, None), source.windows, max_rows, drop_missing_targets=drop)
+        return WindowSource(_open(source, None), source.windows, max_rows)
     return _open(source, max_rows)
 
 

@@ -17,7 +17,6 @@ from graphspec.data.batches import Dataset, Times
 from graphspec.data.convert import FILL_IN, is_missing, is_number
 from graphspec.data.database import Table
 from graphspec.data.globs import Files
-from graphspec.data.missing_targets import problem_of, rows_without
 from graphspec.data.source import DataError, Problems, Request, Source
 from graphspec.ir.graph import Type
 
@@ -41,10 +40,8 @@ class WindowSource:
         DataError: GS502, there is no column ``group`` or ``order``; GS105, the source is no table.
     """
 
-    def __init__(
-        self, source: Source, windows: Windows, max_rows: int | None = None, *, drop_missing_targets: bool = False
-    ) -> None:
-        self._source, self._windows, self.max_rows, self._drop = source, windows, max_rows, drop_missing_targets
+    def __init__(self, source: Source, windows: Windows, max_rows: int | None = None) -> None:
+        self._source, self._windows, self.max_rows = source, windows, max_rows
         self.item, self.names = source.item, source.names
         self.ambiguous: Mapping[str, str] = source.ambiguous
         self.chosen: Array | None = None
@@ -58,9 +55,8 @@ class WindowSource:
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         plain = [replace(r, type=_per_row(r), gaps=r.gaps and r.is_input) for r in requests]
         found: dict[str, Any] = dict(self._source.fill(plain))
-        found |= self._missing_targets(requests, found)
         if any(isinstance(rows, dict) for rows in found.values()) or not found:
-            return {r.name: rows if isinstance(rows := found.get(r.name), dict) else _nothing(r) for r in requests}
+            return {name: rows for name, rows in found.items() if isinstance(rows, dict)}
         past, future = self._windows.length, self._windows.horizon
         if all(request.is_input for request in requests):
             future = 0
@@ -72,18 +68,6 @@ class WindowSource:
             rows = rows[: len(rows) - future] if request.is_input else rows[past:]
             arrays[request.name] = _views(rows, past if request.is_input else future, request)
         return arrays
-
-    def _missing_targets(self, requests: Sequence[Request], found: Mapping[str, Any]) -> dict[str, Problems]:
-        """Return the problem of each target with missing values, by rows of the table, unless windows are left out."""
-        problems: dict[str, Problems] = {}
-        for request in requests:
-            rows = found[request.name]
-            if self._drop or request.is_input or not request.gaps or isinstance(rows, dict):
-                continue
-            if (missing := rows_without(rows)) is not None:
-                problem = problem_of(missing, in_file=True)
-                problems[request.name] = {0: DataError(problem.code, problem.message, problem.hint)}
-        return problems
 
     def _arrange(self, rows: int, size: int) -> Array | None:
         """Find the windows of ``size`` rows; return the order of the table's rows, None if it is sorted."""
@@ -120,19 +104,13 @@ class WindowSource:
 def with_windows(source: Source, arrays: Dataset) -> Dataset:
     """Return the data of a filled source with the choice of its windows and their times."""
     if isinstance(source, WindowSource):
-        chosen = source.chosen if arrays.chosen is None else arrays.chosen
-        return replace(arrays, chosen=chosen, times=source.times)
+        return replace(arrays, chosen=source.chosen, times=source.times)
     return arrays
 
 
 def _per_row(request: Request) -> Type:
     """Return the type of a row of the table."""
     return Type(request.type.dtype, ("N", len(request.columns)) if request.stacked else ("N",))
-
-
-def _nothing(request: Request) -> Array:
-    """Return an array without rows, of the shape that is expected."""
-    return np.empty((0, *(d if isinstance(d, int) else 1 for d in request.type.shape[1:])), np.float32)
 
 
 def _views(rows: Array, size: int, request: Request) -> Array:
