@@ -120,14 +120,14 @@ def test_missing_targets_from_python() -> None:
 
 def test_where_targets_are_missing() -> None:
     nan, least = np.nan, -(2**63)
-    for target, rows in [
+    for target, expected in [
         (np.float32([[1, 2], [nan, 0]]), [False, True]),
         (np.array([least, 3]), [True, False]),
         (Strings.of(["", "a"]), [True, False]),
     ]:
         missing = rows_without(target)
         assert missing is not None
-        assert missing.tolist() == rows
+        assert missing.tolist() == expected
     for whole in (np.zeros(3, np.uint8), np.zeros(3), np.arange(3), Strings.of(["a"]), np.zeros(0)):
         assert rows_without(whole) is None
 
