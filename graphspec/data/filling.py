@@ -129,9 +129,11 @@ def _converted(array: Array, request: Request, first: int) -> Any:
 
 
 def for_request(error: DataError, request: Request) -> DataError:
-    """Return the error with a suitable hint: inputs have no labels."""
+    """Return the error with a suitable hint: inputs and targets of regression have no labels."""
     if error.problem.hint == LABELS and request.is_input:
         return error.changed(hint="leave it out, or store numbers")
+    if error.problem.hint == LABELS and request.type.is_float:
+        return error.changed(hint="store numbers")
     return error
 
 

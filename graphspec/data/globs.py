@@ -99,7 +99,7 @@ class Files:
                 source = self._open(path, self.max_rows)
             yield path, source
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Problems]:
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         parts: dict[str, list[Any]] = {r.name: [] for r in requests}
         problems: dict[str, Problems] = {r.name: {} for r in requests}
         rows = 0

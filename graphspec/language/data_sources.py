@@ -189,6 +189,15 @@ def _is_wrong_source(tree: Tree, keys: DataKeys, subject: str, heads: list[str],
         problems.key(
             tree, "windows", Code.VALUE_NOT_ALLOWED, f"`windows` of {subject} needs `file` or `query`", hint=hint
         )
+    if keys.windows is not None and keys.drop_missing_targets:
+        hint = "fill in the missing values: without a row, the windows around it are gone"
+        _refuse(
+            tree,
+            "drop_missing_targets",
+            f"`drop_missing_targets` of {subject} cannot be used with `windows`",
+            problems,
+            hint,
+        )
     if not named and getattr(keys, "split", None) is None:
         what = "`file` or `split`" if hasattr(keys, "split") else "`file`"
         problems.node(tree, Code.MISSING_KEY, f"{subject} needs {what}", subject="file", hint=_FILE)

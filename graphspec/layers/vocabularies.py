@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 _LARGEST_FILE = 1 << 28  # bytes
 _SPELLINGS = 16  # of one token
+_LETTERS = range(0x80, 0x20000)  # all letters beyond ASCII that have a case
 
 
 class VocabularyLearner:
@@ -164,7 +164,7 @@ def lower(text: str) -> str:
 def _capitals() -> dict[str, tuple[str, ...]]:
     """Return the other characters beyond ASCII with the same :func:`lower`, by that character."""
     found: dict[str, list[str]] = {}
-    for code in range(0x80, sys.maxunicode + 1):
+    for code in _LETTERS:
         small = lower(chr(code)) if not 0xD800 <= code < 0xE000 else chr(code)
         if small != chr(code):
             found.setdefault(small, []).append(chr(code))

@@ -25,24 +25,14 @@ class NAType:
 
 def test_objects_become_texts() -> None:
     time = datetime.datetime(2020, 1, 2, 3, 4, 5, 500_000)
-    values: list[Any] = [
-        "a",
-        None,
-        np.nan,
-        float("nan"),
-        NAType(),
-        np.datetime64("NaT"),
-        7,
-        np.int8(-1),
-        True,
-        np.bool_(False),
-    ]
+    values: list[Any] = ["a", None, np.nan, float("nan"), NAType(), np.datetime64("NaT"), 7, np.int8(-1)]
+    values += [True, np.bool_(False), np.datetime64("2020-01-02", "ns"), np.datetime64("2020-01-02")]
     values += [Decimal("1.50"), datetime.date(2020, 1, 2), time, datetime.time(1, 2), b"\xc3\xa9", np.str_("s"), ""]
     array = np.empty(len(values), object)
     array[:] = values
     assert pack(array)[:].tolist() == [
-        "a", "", "", "", "", "", "7", "-1", "true", "false", "1.50", "2020-01-02", "2020-01-02 03:04:05.5", "01:02:00",
-        "é", "s", "",
+        "a", "", "", "", "", "", "7", "-1", "true", "false", "2020-01-02 00:00:00", "2020-01-02",
+        "1.50", "2020-01-02", "2020-01-02 03:04:05.5", "01:02:00", "é", "s", "",
     ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,10 @@ def test_lower_case() -> None:
     assert lower("ÉLAN ß ẞ ΣΑΣ İ Ǆ ǅ") == "élan ß ß σασ i ǆ ǆ"
     for code in [*range(0x3000), 0x10400, 0x1E900]:
         assert lower(lower(chr(code))) == lower(chr(code))
+
+
+def test_no_letter_with_a_case_is_forgotten() -> None:
+    assert not [c for c in map(chr, range(0x20000, sys.maxunicode + 1)) if c.lower() != c]
 
 
 def test_all_spellings_have_the_same_lower_case() -> None:
