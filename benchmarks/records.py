@@ -33,7 +33,7 @@ def write(path: Path, rows: int) -> None:
     gap = "CASE WHEN random() < 0.1 THEN NULL ELSE"
     columns = [f"{gap} (random() * {10**k})::FLOAT END n{k}" for k in range(len(NUMBERS))]
     columns += [f"'value ' || (random() ** 3 * {20 * (k + 1)})::INT c{k}" for k in range(len(CATEGORIES))]
-    columns.append("strftime(DATE '2000-01-01' + (random() * 9000)::INT, '%Y-%m-%d') day")
+    columns.append("strftime(DATE '2000-01-01' + (random() * 9000)::INT, '%Y-%m-%d') AS day")
     words = " || ' ' || ".join("'word' || (random() ** 4 * 2000)::INT" for _ in range(6))
     columns += [f"{words} remark", "CASE WHEN random() < 0.3 THEN 'yes' ELSE 'no' END answer"]
     with duckdb.connect(config={"threads": "2"}) as base:
@@ -141,16 +141,16 @@ def theirs(path: Path, folder: Path) -> dict[str, float]:
     times = [time.perf_counter()]
     frame = pd.read_parquet(path)
     dates = pd.to_datetime(frame.pop("day"))
-    for part in ("year", "month", "day", "weekday"):  # without sine and cosine
+    for part in ("year", "month", "day", "day_of_week"):  # without sine and cosine
         frame[part] = getattr(dates.dt, part).astype("float32")
     target = frame.pop("answer")
     times.append(time.perf_counter())
-    numbers = [*NUMBERS, "year", "month", "day", "weekday"]
+    numbers = [*NUMBERS, "year", "month", "day", "day_of_week"]
     columns = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
             ("categories", OneHotEncoder(min_frequency=2, handle_unknown="infrequent_if_exist"), CATEGORIES),
-            ("remark", TfidfVectorizer(max_features=WORDS), "remark"),
+            ("remark", TfidfVectorizer(max_features=WORDS, lowercase=False), "remark"),
         ]
     ).fit(frame)
     times.append(time.perf_counter())
