@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphspec.training.trainer import Trainer
 
 
-def train(
+def train(  # noqa: PLR0913 (the options of the command)
     spec: SpecFile,
     directory: Annotated[
         Path | None,

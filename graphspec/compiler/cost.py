@@ -110,7 +110,7 @@ def _assume(graph: Graph, batch_size: int) -> tuple[dict[str, Shape], dict[str, 
             for name, value in graph.inputs.items()
         }
         try:
-            return shapes, infer_shapes(graph, needed, shapes), lengths
+            return shapes, infer_shapes(graph, needed, shapes, assumed=length), lengths
         except ShapeError as error:
             problem = error
     assert problem is not None

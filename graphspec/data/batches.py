@@ -31,6 +31,20 @@ _TEXT = "texts:"  # begins the names of the arrays of a column of texts
 _PARTS = ("inputs", "targets", "weights", "lengths")
 
 
+@dataclass(frozen=True)
+class Times:
+    """When the windows over series begin and end, by number of the point in time.
+
+    Attributes:
+        first, last: of each row of the arrays, ``(n,)``.
+        count: the number of different points in time.
+    """
+
+    first: Array
+    last: Array
+    count: int
+
+
 @dataclass
 class Dataset:
     """Arrays of equal length that fit the graph. Narrow dtypes stay; the copy of a batch converts them.
@@ -43,6 +57,7 @@ class Dataset:
         lengths: for CTC, by name: ``<head>_length``, ``<head>_input_length``.
         chosen: the indices of the rows that belong to the dataset, None for all. The arrays are not indexed, since they
             may be memory maps.
+        times: for windows over series, when they begin and end.
     """
 
     inputs: dict[str, Array]
@@ -50,6 +65,7 @@ class Dataset:
     weights: dict[str, Array] = field(default_factory=dict)
     lengths: dict[str, Array] = field(default_factory=dict)
     chosen: Array | None = None
+    times: Times | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())) if self.chosen is None else self.chosen)
@@ -84,7 +100,8 @@ class Dataset:
             part, _, name = key.partition("/")
             if part in parts and name:
                 parts[part][name] = array
-        return cls(**parts, chosen=named.get("chosen"))
+        inputs, targets, weights, lengths = (parts[part] for part in _PARTS)
+        return cls(inputs, targets, weights, lengths, named.get("chosen"))
 
     def select(self, rows: Array) -> Dataset:
         """Return a dataset of the rows with these indices; nothing is copied."""
@@ -123,6 +140,45 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     in_validation = np.zeros(n, bool)
     in_validation[chosen] = True
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
+
+
+def split_last(n: int, fraction: float) -> tuple[Array, Array]:
+    """Return the indices of training rows and of validation rows, the last ``round(fraction · n)``, at least one.
+
+    Raises:
+        SpecError: GS508 if there are too few rows for both parts.
+    """
+    if n < 2:
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
+    first = n - min(max(round(fraction * n), 1), n - 1)
+    return np.arange(first), np.arange(first, n)
+
+
+def split_by_time(arrays: Dataset, fraction: float) -> tuple[Array, Array]:
+    """Return the indices of training windows and of validation windows.
+
+    Of T different points in time, the last ``round(fraction · T)``, at least one, are for validation: all values of a
+    validation window are there, and all values of a training window before. Other windows belong to neither.
+
+    Raises:
+        SpecError: GS508 if a part has no window.
+    """
+    times = arrays.times
+    assert times is not None, "rows that are no windows have no time"
+    border = times.count - min(max(round(fraction * times.count), 1), times.count - 1)
+    first, last = (times.first, times.last)
+    if arrays.chosen is not None:
+        first, last = first[arrays.chosen], last[arrays.chosen]
+    training, validation = np.flatnonzero(last < border), np.flatnonzero(first >= border)
+    for rows, what, points in (
+        (training, "before validation", border),
+        (validation, "for validation", times.count - border),
+    ):
+        if not len(rows):
+            text = f"the {points} points in time {what} hold no whole window"
+            hint = "use shorter windows, or another fraction for `split`"
+            raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint=hint)])
+    return training, validation
 
 
 def class_ids(y: Array) -> Array:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +18,11 @@ from graphspec.data.filling import assemble
 from graphspec.data.frames import FrameColumn, fill_from_frames
 from graphspec.data.labels import encode_labels, learn_labels
 from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
+from graphspec.data.requirements import DataSignature
 from graphspec.data.sample_weights import checked_weights
 from graphspec.data.sequences import check_sequences
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source
+from graphspec.data.windows import with_windows
 from graphspec.errors import Diagnostic, Mark, Problem, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
@@ -46,43 +47,6 @@ __all__ = [
     "row_weights",
     "split",
 ]
-
-
-@dataclass(frozen=True)
-class DataSignature:
-    """The data that a graph requires.
-
-    Attributes:
-        inputs, targets: types by input and by head.
-        classes: the number of classes of each head whose targets are ids.
-        ignored: the additional id that a head allows (``ignore_class``).
-        probabilities: heads whose targets must be in 0 … 1 (cross-entropies).
-        limits: for inputs that are ids, the range for which the Embedding has rows.
-        labels: class names by head; their targets may be text.
-        ctc: heads whose targets are label sequences.
-        gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
-        text_labels: heads whose targets may be texts, because their labels are learnt.
-        columns: the default column of an input, if it has another name.
-        steps: the time steps of every CTC head, given the inputs' shapes.
-    """
-
-    inputs: Mapping[str, Type]
-    targets: Mapping[str, Type] = field(default_factory=dict)
-    classes: Mapping[str, int] = field(default_factory=dict)
-    ignored: Mapping[str, int] = field(default_factory=dict)
-    probabilities: frozenset[str] = frozenset()
-    limits: Mapping[str, Range] = field(default_factory=dict)
-    labels: Mapping[str, list[str]] = field(default_factory=dict)
-    ctc: frozenset[str] = frozenset()
-    gaps: frozenset[str] = frozenset()
-    text_labels: frozenset[str] = frozenset()
-    columns: Mapping[str, str] = field(default_factory=dict)
-    steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
-
-    def extras(self) -> list[str]:
-        """Return the names of optional arrays: sample weights, and the lengths of label sequences."""
-        heads = list(self.targets)
-        return [h + WEIGHT for h in heads] + [h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)]
 
 
 def load(
@@ -125,8 +89,10 @@ def load_from(
         check.report("file", "", Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), check.file)
         return None, check.found
     for request in requests:
-        check.add_columns(request, table, found[request.name])
-    return check.finish(), check.found
+        if request.name in found:  # windows are made only if no column has a problem
+            check.add_columns(request, table, found[request.name])
+    arrays = check.finish()
+    return arrays if arrays is None else with_windows(table, arrays), check.found
 
 
 def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
@@ -215,10 +181,7 @@ class _Check:
     @property
     def file(self) -> str:
         """The data file or the query as a subject."""
-        if self.source is not None and self.source.query is not None:
-            return "the query" if self.source.file is None else f"the query of '{self.source.file}'"
-        name = "" if self.source is None else str(self.source.file or self.source.images or self.source.texts)
-        return f"data file '{name}'" if name.isprintable() else f"data file {name!r}"
+        return "" if self.source is None else self.source.subject
 
     def report(self, section: str, name: str, problem: Problem, subject: str, item: int | None = None) -> None:
         mark, path = Mark("<arrays>"), name

@@ -23,6 +23,14 @@ def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     Raises:
         DataError: see :func:`open_source`; GS512 or GS513 for a query.
     """
+    if source.windows is not None:
+        from graphspec.data.windows import WindowSource
+
+        return WindowSource(_open(source, None), source.windows, max_rows)
+    return _open(source, max_rows)
+
+
+def _open(source: DataSource, max_rows: int | None) -> Source:
     if source.query is not None:
         from graphspec.data.queries import Query
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from graphspec.data.json_lines import Records, RecordSource, Stream, read_record
 from graphspec.data.signature import data_signature
 from graphspec.data.source import NO_ROWS, DataError
 from graphspec.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
-from graphspec.language.declarations import DataSource
+from graphspec.files import ARCHIVE, suffix_of
+from graphspec.language.declarations import DataSource, Windows
 from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ def _of_records(
 def _fed(arrays: Dataset, graph: Graph) -> dict[str, Array]:
     """Return the inputs in the graph's dtypes; texts stay as they are."""
     types = {name: value.type for name, value in graph.inputs.items()}
-    return {n: a if types[n].is_string else a.astype(types[n].dtype, copy=False) for n, a in arrays.inputs.items()}
+    chosen = arrays.chosen
+    rows = arrays.inputs if chosen is None else {name: a[chosen] for name, a in arrays.inputs.items()}
+    return {n: a if types[n].is_string else a.astype(types[n].dtype, copy=False) for n, a in rows.items()}
 
 
 def _objects(values: Sequence[Any]) -> Array:
@@ -155,12 +158,18 @@ def _source_of(spec: Spec, signature: DataSignature, file: Path, known: Collecti
     An input in which values may be missing need not be known.
     """
     needed = [name for name in signature.inputs if name not in signature.gaps]
-    mappings = [spec.data[part].inputs or {} for part in ("test", "train", "validation") if part in spec.data]
+    parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
+    own = DataSource(file, {}, None, None, None, Tree({}, Mark(str(file))))
+    tried = [*(replace(own, inputs=dict(p.inputs or {}), windows=_windows(p, file)) for p in parts), own]
     fitting = (
-        m for m in [*mappings, {}] if all(set(_columns_of(n, m, signature, known)) <= set(known) for n in needed)
+        t for t in tried if all(set(_columns_of(n, t.inputs or {}, signature, known)) <= set(known) for n in needed)
     )
-    mapping = next(fitting, mappings[0] if mappings else {})
-    return DataSource(file, dict(mapping), None, None, None, Tree({}, Mark(str(file))))
+    return next(fitting, tried[0])
+
+
+def _windows(part: DataSource, file: Path) -> Windows | None:
+    """Return the windows that are taken from new rows: an archive has whole windows."""
+    return None if suffix_of(file) == ARCHIVE else part.windows
 
 
 def _columns_of(

@@ -57,7 +57,7 @@ def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
 
 
 def shapes_of(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """Return the shapes of inputs and of the outputs of ``nodes``, as integers; a number of tokens counts as 16.
+    """Return the shapes of inputs and of the outputs of ``nodes``, as integers.
 
     If all dimensions are integers or names of input axes, inference is not repeated: half the time for a deep network.
     """
@@ -67,8 +67,7 @@ def shapes_of(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) 
     values = [*graph.inputs.values(), *(v for node in nodes for v in node.outputs)]
     if all(isinstance(d, int) or d in axes for v in values for d in v.shape):
         return {v.name: tuple(d if isinstance(d, int) else axes[d] for d in v.shape) for v in values}
-    inferred = infer_shapes(graph, nodes, shapes)
-    return {n: tuple(d if isinstance(d, int) else _ASSUMED for d in v.shape) for n, v in inferred.items()}
+    return {name: value.shape for name, value in infer_shapes(graph, nodes, shapes, assumed=_ASSUMED).items()}
 
 
 def needs_memory(op: Op) -> bool:

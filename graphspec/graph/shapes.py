@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from graphspec.ir.dims import Shape
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import operator
 
 
-def infer_shapes(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> dict[str, Value]:
-    """Return all values with concrete types for input shapes without symbolic dimensions."""
+def infer_shapes(
+    graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape], *, assumed: int | None = None
+) -> dict[str, Value]:
+    """Return all values with concrete types for input shapes without symbolic dimensions.
+
+    Args:
+        assumed: the size of an axis that depends on values, such as the number of words of a text; None to keep its name.
+    """
     known: dict[str, Value] = {}
 
     def lookup(value: Value | None) -> Value | None:
@@ -26,6 +33,9 @@ def infer_shapes(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape
         inputs = [lookup(v) for v in node.inputs]
         types = op.infer(*inputs)
         for value, inferred in zip(node.outputs, types if isinstance(types, tuple) else (types,), strict=True):
+            if assumed is not None and any(isinstance(d, str) for d in inferred.shape):
+                shape = tuple(assumed if isinstance(d, str) else d for d in inferred.shape)
+                inferred = replace(inferred, shape=shape)
             known[value.name] = Value(value.name, inferred)
         if node.outputs[0].dims is not None:
             known[node.outputs[0].name].dims = op.dims(*inputs)

@@ -193,6 +193,10 @@ def fixed_size(shape: Shape) -> int:
     return math.prod(int(d) for d in shape)
 
 
+_SHOWN = 60  # characters of a dimension in a message
+
+
 def show(shape: Shape) -> str:
-    """Return a shape as text: ``(N, 28, 28, 64)``."""
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    """Return a shape as text: ``(N, 28, 28, 64)``. A sum of many sizes is cut."""
+    dims = [text if len(text := str(d)) <= _SHOWN else f"{text[:_SHOWN]}…" for d in shape]
+    return f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"

@@ -103,7 +103,28 @@ def parse_data(
         windows = _windows(child.get("windows"), subject, problems)
         if keys.windows is None or windows is not None:
             sources[part] = _source(keys, windows, child, base or Path())
+    if {"train", "validation"} <= sources.keys():
+        _check_times(sources["train"], sources["validation"], problems)
     return sources
+
+
+def _check_times(train: DataSource, validation: DataSource, problems: Problems) -> None:
+    """Report a split that does not suit the training rows: windows that are neighbours share values."""
+    tree, windows = validation.tree, train.windows
+    if validation.split is None:
+        return
+    if windows is None and validation.by_time:
+        hint = "for rows in the order of time write `split: {last: 0.2}`"
+        message = "`by` of `data.validation` needs `windows` of `data.train`"
+        problems.value(tree.value["by"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    if windows is not None and not validation.by_time:
+        hint = "add `by: time`: other splits share values between training and validation"
+        message = "`split` of `data.validation` needs `by` for windows"
+        problems.value(tree.value["split"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    if windows is not None and validation.by_time and windows.group is not None and windows.order is None:
+        hint = "name the column of time, for example `order: time`"
+        message = "`by` of `data.validation` needs `order` of the windows"
+        problems.value(tree.value["by"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
 
 
 def _windows(tree: Tree | None, subject: str, problems: Problems) -> Windows | None:
@@ -167,6 +188,15 @@ def _is_wrong_source(tree: Tree, keys: DataKeys, subject: str, heads: list[str],
         hint = "windows are taken from the rows of a table"
         problems.key(
             tree, "windows", Code.VALUE_NOT_ALLOWED, f"`windows` of {subject} needs `file` or `query`", hint=hint
+        )
+    if keys.windows is not None and keys.drop_missing_targets:
+        hint = "fill in the missing values: without a row, the windows around it are gone"
+        _refuse(
+            tree,
+            "drop_missing_targets",
+            f"`drop_missing_targets` of {subject} cannot be used with `windows`",
+            problems,
+            hint,
         )
     if not named and getattr(keys, "split", None) is None:
         what = "`file` or `split`" if hasattr(keys, "split") else "`file`"

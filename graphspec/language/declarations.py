@@ -179,6 +179,15 @@ class DataSource:
         return self.query is not None or bool(self.paths)
 
     @property
+    def subject(self) -> str:
+        """The data file or the query as the subject of a sentence."""
+        if self.query is not None:
+            return "the query" if self.file is None else f"the query of '{self.file}'"
+        name = str(self.file or self.images or self.texts)
+        noun = "data file" if self.file is not None else "folder"
+        return f"{noun} '{name}'" if name.isprintable() else f"{noun} {name!r}"
+
+    @property
     def paths(self) -> list[Path]:
         """The file or folder of the rows."""
         return [path for path in (self.file, self.images, self.texts) if path is not None]

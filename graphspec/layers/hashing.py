@@ -103,7 +103,6 @@ class HashedCrossing(Layer):
     """
 
     takes_strings = True
-
     arity = (2, None)
 
     num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]

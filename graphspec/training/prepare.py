@@ -16,7 +16,9 @@ from graphspec.callbacks.outputs import Outputs
 from graphspec.codes import Code
 from graphspec.compiler.heads import refuse_class_weight
 from graphspec.compiler.trainable import refuse_memory, refuse_untrainable
+from graphspec.data.batches import split_by_time, split_last
 from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.labels import with_class_ids
 from graphspec.data.signature import SAMPLE_ROWS, user_arrays
 from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, SpecError, UsageError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.compiler.adapted import Adapted
     from graphspec.data.signature import Data
+    from graphspec.ir.graph import Graph
     from graphspec.language.declarations import HeadDecl, Spec
     from graphspec.runtime.session import Session
 
@@ -92,8 +95,10 @@ def prepare_fit(
     callbacks = training.callbacks if settings.callbacks is None else _callbacks(settings.callbacks)
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     raw = _parts(model, data)
-    if model.adapted is None and _learns(model, raw.train):
+    if has_to_learn(model.spec, model.whole, raw.train):
         model.install(adapt(model.spec, raw.train))
+        for part, rows in model.parts.items():  # a class without training rows is reported before the training
+            with_class_ids(rows, model.labels, model.needed.targets, model.spec.data[part])
     model.sample_rows = raw.train.sample(SAMPLE_ROWS)
     parts = _prepared(model, raw)
     _check_memory(model, parts.train, min(size, len(parts.train)))
@@ -123,13 +128,16 @@ def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
     """
     train, source = parts["train"], spec.data.get("validation")
     if source is not None and source.split is not None:
-        train, _ = _split(train, source.split, spec.training.seed, source.stratify)
+        train, _ = _split(train, source.split, spec.training.seed, source.stratify, in_order=source.in_order)
     return adapt(spec, train)
 
 
-def _learns(model: Session, train: Dataset) -> bool:
+def has_to_learn(spec: Spec, graph: Graph, train: Dataset) -> bool:
     """Return whether layers or heads have something to learn from the training rows."""
-    return model.learns or any(isinstance(t, Strings) and name not in model.labels for name, t in train.targets.items())
+    labelled = {name for name, head in spec.heads.items() if head.labels is not None}
+    return bool(graph.learnt) or any(
+        isinstance(t, Strings) and name not in labelled for name, t in train.targets.items()
+    )
 
 
 def _prepared(model: Session, raw: _Parts) -> _Parts:
@@ -161,7 +169,7 @@ def _parts(model: Session, data: FitData) -> _Parts:
             raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", arrays)
         validation = user_arrays(model.needed, *arrays)
     source = model.spec.data.get("validation")
-    stratify = None
+    stratify, in_order = None, False
     if data.x is not None:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
     else:
@@ -172,18 +180,25 @@ def _parts(model: Session, data: FitData) -> _Parts:
             if source.has_rows:
                 validation = model.part("validation")
             else:
-                fraction, stratify = source.split, source.stratify
+                fraction, stratify, in_order = source.split, source.stratify, source.in_order
     if fraction is not None and validation is None:
         if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
             raise bad_argument("validation_split", "a number between 0 and 1", fraction)
-        train, validation = _split(train, float(fraction), model.seed, stratify)
+        train, validation = _split(train, float(fraction), model.seed, stratify, in_order=in_order)
     return _Parts(train, validation)
 
 
-def _split(rows: Dataset, fraction: float, seed: int, stratify: str | None) -> tuple[Dataset, Dataset]:
+def _split(
+    rows: Dataset, fraction: float, seed: int, stratify: str | None, *, in_order: bool
+) -> tuple[Dataset, Dataset]:
     """Return training rows and validation rows."""
-    classes = None if stratify is None else class_ids(rows.targets[stratify])
-    train, validation = split(len(rows), fraction, seed, classes)
+    if rows.times is not None:
+        train, validation = split_by_time(rows, fraction)
+    elif in_order:
+        train, validation = split_last(len(rows), fraction)
+    else:
+        classes = None if stratify is None else class_ids(rows.targets[stratify])
+        train, validation = split(len(rows), fraction, seed, classes)
     return rows.select(train), rows.select(validation)
 
 

@@ -113,3 +113,14 @@ def test_shapes_are_shown_as_python_shows_tuples() -> None:
     assert show(("N", 28, "time-2")) == "(N, 28, time-2)"
     assert show(("N",)) == "(N,)"
     assert show(()) == "()"
+
+
+def test_a_long_sum_of_sizes_is_cut() -> None:
+    many = "N"
+    for k in range(40):
+        many = str(add(many, f"words_{k}"))
+    shown = show((3, many))
+    assert shown.startswith("(3, N+words_0+words_1+")
+    assert shown.endswith("…)")
+    assert len(shown) < 70
+    assert show(("N", 4)) == "(N, 4)"

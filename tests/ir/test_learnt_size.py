@@ -52,3 +52,11 @@ def test_two_learnt_sizes_are_equal_only_if_they_are_the_same() -> None:
 @pytest.mark.parametrize("again", [copy.deepcopy(WORDS), copy.copy(WORDS), pickle.loads(pickle.dumps(WORDS))])
 def test_copies_keep_value_and_name(again: LearntSize) -> None:
     assert (int(again), again.name) == (1009, "words")
+
+
+def test_stand_ins_are_the_prime_numbers_after_1000() -> None:
+    def is_prime(number: int) -> bool:
+        return all(number % k for k in range(2, math.isqrt(number) + 1))
+
+    first = [number for number in range(1000, 20_000) if is_prime(number)]
+    assert [stand_in(k) for k in range(len(first))] == first
