@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +15,11 @@ from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights,
 from graphspec.data.convert import MISSING_ID, as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.filling import assemble
+from graphspec.data.folders import with_columns
 from graphspec.data.frames import FrameColumn, fill_from_frames
 from graphspec.data.labels import encode_labels, learn_labels
 from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
+from graphspec.data.requirements import DataSignature
 from graphspec.data.sample_weights import checked_weights
 from graphspec.data.sequences import check_sequences
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source
@@ -49,43 +50,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class DataSignature:
-    """The data that a graph requires.
-
-    Attributes:
-        inputs, targets: types by input and by head.
-        classes: the number of classes of each head whose targets are ids.
-        ignored: the additional id that a head allows (``ignore_class``).
-        probabilities: heads whose targets must be in 0 … 1 (cross-entropies).
-        limits: for inputs that are ids, the range for which the Embedding has rows.
-        labels: class names by head; their targets may be text.
-        ctc: heads whose targets are label sequences.
-        gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
-        text_labels: heads whose targets may be texts, because their labels are learnt.
-        columns: the default column of an input, if it has another name.
-        steps: the time steps of every CTC head, given the inputs' shapes.
-    """
-
-    inputs: Mapping[str, Type]
-    targets: Mapping[str, Type] = field(default_factory=dict)
-    classes: Mapping[str, int] = field(default_factory=dict)
-    ignored: Mapping[str, int] = field(default_factory=dict)
-    probabilities: frozenset[str] = frozenset()
-    limits: Mapping[str, Range] = field(default_factory=dict)
-    labels: Mapping[str, list[str]] = field(default_factory=dict)
-    ctc: frozenset[str] = frozenset()
-    gaps: frozenset[str] = frozenset()
-    text_labels: frozenset[str] = frozenset()
-    columns: Mapping[str, str] = field(default_factory=dict)
-    steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
-
-    def extras(self) -> list[str]:
-        """Return the names of optional arrays: sample weights, and the lengths of label sequences."""
-        heads = list(self.targets)
-        return [h + WEIGHT for h in heads] + [h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)]
-
-
 def load(
     source: DataSource, signature: DataSignature, max_rows: int | None = None, allocate: Allocate | None = None
 ) -> tuple[Dataset | None, list[Diagnostic]]:
@@ -111,6 +75,7 @@ def load_from(
     table: Source, source: DataSource, signature: DataSignature, allocate: Allocate | None = None
 ) -> tuple[Dataset | None, list[Diagnostic]]:
     """Do the work of :func:`load` for an opened file."""
+    source = with_columns(source, table, signature)
     check = _Check(signature, source, allocate)
     requests = []
     for section, name, mapped in _requested_names(source, signature, table):
@@ -120,7 +85,8 @@ def load_from(
     try:
         found = table.fill(requests)
     except DataError as error:
-        check.report("file", "", error.problem, check.file)
+        for one in error.all:
+            check.report("file", "", one.problem, check.file)
         return None, check.found
     if found and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in found.values()):
         check.report("file", "", Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), check.file)
@@ -264,16 +230,16 @@ class _Check:
     def add_columns(self, request: Request, table: Source, found: Array | Strings | Problems) -> None:
         """Add the result of a request: an array of the right type, or the problems of its columns."""
         assert self.source is not None
-        section, columns, file = _section(request), request.columns, self.source.file
+        section, columns, where = _section(request), request.columns, self.source.where
         if isinstance(found, dict):
             for k, error in found.items():
-                subject = f"{table.item} '{columns[k]}' of '{file}'"
+                subject = f"{table.item} '{columns[k]}' of {where}"
                 self.report(section, request.name, error.problem, subject, k if request.stacked else None)
             return
-        subject = f"{table.item} '{columns[0]}' of '{file}'"
+        subject = f"{table.item} '{columns[0]}' of {where}"
         if request.stacked:
             few = ", ".join(columns[:4]) + (", …" if len(columns) > 4 else "")
-            subject = f"the table of {table.item}s {few} of '{file}'"
+            subject = f"the table of {table.item}s {few} of {where}"
         self.add(section, request.name, found, subject)
 
     def _type(self, name: str) -> Type:

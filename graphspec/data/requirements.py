@@ -1,0 +1,47 @@
+"""What a graph requires of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from graphspec.ir.graph import Type
+from graphspec.ir.ranges import Range
+from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
+
+
+@dataclass(frozen=True)
+class DataSignature:
+    """The data that a graph requires.
+
+    Attributes:
+        inputs, targets: types by input and by head.
+        classes: the number of classes of each head whose targets are ids.
+        ignored: the additional id that a head allows (``ignore_class``).
+        probabilities: heads whose targets must be in 0 … 1 (cross-entropies).
+        limits: for inputs that are ids, the range for which the Embedding has rows.
+        labels: class names by head; their targets may be text.
+        ctc: heads whose targets are label sequences.
+        gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
+        text_labels: heads whose targets may be texts, because their labels are learnt.
+        columns: the default column of an input, if it has another name.
+        steps: the time steps of every CTC head, given the inputs' shapes.
+    """
+
+    inputs: Mapping[str, Type]
+    targets: Mapping[str, Type] = field(default_factory=dict)
+    classes: Mapping[str, int] = field(default_factory=dict)
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    probabilities: frozenset[str] = frozenset()
+    limits: Mapping[str, Range] = field(default_factory=dict)
+    labels: Mapping[str, list[str]] = field(default_factory=dict)
+    ctc: frozenset[str] = frozenset()
+    gaps: frozenset[str] = frozenset()
+    text_labels: frozenset[str] = frozenset()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
+
+    def extras(self) -> list[str]:
+        """Return the names of optional arrays: sample weights, and the lengths of label sequences."""
+        heads = list(self.targets)
+        return [h + WEIGHT for h in heads] + [h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)]
