@@ -15,7 +15,7 @@ from graphspec.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.codes import Code
 from graphspec.data.filling import assemble
 from graphspec.data.globs import MAX_FILES
-from graphspec.data.pictures import MAX_SHOWN, PICTURES, BadFiles, decode
+from graphspec.data.pictures import MAX_SHOWN, PICTURES, BadFilesError, decode
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Folder:
                     raise
                 bad.append(error)
         if bad:
-            raise BadFiles(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
+            raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
         return builder.finish()
 
     def _text(self, path: Path) -> str:
@@ -194,5 +194,5 @@ class WithPictures:
                 bad.append(DataError(Code.OUTSIDE_FOLDER, text, "move it, or allow its folder with `--allow DIR`"))
             paths.append(path)
         if bad:
-            raise BadFiles(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
+            raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
         return paths

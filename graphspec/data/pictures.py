@@ -23,7 +23,7 @@ _MAX_PIXELS = 1 << 26  # a small file may claim to be larger, and fill the memor
 MAX_SHOWN = 20  # bad files that are reported
 
 
-class BadFiles(DataError):
+class BadFilesError(DataError):
     """Several files that cannot be used: at most ``MAX_SHOWN`` problems, and the number of further ones."""
 
     def __init__(self, each: Sequence[DataError], more: int = 0) -> None:
@@ -48,7 +48,7 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Arr
         request: the input; its last axis determines the channels.
 
     Raises:
-        BadFiles: GS501 for files that are damaged or not pictures, GS503 for another size, GS504 for 16 bits a channel.
+        BadFilesError: GS501 for files that are damaged or not pictures, GS503 for another size, GS504 for 16 bits a channel.
         DataError: GS503, the input is not one of pictures; GS602, they do not fit into memory; GS501, Pillow is missing.
     """
     try:
@@ -72,7 +72,7 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Arr
         if array is not None:
             array[row] = pixels
     if bad:
-        raise BadFiles(bad, more)
+        raise BadFilesError(bad, more)
     return np.empty((0, *(size or (1, 1)), len(mode)), np.uint8) if array is None else array
 
 
