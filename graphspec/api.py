@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.arguments import flag, folders, path_of, positive_int, texts
-from graphspec.compiler.check import SpecSource, check
+from graphspec.compiler.check import Checked, SpecSource, check
 from graphspec.data.signature import Data, user_arrays
 from graphspec.errors import UsageError
 from graphspec.gc_pause import gc_paused
@@ -16,6 +16,7 @@ from graphspec.validation import source_of
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
+    from graphspec.compiler.adapted import Adapted
     from graphspec.export.prove import Proof
     from graphspec.language.declarations import Spec
     from graphspec.training.observers import Observer
@@ -169,9 +170,9 @@ class Model(Session):
             }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        new = compile(state["document"], allow_outside=True)  # the pickled `allow_outside` is restored below
-        if state["adapted"] is not None:
-            new.install(state["adapted"])
+        adapted = state["adapted"]
+        checked = check(state["document"], allow_outside=True, adapted=adapted)
+        new = _model_of(checked, True, adapted)  # the pickled `allow_outside` is restored below
         if not new.learns:
             new.set_weights(state["weights"])
         if state["update"] is not None:
@@ -208,8 +209,17 @@ def compile(  # noqa: A001
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
     outside = flag("allow_outside", allow_outside, False)
     checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
+    return _model_of(checked, outside)
+
+
+def _model_of(checked: Checked, allow_outside: bool, adapted: Adapted | None = None) -> Model:
+    """Build the model of a checked spec.
+
+    Raises:
+        SpecError: the spec is wrong.
+    """
     spec, lowered = checked.require()
-    model = Model(spec, lowered, checked.diagnostics)
+    model = Model(spec, lowered, checked.diagnostics, adapted)
     model.allow_outside = allow_outside
     return model
 
@@ -226,15 +236,14 @@ def load(path: str | Path, *, allow: Sequence[str | Path] = ()) -> Model:
         SpecError: its ``spec.json`` is not a valid spec for this version.
     """
     from graphspec.runtime.records import read_json
-    from graphspec.training.run_directory import install_adapted, load_into
+    from graphspec.training.run_directory import check_run, load_into, read_adapted
 
     directory = path_of("path", path)
     if not (directory / "spec.json").is_file():
         raise UsageError(f"{directory} is not a run directory: it has no spec.json")
     read_json(directory / "spec.json")  # a damaged file must raise GS603, not a diagnostic of the spec
-    model = compile(directory / "spec.json", allow_outside=True, allow=allow)  # loading does not run callbacks
-    model.allow_outside = False
-    install_adapted(model, directory)
+    adapted = read_adapted(directory)
+    model = _model_of(check_run(directory, adapted, folders(allow)), False, adapted)
     model.require_adapted()
     load_into(model, directory)
     return model

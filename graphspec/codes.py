@@ -369,7 +369,7 @@ class Code(StrEnum):
     PREPARATION_FAILED = (
         "GS605",
         "Preparation failed",
-        "onnxruntime cannot compute the part of the network that turns raw rows into numbers, for some row.",
+        "The part of the network that turns raw rows into numbers cannot be computed for some row.",
         "Report it with the spec and the row.",
     )
 

@@ -13,6 +13,7 @@ from graphspec.export.targets import has_contrib, opset_of
 
 if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
+    from graphspec.data.batches import Dataset
     from graphspec.language.declarations import Spec
 
 
@@ -73,14 +74,32 @@ def check_further(
 
 def _check_data(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """Return the problems of the data files, and those that appear once layers have learnt from the training rows."""
-    from graphspec.compiler.adapted import learns
     from graphspec.data.signature import load_all
-    from graphspec.training.prepare import adapted_to
 
     parts, found = load_all(spec, lowered.graph)
-    if not any(d.is_error for d in found) and "train" in parts and (learns(spec) or lowered.graph.learnt):
-        try:
-            check(spec, allow_outside=True, adapted=adapted_to(spec, parts)).require()
-        except SpecError as error:
-            found += error.diagnostics
+    if any(d.is_error for d in found) or "train" not in parts:
+        return found
+    try:
+        _check_learnt(spec, lowered, parts)
+    except SpecError as error:
+        found += error.diagnostics
     return found
+
+
+def _check_learnt(spec: Spec, lowered: Lowered, parts: Mapping[str, Dataset]) -> None:
+    """Let layers and heads learn from the training rows, and check the network and the labels again.
+
+    Raises:
+        SpecError: the network does not fit what was learnt, or a class has no training row.
+    """
+    from graphspec.data.labels import with_class_ids
+    from graphspec.data.signature import data_signature
+    from graphspec.training.prepare import adapted_to, has_to_learn
+
+    if not has_to_learn(spec, lowered.graph, parts["train"]):
+        return
+    spec, lowered = check(spec, allow_outside=True, adapted=adapted_to(spec, parts)).require()
+    labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
+    types = data_signature(spec, lowered.graph).targets
+    for part, rows in parts.items():
+        with_class_ids(rows, labels, types, spec.data[part])

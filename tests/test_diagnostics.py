@@ -32,6 +32,7 @@ ELSEWHERE = {
     "GS601": "tests/test_api.py",
     "GS603": "tests/training/test_checkpoint.py",
     "GS604": "tests/parallel/test_worker.py",
+    "GS605": "tests/runtime/test_prelude.py",
     "GS701": "tests/export/test_prove.py",
 }
 """Codes that no spec alone can cause, and where they are tested."""

@@ -11,6 +11,7 @@ import graphspec
 
 PACKAGE = Path(graphspec.__file__).parent
 OWN = {
+    "consumers": "apps in other languages, and the files and records that they are given",
     "diagnostics": "broken specs and their answers",
     "golden": "values of Keras, and how they are made",
     "support": "helpers",

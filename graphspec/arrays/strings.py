@@ -14,6 +14,7 @@ from graphspec.codes import Code
 from graphspec.errors import ProblemError
 
 _BLOCK_TEXTS = 1 << 16  # texts that are packed at a time
+_SHORT = 128  # bytes: shorter texts are faster copied byte by byte, by index
 
 
 class TextError(ProblemError):
@@ -99,13 +100,11 @@ class Strings:
             builder: an empty builder that receives the texts; by default, they are packed in memory.
         """
         rows = self._rows(np.asarray(rows))
-        builder = builder or StringsBuilder(self.shape[1:])
+        builder = StringsBuilder(self.shape[1:]) if builder is None else builder
         step = max(_BLOCK_TEXTS // max(self._width, 1), 1)
-        data = self.data.data
         for first in range(0, len(rows), step):
             starts, ends = self._bounds(rows[first : first + step])
-            packed = b"".join([data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)])
-            builder.add_valid(np.frombuffer(packed, np.uint8), ends - starts)
+            builder.add_valid(self._bytes(starts, ends), ends - starts)
         return builder.finish()
 
     def reshape(self, shape: tuple[int, ...]) -> Strings:
@@ -162,6 +161,18 @@ class Strings:
         starts, ends = self._bounds(rows)
         data = self.data.data
         return [str(data[a:b], "utf-8") for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+    def _bytes(self, starts: Array, ends: Array) -> Array:
+        """Return the bytes of texts, one after the other."""
+        lengths = ends - starts
+        total = int(lengths.sum())
+        if total > _SHORT * len(lengths):
+            data = self.data.data
+            texts = [data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+            return np.frombuffer(b"".join(texts), np.uint8)
+        befores = np.cumsum(lengths) - lengths
+        found: Array = self.data[np.repeat(starts - befores, lengths) + np.arange(total)]
+        return found
 
     def _bounds(self, rows: Array) -> tuple[Array, Array]:
         """Return where each text of rows begins and ends."""

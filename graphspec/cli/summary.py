@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from graphspec.cli.console import columns, count, out, print_diagnostics
 from graphspec.cli.options import Sets, SpecFile
+from graphspec.ir.learnt_size import LearntSize
 
 if TYPE_CHECKING:
     from graphspec.compiler.cost import Cost
     from graphspec.compiler.lowered import Lowered
     from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
-_HEADER = ("node", "type", "output", "parameters", "memory", "multiply-adds", "inputs")
+_HEADER = ("node", "type", "computed", "output", "parameters", "memory", "multiply-adds", "inputs")
 
 
 def summary(
@@ -31,6 +32,7 @@ def summary(
     """Print every node with its output shape, parameters, memory per batch, and multiply-adds per row."""
     from graphspec.compiler.check import check
     from graphspec.compiler.cost import cost
+    from graphspec.graph.prelude import computed_once
 
     checked = check(str(spec), sets or (), allow_outside=True)
     declaration, lowered = checked.require()
@@ -40,7 +42,9 @@ def summary(
     title = f"{declaration.name}: {declaration.description}" if declaration.description else declaration.name
     out(" ".join(title.split()))
     out("")
-    lines = columns([_HEADER, *_table(declaration, lowered, costs, rows)], right=(3, 4, 5))
+    once = computed_once(lowered.graph)
+    table = [_HEADER, *_table(declaration, lowered, costs, rows, once)]
+    lines = columns(table if once else [line[:2] + line[3:] for line in table], right=(4, 5, 6) if once else (3, 4, 5))
     out(lines[0])
     out("─" * max(map(len, lines)))
     for line in lines[1:]:
@@ -48,25 +52,39 @@ def summary(
     out("")
     for head in declaration.heads.values():
         out(f"head {head.name}: {_head(head)}")
-    for line in _footer(declaration, lowered, costs, rows):
+    for line in _footer(declaration, lowered, costs, rows, once):
         out(line)
 
 
-def _table(spec: Spec, lowered: Lowered, costs: Cost, rows: int) -> Iterator[tuple[Any, ...]]:
+def _table(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> Iterator[tuple[Any, ...]]:
     from graphspec.arrays.system_memory import human
     from graphspec.ir.dims import show
 
     for name, declared in spec.inputs.items():
-        yield name, "input", show(("N", *declared.shape)), "", "", "", declared.dtype
+        yield name, "input", "", show(("N", *declared.shape)), "", "", "", declared.dtype
     for node in spec.nodes:
         own = costs.nodes[node.name]
         outputs = lowered.outputs[node.name] or ()
         shapes = " ".join(show(v.shape) for v in outputs)
         size = own.trainable + own.frozen
-        parameters = f"{size:,}" if size else f"as {node.share}" if node.share else ""
+        parameters = _size(size) if size else f"as {node.share}" if node.share else ""
         memory = human(own.activations) if own.activations else ""
-        products = f"{own.multiply_adds // rows:,}" if own.multiply_adds else ""
-        yield node.name, node.type or "", shapes, parameters, memory, products, _inputs(node)
+        products = _size(own.multiply_adds // rows) if own.multiply_adds else ""
+        yield (
+            node.name,
+            node.type or "",
+            "once" if node.name in once else "",
+            shapes,
+            parameters,
+            memory,
+            products,
+            _inputs(node),
+        )
+
+
+def _size(size: int) -> str:
+    """Return a number of parameters or operations; it may depend on what is still to be learnt."""
+    return "learnt" if isinstance(size, LearntSize) else f"{size:,}"
 
 
 def _inputs(node: NodeDecl) -> str:
@@ -88,11 +106,17 @@ def _head(head: HeadDecl) -> str:
     return ", ".join(parts)
 
 
-def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int) -> Iterator[str]:
+def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> Iterator[str]:
     from graphspec.arrays.system_memory import available, human
     from graphspec.graph.memory_estimate import estimate
 
+    if once:
+        yield f"computed once per row, before training, by onnxruntime: {count(len(once), 'node')}"
     total = costs.total()
+    if lowered.graph.learnt:
+        yield "sizes that are named after a node, and what depends on them, are learnt from the training rows"
+    if isinstance(total.trainable + total.frozen, LearntSize):
+        return
     size = count(total.trainable + total.frozen, "parameter")
     yield f"{size}: {total.trainable:,} trainable, {total.frozen:,} not trained"
     slots = len(spec.training.optimizer.slots())

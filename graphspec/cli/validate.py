@@ -12,6 +12,7 @@ import typer
 from graphspec.cli.console import count, out, print_diagnostics, write_data
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target
 from graphspec.gc_pause import gc_paused
+from graphspec.ir.learnt_size import LearntSize
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
@@ -66,6 +67,10 @@ def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
         return count(errors, "error") + warned
     spec, lowered = checked.require()
     size = sum(p.size for p in lowered.graph.params.values())
+    if isinstance(size, LearntSize):
+        return (
+            f"ok{warned} ({count(len(spec.nodes), 'layer')}; the number of parameters is learnt from the training rows)"
+        )
     return f"ok{warned} ({count(size, 'parameter')}, {count(len(spec.nodes), 'layer')})"
 
 

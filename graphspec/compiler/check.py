@@ -58,7 +58,7 @@ def check(
         source: a path, a dict, or a parsed ``Spec``.
         sets: overrides such as ``"training.epochs=5"``.
         allow_outside: let callbacks write outside the run directory.
-        adapted: what the network has learnt from its training rows.
+        adapted: what the network has learnt from its training rows; files of vocabularies are not opened then.
         allow: folders besides the spec's in which files that a query names may be.
 
     Raises:
@@ -70,13 +70,17 @@ def check(
     from graphspec.compiler.link import link
     from graphspec.compiler.lower import lower
     from graphspec.compiler.trainable import check_memory, check_training
+    from graphspec.compiler.vocabulary_files import read_vocabularies
     from graphspec.language.declarations import Spec
     from graphspec.language.parse import parse
 
     spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
     if spec is None:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
-    if adapted is not None:
+    if adapted is None:
+        spec, unread = read_vocabularies(spec)
+        found = [*found, *unread]
+    else:  # it contains the vocabularies of files
         spec = fill_in(spec, adapted)
     spec = spec.allowing(allow) if allow else spec
     order, linked = link(spec)
@@ -84,7 +88,7 @@ def check(
     linked = [lowered.with_shapes(d) for d in linked]
     later = [*linked, *lowered.diagnostics, *check_heads(spec, lowered), *check_training(spec, lowered)]
     found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
-    if not any(d.is_error for d in found):
+    if not any(d.is_error for d in found) and not lowered.graph.learnt:
         found += check_memory(spec, lowered)
     return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
 

@@ -11,7 +11,7 @@ from graphspec.compiler.lowered import Lowered, visible
 from graphspec.errors import Diagnostic, Mark, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.id_bounds import invalid_ids
-from graphspec.graph.prelude import not_computable
+from graphspec.graph.prelude import not_computable, repeatable
 from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.language.declarations import Ref
 from graphspec.language.tree import format_names
@@ -46,6 +46,7 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
             elif value_or_none is not None:
                 result.graph.outputs[head.name] = _in_own_unit(head, value_or_none, result.graph)
     result.diagnostics += [_not_computable(node, layers, result) for node in not_computable(result.graph)]
+    result.diagnostics += _not_learnable(spec, result)
     result.diagnostics += [_ids_without_row(lookup, ids, layers, result) for lookup, ids in invalid_ids(result.graph)]
     return result
 
@@ -81,6 +82,25 @@ def _in_own_unit(head: HeadDecl, value: Value, graph: Graph) -> Value:
         mean, deviation = head.statistics or (0.0, 1.0)
         scaled = g.Add(g.Mul(value, g.constant(deviation, "float32")), g.constant(mean, "float32"))
     return scaled.with_mask(value.mask)
+
+
+def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:
+    """Return GS309 for each layer that must learn from values that depend on weights or random numbers."""
+    found = []
+    fixed: set[str] | None = None
+    for node in spec.nodes:
+        if node.share is not None or node.layer is None or not node.layer.learns:
+            continue
+        fixed = repeatable(result.graph.nodes) if fixed is None else fixed
+        refs = [r for r in node.inputs if r is not None]
+        values = [v for r in refs if (v := result.value(r)) is not None]
+        if any(v.node is not None and v.node.name not in fixed for v in values):
+            text = f"{node.type} '{visible(node.name)}' learns from the training rows, before training, but its input "
+            hint = "feed it from inputs, or give it what it would learn: "
+            hint += format_names(f"`{key}`" for key in node.layer.learnt_arguments)
+            text += "depends on weights or random numbers"
+            found.append(_diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs"))
+    return found
 
 
 def _not_computable(node: Node, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:

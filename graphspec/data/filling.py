@@ -116,7 +116,8 @@ def _converted(array: Array, request: Request, first: int) -> Any:
         if request.stacked and texts.ndim != 1:
             raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_SCALAR)
         return texts
-    if request.learns_labels and not request.stacked and holds_texts(array):
+    booleans = array.dtype.kind == "b" and not request.type.is_float  # no class ids
+    if request.learns_labels and not request.stacked and (booleans or holds_texts(array)):
         return pack(array, first)
     try:
         array = convert(array, request.type, request.labels, first, gaps=request.gaps)
@@ -128,9 +129,11 @@ def _converted(array: Array, request: Request, first: int) -> Any:
 
 
 def for_request(error: DataError, request: Request) -> DataError:
-    """Return the error with a suitable hint: inputs have no labels."""
+    """Return the error with a suitable hint: inputs and targets of regression have no labels."""
     if error.problem.hint == LABELS and request.is_input:
         return error.changed(hint="leave it out, or store numbers")
+    if error.problem.hint == LABELS and request.type.is_float:
+        return error.changed(hint="store numbers")
     return error
 
 

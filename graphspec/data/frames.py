@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from graphspec.data.database import quoted
 from graphspec.data.source import DataError, Problems, Request
 from graphspec.data.typed import Typed
 from graphspec.errors import UsageError
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
     from graphspec.arrays.strings import Strings
     from graphspec.ir.graph import Array
 
+_ONLY, _COPY = "values", "frame"
 _EXPORTS = ("__arrow_c_stream__", "__arrow_c_array__")
 
 
-class Chunks:
-    """Record batches that can be streamed again and again; nothing is copied."""
+class Column:
+    """A column of a library as a stream of rows with the single field ``values``; nothing is copied.
 
-    def __init__(self, schema: Any, batches: Sequence[Any]) -> None:
-        self._schema, self._batches = schema, batches
+    Raises:
+        NotImplementedError: the column has a type that nanoarrow does not copy.
+    """
 
-    @classmethod
-    def of(cls, value: Any) -> Chunks:
-        """Return the record batches of a frame, or of a column as a frame with one column ``""``."""
+    def __init__(self, value: Any) -> None:
         from nanoarrow import struct
         from nanoarrow.c_array import c_array, c_array_from_buffers
         from nanoarrow.c_array_stream import c_array_stream
@@ -41,33 +42,60 @@ class Chunks:
         else:
             batches = [c_array(value)]
             schema = batches[0].schema
-        if schema.format != "+s":
-            row = c_schema(struct({"": schema}))
-            batches = [c_array_from_buffers(row, len(b), [None], children=[b]) for b in batches]
-            schema = row
-        return cls(schema, batches)
-
-    def names(self) -> list[str]:
-        """Return the names of the columns."""
-        return [child.name for child in self._schema.children]
+        if schema.format.startswith("v"):
+            raise NotImplementedError("nanoarrow 0.9 ends the process when it copies a view of texts")
+        self._row = c_schema(struct({_ONLY: schema}))
+        self._batches = [c_array_from_buffers(self._row, len(b), [None], children=[b]) for b in batches]
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
         from nanoarrow.c_array_stream import CArrayStream
 
-        return CArrayStream.from_c_arrays(self._batches, self._schema).__arrow_c_stream__()
+        return CArrayStream.from_c_arrays(self._batches, self._row).__arrow_c_stream__()
 
 
 class Frame(Typed):
-    """Record batches in memory, read like a table in a file."""
+    """A frame in memory, read like a table in a file.
+
+    Args:
+        value: what has ``__arrow_c_stream__``.
+        wanted: the columns to copy if the value can be exported only once; None if it can be exported again and again.
+    """
 
     hint = "give the columns as NumPy arrays"
 
-    def __init__(self, chunks: Chunks) -> None:
-        self._chunks = chunks
+    def __init__(self, value: Any, wanted: Sequence[str] | None = None) -> None:
+        from nanoarrow.c_array_stream import c_array_stream
+
+        stream = c_array_stream(value)
+        self._own, self._wanted = [child.name for child in stream.get_schema().children], wanted
+        self._exported = _Exported(value) if wanted is None else stream.__arrow_c_stream__()
         super().__init__(Path(os.devnull))
 
     def open(self, connection: Any) -> Any:
-        return connection.from_arrow(self._chunks)
+        relation = connection.from_arrow(self._exported)
+        if self._wanted is not None:
+            theirs = dict(zip(self._own, relation.columns, strict=True))
+            self._own = [name for name in dict.fromkeys(self._wanted) if name in theirs]
+            relation.project(", ".join(quoted(theirs[name]) for name in self._own) or "NULL").create(_COPY)
+            relation = connection.table(_COPY)
+        self._relation = relation  # queries read the frame only while it is alive
+        return relation
+
+    def read_names(self) -> None:
+        """Use the names of the frame: the database renames those that differ only in case."""
+        if self._own:
+            self.columns = {name: self.columns[theirs] for name, theirs in zip(self._own, self.names, strict=True)}
+        self.names = self._own
+
+
+class _Exported:
+    """A frame of which the database sees only that it is exported, not of which library it is."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
+        return self._value.__arrow_c_stream__(requested_schema)
 
 
 class FrameColumn(NamedTuple):
@@ -117,7 +145,7 @@ def columns_of(frame: Any, wanted: Iterable[str]) -> dict[str, Any]:
             frame_part = frame.select(chosen) if hasattr(frame, "select") else frame[[labels[n] for n in chosen]]
         else:
             frame_part = frame
-        table = Frame(Chunks.of(frame_part))
+        table = Frame(frame_part, None if hasattr(frame, "__getitem__") else chosen)
     except Exception as error:  # any error of the library, such as ImportError of pandas without pyarrow
         if not by_label or labels is None:
             raise UsageError(f"the data frame cannot be read: {error}") from None
@@ -132,7 +160,7 @@ def column_or_value(value: Any) -> Any:
     if isinstance(dtype := getattr(value, "dtype", None), np.dtype) and dtype.kind in "fiub":
         return value
     try:
-        return FrameColumn(Frame(Chunks.of(value)), "")
+        return FrameColumn(Frame(Column(value)), _ONLY)
     except Exception:  # any error of the library, such as ImportError of pandas without pyarrow
         return np.asarray(value)
 

@@ -12,11 +12,12 @@ from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.data.convert import one_hot, reshape
 from graphspec.data.source import DataError
-from graphspec.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.errors import Diagnostic, Mark, SpecError, did_you_mean
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.ir.graph import Array, Type
+    from graphspec.language.declarations import DataSource
 
 _BLOCK_ROWS = 1 << 16  # texts that are objects at a time
 
@@ -56,11 +57,14 @@ def _blocks(targets: Strings, rows: Array | None) -> Iterator[tuple[int, list[st
         yield first, targets[part if rows is None else rows[part]].reshape(-1).tolist()
 
 
-def with_class_ids(data: Dataset, labels: Mapping[str, Sequence[str]], types: Mapping[str, Type]) -> Dataset:
+def with_class_ids(
+    data: Dataset, labels: Mapping[str, Sequence[str]], types: Mapping[str, Type], source: DataSource | None = None
+) -> Dataset:
     """Return the dataset with class ids in place of texts, for heads whose labels were learnt.
 
     Args:
         types: the type of each target: ids, or vectors with a 1 at the class.
+        source: the source of the rows, at which a problem is reported.
 
     Raises:
         SpecError: GS511, a target is not among the labels.
@@ -75,6 +79,7 @@ def with_class_ids(data: Dataset, labels: Mapping[str, Sequence[str]], types: Ma
         try:
             ids = one_hot(encode_labels(target, labels[name]), expected, len(labels[name]))
         except DataError as error:
-            raise SpecError([Diagnostic.of(f"target '{name}'", error.problem, path=name)]) from None
+            mark, path = (Mark("<arrays>"), name) if source is None else (source.tree.mark, source.tree.path)
+            raise SpecError([Diagnostic.of(f"target '{name}'", error.problem, mark, path=path)]) from None
         found[name] = reshape(ids, expected, {}, squeeze=not expected.is_float)
     return replace(data, targets={**data.targets, **found})

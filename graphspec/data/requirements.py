@@ -1,4 +1,4 @@
-"""What a graph requires of its data."""
+"""The data that a graph requires: types, classes, ranges, and what may be missing."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from graphspec.data.convert import as_array, reshape, same_numbers
 from graphspec.data.frames import column_or_value, columns_of, is_frame
 from graphspec.data.source import NOT_GIVEN, DataError
 from graphspec.data.texts import pack
+from graphspec.data.unreadable_dates import unreadable_dates
 from graphspec.errors import Diagnostic, Mark, SpecError, UsageError
 from graphspec.graph.id_bounds import id_ranges
 from graphspec.graph.shapes import infer_shapes
@@ -89,6 +90,7 @@ def load_all(spec: Spec, graph: Graph) -> tuple[dict[str, Dataset], list[Diagnos
             found += problems
             if arrays is not None:
                 parts[part] = arrays
+                found += unreadable_dates(spec, source, arrays)
     return parts, found
 
 

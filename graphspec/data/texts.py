@@ -43,7 +43,7 @@ def pack(array: Array, first: int = 0) -> Strings:
                 Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which is not text, first in row {row}", _HINT
             )
         if values.dtype.kind == "M":
-            values = values if np.can_cast(values.dtype, "datetime64[us]", "safe") else values.astype("datetime64[us]")
+            values = _in_microseconds(values)
         try:
             _add(builder, values.tolist(), first + start, per_row)
         except TextError as error:
@@ -65,6 +65,11 @@ def _add(builder: StringsBuilder, values: list[Any], first: int, per_row: int) -
         builder.add_texts(texts)
 
 
+def _in_microseconds(times: Array) -> Array:
+    """Return times whose objects are Python's; dates stay dates."""
+    return times if np.can_cast(times.dtype, "datetime64[us]", "safe") else times.astype("datetime64[us]")
+
+
 def _text_of(value: Any) -> str | None:
     """Return the text of an object; None if it has none."""
     if isinstance(value, str):
@@ -75,6 +80,8 @@ def _text_of(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | np.integer | Decimal | datetime.time):
         return str(value)
+    if isinstance(value, np.datetime64):
+        return _text_of(_in_microseconds(np.array(value)).item())
     if isinstance(value, datetime.datetime):
         text = value.isoformat(" ")
         return text.rstrip("0") if value.microsecond and value.tzinfo is None else text
@@ -153,4 +160,4 @@ class TextFilling:
         """Return the texts, or the problems."""
         if self.problems:
             return self.problems
-        return (self._builder or StringsBuilder(name=self.request.name)).finish()
+        return StringsBuilder().finish() if self._builder is None else self._builder.finish()

@@ -23,7 +23,7 @@ _WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))
 _MAX_LINE = 1 << 24
 _TEXTS = frozenset((*_INTEGERS, *_WIDE, "boolean", "varchar", "null", "enum", "json", "uuid"))
 _TIMES = ("date", "time", "timestamp")
-"""Beginnings of the names of types whose values have a text, as have ``_TEXTS``."""
+"""Beginnings of the names of types of dates and times."""
 _NESTED = frozenset(("struct", "map", "union"))
 
 
@@ -32,20 +32,22 @@ class Typed(Table):
 
     rounded: frozenset[str] = frozenset()
     """Types into which the database may have rounded integers."""
+    with_text: frozenset[str] = _TEXTS
+    """Types whose values have a text, besides dates and times."""
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
         sql_type = self.types[column]
         inner, depth = _inner(sql_type)
         lists = "[]" * depth
         if request.type.is_string:
-            if inner not in _TEXTS and not inner.startswith(_TIMES):
+            if inner not in self.with_text and not inner.startswith(_TIMES):
                 raise DataError(
                     Code.LOSSY_CONVERSION,
                     f"contains values of type {sql_type}, which are not text",
                     "store text or integers",
                 )
             return ColumnRead(f"CAST({column} AS VARCHAR{lists})", text=True)
-        if depth == 0 and request.learns_labels and not request.stacked and inner in ("varchar", "enum"):
+        if depth == 0 and request.learns_labels and not request.stacked and inner in _types_of_labels(request):
             return ColumnRead(f"CAST({column} AS VARCHAR)", text=True)
         if override == "integers":
             return ColumnRead(column, integers=True)
@@ -66,6 +68,11 @@ class Typed(Table):
         if depth:  # a list of fixed length becomes a list of any length
             column = f"CAST({column} AS {inner}{lists})"
         return ColumnRead(column, rounded_to_doubles=inner in self.rounded)
+
+
+def _types_of_labels(request: Request) -> tuple[str, ...]:
+    """Return the types whose texts are labels. Booleans are no class ids, but floats."""
+    return ("varchar", "enum") if request.type.is_float else ("varchar", "enum", "boolean")
 
 
 def _inner(sql_type: Any) -> tuple[str, int]:
@@ -109,6 +116,7 @@ class Lines(Typed):
 
     hint = "each line is one JSON object"
     rounded = frozenset(("double",))
+    with_text = _TEXTS | {"float", "double"}  # as it is written in the file
 
     def open(self, connection: Any) -> Any:
         self._scan = scan(self.path)

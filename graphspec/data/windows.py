@@ -21,6 +21,7 @@ from graphspec.data.source import DataError, Problems, Request, Source
 from graphspec.ir.graph import Type
 
 if TYPE_CHECKING:
+    from graphspec.arrays.strings import Strings
     from graphspec.language.declarations import Windows
 
 _BATCH_ROWS = 1 << 16
@@ -55,7 +56,7 @@ class WindowSource:
         plain = [replace(r, type=_per_row(r), gaps=r.gaps and r.is_input) for r in requests]
         found: dict[str, Any] = dict(self._source.fill(plain))
         if any(isinstance(rows, dict) for rows in found.values()) or not found:
-            return {name: rows if isinstance(rows, dict) else np.empty(0, np.float32) for name, rows in found.items()}
+            return {r.name: rows if isinstance(rows := found.get(r.name), dict) else _nothing(r) for r in requests}
         past, future = self._windows.length, self._windows.horizon
         if all(request.is_input for request in requests):
             future = 0
@@ -110,6 +111,11 @@ def with_windows(source: Source, arrays: Dataset) -> Dataset:
 def _per_row(request: Request) -> Type:
     """Return the type of a row of the table."""
     return Type(request.type.dtype, ("N", len(request.columns)) if request.stacked else ("N",))
+
+
+def _nothing(request: Request) -> Array:
+    """Return an array without rows, of the shape that is expected."""
+    return np.empty((0, *(d if isinstance(d, int) else 1 for d in request.type.shape[1:])), np.float32)
 
 
 def _views(rows: Array, size: int, request: Request) -> Array:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.config import Config
+from graphspec.graph.prelude import computed_once
 from graphspec.ir.dims import show
+from graphspec.ir.learnt_size import LearntSize
 
 if TYPE_CHECKING:
     from graphspec.compiler.cost import Cost
@@ -93,6 +95,7 @@ def outline(spec: Spec, lowered: Lowered, costs: Cost, *, expand: bool = False) 
 class _Outline:
     def __init__(self, spec: Spec, lowered: Lowered, costs: Cost, expand: bool) -> None:
         self.spec, self.lowered, self.costs, self.expand = spec, lowered, costs, expand
+        self.once = computed_once(lowered.graph)
         self.below: dict[str, list[NodeDecl]] = {"": spec.nodes}
         for node in spec.nodes:
             for at in re.finditer("/", node.name):
@@ -100,7 +103,8 @@ class _Outline:
 
     def panels(self) -> Iterator[Panel]:
         total = self.costs.total()
-        about = f"{total.trainable + total.frozen:,} parameters"
+        size = total.trainable + total.frozen
+        about = "" if isinstance(size, LearntSize) else f"{size:,} parameters"
         top = Panel(
             self.spec.name, " ".join(filter(None, [self.spec.description.rstrip(". ") + ".", about])).lstrip(". ")
         )
@@ -232,7 +236,7 @@ class _Outline:
             about = f"record of {len(columns.value)} column{'s' if len(columns.value) != 1 else ''}"
         elif instance.block is None:
             about = f"with the weights of {(members[0].share or '').partition('/')[0]}"
-        return Box("block", title, list(filter(None, [about, self._shape(members[-1], members)])))
+        return Box("block", title, list(filter(None, [about, self._shape(members[-1], members), self._when(members)])))
 
     def _layer_box(self, name: str, copies: int, members: list[NodeDecl]) -> Box:
         node = members[0]
@@ -241,13 +245,20 @@ class _Outline:
         words = " · ".join([node.type or "", *_arguments(node.layer)])
         if node.share is not None:
             words = f"{node.type} with the weights of {node.share}"
-        return Box("shared" if node.share else "layer", title, [words, self._shape(members[-1], members)], family)
+        lines = [words, self._shape(members[-1], members), self._when(members)]
+        return Box("shared" if node.share else "layer", title, list(filter(None, lines)), family)
+
+    def _when(self, members: Iterable[NodeDecl]) -> str:
+        """Return a line about nodes of the prelude; an empty text for others."""
+        return "computed once, before training" if all(m.name in self.once for m in members) else ""
 
     def _shape(self, last: NodeDecl, members: Iterable[NodeDecl]) -> str:
         """Return ``(N, 28, 28, 64) · 1,792 parameters``."""
         outputs = self.lowered.outputs.get(last.name) or ()
         size = sum(self.costs.nodes[m.name].trainable + self.costs.nodes[m.name].frozen for m in members)
         shapes = " ".join(show(v.shape) for v in outputs)
+        if isinstance(size, LearntSize):
+            return f"{shapes} · parameters learnt"
         return f"{shapes} · {size:,} parameters" if size else shapes
 
 

@@ -136,11 +136,11 @@ def _document(found: Outline, file: Path) -> dict[str, Any]:
     return document
 
 
-def _adapted(found: Outline) -> Adapted | None:
+def _adapted(found: Outline) -> Adapted:
     """Return what the network has learnt from its training rows; raise ValueError for a wrong record."""
     text = found.metadata.get("adapted")
     if text is None:
-        return None
+        return Adapted()  # the file needs no other file: a vocabulary file that its spec names is not opened
     if len(text) > _MAX_ADAPTED:
         raise ValueError(f"it has more than {_MAX_ADAPTED // 2**20} MiB")
     try:

@@ -57,7 +57,7 @@ def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
 
 
 def shapes_of(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """Return the shapes of inputs and of the outputs of ``nodes``, as integers; a number of tokens counts as 16.
+    """Return the shapes of inputs and of the outputs of ``nodes``, as integers.
 
     If all dimensions are integers or names of input axes, inference is not repeated: half the time for a deep network.
     """

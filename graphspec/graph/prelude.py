@@ -41,6 +41,15 @@ def cut(graph: Graph) -> Cut | None:
     return _split(graph, nodes, chosen)
 
 
+def computed_once(graph: Graph) -> set[str]:
+    """Return the owners of nodes whose values are all computed in the prelude; none without a prelude."""
+    parts = cut(graph)
+    if parts is None:
+        return set()
+    trained = {node.owner for node in parts.rest.nodes}
+    return {node.owner for node in parts.prelude.nodes} - trained
+
+
 def not_computable(graph: Graph) -> list[Node]:
     """Return the nodes that only onnxruntime computes although they depend on weights or random numbers."""
     nodes = graph.needed(_roots(graph))

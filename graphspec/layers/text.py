@@ -13,7 +13,7 @@ from graphspec.config import FROM_LIST, PositiveInt, invalid, only
 from graphspec.errors import ShapeError
 from graphspec.ir.dims import show
 from graphspec.layers.base import LAYERS
-from graphspec.layers.lookup import Encoding, Lookup
+from graphspec.layers.indexed import Encoding, Lookup
 from graphspec.layers.vocabularies import VocabularyLearner, lower, spellings
 
 if TYPE_CHECKING:

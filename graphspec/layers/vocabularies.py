@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 _LARGEST_FILE = 1 << 28  # bytes
 _SPELLINGS = 16  # of one token
+_LETTERS = range(0x80, 0x20000)  # all letters beyond ASCII that have a case
 
 
 class VocabularyLearner:
@@ -156,15 +156,15 @@ def _checked(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def lower(text: str) -> str:
-    """Return ``text`` in lower case, character by character; a character without a single lower-case one stays."""
-    return text.lower() if text.isascii() else "".join(small if len(small := c.lower()) == 1 else c for c in text)
+    """Return ``text`` in lower case, character by character, by Unicode's simple mapping: ``İ`` becomes ``i``."""
+    return text.lower() if text.isascii() else "".join(c.lower()[0] for c in text)
 
 
 @cache
 def _capitals() -> dict[str, tuple[str, ...]]:
     """Return the other characters beyond ASCII with the same :func:`lower`, by that character."""
     found: dict[str, list[str]] = {}
-    for code in range(0x80, sys.maxunicode + 1):
+    for code in _LETTERS:
         small = lower(chr(code)) if not 0xD800 <= code < 0xE000 else chr(code)
         if small != chr(code):
             found.setdefault(small, []).append(chr(code))
@@ -172,18 +172,23 @@ def _capitals() -> dict[str, tuple[str, ...]]:
 
 
 def spellings(token: str) -> list[str]:
-    """Return ``token``, which is in lower case, and how it is spelt if only its ASCII letters are in lower case.
+    """Return ``token``, which is in lower case, and how it is spelt if only ASCII letters have been put in lower case.
 
-    These are all ways to write its other letters if there are at most 16, else: in lower case, with a capital first letter,
-    and in capitals.
+    These are all ways to write its letters if there are at most 16. Else ``İ`` for i and the sign U+212A for k are
+    left out. If that is still too many: in lower case, with a capital first letter, with one in each word, and in capitals.
 
-    >>> spellings("élan"), spellings("naïve"), spellings("tea")
-    (['élan', 'Élan'], ['naïve', 'naÏve'], ['tea'])
+    >>> spellings("élan"), spellings("naïve"), spellings("tea"), spellings("izmir")[:2]
+    (['élan', 'Élan'], ['naïve', 'naÏve'], ['tea'], ['izmir', 'izmİr'])
     """
-    if token.isascii():
+    if token.isascii() and "i" not in token and "k" not in token:
         return [token]
-    ways = [(c, *(() if c.isascii() else _capitals().get(c, ()))) for c in token]
-    if math.prod(map(len, ways)) <= _SPELLINGS:
-        return ["".join(letters) for letters in product(*ways)]
-    capitals = "".join(way[1] if len(way) > 1 else way[0] for way in ways)
-    return list(dict.fromkeys([token, capitals[0] + token[1:], capitals]))
+    ways = [(c, *_capitals().get(c, ())) for c in token]
+    for likely in (ways, ways := [way[:1] if way[0].isascii() else way for way in ways]):
+        if math.prod(map(len, likely)) <= _SPELLINGS:
+            return ["".join(letters) for letters in product(*likely)]
+    capitals = "".join(way[:2][-1] for way in ways)
+    titled = "".join(
+        small if before.isalpha() else capital
+        for before, small, capital in zip(" " + token, token, capitals, strict=False)
+    )
+    return list(dict.fromkeys([token, capitals[0] + token[1:], titled, capitals]))

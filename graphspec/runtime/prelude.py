@@ -86,5 +86,5 @@ def _probe(dtype: str, shape: tuple[Dim, ...]) -> Array:
     if dtype != "string":
         return np.zeros((2, *sizes), dtype)
     rows = np.full((2, *sizes), "", object)
-    rows[1] = "a b c d e f g h"
+    rows[1] = "a 1 b 2 c 3, d. 4"  # words, numbers and punctuation: some tokens for every expression
     return rows

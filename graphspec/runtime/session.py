@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from graphspec.arguments import mapping
 from graphspec.arrays.calls import settings
 from graphspec.arrays.system_memory import available
-from graphspec.compiler.adapted import learning_nodes
+from graphspec.compiler.adapted import Adapted, learning_nodes
 from graphspec.compiler.check import check
 from graphspec.compiler.fetches import fetches
 from graphspec.compiler.objective import objective_for
 from graphspec.compiler.trainable import refuse_memory
+from graphspec.compiler.vocabulary_files import given_by_files
 from graphspec.data.batches import in_batches
 from graphspec.data.check import BatchLoader, Dataset, DataSignature, load, refused
 from graphspec.data.labels import with_class_ids
@@ -39,7 +40,6 @@ from graphspec.runtime.running_metrics import RunningMetrics
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphspec.compiler.adapted import Adapted
     from graphspec.compiler.lowered import Lowered
     from graphspec.compiler.objective import Objective
     from graphspec.language.declarations import Spec
@@ -75,7 +75,8 @@ class Session:
         adapted: Adapted | None = None,
     ) -> None:
         self._set_up(spec, lowered.graph, warnings)
-        self.adapted = adapted
+        files = given_by_files(spec.nodes)
+        self.adapted = Adapted(layers=files) if adapted is None and files else adapted
         self._create_weights()
 
     def _create_weights(self) -> None:

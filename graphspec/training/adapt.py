@@ -17,6 +17,7 @@ from graphspec.codes import Code
 from graphspec.compiler.adapted import Adapted, learning_nodes, standardizes
 from graphspec.compiler.check import check
 from graphspec.compiler.link import link
+from graphspec.compiler.vocabulary_files import given_by_files
 from graphspec.data.check import learn_labels
 from graphspec.errors import Diagnostic, ShapeError, SpecError
 from graphspec.graph.builder import Builder
@@ -40,7 +41,7 @@ def adapt(spec: Spec, data: Dataset) -> Adapted:
         SpecError: a layer has nothing to learn from, or the spec does not fit what was learnt.
         RunError: GS605, onnxruntime cannot compute a row.
     """
-    adapted = Adapted(heads=_learn_heads(spec, data), rows=len(data))
+    adapted = Adapted(given_by_files(spec.nodes), _learn_heads(spec, data), len(data))
     while True:
         resolved, lowered = check(spec, allow_outside=True, adapted=adapted).require()
         nodes = _next_round(resolved)
@@ -105,7 +106,7 @@ def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
     fixed = repeatable(needed)
     wrong = [n for n in nodes if any(k.name not in fixed for k in graph.needed([graph.outputs[n.name]]))]
     if wrong or not_computable(graph):
-        text = "learns from its input before training, but the input depends on weights or random numbers"
+        text = "must learn from its input before training, but the input depends on weights or random numbers"
         hint = "feed it from inputs, or from layers without weights and random numbers"
         raise SpecError([_at(n, ShapeError(Code.NO_TRAINING_KERNEL, text, hint=hint)) for n in wrong])
 

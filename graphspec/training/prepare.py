@@ -18,6 +18,7 @@ from graphspec.compiler.heads import refuse_class_weight
 from graphspec.compiler.trainable import refuse_memory, refuse_untrainable
 from graphspec.data.batches import split_by_time, split_last
 from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
+from graphspec.data.labels import with_class_ids
 from graphspec.data.signature import SAMPLE_ROWS, user_arrays
 from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, SpecError, UsageError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from graphspec.callbacks import Callback
     from graphspec.compiler.adapted import Adapted
     from graphspec.data.signature import Data
+    from graphspec.ir.graph import Graph
     from graphspec.language.declarations import HeadDecl, Spec
     from graphspec.runtime.session import Session
 
@@ -93,8 +95,10 @@ def prepare_fit(
     callbacks = training.callbacks if settings.callbacks is None else _callbacks(settings.callbacks)
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     raw = _parts(model, data)
-    if model.adapted is None and _learns(model, raw.train):
+    if has_to_learn(model.spec, model.whole, raw.train):
         model.install(adapt(model.spec, raw.train))
+        for part, rows in model.parts.items():  # a class without training rows is reported before the training
+            with_class_ids(rows, model.labels, model.needed.targets, model.spec.data[part])
     model.sample_rows = raw.train.sample(SAMPLE_ROWS)
     parts = _prepared(model, raw)
     _check_memory(model, parts.train, min(size, len(parts.train)))
@@ -128,9 +132,12 @@ def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
     return adapt(spec, train)
 
 
-def _learns(model: Session, train: Dataset) -> bool:
+def has_to_learn(spec: Spec, graph: Graph, train: Dataset) -> bool:
     """Return whether layers or heads have something to learn from the training rows."""
-    return model.learns or any(isinstance(t, Strings) and name not in model.labels for name, t in train.targets.items())
+    labelled = {name for name, head in spec.heads.items() if head.labels is not None}
+    return bool(graph.learnt) or any(
+        isinstance(t, Strings) and name not in labelled for name, t in train.targets.items()
+    )
 
 
 def _prepared(model: Session, raw: _Parts) -> _Parts:

@@ -16,6 +16,8 @@ from graphspec.arrays.blas import openblas
 from graphspec.callbacks.outputs import ADAPTED, RUN_FILES
 from graphspec.codes import Code
 from graphspec.compiler.adapted import Adapted
+from graphspec.compiler.check import Checked
+from graphspec.compiler.check import check as check_spec
 from graphspec.data.files import files_of
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.files import make_folder, write_atomic
@@ -82,6 +84,23 @@ def read_adapted(directory: Path) -> Adapted | None:
         except ValueError as error:
             raise damaged(path, str(error)) from None
     return load_checkpoint(directory).adapted if checkpoint.exists() else None
+
+
+def check_run(directory: Path, adapted: Adapted | None, allow: Sequence[Path] = ()) -> Checked:
+    """Check the spec of a run, with what its network has learnt.
+
+    Raises:
+        RunError: GS603, the spec is valid, but what was learnt does not fit it.
+    """
+    spec, path = directory / "spec.json", directory / ADAPTED
+    try:
+        checked = check_spec(spec, allow_outside=True, allow=allow, adapted=adapted)  # loading does not run callbacks
+    except ValueError as error:
+        raise damaged(path, f"it does not fit spec.json beside it ({error})") from None
+    if adapted is not None and checked.errors and not check_spec(spec, allow_outside=True, allow=allow).errors:
+        text = f"{checked.errors[0].message}"
+        raise damaged(path, f"it does not fit spec.json beside it ({text})")
+    return checked
 
 
 def install_adapted(model: Session, directory: Path) -> None:

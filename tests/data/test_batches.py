@@ -12,7 +12,9 @@ import pytest
 
 import graphspec as gs
 from graphspec.arrays.memory_maps import map_of
+from graphspec.arrays.strings import Strings
 from graphspec.data import archives
+from graphspec.data.batches import Dataset, in_batches
 from graphspec.data.source import DataError
 
 Array = np.ndarray[Any, Any]
@@ -148,3 +150,28 @@ def test_objects_in_a_large_array_stay_unread(tmp_path: Path, monkeypatch: pytes
     read = archives.Npz(tmp_path / "rows.npz").read(["x"])["x"]
     assert isinstance(read, DataError)
     assert read.code == "GS504"
+
+
+def test_texts_among_the_arrays_of_a_dataset() -> None:
+    texts = Strings.of(np.array([f"é{k}" for k in range(12)], object).reshape(6, 2))
+    labels = Strings.of(list("abcabc"))
+    arrays: dict[str, Any] = {"p/t": texts, "x": np.arange(6.0)}
+    targets: dict[str, Any] = {"y": labels}
+    data = Dataset(arrays, targets).select(np.array([5, 0, 3]))
+    assert len(data) == 3
+    assert data.sample(2)["p/t"].tolist() == [["é10", "é11"], ["é6", "é7"]]
+    assert data.sample(2)["p/t"].dtype == object
+    named = data.named()
+    assert all(isinstance(a, np.ndarray) and a.dtype != object for a in named.values())
+    again = Dataset.of(named)
+    assert list(again.feeds()) == ["x", "p/t", "y"]
+    assert again.inputs["p/t"][:].tolist() == texts[:].tolist()
+    assert again.targets["y"][:].tolist() == list("abcabc")
+    assert again.chosen is not None
+    assert again.chosen.tolist() == [5, 0, 3]
+
+
+def test_texts_in_batches() -> None:
+    feeds: dict[str, Any] = {"t": Strings.of([f"t{k}" for k in range(5)]), "x": np.arange(5)}
+    found = in_batches(feeds, 2, lambda batch: {"n": np.array([len(t) for t in batch["t"]]) + batch["x"]})
+    assert found["n"].tolist() == [2, 3, 4, 5, 6]

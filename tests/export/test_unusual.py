@@ -27,7 +27,7 @@ def test_the_unusual_texts() -> None:
 
 
 def test_what_the_lookups_of_an_input_know() -> None:
-    g, a, b, c, d = sketch({"a": TEXT, "b": TEXT, "c": Type("int64", ("N", 1)), "d": TEXT})
+    g, a, b, c, _ = sketch({"a": TEXT, "b": TEXT, "c": Type("int64", ("N", 1)), "d": TEXT})
     tokens = g.Tokenizer(g.Identity(a), mark=0, mincharnum=1, pad_value="", separators=(" ",))
     ids = g.LabelEncoder(tokens, keys_strings=("", "one", "two"), values_int64s=(0, 2, 3))
     g.LabelEncoder(ids, keys_int64s=(2, 3), values_int64s=(0, 1))  # its keys are ids of the first one

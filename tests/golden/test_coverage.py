@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from golden_cases import NOT_KERAS, load, load_layers, mentions
+from golden_cases import NOT_KERAS, load, load_layers, load_texts, mentions
 from paths import TESTS
 
 from graphspec.config import Registry
@@ -33,6 +33,11 @@ def augmented() -> list[dict[str, Any]]:
     return [{"inputs": case.id, **case.args} for case in load("augmentation")]
 
 
+def of_texts() -> list[dict[str, Any]]:
+    """Layers of texts."""
+    return [{"type": case["layer"], **case["arguments"]} for case in load_texts()["cases"]]
+
+
 def lacking(kind: str, registry: Registry[Any], found: dict[str, set[str]]) -> list[str]:
     """The classes of a kind that have less than two configurations, though Keras has them."""
     return [name for cls in registry if len(found[name := cls.__name__]) < 2 and name not in NOT_KERAS[kind]]
@@ -40,7 +45,7 @@ def lacking(kind: str, registry: Registry[Any], found: dict[str, set[str]]) -> l
 
 @pytest.mark.parametrize(("kind", "registry"), [("layer", REGISTRIES["layer"]), ("cell", CELLS)], ids=["layer", "cell"])
 def test_every_layer_has_two_configurations(kind: str, registry: Registry[Any]) -> None:
-    found = configurations(registry, *(case.spec for case in load_layers()), *augmented())
+    found = configurations(registry, *(case.spec for case in load_layers()), *augmented(), *of_texts())
     assert lacking(kind, registry, found) == []
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import pytest
-from paths import TESTS
+from golden_cases import load_texts
 from preparing import layer_of, learnt, lowered, prepared, texts
 from pydantic import ValidationError
 
@@ -16,7 +15,7 @@ from graphspec.graph.builder import Builder
 from graphspec.ir.graph import Graph, Type, Value
 from graphspec.ir.learnt_size import LearntSize
 
-GOLDEN = json.loads((TESTS / "golden" / "texts.json").read_text(encoding="utf-8"))
+GOLDEN = load_texts()
 LOOKUPS = [case for case in GOLDEN["cases"] if case["layer"].endswith("Lookup")]
 
 

@@ -93,6 +93,7 @@ SHAPE_ERRORS: list[tuple[dict[str, Any], Dims, str, str, str | None]] = [
     ({"type": "Normalization", **TWO, "axis": 2}, ("N", 3), "GS301", "axis from 1 to 1", "axis"),
     ({"type": "Normalization", **TWO, "axis": 1}, TIME, "GS305", "varies", None),
     ({"type": "CategoryEncoding", "num_tokens": 3}, ("N",), "GS301", "(batch, ids, …)", None),
+    ({"type": "CategoryEncoding"}, ("N", 3), "GS305", "needs `num_tokens`", "num_tokens"),
 ]
 
 
@@ -116,7 +117,6 @@ ARGUMENT_ERRORS: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
     ({"type": "Normalization", "mean": [[1.0], [1.0, 2.0]], "variance": 1.0}, ("mean",), "GS105"),
     ({"type": "Discretization", "bin_boundaries": [1.0, 0.0]}, ("bin_boundaries",), "GS105"),
     ({"type": "Discretization", "bin_boundaries": []}, ("bin_boundaries",), "GS105"),
-    ({"type": "CategoryEncoding"}, ("num_tokens",), "missing"),
     ({"type": "CategoryEncoding", "num_tokens": 3, "sparse": True}, ("sparse",), "GS105"),
 ]
 

@@ -16,6 +16,8 @@ NOT_KERAS: dict[str, dict[str, str]] = {
     **{kind: {} for kind in ("cell", "activation", "loss", "optimizer", "schedule", "regularizer", "constraint")},
     "layer": {
         "DateParts": "layers/test_dates.py",
+        "HashedCrossing": "layers/test_hashing.py",
+        "Hashing": "layers/test_hashing.py",
         "Impute": "layers/test_missing.py",
         "Log1p": "layers/test_scaling.py",
         "MinMaxScaling": "layers/test_scaling.py",
@@ -29,7 +31,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "WordErrorRate": "metrics/test_sequences.py",
     },
 }
-"""What Keras does not have, or has by another name, and the file whose tests compare it with plain NumPy."""
+"""What Keras does not have, has by another name or computes by another hash, and the file with tests against NumPy."""
 
 
 @dataclass
@@ -53,6 +55,12 @@ class Case:
 
     def __contains__(self, kind: str) -> bool:
         return kind in self.arrays
+
+
+def load_texts() -> dict[str, Any]:
+    """The cases of layers of texts, and the data that they learn from; `make_texts.py` writes them."""
+    loaded: dict[str, Any] = json.loads((GOLDEN / "texts.json").read_text(encoding="utf-8"))
+    return loaded
 
 
 def load(section: str) -> list[Case]:

@@ -1,0 +1,62 @@
+"""Tests of texts and of missing values in archives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.data_reading import NUMBER, TEXT, TEXTS, good, problem
+
+from graphspec.ir.graph import Type
+
+
+@pytest.mark.parametrize(
+    ("array", "texts"),
+    [
+        (np.array(["a", "", "日本"]), ["a", "", "日本"]),
+        (np.array(["é".encode(), b"", b"007"]), ["é", "", "007"]),
+        (np.array([7, -1]), ["7", "-1"]),
+        (np.array([True, False]), ["true", "false"]),
+        (np.array(["2020-01-02", "NaT"], "datetime64[D]"), ["2020-01-02", ""]),
+        (np.array(["2020-01-02T03:04:05.5"], "datetime64[ns]"), ["2020-01-02 03:04:05.5"]),
+        (np.array([np.nan, np.nan]), ["", ""]),
+    ],
+)
+def test_arrays_are_texts(tmp_path: Path, array: np.ndarray, texts: list[str]) -> None:
+    np.savez(tmp_path / "d.npz", t=array)
+    assert good(tmp_path / "d.npz", {"t": TEXT}).inputs["t"][:][:, 0].tolist() == texts
+
+
+def test_several_texts_a_row(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", t=np.array([["a", "b"], ["c", ""]]), u=np.array(["x", "y"]), v=np.array([1, 2]))
+    assert good(tmp_path / "d.npz", {"t": TEXTS}).inputs["t"][:].tolist() == [["a", "b"], ["c", ""]]
+    inputs = good(tmp_path / "d.npz", {"t": TEXTS}, mapped={"t": ["u", "v"]}).inputs
+    assert inputs["t"][:].tolist() == [["x", "1"], ["y", "2"]]
+    found = problem(tmp_path / "d.npz", {"t": TEXTS}, mapped={"t": ["u", "t"]})
+    assert (found.code, "single value per row" in found.message) == ("GS503", True)
+    assert problem(tmp_path / "d.npz", {"t": TEXT}).code == "GS503"
+
+
+@pytest.mark.parametrize("array", [np.array([np.nan, 1.5]), np.array([1j, 2]), np.array([b"a", b"\xff"])])
+def test_arrays_that_are_no_texts(tmp_path: Path, array: np.ndarray) -> None:
+    np.savez(tmp_path / "d.npz", t=array)
+    assert problem(tmp_path / "d.npz", {"t": TEXT}).code == "GS504"
+
+
+def test_missing_numbers(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.array([1.5, np.nan]), i=np.array([np.nan, 3]))
+    kinds = {"x": NUMBER, "i": Type("int64", ("N",))}
+    inputs = good(tmp_path / "d.npz", kinds, gaps=frozenset("xi")).inputs
+    np.testing.assert_array_equal(inputs["x"], np.float32([[1.5], [np.nan]]))
+    assert inputs["i"].tolist() == [-(2**63), 3]
+    assert problem(tmp_path / "d.npz", {"x": NUMBER}).code == "GS505"
+
+
+def test_targets_of_text(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.zeros(2), y=np.array(["b", "a"]), z=np.array([1, 0]), b=np.array([True, False]))
+    kinds = dict.fromkeys("yzb", Type("int64", ("N",)))
+    targets = good(tmp_path / "d.npz", {"x": NUMBER}, kinds, text_labels=frozenset("yzb")).targets
+    assert targets["b"][:].tolist() == ["true", "false"]
+    assert targets["y"][:].tolist() == ["b", "a"]
+    assert targets["z"].tolist() == [1, 0]

@@ -1,0 +1,141 @@
+"""Tests of texts and of missing values in JSON Lines and Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, lines, parquet, problem, read
+
+from graphspec.arrays.strings import Strings
+from graphspec.ir.graph import Type
+
+LABEL = Type("int64", ("N",))
+
+
+def test_texts_of_json(tmp_path: Path) -> None:
+    values = ["007", "", None, 1.0, 2, True, False, "2020-01-01", "é\n🙂", "null"]
+    path = lines(tmp_path / "d.jsonl", [{"t": v, "n": 1} for v in values])
+    texts = good(path, {"t": TEXT}).inputs["t"]
+    assert isinstance(texts, Strings)
+    assert texts[:][:, 0].tolist() == ["007", "", "", "1.0", "2", "true", "false", "2020-01-01", "é\n🙂", "null"]
+
+
+def test_numbers_and_booleans_of_json_are_texts_and_numbers(tmp_path: Path) -> None:
+    path = lines(tmp_path / "d.jsonl", [{"x": 1.0, "b": True, "i": 7}, {"x": None, "b": False, "i": 2**60 + 1}])
+    mapped: dict[str, str | list[str]] = {n: n[-1] for n in ("tx", "x", "tb", "b", "ti", "i")}
+    kinds = {"tx": TEXT, "tb": TEXT, "ti": TEXT, "x": NUMBER, "b": NUMBER, "i": ID}
+    inputs = good(path, kinds, mapped=mapped, gaps=frozenset("x")).inputs
+    assert [inputs[n][:].tolist() for n in ("tx", "tb", "ti")] == [
+        [["1.0"], [""]], [["true"], ["false"]], [["7"], [str(2**60 + 1)]],
+    ]  # fmt: skip
+    np.testing.assert_array_equal(inputs["x"], np.float32([[1], [np.nan]]))
+    assert inputs["b"].tolist() == [[1], [0]]
+    assert inputs["i"].tolist() == [[7], [2**60 + 1]]
+
+
+def test_lists_of_texts(tmp_path: Path) -> None:
+    path = lines(tmp_path / "d.jsonl", [{"t": ["a", None], "u": "x"}, {"t": ["é", "b"], "u": "y"}])
+    assert good(path, {"t": TEXTS}).inputs["t"][:].tolist() == [["a", ""], ["é", "b"]]
+    assert good(path, {"t": TEXT}, mapped={"t": "u"}).inputs["t"][:].tolist() == [["x"], ["y"]]
+    path = lines(tmp_path / "e.jsonl", [{"t": [1, 2]}, {"t": [3]}])
+    found = problem(path, {"t": TEXTS})
+    assert (found.code, "lists of different lengths: 2 values in row 0, 1 in row 1" in found.message) == ("GS503", True)
+    path = lines(tmp_path / "e.jsonl", [{"t": [1, 2], "u": "a"}])
+    _, both = read(path, {"t": TEXTS}, mapped={"t": ["u", "t"]})
+    assert ["single value per row" in d.message for d in both] == [True]
+    path = lines(tmp_path / "f.jsonl", [{"t": ["a", "b"]}, {"t": None}])
+    assert "2 values in row 0, none in row 1" in problem(path, {"t": TEXTS}).message
+
+
+@pytest.mark.parametrize(
+    ("sql", "texts"),
+    [
+        ("unnest(['a', NULL, '', '007'])", ["a", "", "", "007"]),
+        ("unnest(['u', 'v', NULL]::ENUM('v', 'u')[])", ["u", "v", ""]),
+        ("unnest([1, NULL, -3]::TINYINT[])", ["1", "", "-3"]),
+        ("unnest([18446744073709551615]::UBIGINT[])", ["18446744073709551615"]),
+        ("unnest([1.50, NULL]::DECIMAL(9, 2)[])", ["1.50", ""]),
+        ("unnest([true, false, NULL])", ["true", "false", ""]),
+        ("unnest(['2020-01-02', NULL]::DATE[])", ["2020-01-02", ""]),
+        ("unnest(['2020-01-02 03:04:05.5']::TIMESTAMP[])", ["2020-01-02 03:04:05.5"]),
+        ("unnest(['2020-01-02 03:04:05+02']::TIMESTAMPTZ[])", ["2020-01-02 01:04:05+00"]),
+    ],
+)
+def test_texts_of_parquet(tmp_path: Path, sql: str, texts: list[str]) -> None:
+    path = parquet(tmp_path / "d.parquet", f"SELECT {sql} AS t")
+    assert good(path, {"t": TEXT}).inputs["t"][:][:, 0].tolist() == texts
+
+
+def test_lists_and_columns_of_parquet(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "d.parquet", "SELECT [k::VARCHAR, NULL]::VARCHAR[2] AS t, k, 'é' AS e FROM range(3) r(k)")
+    assert good(path, {"t": TEXTS}).inputs["t"][:].tolist() == [["0", ""], ["1", ""], ["2", ""]]
+    inputs = good(path, {"t": TEXTS}, mapped={"t": ["k", "e"]}).inputs
+    assert inputs["t"][:].tolist() == [["0", "é"], ["1", "é"], ["2", "é"]]
+
+
+@pytest.mark.parametrize("sql", ["1.5::DOUBLE", "{'a': 1}", "'a'::BLOB"])
+def test_values_without_a_text(tmp_path: Path, sql: str) -> None:
+    found = problem(parquet(tmp_path / "d.parquet", f"SELECT {sql} AS t"), {"t": TEXT})
+    assert (found.code, "which are not text" in found.message) == ("GS504", True)
+
+
+def test_missing_numbers(tmp_path: Path) -> None:
+    select = "SELECT unnest([1, NULL, 3]::TINYINT[]) AS x, unnest(['1.5', 'nan', NULL]::FLOAT[]) AS y"
+    select += ", unnest([9007199254740993, NULL, 2]) AS i, NULL::INTEGER AS n"
+    path = parquet(tmp_path / "d.parquet", select)
+    kinds = {"x": NUMBER, "y": NUMBER, "i": ID, "n": NUMBER}
+    inputs = good(path, kinds, gaps=frozenset("xyin")).inputs
+    np.testing.assert_array_equal(inputs["x"][:, 0], np.float32([1, np.nan, 3]))
+    np.testing.assert_array_equal(inputs["y"][:, 0], np.float32([1.5, np.nan, np.nan]))
+    assert inputs["i"][:, 0].tolist() == [2**53 + 1, -(2**63), 2]
+    assert np.isnan(inputs["n"]).all()
+    assert problem(path, {"x": NUMBER}).code == "GS505"
+    path = parquet(tmp_path / "d.parquet", "SELECT 'inf'::DOUBLE AS x")
+    assert problem(path, {"x": NUMBER}, gaps=frozenset("x")).code == "GS505"
+
+
+def test_a_value_is_missing_late(tmp_path: Path) -> None:
+    """Narrow numbers are kept narrow until a value is missing."""
+    count = 200_000
+    path = parquet(
+        tmp_path / "d.parquet",
+        f"SELECT CASE WHEN k < {count - 1} THEN (k % 100)::SMALLINT END AS x, (k % 7)::TINYINT AS y "
+        f"FROM range({count}) r(k)",
+    )
+    inputs = good(path, {"x": NUMBER, "y": NUMBER}, gaps=frozenset("xy")).inputs
+    assert (inputs["x"].dtype, inputs["y"].dtype) == (np.float32, np.int8)
+    assert inputs["x"][:-1, 0].tolist() == [k % 100 for k in range(count - 1)]
+    assert np.isnan(inputs["x"][-1, 0])
+
+
+def test_missing_numbers_of_json(tmp_path: Path) -> None:
+    path = lines(tmp_path / "d.jsonl", [{"x": 1, "n": None}, {"x": None}, {}, {"x": 2**53 + 1}])
+    inputs = good(path, {"x": ID, "n": NUMBER}, gaps=frozenset("xn")).inputs
+    assert inputs["x"][:, 0].tolist() == [1, -(2**63), -(2**63), 2**53 + 1]
+    assert np.isnan(inputs["n"]).all()
+    path = lines(tmp_path / "d.jsonl", [{"x": 1.5}, {"x": None}, {"x": 2**53 + 1}])
+    found = good(path, {"x": NUMBER}, gaps=frozenset("x")).inputs["x"]
+    np.testing.assert_array_equal(found[:, 0], np.float32([1.5, np.nan, 2**53]))
+    path = lines(tmp_path / "d.jsonl", [{"x": 1}, {"x": "many"}])
+    found_problem = problem(path, {"x": NUMBER}, gaps=frozenset("x"))
+    assert (found_problem.code, "row 1 has 'many'" in found_problem.message) == ("GS504", True)
+
+
+def test_targets_from_which_labels_are_learnt(tmp_path: Path) -> None:
+    path = parquet(
+        tmp_path / "d.parquet", "SELECT unnest(['b', 'a']) AS y, unnest(['b', 'a']::ENUM('b', 'a')[]) AS z, 1 AS x"
+    )
+    wanted = {"y": LABEL, "z": LABEL}
+    found = good(path, {"x": NUMBER}, wanted, text_labels=frozenset(wanted)).targets
+    assert [found[n][:].tolist() for n in wanted] == [["b", "a"]] * 2
+    flags = parquet(tmp_path / "e.parquet", "SELECT unnest([true, false]) AS y, 1 AS x")
+    found = good(flags, {"x": NUMBER}, {"y": LABEL}, text_labels=frozenset("y")).targets
+    assert found["y"][:].tolist() == ["true", "false"]
+    found = good(flags, {"x": NUMBER}, {"y": NUMBER}, text_labels=frozenset("y")).targets
+    assert found["y"].tolist() == [[True], [False]]
+    path = lines(tmp_path / "d.jsonl", [{"x": 1, "y": "no", "z": 3}, {"x": 1, "y": 7, "z": 0}])
+    found = good(path, {"x": NUMBER}, wanted, text_labels=frozenset(wanted)).targets
+    assert found["y"][:].tolist() == ["no", "7"]
+    assert found["z"].tolist() == [3, 0]
