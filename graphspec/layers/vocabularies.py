@@ -188,6 +188,7 @@ def spellings(token: str) -> list[str]:
             return ["".join(letters) for letters in product(*likely)]
     capitals = "".join(way[:2][-1] for way in ways)
     titled = "".join(
-        small if before.isalpha() else capital for before, small, capital in zip(" " + token, token, capitals, strict=False)
+        small if before.isalpha() else capital
+        for before, small, capital in zip(" " + token, token, capitals, strict=False)
     )
     return list(dict.fromkeys([token, capitals[0] + token[1:], titled, capitals]))

@@ -20,7 +20,9 @@ MISSING: Mapping[str, Any] = {"tensor(string)": "", "tensor(float)": np.nan, "te
 
 def feeds_of(session: ort.InferenceSession, records: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
     """Return the arrays of records: one value of each input, None where it is missing."""
-    return {i.name: array_of(i.type, len(i.shape), [record[i.name] for record in records]) for i in session.get_inputs()}
+    return {
+        i.name: array_of(i.type, len(i.shape), [record[i.name] for record in records]) for i in session.get_inputs()
+    }
 
 
 def array_of(kind: str, rank: int, values: list[Any]) -> np.ndarray[Any, Any]:

@@ -65,7 +65,16 @@ DATES = (
 """Dates, and texts that are none."""
 
 TOWNS = (
-    *("Нижний Новгород", "НИЖНИЙ НОВГОРОД", "Санкт-Петербург", "санкт-петербург", "İzmir", "İZMİR", "izmir", "Diyarbakır"),
+    *(
+        "Нижний Новгород",
+        "НИЖНИЙ НОВГОРОД",
+        "Санкт-Петербург",
+        "санкт-петербург",
+        "İzmir",
+        "İZMİR",
+        "izmir",
+        "Diyarbakır",
+    ),
     *("São Tomé", "SÃO TOMÉ", "Ελλάδα", "ΕΛΛΆΔΑ", "San Francisco", "SAN FRANCISCO", "", " ", "東京", "o\u212a", "Ok"),
 )
 """Names of one or several words, as they are written."""
@@ -159,8 +168,11 @@ def characters() -> Fixture:
         "inputs": {"name": {"dtype": "string"}},
         "layers": [
             {
-                **{"name": "letters", "type": "TextVectorization", "split": "character"},
-                **{"standardize": "lower", "output_sequence_length": 10},
+                "name": "letters",
+                "type": "TextVectorization",
+                "split": "character",
+                "standardize": "lower",
+                "output_sequence_length": 10,
             },
             {"name": "look", "type": "Embedding", "input_dim": None, "output_dim": 4},
             {"name": "read", "type": "GRU", "units": 5},
@@ -208,7 +220,13 @@ def integers() -> Fixture:
             {"name": "known", "type": "IntegerLookup", "num_oov_indices": 3, "mask_token": 0, "inputs": "shop"},
             {"name": "bins", "type": "Hashing", "num_bins": 11, "inputs": "items"},
             {"name": "pair", "type": "HashedCrossing", "num_bins": 7, "inputs": ["shop", "level"]},
-            {"name": "a", "type": "CategoryEncoding", "output_mode": "multi_hot", "num_tokens": None, "inputs": "known"},
+            {
+                "name": "a",
+                "type": "CategoryEncoding",
+                "output_mode": "multi_hot",
+                "num_tokens": None,
+                "inputs": "known",
+            },
             {"name": "b", "type": "CategoryEncoding", "output_mode": "count", "num_tokens": None, "inputs": "bins"},
             {"name": "c", "type": "CategoryEncoding", "output_mode": "one_hot", "num_tokens": None, "inputs": "pair"},
             {"name": "d", "type": "Rescaling", "scale": 0.5, "inputs": "urgent"},
@@ -229,7 +247,9 @@ def integers() -> Fixture:
     }
     y = {"demand": random.normal(size=(_ROWS, 1)).astype(np.float32)}
     records = rows_of({name: values[:9] for name, values in x.items()})
-    records += [{"shop": [n], "items": [n, n, 0], "level": [1], "urgent": [True]} for n in (8, -9, 2**63 - 1, 2**53 + 3)]
+    records += [
+        {"shop": [n], "items": [n, n, 0], "level": [1], "urgent": [True]} for n in (8, -9, 2**63 - 1, 2**53 + 3)
+    ]
     return spec, x, y, records
 
 
@@ -260,7 +280,10 @@ def tokens() -> Fixture:
             *({**layer, "inputs": "place"} for layer in lookups),
             {"name": "crossed", "type": "HashedCrossing", "num_bins": 100_003, "inputs": ["note", "place", "day"]},
             {
-                **{"name": "parts", "type": "DateParts", "inputs": "day", "cyclic": False},
+                "name": "parts",
+                "type": "DateParts",
+                "inputs": "day",
+                "cyclic": False,
                 "parts": ["year", "month", "day", "weekday", "hour", "minute", "days"],
             },
             {"name": "cycle", "type": "DateParts", "inputs": "day", "parts": ["month", "weekday"]},
@@ -276,8 +299,10 @@ def tokens() -> Fixture:
     days = ("31/12/99", "1/2/03", "29/02/23", *DATES)
     records = [
         {
-            **{"note": text, "place": NASTY[(k * 5) % len(NASTY)]},
-            **{"town": TOWNS[k % len(TOWNS)], "day": days[k % len(days)]},
+            "note": text,
+            "place": NASTY[(k * 5) % len(NASTY)],
+            "town": TOWNS[k % len(TOWNS)],
+            "day": days[k % len(days)],
         }
         for k, text in enumerate(NASTY)
     ]
@@ -325,7 +350,6 @@ def exact(value: Any) -> Any:
 def make(maker: Callable[[], Fixture], folder: Path) -> None:
     """Train, export, and write the fixture of one maker."""
     import onnxruntime
-
     from consume import feeds_of
 
     spec, x, y, records = maker()
