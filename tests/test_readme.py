@@ -53,4 +53,4 @@ def test_the_python_of_the_page_on_sharing_runs(monkeypatch: pytest.MonkeyPatch)
     names: dict[str, Any] = {}
     for code in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S):
         exec(code, names)  # noqa: S102 (a page of this repository)
-    assert [p.shape for p in names["prices"]] == [(k + 1, 1) for k in range(8)]
+    assert [g.shape for g in names["garments"]] == [(k + 1, 10) for k in range(8)]

@@ -92,7 +92,8 @@ def load_from(
         check.report("file", "", Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), check.file)
         return None, check.found
     for request in requests:
-        check.add_columns(request, table, found[request.name])
+        if request.name in found:  # windows are made only if no column has a problem
+            check.add_columns(request, table, found[request.name])
     arrays = check.finish()
     return arrays if arrays is None else with_windows(table, arrays), check.found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,8 +104,8 @@ class Files:
         parts: dict[str, list[Any]] = {r.name: [] for r in requests}
         problems: dict[str, Problems] = {r.name: {} for r in requests}
         rows = 0
-        for path, source in self.sources():
-            waiting = [r for r in requests if not problems[r.name]]
+        for index, (path, source) in enumerate(self.sources()):
+            waiting = [_of_part(r, index) for r in requests if not problems[r.name]]
             with self._naming(path):
                 found = source.fill(waiting)
             rows += max((len(a) for a in found.values() if not isinstance(a, dict)), default=0)
@@ -115,6 +116,9 @@ class Files:
                         problems[request.name] = {k: self._named(error, path) for k, error in part.items()}
                         continue
                     before = parts[request.name]
+                    if before and len(part) and isinstance(part, Strings) != isinstance(before[0], Strings):
+                        text = "has texts in some files, and numbers in others"
+                        raise DataError(Code.LOSSY_CONVERSION, text, "give the head its `labels`, or write all as text")
                     if before and len(part) and part.shape[1:] != before[0].shape[1:]:
                         text = f"has shape {part.shape[1:]} per row, the files before have {before[0].shape[1:]}"
                         raise DataError(Code.WRONG_ARRAY_SHAPE, text, "pad the rows to one length")
@@ -132,18 +136,31 @@ class Files:
         return array if self.max_rows is None else array[: self.max_rows]
 
 
+def _of_part(request: Request, index: int) -> Request:
+    """Return the request for one file, which is filled in a place of its own."""
+    allocate = request.allocate
+    if allocate is None:
+        return request
+    return replace(request, allocate=lambda name, shape, dtype: allocate(f"{name}:{index}", shape, dtype))
+
+
 def joined(parts: list[Any], request: Request) -> Any:
     """Join the parts of an array in the narrowest dtype that holds all of them, but at most as wide as the graph's.
 
     Raises:
         DataError: GS602, the parts and the array together do not fit into memory.
     """
-    MemoryBudget().reserve(sum(part.nbytes for part in parts))
+    if request.allocate is None:
+        MemoryBudget().reserve(sum(part.nbytes for part in parts))
     if isinstance(parts[0], Strings):
-        builder = StringsBuilder(parts[0].shape[1:])
+        builder = StringsBuilder(parts[0].shape[1:], request.name, request.allocate)
         for part in parts:
             builder.add_valid(part.data[part.offsets[0] : part.offsets[-1]], np.diff(part.offsets))
         return builder.finish()
     own = np.dtype(request.type.dtype)
     dtype = np.result_type(*parts)
-    return np.concatenate(parts, dtype=dtype if dtype.itemsize <= own.itemsize else own, casting="unsafe")
+    dtype = dtype if dtype.itemsize <= own.itemsize else own
+    if request.allocate is None:
+        return np.concatenate(parts, dtype=dtype, casting="unsafe")
+    array = request.allocate(request.name, (sum(map(len, parts)), *parts[0].shape[1:]), dtype)
+    return np.concatenate(parts, out=array, casting="unsafe")

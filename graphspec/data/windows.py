@@ -56,7 +56,7 @@ class WindowSource:
         plain = [replace(r, type=_per_row(r), gaps=r.gaps and r.is_input) for r in requests]
         found: dict[str, Any] = dict(self._source.fill(plain))
         if any(isinstance(rows, dict) for rows in found.values()) or not found:
-            return {r.name: rows if isinstance(rows := found.get(r.name), dict) else _nothing(r) for r in requests}
+            return {name: rows for name, rows in found.items() if isinstance(rows, dict)}
         past, future = self._windows.length, self._windows.horizon
         if all(request.is_input for request in requests):
             future = 0
@@ -111,11 +111,6 @@ def with_windows(source: Source, arrays: Dataset) -> Dataset:
 def _per_row(request: Request) -> Type:
     """Return the type of a row of the table."""
     return Type(request.type.dtype, ("N", len(request.columns)) if request.stacked else ("N",))
-
-
-def _nothing(request: Request) -> Array:
-    """Return an array without rows, of the shape that is expected."""
-    return np.empty((0, *(d if isinstance(d, int) else 1 for d in request.type.shape[1:])), np.float32)
 
 
 def _views(rows: Array, size: int, request: Request) -> Array:

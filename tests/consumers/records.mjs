@@ -6,11 +6,11 @@ const MISSING = { string: "", float32: NaN, int64: -(2n ** 63n) };
 export function feedsOf(ort, session, records) {
   const feeds = {};
   for (const { name, type, shape } of session.inputMetadata) {
-    const given = records.map((record) => record[name] ?? MISSING[type]);
+    const given = records.map((record) => record[name]);
     const dims = [records.length];
     for (let value = given[0]; Array.isArray(value); value = value[0]) dims.push(value.length);
     if (dims.length < shape.length) dims.push(1);
-    const values = given.flat(Infinity);
+    const values = given.flat(Infinity).map((value) => value ?? MISSING[type]);
     const data =
       type === "string" ? values.map((text) => text.toWellFormed().replaceAll("\0", "\ufffd")) // a NUL would end the text
       : type === "int64" ? BigInt64Array.from(values, BigInt)

@@ -9,8 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data.sources import diagnostics, rows, written
+from support.data_reading import NUMBER, TEXT, good, problem
 
+from graphspec.arrays.growing import InFiles
 from graphspec.data import globs
+from graphspec.ir.graph import Type
+
+IDS = Type("int64", ("N",))
 
 
 def table(path: Path, *lines: str) -> None:
@@ -135,3 +140,38 @@ def test_a_line_that_decompresses_to_gigabytes_is_refused(tmp_path: Path) -> Non
             file.write(b"1" * (1 << 20))
     [found] = diagnostics(written(tmp_path, "file: d.jsonl.gz"))
     assert "has a line of more than" in found.message
+
+
+def lines(path: Path, *rows: str) -> None:
+    path.write_text("".join(row + "\n" for row in rows))
+
+
+def test_files_are_read_into_files_of_their_own(tmp_path: Path) -> None:
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    for k in range(3):
+        lines(tmp_path / f"d{k}.csv", "x,t,y", *(f"{k}.5,é{k}{j},{'ab'[j % 2]}" for j in range(40)))
+    kinds = {"x": NUMBER, "t": TEXT}
+    data = good(tmp_path / "d*.csv", kinds, {"y": IDS}, text_labels=frozenset("y"), allocate=InFiles(folder))
+    assert data.inputs["x"][:, 0].tolist() == [k + 0.5 for k in range(3) for _ in range(40)]
+    assert data.inputs["t"][:][:, 0].tolist() == [f"é{k}{j}" for k in range(3) for j in range(40)]
+    assert data.targets["y"][:].tolist() == ["a", "b"] * 60
+    assert isinstance(data.inputs["x"], np.memmap)
+    assert isinstance(data.inputs["t"].data, np.memmap)
+
+
+def test_missing_values_of_several_files(tmp_path: Path) -> None:
+    lines(tmp_path / "d0.csv", "x,i,y", "1,1,0", "2,2,1")
+    lines(tmp_path / "d1.csv", "x,i,y", ",NA,", "4,4,1")
+    kinds = {"x": NUMBER, "i": Type("int64", ("N", 1))}
+    data = good(tmp_path / "d*.csv", kinds, {"y": IDS}, gaps=frozenset("xi"), drop=True)
+    assert data.inputs["x"][:, 0].tolist() == [1, 2, 4]
+    found = problem(tmp_path / "d*.csv", kinds, {"y": IDS}, gaps=frozenset("xi"))
+    assert found.message.endswith("has no target in 1 of 4 rows, the first is row 2")
+
+
+def test_labels_are_texts_in_all_files(tmp_path: Path) -> None:
+    lines(tmp_path / "d0.csv", "x,y", "1,0", "2,1")
+    lines(tmp_path / "d1.csv", "x,y", "1,many")
+    found = problem(tmp_path / "d*.csv", {"x": NUMBER}, {"y": IDS}, text_labels=frozenset("y"))
+    assert (found.code, "texts in some files, and numbers in others (in 'd1.csv')" in found.message) == ("GS504", True)

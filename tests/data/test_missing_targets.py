@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data.sources import diagnostics, rows, written
 from support.data_reading import NUMBER, TEXT, good, lines, problem, read
 
 from graphspec.arrays.growing import InFiles
@@ -119,13 +120,22 @@ def test_missing_targets_from_python() -> None:
 
 def test_where_targets_are_missing() -> None:
     nan, least = np.nan, -(2**63)
-    for target, rows in [
+    for target, expected in [
         (np.float32([[1, 2], [nan, 0]]), [False, True]),
         (np.array([least, 3]), [True, False]),
         (Strings.of(["", "a"]), [True, False]),
     ]:
         missing = rows_without(target)
         assert missing is not None
-        assert missing.tolist() == rows
+        assert missing.tolist() == expected
     for whole in (np.zeros(3, np.uint8), np.zeros(3), np.arange(3), Strings.of(["a"]), np.zeros(0)):
         assert rows_without(whole) is None
+
+
+def test_the_key_of_a_spec(tmp_path: Path) -> None:
+    csv(tmp_path, CELLS)
+    wanted = DataSignature({"x": NUMBER}, {"y": ID})
+    assert rows(written(tmp_path, "file: d.csv\ndrop_missing_targets: true"), wanted).targets["y"].tolist() == [0, 2, 1]
+    assert [d.code for d in diagnostics(written(tmp_path, "file: d.csv\ndrop_missing_targets: false"), wanted)] == [
+        "GS505"
+    ]

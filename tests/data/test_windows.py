@@ -266,3 +266,11 @@ def test_workers_read_windows(tmp_path: Path) -> None:
         (tmp_path / "spec.yaml").write_text(text)
         losses.append(graphspec.compile(tmp_path / "spec.yaml").fit(verbose=0).history["val_loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_a_target_without_a_value_is_found_by_the_row_of_the_table(tmp_path: Path) -> None:
+    table(tmp_path / "s.csv", "t,v,w", [f"{8 - k},{k},{'' if k == 5 else k}" for k in range(9)])
+    text = "windows: {length: 3, horizon: 2, order: t}\ninputs: {x: v}\ntargets: {y: w}"
+    found = diagnostics(written(tmp_path, f"file: s.csv\n{text}"), ONE)
+    assert [d.code for d in found] == ["GS505"]
+    assert found[0].message.endswith("in row 5")
