@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fnmatch
 import hashlib
 import importlib.util
 import io
@@ -235,6 +236,21 @@ def package(request: pytest.FixtureRequest, prepare: ModuleType, tmp_path: Path)
         folder="pkg/",
         files={"a.tab": hashlib.sha256(b"content").hexdigest()},
     )
+
+
+MADE = [
+    *("reviews_train.jsonl", "reviews_test.jsonl", "newswires_train.jsonl", "newswires_test.jsonl", "fetched/"),
+    *("fashion/train", "fashion/test", "fashion_train.csv", "fashion_test.csv"),
+    *("same_garment_train.csv", "same_garment_validation.csv", "same_garment_test.csv"),
+    *("handwriting_train.npz", "handwriting_test.npz", "handwriting_words_train.npz"),
+]
+
+
+@pytest.mark.parametrize("file", MADE)
+def test_what_the_script_makes_of_fetched_or_large_data_is_not_committed(file: str) -> None:
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    first = f"/specs/data/{file}".removesuffix("/").removesuffix("/train").removesuffix("/test")
+    assert any(fnmatch.fnmatchcase(first, pattern.removesuffix("/")) for pattern in ignored)
 
 
 def test_fetch_downloads_once(prepare: ModuleType, elsewhere: Path, package) -> None:
