@@ -29,7 +29,10 @@ def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
 
         return WindowSource(_plain(source, None), source.windows, max_rows)
     table = _plain(source, max_rows)
-    return WithPictures(table, [source.beside, *source.allow]) if isinstance(table, Table | Files) else table
+    if not isinstance(table, Table | Files):
+        return table
+    folder = source.file.parent if isinstance(table, Table) and source.file is not None else source.beside
+    return WithPictures(table, folder, [source.beside, *source.allow])
 
 
 def _plain(source: DataSource, max_rows: int | None) -> Source:

@@ -160,11 +160,12 @@ class WithPictures:
     """A table in which a column of text names the files of an input of pictures.
 
     Args:
-        roots: the folder to which the names are relative; it and the others are where the files may be.
+        folder: the folder to which the names are relative: that of the table, or for a query that of the spec.
+        roots: the folders in or below which the files may be.
     """
 
-    def __init__(self, table: Source, roots: Sequence[Path]) -> None:
-        self._table, self._roots = table, roots
+    def __init__(self, table: Source, folder: Path, roots: Sequence[Path]) -> None:
+        self._table, self._folder, self._roots = table, folder, roots
         self.item, self.names, self.ambiguous, self.max_rows = table.item, table.names, table.ambiguous, table.max_rows
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
@@ -188,7 +189,7 @@ class WithPictures:
             if not name or "\0" in name:
                 bad.append(DataError(Code.MISSING_VALUE, f"has no name of a picture in row {row}", "remove the row"))
                 continue
-            path = (self._roots[0] / name).resolve()
+            path = (self._folder / name).resolve()
             if not any(path.is_relative_to(root) for root in roots):
                 text = f"has '{name}' in row {row}, which is neither beside nor below the spec"
                 bad.append(DataError(Code.OUTSIDE_FOLDER, text, "move it, or allow its folder with `--allow DIR`"))

@@ -157,6 +157,11 @@ def test_a_table_that_names_pictures(photos: Path, kind: str) -> None:
     assert rows(written(photos, text), wanted, max_rows=1).inputs["x"].shape == (1, 4, 4, 1)
 
 
+def test_names_of_pictures_are_relative_to_their_table(photos: Path) -> None:
+    (photos / "photos" / "t.csv").write_text("x,y\ndog/b.png,dog\n")
+    assert rows(written(photos, "file: photos/t.csv"), IMAGES).inputs["x"][:, 0, 0, 0].tolist() == [3]
+
+
 def test_pictures_outside_of_the_folder_are_not_read(photos: Path) -> None:
     inside = photos / "inside"
     inside.mkdir()
