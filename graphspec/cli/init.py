@@ -104,6 +104,7 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
     """Look at a table, and decide how it becomes a spec."""
     from graphspec.data.database import Table
     from graphspec.data.files import open_source
+    from graphspec.data.globs import Files
     from graphspec.data.leaks import leaks
     from graphspec.data.profile import profile
     from graphspec.data.source import DataError
@@ -111,7 +112,7 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
 
     try:
         table = open_source(source)
-        if not isinstance(table, Table):
+        if not isinstance(table, Table | Files):
             raise UsageError(f"{source} is no table: a spec is made from {', '.join(TABLES)}")
         if target is None:
             names = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")

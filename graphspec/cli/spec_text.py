@@ -109,25 +109,28 @@ def _column(column: Column) -> tuple[str, Sequence[str], bool]:
 
 
 def _layers(found: Suggestion) -> Iterator[str]:
-    target, network = found.target, found.network
-    taken = {found.record, target.key, *(column.key for column in found.columns)}
+    """Yield a wide and deep network: hidden layers, and the record once more beside the last one."""
+    target, network, record = found.target, found.network, found.record
+    taken = {record, target.key, *(column.key for column in found.columns)}
     rows: list[tuple[str, Sequence[str], bool]] = []
+
+    def add(stem: str, kind: str, arguments: Mapping[str, Any], *notes: str) -> str:
+        name = next(n for n in (stem, *(f"{stem}_layer{k or ''}" for k in range(len(taken) + 1))) if n not in taken)
+        taken.add(name)
+        rows.append((f"  - {scalar({'name': name, 'type': kind, **arguments})}", notes, False))
+        return name
+
     for number, units in enumerate(network.units, 1):
-        ends = f"_{number}" if len(network.units) > 1 else ""
-        for kind, arguments in (
-            ("Dense", {"units": units, "activation": "relu"}),
-            ("Dropout", {"rate": network.dropout}),
-        ):
-            stem = {"Dense": "hidden", "Dropout": "dropped"}[kind] + ends
-            name = next(n for n in (stem, *(f"{stem}_layer{k or ''}" for k in range(len(taken) + 1))) if n not in taken)
-            taken.add(name)
-            note = f"takes `{found.record}`: all columns, as one vector" if not rows else ""
-            rows.append((f"  - {scalar({'name': name, 'type': kind, **arguments})}", [note] if note else [], False))
-    last: dict[str, Any] = {"name": target.key, "type": "Dense", "units": target.units}
+        end = f"_{number}" if len(network.units) > 1 else ""
+        notes = (f"takes `{record}`: all columns, as one vector",) if number == 1 else ()
+        add(f"hidden{end}", "Dense", {"units": units, "activation": "relu"}, *notes)
+        last = add(f"dropped{end}", "Dropout", {"rate": network.dropout})
+    add("both", "Concatenate", {"inputs": [record, last]}, f"`{record}` once more: many answers are nearly a sum of the columns")
+    arguments: dict[str, Any] = {"units": target.units}
     if target.task != "regression":
-        last["activation"] = "sigmoid" if target.task == "binary" else "softmax"
-    note = "a unit for each class" if target.task == "multiclass" else ""
-    rows.append((f"  - {scalar(last)}", [note] if note else [], False))
+        arguments["activation"] = "sigmoid" if target.task == "binary" else "softmax"
+    taken.discard(target.key)
+    add(target.key, "Dense", arguments, *(["a unit for each class"] if target.task == "multiclass" else []))
     return _commented(rows)
 
 
@@ -164,7 +167,8 @@ def _data(found: Suggestion, file: str) -> Iterator[str]:
     if target.key != target.name:
         yield f"    targets: {scalar({target.key: target.name})}"
     if target.drop_missing:
-        yield from _commented([("    drop_missing_targets: true", ["some rows have no target"], False)])
+        note = f"{target.missing:,} {'row has' if target.missing == 1 else 'rows have'} no target"
+        yield from _commented([("    drop_missing_targets: true", [note], False)])
     split: dict[str, Any] = {"split": 0.15}
     if target.task != "regression":
         split["stratify"] = target.key

@@ -192,7 +192,9 @@ def _number(column: ColumnProfile, key: str) -> Column:
         notes.append(f"missing in {column.absent:,} {'row' if column.absent == 1 else 'rows'}")
     if numbers.low >= 0 and numbers.skewness > _HEAVY_TAIL and column.distinct > 2:
         arguments["scale"] = "log1p"
-        notes.append(f"half are up to {numbers.median:.4g}, the largest is {numbers.high:.4g}: their logarithm")
+        notes.append(
+            f"half are up to {_amount(numbers.median)}, the largest is {_amount(numbers.high)}: their logarithm"
+        )
     if column.kind == "integer" and not is_year(column) and 3 <= column.distinct <= _CODES // 2:
         notes.append(f"{column.distinct} whole numbers: `{{type: category, dtype: int64}}` if they are codes")
     return Column(column.name, key, "number", arguments, tuple(notes), width=len({"", *arguments} & {"", "indicator"}))
@@ -201,11 +203,12 @@ def _number(column: ColumnProfile, key: str) -> Column:
 def _text(column: ColumnProfile, key: str) -> Column:
     words = column.words
     assert words is not None
-    known = words.at_least[MIN_COUNT - 1] if words.at_least else 0
+    known = words.at_least[MIN_COUNT - 1] + 1 if words.at_least else 0  # and the unseen ones
     digits = 10 ** max(int(math.log10(max(known, 1))) - 1, 1)
     size = min(max(-(-known // digits) * digits, 100), _MOST_WORDS)
     notes = [f"{words.mean:.0f} words on average, {words.at_least[0]:,} different ones"] if words.at_least else []
-    return Column(column.name, key, "text", {"max_tokens": size}, tuple(notes), width=size)
+    arguments = {"max_tokens": size, "output_mode": "multi_hot"}  # weights would outweigh the other columns
+    return Column(column.name, key, "text", arguments, tuple(notes), width=size)
 
 
 def _form(column: ColumnProfile) -> str | None:
@@ -242,6 +245,10 @@ def _date(column: ColumnProfile, key: str) -> Column:
 
 def _shown(value: str) -> str:
     return f"'{value[:30]}…'" if len(value) > 30 else f"'{value}'"
+
+
+def _amount(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
 def _percent(share: float) -> str:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.data.joined import Joined
 from graphspec.data.profile_sql import Expressions
 
 if TYPE_CHECKING:
     from graphspec.data.database import Table
+    from graphspec.data.globs import Files
     from graphspec.data.profile import ColumnProfile, Profile
 
 ROWS = 200_000
@@ -22,7 +24,7 @@ _CHANCE = math.log(1e-9)  # log of the probability below which something is no a
 _FEW = 50  # ranges of fewer rows may be apart by chance, or because a measurement really tells the classes apart
 
 
-def leaks(table: Table, profile: Profile, target: str, *, classes: bool) -> dict[str, str]:
+def leaks(table: Table | Files, profile: Profile, target: str, *, classes: bool) -> dict[str, str]:
     """Return the columns that give away the target, each with how.
 
     A column counts only if that is no accident: one that is different in every row determines everything.
@@ -34,12 +36,13 @@ def leaks(table: Table, profile: Profile, target: str, *, classes: bool) -> dict
     Raises:
         DataError: GS501 if the table cannot be read.
     """
-    with table.reading():
-        return _Search(table, profile, target, classes).found()
+    joined = Joined.of(table)
+    with joined.reading():
+        return _Search(joined, profile, target, classes).found()
 
 
 class _Search:
-    def __init__(self, table: Table, profile: Profile, target: str, classes: bool) -> None:
+    def __init__(self, table: Joined, profile: Profile, target: str, classes: bool) -> None:
         self._table, self._profile, self._classes = table, profile, classes
         self._target = profile.columns[target]
         of = self._expressions(self._target)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graphspec.data.array_profile import ArrayProfile, profile_arrays
+from graphspec.data.check import _default_column
 from graphspec.data.column_choice import is_year
 from graphspec.data.learnt_preview import preview
 from graphspec.data.profile import ColumnProfile, profile
 from graphspec.data.source import DataError, Source
-from graphspec.errors import did_you_mean
+from graphspec.errors import did_you_mean, shorten
 
 if TYPE_CHECKING:
     from graphspec.data.check import DataSignature
-    from graphspec.language.declarations import DataSource, Spec
+    from graphspec.language.declarations import DataSource, Spec, Windows
 
 _FEW = 16  # an integer column with at most this many values may be one of codes
 _UNEVEN = 10  # times as many rows as the rarest class has
@@ -38,6 +40,7 @@ class Overview:
         name: ``train``, ``validation`` or ``test``.
         source: its file; empty for a split.
         share: for a split, the part of the training rows.
+        notes: what becomes of the rows: windows, rows that are left out.
         rows: their number, if it is known.
         columns: all columns or arrays by name.
         uses: what columns are read for, by column.
@@ -50,6 +53,7 @@ class Overview:
     name: str
     source: str = ""
     share: float | None = None
+    notes: list[str] = field(default_factory=list)
     rows: int | None = None
     columns: Mapping[str, ColumnProfile | ArrayProfile] = field(default_factory=dict)
     uses: dict[str, list[Use]] = field(default_factory=dict)
@@ -74,16 +78,21 @@ def overviews(spec: Spec, signature: DataSignature, max_rows: int | None = None)
 
 
 def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignature, max_rows: int | None) -> Overview:
-    from graphspec.data.files import open_source
+    from graphspec.data.files import open_rows
 
-    if source.file is None:
+    if not source.has_rows:
         return Overview(name, share=source.split)
-    part = Overview(name, source.file.name)
+    part = Overview(name, _shown(source))
+    if source.file is None and source.query is None:
+        _look_into_folder(part, source)
+        return part
+    if source.windows is not None:
+        part.notes.append(_windows(source.windows))
     try:
-        table = open_source(source.file, max_rows)
+        table = open_rows(replace(source, windows=None), max_rows)
         _look(part, table, max_rows)
     except DataError as error:
-        part.problems.append(_sentence(str(source.file), error))
+        part.problems.append(_sentence(part.source, error))
         return part
     for use, columns in _wanted(source, signature, table):
         for column in columns:
@@ -104,12 +113,43 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
     return part
 
 
+def _shown(source: DataSource) -> str:
+    """Return the name of a source."""
+    if source.query is not None:
+        query = shorten(" ".join(source.query.split()), 80)
+        return f"query {query}" + ("" if source.file is None else f" of {source.file.name}")
+    return ", ".join(path.name for path in source.paths)
+
+
+def _windows(windows: Windows) -> str:
+    by = f" of each '{windows.group}'" if windows.group else ""
+    order = f", in the order of '{windows.order}'" if windows.order else ""
+    return f"windows of {_count(windows.length, 'row')} and the next {windows.horizon:,}{by}{order}"
+
+
+def _look_into_folder(part: Overview, source: DataSource) -> None:
+    """Count the files of a folder, by class if its subfolders are classes."""
+    for folder in source.paths:
+        counts = Counter(
+            path.relative_to(folder).parts[0] if source.labelled and path.parent != folder else ""
+            for path in folder.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+        if not counts:
+            part.problems.append(f"{folder} has no files" if folder.is_dir() else f"there is no folder {folder}")
+        part.rows = (part.rows or 0) + counts.total()
+        found = sorted((name, n) for name, n in counts.items() if name)
+        part.notes += [f"class '{name}': {_count(n, 'file')}" for name, n in found]
+        part.hints += _uneven("the folder", tuple(sorted(found, key=lambda item: -item[1])))
+
+
 def _look(part: Overview, table: Source, max_rows: int | None) -> None:
     """Profile the columns or arrays of a source; of sources that are neither a table nor an archive, only the names."""
     from graphspec.data.archives import Npz
     from graphspec.data.database import Table
+    from graphspec.data.globs import Files
 
-    if isinstance(table, Table):
+    if isinstance(table, Table | Files):
         found = profile(table, max_rows)
         part.rows, part.columns = found.rows, found.columns
     elif isinstance(table, Npz):
@@ -126,7 +166,7 @@ def _wanted(source: DataSource, signature: DataSignature, table: Source) -> Iter
     )
     for section, mapped, types in sections:
         for name, expected in types.items():
-            columns = mapped.get(name, signature.columns.get(name, name))
+            columns = mapped.get(name) or _default_column(name, signature, table)
             yield Use(name, section, expected.dtype), [columns] if isinstance(columns, str) else columns
     for name in signature.extras():
         column = (source.targets or {}).get(name, name)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from graphspec.data.database import Table
-from graphspec.data.delimited import Delimited
+from graphspec.data.globs import Files
+from graphspec.data.joined import Joined
 from graphspec.data.profile_sql import FORMATS, Expressions, Stored, stored_as
 
 Kind = Literal["integer", "float", "text", "bool", "date", "list", "empty", "other"]
@@ -145,8 +146,8 @@ class Profile:
     typed: bool
 
 
-def profile(table: Table, rows: int | None = None) -> Profile:
-    """Look at every column of a table; columns whose names are ambiguous are left out.
+def profile(table: Table | Files, rows: int | None = None) -> Profile:
+    """Look at every column of a table, or of several with the same columns; those with ambiguous names are left out.
 
     The same file gives the same profile. Rows are not kept: memory grows with the number of different values and words of
     a column, up to a limit.
@@ -158,17 +159,18 @@ def profile(table: Table, rows: int | None = None) -> Profile:
         DataError: GS501 if the table cannot be read.
     """
     limit = table.max_rows if rows is None else rows
-    with table.reading():
-        return _Profiler(table, "" if limit is None else f"LIMIT {limit}").profile()
+    joined = Joined.of(table)
+    with joined.reading():
+        return _Profiler(joined, "" if limit is None else f"LIMIT {limit}").profile()
 
 
 class _Profiler:
     """Queries of one table."""
 
-    def __init__(self, table: Table, limit: str) -> None:
+    def __init__(self, table: Joined, limit: str) -> None:
         self._connection = table.connection
         self._source = f"SELECT * FROM ({table.source}) {limit}"
-        self._typed = not isinstance(table, Delimited)
+        self._typed = table.typed
         self._columns = {
             name: Expressions(sql, stored_as(table.types[sql]))
             for name, sql in table.columns.items()

@@ -13,7 +13,7 @@ from graphspec.errors import did_you_mean
 
 Task = Literal["binary", "multiclass", "regression"]
 
-_CLASSES = 20  # a target with more different whole numbers is a number
+_NUMBERS = 20  # a target with more different whole numbers is a number
 _MOST_CLASSES = 1000
 _STEPS = 30_000  # of the optimizer, at most about this many
 _UNITS = 200  # classes that do not count from 0 must be below this
@@ -32,7 +32,7 @@ class Target:
         key: the head's name.
         units: of the last layer.
         has_texts: whether its values are texts, from which labels are learnt.
-        drop_missing: whether rows without a target are dropped.
+        missing: the number of rows without a target, which are dropped.
     """
 
     name: str
@@ -40,8 +40,13 @@ class Target:
     task: Task
     units: int
     has_texts: bool
-    drop_missing: bool
+    missing: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def drop_missing(self) -> bool:
+        """Whether rows are dropped."""
+        return self.missing > 0
 
 
 @dataclass(frozen=True)
@@ -90,23 +95,29 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
         )
     if column.kind not in ("integer", "float", "text", "bool"):
         raise CannotSuggest(f"has a column '{target}' of kind {column.kind}: a target is a number or a class")
+    count = _classes(column)
     if task is None:
-        if column.kind == "float" or (column.kind == "integer" and column.distinct > _CLASSES):
+        if column.kind == "float" or (column.kind == "integer" and column.distinct > _NUMBERS):
             task = "regression"
         else:
-            task = "binary" if column.distinct == 2 and _from_0(column) else "multiclass"
+            task = "binary" if count == 2 and _from_0(column) else "multiclass"
     if task == "regression":
         if not column.is_number:
             raise CannotSuggest(f"has texts in column '{target}', not numbers: choose --kind multiclass")
-    elif task == "binary" and column.distinct != 2:
-        raise CannotSuggest(f"has {column.distinct:,} different values in column '{target}', not two")
-    elif column.distinct > min(_MOST_CLASSES, max(column.present // 2, 2)):
-        raise CannotSuggest(f"has {column.distinct:,} different values in column '{target}', too many for classes")
+    elif task == "binary" and count != 2:
+        raise CannotSuggest(f"has {count:,} different values in column '{target}', not two")
+    elif count > min(_MOST_CLASSES, max(column.present // 2, 2)):
+        raise CannotSuggest(f"has {count:,} different values in column '{target}', too many for classes")
     elif not _from_0(column) and (task == "binary" or not _fit_units(column)):
         few = " and ".join(sorted(value for value, _ in column.frequent[:2]))
         wanted = "0 and 1" if task == "binary" else "whole numbers from 0 on"
         raise CannotSuggest(f"has classes such as {few} in column '{target}': write them as texts, or as {wanted}")
     return task
+
+
+def _classes(column: ColumnProfile) -> int:
+    """Return the number of classes: among texts, one like ``NA`` is a class."""
+    return column.distinct + (0 if column.is_number else len(column.missing_texts))
 
 
 def _from_0(column: ColumnProfile) -> bool:
@@ -166,23 +177,26 @@ def free_name(text: str, taken: set[str], otherwise: str) -> str:
 
 
 def _target(column: ColumnProfile, key: str, task: Task) -> Target:
-    drop = column.missing > 0 or (column.is_number and column.absent > 0)
+    missing = column.absent if column.is_number else column.missing
     notes = []
     units = 1
     if task == "multiclass":
-        units = column.distinct
+        units = _classes(column)
         if not _from_0(column) and column.numbers is not None:
             units = int(column.numbers.high) + 1
             notes.append("a number is the index of its unit: some units have no class")
-        if column.kind == "integer" and column.distinct <= _CLASSES and not column.unique:
+        if column.kind == "integer" and column.distinct <= _NUMBERS and not column.unique:
             notes.append(f"{column.distinct} whole numbers: classes; with --kind regression, an amount")
+    if task != "regression" and column.missing_texts and not column.is_number:
+        texts = ", ".join(f"'{text}'" for text in column.missing_texts)
+        notes.append(f"{texts} is a class too: rows whose cell is empty have no target")
     if task != "regression" and column.frequent:
         rarest = column.frequent[-1]
         if column.listed and column.frequent[0][1] > 10 * rarest[1]:
             notes.append(
                 f"uneven: '{column.frequent[0][0]}' {column.frequent[0][1]:,} rows, '{rarest[0]}' {rarest[1]:,}"
             )
-    return Target(column.name, key, task, units, column.kind == "text", drop, tuple(notes))
+    return Target(column.name, key, task, units, column.kind == "text", missing, tuple(notes))
 
 
 def _network(rows: int, width: int, task: Task, has_text: bool) -> Network:

@@ -57,7 +57,7 @@ CASES: dict[str, tuple[Any, str, dict[str, Any], str]] = {
     "texts": (
         [" ".join(rng.choice(WORDS, 8)) for _ in range(N)],
         "text",
-        {"max_tokens": 300},
+        {"max_tokens": 310, "output_mode": "multi_hot"},
         "8 words on average, 300 different ones",
     ),
     "dates": (

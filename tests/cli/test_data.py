@@ -1,0 +1,198 @@
+"""``graphspec data``: what the files of a spec hold, on wide and narrow terminals, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import graphspec, project
+
+RECORD = """\
+graphspec: 1
+name: income
+inputs:
+  person:
+    columns:
+      age: {type: number, missing: median}
+      hours: {type: number, scale: minmax}
+      city: {type: category, min_count: 3}
+      remark: {type: text, max_tokens: 8}
+layers:
+  - {name: hidden, type: Dense, units: 4, activation: relu}
+  - {name: rich, type: Dense, units: 1, activation: sigmoid}
+outputs:
+  rich: {loss: binary_crossentropy, metrics: [accuracy]}
+data:
+  train: {file: people.csv}
+  validation: {split: 0.25}
+"""
+CITIES = ["Rome", "Oslo", "Bonn", "Kyiv"]
+
+
+def rows(count: int = 40) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": k,
+            "age": "" if k % 10 == 3 else 20 + k,
+            "hours": k % 7,
+            "city": CITIES[min(k % 6, 3)] if k else "Lyon",
+            "remark": f"w{k % 5} w{k % 3} and more",
+            "rich": "yes" if k % 3 == 0 else "no",
+        }
+        for k in range(count)
+    ]
+
+
+def written(path: Path, lines: list[dict[str, Any]]) -> None:
+    text = [",".join(lines[0])] + [",".join(str(v) for v in line.values()) for line in lines]
+    path.write_text("\n".join(text) + "\n")
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+def spec(text: str = RECORD) -> str:
+    Path("s.yaml").write_text(text)
+    written(Path("people.csv"), rows())
+    return "s.yaml"
+
+
+def test_a_record() -> None:
+    result = graphspec("data", spec())
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[0] == "train: people.csv, 40 rows"
+    for line in (
+        "target type missing distinct values",
+        "rich text 0 2 no 65 %, yes 35 %",
+        "input type missing distinct values",
+        "age integer 4 36 20 … 59, median 39.5",
+        "hours integer 0 7 0 … 6, median 3",
+        "city text 0 5 Kyiv 48 %, Bonn 18 %, Oslo 18 %, Rome 15 %, Lyon 2 %",
+        "remark text 0 15 4 words on average, at most 4",
+        "would be learnt (less the validation rows)",
+        "age missing: median 39.5; mean 39.5, deviation 11.5",
+        "hours range 0 … 6",
+        "city 4 of 5 values",
+        "remark 7 words",
+        "rich labels no, yes",
+        "not used: id",
+        "validation: 25 % of the training rows",
+    ):
+        assert line in lines, line
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_narrow_terminals(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = RECORD.replace("remark:", "a_very_long_name_of_a_column_with_remarks:").replace(
+        "type: text", "type: text, column: remark"
+    )
+    result = graphspec("data", spec(text))
+    assert result.exit_code == 0, result.stderr
+    assert max(map(len, result.stdout.splitlines())) <= width
+    assert "Kyiv 48 %, Bonn 18 %" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_json() -> None:
+    result = graphspec("data", spec(), "--json", "--rows", "20")
+    assert (result.exit_code, result.stderr) == (0, "")
+    train, validation = json.loads(result.stdout)
+    assert (train["name"], train["rows"], train["unused"]) == ("train", 20, ["id"])
+    city = train["columns"]["city"]
+    assert (city["kind"], city["distinct"], city["frequent"][0]) == ("text", 5, ["Kyiv", 9])
+    assert train["uses"]["city"] == [{"name": "city", "section": "input", "dtype": "string"}]
+    assert train["columns"]["age"]["numbers"]["low"] == 20
+    assert validation["share"] == 0.25
+
+
+def test_problems_have_hints_and_a_status() -> None:
+    text = RECORD.replace("remark: {type: text, max_tokens: 8}", "id: number")
+    text = text.replace("age: {type: number, missing: median}", "remark: number")
+    text = text.replace("{file: people.csv}", "{file: people.csv, inputs: {hours: hoers}}")
+    result = graphspec("data", spec(text))
+    assert result.exit_code == 1
+    found = [line for line in result.stdout.splitlines() if line.startswith("problem: ")]
+    assert found == [
+        "problem: people.csv has no column 'hoers' for input 'hours'; did you mean 'hours'?",
+        "problem: column 'remark' has texts, such as 'w0 w0 and more', where input 'remark' takes numbers",
+    ]
+    assert "hint: column 'id' is different in every row, like an id: leave it out" in result.stdout
+
+
+def test_values_that_no_training_row_has() -> None:
+    path = spec(RECORD + "  test: {file: test.csv}\n")
+    written(Path("test.csv"), [line | {"city": "Paris"} for line in rows(8)])
+    result = graphspec("data", path)
+    assert result.exit_code == 0
+    assert "hint: column 'city' has 1 value that no training row has, such as 'Paris'" in result.stdout
+    Path("test.csv").unlink()
+    result = graphspec("data", path)
+    assert result.exit_code == 1
+    assert "problem: test.csv does not exist" in result.stdout
+
+
+def test_labels_and_classes() -> None:
+    head = "outputs:\n  rich: {loss: binary_crossentropy, metrics: [accuracy], labels: ['no', 'yess']}\n"
+    text = RECORD[: RECORD.index("outputs:")] + head + RECORD[RECORD.index("data:") :]
+    result = graphspec("data", spec(text))
+    assert result.exit_code == 1
+    assert "problem: column 'rich' has 'yes', which is not a label; did you mean 'yess'?" in result.stdout
+    text = RECORD.replace("units: 1, activation: sigmoid", "units: 3, activation: softmax").replace(
+        "binary_crossentropy", "sparse_categorical_crossentropy"
+    )
+    result = graphspec("data", spec(text.replace("{file: people.csv}", "{file: people.csv, targets: {rich: hours}}")))
+    assert "problem: column 'hours' has the class 6, but 'rich' has 3 units: 0 to 2" in result.stdout
+
+
+def test_uneven_classes_and_whole_numbers() -> None:
+    path = spec()
+    written(Path("people.csv"), [line | {"rich": "yes" if k == 7 else "no"} for k, line in enumerate(rows())])
+    result = graphspec("data", path)
+    assert "hint: column 'rich' is uneven: 'no' in 39 rows, 'yes' in 1; see `class_weight: balanced`" in result.stdout
+    assert (
+        "hint: column 'hours' has 7 whole numbers: `{type: category, dtype: int64}` if they are codes" in result.stdout
+    )
+
+
+def test_archives(tmp_path: Path) -> None:
+    path = project(tmp_path)
+    np.savez("test.npz", features=np.full((3, 4), np.nan, np.float32), answer=np.array([0, 1, 1]), other=np.zeros(3))
+    result = graphspec("data", path)
+    assert result.exit_code == 1
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert "train: train.npz, 80 rows" in lines
+    assert "answer int64 0 2 (3,) 1 67 %, 0 33 %" in lines
+    assert "features float32 12 (3, 4)" in lines
+    assert "problem: array 'features' has 12 missing values" in lines
+    assert "not used: other" in lines
+
+
+def test_several_files_and_queries() -> None:
+    path = spec(RECORD.replace("file: people.csv", "file: 'part_*.csv'"))
+    written(Path("part_1.csv"), rows()[:15])
+    written(Path("part_2.csv"), rows()[15:])
+    result = graphspec("data", path)
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.startswith("train: part_*.csv, 40 rows\n")
+    assert "20 … 59, median 39.5" in result.stdout
+    query = "SELECT * EXCLUDE (age), age::DOUBLE AS age FROM 'people.csv' WHERE hours < 3"
+    result = graphspec("data", spec(RECORD.replace("file: people.csv", f'query: "{query}"')))
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.startswith(f"train: query {query}, 18 rows\n")
+
+
+def test_a_spec_without_data() -> None:
+    result = graphspec("data", spec(RECORD[: RECORD.index("data:")]))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "error: s.yaml names no data; write them under `data`" in result.stderr
+    result = graphspec("data", spec(RECORD.replace("type: Dense", "type: Dens")))
+    assert result.exit_code == 1
+    assert "error[GS" in result.stderr
