@@ -77,7 +77,7 @@ def test_a_record() -> None:
         "city text 0 5 Kyiv 48 %, Bonn 18 %, Oslo 18 %, Rome 15 %, Lyon 2 %",
         "remark text 0 15 4 words on average, at most 4",
         "would be learnt (less the validation rows)",
-        "age missing: median 39.5; mean 39.5, deviation 11.5",
+        "age missing: median 39.5; mean 39.6667, deviation 11.571",
         "hours range 0 … 6",
         "city 4 of 5 values",
         "remark 7 words",
