@@ -98,7 +98,8 @@ def test_a_spec_from_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     columns = text[text.index("    columns:") : text.index("layers:")].splitlines()[1:]
     assert [" ".join(line.split()) for line in columns if line] == [
         "# id: number # is different in every row, an id",
-        'Bill_Length: {type: number, column: "Bill Length", missing: median, indicator: true} # missing in 6 rows',
+        "# missing in 6 rows",
+        'Bill_Length: {type: number, column: "Bill Length", missing: median, indicator: true}',
         "mass: number",
         "sex: {type: category, missing_values: [NA]}",
         "island: category",
