@@ -21,8 +21,9 @@ ARCHIVE, TABLES = ".npz", (".csv", ".tsv", ".jsonl", ".parquet")
 COMPRESSED = (".csv.gz", ".tsv.gz", ".jsonl.gz")
 DATA_SUFFIXES = (ARCHIVE, *TABLES, *COMPRESSED)
 """Suffixes of data files."""
-DATABASE = ".duckdb"
-"""The suffix of database files, of which a query chooses rows."""
+SQLITE = ".sqlite"
+DATABASES = (".duckdb", SQLITE)
+"""Suffixes of database files, of which a query chooses rows."""
 
 
 def suffix_of(path: Path) -> str:

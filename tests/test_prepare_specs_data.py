@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import fnmatch
 import hashlib
 import importlib.util
 import io
+import json
+import lzma
+import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -42,65 +48,116 @@ def words_of(letters: np.ndarray) -> set[bytes]:
     return {row.tobytes().rstrip(b"\0") for row in letters}
 
 
-def test_committed_housing_is_what_the_script_makes(prepare: ModuleType) -> None:
-    for file, arrays in prepare.housing():
-        with np.load(SCRIPT.parent / f"{file}.npz", allow_pickle=False) as committed:
-            assert set(committed.files) == set(arrays)
-            for name, array in arrays.items():
-                np.testing.assert_array_equal(committed[name], array)
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
 
 
-def test_housing_splits_every_row_once(prepare: ModuleType) -> None:
-    parts = dict(prepare.housing())
-    assert [len(parts[f"housing_{part}"]["price"]) for part in ("train", "test")] == [404, 102]
-    rows = np.concatenate([np.c_[a["features"], a["price"]] for a in parts.values()])
-    assert len(np.unique(rows, axis=0)) == 506
-
-
-def test_reviews_test_does_not_shape_the_vocabulary(prepare: ModuleType) -> None:
-    parts = dict(prepare.reviews())
-    train, test = parts["reviews_ids_train"]["words"], parts["reviews_ids_test"]["words"]
-    assert (len(train), len(test)) == (8_484, 2_121)
-    assert set(range(2, 10_000)) <= set(np.unique(train)), "every word of the vocabulary occurs in training"
-    hot = parts["reviews_train"]["words"]
-    assert hot.shape == (8_484, 10_000)
-    assert not hot[:, 0].any()
-    assert hot[:, 1:].any(axis=0).all()
-
-
-def test_only_training_rows_of_reviews_have_weights(prepare: ModuleType) -> None:
-    parts = dict(prepare.reviews())
-    weight = parts["reviews_train"]["positive_sample_weight"]
-    assert weight.shape == (8_484,)
-    assert weight.min() >= 0
-    assert np.isclose(weight.mean(), 1)
-    assert set(parts["reviews_test"]) == {"words", "positive"}
+@pytest.mark.parametrize("name", ["housing", "penguins"])
+def test_committed_tables_are_what_the_script_makes(prepare: ModuleType, elsewhere: Path, name: str) -> None:
+    source = {"housing": "boston_housing", "penguins": "penguins"}[name]
+    shutil.copy(SCRIPT.parent / f"{source}.csv", elsewhere)
+    made = [file for file, _ in prepare.DATA[name]()]
+    assert made == [f"{name}_train.csv", f"{name}_test.csv"]
+    for file in made:
+        assert (elsewhere / file).read_bytes() == (SCRIPT.parent / file).read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("It isn't funny, just sad!", "it is n't not_funny just sad !"),
-        ("Never once does he make us laugh.", "never not_onc not_doe not_he not_mak us laugh"),
-        ("It cannot not work", "it can not not_not not_work"),
-        ("The film's charms (no, really)", "the film 's charm no real"),
-        ("''Conan''", "conan"),
-        ("", ""),
-    ],
+    ("name", "source", "counts"), [("housing", "boston_housing", [404, 102]), ("penguins", "penguins", [275, 69])]
 )
-def test_words_after_a_negation_are_marked(prepare: ModuleType, text: str, words: str) -> None:
-    assert prepare.signed_words(text) == words.split()
+def test_tables_are_split_into_their_rows_as_they_are(name: str, source: str, counts: list[int]) -> None:
+    header, *rows = lines(SCRIPT.parent / f"{source}.csv")
+    parts = [lines(SCRIPT.parent / f"{name}_{part}.csv") for part in ("train", "test")]
+    assert [part[0] for part in parts] == [header, header]
+    assert [len(part) - 1 for part in parts] == counts
+    assert sorted(parts[0][1:] + parts[1][1:]) == sorted(rows)
+    assert len(set(rows)) == len(rows), "no row is in both parts"
 
 
-def test_multi_hot_marks_the_words_that_occur(prepare: ModuleType) -> None:
-    ids = np.array([[3, 1, 3, 0], [5, 0, 0, 0]])
-    assert [set(np.flatnonzero(row)) for row in prepare.multi_hot(ids)] == [{1, 3}, {5}]
+def test_reviews_are_their_sentences_as_they_are_and_the_test_is_the_seeded_fifth(
+    prepare: ModuleType, elsewhere: Path
+) -> None:
+    shutil.copy(SCRIPT.parent / "movie_snippets.jsonl.xz", elsewhere)
+    assert list(prepare.reviews()) == [("reviews_train.jsonl", 8_484), ("reviews_test.jsonl", 2_121)]
+    train, test = (lines(elsewhere / f"reviews_{part}.jsonl") for part in ("train", "test"))
+    with lzma.open(SCRIPT.parent / "movie_snippets.jsonl.xz", "rt", encoding="utf-8") as f:
+        rows = [line.rstrip("\n") for line in f]
+    assert sorted(train + test) == sorted(rows)
+    held_out = prepare.held_out(len(rows), 2_121)
+    assert test == [row for row, is_in in zip(rows, held_out, strict=True) if is_in]
+    assert {tuple(json.loads(row)) for row in rows} == {("id", "mean", "label", "text")}
 
 
-def test_word_ids_are_ordered_by_frequency_then_alphabet(prepare: ModuleType) -> None:
-    words = prepare.vocabulary([["b", "a", "c"], ["c"]])
-    assert words == ["c", "a", "b"]
-    np.testing.assert_array_equal(prepare.word_ids([["a", "new", "c"], ["b"]], words), [[3, 1, 2], [4, 0, 0]])
+def test_newswires_are_their_texts_and_topics(
+    prepare: ModuleType, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part, rows in ("train", ["earn\tcts vs", 'ship\ta "b"\tc']), ("test", ["acq\tbuys"]):
+        header = ["class\ttext", "d\ts", "class\tmeta", ""]
+        (elsewhere / f"reuters-r8-{part}.tab").write_text("\n".join([*header, *rows, ""]), encoding="utf-8")
+    monkeypatch.setattr(prepare, "fetch", lambda package: elsewhere)
+    assert list(prepare.newswires()) == [("newswires_train.jsonl", 2), ("newswires_test.jsonl", 1)]
+    found = [json.loads(line) for line in lines(elsewhere / "newswires_train.jsonl")]
+    assert found == [{"topic": "earn", "text": "cts vs"}, {"topic": "ship", "text": 'a "b"\tc'}]
+
+
+@pytest.fixture
+def garments(prepare: ModuleType, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, ...]:
+    """Small pictures in place of Fashion-MNIST, whose kinds take turns."""
+    random = np.random.default_rng(0)
+    x, x_test = (random.integers(0, 256, (n, 4, 3), dtype=np.uint8) for n in (12_000, 200))
+    found = x, np.arange(12_000) % 10, x_test, np.arange(200) % 10
+    monkeypatch.setattr(prepare, "garments", lambda: found)
+    monkeypatch.setattr(prepare, "write_images", limited(prepare.write_images))
+    return found
+
+
+def limited(write: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """Write 40 pictures alone, and name all of them."""
+
+    def few(folder: Path, images: np.ndarray, labels: np.ndarray) -> list[str]:
+        names = write(folder, images[:40], labels[:40])
+        kinds = sorted({Path(name).parent.name for name in names}, key=[Path(n).parent.name for n in names].index)
+        return names + [f"{kinds[label]}/{row:05}.png" for row, label in enumerate(labels[40:], 40)]
+
+    return few
+
+
+def test_pictures_are_in_the_folder_of_their_kind(
+    prepare: ModuleType, elsewhere: Path, garments: tuple[np.ndarray, ...]
+) -> None:
+    from PIL import Image
+
+    x, y, *_ = garments
+    made = dict(prepare.fashion())
+    assert made == {"fashion/train": 12_000, "fashion/test": 200, "fashion_train.csv": 12_000, "fashion_test.csv": 200}
+    with (elsewhere / "fashion_train.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    for row in range(40):
+        path, kind = elsewhere / rows[row]["image"], prepare.GARMENTS[y[row]]
+        assert (path.parent.name, rows[row]["garment"]) == (kind, kind)
+        assert rows[row]["shoe"] == ("yes" if kind in ("sandal", "sneaker", "ankle boot") else "no")
+        with Image.open(path) as image:
+            assert (image.format, image.mode) == ("PNG", "L")
+            np.testing.assert_array_equal(np.asarray(image), x[row])
+
+
+def test_no_picture_of_a_training_pair_is_in_another_part(
+    prepare: ModuleType, elsewhere: Path, garments: tuple[np.ndarray, ...]
+) -> None:
+    assert dict(prepare.same_garment()) == {
+        "same_garment_train.csv": 24_000,
+        "same_garment_validation.csv": 4_000,
+        "same_garment_test.csv": 4_000,
+    }
+    seen = {}
+    for part in "train", "validation", "test":
+        with (elsewhere / f"same_garment_{part}.csv").open(newline="") as f:
+            rows = list(csv.DictReader(f))
+        kinds = [(Path(row["left"]).parent == Path(row["right"]).parent, row["same"]) for row in rows]
+        assert set(kinds) == {(True, "yes"), (False, "no")}
+        seen[part] = {row[side] for row in rows for side in ("left", "right")}
+    assert not seen["train"] & seen["validation"]
+    assert not (seen["train"] | seen["validation"]) & seen["test"]
 
 
 def test_pairs_are_balanced_and_never_of_one_image_with_itself(prepare: ModuleType) -> None:
@@ -111,8 +168,13 @@ def test_pairs_are_balanced_and_never_of_one_image_with_itself(prepare: ModuleTy
     assert (left != right).all()
 
 
-def test_handwriting_tests_hold_out_a_fold_and_words(prepare: ModuleType) -> None:
-    parts = dict(prepare.handwriting())
+def test_handwriting_tests_hold_out_a_fold_and_words(prepare: ModuleType, elsewhere: Path) -> None:
+    shutil.copy(SCRIPT.parent / "ocr_letters.npz", elsewhere)
+    parts = {}
+    for file, rows in prepare.handwriting():
+        with np.load(elsewhere / file, allow_pickle=False) as loaded:
+            parts[file.removesuffix(".npz")] = dict(loaded)
+        assert len(parts[file.removesuffix(".npz")]["letters"]) == rows
     assert [len(parts[f"handwriting_{part}"]["letters"]) for part in ("train", "test")] == [6_251, 626]
     train, validation, test = (
         words_of(parts[f"handwriting_words_{part}"]["letters"]) for part in ("train", "validation", "test")
@@ -176,6 +238,21 @@ def package(request: pytest.FixtureRequest, prepare: ModuleType, tmp_path: Path)
     )
 
 
+MADE = [
+    *("reviews_train.jsonl", "reviews_test.jsonl", "newswires_train.jsonl", "newswires_test.jsonl", "fetched/"),
+    *("fashion/train", "fashion/test", "fashion_train.csv", "fashion_test.csv"),
+    *("same_garment_train.csv", "same_garment_validation.csv", "same_garment_test.csv"),
+    *("handwriting_train.npz", "handwriting_test.npz", "handwriting_words_train.npz"),
+]
+
+
+@pytest.mark.parametrize("file", MADE)
+def test_what_the_script_makes_of_fetched_or_large_data_is_not_committed(file: str) -> None:
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    first = f"/specs/data/{file}".removesuffix("/").removesuffix("/train").removesuffix("/test")
+    assert any(fnmatch.fnmatchcase(first, pattern.removesuffix("/")) for pattern in ignored)
+
+
 def test_fetch_downloads_once(prepare: ModuleType, elsewhere: Path, package) -> None:
     assert (prepare.fetch(package) / "a.tab").read_bytes() == b"content"
     assert [p.name for p in (elsewhere / "fetched").iterdir()] == ["a.tab"]
@@ -213,8 +290,8 @@ def test_what_cannot_be_fetched_is_said_and_the_rest_is_made(
     out, err = capsys.readouterr()
     assert "prepare: fashion: cannot run no-such-client" in err
     assert "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7  train-images-idx3-ubyte.gz" in err
-    assert "housing_test.npz" in out
-    assert (elsewhere / "housing_train.npz").is_file()
+    assert "housing_test.csv" in out
+    assert (elsewhere / "housing_train.csv").is_file()
 
 
 def test_command_line_names_what_there_is() -> None:

@@ -18,7 +18,7 @@ from benchmarks.tables import table
 TIMES = 7
 SPECS = Path(__file__).parents[2] / "specs"
 HOUSING = str(SPECS / "housing.yaml")
-TEST = str(SPECS / "data" / "housing_test.npz")
+TEST = str(SPECS / "data" / "housing_test.csv")
 ONE_EPOCH = ("--set", "training.epochs=1", "--out", "run", "--overwrite")
 COMMANDS: tuple[Sequence[str], ...] = (
     ("--version",),

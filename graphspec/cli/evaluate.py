@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,7 +45,7 @@ def _replace_test_data(model: Model, file: Path) -> None:
     like = parts.get("test") or parts.get("train")
     if like is None:
         raise UsageError("the spec has no `data`, which would map arrays to inputs and targets")
-    parts["test"] = replace(like, file=file, query=None, images=None, texts=None, split=None, stratify=None)
+    parts["test"] = like.at(file)
 
 
 def print_test(model: Model) -> None:

@@ -46,6 +46,7 @@ def train(  # noqa: PLR0913 (the options of the command)
 ) -> int | None:
     """Train a spec on its data, with a checkpoint after every epoch, and evaluate it on its test data."""
     from graphspec.api import Model
+    from graphspec.cli.preparing import show_preparing
     from graphspec.cli.progress import observer_for_stdout
     from graphspec.compiler.check import check
     from graphspec.compiler.trainable import refuse_untrainable
@@ -69,6 +70,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     parts = _load_data(declaration, lowered.graph)
     model = Model(declaration, lowered, checked.diagnostics)
     model.parts, model.allow_outside, model.cache = parts, allow_outside, cache or directory.parent / CACHE
+    show_preparing(model)
     if resume:
         install_adapted(model, directory)
     trainer = model.trainer(observer_for_stdout(), directory)

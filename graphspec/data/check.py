@@ -15,6 +15,7 @@ from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights,
 from graphspec.data.convert import MISSING_ID, as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.filling import assemble
+from graphspec.data.folders import with_columns
 from graphspec.data.frames import FrameColumn, fill_from_frames
 from graphspec.data.labels import encode_labels, learn_labels
 from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
@@ -74,6 +75,7 @@ def load_from(
     table: Source, source: DataSource, signature: DataSignature, allocate: Allocate | None = None
 ) -> tuple[Dataset | None, list[Diagnostic]]:
     """Do the work of :func:`load` for an opened file."""
+    source = with_columns(source, table, signature)
     check = _Check(signature, source, allocate)
     requests = []
     for section, name, mapped in _requested_names(source, signature, table):
@@ -83,7 +85,8 @@ def load_from(
     try:
         found = table.fill(requests)
     except DataError as error:
-        check.report("file", "", error.problem, check.file)
+        for one in error.all:
+            check.report("file", "", one.problem, check.file)
         return None, check.found
     if found and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in found.values()):
         check.report("file", "", Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), check.file)
@@ -228,16 +231,16 @@ class _Check:
     def add_columns(self, request: Request, table: Source, found: Array | Strings | Problems) -> None:
         """Add the result of a request: an array of the right type, or the problems of its columns."""
         assert self.source is not None
-        section, columns, file = _section(request), request.columns, self.source.file
+        section, columns, where = _section(request), request.columns, self.source.where
         if isinstance(found, dict):
             for k, error in found.items():
-                subject = f"{table.item} '{columns[k]}' of '{file}'"
+                subject = f"{table.item} '{columns[k]}' of {where}"
                 self.report(section, request.name, error.problem, subject, k if request.stacked else None)
             return
-        subject = f"{table.item} '{columns[0]}' of '{file}'"
+        subject = f"{table.item} '{columns[0]}' of {where}"
         if request.stacked:
             few = ", ".join(columns[:4]) + (", …" if len(columns) > 4 else "")
-            subject = f"the table of {table.item}s {few} of '{file}'"
+            subject = f"the table of {table.item}s {few} of {where}"
         self.add(section, request.name, found, subject)
 
     def _type(self, name: str) -> Type:

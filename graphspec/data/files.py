@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
 from graphspec.data.database import Table
+from graphspec.data.folders import WithPictures, of_source
 from graphspec.data.globs import Files, has_marks, matching
 from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, is_regular, suffix_of
@@ -26,11 +27,15 @@ def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     if source.windows is not None:
         from graphspec.data.windows import WindowSource
 
-        return WindowSource(_open(source, None), source.windows, max_rows)
-    return _open(source, max_rows)
+        return WindowSource(_plain(source, None), source.windows, max_rows)
+    table = _plain(source, max_rows)
+    if not isinstance(table, Table | Files):
+        return table
+    folder = source.file.parent if isinstance(table, Table) and source.file is not None else source.beside
+    return WithPictures(table, folder, [source.beside, *source.allow])
 
 
-def _open(source: DataSource, max_rows: int | None) -> Source:
+def _plain(source: DataSource, max_rows: int | None) -> Source:
     if source.query is not None:
         from graphspec.data.queries import Query
 
@@ -39,6 +44,8 @@ def _open(source: DataSource, max_rows: int | None) -> Source:
         table = Query(source)
         table.max_rows = max_rows
         return table
+    if (folder := of_source(source, max_rows)) is not None:
+        return folder
     assert source.file is not None, "a split has no rows"
     return open_source(source.file, max_rows)
 
@@ -52,9 +59,10 @@ def files_of(source: DataSource) -> list[Path]:
             return prepared(source)[1].files
         if source.file is not None:
             return matching(source.file) if is_glob(source.file) else [source.file] if is_regular(source.file) else []
+        folder = of_source(source)
     except DataError:
-        pass
-    return []
+        return []
+    return [] if folder is None else [folder.folder / path for path in folder.paths]
 
 
 def open_source(path: Path, max_rows: int | None = None) -> Source:

@@ -13,6 +13,7 @@ from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, load, load_from, refused
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
+from graphspec.data.folders import Folder, of_source
 from graphspec.data.json_lines import Records, RecordSource, Stream, read_records
 from graphspec.data.signature import data_signature
 from graphspec.data.source import NO_ROWS, DataError
@@ -68,7 +69,9 @@ def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) ->
         UsageError: columns are to be kept, but the file is not a table.
     """
     inputs = read_inputs(spec, graph, file)
-    return NewRows(inputs, _columns(file, keep) if keep else {})
+    return NewRows(
+        inputs, _columns(_source(spec, data_signature(spec, graph, targets=False), file), keep) if keep else {}
+    )
 
 
 def stream_rows(spec: Spec, graph: Graph, stream: Stream, size: int, keep: Sequence[str] = ()) -> Iterator[NewRows]:
@@ -129,9 +132,14 @@ def _objects(values: Sequence[Any]) -> Array:
     return array
 
 
-def _columns(file: Path, names: Sequence[str]) -> dict[str, Array]:
+def _columns(source: DataSource, names: Sequence[str]) -> dict[str, Array]:
     """Return columns of a table as objects: texts, numbers, None."""
-    table = open_source(file)
+    if source.windows is not None:
+        raise UsageError("columns of a series cannot be kept: a row of the answer is a window")
+    file = next(iter(source.paths))
+    table = of_source(source) or open_source(file)
+    if isinstance(table, Folder) and set(names) <= {"path", "label"} & set(table.names):
+        return {name: table.column(name) for name in names}
     if not isinstance(table, Table):
         raise UsageError(f"{file} is not a table: only columns of tables can be kept")
     for name in names:
@@ -145,6 +153,9 @@ def _columns(file: Path, names: Sequence[str]) -> dict[str, Array]:
 
 
 def _source(spec: Spec, signature: DataSignature, file: Path) -> DataSource:
+    if file.is_dir():
+        texts = any(source.texts is not None for source in spec.data.values())
+        return DataSource(None, None, None, None, None, Tree({}, Mark(str(file)))).at(file, texts=texts)
     try:
         known = set(open_source(file).names)
     except DataError:  # reported when it is read
@@ -159,7 +170,7 @@ def _source_of(spec: Spec, signature: DataSignature, file: Path, known: Collecti
     """
     needed = [name for name in signature.inputs if name not in signature.gaps]
     parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
-    own = DataSource(file, {}, None, None, None, Tree({}, Mark(str(file))))
+    own = DataSource(file, {}, None, None, None, Tree({}, Mark(str(file))), beside=file.parent)
     tried = [*(replace(own, inputs=dict(p.inputs or {}), windows=_windows(p, file)) for p in parts), own]
     fitting = (
         t for t in tried if all(set(_columns_of(n, t.inputs or {}, signature, known)) <= set(known) for n in needed)

@@ -13,7 +13,9 @@ from graphspec.data.database import lock, new_connection, quoted
 from graphspec.data.delimited import duplicates
 from graphspec.data.query_text import QueryText
 from graphspec.data.source import DataError, first_line
+from graphspec.data.sqlite import copy_tables, tables_of
 from graphspec.data.typed import Typed
+from graphspec.files import SQLITE, suffix_of
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
@@ -64,7 +66,11 @@ def prepared(source: DataSource) -> tuple[Any, QueryText]:
     """
     assert source.query is not None
     connection, tables, macros = new_connection(), dict[tuple[str, str], str](), frozenset[str]()
-    if source.file is not None:
+    if source.file is not None and suffix_of(source.file) == SQLITE:
+        connection.execute(f"ATTACH ':memory:' AS {_DATABASE}")
+        connection.execute(f"USE {_DATABASE}")
+        tables = {("main", name.lower()): "" for name in tables_of(source.file)}
+    elif source.file is not None:
         name = quoted(str(source.file.resolve()), "'")
         try:
             connection.execute(f"ATTACH {name} AS {_DATABASE} (READ_ONLY, TYPE duckdb)")
@@ -110,6 +116,9 @@ class Query(Typed):
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET errors_as_json = true")
         connection.execute("SET explain_output = 'physical_only'")
+        file = self._source.file
+        if file is not None and suffix_of(file) == SQLITE:
+            copy_tables(file, sorted(self._query.tables), connection)
         lock(connection, self._query.files)
         return connection
 

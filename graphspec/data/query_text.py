@@ -73,7 +73,7 @@ ONE_SELECT = "a query is one SELECT statement; WITH may precede it"
 
 
 class QueryText:
-    """A query that has been checked; ``files`` are the files that it reads.
+    """A query that has been checked; ``files`` are the files that it reads, ``tables`` the tables of the database.
 
     Args:
         folder: the folder to which names of files are relative.
@@ -100,6 +100,7 @@ class QueryText:
         self._roots = [root.resolve() for root in roots]
         self._tables, self._changing = tables, _CHANGING | macros
         self.files: list[Path] = []
+        self.tables: set[str] = set()
         self._database = duckdb.connect(":memory:", config={"threads": "1", "enable_external_access": "false"})
         self._tree = self._parsed(text)
         self._ctes = {
@@ -123,7 +124,10 @@ class QueryText:
 
     def serialized(self) -> str:
         """Return the query's syntax tree as the database's JSON."""
-        return json.dumps(self._tree)
+        try:
+            return json.dumps(self._tree)
+        except RecursionError:
+            raise self.error("is nested too deeply", hint="write it in parts, with WITH") from None
 
     @property
     def ordered(self) -> bool:
@@ -162,7 +166,10 @@ class QueryText:
             [(found,)] = self._database.execute("SELECT json_serialize_sql(?)", [text]).fetchall()
         except (duckdb.Error, RuntimeError, UnicodeError) as error:
             raise self.error(f"cannot be parsed: {str(error).splitlines()[0]}") from None
-        tree: Tree = json.loads(found)
+        try:
+            tree: Tree = json.loads(found)
+        except RecursionError:
+            raise self.error("is nested too deeply", hint="write it in parts, with WITH") from None
         if tree.get("error"):
             if tree.get("error_type") == "not implemented":
                 raise self.error("is not one SELECT statement")
@@ -225,6 +232,7 @@ class QueryText:
         if (view := self._tables.get((schema or "main", name.lower()))) is not None:
             if found := _CHANGING_VIEW.search(view):
                 self._refuse_changing(f"a view with {found[1].removesuffix('(')}", offset)
+            self.tables.add(name.lower())
             return
         reader = None if schema else _READERS.get(suffix_of(Path(name)))
         if reader is None:

@@ -24,6 +24,11 @@ NOT_GIVEN = Problem(Code.MISSING_ARRAY, "has no array", "provide an array under 
 class DataError(ProblemError):
     """A problem of an array or of a data file; the message does not repeat this subject."""
 
+    @property
+    def all(self) -> Sequence[DataError]:
+        """The problems to report: this one, unless it stands for several."""
+        return [self]
+
 
 @dataclass(frozen=True)
 class Request:

@@ -145,6 +145,13 @@ def column(source: Source, name: str) -> Array:
     return np.concatenate(parts) if parts else np.empty(0, object)
 
 
+def is_text(source: Source, name: str) -> bool:
+    """Return whether a column of a table is text."""
+    if isinstance(source, Files):
+        return is_text(next(source.sources())[1], name)
+    return isinstance(source, Table) and str(source.types[source.columns[name]].id) == "varchar"
+
+
 def _numbered(names: Array) -> tuple[list[str], Array]:
     """Return the different values of a column, sorted, and their positions for each row; a missing value is one, too."""
     texts = np.array(["" if name is None else str(name) for name in names.tolist()])

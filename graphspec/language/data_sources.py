@@ -10,7 +10,7 @@ from pydantic import Field, WithJsonSchema
 from graphspec.codes import Code
 from graphspec.config import Config, PositiveInt, with_article
 from graphspec.errors import did_you_mean
-from graphspec.files import ARCHIVE, DATA_SUFFIXES, DATABASE, TABLES, suffix_of
+from graphspec.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.language.declarations import DataSource, Windows
 from graphspec.language.explain import validate
 from graphspec.language.head_arrays import SUFFIXES
@@ -39,7 +39,8 @@ class DataKeys(Config):
     file: str | None = Field(None, description=f"{_KINDS}, relative to the spec; `visits/*.csv` names several.")
     query: str | None = Field(
         None,
-        description=f"A SELECT over files that are named relative to the spec, or over the tables of a `{DATABASE}` file.",
+        description=f"A SELECT over files that are named relative to the spec, or over the tables of a database file "
+        f"({', '.join(DATABASES)}).",
     )
     folder: str | None = Field(None, description="The folder of the query's files, by default the spec's.")
     images: str | None = Field(None, description="A folder of pictures: columns `image`, `label` and `path`.")
@@ -238,12 +239,14 @@ def _check_split(
 
 
 def _check_query(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -> None:
-    database = keys.file is not None and suffix_of(Path(keys.file)) == DATABASE
+    database = keys.file is not None and suffix_of(Path(keys.file)) in DATABASES
     if database and keys.query is None:
         hint = 'choose its rows, for example `query: "SELECT * FROM orders ORDER BY id"`'
         problems.node(tree, Code.MISSING_KEY, f"{subject} needs `query`", subject="query", hint=hint)
     if keys.query is not None and keys.file is not None and not database:
-        hint = f"name the file in the query: `SELECT … FROM '{keys.file}'`; `file` is a {DATABASE} database"
+        hint = (
+            f"name the file in the query: `SELECT … FROM '{keys.file}'`; `file` is a {' or '.join(DATABASES)} database"
+        )
         _refuse(tree, "file", f"`file` of {subject} cannot be used with `query`", problems, hint)
     if keys.folder is not None and keys.query is None:
         hint = "other names are relative to the spec"

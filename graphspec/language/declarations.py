@@ -188,6 +188,18 @@ class DataSource:
         return f"{noun} '{name}'" if name.isprintable() else f"{noun} {name!r}"
 
     @property
+    def where(self) -> str:
+        """The file, the folder or the query, of which a column is."""
+        return "the query" if self.query is not None else f"'{self.file or self.images or self.texts}'"
+
+    def at(self, path: Path, *, texts: bool | None = None) -> DataSource:
+        """Return the source with its rows in another file, or in a folder of ``texts`` (by default if this one is)."""
+        texts = self.texts is not None if texts is None else texts
+        key = "file" if not path.is_dir() else "texts" if texts else "images"
+        none: dict[str, Any] = dict.fromkeys(("file", "images", "texts", "query", "split", "stratify"))
+        return replace(self, **none | {key: path})
+
+    @property
     def paths(self) -> list[Path]:
         """The file or folder of the rows."""
         return [path for path in (self.file, self.images, self.texts) if path is not None]

@@ -137,7 +137,8 @@ class Binder:
 
     def bind(self) -> Program:
         """Bind all nodes forward, then their gradients in reverse order, and return the program."""
-        feeds = {n: self._source(v) for n, v in {**self.graph.inputs, **self.graph.targets}.items() if n in self.shapes}
+        given = {**self.graph.inputs, **self.graph.targets}
+        feeds = {n: self._source(v) for n, v in given.items() if n in self.shapes and not v.type.is_string}
         backwards: list[tuple[Node, NodeContext, Backward]] = []
         for index, node in enumerate(self.nodes):
             inputs = [None if v is None else self._source(v) for v in node.inputs]

@@ -70,7 +70,9 @@ def key_of(prelude: Prelude, feeds: Mapping[str, Any]) -> str:
         for part, values in sorted(parts.items()):
             total.update(f"{name}/{part} {values.dtype.str} {values.shape}".encode())
             for chunk in _chunks(values):
-                total.update(np.ascontiguousarray(chunk).reshape(-1).view(np.uint8).data)
+                packed = Strings.of(chunk).arrays() if chunk.dtype == object else {"": chunk}  # windows over texts
+                for _, piece in sorted(packed.items()):
+                    total.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     return total.hexdigest()[:40]
 
 

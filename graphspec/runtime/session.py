@@ -60,6 +60,7 @@ class Session:
         prelude: the part that onnxruntime computes once per row, before training; None if there is none.
         adapted: what layers and heads have learnt from the training rows; None if nothing was learnt.
         cache: the folder for prepared rows; None to keep them in memory.
+        on_rows: receives the progress of passes over rows before training: what is done, and how many rows of all.
         warnings: the diagnostics that are not errors.
         allow_outside: whether callbacks of the spec may write outside the run directory.
         workers: the number of processes of the last training, or of the one to resume; None before that.
@@ -92,6 +93,7 @@ class Session:
         """Set all attributes except the weights and what was learnt."""
         self._set_graph(spec, graph, warnings)
         self.cache: Path | None = None
+        self.on_rows: Callable[[str, int, int], None] = _show_nothing
         self.allow_outside = False
         self.epochs_done = 0
         self.workers: int | None = None
@@ -134,8 +136,8 @@ class Session:
         """Raise UsageError if layers must still learn from the training rows."""
         if self.learns:
             names = ", ".join(f"'{node.name}'" for node in learning_nodes(self.spec)[:3])
-            what = f"the layers {names} have" if names else "the heads have"
-            raise UsageError(f"{what} not learnt from training rows yet: call `fit`, or load a run")
+            what = names or "the network"
+            raise UsageError(f"the model has not learnt from training rows yet ({what}): call `fit`, or load a run")
 
     def document(self) -> dict[str, Any]:
         """Return the spec with overrides applied and absolute paths of data, so it can be read in any folder."""
@@ -188,10 +190,9 @@ class Session:
         if self.prelude is None:
             return arrays
         cache = self.cache if raw_bytes(arrays) >= CACHED_BYTES else None
-        return prepare_rows(self.prelude, arrays, list(self.graph.inputs), cache, self.on_prepared)
-
-    def on_prepared(self, rows: int, total: int) -> None:
-        """Receive the progress of :meth:`prepared`; it does nothing unless it is replaced."""
+        return prepare_rows(
+            self.prelude, arrays, list(self.graph.inputs), cache, partial(self.on_rows, "preparing rows")
+        )
 
     def through_prelude(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return the inputs of the trained graph for one batch of raw inputs."""
@@ -329,3 +330,7 @@ class Session:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         memo[id(self)] = twin = copy(self)
         return twin
+
+
+def _show_nothing(stage: str, rows: int, total: int) -> None:
+    """Ignore the progress."""

@@ -24,6 +24,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.prelude import not_computable, repeatable
 from graphspec.ir.graph import Graph, Value
 from graphspec.runtime.prelude import Prelude
+from graphspec.runtime.prepared import Progress
 
 if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
@@ -34,8 +35,15 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
 
 
-def adapt(spec: Spec, data: Dataset) -> Adapted:
+def _ignore(rows: int, total: int) -> None:
+    """Show nothing."""
+
+
+def adapt(spec: Spec, data: Dataset, progress: Progress = _ignore) -> Adapted:
     """Return what the layers and heads of a spec learn from ``data``, the training rows.
+
+    Args:
+        progress: called with the number of rows that were read in a pass, and of all rows.
 
     Raises:
         SpecError: a layer has nothing to learn from, or the spec does not fit what was learnt.
@@ -47,7 +55,7 @@ def adapt(spec: Spec, data: Dataset) -> Adapted:
         nodes = _next_round(resolved)
         if not nodes:
             return adapted
-        adapted = replace(adapted, layers={**adapted.layers, **_learn(nodes, lowered, data)})
+        adapted = replace(adapted, layers={**adapted.layers, **_learn(nodes, lowered, data, progress)})
 
 
 def _next_round(spec: Spec) -> list[NodeDecl]:
@@ -67,7 +75,7 @@ def _next_round(spec: Spec) -> list[NodeDecl]:
     return found
 
 
-def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset) -> dict[str, dict[str, Any]]:
+def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset, progress: Progress) -> dict[str, dict[str, Any]]:
     """Return what the nodes learn, by name."""
     graph = lowered.graph.copy()
     sources: dict[str, Value] = {}
@@ -83,9 +91,12 @@ def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset) -> dict[s
     states: dict[str, dict[str, Any]] = {}
     by_name = {n.name: n for n in nodes}
     while learners:
+        done = 0
         for batch in _values({name: sources[name] for name in learners}, graph, data):
             for name, learner in learners.items():
                 learner.add(batch[name])
+            done = min(done + CHUNK_ROWS, len(data))
+            progress(done, len(data))
         for name, learner in list(learners.items()):
             if learner.end_pass():
                 try:

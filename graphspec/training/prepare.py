@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -96,7 +97,7 @@ def prepare_fit(
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     raw = _parts(model, data)
     if has_to_learn(model.spec, model.whole, raw.train):
-        model.install(adapt(model.spec, raw.train))
+        model.install(adapt(model.spec, raw.train, partial(model.on_rows, "learning from rows")))
         for part, rows in model.parts.items():  # a class without training rows is reported before the training
             with_class_ids(rows, model.labels, model.needed.targets, model.spec.data[part])
     model.sample_rows = raw.train.sample(SAMPLE_ROWS)

@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from paths import TESTS
@@ -38,11 +40,25 @@ def node_with(package: str) -> str:
 
 
 def browser() -> str:
-    """Return the path of a browser; skip the test if there is none."""
+    """Return the path of a browser; skip the test if there is none, or if it cannot start on this machine."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip("Chromium is not installed")
+    if (reason := why_not(found)) is not None:
+        pytest.skip(f"{found} does not start: {reason}")
     return found
+
+
+@cache
+def why_not(browser: str) -> str | None:
+    """Return why a browser cannot show an empty page."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={home}")
+        try:
+            done = run(browser, *options, "--dump-dom", "about:blank")
+        except subprocess.TimeoutExpired:
+            return f"no page after {SECONDS} s"
+    return None if "<html" in done.stdout else done.stderr
 
 
 def wrong_fixtures(folder: Path) -> Path:

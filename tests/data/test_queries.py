@@ -284,3 +284,11 @@ def test_a_query_that_needs_too_much_memory_is_stopped(folder: Path, monkeypatch
     [found] = diagnostics(source)
     assert found.code == "GS602"
     assert set(folder.iterdir()) - before == {folder / "spec.yaml"}
+
+
+@pytest.mark.parametrize(("start", "end"), [("(", ")"), ("abs(", ")"), ("[", "]"), ("1 + ", ""), ("NOT ", "")])
+@pytest.mark.parametrize("depth", [90, 900, 9000])
+def test_deep_queries(folder: Path, start: str, end: str, depth: int) -> None:
+    text = f"SELECT age AS a, id AS b, 0 AS y FROM 'users.csv' WHERE age < {start * depth}1{end * depth}"
+    arrays, found = load(written(folder, query(text)), WANTED)
+    assert arrays is not None or {d.code for d in found} <= {"GS512", "GS508"}, found

@@ -96,6 +96,14 @@ def test_equal_bytes_with_other_borders_between_texts_have_another_key() -> None
     assert key_of(prelude_of(), rows(["ab", "c"]).inputs) != key_of(prelude_of(), rows(["a", "bc"]).inputs)
 
 
+def test_texts_that_are_no_column_have_a_key_of_their_characters() -> None:
+    def key(*texts: str) -> str:
+        return key_of(prelude_of(), {"text": np.array(texts, object)[:, None]})
+
+    assert key("ab", "c") == key("".join(("a", "b")), "c")
+    assert len({key("ab", "c"), key("a", "bc"), key("ab", "d")}) == 3
+
+
 def test_a_failed_preparation_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prelude, calls, run = prelude_of(), [], Prelude.run
     monkeypatch.setattr(prepared, "CHUNK_ROWS", 4)

@@ -1,0 +1,199 @@
+"""Folders of files as rows: pictures or texts, with the names of their subfolders as labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.arrays.layout import Array
+from graphspec.arrays.strings import Strings, StringsBuilder, TextError
+from graphspec.codes import Code
+from graphspec.data.filling import assemble
+from graphspec.data.globs import MAX_FILES
+from graphspec.data.pictures import MAX_SHOWN, PICTURES, BadFilesError, decode
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
+
+if TYPE_CHECKING:
+    from graphspec.data.requirements import DataSignature
+    from graphspec.language.declarations import DataSource
+
+_TEXTS = (".txt",)
+_MAX_TEXT = 1 << 24  # bytes
+
+
+class Folder:
+    """The files of a folder and its subfolders, sorted by path; other types of files and hidden ones are left out.
+
+    The columns are ``image`` or ``text``, ``path`` (relative to the folder, with ``/``) and, if ``labelled``, ``label``:
+    the name of the subfolder of the folder.
+
+    Raises:
+        DataError: GS501, there is no such folder, or it has no such files; GS502, a file is in no subfolder; GS513, a link
+            leads out of the folder.
+    """
+
+    item = "column"
+
+    def __init__(self, folder: Path, kind: str, *, labelled: bool, max_rows: int | None = None) -> None:
+        self.folder, self.kind, self.max_rows = folder, kind, max_rows
+        self.paths = _files(folder, PICTURES if kind == "image" else _TEXTS)
+        self.names: Sequence[str] = [kind, *(["label"] if labelled else []), "path"]
+        self.ambiguous: Mapping[str, str] = {}
+        if labelled and (loose := [p for p in self.paths if len(p.parts) == 1]):
+            text = f"has '{loose[0]}' beside its subfolders, whose names are the labels"
+            raise DataError(Code.MISSING_ARRAY, text, "move it into the subfolder of its class")
+        self.paths = self.paths[:max_rows]
+
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+        found: dict[str, Array | Strings | Problems] = {}
+        for request in requests:
+            name = request.columns[0]
+            if name != self.kind or request.stacked:
+                found[request.name] = assemble(request, [self.column(column) for column in request.columns])
+            elif name == "image":
+                names = [path.as_posix() for path in self.paths]
+                found[request.name] = decode([self.folder / path for path in self.paths], names, request)
+            else:
+                found[request.name] = self._texts(request)
+        return found
+
+    def column(self, name: str) -> Array:
+        """Return labels or paths as objects."""
+        if name == self.kind:
+            raise DataError(Code.WRONG_ARRAY_SHAPE, f"has '{name}' among several columns", "feed it alone")
+        texts = [p.parts[0] if name == "label" else p.as_posix() for p in self.paths]
+        array = np.empty(len(texts), object)
+        array[:] = texts
+        return array
+
+    def _texts(self, request: Request) -> Strings:
+        """Return the text of every file."""
+        if not request.type.is_string:
+            hint = "declare the input with `dtype: string`"
+            raise DataError(Code.LOSSY_CONVERSION, f"has texts for '{request.name}', which takes numbers", hint)
+        budget = MemoryBudget()
+        builder = StringsBuilder((), request.name, request.allocate, None if request.allocate else budget.reserve)
+        bad: list[DataError] = []
+        for path in self.paths:
+            try:
+                builder.add_texts([self._text(path)])
+            except (OSError, UnicodeError, TextError) as error:
+                said = (
+                    "is not UTF-8"
+                    if isinstance(error, UnicodeError | TextError)
+                    else f"cannot be read: {error.strerror}"
+                )
+                bad.append(
+                    DataError(Code.UNREADABLE_FILE, f"has '{path.as_posix()}', which {said}", "save it as UTF-8")
+                )
+            except DataError as error:
+                if error.code == Code.NOT_ENOUGH_MEMORY:
+                    raise
+                bad.append(error)
+        if bad:
+            raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
+        return builder.finish()
+
+    def _text(self, path: Path) -> str:
+        with (self.folder / path).open("rb") as file:
+            data = file.read(_MAX_TEXT + 1)
+        if len(data) > _MAX_TEXT:
+            text = f"has '{path.as_posix()}' of more than {_MAX_TEXT >> 20} MiB"
+            raise DataError(Code.UNREADABLE_FILE, text, "divide it into several texts")
+        return data.decode("utf-8-sig")
+
+
+def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return the files with these suffixes, relative to the folder, sorted by their names."""
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise DataError(Code.UNREADABLE_FILE, what, "folders are named relative to the spec")
+    real, found = folder.resolve(), list[Path]()
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.startswith(".") or not name.lower().endswith(tuple(suffixes)):
+                continue
+            path = Path(place, name)
+            relative = path.relative_to(folder)
+            if path.is_symlink() and not path.resolve().is_relative_to(real):
+                text = f"has '{relative.as_posix()}', a link that leads out of it"
+                raise DataError(Code.OUTSIDE_FOLDER, text, "copy the file into the folder")
+            if path.is_file():
+                found.append(relative)
+        if len(found) > MAX_FILES * 100:
+            raise DataError(Code.UNREADABLE_FILE, f"has more than {MAX_FILES * 100:,} files", "divide the folder")
+    if not found:
+        raise DataError(Code.TOO_FEW_ROWS, f"has no files that end in {', '.join(suffixes)}", "name another folder")
+    return sorted(found, key=lambda path: path.parts)
+
+
+def of_source(source: DataSource, max_rows: int | None = None) -> Folder | None:
+    """Open the folder of a source; None if it has none."""
+    if source.images is not None:
+        return Folder(source.images, "image", labelled=source.labelled, max_rows=max_rows)
+    if source.texts is not None:
+        return Folder(source.texts, "text", labelled=source.labelled, max_rows=max_rows)
+    return None
+
+
+def with_columns(source: DataSource, table: Source, signature: DataSignature) -> DataSource:
+    """Return a source whose only input of pictures or texts, and only head, read the columns of a folder."""
+    if not isinstance(table, Folder):
+        return source
+    text = table.kind == "text"
+    fitting = [n for n, t in signature.inputs.items() if (t.is_string if text else len(t.shape) == 4)]
+    inputs, targets = source.inputs or {}, source.targets or {}
+    if len(fitting) == 1:
+        inputs = {fitting[0]: table.kind, **inputs}
+    if len(signature.targets) == 1:
+        targets = {next(iter(signature.targets)): "label", **targets}
+    return replace(source, inputs=inputs, targets=targets)
+
+
+class WithPictures:
+    """A table in which a column of text names the files of an input of pictures.
+
+    Args:
+        folder: the folder to which the names are relative: that of the table, or for a query that of the spec.
+        roots: the folders in or below which the files may be.
+    """
+
+    def __init__(self, table: Source, folder: Path, roots: Sequence[Path]) -> None:
+        self._table, self._folder, self._roots = table, folder, roots
+        self.item, self.names, self.ambiguous, self.max_rows = table.item, table.names, table.ambiguous, table.max_rows
+
+    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+        from graphspec.data.windows import column, is_text
+
+        pictures = [
+            r
+            for r in requests
+            if r.is_input and not r.stacked and len(r.type.shape) == 4 and is_text(self._table, r.columns[0])
+        ]
+        found = self._table.fill([r for r in requests if r not in pictures])
+        for request in pictures:
+            names = column(self._table, request.columns[0])[: self.max_rows].tolist()
+            found[request.name] = decode(self._paths(names), [name or "" for name in names], request)
+        return found
+
+    def _paths(self, names: Sequence[str | None]) -> list[Path]:
+        paths, bad = [], list[DataError]()
+        roots = [root.resolve() for root in self._roots]
+        for row, name in enumerate(names):
+            if not name or "\0" in name:
+                bad.append(DataError(Code.MISSING_VALUE, f"has no name of a picture in row {row}", "remove the row"))
+                continue
+            path = (self._folder / name).resolve()
+            if not any(path.is_relative_to(root) for root in roots):
+                text = f"has '{name}' in row {row}, which is neither beside nor below the spec"
+                bad.append(DataError(Code.OUTSIDE_FOLDER, text, "move it, or allow its folder with `--allow DIR`"))
+            paths.append(path)
+        if bad:
+            raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
+        return paths

@@ -1,0 +1,211 @@
+"""Folders of pictures and of texts, and tables that name pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from commands import graphspec as command
+from data.sources import diagnostics, rows, written
+
+import graphspec
+from graphspec.arrays.strings import Strings
+from graphspec.data import folders
+from graphspec.data.check import DataSignature
+from graphspec.data.files import files_of
+from graphspec.ir.graph import Type
+
+Image = pytest.importorskip("PIL.Image")
+IMAGES = DataSignature({"x": Type("uint8", ("N", 4, 4, 1))}, {"y": Type("int64", ("N",))}, labels={"y": ["cat", "dog"]})
+TEXTS = DataSignature({"x": Type("string", ("N", 1))}, {"y": Type("int64", ("N",))}, text_labels=frozenset("y"))
+
+
+def picture(path: Path, value: int, size: tuple[int, int] = (4, 4)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full(size, value, np.uint8)).save(path)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name, value in (("dog/b.png", 3), ("dog/a.png", 2), ("cat/z/1.PNG", 1), ("cat/0.bmp", 0), (".hidden/x.png", 9)):
+        picture(tmp_path / "photos" / name, value)
+    (tmp_path / "photos" / "cat" / "notes.md").write_text("not a picture")
+    (tmp_path / "photos" / "cat" / "._0.png").write_text("of another system")
+    return tmp_path
+
+
+def test_pictures_by_class(photos: Path) -> None:
+    source = written(photos, "images: photos\nlabels: folder")
+    arrays = rows(source, IMAGES)
+    assert arrays.inputs["x"][:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert arrays.targets["y"].tolist() == [0, 0, 1, 1]
+    assert [p.relative_to(photos / "photos").as_posix() for p in files_of(source)] == [
+        "cat/0.bmp",
+        "cat/z/1.PNG",
+        "dog/a.png",
+        "dog/b.png",
+    ]
+    assert len(rows(source, IMAGES, max_rows=3)) == 3
+
+
+def test_labels_are_learnt_or_must_be_known(photos: Path) -> None:
+    source = written(photos, "images: photos\nlabels: folder")
+    learnt = DataSignature(IMAGES.inputs, IMAGES.targets, text_labels=frozenset("y"))
+    targets = rows(source, learnt).targets["y"]
+    assert isinstance(targets, Strings)
+    assert targets[:].tolist() == ["cat", "cat", "dog", "dog"]
+    picture(photos / "photos" / "cow" / "1.png", 1)
+    [found] = diagnostics(source, IMAGES)
+    assert (found.code, "'cow'" in found.message) == ("GS506", True)
+
+
+def test_names_of_columns_can_be_given(photos: Path) -> None:
+    wanted = DataSignature(
+        {"x": IMAGES.inputs["x"], "n": Type("string", ("N", 1))}, IMAGES.targets, labels=IMAGES.labels
+    )
+    text = "images: photos\nlabels: folder\ninputs: {x: image, n: path}\ntargets: {y: label}"
+    assert rows(written(photos, text), wanted).inputs["n"][:].reshape(-1).tolist()[0] == "cat/0.bmp"
+    [found] = diagnostics(written(photos, "images: photos\ninputs: {x: image, n: path}"), wanted)
+    assert (found.code, "has no column 'label' for target 'y'" in found.message) == ("GS502", True)
+
+
+def test_texts_by_class(tmp_path: Path) -> None:
+    for name, text in (("neg/1.txt", "bad"), ("pos/1.txt", "sehr schön"), ("pos/2.txt", ""), ("pos/3.md", "left out")):
+        path = tmp_path / "reviews" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8-sig")
+    source = written(tmp_path, "texts: reviews\nlabels: folder")
+    arrays = rows(source, TEXTS)
+    assert arrays.inputs["x"][:].tolist() == [["bad"], ["sehr schön"], [""]]
+    assert arrays.targets["y"][:].tolist() == ["neg", "pos", "pos"]
+    for k in range(30):
+        (tmp_path / "reviews" / "neg" / f"x{k:02}.txt").write_bytes(b"caf\xe9")
+    found = diagnostics(source, TEXTS)
+    assert len(found) == 21
+    assert {d.code for d in found} == {"GS501"}
+    assert "has 'neg/x00.txt', which is not UTF-8" in found[0].message
+    numbers = DataSignature({"x": Type("float32", ("N", 1))}, TEXTS.targets, text_labels=frozenset("y"))
+    [found] = diagnostics(written(tmp_path, "texts: reviews\nlabels: folder\ninputs: {x: text}"), numbers)
+    assert found.code == "GS504"
+
+
+def test_a_text_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "reviews" / "a").mkdir(parents=True)
+    (tmp_path / "reviews" / "a" / "1.txt").write_text("abcdefgh")
+    monkeypatch.setattr(folders, "_MAX_TEXT", 7)
+    [found] = diagnostics(written(tmp_path, "texts: reviews\nlabels: folder"), TEXTS)
+    assert (found.code, "has 'a/1.txt' of more than" in found.message) == ("GS501", True)
+
+
+def test_folders_that_cannot_be_used(photos: Path) -> None:
+    def code(text: str) -> tuple[str, str]:
+        [found] = diagnostics(written(photos, text), IMAGES)
+        assert found.line == 3
+        return found.code, found.message
+
+    assert code("images: none\nlabels: folder") == ("GS501", f"folder '{photos}/none' does not exist")
+    assert code("images: spec.yaml\nlabels: folder")[1].endswith("is a file, not a folder")
+    assert code("texts: photos\nlabels: folder")[0] == "GS508"
+    (photos / "secret.png").write_bytes((photos / "photos/dog/a.png").read_bytes())
+    (photos / "photos" / "dog" / "c.png").symlink_to(photos / "secret.png")
+    assert code("images: photos\nlabels: folder")[0] == "GS513"
+    (photos / "photos" / "dog" / "c.png").unlink()
+    picture(photos / "photos" / "0.png", 1)
+    assert code("images: photos\nlabels: folder")[1].endswith(
+        "has '0.png' beside its subfolders, whose names are the labels"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("images: photos\nfile: t.csv", "`images` of `data.train` cannot be used with `file`"),
+        ("images: photos\ntexts: photos", "`texts` of `data.train` cannot be used with `images`"),
+        ("file: t.csv\nlabels: folder", "`labels` of `data.train` needs `images` or `texts`"),
+        ("images: photos\nwindows: {length: 2}", "`windows` of `data.train` needs `file` or `query`"),
+        ("file: t.duckdb", "`data.train` needs `query`"),
+        ("file: t.csv\nquery: SELECT 1", "`file` of `data.train` cannot be used with `query`"),
+        ("file: t.csv\nfolder: x", "`folder` of `data.train` needs `query`"),
+    ],
+)
+def test_keys_that_do_not_go_together(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(AssertionError, match=message.replace(".", r"\.")):
+        written(tmp_path, text)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "query", "pattern"])
+def test_a_table_that_names_pictures(photos: Path, kind: str) -> None:
+    lines = ["photos/dog/b.png,dog,1.5", "photos/cat/0.bmp,cat,2.5"]
+    (photos / "t.csv").write_text("file,kind,v\n" + "\n".join(lines) + "\n")
+    duckdb.sql(f"FROM '{photos}/t.csv'").write_parquet(str(photos / "t.parquet"))
+    source = {
+        "csv": "file: t.csv",
+        "parquet": "file: t.parquet",
+        "query": "query: FROM 't.csv'",
+        "pattern": "file: t*.csv",
+    }
+    wanted = DataSignature(
+        {"x": IMAGES.inputs["x"], "v": Type("float32", ("N", 1))}, IMAGES.targets, labels=IMAGES.labels
+    )
+    text = f"{source[kind]}\ninputs: {{x: file}}\ntargets: {{y: kind}}"
+    arrays = rows(written(photos, text), wanted)
+    assert arrays.inputs["x"][:, 0, 0, 0].tolist() == [3, 0]
+    assert arrays.inputs["v"].tolist() == [[1.5], [2.5]]
+    assert arrays.targets["y"].tolist() == [1, 0]
+    assert rows(written(photos, text), wanted, max_rows=1).inputs["x"].shape == (1, 4, 4, 1)
+
+
+def test_names_of_pictures_are_relative_to_their_table(photos: Path) -> None:
+    (photos / "photos" / "t.csv").write_text("x,y\ndog/b.png,dog\n")
+    assert rows(written(photos, "file: photos/t.csv"), IMAGES).inputs["x"][:, 0, 0, 0].tolist() == [3]
+
+
+def test_pictures_outside_of_the_folder_are_not_read(photos: Path) -> None:
+    inside = photos / "inside"
+    inside.mkdir()
+    names = ["../photos/dog/a.png", str(photos / "photos/dog/a.png"), "link.png", ""]
+    (inside / "link.png").symlink_to(photos / "photos/dog/a.png")
+    (inside / "t.csv").write_text("file,y\n" + "\n".join(f'"{name}",cat' for name in names) + "\n")
+    source = written(inside, "file: t.csv\ninputs: {x: file}")
+    found = diagnostics(source, IMAGES)
+    assert [d.code for d in found] == ["GS513", "GS513", "GS513", "GS505"]
+    assert "in row 2" in found[2].message
+
+
+SPEC = """
+graphspec: 1
+name: brightness
+inputs:
+  x: {shape: [4, 4, 1], dtype: uint8}
+layers:
+  - {type: Rescaling, scale: 0.01}
+  - {type: Flatten}
+  - {name: y, type: Dense, units: 2, activation: softmax}
+outputs:
+  y: {loss: sparse_categorical_crossentropy, labels: [dark, light], metrics: [accuracy]}
+data:
+  train: {images: photos, labels: folder}
+  test: {images: photos, labels: folder}
+training: {epochs: 30, batch_size: 8, optimizer: {type: Adam, learning_rate: 0.05}}
+"""
+
+
+def test_training_and_predicting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for k in range(16):
+        picture(tmp_path / "photos" / ("light" if k % 2 else "dark") / f"{k}.png", 200 + k if k % 2 else 10 + k)
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    assert command("train", "spec.yaml", "--out", "run").exit_code == 0
+    picture(tmp_path / "new" / "b.png", 220)
+    picture(tmp_path / "new" / "a.png", 5)
+    found = command("predict", "run", "new", "--keep", "path", "--labels")
+    assert found.stdout.splitlines() == ["path,y_label", "a.png,dark", "b.png,light"]
+    assert "accuracy  1" in command("evaluate", "run").stdout
+    assert "accuracy  1" in command("evaluate", "run", "--data", "photos").stdout
+    assert graphspec.load(tmp_path / "run").export(tmp_path / "m.onnx").rows == "the test data"
+    picture(tmp_path / "photos" / "light" / "1.png", 199)
+    found = command("train", "spec.yaml", "--out", "run", "--resume")
+    assert found.exit_code == 2
+    assert "the data files have changed" in found.stderr

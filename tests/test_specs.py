@@ -1,0 +1,147 @@
+"""The specs in `specs/`: valid without their data; their files, run by onnxruntime on raw rows, score what `evaluate` says.
+
+The rows are read here with the standard library alone, and the figures are computed here, too. Training is short.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import lzma
+import math
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from paths import ROOT
+
+import graphspec as gs
+
+FOLDER = ROOT / "specs"
+SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+Row = dict[str, str]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_valid_without_data(name: str, tmp_path: Path) -> None:
+    copy = shutil.copy(SPECS[name], tmp_path)
+    assert [d.message for d in gs.validate(copy)] == []
+
+
+def table(path: Path) -> list[Row]:
+    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def cell(text: str, kind: str) -> Any:
+    """What an app gives for a cell of a table: NA is a missing number."""
+    if kind == "tensor(string)":
+        return text
+    return math.nan if text in ("", "NA") else float(text)
+
+
+class File:
+    """An exported file, its session, and the columns that its signature names."""
+
+    def __init__(self, model: gs.Model, path: Path) -> None:
+        model.export(path)
+        self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        metadata = self.session.get_modelmeta().custom_metadata_map
+        self.signature = json.loads(metadata["graphspec.signature"])
+        self.columns = {entry["name"]: entry["column"] for entry in self.signature["inputs"]}
+        self.kinds = {value.name: value.type for value in self.session.get_inputs()}
+
+    def feeds(self, rows: list[Row]) -> dict[str, Any]:
+        """Rows of a table as columns (N, 1)."""
+        dtypes = {"tensor(string)": object, "tensor(float)": np.float32, "tensor(int64)": np.int64}
+        return {
+            name: np.array([[cell(row[self.columns[name]], kind)] for row in rows], dtypes[kind])
+            for name, kind in self.kinds.items()
+        }
+
+    def answer(self, output: str, feeds: dict[str, Any]) -> Any:
+        return self.session.run([output], feeds)[0]
+
+
+def trained(path: Path, *overrides: str) -> gs.Model:
+    model = gs.compile(path, [*overrides, "training.workers=1"])
+    model.fit(verbose=0)
+    return model
+
+
+def test_housing_scores_in_dollars_what_evaluate_says(tmp_path: Path) -> None:
+    model = trained(SPECS["housing"], "training.epochs=3")
+    file, rows = File(model, tmp_path / "net.onnx"), table(FOLDER / "data" / "housing_test.csv")
+    price = file.answer("price", file.feeds(rows))[:, 0]
+    error = np.abs(price - [float(row["medv"]) for row in rows]).mean()
+    assert error == pytest.approx(model.evaluate()["mae"], rel=1e-5)
+    assert error < 6, "6.4 is the error of the mean"
+
+
+def test_penguins_with_gaps_get_the_labels_that_evaluate_counts(tmp_path: Path) -> None:
+    model = trained(SPECS["penguins"], "training.epochs=3")
+    file = File(model, tmp_path / "net.onnx")
+    rows = table(FOLDER / "data" / "penguins_test.csv")
+    assert any("NA" in row.values() for row in rows)
+    label = file.answer("species_label", file.feeds(rows)).tolist()
+    right = np.mean([answer == row["species"] for answer, row in zip(label, rows, strict=True)])
+    assert right == pytest.approx(model.evaluate()["accuracy"])
+    assert right > 0.6, "0.44 are of the most frequent species"
+
+
+def test_bikes_score_what_evaluate_says_on_windows_cut_by_hand(tmp_path: Path) -> None:
+    model = trained(SPECS["bikes"], "training.epochs=1")
+    file = File(model, tmp_path / "net.onnx")
+    rows = [row for row in table(FOLDER / "data" / "bikeshare_hourly.csv.gz") if int(row["day"]) > 300]
+    rows.sort(key=lambda row: (int(row["day"]), int(row["hr"])))
+    series = {
+        "past": np.array([[float(row[c]) for c in PAST] for row in rows], np.float32),
+        "hour": np.array([int(row["hr"]) for row in rows], np.int64),
+        "weather": np.array([row["weathersit"] for row in rows], object),
+    }
+    starts = range(len(rows) - 72 + 1)
+    hires = file.answer("hires", {k: np.stack([v[i : i + 48] for i in starts]) for k, v in series.items()})
+    true = np.stack([series["past"][i + 48 : i + 72, 0] for i in starts])
+    assert np.abs(hires - true).mean() == pytest.approx(model.evaluate()["mae"], rel=1e-5)
+
+
+PAST = ["bikers", "temp", "hum", "windspeed", "workingday"]
+
+
+@pytest.fixture(scope="module")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """A folder with the specs of reviews and a part of their sentences, and the test rows."""
+    folder = tmp_path_factory.mktemp("reviews")
+    (folder / "data").mkdir()
+    with lzma.open(FOLDER / "data" / "movie_snippets.jsonl.xz", "rt", encoding="utf-8") as f:
+        lines = f.readlines()
+    for part, chosen in ("train", lines[:1500]), ("test", lines[1500:1900]):
+        (folder / "data" / f"reviews_{part}.jsonl").write_text("".join(chosen), encoding="utf-8", newline="\n")
+    for name in "reviews", "reviews_lstm":
+        shutil.copy(SPECS[name], folder)
+    return folder, [json.loads(line) for line in lines[1500:1900]]
+
+
+@pytest.mark.parametrize("name", ["reviews", "reviews_lstm"])
+def test_sentences_get_the_labels_that_evaluate_counts(name: str, sentences: Any, tmp_path: Path) -> None:
+    folder, rows = sentences
+    model = trained(folder / f"{name}.yaml", "training.epochs=2")
+    file = File(model, tmp_path / "net.onnx")
+    texts = np.array([[row["text"]] for row in rows], object)
+    label = file.answer("positive_label", {"text": texts}).ravel().tolist()
+    right = np.mean([answer == ["negative", "positive"][row["label"]] for answer, row in zip(label, rows, strict=True)])
+    assert right == pytest.approx(model.evaluate()["accuracy"])
+    alone = [file.answer("positive_label", {"text": texts[k : k + 1]}).item() for k in range(20)]
+    assert alone == label[:20], "a row alone has the answer that it has among others"
+
+
+def test_every_spec_with_data_has_a_test_part() -> None:
+    for name, path in SPECS.items():
+        text = path.read_text(encoding="utf-8")
+        assert name == "branches" or re.search(r"^  test:", text, re.M), name
