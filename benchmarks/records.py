@@ -8,6 +8,7 @@ texts and text labels as Parquet. Every contender is a process of its own. ``map
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -42,7 +43,7 @@ def write(path: Path, rows: int) -> None:
 
 def spec(path: Path) -> dict[str, Any]:
     """The network: what ``graphspec init --from`` makes of such a table, with one hidden layer."""
-    columns: dict[str, Any] = {name: "number" for name in NUMBERS} | {name: "category" for name in CATEGORIES}
+    columns: dict[str, Any] = dict.fromkeys(NUMBERS, "number") | dict.fromkeys(CATEGORIES, "category")
     columns |= {"day": "date", "remark": {"type": "text", "max_tokens": WORDS}}
     return {
         "graphspec": 1,
@@ -72,7 +73,11 @@ class _Peak(threading.Thread):
 
     def look(self) -> None:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        found = {key: int(value.split()[0]) / 1024 for key, _, value in (line.partition(":") for line in lines) if key in _KEYS}
+        found = {
+            key: int(value.split()[0]) / 1024
+            for key, _, value in (line.partition(":") for line in lines)
+            if key in _KEYS
+        }
         self.all, self.own = max(self.all, found["VmRSS"]), max(self.own, found["RssAnon"])
 
     def stop(self) -> dict[str, float]:
@@ -118,7 +123,7 @@ def ours(path: Path, folder: Path, limit: int | None, *, maps: bool) -> dict[str
     times.append(time.perf_counter())
     (folder / "run").mkdir(exist_ok=True)
     trainer.run()
-    later = [b - a for a, b in zip(marks, marks[1:], strict=False)]
+    later = [b - a for a, b in itertools.pairwise(marks)]
     found = {"read": times[1] - times[0], "learn": times[2] - times[1], "prepare": times[3] - times[2]}
     found |= {"first": marks[0] - times[3], "later": min(later)} | peak.stop()
     if not maps:
@@ -161,14 +166,14 @@ def theirs(path: Path, folder: Path) -> dict[str, float]:
     times.append(time.perf_counter())
     network.partial_fit(rows, target)
     times.append(time.perf_counter())
-    parts = [b - a for a, b in zip(times, times[1:], strict=False)]
+    parts = [b - a for a, b in itertools.pairwise(times)]
     found = dict(zip(("read", "learn", "prepare", "first", "later"), parts, strict=True)) | peak.stop()
     whole = Pipeline([("columns", columns), ("network", network)])
     record = frame.iloc[:1]
     found["serve"] = best(lambda: whole.predict_proba(record))
     try:
         found["serve onnx"] = _converted(whole, frame)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         print(f"skl2onnx: {type(error).__name__}: {str(error)[:200]}", file=sys.stderr)
     return found
 
@@ -266,7 +271,9 @@ def main() -> None:
         for name in given.only:
             command = [sys.executable, "-m", "benchmarks.records", "--measure", name, str(path), temporary]
             command += [] if given.limit is None else ["--limit", str(given.limit)]
-            ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+            ran = subprocess.run(
+                command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+            )
             if ran.returncode:
                 print(f"{name}: fails with status {ran.returncode}", file=sys.stderr)
                 continue

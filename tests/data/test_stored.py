@@ -24,7 +24,7 @@ from graphspec.errors import RunError
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine whose memory holds no file."""
     monkeypatch.setattr(stored, "SHARE", 0.0)
-    yield
+    return
 
 
 def loaded(model: gs.Model, cache: Path | None) -> Dataset:
