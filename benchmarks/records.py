@@ -8,6 +8,7 @@ texts and text labels as Parquet. Every contender is a process of its own. ``map
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -16,7 +17,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def ours(path: Path, folder: Path, limit: int | None, *, maps: bool) -> dict[str
     times.append(time.perf_counter())
     (folder / "run").mkdir(exist_ok=True)
     trainer.run()
-    later = [b - a for a, b in pairwise(marks)]
+    later = [b - a for a, b in itertools.pairwise(marks)]
     found = {"read": times[1] - times[0], "learn": times[2] - times[1], "prepare": times[3] - times[2]}
     found |= {"first": marks[0] - times[3], "later": min(later)} | peak.stop()
     if not maps:
@@ -166,7 +166,7 @@ def theirs(path: Path, folder: Path) -> dict[str, float]:
     times.append(time.perf_counter())
     network.partial_fit(rows, target)
     times.append(time.perf_counter())
-    parts = [b - a for a, b in pairwise(times)]
+    parts = [b - a for a, b in itertools.pairwise(times)]
     found = dict(zip(("read", "learn", "prepare", "first", "later"), parts, strict=True)) | peak.stop()
     whole = Pipeline([("columns", columns), ("network", network)])
     record = frame.iloc[:1]

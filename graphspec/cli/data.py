@@ -66,9 +66,12 @@ def _width() -> int | None:
 def lines(part: Overview, width: int | None) -> Iterator[str]:
     """Yield the lines that show one part; none is longer than ``width`` where that is possible."""
     if part.share is not None:
-        yield f"{part.name}: {part.share * 100:g} % of the training rows"
+        yield ", ".join([f"{part.name}: {part.share * 100:g} % of the training rows", *part.notes])
         return
-    yield f"{part.name}: {part.source}" + ("" if part.rows is None else f", {count(part.rows, 'row')}")
+    rows = "" if part.rows is None else f", {count(part.rows, 'row')}"
+    yield from _wrapped(f"{part.name}: ", part.source + rows, width)
+    for note in part.notes:
+        yield from _wrapped("  ", note, width)
     for title, section in (("target", "target"), ("input", "input")):
         used = [(name, use) for name, uses in part.uses.items() for use in uses if use.section == section]
         if used:
@@ -78,8 +81,8 @@ def lines(part: Overview, width: int | None) -> Iterator[str]:
     if part.learnt:
         yield ""
         yield "would be learnt" + (" (less the validation rows)" if part.name == "train" else "")
-        rows = [(f"  {shorten(name, _NAME)}", "; ".join(texts)) for name, texts in part.learnt.items()]
-        yield from (_cut(line, width) for line in columns(rows))
+        learnt = [(f"  {shorten(name, _NAME)}", "; ".join(texts)) for name, texts in part.learnt.items()]
+        yield from (_cut(line, width) for line in columns(learnt))
     if part.unused:
         yield ""
         yield from _wrapped("not used: ", ", ".join(part.unused), width)

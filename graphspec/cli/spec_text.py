@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WIDTH = 120
 _COMMENT_AT = 84  # comments begin at most here, else above their line
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_PLAIN = re.compile(r"(?:\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./-]*")
 _SENTENCE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?:,? [A-Za-z0-9_.-]+)+")
 _WORDS_OF_YAML = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
 _LOSSES = {"binary": "binary_crossentropy", "multiclass": "sparse_categorical_crossentropy", "regression": "mse"}
@@ -125,7 +125,12 @@ def _layers(found: Suggestion) -> Iterator[str]:
         notes = (f"takes `{record}`: all columns, as one vector",) if number == 1 else ()
         add(f"hidden{end}", "Dense", {"units": units, "activation": "relu"}, *notes)
         last = add(f"dropped{end}", "Dropout", {"rate": network.dropout})
-    add("both", "Concatenate", {"inputs": [record, last]}, f"`{record}` once more: many answers are nearly a sum of the columns")
+    add(
+        "both",
+        "Concatenate",
+        {"inputs": [record, last]},
+        f"`{record}` once more: many answers are nearly a sum of the columns",
+    )
     arguments: dict[str, Any] = {"units": target.units}
     if target.task != "regression":
         arguments["activation"] = "sigmoid" if target.task == "binary" else "softmax"

@@ -81,7 +81,8 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
     from graphspec.data.files import open_rows
 
     if not source.has_rows:
-        return Overview(name, share=source.split)
+        last = "the last part of the time" if source.by_time else "the last rows" if source.in_order else None
+        return Overview(name, share=source.split, notes=[last] if last else [])
     part = Overview(name, _shown(source))
     if source.file is None and source.query is None:
         _look_into_folder(part, source)
@@ -104,7 +105,9 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
                 part.problems.append(f"{missing}; {hint}" if hint else missing)
             else:
                 part.uses.setdefault(column, []).append(use)
-    part.unused = [column for column in table.names if column not in part.uses]
+    windows = source.windows
+    needed = {windows.group, windows.order} if windows is not None else set()
+    part.unused = [column for column in table.names if column not in part.uses and column not in needed]
     for column, uses in part.uses.items():
         for use in uses:
             _compare(part, column, use, signature)

@@ -77,7 +77,7 @@ def test_a_record() -> None:
         "city text 0 5 Kyiv 48 %, Bonn 18 %, Oslo 18 %, Rome 15 %, Lyon 2 %",
         "remark text 0 15 4 words on average, at most 4",
         "would be learnt (less the validation rows)",
-        "age missing: median 39.5; mean 39.5, deviation 11.5",
+        "age missing: median 39.5; mean 39.6667, deviation 11.571",
         "hours range 0 … 6",
         "city 4 of 5 values",
         "remark 7 words",
@@ -196,3 +196,68 @@ def test_a_spec_without_data() -> None:
     result = graphspec("data", spec(RECORD.replace("type: Dense", "type: Dens")))
     assert result.exit_code == 1
     assert "error[GS" in result.stderr
+
+
+SERIES = """\
+graphspec: 1
+name: power
+inputs:
+  past: {shape: [8, 1]}
+layers:
+  - {name: flat, type: Flatten}
+  - {name: next, type: Dense, units: 2}
+outputs:
+  next: {loss: mse}
+data:
+  train:
+    file: power.csv
+    inputs: {past: [kw]}
+    targets: {next: kw}
+    windows: {length: 8, horizon: 2, group: meter, order: time}
+  validation: {split: 0.2, by: time}
+"""
+PHOTOS = """\
+graphspec: 1
+name: pets
+inputs:
+  photo: {shape: [8, 8, 3], dtype: uint8}
+layers:
+  - {name: flat, type: Flatten}
+  - {name: kind, type: Dense, units: 2, activation: softmax}
+outputs:
+  kind: {loss: sparse_categorical_crossentropy}
+data:
+  train: {images: photos, labels: folder}
+"""
+
+
+def test_windows() -> None:
+    lines = [{"meter": m, "time": f"2024-01-{k + 1:02}", "kw": k / 4, "other": 1} for m in "ab" for k in range(20)]
+    written(Path("power.csv"), lines)
+    Path("s.yaml").write_text(SERIES)
+    result = graphspec("data", "s.yaml")
+    assert result.exit_code == 0, result.stdout
+    shown = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert shown[:2] == [
+        "train: power.csv, 40 rows",
+        "windows of 8 rows and the next 2 of each 'meter', in the order of 'time'",
+    ]
+    assert "kw → past float 0 20 0 … 4.75, median 2.375" in shown
+    assert "not used: other" in shown
+    assert shown[-1] == "validation: 20 % of the training rows, the last part of the time"
+
+
+def test_folders_of_classes() -> None:
+    for kind, count in (("cats", 12), ("dogs", 1)):
+        Path("photos", kind).mkdir(parents=True)
+        for k in range(count):
+            Path("photos", kind, f"{k}.png").write_bytes(b"x")
+    Path("s.yaml").write_text(PHOTOS)
+    result = graphspec("data", "s.yaml")
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.startswith("train: photos, 13 rows\n  class 'cats': 12 files\n  class 'dogs': 1 file\n")
+    assert "hint: the folder is uneven: 'cats' in 12 rows, 'dogs' in 1" in result.stdout
+    Path("s.yaml").write_text(PHOTOS.replace("images: photos", "images: fotos"))
+    result = graphspec("data", "s.yaml")
+    assert result.exit_code == 1
+    assert "problem: there is no folder" in result.stdout
