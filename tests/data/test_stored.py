@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,9 @@ from graphspec.errors import RunError
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose memory holds no file."""
     monkeypatch.setattr(stored, "SHARE", 0.0)
-    return
 
 
 def loaded(model: gs.Model, cache: Path | None) -> Dataset:
