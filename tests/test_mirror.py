@@ -22,6 +22,7 @@ OF_MANY = {
     "callbacks/test_golden.py": "all callbacks against Keras",
     "export/test_layers.py": "the exports of all layers",
     "graph/passes/test_docstrings.py": "the examples of all passes",
+    "language/test_golden.py": "all types of columns against scikit-learn",
     "layers/test_errors.py": "what all layers refuse",
     "layers/test_golden.py": "all layers against Keras",
     "layers/test_layers.py": "shapes and weights of all layers",

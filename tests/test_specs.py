@@ -12,7 +12,6 @@ import lzma
 import math
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 

@@ -52,7 +52,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.compiler.trainable import refuse_untrainable
     from graphspec.training.interrupt import raised
     from graphspec.training.lock import locked
-    from graphspec.training.run_directory import install_adapted, start_run
+    from graphspec.training.run_directory import install_adapted, refuse_other_spec, start_run
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
@@ -67,11 +67,13 @@ def train(  # noqa: PLR0913 (the options of the command)
     if directory.is_dir():
         with locked(directory):  # report a locked directory before reading all data
             pass
-    parts = _load_data(declaration, lowered.graph)
+    cache = cache or directory.parent / CACHE
+    parts = _load_data(declaration, lowered.graph, cache)
     model = Model(declaration, lowered, checked.diagnostics)
-    model.parts, model.allow_outside, model.cache = parts, allow_outside, cache or directory.parent / CACHE
+    model.parts, model.allow_outside, model.cache = parts, allow_outside, cache
     show_preparing(model)
-    if resume:
+    if resume and _reached_checkpoint(directory):  # else the run starts again, and learns again
+        refuse_other_spec(model, directory)
         install_adapted(model, directory)
     trainer = model.trainer(observer_for_stdout(), directory)
     make_folder(directory)
@@ -102,7 +104,7 @@ def _check_export(spec: Spec, graph: Graph) -> None:
         raise SpecError(found)
 
 
-def _load_data(spec: Spec, graph: Graph) -> dict[str, Dataset]:
+def _load_data(spec: Spec, graph: Graph, cache: Path) -> dict[str, Dataset]:
     """Load all data files, and report all problems together: test data would otherwise fail after the training."""
     from graphspec.data.check import refused
     from graphspec.data.signature import load_all
@@ -111,7 +113,7 @@ def _load_data(spec: Spec, graph: Graph) -> dict[str, Dataset]:
         text = "the spec has no `data.train` to train on"
         hint = "add `data: {train: {file: …}}`"
         raise SpecError([Diagnostic.at(spec.tree.mark, Code.MISSING_KEY, text, path="data.train", hint=hint)])
-    parts, found = load_all(spec, graph)
+    parts, found = load_all(spec, graph, cache)
     if any(d.is_error for d in found):
         raise refused(found)
     print_diagnostics(found)
@@ -152,16 +154,15 @@ def _is_run(directory: Path) -> bool:
 
 def _only_started(directory: Path) -> bool:
     """Return whether a run was killed while it created its directory: only the first files exist, or temporary ones."""
-    return all(p.name in ("spec.json", "run.json") or is_leftover(p) for p in _content(directory))
+    from graphspec.callbacks.outputs import ADAPTED
+
+    return all(p.name in ("spec.json", ADAPTED, "run.json") or is_leftover(p) for p in _content(directory))
 
 
-def _has_checkpoint(directory: Path) -> bool:
+def _reached_checkpoint(directory: Path) -> bool:
     """Return whether the run reached its first checkpoint; a run killed before that starts again from its seed."""
     written = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv")
-    if any((directory / name).exists() for name in written):
-        return True
-    err(f"{directory} has no checkpoint: starting again")
-    return False
+    return any((directory / name).exists() for name in written)
 
 
 def _remove(directory: Path, used: Sequence[Path]) -> None:
@@ -186,7 +187,11 @@ def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
     from graphspec.training.run_directory import check_own, check_resumable
 
     check_own(directory)
-    checkpoint = check_resumable(model, directory) if _has_checkpoint(directory) else None
+    checkpoint = None
+    if _reached_checkpoint(directory):
+        checkpoint = check_resumable(model, directory)
+    else:
+        err(f"{directory} has no checkpoint: starting again")
     if checkpoint is not None:
         trainer.resume(checkpoint)
     remove_leftovers(directory)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arguments import mapping
 from graphspec.codes import Code
-from graphspec.data.check import Dataset, DataSignature, check_arrays, load
+from graphspec.data.check import Dataset, DataSignature, check_arrays
 from graphspec.data.convert import as_array, reshape, same_numbers
 from graphspec.data.frames import column_or_value, columns_of, is_frame
 from graphspec.data.source import NOT_GIVEN, DataError
+from graphspec.data.stored import load_rows
 from graphspec.data.texts import pack
 from graphspec.data.unreadable_dates import unreadable_dates
 from graphspec.errors import Diagnostic, Mark, SpecError, UsageError
@@ -20,6 +21,8 @@ from graphspec.ir.graph import Array, Graph, Type
 from graphspec.metrics import targets_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from graphspec.language.declarations import HeadDecl, Spec
 
 Data = Array | Mapping[str, Array] | Any | None
@@ -63,7 +66,7 @@ def _gaps(spec: Spec) -> frozenset[str]:
         layer = node.layer if node.share is None else layers.get(node.share)
         for ref in node.inputs:
             if ref is not None:
-                readers.setdefault(ref.name, []).append(layer is not None and layer.takes_missing)
+                readers.setdefault(ref.name, []).append(layer is not None and layer.gaps_allowed)
     heads = {h.layer.name for h in spec.heads.values() if h.layer is not None}
     return frozenset(n for n in spec.inputs if n not in heads and all(readers.get(n, [False])))
 
@@ -80,13 +83,17 @@ def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, 
     return {h: int(known[graph.outputs[h].name].shape[1]) for h in heads if graph.outputs[h].name in known}
 
 
-def load_all(spec: Spec, graph: Graph) -> tuple[dict[str, Dataset], list[Diagnostic]]:
-    """Read every file that the spec names; return the rows by part, and all problems."""
+def load_all(spec: Spec, graph: Graph, cache: Path | None = None) -> tuple[dict[str, Dataset], list[Diagnostic]]:
+    """Read every file that the spec names; return the rows by part, and all problems.
+
+    Args:
+        cache: see :func:`graphspec.data.stored.load_rows`.
+    """
     found: list[Diagnostic] = []
     parts = {}
     for part, source in spec.data.items():
         if source.has_rows:
-            arrays, problems = load(source, data_signature(spec, graph))
+            arrays, problems = load_rows(source, data_signature(spec, graph), cache)
             found += problems
             if arrays is not None:
                 parts[part] = arrays

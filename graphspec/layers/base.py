@@ -132,6 +132,11 @@ class Layer(Config):
         raise NotImplementedError
 
     @property
+    def gaps_allowed(self) -> bool:
+        """True if the layer handles missing values of its input: NaN, or in int64 the smallest integer."""
+        return self.takes_missing
+
+    @property
     def learns(self) -> bool:
         """True if the layer must learn from the training rows before it can be used."""
         return False

@@ -97,12 +97,13 @@ class HashedCrossing(Layer):
     """The bin of each combination of texts or integers, such as of a town and a trade.
 
     ``h = MurmurHash3(x₀)``, then ``h = (1000003 · h + MurmurHash3(xₖ)) mod 2³²`` for each further input; the bin is
-    ``h mod num_bins``. Hashes are those of Hashing without a salt. Keras's bins differ.
+    ``h mod num_bins``. Hashes are those of Hashing without a salt. Keras's bins differ. A missing value is one more value.
 
     Shapes: int: several (batch,) or (batch, 1) → the same, int64; one_hot: → (batch, num_bins).
     """
 
     takes_strings = True
+    takes_missing = True
     arity = (2, None)
 
     num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]

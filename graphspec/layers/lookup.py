@@ -13,6 +13,7 @@ from graphspec.errors import ShapeError
 from graphspec.layers.base import LAYERS, cast_to
 from graphspec.layers.hashing import Int64, Salt, hashed
 from graphspec.layers.indexed import Encoding, Lookup
+from graphspec.layers.learners import MISSING_INTEGER
 from graphspec.layers.vocabularies import VocabularyLearner
 
 if TYPE_CHECKING:
@@ -199,6 +200,11 @@ class IntegerLookup(Categories):
 
     def _stand_in(self) -> Any:
         return 0
+
+    @property
+    def gaps_allowed(self) -> bool:
+        """True if the token that stands for missing integers has the mask's id."""
+        return MISSING_INTEGER in self._masked()
 
     def lower(self, g: Builder, X: Value) -> Value:
         if X.type.is_string or X.dtype in ("float32", "bool"):

@@ -19,9 +19,10 @@ from graphspec.compiler.objective import objective_for
 from graphspec.compiler.trainable import refuse_memory
 from graphspec.compiler.vocabulary_files import given_by_files
 from graphspec.data.batches import in_batches
-from graphspec.data.check import BatchLoader, Dataset, DataSignature, load, refused
+from graphspec.data.check import BatchLoader, Dataset, DataSignature, refused
 from graphspec.data.labels import with_class_ids
 from graphspec.data.signature import Data, batch_inputs, data_signature, user_inputs
+from graphspec.data.stored import load_rows
 from graphspec.errors import Diagnostic, UsageError, did_you_mean
 from graphspec.graph.prelude import cut
 from graphspec.graph.shapes import infer_shapes
@@ -173,7 +174,7 @@ class Session:
         source = self.spec.data.get(name)
         if source is None or not source.has_rows:
             raise UsageError(f"the spec has no {name} data: pass arrays, or set `data.{name}: {{file: …}}`")
-        arrays, found = load(source, self.needed)
+        arrays, found = load_rows(source, self.needed, self.cache)
         if arrays is None:
             raise refused(found)
         return arrays

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from graphspec.arrays.blas import openblas
 from graphspec.callbacks.outputs import ADAPTED, RUN_FILES
 from graphspec.codes import Code
-from graphspec.compiler.adapted import Adapted
+from graphspec.compiler.adapted import Adapted, learning_nodes
 from graphspec.compiler.check import Checked
 from graphspec.compiler.check import check as check_spec
 from graphspec.data.files import files_of
+from graphspec.data.stored import hash_of
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.files import make_folder, write_atomic
 from graphspec.kernels.fast import KERNELS
@@ -33,6 +34,7 @@ from graphspec.training.checkpoint import (
 from graphspec.training.lock import locked
 
 if TYPE_CHECKING:
+    from graphspec.language.declarations import Spec
     from graphspec.runtime.session import Session
 
 _BLAS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -100,7 +102,15 @@ def check_run(directory: Path, adapted: Adapted | None, allow: Sequence[Path] = 
     if adapted is not None and checked.errors and not check_spec(spec, allow_outside=True, allow=allow).errors:
         text = f"{checked.errors[0].message}"
         raise damaged(path, f"it does not fit spec.json beside it ({text})")
+    if adapted is not None and checked.spec is not None:
+        _refuse_incomplete(checked.spec, path)
     return checked
+
+
+def _refuse_incomplete(spec: Spec, path: Path) -> None:
+    """Raise GS603 if layers must still learn, though the network of a run has learnt."""
+    if missing := learning_nodes(spec):
+        raise damaged(path, f"it lacks what '{missing[0].name}' has learnt")
 
 
 def install_adapted(model: Session, directory: Path) -> None:
@@ -116,6 +126,7 @@ def install_adapted(model: Session, directory: Path) -> None:
         model.install(adapted)
     except (ValueError, SpecError) as error:
         raise damaged(directory / ADAPTED, f"it does not fit spec.json beside it ({error})") from None
+    _refuse_incomplete(model.spec, directory / ADAPTED)
 
 
 def record_workers(model: Session, directory: Path) -> None:
@@ -144,20 +155,8 @@ def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
         "plan": {"kernels": None if (blas := openblas()) is None else blas.core, "forced": os.environ.get(KERNELS)},
         "spec_sha256": spec_hash(document),
         "adapted_sha256": None if model.adapted is None else model.adapted.sha256,
-        "data_sha256": {part: _files_hash(files) for part, files in sources.items() if files},
+        "data_sha256": {part: hash_of(files) for part, files in sources.items() if files},
     }
-
-
-def _files_hash(files: Sequence[Path]) -> str:
-    """Return the hash of a file, or of the names and hashes of several files."""
-    if len(files) == 1:
-        return _file_hash(files[0])
-    return hashlib.sha256("".join(f"{path.name} {_file_hash(path)}\n" for path in files).encode()).hexdigest()
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def belongs(document: Mapping[str, Any], adapted: Adapted | None) -> dict[str, str]:
@@ -175,6 +174,16 @@ def _check_belongs(path: Path, found: str | None, expected: str, what: str) -> N
         raise RunError(Code.DAMAGED_RUN, f"{path} belongs to another {what} than spec.json beside it", RESTORE)
 
 
+def refuse_other_spec(model: Session, directory: Path) -> None:
+    """Raise UsageError if the spec differs from the one of the run in more than ``epochs``."""
+    before, now = _without_epochs(read_json(directory / "spec.json")), _without_epochs(model.document())
+    if before != now:
+        changed = ", ".join(sorted(_differences(before, now))[:5])
+        raise UsageError(
+            f"the spec differs from the one in {directory} ({changed}): resuming allows only more `epochs`"
+        )
+
+
 def check_resumable(model: Session, directory: Path) -> Checkpoint:
     """Return the checkpoint to resume from, and set ``model.workers`` to the run's number of workers.
 
@@ -184,13 +193,8 @@ def check_resumable(model: Session, directory: Path) -> Checkpoint:
     """
     from graphspec.training.choose_workers import refuse_too_few_cores
 
-    before = read_json(directory / "spec.json")
-    now = model.document()
-    if _without_epochs(before) != _without_epochs(now):
-        changed = ", ".join(sorted(_differences(_without_epochs(before), _without_epochs(now)))[:5])
-        raise UsageError(
-            f"the spec differs from the one in {directory} ({changed}): resuming allows only more `epochs`"
-        )
+    refuse_other_spec(model, directory)
+    before, now = read_json(directory / "spec.json"), model.document()
     old, new = _epochs(before, directory / "spec.json"), model.spec.training.epochs
     if new < old:
         raise UsageError(f"the run in {directory} has {old} epochs; resuming allows only more, got {new}")
