@@ -127,6 +127,8 @@ def _inside(value: Schema) -> Schema:
         for member in map(_inside, value["anyOf"]):
             members += member["anyOf"] if list(member) == ["anyOf"] else [member]
         value["anyOf"] = members
+    if isinstance(value.get("properties"), dict):
+        value["properties"] = {key: _allow_variables(child) for key, child in value["properties"].items()}
     if isinstance(value.get("items"), dict):
         value["items"] = _allow_variables(value["items"])
     if isinstance(value.get("additionalProperties"), dict):
