@@ -53,7 +53,8 @@ class Normalization(Layer):
 
     Without ``mean`` and ``variance`` they are learnt from the training rows: exact means and population variances in
     float64, as by Keras's ``adapt``. The variance of equal numbers is 1, as in scikit-learn (Keras: 0): a year that all
-    training rows share gives 0 for them, and 1 for the next year, not 10,000,000. Masked steps count, as in Keras. NaN is an error; Impute may stand before the layer.
+    training rows share gives 0 for them, and 1 for the next year, not 10,000,000. Masked steps count, as in Keras. NaN is an
+    error; Impute may stand before the layer.
 
     Shapes: (batch, …) → the same. The statistics have one value per index of ``axis``, or one value for all.
     """

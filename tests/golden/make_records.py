@@ -2,8 +2,8 @@
 
 It needs scikit-learn, which the tests do not: ``python tests/golden/make_records.py``. With ``--check 300`` it writes
 nothing, and holds graphspec against as many drawn records: rows that are arrays or come from CSV, Parquet or JSON Lines, and
-the exported files. Where graphspec has Keras's ways and not scikit-learn's (tiny deviations, bins with equal edges, weights of
-words), the formula is the one that the layer documents, written here once more in NumPy.
+the exported files. Where graphspec has Keras's ways and not scikit-learn's (tiny deviations, bins with equal edges, weights
+of words), the formula is the one that the layer documents, written here once more in NumPy.
 """
 
 from __future__ import annotations
