@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.arguments import flag, folders, path_of, positive_int, texts
+from graphspec.compiler.adapted import Adapted
 from graphspec.compiler.check import Checked, SpecSource, check
 from graphspec.data.signature import Data, user_arrays
 from graphspec.errors import UsageError
@@ -16,7 +17,6 @@ from graphspec.validation import source_of
 
 if TYPE_CHECKING:
     from graphspec.callbacks import Callback
-    from graphspec.compiler.adapted import Adapted
     from graphspec.export.prove import Proof
     from graphspec.language.declarations import Spec
     from graphspec.training.observers import Observer
@@ -158,19 +158,19 @@ class Model(Session):
         write_weights(self, directory / "weights.safetensors")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the document, the weights and the optimizer's state."""
+        """Return the document, what layers have learnt, the weights and the optimizer's state."""
         with self.access.reading():
             update = self._optimizer_state
             return {
                 "document": self.document(),
-                "adapted": self.adapted,
+                "adapted": None if self.adapted is None else self.adapted.to_json(),
                 "weights": self.parameters.get(),
                 "update": None if update is None else (update.arrays(), update.counters()),
                 "more": {name: getattr(self, name) for name in _PICKLED_ATTRIBUTES},
             }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        adapted = state["adapted"]
+        adapted = None if state["adapted"] is None else Adapted.of_json(state["adapted"])
         checked = check(state["document"], allow_outside=True, adapted=adapted)
         new = _model_of(checked, True, adapted)  # the pickled `allow_outside` is restored below
         if not new.learns:

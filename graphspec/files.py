@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from errno import EACCES, EISDIR, ELOOP
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 ARCHIVE, TABLES = ".npz", (".csv", ".tsv", ".jsonl", ".parquet")
 COMPRESSED = (".csv.gz", ".tsv.gz", ".jsonl.gz")
@@ -164,6 +165,25 @@ def write_at(path: Path, start: int, data: bytes, *, new: bool = False) -> int:
             return start + len(data)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def sized_file(path: Path, nbytes: int, *, new: bool = True) -> Iterator[IO[bytes]]:
+    """Open a file of ``nbytes`` bytes to be mapped into memory. Its space is reserved: a map of a file with holes ends
+    the process if the disk is full.
+
+    Args:
+        new: create the file, or empty it; else keep what it contains.
+
+    Raises:
+        OSError: the file cannot be opened, or there is too little space.
+    """
+    with _marked_as_writing(path), path.open("w+b" if new else "r+b") as file:
+        if nbytes and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, nbytes)
+        else:
+            file.truncate(nbytes)
+        yield file
 
 
 @contextmanager

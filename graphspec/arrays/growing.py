@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from graphspec.arrays.layout import Array
+from graphspec.files import sized_file
 
 
 class Allocate(Protocol):
@@ -84,10 +84,6 @@ class InFiles:
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if nbytes == 0:
             return np.empty(shape, dtype)
-        with self.path(name).open("r+b" if name in self._known else "w+b") as file:
+        with sized_file(self.path(name), nbytes, new=name not in self._known) as file:
             self._known.add(name)
-            if hasattr(os, "posix_fallocate"):  # a map of a file with holes ends the process if the disk is full
-                os.posix_fallocate(file.fileno(), 0, nbytes)
-            else:
-                file.truncate(nbytes)
             return np.memmap(file, dtype, "r+", 0, shape)

@@ -23,7 +23,7 @@ from graphspec.arrays.strings import Strings
 from graphspec.arrays.system_memory import free, human
 from graphspec.codes import Code
 from graphspec.errors import RunError
-from graphspec.files import LOCK, make_folder, new_folder, remove_leftovers, write_atomic
+from graphspec.files import LOCK, make_folder, new_folder, remove_leftovers, sized_file, write_atomic
 from graphspec.version import __version__
 
 if TYPE_CHECKING:
@@ -185,10 +185,8 @@ def _create(folder: Path, prelude: Prelude, name: str, shape: tuple[int, ...], d
     if size > (available := shutil.disk_usage(folder).free):
         text = f"the prepared rows of '{name}' need {human(size)} in {folder.parent}, only {human(available)} is free"
         raise RunError(Code.NOT_ENOUGH_MEMORY, text, "use `--cache DIR` with a folder on another disk")
-    if size == 0:
-        (folder / _file(name, prelude)).touch()
-        return np.empty(shape, dtype)
-    return np.memmap(folder / _file(name, prelude), dtype, "w+", shape=shape)
+    with sized_file(folder / _file(name, prelude), size) as file:
+        return np.memmap(file, dtype, "r+", shape=shape) if size else np.empty(shape, dtype)
 
 
 def _read(entry: Path, prelude: Prelude) -> dict[str, Array] | None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -106,7 +107,7 @@ class Session:
         """Set the attributes that depend on what was learnt, except the weights."""
         self.spec, self.whole, self.warnings = spec, graph, list(warnings)
         parts = None if graph.learnt else cut(graph)
-        self.graph = graph if parts is None else parts.rest
+        self.graph = _without_texts(graph) if parts is None else parts.rest
         self.prelude = None if parts is None else Prelude(parts.prelude)
         self.source = spec.tree.mark.file
         self.seed = spec.training.seed
@@ -189,7 +190,7 @@ class Session:
         self.require_adapted()
         arrays = with_class_ids(arrays, self.labels, self.needed.targets)
         if self.prelude is None:
-            return arrays
+            return replace(arrays, inputs={name: arrays.inputs[name] for name in self.graph.inputs})
         cache = self.cache if raw_bytes(arrays) >= CACHED_BYTES else None
         return prepare_rows(
             self.prelude, arrays, list(self.graph.inputs), cache, partial(self.on_rows, "preparing rows")
@@ -331,6 +332,15 @@ class Session:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         memo[id(self)] = twin = copy(self)
         return twin
+
+
+def _without_texts(graph: Graph) -> Graph:
+    """Return a graph without a prelude, without the texts: no head depends on them."""
+    if graph.learnt or not any(v.type.is_string for v in graph.inputs.values()):
+        return graph
+    rest = graph.copy()
+    rest.inputs = {name: v for name, v in graph.inputs.items() if not v.type.is_string}
+    return rest
 
 
 def _show_nothing(stage: str, rows: int, total: int) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from golden_cases import Case, load_layers, mentions
+from adapting import adapted as fitted
+from golden_cases import Case, load, load_layers, load_texts, mentions
 from golden_run import adapted
+from preparing import layer_of, learnt, texts
 
 import graphspec as gs
+from graphspec.compiler.adapted import Adapted
+from graphspec.graph.onnx_session import session
 from graphspec.layers import LAYERS
 
 PER_LAYER = 4
@@ -57,6 +63,99 @@ def test_equal_at_several_batch_sizes_and_lengths(case: Case, tmp_path: Path) ->
     assert len(proof.lengths) >= 2 or not varies(case)
 
 
+# Layers that learn, and layers of texts.
+
+TEXTS = load_texts()
+DATES = ["2024-02-29", "1999-12-31 23:59:59.5", "", "2023-02-29", "on 2024-12-31", "\u0662024-01-01", "0001-01-01", "\0"]
+WORDS = ["", "a", "A", "日本語", "e\u0301", "\0", "a" * 5000]
+NUMBERS = np.array([[0.0], [-1.5], [1e30], [-3e-9]], np.float32)
+INTEGERS = np.array([[0], [-1], [2**62], [-(2**63)]])
+OTHERS: list[tuple[dict[str, Any], list[Any]]] = [
+    ({"type": "DateParts"}, [texts(DATES)[:, None]]),
+    ({"type": "DateParts", "format": "%d/%m/%y", "cyclic": False}, [texts(["1/2/69", "31/12/68", "30/2/20"])[:, None]]),
+    ({"type": "Hashing", "num_bins": 5, "mask_value": "", "salt": [3, 9]}, [texts(WORDS)[:, None]]),
+    ({"type": "Hashing", "num_bins": 4, "output_mode": "one_hot"}, [INTEGERS]),
+    ({"type": "HashedCrossing", "num_bins": 7}, [texts(WORDS)[:4, None], INTEGERS]),
+    ({"type": "HashedCrossing", "num_bins": 3, "output_mode": "one_hot"}, [texts(WORDS)[:4, None]] * 2),
+    ({"type": "Log1p"}, [NUMBERS]),
+    ({"type": "Impute", "strategy": "zero", "indicator": True}, [np.where(NUMBERS < 0, np.float32("nan"), NUMBERS)]),
+    ({"type": "Impute", "strategy": "constant", "fill_value": 2.0}, [INTEGERS]),
+    ({"type": "MinMaxScaling", "minimum": -2.0, "maximum": 3.0}, [NUMBERS]),
+]
+"""Layers with all their arguments, and rows for them."""
+
+
+def learnt_by(layer: dict[str, Any], rows: Any) -> dict[str, Any]:
+    """The arguments that a layer learns from rows, as plain values; none if it learns nothing."""
+    parsed = LAYERS.parse(layer)
+    if not parsed.learns:
+        return {}
+    found = fitted(layer, rows)
+    state = {key: getattr(found, key) for key in found.learnt_arguments}
+    return {key: np.asarray(v).tolist() if key != "vocabulary" else list(v) for key, v in state.items() if v is not None}
+
+
+def of_texts() -> list[tuple[dict[str, Any], dict[str, Any], list[Any], list[Any]]]:
+    """Golden cases of texts, a few of every layer and mode: the layer, what it learns, rows and outputs."""
+    seen, found = Counter[Any](), []
+    for case in TEXTS["cases"]:
+        kind = case["layer"], case["arguments"].get("output_mode"), case["arguments"].get("ngrams") is None
+        make = texts if case["layer"] != "IntegerLookup" else np.array
+        given = make(case["given"])
+        given = given[:, None] if given.ndim == 1 else given  # an input of texts has an axis
+        seen[kind] += 1
+        if seen[kind] > 2 or given.size == 0:
+            continue
+        layer = {"type": case["layer"], **case["arguments"]}
+        state = {} if case["learnt"] is None else tokens_learnt(layer, make(TEXTS["data"][case["learnt"]]))
+        found.append((layer, state, [given], [np.asarray(case["output"]).reshape(case["shape"])]))
+    return found
+
+
+def tokens_learnt(layer: dict[str, Any], rows: Any) -> dict[str, Any]:
+    """The arguments that a layer learns from texts or integers."""
+    found = learnt(layer_of(layer), rows)
+    return {key: list(v) for key in found.learnt_arguments if (v := getattr(found, key)) is not None}
+
+
+def of_numbers() -> list[tuple[dict[str, Any], dict[str, Any], list[Any], list[Any]]]:
+    """Golden cases of layers that learn from numbers."""
+    return [
+        (case.args["layer"], learnt_by(case.args["layer"], case["rows"]), [case["rows"]], [case["outputs"]["0"]])
+        for case in load("adapted")
+    ]
+
+
+LEARNING = [*of_texts(), *of_numbers(), *((layer, {}, rows, []) for layer, rows in OTHERS)]
+
+
+@pytest.mark.parametrize(
+    ("layer", "state", "rows", "outputs"), LEARNING, ids=[f"{k}-{case[0]['type']}" for k, case in enumerate(LEARNING)]
+)
+def test_layers_of_the_prelude(
+    layer: dict[str, Any], state: dict[str, Any], rows: list[Any], outputs: list[Any], tmp_path: Path
+) -> None:
+    """Proved on the rows of the golden case; the file gives its values."""
+    x = {f"x{k}": array for k, array in enumerate(rows)}
+    inputs = {
+        name: {"shape": list(array.shape[1:]), "dtype": "string" if array.dtype == object else array.dtype.name}
+        for name, array in x.items()
+    }
+    node = {"name": "y", "inputs": list(x) if len(x) > 1 else "x0", **layer}
+    spec = {"graphspec": 1, "name": "layer", "inputs": inputs, "layers": [node], "outputs": {"y": {}}}
+    model = gs.compile(spec)
+    assert model.learns == bool(state)
+    if state:
+        model.install(Adapted({"y": state}, rows=len(rows[0])))
+    proof = model.export(tmp_path / "layer.onnx", rows=x)
+    assert proof.batches == [1, 2, 5]
+    (answer,) = session((tmp_path / "layer.onnx").read_bytes(), threads=1).run(None, x)
+    np.testing.assert_allclose(answer, model.predict(x), rtol=1e-5, atol=1e-6)
+    for output in outputs:
+        np.testing.assert_allclose(answer.reshape(output.shape), output, rtol=1e-4, atol=1e-5)
+
+
 def test_every_layer_is_exported() -> None:
     exported = {LAYERS.get(name) for case in CASES for name, _ in mentions(case.spec)}
+    exported |= {LAYERS.get(layer["type"]) for layer, *_ in LEARNING}
     assert not [cls.__name__ for cls in LAYERS if cls not in exported]

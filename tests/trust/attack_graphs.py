@@ -19,8 +19,8 @@ import numpy as np
 
 import graphspec as gs
 from graphspec.compiler.objective import objective_for
-from graphspec.data.check import BatchLoader
-from graphspec.data.signature import user_arrays
+from graphspec.data.check import BatchLoader, Dataset
+from graphspec.data.signature import user_arrays, user_inputs
 from graphspec.errors import RunError, ShapeError, SpecError
 from graphspec.export.targets import newest_opset
 from graphspec.graph.onnx_model import IR_OF_OPSET
@@ -30,8 +30,9 @@ from graphspec.kernels import fast as choice
 from graphspec.runtime.build import build_program
 from graphspec.runtime.parameters import Parameters
 from graphspec.runtime.program import Program
+from graphspec.training.adapt import adapt
 from trust.drawn import Args
-from trust.drawn_rows import rows
+from trust.drawn_rows import inputs, targets
 from trust.drawn_specs import Drawn, draw
 
 CASES = 12
@@ -77,14 +78,17 @@ class _Case:
             self.model = gs.compile(copy.deepcopy(self.document))
         except SpecError as error:
             return [f"refused: {error}"]
-        graph = self.model.graph
+        graph = self.model.whole
         names = sorted({d for v in graph.inputs.values() for d in v.shape[1:] if isinstance(d, str)})
         self.lengths = {name: self.random.randint(5, 9) for name in names}
-        self.x, self.y = rows(self.drawn, graph, self.random.randint(5, 8), self.lengths, self.numbers)
+        self.x = inputs(self.drawn, self.model, self.random.randint(5, 8), self.lengths, self.numbers)
+        found: list[str] = []
+        if self.model.learns:
+            found = self.adapted()
+        self.y = targets(self.drawn, self.model, self.x, self.numbers)
         weighed = [head for head in self.y if self.random.random() < 0.3]
         count = len(next(iter(self.x.values())))
         self.weights = {head: self.numbers.integers(0, 4, count) / 2 for head in weighed} or None
-        found: list[str] = []
         for check in (
             self.precise,
             self.same_answers,
@@ -99,6 +103,18 @@ class _Case:
             except (SpecError, RunError, ShapeError, gs.UsageError) as error:
                 found.append(f"{check.__name__}: {type(error).__name__}: {error}")
         return found
+
+    def adapted(self) -> list[str]:
+        """Nothing is computed before the layers have learnt; the model then has what ``fit`` will learn."""
+        counts["learn"] += 1
+        found = []
+        try:
+            self.predict(self.model, self.x)
+            found.append("predict answers before anything has been learnt")
+        except gs.UsageError:
+            pass
+        self.model.install(adapt(self.model.spec, Dataset(user_inputs(self.model.needed_inputs, self.x))))
+        return found + (["the model still learns"] if self.model.learns else [])
 
     def same_answers(self) -> list[str]:
         """The same rows give the same answers: again, one by one, and with others."""
@@ -124,12 +140,13 @@ class _Case:
     def in_float64(self, noise: float = 0.0) -> dict[str, Array]:
         """The answers in float64; with ``noise``, of weights and inputs that differ by so much of themselves."""
         graph = self.model.graph
-        shapes = {n: self.x[n].shape for n in graph.inputs}
+        x = self.model.through_prelude(self.x)
+        shapes = {n: x[n].shape for n in graph.inputs}
         parameters = Parameters(graph, np.float64)
         parameters.set({n: self.shaken(a, noise) for n, a in self.model.weights.items()})
         program = build_program(graph, parameters, Target(shapes), seed=self.model.seed)
         for name, feed in program.feeds.items():
-            feed[...] = self.shaken(self.x[name], noise) if self.x[name].dtype.kind == "f" else self.x[name]
+            feed[...] = self.shaken(x[name], noise) if x[name].dtype.kind == "f" else x[name]
         with np.errstate(all="ignore"):
             program.run()
         return {head: a.copy() for head, a in program.fetches.items()}
@@ -154,7 +171,8 @@ class _Case:
             counts["nothing to train"] += 1
             return []
         training = self.random.random() < 0.6 and "SpectralNormalization" not in self.drawn.used
-        objective = objective_for(self.model, arrays := user_arrays(self.model.needed, self.x, self.y))
+        arrays = self.model.prepared(user_arrays(self.model.needed, self.x, self.y))
+        objective = objective_for(self.model, arrays)
         loader = BatchLoader(arrays, len(arrays), shuffle=False, seed=0)
         loader.start(0)
         parameters = Parameters(objective.graph, np.float64)
@@ -240,6 +258,8 @@ class _Case:
             return []
         one = gs.compile(copy.deepcopy(self.document))
         one.fit(self.x, self.y, sample_weight=self.weights, verbose=0)
+        if one.adapted != self.model.adapted:
+            return ["fit has learnt something else"]
         folder = self.folder / "saved"
         one.save(folder)
         two = gs.load(folder)

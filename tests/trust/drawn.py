@@ -11,6 +11,7 @@ from typing import Any
 from graphspec.activations import ACTIVATIONS
 from graphspec.constraints import CONSTRAINTS
 from graphspec.initializers import INITIALIZERS
+from graphspec.ir.learnt_size import LearntSize
 from graphspec.layers import CELLS
 from graphspec.regularizers import REGULARIZERS
 
@@ -40,6 +41,9 @@ class Tensor:
     Attributes:
         ids: an integer in [0, ids); None for other values.
         mask: the rank of its mask, without the batch.
+        fresh: it depends on no weights and no random numbers, so layers may learn from it.
+        gaps: numbers may be missing.
+        bounded: it is an id whose number of values is still to be learnt.
     """
 
     ref: str
@@ -47,6 +51,18 @@ class Tensor:
     dtype: str = "float32"
     ids: int | None = None
     mask: int | None = None
+    fresh: bool = False
+    gaps: bool = False
+    bounded: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        return self.dtype == "string"
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is made of numbers alone, and its sizes are known."""
+        return not (self.is_text or self.gaps or self.bounded or any(isinstance(n, LearntSize) for n in self.shape))
 
     @property
     def rank(self) -> int:
@@ -103,7 +119,7 @@ class Drawing:
         return {key: value for key, value in arguments.items() if self.chance(0.4)}
 
     def others(self, fits: Callable[[Tensor], bool]) -> list[Tensor]:
-        return [t for t in self.pool if fits(t)]
+        return [t for t in self.pool if t.plain and fits(t)]
 
     def activation(self, features: int | None, *, axes: bool = True) -> Any:
         """A name or a mapping; what goes along an axis where ``axes``."""

@@ -165,9 +165,10 @@ def dense(d: Drawing, t: Tensor) -> Args | None:
 
 @draws("Embedding")
 def embedding(d: Drawing, t: Tensor) -> Args | None:
-    if t.ids is None or t.rank > 2:
+    if (t.ids is None and not t.bounded) or t.rank > 2:
         return None
-    args = {"input_dim": t.ids + d.int(0, 2), "output_dim": d.int(1, 5), **d.some(mask_zero=t.rank == 1)}
+    size = {} if t.ids is None else {"input_dim": t.ids + d.int(0, 2)}
+    args = {**size, "output_dim": d.int(1, 5), **d.some(mask_zero=t.rank == 1)}
     if d.chance(0.15):
         args["embeddings_regularizer"] = d.regularizer(matrix=True)
     return args | ({"embeddings_constraint": d.constraint()} if d.chance(0.1) else {})
@@ -206,10 +207,11 @@ def einsum(d: Drawing, t: Tensor) -> Args | None:
 
 @draws("CategoryEncoding")
 def categories(d: Drawing, t: Tensor) -> Args | None:
-    if t.ids is None or t.rank > 2:
+    if (t.ids is None and not t.bounded) or t.rank > 2:
         return None
     modes = ("one_hot", "multi_hot", "count") if t.rank else ("one_hot",)
-    return {"num_tokens": t.ids + d.int(0, 2), "output_mode": d.among(modes)}
+    size = {} if t.ids is None else {"num_tokens": t.ids + d.int(0, 2)}
+    return {**size, "output_mode": d.among(modes)}
 
 
 @draws("Discretization")
@@ -217,6 +219,8 @@ def bins(d: Drawing, t: Tensor) -> Args | None:
     if t.rank > 3:
         return None
     modes = ("int", "one_hot", "multi_hot", "count") if t.rank else ("int", "one_hot")
+    if t.fresh and d.chance(0.4):
+        return {"num_bins": d.int(2, 5), "output_mode": d.among(modes)}
     return {"bin_boundaries": d.one([0.0], [-0.5, 0.0, 0.7], [0.1, 0.1, 1.0]), "output_mode": d.among(modes)}
 
 
@@ -225,6 +229,8 @@ def normalization(d: Drawing, t: Tensor) -> Args | None:
     if t.features is None:
         return None
     size = t.features
+    if t.fresh and d.chance(0.4):
+        return d.some(axis=None)
     if d.chance(0.3):
         return {"axis": None, "mean": 0.5, "variance": 2.0, **d.some(invert=True)}
     mean, variance = [d.number(-1, 1) for _ in range(size)], [d.number(0.2, 3) for _ in range(size)]

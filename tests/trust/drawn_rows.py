@@ -8,21 +8,34 @@ from typing import Any
 import numpy as np
 
 from trust.drawn import Args
+from trust.drawn_records import MISSING, WORDS
 from trust.drawn_specs import Drawn
 
 Array = np.ndarray[Any, Any]
 
 
-def rows(drawn: Drawn, graph: Any, count: int, lengths: Mapping[str, int], r: np.random.Generator) -> tuple[Args, Args]:
-    """Random inputs and targets; ``lengths`` are those of the axes that vary."""
+def inputs(drawn: Drawn, model: Any, count: int, lengths: Mapping[str, int], r: np.random.Generator) -> Args:
+    """Random inputs, with gaps where they may have some; ``lengths`` are those of the axes that vary."""
     x: Args = {}
-    for name, value in graph.inputs.items():
+    gaps = model.needed_inputs.gaps
+    for name, value in model.whole.inputs.items():
         shape = (count, *(lengths[s] if isinstance(s, str) else s for s in value.shape[1:]))
         high = drawn.ids.get(name, {"uint8": 256, "bool": 2}.get(value.dtype, 5))
+        if value.type.is_string:
+            x[name] = np.array(WORDS, object)[r.integers(0, len(WORDS), shape)]
+            x[name][:4] = np.array([*WORDS[:2]] * 2, object).reshape(4, *[1] * (len(shape) - 1))
+            continue
         whole = value.dtype != "float32"
         x[name] = r.integers(0, high, shape).astype(value.dtype) if whole else r.normal(size=shape).astype("float32")
-    shapes = {name: a.shape for name, a in x.items()}
-    return x, {head: _targets(kind, shapes, head, graph, r) for head, kind in drawn.targets.items()}
+        if name in gaps and not (whole and name in drawn.ids and value.dtype != "int64"):
+            x[name][2:][r.random(x[name][2:].shape) < 0.3] = MISSING if whole else np.nan
+    return x
+
+
+def targets(drawn: Drawn, model: Any, x: Args, r: np.random.Generator) -> Args:
+    """Random targets for these rows, of a model that has learnt what it learns."""
+    graph, shapes = model.graph, {name: a.shape for name, a in model.through_prelude(x).items()}
+    return {head: _targets(kind, shapes, head, graph, r) for head, kind in drawn.targets.items()}
 
 
 def _targets(kind: str, shapes: Args, head: str, graph: Any, r: np.random.Generator) -> Array:

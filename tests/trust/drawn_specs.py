@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from graphspec.callbacks import CALLBACKS
 from graphspec.compiler.check import check
+from graphspec.graph.prelude import repeatable
+from graphspec.ir.graph import Graph, Value
+from graphspec.ir.learnt_size import LearntSize
 from graphspec.layers import LAYERS
 from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
@@ -18,12 +21,14 @@ from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor
+from trust.drawn_records import may_take
 
 Array = np.ndarray[Any, Any]
 KEEPS_IDS = frozenset(
     ("Identity", "Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Maximum", "Minimum")
 )
 KEEPS_IDS |= {f"{what}{n}D" for what in ("Cropping", "ZeroPadding") for n in (1, 2, 3)}
+MAKES_IDS = frozenset(("StringLookup", "IntegerLookup", "TextVectorization", "Hashing", "HashedCrossing"))
 LOSS_KINDS: dict[str, tuple[str | None, str]] = {
     "circle": (None, "ids"),
     "binary_crossentropy": ("sigmoid", "bits"),
@@ -152,7 +157,8 @@ class _Growth:
     def input(self, name: str, alike: bool) -> None:
         d = self.d
         varies = d.one("time", None, d.int(3, 6))
-        kind = d.one("vector", "sequence", "sequence", "image", "image", "volume", "ids", "ids", "id", "bytes", "clip")
+        kinds = ("vector", "sequence", "image", "ids")  # twice as often
+        kind = d.one(*kinds, *kinds, "vector", "volume", "id", "bytes", "clip", "text", "text", "texts")
         shapes: dict[str, list[Any]] = {
             "vector": [d.int(1, 6)],
             "sequence": [varies, d.int(1, 5)],
@@ -161,6 +167,8 @@ class _Growth:
             "ids": [varies],
             "id": d.one([], [1]),
             "bytes": d.one([d.int(4, 6), d.int(4, 6), d.int(1, 3)], [d.int(2, 5)]),
+            "text": [1],
+            "texts": [d.one(None, 2)],
             "clip": d.one([3, 4, 4, 3, d.int(1, 2)], [3, 4, d.int(1, 2)], [2, 3, 3, 2]),
         }
         declared: Args = {"shape": shapes[kind]}
@@ -168,17 +176,21 @@ class _Growth:
             declared = dict(d.among(list(self.inputs.values())))
         elif kind in ("ids", "id"):
             declared["dtype"] = d.one("int32", "int64")
+        elif kind in ("text", "texts"):
+            declared["dtype"] = "string"
         elif kind == "bytes":
             declared["dtype"] = d.one("uint8", "bool", "int64", "float32")
         if declared.get("dtype", "").startswith("int"):
             self.result.ids[name] = d.int(3, 7)
         self.inputs[name] = declared
-        probe = {"layers": [{"name": "out", "type": "Identity", "inputs": name}], "inputs": {name: declared}}
+        is_text = declared.get("dtype") == "string"
+        same: Args = {"type": "Hashing", "num_bins": 2} if is_text else {"type": "Identity"}  # of the input's shape
+        probe = {"layers": [{"name": "out", **same, "inputs": name}], "inputs": {name: declared}}
         lowered = check(self.document({"out": {}}) | probe).lowered
         assert lowered is not None
         value = lowered.graph.outputs["out"]
         ids = self.result.ids.get(name)
-        d.pool.append(Tensor(name, value.shape[1:], value.dtype, ids))
+        d.pool.append(Tensor(name, value.shape[1:], "string" if is_text else value.dtype, ids, fresh=True))
 
     def layer(self, kinds: list[str], tries: int = 40) -> bool:
         """One layer that takes some value; the kind is drawn first, so that every kind comes."""
@@ -186,13 +198,16 @@ class _Growth:
         for _ in range(tries):
             kind = d.among(kinds)
             for t in d.random.sample(d.pool[-6:], min(4, len(d.pool[-6:]))):
-                arguments = TEMPLATES[kind](d, t)
+                arguments = TEMPLATES[kind](d, t) if may_take(kind, t) else None
                 if arguments is None:
                     continue
                 node = {"name": f"n{len(self.layers)}", "type": kind, "inputs": t.ref, **arguments}
                 if d.chance(0.05):
                     node["trainable"] = False
-                return self.add(node)
+                if kind != "DateParts":
+                    return self.add(node)
+                fill = {"name": f"n{len(self.layers) + 1}", "type": "Impute", "inputs": node["name"]}
+                return self.add(node) and self.add(fill | d.one({}, {"strategy": "zero"}, {"indicator": True}))
         return False
 
     def add(self, node: Args) -> bool:
@@ -211,7 +226,10 @@ class _Growth:
         for k, value in enumerate(every):
             ref = node["name"] if k == 0 else f"{node['name']}:{k}"
             mask = None if value.mask is None else value.mask.rank - 1
-            self.d.pool.append(Tensor(ref, value.shape[1:], value.dtype, _ids(node, value.dtype, taken), mask))
+            fresh = _fresh(value, checked.lowered.graph)
+            ids, bounded = _ids(node, value, taken)
+            gaps = node.get("type") == "DateParts"
+            self.d.pool.append(Tensor(ref, value.shape[1:], value.dtype, ids, mask, fresh, gaps, bounded))
         self.result.used.update(_kinds(node))
         return True
 
@@ -219,11 +237,12 @@ class _Growth:
         """Another node's weights on a value of the same shape."""
         d = self.d
         owners = [n for n in self.layers if "type" in n and isinstance(n["inputs"], str) and "initial_state" not in n]
+        owners = [n for n in owners if n["type"] != "DateParts"]
         if not owners:
             return
         owner = d.among(owners)
         taken = next(t for t in d.pool if t.ref == owner["inputs"])
-        alike = d.others(lambda t: (t.shape, t.dtype, t.ids) == (taken.shape, taken.dtype, taken.ids))
+        alike = [t for t in d.pool if replace(t, ref=taken.ref, mask=taken.mask) == taken]
         self.add({"name": f"n{len(self.layers)}", "share": owner["name"], "inputs": d.among(alike).ref})
 
     def block(self) -> None:
@@ -252,7 +271,8 @@ class _Growth:
 
     def heads(self) -> Args:
         d = self.d
-        fits = d.others(lambda t: t.rank > 0 and t.features is not None and (t.mask or 0) < t.rank)
+        fits = [t for t in d.pool if t.rank > 0 and t.features is not None and (t.mask or 0) < t.rank]
+        fits = [t for t in fits if may_take("Dense", t)]
         outputs: Args = {}
         for t in d.random.sample(fits[-5:], min(len(fits[-5:]), d.int(1, 2))):
             self.head(t, outputs)
@@ -260,8 +280,11 @@ class _Growth:
         if floats and d.chance(0.2):
             outputs[f"h{len(outputs)}"] = {"layer": d.among(floats).ref}
         if not outputs:  # no value has a last axis of a fixed size
-            shape = [-1, 1] if d.pool[0].rank else [1]
-            self.add({"name": "last", "type": "Reshape", "target_shape": shape, "inputs": d.pool[0].ref})
+            first, last = d.pool[0], {"name": "last", "inputs": d.pool[0].ref}
+            if first.is_text:
+                self.add({**last, "type": "Hashing", "num_bins": 3, "output_mode": "multi_hot"})
+            else:
+                self.add({**last, "type": "Reshape", "target_shape": [-1, 1] if first.rank else [1]})
             self.head(d.pool[-1], outputs)
         return outputs
 
@@ -373,11 +396,20 @@ def _kinds(node: Args) -> list[str]:
     return [*([node["type"]] if "type" in node else []), *found]
 
 
-def _ids(node: Args, dtype: str, taken: list[Tensor]) -> int | None:
-    if not dtype.startswith("int"):
-        return None
+def _fresh(value: Value, graph: Graph) -> bool:
+    nodes = graph.needed([value])
+    return repeatable(nodes) == {n.name for n in nodes}
+
+
+def _ids(node: Args, value: Value, taken: list[Tensor]) -> tuple[int | None, bool]:
+    """How many ids there are, and whether that is still to be learnt."""
+    if not value.dtype.startswith("int"):
+        return None, False
     if node.get("type") == "Discretization":
-        return len(node["bin_boundaries"]) + 1
+        return len(node["bin_boundaries"]) + 1 if "bin_boundaries" in node else node["num_bins"], False
+    if node.get("type") in MAKES_IDS and value.range is not None:
+        high = value.range.high
+        return (None, True) if isinstance(high, LearntSize) else (int(high) + 1, False)
     if node.get("type") not in KEEPS_IDS or any(t.ids is None for t in taken):
-        return None
-    return max((t.ids for t in taken if t.ids is not None), default=None)
+        return None, False
+    return max((t.ids for t in taken if t.ids is not None), default=None), False

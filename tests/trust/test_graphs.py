@@ -102,3 +102,22 @@ def test_weights_that_the_last_step_loses(callbacks: list[Any], tmp_path: Path) 
         with pytest.raises(gs.RunError, match=r"GS601.*weight 'y/kernel' is not finite at the end of epoch 1"):
             model.fit(x, y, verbose=0)
     assert model.epochs_done == 0
+
+
+def test_texts_that_reach_no_head() -> None:
+    """They are asked for, as other inputs are, and nothing is done with them."""
+    spec = {
+        "graphspec": 1,
+        "name": "unused",
+        "inputs": {"text": {"shape": [1], "dtype": "string"}, "x": {"shape": [2]}},
+        "layers": [
+            {"name": "bins", "type": "Hashing", "num_bins": 3, "output_mode": "one_hot", "inputs": "text"},
+            {"name": "y", "type": "Dense", "units": 1, "inputs": "x"},
+        ],
+        "outputs": {"y": {"loss": "mean_squared_error"}},
+    }
+    model = gs.compile(spec)
+    x = {"text": np.array([["a"], ["b"], ["a"]], object), "x": np.ones((3, 2))}
+    assert len(model.fit(x, np.ones((3, 1)), verbose=0).history["loss"]) == 1
+    assert model.predict(x).shape == (3, 1)
+    assert model.evaluate(x, np.ones((3, 1)))["loss"] >= 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import multiprocessing
 import os
 import pickle
@@ -248,6 +249,83 @@ def test_a_pickle_is_the_document_and_arrays(tmp_path: Path) -> None:
     """No code, no buffers: what is needed to make the model anew."""
     model = gs.compile(spec("dense"))
     state = model.__getstate__()
-    assert set(state) == {"document", "weights", "update", "more"}
+    assert set(state) == {"document", "adapted", "weights", "update", "more"}
     assert state["document"]["layers"] == KINDS["dense"]["layers"]
     assert state["update"] is None
+    assert state["adapted"] is None
+
+
+LEARNING = {
+    "graphspec": 1,
+    "name": "learning",
+    "inputs": {"kind": {"shape": [1], "dtype": "string"}, "size": {"shape": [1]}},
+    "layers": [
+        {"name": "scaled", "type": "Normalization", "inputs": "size"},
+        {"name": "known", "type": "StringLookup", "output_mode": "one_hot", "inputs": "kind"},
+        {"name": "both", "type": "Concatenate", "inputs": ["scaled", "known"]},
+        {"name": "y", "type": "Dense", "units": 1},
+    ],
+    "outputs": {"y": {"loss": "mean_squared_error"}},
+    "training": {"seed": 1, "batch_size": 8, "workers": 1},
+}
+"""Its layers learn a vocabulary, a mean and a variance from the rows."""
+
+
+def learning_rows(count: int) -> tuple[dict[str, Any], np.ndarray]:
+    r = np.random.default_rng(count)
+    kind = r.choice(np.array(["red", "Bär", "日本", "", "a\x00b"], object), (count, 1))
+    return {"kind": kind, "size": r.normal(3, 2, (count, 1)).astype("float32")}, r.normal(size=(count, 1))
+
+
+def learnt() -> gs.Model:
+    model = gs.compile(LEARNING)
+    model.fit(*learning_rows(24), epochs=2, verbose=0)
+    return model
+
+
+def test_what_has_been_learnt_is_pickled_as_plain_values() -> None:
+    model = learnt()
+    state = model.__getstate__()
+    assert json.loads(json.dumps(state["adapted"])) == state["adapted"]
+    assert set(state["adapted"]["layers"]) == {"scaled", "known"}
+    assert "Bär" in state["adapted"]["layers"]["known"]["vocabulary"]
+
+
+@pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_of_a_model_that_has_learnt(twin: Callable[[gs.Model], gs.Model]) -> None:
+    """They know the vocabulary, and they train on with the same state, each for itself."""
+    model = learnt()
+    other = twin(model)
+    x, y = learning_rows(24)
+    assert np.array_equal(other.predict(x), model.predict(x))
+    assert other.adapted == model.adapted
+    before = model.weights
+    other.fit(x, y, verbose=0)
+    assert all(np.array_equal(before[n], w) for n, w in model.weights.items())
+    model.fit(x, y, verbose=0)
+    assert all(np.array_equal(other.weights[n], w) for n, w in model.weights.items())
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_of_a_model_that_has_yet_to_learn(twin: Callable[[gs.Model], gs.Model]) -> None:
+    model = gs.compile(LEARNING)
+    other = twin(model)
+    x, y = learning_rows(24)
+    with pytest.raises(gs.UsageError, match="call `fit`"):
+        other.predict(x)
+    for each in (model, other):
+        each.fit(x, y, verbose=0)
+    assert np.array_equal(other.predict(x), model.predict(x))
+
+
+def test_threads_that_share_a_model_that_has_learnt() -> None:
+    """Each gets the answers for its own rows, also from the part that onnxruntime computes."""
+    model = learnt()
+    cases = [learning_rows(k)[0] for k in range(3, 11)]
+    expected = [model.predict(x) for x in cases]
+
+    def work(k: int) -> list[str]:
+        answers = (model.predict(cases[k]) for _ in range(20))
+        return [] if all(np.array_equal(a, expected[k]) for a in answers) else [f"thread {k} got other answers"]
+
+    assert in_threads(len(cases), work) == []

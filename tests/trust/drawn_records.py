@@ -1,0 +1,123 @@
+"""Random arguments for layers of records: of texts, dates, categories and gaps, with given arguments or learning them."""
+
+from __future__ import annotations
+
+from trust.drawn import Args, Drawing, Tensor, draws
+
+WORDS = ("red car", "2024-02-29 10:30", "", "b", "B", " a  a ", "Zoë", "日本語 mat", "\0", "!?", "NA", "😀", "x" * 300)
+"""Texts of rows; each of the first two fills a row, so that there is something to learn from."""
+MISSING = -(2**63)
+TEXT_LAYERS = frozenset(
+    ("StringLookup", "TextVectorization", "Hashing", "HashedCrossing", "DateParts")
+)
+BEHIND_LEARNT_SIZES = frozenset(
+    ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "UnitNormalization", "CategoryEncoding", "Embedding")
+)
+"""Layers that take a size that is not known yet; arguments of others name the sizes."""
+
+
+def may_take(kind: str, t: Tensor) -> bool:
+    """Whether a layer takes texts, gaps or learnt sizes where the value has them."""
+    if t.is_text:
+        return kind in TEXT_LAYERS
+    if t.gaps:
+        return kind == "Impute"
+    return t.plain or kind in BEHIND_LEARNT_SIZES
+
+
+def _vocabulary(d: Drawing, words: list[object]) -> Args:
+    """A given vocabulary, or none: it is learnt."""
+    return {"vocabulary": d.random.sample(words, d.int(1, len(words)))} if d.chance(0.5) else {}
+
+
+def _weights(d: Drawing, args: Args) -> Args:
+    if args.get("output_mode") != "tf_idf" or "vocabulary" not in args:
+        return args
+    return args | {"idf_weights": [d.number(0.1, 2) for _ in args["vocabulary"]]}
+
+
+@draws("StringLookup")
+def strings(d: Drawing, t: Tensor) -> Args | None:
+    if not t.is_text:
+        return None
+    args = _vocabulary(d, ["red car", "b", "B", "日本語 mat", "\0", "never"])
+    modes = ("int", "one_hot") if t.shape != (1,) else ("int", "one_hot", "multi_hot", "count", "tf_idf")
+    if d.chance(0.5):
+        args |= {"mask_token": "", **d.some(missing_tokens=["NA", "!?"])}
+    return _weights(d, args | {"output_mode": d.among(modes)} | d.some(num_oov_indices=3, salt=5, min_count=2))
+
+
+@draws("IntegerLookup")
+def integers(d: Drawing, t: Tensor) -> Args | None:
+    if not t.fresh or t.ids is None or not t.rank or t.rank > 2:
+        return None
+    args = _vocabulary(d, [0, 1, 2, 5, -7]) | d.some(num_oov_indices=2)
+    if t.rank == 1 and d.chance(0.5):
+        args |= {"mask_token": MISSING, **d.some(missing_tokens=[1000])}
+    modes = ("int", "one_hot", "multi_hot", "count", "tf_idf") if t.rank == 1 else ("int",)
+    return _weights(d, args | {"output_mode": d.among(modes)})
+
+
+@draws("TextVectorization")
+def vectorized(d: Drawing, t: Tensor) -> Args | None:
+    if t.shape != (1,) or not t.is_text:
+        return None
+    args = _vocabulary(d, ["red", "car", "b", "red car", "zoë", "日本語", "2024"])
+    args |= d.some(split="character", standardize=d.one("lower", None, "strip_punctuation"), ngrams=d.one(2, [1, 2]))
+    args["output_mode"] = d.one("int", "multi_hot", "count", "tf_idf")
+    if args["output_mode"] == "int":
+        args["output_sequence_length"] = d.int(1, 4)
+    return _weights(d, args)
+
+
+@draws("Hashing")
+def hashing(d: Drawing, t: Tensor) -> Args | None:
+    if not t.fresh or not t.rank or t.rank > 2 or (not t.is_text and t.ids is None):
+        return None
+    args = {"num_bins": d.int(1, 6), **d.some(salt=d.one(3, [1, 2]), mask_value="" if t.is_text else 1)}
+    modes = ("int", "one_hot", "multi_hot", "count") if t.rank == 1 else ("int",)
+    return args | {"output_mode": d.among(modes)}
+
+
+@draws("HashedCrossing")
+def crossing(d: Drawing, t: Tensor) -> Args | None:
+    def fits(o: Tensor) -> bool:
+        return o.fresh and o.shape == (1,) and (o.is_text or o.ids is not None)
+
+    if not fits(t):
+        return None
+    others = [o for o in d.pool if fits(o)]
+    args = {"num_bins": d.int(1, 6), "output_mode": d.one("int", "one_hot")}
+    return args | {"inputs": [t.ref, *(d.among(others).ref for _ in range(d.int(1, 2)))]}
+
+
+@draws("DateParts")
+def dates(d: Drawing, t: Tensor) -> Args | None:
+    if t.shape != (1,) or not t.is_text:
+        return None
+    parts = ["year", "month", "day", "weekday", "hour", "minute", "days"]
+    return {"parts": d.random.sample(parts, d.int(1, len(parts))), **d.some(cyclic=False)}
+
+
+@draws("Impute")
+def imputed(d: Drawing, t: Tensor) -> Args | None:
+    if not t.is_float or t.features is None:
+        return None
+    constant = {"strategy": "constant", "fill_value": d.number(-1, 1)}
+    learning = [{"strategy": "median"}, {"strategy": "mean"}] if t.fresh else []
+    return d.among([constant, {"strategy": "zero"}, *learning]) | d.some(indicator=True)
+
+
+@draws("MinMaxScaling")
+def scaled(d: Drawing, t: Tensor) -> Args | None:
+    if t.features is None or t.dtype == "bool":
+        return None
+    if t.fresh and d.chance(0.5):
+        return {}
+    low = [d.number(-2, 0) for _ in range(t.features)]
+    return d.one({"minimum": -1.0, "maximum": 2.0}, {"minimum": low, "maximum": [v + d.one(0, 1.5) for v in low]})
+
+
+@draws("Log1p")
+def log1p(d: Drawing, t: Tensor) -> Args | None:
+    return {} if t.is_float else None
