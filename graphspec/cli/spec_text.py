@@ -123,7 +123,8 @@ def _layers(found: Suggestion) -> Iterator[str]:
     for number, units in enumerate(network.units, 1):
         end = f"_{number}" if len(network.units) > 1 else ""
         notes = (f"takes `{record}`: all columns, as one vector",) if number == 1 else ()
-        add(f"hidden{end}", "Dense", {"units": units, "activation": "relu"}, *notes)
+        penalty = {"kernel_regularizer": {"type": "L2", "l2": network.penalty}} if network.penalty else {}
+        add(f"hidden{end}", "Dense", {"units": units, "activation": "relu", **penalty}, *notes)
         last = add(f"dropped{end}", "Dropout", {"rate": network.dropout})
     add(
         "both",
@@ -174,7 +175,7 @@ def _data(found: Suggestion, file: str) -> Iterator[str]:
     if target.drop_missing:
         note = f"{target.missing:,} {'row has' if target.missing == 1 else 'rows have'} no target"
         yield from _commented([("    drop_missing_targets: true", [note], False)])
-    split: dict[str, Any] = {"split": 0.15}
+    split: dict[str, Any] = {"split": found.network.held_out}
     if target.task != "regression":
         split["stratify"] = target.key
     yield f"  validation: {scalar(split)}"
