@@ -10,11 +10,17 @@ from trust.drawn import Args, Drawing, Tensor, draws
 WORDS = ("red car", "2024-02-29 10:30", "", "b", "B", " a  a ", "Zoë", "日本語 mat", "\0", "!?", "NA", "😀", "x" * 300)
 """Texts of rows; each of the first two fills a row, so that there is something to learn from."""
 MISSING = -(2**63)
-TEXT_LAYERS = frozenset(
-    ("StringLookup", "TextVectorization", "Hashing", "HashedCrossing", "DateParts")
-)
+TEXT_LAYERS = frozenset(("StringLookup", "TextVectorization", "Hashing", "HashedCrossing", "DateParts"))
 BEHIND_LEARNT_SIZES = frozenset(
-    ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "UnitNormalization", "CategoryEncoding", "Embedding")
+    (
+        "Dense",
+        "Dropout",
+        "LayerNormalization",
+        "BatchNormalization",
+        "UnitNormalization",
+        "CategoryEncoding",
+        "Embedding",
+    )
 )
 """Layers that take a size that is not known yet; arguments of others name the sizes."""
 
