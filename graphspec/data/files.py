@@ -27,15 +27,16 @@ def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     if source.windows is not None:
         from graphspec.data.windows import WindowSource
 
-        return WindowSource(_plain(source, None), source.windows, max_rows)
-    table = _plain(source, max_rows)
+        return WindowSource(plain_rows(source, None), source.windows, max_rows)
+    table = plain_rows(source, max_rows)
     if not isinstance(table, Table | Files):
         return table
     folder = source.file.parent if isinstance(table, Table) and source.file is not None else source.beside
     return WithPictures(table, folder, [source.beside, *source.allow])
 
 
-def _plain(source: DataSource, max_rows: int | None) -> Source:
+def plain_rows(source: DataSource, max_rows: int | None) -> Source:
+    """Open the source of a part's rows as they are stored: no windows, and names of pictures instead of pictures."""
     if source.query is not None:
         from graphspec.data.queries import Query
 

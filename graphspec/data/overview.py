@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graphspec.data.array_profile import ArrayProfile, profile_arrays
 from graphspec.data.check import _default_column
 from graphspec.data.column_choice import is_year
+from graphspec.data.folders import Folder, with_columns
 from graphspec.data.learnt_preview import preview
-from graphspec.data.profile import ColumnProfile, profile
+from graphspec.data.profile import OCCURRENCES, ColumnProfile, profile
 from graphspec.data.source import DataError, Source
 from graphspec.errors import did_you_mean, shorten
 
@@ -78,23 +79,21 @@ def overviews(spec: Spec, signature: DataSignature, max_rows: int | None = None)
 
 
 def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignature, max_rows: int | None) -> Overview:
-    from graphspec.data.files import open_rows
+    from graphspec.data.files import plain_rows
 
     if not source.has_rows:
         last = "the last part of the time" if source.by_time else "the last rows" if source.in_order else None
         return Overview(name, share=source.split, notes=[last] if last else [])
     part = Overview(name, _shown(source))
-    if source.file is None and source.query is None:
-        _look_into_folder(part, source)
-        return part
     if source.windows is not None:
         part.notes.append(_windows(source.windows))
     try:
-        table = open_rows(replace(source, windows=None), max_rows)
+        table = plain_rows(source, max_rows)
         _look(part, table, max_rows)
     except DataError as error:
         part.problems.append(_sentence(part.source, error))
         return part
+    source = with_columns(source, table, signature)
     for use, columns in _wanted(source, signature, table):
         for column in columns:
             if column in table.ambiguous:
@@ -130,24 +129,8 @@ def _windows(windows: Windows) -> str:
     return f"windows of {_count(windows.length, 'row')} and the next {windows.horizon:,}{by}{order}"
 
 
-def _look_into_folder(part: Overview, source: DataSource) -> None:
-    """Count the files of a folder, by class if its subfolders are classes."""
-    for folder in source.paths:
-        counts = Counter(
-            path.relative_to(folder).parts[0] if source.labelled and path.parent != folder else ""
-            for path in folder.rglob("*")
-            if path.is_file() and not path.name.startswith(".")
-        )
-        if not counts:
-            part.problems.append(f"{folder} has no files" if folder.is_dir() else f"there is no folder {folder}")
-        part.rows = (part.rows or 0) + counts.total()
-        found = sorted((name, n) for name, n in counts.items() if name)
-        part.notes += [f"class '{name}': {_count(n, 'file')}" for name, n in found]
-        part.hints += _uneven("the folder", tuple(sorted(found, key=lambda item: -item[1])))
-
-
 def _look(part: Overview, table: Source, max_rows: int | None) -> None:
-    """Profile the columns or arrays of a source; of sources that are neither a table nor an archive, only the names."""
+    """Profile the columns or arrays of a source; of other sources, only the names are known."""
     from graphspec.data.archives import Npz
     from graphspec.data.database import Table
     from graphspec.data.globs import Files
@@ -159,6 +142,18 @@ def _look(part: Overview, table: Source, max_rows: int | None) -> None:
         arrays = profile_arrays(table, [name for name in table.names if name not in table.ambiguous])
         part.columns = arrays
         part.rows = next((a.shape[0] for a in arrays.values() if a.shape), None)
+    elif isinstance(table, Folder):
+        part.rows = len(table.paths)
+        part.columns = {"label": _classes(table)} if "label" in table.names else {}
+
+
+def _classes(folder: Folder) -> ColumnProfile:
+    """Return the profile of the labels of a folder: the names of its subfolders."""
+    counts = Counter(path.parts[0] for path in folder.paths)
+    frequent = tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    at_least = tuple(sum(n >= k for n in counts.values()) for k in range(1, OCCURRENCES + 1))
+    rows = len(folder.paths)
+    return ColumnProfile("label", "text", "text", rows, distinct=len(counts), frequent=frequent, at_least=at_least)
 
 
 def _wanted(source: DataSource, signature: DataSignature, table: Source) -> Iterator[tuple[Use, list[str]]]:
@@ -207,7 +202,8 @@ def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -
     labels = signature.labels.get(use.name) if use.section == "target" else None
     may_be_text = use.dtype == "string" or labels is not None
     may_be_text = may_be_text or (use.section == "target" and use.name in signature.text_labels)
-    if found.kind in ("text", "date") and not may_be_text:
+    pictures = use.section == "input" and len(signature.inputs[use.name].shape) == 4  # the texts are names of files
+    if found.kind in ("text", "date") and not may_be_text and not pictures:
         example = next((value for value, _ in found.frequent), "")
         yield f"has texts, such as '{example[:40]}', where {use.section} '{use.name}' takes numbers"
     elif found.kind == "float" and use.dtype.startswith("int"):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MISSING_INTEGER = -(2**63)
 """What stands for a missing number in int64, where there is no NaN."""
 _BLOCK = 1 << 18  # numbers that are summed together
+_RESOLUTION = 2.0**-24  # of float32: a smaller deviation is one of rounding
 _COUNTERS = 1 << 23  # counters of a pass: 64 MiB
 _DIGITS = 16  # bits of a key that one pass may resolve
 _KEY = 32  # bits of a key
@@ -80,6 +81,7 @@ class Moments:
         mean: the layer's argument for the mean.
         variance: the argument for the variance; None if the layer has none.
         skip_missing: leave out NaN. Without it NaN is an error.
+        constant: the variance of numbers that are all equal, as far as float32 tells.
     """
 
     def __init__(
@@ -90,7 +92,9 @@ class Moments:
         mean: str = "mean",
         variance: str | None = "variance",
         skip_missing: bool = False,
+        constant: float = 0.0,
     ) -> None:
+        self._constant = constant
         self._axes, self._sizes = tuple(axes), tuple(sizes)
         self._arguments = mean, variance
         self._skip_missing = skip_missing
@@ -151,7 +155,9 @@ class Moments:
         mean, variance = self._arguments
         found = {mean: self._means.reshape(self._sizes).tolist()}
         if variance is not None:
-            found[variance] = (self._squares / self._counts).reshape(self._sizes).tolist()
+            variances = self._squares / self._counts
+            variances[variances <= (_RESOLUTION * self._means) ** 2] = self._constant
+            found[variance] = variances.reshape(self._sizes).tolist()
         return found
 
 

@@ -52,7 +52,9 @@ class Normalization(Layer):
     """``(x − mean) / max(√variance, 1e-7)``; ``invert`` reverses this.
 
     Without ``mean`` and ``variance`` they are learnt from the training rows: exact means and population variances in
-    float64, as by Keras's ``adapt``. Masked steps count, as in Keras. NaN is an error; Impute may stand before the layer.
+    float64, as by Keras's ``adapt``. The variance of equal numbers is 1, as in scikit-learn (Keras: 0): a year that all
+    training rows share gives 0 for them, and 1 for the next year, not 10,000,000. Masked steps count, as in Keras. NaN is an
+    error; Impute may stand before the layer.
 
     Shapes: (batch, …) → the same. The statistics have one value per index of ``axis``, or one value for all.
     """
@@ -95,7 +97,7 @@ class Normalization(Layer):
     def learner(self, X: Value) -> Moments:
         """Return the learner of mean and variance, with a level of lists for each axis in ``axis``."""
         axes = self._axes(X)
-        return Moments(axes, [X.fixed(axis) for axis in axes])
+        return Moments(axes, [X.fixed(axis) for axis in axes], constant=1.0)
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = self._axes(X)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,26 +54,34 @@ class VocabularyLearner:
         self.rows = 0
         self._counts: Counter[Any] = Counter()
         self._documents: Counter[Any] | None = Counter() if documents else None
+        self._canonical: dict[Any, Any] = {"": ""}
 
     def add(self, batch: Array) -> None:
         """Take in the tokens of some rows."""
         self.rows += len(batch)
+        tokens = batch.reshape(-1).tolist()
         if self._documents is None and self.ngrams == (1,):
-            self._counts.update(batch.reshape(-1).tolist())
+            self._counts.update(tokens)
             return
-        for row in batch.reshape(len(batch), -1).tolist() if batch.size else ():
-            entries = list(self._entries(row))
-            self._counts.update(entries)
-            if self._documents is not None:
-                self._documents.update(set(entries))
+        if self.fold is not None:
+            known, fold = self._canonical, self.fold
+            known.update((token, fold(token)) for token in set(tokens).difference(known))
+            tokens = list(map(known.__getitem__, tokens))
+        width = len(tokens) // len(batch) if len(batch) else 0
+        rows = [tokens[k : k + width] for k in range(0, len(tokens), width)] if width else []
+        if self.ngrams != (1,):
+            rows = [self._entries(row) for row in rows]
+            tokens = list(chain.from_iterable(rows))
+        self._counts.update(tokens)
+        if self._documents is not None:
+            self._documents.update(chain.from_iterable(map(set, rows)))
+        if self.fold is not None:  # it pads
+            self._counts.pop("", None)
 
-    def _entries(self, row: Sequence[Any]) -> Iterable[Any]:
-        if self.fold is None:
-            return row
-        tokens = [self.fold(token) for token in row if token]
-        if self.ngrams == (1,):
-            return tokens
-        return (" ".join(tokens[k : k + n]) for n in self.ngrams for k in range(len(tokens) - n + 1))
+    def _entries(self, row: Sequence[str]) -> list[str]:
+        """Return the n-grams of the tokens of a row."""
+        tokens = [token for token in row if token]
+        return [" ".join(part) for n in self.ngrams for part in zip(*(tokens[k:] for k in range(n)), strict=False)]
 
     def end_pass(self) -> bool:
         """One pass is enough."""

@@ -255,9 +255,20 @@ def test_folders_of_classes() -> None:
     Path("s.yaml").write_text(PHOTOS)
     result = graphspec("data", "s.yaml")
     assert result.exit_code == 0, result.stdout
-    assert result.stdout.startswith("train: photos, 13 rows\n  class 'cats': 12 files\n  class 'dogs': 1 file\n")
-    assert "hint: the folder is uneven: 'cats' in 12 rows, 'dogs' in 1" in result.stdout
+    shown = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert shown[0] == "train: photos, 13 rows"
+    assert "label → kind text 0 2 cats 92 %, dogs 8 %" in shown
+    assert "label labels cats, dogs" in shown
+    assert "hint: column 'label' is uneven: 'cats' in 12 rows, 'dogs' in 1; see `class_weight: balanced`" in shown
     Path("s.yaml").write_text(PHOTOS.replace("images: photos", "images: fotos"))
     result = graphspec("data", "s.yaml")
     assert result.exit_code == 1
-    assert "problem: there is no folder" in result.stdout
+    assert "problem: fotos does not exist" in result.stdout
+
+
+def test_a_table_of_pictures() -> None:
+    Path("s.yaml").write_text(PHOTOS.replace("{images: photos, labels: folder}", "{file: pets.csv}"))
+    written(Path("pets.csv"), [{"photo": f"photos/{k}.png", "kind": "cat" if k % 2 else "dog"} for k in range(30)])
+    result = graphspec("data", "s.yaml")
+    assert result.exit_code == 0, result.stdout
+    assert "problem" not in result.stdout

@@ -72,7 +72,7 @@ def _number(r: Generator, count: int, new: int) -> tuple[Column, list[Any], list
         column["indicator"] = bool(r.random() < 0.4)
     size = 10.0 ** int(r.integers(-4, 12))
     kinds = ["normal", "few", "lognormal", "constant", "offset"]
-    kind = choice(r, kinds[:3] if scale == "log1p" else kinds)  # float32 has few digits for logarithms that hardly vary
+    kind = choice(r, kinds[:4] if scale == "log1p" else kinds)  # float32 has few digits for logarithms that hardly vary
     draws = {
         "normal": lambda n: r.normal(0, size, n),
         "constant": lambda n: np.full(n, size),

@@ -2,7 +2,7 @@
 
 It needs scikit-learn, which the tests do not: ``python tests/golden/make_records.py``. With ``--check 300`` it writes
 nothing, and holds graphspec against as many drawn records: rows that are arrays or come from CSV, Parquet or JSON Lines, and
-the exported files. Where graphspec has Keras's ways and not scikit-learn's (constant columns, bins with equal edges, weights
+the exported files. Where graphspec has Keras's ways and not scikit-learn's (tiny deviations, bins with equal edges, weights
 of words), the formula is the one that the layer documents, written here once more in NumPy.
 """
 
@@ -66,13 +66,13 @@ def filled(train: Array, new: Array, missing: Any, indicator: bool) -> tuple[Bot
 
 
 def standardized(train: Array, new: Array) -> Both:
-    """By StandardScaler, but the deviation is at least 1e-7, as in Keras, where scikit-learn takes 1 for 0."""
+    """By StandardScaler, but the deviation is at least 1e-7, as in Keras; that of equal numbers is 1."""
     scaler = StandardScaler().fit(train.astype(np.float64))
     assert scaler.mean_ is not None
     assert scaler.var_ is not None
     mean, deviation = np.float32(scaler.mean_), np.float32(np.maximum(np.sqrt(scaler.var_), 1e-7))
     constant = (train == train[:1]).all(0)
-    mean, deviation = np.where(constant, train[0], mean), np.where(constant, np.float32(1e-7), deviation)
+    mean, deviation = np.where(constant, train[0], mean), np.where(constant, np.float32(1), deviation)
     return (train - mean) / deviation, (new - mean) / deviation
 
 

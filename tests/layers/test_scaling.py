@@ -33,9 +33,20 @@ def test_normalized_rows_have_mean_0_and_variance_1(axis: Any) -> None:
     np.testing.assert_allclose(in_both(inverse, Y)[0], X, rtol=1e-5, atol=1e-5)
 
 
-def test_a_constant_feature_is_divided_by_the_least_deviation() -> None:
+def test_a_feature_that_is_constant_but_for_rounding_is_divided_by_one() -> None:
     layer = adapted("Normalization", np.full((5, 1), 3.0, np.float32))
-    assert in_both(layer, np.array([[3.0], [4.0]], np.float32))[0].tolist() == [[0.0], [pytest.approx(1e7)]]
+    assert in_both(layer, np.array([[3.0], [4.0]], np.float32))[0].tolist() == [[0.0], [1.0]]
+    large = np.float32(2**24)
+    rounded = np.full((1000, 1), large, np.float32)
+    rounded[0] = np.nextafter(large, np.float32(0))
+    layer = adapted("Normalization", rounded)
+    assert in_both(layer, np.array([[large], [large + 2]], np.float32))[0].tolist() == [[0.0], [2.0]]
+
+
+def test_a_tiny_deviation_is_one_of_a_feature_around_zero() -> None:
+    tiny = np.array([[-1e-9], [1e-9]], np.float32)
+    layer = adapted("Normalization", tiny)
+    np.testing.assert_allclose(in_both(layer, tiny)[0], [[-0.01], [0.01]], rtol=1e-5)
 
 
 def test_integers_are_scaled_too() -> None:

@@ -80,6 +80,19 @@ def speech() -> tuple[dict[str, Any], Rows]:
     return spec, ({"x": random.standard_normal((13, 9, 3))}, {"text": labels}, None)
 
 
+def records() -> tuple[dict[str, Any], Rows]:
+    """Return a case whose layers and head learn from raw records: the workers get prepared rows."""
+    columns = {"town": {"type": "category", "embed": 2}, "spent": "number", "remark": "text"}
+    layers = [{"name": "mood", "type": "Dense", "units": 3, "activation": "softmax"}]
+    outputs = {"mood": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}}
+    spec = spec_of({"visit": {"columns": columns}}, layers, outputs, optimizer="adam")
+    random = np.random.default_rng(4)
+    spent = np.where(random.random(23) < 0.2, np.nan, random.normal(50, 20, 23)).astype(np.float32)
+    texts = {"town": ["Rome", "Oslo", "", "Bonn"], "remark": ["good", "bad coffee", "", "good coffee"]}
+    x = {name: random.choice(np.array(values, object), 23) for name, values in texts.items()}
+    return spec, ({**x, "spent": spent}, {"mood": np.array(["sad", "happy", "calm"] * 8, object)[:23]}, None)
+
+
 def train(spec: dict[str, Any], rows: Rows, workers: Any) -> tuple[gs.Model, dict[str, list[float]]]:
     model = gs.compile(spec, [f"training.workers={workers}"])
     x, y, weights = rows
@@ -89,7 +102,7 @@ def train(spec: dict[str, Any], rows: Rows, workers: Any) -> tuple[gs.Model, dic
     return model, history.history
 
 
-@pytest.mark.parametrize("case", [images, sentences, speech], ids=lambda case: case.__name__)
+@pytest.mark.parametrize("case", [images, sentences, speech, records], ids=lambda case: case.__name__)
 def test_results_are_those_of_one_process_and_the_same_bits_twice(case: Any) -> None:
     spec, rows = case()
     one, history = train(spec, rows, 1)
@@ -107,7 +120,7 @@ def test_results_are_those_of_one_process_and_the_same_bits_twice(case: Any) -> 
         np.testing.assert_array_equal(repeat.optimizer_state.arrays()[name], slot, err_msg=name)
 
 
-@pytest.mark.parametrize("case", [images, sentences, speech], ids=lambda case: case.__name__)
+@pytest.mark.parametrize("case", [images, sentences, speech, records], ids=lambda case: case.__name__)
 def test_scattered_rows_give_the_same_bits(case: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rank 0 gathers the rows of all workers batch by batch, or each worker gathers its own from all rows."""
     allocated: list[dict[str, Any]] = []
