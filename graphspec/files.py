@@ -169,8 +169,9 @@ def write_at(path: Path, start: int, data: bytes, *, new: bool = False) -> int:
 
 @contextmanager
 def sized_file(path: Path, nbytes: int, *, new: bool = True) -> Iterator[IO[bytes]]:
-    """Open a file of ``nbytes`` bytes to be mapped into memory. Its space is reserved: a map of a file with holes ends
-    the process if the disk is full.
+    """Open a file of ``nbytes`` bytes to be mapped into memory.
+
+    Its space is reserved: a map of a file with holes ends the process if the disk is full.
 
     Args:
         new: create the file, or empty it; else keep what it contains.

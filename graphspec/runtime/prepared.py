@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 2048  # rows per run of the prelude: more do not make it faster
 CACHED_BYTES = 1 << 25  # from this size on, rows are kept in a cache beside the run
+_LARGEST_INDEX = 1 << 24  # bytes
 _INTEGERS = ("uint8", "int16", "int32")
 
 Progress = Callable[[int, int], None]
@@ -153,14 +154,16 @@ def _cached(prelude: Prelude, feeds: Mapping[str, Any], cache: Path, progress: P
     """Return the entry of the cache, as memory maps; compute it if it does not exist."""
     from filelock import FileLock
 
-    entry = cache / key_of(prelude, feeds)
-    if (found := _read(entry, prelude)) is not None:
+    entry, total = cache / key_of(prelude, feeds), len(next(iter(feeds.values())))
+    if (found := _read(entry, prelude, total)) is not None:
         return found
     make_folder(cache)
     with FileLock(cache / LOCK):
-        if (found := _read(entry, prelude)) is not None:  # another process has computed it in the meantime
+        if (found := _read(entry, prelude, total)) is not None:  # another process has computed it in the meantime
             return found
         remove_leftovers(cache)
+        if entry.is_symlink() or entry.is_file():
+            entry.unlink()
         shutil.rmtree(entry, ignore_errors=True)  # a damaged entry
         with new_folder(entry) as folder:
             arrays = _compute(prelude, feeds, partial(_create, folder, prelude), progress)
@@ -170,7 +173,7 @@ def _cached(prelude: Prelude, feeds: Mapping[str, Any], cache: Path, progress: P
             record = {name: {"dtype": a.dtype.str, "shape": list(a.shape)} for name, a in arrays.items()}
             write_atomic(folder / "index.json", json.dumps({"arrays": record}))
             del arrays
-    found = _read(entry, prelude)
+    found = _read(entry, prelude, total)
     if found is None:
         raise RunError(Code.DAMAGED_RUN, f"{entry} was altered while it was written", "remove it, and start again")
     return found
@@ -189,18 +192,34 @@ def _create(folder: Path, prelude: Prelude, name: str, shape: tuple[int, ...], d
         return np.memmap(file, dtype, "r+", shape=shape) if size else np.empty(shape, dtype)
 
 
-def _read(entry: Path, prelude: Prelude) -> dict[str, Array] | None:
-    """Return the arrays of an entry; None if it does not exist or was altered."""
+def _read(entry: Path, prelude: Prelude, total: int) -> dict[str, Array] | None:
+    """Return the arrays of an entry with ``total`` rows; None if it does not exist or was altered."""
     try:
-        record = json.loads((entry / "index.json").read_text())["arrays"]
+        index = entry / "index.json"
+        if entry.is_symlink() or not _is_own(index) or index.stat().st_size > _LARGEST_INDEX:
+            return None
+        record = json.loads(index.read_text(encoding="utf-8"))["arrays"]
         found: dict[str, Array] = {}
-        for name in prelude.graph.outputs:
-            dtype, shape = np.dtype(record[name]["dtype"]), tuple(int(n) for n in record[name]["shape"])
+        for name, value in prelude.graph.outputs.items():
+            dtype, shape = _storage(value), tuple(record[name]["shape"])
+            if record[name]["dtype"] != dtype.str or not _fits(shape, (total, *value.shape[1:])):
+                return None
             path, size = entry / _file(name, prelude), math.prod(shape) * dtype.itemsize
-            if dtype.hasobject or path.stat().st_size != size:
+            if not _is_own(path) or path.stat().st_size != size:
                 return None
             with path.open("rb") as file:
                 found[name] = map_file(file, dtype, 0, shape, "C") if size else np.empty(shape, dtype)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return found
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether ``path`` is a regular file; links and pipes are not made here."""
+    return path.is_file() and not path.is_symlink()
+
+
+def _fits(shape: tuple[Any, ...], expected: Sequence[Any]) -> bool:
+    """Return whether a shape of a file has the expected sizes; axes that vary may have any."""
+    whole = len(shape) == len(expected) and all(type(n) is int and n >= 0 for n in shape)
+    return whole and all(n == size for n, size in zip(shape, expected, strict=True) if isinstance(size, int))

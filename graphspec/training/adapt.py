@@ -6,6 +6,7 @@ differ from the one in the file. Layers that read what others have learnt come a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
 
 
+_LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are not read
+
+
 def _ignore(rows: int, total: int) -> None:
     """Show nothing."""
 
@@ -54,8 +58,22 @@ def adapt(spec: Spec, data: Dataset, progress: Progress = _ignore) -> Adapted:
         resolved, lowered = check(spec, allow_outside=True, adapted=adapted).require()
         nodes = _next_round(resolved)
         if not nodes:
+            _refuse_too_large(resolved, adapted)
             return adapted
         adapted = replace(adapted, layers={**adapted.layers, **_learn(nodes, lowered, data, progress)})
+
+
+def _refuse_too_large(spec: Spec, adapted: Adapted) -> None:
+    """Raise GS105 if the files of a run cannot store what was learnt: its longest vocabulary is too long."""
+    lists = [(len(v), name) for name, state in adapted.layers.items() for v in state.values() if isinstance(v, list)]
+    record = adapted.to_json()
+    in_files = json.dumps(record, indent=1), json.dumps(json.dumps(record))  # adapted.json, and a checkpoint's header
+    if not lists or max(map(len, in_files)) <= _LARGEST:
+        return
+    count, name = max(lists)
+    text = f"has learnt {count} entries, and a run stores at most {_LARGEST >> 20} MiB of what was learnt"
+    error = ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set `max_tokens`, or use Hashing")
+    raise SpecError([_at(node, error) for node in spec.nodes if node.name == name])
 
 
 def _next_round(spec: Spec) -> list[NodeDecl]:

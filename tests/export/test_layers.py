@@ -66,7 +66,16 @@ def test_equal_at_several_batch_sizes_and_lengths(case: Case, tmp_path: Path) ->
 # Layers that learn, and layers of texts.
 
 TEXTS = load_texts()
-DATES = ["2024-02-29", "1999-12-31 23:59:59.5", "", "2023-02-29", "on 2024-12-31", "\u0662024-01-01", "0001-01-01", "\0"]
+DATES = [
+    "2024-02-29",
+    "1999-12-31 23:59:59.5",
+    "",
+    "2023-02-29",
+    "on 2024-12-31",
+    "\u0662024-01-01",
+    "0001-01-01",
+    "\0",
+]
 WORDS = ["", "a", "A", "日本語", "e\u0301", "\0", "a" * 5000]
 NUMBERS = np.array([[0.0], [-1.5], [1e30], [-3e-9]], np.float32)
 INTEGERS = np.array([[0], [-1], [2**62], [-(2**63)]])
@@ -92,7 +101,9 @@ def learnt_by(layer: dict[str, Any], rows: Any) -> dict[str, Any]:
         return {}
     found = fitted(layer, rows)
     state = {key: getattr(found, key) for key in found.learnt_arguments}
-    return {key: np.asarray(v).tolist() if key != "vocabulary" else list(v) for key, v in state.items() if v is not None}
+    return {
+        key: np.asarray(v).tolist() if key != "vocabulary" else list(v) for key, v in state.items() if v is not None
+    }
 
 
 def of_texts() -> list[tuple[dict[str, Any], dict[str, Any], list[Any], list[Any]]]:

@@ -214,3 +214,21 @@ def test_a_record_that_was_altered_is_refused(tmp_path: Path) -> None:
         assert "GS603" in result.stderr, (altered, result.stderr)
     (run / "adapted.json").write_text(json.dumps(whole), encoding="utf-8")
     gs.load(run)
+
+
+def test_a_vocabulary_that_no_run_can_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.training.adapt._LARGEST", 1000)
+    layers = [
+        {"name": "bins", "type": "StringLookup", "output_mode": "one_hot"},
+        {"name": "y", "type": "Dense", "units": 1},
+    ]
+    spec = {
+        "graphspec": 1,
+        "name": "long",
+        "inputs": {"text": {"shape": [1], "dtype": "string"}},
+        "layers": layers,
+        "outputs": {"y": {"loss": "mean_squared_error"}},
+    }
+    texts = np.array([[f"a long text {k}"] for k in range(100)], object)
+    with pytest.raises(gs.SpecError, match=r"GS105.*'bins' has learnt 100 entries, and a run stores at most"):
+        gs.compile(spec).fit(texts, np.zeros((100, 1)), verbose=0)

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from graphspec.graph.prelude import repeatable
+from graphspec.ir.graph import Graph, Value
+from graphspec.ir.learnt_size import LearntSize
 from trust.drawn import Args, Drawing, Tensor, draws
 
 WORDS = ("red car", "2024-02-29 10:30", "", "b", "B", " a  a ", "Zoë", "日本語 mat", "\0", "!?", "NA", "😀", "x" * 300)
 """Texts of rows; each of the first two fills a row, so that there is something to learn from."""
 MISSING = -(2**63)
-TEXT_LAYERS = frozenset(
-    ("StringLookup", "TextVectorization", "Hashing", "HashedCrossing", "DateParts")
-)
+TEXT_LAYERS = frozenset(("StringLookup", "TextVectorization", "Hashing", "HashedCrossing", "DateParts"))
 BEHIND_LEARNT_SIZES = frozenset(
-    ("Dense", "Dropout", "LayerNormalization", "BatchNormalization", "UnitNormalization", "CategoryEncoding", "Embedding")
+    (
+        "Dense",
+        "Dropout",
+        "LayerNormalization",
+        "BatchNormalization",
+        "UnitNormalization",
+        "CategoryEncoding",
+        "Embedding",
+    )
 )
 """Layers that take a size that is not known yet; arguments of others name the sizes."""
+
+KEEPS_IDS = frozenset(
+    ("Identity", "Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Maximum", "Minimum")
+)
+KEEPS_IDS |= {f"{what}{n}D" for what in ("Cropping", "ZeroPadding") for n in (1, 2, 3)}
+MAKES_IDS = frozenset(("StringLookup", "IntegerLookup", "TextVectorization", "Hashing", "HashedCrossing"))
 
 
 def may_take(kind: str, t: Tensor) -> bool:
@@ -121,3 +136,23 @@ def scaled(d: Drawing, t: Tensor) -> Args | None:
 @draws("Log1p")
 def log1p(d: Drawing, t: Tensor) -> Args | None:
     return {} if t.is_float else None
+
+
+def is_fresh(value: Value, graph: Graph) -> bool:
+    """Whether a value depends on no weights and no random numbers."""
+    nodes = graph.needed([value])
+    return repeatable(nodes) == {n.name for n in nodes}
+
+
+def ids_of(node: Args, value: Value, taken: list[Tensor]) -> tuple[int | None, bool]:
+    """How many ids there are, and whether that is still to be learnt."""
+    if not value.dtype.startswith("int"):
+        return None, False
+    if node.get("type") == "Discretization":
+        return len(node["bin_boundaries"]) + 1 if "bin_boundaries" in node else node["num_bins"], False
+    if node.get("type") in MAKES_IDS and value.range is not None:
+        high = value.range.high
+        return (None, True) if isinstance(high, LearntSize) else (int(high) + 1, False)
+    if node.get("type") not in KEEPS_IDS or any(t.ids is None for t in taken):
+        return None, False
+    return max((t.ids for t in taken if t.ids is not None), default=None), False

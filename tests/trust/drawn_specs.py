@@ -11,9 +11,6 @@ import numpy as np
 
 from graphspec.callbacks import CALLBACKS
 from graphspec.compiler.check import check
-from graphspec.graph.prelude import repeatable
-from graphspec.ir.graph import Graph, Value
-from graphspec.ir.learnt_size import LearntSize
 from graphspec.layers import LAYERS
 from graphspec.losses import LOSSES
 from graphspec.metrics import METRICS
@@ -21,14 +18,9 @@ from graphspec.optimizers import OPTIMIZERS
 from graphspec.schedules import SCHEDULES
 from trust import drawn_layers, drawn_spatial  # noqa: F401  (they fill TEMPLATES)
 from trust.drawn import TEMPLATES, Args, Drawing, Tensor
-from trust.drawn_records import may_take
+from trust.drawn_records import ids_of, is_fresh, may_take
 
 Array = np.ndarray[Any, Any]
-KEEPS_IDS = frozenset(
-    ("Identity", "Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate", "Maximum", "Minimum")
-)
-KEEPS_IDS |= {f"{what}{n}D" for what in ("Cropping", "ZeroPadding") for n in (1, 2, 3)}
-MAKES_IDS = frozenset(("StringLookup", "IntegerLookup", "TextVectorization", "Hashing", "HashedCrossing"))
 LOSS_KINDS: dict[str, tuple[str | None, str]] = {
     "circle": (None, "ids"),
     "binary_crossentropy": ("sigmoid", "bits"),
@@ -226,8 +218,8 @@ class _Growth:
         for k, value in enumerate(every):
             ref = node["name"] if k == 0 else f"{node['name']}:{k}"
             mask = None if value.mask is None else value.mask.rank - 1
-            fresh = _fresh(value, checked.lowered.graph)
-            ids, bounded = _ids(node, value, taken)
+            fresh = is_fresh(value, checked.lowered.graph)
+            ids, bounded = ids_of(node, value, taken)
             gaps = node.get("type") == "DateParts"
             self.d.pool.append(Tensor(ref, value.shape[1:], value.dtype, ids, mask, fresh, gaps, bounded))
         self.result.used.update(_kinds(node))
@@ -394,22 +386,3 @@ def _kinds(node: Args) -> list[str]:
     found = [kind for i in inner if isinstance(i, dict) for kind in _kinds(i)]
     found += ["block"] * ("block" in node) + ["share"] * ("share" in node)
     return [*([node["type"]] if "type" in node else []), *found]
-
-
-def _fresh(value: Value, graph: Graph) -> bool:
-    nodes = graph.needed([value])
-    return repeatable(nodes) == {n.name for n in nodes}
-
-
-def _ids(node: Args, value: Value, taken: list[Tensor]) -> tuple[int | None, bool]:
-    """How many ids there are, and whether that is still to be learnt."""
-    if not value.dtype.startswith("int"):
-        return None, False
-    if node.get("type") == "Discretization":
-        return len(node["bin_boundaries"]) + 1 if "bin_boundaries" in node else node["num_bins"], False
-    if node.get("type") in MAKES_IDS and value.range is not None:
-        high = value.range.high
-        return (None, True) if isinstance(high, LearntSize) else (int(high) + 1, False)
-    if node.get("type") not in KEEPS_IDS or any(t.ids is None for t in taken):
-        return None, False
-    return max((t.ids for t in taken if t.ids is not None), default=None), False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import graphspec as gs
 from graphspec.layers import LAYERS
 from specs import blobs, dense_spec
 from trust.drawn import TEMPLATES
+from trust.drawn_records import MISSING
+from trust.drawn_rows import inputs
 from trust.drawn_specs import draw
 
 
@@ -121,3 +124,22 @@ def test_texts_that_reach_no_head() -> None:
     assert len(model.fit(x, np.ones((3, 1)), verbose=0).history["loss"]) == 1
     assert model.predict(x).shape == (3, 1)
     assert model.evaluate(x, np.ones((3, 1)))["loss"] >= 0
+
+
+def test_rows_have_gaps_and_odd_texts_and_models_learn() -> None:
+    """What is drawn for layers of records has what they are for."""
+    seen, learning = set[str](), 0
+    for kind in ("Impute", "IntegerLookup", "StringLookup", "DateParts"):
+        for seed in range(8):
+            drawn = draw(random.Random(seed), most=1, kind=kind)
+            model = gs.compile(drawn.document)
+            learning += model.learns
+            for array in inputs(drawn, model, 8, defaultdict(lambda: 3), np.random.default_rng(seed)).values():
+                if array.dtype == object:
+                    seen.update({"text"} | ({"empty"} if "" in array else set()))
+                elif array.dtype.kind == "f":
+                    seen.update({"NaN"} if np.isnan(array).any() else set())
+                else:
+                    seen.update({"missing integer"} if (array == MISSING).any() else set())
+    assert seen == {"text", "empty", "NaN", "missing integer"}
+    assert learning > 4
