@@ -59,7 +59,10 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
 
 
 def _gaps(spec: Spec) -> frozenset[str]:
-    """Return the inputs in which a value may be missing: all layers that read them know what to do with it."""
+    """Return the inputs in which a value may be missing: all layers that read them know what to do with it.
+
+    Missing numbers are NaN, missing integers the smallest int64: other dtypes have no value for them.
+    """
     readers: dict[str, list[bool]] = {}
     layers = {node.name: node.layer for node in spec.nodes}
     for node in spec.nodes:
@@ -68,7 +71,8 @@ def _gaps(spec: Spec) -> frozenset[str]:
             if ref is not None:
                 readers.setdefault(ref.name, []).append(layer is not None and layer.gaps_allowed)
     heads = {h.layer.name for h in spec.heads.values() if h.layer is not None}
-    return frozenset(n for n in spec.inputs if n not in heads and all(readers.get(n, [False])))
+    able = [n for n, declared in spec.inputs.items() if declared.dtype in ("float32", "int64", "string")]
+    return frozenset(n for n in able if n not in heads and all(readers.get(n, [False])))
 
 
 def _learns_labels(head: HeadDecl, kind: str) -> bool:
