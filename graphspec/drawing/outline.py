@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -248,9 +248,13 @@ class _Outline:
         lines = [words, self._shape(members[-1], members), self._when(members)]
         return Box("shared" if node.share else "layer", title, list(filter(None, lines)), family)
 
-    def _when(self, members: Iterable[NodeDecl]) -> str:
-        """Return a line about nodes of the prelude; an empty text for others."""
-        return "computed once, before training" if all(m.name in self.once for m in members) else ""
+    def _when(self, members: Sequence[NodeDecl]) -> str:
+        """Return a line about nodes that are computed once per row; an empty text if there are none."""
+        once = sum(m.name in self.once for m in members)
+        if not once:
+            return ""
+        some = "" if once == len(members) else f"{once} of {len(members)} nodes "
+        return f"{some}computed once, before training"
 
     def _shape(self, last: NodeDecl, members: Iterable[NodeDecl]) -> str:
         """Return ``(N, 28, 28, 64) · 1,792 parameters``."""

@@ -38,3 +38,13 @@ def test_nested_params_are_resolved_and_every_output_is_shown() -> None:
     _, layer, gate = panels(str(ARCHITECTURES / "wavenet.yaml"))
     assert layer.boxes["gate"].lines[0] == "block gate: dilation 1"
     assert [a for a in gate.arrows if a[1].startswith("output")] == [("gated", "output 0"), ("skip", "output 1")]
+
+
+def test_what_is_computed_once_is_marked() -> None:
+    (folded,) = panels(str(ROOT / "specs" / "penguins.yaml"))
+    assert folded.boxes["penguin"].lines[0] == "record of 7 columns"
+    assert folded.boxes["penguin"].lines[-1] == "12 of 15 nodes computed once, before training"
+    assert "parameters learnt" in folded.boxes["hidden"].lines[1]
+    (everything,) = panels(str(ROOT / "specs" / "penguins.yaml"), expand=True)
+    assert everything.boxes["penguin/year"].lines[-1] == "computed once, before training"
+    assert everything.boxes["penguin/sex"].lines[-1] == "(N, penguin.sex.ids.tokens+2)"
