@@ -155,13 +155,14 @@ def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterat
         yield values
 
 
-def _chunks(data: Dataset) -> Iterator[Array]:
-    """Yield the indices of the rows, in chunks."""
-    chosen = np.arange(len(data)) if data.chosen is None else data.chosen
-    return (chosen[k : k + CHUNK_ROWS] for k in range(0, len(chosen), CHUNK_ROWS))
+def _chunks(data: Dataset) -> Iterator[Array | slice]:
+    """Yield the rows in chunks: their indices, or slices of all rows, which copy nothing."""
+    chosen = data.chosen
+    for k in range(0, len(data), CHUNK_ROWS):
+        yield slice(k, min(k + CHUNK_ROWS, len(data))) if chosen is None else chosen[k : k + CHUNK_ROWS]
 
 
-def _rows(array: Any, rows: Array) -> Array:
+def _rows(array: Any, rows: Array | slice) -> Array:
     found: Array = array[rows]
     return found
 
