@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
+_NUMBER_ROWS = 16384  # the same for data without texts
 
 
 _LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are not read
@@ -113,7 +114,7 @@ def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset, progress:
         for batch in _values({name: sources[name] for name in learners}, graph, data):
             for name, learner in learners.items():
                 learner.add(batch[name])
-            done = min(done + CHUNK_ROWS, len(data))
+            done += len(next(iter(batch.values())))
             progress(done, len(data))
         for name, learner in list(learners.items()):
             if learner.end_pass():
@@ -158,8 +159,9 @@ def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterat
 def _chunks(data: Dataset) -> Iterator[Array | slice]:
     """Yield the rows in chunks: their indices, or slices of all rows, which copy nothing."""
     chosen = data.chosen
-    for k in range(0, len(data), CHUNK_ROWS):
-        yield slice(k, min(k + CHUNK_ROWS, len(data))) if chosen is None else chosen[k : k + CHUNK_ROWS]
+    size = CHUNK_ROWS if any(isinstance(a, Strings) for a in data.inputs.values()) else _NUMBER_ROWS
+    for k in range(0, len(data), size):
+        yield slice(k, min(k + size, len(data))) if chosen is None else chosen[k : k + size]
 
 
 def _rows(array: Any, rows: Array | slice) -> Array:
