@@ -15,6 +15,7 @@ from graphspec.ir.graph import Graph, Node, Type, Value
 from graphspec.ops import OPS
 
 _ASSUMED = 64  # elements along an axis that varies
+_MANY_INPUTS = 8
 _ITEM_BYTES = {"float32": 4, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
 
 
@@ -32,13 +33,19 @@ class Cut:
 
 
 def cut(graph: Graph) -> Cut | None:
-    """Return the two parts of a graph; None if NumPy computes all of its operators, so that nothing is cut off."""
+    """Return the two parts of a graph; None if nothing is cut off.
+
+    A graph that NumPy computes alone is cut only if this joins many inputs, such as the columns of a record: in every step,
+    the small operators of each column would take longer than the network.
+    """
     nodes = graph.needed(_roots(graph))
-    if all(OPS[n.op].has_kernel for n in nodes):
+    by_numpy = all(OPS[n.op].has_kernel for n in nodes)
+    if by_numpy and len(graph.inputs) < _MANY_INPUTS:
         return None
     fixed = repeatable(nodes)
     chosen = _before_the_cut(graph, nodes, fixed)
-    return _split(graph, nodes, chosen)
+    parts = _split(graph, nodes, chosen)
+    return None if by_numpy and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
 
 
 def computed_once(graph: Graph) -> set[str]:

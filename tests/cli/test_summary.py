@@ -22,7 +22,7 @@ def test_a_record() -> None:
 
 
 def test_without_texts_nothing_is_computed_once() -> None:
-    result = graphspec("summary", ROOT / "specs" / "housing.yaml")
+    result = graphspec("summary", ROOT / "specs" / "fashion.yaml")
     assert "once" not in result.stdout
     assert "parameters: " in result.stdout
 

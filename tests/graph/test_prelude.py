@@ -32,6 +32,21 @@ def test_a_graph_without_texts_is_not_cut() -> None:
     assert cut(graph.with_outputs({"y": dense(g, g.Relu(v["x"]))})) is None
 
 
+def test_many_columns_of_numbers_are_joined_before_the_cut() -> None:
+    graph, g, v = graph_of(**{f"x{k}": ("float32", ("N", 1)) for k in range(8)})
+    row = g.Concat(*(g.Mul(x, g.constant(0.5, "float32")) for x in v.values()), axis=-1)
+    parts = cut(graph.with_outputs({"y": dense(g, row)}))
+    assert parts is not None
+    assert list(parts.rest.inputs) == [row.name]
+    assert list(parts.prelude.inputs) == list(graph.inputs)
+
+
+def test_inputs_that_are_not_joined_are_no_reason_to_cut() -> None:
+    graph, g, v = graph_of(**{f"x{k}": ("float32", ("N", 4)) for k in range(8)})
+    outputs = {f"y{k}": g.MatMul(g.Relu(x), g.param(f"w{k}", (4, 1), Zeros())) for k, x in enumerate(v.values())}
+    assert cut(graph.with_outputs(outputs)) is None
+
+
 def test_ids_cross_the_cut_and_not_one_hot_vectors() -> None:
     graph, g, v = graph_of(word=("string", ("N", 1)))
     ids = ids_of(g, v["word"])
