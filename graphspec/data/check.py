@@ -12,7 +12,7 @@ from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.config import with_article
 from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
-from graphspec.data.convert import MISSING_ID, as_array, check_probabilities, check_range, reshape
+from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.filling import assemble
 from graphspec.data.folders import with_columns
@@ -25,7 +25,7 @@ from graphspec.data.sequences import check_sequences
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source
 from graphspec.data.windows import with_windows
 from graphspec.errors import Diagnostic, Mark, Problem, RunError, SpecError, did_you_mean
-from graphspec.ir.graph import Type
+from graphspec.ir.graph import MISSING_INTEGER, Type
 from graphspec.ir.ranges import Range
 from graphspec.language.data_sources import SOURCES
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
@@ -116,10 +116,10 @@ def _requested_names(
     ):
         for name in names:
             if name in mapped or name in table.names or name not in signature.extras():
-                yield section, name, mapped.get(name) or _default_column(name, signature, table)
+                yield section, name, mapped.get(name) or default_column(name, signature, table)
 
 
-def _default_column(name: str, signature: DataSignature, table: Source) -> str:
+def default_column(name: str, signature: DataSignature, table: Source) -> str:
     column = signature.columns.get(name, name)
     return column if column in table.names or name not in table.names else name
 
@@ -283,7 +283,7 @@ class _Check:
                     signature.limits[name],
                     "set `input_dim` of the Embedding above the largest id, or correct the ids",
                 )
-                check_range(converted, limits, "id", hint, (MISSING_ID,) if name in signature.gaps else ())
+                check_range(converted, limits, "id", hint, (MISSING_INTEGER,) if name in signature.gaps else ())
             if name in signature.targets and section == "targets":
                 self._check_target(name, converted, subject)
         except DataError as error:
@@ -301,7 +301,7 @@ class _Check:
             return
         if name in signature.classes:
             hint = "class ids count from 0; the head needs a unit for each class"
-            spare = [MISSING_ID, *([signature.ignored[name]] if name in signature.ignored else ())]
+            spare = [MISSING_INTEGER, *([signature.ignored[name]] if name in signature.ignored else ())]
             check_range(target, Range(0, signature.classes[name] - 1), "class", hint, spare)
         if name in signature.probabilities:
             check_probabilities(target)

@@ -14,6 +14,7 @@ from graphspec.codes import Code
 from graphspec.data.source import DataError
 from graphspec.errors import did_you_mean
 from graphspec.ir.dims import evaluate, show
+from graphspec.ir.graph import MISSING_INTEGER
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array, Type
@@ -24,8 +25,6 @@ LABELS = "give the head its `labels`"
 FILL_IN = "fill it in, or remove the row"
 _ROUND = "round it, or use a float input"
 MISSING_TEXTS = ("", "na", "n/a", "nan", "null", "none", "?")
-MISSING_ID = -(2**63)
-"""Stands for a missing integer."""
 
 
 def chunks(array: Array) -> Iterator[tuple[int, Array]]:
@@ -78,7 +77,7 @@ def convert(
 
     Args:
         first: the index of the first row, if the array is a part of a longer one.
-        gaps: values may be missing: they become NaN, or ``MISSING_ID`` in int64.
+        gaps: values may be missing: they become NaN, or ``MISSING_INTEGER`` in int64.
 
     Raises:
         DataError: GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an unknown label.
@@ -116,7 +115,7 @@ def convert(
         if gaps and first_bad(array, np.isnan) is not None:
             missing = np.isnan(array)
             found = convert(np.where(missing, 0, array), expected, labels, first).astype(dtype)
-            found[missing] = MISSING_ID
+            found[missing] = MISSING_INTEGER
             return found
         bad = first_bad(array, lambda x: np.rint(x) != x)
         if bad is None:
@@ -189,7 +188,7 @@ def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int
             raise DataError(
                 Code.OUT_OF_RANGE, f"has '{value}' in row {first + index // per_row}, which is not a label", hint
             )
-    found = [MISSING_ID if missing else ids[v] for v, missing in zip(values, absent, strict=True)]
+    found = [MISSING_INTEGER if missing else ids[v] for v, missing in zip(values, absent, strict=True)]
     return one_hot(np.array(found, np.int64).reshape(array.shape), expected, len(labels))
 
 
@@ -219,7 +218,7 @@ def _numbers(present: Sequence[Any], absent: Array, expected: Type) -> Array:
     if numbers.size == absent.size:
         return numbers
     exact = not expected.is_float and (numbers.dtype.kind in "iu" or not numbers.size)
-    found = np.full(absent.size, MISSING_ID if exact else np.nan, np.int64 if exact else np.float64)
+    found = np.full(absent.size, MISSING_INTEGER if exact else np.nan, np.int64 if exact else np.float64)
     found[~absent] = numbers
     return found
 
@@ -247,7 +246,7 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
     """Parse integers of any size exactly: ``9007199254740993`` and ``1e18`` are integers, ``1.5`` is not.
 
     Args:
-        gaps: values may be missing: they become ``MISSING_ID``.
+        gaps: values may be missing: they become ``MISSING_INTEGER``.
 
     Raises:
         DataError: GS504 if a cell is not an integer or does not fit, GS505 if a value is missing.
@@ -258,7 +257,7 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
         row = first + index
         if text is None or is_missing(text):
             if gaps:
-                found[index] = MISSING_ID
+                found[index] = MISSING_INTEGER
                 continue
             raise DataError(Code.MISSING_VALUE, f"has no value in row {row}", FILL_IN)
         if not is_number(text):
@@ -278,7 +277,7 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
 def one_hot(ids: Array, expected: Type, classes: int) -> Array:
     """Return one-hot rows if the target is a distribution over the classes, else the ids. Rows of missing ids are NaN."""
     if expected.is_float:
-        missing = ids == MISSING_ID
+        missing = ids == MISSING_INTEGER
         if expected.shape[-1] == classes > 1 and ids.ndim == len(expected.shape) - 1:
             rows = np.eye(classes, dtype=np.uint8)[np.where(missing, 0, ids)]
             return np.where(missing[..., None], np.float32(np.nan), rows) if missing.any() else rows
@@ -331,7 +330,7 @@ def same_numbers(
         array = convert(array, expected, gaps=gaps)
     array = reshape(array, expected, sizes, squeeze=False)
     if limits is not None:
-        check_range(array, limits, "id", spare=(MISSING_ID,) if gaps else ())
+        check_range(array, limits, "id", spare=(MISSING_INTEGER,) if gaps else ())
     return array
 
 

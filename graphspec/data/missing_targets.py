@@ -10,9 +10,10 @@ import numpy as np
 from graphspec.arrays.memory_maps import map_of
 from graphspec.arrays.strings import Strings, StringsBuilder
 from graphspec.codes import Code
-from graphspec.data.convert import FILL_IN, MISSING_ID, chunks
+from graphspec.data.convert import FILL_IN, chunks
 from graphspec.data.source import MemoryBudget
 from graphspec.errors import Problem
+from graphspec.ir.graph import MISSING_INTEGER
 
 if TYPE_CHECKING:
     from graphspec.arrays.growing import Allocate
@@ -31,7 +32,7 @@ def rows_without(target: Array | Strings) -> Array | None:
         return None
     found = None
     for start, block in chunks(target):
-        bad = np.isnan(block) if block.dtype.kind == "f" else block == MISSING_ID
+        bad = np.isnan(block) if block.dtype.kind == "f" else block == MISSING_INTEGER
         if bad.any():
             found = np.zeros(len(target), bool) if found is None else found
             found[start : start + len(block)] = bad.reshape(len(block), -1).any(1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graphspec.data.array_profile import ArrayProfile, profile_arrays
-from graphspec.data.check import _default_column
+from graphspec.data.check import default_column
 from graphspec.data.column_choice import is_year
 from graphspec.data.folders import Folder, with_columns
 from graphspec.data.learnt_preview import preview
@@ -164,7 +164,7 @@ def _wanted(source: DataSource, signature: DataSignature, table: Source) -> Iter
     )
     for section, mapped, types in sections:
         for name, expected in types.items():
-            columns = mapped.get(name) or _default_column(name, signature, table)
+            columns = mapped.get(name) or default_column(name, signature, table)
             yield Use(name, section, expected.dtype), [columns] if isinstance(columns, str) else columns
     for name in signature.extras():
         column = (source.targets or {}).get(name, name)

@@ -10,10 +10,10 @@ from typing import Any
 from graphspec.arrays.system_memory import human
 from graphspec.codes import Code
 from graphspec.data.compressed import opened_text
-from graphspec.data.convert import MISSING_ID
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
 from graphspec.data.delimited import duplicates, scan
 from graphspec.data.source import DataError, Request
+from graphspec.ir.graph import MISSING_INTEGER
 
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _SUPPORTED = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))
@@ -64,7 +64,7 @@ class Typed(Table):
                 "store numbers or text",
             )
         if depth == 0 and inner in _INTEGERS[:-1] and request.gaps and not request.type.is_float:
-            return ColumnRead(f"coalesce(CAST({column} AS BIGINT), {MISSING_ID})")
+            return ColumnRead(f"coalesce(CAST({column} AS BIGINT), {MISSING_INTEGER})")
         if depth:  # a list of fixed length becomes a list of any length
             column = f"CAST({column} AS {inner}{lists})"
         return ColumnRead(column, rounded_to_doubles=inner in self.rounded)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.export.unusual import MISSING_INTEGER
-from graphspec.ir.graph import STRING, Array, Value
+from graphspec.ir.graph import MISSING_INTEGER, STRING, Array, Value
 from graphspec.language.head_arrays import LABEL
 
 if TYPE_CHECKING:

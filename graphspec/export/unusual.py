@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.arrays.random import generator
-from graphspec.ir.graph import STRING, Array, Graph
+from graphspec.ir.graph import MISSING_INTEGER, STRING, Array, Graph
 
 if TYPE_CHECKING:
     from graphspec.runtime.session import Session
 
-MISSING_INTEGER = -(2**63)
 _LONG = 5000  # characters of a very long text
 _MAX_KEYS = 1000  # known texts to draw from
 _MAX_WORDS = 8

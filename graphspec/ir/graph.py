@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 STRING = "string"
 """The dtype of texts; NumPy arrays of texts have the dtype ``object``."""
+MISSING_INTEGER = -(2**63)
+"""Stands for a missing int64, as NaN for a missing float."""
 _TEXT_BYTES = 64  # of a text in memory
 
 

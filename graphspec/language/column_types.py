@@ -9,10 +9,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from graphspec.config import FROM_LIST, Config, PositiveInt, Registry, invalid
 from graphspec.errors import did_you_mean
+from graphspec.ir.graph import MISSING_INTEGER
 from graphspec.language.column_arguments import Bins, Indicator, Missing, MissingPart, Scale, impute
-
-MISSING_ID = -(2**63)
-"""The id that stands for a missing integer category."""
 
 
 class Step(NamedTuple):
@@ -181,7 +179,7 @@ class Category(Column):
     def steps(self) -> list[Step]:
         """Return the layers of the column in order."""
         text = self.dtype == "string"
-        arguments: dict[str, Any] = {"mask_token": "" if text else MISSING_ID, "output_mode": "int"}
+        arguments: dict[str, Any] = {"mask_token": "" if text else MISSING_INTEGER, "output_mode": "int"}
         if self.vocabulary is not None:
             arguments["vocabulary"] = self.vocabulary
         else:

@@ -13,12 +13,11 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.errors import ShapeError
+from graphspec.ir.graph import MISSING_INTEGER
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
 
-MISSING_INTEGER = -(2**63)
-"""What stands for a missing number in int64, where there is no NaN."""
 _BLOCK = 1 << 18  # numbers that are summed together
 _RESOLUTION = 2.0**-24  # of float32: a smaller deviation is one of rounding
 _COUNTERS = 1 << 23  # counters of a pass: 64 MiB

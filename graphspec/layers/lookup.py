@@ -10,10 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from graphspec.codes import Code
 from graphspec.config import FROM_LIST, PositiveInt, invalid, only
 from graphspec.errors import ShapeError
+from graphspec.ir.graph import MISSING_INTEGER
 from graphspec.layers.base import LAYERS, cast_to
 from graphspec.layers.hashing import Int64, Salt, hashed
 from graphspec.layers.indexed import Encoding, Lookup
-from graphspec.layers.learners import MISSING_INTEGER
 from graphspec.layers.vocabularies import VocabularyLearner
 
 if TYPE_CHECKING:

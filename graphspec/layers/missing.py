@@ -8,8 +8,9 @@ from pydantic import Field, model_validator
 
 from graphspec.codes import Code
 from graphspec.config import FloatOrFloats, invalid
+from graphspec.ir.graph import MISSING_INTEGER
 from graphspec.layers.base import LAYERS, Layer, as_float, cast_to
-from graphspec.layers.learners import MISSING_INTEGER, Learner, Moments, Quantiles
+from graphspec.layers.learners import Learner, Moments, Quantiles
 from graphspec.layers.scaling import last_axis, spread
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from layouts import SETTINGS
 
 from graphspec.errors import ShapeError
+from graphspec.ir.graph import MISSING_INTEGER
 from graphspec.layers import learners
-from graphspec.layers.learners import MISSING_INTEGER, Extremes, Learner, Moments, Quantiles
+from graphspec.layers.learners import Extremes, Learner, Moments, Quantiles
 
 Array = np.ndarray[Any, Any]
 PROBABILITIES = (0.0, 0.1, 0.25, 1 / 3, 0.5, 0.9, 0.99, 1.0)

@@ -11,8 +11,8 @@ from lowering import TIME, lower, source
 from pydantic import ValidationError
 
 from graphspec.errors import ShapeError
+from graphspec.ir.graph import MISSING_INTEGER
 from graphspec.layers import LAYERS
-from graphspec.layers.learners import MISSING_INTEGER
 
 NAN = float("nan")
 X = np.array([[1.0, NAN], [NAN, 10.0], [2.0, 20.0], [9.0, NAN]], np.float32)
