@@ -11,6 +11,7 @@ import argparse
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -210,14 +211,26 @@ def best(call: Callable[[], object], rounds: int = 7, calls: int = 200) -> float
     return min(found) * 1e6
 
 
-def serve(folder: Path) -> float:
-    """Microseconds for one record of the exported file."""
+def serve(folder: Path) -> dict[str, float]:
+    """Microseconds for one record of the exported file, in Python and in Node."""
     import numpy as np
 
-    record: dict[str, Any] = {name: np.array([[0.5]], np.float32) for name in NUMBERS}
-    record |= {name: np.array([["value 1"]], object) for name in CATEGORIES}
-    record |= {"day": np.array([["2020-02-03"]], object), "remark": np.array([["word0 word1 word2 other"]], object)}
-    return _served((folder / "ours.onnx").read_bytes(), record)
+    record: dict[str, Any] = dict.fromkeys(NUMBERS, 0.5) | dict.fromkeys(CATEGORIES, "value 1")
+    record |= {"day": "2020-02-03", "remark": "word0 word1 word2 other"}
+    arrays = {n: np.array([[v]], object if isinstance(v, str) else np.float32) for n, v in record.items()}
+    file = folder / "ours.onnx"
+    return {"serve onnx": _served(file.read_bytes(), arrays)} | _served_by_node(file, record)
+
+
+def _served_by_node(file: Path, record: Mapping[str, object]) -> dict[str, float]:
+    """The same by onnxruntime-node, where ``tests/consumers/install.sh`` has installed it."""
+    here = Path(__file__).parent
+    modules, node = here.parent / "tests" / "consumers" / "node", shutil.which("node")
+    if node is None or not (modules / "node_modules").exists():
+        print("no Node, or no packages: run tests/consumers/install.sh", file=sys.stderr)
+        return {}
+    command = [node, str(here / "serve_one.mjs"), str(file), json.dumps(record), str(modules)]
+    return {"serve node": float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)}
 
 
 def measure(contender: str, path: Path, folder: Path, limit: int | None) -> dict[str, float]:
@@ -225,7 +238,7 @@ def measure(contender: str, path: Path, folder: Path, limit: int | None) -> dict
     if contender == "scikit-learn":
         return theirs(path, folder)
     found = ours(path, folder, limit if contender != "memory" else None, maps=contender != "memory")
-    return found | ({"serve onnx": serve(folder)} if contender == "memory" else {})
+    return found | (serve(folder) if contender == "memory" else {})
 
 
 def shown(results: Mapping[str, dict[str, float]], rows: int, size: int, raw: str) -> str:
@@ -240,7 +253,8 @@ def shown(results: Mapping[str, dict[str, float]], rows: int, size: int, raw: st
     served = [
         [label, f"{results[name][key]:,.0f}"]
         for label, name, key in (
-            ("graphspec, exported", "memory", "serve onnx"),
+            ("graphspec, exported, Python", "memory", "serve onnx"),
+            ("graphspec, exported, Node", "memory", "serve node"),
             ("scikit-learn", "scikit-learn", "serve"),
             ("scikit-learn, by skl2onnx", "scikit-learn", "serve onnx"),
         )
