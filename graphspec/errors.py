@@ -73,6 +73,23 @@ class NodeRef:
     line: int | None = None
     note: str = ""  # the arguments that determine its shape, such as "padding: same"
 
+    @property
+    def shape_text(self) -> str:
+        """The shape as ``(N, 28, 28)``; empty if it is unknown."""
+        return "" if self.shape is None else f"({', '.join(map(str, self.shape))})"
+
+    @property
+    def origin(self) -> str:
+        """Where the node comes from: ``from Conv2D at line 6, padding: same``."""
+        text = f"from {self.type}" if self.type and self.type != "input" else "input"
+        if self.line is not None:
+            text += f" at line {self.line}"
+        return f"{text}, {self.note}" if self.note else text
+
+    def describe(self) -> str:
+        """Return the node in one line: name, shape, origin."""
+        return "  ".join(part for part in (self.name, self.shape_text, self.origin) if part)
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -137,6 +154,16 @@ class Diagnostic:
         """Whether this is an error, not a warning."""
         return self.severity == "error"
 
+    @property
+    def end_column(self) -> int | None:
+        """The column after the last character to underline, in the same line."""
+        return None if self.column is None else self.column + self.length
+
+    @property
+    def code_summary(self) -> str:
+        """What the code stands for, in a few words."""
+        return Code(self.code).summary
+
     def sort_key(self) -> tuple[str, int, int, str, str]:
         """Return the key by which diagnostics are sorted: the position first."""
         return (self.file, self.line or 0, self.column or 0, self.code, self.message)
@@ -147,8 +174,8 @@ class Diagnostic:
             {"name": n.name, "type": n.type, "shape": None if n.shape is None else list(n.shape), "line": n.line}
             for n in self.nodes
         ]
-        record = asdict(self)
-        keys = ("code", "severity", "message", "file", "line", "column", "path", "hint")
+        record = asdict(self) | {"end_line": self.line, "end_column": self.end_column}
+        keys = ("code", "severity", "message", "file", "line", "column", "end_line", "end_column", "path", "hint")
         return {key: record[key] for key in keys} | {"nodes": nodes}
 
     def __str__(self) -> str:

@@ -107,16 +107,11 @@ def _one_line(text: str) -> str:
 
 def _nodes(nodes: tuple[NodeRef, ...]) -> list[str]:
     """Return a line for each node: its name, shape, type, source line and note."""
-    shapes = ["" if node.shape is None else f"({', '.join(map(str, node.shape))})" for node in nodes]
+    shapes = [node.shape_text for node in nodes]
     names = max((len(node.name) for node in nodes), default=0)
     widest = max(map(len, shapes), default=0)
     lines = []
     for node, shape in zip(nodes, shapes, strict=True):
-        origin = f"from {node.type}" if node.type and node.type != "input" else "input"
-        if node.line is not None:
-            origin += f" at line {node.line}"
-        if node.note:
-            origin += f", {node.note}"
         shape = f"{shape:<{widest}}   " if widest else ""
-        lines.append(f"{node.name:<{names}}  {shape}{origin}")
+        lines.append(f"{node.name:<{names}}  {shape}{node.origin}")
     return lines

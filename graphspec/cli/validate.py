@@ -24,6 +24,8 @@ class Format(StrEnum):
 
     text = "text"
     json = "json"
+    github = "github"
+    sarif = "sarif"
 
 
 @gc_paused()
@@ -53,8 +55,8 @@ def validate(
             print_diagnostics(found, sys.stdout)
             out(f"{spec}: {_verdict(checked, found)}")
         everything += found
-    if output is Format.json:
-        write_data(_json(everything))
+    if output is not Format.text:
+        write_data(_for_programs(everything, output))
     return 1 if wrong else 0
 
 
@@ -74,13 +76,18 @@ def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
     return f"ok{warned} ({count(size, 'parameter')}, {count(len(spec.nodes), 'layer')})"
 
 
-def _json(found: list[Diagnostic]) -> bytes:
+def _for_programs(found: list[Diagnostic], output: Format) -> bytes:
+    from graphspec.cli.annotations import render_github, render_sarif
     from graphspec.cli.render import render_json
 
-    text = render_json(found) + "\n"
+    renderers = {Format.json: render_json, Format.github: render_github, Format.sarif: render_sarif}
+    text = renderers[output](found)
+    text += "\n" if text else ""
     try:
         return text.encode()
     except UnicodeEncodeError:  # a file name that is not UTF-8: escapes preserve every character
         import json
 
+        if output is Format.github:
+            return text.encode(errors="backslashreplace")
         return json.dumps(json.loads(text), indent=2).encode() + b"\n"

@@ -94,7 +94,7 @@ def test_validate_json_and_nothing_else() -> None:
     assert (result.exit_code, result.stderr) == (1, "")
     found = json.loads(result.stdout)
     assert [(d["code"], d["line"]) for d in found] == [("GS104", 7), ("GS111", 9)]
-    keys = ["code", "severity", "message", "file", "line", "column", "path", "hint", "nodes"]
+    keys = ["code", "severity", "message", "file", "line", "column", "end_line", "end_column", "path", "hint", "nodes"]
     assert all(list(d) == keys for d in found)
 
 

@@ -105,6 +105,8 @@ def test_json() -> None:
         "file": "specs/branches.yaml",
         "line": 14,
         "column": 6,
+        "end_line": 14,
+        "end_column": 6 + MIX.length,
         "path": "layers.mix",
         "hint": "set `padding: same` on 'b2' (line 11)",
         "nodes": [
