@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from support.commands import graphspec
+from commands import graphspec
 
 from graphspec.cli.annotations import render_github, render_sarif
 from graphspec.codes import Code

@@ -1,0 +1,163 @@
+"""Walk through a page of the docs as its reader does: write its files, run its commands, compare what they print.
+
+A page is run in an empty folder, block by block:
+
+- ``<!-- data: specs/data/penguins.csv -->`` copies a file of the repository, ``… as own.csv`` under another name.
+- A block with a title, such as `````yaml title="penguins.yaml"``, is a file. If the file is there, the block shows a part of
+  it: its lines, one after the other; a line ``…`` stands for any lines.
+- `````bash`` runs in a shell in which ``graphspec`` is this one; installing lines are skipped, and lines of ``node`` without
+  Node's packages.
+- `````python`` without a title runs in one interpreter for the page, after the blocks before it.
+- `````text`` below one of them is what it prints. Numbers need not be the same; a line ``…`` stands for any lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from paths import ROOT, TESTS
+
+SECONDS = 300  # until a command counts as hanging
+NODE_MODULES = TESTS / "consumers" / "node" / "node_modules"
+_INSTALLING = re.compile(
+    r"^(python3? -m venv|py -m venv|pip install|\S*pip install|npm (install|init|ci)|dotnet add|cd )"
+)
+_BLOCK = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$|^<!-- data: (\S+)(?: as (\S+))? -->$', re.M | re.S)
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
+_ELLIPSIS = "…"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block, or a file to copy (``language`` is ``data``)."""
+
+    language: str
+    title: str | None
+    text: str
+    line: int
+
+
+def blocks_of(page: str) -> list[Block]:
+    """The blocks of a page in order."""
+    found = []
+    for m in _BLOCK.finditer(page):
+        line = page.count("\n", 0, m.start()) + 1
+        if m[4] is not None:
+            found.append(Block("data", m[5], m[4], line))
+        else:
+            found.append(Block(m[1], m[2], m[3], line))
+    return found
+
+
+class Walk:
+    """A reader in a folder. ``walk`` raises AssertionError where the page and the program differ."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "project"
+        self.folder.mkdir()
+        commands = folder / "bin"
+        commands.mkdir()
+        shim = commands / "graphspec"
+        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m graphspec "$@"\n', encoding="utf-8")
+        shim.chmod(0o755)
+        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self.environment = os.environ | threads | {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+        self.environment |= {"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+        self.has_node = shutil.which("node") is not None and NODE_MODULES.is_dir()
+        if self.has_node:
+            (self.folder / "node_modules").symlink_to(NODE_MODULES, target_is_directory=True)
+        self._code: list[str] = []
+
+    def walk(self, page: str) -> None:
+        """Follow the blocks of a page."""
+        printed: str | None = None
+        for block in blocks_of(page):
+            if block.language == "data":
+                shutil.copy(ROOT / block.text, self.folder / (block.title or Path(block.text).name))
+            elif block.title is not None:
+                self._file(block)
+            elif block.language == "bash":
+                printed = self._shell(block)
+            elif block.language == "python":
+                printed = self._python(block)
+            elif block.language == "text":
+                if printed is not None:
+                    differing = difference(block.text, printed)
+                    assert differing is None, f"line {block.line}: {differing}\nprinted:\n{printed}"
+            else:
+                raise AssertionError(f"line {block.line}: a block of {block.language!r} needs a title")
+
+    def _file(self, block: Block) -> None:
+        assert block.title is not None
+        path = self.folder / block.title
+        if path.exists():
+            differing = difference(
+                f"{_ELLIPSIS}\n{block.text}{_ELLIPSIS}\n", path.read_text(encoding="utf-8"), exact=True
+            )
+            assert differing is None, (
+                f"line {block.line}: {block.title}: {differing}\n{path.read_text(encoding='utf-8')}"
+            )
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+
+    def _shell(self, block: Block) -> str | None:
+        lines = [line for line in block.text.splitlines() if not _INSTALLING.match(line)]
+        if not self.has_node and any(re.search(r"\bnode\b", line) for line in lines):
+            return None
+        if not any(line.strip() for line in lines):
+            return None
+        return self._run(block, ["bash", "-c", "set -o pipefail\n" + "\n".join(lines)])
+
+    def _python(self, block: Block) -> str:
+        before = "\n".join(self._code)
+        self._code.append(block.text)
+        quiet = (
+            f"import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n    exec({before!r}, globals())\n"
+        )
+        return self._run(block, [sys.executable, "-c", quiet + f"exec({block.text!r}, globals())"])
+
+    def _run(self, block: Block, command: list[str]) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0 or "# fails" in block.text, (
+            f"line {block.line}: status {done.returncode}\n{done.stdout}"
+        )
+        return done.stdout
+
+
+def difference(shown: str, printed: str, *, exact: bool = False) -> str | None:
+    """How a text of a page differs from what was printed, or None. Only with ``exact`` do numbers and gaps count."""
+
+    def norm(line: str) -> str:
+        if exact:
+            return line.rstrip()
+        return re.sub(r"\s+", " ", _NUMBER.sub("#", line)).strip()
+
+    wanted = [line.rstrip() for line in shown.strip("\n").split("\n")]
+    found = [norm(line) for line in printed.strip("\n").split("\n")]
+    at, anywhere = 0, False
+    for line in wanted:
+        if line.strip() == _ELLIPSIS:
+            anywhere = True
+            continue
+        places = range(at, len(found)) if anywhere else range(at, min(at + 1, len(found)))
+        place = next((k for k in places if found[k] == norm(line)), None)
+        if place is None:
+            return f"the page shows {line!r}" + (f", here is {found[at]!r}" if at < len(found) and not anywhere else "")
+        at, anywhere = place + 1, False
+    return None if anywhere or at == len(found) else f"the page does not show {found[at]!r}"

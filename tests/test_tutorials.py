@@ -1,0 +1,36 @@
+"""The tutorials are true: their commands run as they stand, and print what the pages show."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from paths import ROOT
+from walkthrough import Walk, blocks_of, difference
+
+PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the pages are written for a POSIX shell")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_reader_succeeds(page: Path, tmp_path: Path) -> None:
+    Walk(tmp_path).walk(page.read_text(encoding="utf-8"))
+
+
+def test_what_a_page_shows_is_compared() -> None:
+    printed = "epoch 1  loss 0.5\nepoch 2  loss 0.25\nrun: runs/a\n"
+    assert difference("epoch 1  loss 0.4\nepoch 2  loss 0.1\nrun: runs/a\n", printed) is None
+    assert difference("epoch 1  loss 0.4\n…\nrun: runs/a\n", printed) is None
+    assert difference("epoch 1  loss 0.4\n…\n", printed) is None
+    assert "accuracy" in (difference("epoch 1  accuracy 0.4\n…\n", printed) or "")
+    assert "does not show" in (difference("epoch 1  loss 0.4\n", printed) or "")
+    assert difference("run: runs/b\n", "run: runs/b\n", exact=True) is None
+    assert difference("a 1\n", "a 2\n", exact=True) is not None
+
+
+def test_a_page_that_is_wrong_is_found(tmp_path: Path) -> None:
+    page = '```yaml title="a.yaml"\ngraphspec: 1\n```\n\n```bash\ngraphspec validate a.yaml\n```\n'
+    assert [b.language for b in blocks_of(page)] == ["yaml", "bash"]
+    with pytest.raises(AssertionError, match="line 5: status 1"):
+        Walk(tmp_path).walk(page)
