@@ -46,6 +46,7 @@ OF_MANY = {
     "test_mirror.py": "the places of tests",
     "test_prepare_specs_data.py": "specs/data/prepare.py",
     "test_readme.py": "the README",
+    "test_tutorials.py": "the pages in docs/tutorials/",
     "test_specs.py": "the specs in specs",
     "test_vocabulary.py": "docs/vocabulary.md",
     "training/test_golden.py": "whole models against Keras",
