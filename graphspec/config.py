@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -47,15 +48,25 @@ def invalid(
     return PydanticCustomError(code.value, "{message}", context)
 
 
-def only(allowed: V, reason: str, hint: str = "leave it out") -> Callable[[V], V]:
-    """Return a validator for an argument of Keras that accepts one value only."""
+@dataclass(frozen=True, slots=True)
+class Only:
+    """A validator for an argument of Keras that accepts one value only."""
 
-    def check(value: V) -> V:
-        if value != allowed:
-            raise invalid(f"must be {json.dumps(allowed)}, since {reason}", hint)
+    allowed: Any
+    """The accepted value."""
+    message: str
+    """The problem of every other value."""
+    hint: str
+
+    def __call__(self, value: Any) -> Any:
+        if value != self.allowed:
+            raise invalid(self.message, self.hint)
         return value
 
-    return check
+
+def only(allowed: Any, reason: str, hint: str = "leave it out") -> Only:
+    """Return a validator for an argument of Keras that accepts one value only."""
+    return Only(allowed, f"must be {json.dumps(allowed)}, since {reason}", hint)
 
 
 class Neutral(NamedTuple):

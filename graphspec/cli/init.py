@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import count, err, out
+from graphspec.cli.schema import place
 from graphspec.errors import UsageError
 from graphspec.files import TABLES, create
 
 if TYPE_CHECKING:
     from graphspec.data.suggest import Suggestion, Task
 
-SCHEMA = "graphspec.schema.json"
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
 """The kinds of problems for which a table is enough."""
 
@@ -70,7 +69,7 @@ def _from_template(path: Path, kind: Kind) -> None:
     from importlib.resources import files
 
     template = files("graphspec.cli").joinpath("templates", f"{kind.value}.yaml").read_text(encoding="utf-8")
-    text = template.replace("NAME", _name(path), 1).replace("SCHEMA", _schema(path), 1)
+    text = template.replace("NAME", _name(path), 1).replace("SCHEMA", place(path), 1)
     create(path, text)
     out(f"{path}: a {kind.value} problem; edit it, then: graphspec validate {path}")
 
@@ -84,7 +83,7 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
     if kind is not None and task is None:
         raise UsageError(f"a spec from a table is {', '.join(TASKS[:-1])} or {TASKS[-1]}, not --kind {kind.value}")
     found = _decisions(source, target, task)
-    text = spec_text(found, _name(path), _relative(source, path), _schema(path))
+    text = spec_text(found, _name(path), _relative(source, path), place(path))
     temporary = path.with_name(f".graphspec-{os.urandom(6).hex()}.tmp")
     create(temporary, text)
     try:
@@ -137,16 +136,3 @@ def _name(path: Path) -> str:
     """Return a valid spec name: letters, digits, ``_``, ``-`` and ``.``; quoted if YAML would not read it as text."""
     name = re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network"
     return name if name[0].isalpha() and name.lower() not in ("null", "true", "false") else f'"{name}"'
-
-
-def _schema(path: Path) -> str:
-    """Return the schema's path from ``path``: in ``schemas/`` of a parent folder, else next to it (created if missing)."""
-    from graphspec.cli.schema import schema_text
-
-    folder = path.parent.resolve()
-    for above in (folder, *folder.parents):
-        if (above / "schemas" / SCHEMA).is_file():
-            return Path(os.path.relpath(above / "schemas" / SCHEMA, folder)).as_posix()
-    with suppress(FileExistsError):
-        create(folder / SCHEMA, schema_text())
-    return f"./{SCHEMA}"

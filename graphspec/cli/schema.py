@@ -1,14 +1,24 @@
-"""``graphspec schema``: print the JSON Schema of specs, for editors."""
+"""``graphspec schema``: print the JSON Schema of specs, for editors, or place it where a spec names it."""
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from graphspec.cli.console import write_data
+from graphspec.cli.console import out, write_data
 from graphspec.cli.options import writable
+from graphspec.errors import UsageError
+
+FILE = "graphspec.schema.json"
+_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
+"""The comments above the first line of a document."""
+_LINE = re.compile(rb"(#[ \t]+yaml-language-server[ \t]*:[ \t]*\$schema[=:][ \t]*)(\S*)")
+"""The comment by which a spec names its schema: yaml-language-server, which most editors use, reads it in the header."""
+_BOM = b"\xef\xbb\xbf"
 
 
 def schema(
@@ -18,21 +28,87 @@ def schema(
             "--output", "-o", metavar="FILE", callback=writable, help="Write a file instead.", show_default=False
         ),
     ] = None,
+    spec: Annotated[
+        Path | None,
+        typer.Option("--for", metavar="SPEC", help="Write it beside this spec, and name it there.", show_default=False),
+    ] = None,
 ) -> None:
     """Print the JSON Schema of specs, with which an editor completes and checks them."""
     from graphspec.files import write_atomic
 
-    text = schema_text()
-    if output is None:
-        write_data(text.encode())
+    if spec is not None and output is not None:
+        raise UsageError("--for writes the schema beside the spec: leave out --output")
+    if spec is not None:
+        _name_in(spec)
+    elif output is None:
+        write_data(schema_text().encode())
     else:
-        write_atomic(output, text)
+        write_atomic(output, schema_text())
+
+
+def place(spec: Path) -> str:
+    """Return the path of the schema from a spec: in ``schemas/`` of a parent folder, else beside the spec.
+
+    A missing schema is written beside the spec. So is this version's, if another version has written the one there.
+    """
+    from graphspec.files import write_atomic
+
+    folder = spec.parent.resolve()
+    for above in (folder, *folder.parents):
+        if (above / "schemas" / FILE).is_file():
+            return Path(os.path.relpath(above / "schemas" / FILE, folder)).as_posix()
+    text = schema_text()
+    if not (folder / FILE).is_file() or (folder / FILE).read_bytes() != text.encode():
+        write_atomic(folder / FILE, text)
+    return f"./{FILE}"
+
+
+def _name_in(spec: Path) -> None:
+    """Place the schema for a spec, and add the line that names it, or correct a line that names no file."""
+    from graphspec.files import write_atomic
+
+    if spec.suffix not in (".yaml", ".yml"):
+        raise UsageError(f"{spec}: only a YAML file has a line that names its schema; write the schema with --output")
+    if not spec.is_file():
+        raise UsageError(f"there is no spec {spec}")
+    content = spec.read_bytes()
+    header = _HEADER.match(content)
+    line = None if header is None else _LINE.search(content, 0, header.end())
+    named = None if line is None else line[2].decode(errors="replace")
+    if named is not None and _is_another(named, spec):
+        out(f"{spec} already names its schema: {named}")
+        return
+    path = place(spec)
+    if line is not None:
+        changed = content[: line.start(2)] + path.encode() + content[line.end(2) :]
+    else:
+        mark = _BOM if content.startswith(_BOM) else b""
+        end = b"\r\n" if b"\r\n" in content else b"\n"
+        changed = mark + f"# yaml-language-server: $schema={path}".encode() + end + content.removeprefix(mark)
+    if changed != content:
+        write_atomic(spec, changed)
+    out(f"{spec}: editors complete and check it with {path}")
+
+
+def _is_another(named: str, spec: Path) -> bool:
+    """Return whether a spec names a schema that exists, other than the file that :func:`place` keeps current."""
+    schema = spec.parent / named
+    is_own = schema.resolve() == spec.parent.resolve() / FILE
+    return re.match(r"\w{2,}:", named) is not None or (schema.is_file() and not is_own)
 
 
 def schema_text() -> str:
-    """Return the schema as JSON text."""
+    """Return the schema as JSON text: small, for editors, with one line per definition, for comparisons."""
     import json
 
     from graphspec.language.schema import schema
 
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+    def line(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def lines(part: dict[str, Any]) -> str:
+        return "{\n" + ",\n".join(f"{line(key)}: {line(value)}" for key, value in part.items()) + "\n}"
+
+    made = schema()
+    parts = {key: lines(value) if key in ("properties", "$defs") else line(value) for key, value in made.items()}
+    return "{\n" + ",\n".join(f"{line(key)}: {text}" for key, text in parts.items()) + "\n}\n"

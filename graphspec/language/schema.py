@@ -1,4 +1,10 @@
-"""Generate the JSON Schema of the language from the classes of layers, losses, …, for editors."""
+"""Generate the JSON Schema of the language from the classes of layers, losses, …, for editors.
+
+What an editor shows follows from the order and the form of the schemas. The names of classes are alternatives, each with its
+own text; one ``enum`` would show all of them for each. The condition that finds the class of a ``type`` is a ``pattern``: editors
+show the values of an ``enum`` in a condition, too, and complete a ``const`` to longer names. An alternative without conditions
+follows the names, so that one ``pattern`` refuses unknown ones, with one short message.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +13,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graphspec.config import Config, Registry
+from graphspec.callbacks.accepted_without_effect import Refused
+from graphspec.config import Config, Neutral, Registry
 from graphspec.language.column_types import COLUMNS
 from graphspec.language.columns import MAX_CROSSED, Cross, RecordKeys
 from graphspec.language.data_sources import DataKeys, ValidationKeys
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import REQUIRED, VERSION
+from graphspec.language.schema_values import VARIABLE, VARIABLE_DEFINITION, Schema, arguments, share, shown
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
-from graphspec.layers import LAYERS, Layer
+from graphspec.layers import CELLS, LAYERS
 
-Schema = dict[str, Any]
-
-_VARIABLE: Schema = {"$ref": "#/$defs/variable"}
-_NAME: Schema = {"type": "string", "pattern": r"^[^\s/:]+$"}
+_NAME: Schema = {"type": "string", "pattern": r"^[^\s/:]+$", "errorMessage": "Expected a name without spaces, / and :."}
 _NAMES: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 _NODE_KEYS: dict[str, Schema] = {
     "name": {**_NAME, "description": "A unique name; by default the type in snake case with a counter."},
@@ -28,41 +33,46 @@ _NODE_KEYS: dict[str, Schema] = {
         "description": "One name or a list: inputs, nodes, or `node:k` for output k. Default: the node above.",
     },
     "trainable": {
-        "anyOf": [{"type": "boolean"}, _VARIABLE],
+        "type": ["boolean", "string"],
+        "pattern": VARIABLE_DEFINITION["pattern"],
+        "errorMessage": "Expected true or false.",
         "default": True,
-        "description": "`false` freezes the weights.",
+        "description": "`false` freezes the weights. Default: true.",
     },
     "repeat": {
-        "anyOf": [{"type": "integer", "minimum": 1}, _VARIABLE],
+        "type": ["integer", "string"],
+        "minimum": 1,
+        "pattern": VARIABLE_DEFINITION["pattern"],
+        "errorMessage": "Expected an integer.",
         "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights.",
     },
 }
 _SHARE: Schema = {"type": "string", "description": "The node or block instance whose weights are used."}
 _BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
+_ANY: Schema = {"description": ""}
+"""An alternative without conditions. The empty text tells it from others when an editor compares titles and texts."""
+_MANY = 6
+"""The number of arguments that the text of a class lists."""
+_MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
+"""Arguments that this text leaves out."""
 
 
 def schema() -> Schema:
     """Return the JSON Schema (draft 2020-12) of a spec."""
-    definitions: Schema = {
-        "variable": {"type": "string", "pattern": r"\$\{", "description": "A variable, `${x}`."},
-        "node": _node(),
-        "block": _block(),
-    }
-    for kind, registry in REGISTRIES.items():
+    definitions: Schema = {"variable": VARIABLE_DEFINITION, "node": _node(), "block": _block()}
+    for kind, registry in {**REGISTRIES, "column": COLUMNS}.items():
         definitions[kind] = _choice(kind, registry)
-        for cls in registry:
+        definitions[f"{kind}-name"] = _names(kind, registry)
+        definitions[f"{kind}-known"] = _known(registry)
+        definitions[f"{kind}-arguments"] = _when(kind, registry)
+        for cls in _accepted(registry):
             definitions[f"{kind}.{_primary(registry, cls)}"] = _typed(registry, cls)
-    definitions["column"] = _choice("column", COLUMNS)
-    for column in COLUMNS:
-        definitions[f"column.{_primary(COLUMNS, column)}"] = _typed(COLUMNS, column)
-    for cls in LAYERS:
-        definitions[f"node.{_primary(LAYERS, cls)}"] = _layer_node(cls)
     properties: Schema = {
         "graphspec": {"const": VERSION, "description": "Version of the language."},
         "name": {**_NAME, "description": "Names the run directory and the ONNX graph."},
         "description": {"type": "string", "description": "What the network is for."},
         "vars": {"type": "object", "description": "Variables: `${x}` anywhere below."},
-        "inputs": _mapping({"anyOf": [_input(), _record()]}, "Inputs by name, without the batch axis; or records."),
+        "inputs": _mapping(_input_or_record(), "Inputs by name, without the batch axis; or records."),
         "blocks": _mapping({"$ref": "#/$defs/block"}, "Groups of layers that are instantiated with params."),
         "layers": {
             "type": "array",
@@ -70,7 +80,7 @@ def schema() -> Schema:
             "description": "The nodes; each reads the node above it unless it has `inputs`.",
         },
         "outputs": _mapping(
-            {"anyOf": [_closed(HeadKeys), {"type": "null"}]},
+            {**_closed(HeadKeys), "type": ["object", "null"]},
             "The heads; a head has the name of its node unless it has `layer`.",
         ),
         "training": {**_closed(TrainingKeys), "description": "How the heads are trained."},
@@ -85,7 +95,7 @@ def schema() -> Schema:
             "description": "The sources of the rows.",
         },
     }
-    return {
+    made = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "graphspec",
         "description": "A neural network as data.",
@@ -95,81 +105,63 @@ def schema() -> Schema:
         "additionalProperties": False,
         "$defs": definitions,
     }
-
-
-def _arguments(cls: type[Config]) -> tuple[dict[str, Schema], list[str]]:
-    """Return the arguments of ``cls`` and the names of the required ones. Each argument may be a variable."""
-    generated = cls.model_json_schema()
-    arguments = {key: _allow_variables(value) for key, value in generated.get("properties", {}).items()}
-    return arguments, generated.get("required", [])
-
-
-def _allow_variables(value: Schema) -> Schema:
-    """Return ``value`` with a variable as an alternative at every level. Pydantic does not know variables."""
-    annotations: Schema = {key: value[key] for key in ("description", "default") if key in value}
-    core = {key: child for key, child in value.items() if key not in ("description", "default", "title")}
-    core = _inside(core)
-    if not core or "$ref" in core or (core.get("type") == "string" and "enum" not in core and "const" not in core):
-        return {**core, **annotations}
-    members = core["anyOf"] if list(core) == ["anyOf"] else [core]
-    if not any(member == {"type": "string"} for member in members) and not any("$ref" in member for member in members):
-        members = [*members, _VARIABLE]
-    return {"anyOf": members, **annotations}
-
-
-def _inside(value: Schema) -> Schema:
-    """Return ``value`` with variables allowed in its parts. A list with one item per axis may also be a single item."""
-    value = {key: child for key, child in value.items() if key != "title"}
-    if "x-kind" in value:
-        return {"$ref": f"#/$defs/{value['x-kind']}"}
-    if "anyOf" in value:
-        members: list[Schema] = []
-        for member in map(_inside, value["anyOf"]):
-            members += member["anyOf"] if list(member) == ["anyOf"] else [member]
-        value["anyOf"] = members
-    if isinstance(value.get("properties"), dict):
-        value["properties"] = {key: _allow_variables(child) for key, child in value["properties"].items()}
-    if isinstance(value.get("items"), dict):
-        value["items"] = _allow_variables(value["items"])
-    if isinstance(value.get("additionalProperties"), dict):
-        value["additionalProperties"] = _allow_variables(value["additionalProperties"])
-    if "prefixItems" in value:
-        item, count = value["prefixItems"][0], len(value["prefixItems"])
-        return {
-            "anyOf": [item, {"type": "array", "items": _allow_variables(item), "minItems": count, "maxItems": count}]
-        }
-    return value
+    share(made)
+    return made
 
 
 def _closed(cls: type[Config]) -> Schema:
     """Return the schema of a mapping with the arguments of ``cls`` and no other keys."""
-    arguments, required = _arguments(cls)
-    closed: Schema = {"type": "object", "properties": arguments, "additionalProperties": False, **_description(cls)}
-    if neutral := [key for key in cls.neutral if key not in cls.model_fields]:
-        closed["patternProperties"] = {f"^({'|'.join(neutral)})$": {}}  # accepted, but editors must not propose them
+    properties, required = arguments(cls)
+    closed: Schema = {"title": _title(cls), "type": "object", "properties": properties, "additionalProperties": False}
+    closed |= {"description": paragraphs[0]} if (paragraphs := _paragraphs(cls)) else {}
+    closed |= _neutral({key: value for key, value in cls.neutral.items() if key not in cls.model_fields})
     return closed if not required else {**closed, "required": required}
 
 
-def _input() -> Schema:
-    """Return the schema of an input, which has a shape unless it is text."""
-    texts: Schema = {"properties": {"dtype": {"anyOf": [{"const": "string"}, _VARIABLE]}}, "required": ["dtype"]}
-    return {**_closed(InputKeys), "if": texts, "else": {"required": ["shape"]}}
+def _title(cls: type[Config]) -> str:
+    """Return the name of a section of the document: ``TrainingKeys`` are of `training`."""
+    return {"HeadKeys": "head", "DataKeys": "data source"}.get(cls.__name__, cls.__name__.removesuffix("Keys").lower())
+
+
+def _neutral(keys: Mapping[str, Neutral]) -> Schema:
+    """Return the schema of keys that are accepted without effect. Editors do not offer what stands in a pattern."""
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for key, neutral in keys.items():
+        groups.setdefault(neutral.values, []).append(key)
+    patterns = {f"^({'|'.join(names)})$": {"enum": [*values]} if values else {} for values, names in groups.items()}
+    return {"patternProperties": patterns} if patterns else {}
+
+
+def _input_or_record() -> Schema:
+    """Return the schema of an input, which has a shape unless it is text, or of a record, which has columns."""
+    texts: Schema = {"properties": {"dtype": {"anyOf": [{"const": "string"}, VARIABLE]}}, "required": ["dtype"]}
+    given = {**_closed(InputKeys), "if": texts, "else": {"required": ["shape"]}}
+    keys = given["properties"]
+    both = {**given, "properties": {**keys, "columns": _columns()}}
+    decided = {"type": "object", "anyOf": [{"required": [key]} for key in keys]}
+    return {
+        "type": "object",
+        "if": _has("columns"),
+        "then": _record(),
+        "else": {"if": decided, "then": given, "else": both},
+    }
+
+
+def _columns() -> Schema:
+    """Return the schema of the columns of a record."""
+    text = arguments(RecordKeys)[0]["columns"]["description"]
+    column = {"type": ["string", "object"], "allOf": [{"$ref": "#/$defs/column"}]}
+    pattern = {"pattern": VARIABLE_DEFINITION["pattern"], "errorMessage": "Expected a mapping of columns."}
+    return {"type": ["object", "string"], "additionalProperties": column, **pattern, "description": text}
 
 
 def _record() -> Schema:
     """Return the schema of a record."""
     record = _closed(RecordKeys)
     names: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": MAX_CROSSED}
-    crosses: Schema = {"type": "array", "items": {"anyOf": [names, _closed(Cross), _VARIABLE]}}
-    parts: Schema = {
-        "columns": {"type": "object", "additionalProperties": {"$ref": "#/$defs/column"}},
-        "crosses": crosses,
-    }
-    described = {
-        key: {"anyOf": [part, _VARIABLE], "description": record["properties"][key]["description"]}
-        for key, part in parts.items()
-    }
-    return {**record, "properties": described}
+    crosses: Schema = {"type": "array", "items": {"anyOf": [names, _closed(Cross), VARIABLE]}}
+    text = {"description": record["properties"]["crosses"]["description"]}
+    return {**record, "properties": {"columns": _columns(), "crosses": {"anyOf": [crosses, VARIABLE], **text}}}
 
 
 def _mapping(value: Schema, description: str) -> Schema:
@@ -177,12 +169,42 @@ def _mapping(value: Schema, description: str) -> Schema:
     return {"type": "object", "additionalProperties": value, "description": description}
 
 
-def _description(cls: type) -> Schema:
-    """Return the description of ``cls``: its docstring as Markdown."""
+def _paragraphs(cls: type) -> list[str]:
+    """Return the docstring of ``cls`` as Markdown, by paragraphs."""
     text = re.sub(r"``(.+?)``", r"`\1`", inspect.getdoc(cls) or "")
     text = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"`\1`", text)
-    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    return {"description": "\n\n".join(paragraphs)} if text else {}
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")] if text else []
+
+
+def _sentence(text: str) -> str:
+    """Return the first sentence of a text, without sources in brackets."""
+    text = re.sub(r" \([^()]*\b(19|20)\d\d\)", "", text)
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z`])", text, maxsplit=1)[0]
+
+
+def _description(cls: type[Config]) -> str:
+    """Return what an editor says about a class: what it does, its shapes, and its main arguments."""
+    paragraphs = _paragraphs(cls)
+    shapes = [_sentence(paragraph) for paragraph in paragraphs if paragraph.startswith("Shapes: ")]
+    found, required = arguments(cls)
+    main = [
+        f"{key} = {shown(argument['default'])}" if "default" in argument else key
+        for key, argument in sorted(found.items(), key=lambda item: item[0] not in required)
+        if not argument.get("doNotSuggest") and not _MINOR.search(key)
+    ]
+    main = main[:_MANY] + ["…"] * (len(main) > _MANY or len(main) < len(found))
+    takes = f"Arguments: {', '.join(main)}" if main not in ([], ["…"]) else ""
+    return "\n\n".join(part for part in (_sentence(paragraphs[0]), *shapes, takes) if part)
+
+
+def _accepted(registry: Registry[Any]) -> list[type[Config]]:
+    """Return the classes of a registry without those that the compiler refuses."""
+    return [cls for cls in registry if not issubclass(cls, Refused)]
+
+
+def _reference(name: str) -> Schema:
+    """Return a reference to a definition."""
+    return {"$ref": f"#/$defs/{name}"}
 
 
 def _aliases(registry: Registry[Any], cls: type) -> list[str]:
@@ -195,83 +217,133 @@ def _primary(registry: Registry[Any], cls: type) -> str:
     return _aliases(registry, cls)[0]
 
 
-def _type(registry: Registry[Any], names: Sequence[str]) -> Schema:
-    """Return the schema of the key ``type``: one of ``names``, each with the first line of its description."""
-    lines = []
-    for name in names:
-        cls = registry.get(name)
-        assert cls is not None
-        lines.append(_description(cls).get("description", "").split("\n")[0])
-    return {"enum": list(names), "enumDescriptions": lines}
+def _exactly(names: Sequence[str]) -> str:
+    """Return the pattern of some names."""
+    return f"^({'|'.join(names)})$" if len(names) > 1 else f"^{names[0]}$"
 
 
-def _when(registry: Registry[Any], prefix: str) -> list[Schema]:
-    """Return one condition per class of ``registry``: the ``type`` of a mapping determines its arguments."""
-    return [
+def _names(kind: str, registry: Registry[Any]) -> Schema:
+    """Return the schema of a text: the name of a class, with what an editor says about it, or a variable.
+
+    The text of a layer, a cell or a column is all that is shown, thus it lists the arguments. An activation, a loss or
+    another object is often the value of an argument that has a text of its own: a list of one value adds a line to it.
+    """
+    names: list[Schema] = []
+    for cls in _accepted(registry):
+        primary, *others = _aliases(registry, cls)
+        text = _sentence(_paragraphs(cls)[0])
+        if registry in (LAYERS, CELLS, COLUMNS):
+            names.append({"const": primary, "title": primary, "description": _description(cls)})
+            names += [{"const": name, "title": name, "description": f"Another name of {primary}."} for name in others]
+        else:
+            names += [{"enum": [name], "title": name, "enumDescriptions": [text]} for name in (primary, *others)]
+    variable = {"pattern": VARIABLE_DEFINITION["pattern"]}
+    return {"if": variable, "else": _reference(f"{kind}-known"), "anyOf": [*names, _ANY]}
+
+
+def _known(registry: Registry[Any]) -> Schema:
+    """Return the condition of a known name. Editors cannot suggest one, and all names would make a long message."""
+    names = [name for cls in _accepted(registry) for name in _aliases(registry, cls)]
+    return {
+        "pattern": _exactly(names),
+        "errorMessage": f"There is no {registry.kind} of this name; `graphspec validate` suggests one.",
+    }
+
+
+def _when(kind: str, registry: Registry[Any]) -> Schema:
+    """Return one condition per class of ``registry``: the ``type`` of a mapping determines its arguments.
+
+    Without a known type, any arguments are allowed: the type is the problem, or a variable.
+    """
+    conditions = [
         {
-            "if": {"properties": {"type": {"enum": _aliases(registry, cls)}}, "required": ["type"]},
-            "then": {"$ref": f"#/$defs/{prefix}.{_primary(registry, cls)}"},
+            "if": {"properties": {"type": {"pattern": _exactly(_aliases(registry, cls))}}},
+            "then": _reference(f"{kind}.{_primary(registry, cls)}"),
         }
-        for cls in registry
+        for cls in _accepted(registry)
     ]
+    known = {"type": "string", "allOf": [_reference(f"{kind}-known")]}
+    named = {"type": "object", "properties": {"type": known}, "required": ["type"]}
+    return {"if": named, "then": {"allOf": conditions}, "else": {"additionalProperties": True}}
 
 
 def _choice(kind: str, registry: Registry[Any]) -> Schema:
-    """Return the schema of an object of a registry: its name, or a mapping with its ``type``."""
-    names = _type(registry, registry.names())
-    mapping = {
-        "type": "object",
-        "properties": {"type": {"anyOf": [names, _VARIABLE], "description": f"Name of the {registry.kind}."}},
+    """Return the schema of an object of a registry: its name, or a mapping with ``type``. Arguments add both types."""
+    return {
+        "properties": {"type": {"type": "string", "allOf": [_reference(f"{kind}-name")]}},
         "required": ["type"],
-        "allOf": _when(registry, kind),
+        **_neutral(_common(registry)),
+        "allOf": [_reference(f"{kind}-name"), _reference(f"{kind}-arguments")],
+        "unevaluatedProperties": False,
     }
-    return {"anyOf": [names, mapping, _VARIABLE]}
+
+
+def _common(registry: Registry[Any]) -> dict[str, Neutral]:
+    """Return the keys that all classes of a registry accept without effect."""
+    first, *others = _accepted(registry)
+    return {
+        key: neutral
+        for key, neutral in first.neutral.items()
+        if all(cls.neutral.get(key) == neutral for cls in others)
+        and all(key not in cls.model_fields for cls in (first, *others))
+    }
 
 
 def _typed(registry: Registry[Any], cls: type[Config]) -> Schema:
-    """Return the schema of a mapping with ``type`` and the arguments of ``cls``."""
-    closed = _closed(cls)
-    properties = {"type": {"enum": _aliases(registry, cls)}, **closed["properties"]}
-    return {**closed, "properties": properties, "required": ["type", *closed.get("required", [])]}
-
-
-def _layer_node(cls: type[Layer]) -> Schema:
-    """Return the schema of a node: the arguments of ``cls``, Keras's call arguments, and the keys of every node."""
-    typed = _typed(LAYERS, cls)
-    base = f"#/$defs/layer.{_primary(LAYERS, cls)}/properties/"
-    calls = {key: {**_NAMES, "description": "Nodes for Keras's call argument."} for key in cls.call_arguments}
-    arguments: Mapping[str, Schema] = {key: {"$ref": base + key} for key in typed["properties"]}
-    common: Mapping[str, Schema] = {key: {"$ref": f"#/$defs/node/properties/{key}"} for key in _NODE_KEYS}
-    return {**typed, "properties": {**common, **arguments, **calls}}
+    """Return the schema of the arguments of ``cls``; the mapping around them forbids all other keys."""
+    properties, required = arguments(cls)
+    calls = {
+        key: {**_NAMES, "title": "name or list of names", "description": "Nodes for Keras's call argument."}
+        for key in getattr(cls, "call_arguments", ())
+    }
+    common = _common(registry)
+    own = {key: value for key, value in cls.neutral.items() if key not in cls.model_fields and key not in common}
+    typed: Schema = {"title": _primary(registry, cls), "properties": {**properties, **calls}, **_neutral(own)}
+    return {**typed, "required": required} if required else typed
 
 
 def _node() -> Schema:
     """Return the schema of an entry of ``layers``: a layer, a block instance, or a share."""
-    kinds = {"anyOf": [_type(LAYERS, LAYERS.names()), _VARIABLE], "description": "Name of the layer."}
-    shared: Schema = {
-        "properties": {"name": _NODE_KEYS["name"], "share": _SHARE, "inputs": _NODE_KEYS["inputs"]},
-        "additionalProperties": False,
-    }
+    copies = {key: _NODE_KEYS[key] for key in ("trainable", "repeat")}
     params: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
-    instance: Schema = {
-        "properties": {"block": _BLOCK, "params": params, **_NODE_KEYS},
-        "additionalProperties": False,
+    kinds = {"type": "string", "allOf": [_reference("layer-name")]}
+    layer = {"title": "layer", "properties": {"type": kinds, **copies}, **_neutral(_of_nodes())}
+    layer["allOf"] = [_reference("layer-arguments")]
+    undecided = {
+        "properties": {"type": kinds, "block": _BLOCK, "share": _SHARE},
+        "allOf": [{"required": ["type"]}],  # apart from the properties: else editors offer a skeleton with `type` alone
+        "additionalProperties": True,
     }
+    instance = {"title": "block", "properties": {"block": _BLOCK, "params": params, **copies}}
     return {
+        "title": "layer",
         "type": "object",
-        "properties": {**_NODE_KEYS, "type": kinds, "block": _BLOCK, "share": _SHARE},
-        "oneOf": [{"required": ["type"]}, {"required": ["block"]}, {"required": ["share"]}],
-        "allOf": [
-            {"if": {"required": ["share"]}, "then": shared},
-            {"if": {"required": ["block"]}, "then": instance},
-            *_when(LAYERS, "node"),
-        ],
+        "properties": {key: _NODE_KEYS[key] for key in ("name", "inputs")},
+        "if": _has("share"),
+        "then": {"title": "share", "properties": {"share": _SHARE}},
+        "else": {
+            "if": _has("block"),
+            "then": instance,
+            "else": {"if": _has("type"), "then": layer, "else": undecided},
+        },
+        "unevaluatedProperties": False,
     }
+
+
+def _has(key: str) -> Schema:
+    """Return the condition of a mapping with a key. ``required`` alone accepts the null of a new item."""
+    return {"type": "object", "required": [key]}
+
+
+def _of_nodes() -> dict[str, Neutral]:
+    """Return the keys that every layer accepts without effect, and that a node does not define."""
+    return {key: neutral for key, neutral in _common(LAYERS).items() if key not in _NODE_KEYS}
 
 
 def _block() -> Schema:
     """Return the schema of a block definition."""
     return {
+        "title": "block",
         "type": "object",
         "properties": {
             "description": {"type": "string", "description": "What the block is for."},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from paths import ROOT
 
+from graphspec.callbacks.accepted_without_effect import Refused
 from graphspec.cli.schema import schema_text
+from graphspec.config import Only
+from graphspec.language.column_types import COLUMNS
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import parse
 from graphspec.language.read import read
@@ -56,15 +60,69 @@ def test_every_reference_leads_somewhere() -> None:
 
 def test_every_class_is_described() -> None:
     definitions = schema()["$defs"]
-    for kind, registry in REGISTRIES.items():
+    for kind, registry in {**REGISTRIES, "column": COLUMNS}.items():
+        texts = {text["title"]: text for text in definitions[f"{kind}-name"]["anyOf"] if "title" in text}
         for cls in registry:
+            if issubclass(cls, Refused):
+                continue
             name = next(n for n in registry.names() if registry.get(n) is cls)
+            assert texts[name].get("description") or texts[name]["enumDescriptions"][0], (
+                f"{kind} {name} has no docstring"
+            )
             definition = definitions[f"{kind}.{name}"]
-            assert definition.get("description"), f"{kind} {name} has no docstring"
+            assert definition["title"] == name
             assert set(definition["properties"]) >= {f.alias or n for n, f in cls.model_fields.items()}
     for cls in LAYERS:
         undescribed = [name for name, field in cls.model_fields.items() if not field.description]
         assert not undescribed, f"{cls.__name__}: {undescribed} need descriptions"
+
+
+def resolved(value: Any, definitions: dict[str, Any]) -> Any:
+    """An argument without references."""
+    while "$ref" in value:
+        value = {
+            **definitions[value["$ref"].removeprefix("#/$defs/")],
+            **{k: v for k, v in value.items() if k != "$ref"},
+        }
+    return value
+
+
+def test_nothing_that_is_refused_is_offered() -> None:
+    text = schema_text()
+    definitions = schema()["$defs"]
+    for kind, registry in REGISTRIES.items():
+        refused = [
+            *registry.refused,
+            *(name for name in registry.names() if issubclass(registry.get(name) or int, Refused)),
+        ]
+        offered = {value for entry in definitions[f"{kind}-name"]["anyOf"] for value in [entry.get("title")]}
+        assert offered.isdisjoint(refused)
+        assert not any(re.fullmatch(definitions[f"{kind}-known"]["pattern"], name) for name in refused)
+        assert [name for name in refused if f'"{kind}.{name}"' in text] == []
+    assert "LambdaCallback" not in text
+
+
+def test_arguments_with_one_allowed_value_are_constants_and_not_offered() -> None:
+    definitions = schema()["$defs"]
+    found = 0
+    for kind, registry in REGISTRIES.items():
+        for cls in registry:
+            for key, field in cls.model_fields.items():
+                only = [item.func for item in field.metadata if isinstance(getattr(item, "func", None), Only)]
+                if not only or issubclass(cls, Refused):
+                    continue
+                name = next(n for n in registry.names() if registry.get(n) is cls)
+                argument = resolved(definitions[f"{kind}.{name}"]["properties"][field.alias or key], definitions)
+                assert argument["const"] == only[0].allowed, f"{name}.{key}"
+                assert argument["doNotSuggest"] is True
+                assert argument["errorMessage"] == only[0].message
+                found += 1
+    assert found >= 20
+
+
+def test_the_schema_is_small() -> None:
+    """An editor reads and resolves all of it before its first answer."""
+    assert len(schema_text().encode()) < 320_000
 
 
 def spec(**changes: Any) -> dict[str, Any]:
@@ -99,6 +157,21 @@ GOOD: dict[str, dict[str, Any]] = {
             {"type": "${n}", "repeat": "${n}"},
         ],
         training={"epochs": "${n}", "optimizer": {"type": "Adam", "learning_rate": "${n}"}},
+    ),
+    "variable type with arguments": spec(layers=[{"type": "${n}", "units": 3, "name": "out"}]),
+    "keys without effect": spec(
+        layers=[
+            {"type": "Dense", "units": 1, "dtype": "float32", "lora_rank": None, "autocast": True, "name": "out"},
+            {"type": "LSTM", "units": 1, "stateful": False, "unroll": True, "implementation": 2},
+        ]
+    ),
+    "rates": spec(
+        training={
+            "optimizer": {
+                "type": "Adam",
+                "learning_rate": {"type": "CosineDecay", "initial_learning_rate": 1, "decay_steps": 9},
+            }
+        }
     ),
     "blocks": spec(
         blocks={
@@ -149,6 +222,18 @@ BAD: dict[str, dict[str, Any]] = {
     "unknown key": spec(nam="x"),
     "missing key": {"graphspec": 1},
     "version": spec(graphspec=2),
+    "stateful": spec(layers=[{"name": "out", "type": "LSTM", "units": 1, "stateful": True}]),
+    "refused callback": spec(training={"callbacks": [{"type": "LambdaCallback"}]}),
+    "refused layer": spec(layers=[{"name": "out", "type": "Lambda"}]),
+    "refused value of a key without effect": spec(
+        layers=[{"name": "out", "type": "Dense", "units": 1, "lora_rank": 4}]
+    ),
+    "number for an activation": spec(layers=[{"name": "out", "type": "Dense", "units": 1, "activation": 3}]),
+    "activation without type": spec(layers=[{"name": "out", "type": "Dense", "units": 1, "activation": {"alpha": 1}}]),
+    "rate of a name": spec(training={"optimizer": {"type": "Adam", "learning_rate": "fast"}}),
+    "negative rate": spec(training={"optimizer": {"type": "Adam", "learning_rate": -1}}),
+    "schedule": spec(training={"optimizer": {"type": "Adam", "learning_rate": {"type": "CosineDecay"}}}),
+    "type beside share": spec(layers=[{"name": "out", "share": "x", "type": "Dense", "units": 1}]),
     "unknown layer": spec(layers=[{"name": "out", "type": "Dnse", "units": 1}]),
     "unknown argument": spec(layers=[{"name": "out", "type": "Dense", "units": 1, "unit": 1}]),
     "missing argument": spec(layers=[{"name": "out", "type": "Dense"}]),
