@@ -1,9 +1,9 @@
 """Generate the JSON Schema of the language from the classes of layers, losses, …, for editors.
 
 What an editor shows follows from the order and the form of the schemas. The names of classes are alternatives, each with its
-own text; one ``enum`` would show all of them for each. The condition that finds the class of a ``type`` is a ``pattern``: editors
-show the values of an ``enum`` in a condition, too, and complete a ``const`` to longer names. An alternative without conditions
-follows the names, so that one ``pattern`` refuses unknown ones, with one short message.
+own text; one ``enum`` would show all of them for each. The condition that finds the class of a ``type`` is a ``pattern``:
+editors show the values of an ``enum`` in a condition, too, and complete a ``const`` to longer names. An alternative without
+conditions follows the names, so that one ``pattern`` refuses unknown ones, with one short message.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 from graphspec.layers import CELLS, LAYERS
 
 _NAME: Schema = {"type": "string", "pattern": r"^[^\s/:]+$", "errorMessage": "Expected a name without spaces, / and :."}
-_NAMES: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+_NAMES: Schema = {
+    "anyOf": [
+        {"type": "string", "title": "name"},
+        {"type": "array", "title": "list of names", "items": {"type": "string"}, "minItems": 1},
+    ]
+}
 _NODE_KEYS: dict[str, Schema] = {
     "name": {**_NAME, "description": "A unique name; by default the type in snake case with a counter."},
     "inputs": {
@@ -51,7 +56,7 @@ _SHARE: Schema = {"type": "string", "description": "The node or block instance w
 _BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
 _ANY: Schema = {"description": ""}
 """An alternative without conditions. The empty text tells it from others when an editor compares titles and texts."""
-_MANY = 6
+_MANY = 5
 """The number of arguments that the text of a class lists."""
 _MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
 """Arguments that this text leaves out."""

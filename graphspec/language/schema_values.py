@@ -92,6 +92,7 @@ def compact(value: Schema) -> Schema:
     elif not others and not texts:
         types.append("string")
         merged |= {"pattern": VARIABLE_DEFINITION["pattern"], "errorMessage": f"Expected {title}."}
+    types.sort(key=lambda name: name == "null")  # editors complete a key with a value of the first type
     one: Schema = {"type": types if len(types) > 1 else types[0], **merged} if types else {}
     if not others:
         return {"title": title, **one}

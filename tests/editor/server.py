@@ -29,9 +29,11 @@ class Server:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
         self._answers: Queue[dict[str, Any] | None] = Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self._requests = 0
         self._problems: dict[str, list[dict[str, Any]]] = {}
+        self.opened: list[str] = []
         item = {"documentationFormat": ["markdown", "plaintext"], "snippetSupport": True}
         documents = {"completion": {"completionItem": item}, "publishDiagnostics": {}}
         capabilities = {"textDocument": documents, "workspace": {"configuration": True}}
@@ -42,6 +44,7 @@ class Server:
         """Open a document that need not exist, and return its address."""
         uri = path.as_uri()
         document = {"uri": uri, "languageId": "yaml", "version": 1, "text": text}
+        self.opened.append(uri)
         self.tell("textDocument/didOpen", {"textDocument": document})
         return uri
 
@@ -76,8 +79,13 @@ class Server:
 
     def close(self) -> None:
         """End the process."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.kill()
         self._process.wait()
+        self._listener.join(SECONDS)
+        self._process.stdin.close()
+        self._process.stdout.close()
 
     def _take(self) -> dict[str, Any]:
         """Return the next message; answer it if it is a question, keep it if it lists problems."""
