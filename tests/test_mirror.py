@@ -13,6 +13,7 @@ PACKAGE = Path(graphspec.__file__).parent
 OWN = {
     "consumers": "apps in other languages, and the files and records that they are given",
     "diagnostics": "broken specs and their answers",
+    "editor": "what an editor shows, by yaml-language-server",
     "golden": "values of Keras, and how they are made",
     "support": "helpers",
     "trust": "attacks, and what they have found",

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import graphspec
 from paths import ROOT
 
 import graphspec as gs
 from graphspec.cli.render import render
+from graphspec.cli.schema import schema_text
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -30,6 +32,16 @@ def test_ci_runs_the_readmes_test_command() -> None:
 def test_the_first_spec_is_valid(tmp_path: Path) -> None:
     (tmp_path / "penguins.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
     assert gs.validate(tmp_path / "penguins.yaml") == []
+
+
+def test_the_schema_line_of_the_first_spec_names_the_file_that_the_command_writes(tmp_path: Path) -> None:
+    spec = tmp_path / "penguins.yaml"
+    spec.write_text(blocks("yaml")[0], encoding="utf-8")
+    assert "`graphspec schema --for penguins.yaml`" in README
+    assert graphspec("schema", "--for", spec).exit_code == 0
+    assert spec.read_text(encoding="utf-8") == blocks("yaml")[0]
+    named = spec.read_text(encoding="utf-8").partition("$schema=")[2].split()[0]
+    assert (tmp_path / named).read_text(encoding="utf-8") == schema_text()
 
 
 def test_the_broken_spec_gets_the_answer_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

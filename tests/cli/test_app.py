@@ -1,4 +1,4 @@
-"""The command line: help, validate, summary, schema, init, and errors."""
+"""The command line: help, validate, summary, init, and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from graphspec import Diagnostic, RunError, SpecError, UsageError, __version__
 from graphspec.cli import console
 from graphspec.cli.app import COMMANDS
 from graphspec.cli.init import Kind
-from graphspec.cli.schema import schema_text
 
 WRONG = SPEC.replace("units: 8", "units: eight").replace("activation: sigmoid", "activation: sigmod")
 
@@ -129,7 +128,7 @@ def test_validate_what_is_no_file(name: str) -> None:
     assert "error[GS101]" in result.stdout
 
 
-# summary, schema
+# summary
 
 
 def test_summary(tmp_path: Path) -> None:
@@ -147,12 +146,6 @@ def test_summary_of_a_wrong_spec() -> None:
     result = graphspec("summary", "bad.yaml")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.count("error[") == 2
-
-
-def test_schema() -> None:
-    assert graphspec("schema").stdout == schema_text()
-    assert graphspec("schema", "-o", "s.json").exit_code == 0
-    assert Path("s.json").read_text(encoding="utf-8") == schema_text()
 
 
 # init

@@ -1,7 +1,7 @@
 """Positions in specs, and what an editor shows there: a list for every kind of answer.
 
-Each text is a part of a spec; ``spec_of`` adds the sections that it lacks. ``▮`` is the cursor. In a flow mapping on a line with a
-colon, yaml-language-server offers keys only after their first letter, whatever the schema.
+Each text is a part of a spec; ``spec_of`` adds the sections that it lacks. ``▮`` is the cursor. In a flow mapping on a line
+with a colon, yaml-language-server offers keys only after their first letter, whatever the schema.
 """
 
 from __future__ import annotations

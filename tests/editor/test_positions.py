@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import graphspec
 from editor.positions import COMPLETIONS, CURSOR, HOVERS, MISTAKES, SECTIONS, Completion, Hover, Mistake, spec_of
 from editor.server import HERE, Server, start
 from paths import ROOT
@@ -67,6 +68,14 @@ def test_mistakes(wanted: Mistake, server: Server, reported: dict[str, str]) -> 
 def test_shipped_specs_have_no_problems(server: Server) -> None:
     opened = {path: server.open(path, path.read_text(encoding="utf-8")) for path in SPECS}
     assert [path.name for path, uri in opened.items() if server.problems(uri)] == []
+
+
+def test_a_spec_outside_the_project_finds_the_schema_beside_it(server: Server, tmp_path: Path) -> None:
+    spec = tmp_path / "net.yaml"
+    spec.write_text(spec_of("layers: [{name: y, type: Dense}]"), encoding="utf-8")
+    assert graphspec("schema", "--for", spec).exit_code == 0
+    uri = server.open(spec, spec.read_text(encoding="utf-8"))
+    assert [problem["message"] for problem in server.problems(uri)] == ['Missing property "units".']
 
 
 def test_a_completed_argument_is_inserted_with_its_default(server: Server, folder: Path) -> None:

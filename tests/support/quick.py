@@ -16,6 +16,7 @@ SLOW = (
     "consumers/test_python.py::test_fixtures_are_what",
     "consumers/test_web.py",
     "data/test_batches.py",
+    "editor/test_positions.py::test_shipped_specs",
     "export/test_layers.py",
     "graph/passes/test_fuse_conv_max_pool.py",
     "graph/passes/test_legalize.py",
