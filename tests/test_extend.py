@@ -78,7 +78,7 @@ def test_it_is_checked_and_suggested_like_any_other(gates: Any) -> None:
     (found,) = gs.validate({**document, "layers": [{"name": "y", "type": "Gat"}]})
     assert found.code == "GS111"
     assert "Gate" in str(found.hint)
-    assert "node.Gate" in schema()["$defs"]
+    assert "layer.Gate" in schema()["$defs"]
 
 
 def test_workers_import_it_too(gates: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,8 +54,9 @@ _NODE_KEYS: dict[str, Schema] = {
 }
 _SHARE: Schema = {"type": "string", "description": "The node or block instance whose weights are used."}
 _BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
-_ANY: Schema = {"description": ""}
-"""An alternative without conditions. The empty text tells it from others when an editor compares titles and texts."""
+_ANY: Schema = {"description": "", "allOf": [True]}
+"""An alternative without conditions, as which an editor offers nothing. The empty text tells it from others when an editor
+compares titles and texts."""
 _MANY = 5
 """The number of arguments that the text of a class lists."""
 _MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
@@ -278,7 +279,9 @@ def _choice(kind: str, registry: Registry[Any]) -> Schema:
         "properties": {"type": {"type": "string", "allOf": [_reference(f"{kind}-name")]}},
         "required": ["type"],
         **_neutral(_common(registry)),
-        "allOf": [_reference(f"{kind}-name"), _reference(f"{kind}-arguments")],
+        "allOf": [_reference(f"{kind}-name")],
+        "if": {"type": "object"},  # a condition, since editors offer alternatives as items of a list
+        "then": _reference(f"{kind}-arguments"),
         "unevaluatedProperties": False,
     }
 

@@ -117,9 +117,8 @@ COMPLETIONS = (
     Completion("outputs: {y: {l▮}}", ("loss", "labels", "layer"), ("learning_rate",), 9),
     Completion("outputs: {y: {loss: ▮}}", ("mse", "mean_squared_error", "sparse_categorical_crossentropy"), ("Loss",)),
     Completion("outputs:\n  y:\n    metrics:\n      - ▮", ("accuracy", "AUC", "F1Score"), ("Metric", "mse_loss")),
-    Completion(
-        "outputs: {y: {metrics: [▮]}}", ("accuracy", "AUC", "F1Score"), ("Metric",), 300
-    ),  # each as a list item too
+    # in a flow list, the server offers every name as an item of a block list, too
+    Completion("outputs: {y: {metrics: [▮]}}", ("accuracy", "AUC", "F1Score"), ("Metric",), 300),
     Completion("outputs: {y: {scale: ▮}}", ("standard", "null"), (), 3),
     Completion("training:\n  ▮", ("optimizer", "epochs", "batch_size", "callbacks", "workers"), ("loss",), 9),
     Completion("training: {optimizer: ▮}", ("adam", "Adam", "SGD"), ("Optimizer", "LossScaleOptimizer")),
