@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -268,7 +268,9 @@ def only_base(of: str, instead: str) -> tuple[str, str]:
 
 def named(registry: Registry[Any], base: Any) -> Any:
     """Return the field type of an argument that takes an object of ``registry``, by name or as a mapping."""
-    schema = {"x-kind": registry.kind}  # `language/schema.py` replaces it by a reference
+    schema: dict[str, Any] = {"x-kind": registry.kind}  # `language/schema_values.py` replaces it by a reference
+    if type(None) in get_args(base):
+        schema = {"anyOf": [schema, {"type": "null"}]}
     return Annotated[base, BeforeValidator(registry.parse), WithJsonSchema(schema)]
 
 

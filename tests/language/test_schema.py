@@ -139,6 +139,7 @@ def spec(**changes: Any) -> dict[str, Any]:
 GOOD: dict[str, dict[str, Any]] = {
     "least": spec(),
     "head without keys": spec(outputs={"out": None}),
+    "head without a loss": spec(outputs={"out": {"loss": None}}),
     "node keys": spec(layers=[{"type": "Dense", "units": 1, "name": "out", "trainable": False, "repeat": 2, "inputs": "x"}]),
     "one size": spec(layers=[{"name": "out", "type": "Conv2D", "filters": 1, "kernel_size": 3, "strides": [1, 2]}]),
     "object arguments": spec(
