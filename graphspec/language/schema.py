@@ -59,6 +59,8 @@ _ANY: Schema = {"description": "", "allOf": [True]}
 compares titles and texts."""
 _MANY = 5
 """The number of arguments that the text of a class lists."""
+_GROUP = 7
+"""The number of conditions from which one in front of them saves time."""
 _MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")
 """Arguments that this text leaves out."""
 
@@ -259,18 +261,26 @@ def _known(registry: Registry[Any]) -> Schema:
 def _when(kind: str, registry: Registry[Any]) -> Schema:
     """Return one condition per class of ``registry``: the ``type`` of a mapping determines its arguments.
 
-    Without a known type, any arguments are allowed: the type is the problem, or a variable.
+    Without a known type, any arguments are allowed: the type is the problem, or a variable. Conditions of many classes are
+    grouped by the first letter of their names, since an editor tries all of a group.
     """
-    conditions = [
-        {
-            "if": {"properties": {"type": {"pattern": _exactly(_aliases(registry, cls))}}},
-            "then": _reference(f"{kind}.{_primary(registry, cls)}"),
-        }
-        for cls in _accepted(registry)
-    ]
+    groups: dict[str, list[Schema]] = {}
+    for cls in _accepted(registry):
+        names = _aliases(registry, cls)
+        condition = {"if": _of_type(_exactly(names)), "then": _reference(f"{kind}.{names[0]}")}
+        letters = {name[0] for name in names}
+        groups.setdefault(letters.pop() if len(letters) == 1 else "", []).append(condition)
+    conditions = groups.pop("", [])
+    for letter, group in groups.items():
+        conditions += group if len(group) < _GROUP else [{"if": _of_type(f"^{letter}"), "then": {"allOf": group}}]
     known = {"type": "string", "allOf": [_reference(f"{kind}-known")]}
     named = {"type": "object", "properties": {"type": known}, "required": ["type"]}
     return {"if": named, "then": {"allOf": conditions}, "else": {"additionalProperties": True}}
+
+
+def _of_type(pattern: str) -> Schema:
+    """Return the condition of a mapping whose ``type`` has a pattern."""
+    return {"properties": {"type": {"pattern": pattern}}}
 
 
 def _choice(kind: str, registry: Registry[Any]) -> Schema:

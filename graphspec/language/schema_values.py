@@ -22,7 +22,7 @@ HIDDEN: Schema = {"doNotSuggest": True}
 """Accepted, but not offered: a keyword of yaml-language-server and of VS Code."""
 _SCALARS = {"integer": "integer", "number": "number", "boolean": "true or false", "null": "null", "string": "text"}
 _ANNOTATIONS = ("title", "description", "default")
-_SHORTEST = 60
+_SHORTEST = 50
 """The number of characters from which a repeated schema is worth a definition of its own."""
 
 

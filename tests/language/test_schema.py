@@ -122,7 +122,19 @@ def test_arguments_with_one_allowed_value_are_constants_and_not_offered() -> Non
 
 def test_the_schema_is_small() -> None:
     """An editor reads and resolves all of it before its first answer."""
-    assert len(schema_text().encode()) < 320_000
+    assert len(schema_text().encode()) < 310_000
+
+
+FORM = ("102", "103", "104", "105", "109", "111")
+"""Codes of mistakes in the form of a spec: keys, types, values, names."""
+BEYOND = {"105_adamw", "105_bidirectional", "105_callbacks", "105_float32", "105_monitor"}
+"""Mistakes that follow from several values, or from the precision of numbers."""
+BROKEN = [path for path in sorted((ROOT / "tests" / "diagnostics").glob("*.yaml")) if path.name.startswith(FORM)]
+
+
+@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
+def test_broken_specs(path: Path, validator: Draft202012Validator) -> None:
+    assert validator.is_valid(read(path).plain()) is (path.stem in BEYOND)
 
 
 def spec(**changes: Any) -> dict[str, Any]:
