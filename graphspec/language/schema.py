@@ -121,7 +121,7 @@ def _closed(cls: type[Config]) -> Schema:
     """Return the schema of a mapping with the arguments of ``cls`` and no other keys."""
     properties, required = arguments(cls)
     closed: Schema = {"title": _title(cls), "type": "object", "properties": properties, "additionalProperties": False}
-    closed |= {"description": paragraphs[0]} if (paragraphs := _paragraphs(cls)) else {}
+    closed |= {"description": paragraphs[0]} if (paragraphs := _paragraphs(cls))[0] else {}
     closed |= _neutral({key: value for key, value in cls.neutral.items() if key not in cls.model_fields})
     return closed if not required else {**closed, "required": required}
 
@@ -178,10 +178,10 @@ def _mapping(value: Schema, description: str) -> Schema:
 
 
 def _paragraphs(cls: type) -> list[str]:
-    """Return the docstring of ``cls`` as Markdown, by paragraphs."""
+    """Return the docstring of ``cls`` as Markdown, by paragraphs: one at least, empty if Python drops docstrings."""
     text = re.sub(r"``(.+?)``", r"`\1`", inspect.getdoc(cls) or "")
     text = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"`\1`", text)
-    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")] if text else []
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
 
 
 def _sentence(text: str) -> str:

@@ -129,7 +129,12 @@ FORM = ("102", "103", "104", "105", "109", "111")
 """Codes of mistakes in the form of a spec: keys, types, values, names."""
 BEYOND = {"105_adamw", "105_bidirectional", "105_callbacks", "105_float32", "105_monitor"}
 """Mistakes that follow from several values, or from the precision of numbers."""
-BROKEN = [path for path in sorted((ROOT / "tests" / "diagnostics").glob("*.yaml")) if path.name.startswith(FORM)]
+UNREADABLE = {"104_keys"}
+BROKEN = [
+    path
+    for path in sorted((ROOT / "tests" / "diagnostics").glob("*.yaml"))
+    if path.name.startswith(FORM) and path.stem not in UNREADABLE
+]
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
