@@ -66,13 +66,6 @@ def default_initializer(name: str) -> Any:
     return Field(default=name, validate_default=True, description="The initial values of the weight.")
 
 
-ELSEWHERE = {
-    **dict.fromkeys(
-        ("input_shape", "batch_input_shape", "batch_shape", "input_dim"),
-        "declare it in `inputs`: `inputs: {x: {shape: [4]}}`",
-    ),
-    "build_config": "leave it out: shapes are inferred from `inputs`",
-}
 NEUTRAL = {
     "dtype": ANY_VALUE,
     "autocast": Neutral((None, True, False), "it must be true or false"),
@@ -116,7 +109,6 @@ class Layer(Config):
     """True if the layer takes texts. All others take numbers only."""
     learnt_arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments that the layer learns from the training rows if the spec does not set them (``vocabulary``)."""
-    elsewhere: ClassVar[Mapping[str, str]] = ELSEWHERE
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL
 
     def lower(self, g: Builder, *inputs: Any, **calls: Any) -> Value | tuple[Value, ...]:
