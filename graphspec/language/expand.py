@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from graphspec.codes import Code
-from graphspec.errors import Diagnostic
+from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import Ref
 from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name

@@ -154,8 +154,7 @@ def explain(
                 problems.node(tree, Code.MISSING_KEY, f"{subject} needs `{key}`", subject=str(key), hint=hint)
         else:
             hint = torn.get(str(key)) or value_synonym(str(key), tree.value[str(key)].value)
-            hint = hint or _null_hint(cls, tree, str(key))
-            default = _bracket_hint(cls, tree, str(key)) or _field_hint(cls, str(key))
+            default = _null_hint(cls, tree, str(key)) or _bracket_hint(cls, tree, str(key)) or _field_hint(cls, str(key))
             _explain_value(group, tree, subject, problems, hint, default, (unknown_names or {}).get(str(key)))
 
 
@@ -333,9 +332,10 @@ def _wrong_type(errors: Errors, value: Tree, default_hint: str | None) -> Proble
     expected = list(dict.fromkeys(_expected(error) for error in errors))
     items = {error["loc"][-1] for error in errors if isinstance(error["loc"][-1], int)}
     one = expected[0].split()[-1]
-    if len(items) > 1 and not isinstance(value.value, list) and len(expected) == 1:  # one value, or one per axis
+    is_number = one in ("integer", "number")
+    if is_number and len(items) > 1 and not isinstance(value.value, list) and len(expected) == 1:  # one value, or one per axis
         expected.append(f"a list of {len(items)} {one}s")
-    elif one in ("integer", "number") and expected[1:] == ["a list"]:
+    elif is_number and expected[1:] == ["a list"]:
         expected[1] = f"a list of {one}s"
     choices = [text for error in errors for text in re.findall(r"'([^']*)'", _expected(error))]
     is_choice = bool(choices) and isinstance(value.value, str)

@@ -60,6 +60,6 @@ def value_synonym(key: str, value: Any) -> str | None:
     if key.endswith("_regularizer") and isinstance(value, int | float) and not isinstance(value, bool):
         return f"write `{{type: L2, l2: {value:g}}}`"
     if key.endswith("dropout") or key in ("rate", "split"):
-        is_percent = isinstance(value, int | float) and not isinstance(value, bool) and 1 < value < 100
+        is_percent = isinstance(value, int | float) and not isinstance(value, bool) and 5 <= value < 100
         return f"write `{value / 100:g}`: it is a fraction, not a percentage" if is_percent else None
     return None
