@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from graphspec.cli.options import Allow, AllowOutside, Cache, Sets, SpecFile, wr
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.files import CACHE, LOCK, is_leftover, make_folder, remove_leftovers
+from graphspec.text import shell
 
 if TYPE_CHECKING:
     from graphspec.api import Model
@@ -243,4 +243,4 @@ def _command(spec: Path, directory: Path, model: Model, onnx: Path | None, sets:
     arguments += [text for folder in allowed for text in ("--allow", str(folder))]
     for text in sets:
         arguments += ["--set", text]
-    return shlex.join(arguments)
+    return shell(*arguments)

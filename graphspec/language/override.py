@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Sequence
 
 from graphspec.errors import SpecError, UsageError, did_you_mean, shorten
 from graphspec.language.set_paths import FILE, corrected, created, long_form
 from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names, item_name
+from graphspec.text import shell
 
 _DOCUMENT = ("graphspec", "name", "description", "vars", "inputs", "blocks", "layers", "outputs", "training", "data")
 
@@ -27,7 +27,7 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
     path = path.strip()
     if not equals or not path or "" in path.split("."):
         colon = re.fullmatch(r"([\w.]+) *[: ] *(.+)", text)
-        meant = f": write --set {shlex.quote(f'{colon[1]}={colon[2]}')}" if colon and not equals else ""
+        meant = f": write --set {shell(f'{colon[1]}={colon[2]}')}" if colon and not equals else ""
         raise UsageError(f"--set takes key.path=VALUE, not {shorten(text)!r}{shorten(meant, 200)}")
     if len(path) > MAX_KEY:
         raise UsageError(f"--set {shorten(path)}: there is no key of {len(path):,} characters")
@@ -100,11 +100,11 @@ def _keys(tree: Tree) -> dict[str, str | int]:
     if isinstance(tree.value, dict):
         return {key: key for key in tree.value}
     keys: dict[str, str | int] = {str(index): index for index in range(len(tree.value))}
-    for index in reversed(range(len(tree.value))):
-        item = tree.value[index]
-        kind = item if isinstance(item.value, str) else item.get("type")
-        if kind is not None and isinstance(kind.value, str):  # a callback, a metric
-            keys[kind.value] = index
+    kinds = [item if isinstance(item.value, str) else item.get("type") for item in tree.value]
+    types = [kind.value if kind is not None else None for kind in kinds]
+    for index, (item, kind) in enumerate(zip(tree.value, types, strict=True)):
+        if isinstance(kind, str) and types.count(kind) == 1 and item_name(item) is None:  # a callback, a metric
+            keys[kind] = index
     for index in reversed(range(len(tree.value))):
         if name := item_name(tree.value[index]):
             keys[name] = index

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from graphspec.config import Registry
@@ -14,6 +13,7 @@ from graphspec.language.tree import Tree, item_name
 from graphspec.layers import LAYERS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.synonyms import keys as synonyms
+from graphspec.text import shell
 
 FILE = "--set"
 _TEXTS = frozenset(("name", "type", "block", "share", "inputs", "layer", "monitor", "filepath", "filename", "column"))
@@ -90,7 +90,7 @@ def corrected(tree: Tree, steps: Sequence[str], written: str) -> str | None:
     homes = list(dict.fromkeys(_homes(tree, steps)))
     if not homes:
         return None
-    options = [f"--set {shlex.quote(f'{home}={written}')}" for home in homes[:_MOST]]
+    options = [f"--set {shell(f'{home}={written}')}" for home in homes[:_MOST]]
     if len(options) == 1:
         return f"write {options[0]}"
     return f"write one of {', '.join(options)}" + (", …" if len(homes) > _MOST else "")
