@@ -76,6 +76,7 @@ def train(  # noqa: PLR0913 (the options of the command)
         refuse_other_spec(model, directory)
         install_adapted(model, directory)
     trainer = model.trainer(observer_for_stdout(), directory)
+    trainer.reported = _monitored(declaration)  # the check of the spec has warned
     make_folder(directory)
     with locked(directory, err):
         _check_directory(directory, resume=resume, overwrite=overwrite)  # it may have changed in the meantime
@@ -118,6 +119,13 @@ def _load_data(spec: Spec, graph: Graph, cache: Path) -> dict[str, Dataset]:
         raise refused(found)
     print_diagnostics(found)
     return parts
+
+
+def _monitored(spec: Spec) -> set[str]:
+    """Return the names that callbacks of the spec monitor."""
+    from graphspec.callbacks.monitors import Monitor
+
+    return {callback.monitor for callback in spec.training.callbacks if isinstance(callback, Monitor)}
 
 
 # The run directory.

@@ -57,7 +57,7 @@ Stateful = Annotated[
     AfterValidator(only(False, "a stateful layer depends on earlier batches, which the exported graph cannot store")),
     Field(description="Refused: the exported graph stores nothing between batches."),
 ]
-NoEffect = Annotated[Any, Field(description="A detail of Keras's implementation: accepted without effect.")]
+NoEffect = Annotated[Any, Field(description="Accepted for compatibility; has no effect.")]
 Seed = Annotated[int | None, Field(description="The seed of this layer's random numbers.")]
 
 
@@ -202,7 +202,7 @@ LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:
     """Return the numbers ``X`` cast to ``dtype``; ``X`` itself if it has that dtype. Texts are refused (GS306)."""
     if X.type.is_string:
-        hint = "turn texts into ids first, by StringLookup, TextVectorization or Hashing"
+        hint = "convert the texts to ids first, with StringLookup, TextVectorization or Hashing"
         raise ShapeError(Code.WRONG_DTYPE, f"needs numbers, got {X.type}", hint=hint)
     return X if X.dtype == dtype else g.Cast(X, to=dtype).with_mask(X.mask)
 
