@@ -44,7 +44,9 @@ _SETTINGS: Mapping[str, str] = {
 """Keys of a spec that others have options for."""
 
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("o", "output", "output-dir", "out-dir", "dir", "run", "run-dir", "save", "logdir"), ("--out", "--output")),
+    **dict.fromkeys(
+        ("o", "output", "output-dir", "out-dir", "dir", "run", "run-dir", "save", "logdir"), ("--out", "--output")
+    ),
     **dict.fromkeys(("out",), ("--output",)),
     **dict.fromkeys(("continue", "restart", "r"), ("--resume",)),
     **dict.fromkeys(("force", "f", "y", "yes", "replace"), ("--overwrite",)),
@@ -68,12 +70,14 @@ def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
         words: the words of the command line after ``graphspec``.
     """
     context, kind = getattr(error, "ctx", None), type(error).__name__
-    command = "graphspec" if context is None else str(context.info_name if context.parent is not None else "graphspec")
-    path = "graphspec" if context is None else context.command_path
+    command = "graphspec" if context is None or context.parent is None else str(context.info_name)
+    path = command if command == "graphspec" else f"graphspec {command}"
     default = f"`{path} --help`" if context is not None else None
     text = str(error.format_message())
     if kind == "NoSuchOption":
-        return f"{command} has no option {error.option_name}", _option_hint(error, words) or f"{default} lists the options"
+        return f"{command} has no option {error.option_name}", _option_hint(
+            error, words
+        ) or f"{default} lists the options"
     if (unknown := re.fullmatch(r"No such command '([^']*)'.*", text, re.DOTALL)) is not None:
         commands = [] if context is None else list(context.command.commands)
         meant = _COMMANDS.get(unknown[1].lower())

@@ -90,7 +90,9 @@ def parse_data(
     sources = {}
     for part, child in tree.value.items():
         if part not in PARTS:
-            hint = found(part, synonyms.PARTS, PARTS) or did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
+            hint = (
+                found(part, synonyms.PARTS, PARTS) or did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
+            )
             problems.key(tree, part, Code.UNKNOWN_KEY, f"unknown key '{part}' of `data`", hint=hint)
             continue
         subject = f"`data.{part}`"

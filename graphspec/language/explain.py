@@ -126,7 +126,7 @@ def explain(
     is_mapping = isinstance(tree.value, dict)
     torn = torn_values(tree.value) if is_mapping else {}
     hints = {key: hint for key in tree.value if (hint := _key_synonym(cls, key, tree))} if is_mapping else {}
-    excused = intended_keys(tree, fields) | _named_in(hints, fields) | (unknown or set()) if is_mapping else set()
+    excused = meant_keys(cls, tree) | (unknown or set())
     groups: dict[str | int | None, list[Mapping[str, Any]]] = {}
     for error in errors:
         groups.setdefault(error["loc"][0] if error["loc"] else None, []).append(error)
@@ -154,7 +154,9 @@ def explain(
                 problems.node(tree, Code.MISSING_KEY, f"{subject} needs `{key}`", subject=str(key), hint=hint)
         else:
             hint = torn.get(str(key)) or value_synonym(str(key), tree.value[str(key)].value)
-            default = _null_hint(cls, tree, str(key)) or _bracket_hint(cls, tree, str(key)) or _field_hint(cls, str(key))
+            default = (
+                _null_hint(cls, tree, str(key)) or _bracket_hint(cls, tree, str(key)) or _field_hint(cls, str(key))
+            )
             _explain_value(group, tree, subject, problems, hint, default, (unknown_names or {}).get(str(key)))
 
 
@@ -168,10 +170,14 @@ def _key_synonym(cls: type[Config], key: str, tree: Tree) -> str | None:
     return key_synonym(key, classes, missing) or key_synonym(key, classes, fields)
 
 
-def _named_in(hints: Mapping[str, str], fields: Sequence[str]) -> set[str]:
-    """Return the fields that hints name: keys of another framework stand for them."""
-    named = {match[1] for hint in hints.values() if (match := re.match(r"did you mean '(\w+)'\?", hint))}
-    return named & set(fields)
+def meant_keys(cls: type[Config], tree: Tree) -> set[str]:
+    """Return the keys of ``cls`` that unknown keys of ``tree`` stand for: misspelt ones, and those of other frameworks."""
+    if not isinstance(tree.value, dict):
+        return set()
+    fields = _fields(cls)
+    hints = (_key_synonym(cls, key, tree) for key in tree.value)
+    named = {match[1] for hint in hints if hint and (match := re.match(r"did you mean '(\w+)'\?", hint))}
+    return intended_keys(tree, fields) | (named & set(fields))
 
 
 @cache
@@ -333,7 +339,9 @@ def _wrong_type(errors: Errors, value: Tree, default_hint: str | None) -> Proble
     items = {error["loc"][-1] for error in errors if isinstance(error["loc"][-1], int)}
     one = expected[0].split()[-1]
     is_number = one in ("integer", "number")
-    if is_number and len(items) > 1 and not isinstance(value.value, list) and len(expected) == 1:  # one value, or one per axis
+    if (
+        is_number and len(items) > 1 and not isinstance(value.value, list) and len(expected) == 1
+    ):  # one value, or one per axis
         expected.append(f"a list of {len(items)} {one}s")
     elif is_number and expected[1:] == ["a list"]:
         expected[1] = f"a list of {one}s"

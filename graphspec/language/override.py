@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from graphspec.errors import SpecError, UsageError, did_you_mean, shorten
 from graphspec.language.set_paths import FILE, corrected, created, long_form
@@ -36,8 +36,7 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
     except SpecError as error:
         raise UsageError(f"--set {shorten(text)}: {error.diagnostics[0].message}") from None
     steps = path.split(".")
-    parent = tree if len(steps) == 1 else tree.get("training") if len(steps) == 2 and steps[0] == "training" else None
-    if parent is not None and steps[-1] not in (_keys(parent) if isinstance(parent.value, dict) else ()):
+    if len(steps) == 1 or (len(steps) == 2 and steps[0] == "training"):
         _refuse_short_path(tree, steps, written)
     try:
         changed = _replace(tree, steps, 0, value)
@@ -56,7 +55,8 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
 
 def _refuse_short_path(tree: Tree, steps: Sequence[str], written: str) -> None:
     """Raise UsageError for a key that has another place, such as ``epochs`` or ``training.learning_rate``."""
-    if len(steps) == 1 and steps[0] in _DOCUMENT:
+    parent = tree if len(steps) == 1 else tree.get("training")
+    if (len(steps) == 1 and steps[0] in _DOCUMENT) or (parent is not None and parent.get(steps[-1]) is not None):
         return
     meant = corrected(tree, steps[-1:], written.strip())
     if meant is None or (len(steps) > 1 and f"training.{steps[-1]}=" in meant):
@@ -87,7 +87,7 @@ def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
         if new is not None:
             return _with(tree, step, _replace(new, steps, at + 1, value))
     hint = did_you_mean(step, keys) or did_you_mean(".".join(steps[at : at + 2]), keys)
-    if hint is None and isinstance(tree.value, list) and (names := [name for name in keys if not name.isdecimal()]):
+    if hint is None and isinstance(tree.value, list) and (names := _names(keys)):
         hint = f"there are {format_names(names)}"
     if steps[: at + 1] == ["training", "callbacks"]:
         hint = "write --set 'training.callbacks=[{type: EarlyStopping, patience: 3}]'"
@@ -109,6 +109,11 @@ def _keys(tree: Tree) -> dict[str, str | int]:
         if name := item_name(tree.value[index]):
             keys[name] = index
     return keys
+
+
+def _names(keys: Mapping[str, str | int]) -> list[str]:
+    """Return the names of the parts of a list, in its order."""
+    return sorted((name for name in keys if not name.isdecimal()), key=lambda name: keys[name])
 
 
 def _with(tree: Tree, key: str | int, child: Tree) -> Tree:

@@ -14,7 +14,7 @@ from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, 
 from graphspec.errors import did_you_mean
 from graphspec.ir.graph import STRING
 from graphspec.language.declarations import HeadDecl, InputDecl, Ref, Training
-from graphspec.language.explain import salvage, validate
+from graphspec.language.explain import meant_keys, salvage, validate
 from graphspec.language.head_losses import loss_hint
 from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys, type_hint
 from graphspec.losses import LOSSES, Loss
@@ -128,7 +128,8 @@ def _shape_of(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...
     shape, dtype = tree.get("shape"), tree.get("dtype")
     texts = dtype is not None and dtype.value == STRING
     if shape is None or (shape.value is None and not shape.unknown):
-        if not texts and not (dtype is not None and dtype.unknown) and "shape" not in intended_keys(tree, INPUT_KEYS):
+        meant = intended_keys(tree, INPUT_KEYS) | meant_keys(InputKeys, tree)
+        if not texts and not (dtype is not None and dtype.unknown) and "shape" not in meant:
             hint = f"`shape`: {SHAPE[0].lower()}{SHAPE[1:].rstrip('.')}"
             problems.node(tree, Code.MISSING_KEY, f"input '{name}' needs `shape`", subject="shape", hint=hint)
         return (1,) if texts else None
@@ -207,7 +208,9 @@ def parse_heads(
         keys = None
         if mapping(body, subject, problems, hint):
             ref, loss = refs.get(name), body.get("loss")
-            better = None if loss is None else loss_hint(loss.plain(), None if ref is None else (nodes or {}).get(ref.name))
+            better = (
+                None if loss is None else loss_hint(loss.plain(), None if ref is None else (nodes or {}).get(ref.name))
+            )
             keys = validate(HeadKeys, body, subject, problems, unknown_names={} if better is None else {"loss": better})
         wrong = keys is None
         keys = keys or salvage(HeadKeys, body)

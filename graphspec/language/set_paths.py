@@ -175,5 +175,3 @@ def _fields_of(section: str) -> Sequence[str]:
 
 def _keys(tree: Tree | None) -> list[str]:
     return list(tree.value) if tree is not None and isinstance(tree.value, dict) else []
-
-

@@ -44,8 +44,14 @@ DOCUMENT: Mapping[str, str] = {
     **_each("version", to="did you mean 'graphspec'? it is the version of the language: `graphspec: 1`"),
     **_each("title", "model_name", "id", to="name"),
     **_each("loss", "losses", to="write it at each head, in `outputs`: `outputs: {y: {loss: mean_squared_error}}`"),
-    **_each("metrics", "metric", to="write it at each head, in `outputs`: `outputs: {y: {loss: …, metrics: [accuracy]}}`"),
-    **_each("lr", "learning_rate", to="write it in the optimizer: `training: {optimizer: {type: Adam, learning_rate: 0.001}}`"),
+    **_each(
+        "metrics", "metric", to="write it at each head, in `outputs`: `outputs: {y: {loss: …, metrics: [accuracy]}}`"
+    ),
+    **_each(
+        "lr",
+        "learning_rate",
+        to="write it in the optimizer: `training: {optimizer: {type: Adam, learning_rate: 0.001}}`",
+    ),
     **_each("optimizer", "optimiser", "optim", to=_IN_TRAINING % "optimizer: adam"),
     **_each("epochs", "epoch", "num_epochs", "n_epochs", to=_IN_TRAINING % "epochs: 10"),
     **_each("batch_size", "batch", "batchsize", to=_IN_TRAINING % "batch_size: 32"),
@@ -67,20 +73,36 @@ HEAD: Mapping[str, str] = {
     **_each("activation", "units", "type", to=_ACTIVATION_OF),
     **_each("standardize", "normalize", to="write `scale: standard`"),
     **_each("threshold", to="write it in a metric: `{type: BinaryAccuracy, threshold: 0.5}`"),
-    **_each("from_logits", "reduction", "label_smoothing", "delta", to=(
-        "it belongs to the loss: `loss: {type: binary_crossentropy, from_logits: true}`"
-    )),
+    **_each(
+        "from_logits",
+        "reduction",
+        "label_smoothing",
+        "delta",
+        to=("it belongs to the loss: `loss: {type: binary_crossentropy, from_logits: true}`"),
+    ),
     **_each("column", "target", "file", to="write the column in `data`: `train: {file: …, targets: {head: column}}`"),
 }
 
 TRAINING: Mapping[str, str] = {
     **_each("lr", "learning_rate", "learningrate", to=_RATE),
-    **_each("momentum", "weight_decay", "betas", "beta_1", to=(
-        "it belongs to the optimizer: `optimizer: {type: SGD, momentum: 0.9}`"
-    )),
-    **_each("scheduler", "lr_scheduler", "schedule", "learning_rate_schedule", "warmup_steps", "decay", to=(
-        "write a schedule as the optimizer's rate: `optimizer: {type: Adam, learning_rate: {type: CosineDecay, …}}`"
-    )),
+    **_each(
+        "momentum",
+        "weight_decay",
+        "betas",
+        "beta_1",
+        to=("it belongs to the optimizer: `optimizer: {type: SGD, momentum: 0.9}`"),
+    ),
+    **_each(
+        "scheduler",
+        "lr_scheduler",
+        "schedule",
+        "learning_rate_schedule",
+        "warmup_steps",
+        "decay",
+        to=(
+            "write a schedule as the optimizer's rate: `optimizer: {type: Adam, learning_rate: {type: CosineDecay, …}}`"
+        ),
+    ),
     **_each("optimiser", "optim", "solver", to="optimizer"),
     **_each("epoch", "num_epochs", "n_epochs", "max_epochs", "iterations", "nb_epoch", to="epochs"),
     **_each("steps_per_epoch", "max_steps", to="leave it out: an epoch is every row once; `epochs` says how many"),
@@ -93,15 +115,31 @@ TRAINING: Mapping[str, str] = {
     **_each("validation_split", "validation_data", "validation", "val_split", to=_VALIDATION),
     **_each("data", "dataset", "train", "file", to="write it in `data`, beside `training`: `data: {train: {file: …}}`"),
     **_each("early_stopping", "patience", "early_stop", to=_STOP),
-    **_each("checkpoint", "save_best", "save_best_only", to=(
-        "it is a callback: `callbacks: [{type: ModelCheckpoint, filepath: best.safetensors, save_best_only: true}]`"
-    )),
+    **_each(
+        "checkpoint",
+        "save_best",
+        "save_best_only",
+        to=(
+            "it is a callback: `callbacks: [{type: ModelCheckpoint, filepath: best.safetensors, save_best_only: true}]`"
+        ),
+    ),
     **_each("gradient_clip", "grad_clip", "clipnorm", "clip_grad_norm", "gradient_clip_val", to=_CLIP),
-    **_each("gradient_accumulation", "accumulate_grad_batches", "gradient_accumulation_steps", to=(
-        "it belongs to the optimizer: `{type: Adam, gradient_accumulation_steps: 4}`"
-    )),
-    **_each("dtype", "precision", "amp", "fp16", "mixed_precision", to="leave it out: everything is computed in float32"),
-    **_each("device", "gpu", "gpus", "accelerator", to="leave it out: graphspec trains on the CPU; `workers: auto` uses its cores"),
+    **_each(
+        "gradient_accumulation",
+        "accumulate_grad_batches",
+        "gradient_accumulation_steps",
+        to=("it belongs to the optimizer: `{type: Adam, gradient_accumulation_steps: 4}`"),
+    ),
+    **_each(
+        "dtype", "precision", "amp", "fp16", "mixed_precision", to="leave it out: everything is computed in float32"
+    ),
+    **_each(
+        "device",
+        "gpu",
+        "gpus",
+        "accelerator",
+        to="leave it out: graphspec trains on the CPU; `workers: auto` uses its cores",
+    ),
     **_each("verbose", "log_interval", "progress", to="leave it out: the command shows every epoch"),
     **_each("jit_compile", "run_eagerly", to="leave it out: the graph is always compiled"),
     **_each("l1", "l2", "regularization", to=_L2),
@@ -112,7 +150,9 @@ TRAINING: Mapping[str, str] = {
 INPUT: Mapping[str, str] = {
     **_each("batch_shape", "batch_size", "batch_input_shape", to="do not write the batch axis: it varies"),
     "columns": "each column has a shape of its own: remove `shape`",
-    **_each("input_shape", "dims", "dimensions", "size", "dim", "features", "units", "in_features", "input_dim", to="shape"),
+    **_each(
+        "input_shape", "dims", "dimensions", "size", "dim", "features", "units", "in_features", "input_dim", to="shape"
+    ),
     **_each("width", "height", "channels", to="write all sizes in `shape`: `shape: [28, 28, 1]`"),
     **_each("type", "data_type", "kind", to="dtype"),
     **_each("file", "path", "source", to="write files in `data`: `data: {train: {file: …}}`"),
@@ -128,9 +168,13 @@ DATA: Mapping[str, str] = {
     **_each("directory", "dir", "image_folder", "pictures", "image_dir", to="images"),
     **_each("text", "text_folder", to="texts"),
     **_each("window", "sequence_length", "lookback", "horizon", to="write `windows: {length: 24, horizon: 12}`"),
-    **_each("validation_split", "val_split", "fraction", "size", to=(
-        "write it at the validation rows: `validation: {split: 0.2}`"
-    )),
+    **_each(
+        "validation_split",
+        "val_split",
+        "fraction",
+        "size",
+        to=("write it at the validation rows: `validation: {split: 0.2}`"),
+    ),
     **_each("batch_size", "shuffle", "seed", "workers", to="write it in `training`"),
     **_each("stratified", to="stratify"),
     **_each("dropna", to="drop_missing_targets"),
@@ -147,9 +191,12 @@ PARTS: Mapping[str, str] = {
 
 _SIZES = "units filters output_dim"
 LAYER: Mapping[str, str] = {
-    **_each("input_shape", "batch_input_shape", "batch_shape", to=(
-        "leave it out: it is inferred; `inputs: {x: {shape: [4]}}` declares the input of the network"
-    )),
+    **_each(
+        "input_shape",
+        "batch_input_shape",
+        "batch_shape",
+        to=("leave it out: it is inferred; `inputs: {x: {shape: [4]}}` declares the input of the network"),
+    ),
     **_each("input_dim", "in_features", "in_channels", "input_size", "num_features", "normalized_shape", to=_INFERRED),
     **_each("num_channels", "in_dim", "n_in", "fan_in", "input_length", "kdim", "vdim", to=_INFERRED),
     **_each("embed_dim", "d_model", "model_dim", to=f"output_dim key_dim {_SIZES}"),
@@ -169,9 +216,14 @@ LAYER: Mapping[str, str] = {
     **_each("eps", "variance_epsilon", to="epsilon"),
     **_each("act", "nonlinearity", "activation_fn", "activation_function", "non_linearity", to="activation"),
     **_each("recurrent_nonlinearity", to="recurrent_activation"),
-    **_each("init", "initializer", "weight_init", "kernel_init", "weight_initializer", to=(
-        "kernel_initializer embeddings_initializer"
-    )),
+    **_each(
+        "init",
+        "initializer",
+        "weight_init",
+        "kernel_init",
+        "weight_initializer",
+        to=("kernel_initializer embeddings_initializer"),
+    ),
     **_each("bias_init", to="bias_initializer"),
     **_each("W_regularizer", "weight_regularizer", "regularizer", to="kernel_regularizer embeddings_regularizer"),
     **_each("W_constraint", "weight_constraint", to="kernel_constraint"),
@@ -205,7 +257,9 @@ LAYER: Mapping[str, str] = {
     **_each("inplace", "device", "sparse", "max_norm", to="leave it out: it is a detail of another framework"),
     **_each("weights", "weight", "pretrained", to=_PRETRAINED),
     **_each("frozen", "freeze", "requires_grad", to="write `trainable: false` to freeze a node"),
-    **_each("input", "from", "inbound_nodes", "source", "after", "parents", to="name the nodes that it reads: `inputs: x`"),
+    **_each(
+        "input", "from", "inbound_nodes", "source", "after", "parents", to="name the nodes that it reads: `inputs: x`"
+    ),
     **_each("outputs", "output", "to", "next", to="leave it out: the nodes after it name it in their `inputs`"),
     **_each("params", "arguments", "args", "config", "kwargs", to="write arguments of a layer beside its `type`"),
     **_each("times", "copies", "n", to="write `repeat: 2` for copies in a row"),
@@ -217,9 +271,12 @@ SPECIAL: Mapping[str, Mapping[str, str]] = {
         "decay": "momentum",
     },
     "Resizing": _each("size", "output_size", "target_size", to="write `height: 32` and `width: 32`"),
-    "MultiHeadAttention": _each("embed_dim", "d_model", "hidden_size", to=(
-        "did you mean 'key_dim'? it is the size of one head: the model's size divided by `num_heads`"
-    )),
+    "MultiHeadAttention": _each(
+        "embed_dim",
+        "d_model",
+        "hidden_size",
+        to=("did you mean 'key_dim'? it is the size of one head: the model's size divided by `num_heads`"),
+    ),
     "Optimizer": {
         **_each("lr", "rate", "eta", "alpha", "step_size", to="learning_rate"),
         **_each("betas", to="they are `beta_1` and `beta_2` of Adam: `{type: Adam, beta_1: 0.9, beta_2: 0.999}`"),
@@ -227,9 +284,11 @@ SPECIAL: Mapping[str, Mapping[str, str]] = {
         **_each("beta2", to="beta_2"),
         **_each("eps", "fuzz", to="epsilon"),
         **_each("weight_decay_rate", "wd", "l2", to="weight_decay"),
-        **_each("momentum", "nesterov", to=(
-            "it is an argument of SGD: `{type: SGD, momentum: 0.9}`; Adam's momentum is `beta_1`"
-        )),
+        **_each(
+            "momentum",
+            "nesterov",
+            to=("it is an argument of SGD: `{type: SGD, momentum: 0.9}`; Adam's momentum is `beta_1`"),
+        ),
         **_each("beta_1", "beta_2", "amsgrad", to="it is an argument of Adam"),
         **_each("dampening", "maximize", "foreach", "fused", "capturable", to="leave it out: it is PyTorch's"),
         **_each("clip_norm", "max_grad_norm", to="clipnorm"),

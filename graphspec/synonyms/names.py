@@ -31,7 +31,9 @@ _POSITIONS = (
 )
 _RESIDUAL = "name both nodes as inputs of an Add: `{type: Add, inputs: [before, after]}`"
 _ONE_HOT = "did you mean 'CategoryEncoding'? `{type: CategoryEncoding, output_mode: one_hot}` takes integers"
-_TABLE = "declare a record: its columns are scaled and encoded without a layer: `inputs: {row: {columns: {age: number}}}`"
+_TABLE = (
+    "declare a record: its columns are scaled and encoded without a layer: `inputs: {row: {columns: {age: number}}}`"
+)
 _LATENT = "write Reshape with the new shape without the batch: `{type: Reshape, target_shape: [4, 1]}`"
 _POOL = "use MaxPooling2D or AveragePooling2D for pictures, MaxPooling1D or AveragePooling1D for sequences"
 _ADAPTIVE = (
@@ -54,7 +56,9 @@ LAYERS: Mapping[str, str] = {
     **_each("lazyconv2d", hint="Conv2D"),
     **_each("depthwiseconv", hint="use DepthwiseConv1D for sequences or DepthwiseConv2D for pictures"),
     **_each("separableconv", hint="use SeparableConv1D for sequences or SeparableConv2D for pictures"),
-    **_each("convtranspose", "transposedconv", "deconv", hint="use Conv1DTranspose, Conv2DTranspose or Conv3DTranspose"),
+    **_each(
+        "convtranspose", "transposedconv", "deconv", hint="use Conv1DTranspose, Conv2DTranspose or Conv3DTranspose"
+    ),
     **_each("convtranspose1d", "deconv1d", "deconvolution1d", "transposeconv1d", hint="Conv1DTranspose"),
     **_each("convtranspose2d", "deconv2d", "deconvolution2d", "transposeconv2d", hint="Conv2DTranspose"),
     **_each("convtranspose3d", "deconv3d", "deconvolution3d", hint="Conv3DTranspose"),
@@ -77,16 +81,26 @@ LAYERS: Mapping[str, str] = {
     **_each("layernorm", "ln", hint="LayerNormalization"),
     **_each("groupnorm", "gn", hint="GroupNormalization"),
     **_each("rmsnorm", hint="RMSNormalization"),
-    **_each("instancenorm", "instancenorm1d", "instancenorm2d", "instancenormalization", hint=(
-        "use GroupNormalization with one group per channel: `{type: GroupNormalization, groups: -1}`"
-    )),
+    **_each(
+        "instancenorm",
+        "instancenorm1d",
+        "instancenorm2d",
+        "instancenormalization",
+        hint=("use GroupNormalization with one group per channel: `{type: GroupNormalization, groups: -1}`"),
+    ),
     **_each("l2normalize", "l2norm", "l2normalization", hint="UnitNormalization"),
     **_each("spectralnorm", hint="SpectralNormalization"),
     **_each("weightnorm", "weightnormalization", hint="use SpectralNormalization, or a constraint on the kernel"),
-    **_each("normalize", "standardize", "standardscaler", "zscore", hint=(
-        "use Normalization, which learns mean and deviation from the training rows; columns of a record are scaled "
-        "without it"
-    )),
+    **_each(
+        "normalize",
+        "standardize",
+        "standardscaler",
+        "zscore",
+        hint=(
+            "use Normalization, which learns mean and deviation from the training rows; columns of a record are scaled "
+            "without it"
+        ),
+    ),
     **_each("minmaxscaler", hint="MinMaxScaling"),
     **_each("scale", "scaling", "rescale", hint="Rescaling"),
     **_each("concat", "cat", "merge", "concatenation", "stack", hint="Concatenate"),
@@ -102,14 +116,22 @@ LAYERS: Mapping[str, str] = {
     **_each("residualblock", "resblock", "bottleneck", "basicblock", hint=_BLOCK.format("resnet50")),
     **_each("inception", "inceptionblock", hint=_BLOCK.format("inception_v3")),
     **_each("denseblock", hint=_BLOCK.format("densenet121")),
-    **_each("squeezeexcite", "squeezeexcitation", "seblock", "highway", "maxout", hint=(
-        "it is no layer: write it as a block of layers under `blocks`, and use it with `block: NAME`"
-    )),
+    **_each(
+        "squeezeexcite",
+        "squeezeexcitation",
+        "seblock",
+        "highway",
+        "maxout",
+        hint=("it is no layer: write it as a block of layers under `blocks`, and use it with `block: NAME`"),
+    ),
     **_each("embed", "embeddingbag", hint="Embedding"),
-    **_each("selfattention", hint=(
-        "use MultiHeadAttention with one node as query and value: "
-        "`{type: MultiHeadAttention, num_heads: 2, key_dim: 16, inputs: [x, x]}`"
-    )),
+    **_each(
+        "selfattention",
+        hint=(
+            "use MultiHeadAttention with one node as query and value: "
+            "`{type: MultiHeadAttention, num_heads: 2, key_dim: 16, inputs: [x, x]}`"
+        ),
+    ),
     **_each("mha", "multiheadselfattention", hint="MultiHeadAttention"),
     **_each("transformer", "transformerencoder", "transformerencoderlayer", "transformerblock", hint=_TRANSFORMER),
     **_each("transformerdecoder", "transformerdecoderlayer", "encoderlayer", "decoderlayer", hint=_TRANSFORMER),
@@ -119,9 +141,11 @@ LAYERS: Mapping[str, str] = {
     **_each("bilstm", "bidirectionallstm", hint=_BIDIRECTIONAL.format("LSTM")),
     **_each("bigru", "bidirectionalgru", hint=_BIDIRECTIONAL.format("GRU")),
     **_each("birnn", hint=_BIDIRECTIONAL.format("SimpleRNN")),
-    **_each("simplernn", "elman", "vanillarnn", hint="SimpleRNN"),
+    **_each("elman", "vanillarnn", hint="SimpleRNN"),
     **_each("onehot", "onehotencoding", "onehotencoder", hint=_ONE_HOT),
-    **_each("labelencoder", "stringencoder", "ordinalencoder", hint="did you mean 'StringLookup'? it maps texts to ids"),
+    **_each(
+        "labelencoder", "stringencoder", "ordinalencoder", hint="did you mean 'StringLookup'? it maps texts to ids"
+    ),
     **_each("tokenizer", "textvectorizer", "vectorizer", "bagofwords", "tfidf", hint="TextVectorization"),
     **_each("columntransformer", "simpleimputer", hint=_TABLE),
     **_each("imputer", hint="Impute"),
@@ -149,46 +173,62 @@ LAYERS: Mapping[str, str] = {
 LOSSES: Mapping[str, str] = {
     **_each("l1", "mad", "absoluteerror", "meanabsolute", hint="mean_absolute_error"),
     **_each("l2", "squarederror", "meansquare", "regression", hint="mean_squared_error"),
-    **_each("rmse", "rootmeansquarederror", hint=(
-        "use mean_squared_error: it has the same minimum; `metrics: [root_mean_squared_error]` shows the root"
-    )),
+    **_each(
+        "rmse",
+        "rootmeansquarederror",
+        hint=("use mean_squared_error: it has the same minimum; `metrics: [root_mean_squared_error]` shows the root"),
+    ),
     **_each("smoothl1", hint="huber"),
-    **_each("focal", hint=(
-        "use binary_focal_crossentropy for one unit, categorical_focal_crossentropy for one-hot classes"
-    )),
+    **_each(
+        "focal", hint=("use binary_focal_crossentropy for one unit, categorical_focal_crossentropy for one-hot classes")
+    ),
     **_each("kl", "kldiv", "kullbackleibler", hint="kl_divergence"),
-    **_each("jaccard", "iou", hint="dice"),
+    **_each("jaccard", hint="dice"),
     **_each("poissonnll", hint="poisson"),
     **_each("ctcloss", hint="ctc"),
     **_each("cosine", "cosineembedding", hint="cosine_similarity"),
     **_each("triplet", "tripletmargin", "contrastive", hint="circle"),
     **_each("quantile", "pinball", "gaussiannll", hint="there is no such loss: use mean_absolute_error, the median's"),
     **_each("multilabelsoftmargin", hint="binary_crossentropy"),
-    **_each("accuracy", "acc", "f1", "auc", hint=(
-        "it is a metric: write `metrics: [accuracy]`, and a loss such as sparse_categorical_crossentropy"
-    )),
+    **_each(
+        "accuracy",
+        "acc",
+        "f1",
+        "auc",
+        hint=("it is a metric: write `metrics: [accuracy]`, and a loss such as sparse_categorical_crossentropy"),
+    ),
     **_each("none", hint="leave `loss` out: a head without one is not trained"),
 }
 """Losses, without ``loss`` at their end. Cross-entropies depend on the head: ``graphspec/language/head_losses.py``."""
 
 METRICS: Mapping[str, str] = {
-    **_each("r2", "r2score", "coefficientofdetermination", "explainedvariance", hint="r2_score"),
+    **_each("r2", "coefficientofdetermination", "explainedvariance", hint="r2_score"),
     **_each("rmse", hint="root_mean_squared_error"),
     **_each("f1", "f1measure", "fscore", "dice", hint="f1_score"),
     **_each("fbeta", hint="f_beta_score"),
     **_each("rocauc", "auroc", "rocaucscore", hint="auc"),
     **_each("prauc", "auprc", "averageprecision", "aucpr", hint="write `{type: AUC, curve: PR}`"),
-    **_each("top5", "top5accuracy", "topk", "topkaccuracy", "top1accuracy", hint=(
-        "write `{type: SparseTopKCategoricalAccuracy, k: 5}`; without `Sparse` for one-hot targets"
-    )),
-    **_each("balancedaccuracy", "kappa", "cohenkappa", "mcc", "matthewscorrcoef", hint=(
-        "there is no such metric: use f1_score or confusion_matrix"
-    )),
+    **_each(
+        "top5",
+        "top5accuracy",
+        "topk",
+        "topkaccuracy",
+        "top1accuracy",
+        hint=("write `{type: SparseTopKCategoricalAccuracy, k: 5}`; without `Sparse` for one-hot targets"),
+    ),
+    **_each(
+        "balancedaccuracy",
+        "kappa",
+        "cohenkappa",
+        "mcc",
+        "matthewscorrcoef",
+        hint=("there is no such metric: use f1_score or confusion_matrix"),
+    ),
     **_each("specificity", hint="use confusion_matrix, or `{type: SpecificityAtSensitivity, sensitivity: 0.5}`"),
     **_each("sensitivity", "tpr", "truepositiverate", "hitrate", hint="recall"),
     **_each("ppv", hint="precision"),
     **_each("confusion", hint="confusion_matrix"),
-    **_each("iou", "miou", "jaccard", hint="mean_io_u"),
+    **_each("miou", "jaccard", hint="mean_io_u"),
     **_each("l1", "mad", "medae", hint="mean_absolute_error"),
     **_each("l2", hint="mean_squared_error"),
     **_each("logloss", "nll", "perplexity", hint="crossentropy"),
@@ -207,9 +247,16 @@ ACTIVATIONS: Mapping[str, str] = {
     **_each("gelunew", "gelutanh", "quickgelu", hint="write `{type: gelu, approximate: true}`"),
     **_each("swiglu", "geglu", "reglu", hint="use glu, or Multiply two Dense of which one has an activation"),
     **_each("logsoftmaxloss", hint="log_softmax"),
-    **_each("sin", "sine", "snake", "step", "sign", "sgn", "heaviside", hint=(
-        "there is no such activation: tanh and hard_sigmoid are the closest"
-    )),
+    **_each(
+        "sin",
+        "sine",
+        "snake",
+        "step",
+        "sign",
+        "sgn",
+        "heaviside",
+        hint=("there is no such activation: tanh and hard_sigmoid are the closest"),
+    ),
 }
 
 OPTIMIZERS: Mapping[str, str] = {
@@ -246,9 +293,15 @@ SCHEDULES: Mapping[str, str] = {
     **_each("steplr", "step", "multisteplr", "constant", hint="PiecewiseConstantDecay"),
     **_each("cosineannealinglr", "cosineannealing", "cosine", hint="CosineDecay"),
     **_each("cosineannealingwarmrestarts", hint="CosineDecayRestarts"),
-    **_each("warmup", "linearwarmup", "onecyclelr", "onecycle", hint=(
-        "use `{type: CosineDecay, initial_learning_rate: 0.0, warmup_target: 0.001, warmup_steps: 100, decay_steps: 1000}`"
-    )),
+    **_each(
+        "warmup",
+        "linearwarmup",
+        "onecyclelr",
+        "onecycle",
+        hint=(
+            "use `{type: CosineDecay, initial_learning_rate: 0.0, warmup_target: 0.001, warmup_steps: 100, decay_steps: 1000}`"
+        ),
+    ),
     **_each("exponentiallr", "exponential", hint="ExponentialDecay"),
     **_each("linearlr", "linear", "polynomiallr", "polynomial", hint="PolynomialDecay"),
     **_each("inversetime", "timedecay", hint="InverseTimeDecay"),
@@ -260,9 +313,12 @@ CALLBACKS: Mapping[str, str] = {
     **_each("earlystop", hint="EarlyStopping"),
     **_each("checkpoint", "savebest", "modelsaver", hint="ModelCheckpoint"),
     **_each("reducelr", "plateau", hint="ReduceLROnPlateau"),
-    **_each("lrscheduler", "steplr", "cosineannealinglr", hint=(
-        "write a schedule as the optimizer's `learning_rate`: `{type: CosineDecay, …}`"
-    )),
+    **_each(
+        "lrscheduler",
+        "steplr",
+        "cosineannealinglr",
+        hint=("write a schedule as the optimizer's `learning_rate`: `{type: CosineDecay, …}`"),
+    ),
     **_each("csv", "logger", hint="CSVLogger"),
     **_each("ema", hint="SwapEMAWeights"),
     **_each("wandb", "mlflow", "wandblogger", hint="use TensorBoard or CSVLogger, which write files"),
