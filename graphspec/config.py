@@ -142,6 +142,8 @@ class Registry(Generic[T]):
         self.example = example
         self._classes: dict[str, type[T]] = {}
         self._modules: dict[str, str] = {}
+        self._folded: dict[str, list[str]] = {}
+        self._folded_count = 0
         self.refused: dict[str, tuple[str, str]] = {}
         """Names of Keras that a spec must not use, each with the reason and the replacement."""
 
@@ -197,6 +199,15 @@ class Registry(Generic[T]):
             names.setdefault(self.get(name), name)
         return list(names.values())
 
+    def same(self, name: str) -> list[str]:
+        """Return the names that differ from ``name`` only in case, separators and a module before it."""
+        names = self.names()
+        if len(names) != self._folded_count:
+            self._folded, self._folded_count = {}, len(names)
+            for known in names:
+                self._folded.setdefault(fold(known), []).append(known)
+        return self._folded.get(fold(name), [])
+
     def suggest(self, name: str) -> str | None:
         """Return a hint for an unknown ``name``: what others call so, a similar name, or all names if there are few."""
         call = re.fullmatch(r"([\w.]+)\((.*)\)", name)
@@ -205,8 +216,10 @@ class Registry(Generic[T]):
             arguments = call is not None and call[2]
             return f"write arguments as a mapping: `{{type: {last}, …}}`" if arguments else f"write `{last}`"
         names = self.names()
-        same = [known for known in names if fold(known) == fold(last)]
-        found = did_you_mean(last, same) or synonym(self.kind, last) or did_you_mean(last, names)
+        refused = self.refused.get(last) or next((r for n, r in self.refused.items() if fold(n) == fold(last)), None)
+        if refused is not None and not self.same(last):
+            return refused[1]
+        found = did_you_mean(last, self.same(last)) or synonym(self.kind, last) or did_you_mean(last, names)
         if found is None and len(names) <= _FEW_NAMES and len(primary := self.primary()) <= _FEW:
             return f"there are {', '.join(primary)}"
         return found

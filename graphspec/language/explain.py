@@ -125,8 +125,8 @@ def explain(
     fields = _fields(cls)
     is_mapping = isinstance(tree.value, dict)
     torn = torn_values(tree.value) if is_mapping else {}
-    hints = {key: hint for key in tree.value if (hint := _key_synonym(cls, key, tree))} if is_mapping else {}
-    excused = meant_keys(cls, tree) | (unknown or set())
+    synonyms = _key_synonyms(cls, tree)
+    excused = meant_keys(cls, tree, synonyms) | (unknown or set())
     groups: dict[str | int | None, list[Mapping[str, Any]]] = {}
     for error in errors:
         groups.setdefault(error["loc"][0] if error["loc"] else None, []).append(error)
@@ -145,7 +145,7 @@ def explain(
         elif error_type == "extra_forbidden" and torn.get(str(key)) == "":
             continue  # the rest of a value that has been reported
         elif error_type == "extra_forbidden":
-            hint = torn.get(str(key)) or cls.elsewhere.get(str(key)) or hints.get(str(key))
+            hint = torn.get(str(key)) or cls.elsewhere.get(str(key)) or synonyms.get(str(key))
             hint = hint or did_you_mean(str(key), fields) or _keys_hint(cls)
             problems.key(tree, str(key), Code.UNKNOWN_KEY, f"unknown key '{key}' of {subject}", hint=hint)
         elif error_type == "missing" and len(group[0]["loc"]) == 1:
@@ -160,23 +160,24 @@ def explain(
             _explain_value(group, tree, subject, problems, hint, default, (unknown_names or {}).get(str(key)))
 
 
-def _key_synonym(cls: type[Config], key: str, tree: Tree) -> str | None:
-    """Return a hint for a key of another framework, preferably with a key of ``cls`` that ``tree`` lacks."""
-    fields = _fields(cls)
-    if key in fields:
-        return None
-    classes = [base.__name__ for base in cls.__mro__]
+def _key_synonyms(cls: type[Config], tree: Tree) -> dict[str, str]:
+    """Return hints for keys of other frameworks, preferably with a key of ``cls`` that ``tree`` lacks."""
+    if not isinstance(tree.value, dict):
+        return {}
+    fields, classes = _fields(cls), [base.__name__ for base in cls.__mro__]
     missing = [field for field in fields if field not in tree.value]
-    return key_synonym(key, classes, missing) or key_synonym(key, classes, fields)
+    unknown = (key for key in tree.value if key not in fields)
+    hints = {key: key_synonym(key, classes, missing) or key_synonym(key, classes, fields) for key in unknown}
+    return {key: hint for key, hint in hints.items() if hint is not None}
 
 
-def meant_keys(cls: type[Config], tree: Tree) -> set[str]:
+def meant_keys(cls: type[Config], tree: Tree, synonyms: Mapping[str, str] | None = None) -> set[str]:
     """Return the keys of ``cls`` that unknown keys of ``tree`` stand for: misspelt ones, and those of other frameworks."""
     if not isinstance(tree.value, dict):
         return set()
     fields = _fields(cls)
-    hints = (_key_synonym(cls, key, tree) for key in tree.value)
-    named = {match[1] for hint in hints if hint and (match := re.match(r"did you mean '(\w+)'\?", hint))}
+    hints = (_key_synonyms(cls, tree) if synonyms is None else synonyms).values()
+    named = {match[1] for hint in hints if (match := re.match(r"did you mean '(\w+)'\?", hint))}
     return intended_keys(tree, fields) | (named & set(fields))
 
 

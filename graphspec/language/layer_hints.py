@@ -23,14 +23,14 @@ def block_names(tree: Tree) -> list[str]:
 
 
 def unknown_layer_hint(entry: Tree, name: str, blocks: Sequence[str]) -> str:
-    """Return a hint for an entry whose ``type`` is unknown: a block's name, an activation, or a name of another framework."""
+    """Return a hint for an entry whose ``type`` is unknown: a block's, an activation's, or one of another framework."""
     block = next((block for block in blocks if fold(block) == fold(name)), None)
     if block is not None:
         params = {key: child for key, child in entry.value.items() if key not in ENTRY_KEYS}
         written = f", params: {_flow(params)}" if params else ""
         return f"'{block}' is a block: write `block: {block}{written}` instead of `type: {name}`"
-    if synonym("layer", name) is None and fold(name) not in map(fold, LAYERS.names()):
-        activation = next((known for known in ACTIVATIONS.names() if fold(known) == fold(name)), None)
+    if synonym("layer", name) is None and not LAYERS.same(name):
+        activation = next(iter(ACTIVATIONS.same(name)), None)
         if activation is not None:
             node = f"`{{type: Activation, activation: {activation}}}`"
             return f"it is an activation: write {node}, or `activation: {activation}` in the layer before"
@@ -42,7 +42,7 @@ def unknown_block_hint(entry: Tree, name: str, blocks: Collection[str]) -> str:
     """Return a hint for an entry whose ``block`` is unknown: a layer's name, or a similar block."""
     if (close := did_you_mean(name, blocks)) is not None:
         return close
-    layer = next((known for known in LAYERS.names() if fold(known) == fold(name)), None)
+    layer = next(iter(LAYERS.same(name)), None)
     if layer is not None:
         beside = " and its arguments beside it, without `params`" if "params" in entry.value else ""
         return f"{layer} is a layer: write `type: {layer}`{beside}"

@@ -70,6 +70,8 @@ def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
     where = ".".join(steps[:at]) or "the spec"
     if at:
         tree = long_form(tree, steps[:at]) or tree
+    if tree.value is None and steps[:at] in (["training"], ["data"]):
+        tree = Tree({}, tree.mark)  # the section is empty
     if not isinstance(tree.value, dict | list):
         raise UsageError(f"--set {'.'.join(steps)}: '{where}' is {describe(tree)}, which has no keys")
     keys = _keys(tree)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from graphspec.config import Registry
 from graphspec.errors import Mark, did_you_mean
@@ -38,7 +39,7 @@ def long_form(tree: Tree, path: Sequence[str]) -> Tree | None:
     if not isinstance(tree.value, str) or path[-1] in _TEXTS:
         return None
     is_column = path[0] == "inputs" and "columns" in path
-    registries: list[Registry[object]] = [COLUMNS] if is_column else [*REGISTRIES.values()]
+    registries: list[Registry[Any]] = [COLUMNS] if is_column else [*REGISTRIES.values()]
     if not any(tree.value in registry.names() for registry in registries):
         return None
     return Tree({"type": tree}, tree.mark, {"type": tree.mark})

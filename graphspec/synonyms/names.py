@@ -299,7 +299,8 @@ SCHEDULES: Mapping[str, str] = {
         "onecyclelr",
         "onecycle",
         hint=(
-            "use `{type: CosineDecay, initial_learning_rate: 0.0, warmup_target: 0.001, warmup_steps: 100, decay_steps: 1000}`"
+            "use a warm-up: `{type: CosineDecay, initial_learning_rate: 0.0, warmup_target: 0.001, warmup_steps: 100, "
+            "decay_steps: 1000}`"
         ),
     ),
     **_each("exponentiallr", "exponential", hint="ExponentialDecay"),

@@ -20,7 +20,10 @@ from graphspec.language.read import read_value
         ("{type: Encodr}", "did you mean 'Encoder'?"),
         (
             "{type: Sigmoid}",
-            "it is an activation: write `{type: Activation, activation: sigmoid}`, or `activation: sigmoid` in the layer before",
+            (
+                "it is an activation: write `{type: Activation, activation: sigmoid}`, "
+                "or `activation: sigmoid` in the layer before"
+            ),
         ),
         ("{type: Linear}", "did you mean 'Dense'?"),
         ("{type: Quux}", "docs/vocabulary.md and `graphspec schema` list the layers"),

@@ -29,8 +29,6 @@ def changed(*sets: str, **more: Any) -> dict[str, Any]:
     "training", [{}, {"training": None}, {"training": {"epochs": 2}}, {"training": {"optimizer": "rmsprop"}}]
 )
 def test_the_default_optimizer_takes_arguments(training: dict[str, Any]) -> None:
-    if training == {"training": None}:
-        training = {"training": {}}
     found = changed("training.optimizer.learning_rate=0.1", **training)["training"]["optimizer"]
     assert found == {"type": "rmsprop", "learning_rate": 0.1}
 

@@ -71,6 +71,8 @@ def test_what_hints_say_to_write_is_valid(kind: str) -> None:
         (LAYERS, "MaxPool2d", "did you mean 'MaxPool2D'?"),
         (LAYERS, "concat", "did you mean 'Concatenate'?"),
         (LAYERS, "ConvTranspose2d", "did you mean 'Conv2DTranspose'?"),
+        (LAYERS, "input", "declare it under `inputs`: `inputs: {x: {shape: [4]}}`"),
+        (LAYERS, "nn.Sequential", "write its layers as nodes, or as a block if it is repeated"),
         (LOSSES, "L1Loss", "did you mean 'mean_absolute_error'?"),
         (LOSSES, "SmoothL1Loss", "did you mean 'huber'?"),
         (METRICS, "roc_auc", "did you mean 'auc'?"),
