@@ -143,7 +143,8 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
         self._modules: dict[str, str] = {}
         self._folded: dict[str, list[str]] = {}
-        self._folded_count = 0
+        self._folded_refused: dict[str, str] = {}
+        self._folded_count = -1
         self.refused: dict[str, tuple[str, str]] = {}
         """Names of Keras that a spec must not use, each with the reason and the replacement."""
 
@@ -202,10 +203,12 @@ class Registry(Generic[T]):
     def same(self, name: str) -> list[str]:
         """Return the names that differ from ``name`` only in case, separators and a module before it."""
         names = self.names()
-        if len(names) != self._folded_count:
-            self._folded, self._folded_count = {}, len(names)
+        count = len(names) + len(self.refused)
+        if count != self._folded_count:
+            self._folded, self._folded_count = {}, count
             for known in names:
                 self._folded.setdefault(fold(known), []).append(known)
+            self._folded_refused = {fold(known): hint for known, (_, hint) in self.refused.items()}
         return self._folded.get(fold(name), [])
 
     def suggest(self, name: str) -> str | None:
@@ -216,10 +219,10 @@ class Registry(Generic[T]):
             arguments = call is not None and call[2]
             return f"write arguments as a mapping: `{{type: {last}, …}}`" if arguments else f"write `{last}`"
         names = self.names()
-        refused = self.refused.get(last) or next((r for n, r in self.refused.items() if fold(n) == fold(last)), None)
-        if refused is not None and not self.same(last):
-            return refused[1]
-        found = did_you_mean(last, self.same(last)) or synonym(self.kind, last) or did_you_mean(last, names)
+        same = self.same(last)
+        if not same and (refused := self._folded_refused.get(fold(last))) is not None:
+            return refused
+        found = did_you_mean(last, same) or synonym(self.kind, last) or did_you_mean(last, names)
         if found is None and len(names) <= _FEW_NAMES and len(primary := self.primary()) <= _FEW:
             return f"there are {', '.join(primary)}"
         return found

@@ -167,7 +167,7 @@ def _key_synonyms(cls: type[Config], tree: Tree) -> dict[str, str]:
     fields, classes = _fields(cls), [base.__name__ for base in cls.__mro__]
     missing = [field for field in fields if field not in tree.value]
     unknown = (key for key in tree.value if key not in fields)
-    hints = {key: key_synonym(key, classes, missing) or key_synonym(key, classes, fields) for key in unknown}
+    hints = {key: key_synonym(key, classes, missing, fields) for key in unknown}
     return {key: hint for key, hint in hints.items() if hint is not None}
 
 

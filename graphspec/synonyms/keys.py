@@ -33,7 +33,7 @@ _OWN_NODE = "write it as a node of its own after this one: `{type: %s}`"
 
 
 def _fold(key: str) -> str:
-    return re.sub(r"[\W_]+", "", key).lower()
+    return key.replace("_", "").replace("-", "").replace(" ", "").lower()
 
 
 def _table(texts: Mapping[str, str]) -> Mapping[str, str]:
@@ -385,20 +385,29 @@ KEYS: Mapping[str, Mapping[str, str]] = {
 """The synonyms of keys by the name of a class, or of a class that it is derived from."""
 
 
-def key_synonym(key: str, classes: Sequence[str], known: Collection[str]) -> str | None:
+def key_synonym(key: str, classes: Sequence[str], *known: Collection[str]) -> str | None:
     """Return a hint for an unknown ``key``, or None if it is no synonym.
 
     Args:
         classes: the names of the class and its bases, the class first.
-        known: the keys that the class accepts.
+        known: keys that the class accepts. Those of the first collection are preferred.
     """
-    return next((hint for name in classes if (hint := found(key, KEYS.get(name, {}), known)) is not None), None)
+    folded = _fold(key)
+    tables = (KEYS[name] for name in classes if name in KEYS)
+    texts = [text for table in tables if (text := table.get(key) or table.get(folded)) is not None]
+    hints = (hint for names in known for text in texts if (hint := _hint(key, text, names)) is not None)
+    return next(hints, None)
 
 
 def found(key: str, table: Mapping[str, str], known: Collection[str]) -> str | None:
-    """Return a hint for ``key`` from one table: the first name that is ``known``, or the sentence."""
+    """Return a hint for ``key`` from one table, or None if it is no synonym."""
     text = table.get(key) or table.get(_fold(key))
-    if text is None or _is_sentence(text):
+    return None if text is None else _hint(key, text, known)
+
+
+def _hint(key: str, text: str, known: Collection[str]) -> str | None:
+    """Return the hint of an entry: the first name that is ``known``, or the sentence."""
+    if _is_sentence(text):
         return text
     name = next((name for name in text.split() if name in known and name != key), None)
     return None if name is None else f"did you mean '{name}'?"
