@@ -16,7 +16,7 @@ from graphspec.language.explain import validate
 from graphspec.language.head_arrays import SUFFIXES
 from graphspec.language.sections import mapping
 from graphspec.language.tree import Problems, Tree, format_names
-from graphspec.synonyms import keys as synonyms
+from graphspec.synonyms import sections as synonyms
 from graphspec.synonyms.keys import found
 
 PARTS = ("train", "validation", "test")

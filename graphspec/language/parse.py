@@ -20,7 +20,8 @@ from graphspec.language.read import read
 from graphspec.language.sections import parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Problems, Tree, describe, intended_keys, item_name, type_hint
 from graphspec.layers import LAYERS, Layer
-from graphspec.synonyms.keys import DOCUMENT, found
+from graphspec.synonyms.keys import found
+from graphspec.synonyms.sections import DOCUMENT
 
 VERSION = 1
 REQUIRED = ("graphspec", "name", "inputs", "layers", "outputs")

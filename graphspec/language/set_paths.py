@@ -13,7 +13,9 @@ from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 from graphspec.language.tree import Tree, item_name
 from graphspec.layers import LAYERS
 from graphspec.optimizers import OPTIMIZERS
-from graphspec.synonyms import keys as synonyms
+from graphspec.synonyms.arguments import SPECIAL
+from graphspec.synonyms.keys import found
+from graphspec.synonyms.sections import TRAINING
 from graphspec.text import shell
 
 FILE = "--set"
@@ -101,9 +103,9 @@ def _homes(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
     """Yield the paths that end like ``steps``."""
     first, rest = steps[0], ".".join(("", *steps[1:]))
     training, optimizer = [*TrainingKeys.model_fields], _optimizer(tree)
-    if key := _known(first, synonyms.TRAINING, training):
+    if key := _known(first, TRAINING, training):
         yield f"training.{key}{rest}"
-    elif key := _known(first, synonyms.SPECIAL["Optimizer"], optimizer):
+    elif key := _known(first, SPECIAL["Optimizer"], optimizer):
         yield f"training.optimizer.{key}{rest}"
     elif first in ("train", "validation", "test"):
         yield f"data.{first}{rest}"
@@ -148,7 +150,7 @@ def _accepts(entry: Tree, key: str) -> bool:
 
 def _known(key: str, table: Mapping[str, str], names: Sequence[str]) -> str | None:
     """Return the key of ``names`` that ``key`` is, or is called elsewhere."""
-    hint = None if key in names else synonyms.found(key, table, names)
+    hint = None if key in names else found(key, table, names)
     return key if key in names else _named(hint)
 
 

@@ -11,7 +11,7 @@ from graphspec.language.data_sources import PARTS, DataKeys, ValidationKeys
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import KEYS as DOCUMENT_KEYS
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
-from graphspec.synonyms import keys
+from graphspec.synonyms import keys, sections
 from graphspec.synonyms.keys import found, key_synonym
 
 SECTIONS: tuple[type[Config], ...] = (HeadKeys, TrainingKeys, InputKeys, DataKeys, ValidationKeys)
@@ -40,7 +40,7 @@ def test_every_target_is_a_key_of_a_class(name: str) -> None:
         assert not set(targets(text)) - fields, f"{key} leads to {text}"
 
 
-@pytest.mark.parametrize(("table", "known"), [(keys.DOCUMENT, DOCUMENT_KEYS), (keys.PARTS, PARTS)])
+@pytest.mark.parametrize(("table", "known"), [(sections.DOCUMENT, DOCUMENT_KEYS), (sections.PARTS, PARTS)])
 def test_targets_of_the_document(table: dict[str, str], known: Sequence[str]) -> None:
     for key, text in table.items():
         assert key not in known
