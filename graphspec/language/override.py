@@ -59,8 +59,8 @@ def _refuse_short_path(tree: Tree, steps: Sequence[str], written: str) -> None:
     if (len(steps) == 1 and steps[0] in _DOCUMENT) or (parent is not None and parent.get(steps[-1]) is not None):
         return
     meant = corrected(tree, steps[-1:], written.strip())
-    if meant is None or (len(steps) > 1 and f"training.{steps[-1]}=" in meant):
-        return
+    if meant is None or (len(steps) > 1 and "training.optimizer." not in meant):
+        return  # a key of this section: the check names a misspelt one
     inside = "the spec" if len(steps) == 1 else "'training'"
     raise UsageError(f"--set {'.'.join(steps)}: there is no '{steps[-1]}' in {inside}; {meant}")
 

@@ -85,7 +85,6 @@ def test_parts_of_the_data_are_created() -> None:
         ("training.lr=0.01", "no 'lr' in 'training'; write --set training.optimizer.learning_rate=0.01"),
         ("epochs=3", "write --set training.epochs=3"),
         ("epoch=3", "write --set training.epochs=3"),
-        ("training.epoch=3", "write --set training.epochs=3"),
         ("optimizer=sgd", "write --set training.optimizer=sgd"),
         ("optimizer.learning_rate=1", "write --set training.optimizer.learning_rate=1"),
         ("units=3", "write one of --set layers.hidden.units=3, --set layers.y.units=3"),
@@ -107,3 +106,7 @@ def test_a_path_that_leads_nowhere(text: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         changed(text)
     assert words in str(caught.value)
+
+
+def test_a_misspelt_key_of_training_is_left_to_the_check() -> None:
+    assert changed("training.epoch=3")["training"] == {"epoch": 3}
