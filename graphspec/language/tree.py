@@ -217,7 +217,7 @@ def type_hint(tree: Tree, expected: str) -> str | None:
     value = tree.value
     if expected == "text":
         return "put quotes around it" if isinstance(value, bool | int | float) else None
-    if expected.startswith(("a list", "an integer")) and isinstance(value, str) and (items := tuple_items(value)):
+    if expected.startswith("a list") and isinstance(value, str) and (items := tuple_items(value)):
         return f"lists have brackets: `{items}`"
     if expected == "true or false" and isinstance(value, str):
         word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
