@@ -147,7 +147,7 @@ class Score:
     Attributes:
         processes: how many trained, window by window.
         memory: bytes.
-        note: why it has no figures.
+        note: why it has no values.
     """
 
     entry: Entry

@@ -91,7 +91,7 @@ def ratios(results: Sequence[Result]) -> str:
 
 
 def by_contender(results: Sequence[Result], cell: Callable[[Score], str]) -> str:
-    """One figure of every contender on every workload."""
+    """One value of every contender on every workload."""
     names = list(dict.fromkeys(s.entry.name for r in results for s in r.scores if s.seconds is not None))
     cells = [{s.entry.name: cell(s) for s in r.scores if s.seconds is not None} for r in results]
     return table(
@@ -101,7 +101,7 @@ def by_contender(results: Sequence[Result], cell: Callable[[Score], str]) -> str
 
 
 def short(results: Sequence[Result]) -> list[str]:
-    """Which figures fall short of their targets, and by how much."""
+    """Which values fall short of their targets, and by how much."""
     found = []
     for r in results:
         for tuned, target, way in zip((False, True), TARGETS[r.workload], WAYS, strict=True):
@@ -119,7 +119,7 @@ def short(results: Sequence[Result]) -> list[str]:
 
 
 def notes(results: Sequence[Result]) -> list[str]:
-    """How many processes graphspec's ``auto`` chose, and why contenders have no figures."""
+    """How many processes graphspec's ``auto`` chose, and why contenders have no values."""
     chosen = [f"{r.workload} {' or '.join(map(str, sorted(set(r.scores[0].processes))))}" for r in results]
     groups: dict[tuple[str, str], list[str]] = {}
     for r in results:

@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.codes import Code
 from graphspec.errors import Problem, did_you_mean
+from graphspec.synonyms.names import fold, synonym
 
 T = TypeVar("T", bound="Config")
 V = TypeVar("V")
@@ -76,7 +77,8 @@ class Neutral(NamedTuple):
     """The accepted values; an empty tuple accepts every value."""
     reason: str = ""
     """The reason for refusing other values."""
-    hint: str | None = None
+    hint: str | Callable[[Mapping[str, Any]], str] | None = None
+    """How to replace another value; a function gets the arguments of the object."""
 
     def accepts(self, value: Any) -> bool:
         """Return whether ``value`` is accepted. True and false do not equal 1 and 0."""
@@ -110,7 +112,8 @@ class Config(BaseModel):
         allow_inf_nan=False,
     )
     elsewhere: ClassVar[Mapping[str, str]] = {}
-    """Keys that users often write here by mistake, each with a hint to the right place."""
+    """Keys that users often write here by mistake, each with a hint to the right place. Keys of other frameworks are in
+    ``graphspec/synonyms/keys.py``."""
     neutral: ClassVar[Mapping[str, Neutral]] = {}
     """Keys that are accepted without effect if their value is neutral. A field of the same name takes precedence."""
 
@@ -131,6 +134,12 @@ class Config(BaseModel):
                 raise invalid("must fit float32", hint, key=key, show_value=True)
 
 
+_FEW = 15
+"""Classes that a hint lists."""
+_FEW_NAMES = 60
+"""Names that a registry of a few classes may have; classes of larger ones are not imported to be listed."""
+
+
 class Registry(Generic[T]):
     """The classes of one kind, by all names that Keras has for them.
 
@@ -144,6 +153,9 @@ class Registry(Generic[T]):
         self.example = example
         self._classes: dict[str, type[T]] = {}
         self._modules: dict[str, str] = {}
+        self._folded: dict[str, list[str]] = {}
+        self._folded_refused: dict[str, str] = {}
+        self._folded_count = -1
         self.refused: dict[str, tuple[str, str]] = {}
         """Names of Keras that a spec must not use, each with the reason and the replacement."""
 
@@ -199,12 +211,32 @@ class Registry(Generic[T]):
             names.setdefault(self.get(name), name)
         return list(names.values())
 
+    def same(self, name: str) -> list[str]:
+        """Return the names that differ from ``name`` only in case, separators and a module before it."""
+        names = self.names()
+        count = len(names) + len(self.refused)
+        if count != self._folded_count:
+            self._folded, self._folded_count = {}, count
+            for known in names:
+                self._folded.setdefault(fold(known), []).append(known)
+            self._folded_refused = {fold(known): hint for known, (_, hint) in self.refused.items()}
+        return self._folded.get(fold(name), [])
+
     def suggest(self, name: str) -> str | None:
-        """Return a hint for an unknown ``name``: a similar name, or all names if there are few."""
-        if (call := re.fullmatch(r"(\w+)\((.*)\)", name)) and self.get(call[1]) is not None:
-            return f"write `{call[1]}`" if not call[2] else f"write arguments as a mapping: `{{type: {call[1]}, …}}`"
-        few = f"there are {', '.join(primary)}" if len(primary := self.primary()) <= 15 else None
-        return did_you_mean(name, self.names()) or few
+        """Return a hint for an unknown ``name``: what others call so, a similar name, or all names if there are few."""
+        call = re.fullmatch(r"([\w.]+)\((.*)\)", name)
+        last = (call[1] if call else name).rpartition(".")[2]  # torch.nn.Linear, keras.layers.Dense(64)
+        if (call or last != name) and self.get(last) is not None:
+            arguments = call is not None and call[2]
+            return f"write arguments as a mapping: `{{type: {last}, …}}`" if arguments else f"write `{last}`"
+        names = self.names()
+        same = self.same(last)
+        if not same and (refused := self._folded_refused.get(fold(last))) is not None:
+            return refused
+        found = did_you_mean(last, same) or synonym(self.kind, last) or did_you_mean(last, names)
+        if found is None and len(names) <= _FEW_NAMES and len(primary := self.primary()) <= _FEW:
+            return f"there are {', '.join(primary)}"
+        return found
 
     def _hint_type(self, value: Mapping[str, Any]) -> str | None:
         """Return a hint for a mapping that lacks ``type``."""

@@ -39,7 +39,7 @@ class Decay(Schedule):
 class ExponentialDecay(Decay):
     """``initial_learning_rate · decay_rate ^ (step / decay_steps)``; with ``staircase`` the exponent is rounded down."""
 
-    name: str = Field("ExponentialDecay", description="Accepted without effect.")
+    name: str = Field("ExponentialDecay", description="Accepted for compatibility; has no effect.")
 
     def __call__(self, step: int) -> float:
         return self.initial_learning_rate * float(self.decay_rate ** self.decays(step))
@@ -49,7 +49,7 @@ class ExponentialDecay(Decay):
 class InverseTimeDecay(Decay):
     """``initial_learning_rate / (1 + decay_rate · step / decay_steps)``; with ``staircase`` the quotient is rounded down."""
 
-    name: str = Field("InverseTimeDecay", description="Accepted without effect.")
+    name: str = Field("InverseTimeDecay", description="Accepted for compatibility; has no effect.")
 
     def __call__(self, step: int) -> float:
         return self.initial_learning_rate / (1 + self.decay_rate * self.decays(step))
@@ -67,7 +67,7 @@ class PolynomialDecay(Schedule):
     end_learning_rate: float = Field(0.0001, description="The rate at the end.")
     power: float = Field(1.0, description="Exponent of the polynomial.")
     cycle: bool = Field(False, description="Whether the decay begins again after its end.")
-    name: str = Field("PolynomialDecay", description="Accepted without effect.")
+    name: str = Field("PolynomialDecay", description="Accepted for compatibility; has no effect.")
 
     def __call__(self, step: int) -> float:
         steps = self.decay_steps * (max(math.ceil(step / self.decay_steps), 1) if self.cycle else 1)
@@ -82,7 +82,7 @@ class PiecewiseConstantDecay(Schedule):
 
     boundaries: list[float] = Field(min_length=1, description="Steps at which the rate changes.")
     values: list[float] = Field(description="The rates: one more than boundaries.")
-    name: str = Field("PiecewiseConstant", description="Accepted without effect.")
+    name: str = Field("PiecewiseConstant", description="Accepted for compatibility; has no effect.")
 
     @model_validator(mode="after")
     def _lengths(self) -> PiecewiseConstantDecay:
@@ -110,7 +110,7 @@ class CosineDecay(Schedule):
     initial_learning_rate: float = Field(description="The rate at step 0.")
     decay_steps: Positive = Field(description="Steps, not epochs, of one decay.")
     alpha: float = Field(0.0, description="The rate at the end, as a fraction of the rate at the start.")
-    name: str = Field("CosineDecay", description="Accepted without effect.")
+    name: str = Field("CosineDecay", description="Accepted for compatibility; has no effect.")
     warmup_target: float | None = Field(None, description="The rate at the end of the warm-up; null for no warm-up.")
     warmup_steps: NonNegative = Field(0, description="Steps of the warm-up.")
 
@@ -136,7 +136,7 @@ class CosineDecayRestarts(Schedule):
     t_mul: float = Field(2.0, ge=1, description="Length of each decay, as a multiple of the one before.")
     m_mul: NonNegative = Field(1.0, description="Initial rate of each decay, as a multiple of the one before.")
     alpha: float = Field(0.0, description="The rate at the end of a decay, as a fraction of the rate at its start.")
-    name: str = Field("SGDRDecay", description="Accepted without effect.")
+    name: str = Field("SGDRDecay", description="Accepted for compatibility; has no effect.")
 
     def __call__(self, step: int) -> float:
         fraction, length, restarts = step / self.first_decay_steps, 1.0, 0

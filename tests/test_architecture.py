@@ -33,7 +33,7 @@ FLOORS = """
     kernels initializers schedules
     config ir
     arrays arguments
-    errors files text gc_pause version
+    errors files text synonyms gc_pause version
     codes
 """
 FLOOR = {name: k for k, line in enumerate(reversed(FLOORS.strip().split("\n"))) for name in line.split()}

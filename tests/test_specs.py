@@ -1,6 +1,6 @@
 """The specs in `specs/`: valid without their data; their files, run by onnxruntime on raw rows, score what `evaluate` says.
 
-The rows are read here with the standard library alone, and the figures are computed here, too. Training is short.
+The rows are read here with the standard library alone, and the metrics are computed here, too. Training is short.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ class $Name(Average):
         errors: Array = np.abs(y_pred - y_true)
         return errors
 ''',
-    about="$Name: its figure over several batches.",
+    about="$Name: its value over several batches.",
     test_imports=(
         "import numpy as np",
         "from heads import value",
@@ -213,7 +213,7 @@ class $Name(Average):
         "from graphspec.runtime.compute import Compute",
     ),
     test="""
-def test_figure_of_$name() -> None:
+def test_value_of_$name() -> None:
     state = METRICS.parse("$name").start(value("N", 3), Compute())
     y_true, y_pred = np.random.default_rng(0).standard_normal((2, 8, 3))
     for rows in (slice(0, 5), slice(5, 8)):
@@ -276,7 +276,7 @@ def test_it_is_in_the_pipeline() -> None:
         "docs/architecture.md: its name in the list of passes (tests/test_docs.py compares it)",
         "what it changes in bits and in time, on both commits:",
         "$$ python -m benchmarks.bits && OPENBLAS_NUM_THREADS=1 python -m benchmarks.steps",
-        "docs/decisions/: what it is for, the figure and its command, on the page of its subject; " + _CHANGELOG,
+        "docs/decisions/: what it is for, the measurement and its command, on the page of its subject; " + _CHANGELOG,
         "$$ pytest -n 0 tests/graph tests/export tests/test_docs.py",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
@@ -41,6 +41,8 @@ class Run(Protocol):
     outputs: Outputs
     epoch: int
     """The index of the current epoch, from 0."""
+    reported: Collection[str]
+    """Monitored names whose absence from the logs has been reported before the run."""
 
     @property
     def optimizer_state(self) -> OptimizerState: ...

@@ -74,7 +74,7 @@ class Monitor(Callback):
     monitor: str = Field("val_loss", description="The name of the logged value.")
     verbose: int = Field(0, description="1 to print every action.")
     mode: Literal["auto", "min", "max"] = Field(
-        "auto", description="Whether values should fall or rise; auto: by the name."
+        "auto", description="min: lower is better; max: higher is better; auto: decided from the metric's name."
     )
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
@@ -110,9 +110,9 @@ class _MonitorState(CallbackState):
         self._warned = False
 
     def current(self, logs: Logs) -> float | None:
-        """Return the monitored value; without it warn once and return None."""
+        """Return the monitored value. Without it return None, and warn once unless a check of the spec has warned."""
         value = logs.get(self.monitor)
-        if value is None and not self._warned:
+        if value is None and not self._warned and self.monitor not in self.run.reported:
             self._warned = True
             self.run.say(f"warning: '{self.monitor}' is not logged; the logs contain {', '.join(logs)}")
         return value

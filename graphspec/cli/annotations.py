@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from graphspec.codes import Code
 from graphspec.errors import NOWHERE, Diagnostic
-from graphspec.language.override import FILE as SET
+from graphspec.language.set_paths import FILE as SET
 from graphspec.version import __version__
 
 NO_FILES = (NOWHERE.file, SET)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -35,28 +36,27 @@ class Commands(TyperGroup):
         sys.exit(attempt(lambda: self._status(*args, **options | {"standalone_mode": False})))
 
     def _status(self, *args: Any, **options: Any) -> int | None:
+        given = args[0] if args else options.get("args")
+        words = list(sys.argv[1:] if given is None else given)
         try:
             with on_stdout():  # `guarded` handles write errors inside commands
                 status = super().main(*args, **options)
         except _ClickException as error:
-            _refuse(error)
+            _refuse(error, words)
             return UsageError.status
         except SystemExit as error:  # rich and typer raise this if stdout's reader is gone
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
         return status if isinstance(status, int) else None
 
 
-def _refuse(error: Any) -> None:
+def _refuse(error: Any, words: Sequence[str]) -> None:
     """Print the error of a command line. Without a command, typer has already printed the help."""
-    text = error.format_message()
-    if not text:
+    from graphspec.cli.usage import usage_error
+
+    if not error.format_message():
         return
-    context = getattr(error, "ctx", None)
-    if context is not None:
-        err(context.get_usage())
-    err(f"error: {text}")
-    if context is not None:
-        err(f"  = help: {context.command_path} --help")
+    text, hint = usage_error(error, words)
+    err(f"error: {text}" + (f"\n  = help: {hint}" if hint else ""))
 
 
 app = typer.Typer(

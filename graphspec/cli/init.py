@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from graphspec.cli.console import count, err, out
 from graphspec.cli.schema import place
 from graphspec.errors import UsageError
 from graphspec.files import TABLES, create
+from graphspec.text import shell
 
 if TYPE_CHECKING:
     from graphspec.data.suggest import Suggestion, Task
@@ -71,7 +71,7 @@ def _from_template(path: Path, kind: Kind) -> None:
     template = files("graphspec.cli").joinpath("templates", f"{kind.value}.yaml").read_text(encoding="utf-8")
     text = template.replace("NAME", _name(path), 1).replace("SCHEMA", place(path), 1)
     create(path, text)
-    out(f"{path}: a {kind.value} problem; edit it, then: graphspec validate {path}")
+    out(f"{path}: a {kind.value} problem; edit it, then: {shell('graphspec', 'validate', str(path))}")
 
 
 def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
@@ -95,8 +95,8 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
         err(f"warning: {warning}")
     used = sum(not column.left_out for column in found.columns)
     out(f"{path}: a {found.target.task} problem, {target} from {count(used, 'column')} of {count(found.rows, 'row')}")
-    name = shlex.quote(str(path))
-    out(f"read its comments, then:\n  graphspec data {name}\n  graphspec train {name}")
+    steps = "\n  ".join(shell("graphspec", command, str(path)) for command in ("data", "train"))
+    out(f"read its comments, then:\n  {steps}")
 
 
 def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestion:

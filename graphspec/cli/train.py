@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from graphspec.cli.options import Allow, AllowOutside, Cache, Sets, SpecFile, wr
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.files import CACHE, LOCK, is_leftover, make_folder, remove_leftovers
+from graphspec.text import shell
 
 if TYPE_CHECKING:
     from graphspec.api import Model
@@ -76,6 +76,7 @@ def train(  # noqa: PLR0913 (the options of the command)
         refuse_other_spec(model, directory)
         install_adapted(model, directory)
     trainer = model.trainer(observer_for_stdout(), directory)
+    trainer.reported = _monitored(declaration)  # the check of the spec has warned
     make_folder(directory)
     with locked(directory, err):
         _check_directory(directory, resume=resume, overwrite=overwrite)  # it may have changed in the meantime
@@ -118,6 +119,13 @@ def _load_data(spec: Spec, graph: Graph, cache: Path) -> dict[str, Dataset]:
         raise refused(found)
     print_diagnostics(found)
     return parts
+
+
+def _monitored(spec: Spec) -> set[str]:
+    """Return the names that callbacks of the spec monitor."""
+    from graphspec.callbacks.monitors import Monitor
+
+    return {callback.monitor for callback in spec.training.callbacks if isinstance(callback, Monitor)}
 
 
 # The run directory.
@@ -243,4 +251,4 @@ def _command(spec: Path, directory: Path, model: Model, onnx: Path | None, sets:
     arguments += [text for folder in allowed for text in ("--allow", str(folder))]
     for text in sets:
         arguments += ["--set", text]
-    return shlex.join(arguments)
+    return shell(*arguments)

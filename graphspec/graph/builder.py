@@ -87,7 +87,7 @@ class Builder(Operators):
             raise ShapeError(
                 Code.WRONG_DTYPE,
                 f"needs numbers, got {texts.type}",
-                hint="turn texts into ids first, by StringLookup, TextVectorization or Hashing",
+                hint="convert the texts to ids first, with StringLookup, TextVectorization or Hashing",
             )
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]

@@ -16,6 +16,8 @@ from graphspec.language.explain import validate
 from graphspec.language.head_arrays import SUFFIXES
 from graphspec.language.sections import mapping
 from graphspec.language.tree import Problems, Tree, format_names
+from graphspec.synonyms import sections as synonyms
+from graphspec.synonyms.keys import found
 
 PARTS = ("train", "validation", "test")
 _KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA_SUFFIXES[-1]}`"
@@ -88,7 +90,9 @@ def parse_data(
     sources = {}
     for part, child in tree.value.items():
         if part not in PARTS:
-            hint = did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
+            hint = (
+                found(part, synonyms.PARTS, PARTS) or did_you_mean(part, PARTS) or f"the parts are {', '.join(PARTS)}"
+            )
             problems.key(tree, part, Code.UNKNOWN_KEY, f"unknown key '{part}' of `data`", hint=hint)
             continue
         subject = f"`data.{part}`"

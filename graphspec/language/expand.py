@@ -12,6 +12,7 @@ from graphspec.errors import Diagnostic, did_you_mean
 from graphspec.language.blocks import Block, read_blocks
 from graphspec.language.declarations import Ref
 from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name
+from graphspec.language.layer_hints import unknown_block_hint
 from graphspec.language.names import MAX_NAME, EntryKind, InputRef, Item, Scope, bad_name, is_name, locate, resolve
 from graphspec.language.namespace import claim, resolve_heads
 from graphspec.language.records import declare_inputs
@@ -287,7 +288,7 @@ class _Expander:
         block = self.blocks.get(at.value)
         item.failed = True
         if block is None:
-            hint = did_you_mean(at.value, self.blocks) or "define it under `blocks`"
+            hint = unknown_block_hint(item.tree, at.value, self.blocks)
             self.problems.value(at, Code.UNKNOWN_CLASS, f"unknown block '{at.value}'", hint=hint)
             return
         self.used.add(at.value)

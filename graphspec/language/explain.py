@@ -17,6 +17,7 @@ from graphspec.config import Config, Registry
 from graphspec.constraints import CONSTRAINTS
 from graphspec.errors import Problem, did_you_mean
 from graphspec.initializers import INITIALIZERS
+from graphspec.language.torn_values import torn_values
 from graphspec.language.tree import Problems, Tree, describe, format_names, format_value, intended_keys, type_hint
 from graphspec.layers import CELLS, LAYERS
 from graphspec.losses import LOSSES
@@ -24,6 +25,8 @@ from graphspec.metrics import METRICS
 from graphspec.optimizers import OPTIMIZERS
 from graphspec.regularizers import REGULARIZERS
 from graphspec.schedules import SCHEDULES
+from graphspec.synonyms.keys import key_synonym
+from graphspec.synonyms.values import means_null, value_synonym
 
 C = TypeVar("C", bound=Config)
 Errors = Sequence[Mapping[str, Any]]
@@ -62,12 +65,21 @@ _BOUNDS = {
 }
 
 
-def validate(cls: type[C], tree: Tree, subject: str, problems: Problems, *, without: Sequence[str] = ()) -> C | None:
+def validate(
+    cls: type[C],
+    tree: Tree,
+    subject: str,
+    problems: Problems,
+    *,
+    without: Sequence[str] = (),
+    unknown_names: Mapping[str, str] | None = None,
+) -> C | None:
     """Return an instance of ``cls`` from the mapping ``tree``. Report what is wrong, and then return None.
 
     Args:
         subject: the mapping in messages, such as ``Dense 'hidden_1'``.
         without: keys to ignore, which are not fields of ``cls``.
+        unknown_names: by key, a better hint for an unknown name than the registry has.
     """
     arguments: dict[str, Tree] = {key: child for key, child in tree.value.items() if key not in without}
     unknown = {key for key, child in arguments.items() if child.unknown}
@@ -75,7 +87,8 @@ def validate(cls: type[C], tree: Tree, subject: str, problems: Problems, *, with
     try:
         result = cls.model_validate(values)
     except ValidationError as error:
-        explain(error.errors(include_url=False), cls, tree, subject, problems, unknown=unknown)
+        errors = error.errors(include_url=False)
+        explain(errors, cls, tree, subject, problems, unknown=unknown, unknown_names=unknown_names)
         return None
     return None if unknown else result
 
@@ -94,15 +107,26 @@ def salvage(cls: type[C], tree: Tree) -> C:
 
 
 def explain(
-    errors: Errors, cls: type[Config], tree: Tree, subject: str, problems: Problems, *, unknown: set[str] | None = None
+    errors: Errors,
+    cls: type[Config],
+    tree: Tree,
+    subject: str,
+    problems: Problems,
+    *,
+    unknown: set[str] | None = None,
+    unknown_names: Mapping[str, str] | None = None,
 ) -> None:
     """Report pydantic's ``errors`` about ``tree``, with one diagnostic per wrong value.
 
     Args:
         unknown: keys with an unknown value. They are not reported as missing.
+        unknown_names: by key, a hint for an unknown name.
     """
     fields = _fields(cls)
-    excused = intended_keys(tree, fields) | (unknown or set()) if isinstance(tree.value, dict) else set()
+    is_mapping = isinstance(tree.value, dict)
+    torn = torn_values(tree.value) if is_mapping else {}
+    synonyms = _key_synonyms(cls, tree)
+    excused = meant_keys(cls, tree, synonyms) | (unknown or set())
     groups: dict[str | int | None, list[Mapping[str, Any]]] = {}
     for error in errors:
         groups.setdefault(error["loc"][0] if error["loc"] else None, []).append(error)
@@ -115,17 +139,46 @@ def explain(
         elif error_type == "extra_forbidden" and (neutral := cls.neutral.get(str(key))) is not None:
             value = tree.value[str(key)]
             text = f"`{key}` of {subject} cannot be {describe(value.plain())}: {neutral.reason}"
-            problems.value(value, Code.VALUE_NOT_ALLOWED, text, hint=neutral.hint or f"remove `{key}`")
+            defaults = {name: field.default for name, field in cls.model_fields.items()}
+            hint = neutral.hint(defaults | tree.plain()) if callable(neutral.hint) else neutral.hint
+            problems.value(value, Code.VALUE_NOT_ALLOWED, text, hint=hint or f"remove `{key}`")
+        elif error_type == "extra_forbidden" and torn.get(str(key)) == "":
+            continue  # the rest of a value that has been reported
         elif error_type == "extra_forbidden":
-            hint = cls.elsewhere.get(str(key)) or did_you_mean(str(key), fields) or _keys_hint(cls)
+            hint = torn.get(str(key)) or cls.elsewhere.get(str(key)) or synonyms.get(str(key))
+            hint = hint or did_you_mean(str(key), fields) or _keys_hint(cls)
             problems.key(tree, str(key), Code.UNKNOWN_KEY, f"unknown key '{key}' of {subject}", hint=hint)
         elif error_type == "missing" and len(group[0]["loc"]) == 1:
             if key not in excused:
                 hint = _field_hint(cls, str(key))
                 problems.node(tree, Code.MISSING_KEY, f"{subject} needs `{key}`", subject=str(key), hint=hint)
         else:
-            hint = _bracket_hint(cls, tree, str(key)) or _field_hint(cls, str(key))
-            _explain_value(group, tree, subject, problems, hint)
+            hint = torn.get(str(key)) or value_synonym(str(key), tree.value[str(key)].value)
+            default = (
+                _null_hint(cls, tree, str(key)) or _bracket_hint(cls, tree, str(key)) or _field_hint(cls, str(key))
+            )
+            _explain_value(group, tree, subject, problems, hint, default, (unknown_names or {}).get(str(key)))
+
+
+def _key_synonyms(cls: type[Config], tree: Tree) -> dict[str, str]:
+    """Return hints for keys of other frameworks, preferably with a key of ``cls`` that ``tree`` lacks."""
+    if not isinstance(tree.value, dict):
+        return {}
+    fields, classes = _fields(cls), [base.__name__ for base in cls.__mro__]
+    missing = [field for field in fields if field not in tree.value]
+    unknown = (key for key in tree.value if key not in fields)
+    hints = {key: key_synonym(key, classes, missing, fields) for key in unknown}
+    return {key: hint for key, hint in hints.items() if hint is not None}
+
+
+def meant_keys(cls: type[Config], tree: Tree, synonyms: Mapping[str, str] | None = None) -> set[str]:
+    """Return the keys of ``cls`` that unknown keys of ``tree`` stand for: misspelt ones, and those of other frameworks."""
+    if not isinstance(tree.value, dict):
+        return set()
+    fields = _fields(cls)
+    hints = (_key_synonyms(cls, tree) if synonyms is None else synonyms).values()
+    named = {match[1] for hint in hints if (match := re.match(r"did you mean '(\w+)'\?", hint))}
+    return intended_keys(tree, fields) | (named & set(fields))
 
 
 @cache
@@ -163,8 +216,22 @@ def _bracket_hint(cls: type[Config], tree: Tree, key: str) -> str | None:
     except ValidationError as error:
         if any(found["loc"][:1] == (key,) for found in error.errors(include_url=False)):
             return None
-    text = format_value(value) if isinstance(value, dict) else str(value)
+    text = "null" if means_null(value) else format_value(value) if isinstance(value, dict) else str(value)
     return "put it into brackets" + (f": `[{text}]`" if len(text) <= 60 else "")
+
+
+def _null_hint(cls: type[Config], tree: Tree, key: str) -> str | None:
+    """Return a hint for ``None`` and other words for null, or None for another value."""
+    value = tree.value[key].value
+    if not (value is None or means_null(value)):
+        return None
+    field = next((f for name, f in cls.model_fields.items() if (f.alias or name) == key), None)
+    try:
+        cls.model_validate({key: None})
+    except ValidationError as error:
+        if any(found["loc"][:1] == (key,) for found in error.errors(include_url=False)):
+            return None if field is None or field.is_required() else f"leave `{key}` out for the default"
+    return None if value is None else "write `null`, or leave it out"
 
 
 def _explain_whole(error: Mapping[str, Any], cls: type[Config], tree: Tree, subject: str, problems: Problems) -> None:
@@ -210,8 +277,22 @@ def _locate(tree: Tree, loc: Sequence[str | int]) -> tuple[Tree, str, int]:
     return tree, name, steps
 
 
-def _explain_value(group: Errors, tree: Tree, subject: str, problems: Problems, hint: str | None) -> None:
-    """Report the errors of one argument. For a union, only the deepest errors are reported."""
+def _explain_value(
+    group: Errors,
+    tree: Tree,
+    subject: str,
+    problems: Problems,
+    hint: str | None,
+    default: str | None,
+    unknown_name: str | None,
+) -> None:
+    """Report the errors of one argument. For a union, only the deepest errors are reported.
+
+    Args:
+        hint: a hint that is better than that of the error.
+        default: a hint if the error has none.
+        unknown_name: a hint for an unknown name.
+    """
     located = [(error, *_locate(tree, error["loc"])) for error in group]
     deepest = max(steps for *_, steps in located)
     by_name: dict[str, tuple[Tree, list[Mapping[str, Any]]]] = {}
@@ -220,13 +301,22 @@ def _explain_value(group: Errors, tree: Tree, subject: str, problems: Problems, 
         if steps == deepest or not tagged:
             by_name.setdefault(name, (value, []))[1].append(error)
     for name, (value, errors) in by_name.items():
-        _explain_one(errors, value, name or str(group[0]["loc"][0]), subject, problems, hint)
+        whole = name or str(group[0]["loc"][0])
+        at_key = value is tree.get(str(group[0]["loc"][0]))
+        _explain_one(errors, value, whole, subject, problems, hint if at_key else None, default, unknown_name)
 
 
 def _explain_one(
-    errors: Errors, value: Tree, name: str, subject: str, problems: Problems, hint: str | None = None
+    errors: Errors,
+    value: Tree,
+    name: str,
+    subject: str,
+    problems: Problems,
+    hint: str | None = None,
+    default: str | None = None,
+    unknown_name: str | None = None,
 ) -> None:
-    """Report the errors of one value. ``hint`` is used if the problem has no hint of its own."""
+    """Report the errors of one value. The hints are those of :func:`_explain_value`."""
     chosen = next((e for e in errors if e["type"] not in _TYPES and e["type"] != "literal_error"), None)
     if chosen is not None and chosen["type"] == "nested":
         kind, inner = chosen["ctx"]["kind"], chosen["ctx"]["name"]
@@ -235,16 +325,27 @@ def _explain_one(
         explain(chosen["ctx"]["errors"], cls, value, f"{inner} in {subject}", problems)
         return
     if chosen is None:
-        problem = _wrong_type(errors, value, hint)
+        problem = _wrong_type(errors, value, default)
     else:
         problem = _problem(errors[-1] if chosen["type"] == "missing" else chosen, value)
     at = (None if problem.key is None else value.get(problem.key)) or value
-    problems.value(at, problem.code, f"`{name}` of {subject} {problem.message}", hint=problem.hint or hint)
+    if problem.code == Code.UNKNOWN_CLASS:
+        hint = unknown_name or problem.hint or hint
+    problems.value(at, problem.code, f"`{name}` of {subject} {problem.message}", hint=hint or problem.hint or default)
 
 
 def _wrong_type(errors: Errors, value: Tree, default_hint: str | None) -> Problem:
     """Return the problem of a value that has none of the accepted types and is none of the choices."""
     expected = list(dict.fromkeys(_expected(error) for error in errors))
+    items = {error["loc"][-1] for error in errors if isinstance(error["loc"][-1], int)}
+    one = expected[0].split()[-1]
+    is_number = one in ("integer", "number")
+    if (
+        is_number and len(items) > 1 and not isinstance(value.value, list) and len(expected) == 1
+    ):  # one value, or one per axis
+        expected.append(f"a list of {len(items)} {one}s")
+    elif is_number and expected[1:] == ["a list"]:
+        expected[1] = f"a list of {one}s"
     choices = [text for error in errors for text in re.findall(r"'([^']*)'", _expected(error))]
     is_choice = bool(choices) and isinstance(value.value, str)
     hint = did_you_mean(value.value, choices) if is_choice else None

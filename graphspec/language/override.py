@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
-from graphspec.errors import Mark, SpecError, UsageError, did_you_mean, shorten
-from graphspec.language.column_types import COLUMNS
-from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, item_name
+from graphspec.errors import SpecError, UsageError, did_you_mean, shorten
+from graphspec.language.set_paths import FILE, corrected, created, long_form
+from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names, item_name
+from graphspec.text import shell
 
-FILE = "--set"
-_SECTIONS = ("description", "vars", "blocks", "training", "data")
-"""Optional sections of a document. An override creates them if they are missing."""
+_DOCUMENT = ("graphspec", "name", "description", "vars", "inputs", "blocks", "layers", "outputs", "training", "data")
 
 
 def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> Tree:
@@ -26,14 +26,25 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
     path, equals, written = text.partition("=")
     path = path.strip()
     if not equals or not path or "" in path.split("."):
-        raise UsageError(f"--set takes key.path=VALUE, not {shorten(text)!r}")
+        colon = re.fullmatch(r"([\w.]+) *[: ] *(.+)", text)
+        meant = f": write --set {shell(f'{colon[1]}={colon[2]}')}" if colon and not equals else ""
+        raise UsageError(f"--set takes key.path=VALUE, not {shorten(text)!r}{shorten(meant, 200)}")
     if len(path) > MAX_KEY:
         raise UsageError(f"--set {shorten(path)}: there is no key of {len(path):,} characters")
     try:
         value = read_value(written.strip(), FILE)
     except SpecError as error:
         raise UsageError(f"--set {shorten(text)}: {error.diagnostics[0].message}") from None
-    changed = _replace(tree, path.split("."), 0, value)
+    steps = path.split(".")
+    if len(steps) == 1 or (len(steps) == 2 and steps[0] == "training"):
+        _refuse_short_path(tree, steps, written)
+    try:
+        changed = _replace(tree, steps, 0, value)
+    except UsageError as error:
+        meant_elsewhere = None if steps[0] in _DOCUMENT else corrected(tree, steps, written.strip())
+        if meant_elsewhere is None:
+            raise
+        raise UsageError(f"--set {path}: there is no '{steps[0]}' in the spec; {meant_elsewhere}") from error
     if changed.depth > MAX_DEPTH or changed.size > MAX_VALUES:
         excess = (
             f"deeper than {MAX_DEPTH} levels" if changed.depth > MAX_DEPTH else f"larger than {MAX_VALUES:,} values"
@@ -42,11 +53,25 @@ def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> T
     return changed
 
 
+def _refuse_short_path(tree: Tree, steps: Sequence[str], written: str) -> None:
+    """Raise UsageError for a key that has another place, such as ``epochs`` or ``training.learning_rate``."""
+    parent = tree if len(steps) == 1 else tree.get("training")
+    if (len(steps) == 1 and steps[0] in _DOCUMENT) or (parent is not None and parent.get(steps[-1]) is not None):
+        return
+    meant = corrected(tree, steps[-1:], written.strip())
+    if meant is None or (len(steps) > 1 and "training.optimizer." not in meant):
+        return  # a key of this section: the check names a misspelt one
+    inside = "the spec" if len(steps) == 1 else "'training'"
+    raise UsageError(f"--set {'.'.join(steps)}: there is no '{steps[-1]}' in {inside}; {meant}")
+
+
 def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
     """Return ``tree`` with ``value`` at the path ``steps[at:]`` below it."""
     where = ".".join(steps[:at]) or "the spec"
-    if isinstance(tree.value, str) and steps[0] == "inputs" and "columns" in steps[:at] and COLUMNS.get(tree.value):
-        tree = Tree({"type": tree}, tree.mark, {"type": tree.mark})  # a column's short form
+    if at:
+        tree = long_form(tree, steps[:at]) or tree
+    if tree.value is None and steps[:at] in (["training"], ["data"]):
+        tree = Tree({}, tree.mark)  # the section is empty
     if not isinstance(tree.value, dict | list):
         raise UsageError(f"--set {'.'.join(steps)}: '{where}' is {describe(tree)}, which has no keys")
     keys = _keys(tree)
@@ -60,9 +85,14 @@ def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
     if isinstance(tree.value, dict):
         if at == len(steps) - 1:
             return _with(tree, step, value)
-        if at == 0 and step in _SECTIONS:
-            return _with(tree, step, _replace(Tree({}, Mark(FILE)), steps, 1, value))
+        new = created(tree, steps[:at], step, steps[at + 1 :])
+        if new is not None:
+            return _with(tree, step, _replace(new, steps, at + 1, value))
     hint = did_you_mean(step, keys) or did_you_mean(".".join(steps[at : at + 2]), keys)
+    if hint is None and isinstance(tree.value, list) and (names := _names(keys)):
+        hint = f"there are {format_names(names)}"
+    if steps[: at + 1] == ["training", "callbacks"]:
+        hint = "write --set 'training.callbacks=[{type: EarlyStopping, patience: 3}]'"
     inside = "" if at == 0 else f" in '{where}'"
     raise UsageError(f"--set {'.'.join(steps)}: there is no '{step}'{inside}" + (f"; {hint}" if hint else ""))
 
@@ -72,10 +102,20 @@ def _keys(tree: Tree) -> dict[str, str | int]:
     if isinstance(tree.value, dict):
         return {key: key for key in tree.value}
     keys: dict[str, str | int] = {str(index): index for index in range(len(tree.value))}
+    kinds = [item if isinstance(item.value, str) else item.get("type") for item in tree.value]
+    types = [kind.value if kind is not None else None for kind in kinds]
+    for index, (item, kind) in enumerate(zip(tree.value, types, strict=True)):
+        if isinstance(kind, str) and types.count(kind) == 1 and item_name(item) is None:  # a callback, a metric
+            keys[kind] = index
     for index in reversed(range(len(tree.value))):
         if name := item_name(tree.value[index]):
             keys[name] = index
     return keys
+
+
+def _names(keys: Mapping[str, str | int]) -> list[str]:
+    """Return the names of the parts of a list, in its order."""
+    return sorted((name for name in keys if not name.isdecimal()), key=lambda name: keys[name])
 
 
 def _with(tree: Tree, key: str | int, child: Tree) -> Tree:

@@ -14,11 +14,14 @@ from graphspec.language.declarations import NodeDecl, Ref, Spec
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.explain import validate
 from graphspec.language.layer_entries import ENTRY_KEYS
+from graphspec.language.layer_hints import block_names, unknown_layer_hint
 from graphspec.language.names import InputRef, Item, bad_name, is_name, resolve
 from graphspec.language.read import read
 from graphspec.language.sections import parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Problems, Tree, describe, intended_keys, item_name, type_hint
 from graphspec.layers import LAYERS, Layer
+from graphspec.synonyms.keys import found
+from graphspec.synonyms.sections import DOCUMENT
 
 VERSION = 1
 REQUIRED = ("graphspec", "name", "inputs", "layers", "outputs")
@@ -62,13 +65,16 @@ def parse(
 
 def _check_document(tree: Tree, problems: Problems) -> None:
     """Report unknown and missing keys of the document."""
+    missing = [key for key in REQUIRED if key not in tree.value]
+    meant: set[str] = set()
     for key in tree.value:
         if key not in KEYS:
-            hint = did_you_mean(key, KEYS) or f"the keys are {', '.join(KEYS)}"
+            hint = found(key, DOCUMENT, missing) or found(key, DOCUMENT, KEYS) or did_you_mean(key, KEYS)
+            hint = hint or f"the keys are {', '.join(KEYS)}"
+            meant |= {known for known in missing if f"did you mean '{known}'?" in hint}
             problems.key(tree, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of the document", hint=hint)
-    missing = [key for key in REQUIRED if key not in tree.value]
-    misspelt = intended_keys(tree, KEYS) if missing else ()
-    for key in (key for key in missing if key not in misspelt):
+    meant |= intended_keys(tree, KEYS) if missing else set()
+    for key in (key for key in missing if key not in meant):
         problems.node(tree, Code.MISSING_KEY, f"the document needs `{key}`", hint=_MISSING[key], subject=key)
 
 
@@ -82,13 +88,14 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
         message, hint = bad_name("`name`", name)
         problems.value(sections["name"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
     inputs = parse_inputs(sections["inputs"], problems) if "inputs" in sections else {}
-    heads = parse_heads(sections["outputs"], expanded.heads, problems) if "outputs" in sections else {}
+    entries = {item.full: (item.owner or item).tree for item in expanded.nodes}
+    heads = parse_heads(sections["outputs"], expanded.heads, problems, entries) if "outputs" in sections else {}
     declared = sections.get("inputs", empty).value
     return Spec(
         name=name or "spec",
         description=_text(sections.get("description"), "description", problems) or "",
         inputs=inputs,
-        nodes=_parse_nodes(expanded, problems),
+        nodes=_parse_nodes(expanded, problems, block_names(tree)),
         heads=heads,
         training=parse_training(sections.get("training"), problems),
         data=parse_data(
@@ -124,11 +131,11 @@ def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
 # Nodes
 
 
-def _parse_nodes(expanded: Expanded, problems: Problems) -> list[NodeDecl]:
+def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) -> list[NodeDecl]:
     layers: dict[int, Layer | None] = {}
     for item in (*expanded.nodes, *expanded.unused):
         if id(item.tree) not in layers:  # all copies of an entry share one tree
-            layers[id(item.tree)] = None if item.owner is not None else _parse_layer(item, problems)
+            layers[id(item.tree)] = None if item.owner is not None else _parse_layer(item, problems, blocks)
     for item in expanded.unused:
         _calls(item, problems)
     nodes = []
@@ -156,8 +163,8 @@ def _type(tree: Tree) -> str | None:
     return kind.value if kind is not None and isinstance(kind.value, str) else None
 
 
-def _parse_layer(item: Item, problems: Problems) -> Layer | None:
-    """Return the layer of a node, or None if it is wrong."""
+def _parse_layer(item: Item, problems: Problems, blocks: Sequence[str]) -> Layer | None:
+    """Return the layer of a node, or None if it is wrong. ``blocks`` are the names of the document's blocks."""
     tree = item.tree
     trainable = tree.get("trainable")
     if trainable is not None and not isinstance(trainable.value, bool) and not trainable.unknown:
@@ -179,7 +186,7 @@ def _parse_layer(item: Item, problems: Problems) -> Layer | None:
         return None
     cls = LAYERS.get(kind)
     if cls is None:
-        hint = did_you_mean(kind, LAYERS.names()) or "`graphspec schema` lists the layers"
+        hint = unknown_layer_hint(tree, kind, blocks)
         problems.value(tree.value["type"], Code.UNKNOWN_CLASS, f"unknown layer '{kind}'", hint=hint)
         return None
     without = (*ENTRY_KEYS, *cls.call_arguments)

@@ -14,11 +14,13 @@ from graphspec.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, 
 from graphspec.errors import did_you_mean
 from graphspec.ir.graph import STRING
 from graphspec.language.declarations import HeadDecl, InputDecl, Ref, Training
-from graphspec.language.explain import salvage, validate
-from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys
+from graphspec.language.explain import meant_keys, salvage, validate
+from graphspec.language.head_losses import loss_hint
+from graphspec.language.tree import Problems, Tree, describe, format_names, intended_keys, type_hint
 from graphspec.losses import LOSSES, Loss
 from graphspec.metrics import METRICS, Metric
 from graphspec.optimizers import OPTIMIZERS, Optimizer
+from graphspec.synonyms.values import means_null, number_hint
 
 FiniteWeight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
@@ -32,10 +34,6 @@ SHAPE = "Dimensions without the batch: an integer, null if it varies, or a word 
 class InputKeys(Config):
     """An input of the network."""
 
-    elsewhere: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("batch_shape", "batch_size"), "do not write the batch axis: it varies"),
-        "columns": "each column has a shape of its own: remove `shape`",
-    }
     neutral: ClassVar[Mapping[str, Neutral]] = {
         "name": ANY_VALUE,
         "sparse": Neutral((None, False), "sparse tensors are not available: the exported graph has none"),
@@ -82,15 +80,6 @@ class HeadKeys(Config):
 
 class TrainingKeys(Config):
     """How the heads are trained."""
-
-    elsewhere: ClassVar[Mapping[str, str]] = {
-        "learning_rate": "it belongs to the optimizer: `optimizer: {type: Adam, learning_rate: 0.001}`",
-        "loss": "write it at each head, in `outputs`",
-        "metrics": "write it at each head, in `outputs`",
-        "class_weight": "write it at each head, in `outputs`",
-        "validation_split": "write it in `data`: `validation: {split: 0.2}`",
-        "validation_data": "write it in `data`: `validation: {file: …}`",
-    }
 
     optimizer: named(OPTIMIZERS, Optimizer) = Field(  # type: ignore[valid-type]
         default_factory=lambda: OPTIMIZERS.parse("rmsprop"), description="An optimizer, `rmsprop` by default."
@@ -139,7 +128,8 @@ def _shape_of(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...
     shape, dtype = tree.get("shape"), tree.get("dtype")
     texts = dtype is not None and dtype.value == STRING
     if shape is None or (shape.value is None and not shape.unknown):
-        if not texts and not (dtype is not None and dtype.unknown) and "shape" not in intended_keys(tree, INPUT_KEYS):
+        meant = intended_keys(tree, INPUT_KEYS) | meant_keys(InputKeys, tree)
+        if not texts and not (dtype is not None and dtype.unknown) and "shape" not in meant:
             hint = f"`shape`: {SHAPE[0].lower()}{SHAPE[1:].rstrip('.')}"
             problems.node(tree, Code.MISSING_KEY, f"input '{name}' needs `shape`", subject="shape", hint=hint)
         return (1,) if texts else None
@@ -174,19 +164,36 @@ def _shape(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] |
                 problems.value(item, Code.VALUE_NOT_ALLOWED, message, hint="write null for a size that varies")
         elif isinstance(value, str):
             shape.append(value)
-            if value == "N" or not re.fullmatch(r"[^\W\d]\w*", value):
-                hint = "do not write the batch axis" if value == "N" else "a dimension is an integer, null or a word"
+            if value == "N" or means_null(value) or not re.fullmatch(r"[^\W\d]\w*", value):
+                hint = _no_name_hint(value)
                 problems.value(
                     item, Code.VALUE_NOT_ALLOWED, f"'{value}' cannot name a dimension of input '{name}'", hint=hint
                 )
         elif not item.unknown:
             message = f"a dimension of input '{name}' must be an integer, null or a word, not {describe(item)}"
-            problems.value(item, Code.WRONG_TYPE, message, hint="write null for a size that varies")
+            hint = type_hint(item, "an integer") or "write null for a size that varies"
+            problems.value(item, Code.WRONG_TYPE, message, hint=hint)
     return None if tree.unknown or len(problems.found) > before else tuple(shape)
 
 
-def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> dict[str, HeadDecl]:
-    """Return the heads by name, with everything that is valid."""
+def _no_name_hint(value: str) -> str:
+    """Return a hint for a text that cannot name a dimension."""
+    if value == "N":
+        return "do not write the batch axis"
+    if means_null(value) or value.strip() in ("?", "*", "-1", "", "..."):
+        return "write `null` for a size that varies"
+    return number_hint(value, integer=True) or "a dimension is an integer, null or a word"
+
+
+def parse_heads(
+    tree: Tree, refs: dict[str, Ref | None], problems: Problems, nodes: Mapping[str, Tree] | None = None
+) -> dict[str, HeadDecl]:
+    """Return the heads by name, with everything that is valid.
+
+    Args:
+        refs: the source of each head.
+        nodes: the entries of the nodes by their concrete names, for hints.
+    """
     if not mapping(tree, "`outputs`", problems, "for example `y: {loss: mean_squared_error}`"):
         return {}
     if not tree.value:
@@ -198,7 +205,13 @@ def parse_heads(tree: Tree, refs: dict[str, Ref | None], problems: Problems) -> 
         subject = f"head '{name}'"
         body = Tree({}, child.mark, path=child.path) if child.value is None and not child.unknown else child
         hint = f"for example `{name}: {{loss: mean_squared_error}}`"
-        keys = validate(HeadKeys, body, subject, problems) if mapping(body, subject, problems, hint) else None
+        keys = None
+        if mapping(body, subject, problems, hint):
+            ref, loss = refs.get(name), body.get("loss")
+            better = (
+                None if loss is None else loss_hint(loss.plain(), None if ref is None else (nodes or {}).get(ref.name))
+            )
+            keys = validate(HeadKeys, body, subject, problems, unknown_names={} if better is None else {"loss": better})
         wrong = keys is None
         keys = keys or salvage(HeadKeys, body)
         before = len(problems.found)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, Mark, did_you_mean, shorten
+from graphspec.synonyms.values import number_hint, tuple_items
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 
@@ -216,16 +217,17 @@ def type_hint(tree: Tree, expected: str) -> str | None:
     value = tree.value
     if expected == "text":
         return "put quotes around it" if isinstance(value, bool | int | float) else None
-    if expected in ("a list", "an integer") and isinstance(value, str) and re.match(r"\((?!\w+\))", value):
-        return f"lists have brackets: `[{value.strip('() ')}{'' if value.endswith(')') else ', …'}]`"
+    if expected.startswith("a list") and isinstance(value, str) and (items := tuple_items(value)):
+        return f"lists have brackets: `{items}`"
     if expected == "true or false" and isinstance(value, str):
         word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value.lower())
         return f"write `{word}`" if word in ("true", "false") else None
+    if expected == "true or false" and not isinstance(value, bool) and value in (0, 1):
+        return f"write `{'true' if value else 'false'}`"
     if expected == "an integer" and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return f"write `{int(value)}`"
     if expected in ("an integer", "a number") and isinstance(value, str):
-        pattern = r"[-+]?\d+" if expected == "an integer" else r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
-        return f"write `{value}` without quotes" if re.fullmatch(pattern, value) else None
+        return number_hint(value, integer=expected == "an integer")
     return None
 
 

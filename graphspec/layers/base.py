@@ -57,7 +57,7 @@ Stateful = Annotated[
     AfterValidator(only(False, "a stateful layer depends on earlier batches, which the exported graph cannot store")),
     Field(description="Refused: the exported graph stores nothing between batches."),
 ]
-NoEffect = Annotated[Any, Field(description="A detail of Keras's implementation: accepted without effect.")]
+NoEffect = Annotated[Any, Field(description="Accepted for compatibility; has no effect.")]
 Seed = Annotated[int | None, Field(description="The seed of this layer's random numbers.")]
 
 
@@ -66,13 +66,6 @@ def default_initializer(name: str) -> Any:
     return Field(default=name, validate_default=True, description="The initial values of the weight.")
 
 
-ELSEWHERE = {
-    **dict.fromkeys(
-        ("input_shape", "batch_input_shape", "batch_shape", "input_dim"),
-        "declare it in `inputs`: `inputs: {x: {shape: [4]}}`",
-    ),
-    "build_config": "leave it out: shapes are inferred from `inputs`",
-}
 NEUTRAL = {
     "dtype": ANY_VALUE,
     "autocast": Neutral((None, True, False), "it must be true or false"),
@@ -116,7 +109,6 @@ class Layer(Config):
     """True if the layer takes texts. All others take numbers only."""
     learnt_arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments that the layer learns from the training rows if the spec does not set them (``vocabulary``)."""
-    elsewhere: ClassVar[Mapping[str, str]] = ELSEWHERE
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL
 
     def lower(self, g: Builder, *inputs: Any, **calls: Any) -> Value | tuple[Value, ...]:
@@ -210,7 +202,7 @@ LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:
     """Return the numbers ``X`` cast to ``dtype``; ``X`` itself if it has that dtype. Texts are refused (GS306)."""
     if X.type.is_string:
-        hint = "turn texts into ids first, by StringLookup, TextVectorization or Hashing"
+        hint = "convert the texts to ids first, with StringLookup, TextVectorization or Hashing"
         raise ShapeError(Code.WRONG_DTYPE, f"needs numbers, got {X.type}", hint=hint)
     return X if X.dtype == dtype else g.Cast(X, to=dtype).with_mask(X.mask)
 

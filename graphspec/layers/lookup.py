@@ -182,7 +182,8 @@ class IntegerLookup(Categories):
         Field(description="The integers, or the name of a file beside the spec with one per line; null: learnt."),
     ] = None
     vocabulary_dtype: Annotated[
-        Literal["int64", "int32"], Field(description="Accepted without effect: integers are looked up as int64.")
+        Literal["int64", "int32"],
+        Field(description="Accepted for compatibility; has no effect: integers are looked up as int64."),
     ] = "int64"
     oov_method: Annotated[
         str,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -17,6 +16,7 @@ from graphspec.codes import Code
 from graphspec.config import ANY_VALUE, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.ir.graph import Segment
 from graphspec.schedules import SCHEDULES, Schedule
+from graphspec.synonyms.values import number_hint
 
 if TYPE_CHECKING:
     from graphspec.arrays.calls import Calls
@@ -39,8 +39,8 @@ def _not_a_rate(hint: str | None = None) -> PydanticCustomError:
 def _number_or_schedule(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str | dict | Schedule):
         raise _not_a_rate()
-    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", value):
-        raise _not_a_rate(f"write `{value}` without quotes")
+    if isinstance(value, str) and (hint := number_hint(value)) is not None:
+        raise _not_a_rate(hint)
     return value if isinstance(value, int | float) else SCHEDULES.parse(value)
 
 
@@ -128,6 +128,15 @@ class Vectors:
         return np.zeros(max((s.stop - s.start for s in self.segments), default=0), self.P.dtype)
 
 
+def _decaying_rate(arguments: Mapping[str, Any]) -> str:
+    """Return a hint with the schedule that computes what Keras 2 did with ``decay``."""
+    rate, decay = arguments.get("learning_rate", arguments.get("lr", 0.001)), arguments["decay"]
+    if not all(isinstance(number, int | float) for number in (rate, decay)):
+        return "write a schedule as `learning_rate`, such as `{type: InverseTimeDecay, …}`"
+    schedule = f"{{type: InverseTimeDecay, initial_learning_rate: {rate:g}, decay_steps: 1, decay_rate: {decay:g}}}"
+    return f"the same is `learning_rate: {schedule}`"
+
+
 class Optimizer(Config):
     """Base of the optimizers.
 
@@ -143,7 +152,7 @@ class Optimizer(Config):
         "name": ANY_VALUE,
         "jit_compile": Neutral((None, True, False), "it must be true or false"),
         "is_legacy_optimizer": Neutral((None, False), "the optimizers are Keras 3's"),
-        "decay": Neutral((None, 0), "a schedule reduces the rate", "use `learning_rate: {type: InverseTimeDecay, …}`"),
+        "decay": Neutral((None, 0), "it was a decay of the rate, not of the weights", _decaying_rate),
     }
 
     learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +73,7 @@ class Trainer:
     Attributes:
         last_checkpoint: the epoch and the step of the last checkpoint; None if there is none.
         resumed: whether the state comes from a checkpoint.
+        reported: monitored names whose absence from the logs has been reported.
         stopped: the reason why a callback has stopped the training; None if none has.
     """
 
@@ -87,6 +88,7 @@ class Trainer:
         self.states = [c.start(self) for c in plan.callbacks]
         self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running)
         self.resumed = False
+        self.reported: Collection[str] = ()
         self.last_checkpoint: tuple[int, int] | None = None
 
     # For callbacks.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from commands import graphspec
+
+from graphspec.text import shell
 
 Write = Callable[[Path, np.random.Generator, int], None]
 
@@ -201,3 +204,10 @@ def test_an_existing_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     Path("net.yaml").write_text("mine")
     assert graphspec("init", "net.yaml", "--from", "penguins.csv", "--target", "species").exit_code == 2
     assert Path("net.yaml").read_text() == "mine"
+
+
+def test_printed_commands_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = graphspec("init", "my net.yaml").stdout.partition("then: ")[2].strip()
+    assert command == shell("graphspec", "validate", "my net.yaml")
+    assert graphspec(*shlex.split(command)[1:]).exit_code == 0

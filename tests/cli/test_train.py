@@ -51,6 +51,14 @@ def test_set_and_out(spec: Path) -> None:
     assert json.loads(Path("here/it/is/spec.json").read_text())["training"]["epochs"] == 1
 
 
+def test_a_missing_monitored_value_is_reported_once(spec: Path) -> None:
+    callback = "{type: EarlyStopping, monitor: val_nothing, mode: min}"
+    result = graphspec("train", spec, "--set", f"training.callbacks=[{callback}]")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("monitors 'val_nothing'") == 1
+    assert "val_nothing" not in result.stdout
+
+
 # Requirements on a run directory
 
 

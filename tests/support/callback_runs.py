@@ -23,6 +23,7 @@ class Run:
         self.said: list[str] = []
         self.saved: list[tuple[str, bool]] = []
         self.value = {"w": np.zeros(1)}
+        self.reported: set[str] = set()
 
     def stop(self, reason: str) -> None:
         self.stopped = reason

@@ -1,4 +1,4 @@
-"""Heads, losses and figures for tests of metrics, without a spec around them."""
+"""Heads, losses and values for tests of metrics, without a spec around them."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ ONE_HOT_1 = {"type": "CategoricalCrossentropy", "axis": 1}
 @pytest.mark.parametrize("loss", [SPARSE_1, ONE_HOT_1], ids=["sparse", "one_hot"])
 @pytest.mark.parametrize("metric", ["accuracy", "confusion_matrix", "F1Score"])
 def test_a_metric_has_the_classes_where_the_loss_has_them(loss: dict[str, Any], metric: str) -> None:
-    """These read the last axis: with one-hot targets they gave figures of something else, with ids a traceback."""
+    """These read the last axis: with one-hot targets they gave values of something else, with ids a traceback."""
     ((code, text),) = codes(spec(AXIS_1, [5], loss, metrics=[metric]), np.zeros((4, 5), np.int64))
     assert code == "GS403"
     assert "has the classes on axis 2" in text

@@ -1,0 +1,159 @@
+"""Errors of a command line in our words: what is wrong, and the option or command that was meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphspec.errors import did_you_mean
+from graphspec.text import shell
+
+_COMMANDS: Mapping[str, str] = {
+    **dict.fromkeys(("fit", "run", "learn", "start", "training"), "train"),
+    **dict.fromkeys(("test", "eval", "score", "evaluation"), "evaluate"),
+    **dict.fromkeys(("check", "lint", "verify", "compile", "build"), "validate"),
+    **dict.fromkeys(("new", "create", "template", "scaffold"), "init"),
+    **dict.fromkeys(("show", "info", "describe", "print", "params"), "summary"),
+    **dict.fromkeys(("draw", "graph", "visualize", "diagram", "svg"), "plot"),
+    **dict.fromkeys(("infer", "inference", "serve", "answer"), "predict"),
+    **dict.fromkeys(("convert", "save", "onnx", "freeze"), "export"),
+    **dict.fromkeys(("profile", "stats", "inspect", "rows"), "data"),
+    **dict.fromkeys(("continue", "resume"), "train --resume"),
+    **dict.fromkeys(("version",), "--version"),
+    **dict.fromkeys(("help",), "--help"),
+}
+"""What others call the commands."""
+
+_SETTINGS: Mapping[str, str] = {
+    **dict.fromkeys(("epochs", "epoch", "num-epochs", "n-epochs", "max-epochs", "e"), "training.epochs"),
+    **dict.fromkeys(("batch-size", "batch", "batchsize", "bs", "b"), "training.batch_size"),
+    **dict.fromkeys(("lr", "learning-rate", "rate"), "training.optimizer.learning_rate"),
+    **dict.fromkeys(("seed", "random-seed", "random-state"), "training.seed"),
+    **dict.fromkeys(("workers", "num-workers", "jobs", "n-jobs", "j"), "training.workers"),
+    **dict.fromkeys(("optimizer", "optim"), "training.optimizer"),
+    **dict.fromkeys(("momentum", "weight-decay"), "training.optimizer.{0}"),
+    **dict.fromkeys(("shuffle",), "training.shuffle"),
+    **dict.fromkeys(("callbacks",), "training.callbacks"),
+    **dict.fromkeys(("name",), "name"),
+    **dict.fromkeys(("data", "train-data", "train", "dataset"), "data.train.file"),
+    **dict.fromkeys(("validation-data", "val-data", "validation"), "data.validation.file"),
+    **dict.fromkeys(("validation-split", "val-split", "split"), "data.validation.split"),
+    **dict.fromkeys(("test-data", "test"), "data.test.file"),
+}
+"""Keys of a spec that others have options for."""
+
+_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("o", "output", "output-dir", "out-dir", "dir", "run", "run-dir", "save", "logdir"), ("--out", "--output")
+    ),
+    **dict.fromkeys(("out",), ("--output",)),
+    **dict.fromkeys(("continue", "restart", "r"), ("--resume",)),
+    **dict.fromkeys(("force", "f", "y", "yes", "replace"), ("--overwrite",)),
+    **dict.fromkeys(("onnx", "to-onnx"), ("--export",)),
+    **dict.fromkeys(("json",), ("--format json",)),
+    **dict.fromkeys(("override", "s", "param", "define", "D"), ("--set",)),
+    **dict.fromkeys(("v", "V"), ("--version",)),
+    **dict.fromkeys(("h", "?"), ("--help",)),
+    **dict.fromkeys(("type", "template", "task"), ("--kind",)),
+    **dict.fromkeys(("table", "csv", "file"), ("--from",)),
+    **dict.fromkeys(("label", "y", "column"), ("--target",)),
+}
+"""What others call the options: the first that a command has is meant."""
+
+
+def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
+    """Return message and hint for an error of typer.
+
+    Args:
+        error: an exception of typer or click.
+        words: the words of the command line after ``graphspec``.
+    """
+    context, kind = getattr(error, "ctx", None), type(error).__name__
+    command = "graphspec" if context is None or context.parent is None else str(context.info_name)
+    path = command if command == "graphspec" else f"graphspec {command}"
+    default = f"`{path} --help`" if context is not None else None
+    text = str(error.format_message())
+    if kind == "NoSuchOption":
+        return f"{command} has no option {error.option_name}", _option_hint(
+            error, words
+        ) or f"{default} lists the options"
+    if (unknown := re.fullmatch(r"No such command '([^']*)'.*", text, re.DOTALL)) is not None:
+        commands = [] if context is None else list(context.command.commands)
+        meant = _COMMANDS.get(unknown[1].lower())
+        close = f"did you mean '{meant}'?" if meant is not None else did_you_mean(unknown[1], commands)
+        return f"there is no command '{unknown[1]}'", close or f"the commands are {', '.join(commands)}"
+    if kind == "MissingParameter" and error.param is not None:
+        return f"{command} needs {_parameter(error.param)}", f"{_usage(context)}; {default} explains it"
+    if kind == "BadParameter" and error.param is not None:
+        return _bad_value(error, default)
+    if (extra := re.match(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", text)) is not None:
+        return f"{command} does not take '{extra[1]}'", f"{_usage(context)}; {default} explains it"
+    if (option := re.match(r"Option '(.*)' requires an argument", text)) is not None:
+        return f"{option[1]} needs a value", f"write `{option[1]} VALUE`"
+    if (option := re.match(r"Option '(.*)' does not take a value", text)) is not None:
+        return f"{option[1]} takes no value", f"write `{option[1]}` alone"
+    return text, default
+
+
+def _option_hint(error: Any, words: Sequence[str]) -> str | None:
+    """Return a hint for an unknown option."""
+    known = [] if error.ctx is None else [option for param in error.ctx.command.params for option in param.opts]
+    written = error.option_name.lstrip("-")
+    name = written.replace("_", "-")
+    value = _value_of(error.option_name, words)
+    meant = next((option for option in _OPTIONS.get(name, ()) if option.split()[0] in (*known, "--help")), None)
+    if meant is not None:
+        takes_value = value is not None and meant in ("--out", "--output", "--export", "--set", "--from", "--target")
+        return f"write `{meant} {shell(value)}`" if takes_value and value is not None else f"write `{meant}`"
+    key = _SETTINGS.get(name.lower())
+    if key is not None and "--set" in known:
+        setting = f"{key.format(name.replace('-', '_'))}={value if value is not None else 'VALUE'}"
+        return f"write `--set {shell(setting)}`"
+    if key is not None and error.ctx is not None:
+        return f"the spec sets it: `{key.format(name.replace('-', '_'))}`"
+    if len(name) < 3:
+        return None
+    close = did_you_mean(f"--{name}", [option for option in known if option.startswith("--")])
+    likely = close is not None and name[:3] in close
+    return close if likely else None
+
+
+def _value_of(option: str, words: Sequence[str]) -> str | None:
+    """Return the value that a command line gives to an option."""
+    for word, following in zip(words, [*words[1:], "-"], strict=True):
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+        if word == option:
+            return None if following.startswith("-") and not re.match(r"-\d|-\.", following) else following
+    return None
+
+
+def _parameter(param: Any) -> str:
+    """Return a missing argument or option with its description."""
+    metavar = param.metavar or (param.name or "").upper()
+    longest = max(param.opts, key=len)
+    name = f"{longest} {metavar}" if longest.startswith("-") else metavar
+    help_text = re.sub(r"\s*\\?\[default.*", "", getattr(param, "help", None) or "").rstrip(". ")
+    return f"{name}: {help_text[0].lower()}{help_text[1:]}" if help_text else name
+
+
+def _bad_value(error: Any, default: str | None) -> tuple[str, str | None]:
+    """Return message and hint for a value that an option does not take."""
+    name = max(error.param.opts, key=len)
+    name = name if name.startswith("-") else error.param.metavar or name.upper()
+    text = error.message.removeprefix("Value error, ").rstrip(".")
+    if (choice := re.fullmatch(r"'(.*)' is not one of (.*)", text, re.DOTALL)) is not None:
+        choices = re.findall(r"'([^']*)'", choice[2])
+        text = f"{name} is one of {', '.join(choices)}, not '{choice[1]}'"
+        return text, did_you_mean(choice[1], choices) or default
+    if "valid integer" in text:
+        return f"{name} must be an integer", default
+    if "valid number" in text:
+        return f"{name} must be a number", default
+    return f"{name}: {text}", default
+
+
+def _usage(context: Any) -> str:
+    """Return the form of a command."""
+    return str(context.get_usage()).removeprefix("Usage: ").replace("{", "").replace("}", "")

@@ -1,0 +1,65 @@
+"""Values as Python and other frameworks write them: ``None``, ``(2, 2)``, ``1_000``, ``50%``, ``padding: 1``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_NONE = frozenset(("none", "null", "nil", "nan", "na", "n/a", "undefined"))
+_NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
+_RULES = {"NCHW": "channels_first", "NCW": "channels_first", "NHWC": "channels_last", "NWC": "channels_last"}
+
+
+def means_null(value: Any) -> bool:
+    """Return whether ``value`` is a text that stands for null elsewhere, such as ``None``."""
+    return isinstance(value, str) and value.strip("'\" ").lower() in _NONE
+
+
+def tuple_items(text: str) -> str | None:
+    """Return a tuple in Python's notation as a list in YAML's: ``(None, 4)`` becomes ``[null, 4]``; None for other texts.
+
+    The closing bracket may be missing; the list then ends with ``…``.
+    """
+    if not re.match(r"\((?!\w+\))", text):
+        return None
+    items = [item.strip() for item in text.strip("() ").split(",") if item.strip()]
+    items = ["null" if means_null(item) else item for item in items]
+    return f"[{', '.join(items)}{'' if text.endswith(')') else ', …'}]"
+
+
+def number_hint(text: str, *, integer: bool = False) -> str | None:
+    """Return how to write a text that means a number, or None if it means none."""
+    plain = text.strip("'\" ")
+    digits = plain.replace("_", "").replace(" ", "").replace("'", "")
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", digits):
+        digits = digits.replace(",", "")
+    elif re.fullmatch(r"[-+]?\d+,\d+", digits):
+        digits = digits.replace(",", ".")
+    if re.fullmatch(r"[-+]?\d+" if integer else _NUMBER, digits):
+        return f"write `{digits}` without quotes" if digits == text else f"write `{digits}`"
+    if not integer and (percent := re.fullmatch(rf"({_NUMBER})%", digits)):
+        return f"write `{float(percent[1]) / 100:g}`"
+    if not integer and (ratio := re.fullmatch(r"(\d{1,9})/(\d{1,9})", digits)) and int(ratio[2]):
+        return f"write `{int(ratio[1]) / int(ratio[2]):.6g}`"
+    if integer and (sizes := re.fullmatch(r"(\d{1,6})[x×*](\d{1,6})([x×*](\d{1,6}))?", plain)):
+        return f"write `[{', '.join(size for size in (sizes[1], sizes[2], sizes[4]) if size)}]`"
+    return None
+
+
+def value_synonym(key: str, value: Any) -> str | None:
+    """Return a hint for a value of ``key`` that is right in another framework, or None."""
+    if key == "shape" and means_null(value):
+        return "write a list of sizes, `null` for one that varies: `[null, 4]`"
+    if key == "padding" and isinstance(value, int) and not isinstance(value, bool):
+        padded = f"`same` for an output of the input's size, or a ZeroPadding layer before this one for exactly {value}"
+        return f"write {padded}" if value else "write `valid`"
+    if key == "padding" and value in ("zeros", "zero", "half"):
+        return "write `same`"
+    if key == "data_format" and isinstance(value, str) and value.upper() in _RULES:
+        return f"write `{_RULES[value.upper()]}`"
+    if key.endswith("_regularizer") and isinstance(value, int | float) and not isinstance(value, bool):
+        return f"write `{{type: L2, l2: {value:g}}}`"
+    if key.endswith("dropout") or key in ("rate", "split"):
+        is_percent = isinstance(value, int | float) and not isinstance(value, bool) and 5 <= value < 100
+        return f"write `{value / 100:g}`: it is a fraction, not a percentage" if is_percent else None
+    return None

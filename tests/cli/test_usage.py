@@ -1,0 +1,60 @@
+"""Errors of the command line: one line that says what is wrong, and the option or command that was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import graphspec
+
+from graphspec.cli.app import COMMANDS
+from graphspec.cli.usage import _COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("train s.yaml --epochs 3", "error: train has no option --epochs\n  = help: write `--set training.epochs=3`\n"),
+        ("train s.yaml --epochs=3", "error: train has no option --epochs\n  = help: write `--set training.epochs=3`\n"),
+        ("train --batch-size 32 s.yaml", "= help: write `--set training.batch_size=32`\n"),
+        ("train s.yaml --lr 0.1", "= help: write `--set training.optimizer.learning_rate=0.1`\n"),
+        ("train s.yaml --learning_rate 0.1", "= help: write `--set training.optimizer.learning_rate=0.1`\n"),
+        ("train s.yaml --workers auto", "= help: write `--set training.workers=auto`\n"),
+        ("train s.yaml --seed", "= help: write `--set training.seed=VALUE`\n"),
+        ("train s.yaml --weight-decay .1", "= help: write `--set training.optimizer.weight_decay=.1`\n"),
+        ("train s.yaml -o dir", "error: train has no option -o\n  = help: write `--out dir`\n"),
+        ("train s.yaml --force", "= help: write `--overwrite`\n"),
+        ("train s.yaml --exprt a.onnx", "= help: did you mean '--export'?\n"),
+        ("train s.yaml --quux", "= help: `graphspec train --help` lists the options\n"),
+        ("validate s.yaml --json", "= help: write `--format json`\n"),
+        ("fit s.yaml", "error: there is no command 'fit'\n  = help: did you mean 'train'?\n"),
+        ("run s.yaml", "did you mean 'train'?"),
+        ("test s.yaml", "did you mean 'evaluate'?"),
+        ("check s.yaml", "did you mean 'validate'?"),
+        ("compile s.yaml", "did you mean 'validate'?"),
+        ("tran s.yaml", "error: there is no command 'tran'\n  = help: did you mean 'train'?\n"),
+        ("quux", "= help: the commands are init, data, validate,"),
+        ("train", "error: train needs SPEC: the spec, a YAML or JSON file\n"),
+        ("export runs/r", "error: export needs --output FILE: the file to write\n"),
+        ("train s.yaml b.yaml", "error: train does not take 'b.yaml'\n"),
+        ("train s.yaml --out", "error: --out needs a value\n"),
+        ("train s.yaml --resume=3", "error: --resume takes no value\n"),
+        ("export runs/r -o a.onnx --opset new", "error: --opset must be an integer\n"),
+        ("init a.yaml --kind image", "not 'image'\n  = help: did you mean 'images'?\n"),
+        ("validate s.yaml --format jsn", "error: --format is one of text, json, "),
+    ],
+)
+def test_answer(words: str, answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = graphspec(*words.split())
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert answer in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert "Value error" not in result.stderr
+
+
+def test_every_command_that_is_meant_exists() -> None:
+    names = {command.__name__ for command in COMMANDS}
+    assert not {meant.split()[0] for meant in _COMMANDS.values() if not meant.startswith("--")} - names
+    assert not names & set(_COMMANDS)
