@@ -16,6 +16,7 @@ A :class:`Problem` describes what is wrong without naming the subject. With a su
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from graphspec.codes import Code
+from graphspec.rendering import own_lines, render, render_html
+from graphspec.text import printable
 
 Severity = Literal["error", "warning"]
 SHOWN = 100
@@ -188,24 +191,86 @@ class Diagnostic:
         return replace(self, severity="warning")
 
 
+class Diagnostics(list[Diagnostic]):
+    """A list of diagnostics. A notebook shows it as the command line does, with excerpts of the source.
+
+    Example::
+
+        found = gs.validate("specs/penguins.yaml")
+        print(found)  # the text of the command line; `found == []` if there are none
+    """
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, *, colour: bool = False) -> str:
+        """Return the text of the command line: each diagnostic with its excerpt, nodes and hint."""
+        return "\n\n".join(filter(None, [render(self.shown(), colour=colour), self._more()]))
+
+    def shown(self) -> list[Diagnostic]:
+        """Return those that are printed: of very many, the errors come first."""
+        first = sorted(self, key=lambda d: (not d.is_error, *d.sort_key()))[:SHOWN]
+        return sorted(first, key=Diagnostic.sort_key)
+
+    def _more(self) -> str:
+        return f"… and {len(self) - SHOWN:,} more" if len(self) > SHOWN else ""
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "<pre>no problems</pre>"
+        return render_html(self.shown()) + (f"<pre>{self._more()}</pre>" if self._more() else "")
+
+
 class GraphspecError(Exception):
-    """Base class of the exceptions that graphspec raises on purpose. ``status`` is the exit status of the command."""
+    """Base class of the exceptions that graphspec raises on purpose. ``status`` is the exit status of the command.
+
+    In a notebook the traceback is the user's own line and the text, without the frames of graphspec.
+    """
 
     status = 1
 
+    def _text(self, *, colour: bool) -> str:
+        """Return the text that a notebook shows."""
+        return printable(str(self))
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows in place of a traceback."""
+        colour = "NO_COLOR" not in os.environ
+        *callers, line = own_lines(self.__traceback__) or [""]
+        name = f"\x1b[1;31m{type(self).__name__}\x1b[0m" if colour else type(self).__name__
+        head = [*callers, f"{name} in {line}" if line else name]
+        return [*head, "", *self._text(colour=colour).split("\n")]
+
 
 class SpecError(GraphspecError):
-    """The spec, its data or its export is wrong (GS1–GS5, GS7). ``diagnostics`` contains all diagnostics by position."""
+    """The spec, its data or its export is wrong (GS1–GS5, GS7). ``diagnostics`` contains all diagnostics by position.
+
+    The text of the error is that of the command line: excerpts of the source, nodes with their shapes, hints.
+
+    Example::
+
+        try:
+            gs.compile({"graphspec": 1, "name": "empty", "inputs": {}, "layers": [], "outputs": {}})
+        except gs.SpecError as error:
+            print(error)
+            codes = [found.code for found in error.diagnostics]
+    """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics: list[Diagnostic] = sorted(diagnostics, key=Diagnostic.sort_key)
-        lines = [str(d) for d in self.diagnostics[:SHOWN]]
-        if (remaining := len(self.diagnostics) - SHOWN) > 0:
-            lines.append(f"… and {remaining:,} more")
-        super().__init__("\n".join(lines))
+        self.diagnostics = Diagnostics(sorted(diagnostics, key=Diagnostic.sort_key))
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        return str(self.diagnostics)
+
+    def _text(self, *, colour: bool) -> str:
+        return self.diagnostics.text(colour=colour)
+
+    def _repr_html_(self) -> str:
+        return self.diagnostics._repr_html_()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.diagnostics,)
+        return type(self), (list(self.diagnostics),)
 
 
 class ProblemError(GraphspecError):
@@ -235,13 +300,31 @@ class ShapeError(ProblemError):
 
 
 class UsageError(GraphspecError):
-    """The command line or the arguments of a call are wrong."""
+    """The command line or the arguments of a call are wrong. Nothing was changed.
+
+    Example::
+
+        model = gs.compile("specs/housing.yaml")
+        try:
+            model.fit(epochs="5")
+        except gs.UsageError as error:
+            print(error)  # `epochs` must be a positive integer, got '5'
+    """
 
     status = 2
 
 
 class RunError(GraphspecError):
-    """The run failed (GS6): a loss that is not finite, too little memory, a damaged checkpoint, a dead worker."""
+    """The run failed (GS6): a loss that is not finite, too little memory, a damaged checkpoint, a dead worker.
+
+    Example::
+
+        model = gs.compile("specs/housing.yaml", ["training.optimizer={type: SGD, learning_rate: 1e30}"])
+        try:
+            model.fit(epochs=1, verbose=0)
+        except gs.RunError as error:
+            print(error.code, error.hint)  # GS601, lower `learning_rate`, …
+    """
 
     status = 3
 
@@ -253,6 +336,10 @@ class RunError(GraphspecError):
     def of(cls, subject: str, problem: Problem) -> RunError:
         """Return ``problem`` as an error about ``subject``."""
         return cls(problem.code, f"{subject} {problem.message}", problem.hint)
+
+    def _text(self, *, colour: bool) -> str:
+        text = printable(f"error[{self.code}]: {self.message}")
+        return text + (printable(f"\n  = help: {self.hint}") if self.hint else "")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.code, self.message, self.hint)

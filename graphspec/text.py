@@ -1,7 +1,11 @@
-"""Text for a terminal."""
+"""Text for a terminal, and the lines of a text."""
 
 from __future__ import annotations
 
+import re
+
+_BLOCK = 2**16  # characters that `line_of` searches at a time
+_BREAK = re.compile("\r\n|\r|\n")
 _HARMLESS = frozenset("\n\t\u00a0\u200c\u200d")  # whitespace, and the joiners that scripts and emoji need
 
 
@@ -13,3 +17,26 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in _HARMLESS else "�" for c in text)
+
+
+def count_breaks(text: str) -> int:
+    """Return the number of line breaks. As in YAML, these are LF, CR LF and CR."""
+    return text.count("\n") + text.count("\r") - text.count("\r\n")
+
+
+def line_of(text: str, number: int) -> str | None:
+    """Return line ``number``, from 1, without its break, or None if there are fewer. It builds no list of all lines."""
+    before, start = number - 1, 0
+    while start < len(text):
+        end = start + _BLOCK
+        if text[end - 1 : end + 1] == "\r\n":
+            end += 1
+        block = text[start:end]
+        if (breaks := count_breaks(block)) >= before:
+            break
+        before, start = before - breaks, end
+    for match in _BREAK.finditer(text, start):
+        if not before:
+            return text[start : match.start()]
+        before, start = before - 1, match.end()
+    return None if before else text[start:]

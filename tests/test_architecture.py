@@ -17,7 +17,7 @@ README = PACKAGE.parent / "README.md"
 FLOORS = """
     cli
     api extend
-    validation
+    validation notebook
     export training drawing
     parallel
     runtime
@@ -33,8 +33,9 @@ FLOORS = """
     kernels initializers schedules
     config ir
     arrays arguments
-    errors files text gc_pause version
-    codes
+    errors files gc_pause version
+    rendering
+    codes text
 """
 FLOOR = {name: k for k, line in enumerate(reversed(FLOORS.strip().split("\n"))) for name in line.split()}
 FILES = {

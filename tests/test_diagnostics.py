@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 from paths import ROOT, TESTS
 
-from graphspec.cli.render import render, render_json
 from graphspec.codes import Code
 from graphspec.compiler.check import check
 from graphspec.errors import Diagnostic, UsageError
+from graphspec.rendering import render, render_json
 from graphspec.validation import check_further
 
 HERE = TESTS / "diagnostics"

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from graphspec.codes import Code
-from graphspec.errors import SHOWN, Diagnostic, GraphspecError, RunError, SpecError, UsageError
+from graphspec.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
 from graphspec.text import printable
 
 if TYPE_CHECKING:
@@ -101,15 +101,12 @@ def err(text: str) -> None:
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
     """Write diagnostics to ``stream`` (stderr by default), each followed by a blank line; of many, errors come first."""
-    from graphspec.cli.render import render
+    from graphspec.rendering import render
 
-    found = list(diagnostics)
-    shown = found
-    if len(found) > SHOWN:
-        first = sorted(found, key=lambda d: (not d.is_error, *d.sort_key()))[:SHOWN]
-        shown = sorted(first, key=Diagnostic.sort_key)
+    found = Diagnostics(diagnostics)
     if not found:
         return
+    shown = found.shown() if len(found) > SHOWN else found
     text = render(shown, colour=colourful(stream or sys.stderr)) + "\n\n"
     if len(found) > SHOWN:
         text += f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` prints all\n\n"

@@ -1,20 +1,64 @@
-"""Render diagnostics as text with an excerpt of the source, or as JSON."""
+"""Render diagnostics as text with an excerpt of the source, as JSON, or as HTML for notebooks.
+
+This floor is below the diagnostics themselves, so that the text of an exception can show them: it knows their shape alone.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import traceback
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from types import TracebackType
+from typing import Any, Protocol
 
-from graphspec.errors import Diagnostic, NodeRef, SourceFile
-from graphspec.language.syntax import line_of
-from graphspec.text import printable
+from graphspec.text import line_of, printable
 
 _MAX_COLUMNS = 100  # columns of an excerpt; a longer line is cut around the position
 _COLOURS = {"error": "1;31", "warning": "1;33", "gutter": "1;34", "help": "1;36", "bold": "1"}
 
 
-def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False, sources: Mapping[str, str] | None = None) -> str:
+class _Node(Protocol):
+    """A node that a diagnostic mentions: see :class:`graphspec.errors.NodeRef`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape_text(self) -> str: ...
+    @property
+    def origin(self) -> str: ...
+
+
+class _Shown(Protocol):
+    """A diagnostic: see :class:`graphspec.errors.Diagnostic`."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int | None: ...
+    @property
+    def column(self) -> int | None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def hint(self) -> str | None: ...
+    @property
+    def nodes(self) -> Sequence[_Node]: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def length(self) -> int: ...
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def render(diagnostics: Iterable[_Shown], *, colour: bool = False, sources: Mapping[str, str] | None = None) -> str:
     """Return ``diagnostics`` as text, in the order given, separated by blank lines.
 
     Args:
@@ -25,9 +69,44 @@ def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False, sources: 
     return "\n\n".join(_render(diagnostic, excerpts, colour) for diagnostic in diagnostics)
 
 
-def render_json(diagnostics: Iterable[Diagnostic]) -> str:
+def render_json(diagnostics: Iterable[_Shown]) -> str:
     """Return the list that ``--format json`` prints."""
     return json.dumps([diagnostic.to_json() for diagnostic in diagnostics], indent=2, ensure_ascii=False)
+
+
+_HTML_COLOURS = {"1;31": "#e5484d", "1;33": "#c77800", "1;34": "#3b82f6", "1;36": "#0d9488", "1": "inherit"}
+"""Colours that are readable on white and on black."""
+
+
+def render_html(diagnostics: Iterable[_Shown]) -> str:
+    """Return ``diagnostics`` as HTML that contains no script and loads nothing; all text of specs is escaped."""
+    text = escape(render(diagnostics, colour=True))  # the only escape characters left are those of the colours
+
+    def span(found: re.Match[str]) -> str:
+        return f'<span style="color: {_HTML_COLOURS[found[1]]}; font-weight: bold">'
+
+    text = re.sub("\x1b\\[(1(?:;\\d+)?)m", span, text).replace("\x1b[0m", "</span>")
+    return f'<pre style="line-height: 1.35; white-space: pre; overflow-x: auto">{text}</pre>'
+
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
+_MACHINERY = re.compile(r"[/\\](?:IPython|ipykernel)[/\\]|[/\\]contextlib\.py$|^<frozen ")
+_CELL = re.compile(r"^<ipython-input|[/\\]ipykernel_\d+[/\\]|^<stdin>$|^<string>$")
+
+
+def own_lines(found: TracebackType | None) -> list[str]:
+    """Return the lines of a traceback that are the user's own, not graphspec's or the notebook's: the last three."""
+    lines = []
+    for frame in traceback.extract_tb(found):
+        if frame.filename.startswith(_PACKAGE) or _MACHINERY.search(frame.filename):
+            continue
+        place = f"line {frame.lineno}"
+        if not _CELL.search(frame.filename):
+            place = f"{_one_line(os.path.basename(frame.filename))}, {place}"
+        if frame.name != "<module>" and not frame.name.startswith("<cell"):
+            place += f", in {frame.name}"
+        lines.append(f"{place}: {_one_line(frame.line)}" if frame.line else place)
+    return lines[-3:]
 
 
 class _Excerpts:
@@ -38,13 +117,14 @@ class _Excerpts:
         self._lines: dict[tuple[str, int], str | None] = {}
 
     def line(self, file: str, number: int) -> str | None:
-        text = file.text if isinstance(file, SourceFile) else self._sources.get(file)
+        text: str | None = getattr(file, "text", None)  # a `SourceFile` has it
+        text = self._sources.get(file) if text is None else text
         if text is not None and (file, number) not in self._lines:
             self._lines[file, number] = line_of(text, number)
         return self._lines.get((file, number))
 
 
-def _render(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool) -> str:
+def _render(diagnostic: _Shown, excerpts: _Excerpts, colour: bool) -> str:
     def paint(kind: str, text: str) -> str:
         return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if colour else text
 
@@ -105,7 +185,7 @@ def _one_line(text: str) -> str:
     return printable(text).replace("\n", "�")
 
 
-def _nodes(nodes: tuple[NodeRef, ...]) -> list[str]:
+def _nodes(nodes: Sequence[_Node]) -> list[str]:
     """Return a line for each node: its name, shape, type, source line and note."""
     shapes = [node.shape_text for node in nodes]
     names = max((len(node.name) for node in nodes), default=0)
