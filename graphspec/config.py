@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from graphspec.codes import Code
-from graphspec.errors import Problem, did_you_mean
+from graphspec.errors import Problem, UsageError, did_you_mean
 
 T = TypeVar("T", bound="Config")
 V = TypeVar("V")
@@ -98,7 +98,60 @@ def _beyond_float32(value: Any) -> float | None:
     return value if isinstance(value, float) and abs(value) >= FLOAT32_LIMIT else None
 
 
-class Config(BaseModel):
+if TYPE_CHECKING:  # type checkers know the arguments of a call from the fields
+    from pydantic._internal._model_construction import ModelMetaclass as _Calls
+else:
+
+    class _Calls(type(BaseModel)):
+        """Lets a call from Python, such as ``EarlyStopping(patience="3")``, raise a UsageError with a sentence.
+
+        Specs do not call the classes: they are validated, and the language explains what is wrong.
+        """
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            required = [f.alias or name for name, f in cls.model_fields.items() if f.is_required()]
+            if len(args) > len(required):
+                first = next(iter(cls.model_fields), None)
+                example = f"`{cls.__name__}({first}=…)`" if first is not None else f"`{cls.__name__}()`"
+                raise UsageError(f"give the arguments of {cls.__name__} by name, such as {example}")
+            if twice := next((name for name, _ in zip(required, args, strict=False) if name in kwargs), None):
+                raise UsageError(f"`{twice}` of {cls.__name__} is given twice")
+            try:
+                return super().__call__(**dict(zip(required, args, strict=False)), **kwargs)
+            except ValidationError as error:
+                raise _wrong_call(cls, error) from None
+
+
+def _wrong_call(cls: type[Config], error: ValidationError) -> UsageError:
+    """Return the error of a call with wrong arguments: all of them."""
+    found: dict[str, str] = {}
+    for wrong in error.errors(include_url=False):
+        loc = wrong["loc"]
+        name = str(loc[0]) if loc else ""
+        problem: Problem | None = wrong.get("ctx", {}).get("problem")
+        if wrong["type"] == "extra_forbidden":
+            fields = [field.alias or key for key, field in cls.model_fields.items()]
+            hint = cls.elsewhere.get(name) or did_you_mean(name, fields) or f"they are {', '.join(fields)}"
+            text = f"{cls.__name__} has no argument '{name}'; {hint}"
+        elif wrong["type"] == "missing" and len(loc) == 1:
+            text = f"{cls.__name__} needs `{name}`"
+        else:
+            name = name or (problem.key if problem is not None and problem.key is not None else "")
+            what = (
+                wrong["msg"]
+                .replace("Input should", "must")
+                .replace("a valid integer", "an integer")
+                .replace("valid ", "")
+            )
+            value = f", not {wrong['input']!a}" if isinstance(wrong["input"], str | int | float) and name else ""
+            text = f"`{name}` of {cls.__name__} {what}{value}" if name else f"{cls.__name__} {what}"
+            if problem is not None and problem.hint is not None:
+                text += f"; {problem.hint}"
+        found.setdefault(name, text)
+    return UsageError("; ".join(found.values()))
+
+
+class Config(BaseModel, metaclass=_Calls):
     """Base class of everything that a spec configures: strict types, no unknown keys, immutable."""
 
     model_config = ConfigDict(
@@ -183,6 +236,28 @@ class Registry(Generic[T]):
         if name not in self._classes and name in self._modules:
             import_module(self._modules[name])
         return self._classes.get(name)
+
+    def public(self) -> list[str]:
+        """Return the names by which Python imports the classes: their class names, in order. Imports no module."""
+        own = [name for name in self._modules if name[0].isupper()]
+        return own or ["".join(part[0].upper() + part[1:] for part in name.split("_")) for name in self._modules]
+
+    def attribute(self, package: str, name: str) -> type[T]:
+        """Return the class that ``from package import name`` imports.
+
+        Raises:
+            AttributeError: there is none; a name that Keras has gets the reason.
+        """
+        families = {module.rpartition(".")[2] for module in self._modules.values()}
+        if not name.startswith("_") and name not in families:  # a module would hide the class once it is imported
+            snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+            for known in (name, snake):
+                if known in self._modules and (cls := self.get(known)) is not None:
+                    return cls
+        why = f" ({': '.join(self.refused[name])})" if name in self.refused else ""
+        close = None if why or name.startswith("_") else did_you_mean(name, self.public())
+        why = why or (f"; {close}" if close else "")
+        raise AttributeError(f"module '{package}' has no attribute '{name}'{why}")
 
     def names(self) -> list[str]:
         """Return all names, including aliases, in order."""

@@ -215,6 +215,10 @@ class Diagnostics(list[Diagnostic]):
     def _more(self) -> str:
         return f"… and {len(self) - SHOWN:,} more" if len(self) > SHOWN else ""
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Let IPython show the text in place of a list of records."""
+        printer.text(self.text() if self else "[]")
+
     def _repr_html_(self) -> str:
         if not self:
             return "<pre>no problems</pre>"

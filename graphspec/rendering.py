@@ -12,6 +12,7 @@ import traceback
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -89,7 +90,7 @@ def render_html(diagnostics: Iterable[_Shown]) -> str:
     return f'<pre style="line-height: 1.35; white-space: pre; overflow-x: auto">{text}</pre>'
 
 
-_PACKAGE = os.path.dirname(__file__) + os.sep
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"
 _MACHINERY = re.compile(r"[/\\](?:IPython|ipykernel)[/\\]|[/\\]contextlib\.py$|^<frozen ")
 _CELL = re.compile(r"^<ipython-input|[/\\]ipykernel_\d+[/\\]|^<stdin>$|^<string>$")
 
@@ -102,7 +103,7 @@ def own_lines(found: TracebackType | None) -> list[str]:
             continue
         place = f"line {frame.lineno}"
         if not _CELL.search(frame.filename):
-            place = f"{_one_line(os.path.basename(frame.filename))}, {place}"
+            place = f"{_one_line(Path(frame.filename).name)}, {place}"
         if frame.name != "<module>" and not frame.name.startswith("<cell"):
             place += f", in {frame.name}"
         lines.append(f"{place}: {_one_line(frame.line)}" if frame.line else place)

@@ -1,8 +1,10 @@
-"""Text for a terminal, and the lines of a text."""
+"""Text for a terminal: escaping, tables, and the lines of a text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 _BLOCK = 2**16  # characters that `line_of` searches at a time
 _BREAK = re.compile("\r\n|\r|\n")
@@ -40,3 +42,21 @@ def line_of(text: str, number: int) -> str | None:
             return text[start : match.start()]
         before, start = before - 1, match.end()
     return None if before else text[start:]
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 error``, ``2 errors``, ``12,345 parameters``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = ()) -> list[str]:
+    """Return rows of cells as aligned lines; the columns in ``right`` are right-aligned."""
+    table = [[str(cell) for cell in row] for row in rows]
+    right_aligned = set(right)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            c.rjust(w) if k in right_aligned else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]

@@ -10,10 +10,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from graphspec.codes import Code
 from graphspec.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
+from graphspec.text import columns as columns
+from graphspec.text import count as count
 from graphspec.text import printable
 
 if TYPE_CHECKING:
@@ -205,21 +207,3 @@ def _internal(error: Exception) -> int:
     else:
         err("  = help: GRAPHSPEC_DEBUG=1 shows where it happened")
     return INTERNAL
-
-
-def count(number: int, noun: str) -> str:
-    """Return ``1 error``, ``2 errors``, ``12,345 parameters``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = ()) -> list[str]:
-    """Return rows of cells as aligned lines; the columns in ``right`` are right-aligned."""
-    table = [[str(cell) for cell in row] for row in rows]
-    right_aligned = set(right)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            c.rjust(w) if k in right_aligned else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
