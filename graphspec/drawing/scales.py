@@ -48,7 +48,7 @@ def logarithmic(values: Sequence[float]) -> Scale:
     """Return a logarithmic scale around ``values``, which are positive and finite."""
     low, high = min(values), max(values)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if len(decades) <= 3 else (1,)
+    factors = (1, 2, 5) if high / low <= 200 else (1,)
     every = -(-len(decades) // 8)
     ticks = [f * 10.0**k for k in decades for f in factors if (k - decades[0]) % every == 0]
     start = max((t for t in ticks if t <= low * (1 + 1e-9)), default=10.0 ** decades[0])
