@@ -17,20 +17,18 @@ A :class:`Problem` describes what is wrong without naming the subject. With a su
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from graphspec.codes import Code
-from graphspec.rendering import own_lines, render, render_html
+from graphspec.near_names import bounded_search as bounded_search
+from graphspec.near_names import did_you_mean as did_you_mean
+from graphspec.rendering import SHOWN as SHOWN
+from graphspec.rendering import Listed, own_lines
 from graphspec.text import printable
 
 Severity = Literal["error", "warning"]
-SHOWN = 100
-"""The largest number of diagnostics that are printed; the number of further ones follows."""
 _MAX_TEXT = 2000
 """Characters of a message, a path or a hint; longer ones are cut, since they may quote long values."""
 
@@ -191,7 +189,7 @@ class Diagnostic:
         return replace(self, severity="warning")
 
 
-class Diagnostics(list[Diagnostic]):
+class Diagnostics(Listed[Diagnostic]):
     """A list of diagnostics. A notebook shows it as the command line does, with excerpts of the source.
 
     Example::
@@ -199,30 +197,6 @@ class Diagnostics(list[Diagnostic]):
         found = gs.validate("specs/penguins.yaml")
         print(found)  # the text of the command line; `found == []` if there are none
     """
-
-    def __str__(self) -> str:
-        return self.text()
-
-    def text(self, *, colour: bool = False) -> str:
-        """Return the text of the command line: each diagnostic with its excerpt, nodes and hint."""
-        return "\n\n".join(filter(None, [render(self.shown(), colour=colour), self._more()]))
-
-    def shown(self) -> list[Diagnostic]:
-        """Return those that are printed: of very many, the errors come first."""
-        first = sorted(self, key=lambda d: (not d.is_error, *d.sort_key()))[:SHOWN]
-        return sorted(first, key=Diagnostic.sort_key)
-
-    def _more(self) -> str:
-        return f"… and {len(self) - SHOWN:,} more" if len(self) > SHOWN else ""
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Let IPython show the text in place of a list of records."""
-        printer.text(self.text() if self else "[]")
-
-    def _repr_html_(self) -> str:
-        if not self:
-            return "<pre>no problems</pre>"
-        return render_html(self.shown()) + (f"<pre>{self._more()}</pre>" if self._more() else "")
 
 
 class GraphspecError(Exception):
@@ -352,71 +326,3 @@ class RunError(GraphspecError):
 def shorten(text: str, limit: int = 60) -> str:
     """Return ``text``, cut to at most ``limit`` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-_SEARCH = 20_000_000
-"""Pairs of characters that all searches of one check may compare, about two seconds. Mistakes after that get no hint."""
-_LONGEST_NAME = 100
-"""Characters of a name that a search compares; longer names are skipped."""
-_budget: ContextVar[list[int] | None] = ContextVar("_budget", default=None)
-
-
-@contextmanager
-def bounded_search() -> Iterator[None]:
-    """Let all searches of :func:`did_you_mean` in this context share one limit. Beyond it they find nothing."""
-    token = _budget.set([_SEARCH])
-    try:
-        yield
-    finally:
-        _budget.reset(token)
-
-
-def _may_compare(name: str, known: Collection[str]) -> bool:
-    """Return whether the budget allows a search, and charge it."""
-    budget = _budget.get() or [_SEARCH]
-    if budget[0] <= 0:
-        return False
-    budget[0] -= len(known)
-    cost = sum(200 + len(name) * min(len(k), _LONGEST_NAME) for k in known)
-    if cost > budget[0]:
-        return False
-    budget[0] -= cost
-    return True
-
-
-def did_you_mean(name: str, known: Collection[str], *, quote: str = "'") -> str | None:
-    """Return ``did you mean 'x'?`` with the name of ``known`` that is closest to ``name``, or None if none is close.
-
-    Case does not count. Very long names are skipped, and so is a search among very many names.
-    """
-    from difflib import SequenceMatcher, get_close_matches
-
-    if len(name) > _LONGEST_NAME or not _may_compare(name, known):
-        return None
-
-    def fold(text: str) -> str:
-        return text.lower().replace("_", "")
-
-    def stem(text: str) -> str:
-        return fold(text).removesuffix("loss")
-
-    known = [k for k in known if len(k) <= _LONGEST_NAME]
-    folded = fold(name)
-    close = [fold(k) for k in known if stem(k) == stem(name) != ""]  # MSELoss → mse
-    if not close and len(folded) >= 2:  # lr → learning_rate, rmse → RootMeanSquaredError
-        close = [fold(k) for k in known if fold(k) != folded == _initials(k)]
-    longer = sorted((fold(k) for k in known if fold(k).startswith(folded)), key=len)  # TopK → TopKCategoricalAccuracy
-    close = close or (longer if len(folded) >= 4 else [])
-    close = close or get_close_matches(folded, {fold(k): None for k in known}, n=1, cutoff=0.6)
-    close = close or (longer if len(folded) >= 2 else [])
-    if not close:
-        return None
-    spellings = [k for k in known if fold(k) == close[0]]  # of HeNormal and he_normal, the one spelt like `name`
-    best = max(spellings, key=lambda k: SequenceMatcher(None, name, k).ratio())
-    return f"did you mean {quote}{best}{quote}?"
-
-
-def _initials(name: str) -> str:
-    """Return the initials of a name: ``rmse`` for ``RootMeanSquaredError`` and ``root_mean_squared_error``."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
-    return "".join(word if word.isupper() else word[0] for word in words).lower()

@@ -14,10 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from graphspec.text import line_of, printable
 
+SHOWN = 100
+"""The largest number of diagnostics that are printed; the number of further ones follows."""
 _MAX_COLUMNS = 100  # columns of an excerpt; a longer line is cut around the position
 _COLOURS = {"error": "1;31", "warning": "1;33", "gutter": "1;34", "help": "1;36", "bold": "1"}
 
@@ -56,7 +58,17 @@ class _Shown(Protocol):
     def severity(self) -> str: ...
     @property
     def length(self) -> int: ...
+    @property
+    def is_error(self) -> bool: ...
+    def sort_key(self) -> tuple[str, int, int, str, str]: ...
     def to_json(self) -> dict[str, Any]: ...
+
+
+D = TypeVar("D", bound=_Shown)
+
+
+def _position(diagnostic: _Shown) -> tuple[str, int, int, str, str]:
+    return diagnostic.sort_key()
 
 
 def render(diagnostics: Iterable[_Shown], *, colour: bool = False, sources: Mapping[str, str] | None = None) -> str:
@@ -88,6 +100,34 @@ def render_html(diagnostics: Iterable[_Shown]) -> str:
 
     text = re.sub("\x1b\\[(1(?:;\\d+)?)m", span, text).replace("\x1b[0m", "</span>")
     return f'<pre style="line-height: 1.35; white-space: pre; overflow-x: auto">{text}</pre>'
+
+
+class Listed(list[D]):
+    """A list of diagnostics that shows itself as the command line does."""
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, *, colour: bool = False) -> str:
+        """Return the text of the command line: each diagnostic with its excerpt, nodes and hint."""
+        return "\n\n".join(filter(None, [render(self.shown(), colour=colour), self._more()]))
+
+    def shown(self) -> list[D]:
+        """Return those that are printed: of very many, the errors come first."""
+        first = sorted(self, key=lambda d: (not d.is_error, *d.sort_key()))[:SHOWN]
+        return sorted(first, key=_position)
+
+    def _more(self) -> str:
+        return f"… and {len(self) - SHOWN:,} more" if len(self) > SHOWN else ""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Let IPython show the text in place of a list of records."""
+        printer.text(self.text() if self else "[]")
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "<pre>no problems</pre>"
+        return render_html(self.shown()) + (f"<pre>{self._more()}</pre>" if self._more() else "")
 
 
 _PACKAGE = f"{Path(__file__).parent}{os.sep}"

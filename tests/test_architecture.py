@@ -34,7 +34,7 @@ FLOORS = """
     config ir
     arrays arguments
     errors files gc_pause version
-    rendering
+    near_names rendering
     codes text
 """
 FLOOR = {name: k for k, line in enumerate(reversed(FLOORS.strip().split("\n"))) for name in line.split()}
