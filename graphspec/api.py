@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from graphspec.arguments import advising, flag, folders, path_of, positive_int, texts
+from graphspec.arguments import advising, both, flag, folders, path_of, positive_int, texts
 from graphspec.arguments import rows as data_rows
 from graphspec.compiler.adapted import Adapted
 from graphspec.compiler.check import Checked, SpecSource, check
@@ -15,7 +15,6 @@ from graphspec.errors import UsageError
 from graphspec.gc_pause import gc_paused
 from graphspec.notebook import from_keras
 from graphspec.notebook.history import History
-from graphspec.notebook.model import described, model_page, summary
 from graphspec.runtime.session import Session
 from graphspec.text import printable
 from graphspec.validation import source_of
@@ -99,7 +98,7 @@ class Model(Session):
         from graphspec.training.observers import observer
         from graphspec.training.prepare import FitData, FitSettings, prepare_fit
 
-        self._check_data("fit", x, y)
+        both("fit", x, y, self.needed.targets)
         data = FitData(x, y, sample_weight, class_weight, validation_data, validation_split)
         settings = FitSettings(epochs, batch_size, shuffle, callbacks)
         with self.access.writing("training"):
@@ -141,7 +140,7 @@ class Model(Session):
             model.fit(epochs=1, verbose=0)
             model.evaluate()["loss"]  # on the rows of `data.test`
         """
-        self._check_data("evaluate", x, y)
+        both("evaluate", x, y, self.needed.targets)
         size = positive_int("batch_size", batch_size, self.spec.training.batch_size)
         arrays = self.part("test") if x is None else user_arrays(self.needed, x, y, sample_weight)
         running = self.evaluate_arrays(arrays, size)
@@ -181,6 +180,8 @@ class Model(Session):
 
             gs.compile("specs/housing.yaml").summary()
         """
+        from graphspec.notebook.model import summary
+
         lines = summary(self, positive_int("batch_size", batch_size, self.spec.training.batch_size))
         print(printable("\n".join(lines)), file=file)
 
@@ -242,20 +243,14 @@ class Model(Session):
 
         write_weights(self, directory / "weights.safetensors")
 
-    def _check_data(self, call: str, x: Data, y: Data) -> None:
-        """Raise UsageError if ``x`` or ``y`` is no data, or one is missing."""
-        data_rows("x", x)
-        data_rows("y", y)
-        if x is None and y is not None:
-            raise UsageError(f"`{call}` got `y` without `x`: pass both, or neither for the data of the spec")
-        if x is not None and y is None and (heads := list(self.needed.targets)):
-            names = ", ".join(f"'{head}'" for head in heads)
-            raise UsageError(f"`{call}` got `x` without `y`: pass the targets of head {names}, such as `{call}(x, y)`")
-
     def __repr__(self) -> str:
+        from graphspec.notebook.model import described
+
         return described(self)
 
     def _repr_html_(self) -> str:
+        from graphspec.notebook.model import model_page
+
         return model_page(self)
 
     if not TYPE_CHECKING:  # type checkers know the attributes from the class

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -87,6 +87,17 @@ def rows(name: str, value: Any) -> Any:
     else:
         return value
     raise UsageError(f"{bad_argument(name, expected, value)}; {hint}")
+
+
+def both(call: str, x: Any, y: Any, heads: Collection[str]) -> None:
+    """Raise UsageError if ``x`` or ``y`` is no data, or one of them is missing. ``heads`` are the heads with targets."""
+    rows("x", x)
+    rows("y", y)
+    if x is None and y is not None:
+        raise UsageError(f"`{call}` got `y` without `x`: pass both, or neither for the data of the spec")
+    if x is not None and y is None and heads:
+        names = ", ".join(f"'{head}'" for head in heads)
+        raise UsageError(f"`{call}` got `x` without `y`: pass the targets of head {names}, such as `{call}(x, y)`")
 
 
 def mapping(name: str, value: Any, expected: str) -> Mapping[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from graphspec.drawing.curves import Best, Curves, best_epoch, number
-from graphspec.notebook.html import history_html
 from graphspec.text import printable
+
+if TYPE_CHECKING:
+    from graphspec.drawing.curves import Best, Curves
 
 _SHOWN = 6  # values that a `repr` names
 
@@ -57,13 +59,19 @@ class History(Mapping[str, list[float]]):
 
         None if there is no epoch, or if neither high nor low values of ``key`` are better.
         """
+        from graphspec.drawing.curves import best_epoch
+
         return best_epoch(self.history, key)
 
     def plot(self) -> Curves:
         """Return the curves: a notebook shows them, ``.save("curves.svg")`` writes them."""
+        from graphspec.drawing.curves import Curves
+
         return Curves(self.history, self.name)
 
     def __repr__(self) -> str:
+        from graphspec.drawing.curves import number
+
         parts = [f"{key} {number(value)}" for key, value in list(self.last().items())[:_SHOWN]]
         text = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}" + (f": {', '.join(parts)}" if parts else "")
         best = self.best()
@@ -72,4 +80,6 @@ class History(Mapping[str, list[float]]):
         return printable(f"<graphspec.History '{self.name}', {text}>")
 
     def _repr_html_(self) -> str:
+        from graphspec.notebook.html import history_html
+
         return history_html(self.plot().svg(), self.last(), {key: self.best(key) for key in self.history})
