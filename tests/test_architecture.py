@@ -32,7 +32,7 @@ FLOORS = """
     ops optimizers constraints
     kernels initializers schedules
     config ir
-    arrays arguments
+    arrays arguments called
     errors files gc_pause version
     near_names rendering
     codes text
