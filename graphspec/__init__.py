@@ -15,9 +15,22 @@ TYPE_CHECKING = False  # importing `typing` would take longer than the rest of t
 if TYPE_CHECKING:
     from typing import Any
 
-    from graphspec.api import History, Model, compile, load  # noqa: A004
+    from graphspec import (
+        activations,
+        callbacks,
+        constraints,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+        regularizers,
+        schedules,
+    )
+    from graphspec.api import Model, compile, load  # noqa: A004
     from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
     from graphspec.language.declarations import Spec
+    from graphspec.notebook.history import History
     from graphspec.validation import validate
 
 __all__ = [
@@ -30,10 +43,26 @@ __all__ = [
     "SpecError",
     "UsageError",
     "__version__",
+    "activations",
+    "callbacks",
     "compile",
+    "constraints",
+    "initializers",
+    "layers",
     "load",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
+    "schedules",
     "validate",
 ]
+
+_VOCABULARY = (
+    *("activations", "callbacks", "constraints", "initializers", "layers", "losses"),
+    *("metrics", "optimizers", "regularizers", "schedules"),
+)
+"""Modules that are imported when they are first used."""
 
 _MODULES = {
     "Diagnostic": "graphspec.errors",
@@ -41,7 +70,7 @@ _MODULES = {
     "RunError": "graphspec.errors",
     "SpecError": "graphspec.errors",
     "UsageError": "graphspec.errors",
-    "History": "graphspec.api",
+    "History": "graphspec.notebook.history",
     "Model": "graphspec.api",
     "Spec": "graphspec.language.declarations",
     "compile": "graphspec.api",
@@ -52,9 +81,15 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: ``import graphspec`` stays quick and hard to interrupt halfway."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'graphspec' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _VOCABULARY:
+        return import_module(f"graphspec.{name}")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'graphspec' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

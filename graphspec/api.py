@@ -4,36 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from graphspec.arguments import flag, folders, path_of, positive_int, texts
+from graphspec.arguments import advising, both, flag, folders, path_of, positive_int, texts
+from graphspec.arguments import rows as data_rows
 from graphspec.compiler.adapted import Adapted
 from graphspec.compiler.check import Checked, SpecSource, check
 from graphspec.data.signature import Data, user_arrays
 from graphspec.errors import UsageError
 from graphspec.gc_pause import gc_paused
+from graphspec.notebook import from_keras
+from graphspec.notebook.history import History
 from graphspec.runtime.session import Session
+from graphspec.text import printable
 from graphspec.validation import source_of
 
 if TYPE_CHECKING:
-    from graphspec.callbacks import Callback
     from graphspec.export.prove import Proof
     from graphspec.language.declarations import Spec
+    from graphspec.training.given_callbacks import GivenCallbacks
     from graphspec.training.observers import Observer
     from graphspec.training.trainer import Trainer
-
-
-class History:
-    """The result of ``fit``.
-
-    Attributes:
-        history: one value per epoch for each of Keras's keys (``loss``, ``val_loss``, …).
-        epoch: the epoch numbers, from 0.
-    """
-
-    def __init__(self, history: dict[str, list[float]]) -> None:
-        self.history = history
-        self.epoch = list(range(max(map(len, history.values()), default=0)))
 
 
 class Model(Session):
@@ -44,9 +35,23 @@ class Model(Session):
     ``pickle`` create an independent model with the same spec, weights and optimizer state. A model also works in forked
     and spawned processes.
 
-    Attributes: see :class:`graphspec.runtime.session.Session`.
+    Attributes:
+        history: the :class:`History` of the last ``fit``, also of one that was interrupted; None before.
+        weights: copies of all weights by name, such as ``hidden_1/kernel``.
+        spec: the parsed spec.
+        For others see :class:`graphspec.runtime.session.Session`.
+
+    Example::
+
+        model = gs.compile("specs/housing.yaml")
+        history = model.fit(epochs=3, verbose=0)
+        model.evaluate()  # {'loss': …, …}
+        model.export("housing.onnx")
     """
 
+    history: History | None = None
+
+    @advising(from_keras.FIT)
     def fit(  # noqa: PLR0913 (Keras's arguments)
         self,
         x: Data = None,
@@ -59,7 +64,7 @@ class Model(Session):
         validation_split: float | None = None,
         sample_weight: Data = None,
         class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: GivenCallbacks | None = None,
         verbose: int | str = "auto",
     ) -> History:
         """Train for ``epochs`` more epochs, on the given arrays or else on the spec's data. Arguments override the spec.
@@ -69,22 +74,40 @@ class Model(Session):
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
             validation_split: the fraction of the rows to validate on; the seed selects them.
             class_weight: ``{class: weight}`` or ``"balanced"`` for the only head, or ``{head: {class: weight}}``.
+            callbacks: objects such as ``EarlyStopping(patience=3)``, or names and mappings as in a spec.
             verbose: 0 prints nothing, other values print one line per epoch.
+
+        After Ctrl-C or an error, the weights are those of the last step, ``model.history`` has the epochs that have ended,
+        and another ``fit`` continues.
 
         Raises:
             SpecError: the data do not fit (GS5), or there is nothing to train (GS404).
             RunError: a loss is not finite (GS601), or there is too little memory (GS602).
-            UsageError: arguments contradict each other, or another thread trains the model.
+            UsageError: an argument is wrong, or another thread trains the model.
+            KeyboardInterrupt: Ctrl-C was pressed; the step has ended.
+
+        Example::
+
+            import numpy as np
+
+            model = gs.compile("specs/fashion.yaml")
+            x, y = np.zeros((8, 28, 28, 1), "uint8"), np.arange(8)
+            history = model.fit(x, y, epochs=2, batch_size=4, verbose=0)
+            history["loss"]
         """
         from graphspec.training.observers import observer
         from graphspec.training.prepare import FitData, FitSettings, prepare_fit
 
+        both("fit", x, y, self.needed.targets)
         data = FitData(x, y, sample_weight, class_weight, validation_data, validation_split)
         settings = FitSettings(epochs, batch_size, shuffle, callbacks)
         with self.access.writing("training"):
             trainer = prepare_fit(self, data, settings, observer=observer(verbose))
-            trainer.run()
-        return History(trainer.history)
+            try:
+                trainer.run()
+            finally:
+                self.history = History(trainer.history, self.spec.name)
+        return self.history
 
     def trainer(self, observer: Observer, directory: Path) -> Trainer:
         """Return a trainer for the spec's own data and settings, with checkpoints in ``directory``."""
@@ -92,26 +115,75 @@ class Model(Session):
 
         return prepare_fit(self, observer=observer, directory=directory)
 
+    @advising(from_keras.EVALUATE)
     def evaluate(
-        self, x: Data = None, y: Data = None, *, batch_size: int | None = None, sample_weight: Data = None
+        self,
+        x: Data = None,
+        y: Data = None,
+        *,
+        batch_size: int | None = None,
+        sample_weight: Data = None,
+        verbose: int | str = 0,
     ) -> dict[str, Any]:
-        """Return losses and metrics under the keys of ``fit``'s history, for the given arrays or else the test data.
+        """Return losses and metrics as floats under the keys of ``fit``'s history, for arrays or else the test data.
 
-        A confusion matrix is an array: rows are true classes, columns are predicted classes.
+        A confusion matrix is an array: rows are true classes, columns are predicted classes. ``verbose`` has no effect:
+        nothing is printed.
+
+        Raises:
+            SpecError: the arrays do not fit the network (GS5).
+            UsageError: an argument is wrong, or there are neither arrays nor test data.
+
+        Example::
+
+            model = gs.compile("specs/housing.yaml")
+            model.fit(epochs=1, verbose=0)
+            model.evaluate()["loss"]  # on the rows of `data.test`
         """
+        both("evaluate", x, y, self.needed.targets)
         size = positive_int("batch_size", batch_size, self.spec.training.batch_size)
         arrays = self.part("test") if x is None else user_arrays(self.needed, x, y, sample_weight)
         running = self.evaluate_arrays(arrays, size)
         return running.logs() | {table.key: table.counts for table in running.tables()}
 
-    def predict(self, x: Data, *, batch_size: int = 32) -> Any:
+    @advising(from_keras.PREDICT)
+    def predict(self, x: Data, *, batch_size: int = 32, verbose: int | str = 0) -> Any:
         """Return the heads' values for new rows: a dict of arrays by head, or one array if there is one head.
+
+        The first axis of every array is the row. A head with classes returns one value per class, in the order of
+        ``model.labels[head]``. ``verbose`` has no effect: nothing is printed.
 
         Raises:
             SpecError: the arrays do not fit the inputs (GS5).
+
+        Example::
+
+            import numpy as np
+
+            model = gs.compile("specs/fashion.yaml")
+            model.predict(np.zeros((3, 28, 28, 1), "uint8")).shape  # (3, 10)
         """
+        if x is None:
+            raise UsageError("`predict` needs `x`, the rows to predict")
+        data_rows("x", x)
         outputs = self.predict_dict(x, batch_size=positive_int("batch_size", batch_size, 32))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    def summary(self, *, batch_size: int | None = None, file: TextIO | None = None) -> None:
+        """Print the table of ``graphspec summary``: every node with its output shape, parameters, memory, multiply-adds.
+
+        Args:
+            batch_size: the batch size for the memory; the spec's by default.
+            file: where to print; standard output by default.
+
+        Example::
+
+            gs.compile("specs/housing.yaml").summary()
+        """
+        from graphspec.notebook.model import summary
+
+        lines = summary(self, positive_int("batch_size", batch_size, self.spec.training.batch_size))
+        print(printable("\n".join(lines)), file=file)
 
     def export(
         self,
@@ -132,6 +204,12 @@ class Model(Session):
         Raises:
             SpecError: the values differ (GS701), the target lacks an operator (GS702), or ``rows`` do not fit (GS5).
                 No file is written.
+
+        Example::
+
+            model = gs.compile("specs/housing.yaml")
+            model.fit(epochs=1, verbose=0)
+            model.export("housing.onnx")
         """
         from graphspec.export import export
 
@@ -144,7 +222,15 @@ class Model(Session):
             return export(self, path, opset=opset, target=target, rows=rows, signature=described)
 
     def save(self, path: str | Path) -> None:
-        """Write a run directory with the spec, the weights and the optimizer's state."""
+        """Write a run directory with the spec, the weights and the optimizer's state. :func:`load` reads it.
+
+        Example::
+
+            model = gs.compile("specs/housing.yaml")
+            model.fit(epochs=1, verbose=0)
+            model.save("runs/first")
+            again = gs.load("runs/first")
+        """
         from graphspec.training.run_directory import save_model
 
         self.require_adapted()
@@ -156,6 +242,23 @@ class Model(Session):
         from graphspec.training.run_directory import write_weights
 
         write_weights(self, directory / "weights.safetensors")
+
+    def __repr__(self) -> str:
+        from graphspec.notebook.model import described
+
+        return described(self)
+
+    def _repr_html_(self) -> str:
+        from graphspec.notebook.model import model_page
+
+        return model_page(self)
+
+    if not TYPE_CHECKING:  # type checkers know the attributes from the class
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what to write in place of an attribute that models of other libraries have."""
+            text = f"a graphspec model has no attribute '{name}'"
+            raise AttributeError(f"{text}: {said}" if (said := from_keras.ATTRIBUTES.get(name)) else text)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the document, what layers have learnt, the weights and the optimizer's state."""
@@ -183,11 +286,11 @@ class Model(Session):
         vars(self).update(state["more"])
 
 
-_PICKLED_ATTRIBUTES = ("source", "allow_outside", "epochs_done", "workers", "sample_rows", "cache")
+_PICKLED_ATTRIBUTES = ("source", "allow_outside", "epochs_done", "workers", "sample_rows", "cache", "history")
 """Attributes that a pickle stores beside the document, the weights and the optimizer's state."""
 
 
-@gc_paused()
+@advising(from_keras.COMPILE)
 def compile(  # noqa: A001
     source: SpecSource | Spec,
     sets: Sequence[str] = (),
@@ -205,11 +308,25 @@ def compile(  # noqa: A001
 
     Raises:
         SpecError: the spec is wrong; the error contains all diagnostics.
+
+    Example::
+
+        model = gs.compile("specs/housing.yaml", ["training.epochs=5", "training.seed=1"])
+        model = gs.compile(
+            {
+                "graphspec": 1,
+                "name": "line",
+                "inputs": {"x": {"shape": [4]}},
+                "layers": [{"name": "y", "type": "Dense", "units": 1}],
+                "outputs": {"y": {"loss": "mse"}},
+            }
+        )
     """
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
     outside = flag("allow_outside", allow_outside, False)
-    checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
-    return _model_of(checked, outside)
+    with gc_paused():
+        checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
+        return _model_of(checked, outside)
 
 
 def _model_of(checked: Checked, allow_outside: bool, adapted: Adapted | None = None) -> Model:
@@ -224,6 +341,7 @@ def _model_of(checked: Checked, allow_outside: bool, adapted: Adapted | None = N
     return model
 
 
+@advising(from_keras.LOAD)
 def load(path: str | Path, *, allow: Sequence[str | Path] = ()) -> Model:
     """Load a model from a run directory. Weights and optimizer state are restored, so another ``fit`` continues.
 
@@ -234,6 +352,13 @@ def load(path: str | Path, *, allow: Sequence[str | Path] = ()) -> Model:
         UsageError: the folder is not a run directory.
         RunError: the run directory is incomplete or damaged (GS603).
         SpecError: its ``spec.json`` is not a valid spec for this version.
+
+    Example::
+
+        model = gs.compile("specs/housing.yaml")
+        model.fit(epochs=1, verbose=0)
+        model.save("runs/first")
+        gs.load("runs/first").evaluate()
     """
     from graphspec.runtime.records import read_json
     from graphspec.training.run_directory import check_run, load_into, read_adapted

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from graphspec.errors import UsageError
+from graphspec.errors import UsageError, did_you_mean
 
 T = TypeVar("T", bound=str)
+P = ParamSpec("P")
+R = TypeVar("R")
 _MAX_QUOTED = 40  # characters of a value that a message quotes
 
 
@@ -65,6 +69,37 @@ def path_of(name: str, value: Any) -> Path:
     return Path(text)
 
 
+def rows(name: str, value: Any) -> Any:
+    """Return ``value``, the data of a call, unless it is of a kind that is surely no array, column or data frame."""
+    if isinstance(value, str | bytes | os.PathLike):
+        expected = "arrays or a data frame"
+        hint = "write a list for one text, `[text]`; read a file first, or name it in the spec (`data.train.file`)"
+    elif isinstance(value, Mapping | Sequence) or hasattr(value, "__array__") or hasattr(value, "columns"):
+        return value
+    elif hasattr(value, "toarray"):
+        expected, hint = "dense arrays or a data frame", f"pass `{name}.toarray()`"
+    elif hasattr(value, "__next__"):
+        expected = "arrays or a data frame"
+        hint = "collect the rows first, such as `numpy.stack(list(rows))`; all rows are in memory or in a data file"
+    elif isinstance(value, Set) or (hasattr(value, "__iter__") and not hasattr(value, "__getitem__")):
+        expected = "arrays or a data frame"
+        hint = "collect its batches first, such as `numpy.concatenate([x for x, y in batches])`"
+    else:
+        return value
+    raise UsageError(f"{bad_argument(name, expected, value)}; {hint}")
+
+
+def both(call: str, x: Any, y: Any, heads: Collection[str]) -> None:
+    """Raise UsageError if ``x`` or ``y`` is no data, or one of them is missing. ``heads`` are the heads with targets."""
+    rows("x", x)
+    rows("y", y)
+    if x is None and y is not None:
+        raise UsageError(f"`{call}` got `y` without `x`: pass both, or neither for the data of the spec")
+    if x is not None and y is None and heads:
+        names = ", ".join(f"'{head}'" for head in heads)
+        raise UsageError(f"`{call}` got `x` without `y`: pass the targets of head {names}, such as `{call}(x, y)`")
+
+
 def mapping(name: str, value: Any, expected: str) -> Mapping[str, Any]:
     """Return ``value``, a mapping with text keys."""
     if not isinstance(value, Mapping):
@@ -90,3 +125,36 @@ def texts(name: str, value: Any, expected: str) -> list[str]:
         if not isinstance(item, str):
             raise bad_argument(name, expected, item)
     return list(value)
+
+
+def advising(advice: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator that answers unknown keywords of a call with a sentence, and too many or too few arguments too.
+
+    Args:
+        advice: for keywords that Keras has, what to do instead.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = list(inspect.signature(function).parameters.values())
+        known = [p.name for p in parameters if p.name != "self"]
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name not in known:
+                    said = advice.get(name) or did_you_mean(name, known, quote="`")
+                    text = said or f"its arguments are {', '.join(f'`{k}`' for k in known)}"
+                    raise UsageError(f"`{function.__name__}` has no argument `{name}`: {text}")
+            positional = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+            if len(args) > positional:
+                named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+                text = f"; name the others: {', '.join(f'`{k}=`' for k in named)}" if named else ""
+                count = positional - (parameters[0].name == "self")
+                raise UsageError(
+                    f"`{function.__name__}` takes {count} argument{'s' * (count != 1)} without a name{text}"
+                )
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate

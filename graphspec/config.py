@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_a
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from graphspec.called import Called
 from graphspec.codes import Code
 from graphspec.errors import Problem, did_you_mean
 from graphspec.synonyms.names import fold, synonym
@@ -100,7 +101,7 @@ def _beyond_float32(value: Any) -> float | None:
     return value if isinstance(value, float) and abs(value) >= FLOAT32_LIMIT else None
 
 
-class Config(BaseModel):
+class Config(BaseModel, metaclass=Called):
     """Base class of everything that a spec configures: strict types, no unknown keys, immutable."""
 
     model_config = ConfigDict(
@@ -195,6 +196,28 @@ class Registry(Generic[T]):
         if name not in self._classes and name in self._modules:
             import_module(self._modules[name])
         return self._classes.get(name)
+
+    def public(self) -> list[str]:
+        """Return the names by which Python imports the classes: their class names, in order. Imports no module."""
+        own = [name for name in self._modules if name[0].isupper()]
+        return own or ["".join(part[0].upper() + part[1:] for part in name.split("_")) for name in self._modules]
+
+    def attribute(self, package: str, name: str) -> type[T]:
+        """Return the class that ``from package import name`` imports.
+
+        Raises:
+            AttributeError: there is none; a name that Keras has gets the reason.
+        """
+        families = {module.rpartition(".")[2] for module in self._modules.values()}
+        if not name.startswith("_") and name not in families:  # a module would hide the class once it is imported
+            snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+            for known in (name, snake):
+                if known in self._modules and (cls := self.get(known)) is not None:
+                    return cls
+        why = f" ({': '.join(self.refused[name])})" if name in self.refused else ""
+        close = None if why or name.startswith("_") else did_you_mean(name, self.public())
+        why = why or (f"; {close}" if close else "")
+        raise AttributeError(f"module '{package}' has no attribute '{name}'{why}")
 
     def names(self) -> list[str]:
         """Return all names, including aliases, in order."""

@@ -127,3 +127,7 @@ class MinMaxNorm(NormConstraint):
             (np.multiply, norms, complement, unclipped),
             (np.add, t, unclipped, t),
         ]
+
+
+__all__ = ["CONSTRAINTS", "Constraint"]
+__all__ += [cls.__name__ for cls in CONSTRAINTS]

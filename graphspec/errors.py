@@ -16,18 +16,19 @@ A :class:`Problem` describes what is wrong without naming the subject. With a su
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 from graphspec.codes import Code
+from graphspec.near_names import bounded_search as bounded_search
+from graphspec.near_names import did_you_mean as did_you_mean
+from graphspec.rendering import SHOWN as SHOWN
+from graphspec.rendering import Listed, own_lines
+from graphspec.text import printable
 
 Severity = Literal["error", "warning"]
-SHOWN = 100
-"""The largest number of diagnostics that are printed; the number of further ones follows."""
 _MAX_TEXT = 2000
 """Characters of a message, a path or a hint; longer ones are cut, since they may quote long values."""
 
@@ -188,24 +189,66 @@ class Diagnostic:
         return replace(self, severity="warning")
 
 
+class Diagnostics(Listed[Diagnostic]):
+    """A list of diagnostics. A notebook shows it as the command line does, with excerpts of the source.
+
+    Example::
+
+        found = gs.validate("specs/penguins.yaml")
+        print(found)  # the text of the command line; `found == []` if there are none
+    """
+
+
 class GraphspecError(Exception):
-    """Base class of the exceptions that graphspec raises on purpose. ``status`` is the exit status of the command."""
+    """Base class of the exceptions that graphspec raises on purpose. ``status`` is the exit status of the command.
+
+    In a notebook the traceback is the user's own line and the text, without the frames of graphspec.
+    """
 
     status = 1
 
+    def _text(self, *, colour: bool) -> str:
+        """Return the text that a notebook shows."""
+        return printable(str(self))
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows in place of a traceback."""
+        colour = "NO_COLOR" not in os.environ
+        *callers, line = own_lines(self.__traceback__) or [""]
+        name = f"\x1b[1;31m{type(self).__name__}\x1b[0m" if colour else type(self).__name__
+        head = [*callers, f"{name} in {line}" if line else name]
+        return [*head, "", *self._text(colour=colour).split("\n")]
+
 
 class SpecError(GraphspecError):
-    """The spec, its data or its export is wrong (GS1–GS5, GS7). ``diagnostics`` contains all diagnostics by position."""
+    """The spec, its data or its export is wrong (GS1–GS5, GS7). ``diagnostics`` contains all diagnostics by position.
+
+    The text of the error is that of the command line: excerpts of the source, nodes with their shapes, hints.
+
+    Example::
+
+        try:
+            gs.compile({"graphspec": 1, "name": "empty", "inputs": {}, "layers": [], "outputs": {}})
+        except gs.SpecError as error:
+            print(error)
+            codes = [found.code for found in error.diagnostics]
+    """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics: list[Diagnostic] = sorted(diagnostics, key=Diagnostic.sort_key)
-        lines = [str(d) for d in self.diagnostics[:SHOWN]]
-        if (remaining := len(self.diagnostics) - SHOWN) > 0:
-            lines.append(f"… and {remaining:,} more")
-        super().__init__("\n".join(lines))
+        self.diagnostics = Diagnostics(sorted(diagnostics, key=Diagnostic.sort_key))
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        return str(self.diagnostics)
+
+    def _text(self, *, colour: bool) -> str:
+        return self.diagnostics.text(colour=colour)
+
+    def _repr_html_(self) -> str:
+        return self.diagnostics._repr_html_()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.diagnostics,)
+        return type(self), (list(self.diagnostics),)
 
 
 class ProblemError(GraphspecError):
@@ -235,13 +278,31 @@ class ShapeError(ProblemError):
 
 
 class UsageError(GraphspecError):
-    """The command line or the arguments of a call are wrong."""
+    """The command line or the arguments of a call are wrong. Nothing was changed.
+
+    Example::
+
+        model = gs.compile("specs/housing.yaml")
+        try:
+            model.fit(epochs="5")
+        except gs.UsageError as error:
+            print(error)  # `epochs` must be a positive integer, got '5'
+    """
 
     status = 2
 
 
 class RunError(GraphspecError):
-    """The run failed (GS6): a loss that is not finite, too little memory, a damaged checkpoint, a dead worker."""
+    """The run failed (GS6): a loss that is not finite, too little memory, a damaged checkpoint, a dead worker.
+
+    Example::
+
+        model = gs.compile("specs/housing.yaml", ["training.optimizer={type: SGD, learning_rate: 1e30}"])
+        try:
+            model.fit(epochs=1, verbose=0)
+        except gs.RunError as error:
+            print(error.code, error.hint)  # GS601, lower `learning_rate`, …
+    """
 
     status = 3
 
@@ -254,6 +315,10 @@ class RunError(GraphspecError):
         """Return ``problem`` as an error about ``subject``."""
         return cls(problem.code, f"{subject} {problem.message}", problem.hint)
 
+    def _text(self, *, colour: bool) -> str:
+        text = printable(f"error[{self.code}]: {self.message}")
+        return text + (printable(f"\n  = help: {self.hint}") if self.hint else "")
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.code, self.message, self.hint)
 
@@ -261,71 +326,3 @@ class RunError(GraphspecError):
 def shorten(text: str, limit: int = 60) -> str:
     """Return ``text``, cut to at most ``limit`` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-_SEARCH = 20_000_000
-"""Pairs of characters that all searches of one check may compare, about two seconds. Mistakes after that get no hint."""
-_LONGEST_NAME = 100
-"""Characters of a name that a search compares; longer names are skipped."""
-_budget: ContextVar[list[int] | None] = ContextVar("_budget", default=None)
-
-
-@contextmanager
-def bounded_search() -> Iterator[None]:
-    """Let all searches of :func:`did_you_mean` in this context share one limit. Beyond it they find nothing."""
-    token = _budget.set([_SEARCH])
-    try:
-        yield
-    finally:
-        _budget.reset(token)
-
-
-def _may_compare(name: str, known: Collection[str]) -> bool:
-    """Return whether the budget allows a search, and charge it."""
-    budget = _budget.get() or [_SEARCH]
-    if budget[0] <= 0:
-        return False
-    budget[0] -= len(known)
-    cost = sum(200 + len(name) * min(len(k), _LONGEST_NAME) for k in known)
-    if cost > budget[0]:
-        return False
-    budget[0] -= cost
-    return True
-
-
-def did_you_mean(name: str, known: Collection[str], *, quote: str = "'") -> str | None:
-    """Return ``did you mean 'x'?`` with the name of ``known`` that is closest to ``name``, or None if none is close.
-
-    Case does not count. Very long names are skipped, and so is a search among very many names.
-    """
-    from difflib import SequenceMatcher, get_close_matches
-
-    if len(name) > _LONGEST_NAME or not _may_compare(name, known):
-        return None
-
-    def fold(text: str) -> str:
-        return text.lower().replace("_", "")
-
-    def stem(text: str) -> str:
-        return fold(text).removesuffix("loss")
-
-    known = [k for k in known if len(k) <= _LONGEST_NAME]
-    folded = fold(name)
-    close = [fold(k) for k in known if stem(k) == stem(name) != ""]  # MSELoss → mse
-    if not close and len(folded) >= 2:  # lr → learning_rate, rmse → RootMeanSquaredError
-        close = [fold(k) for k in known if fold(k) != folded == _initials(k)]
-    longer = sorted((fold(k) for k in known if fold(k).startswith(folded)), key=len)  # TopK → TopKCategoricalAccuracy
-    close = close or (longer if len(folded) >= 4 else [])
-    close = close or get_close_matches(folded, {fold(k): None for k in known}, n=1, cutoff=0.6)
-    close = close or (longer if len(folded) >= 2 else [])
-    if not close:
-        return None
-    spellings = [k for k in known if fold(k) == close[0]]  # of HeNormal and he_normal, the one spelt like `name`
-    best = max(spellings, key=lambda k: SequenceMatcher(None, name, k).ratio())
-    return f"did you mean {quote}{best}{quote}?"
-
-
-def _initials(name: str) -> str:
-    """Return the initials of a name: ``rmse`` for ``RootMeanSquaredError`` and ``root_mean_squared_error``."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
-    return "".join(word if word.isupper() else word[0] for word in words).lower()

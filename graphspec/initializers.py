@@ -256,3 +256,7 @@ class Orthogonal(RandomInitializer):
         q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
         q = q * np.sign(np.diag(r))  # makes the distribution uniform over orthogonal matrices
         return np.asarray(self.gain * (q.T if rows < columns else q).reshape(shape))
+
+
+__all__ = ["INITIALIZERS", "Initializer"]
+__all__ += [cls.__name__ for cls in INITIALIZERS]

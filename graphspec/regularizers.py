@@ -111,3 +111,7 @@ class OrthogonalRegularizer(Regularizer):
         others = g.constant(np.float32(1) - np.eye(n, dtype=np.float32))
         cosines = g.Mul(g.MatMul(X, g.transpose(X, (1, 0))), others)
         return _absolute(g, cosines, self.factor / (n * (n - 1)))
+
+
+__all__ = ["REGULARIZERS", "Regularizer"]
+__all__ += [cls.__name__ for cls in REGULARIZERS]

@@ -151,3 +151,7 @@ class CosineDecayRestarts(Schedule):
             fraction /= length
         cosine = 0.5 * self.m_mul**restarts * (1 + math.cos(math.pi * fraction))
         return float(self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha))
+
+
+__all__ = ["SCHEDULES", "Schedule"]
+__all__ += [cls.__name__ for cls in SCHEDULES]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arguments import flag, folders, path_of, texts
 from graphspec.compiler.check import Checked, SpecSource, check, once
-from graphspec.errors import Diagnostic, SpecError, bounded_search
+from graphspec.errors import Diagnostic, Diagnostics, SpecError, bounded_search
 from graphspec.export.targets import has_contrib, opset_of
 
 if TYPE_CHECKING:
@@ -26,8 +26,13 @@ def validate(
     target: str | None = None,
     allow_outside: bool = False,
     allow: Sequence[str | Path] = (),
-) -> list[Diagnostic]:
-    """Return all problems of a spec, sorted by position.
+) -> Diagnostics:
+    """Return all problems of a spec, sorted by position: a list, which a notebook shows as the command line does.
+
+    Example::
+
+        gs.validate("specs/penguins.yaml")  # [] if all is well
+        gs.validate("specs/penguins.yaml", data=True, target="ort-1.20")
 
     Args:
         source: a path, a dict, or a parsed ``Spec``.
@@ -41,7 +46,7 @@ def validate(
     with_data, level = flag("data", data, False), opset_of(opset, target)
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
     checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
-    return check_further(checked, data=with_data, opset=level, contrib=has_contrib(target))
+    return Diagnostics(check_further(checked, data=with_data, opset=level, contrib=has_contrib(target)))
 
 
 def source_of(source: Any) -> Any:

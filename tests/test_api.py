@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.callbacks import Callback, CallbackState
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
 
@@ -194,3 +197,56 @@ def test_arguments_that_do_not_go_together() -> None:
         model.fit()
     with pytest.raises(gs.UsageError, match="left, right"):
         gs.compile(two_heads_spec()).predict(x)
+
+
+def test_ctrl_c_keeps_the_weights_and_the_history() -> None:
+    x, y = blobs()
+    model = gs.compile(dense_spec())
+
+    class Stopping(CallbackState):
+        def on_batch_end(self, step: int, loss: float) -> None:
+            if model.epochs_done == 2 and step == 1:
+                signal.raise_signal(signal.SIGINT)
+
+    class Stop(Callback):
+        def start(self, run: Any) -> CallbackState:
+            return Stopping()
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, epochs=5, verbose=0, callbacks=[Stop()])
+    assert model.history is not None
+    assert (model.history.epochs, model.epochs_done) == (2, 2)
+    uninterrupted = gs.compile(dense_spec())
+    assert model.history["loss"] == uninterrupted.fit(x, y, epochs=2, verbose=0)["loss"]
+    assert not np.array_equal(model.weights["kind/kernel"], uninterrupted.weights["kind/kernel"])  # a step more
+    again = model.fit(x, y, epochs=1, verbose=0)
+    assert model.history is again
+    assert model.epochs_done == 3
+    assert copy.copy(model).history == again
+
+
+def test_targets_and_the_batch_axis_are_asked_for() -> None:
+    x, y = blobs()
+    model = gs.compile(dense_spec())
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(gs.UsageError, match="got `x` without `y`: pass the targets of head 'kind'"):
+            call(x)
+        with pytest.raises(gs.UsageError, match="got `y` without `x`"):
+            call(y=y)
+    with pytest.raises(gs.UsageError, match="`predict` needs `x`"):
+        model.predict(None)
+    for one in (x[0], {"x": x[0]}):
+        with pytest.raises(gs.SpecError, match=r"give a batch, `x\[None\]` or a slice such as `x\[:1\]`"):
+            model.predict(one)
+    with pytest.raises(gs.SpecError, match=r"give a batch, `x\[None\]`"):
+        model.run({"x": x[0]})
+    with pytest.raises(gs.SpecError, match="for one-hot targets use categorical_crossentropy"):
+        model.fit(x, np.eye(3)[y], verbose=0)
+
+
+def test_tracebacks_are_short() -> None:
+    with pytest.raises(gs.SpecError) as caught:
+        gs.compile({})
+    files = [frame.path for frame in caught.traceback]
+    assert not any(str(path).endswith("contextlib.py") for path in files)
+    assert len(files) <= 5

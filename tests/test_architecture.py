@@ -17,7 +17,7 @@ README = PACKAGE.parent / "README.md"
 FLOORS = """
     cli
     api extend
-    validation
+    validation notebook
     export training drawing
     parallel
     runtime
@@ -32,9 +32,10 @@ FLOORS = """
     ops optimizers constraints
     kernels initializers schedules
     config ir
-    arrays arguments
-    errors files text synonyms gc_pause version
-    codes
+    arrays arguments called
+    errors files synonyms gc_pause version
+    near_names rendering
+    codes text
 """
 FLOOR = {name: k for k, line in enumerate(reversed(FLOORS.strip().split("\n"))) for name in line.split()}
 FILES = {

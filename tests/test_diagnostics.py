@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 from paths import ROOT, TESTS
 
-from graphspec.cli.render import render, render_json
 from graphspec.codes import Code
 from graphspec.compiler.check import check
 from graphspec.errors import Diagnostic, UsageError
+from graphspec.rendering import render, render_json
 from graphspec.validation import check_further
 
 HERE = TESTS / "diagnostics"
@@ -112,7 +112,19 @@ def test_json(name: str) -> None:
     assert len(records) == len(found)
     for record, diagnostic in zip(records, found, strict=True):
         assert list(record) == [
-            *("code", "severity", "message", "file", "line", "column", "path", "hint", "nodes"),
+            *(
+                "code",
+                "severity",
+                "message",
+                "file",
+                "line",
+                "column",
+                "end_line",
+                "end_column",
+                "path",
+                "hint",
+                "nodes",
+            ),
         ]
         assert re.fullmatch(r"GS[1-7]\d\d", record["code"])
         assert record["severity"] in ("error", "warning")

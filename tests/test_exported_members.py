@@ -12,8 +12,36 @@ import pytest
 from paths import ROOT
 
 import graphspec as gs
+from graphspec.config import Registry
+from graphspec.extend import (
+    ACTIVATIONS,
+    CALLBACKS,
+    CELLS,
+    CONSTRAINTS,
+    INITIALIZERS,
+    LAYERS,
+    LOSSES,
+    METRICS,
+    OPTIMIZERS,
+    REGULARIZERS,
+    SCHEDULES,
+    Callback,
+)
 
-MODULES = ["graphspec", "graphspec.extend"]
+VOCABULARY = {
+    "graphspec.activations": [ACTIVATIONS],
+    "graphspec.callbacks": [CALLBACKS],
+    "graphspec.constraints": [CONSTRAINTS],
+    "graphspec.initializers": [INITIALIZERS],
+    "graphspec.layers": [LAYERS, CELLS],
+    "graphspec.losses": [LOSSES],
+    "graphspec.metrics": [METRICS],
+    "graphspec.optimizers": [OPTIMIZERS],
+    "graphspec.regularizers": [REGULARIZERS],
+    "graphspec.schedules": [SCHEDULES],
+}
+"""Where the classes of the vocabulary are imported from, as in Keras."""
+MODULES = ["graphspec", "graphspec.extend", *VOCABULARY]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -27,6 +55,29 @@ def test_exported_members(name: str) -> None:
         assert found.__doc__ or not isinstance(found, type | FunctionType), f"{name}.{member} says nothing"
 
 
+@pytest.mark.parametrize("name", VOCABULARY)
+def test_classes_are_imported_from_where_one_expects_them(name: str) -> None:
+    module, registries = import_module(name), VOCABULARY[name]
+    assert getattr(gs, name.partition(".")[2]) is module
+    exported = {getattr(module, member) for member in module.__all__}
+    own = {cls for registry in registries for cls in registry if cls.__module__.startswith("graphspec.")}
+    own = {cls for cls in own if not cls.__name__.endswith("OfLoss")}  # `accuracy`, which follows the loss: a name only
+    assert own <= exported
+    assert {*module.__all__} <= {*dir(module)}
+    with pytest.raises(AttributeError, match=r"no attribute 'Nothing'|no attribute 'nothing'"):
+        module.nothing  # noqa: B018
+
+
+def test_a_name_that_there_is_not_is_explained() -> None:
+    with pytest.raises(AttributeError, match="did you mean 'EarlyStopping'"):
+        gs.callbacks.EarlyStoping  # noqa: B018
+    with pytest.raises(AttributeError, match="a spec contains no code"):
+        gs.layers.Lambda  # noqa: B018
+    assert gs.activations.Softmax.__name__ == gs.layers.Softmax.__name__ == "Softmax"
+    plugins: Registry[Callback] = Registry("callback", "Mine")
+    assert plugins.public() == []
+
+
 def test_a_type_checker_sees_what_is_imported_when_it_is_used() -> None:
     tree = ast.parse(Path(gs.__file__).read_text(encoding="utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
@@ -37,7 +88,14 @@ def test_a_type_checker_sees_what_is_imported_when_it_is_used() -> None:
         for alias in node.names
     }
     assert imported == {name: getattr(gs, name).__module__ for name in imported}
-    assert sorted([*imported, "__version__"]) == sorted(gs.__all__)
+    modules = {
+        alias.name
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module == "graphspec"
+        for alias in node.names
+    }
+    assert all(getattr(gs, name) is import_module(f"graphspec.{name}") for name in modules)
+    assert sorted([*imported, *modules, "__version__"]) == sorted(gs.__all__) == dir(gs)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         gs.nothing  # noqa: B018
 

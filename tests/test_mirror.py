@@ -46,6 +46,7 @@ OF_MANY = {
     "test_exported_members.py": "what the package offers",
     "test_mirror.py": "the places of tests",
     "test_prepare_specs_data.py": "specs/data/prepare.py",
+    "test_python_page.py": "docs/python.md, and the examples of docstrings",
     "test_readme.py": "the README",
     "test_tutorials.py": "the pages in docs/tutorials/",
     "test_specs.py": "the specs in specs",

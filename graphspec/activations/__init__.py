@@ -1,8 +1,8 @@
 """Activation functions, by family: Keras's arguments, lowered to ONNX operators."""
 
-from graphspec.activations.base import ACTIVATIONS, Activation, feature_axes, feature_axis
+from typing import Any
 
-__all__ = ["ACTIVATIONS", "Activation", "feature_axes", "feature_axis"]
+from graphspec.activations.base import ACTIVATIONS, Activation, feature_axes, feature_axis
 
 ACTIVATIONS.found_in(
     __name__,
@@ -13,3 +13,16 @@ ACTIVATIONS.found_in(
         "softmax": "softmax log_softmax sparsemax glu",
     },
 )
+
+
+__all__ = ["ACTIVATIONS", "Activation", "feature_axes", "feature_axis"]
+__all__ += ACTIVATIONS.public()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first used."""
+    return ACTIVATIONS.attribute(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,10 +3,24 @@
 Relative file names are relative to the run directory, if there is one.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from graphspec.callbacks.base import CALLBACKS, Callback, CallbackState
 from graphspec.config import only_base
 
-__all__ = ["CALLBACKS", "Callback", "CallbackState"]
+if TYPE_CHECKING:
+    from graphspec.callbacks.accepted_without_effect import (
+        BackupAndRestore,
+        History,
+        LambdaCallback,
+        OrbaxCheckpoint,
+        ProgbarLogger,
+        RemoteMonitor,
+    )
+    from graphspec.callbacks.logging import CSVLogger, TerminateOnNaN
+    from graphspec.callbacks.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
+    from graphspec.callbacks.tensorboard import TensorBoard
+    from graphspec.callbacks.weights import LearningRateScheduler, SwapEMAWeights
 
 CALLBACKS.found_in(
     __name__,
@@ -23,3 +37,33 @@ CALLBACKS.refused |= {
     "Callback": only_base("callbacks", "use a callback with an effect, such as EarlyStopping"),
     "CallbackList": ("`callbacks` is already a list", "list its callbacks in `callbacks`"),
 }
+
+
+__all__ = [
+    "CALLBACKS",
+    "BackupAndRestore",
+    "CSVLogger",
+    "Callback",
+    "CallbackState",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "OrbaxCheckpoint",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
+    "TensorBoard",
+    "TerminateOnNaN",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first used."""
+    return CALLBACKS.attribute(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

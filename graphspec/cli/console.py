@@ -10,10 +10,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from graphspec.codes import Code
-from graphspec.errors import SHOWN, Diagnostic, GraphspecError, RunError, SpecError, UsageError
+from graphspec.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
+from graphspec.text import columns as columns
+from graphspec.text import count as count
 from graphspec.text import printable
 
 if TYPE_CHECKING:
@@ -101,15 +103,12 @@ def err(text: str) -> None:
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
     """Write diagnostics to ``stream`` (stderr by default), each followed by a blank line; of many, errors come first."""
-    from graphspec.cli.render import render
+    from graphspec.rendering import render
 
-    found = list(diagnostics)
-    shown = found
-    if len(found) > SHOWN:
-        first = sorted(found, key=lambda d: (not d.is_error, *d.sort_key()))[:SHOWN]
-        shown = sorted(first, key=Diagnostic.sort_key)
+    found = Diagnostics(diagnostics)
     if not found:
         return
+    shown = found.shown() if len(found) > SHOWN else found
     text = render(shown, colour=colourful(stream or sys.stderr)) + "\n\n"
     if len(found) > SHOWN:
         text += f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` prints all\n\n"
@@ -208,21 +207,3 @@ def _internal(error: Exception) -> int:
     else:
         err("  = help: GRAPHSPEC_DEBUG=1 shows where it happened")
     return INTERNAL
-
-
-def count(number: int, noun: str) -> str:
-    """Return ``1 error``, ``2 errors``, ``12,345 parameters``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = ()) -> list[str]:
-    """Return rows of cells as aligned lines; the columns in ``right`` are right-aligned."""
-    table = [[str(cell) for cell in row] for row in rows]
-    right_aligned = set(right)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            c.rjust(w) if k in right_aligned else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]

@@ -78,7 +78,7 @@ def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
 
 def _for_programs(found: list[Diagnostic], output: Format) -> bytes:
     from graphspec.cli.annotations import render_github, render_sarif
-    from graphspec.cli.render import render_json
+    from graphspec.rendering import render_json
 
     renderers = {Format.json: render_json, Format.github: render_github, Format.sarif: render_sarif}
     text = renderers[output](found)

@@ -276,7 +276,11 @@ class _Check:
                 converted = checked_weights(converted, signature.targets[name.removesuffix(WEIGHT)], self._sizes)
             else:
                 converted = reshape(
-                    converted, expected, self._sizes, squeeze=section == "targets" and not expected.is_float
+                    converted,
+                    expected,
+                    self._sizes,
+                    squeeze=section == "targets" and not expected.is_float,
+                    is_input=section == "inputs",
                 )
             if section == "inputs" and name in signature.limits and converted.dtype.kind != "b":
                 limits, hint = (

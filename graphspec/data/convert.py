@@ -328,7 +328,7 @@ def same_numbers(
         raise DataError(Code.WRONG_ARRAY_SHAPE, "is a single value, not an array", "give it a row for each sample")
     if array.dtype.name != expected.dtype:
         array = convert(array, expected, gaps=gaps)
-    array = reshape(array, expected, sizes, squeeze=False)
+    array = reshape(array, expected, sizes, squeeze=False, is_input=True)
     if limits is not None:
         check_range(array, limits, "id", spare=(MISSING_INTEGER,) if gaps else ())
     return array
@@ -342,10 +342,10 @@ def check_probabilities(array: Array) -> None:
         raise DataError(Code.OUT_OF_RANGE, f"has {found[1]:.9g} in row {found[0]}, outside 0 … 1", hint)
 
 
-def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: bool) -> Array:
+def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: bool, is_input: bool = False) -> Array:
     """Return a view of ``array`` with ``expected``'s rank; ``sizes`` maps symbolic dimensions to sizes, new ones are added.
 
-    ``(N,)`` fits ``(N, 1)``; with ``squeeze``, ``(N, …, 1)`` fits ``(N, …)``.
+    ``(N,)`` fits ``(N, 1)``; with ``squeeze``, ``(N, …, 1)`` fits ``(N, …)``. Inputs and targets get different hints.
 
     Raises:
         DataError: GS503 for a wrong shape.
@@ -359,7 +359,7 @@ def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: boo
         raise DataError(
             Code.WRONG_ARRAY_SHAPE,
             f"has shape {show(array.shape)}, not {show(expected.shape)}",
-            _shape_hint(array, expected),
+            _shape_hint(array, expected, is_input),
         )
     for axis in range(1, rank):
         size, actual = evaluate(expected.shape[axis], sizes), array.shape[axis]
@@ -368,16 +368,22 @@ def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: boo
         elif size != actual:
             known = "" if isinstance(expected.shape[axis], int) else f", where '{expected.shape[axis]}' is {size}"
             text = f"has shape {show(array.shape)}, not {show(expected.shape)}{known}: axis {axis} has {actual}"
-            raise DataError(Code.WRONG_ARRAY_SHAPE, text, _shape_hint(array, expected))
+            raise DataError(Code.WRONG_ARRAY_SHAPE, text, _shape_hint(array, expected, is_input))
     return array
 
 
-def _shape_hint(array: Array, expected: Type) -> str:
+def _shape_hint(array: Array, expected: Type, is_input: bool) -> str:
+    rest = expected.shape[1:]
+    if is_input and array.ndim == len(rest) and all(d in (n, str(d)) for d, n in zip(rest, array.shape, strict=True)):
+        return "this is one row without the batch axis: give a batch, `x[None]` or a slice such as `x[:1]`"
+    if not is_input and array.ndim == 2 and len(expected.shape) == 1 and not expected.is_float and array.shape[1] > 1:
+        return "for one-hot targets use categorical_crossentropy, or give class ids, `y.argmax(-1)`"
     fixed = [d for d in expected.shape[1:] if isinstance(d, int)]
     if len(fixed) == len(expected.shape) - 1 and array.ndim >= 1:
         expected_size, size = int(np.prod(fixed)), int(np.prod(array.shape[1:]))
         if expected_size == size and array.shape[1:] != tuple(fixed):
             return f"reshape it to (-1, {', '.join(map(str, fixed))}), or change the spec"
-    if array.ndim == 1 and len(expected.shape) == 2 and expected.is_float and isinstance(expected.shape[1], int):
+    one_axis = array.ndim == 1 and len(expected.shape) == 2 and isinstance(expected.shape[1], int)
+    if one_axis and expected.is_float and not is_input:
         return "for class ids use sparse_categorical_crossentropy"
     return "reshape the array, or change the shape in the spec"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphspec.errors import Mark, NodeRef
+from graphspec.errors import Mark, NodeRef, shorten
+from graphspec.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,7 +206,7 @@ class DataSource:
         return [path for path in (self.file, self.images, self.texts) if path is not None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Spec:
     """An expanded spec.
 
@@ -224,6 +225,11 @@ class Spec:
     document: dict[str, Any]
     tree: Tree = field(repr=False, compare=False)
     base: Path | None = None
+
+    def __repr__(self) -> str:
+        counts = ((len(self.inputs), "input"), (len(self.nodes), "layer"), (len(self.heads), "head"))
+        parts = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+        return f"<graphspec.Spec '{shorten(printable(self.name))}': {parts}>"
 
     def allowing(self, folders: Sequence[Path]) -> Spec:
         """Return the spec with further folders in which the files of queries may be."""

@@ -9,14 +9,7 @@ from ruamel.yaml.reader import ReaderError
 
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic
-
-_BLOCK = 2**16  # characters that `line_of` searches at a time
-_BREAK = re.compile("\r\n|\r|\n")
-
-
-def count_breaks(text: str) -> int:
-    """Return the number of line breaks. As in YAML, these are LF, CR LF and CR."""
-    return text.count("\n") + text.count("\r") - text.count("\r\n")
+from graphspec.text import count_breaks, line_of
 
 
 def line_and_column(text: str, position: int) -> tuple[int, int]:
@@ -25,24 +18,6 @@ def line_and_column(text: str, position: int) -> tuple[int, int]:
     if head.endswith("\r") and text[position : position + 1] == "\n":
         head = head[:-1]  # CR LF is one line break: the LF belongs to the line that it ends
     return count_breaks(head) + 1, position - max(head.rfind("\n"), head.rfind("\r"))
-
-
-def line_of(text: str, number: int) -> str | None:
-    """Return line ``number``, from 1, without its break, or None if there are fewer. It builds no list of all lines."""
-    before, start = number - 1, 0
-    while start < len(text):
-        end = start + _BLOCK
-        if text[end - 1 : end + 1] == "\r\n":
-            end += 1
-        block = text[start:end]
-        if (breaks := count_breaks(block)) >= before:
-            break
-        before, start = before - breaks, end
-    for match in _BREAK.finditer(text, start):
-        if not before:
-            return text[start : match.start()]
-        before, start = before - 1, match.end()
-    return None if before else text[start:]
 
 
 def explain_syntax(error: Exception, text: str, file: str) -> Diagnostic:

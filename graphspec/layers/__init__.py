@@ -1,9 +1,9 @@
 """The vocabulary of layers, by family."""
 
+from typing import Any
+
 from graphspec.layers.base import CELLS, LAYERS, Layer
 from graphspec.layers.refused import REFUSED, REFUSED_CELLS
-
-__all__ = ["CELLS", "LAYERS", "Layer"]
 
 LAYERS.found_in(
     __name__,
@@ -64,3 +64,17 @@ CELLS.found_in(__name__, {"cells": "SimpleRNNCell GRUCell LSTMCell StackedRNNCel
 
 LAYERS.refused |= REFUSED
 CELLS.refused |= REFUSED_CELLS
+
+
+__all__ = ["CELLS", "LAYERS", "Layer"]
+__all__ += LAYERS.public() + CELLS.public()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first used."""
+    registry = CELLS if name in CELLS.names() else LAYERS
+    return registry.attribute(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

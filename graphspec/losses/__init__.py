@@ -1,9 +1,9 @@
 """The losses, by family. Each lowers to one value per sample (and time step); :func:`reduce` makes the scalar."""
 
+from typing import Any
+
 from graphspec.config import only_base
 from graphspec.losses.base import LOSSES, Loss, reduce
-
-__all__ = ["LOSSES", "Loss", "reduce"]
 
 LOSSES.found_in(
     __name__,
@@ -31,3 +31,16 @@ LOSSES.found_in(
 )
 
 LOSSES.refused["Loss"] = only_base("losses", "use mean_squared_error, or leave `loss` out for a head without one")
+
+
+__all__ = ["LOSSES", "Loss", "reduce"]
+__all__ += LOSSES.public()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first used."""
+    return LOSSES.attribute(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,9 +1,9 @@
 """Metrics, exact over a whole pass: they accumulate sums and counts, not averages of batches."""
 
+from typing import Any
+
 from graphspec.config import only_base
 from graphspec.metrics.base import METRICS, Metric, MetricState, targets_of
-
-__all__ = ["METRICS", "Metric", "MetricState", "targets_of"]
 
 METRICS.found_in(
     __name__,
@@ -59,3 +59,16 @@ METRICS.refused |= {
     "binary_focal_crossentropy": _FOCAL,
     "categorical_focal_crossentropy": _FOCAL,
 }
+
+
+__all__ = ["METRICS", "Metric", "MetricState", "targets_of"]
+__all__ += METRICS.public()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first used."""
+    return METRICS.attribute(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,9 +1,9 @@
 """Optimizers over flat parameter vectors, with Keras's formulas and defaults, by family."""
 
+from typing import Any
+
 from graphspec.config import only_base
 from graphspec.optimizers.base import OPTIMIZERS, Optimizer, Rate, Vectors
-
-__all__ = ["OPTIMIZERS", "Optimizer", "Rate", "Vectors"]
 
 OPTIMIZERS.found_in(
     __name__,
@@ -25,3 +25,16 @@ OPTIMIZERS.refused |= {
     "MultiOptimizer": _SEVERAL,
     "OptimizerMap": _SEVERAL,
 }
+
+
+__all__ = ["OPTIMIZERS", "Optimizer", "Rate", "Vectors"]
+__all__ += OPTIMIZERS.public()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first used."""
+    return OPTIMIZERS.attribute(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

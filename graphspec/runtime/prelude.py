@@ -55,7 +55,8 @@ class Prelude:
         rows = len(next(iter(feeds.values()))) if feeds else 0
         if rows == 0:  # some of onnxruntime's operators on texts refuse a batch without rows
             return {name: np.empty(_no_rows(v.shape), v.dtype) for name, v in self.graph.outputs.items()}
-        given = {name: np.asarray(feeds[name]) for name in self.graph.inputs}
+        types = {name: None if v.dtype == "string" else v.dtype for name, v in self.graph.inputs.items()}
+        given = {name: np.asarray(feeds[name], types[name]) for name in types}  # integers may be given as numbers
         try:
             values = self._session.run(names, given)
         except Exception as error:

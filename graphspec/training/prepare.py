@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
@@ -25,11 +25,11 @@ from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.language.head_arrays import WEIGHT
 from graphspec.training.adapt import adapt
+from graphspec.training.given_callbacks import GivenCallbacks, given_callbacks
 from graphspec.training.observers import Observer
 from graphspec.training.trainer import Plan, Trainer
 
 if TYPE_CHECKING:
-    from graphspec.callbacks import Callback
     from graphspec.compiler.adapted import Adapted
     from graphspec.data.signature import Data
     from graphspec.ir.graph import Graph
@@ -62,7 +62,7 @@ class FitSettings:
     epochs: int | None = None
     batch_size: int | None = None
     shuffle: bool | None = None
-    callbacks: Sequence[Callback] | None = None
+    callbacks: GivenCallbacks | None = None
 
 
 @dataclass
@@ -93,7 +93,7 @@ def prepare_fit(
     epochs = positive_int("epochs", settings.epochs, training.epochs)
     size = positive_int("batch_size", settings.batch_size, training.batch_size)
     shuffled = flag("shuffle", settings.shuffle, training.shuffle)
-    callbacks = training.callbacks if settings.callbacks is None else _callbacks(settings.callbacks)
+    callbacks = training.callbacks if settings.callbacks is None else given_callbacks(settings.callbacks)
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     raw = _parts(model, data)
     if has_to_learn(model.spec, model.whole, raw.train):
@@ -111,14 +111,6 @@ def prepare_fit(
     trusted = settings.callbacks is not None
     outputs = Outputs(directory, trusted=trusted, allow_outside=model.allow_outside, source=model.source)
     return Trainer(model, Plan(objective, loader, validation, callbacks, first + epochs), observer, outputs)
-
-
-def _callbacks(value: Any) -> Sequence[Callback]:
-    from graphspec.callbacks import Callback
-
-    if not isinstance(value, list | tuple) or not all(isinstance(c, Callback) for c in value):
-        raise bad_argument("callbacks", "a list of callbacks, such as `[EarlyStopping(patience=3)]`", value)
-    return value
 
 
 def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
@@ -218,7 +210,9 @@ def _apply_class_weights(
         by_head = {heads[0].name: class_weight}
     for name, weights in by_head.items():
         if not isinstance(weights, Mapping):
-            weights = literal("class_weight", weights, "balanced", "a mapping or 'balanced'")
+            weights = literal(
+                "class_weight", weights, "balanced", "a mapping such as `{0: 1.0, 1: 5.0}`, or 'balanced'"
+            )
         head = model.spec.heads[name]
         if refused := refuse_class_weight(head, model.graph.outputs[name]):
             raise SpecError([Diagnostic.of(f"head '{name}'", refused)])

@@ -61,7 +61,7 @@ def test_direction_follows_from_the_name() -> None:
         direction("val_accuracy") == direction("topic_sparse_top_k_categorical_accuracy") == direction("acc") == "max"
     )
     assert direction("speed") is None
-    with pytest.raises(SpecError, match=r"GS105.*mode: max"):
+    with pytest.raises(SpecError, match=r"(?s)GS105.*mode: max"):
         CALLBACKS.parse({"type": "EarlyStopping", "monitor": "speed"}).start(Run())
 
 

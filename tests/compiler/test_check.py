@@ -15,9 +15,9 @@ from counting import assert_linear
 from paths import ROOT
 
 import graphspec as gs
-from graphspec.cli.render import render, render_json
 from graphspec.language.read import read
 from graphspec.layers import LAYERS
+from graphspec.rendering import render, render_json
 
 SPECS = [*sorted((ROOT / "specs").glob("*.yaml")), *sorted((ROOT / "tests" / "diagnostics").glob("*_*.yaml"))]
 NAMES = [

@@ -236,7 +236,7 @@ def test_row_weights() -> None:
     assert row_weights("balanced", y, 3) == pytest.approx([2, 1, 1, 2 / 3, 2 / 3, 2 / 3])
     assert row_weights("balanced", np.float32([[1], [0], [1], [1]]), 2) == pytest.approx([2 / 3, 2, 2 / 3, 2 / 3])
     assert class_ids(np.float32([[1], [0]])).tolist() == [1, 0]
-    with pytest.raises(SpecError, match=r"GS405.*did you mean 'b'"):
+    with pytest.raises(SpecError, match=r"(?s)GS405.*did you mean 'b'"):
         row_weights({"bb": 1.0}, y, 3, ["a", "b", "c"])
 
 

@@ -55,3 +55,12 @@ def test_what_onnxruntime_refuses() -> None:
     with pytest.raises(RunError, match="onnxruntime fails to prepare rows: ") as caught:
         prelude_of().run(texts("9" * 30))
     assert caught.value.code == "GS605"
+
+
+def test_whole_numbers_are_given_to_a_prelude_of_numbers() -> None:
+    graph = Graph("test")
+    x = graph.inputs["x"] = Value("x", Type("float32", ("N", 1)), "input")
+    g = Builder(graph, "node")
+    found = Prelude(graph.with_outputs({"y": g.Mul(x, x)}), threads=1).run({"x": np.array([[2], [3]])})
+    assert found["y"].dtype == np.float32
+    assert found["y"].tolist() == [[4], [9]]

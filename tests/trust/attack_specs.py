@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.cli.render import render, render_json
 from graphspec.compiler.check import Checked, check
 from graphspec.compiler.cost import cost
 from graphspec.drawing.mermaid import mermaid
@@ -30,7 +29,8 @@ from graphspec.drawing.svg import svg
 from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.language.read import read
 from graphspec.language.schema import schema
-from graphspec.language.syntax import count_breaks, line_of
+from graphspec.rendering import render, render_json
+from graphspec.text import count_breaks, line_of
 
 ROOT = Path(__file__).parents[2]
 CASES = 120

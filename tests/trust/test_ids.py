@@ -198,6 +198,6 @@ def test_an_export_whose_made_up_rows_have_no_ids_asks_for_rows(tmp_path: Path) 
     edges = {**BINS, "bin_boundaries": [-1.0, 0.0, 1.0, 2.0, 3.0]}
     spec = embedded(edges, {"name": "sum", "type": "Add", "inputs": ["bins", "bins"]}, input_dim=6)
     model = gs.compile(spec)
-    with pytest.raises(gs.SpecError, match=r"GS506.*'e' looks up id .*use `--rows FILE`"):
+    with pytest.raises(gs.SpecError, match=r"(?s)GS506.*'e' looks up id .*use `--rows FILE`"):
         model.export(tmp_path / "sum.onnx")
     model.export(tmp_path / "sum.onnx", rows=np.full((2, 4), 0.5, np.float32))

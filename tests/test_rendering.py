@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from graphspec.cli.render import render, render_json
 from graphspec.errors import Diagnostic, NodeRef
 from graphspec.language.parse import parse
+from graphspec.rendering import render, render_json
 
 MIX = Diagnostic(
     "GS302",
