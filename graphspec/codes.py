@@ -274,7 +274,7 @@ class Code(StrEnum):
             "Values cannot be converted without loss: text without `labels`, fractions for integers, floats large "
             "enough to be rounded integers, numbers beyond float32, pickled objects."
         ),
-        "Store numbers, and integers as integers.",
+        "Store numbers, and integers as integers. Declare texts in `columns:` as `category`, `text` or `date`.",
     )
     MISSING_VALUE = (
         "GS505",

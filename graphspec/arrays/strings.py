@@ -274,7 +274,7 @@ class StringsBuilder:
 
     def _error(self, index: int, what: str) -> TextError:
         row = (len(self) + index) // max(int(np.prod(self.row_shape, dtype=np.int64)), 1)
-        return TextError(Code.LOSSY_CONVERSION, f"{what}, in row {row}", "store texts as UTF-8")
+        return TextError(Code.LOSSY_CONVERSION, f"{what}, in the row at index {row}", "store texts as UTF-8")
 
 
 def _is_unicode(text: str) -> bool:

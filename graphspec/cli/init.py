@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -102,6 +103,7 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
 def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestion:
     """Look at a table, and decide how it becomes a spec."""
     from graphspec.data.database import Table
+    from graphspec.data.delimited import Delimited
     from graphspec.data.files import open_source
     from graphspec.data.globs import Files
     from graphspec.data.leaks import leaks
@@ -113,12 +115,17 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
         table = open_source(source)
         if not isinstance(table, Table | Files):
             raise UsageError(f"{source} is no table: a spec is made from {', '.join(TABLES)}")
+        decimal = "."
+        if isinstance(table, Delimited) and table.has_decimal_commas():
+            decimal = ","
+            table = Delimited(source, decimal=decimal)
         if target is None:
             names = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")
             raise UsageError(f"name the column to predict with --target; {source} has {names}")
         found = profile(table)
         task = task_of(found, target, task)
-        return suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
+        decisions = suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
+        return replace(decisions, decimal=decimal)
     except (DataError, CannotSuggest) as error:
         hint = f" ({error.problem.hint})" if isinstance(error, DataError) and error.problem.hint else ""
         raise UsageError(f"{source} {error}{hint}") from None

@@ -170,6 +170,8 @@ def _data(found: Suggestion, file: str) -> Iterator[str]:
     yield "data:"
     yield "  train:"
     yield f"    file: {scalar(file)}"
+    if found.decimal != ".":
+        yield f"    decimal: {scalar(found.decimal)}"
     if target.key != target.name:
         yield f"    targets: {scalar({target.key: target.name})}"
     if target.drop_missing:

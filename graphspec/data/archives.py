@@ -15,7 +15,7 @@ import numpy as np
 from graphspec.arrays.memory_maps import map_file
 from graphspec.codes import Code
 from graphspec.data.filling import assemble
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, first_line
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, at, first_line
 
 if TYPE_CHECKING:
     from graphspec.arrays.strings import Strings
@@ -68,6 +68,9 @@ class Npz:
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         arrays = self.read(sorted({column for request in requests for column in request.columns}))
         return {r.name: assemble(r, [arrays[c] for c in r.columns]) for r in requests}
+
+    def place(self, row: int) -> str:
+        return at(row)
 
     def read(self, names: Sequence[str]) -> dict[str, Array | DataError]:
         """Return each array as it is in the archive, or its error; large arrays are memory-mapped.

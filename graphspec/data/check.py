@@ -19,15 +19,16 @@ from graphspec.data.folders import with_columns
 from graphspec.data.frames import FrameColumn, fill_from_frames
 from graphspec.data.labels import encode_labels, learn_labels
 from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
+from graphspec.data.problems.reporter import Reporter, noun_of, section_of
+from graphspec.data.problems.survey import Finding, can_be_surveyed, survey_array, survey_table
 from graphspec.data.requirements import DataSignature
 from graphspec.data.sample_weights import checked_weights
 from graphspec.data.sequences import check_sequences
-from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source
+from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source, placed
 from graphspec.data.windows import with_windows
-from graphspec.errors import Diagnostic, Mark, Problem, RunError, SpecError, did_you_mean
+from graphspec.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
 from graphspec.ir.graph import MISSING_INTEGER, Type
 from graphspec.ir.ranges import Range
-from graphspec.language.data_sources import SOURCES
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
@@ -76,17 +77,18 @@ def load_from(
 ) -> tuple[Dataset | None, list[Diagnostic]]:
     """Do the work of :func:`load` for an opened file."""
     source = with_columns(source, table, signature)
-    check = _Check(signature, source, allocate)
+    check = _Check(signature, source, allocate, table)
     requests = []
     for section, name, mapped in _requested_names(source, signature, table):
         request = check.request(section, name, mapped)
         if check.has_columns(request, table):
             requests.append(request)
+    check.tell_absent(table)
     try:
         found = table.fill(requests)
     except DataError as error:
         for one in error.all:
-            check.report("file", "", one.problem, check.file)
+            check.report("file", "", placed(one, table.place).problem, check.file)
         return None, check.found
     if found and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in found.values()):
         check.report("file", "", Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), check.file)
@@ -94,6 +96,7 @@ def load_from(
     for request in requests:
         if request.name in found:  # windows are made only if no column has a problem
             check.add_columns(request, table, found[request.name])
+    check.tell_columns()
     arrays = check.finish()
     return arrays if arrays is None else with_windows(table, arrays), check.found
 
@@ -161,39 +164,23 @@ def _as_array(value: Any, request: Request) -> Array | DataError:
         return error
 
 
-def _section(request: Request) -> str:
-    return "inputs" if request.is_input else "targets"
-
-
-def _noun(section: str, name: str) -> str:
-    return f"{'input' if section == 'inputs' else 'target'} '{name}'"
-
-
-class _Check:
+class _Check(Reporter):
     """Collects arrays and diagnostics; a diagnostic points at the value of the mapping, else at ``file``."""
 
-    def __init__(self, signature: DataSignature, source: DataSource | None, allocate: Allocate | None = None) -> None:
-        self.signature, self.source, self._allocate = signature, source, allocate
-        self.found: list[Diagnostic] = []
+    def __init__(
+        self,
+        signature: DataSignature,
+        source: DataSource | None,
+        allocate: Allocate | None = None,
+        table: Source | None = None,
+    ) -> None:
+        super().__init__(signature, source, table)
+        self._allocate = allocate
         self.arrays: dict[str, Array] = {}
         self.sections: dict[str, str] = {}
         self.subjects: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
         self._missing: dict[str, Array] = {}
-
-    @property
-    def file(self) -> str:
-        """The data file or the query as a subject."""
-        return "" if self.source is None else self.source.subject
-
-    def report(self, section: str, name: str, problem: Problem, subject: str, item: int | None = None) -> None:
-        mark, path = Mark("<arrays>"), name
-        if self.source is not None:
-            tree = self.source.tree
-            at = tree.find((section, name) if item is None else (section, name, item))[0]
-            at = at or next((at for key in SOURCES if (at := tree.get(key)) is not None), tree)
-            mark, path = at.mark, at.path
-        self.found.append(Diagnostic.of(subject, problem, mark, path=path))
 
     def request(self, section: str, name: str, column: str | list[str]) -> Request:
         signature, kind, is_input = self.signature, self._type(name), section == "inputs"
@@ -211,37 +198,34 @@ class _Check:
             allocate=self._allocate,
         )
 
-    def has_columns(self, request: Request, table: Source) -> bool:
-        """Return whether the file has each column of a request exactly once; report GS502 for the others."""
-        assert self.source is not None
-        good = True
-        for k, column in enumerate(request.columns):
-            if column in table.ambiguous:
-                problem = Problem(Code.MISSING_ARRAY, table.ambiguous[column], "give each a unique name")
-            elif column not in table.names:
-                hint = did_you_mean(column, table.names) or f"it has {', '.join(table.names[:20])}"
-                noun = _noun(_section(request), request.name)
-                problem = Problem(Code.MISSING_ARRAY, f"has no {table.item} '{column}' for {noun}", hint)
-            else:
-                continue
-            self.report(_section(request), request.name, problem, self.file, k if request.stacked else None)
-            good = False
-        return good
-
     def add_columns(self, request: Request, table: Source, found: Array | Strings | Problems) -> None:
         """Add the result of a request: an array of the right type, or the problems of its columns."""
         assert self.source is not None
-        section, columns, where = _section(request), request.columns, self.source.where
+        section, columns, where = section_of(request), request.columns, self.source.where
         if isinstance(found, dict):
             for k, error in found.items():
-                subject = f"{table.item} '{columns[k]}' of {where}"
-                self.report(section, request.name, error.problem, subject, k if request.stacked else None)
+                surveyed = can_be_surveyed(error, request)
+                self.add_problem(
+                    request,
+                    k,
+                    error,
+                    survey_table(table, columns[k], request, error, may_miss=self._may_miss(request))
+                    if surveyed
+                    else [],
+                    (table.item, columns[k], where),
+                )
             return
         subject = f"{table.item} '{columns[0]}' of {where}"
         if request.stacked:
             few = ", ".join(columns[:4]) + (", …" if len(columns) > 4 else "")
             subject = f"the table of {table.item}s {few} of {where}"
         self.add(section, request.name, found, subject)
+
+    def _may_miss(self, request: Request) -> bool:
+        """Return whether missing values of a column are no problem."""
+        if request.is_input:
+            return request.gaps
+        return self.source is not None and self.source.drop_missing_targets
 
     def _type(self, name: str) -> Type:
         signature = self.signature
@@ -262,9 +246,19 @@ class _Check:
             request = requests[name]
             found = read[name] if name in read else assemble(request, [_as_array(value, request)])
             if isinstance(found, dict):
-                self.report(section, name, found[0].problem, _noun(section, name))
+                findings = self._survey_given(value, request, found[0]) if can_be_surveyed(found[0], request) else []
+                noun = "input" if section == "inputs" else "target"
+                self.add_problem(request, 0, found[0], findings, (noun, name, ""))
             else:
-                self.add(section, name, found, _noun(section, name))
+                self.add(section, name, found, noun_of(section, name))
+        self.tell_columns()
+
+    def _survey_given(self, value: Any, request: Request, error: DataError) -> list[Finding]:
+        may_miss = self._may_miss(request)
+        if isinstance(value, FrameColumn):
+            return survey_table(value.frame, value.column, request, error, may_miss=may_miss)
+        array = _as_array(value, request)
+        return [] if isinstance(array, DataError) else survey_array(array, request, error, may_miss=may_miss)
 
     def add(self, section: str, name: str, converted: Any, subject: str) -> None:
         """Check the shape and values of an array of the right type, and add it."""
@@ -291,7 +285,7 @@ class _Check:
             if name in signature.targets and section == "targets":
                 self._check_target(name, converted, subject)
         except DataError as error:
-            self.report(section, name, error.problem, subject)
+            self.report(section, name, placed(error, self.place).problem, subject)
             return
         self.arrays[name], self.sections[name], self.subjects[name] = converted, section, subject
 
@@ -300,7 +294,8 @@ class _Check:
         if (missing := rows_without(target)) is not None:
             self._missing[name] = missing
             if self.source is None or not self.source.drop_missing_targets:
-                self.report("targets", name, problem_of(missing, in_file=self.source is not None), subject)
+                problem = problem_of(missing, self.place, in_file=self.source is not None)
+                self.report("targets", name, problem, subject)
         if isinstance(target, Strings):
             return
         if name in signature.classes:
@@ -369,4 +364,4 @@ class _Check:
         try:
             check_sequences(head, self.arrays[head], lengths, given, steps)
         except DataError as error:
-            self.report("targets", head, error.problem, self.subjects[head])
+            self.report("targets", head, placed(error, self.place).problem, self.subjects[head])

@@ -11,8 +11,9 @@ import numpy as np
 
 from graphspec.arrays.memory_maps import map_of
 from graphspec.codes import Code
-from graphspec.data.source import DataError
-from graphspec.errors import did_you_mean
+from graphspec.data.problems.tally import CELL, Tally
+from graphspec.data.source import DataError, at
+from graphspec.errors import did_you_mean, shorten
 from graphspec.ir.dims import evaluate, show
 from graphspec.ir.graph import MISSING_INTEGER
 
@@ -47,8 +48,9 @@ def as_array(value: Any, *, gaps: bool = False) -> Array:
             filled: Array = objects.filled(None)
             return filled
         if hidden.any():
-            row = int(np.argmax(hidden.reshape(len(hidden), -1).any(1))) if hidden.ndim else 0
-            raise DataError(Code.MISSING_VALUE, f"has a masked value in row {row}", FILL_IN)
+            rows: Array = np.atleast_1d(hidden.reshape(len(hidden) if hidden.ndim else 1, -1).any(1))
+            text = f"has a masked value in {np.count_nonzero(rows):,} of {len(rows):,} rows; first: {at(int(rows.argmax()))}"
+            raise DataError(Code.MISSING_VALUE, text, FILL_IN)
     try:
         return np.asarray(value)
     except ValueError:
@@ -100,7 +102,7 @@ def convert(
         if bad is not None:
             raise DataError(
                 Code.LOSSY_CONVERSION,
-                f"is too large for float32: row {first + bad[0]} has {bad[1]}",
+                f"is too large for float32: {at(first + bad[0])} has {bad[1]}",
                 "scale the values",
             )
         return _cast(array, np.float32)
@@ -130,9 +132,9 @@ def convert(
             bad = first_bad(array, lambda x: np.abs(x) >= limit)
             if bad is None:
                 return _cast(array, dtype)
-            text = f"has a float too large to identify the integer: row {first + bad[0]} has {bad[1]:.0f}"
+            text = f"has a float too large to identify the integer: {at(first + bad[0])} has {bad[1]:.0f}"
             raise DataError(Code.LOSSY_CONVERSION, text, f"store integers as {dtype}")
-        raise DataError(Code.LOSSY_CONVERSION, f"is not an exact {dtype}: row {first + bad[0]} has {bad[1]}", _ROUND)
+        raise DataError(Code.LOSSY_CONVERSION, f"is not an exact {dtype}: {at(first + bad[0])} has {bad[1]}", _ROUND)
     raise DataError(Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which cannot become {dtype}", _dtype_hint(array))
 
 
@@ -148,7 +150,7 @@ def _integers(array: Array, dtype: np.dtype[Any], first: int) -> Array:
     info = np.iinfo(dtype)
     bad = first_bad(array, lambda x: (x < info.min) | (x > info.max))
     if bad is not None:
-        raise DataError(Code.LOSSY_CONVERSION, f"does not fit {dtype}: row {first + bad[0]} has {bad[1]}")
+        raise DataError(Code.LOSSY_CONVERSION, f"does not fit {dtype}: {at(first + bad[0])} has {bad[1]}")
     return _cast(array, dtype)
 
 
@@ -165,7 +167,7 @@ def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int
     per_row = max(len(values) // max(len(array), 1), 1)
     absent = [_is_absent(v, labels) for v in values]
     if any(absent) and not gaps:
-        raise DataError(Code.MISSING_VALUE, f"has no value in row {first + absent.index(True) // per_row}", FILL_IN)
+        raise DataError(Code.MISSING_VALUE, f"has no value in {at(first + absent.index(True) // per_row)}", FILL_IN)
     present = [v for v, missing in zip(values, absent, strict=True) if not missing]
     if gaps and not any(isinstance(v, str) for v in present):
         return _numbers(present, np.array(absent, bool), expected).reshape(array.shape)
@@ -186,7 +188,9 @@ def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int
         if value not in ids and not absent[index]:
             hint = did_you_mean(value, labels) or f"the labels are {', '.join(labels[:12])}"
             raise DataError(
-                Code.OUT_OF_RANGE, f"has '{value}' in row {first + index // per_row}, which is not a label", hint
+                Code.OUT_OF_RANGE,
+                f"has '{shorten(value, CELL)}' in {at(first + index // per_row)}, which is not a label",
+                hint,
             )
     found = [MISSING_INTEGER if missing else ids[v] for v, missing in zip(values, absent, strict=True)]
     return one_hot(np.array(found, np.int64).reshape(array.shape), expected, len(labels))
@@ -230,7 +234,7 @@ def is_missing(text: str) -> bool:
 
 def holds_text(row: int, value: str) -> DataError:
     """Return GS504 for text in a row of a column of numbers."""
-    return DataError(Code.LOSSY_CONVERSION, f"contains text: row {row} has '{value}'", LABELS)
+    return DataError(Code.LOSSY_CONVERSION, f"contains text: {at(row)} has '{shorten(value, CELL)}'", LABELS)
 
 
 def is_number(text: str) -> bool:
@@ -259,7 +263,7 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
             if gaps:
                 found[index] = MISSING_INTEGER
                 continue
-            raise DataError(Code.MISSING_VALUE, f"has no value in row {row}", FILL_IN)
+            raise DataError(Code.MISSING_VALUE, f"has no value in {at(row)}", FILL_IN)
         if not is_number(text):
             raise holds_text(row, text)
         try:
@@ -267,9 +271,9 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
         except ArithmeticError:  # an exponent of twenty digits
             number = Decimal("inf")
         if not number.is_finite() or number != number.to_integral_value():
-            raise DataError(Code.LOSSY_CONVERSION, f"is not an exact {dtype}: row {row} has {text}", _ROUND)
+            raise DataError(Code.LOSSY_CONVERSION, f"is not an exact {dtype}: {at(row)} has {text}", _ROUND)
         if not info.min <= number <= info.max:
-            raise DataError(Code.LOSSY_CONVERSION, f"does not fit {dtype}: row {row} has {text}")
+            raise DataError(Code.LOSSY_CONVERSION, f"does not fit {dtype}: {at(row)} has {text}")
         found[index] = int(number)
     return found
 
@@ -291,7 +295,18 @@ def check_finite(array: Array, first: int = 0, *, gaps: bool = False) -> None:
     bad = first_bad(array, np.isinf if gaps else lambda x: ~np.isfinite(x))
     if bad is not None:
         what = "a missing value or NaN" if np.isnan(bad[1]) else str(bad[1])
-        raise DataError(Code.MISSING_VALUE, f"has {what} in row {first + bad[0]}", FILL_IN)
+        raise DataError(Code.MISSING_VALUE, f"has {what} in {at(first + bad[0])}", FILL_IN)
+
+
+def raise_counted(array: Array, bad: Callable[[Array], Array], what: str, hint: str | None) -> None:
+    """Raise GS506 if there are elements for which ``bad`` is true: with the number of their rows and the first values."""
+    tally = Tally(what)
+    for start, block in chunks(array):
+        found = bad(block)
+        if found.any():
+            tally.add_block(start, block, found)
+    if tally.rows:
+        raise DataError(Code.OUT_OF_RANGE, tally.text(len(array), at), hint)
 
 
 def check_range(array: Array, limits: Range, what: str, hint: str | None = None, spare: Sequence[int] = ()) -> None:
@@ -306,9 +321,7 @@ def check_range(array: Array, limits: Range, what: str, hint: str | None = None,
 
     if all(limits.low <= b.min() and b.max() <= limits.high for _, b in chunks(array) if b.size):
         return
-    found = first_bad(array, bad)
-    if found is not None:
-        raise DataError(Code.OUT_OF_RANGE, f"has {what} {found[1]} in row {found[0]}, {limits.outside()}", hint)
+    raise_counted(array, bad, f"has {'classes' if what == 'class' else what + 's'} {limits.outside()}", hint)
 
 
 def same_numbers(
@@ -336,10 +349,8 @@ def same_numbers(
 
 def check_probabilities(array: Array) -> None:
     """Raise GS506 if a target of a cross-entropy is not in 0 … 1."""
-    found = first_bad(array, lambda x: (x < 0) | (x > 1))
-    if found is not None:
-        hint = "binary classes are 0 and 1; for class ids use sparse_categorical_crossentropy"
-        raise DataError(Code.OUT_OF_RANGE, f"has {found[1]:.9g} in row {found[0]}, outside 0 … 1", hint)
+    hint = "binary classes are 0 and 1; for class ids use sparse_categorical_crossentropy"
+    raise_counted(array, lambda x: (x < 0) | (x > 1), "has values outside 0 … 1", hint)
 
 
 def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: bool, is_input: bool = False) -> Array:

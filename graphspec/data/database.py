@@ -14,7 +14,8 @@ import numpy as np
 from graphspec.codes import Code
 from graphspec.data.arrow import batches, first_null, texts, values
 from graphspec.data.filling import Filling, for_request
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request
+from graphspec.data.problems.places import row_from_1
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, at
 from graphspec.data.texts import TextFilling
 from graphspec.ir.graph import numpy_dtype
 
@@ -29,6 +30,7 @@ _EXACT = 2.0**53  # from here on, a double does not represent every integer
 # Never reported: marks a column whose problem is determined after the last row, or that is read again.
 _PENDING = DataError(Code.LOSSY_CONVERSION, "is not read yet")
 
+_UNKNOWN: Sequence[int] = (-1,)  # the lines of rows that nobody has asked for
 _Key = tuple[str, int]
 Overrides = dict[_Key, str]
 """How to read a column again (see :class:`ReadAgain`), by request and index of the column in it."""
@@ -69,6 +71,7 @@ class Table:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lines_of_rows: Sequence[int] | None = _UNKNOWN
         with self.reading():
             self.connection = self.connect()
             relation = self.open(self.connection)
@@ -94,6 +97,10 @@ class Table:
     def read_names(self) -> None:
         """Set ``names``, ``columns`` (SQL by name) and ``ambiguous`` if they differ from the database's."""
 
+    def as_written(self, name: str) -> str:
+        """Return SQL for the cells of a column as they are in the file."""
+        return self.columns[name]
+
     def row_bound(self) -> int:
         """Return an upper bound of the number of rows that is quick to determine."""
         return self.count()
@@ -115,6 +122,18 @@ class Table:
 
     def explain(self, message: str) -> tuple[str, str | None] | None:
         """Return a message and a hint that are clearer than the database's, or None."""
+        return None
+
+    def place(self, row: int) -> str:
+        """Return the words for a row: its line if the file has lines, else its number from 1."""
+        if self._lines_of_rows is _UNKNOWN:
+            self._lines_of_rows = self.lines_of_rows()
+        if self._lines_of_rows is None or row >= len(self._lines_of_rows):
+            return row_from_1(row)
+        return f"line {self._lines_of_rows[row]:,}"
+
+    def lines_of_rows(self) -> Sequence[int] | None:
+        """Return the line of each row; None if the rows have no lines."""
         return None
 
     # Reading.
@@ -273,7 +292,7 @@ class Table:
         if cell is not None and (request.labels is not None or (request.learns_labels and not request.stacked)):
             return None
         if cell is None or is_missing(cell):
-            return DataError(Code.MISSING_VALUE, f"has a missing value or NaN in row {row}", FILL_IN)
+            return DataError(Code.MISSING_VALUE, f"has a missing value or NaN in {at(row)}", FILL_IN)
         return for_request(holds_text(row, cell), request)
 
 

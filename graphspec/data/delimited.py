@@ -16,6 +16,8 @@ from graphspec.data.arrow import values
 from graphspec.data.compressed import lines, opened, opened_text
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
+from graphspec.data.problems.number_formats import forms_of
+from graphspec.data.problems.places import lines_of_rows
 from graphspec.data.source import DataError, Request
 from graphspec.files import suffix_of
 
@@ -31,13 +33,21 @@ _QUOTE = "'"
 
 
 class Delimited(Table):
-    """A table with a header, its cells separated by one of ``,;|`` and tab."""
+    """A table with a header, its cells separated by one of ``,;|`` and tab.
+
+    Args:
+        delimiter: the separator, if it is known.
+        decimal: the decimal mark. With ``,``, cells such as ``3,5`` and ``1.234,5`` are the numbers
+            ``3.5`` and ``1234.5``; ``1.234`` is no number, since it may be either. Texts stay as they are written.
+    """
 
     hint = "a table starts with a line of column names"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, delimiter: str | None = None, decimal: str = ".") -> None:
         _refuse_encoding(path)
-        self._separator, self._header, self._blank = _header(path)
+        self._separator, self._header, self._blank = _header(path, delimiter)
+        self._decimal = decimal
+        self._raw: dict[str, str] = {}  # the cells as they are, by the SQL of cells with decimal points
         if len(self._header) > _MAX_COLUMNS:
             text = f"has {len(self._header):,} columns, more than {_MAX_COLUMNS:,}"
             raise DataError(Code.UNREADABLE_FILE, text, "write rows of this width as an array to an .npz file")
@@ -63,11 +73,17 @@ class Delimited(Table):
     def read_names(self) -> None:
         """Use the names of the header: the database renames duplicates."""
         given = [name.strip() for name in self._header]
-        if len(given) != len(self.names):
-            return
-        own = [name or theirs for name, theirs in zip(given, self.names, strict=True)]
-        self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
-        self.names, self.ambiguous = own, duplicates(own)
+        if len(given) == len(self.names):
+            own = [name or theirs for name, theirs in zip(given, self.names, strict=True)]
+            self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
+            self.names, self.ambiguous = own, duplicates(own)
+        if self._decimal == ",":
+            self._raw = {_with_point(column): column for column in self.columns.values()}
+            self.columns = {name: _with_point(column) for name, column in self.columns.items()}
+            self.types = {sql: self.types[column] for sql, column in self._raw.items()}
+
+    def as_written(self, name: str) -> str:
+        return self._raw.get(self.columns[name], self.columns[name])
 
     def row_bound(self) -> int:
         return self._row_bound
@@ -86,6 +102,20 @@ class Delimited(Table):
                 self._junk[name] = not all(map(is_missing, others))
                 self._bytes[name] = sum(map(len, cells)) // count + _STRING_BYTES
 
+    def has_decimal_commas(self) -> bool:
+        """Return whether a column of the first rows has numbers with decimal commas, and nothing else but numbers."""
+        names = [self.columns[name] for name in self.names if name not in self.ambiguous]
+        rows = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(len(names), 1)), 1)
+        with self.reading():
+            for _, columns in self.stream(", ".join(names), rows, f"LIMIT {rows}"):
+                for column in columns:
+                    cells = [cell for cell in values(column, 0).tolist() if cell is not None and not is_missing(cell)]
+                    forms = [forms_of(cell) for cell in cells if not is_number(cell)]
+                    commas = [form for form in forms if "decimal comma" in form]
+                    if commas and len(commas) == len(forms) and not all("thousands" in form for form in forms):
+                        return True
+        return False
+
     def row_bytes(self, what: str) -> int:
         return sum(self._bytes.values()) + 1
 
@@ -95,13 +125,17 @@ class Delimited(Table):
         return not before
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
+        raw = self._raw.get(column, column)
         if request.type.is_string:
-            return ColumnRead(column, text=True)
+            return ColumnRead(raw, text=True)
         if override == "integers":
             return ColumnRead(column, integers=True)
         junk = self._junk if request.gaps and request.labels is None else self._text
-        if override == "text" or junk.get(column):
-            return ColumnRead(column, text=request.learns_labels and not request.stacked)
+        is_text = override == "text" or junk.get(column)
+        packed = request.learns_labels and not request.stacked
+        column = raw if packed or request.labels is not None else column
+        if is_text:
+            return ColumnRead(column, text=packed)
         missing = None
         if request.gaps:
             missing = MISSING_TEXTS if request.labels is None else MISSING_TEXTS[:1]
@@ -121,6 +155,9 @@ class Delimited(Table):
         texts = ", ".join(quoted(text, _QUOTE) for text in missing)
         return f"coalesce({number}, CASE WHEN {column} IS NULL OR {cell} IN ({texts}) THEN 'nan'::DOUBLE END)"
 
+    def lines_of_rows(self) -> Sequence[int] | None:
+        return lines_of_rows(self.path, self.count(), self._separator)
+
     def explain(self, message: str) -> tuple[str, str | None] | None:
         """Find the first line whose number of cells differs from the header: the database does not report it."""
         ends = set()
@@ -138,6 +175,19 @@ class Delimited(Table):
                 lone = block.count(b"\n") - block.count(b"\r\n")
                 ends |= {end for end, n in (("LF", lone), ("CRLF", block.count(b"\r\n"))) if n}
         return ("its lines end in CRLF and in LF", "use one line ending") if len(ends) > 1 else None
+
+
+_COMMA = r"\s*[+-]?(\d*|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?\s*"
+_POINT = r"\s*[+-]?(\d+\.\d*|\.\d+|\d{1,3}(\.\d{3})+)([eE][+-]?\d+)?\s*"
+
+
+def _with_point(column: str) -> str:
+    """Return SQL for a cell with a decimal comma, with a point in its place; numbers with a point become texts."""
+    number = f"replace(replace({column}, '.', ''), ',', '.')"
+    return (
+        f"CASE WHEN regexp_full_match({column}, {quoted(_COMMA, _QUOTE)}) THEN {number} "
+        f"WHEN regexp_full_match({column}, {quoted(_POINT, _QUOTE)}) THEN {column} || ' (with a point)' ELSE {column} END"
+    )
 
 
 class Scan(NamedTuple):
@@ -194,7 +244,7 @@ def _refuse_encoding(path: Path) -> None:
             raise DataError(Code.UNREADABLE_FILE, f"is {name}, not UTF-8", "save it as UTF-8")
 
 
-def _header(path: Path) -> tuple[str, list[str], int]:
+def _header(path: Path, separator: str | None = None) -> tuple[str, list[str], int]:
     """Return the separator, the names in the first non-blank line, and the number of blank lines before it.
 
     The separator is the most frequent of ``,;|`` and tab in this line: guessing it from the rows would hide ragged rows.
@@ -203,7 +253,8 @@ def _header(path: Path) -> tuple[str, list[str], int]:
         blank, line = 0, file.readline(_MAX_HEADER)
         while line and not line.rstrip("\r\n"):
             blank, line = blank + 1, file.readline(_MAX_HEADER)
-        separator = "\t" if suffix_of(path).startswith(".tsv") else max(",;\t|", key=line.count)
+        if separator is None:
+            separator = "\t" if suffix_of(path).startswith(".tsv") else max(",;\t|", key=line.count)
         file.seek(0)
         try:
             names = next(csv.reader(islice(lines(file), blank, None), delimiter=separator), [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from graphspec.codes import Code
 from graphspec.data.database import Table
 from graphspec.data.folders import WithPictures, of_source
 from graphspec.data.globs import Files, has_marks, matching
+from graphspec.data.problems.unfit_files import folder_error, missing_error, type_error
 from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, is_regular, suffix_of
 
@@ -48,7 +50,7 @@ def plain_rows(source: DataSource, max_rows: int | None) -> Source:
     if (folder := of_source(source, max_rows)) is not None:
         return folder
     assert source.file is not None, "a split has no rows"
-    return open_source(source.file, max_rows)
+    return open_source(source.file, max_rows, source=source)
 
 
 def files_of(source: DataSource) -> list[Path]:
@@ -66,19 +68,22 @@ def files_of(source: DataSource) -> list[Path]:
     return [] if folder is None else [folder.folder / path for path in folder.paths]
 
 
-def open_source(path: Path, max_rows: int | None = None) -> Source:
+def open_source(path: Path, max_rows: int | None = None, *, source: DataSource | None = None) -> Source:
     """Open a data file; at most ``max_rows`` rows will be read.
+
+    Args:
+        source: the source of the file in a spec, which says how its text is read, and names it for people.
 
     Raises:
         DataError: GS501 if the file does not exist or cannot be read, GS105 for an unknown file type, GS508 if it is empty.
     """
     if is_glob(path):
-        return Files(path, open_source, max_rows)
+        return Files(path, partial(open_source, source=source), max_rows)
     suffix = suffix_of(path)
     if suffix not in DATA_SUFFIXES:
-        raise DataError(
-            Code.VALUE_NOT_ALLOWED, "has an unknown file type", f"data come from {', '.join(DATA_SUFFIXES)}"
-        )
+        if _is_folder(path):
+            raise folder_error(path, _named(path, source))
+        raise type_error(path)
     if _size(path) == 0:
         raise DataError(Code.TOO_FEW_ROWS, "is empty", NO_ROWS)
     if suffix == ARCHIVE:
@@ -86,9 +91,22 @@ def open_source(path: Path, max_rows: int | None = None) -> Source:
 
         return Npz(path, max_rows)
 
-    table = open_table(path)
+    table = open_table(path) if source is None else open_table(path, source.delimiter, source.decimal)
     table.max_rows = max_rows
     return table
+
+
+def _named(path: Path, source: DataSource | None) -> str:
+    """Return a file as the spec names it."""
+    named = None if source is None else source.tree.get("file")
+    return path.name if named is None else str(named.value)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def is_glob(path: Path) -> bool:
@@ -105,7 +123,7 @@ def _size(path: Path) -> int:
     try:
         found = path.stat()
     except FileNotFoundError:
-        raise DataError(Code.UNREADABLE_FILE, "does not exist", _near(path)) from None
+        raise missing_error(path) from None
     except OSError as error:
         raise DataError(Code.UNREADABLE_FILE, f"cannot be opened: {error.strerror or error}") from None
     except ValueError as error:  # an embedded null byte, half a character
@@ -118,17 +136,11 @@ def _size(path: Path) -> int:
     return found.st_size
 
 
-def _near(path: Path) -> str | None:
-    from graphspec.errors import did_you_mean
-
-    if not path.parent.is_dir():
-        return f"there is no folder '{path.parent}'; files are named relative to the spec"
-    known = sorted(p.name for p in path.parent.iterdir() if suffix_of(p) in DATA_SUFFIXES)
-    return did_you_mean(path.name, known) or "files are named relative to the spec"
-
-
-def open_table(path: Path) -> Table:
+def open_table(path: Path, delimiter: str | None = None, decimal: str = ".") -> Table:
     """Open a table by the suffix of its name.
+
+    Args:
+        delimiter, decimal: how a table of text is read; see :class:`graphspec.data.delimited.Delimited`.
 
     Raises:
         DataError: GS501 if it cannot be read.
@@ -142,4 +154,4 @@ def open_table(path: Path) -> Table:
         case ".jsonl" | ".jsonl.gz":
             return Lines(path)
         case _:
-            return Delimited(path)
+            return Delimited(path, delimiter, decimal)

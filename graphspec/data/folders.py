@@ -62,6 +62,9 @@ class Folder:
                 found[request.name] = self._texts(request)
         return found
 
+    def place(self, row: int) -> str:
+        return f"'{self.paths[row].as_posix()}'"
+
     def column(self, name: str) -> Array:
         """Return labels or paths as objects."""
         if name == self.kind:
@@ -182,16 +185,26 @@ class WithPictures:
             found[request.name] = decode(self._paths(names), [name or "" for name in names], request)
         return found
 
+    def place(self, row: int) -> str:
+        return self._table.place(row)
+
+    @property
+    def table(self) -> Source:
+        """The table with the names of the pictures."""
+        return self._table
+
     def _paths(self, names: Sequence[str | None]) -> list[Path]:
         paths, bad = [], list[DataError]()
         roots = [root.resolve() for root in self._roots]
         for row, name in enumerate(names):
             if not name or "\0" in name:
-                bad.append(DataError(Code.MISSING_VALUE, f"has no name of a picture in row {row}", "remove the row"))
+                bad.append(
+                    DataError(Code.MISSING_VALUE, f"has no name of a picture in {self.place(row)}", "remove the row")
+                )
                 continue
             path = (self._folder / name).resolve()
             if not any(path.is_relative_to(root) for root in roots):
-                text = f"has '{name}' in row {row}, which is neither beside nor below the spec"
+                text = f"has '{name}' in {self.place(row)}, which is neither beside nor below the spec"
                 bad.append(DataError(Code.OUTSIDE_FOLDER, text, "move it, or allow its folder with `--allow DIR`"))
             paths.append(path)
         if bad:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from graphspec.data.database import quoted
-from graphspec.data.source import DataError, Problems, Request
+from graphspec.data.source import DataError, Problems, Request, at
 from graphspec.data.typed import Typed
 from graphspec.errors import UsageError
 
@@ -70,6 +70,9 @@ class Frame(Typed):
         self._own, self._wanted = [child.name for child in stream.get_schema().children], wanted
         self._exported = _Exported(value) if wanted is None else stream.__arrow_c_stream__()
         super().__init__(Path(os.devnull))
+
+    def place(self, row: int) -> str:
+        return at(row)
 
     def open(self, connection: Any) -> Any:
         relation = connection.from_arrow(self._exported)

@@ -15,7 +15,8 @@ import numpy as np
 from graphspec.arrays.layout import Array
 from graphspec.arrays.strings import Strings, StringsBuilder
 from graphspec.codes import Code
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
+from graphspec.data.problems.places import row_from_1
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,18 @@ class Files:
     def _named(self, error: DataError, path: Path) -> DataError:
         return error.changed(message=f"{error.problem.message} (in '{path.relative_to(self._root)}')")
 
+    def place(self, row: int) -> str:
+        """Return the words for a row: its place in its file, and the name of the file."""
+        from graphspec.data.database import Table
+
+        for path, source in self.sources():
+            if not isinstance(source, Table):
+                break
+            if row < (count := source.count()):
+                return f"{source.place(row)} of '{path.relative_to(self._root)}'"
+            row -= count
+        return row_from_1(row)
+
     def sources(self) -> Iterator[tuple[Path, Source]]:
         """Yield every file and its source, until there are enough rows."""
         yield self.paths[0], self._first
@@ -113,7 +126,9 @@ class Files:
                 try:
                     part = found[request.name]
                     if isinstance(part, dict):
-                        problems[request.name] = {k: self._named(error, path) for k, error in part.items()}
+                        problems[request.name] = {
+                            k: self._named(placed(error, source.place), path) for k, error in part.items()
+                        }
                         continue
                     before = parts[request.name]
                     if before and len(part) and isinstance(part, Strings) != isinstance(before[0], Strings):

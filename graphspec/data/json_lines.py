@@ -15,7 +15,7 @@ from graphspec.arrays.system_memory import human
 from graphspec.codes import Code
 from graphspec.data.convert import as_array
 from graphspec.data.filling import assemble
-from graphspec.data.source import DataError, Problems, Request
+from graphspec.data.source import DataError, Problems, Request, placed
 from graphspec.errors import did_you_mean
 from graphspec.ir.graph import Array
 
@@ -145,7 +145,21 @@ class RecordSource:
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         """Return the arrays by the requests' names, or the problems of each."""
-        return {r.name: assemble(r, [self._column(c, r) for c in r.columns], self._records.first) for r in requests}
+        return {r.name: self._filled(r) for r in requests}
+
+    def _filled(self, request: Request) -> Array | Strings | Problems:
+        found = assemble(request, [self._column(c, request) for c in request.columns])
+        return {k: placed(error, self.place) for k, error in found.items()} if isinstance(found, dict) else found
+
+    def place(self, row: int) -> str:
+        return f"line {self._records.lines[row]:,}"
+
+    def values(self, key: str) -> Array:
+        """Return the values of a key as objects; None where it is missing."""
+        array = np.empty(len(self._records.rows), object)
+        for k, row in enumerate(self._records.rows):
+            array[k] = row.get(key)
+        return array
 
     def _column(self, key: str, request: Request) -> Array | DataError:
         values = []
@@ -158,7 +172,16 @@ class RecordSource:
         try:
             return _objects(values) if request.type.is_string else as_array(values)
         except DataError as error:
-            return error
+            return self._of_two_kinds(values) or error
+
+    def _of_two_kinds(self, values: Sequence[Any]) -> DataError | None:
+        """Return the error for lists beside single values."""
+        are_lists = [isinstance(value, list) for value in values]
+        if len(set(are_lists)) < 2:
+            return None
+        first, other = self.place(are_lists.index(True)), self.place(are_lists.index(False))
+        text = f"has a list in {first}, and a single value in {other}"
+        return DataError(Code.WRONG_ARRAY_SHAPE, text, "write a list in every line, or in none")
 
 
 def _objects(values: list[Any]) -> Array:

@@ -11,10 +11,13 @@ import numpy as np
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.data.convert import one_hot, reshape
-from graphspec.data.source import DataError
+from graphspec.data.problems.tally import Tally
+from graphspec.data.source import DataError, at, placed
 from graphspec.errors import Diagnostic, Mark, SpecError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphspec.data.batches import Dataset
     from graphspec.ir.graph import Array, Type
     from graphspec.language.declarations import DataSource
@@ -42,17 +45,25 @@ def encode_labels(targets: Strings, labels: Sequence[str], rows: Array | None = 
         try:
             found[first : first + len(texts)] = [ids[text] for text in texts]
         except KeyError:
-            index = next(k for k, text in enumerate(texts) if text not in ids)
-            row = first + index if rows is None else int(rows[first + index])
-            shown = f"the labels are {', '.join(labels[:12])}{', …' if len(labels) > 12 else ''}"
-            hint = did_you_mean(texts[index], labels) or shown
-            text = f"has '{texts[index]}' in row {row}, which is no label of the training rows"
-            raise DataError(Code.CLASS_LEFT_OUT, text, hint) from None
+            raise _unseen(targets, ids, rows, first) from None
     return found
 
 
-def _blocks(targets: Strings, rows: Array | None) -> Iterator[tuple[int, list[str]]]:
-    for first in range(0, len(targets) if rows is None else len(rows), _BLOCK_ROWS):
+def _unseen(targets: Strings, known: Mapping[str, int], rows: Array | None, start: int) -> DataError:
+    """Return GS511 for texts that are no labels; all rows before ``start`` have labels."""
+    tally = Tally("has labels that no training row has")
+    for first, texts in _blocks(targets, rows, start):
+        for k, text in enumerate(texts, first):
+            if text not in known:
+                tally.add(k if rows is None else int(rows[k]), text)
+    labels = list(known)
+    shown = f"the labels are {', '.join(labels[:12])}{', …' if len(labels) > 12 else ''}"
+    hint = did_you_mean(next(iter(tally.examples)), labels) or shown
+    return DataError(Code.CLASS_LEFT_OUT, tally.text(len(targets) if rows is None else len(rows), at), hint)
+
+
+def _blocks(targets: Strings, rows: Array | None, start: int = 0) -> Iterator[tuple[int, list[str]]]:
+    for first in range(start, len(targets) if rows is None else len(rows), _BLOCK_ROWS):
         part = slice(first, first + _BLOCK_ROWS)
         yield first, targets[part if rows is None else rows[part]].reshape(-1).tolist()
 
@@ -80,6 +91,21 @@ def with_class_ids(
             ids = one_hot(encode_labels(target, labels[name]), expected, len(labels[name]))
         except DataError as error:
             mark, path = (Mark("<arrays>"), name) if source is None else (source.tree.mark, source.tree.path)
+            if source is not None:
+                error = placed(error, places_of(source))
             raise SpecError([Diagnostic.of(f"target '{name}'", error.problem, mark, path=path)]) from None
         found[name] = reshape(ids, expected, {}, squeeze=not expected.is_float)
     return replace(data, targets={**data.targets, **found})
+
+
+def places_of(source: DataSource) -> Callable[[int], str]:
+    """Return the words for the rows of a source that has been read: where a person finds them in its file."""
+    from graphspec.data.files import plain_rows
+    from graphspec.data.problems.places import row_from_1
+
+    try:
+        if source.windows is None and not source.drop_missing_targets:
+            return plain_rows(source, None).place
+    except DataError:
+        pass
+    return row_from_1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +40,10 @@ def rows_without(target: Array | Strings) -> Array | None:
     return found
 
 
-def problem_of(missing: Array, *, in_file: bool) -> Problem:
-    """Return GS505 for the rows of a mask."""
+def problem_of(missing: Array, place: Callable[[int], str], *, in_file: bool) -> Problem:
+    """Return GS505 for the rows of a mask; ``place`` returns the words for a row."""
     count = int(np.count_nonzero(missing))
-    text = f"has no target in {count:,} of {len(missing):,} rows, the first is row {int(missing.argmax())}"
+    text = f"has no target in {count:,} of {len(missing):,} rows; first: {place(int(missing.argmax()))}"
     return Problem(Code.MISSING_VALUE, text, DROP if in_file else FILL_IN)
 
 

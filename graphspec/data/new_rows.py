@@ -137,7 +137,7 @@ def _columns(source: DataSource, names: Sequence[str]) -> dict[str, Array]:
     if source.windows is not None:
         raise UsageError("columns of a series cannot be kept: a row of the answer is a window")
     file = next(iter(source.paths))
-    table = of_source(source) or open_source(file)
+    table = of_source(source) or open_source(file, source=source)
     if isinstance(table, Folder) and set(names) <= {"path", "label"} & set(table.names):
         return {name: table.column(name) for name in names}
     if not isinstance(table, Table):
@@ -148,7 +148,7 @@ def _columns(source: DataSource, names: Sequence[str]) -> dict[str, Array]:
             problem = Problem(Code.MISSING_ARRAY, text, did_you_mean(name, table.names))
             raise SpecError([Diagnostic.of(f"data file '{file}'", problem, Mark(str(file)))])
     with table.reading():
-        rows = table.query(", ".join(table.columns[name] for name in names))
+        rows = table.query(", ".join(table.as_written(name) for name in names))
     return {name: _objects([row[k] for row in rows]) for k, name in enumerate(names)}
 
 
@@ -157,10 +157,18 @@ def _source(spec: Spec, signature: DataSignature, file: Path) -> DataSource:
         texts = any(source.texts is not None for source in spec.data.values())
         return DataSource(None, None, None, None, None, Tree({}, Mark(str(file)))).at(file, texts=texts)
     try:
-        known = set(open_source(file).names)
+        known = set(open_source(file, source=_as_text(spec, file)).names)
     except DataError:  # reported when it is read
         known = set()
     return _source_of(spec, signature, file, known)
+
+
+def _as_text(spec: Spec, file: Path) -> DataSource:
+    """Return a source that reads the text of a file as the spec's parts do, the first one that says how."""
+    own = DataSource(file, {}, None, None, None, Tree({}, Mark(str(file))), beside=file.parent)
+    parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
+    said = next((p for p in parts if p.delimiter is not None or p.decimal != "."), own)
+    return replace(own, delimiter=said.delimiter, decimal=said.decimal)
 
 
 def _source_of(spec: Spec, signature: DataSignature, file: Path, known: Collection[str]) -> DataSource:
@@ -170,7 +178,7 @@ def _source_of(spec: Spec, signature: DataSignature, file: Path, known: Collecti
     """
     needed = [name for name in signature.inputs if name not in signature.gaps]
     parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
-    own = DataSource(file, {}, None, None, None, Tree({}, Mark(str(file))), beside=file.parent)
+    own = _as_text(spec, file)
     tried = [*(replace(own, inputs=dict(p.inputs or {}), windows=_windows(p, file)) for p in parts), own]
     fitting = (
         t for t in tried if all(set(_columns_of(n, t.inputs or {}, signature, known)) <= set(known) for n in needed)

@@ -10,6 +10,7 @@ from typing import Any
 
 from graphspec.codes import Code
 from graphspec.data.globs import has_marks, matching
+from graphspec.data.problems.unfit_files import where_it_may_be
 from graphspec.data.source import DataError
 from graphspec.errors import did_you_mean
 from graphspec.files import COMPRESSED, TABLES, is_regular, suffix_of
@@ -275,7 +276,8 @@ class QueryText:
             if not is_regular(file):
                 problem = "is not a regular file" if file.exists() else "does not exist"
                 text = f"names '{name}', which {problem}{self.position(offset)}"
-                raise DataError(Code.UNREADABLE_FILE, text, "names are relative to the spec")
+                hint = "names are relative to the spec" if file.exists() else where_it_may_be(self._folder / name)
+                raise DataError(Code.UNREADABLE_FILE, text, hint)
         self.files += [file for file in found if file not in self.files]
         return found
 

@@ -25,6 +25,7 @@ class DataSignature:
         gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
         text_labels: heads whose targets may be texts, because their labels are learnt.
         columns: the default column of an input, if it has another name.
+        records: inputs that are columns of a record.
         steps: the time steps of every CTC head, given the inputs' shapes.
     """
 
@@ -39,6 +40,7 @@ class DataSignature:
     gaps: frozenset[str] = frozenset()
     text_labels: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
+    records: frozenset[str] = frozenset()
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
 
     def extras(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.codes import Code
-from graphspec.data.source import DataError
+from graphspec.data.source import DataError, at
 from graphspec.language.head_arrays import LENGTH, STEPS
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ def check_sequences(head: str, y: Array, lengths: Array | None, given: Array | N
     inside = np.arange(y.shape[1]) < counts[:, None]
     blank = ((y == 0) & inside).any(1)
     if blank.any():
-        text = f"has class 0, the blank, among the labels of row {int(blank.argmax())}"
+        text = f"has class 0, the blank, among the labels of {at(int(blank.argmax()))}"
         raise DataError(Code.OUT_OF_RANGE, text, "labels count from 1; 0 only pads the end of a row")
     repeats = ((y[:, 1:] == y[:, :-1]) & inside[:, 1:]).sum(1)
     available = given.astype(np.int64) if given is not None else None if steps is None else np.full(len(y), steps)
     if available is not None and (counts + repeats > available).any():
         row = int((counts + repeats > available).argmax())
         labels = f"{counts[row]} labels with {repeats[row]} repeats"
-        text = f"does not fit in row {row}: {labels} in {available[row]} time steps"
+        text = f"does not fit: {at(row)} has {labels} in {available[row]} time steps"
         raise DataError(Code.TARGET_TOO_LONG, text, "a repeat needs a blank in between: time steps ≥ labels + repeats")
 
 
@@ -45,5 +45,5 @@ def _check_lengths(values: Array, low: int, high: int, name: str) -> None:
     bad = (values < low) | (values > high)
     if bad.any():
         row = int(bad.argmax())
-        text = f"cannot have '{name}' {values[row]} in row {row}: it must be {low} to {high}"
+        text = f"cannot have '{name}' {values[row]} in {at(row)}: it must be {low} to {high}"
         raise DataError(Code.WRONG_LENGTH, text, "correct the lengths, or omit them if the labels are padded with 0")

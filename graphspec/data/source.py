@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,11 +82,28 @@ class Source(Protocol):
             DataError: the file cannot be read.
         """
 
+    def place(self, row: int) -> str:
+        """Return the words for a row, given by its index from 0: where a person finds it, such as ``line 5``."""
+
+
+def at(row: int) -> str:
+    """Return the words for a row of an array, as Python counts: from 0. :func:`placed` replaces them for tables."""
+    return f"the row at index {row}"
+
+
+_AT = re.compile(r"the row at index (\d+)")
+
+
+def placed(error: DataError, place: Callable[[int], str]) -> DataError:
+    """Return the error of a table with its rows as people find them there, such as ``line 5`` of a file."""
+    message = _AT.sub(lambda found: place(int(found[1])), error.problem.message)
+    return error if message == error.problem.message else error.changed(message=message)
+
 
 def ragged(length: int, row: int, other: int | None) -> DataError:
     """Return GS503 for lists of different lengths."""
     found = "none" if other is None else other
-    text = f"has lists of different lengths: {length} values in row 0, {found} in row {row}"
+    text = f"has lists of different lengths: {length} values in {at(0)}, {found} in {at(row)}"
     return DataError(Code.WRONG_ARRAY_SHAPE, text, "pad them to one length")
 
 

@@ -72,7 +72,13 @@ class Network:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """All decisions. ``record`` is the name of the record, ``warnings`` what should be read before training."""
+    """All decisions.
+
+    Attributes:
+        record: the name of the record.
+        warnings: what should be read before training.
+        decimal: the decimal mark of the table's numbers.
+    """
 
     record: str
     columns: tuple[Column, ...]
@@ -80,6 +86,7 @@ class Suggestion:
     network: Network
     rows: int
     warnings: tuple[str, ...] = ()
+    decimal: str = "."
 
 
 def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:

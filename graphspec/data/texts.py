@@ -12,7 +12,7 @@ import numpy as np
 from graphspec.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.codes import Code
 from graphspec.data.convert import is_null
-from graphspec.data.source import NOT_SCALAR, DataError, Problems, Request, ragged
+from graphspec.data.source import NOT_SCALAR, DataError, Problems, Request, at, ragged
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -40,7 +40,7 @@ def pack(array: Array, first: int = 0) -> Strings:
         if values.dtype.kind == "f" and not np.isnan(values).all():
             row = first + start + int((~np.isnan(values)).argmax()) // per_row
             raise DataError(
-                Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which is not text, first in row {row}", _HINT
+                Code.LOSSY_CONVERSION, f"has dtype {array.dtype}, which is not text, first in {at(row)}", _HINT
             )
         if values.dtype.kind == "M":
             values = _in_microseconds(values)
@@ -59,7 +59,7 @@ def _add(builder: StringsBuilder, values: list[Any], first: int, per_row: int) -
         for index, value in enumerate(values):
             text = _text_of(value)
             if text is None:
-                what = f"has {value!r:.60} in row {first + index // per_row}, which is not text"
+                what = f"has {value!r:.40} in {at(first + index // per_row)}, which is not text"
                 raise DataError(Code.LOSSY_CONVERSION, what, _HINT) from None
             texts.append(text)
         builder.add_texts(texts)

@@ -12,6 +12,7 @@ from graphspec.codes import Code
 from graphspec.data.compressed import opened_text
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted
 from graphspec.data.delimited import duplicates, scan
+from graphspec.data.problems.places import lines_of_rows
 from graphspec.data.source import DataError, Request
 from graphspec.ir.graph import MISSING_INTEGER
 
@@ -159,6 +160,9 @@ class Lines(Typed):
 
     def _lines(self, connection: Any, **options: Any) -> Any:
         return connection.read_json(glob.escape(str(self.path)), format="newline_delimited", **options)
+
+    def lines_of_rows(self) -> Sequence[int] | None:
+        return lines_of_rows(self.path, self.count(), None)
 
     def explain(self, message: str) -> tuple[str, str | None] | None:
         if (keys := re.search(r"the keys ('.*' and '.*') differ only in case", message)) is None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
-from graphspec.errors import Diagnostic, Problem, shorten
+from graphspec.data.labels import places_of
+from graphspec.data.problems.tally import Tally
+from graphspec.errors import Diagnostic, Problem
 from graphspec.layers.dates import DateParts, is_date
 
 if TYPE_CHECKING:
@@ -29,9 +31,11 @@ def unreadable_dates(spec: Spec, source: DataSource, data: Dataset) -> list[Diag
             continue
         bad = list(_bad(texts, node.layer.format))
         if bad:
-            row, text = bad[0]
+            tally = Tally("has texts that are not dates")
+            for row, text in bad:
+                tally.add(row, text)
             hint = f'set `format`, such as `format: "%d/%m/%Y"`; it is now {node.layer.format or "ISO 8601"}'
-            message = f"has {len(bad)} of {len(texts)} texts that are not dates, first: row {row} has {shorten(text)!r}"
+            message = tally.text(len(texts), places_of(source))
             mark = source.tree.mark
             problem = Problem(Code.UNREADABLE_DATE, message, hint)
             found.append(Diagnostic.of(f"input '{name}'", problem, mark, path=source.tree.path).as_warning())

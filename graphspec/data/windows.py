@@ -17,7 +17,7 @@ from graphspec.data.batches import Dataset, Times
 from graphspec.data.convert import FILL_IN, is_missing, is_number
 from graphspec.data.database import Table
 from graphspec.data.globs import Files
-from graphspec.data.source import DataError, Problems, Request, Source
+from graphspec.data.source import DataError, Problems, Request, Source, at, placed
 from graphspec.ir.graph import Type
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class WindowSource:
         self.ambiguous: Mapping[str, str] = source.ambiguous
         self.chosen: Array | None = None
         self.times: Times | None = None
+        self._order: Array | None = None
         for key in ("group", "order"):
             name = getattr(windows, key)
             if name is not None and (name not in source.names or name in source.ambiguous):
@@ -56,11 +57,15 @@ class WindowSource:
         plain = [replace(r, type=_per_row(r), gaps=r.gaps and r.is_input) for r in requests]
         found: dict[str, Any] = dict(self._source.fill(plain))
         if any(isinstance(rows, dict) for rows in found.values()) or not found:
-            return {name: rows for name, rows in found.items() if isinstance(rows, dict)}
+            problems = {name: rows.items() for name, rows in found.items() if isinstance(rows, dict)}
+            return {name: {k: placed(e, self._source.place) for k, e in each} for name, each in problems.items()}
         past, future = self._windows.length, self._windows.horizon
         if all(request.is_input for request in requests):
             future = 0
-        order = self._arrange(len(next(iter(found.values()))), past + future)
+        try:
+            order = self._arrange(len(next(iter(found.values()))), past + future)
+        except DataError as error:
+            raise placed(error, self._source.place) from error.__cause__
         arrays: dict[str, Array | Strings | Problems] = {}
         for request in requests:
             rows = np.asarray(found.pop(request.name)[:])
@@ -68,6 +73,15 @@ class WindowSource:
             rows = rows[: len(rows) - future] if request.is_input else rows[past:]
             arrays[request.name] = _views(rows, past if request.is_input else future, request)
         return arrays
+
+    @property
+    def table(self) -> Source:
+        """The table with the rows."""
+        return self._source
+
+    def place(self, row: int) -> str:
+        """Return the words for a window by the index of the row at which it begins, among the rows in the order of time."""
+        return f"the window from {self._source.place(row if self._order is None else int(self._order[row]))}"
 
     def _arrange(self, rows: int, size: int) -> Array | None:
         """Find the windows of ``size`` rows; return the order of the table's rows, None if it is sorted."""
@@ -83,9 +97,9 @@ class WindowSource:
         groups, ranks = groups[order], ranks[order]
         twice = np.flatnonzero((groups[1:] == groups[:-1]) & (ranks[1:] == ranks[:-1]))
         if len(twice):
-            first, second = sorted(order[twice[0] : twice[0] + 2].tolist())
+            first, second = map(at, sorted(order[twice[0] : twice[0] + 2].tolist()))
             where = "" if windows.group is None else f" of group '{names[groups[twice[0]]]}'"
-            text = f"has the same '{windows.order}' in the rows {first} and {second}{where}"
+            text = f"has the same '{windows.order}' in {first} and in {second}{where}"
             raise DataError(Code.VALUE_NOT_ALLOWED, text, "give `group`, or remove one of the rows")
         starts = np.arange(max(rows - size + 1, 0))
         first_of_group = np.searchsorted(groups, groups[: len(starts)])
@@ -98,7 +112,8 @@ class WindowSource:
         chosen = chosen[: self.max_rows]
         self.chosen = None if len(chosen) == len(starts) else chosen
         self.times = Times(ranks[: len(starts)], ranks[size - 1 :], int(ranks.max()) + 1)
-        return None if (order[1:] > order[:-1]).all() else order
+        self._order = None if (order[1:] > order[:-1]).all() else order
+        return self._order
 
 
 def with_windows(source: Source, arrays: Dataset) -> Dataset:
@@ -168,12 +183,12 @@ def instants(column: Array, name: str) -> Array:
     if column.dtype.kind != "O":
         missing = np.isnan(column) if column.dtype.kind == "f" else np.zeros(1, bool)
         if missing.any():
-            raise DataError(Code.MISSING_VALUE, f"has no '{name}' in row {int(missing.argmax())}", FILL_IN)
+            raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(int(missing.argmax()))}", FILL_IN)
         return column
     texts = column.tolist()
     for row, text in enumerate(texts):
         if text is None or (isinstance(text, str) and is_missing(text)):
-            raise DataError(Code.MISSING_VALUE, f"has no '{name}' in row {row}", FILL_IN)
+            raise DataError(Code.MISSING_VALUE, f"has no '{name}' in {at(row)}", FILL_IN)
     texts = [str(text).strip() for text in texts]
     if all(map(is_number, texts)):
         return np.array([float(text) for text in texts])
@@ -183,7 +198,7 @@ def instants(column: Array, name: str) -> Array:
         try:
             instant = datetime.fromisoformat(text)
         except ValueError:
-            wrong = f"has '{text}' as '{name}' in row {row}, which is neither a number nor a date"
+            wrong = f"has '{text}' as '{name}' in {at(row)}, which is neither a number nor a date"
             raise DataError(Code.LOSSY_CONVERSION, wrong, "write dates as `2024-12-31` or `2024-12-31T18:00`") from None
         zoned.add(instant.tzinfo is not None)
         instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

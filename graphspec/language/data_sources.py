@@ -55,11 +55,19 @@ class DataKeys(Config):
     )
     inputs: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each input.")
     targets: dict[str, str | list[str]] | None = Field(None, description="Array or columns of each head.")
+    delimiter: str | None = Field(
+        None, description="The character between the cells of a table; by default the header shows it."
+    )
+    decimal: Literal[".", ","] = Field(
+        ".", description="`,`: numbers have decimal commas, as in `3,5` or `1.234,5`. For tables of text (.csv, .tsv)."
+    )
     drop_missing_targets: bool = Field(False, description="Leave out rows without a target.")
 
 
 _DATA = "for example `train: {file: rows.csv}`"
 
+
+_NO_DELIMITERS = '\n\r"\0'
 
 _Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -162,6 +170,8 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
         windows=windows,
         in_order=in_order,
         by_time=isinstance(keys, ValidationKeys) and keys.by is not None,
+        delimiter=keys.delimiter,
+        decimal=keys.decimal,
     )
 
 
@@ -187,6 +197,7 @@ def _is_wrong_source(tree: Tree, keys: DataKeys, subject: str, heads: list[str],
     _check_split(tree, keys, subject, named, heads, problems)
     _check_query(tree, keys, subject, problems)
     _check_folders(tree, keys, subject, problems)
+    _check_text(tree, keys, subject, problems)
     if len(named) > 1 and named != ["query", "file"]:
         _refuse(tree, named[1], f"`{named[1]}` of {subject} cannot be used with `{named[0]}`", problems)
     if keys.windows is not None and not {"file", "query"}.intersection(named):
@@ -255,6 +266,30 @@ def _check_query(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -
     if keys.folder is not None and keys.query is None:
         hint = "other names are relative to the spec"
         problems.key(tree, "folder", Code.VALUE_NOT_ALLOWED, f"`folder` of {subject} needs `query`", hint=hint)
+
+
+def _check_text(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -> None:
+    """Report how texts are read, where the rows are no table of text."""
+    of_text = keys.file is not None and suffix_of(Path(keys.file)).startswith((".csv", ".tsv"))
+    given = [
+        key
+        for key, is_given in (("delimiter", keys.delimiter is not None), ("decimal", keys.decimal != "."))
+        if is_given
+    ]
+    for key in given:
+        if not of_text:
+            hint = "only tables of text have it; in a query read_csv has the options `delim` and `decimal_separator`"
+            message = f"`{key}` of {subject} needs a `file` that ends in .csv or .tsv"
+            problems.key(tree, key, Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    delimiter = keys.delimiter
+    if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in _NO_DELIMITERS):
+        hint = 'one character, such as `";"` or `"\\t"`'
+        message = f"`delimiter` of {subject} cannot be {delimiter!r:.40}"
+        problems.value(tree.value["delimiter"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
+    elif delimiter is not None and delimiter == keys.decimal:
+        hint = "cells and decimals have different marks; cells in quotes may contain both"
+        message = f"`delimiter` and `decimal` of {subject} are both {delimiter!r}"
+        problems.value(tree.value["delimiter"], Code.VALUE_NOT_ALLOWED, message, hint=hint)
 
 
 def _check_folders(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -> None:

@@ -154,6 +154,8 @@ class DataSource:
         windows: windows over the rows are the rows of the data.
         in_order: a split takes the last rows; ``by_time``, the last part of the windows' time.
         allow: further folders in which the query's files may be.
+        delimiter: the character between the cells of a table of text; None to find it in the header.
+        decimal: the decimal mark of a table of text, ``.`` or ``,``.
     """
 
     file: Path | None
@@ -173,6 +175,8 @@ class DataSource:
     in_order: bool = False
     by_time: bool = False
     allow: tuple[Path, ...] = ()
+    delimiter: str | None = None
+    decimal: str = "."
 
     @property
     def has_rows(self) -> bool:

@@ -95,7 +95,7 @@ def test_half_a_character_is_refused() -> None:
     with pytest.raises(TextError) as error:
         Strings.of(objects(["a", "b", "c", "x\ud800"], (2, 2)))
     assert error.value.code == "GS504"
-    assert "'x\\ud800', which is not Unicode text, in row 1" in error.value.problem.message
+    assert "'x\\ud800', which is not Unicode text, in the row at index 1" in error.value.problem.message
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_bytes_that_are_not_utf8_are_refused(data: bytes, offsets: list[int], ro
     builder = StringsBuilder()
     with pytest.raises(TextError) as error:
         builder.add(np.frombuffer(data, np.uint8), np.array(offsets))
-    assert f"holds {shown}, which is not UTF-8, in row {row}" == error.value.problem.message
+    assert f"holds {shown}, which is not UTF-8, in the row at index {row}" == error.value.problem.message
 
 
 @pytest.mark.parametrize("on_disk", [False, True])

@@ -211,3 +211,14 @@ def test_printed_commands_can_be_pasted(tmp_path: Path, monkeypatch: pytest.Monk
     command = graphspec("init", "my net.yaml").stdout.partition("then: ")[2].strip()
     assert command == shell("graphspec", "validate", "my net.yaml")
     assert graphspec(*shlex.split(command)[1:]).exit_code == 0
+
+
+def test_decimal_commas_are_written_and_read(tmp_path: Path) -> None:
+    rows = "".join(f"{k},5;{'ab'[k % 2]};{(k * 7) % 11},25\n" for k in range(40))
+    (tmp_path / "homes.csv").write_text("size;town;price\n" + rows)
+    result = graphspec("init", tmp_path / "s.yaml", "--from", tmp_path / "homes.csv", "--target", "price")
+    assert result.exit_code == 0, result.stderr
+    text = (tmp_path / "s.yaml").read_text()
+    assert '    decimal: ","\n' in text
+    assert "size: number" in text or "size: {type: number" in text
+    assert graphspec("validate", tmp_path / "s.yaml", "--data").exit_code == 0

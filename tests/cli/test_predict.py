@@ -283,7 +283,7 @@ def test_wrong_records(run: Path, tmp_path: Path) -> None:
         (good + '{"features": [1, 2, 3]}', "GS503", "lists of different lengths"),
         ('{"features": [1, 2, 3]}', "GS503", "(1, 3)"),
         (good + '{"features": [1, 2, 3, "x"]}', "GS504", "text"),
-        (good * 300 + '{"features": [1, 2, 3, null]}', "GS505", "row 300"),
+        (good * 300 + '{"features": [1, 2, 3, null]}', "GS505", "line 301"),
     ):
         for source in (run, run.parent / "tiny.onnx"):
             result = graphspec("predict", source, "-", "-o", tmp_path / "p.csv", stdin=text)

@@ -34,7 +34,7 @@ def test_bytes_that_are_not_utf8() -> None:
     buffers = [None, c_buffer(np.array([0, 1, 3], np.int32)), c_buffer(b"a\xff\xfe")]
     with pytest.raises(DataError) as error:
         texts(c_array_from_buffers(nanoarrow.string(), 2, buffers).view(), 0)
-    assert (error.value.code, "not UTF-8, in row 1" in error.value.problem.message) == ("GS504", True)
+    assert (error.value.code, "not UTF-8, in the row at index 1" in error.value.problem.message) == ("GS504", True)
 
 
 def test_other_values_are_not_texts() -> None:

@@ -94,7 +94,7 @@ def test_a_map_of_integers_is_checked_and_converted_by_batches(tmp_path: Path) -
     assert peak(lambda: model.evaluate(x, y, batch_size=1 << 14)) < x.nbytes // 3
     for value, code in ((9.0, "GS506"), (0.5, "GS504"), (np.nan, "GS505")):
         x[1 << 19, 2] = value
-        with pytest.raises(gs.SpecError, match=rf"{code}.*\n?.*row {1 << 19}"):
+        with pytest.raises(gs.SpecError, match=rf"{code}.*\n?.*row at index {1 << 19}"):
             model.evaluate(x, y)
 
 

@@ -138,7 +138,7 @@ def test_the_first_bad_row_of_a_large_array_is_named() -> None:
     x = np.zeros((300_000, 8), np.float32)
     x[222_222, 3] = np.nan
     _, found = from_python(DataSignature({"x": Type("float32", ("N", 8))}), {"x": x})
-    assert found[0].message == "input 'x' has a missing value or NaN in row 222222"
+    assert found[0].message == "input 'x' has no value in 1 of 300,000 rows; first: the row at index 222222"
 
 
 def test_arrays_from_python_are_named() -> None:

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data.sources import written as source_of
 from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, problem
 
 from graphspec.arrays.strings import Strings
+from graphspec.data.check import Dataset, DataSignature, load
+from graphspec.data.delimited import Delimited
+from graphspec.data.files import open_table
+from graphspec.errors import Diagnostic
 from graphspec.ir.graph import Type
 
 LABEL, FLAG = Type("int64", ("N",)), Type("float32", ("N", 1))
@@ -88,10 +93,10 @@ def test_missing_integers_are_the_smallest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cell", "code", "message"),
     [
-        ("abc", "GS504", "contains text: row 2 has 'abc'"),
-        ("1_0", "GS504", "contains text: row 2 has '1_0'"),
-        ("inf", "GS505", "has inf in row 2"),
-        ("1e300", "GS504", "is too large for float32: row 2 has 1e+300"),
+        ("abc", "GS504", "contains text in 1 of 3 rows; first: 'abc' in line 4"),
+        ("1_0", "GS504", "contains text in 1 of 3 rows; first: '1_0' in line 4"),
+        ("inf", "GS505", "has infinite values in 1 of 3 rows; first: inf in line 4"),
+        ("1e300", "GS504", "is too large for float32 in 1 of 3 rows; first: 1e300 in line 4"),
     ],
 )
 @pytest.mark.parametrize("before", [0, 3000])
@@ -101,12 +106,12 @@ def test_broken_numbers_are_refused_where_numbers_may_be_missing(
     path = written(tmp_path, "x,y\n" + "4,1\n" * before + f"1,1\nNA,1\n{cell},1\n")
     found = problem(path, {"x": NUMBER}, gaps=frozenset("x"))
     assert found.code == code
-    assert message.replace("row 2", f"row {before + 2}") in found.message
+    assert message.replace("line 4", f"line {before + 4:,}").replace("3 rows", f"{before + 3:,} rows") in found.message
 
 
 def test_a_part_is_not_an_integer(tmp_path: Path) -> None:
     found = problem(written(tmp_path, "x,y\n,1\n1.5,1\n"), {"x": ID}, gaps=frozenset("x"))
-    assert (found.code, "row 1 has 1.5" in found.message) == ("GS504", True)
+    assert (found.code, "in 1 of 2 rows; first: 1.5 in line 3" in found.message) == ("GS504", True)
 
 
 def test_targets_of_text_from_which_labels_are_learnt(tmp_path: Path) -> None:
@@ -136,3 +141,62 @@ def test_given_labels_may_look_like_missing_numbers(tmp_path: Path) -> None:
     path = written(tmp_path, "x,y\n" + "1,none\n" * 2100 + "1,1\n")
     data = good(path, {"x": NUMBER}, {"y": LABEL}, labels={"y": ["none", "1"]})
     assert data.targets["y"].tolist() == [0] * 2100 + [1]
+
+
+def read_as(folder: Path, text: str, content: str, wanted: DataSignature) -> tuple[Dataset | None, list[Diagnostic]]:
+    (folder / "t.csv").write_text(content)
+    return load(source_of(folder, text), wanted)
+
+
+NUMBERS = DataSignature({"x": NUMBER, "t": TEXT}, {"y": ID}, labels={"y": ["1,5", "2"]})
+
+
+@pytest.mark.parametrize("before", [0, 3000])
+def test_decimal_commas(tmp_path: Path, before: int) -> None:
+    content = "x;t;y\n" + "7;a;2\n" * before + "3,5;3,5;1,5\n-1.234,5;1.2;2\n7;2,0;2\n12.345.678,9e-1;x;2\n"
+    data, found = read_as(tmp_path, 'file: t.csv\ndecimal: ","', content, NUMBERS)
+    assert data is not None, found
+    assert data.inputs["x"][before:, 0].tolist() == [3.5, -1234.5, 7, np.float32(1234567.89)]
+    assert data.inputs["t"][:][before:, 0].tolist() == ["3,5", "1.2", "2,0", "x"]  # texts stay as they are
+    assert data.targets["y"][before:].reshape(-1).tolist() == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("cell", ["1.234", "3.5", "x"])
+def test_a_point_beside_decimal_commas_is_refused(tmp_path: Path, cell: str) -> None:
+    _, found = read_as(tmp_path, 'file: t.csv\ndecimal: ","', f"x;t;y\n3,5;a;2\n{cell};a;2\n", NUMBERS)
+    [one] = found
+    assert one.code == "GS504"
+    assert f"in 1 of 2 rows; first: '{cell}" in one.message
+
+
+def test_whole_numbers_with_decimal_commas(tmp_path: Path) -> None:
+    wanted = DataSignature({"x": ID}, {})
+    data, _ = read_as(tmp_path, 'file: t.csv\ndecimal: ","', "x;y\n9007199254740993;1\n2,0;1\n", wanted)
+    assert data is not None
+    assert data.inputs["x"].tolist() == [[2**53 + 1], [2]]
+
+
+def test_a_delimiter(tmp_path: Path) -> None:
+    wanted = DataSignature({"x": NUMBER}, {})
+    content = "a,b#x\n1,2#3\n"
+    data, _ = read_as(tmp_path, 'file: t.csv\ndelimiter: "#"', content, wanted)
+    assert data is not None
+    assert data.inputs["x"].tolist() == [[3]]
+    _, found = read_as(tmp_path, "file: t.csv", content, wanted)
+    assert [d.code for d in found] == ["GS502"]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("a;b\n3,5;x\n4;y\n", True),
+        ('a,b\n"3,5",x\n', True),
+        ('a,b\n"3,500",x\n', False),
+        ("a;b\n3,5;x\nmore;y\n", False),
+        ("a;b\n3.5;x\n", False),
+    ],
+)
+def test_decimal_commas_are_recognized(tmp_path: Path, content: str, found: bool) -> None:
+    table = open_table(written(tmp_path, content))
+    assert isinstance(table, Delimited)
+    assert table.has_decimal_commas() is found

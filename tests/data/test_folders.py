@@ -171,7 +171,7 @@ def test_pictures_outside_of_the_folder_are_not_read(photos: Path) -> None:
     source = written(inside, "file: t.csv\ninputs: {x: file}")
     found = diagnostics(source, IMAGES)
     assert [d.code for d in found] == ["GS513", "GS513", "GS513", "GS505"]
-    assert "in row 2" in found[2].message
+    assert "in line 4" in found[2].message
 
 
 SPEC = """

@@ -127,7 +127,7 @@ def test_problems_name_the_input_and_the_row() -> None:
     with pytest.raises(SpecError) as error:
         user_inputs(DataSignature({"x": NUMBER, "t": TEXT, "z": NUMBER}), frame)
     found = {d.path: (d.code, d.message) for d in error.value.diagnostics}
-    assert found["x"] == ("GS505", "input 'x' has a missing value or NaN in row 1")
+    assert found["x"] == ("GS505", "input 'x' has no value in 1 of 2 rows; first: the row at index 1")
     assert found["t"] == ("GS504", "input 't' contains values of type DOUBLE, which are not text")
     assert found["z"][0] == "GS502"
 

@@ -67,7 +67,7 @@ def test_problems_name_the_file(tmp_path: Path) -> None:
     source = written(tmp_path, "file: visits/*.csv\ninputs: {x: [a, b]}")
     [found] = diagnostics(source)
     assert (found.code, found.line, found.column) == ("GS504", 4, 21)
-    assert "row 1 has 'much' (in 'b.csv')" in found.message
+    assert "first: 'much' in line 3 of 'b.csv'" in found.message
     (tmp_path / "visits" / "b.csv").write_text("a,c,y\n1,2,0\n")
     [found] = diagnostics(source)
     assert found.code == "GS502"
@@ -167,7 +167,7 @@ def test_missing_values_of_several_files(tmp_path: Path) -> None:
     data = good(tmp_path / "d*.csv", kinds, {"y": IDS}, gaps=frozenset("xi"), drop=True)
     assert data.inputs["x"][:, 0].tolist() == [1, 2, 4]
     found = problem(tmp_path / "d*.csv", kinds, {"y": IDS}, gaps=frozenset("xi"))
-    assert found.message.endswith("has no target in 1 of 4 rows, the first is row 2")
+    assert found.message.endswith("has no target in 1 of 4 rows; first: line 2 of 'd1.csv'")
 
 
 def test_labels_are_texts_in_all_files(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_numbers_and_missing_ones() -> None:
     assert error.problem.message == "is missing in line 7"
     error = filled(rows[:2], "a", FLOAT)
     assert isinstance(error, DataError)
-    assert (error.problem.code, error.problem.message) == (Code.MISSING_VALUE, "has no value in row 4")
+    assert (error.problem.code, error.problem.message) == (Code.MISSING_VALUE, "has no value in line 6")
 
 
 def test_a_key_that_is_written_differently() -> None:
@@ -114,4 +114,10 @@ def test_what_is_no_text(value: Any, code: Code) -> None:
     assert isinstance(error, DataError)
     assert error.problem.code == code
     if code == Code.LOSSY_CONVERSION:
-        assert "in row 4" in error.problem.message
+        assert "in line 6" in error.problem.message
+
+
+def test_lists_beside_single_values() -> None:
+    error = filled([{"a": 1}, {"a": [1]}], "a", FLOAT)
+    assert isinstance(error, DataError)
+    assert error.problem.message == "has a list in line 6, and a single value in line 5"

@@ -40,7 +40,9 @@ def test_a_text_that_is_no_label(rows: np.ndarray | None, row: int) -> None:
     with pytest.raises(DataError) as error:
         encode_labels(Strings.of(["cat", "dgo", "cat"]), ["cat", "dog"], rows)
     assert error.value.code == "GS511"
-    assert error.value.problem.message == f"has 'dgo' in row {row}, which is no label of the training rows"
+    assert error.value.problem.message == (
+        f"has labels that no training row has in 1 of 3 rows; first: 'dgo' in the row at index {row}"
+    )
     assert error.value.problem.hint == "did you mean 'dog'?"
 
 
@@ -61,5 +63,8 @@ def test_class_ids_in_place_of_texts() -> None:
     assert found["z"] is data.targets["z"]
     one_hot = with_class_ids(data, {"y": ["a", "b"], "h": ["a", "b"]}, {**kinds, "y": Type("float32", ("N", 2))})
     assert one_hot.targets["y"].tolist() == [[0, 1], [1, 0], [0, 1]]
-    with pytest.raises(SpecError, match="target 'y' has 'b' in row 0"):
+    with pytest.raises(
+        SpecError,
+        match="target 'y' has labels that no training row has in 2 of 3 rows; first: 'b' in the row at index 0",
+    ):
         with_class_ids(data, {"y": ["a", "c"], "h": ["a", "b"]}, kinds)

@@ -32,7 +32,7 @@ def test_missing_targets_are_counted(tmp_path: Path, kind: Type, learnt: frozens
     found = problem(csv(tmp_path, CELLS), {"x": NUMBER}, {"y": kind}, text_labels=learnt)
     assert found.code == "GS505"
     assert "column 'y'" in found.message
-    assert found.message.endswith("has no target in 3 of 6 rows, the first is row 1")
+    assert found.message.endswith("has no target in 3 of 6 rows; first: line 3")
     assert found.hint == "fill it in, or set `drop_missing_targets: true`"
 
 
@@ -49,7 +49,7 @@ def test_rows_without_a_target_are_left_out(tmp_path: Path, kind: Type) -> None:
 def test_texts_are_missing_if_they_are_empty(tmp_path: Path) -> None:
     path = csv(tmp_path, ["no", "", "yes", '""', "NA"])
     found = problem(path, {"x": NUMBER}, {"y": ID}, text_labels=frozenset("y"))
-    assert found.message.endswith("has no target in 2 of 5 rows, the first is row 1")
+    assert found.message.endswith("has no target in 2 of 5 rows; first: line 3")
     data = good(path, {"x": NUMBER}, {"y": ID}, text_labels=frozenset("y"), drop=True)
     assert isinstance(data.targets["y"], Strings)
     assert data.targets["y"][:].tolist() == ["no", "yes", "NA"]
@@ -60,7 +60,7 @@ def test_texts_with_given_labels_may_be_missing(tmp_path: Path, kind: Type) -> N
     path = lines(tmp_path / "d.jsonl", [{"x": 1, "y": y} for y in ("c", None, "a", "", "b")])
     labels = {"y": ["a", "b", "c"]}
     found = problem(path, {"x": NUMBER}, {"y": kind}, labels=labels)
-    assert found.message.endswith("has no target in 2 of 5 rows, the first is row 1")
+    assert found.message.endswith("has no target in 2 of 5 rows; first: line 2")
     data = good(path, {"x": NUMBER}, {"y": kind}, labels=labels, drop=True)
     ids = data.targets["y"].argmax(1) if kind.is_float else data.targets["y"]
     assert ids.tolist() == [2, 0, 1]
@@ -77,7 +77,7 @@ def test_a_row_needs_all_its_targets(tmp_path: Path) -> None:
 
 def test_other_problems_of_targets_are_found_beside_missing_ones(tmp_path: Path) -> None:
     found = problem(csv(tmp_path, ["0", "", "7"]), {"x": NUMBER}, {"y": ID}, classes={"y": 3}, drop=True)
-    assert (found.code, "class 7 in row 2" in found.message) == ("GS506", True)
+    assert (found.code, "classes outside 0 … 2 in 1 of 3 rows; first: 7 in line 4" in found.message) == ("GS506", True)
     ignored = good(
         csv(tmp_path, ["0", "", "-1"]), {"x": NUMBER}, {"y": ID}, classes={"y": 3}, ignored={"y": -1}, drop=True
     )
@@ -114,7 +114,7 @@ def test_missing_targets_from_python() -> None:
     wanted = DataSignature({"x": NUMBER}, {"y": ID})
     data, found = check_arrays({"x": np.zeros(3)}, {"y": [1, None, 2]}, wanted)
     assert data is None
-    assert [d.message for d in found] == ["target 'y' has no target in 1 of 3 rows, the first is row 1"]
+    assert [d.message for d in found] == ["target 'y' has no target in 1 of 3 rows; first: the row at index 1"]
     assert found[0].hint == "fill it in, or remove the row"
 
 

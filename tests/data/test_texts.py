@@ -44,13 +44,16 @@ def test_other_objects_are_refused(value: Any) -> None:
     with pytest.raises(DataError) as error:
         pack(array)
     assert error.value.code == "GS504"
-    assert "in row 2, which is not text" in error.value.problem.message
+    assert "in the row at index 2, which is not text" in error.value.problem.message
 
 
 def test_half_a_character_is_refused() -> None:
     with pytest.raises(DataError) as error:
         pack(np.array(["a", "\ud83d"], object))
-    assert (error.value.code, "not Unicode text, in row 1" in error.value.problem.message) == ("GS504", True)
+    assert (error.value.code, "not Unicode text, in the row at index 1" in error.value.problem.message) == (
+        "GS504",
+        True,
+    )
 
 
 def test_arrays_of_many_blocks() -> None:

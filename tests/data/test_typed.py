@@ -41,12 +41,15 @@ def test_lists_of_texts(tmp_path: Path) -> None:
     assert good(path, {"t": TEXT}, mapped={"t": "u"}).inputs["t"][:].tolist() == [["x"], ["y"]]
     path = lines(tmp_path / "e.jsonl", [{"t": [1, 2]}, {"t": [3]}])
     found = problem(path, {"t": TEXTS})
-    assert (found.code, "lists of different lengths: 2 values in row 0, 1 in row 1" in found.message) == ("GS503", True)
+    assert (found.code, "lists of different lengths: 2 values in line 1, 1 in line 2" in found.message) == (
+        "GS503",
+        True,
+    )
     path = lines(tmp_path / "e.jsonl", [{"t": [1, 2], "u": "a"}])
     _, both = read(path, {"t": TEXTS}, mapped={"t": ["u", "t"]})
     assert ["single value per row" in d.message for d in both] == [True]
     path = lines(tmp_path / "f.jsonl", [{"t": ["a", "b"]}, {"t": None}])
-    assert "2 values in row 0, none in row 1" in problem(path, {"t": TEXTS}).message
+    assert "2 values in line 1, none in line 2" in problem(path, {"t": TEXTS}).message
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_missing_numbers_of_json(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[:, 0], np.float32([1.5, np.nan, 2**53]))
     path = lines(tmp_path / "d.jsonl", [{"x": 1}, {"x": "many"}])
     found_problem = problem(path, {"x": NUMBER}, gaps=frozenset("x"))
-    assert (found_problem.code, "row 1 has 'many'" in found_problem.message) == ("GS504", True)
+    assert (found_problem.code, "first: 'many' in line 2" in found_problem.message) == ("GS504", True)
 
 
 def test_targets_from_which_labels_are_learnt(tmp_path: Path) -> None:

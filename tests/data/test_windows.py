@@ -131,11 +131,11 @@ def test_a_query_and_a_pattern(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "code", "message"),
     [
-        (["1,0", "2,1", "1,2", "3,3", "4,4"], "GS105", "has the same 't' in the rows 0 and 2"),
-        (["1,0", ",1", "3,2", "4,3", "5,4"], "GS505", "has no 't' in row 1"),
-        (["1,0", "soon,1", "3,2", "4,3", "5,4"], "GS504", "has '1' as 't' in row 0"),
+        (["1,0", "2,1", "1,2", "3,3", "4,4"], "GS105", "has the same 't' in line 2 and in line 4"),
+        (["1,0", ",1", "3,2", "4,3", "5,4"], "GS505", "has no 't' in line 3"),
+        (["1,0", "soon,1", "3,2", "4,3", "5,4"], "GS504", "has '1' as 't' in line 2"),
         (["2024-01-01,0", "2024-01-02T00:00Z,1", "2024-01-03,2"], "GS504", "with and without a time zone"),
-        (["1,0", "2,1", "3,", "4,3", "5,4"], "GS505", "row 2"),
+        (["1,0", "2,1", "3,", "4,3", "5,4"], "GS505", "first: line 4"),
         (["1,0", "2,1", "3,2", "4,3"], "GS508", "a window needs 5 rows, the longest series has 4"),
     ],
 )
@@ -273,4 +273,4 @@ def test_a_target_without_a_value_is_found_by_the_row_of_the_table(tmp_path: Pat
     text = "windows: {length: 3, horizon: 2, order: t}\ninputs: {x: v}\ntargets: {y: w}"
     found = diagnostics(written(tmp_path, f"file: s.csv\n{text}"), ONE)
     assert [d.code for d in found] == ["GS505"]
-    assert found[0].message.endswith("in row 5")
+    assert found[0].message.endswith("in 1 of 9 rows; first: line 7")
