@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from graphspec.codes import Code
 from graphspec.errors import SHOWN, Diagnostic, GraphspecError, RunError, SpecError, UsageError
-from graphspec.text import printable
+from graphspec.text import display_width, printable, terminal_width, wrapped
 
 if TYPE_CHECKING:
     from typing import ParamSpec
@@ -95,8 +95,25 @@ def write_data(content: bytes) -> None:
 
 
 def err(text: str) -> None:
-    """Write lines about the run to stderr."""
+    """Write lines about the run to stderr; what a command line contains is not wrapped."""
     _on_stderr(printable(text) + "\n")
+
+
+def out_wrapped(text: str, indent: int = 2) -> None:
+    """Write a sentence of a result to stdout, wrapped to the terminal; further lines are indented."""
+    for line in wrapped(printable(text), terminal_width(sys.stdout), indent=indent):
+        out(line)
+
+
+def complain(message: str, hint: str | None = None) -> None:
+    """Write an error and its fix to stderr, wrapped to the terminal."""
+    width = terminal_width(sys.stderr)
+    lines = [line for part in message.split("\n") for line in wrapped(part, width, indent=4)]
+    if hint:
+        start = "  = help: "
+        first, *rest = wrapped(hint, width, indent=len(start), start=len(start))
+        lines += [start + first, *rest]
+    err("\n".join(lines))
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
@@ -110,9 +127,11 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None =
         shown = sorted(first, key=Diagnostic.sort_key)
     if not found:
         return
-    text = render(shown, colour=colourful(stream or sys.stderr)) + "\n\n"
+    target = stream or sys.stderr
+    text = render(shown, colour=colourful(target), width=terminal_width(target)) + "\n\n"
     if len(found) > SHOWN:
-        text += f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` prints all\n\n"
+        more = f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` prints all"
+        text += "\n".join(wrapped(more, terminal_width(target), indent=2)) + "\n\n"
     if stream is None:
         _on_stderr(text)
     else:
@@ -188,21 +207,21 @@ def _failed(error: OSError) -> int:
     if error.errno == errno.EPIPE:
         return BROKEN_PIPE
     name = f"{error.filename}: " if error.filename is not None else ""
-    err(f"error: {name}{error.strerror or error}")
+    complain(f"error: {name}{error.strerror or error}")
     return RunError.status if error.errno in _MACHINE else UsageError.status
 
 
 def _complain(error: GraphspecError) -> None:
     if isinstance(error, RunError):
         text = str(error).partition(": ")[2].removesuffix(f" (help: {error.hint})")
-        err(f"error[{error.code}]: {text}" + (f"\n  = help: {error.hint}" if error.hint else ""))
+        complain(f"error[{error.code}]: {text}", error.hint)
     else:
-        err(f"error: {error}")
+        complain(f"error: {error}")
 
 
 def _internal(error: Exception) -> int:
     """Report a bug of graphspec."""
-    err(f"internal error, please report: {type(error).__name__}: {error}")
+    complain(f"internal error, please report: {type(error).__name__}: {error}")
     if os.environ.get("GRAPHSPEC_DEBUG") == "1":
         err("".join(traceback.format_exception(error)).rstrip())
     else:
@@ -219,10 +238,10 @@ def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = ()) -> list[st
     """Return rows of cells as aligned lines; the columns in ``right`` are right-aligned."""
     table = [[str(cell) for cell in row] for row in rows]
     right_aligned = set(right)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            c.rjust(w) if k in right_aligned else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
+    widths = [max(map(display_width, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(_padded(c, widths[k], k in right_aligned) for k, c in enumerate(row)).rstrip() for row in table]
+
+
+def _padded(cell: str, width: int, right: bool) -> str:
+    space = " " * (width - display_width(cell))
+    return space + cell if right else cell + space

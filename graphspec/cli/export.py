@@ -20,7 +20,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Rows for the proof, as for predict \\[default: from the spec's test or training data].",
+            help="Rows for the proof, as for predict; by default from the spec's test or training data.",
             show_default=False,
         ),
     ] = None,
@@ -35,7 +35,7 @@ def export(
     ] = None,
     allow: Allow = None,
 ) -> None:
-    """Write the ONNX file of a run if it is proved equal to the runtime; otherwise no file, and status 1."""
+    """Write a run as an ONNX file. Writes the file only if onnxruntime's outputs match; otherwise the status is 1."""
     from graphspec.api import load
 
     model = load(run, allow=allow or ())

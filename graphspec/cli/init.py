@@ -40,7 +40,7 @@ def init(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The spec to write.", show_default=False)],
     kind: Annotated[
         Kind | None,
-        typer.Option(help="The kind of problem \\[default: multiclass, or what fits the target].", show_default=False),
+        typer.Option(help="The kind of problem; by default multiclass, or what fits the target.", show_default=False),
     ] = None,
     source: Annotated[
         Path | None,

@@ -46,7 +46,7 @@ def predict(
             "-o",
             metavar="FILE",
             callback=writable,
-            help=".npz, .csv or .jsonl \\[default: CSV on stdout].",
+            help="A .npz, .csv or .jsonl file; by default CSV is printed.",
             show_default=False,
         ),
     ] = None,

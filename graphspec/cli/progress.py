@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -9,7 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from graphspec.cli.console import flush, out
-from graphspec.text import printable
+from graphspec.text import duration, printable, shorten_end, terminal_width
+from graphspec.training.epoch_lines import EpochLines
 from graphspec.training.observers import Lines, figures
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 # Seconds between redraws: each one computes the metrics, which must not slow down small networks.
 _REDRAW_INTERVAL = 0.1
+_BAR = 12  # columns
+_BAR_COLUMNS = _BAR + 2  # with the space after it, and one that stays free
 
 
 def observer_for_stdout() -> Observer:
@@ -44,14 +48,16 @@ class Bar:
         self._epochs = self._steps = 0
         self._drawn = self._began = 0.0
         self._progress = _bars()
+        self._remaining = Remaining()
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
         self._epochs, self._steps = epochs, steps
-        self._task = self._progress.add_task(
-            "", total=epochs * steps, completed=first * steps, where="", step="", figures=""
-        )
+        self._width = terminal_width(sys.stdout)
+        self._lines = EpochLines(epochs, self._width)
+        self._task = self._progress.add_task("", total=epochs * steps, completed=first * steps, text="")
         self._progress.start()
         self._began = time.monotonic()
+        self._remaining.begin(self._began, first * steps, epochs * steps)
 
     def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
         if self._due():
@@ -59,7 +65,8 @@ class Bar:
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         now = time.monotonic()
-        self.say(f"epoch {epoch + 1}/{self._epochs}  {_duration(now - self._began)}  {figures(logs)}")
+        for line in self._lines.lines(epoch + 1, logs, duration(now - self._began)):
+            self.say(line)
         self._began = now
         if epoch + 1 < self._epochs and self._due():
             self._draw(epoch + 1, 0, "")
@@ -72,10 +79,12 @@ class Bar:
         return True
 
     def _draw(self, epoch: int, step: int, text: str) -> None:
-        text = printable(text)
-        where = f"epoch {epoch + 1}/{self._epochs}"
         done = epoch * self._steps + step
-        self._progress.update(self._task, completed=done, where=where, step=f"{step}/{self._steps}", figures=text)
+        left = self._remaining.text(time.monotonic(), done)
+        where = f"epoch {epoch + 1}/{self._epochs}  step {step:>{len(str(self._steps))}}/{self._steps}"
+        room = (self._width or 80) - _BAR_COLUMNS
+        shown = shorten_end("  ".join(filter(None, [where, left, printable(text)])), room)
+        self._progress.update(self._task, completed=done, text=shown)
         self._progress.refresh()
 
     def say(self, text: str) -> None:
@@ -85,27 +94,37 @@ class Bar:
         self._progress.stop()
 
 
+class Remaining:
+    """Estimates the remaining time from the mean time of a step so far."""
+
+    def begin(self, now: float, done: int, total: int) -> None:
+        """Start at ``now`` seconds with ``done`` of ``total`` steps."""
+        self._began, self._first, self._total = now, done, total
+
+    def text(self, now: float, done: int) -> str:
+        """Return ``2 min left``, in steps that do not flicker; nothing before there is anything to estimate from."""
+        if done <= self._first or done >= self._total:
+            return ""
+        left = (now - self._began) / (done - self._first) * (self._total - done)
+        if left < 60:
+            return f"{max(math.ceil(left), 1)} s left"
+        minutes = round(left / 60)
+        if minutes < 120:
+            return f"{minutes} min left"
+        return f"{left / 3600:.1f} h left" if left < 10 * 3600 else f"{left / 3600:,.0f} h left"
+
+
 def _bars() -> Progress:
     """Return a bar that is redrawn only on request: no thread runs beside the training."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
 
     return Progress(
-        TextColumn("{task.fields[where]}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[step]}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True, ratio=1), markup=False),
+        BarColumn(bar_width=_BAR),
+        TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, ratio=1), markup=False),
         console=Console(),
         auto_refresh=False,
         transient=True,
         expand=True,
     )
-
-
-def _duration(seconds: float) -> str:
-    """Return ``40 ms``, ``2.5 s`` or ``2:05``."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -24,7 +24,7 @@ def summary(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="The batch size for the memory \\[default: the spec's].", show_default=False
+            min=1, metavar="N", help="The batch size for the memory; the spec's by default.", show_default=False
         ),
     ] = None,
     sets: Sets = None,
