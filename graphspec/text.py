@@ -128,6 +128,11 @@ def number(value: float) -> str:
     return f"{value:#.5g}".rstrip(".") if size < 99999.5 else f"{value:.0f}"
 
 
+def percent(share: float) -> str:
+    """Format a share: ``45 %``, ``0.32 %``, ``0 %``."""
+    return f"{100 * share:.0f} %" if share >= 0.01 or share == 0 else f"{100 * share:.2g} %"
+
+
 def duration(seconds: float) -> str:
     """Format a time: ``40 ms``, ``2.5 s``, ``2 min 5 s``, ``3 h 12 min``."""
     if seconds < 0.9995:
