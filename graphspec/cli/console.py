@@ -229,17 +229,18 @@ def _internal(error: Exception) -> int:
     return INTERNAL
 
 
-def count(number: int, noun: str) -> str:
-    """Return ``1 error``, ``2 errors``, ``12,345 parameters``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return ``1 error``, ``2 errors``, ``12,345 parameters``; ``plural`` if it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = ()) -> list[str]:
-    """Return rows of cells as aligned lines; the columns in ``right`` are right-aligned."""
+def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = (), gap: int = 2) -> list[str]:
+    """Return rows of cells as aligned lines, ``gap`` spaces apart; the columns in ``right`` are right-aligned."""
     table = [[str(cell) for cell in row] for row in rows]
     right_aligned = set(right)
     widths = [max(map(display_width, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(_padded(c, widths[k], k in right_aligned) for k, c in enumerate(row)).rstrip() for row in table]
+    space = " " * gap
+    return [space.join(_padded(c, widths[k], k in right_aligned) for k, c in enumerate(row)).rstrip() for row in table]
 
 
 def _padded(cell: str, width: int, right: bool) -> str:

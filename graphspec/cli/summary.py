@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import columns, count, out, print_diagnostics
+from graphspec.cli.console import count, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import Sets, SpecFile
+from graphspec.cli.summary_table import fold_records, rows_of, table_lines
 from graphspec.ir.learnt_size import LearntSize
+from graphspec.text import terminal_width
 
 if TYPE_CHECKING:
     from graphspec.compiler.cost import Cost
     from graphspec.compiler.lowered import Lowered
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
-
-_HEADER = ("node", "type", "computed", "output", "parameters", "memory", "multiply-adds", "inputs")
+    from graphspec.language.declarations import HeadDecl, Spec
 
 
 def summary(
@@ -27,6 +28,7 @@ def summary(
             min=1, metavar="N", help="The batch size for the memory; the spec's by default.", show_default=False
         ),
     ] = None,
+    expand: Annotated[bool, typer.Option("--expand", help="Print every node of a record, not one row.")] = False,
     sets: Sets = None,
 ) -> None:
     """Print every node with its output shape, parameters, memory per batch, and multiply-adds per row."""
@@ -40,57 +42,25 @@ def summary(
     rows = batch_size or declaration.training.batch_size
     costs = cost(declaration, lowered, rows)
     title = f"{declaration.name}: {declaration.description}" if declaration.description else declaration.name
-    out(" ".join(title.split()))
+    out_wrapped(" ".join(title.split()))
     out("")
     once = computed_once(lowered.graph)
-    table = [_HEADER, *_table(declaration, lowered, costs, rows, once)]
-    lines = columns(table if once else [line[:2] + line[3:] for line in table], right=(4, 5, 6) if once else (3, 4, 5))
-    out(lines[0])
-    out("─" * max(map(len, lines)))
-    for line in lines[1:]:
+    table = rows_of(declaration, lowered, costs, rows, once)
+    folded = table if expand else fold_records(table, declaration)
+    width = terminal_width(sys.stdout)
+    lines, left_out = table_lines(folded, width)
+    for line in lines:
         out(line)
     out("")
     for head in declaration.heads.values():
-        out(f"head {head.name}: {_head(head)}")
+        out_wrapped(f"head {head.name}: {_head(head)}")
     for line in _footer(declaration, lowered, costs, rows, once):
-        out(line)
-
-
-def _table(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> Iterator[tuple[Any, ...]]:
-    from graphspec.arrays.system_memory import human
-    from graphspec.ir.dims import show
-
-    for name, declared in spec.inputs.items():
-        yield name, "input", "", show(("N", *declared.shape)), "", "", "", declared.dtype
-    for node in spec.nodes:
-        own = costs.nodes[node.name]
-        outputs = lowered.outputs[node.name] or ()
-        shapes = " ".join(show(v.shape) for v in outputs)
-        size = own.trainable + own.frozen
-        parameters = _size(size) if size else f"as {node.share}" if node.share else ""
-        memory = human(own.activations) if own.activations else ""
-        products = _size(own.multiply_adds // rows) if own.multiply_adds else ""
-        yield (
-            node.name,
-            node.type or "",
-            "once" if node.name in once else "",
-            shapes,
-            parameters,
-            memory,
-            products,
-            _inputs(node),
-        )
-
-
-def _size(size: int) -> str:
-    """Return a number of parameters or operations; it may depend on what is still to be learnt."""
-    return "learnt" if isinstance(size, LearntSize) else f"{size:,}"
-
-
-def _inputs(node: NodeDecl) -> str:
-    refs = [ref for ref in node.inputs if ref is not None]
-    refs += [ref for group in node.call.values() for ref in group if ref is not None]
-    return ", ".join(ref.name if ref.output == 0 else f"{ref.name}:{ref.output}" for ref in refs)
+        out_wrapped(line)
+    more = ["--expand prints every node of a record"] if len(folded) < len(table) else []
+    if left_out:
+        more.append(f"not shown in {width} columns: {', '.join(left_out)}")
+    if more:
+        out_wrapped("; ".join(more))
 
 
 def _head(head: HeadDecl) -> str:
@@ -114,7 +84,7 @@ def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
         yield f"computed once per row, before training, by onnxruntime: {count(len(once), 'node')}"
     total = costs.total()
     if lowered.graph.learnt:
-        yield "sizes that are named after a node, and what depends on them, are learnt from the training rows"
+        yield "learnt: sizes that come from the training rows"
     if isinstance(total.trainable + total.frozen, LearntSize):
         return
     size = count(total.trainable + total.frozen, "parameter")
@@ -124,7 +94,7 @@ def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
     inference = estimate(lowered.graph, costs.shapes, training=False)
     yield (
         f"memory at batch size {rows}: about {human(training)} in training, {human(inference)} in inference; "
-        f"{human(available())} is available"
+        f"{human(available())} available"
     )
     yield f"{total.multiply_adds // rows:,} multiply-adds per row, forward (matrix products, convolutions, recurrent layers)"
     if costs.lengths:

@@ -104,7 +104,7 @@ def _plain(value: float) -> str:
 
 def _classes(found: ClassShares, room: int) -> str:
     order = sorted(range(len(found.labels)), key=lambda k: -found.counts[k])
-    many = f"{count(len(order), 'class' if len(order) == 1 else 'classe')}"
+    many = count(len(order), "class", "classes")
     positions = f" at each of {found.positions:,} positions" if found.positions > 1 else ""
     start = f"{many}{positions}, of which several may apply" if found.several else f"{many}{positions}"
     text = f"{start}: " if found.exact else f"{start}, about: "
@@ -128,7 +128,7 @@ def _settings(model: Session, trainer: Trainer) -> str:
     scheduled = trainer.rate.schedule is not None
     parts.append(optimizer if scheduled else f"{optimizer} with learning rate {trainer.rate.value:g}")
     parts.append(f"batch size {trainer.loader.batch_size}")
-    parts.append("workers: auto" if training.workers == "auto" else f"{training.workers} process" + ("" if training.workers == 1 else "es"))
+    parts.append("workers: auto" if training.workers == "auto" else count(training.workers, "process", "processes"))
     return ", ".join(parts)
 
 
