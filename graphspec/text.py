@@ -12,6 +12,8 @@ from typing import TextIO
 _HARMLESS = frozenset("\n\t\u00a0\u200c\u200d")  # whitespace, and the joiners that scripts and emoji need
 _NARROWEST = 40
 """Columns of a terminal; a narrower one is treated as this wide."""
+_ASCII_ROOM = 4
+"""Columns that stay free where ``…`` becomes ``...``, at the start and the end of a line."""
 _UNIT = re.compile(r"`[^`\n]*`\S*|'[^'\n]{0,60}'[^\s']*|\S+")
 """What a line is not broken in: code in backticks, a name in quotes, a word."""
 
@@ -33,11 +35,23 @@ def terminal_width(stream: TextIO) -> int | None:
     """
     given = os.environ.get("COLUMNS", "")
     if given.isascii() and given.isdigit() and int(given):
-        return max(int(given), _NARROWEST)
+        columns = int(given)
+    elif not stream.isatty():
+        return None
+    else:
+        try:
+            columns = os.get_terminal_size(stream.fileno()).columns or 80
+        except (OSError, ValueError):  # a terminal without a size, or a stream without a descriptor
+            columns = 80
+    return max(columns, _NARROWEST) - (0 if _has_ellipsis(stream) else _ASCII_ROOM)
+
+
+def _has_ellipsis(stream: TextIO) -> bool:
     try:
-        return max(os.get_terminal_size(stream.fileno()).columns or 80, _NARROWEST) if stream.isatty() else None
-    except (OSError, ValueError, AttributeError):  # a terminal without a size, or a stream without a descriptor
-        return 80
+        "…".encode(stream.encoding or "utf-8")
+    except (UnicodeError, LookupError):
+        return False
+    return True
 
 
 def display_width(text: str) -> int:

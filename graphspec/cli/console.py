@@ -29,7 +29,7 @@ INTERNAL = 70
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 # Errors of the machine, not of the caller: a full disk, a limit, a failing device.
 
-_ASCII = {"│": "|", "×": "x", "…": "...", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "·": "*", "→": "->", "�": "?"}
+_ASCII = {"│": "|", "─": "-", "━": "=", "×": "x", "±": "+-", "…": "...", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "·": "*", "→": "->", "�": "?"}
 
 
 def _to_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -40,9 +40,17 @@ def _to_ascii(error: UnicodeError) -> tuple[str, int]:
     return text, error.end
 
 
+codecs.register_error("graphspec", _to_ascii)
+
+
+def _spelled(stream: TextIO) -> Callable[[str], str]:
+    """Return how a stream writes a text: as it is, or with other characters for those outside its encoding."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return lambda text: text if text.isascii() else text.encode(encoding, "graphspec").decode(encoding)
+
+
 def prepare_streams() -> None:
     """Let both streams accept any text: ASCII replaces characters outside their encoding; a closed stream discards it."""
-    codecs.register_error("graphspec", _to_ascii)
     if sys.stdout is None:  # `main` has opened the null device as its descriptor
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
@@ -100,9 +108,11 @@ def err(text: str) -> None:
 
 
 def out_wrapped(text: str, indent: int = 2) -> None:
-    """Write a sentence of a result to stdout, wrapped to the terminal; further lines are indented."""
-    for line in wrapped(printable(text), terminal_width(sys.stdout), indent=indent):
-        out(line)
+    """Write sentences of a result to stdout, wrapped to the terminal; what does not fit into a line is indented."""
+    width = terminal_width(sys.stdout)
+    for part in printable(text).split("\n"):
+        for line in wrapped(part, width, indent=indent):
+            out(line)
 
 
 def complain(message: str, hint: str | None = None) -> None:
@@ -128,7 +138,7 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None =
     if not found:
         return
     target = stream or sys.stderr
-    text = render(shown, colour=colourful(target), width=terminal_width(target)) + "\n\n"
+    text = render(shown, colour=colourful(target), width=terminal_width(target), spell=_spelled(target)) + "\n\n"
     if len(found) > SHOWN:
         more = f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` prints all"
         text += "\n".join(wrapped(more, terminal_width(target), indent=2)) + "\n\n"

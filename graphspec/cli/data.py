@@ -161,17 +161,17 @@ def _shares(frequent: Sequence[tuple[str, int]], total: int) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
-    """Yield aligned lines; the last cell is cut, or has a line of its own if there is little room."""
+    """Yield aligned lines; the last cell is wrapped, or has lines of its own if there is little room."""
     left = columns([row[:-1] for row in rows], right=(2, 3))
-    start = max(map(len, left)) + 2
+    start = max(map(display_width, left)) + 2
     if width is None or width - start >= _VALUES:
         for text, row in zip(left, rows, strict=True):
-            yield _cut(f"{text:<{start}}{row[-1]}".rstrip(), width)
+            yield from _wrapped(text + " " * (start - display_width(text)), row[-1], width, start)
         return
     for text, row in zip(left, rows, strict=True):
         yield _cut(text, width)
         if row is not rows[0] and row[-1]:
-            yield _cut(f"    {row[-1]}", width)
+            yield from _wrapped("    ", row[-1], width, 4)
 
 
 def _cut(line: str, width: int | None) -> str:
@@ -180,7 +180,7 @@ def _cut(line: str, width: int | None) -> str:
 
 def _wrapped(start: str, text: str, width: int | None, indent: int = 2) -> list[str]:
     first, *rest = wrapped(text, width, indent=indent, start=display_width(start))
-    return [start + first, *rest]
+    return [(start + first).rstrip(), *rest]
 
 
 def _json(found: Sequence[Overview]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graphspec.cli.console import out
+from graphspec.cli.console import out_wrapped
 from graphspec.cli.options import Allow, Opset, Output, RunDirectory, Target, writable
 
 
@@ -39,4 +39,4 @@ def export(
     from graphspec.api import load
 
     model = load(run, allow=allow or ())
-    out(f"{output}: {model.export(output, opset=opset, target=target, rows=rows, signature=signature)}")
+    out_wrapped(f"{output}: {model.export(output, opset=opset, target=target, rows=rows, signature=signature)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import count, err, out
+from graphspec.cli.console import complain, count, out, out_wrapped
 from graphspec.errors import UsageError
 from graphspec.files import TABLES, create
 
@@ -93,9 +93,9 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
         temporary.unlink()
     create(path, text)
     for warning in found.warnings:
-        err(f"warning: {warning}")
+        complain(f"warning: {warning}")
     used = sum(not column.left_out for column in found.columns)
-    out(f"{path}: a {found.target.task} problem, {target} from {count(used, 'column')} of {count(found.rows, 'row')}")
+    out_wrapped(f"{path}: a {found.target.task} problem, {target} from {count(used, 'column')} of {count(found.rows, 'row')}")
     name = shlex.quote(str(path))
     out(f"read its comments, then:\n  graphspec data {name}\n  graphspec train {name}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from graphspec.errors import Diagnostic, NodeRef, SourceFile
 from graphspec.language.syntax import line_of
@@ -21,6 +21,7 @@ def render(
     colour: bool = False,
     sources: Mapping[str, str] | None = None,
     width: int | None = None,
+    spell: Callable[[str], str] = str,
 ) -> str:
     """Return ``diagnostics`` as text, in the order given, separated by blank lines.
 
@@ -28,10 +29,11 @@ def render(
         colour: use ANSI escapes.
         width: the columns of the terminal. Excerpts are cut to it, and texts are wrapped. None for no wrapping: programs
             read lines.
+        spell: how the console writes a part of a source line: characters outside its encoding become others.
         sources: texts by file name; for other files, the diagnostic itself refers to the text.
     """
     excerpts = _Excerpts(sources or {})
-    return "\n\n".join(_render(diagnostic, excerpts, colour, width) for diagnostic in diagnostics)
+    return "\n\n".join(_render(diagnostic, excerpts, colour, width, spell) for diagnostic in diagnostics)
 
 
 def render_json(diagnostics: Iterable[Diagnostic]) -> str:
@@ -53,7 +55,9 @@ class _Excerpts:
         return self._lines.get((file, number))
 
 
-def _render(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool, width: int | None) -> str:
+def _render(
+    diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool, width: int | None, spell: Callable[[str], str]
+) -> str:
     def paint(kind: str, text: str) -> str:
         return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if colour else text
 
@@ -74,11 +78,12 @@ def _render(diagnostic: Diagnostic, excerpts: _Excerpts, colour: bool, width: in
         assert diagnostic.column is not None
         room = _COLUMNS if width is None else max(width - len(margin) - 2, _FEWEST)
         shown, start, length = _excerpt(text, diagnostic.column - 1, diagnostic.length, room)
+        before, at, after = map(spell, (shown[:start], shown[start : start + length], shown[start + length :]))
         bar = paint("gutter", "│")
-        carets = paint(diagnostic.severity, "^" * max(1, display_width(shown[start : start + length])))
+        carets = paint(diagnostic.severity, "^" * max(1, display_width(at)))
         lines.append(f"{margin}{bar}")
-        lines.append(f"{paint('gutter', str(diagnostic.line))} {bar} {shown}".rstrip())
-        lines.append(f"{margin}{bar} {' ' * display_width(shown[:start])}{carets}")
+        lines.append(f"{paint('gutter', str(diagnostic.line))} {bar} {before}{at}{after}".rstrip())
+        lines.append(f"{margin}{bar} {' ' * display_width(before)}{carets}")
     elif diagnostic.line is None:
         margin = "  "
         if diagnostic.path:

@@ -58,7 +58,7 @@ def summary(
         out_wrapped(line)
     more = ["--expand prints every node of a record"] if len(folded) < len(table) else []
     if left_out:
-        more.append(f"not shown in {width} columns: {', '.join(left_out)}")
+        more.append(f"left out in a narrow terminal: {', '.join(left_out)}")
     if more:
         out_wrapped("; ".join(more))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import INTERRUPTED, err, out, print_diagnostics
+from graphspec.cli.console import INTERRUPTED, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import Allow, AllowOutside, Cache, Sets, SpecFile, writable
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
@@ -205,7 +205,7 @@ def _run(model: Model, trainer: Trainer, directory: Path) -> None:
 
     if trainer.finished:
         why = f": {trainer.stopped}" if trainer.stopped is not None else ""
-        out(f"the run in {directory} is already finished after epoch {trainer.epoch}{why}")
+        out_wrapped(f"the run in {directory} is already finished after epoch {trainer.epoch}{why}")
     elif not trainer.resumed:
         announce(model, trainer)
     first, began = trainer.epoch, time.monotonic()
@@ -240,7 +240,7 @@ def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None) 
             print_table(table)
     out(f"run: {directory}")
     if onnx is not None:
-        out(f"{onnx}: {model.export(onnx)}")
+        out_wrapped(f"{onnx}: {model.export(onnx)}")
 
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:

@@ -79,7 +79,8 @@ def _causes(evidence: Evidence) -> Iterator[str]:
     if last_validation > _FAR * last > 0:
         yield from _lag(evidence)
     yield from _overfitting(evidence, losses, validation)
-    if last > _FAR * last_validation > 0 and evidence.only_in_training:
+    before = max(validation[-2:])  # the loss is a mean over an epoch in which the weights improve
+    if len(validation) > 1 and last > _FAR * before > 0 and evidence.only_in_training:
         names = " and ".join(f"'{name}'" for name in evidence.only_in_training[:2])
         changes = "changes" if len(evidence.only_in_training) == 1 else "change"
         yield f"the loss is above val_loss since {names} {changes} values in training only: this is normal"
