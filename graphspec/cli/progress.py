@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from graphspec.cli.console import flush, out
-from graphspec.text import duration, printable, shorten_end, terminal_width
+from graphspec.text import display_width, duration, printable, terminal_width
 from graphspec.training.epoch_lines import EpochLines
 from graphspec.training.observers import Lines, figures
 
@@ -82,8 +82,10 @@ class Bar:
         done = epoch * self._steps + step
         left = self._remaining.text(time.monotonic(), done)
         where = f"epoch {epoch + 1}/{self._epochs}  step {step:>{len(str(self._steps))}}/{self._steps}"
-        room = (self._width or 80) - _BAR_COLUMNS
-        shown = shorten_end("  ".join(filter(None, [where, left, printable(text)])), room)
+        shown = "  ".join(filter(None, [where, left]))
+        for pair in printable(text).split("  "):  # as many values as fit
+            if pair and _BAR_COLUMNS + display_width(f"{shown}  {pair}") <= (self._width or 80):
+                shown = f"{shown}  {pair}"
         self._progress.update(self._task, completed=done, text=shown)
         self._progress.refresh()
 
