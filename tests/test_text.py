@@ -39,7 +39,9 @@ def test_the_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     assert terminal_width(io.StringIO()) is None
     sizes = {99: 132}
-    monkeypatch.setattr(text.os, "get_terminal_size", lambda descriptor: type("Size", (), {"columns": sizes[descriptor]}))
+    monkeypatch.setattr(
+        text.os, "get_terminal_size", lambda descriptor: type("Size", (), {"columns": sizes[descriptor]})
+    )
     assert terminal_width(Terminal()) == 132
     assert terminal_width(AsciiTerminal()) == 128  # `…` becomes `...`
     sizes[99] = 10
@@ -78,7 +80,12 @@ def test_code_and_names_stay_whole() -> None:
     assert wrapped("set `padding: same` on it", 20) == ["set `padding: same`", "on it"]
     assert wrapped("write `units: 8`, please", 14) == ["write", "`units: 8`,", "please"]
     assert wrapped("the column 'body mass' is text", 16) == ["the column", "'body mass' is", "text"]
-    assert wrapped("a `code that is too long for one line` b", 12) == ["a `code that", "is too long", "for one", "line` b"]
+    assert wrapped("a `code that is too long for one line` b", 12) == [
+        "a `code that",
+        "is too long",
+        "for one",
+        "line` b",
+    ]
 
 
 def test_wide_characters_count_twice() -> None:
@@ -125,7 +132,15 @@ def test_numbers_have_significant_digits(value: float, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.0404, "40 ms"), (0.9999, "1.0 s"), (2.54, "2.5 s"), (60.2, "1 min"), (125, "2 min 5 s"), (3600, "1 h"), (11520, "3 h 12 min")],
+    [
+        (0.0404, "40 ms"),
+        (0.9999, "1.0 s"),
+        (2.54, "2.5 s"),
+        (60.2, "1 min"),
+        (125, "2 min 5 s"),
+        (3600, "1 h"),
+        (11520, "3 h 12 min"),
+    ],
 )
 def test_durations_have_units(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown

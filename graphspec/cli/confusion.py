@@ -42,7 +42,9 @@ def _tables(table: ResultTable, width: int | None) -> Iterator[list[str]]:
     yield _matrix(table.counts, labels, labels, 2)
     for longest, gap in _NUMBERED:
         pairs = zip(numbers, labels, strict=True)
-        rows = [f"{number:>{size}} {shorten_middle(label, longest) if longest else ''}".rstrip() for number, label in pairs]
+        rows = [
+            f"{number:>{size}} {shorten_middle(label, longest) if longest else ''}".rstrip() for number, label in pairs
+        ]
         legend = ", ".join(f"{number} = {label}" for number, label in zip(numbers, labels, strict=True))
         found = _matrix(table.counts, rows, numbers, gap)
         yield found if longest else [*found, *wrapped(legend, width)]
@@ -71,7 +73,9 @@ def _listed(table: ResultTable, width: int) -> Iterator[str]:
     counts, labels = table.counts, _one_line(table.labels)
     right, true = counts.diagonal(), counts.sum(1)
     yield from wrapped(
-        f"{table.key}: {len(labels):,} classes, {int(right.sum()):,} of {count(int(true.sum()), 'row')} right", width, indent=2
+        f"{table.key}: {len(labels):,} classes, {int(right.sum()):,} of {count(int(true.sum()), 'row')} right",
+        width,
+        indent=2,
     )
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
@@ -86,5 +90,5 @@ def _listed(table: ResultTable, width: int) -> Iterator[str]:
         rows.append((name, str(true[k]), str(true[k] - right[k]), recalls[k], precisions[k], taken))
     yield from columns(rows, right=(1, 2, 3, 4))
     if len(order) > _LISTED:
-        more = f"… and {count(len(order) - _LISTED, 'class', 'classes')} with fewer wrong answers; a file or a pipe gets the whole table"
-        yield from wrapped(more, width, indent=2)
+        more = f"… and {count(len(order) - _LISTED, 'class', 'classes')} with fewer wrong answers"
+        yield from wrapped(f"{more}; a file or a pipe gets the whole table", width, indent=2)

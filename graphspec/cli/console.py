@@ -29,7 +29,21 @@ INTERNAL = 70
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 # Errors of the machine, not of the caller: a full disk, a limit, a failing device.
 
-_ASCII = {"│": "|", "─": "-", "━": "=", "×": "x", "±": "+-", "…": "...", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "·": "*", "→": "->", "�": "?"}
+_ASCII = {
+    "│": "|",
+    "─": "-",
+    "━": "=",
+    "×": "x",
+    "±": "+-",
+    "…": "...",
+    "–": "-",
+    "—": "-",
+    "≤": "<=",
+    "≥": ">=",
+    "·": "*",
+    "→": "->",
+    "�": "?",
+}
 
 
 def _to_ascii(error: UnicodeError) -> tuple[str, int]:

@@ -95,7 +95,9 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
     for warning in found.warnings:
         complain(f"warning: {warning}")
     used = sum(not column.left_out for column in found.columns)
-    out_wrapped(f"{path}: a {found.target.task} problem, {target} from {count(used, 'column')} of {count(found.rows, 'row')}")
+    out_wrapped(
+        f"{path}: a {found.target.task} problem, {target} from {count(used, 'column')} of {count(found.rows, 'row')}"
+    )
     name = shlex.quote(str(path))
     out(f"read its comments, then:\n  graphspec data {name}\n  graphspec train {name}")
 

@@ -169,10 +169,9 @@ def best_epoch(trainer: Trainer) -> tuple[str, int] | None:
 
     key, larger = "val_loss", False
     for callback in trainer.model.spec.training.callbacks:
-        monitors = isinstance(callback, EarlyStopping) or (
-            isinstance(callback, ModelCheckpoint) and callback.save_best_only
-        )
-        if monitors and callback.monitor in trainer.history:
+        if not isinstance(callback, EarlyStopping | ModelCheckpoint) or callback.monitor not in trainer.history:
+            continue
+        if isinstance(callback, EarlyStopping) or callback.save_best_only:
             key, larger = callback.monitor, callback.larger_is_better()
             break
     values = trainer.history.get(key, [])

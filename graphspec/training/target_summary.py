@@ -47,7 +47,7 @@ class ClassShares:
         """Return the labels of classes that occur in ``other`` but not here."""
         if len(self.counts) != len(other.counts) or not (self.exact and other.exact):
             return []
-        return [self.labels[k] for k in np.flatnonzero((other.counts > 0) & (self.counts == 0))]
+        return [self.labels[int(k)] for k in np.flatnonzero((other.counts > 0) & (self.counts == 0))]
 
 
 @dataclass(frozen=True)

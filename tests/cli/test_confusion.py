@@ -60,6 +60,8 @@ def test_a_list_of_the_worst_classes() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("rows", [60, 900, 50000])
-@pytest.mark.parametrize("labels", [["a", "b"], GARMENTS, [f"a long name of class {k}" for k in range(46)], ["日本語の分類"] * 12])
+@pytest.mark.parametrize(
+    "labels", [["a", "b"], GARMENTS, [f"a long name of class {k}" for k in range(46)], ["日本語の分類"] * 12]
+)
 def test_every_matrix_fits(width: int, rows: int, labels: list[str]) -> None:
     assert all(display_width(line) <= width for line in matrix_lines(table(labels, rows), width))

@@ -19,7 +19,14 @@ class Running:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.2, "1 s left"), (59, "59 s left"), (130, "2 min left"), (7100, "118 min left"), (9000, "2.5 h left"), (72000, "20 h left")],
+    [
+        (0.2, "1 s left"),
+        (59, "59 s left"),
+        (130, "2 min left"),
+        (7100, "118 min left"),
+        (9000, "2.5 h left"),
+        (72000, "20 h left"),
+    ],
 )
 def test_the_remaining_time_has_a_unit(seconds: float, shown: str) -> None:
     remaining = Remaining()
@@ -40,7 +47,9 @@ def test_the_bar_fits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     now, screen = [100.0], io.StringIO()
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=width, color_system=None))
+    monkeypatch.setattr(
+        "rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=width, color_system=None)
+    )
     bar = Bar()
     bar.begin(400, 0, 1000)
     running: Any = Running()

@@ -189,6 +189,8 @@ def test_without_a_terminal_every_text_is_one_line() -> None:
 
 def test_carets_count_what_the_console_writes() -> None:
     spelled = render(
-        [Diagnostic("GS105", "m", "f", 1, 3, length=2)], sources={"f": "é xy"}, spell=lambda text: text.replace("é", "\\xe9")
+        [Diagnostic("GS105", "m", "f", 1, 3, length=2)],
+        sources={"f": "é xy"},
+        spell=lambda text: text.replace("é", "\\xe9"),
     )
     assert spelled.splitlines()[2:] == ["1 │ \\xe9 xy", "  │      ^^"]

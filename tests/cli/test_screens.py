@@ -34,7 +34,7 @@ layers:
   - {name: b2, type: Conv2D, filters: 64, kernel_size: 3, activation: relu, kernel_initializer: he_normal, inputs: picture}
   - {name: mix, type: Concatenate, inputs: [b1, b2]}
   - {name: flat, type: Flaten}
-  - {name: hidden, type: Dense, units: 16, activation: relu, kernel_regularizer: {type: L2, l2: 0.01}, use_bais: true, inputs: measurements}
+  - {name: hidden, type: Dense, units: 16, kernel_regularizer: {type: L2, l2: 0.01}, use_bais: true, inputs: measurements}
   - {name: species, type: Dense, units: three, activation: softmax}
 outputs:
   species: {loss: sparse_categorical_crossentropy, metrics: [acuracy], labels: [Adelie, Chinstrap, Gentoo]}
@@ -52,7 +52,14 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "summary_blocks": ("summary", "inception.yaml"),
     "plot": ("plot", "penguins.yaml", "-o", "penguins.svg"),
     "data": ("data", "penguins.yaml"),
-    "data_problems": ("data", "penguins.yaml", "--set", "data.test.file=data/none.csv", "--set", "data.train.file=few.csv"),
+    "data_problems": (
+        "data",
+        "penguins.yaml",
+        "--set",
+        "data.test.file=data/none.csv",
+        "--set",
+        "data.train.file=few.csv",
+    ),
     "train": (*TRAIN, "--export", "penguins.onnx"),
     "train_exists": ("train", "penguins.yaml"),
     "train_broken": ("train", "broken.yaml"),
@@ -134,7 +141,11 @@ def masked(text: str) -> str:
     text = text.replace("\\", "/")
     text = re.sub(r"\d+(\.\d+)? (GiB|MiB|TiB) available", "#.# GiB available", text)
     text = re.sub(r"(largest difference:\s+\w+) \S+", r"\1 #", text)
-    text = re.sub(r"trained (\S+ epochs?) in .*?; ?|trained (\S+ epochs?) in .* per epoch", r"trained \1\2 in # ms, # ms per epoch", text)
+    text = re.sub(
+        r"trained (\S+ epochs?) in .*?; ?|trained (\S+ epochs?) in .* per epoch",
+        r"trained \1\2 in # ms, # ms per epoch",
+        text,
+    )
     text = re.sub(r"(?<=[ (])\d\.\d+(e-?\d+)?(?= |$|\)|,)", lambda m: re.sub(r"\d", "#", m[0]), text, flags=re.M)
     return re.sub(r"onnxruntime \d+\.\d+(\.\d+)?", "onnxruntime #.#.#", text)
 

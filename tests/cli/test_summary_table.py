@@ -75,10 +75,12 @@ def test_columns_go_in_order() -> None:
     gone = [table_lines(folded, width)[1] for width in range(130, 40, -1)]
     assert all(names == order[: len(names)] for names in gone)
     assert sorted(map(len, gone)) == list(map(len, gone))
-    assert gone[-1] == order
+    assert gone[-1] == order[:3], "nothing that is shown is computed once"
 
 
-@pytest.mark.parametrize("name", ["penguins", "housing", "bikes", "fashion_inception", "architectures/resnet50", "newswires"])
+@pytest.mark.parametrize(
+    "name", ["penguins", "housing", "bikes", "fashion_inception", "architectures/resnet50", "newswires"]
+)
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_every_table_fits(name: str, width: int) -> None:
     table, spec = rows(str(ROOT / "specs" / f"{name}.yaml"))
@@ -87,7 +89,14 @@ def test_every_table_fits(name: str, width: int) -> None:
 
 
 def test_long_names_are_cut_in_the_middle() -> None:
-    long = [Row("a_very_long_name_of_a_block/and_its_node/number_one", "SeparableConv2D", "(N, 112, 112, 1024)", parameters=10**9)]
+    long = [
+        Row(
+            "a_very_long_name_of_a_block/and_its_node/number_one",
+            "SeparableConv2D",
+            "(N, 112, 112, 1024)",
+            parameters=10**9,
+        )
+    ]
     (_, _, line), _ = table_lines(long, 60)
     assert "…" in line.split()[0]
     assert line.endswith("1,000,000,000")

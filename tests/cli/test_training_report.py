@@ -98,7 +98,9 @@ def test_without_validation_no_epoch_is_best() -> None:
 
 def test_why_it_stopped() -> None:
     lines = train(SPEC.replace("patience: 50", "patience: 1"), "--set", "training.epochs=200", *FAST)
-    assert any(re.match(r"trained \d+ epochs in .* per epoch; stopped: val_loss has not improved", line) for line in lines)
+    assert any(
+        re.match(r"trained \d+ epochs in .* per epoch; stopped: val_loss has not improved", line) for line in lines
+    )
 
 
 def test_a_resumed_run_counts_its_own_epochs() -> None:
@@ -130,7 +132,9 @@ def test_a_loss_that_is_not_finite_names_inputs_that_are_not_scaled() -> None:
 
 
 def test_the_hint_about_overfitting() -> None:
-    lines = train(NO_STOPPING, "--set", "training.epochs=60", "--set", "training.optimizer={type: Adam, learning_rate: 0.1}", "--set", "layers.dropped.rate=0.0", "--set", "layers.hidden.units=64")
+    values = ("training.epochs=60", "layers.dropped.rate=0.0", "layers.hidden.units=64")
+    rate = "training.optimizer={type: Adam, learning_rate: 0.1}"
+    lines = train(NO_STOPPING, *(word for value in (*values, rate) for word in ("--set", value)))
     history = [line.split(",") for line in Path("runs/tiny/history.csv").read_text().splitlines()[1:]]
     losses = [float(row[3]) for row in history]
     assert min(losses) * 1.1 < losses[-1], "the example no longer overfits"

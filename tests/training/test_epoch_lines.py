@@ -9,8 +9,16 @@ from graphspec.training.epoch_lines import EpochLines
 
 ONE_HEAD = {"loss": 0.0721, "accuracy": 0.9744, "val_loss": 0.064, "val_accuracy": 0.9802}
 TWO_HEADS = {
-    **{"loss": 0.1, "hires_loss": 0.25, "temp_loss": 0.125, "hires_mae": 42.5, "temp_mae": 1.25},
-    **{"val_loss": 0.2, "val_hires_loss": 0.5, "val_temp_loss": 0.25, "val_hires_mae": 142.5, "val_temp_mae": 2.25},
+    "loss": 0.1,
+    "hires_loss": 0.25,
+    "temp_loss": 0.125,
+    "hires_mae": 42.5,
+    "temp_mae": 1.25,
+    "val_loss": 0.2,
+    "val_hires_loss": 0.5,
+    "val_temp_loss": 0.25,
+    "val_hires_mae": 142.5,
+    "val_temp_mae": 2.25,
 }
 
 

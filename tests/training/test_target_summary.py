@@ -28,7 +28,11 @@ def summary_of(target: Any, units: int, chosen: Any = None, **head: Any) -> Any:
 
 def test_class_ids() -> None:
     found = summary_of(
-        np.array([0, 0, 1, -1, 7]), 3, loss="sparse_categorical_crossentropy", activation="softmax", labels=["a", "b", "c"]
+        np.array([0, 0, 1, -1, 7]),
+        3,
+        loss="sparse_categorical_crossentropy",
+        activation="softmax",
+        labels=["a", "b", "c"],
     )
     assert isinstance(found, ClassShares)
     assert found.counts.tolist() == [2, 1, 0]
