@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from graphspec.cli.console import flush, out
-from graphspec.text import display_width, duration, printable, terminal_width
+from graphspec.cli.console import flush, out_wrapped
+from graphspec.text import display_width, duration, printable, terminal_width, wrapped
 from graphspec.training.epoch_lines import EpochLines
 from graphspec.training.observers import Lines, figures
 
@@ -37,7 +37,7 @@ class PrintedLines(Lines):
     """One line per epoch, flushed immediately."""
 
     def say(self, text: str) -> None:
-        out(text)
+        out_wrapped(text)
         flush()
 
 
@@ -47,12 +47,12 @@ class Bar:
     def __init__(self) -> None:
         self._epochs = self._steps = 0
         self._drawn = self._began = 0.0
+        self._width = terminal_width(sys.stdout)
         self._progress = _bars()
         self._remaining = Remaining()
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
         self._epochs, self._steps = epochs, steps
-        self._width = terminal_width(sys.stdout)
         self._lines = EpochLines(epochs, self._width)
         self._task = self._progress.add_task("", total=epochs * steps, completed=first * steps, text="")
         self._progress.start()
@@ -90,7 +90,8 @@ class Bar:
         self._progress.refresh()
 
     def say(self, text: str) -> None:
-        self._progress.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+        shown = "\n".join(wrapped(printable(text), self._width, indent=2))
+        self._progress.console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
         self._progress.stop()

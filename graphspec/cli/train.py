@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import INTERRUPTED, err, out, out_wrapped, print_diagnostics
+from graphspec.cli.console import INTERRUPTED, complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import Allow, AllowOutside, Cache, Sets, SpecFile, writable
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
@@ -177,7 +177,7 @@ def _remove(directory: Path, used: Sequence[Path]) -> None:
         raise UsageError(f"--overwrite does not remove {directory}: {why}")
     if kept := remove_run(directory):
         more = f" and {len(kept) - _MAX_LISTED} more" if len(kept) > _MAX_LISTED else ""
-        err(f"note: {directory} keeps files that no run wrote: {', '.join(kept[:_MAX_LISTED])}{more}")
+        complain(f"note: {directory} keeps files that no run wrote: {', '.join(kept[:_MAX_LISTED])}{more}")
 
 
 # The run.

@@ -108,8 +108,10 @@ def _classes(found: ClassShares, room: int) -> str:
     positions = f" at each of {found.positions:,} positions" if found.positions > 1 else ""
     start = f"{many}{positions}, of which several may apply" if found.several else f"{many}{positions}"
     text = f"{start}: " if found.exact else f"{start}, about: "
+    numbered = any(label[-1:].isdigit() for label in found.labels)
     for place, k in enumerate(order):
-        item = f"{shorten_end(' '.join(found.labels[k].split()), _LABEL)} {percent(found.share(k))}"
+        label, share = shorten_end(" ".join(found.labels[k].split()), _LABEL), percent(found.share(k))
+        item = f"{label} ({share})" if numbered else f"{label} {share}"
         left = len(order) - place - 1
         rest = f", … down to {percent(found.share(order[-1]))}"
         longer = text + (", " if place else "") + item
@@ -192,12 +194,15 @@ def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
     model = trainer.model
     momenta, only_in_training = evidence_of(model.spec)
     unseen: dict[str, Sequence[str]] = {}
+    targets: dict[str, tuple[float, float]] = {}
     largest = None
     if trainer.validation is not None:
         heads = [head for head in model.spec.heads.values() if head.loss is not None]
         for head in heads:
             value = model.graph.outputs[head.name]
             train = summarize(head, value, trainer.loader.dataset)
+            if isinstance(train, Numbers) and head.scale is None:
+                targets[head.name] = train.mean, train.deviation
             validation = summarize(head, value, trainer.validation)
             if not isinstance(train, ClassShares) or not isinstance(validation, ClassShares):
                 continue
@@ -207,4 +212,4 @@ def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
                 k = int(validation.counts.argmax())
                 largest = validation.share(k), validation.labels[k]
     updates = model.optimizer_state.clock.step
-    return Evidence(trainer.history, updates, momenta, only_in_training, unseen, largest, restored)
+    return Evidence(trainer.history, updates, momenta, only_in_training, unseen, largest, targets, restored)

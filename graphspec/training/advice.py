@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.language.declarations import NodeDecl, Spec
 
+_VAL = "val_"
 _LAG = 0.05  # of the initial values in moving averages is too much
 _FAR = 1.3  # times the training loss is far
+_TOO_FAR = 5.0  # times the validation loss is not Dropout alone
+_HARDLY = 0.95  # of the first loss is hardly less
 _RISE = 1.1  # times the lowest validation loss is a rise
 _EPOCHS_OF_RISE = 3
 _EPOCHS_OF_ONE_CLASS = 3
@@ -46,6 +49,7 @@ class Evidence:
         unseen: for each head, classes of validation rows that no training row has.
         largest_share: for a spec with one head of classes, the share of the most frequent class in the validation rows,
             and its label.
+        targets: the mean and the deviation of each numeric target that the spec does not scale, by head.
         restored: whether the weights of the best epoch have been restored.
     """
 
@@ -55,6 +59,7 @@ class Evidence:
     only_in_training: Sequence[str] = ()
     unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
     largest_share: tuple[float, str] | None = None
+    targets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     restored: bool = False
 
 
@@ -75,15 +80,33 @@ def _causes(evidence: Evidence) -> Iterator[str]:
             f"set `stratify: {head}` for the split, or add training rows"
         )
     yield from _one_class(evidence)
-    last, last_validation = losses[-1], validation[-1]
-    if last_validation > _FAR * last > 0:
+    yield from _unscaled_target(evidence)
+    if any(val_loss[-1] > _FAR * loss[-1] > 0 for loss, val_loss in _losses(evidence.history)):
         yield from _lag(evidence)
     yield from _overfitting(evidence, losses, validation)
     before = max(validation[-2:])  # the loss is a mean over an epoch in which the weights improve
-    if len(validation) > 1 and last > _FAR * before > 0 and evidence.only_in_training:
+    if len(validation) > 1 and _TOO_FAR * before > losses[-1] > _FAR * before > 0 and evidence.only_in_training:
         names = " and ".join(f"'{name}'" for name in evidence.only_in_training[:2])
         changes = "changes" if len(evidence.only_in_training) == 1 else "change"
         yield f"the loss is above val_loss since {names} {changes} values in training only: this is normal"
+
+
+def _losses(history: Mapping[str, Sequence[float]]) -> Iterator[tuple[Sequence[float], Sequence[float]]]:
+    """Yield the training and the validation values of the total loss, and of the loss of each head."""
+    for key, values in history.items():
+        if (key == "loss" or key.endswith("_loss")) and f"{_VAL}{key}" in history:
+            yield values, history[f"{_VAL}{key}"]
+
+
+def _unscaled_target(evidence: Evidence) -> Iterator[str]:
+    for head, (mean, deviation) in evidence.targets.items():
+        key = f"{head}_loss" if f"{head}_loss" in evidence.history else "loss"
+        losses = evidence.history[key]
+        if len(losses) >= _EPOCHS_OF_RISE and losses[-1] > _HARDLY * losses[0] and max(abs(mean), deviation) > _LARGE:
+            yield (
+                f"{key} hardly falls, and the target of '{head}' has mean {number(mean)}, deviation {number(deviation)}: "
+                f"set `scale: standard` of head '{head}'"
+            )
 
 
 def _lag(evidence: Evidence) -> Iterator[str]:

@@ -51,7 +51,7 @@ def test_a_long_list_of_classes_is_cut(room: int) -> None:
     shares = ClassShares([f"topic {k}" for k in range(46)], np.arange(46) + 1, True)
     text = describe(shares, room)
     assert display_width(text) <= room
-    assert text.startswith("46 classes: topic 45 4 %, ")
+    assert text.startswith("46 classes: topic 45 (4 %), ")
     assert text.endswith(", … down to 0.093 %")
 
 

@@ -60,6 +60,25 @@ def test_moving_averages_lag() -> None:
     assert advice(Evidence(history([1.0, 0.5], [1.0, 0.5]), updates=40, momenta={"bn": 0.99})) is None
 
 
+def test_moving_averages_lag_in_one_head() -> None:
+    losses = {"loss": [9e9, 8e9], "val_loss": [9e9, 8e9], "kind_loss": [1.0, 0.8], "val_kind_loss": [4.0, 5.0]}
+    text = advice(Evidence(losses, updates=20, momenta={"bn": 0.99}))
+    assert text is not None
+    assert "BatchNormalization 'bn'" in text
+
+
+def test_a_target_that_is_not_scaled() -> None:
+    hardly = history([1.1e10, 1.09e10, 1.08e10], [1.1e10, 1.1e10, 1.1e10])
+    text = advice(Evidence(hardly, targets={"price": (143907.0, 37963.0)}))
+    assert text == (
+        "loss hardly falls, and the target of 'price' has mean 143907, deviation 37963: "
+        "set `scale: standard` of head 'price'"
+    )
+    assert advice(Evidence(hardly, targets={"price": (0.1, 1.0)})) is None
+    falls = history([1.1e10, 1e9, 1e8], [1e9, 1e8, 1e8])
+    assert advice(Evidence(falls, targets={"price": (143907.0, 37963.0)})) is None
+
+
 def test_classes_that_no_training_row_has() -> None:
     text = advice(Evidence(history(FALLING, RISING), unseen={"kind": ["a", "b"]}))
     assert text is not None
@@ -83,6 +102,8 @@ def test_a_loss_above_the_validation_loss_is_normal_with_dropout() -> None:
     text = advice(Evidence(far, only_in_training=["drop"]))
     assert text == "the loss is above val_loss since 'drop' changes values in training only: this is normal"
     assert advice(Evidence(far)) is None
+    diverged = history([0.9, 1e18], [0.5, 1e11])
+    assert advice(Evidence(diverged, only_in_training=["drop"])) is None
     mean_of_the_epoch = history([2.0, 0.9], [1.2, 0.45])
     assert advice(Evidence(mean_of_the_epoch, only_in_training=["drop"])) is None
 
