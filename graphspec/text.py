@@ -36,19 +36,19 @@ def terminal_width(stream: TextIO) -> int | None:
     given = os.environ.get("COLUMNS", "")
     if given.isascii() and given.isdigit() and int(given):
         columns = int(given)
-    elif not stream.isatty():
+    elif not (hasattr(stream, "isatty") and stream.isatty()):  # a notebook's stream, or one of a program, may have less
         return None
     else:
         try:
             columns = os.get_terminal_size(stream.fileno()).columns or 80
-        except (OSError, ValueError):  # a terminal without a size, or a stream without a descriptor
+        except (OSError, ValueError, AttributeError):  # a terminal without a size, or a stream without a descriptor
             columns = 80
     return max(columns, _NARROWEST) - (0 if _has_ellipsis(stream) else _ASCII_ROOM)
 
 
 def _has_ellipsis(stream: TextIO) -> bool:
     try:
-        "…".encode(stream.encoding or "utf-8")
+        "…".encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeError, LookupError):
         return False
     return True

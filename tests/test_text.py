@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,21 @@ def test_a_terminal_without_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(text.os, "get_terminal_size", none)
     assert terminal_width(Terminal()) == 80
+
+
+class Logger:
+    """What a program may have put in the place of stdout."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def test_a_stream_with_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger: Any = Logger()
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert terminal_width(logger) is None
+    monkeypatch.setenv("COLUMNS", "60")
+    assert terminal_width(logger) == 60
 
 
 def test_lines_break_between_words() -> None:
