@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -16,7 +17,7 @@ from graphspec.gc_pause import gc_paused
 from graphspec.notebook import from_keras
 from graphspec.notebook.history import History
 from graphspec.runtime.session import Session
-from graphspec.text import printable
+from graphspec.text import printable, terminal_width
 from graphspec.validation import source_of
 
 if TYPE_CHECKING:
@@ -169,11 +170,20 @@ class Model(Session):
         outputs = self.predict_dict(x, batch_size=positive_int("batch_size", batch_size, 32))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def summary(self, *, batch_size: int | None = None, file: TextIO | None = None) -> None:
+    def summary(
+        self,
+        *,
+        batch_size: int | None = None,
+        width: int | None = None,
+        expand: bool = False,
+        file: TextIO | None = None,
+    ) -> None:
         """Print the table of ``graphspec summary``: every node with its output shape, parameters, memory, multiply-adds.
 
         Args:
             batch_size: the batch size for the memory; the spec's by default.
+            width: the columns to fit into; the terminal's by default.
+            expand: print every node of a record, not one row.
             file: where to print; standard output by default.
 
         Example::
@@ -182,7 +192,9 @@ class Model(Session):
         """
         from graphspec.notebook.model import summary
 
-        lines = summary(self, positive_int("batch_size", batch_size, self.spec.training.batch_size))
+        rows = positive_int("batch_size", batch_size, self.spec.training.batch_size)
+        columns = terminal_width(file or sys.stdout) if width is None else positive_int("width", width, 100)
+        lines = summary(self, rows, width=columns, expand=flag("expand", expand, False))
         print(printable("\n".join(lines)), file=file)
 
     def export(

@@ -9,18 +9,19 @@ import json
 import os
 import re
 import traceback
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from graphspec.text import line_of, printable
+from graphspec.text import character_width, display_width, line_of, printable, wrapped
 
 SHOWN = 100
 """The largest number of diagnostics that are printed; the number of further ones follows."""
-_MAX_COLUMNS = 100  # columns of an excerpt; a longer line is cut around the position
+_COLUMNS = 102  # of an excerpt that goes to a file or a pipe; a longer line is cut around the position
+_FEWEST = 20  # columns of an excerpt, however narrow the terminal is
+_INDENT = 4  # of the further lines of a message
 _COLOURS = {"error": "1;31", "warning": "1;33", "gutter": "1;34", "help": "1;36", "bold": "1"}
 
 
@@ -71,15 +72,25 @@ def _position(diagnostic: _Shown) -> tuple[str, int, int, str, str]:
     return diagnostic.sort_key()
 
 
-def render(diagnostics: Iterable[_Shown], *, colour: bool = False, sources: Mapping[str, str] | None = None) -> str:
+def render(
+    diagnostics: Iterable[_Shown],
+    *,
+    colour: bool = False,
+    sources: Mapping[str, str] | None = None,
+    width: int | None = None,
+    spell: Callable[[str], str] = str,
+) -> str:
     """Return ``diagnostics`` as text, in the order given, separated by blank lines.
 
     Args:
         colour: use ANSI escapes.
+        width: the columns of the terminal. Excerpts are cut to it, and texts are wrapped. None for no wrapping: programs
+            read lines.
+        spell: how the console writes a part of a source line: characters outside its encoding become others.
         sources: texts by file name; for other files, the diagnostic itself refers to the text.
     """
     excerpts = _Excerpts(sources or {})
-    return "\n\n".join(_render(diagnostic, excerpts, colour) for diagnostic in diagnostics)
+    return "\n\n".join(_render(diagnostic, excerpts, colour, width, spell) for diagnostic in diagnostics)
 
 
 def render_json(diagnostics: Iterable[_Shown]) -> str:
@@ -165,60 +176,71 @@ class _Excerpts:
         return self._lines.get((file, number))
 
 
-def _render(diagnostic: _Shown, excerpts: _Excerpts, colour: bool) -> str:
+def _render(
+    diagnostic: _Shown, excerpts: _Excerpts, colour: bool, width: int | None, spell: Callable[[str], str]
+) -> str:
     def paint(kind: str, text: str) -> str:
         return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if colour else text
+
+    def said(start: str, painted: str, text: str, indent: int) -> list[str]:
+        """Return ``start`` and ``text``, wrapped; ``start`` is printed as ``painted``."""
+        first, *rest = wrapped(_one_line(text), width, indent=indent, start=display_width(start))
+        return [painted + first, *rest]
 
     position = _one_line(diagnostic.file)
     if diagnostic.line is not None:
         position += f":{diagnostic.line}:{diagnostic.column}"
-    label = paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
-    lines = [f"{paint('bold', position)}: {label}: {_one_line(diagnostic.message)}"]
+    label = f"{diagnostic.severity}[{diagnostic.code}]"
+    painted = f"{paint('bold', position)}: {paint(diagnostic.severity, label)}: "
+    lines = said(f"{position}: {label}: ", painted, diagnostic.message, _INDENT)
     margin = " " * (len(str(diagnostic.line or "")) + 1)
     text = None if diagnostic.line is None else excerpts.line(diagnostic.file, diagnostic.line)
     if text is not None:
         assert diagnostic.column is not None
-        shown, start, length = _excerpt(text, diagnostic.column - 1, diagnostic.length)
+        room = _COLUMNS if width is None else max(width - len(margin) - 2, _FEWEST)
+        shown, start, length = _excerpt(text, diagnostic.column - 1, diagnostic.length, room)
+        before, at, after = map(spell, (shown[:start], shown[start : start + length], shown[start + length :]))
         bar = paint("gutter", "│")
-        carets = paint(diagnostic.severity, "^" * max(1, _display_width(shown[start : start + length])))
+        carets = paint(diagnostic.severity, "^" * max(1, display_width(at)))
         lines.append(f"{margin}{bar}")
-        lines.append(f"{paint('gutter', str(diagnostic.line))} {bar} {_one_line(shown)}")
-        lines.append(f"{margin}{bar} {' ' * _display_width(shown[:start])}{carets}")
+        lines.append(f"{paint('gutter', str(diagnostic.line))} {bar} {before}{at}{after}".rstrip())
+        lines.append(f"{margin}{bar} {' ' * display_width(before)}{carets}")
     elif diagnostic.line is None:
         margin = "  "
         if diagnostic.path:
             lines.append(f"{margin}{paint('gutter', '=')} at {_one_line(diagnostic.path)}")
-    lines += [f"{margin}{paint('gutter', '=')} {_one_line(line)}" for line in _nodes(diagnostic.nodes)]
+    note, painted_note, help_ = f"{margin}= ", f"{margin}{paint('gutter', '=')} ", "help: "
+    for line in _nodes(diagnostic.nodes, width, len(note)):
+        lines += said(note, painted_note, line, len(note) + 2)
     if diagnostic.hint:
-        lines.append(f"{margin}{paint('gutter', '=')} {paint('help', 'help')}: {_one_line(diagnostic.hint)}")
+        painted = f"{painted_note}{paint('help', 'help')}: "
+        lines += said(note + help_, painted, diagnostic.hint, len(note) + len(help_))
     return "\n".join(lines)
 
 
-def _excerpt(text: str, start: int, length: int) -> tuple[str, int, int]:
-    """Return a part of a line that fits, and the start and length of the position in it."""
-    far = max(0, start - 4 * _MAX_COLUMNS)  # lines may have megabytes: only the neighbourhood matters
-    text, start = text[far : start + 4 * _MAX_COLUMNS], start - far
-    text = text.replace("\t", " ").rstrip()
-    if _display_width(text) <= _MAX_COLUMNS:
+def _excerpt(text: str, start: int, length: int, room: int) -> tuple[str, int, int]:
+    """Return a part of a line that fits into ``room`` columns, and the start and length of the position in it."""
+    far = max(0, start - 4 * room)  # lines may have megabytes: only the neighbourhood matters
+    text, start = text[far : start + 4 * room], start - far
+    text = _one_line(text.replace("\t", " ")).rstrip()
+    if not far and display_width(text) <= room:
         return text, start, length
-    left = max(0, min(start - _MAX_COLUMNS // 3, len(text) - _MAX_COLUMNS))
-    cut = text[left : left + _MAX_COLUMNS]
-    shown = ("…" if left else "") + cut + ("…" if left + _MAX_COLUMNS < len(text) else "")
-    start += (1 if left else 0) - left
-    return shown, start, min(length, len(shown) - start)
-
-
-def _display_width(text: str) -> int:
-    """Return the number of terminal columns of ``text``."""
-    if text.isascii():
-        return len(text)
-    return sum(map(_character_width, text))
-
-
-def _character_width(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me"):  # accents, variation selectors of emoji
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    left, used = start, 1
+    before_it = max(room // 3, room - 1 - display_width(text[start:]))  # columns
+    while left > 0 and used + character_width(text[left - 1]) <= before_it:
+        left -= 1
+        used += character_width(text[left])
+    before = "…" if left or far else ""
+    right, used = left, len(before)
+    while right < len(text) and used + character_width(text[right]) <= room:
+        used += character_width(text[right])
+        right += 1
+    after = "…" if right < len(text) else ""
+    while after and used >= room:
+        right -= 1
+        used -= character_width(text[right])
+    start += len(before) - left
+    return before + text[left:right] + after, start, max(min(length, right - left + len(before) - start), 1)
 
 
 def _one_line(text: str) -> str:
@@ -226,13 +248,15 @@ def _one_line(text: str) -> str:
     return printable(text).replace("\n", "�")
 
 
-def _nodes(nodes: Sequence[_Node]) -> list[str]:
-    """Return a line for each node: its name, shape, type, source line and note."""
+def _nodes(nodes: Sequence[_Node], width: int | None, margin: int) -> list[str]:
+    """Return a line for each node: its name, shape, type, source line and note; aligned where that leaves some room."""
     shapes = [node.shape_text for node in nodes]
-    names = max((len(node.name) for node in nodes), default=0)
-    widest = max(map(len, shapes), default=0)
+    names = max((display_width(node.name) for node in nodes), default=0)
+    widest = max(map(display_width, shapes), default=0)
+    if width is not None and margin + names + widest > 2 * width // 3:
+        names = 0
     lines = []
     for node, shape in zip(nodes, shapes, strict=True):
-        shape = f"{shape:<{widest}}   " if widest else ""
-        lines.append(f"{node.name:<{names}}  {shape}{node.origin}")
+        shape = f"{shape:<{widest if names else 0}}   " if widest else ""
+        lines.append(f"{node.name}{' ' * (names - display_width(node.name))}  {shape}{node.origin}")
     return lines

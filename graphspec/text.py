@@ -1,16 +1,24 @@
-"""Text for a terminal: escaping, tables, and the lines of a text."""
+"""Text for a terminal: its width, wrapping, tables, numbers, lines, and the escaping of untrusted characters."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
-from collections.abc import Iterable
-from typing import Any
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
 
 _BLOCK = 2**16  # characters that `line_of` searches at a time
 _BREAK = re.compile("\r\n|\r|\n")
 _HARMLESS = frozenset("\n\t\u00a0\u200c\u200d")  # whitespace, and the joiners that scripts and emoji need
+_NARROWEST = 40
+"""Columns of a terminal; a narrower one is treated as this wide."""
+_ASCII_ROOM = 4
+"""Columns that stay free where ``…`` becomes ``...``, at the start and the end of a line."""
+_UNIT = re.compile(r"`[^`\n]*`\S*|'[^'\n]{0,60}'[^\s']*|\S+")
+"""What a line is not broken in: code in backticks, a name in quotes, a word."""
 
 
 def printable(text: str) -> str:
@@ -55,19 +63,152 @@ def line_of(text: str, number: int) -> str | None:
     return None if before else text[start:]
 
 
-def count(number: int, noun: str) -> str:
-    """Return ``1 error``, ``2 errors``, ``12,345 parameters``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+def terminal_width(stream: TextIO) -> int | None:
+    """Return the columns of the terminal that ``stream`` writes to; None for a file or a pipe.
+
+    The environment variable ``COLUMNS`` comes first, for all streams.
+    """
+    given = os.environ.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given):
+        columns = int(given)
+    elif not (hasattr(stream, "isatty") and stream.isatty()):  # a notebook's stream, or one of a program, may have less
+        return None
+    else:
+        try:
+            columns = os.get_terminal_size(stream.fileno()).columns or 80
+        except (OSError, ValueError, AttributeError):  # a terminal without a size, or a stream without a descriptor
+            columns = 80
+    return max(columns, _NARROWEST) - (0 if _has_ellipsis(stream) else _ASCII_ROOM)
 
 
-def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = ()) -> list[str]:
-    """Return rows of cells as aligned lines; the columns in ``right`` are right-aligned."""
+def _has_ellipsis(stream: TextIO) -> bool:
+    try:
+        "…".encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeError, LookupError):
+        return False
+    return True
+
+
+def display_width(text: str) -> int:
+    """Return the number of terminal columns of ``text``."""
+    return len(text) if text.isascii() else sum(map(character_width, text))
+
+
+def character_width(character: str) -> int:
+    """Return the number of terminal columns of a character: 0, 1 or 2."""
+    if unicodedata.category(character) in ("Mn", "Me"):  # accents, variation selectors of emoji
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def wrapped(text: str, width: int | None, *, indent: int = 0, start: int = 0) -> list[str]:
+    """Break ``text`` between words into lines of at most ``width`` columns; the second and later ones are indented.
+
+    Code in backticks and names in quotes stay whole where they fit into a line. A longer word stays whole: a path or a
+    command can then be copied.
+
+    Args:
+        width: None for one line.
+        start: the columns that something else takes in the first line.
+    """
+    if width is None:
+        return [text]
+    lines, line, used, empty = [], "", start, True
+    for space, unit in _units(text, width - indent):
+        size = display_width(unit)
+        if not empty and used + len(space) + size > width:
+            lines.append(line)
+            line, used = " " * indent + unit, indent + size
+        else:
+            line, used = line + space + unit, used + len(space) + size
+        empty = False
+    return [*lines, line]
+
+
+def _units(text: str, width: int) -> Iterator[tuple[str, str]]:
+    """Yield words with the space before each; quoted words are one word where they fit into ``width`` columns."""
+    place = 0
+    for match in _UNIT.finditer(text):
+        unit = match[0]
+        words = [unit] if display_width(unit) <= width else unit.split(" ")
+        yield text[place : match.start()], words[0]
+        yield from ((" ", word) for word in words[1:])
+        place = match.end()
+
+
+def shorten_middle(text: str, width: int) -> str:
+    """Return ``text``, with its middle replaced by ``…`` if it takes more than ``width`` columns."""
+    if display_width(text) <= width or width < 1:
+        return text
+    characters, left, right, room = list(text), "", "", width - 1
+    while characters:
+        from_left = display_width(left) <= display_width(right)
+        character = characters.pop(0 if from_left else -1)
+        room -= character_width(character)
+        if room < 0:
+            break
+        left, right = (left + character, right) if from_left else (left, character + right)
+    return f"{left}…{right}"
+
+
+def shorten_end(text: str, width: int) -> str:
+    """Return ``text``, with its end replaced by ``…`` if it takes more than ``width`` columns."""
+    if display_width(text) <= width:
+        return text
+    shown, room = "", width - 1
+    for character in text:
+        room -= character_width(character)
+        if room < 0:
+            break
+        shown += character
+    return shown.rstrip() + "…"
+
+
+def number(value: float) -> str:
+    """Format a loss, a metric or a rate: ``0.9744``, ``12.345``, ``1e-05``, ``1.235e+06``.
+
+    Values from 0.01 to 99999 take six or seven characters; smaller and larger ones have four significant digits.
+    """
+    size = abs(value)
+    if not math.isfinite(value) or 0 < size < 0.01 or size >= 999999.5:
+        return f"{value:.4g}"
+    if size < 1:
+        return f"{value:.4f}"
+    return f"{value:#.5g}".rstrip(".") if size < 99999.5 else f"{value:.0f}"
+
+
+def percent(share: float) -> str:
+    """Format a share: ``45 %``, ``0.32 %``, ``0 %``."""
+    return f"{100 * share:.0f} %" if share >= 0.01 or share == 0 else f"{100 * share:.2g} %"
+
+
+def duration(seconds: float) -> str:
+    """Format a time: ``40 ms``, ``2.5 s``, ``2 min 5 s``, ``3 h 12 min``."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,} h" + (f" {minutes % 60} min" if minutes % 60 else "")
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return ``1 error``, ``2 errors``, ``12,345 parameters``; ``plural`` if it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = (), gap: int = 2) -> list[str]:
+    """Return rows of cells as aligned lines, ``gap`` spaces apart; the columns in ``right`` are right-aligned."""
     table = [[str(cell) for cell in row] for row in rows]
     right_aligned = set(right)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            c.rjust(w) if k in right_aligned else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
+    widths = [max(map(display_width, column)) for column in zip(*table, strict=True)]
+    space = " " * gap
+    return [space.join(_padded(c, widths[k], k in right_aligned) for k, c in enumerate(row)).rstrip() for row in table]
+
+
+def _padded(cell: str, width: int, right: bool) -> str:
+    space = " " * (width - display_width(cell))
+    return space + cell if right else cell + space

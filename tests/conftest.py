@@ -14,6 +14,7 @@ from quick import is_quick
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "2")  # read when NumPy is imported, which is later: tests use two threads at most
+os.environ.pop("COLUMNS", None)  # set by whoever starts the tests: output to a pipe is not wrapped without it
 
 if (
     signal.getsignal(signal.SIGINT) == signal.SIG_IGN

@@ -21,6 +21,7 @@ OWN = {
 """Folders that mirror nothing."""
 OF_MANY = {
     "callbacks/test_golden.py": "all callbacks against Keras",
+    "cli/test_screens.py": "what every command prints at three widths",
     "export/test_layers.py": "the exports of all layers",
     "graph/passes/test_docstrings.py": "the examples of all passes",
     "language/test_golden.py": "all types of columns against scikit-learn",

@@ -6,9 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from graphspec.errors import Diagnostic, NodeRef
 from graphspec.language.parse import parse
 from graphspec.rendering import render, render_json
+from graphspec.text import display_width
 
 MIX = Diagnostic(
     "GS302",
@@ -124,3 +127,70 @@ def test_excerpts_come_from_the_file(tmp_path: Path) -> None:
     text = render(found)
     assert "3 │ layer: []\n  │ ^^^^^" in text
     assert "help: did you mean 'layers'?" in text
+
+
+# On a terminal
+
+
+def test_messages_wrap_with_an_indent() -> None:
+    assert render([MIX], sources=SOURCE, width=60) == (
+        "specs/branches.yaml:14:6: error[GS302]: Concatenate 'mix'\n"
+        "    joins shapes that differ outside axis -1\n"
+        "   │\n"
+        "14 │   - {name: mix, type: Concatenate, inputs: [b1, b2]}\n"
+        "   │      ^^^^^^^^^\n"
+        "   = b1  (N, 28, 28, 64)   from Conv2D at line 9, padding:\n"
+        "       same\n"
+        "   = b2  (N, 26, 26, 64)   from Conv2D at line 11, padding:\n"
+        "       valid\n"
+        "   = help: set `padding: same` on 'b2' (line 11)"
+    )
+
+
+def test_colours_do_not_change_where_lines_break() -> None:
+    coloured = render([MIX], colour=True, sources=SOURCE, width=60)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == render([MIX], sources=SOURCE, width=60)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+@pytest.mark.parametrize("fill", ["ab, ", "日本 ", "é\t"], ids=["latin", "wide", "tabs"])
+@pytest.mark.parametrize("before", [0, 5, 30, 100, 1000])
+@pytest.mark.parametrize("after", [0, 10, 500])
+def test_carets_stand_under_what_they_mean(width: int, fill: str, before: int, after: int) -> None:
+    text = fill * before + "WRONG" + " " + fill * after
+    column = len(fill) * before + 1
+    lines = render([Diagnostic("GS105", "m", "f", 1, column, length=5)], sources={"f": text}, width=width).splitlines()
+    assert all(display_width(line) <= width for line in lines)
+    start = lines[3].index("^")
+    shown = lines[2].index("WRONG")
+    assert display_width(lines[2][:shown]) == start
+    assert lines[3].count("^") == 5
+
+
+def test_a_position_longer_than_the_line_is_cut() -> None:
+    lines = render([Diagnostic("GS105", "m", "f", 1, 11, length=300)], sources={"f": "a" * 500}, width=60).splitlines()
+    assert all(display_width(line) <= 60 for line in lines)
+    assert lines[3].count("^") > 20
+
+
+def test_a_position_behind_the_end_of_a_line() -> None:
+    lines = render([Diagnostic("GS101", "m", "f", 1, 101)], sources={"f": "a" * 100}, width=60).splitlines()
+    assert lines[3].index("^") == display_width(lines[2])
+
+
+def test_without_a_terminal_every_text_is_one_line() -> None:
+    long = Diagnostic("GS105", "word " * 100 + "end", "f", 1, 1, hint="hint " * 100 + "end")
+    lines = render([long], sources={"f": "x"}).splitlines()
+    assert lines[0].startswith("f:1:1: error[GS105]: word ")
+    assert lines[0].endswith("end")
+    assert lines[-1].endswith("end")
+    assert len(lines) == 5
+
+
+def test_carets_count_what_the_console_writes() -> None:
+    spelled = render(
+        [Diagnostic("GS105", "m", "f", 1, 3, length=2)],
+        sources={"f": "é xy"},
+        spell=lambda text: text.replace("é", "\\xe9"),
+    )
+    assert spelled.splitlines()[2:] == ["1 │ \\xe9 xy", "  │      ^^"]

@@ -80,8 +80,10 @@ class CallbackState:
         saved: the attributes that a checkpoint contains.
         keeps_weights: True if :meth:`arrays` may return copies of all weights.
         adds: the names of the values that the callback adds to the logs.
+        restored_epoch: the epoch, from 0, whose weights the callback has restored at the end; None if it has not.
     """
 
+    restored_epoch: int | None = None
     saved: ClassVar[type[Saved]] = Saved
     keeps_weights: ClassVar[bool] = False
     adds: ClassVar[tuple[str, ...]] = ()

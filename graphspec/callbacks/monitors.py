@@ -181,6 +181,7 @@ class _EarlyStopping(_MonitorState):
             if self.config.verbose > 0:
                 self.run.say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
             self.run.set_weights(self.best_weights)
+            self.restored_epoch = self.best_epoch
 
     def arrays(self) -> dict[str, Array]:
         return self.best_weights

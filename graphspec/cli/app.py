@@ -11,10 +11,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from graphspec.cli.console import attempt, err, guarded, on_stdout, out
+from graphspec.cli.console import attempt, complain, err, guarded, on_stdout, out
 from graphspec.cli.data import data
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.export import export
+from graphspec.cli.help_text import HelpText, write_commands
 from graphspec.cli.init import init
 from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
@@ -34,6 +35,9 @@ class Commands(TyperGroup):
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         sys.exit(attempt(lambda: self._status(*args, **options | {"standalone_mode": False})))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        write_commands(formatter, ((name, self.commands[name]) for name in self.list_commands(ctx)))
 
     def _status(self, *args: Any, **options: Any) -> int | None:
         given = args[0] if args else options.get("args")
@@ -56,14 +60,18 @@ def _refuse(error: Any, words: Sequence[str]) -> None:
     if not error.format_message():
         return
     text, hint = usage_error(error, words)
-    err(f"error: {text}" + (f"\n  = help: {hint}" if hint else ""))
+    complain(f"error: {text}", hint)
 
 
 app = typer.Typer(
-    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 for command in COMMANDS:
-    app.command()(guarded(command))
+    app.command(cls=HelpText)(guarded(command))
 
 
 def _version(requested: bool) -> None:

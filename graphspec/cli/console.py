@@ -16,7 +16,7 @@ from graphspec.codes import Code
 from graphspec.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
 from graphspec.text import columns as columns
 from graphspec.text import count as count
-from graphspec.text import printable
+from graphspec.text import printable, terminal_width, wrapped
 
 if TYPE_CHECKING:
     from typing import ParamSpec
@@ -31,7 +31,21 @@ INTERNAL = 70
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 # Errors of the machine, not of the caller: a full disk, a limit, a failing device.
 
-_ASCII = {"│": "|", "×": "x", "…": "...", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "·": "*", "→": "->", "�": "?"}
+_ASCII = {
+    "│": "|",
+    "─": "-",
+    "━": "=",
+    "×": "x",
+    "±": "+-",
+    "…": "...",
+    "–": "-",
+    "—": "-",
+    "≤": "<=",
+    "≥": ">=",
+    "·": "*",
+    "→": "->",
+    "�": "?",
+}
 
 
 def _to_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -42,9 +56,17 @@ def _to_ascii(error: UnicodeError) -> tuple[str, int]:
     return text, error.end
 
 
+codecs.register_error("graphspec", _to_ascii)
+
+
+def _spelled(stream: TextIO) -> Callable[[str], str]:
+    """Return how a stream writes a text: as it is, or with other characters for those outside its encoding."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return lambda text: text if text.isascii() else text.encode(encoding, "graphspec").decode(encoding)
+
+
 def prepare_streams() -> None:
     """Let both streams accept any text: ASCII replaces characters outside their encoding; a closed stream discards it."""
-    codecs.register_error("graphspec", _to_ascii)
     if sys.stdout is None:  # `main` has opened the null device as its descriptor
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
@@ -97,8 +119,27 @@ def write_data(content: bytes) -> None:
 
 
 def err(text: str) -> None:
-    """Write lines about the run to stderr."""
+    """Write lines about the run to stderr; what a command line contains is not wrapped."""
     _on_stderr(printable(text) + "\n")
+
+
+def out_wrapped(text: str, indent: int = 2) -> None:
+    """Write sentences of a result to stdout, wrapped to the terminal; what does not fit into a line is indented."""
+    width = terminal_width(sys.stdout)
+    for part in printable(text).split("\n"):
+        for line in wrapped(part, width, indent=indent):
+            out(line)
+
+
+def complain(message: str, hint: str | None = None) -> None:
+    """Write an error and its fix to stderr, wrapped to the terminal."""
+    width = terminal_width(sys.stderr)
+    lines = [line for part in message.split("\n") for line in wrapped(part, width, indent=4)]
+    if hint:
+        start = "  = help: "
+        first, *rest = wrapped(hint, width, indent=len(start), start=len(start))
+        lines += [start + first, *rest]
+    err("\n".join(lines))
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None = None) -> None:
@@ -109,9 +150,11 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None =
     if not found:
         return
     shown = found.shown() if len(found) > SHOWN else found
-    text = render(shown, colour=colourful(stream or sys.stderr)) + "\n\n"
+    target = stream or sys.stderr
+    text = render(shown, colour=colourful(target), width=terminal_width(target), spell=_spelled(target)) + "\n\n"
     if len(found) > SHOWN:
-        text += f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` prints all\n\n"
+        more = f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` prints all"
+        text += "\n".join(wrapped(more, terminal_width(target), indent=2)) + "\n\n"
     if stream is None:
         _on_stderr(text)
     else:
@@ -187,21 +230,21 @@ def _failed(error: OSError) -> int:
     if error.errno == errno.EPIPE:
         return BROKEN_PIPE
     name = f"{error.filename}: " if error.filename is not None else ""
-    err(f"error: {name}{error.strerror or error}")
+    complain(f"error: {name}{error.strerror or error}")
     return RunError.status if error.errno in _MACHINE else UsageError.status
 
 
 def _complain(error: GraphspecError) -> None:
     if isinstance(error, RunError):
         text = str(error).partition(": ")[2].removesuffix(f" (help: {error.hint})")
-        err(f"error[{error.code}]: {text}" + (f"\n  = help: {error.hint}" if error.hint else ""))
+        complain(f"error[{error.code}]: {text}", error.hint)
     else:
-        err(f"error: {error}")
+        complain(f"error: {error}")
 
 
 def _internal(error: Exception) -> int:
     """Report a bug of graphspec."""
-    err(f"internal error, please report: {type(error).__name__}: {error}")
+    complain(f"internal error, please report: {type(error).__name__}: {error}")
     if os.environ.get("GRAPHSPEC_DEBUG") == "1":
         err("".join(traceback.format_exception(error)).rstrip())
     else:

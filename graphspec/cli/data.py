@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +11,7 @@ import typer
 from graphspec.cli.console import columns, count, out, print_diagnostics, write_data
 from graphspec.cli.options import Sets, SpecFile
 from graphspec.errors import UsageError, shorten
+from graphspec.text import display_width, percent, shorten_end, terminal_width, wrapped
 
 if TYPE_CHECKING:
     from graphspec.data.array_profile import ArrayProfile
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 _HEADER = ("column", "type", "missing", "distinct")
 _NAME = 28  # characters of a column's name that are shown
+_CLOSING = 8  # problems that are repeated at the end
 _VALUES = 28  # narrower values go on a line of their own
 
 
@@ -47,20 +47,15 @@ def data(
     if as_json:
         write_data(_json(found))
     else:
-        width = _width()
+        width = terminal_width(sys.stdout)
         for number, part in enumerate(found):
             if number:
                 out("")
             for line in lines(part, width):
                 out(line)
+        for line in closing(found, width):
+            out(line)
     return 1 if any(part.problems for part in found) else 0
-
-
-def _width() -> int | None:
-    """Return the width of the terminal, None if the output goes to a file or a pipe."""
-    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
-        return None
-    return shutil.get_terminal_size().columns
 
 
 def lines(part: Overview, width: int | None) -> Iterator[str]:
@@ -81,16 +76,36 @@ def lines(part: Overview, width: int | None) -> Iterator[str]:
     if part.learnt:
         yield ""
         yield "would be learnt" + (" (less the validation rows)" if part.name == "train" else "")
-        learnt = [(f"  {shorten(name, _NAME)}", "; ".join(texts)) for name, texts in part.learnt.items()]
-        yield from (_cut(line, width) for line in columns(learnt))
+        names = {name: f"  {shorten(name, _NAME)}" for name in part.learnt}
+        start = max(map(display_width, names.values())) + 2
+        if width is not None and width - start < _VALUES:
+            start = 4
+        for name, texts in part.learnt.items():
+            first = names[name] + " " * (start - display_width(names[name]))
+            first = first if display_width(first) == start else first + "  "
+            yield from _wrapped(first, "; ".join(texts), width, start)
     if part.unused:
         yield ""
         yield from _wrapped("not used: ", ", ".join(part.unused), width)
-    for kind, texts in (("problem", part.problems), ("hint", part.hints)):
+    for kind, texts in (("hint", part.hints), ("problem", part.problems)):
         for number, text in enumerate(texts):
             if not number:
                 yield ""
             yield from _wrapped(f"{kind}: ", text, width)
+
+
+def closing(found: Sequence[Overview], width: int | None) -> Iterator[str]:
+    """Yield the problems again if the tables of later parts follow them: the end of a long answer shows what is wrong."""
+    if not any(part.problems for part in found[:-1]):
+        return
+    yield ""
+    total = sum(len(part.problems) for part in found)
+    yield f"{count(total, 'problem')} in all"
+    shown = [(part.name, text) for part in found for text in part.problems]
+    for name, text in shown[:_CLOSING]:
+        yield from _wrapped(f"  {name}: ", text, width, 4)
+    if total > _CLOSING:
+        yield f"  … and {total - _CLOSING:,} more, above"
 
 
 def _label(column: str, use: str) -> str:
@@ -141,38 +156,31 @@ def _values(found: ColumnProfile) -> str:
 
 
 def _shares(frequent: Sequence[tuple[str, int]], total: int) -> str:
-    shown = [f"{shorten(' '.join(value.split()), 24)} {_percent(n / total)}" for value, n in frequent[:8]]
+    shown = [f"{shorten(' '.join(value.split()), 24)} {percent(n / total)}" for value, n in frequent[:8]]
     return ", ".join(shown) + (", …" if len(frequent) > 8 else "")
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.2g} %"
-
-
 def _table(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
-    """Yield aligned lines; the last cell is cut, or has a line of its own if there is little room."""
+    """Yield aligned lines; the last cell is wrapped, or has lines of its own if there is little room."""
     left = columns([row[:-1] for row in rows], right=(2, 3))
-    start = max(map(len, left)) + 2
+    start = max(map(display_width, left)) + 2
     if width is None or width - start >= _VALUES:
         for text, row in zip(left, rows, strict=True):
-            yield _cut(f"{text:<{start}}{row[-1]}".rstrip(), width)
+            yield from _wrapped(text + " " * (start - display_width(text)), row[-1], width, start)
         return
     for text, row in zip(left, rows, strict=True):
         yield _cut(text, width)
         if row is not rows[0] and row[-1]:
-            yield _cut(f"    {row[-1]}", width)
+            yield from _wrapped("    ", row[-1], width, 4)
 
 
 def _cut(line: str, width: int | None) -> str:
-    return line if width is None else shorten(line, max(width, 2))
+    return line if width is None else shorten_end(line, width)
 
 
-def _wrapped(start: str, text: str, width: int | None) -> list[str]:
-    import textwrap
-
-    if width is None:
-        return [start + text]
-    return textwrap.wrap(start + text, max(width, 20), subsequent_indent="  ", break_on_hyphens=False)
+def _wrapped(start: str, text: str, width: int | None, indent: int = 2) -> list[str]:
+    first, *rest = wrapped(text, width, indent=indent, start=display_width(start))
+    return [(start + first).rstrip(), *rest]
 
 
 def _json(found: Sequence[Overview]) -> bytes:

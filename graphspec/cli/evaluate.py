@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from graphspec.cli.console import columns, out
 from graphspec.cli.options import Allow, RunDirectory
 from graphspec.errors import UsageError
+from graphspec.text import shorten_end, terminal_width
 
 if TYPE_CHECKING:
     from graphspec.api import Model
@@ -52,27 +54,17 @@ def print_test(model: Model) -> None:
     """Print one line per value on the test data (with its meaning, if a metric has several values), then the tables."""
     running = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
     meanings = running.meanings()
+    width = terminal_width(sys.stdout)
     for line in columns((key, f"{value:.6g}", meanings.get(key, "")) for key, value in running.logs().items()):
-        out(line)
+        out(line if width is None else shorten_end(line, width))
     for table in running.tables():
         print_table(table)
 
 
 def print_table(table: ResultTable) -> None:
-    """Print a confusion matrix with the recall of every class on the right and its precision below."""
-    counts = table.counts
-    right, true, answers = counts.diagonal(), counts.sum(1), counts.sum(0)
+    """Print a confusion matrix so that it fits the terminal."""
+    from graphspec.cli.confusion import matrix_lines
+
     out("")
-    rows = [
-        [label, *row, _ratio(right[k], true[k])]
-        for k, (label, row) in enumerate(zip(table.labels, counts, strict=True))
-    ]
-    precisions = [_ratio(a, b) for a, b in zip(right, answers, strict=True)]
-    head = [f"{table.key}: true \\ answer", *table.labels, "recall"]
-    for line in columns([head, *rows, ["precision", *precisions, ""]], right=range(1, len(head))):
+    for line in matrix_lines(table, terminal_width(sys.stdout)):
         out(line)
-
-
-def _ratio(part: int, whole: int) -> str:
-    """Return a ratio of row counts, ``-`` without rows."""
-    return f"{part / whole:.4f}" if whole else "-"

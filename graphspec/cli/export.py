@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graphspec.cli.console import out
+from graphspec.cli.console import out_wrapped
 from graphspec.cli.options import Allow, Opset, Output, RunDirectory, Target, writable
 
 
@@ -20,7 +20,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Rows for the proof, as for predict \\[default: from the spec's test or training data].",
+            help="Rows for the proof, as for predict; by default from the spec's test or training data.",
             show_default=False,
         ),
     ] = None,
@@ -35,8 +35,8 @@ def export(
     ] = None,
     allow: Allow = None,
 ) -> None:
-    """Write the ONNX file of a run if it is proved equal to the runtime; otherwise no file, and status 1."""
+    """Write a run as an ONNX file. Writes the file only if onnxruntime's outputs match; otherwise the status is 1."""
     from graphspec.api import load
 
     model = load(run, allow=allow or ())
-    out(f"{output}: {model.export(output, opset=opset, target=target, rows=rows, signature=signature)}")
+    out_wrapped(f"{output}: {model.export(output, opset=opset, target=target, rows=rows, signature=signature)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import count, err, out
+from graphspec.cli.console import complain, count, out, out_wrapped
 from graphspec.cli.schema import place
 from graphspec.errors import UsageError
 from graphspec.files import TABLES, create
@@ -40,7 +40,7 @@ def init(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The spec to write.", show_default=False)],
     kind: Annotated[
         Kind | None,
-        typer.Option(help="The kind of problem \\[default: multiclass, or what fits the target].", show_default=False),
+        typer.Option(help="The kind of problem; by default multiclass, or what fits the target.", show_default=False),
     ] = None,
     source: Annotated[
         Path | None,
@@ -93,9 +93,11 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
         temporary.unlink()
     create(path, text)
     for warning in found.warnings:
-        err(f"warning: {warning}")
+        complain(f"warning: {warning}")
     used = sum(not column.left_out for column in found.columns)
-    out(f"{path}: a {found.target.task} problem, {target} from {count(used, 'column')} of {count(found.rows, 'row')}")
+    out_wrapped(
+        f"{path}: a {found.target.task} problem, {target} from {count(used, 'column')} of {count(found.rows, 'row')}"
+    )
     steps = "\n  ".join(shell("graphspec", command, str(path)) for command in ("data", "train"))
     out(f"read its comments, then:\n  {steps}")
 

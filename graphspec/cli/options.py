@@ -61,7 +61,7 @@ Cache = Annotated[
     typer.Option(
         "--cache",
         metavar="DIR",
-        help="The folder for prepared rows \\[default: beside the run].",
+        help="The folder for prepared rows; beside the run by default.",
         show_default=False,
     ),
 ]

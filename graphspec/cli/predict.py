@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from graphspec.cli.console import out, write_data
+from graphspec.cli.console import out_wrapped, write_data
 from graphspec.cli.options import writable
 from graphspec.errors import UsageError
 from graphspec.files import DATA_SUFFIXES
@@ -46,7 +46,7 @@ def predict(
             "-o",
             metavar="FILE",
             callback=writable,
-            help=".npz, .csv or .jsonl \\[default: CSV on stdout].",
+            help="A .npz, .csv or .jsonl file; by default CSV is printed.",
             show_default=False,
         ),
     ] = None,
@@ -79,7 +79,7 @@ def predict(
     plain = labels and not keep and output is None and not json and len(names) == 1
     rows = _write(_joined(chosen) if suffix == ".npz" else chosen, output, suffix, plain=plain)
     if output is not None:
-        out(f"{output}: {rows:,} rows of {', '.join(names)}")
+        out_wrapped(f"{output}: {rows:,} rows of {', '.join(names)}")
 
 
 @dataclass(frozen=True)

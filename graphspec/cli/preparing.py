@@ -7,12 +7,16 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from graphspec.cli.progress import Remaining
+from graphspec.text import terminal_width
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from graphspec.runtime.session import Session
 
 _QUIET_SECONDS = 1.0  # shorter work shows nothing
+_BAR = 12  # columns
 
 
 def show_preparing(model: Session) -> None:
@@ -26,6 +30,7 @@ class PreparingBar:
 
     def __init__(self) -> None:
         self._began = 0.0
+        self._remaining = Remaining()
         self._progress: Progress | None = None
 
     def update(self, stage: str, rows: int, total: int) -> None:
@@ -33,13 +38,18 @@ class PreparingBar:
         now = time.monotonic()
         if self._began == 0.0:
             self._began = now
+            self._remaining.begin(now, 0, total)
         if self._progress is None and rows < total and now - self._began >= _QUIET_SECONDS:
             self._progress = _bar()
-            self._task = self._progress.add_task(stage, total=total, rate="")
+            self._task = self._progress.add_task(stage, total=total, text="")
             self._progress.start()
         if self._progress is not None:
             rate = f"{rows / max(now - self._began, 1e-9):,.0f} rows/s"
-            self._progress.update(self._task, completed=rows, rate=rate)
+            left, done = self._remaining.text(now, rows), f"{rows}/{total}"
+            room = (terminal_width(sys.stderr) or 80) - len(stage) - _BAR - 3
+            texts = ("  ".join(filter(None, parts)) for parts in ([done, rate, left], [done, left], [left]))
+            text = next((text for text in texts if len(text) <= room), "")
+            self._progress.update(self._task, completed=rows, text=text)
             self._progress.refresh()
         if rows >= total:
             if self._progress is not None:
@@ -50,14 +60,12 @@ class PreparingBar:
 def _bar() -> Progress:
     """Return a bar that is redrawn only on request."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(compact=True),
+        BarColumn(bar_width=_BAR),
+        TextColumn("{task.fields[text]}"),
         console=Console(stderr=True),
         auto_refresh=False,
         transient=True,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from graphspec.cli.console import out, print_diagnostics
 from graphspec.cli.options import Sets, SpecFile
+from graphspec.text import terminal_width
 
 
 def summary(
@@ -15,9 +17,10 @@ def summary(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="The batch size for the memory \\[default: the spec's].", show_default=False
+            min=1, metavar="N", help="The batch size for the memory; the spec's by default.", show_default=False
         ),
     ] = None,
+    expand: Annotated[bool, typer.Option("--expand", help="Print every node of a record, not one row.")] = False,
     sets: Sets = None,
 ) -> None:
     """Print every node with its output shape, parameters, memory per batch, and multiply-adds per row."""
@@ -27,5 +30,6 @@ def summary(
     checked = check(str(spec), sets or (), allow_outside=True)
     declaration, lowered = checked.require()
     print_diagnostics(checked.diagnostics)
-    for line in summary_lines(declaration, lowered, batch_size or declaration.training.batch_size):
+    rows, width = batch_size or declaration.training.batch_size, terminal_width(sys.stdout)
+    for line in summary_lines(declaration, lowered, rows, width=width, expand=expand):
         out(line)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import INTERRUPTED, err, out, print_diagnostics
+from graphspec.cli.console import INTERRUPTED, complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import Allow, AllowOutside, Cache, Sets, SpecFile, writable
 from graphspec.codes import Code
-from graphspec.errors import Diagnostic, SpecError, UsageError
+from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.files import CACHE, LOCK, is_leftover, make_folder, remove_leftovers
 from graphspec.text import shell
 
@@ -88,7 +89,7 @@ def train(  # noqa: PLR0913 (the options of the command)
         start_run(model, directory)
         try:
             with raised():
-                _run(trainer, directory)
+                _run(model, trainer, directory)
         except KeyboardInterrupt:
             err(_interrupted(trainer, directory, _command(spec, directory, model, onnx, sets or ())))
             return INTERRUPTED
@@ -184,7 +185,7 @@ def _remove(directory: Path, used: Sequence[Path]) -> None:
         raise UsageError(f"--overwrite does not remove {directory}: {why}")
     if kept := remove_run(directory):
         more = f" and {len(kept) - _MAX_LISTED} more" if len(kept) > _MAX_LISTED else ""
-        err(f"note: {directory} keeps files that no run wrote: {', '.join(kept[:_MAX_LISTED])}{more}")
+        complain(f"note: {directory} keeps files that no run wrote: {', '.join(kept[:_MAX_LISTED])}{more}")
 
 
 # The run.
@@ -207,11 +208,31 @@ def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
         trainer.write_derived()
 
 
-def _run(trainer: Trainer, directory: Path) -> None:
+def _run(model: Model, trainer: Trainer, directory: Path) -> None:
+    from graphspec.cli.training_report import announce, report
+
     if trainer.finished:
         why = f": {trainer.stopped}" if trainer.stopped is not None else ""
-        out(f"the run in {directory} is already finished after epoch {trainer.epoch}{why}")
-    trainer.run()
+        out_wrapped(f"the run in {directory} is already finished after epoch {trainer.epoch}{why}")
+    elif not trainer.resumed:
+        announce(model, trainer)
+    first, began = trainer.epoch, time.monotonic()
+    try:
+        trainer.run()
+    except RunError as error:
+        raise _explained(error, trainer) from None
+    report(trainer, trainer.epoch - first, time.monotonic() - began)
+
+
+def _explained(error: RunError, trainer: Trainer) -> RunError:
+    """Return the error with the inputs that are not scaled, if a loss or a weight is not finite."""
+    from graphspec.training.advice import unscaled_inputs
+
+    if error.code != Code.NOT_FINITE or not (found := unscaled_inputs(trainer.model.spec, trainer.loader.dataset)):
+        return error
+    more = f" and {len(found) - 2} more inputs" if len(found) > 2 else ""
+    text = f"scale the inputs, with a Normalization layer: {' and '.join(found[:2])}{more}"
+    return RunError(error.code, error.message, f"{text}; else {error.hint}")
 
 
 def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None) -> None:
@@ -227,7 +248,7 @@ def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None) 
             print_table(table)
     out(f"run: {directory}")
     if onnx is not None:
-        out(f"{onnx}: {model.export(onnx)}")
+        out_wrapped(f"{onnx}: {model.export(onnx)}")
 
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:

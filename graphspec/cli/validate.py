@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import count, out, print_diagnostics, write_data
+from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target
 from graphspec.gc_pause import gc_paused
 from graphspec.ir.learnt_size import LearntSize
@@ -53,7 +53,7 @@ def validate(
         wrong = wrong or any(d.is_error for d in found)
         if output is Format.text:
             print_diagnostics(found, sys.stdout)
-            out(f"{spec}: {_verdict(checked, found)}")
+            out_wrapped(f"{spec}: {_verdict(checked, found)}")
         everything += found
     if output is not Format.text:
         write_data(_for_programs(everything, output))

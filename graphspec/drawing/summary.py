@@ -3,75 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from graphspec.drawing.summary_table import fold_records, rows_of, table_lines
 from graphspec.ir.learnt_size import LearntSize
-from graphspec.text import columns, count
+from graphspec.text import count, printable, wrapped
 
 if TYPE_CHECKING:
     from graphspec.compiler.cost import Cost
     from graphspec.compiler.lowered import Lowered
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
-
-_HEADER = ("node", "type", "computed", "output", "parameters", "memory", "multiply-adds", "inputs")
+    from graphspec.language.declarations import HeadDecl, Spec
 
 
-def summary_lines(spec: Spec, lowered: Lowered, rows: int) -> Iterator[str]:
-    """Yield the lines of the summary, for batches of ``rows`` rows."""
+def summary_lines(
+    spec: Spec, lowered: Lowered, rows: int, *, width: int | None = None, expand: bool = False
+) -> Iterator[str]:
+    """Yield the lines of the summary.
+
+    Args:
+        rows: the batch size for the memory.
+        width: the columns of the terminal; None for as many as it takes.
+        expand: show every node of a record, not one row.
+    """
     from graphspec.compiler.cost import cost
     from graphspec.graph.prelude import computed_once
 
     costs = cost(spec, lowered, rows)
     title = f"{spec.name}: {spec.description}" if spec.description else spec.name
-    yield " ".join(title.split())
+    yield from _wrapped(" ".join(title.split()), width)
     yield ""
     once = computed_once(lowered.graph)
-    table = [_HEADER, *_table(spec, lowered, costs, rows, once)]
-    lines = columns(table if once else [line[:2] + line[3:] for line in table], right=(4, 5, 6) if once else (3, 4, 5))
-    yield lines[0]
-    yield "─" * max(map(len, lines))
-    yield from lines[1:]
+    table = rows_of(spec, lowered, costs, rows, once)
+    folded = table if expand else fold_records(table, spec)
+    lines, left_out = table_lines(folded, width)
+    yield from lines
     yield ""
     for head in spec.heads.values():
-        yield f"head {head.name}: {_head(head)}"
-    yield from _footer(spec, lowered, costs, rows, once)
+        yield from _wrapped(f"head {head.name}: {_head(head)}", width)
+    for line in _footer(spec, lowered, costs, rows, once):
+        yield from _wrapped(line, width)
+    more = ["--expand prints every node of a record"] if len(folded) < len(table) else []
+    if left_out:
+        more.append(f"left out in a narrow terminal: {', '.join(left_out)}")
+    if more:
+        yield from _wrapped("; ".join(more), width)
 
 
-def _table(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> Iterator[tuple[Any, ...]]:
-    from graphspec.arrays.system_memory import human
-    from graphspec.ir.dims import show
-
-    for name, declared in spec.inputs.items():
-        yield name, "input", "", show(("N", *declared.shape)), "", "", "", declared.dtype
-    for node in spec.nodes:
-        own = costs.nodes[node.name]
-        outputs = lowered.outputs[node.name] or ()
-        shapes = " ".join(show(v.shape) for v in outputs)
-        size = own.trainable + own.frozen
-        parameters = _size(size) if size else f"as {node.share}" if node.share else ""
-        memory = human(own.activations) if own.activations else ""
-        products = _size(own.multiply_adds // rows) if own.multiply_adds else ""
-        yield (
-            node.name,
-            node.type or "",
-            "once" if node.name in once else "",
-            shapes,
-            parameters,
-            memory,
-            products,
-            _inputs(node),
-        )
-
-
-def _size(size: int) -> str:
-    """Return a number of parameters or operations; it may depend on what is still to be learnt."""
-    return "learnt" if isinstance(size, LearntSize) else f"{size:,}"
-
-
-def _inputs(node: NodeDecl) -> str:
-    refs = [ref for ref in node.inputs if ref is not None]
-    refs += [ref for group in node.call.values() for ref in group if ref is not None]
-    return ", ".join(ref.name if ref.output == 0 else f"{ref.name}:{ref.output}" for ref in refs)
+def _wrapped(text: str, width: int | None) -> list[str]:
+    return [line for part in printable(text).split("\n") for line in wrapped(part, width, indent=2)]
 
 
 def _head(head: HeadDecl) -> str:
@@ -95,7 +74,7 @@ def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
         yield f"computed once per row, before training, by onnxruntime: {count(len(once), 'node')}"
     total = costs.total()
     if lowered.graph.learnt:
-        yield "sizes that are named after a node, and what depends on them, are learnt from the training rows"
+        yield "learnt: sizes that come from the training rows"
     if isinstance(total.trainable + total.frozen, LearntSize):
         return
     size = count(total.trainable + total.frozen, "parameter")
@@ -105,7 +84,7 @@ def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
     inference = estimate(lowered.graph, costs.shapes, training=False)
     yield (
         f"memory at batch size {rows}: about {human(training)} in training, {human(inference)} in inference; "
-        f"{human(available())} is available"
+        f"{human(available())} available"
     )
     yield f"{total.multiply_adds // rows:,} multiply-adds per row, forward (matrix products, convolutions, recurrent layers)"
     if costs.lengths:

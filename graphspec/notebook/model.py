@@ -45,10 +45,10 @@ def _shapes(shapes: list[Shape], noun: str) -> str:
     return "x".join(str(size) for size in shapes[0][1:]) or "1"
 
 
-def summary(model: Session, rows: int | None = None) -> list[str]:
+def summary(model: Session, rows: int | None = None, *, width: int | None = None, expand: bool = False) -> list[str]:
     """Return the lines of ``graphspec summary``, for batches of ``rows`` rows (default: the spec's)."""
     spec, lowered = _lowered(model)
-    return list(summary_lines(spec, lowered, rows or spec.training.batch_size))
+    return list(summary_lines(spec, lowered, rows or spec.training.batch_size, width=width, expand=expand))
 
 
 def model_page(model: Session) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from graphspec.arguments import bad_argument
 from graphspec.runtime.running_metrics import RunningMetrics
-from graphspec.text import printable
+from graphspec.text import number, printable, terminal_width
+from graphspec.training.epoch_lines import EpochLines
 
 if TYPE_CHECKING:
     from graphspec.runtime.running_metrics import RunningMetrics
@@ -35,14 +37,12 @@ class Silent:
 class Lines(Silent):
     """An observer that prints one line per epoch."""
 
-    def __init__(self) -> None:
-        self._epochs = 0
-
     def begin(self, epochs: int, first: int, steps: int) -> None:
-        self._epochs = epochs
+        self._lines = EpochLines(epochs, terminal_width(sys.stdout))
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        self.say(f"epoch {epoch + 1}/{self._epochs}  {figures(logs)}")
+        for line in self._lines.lines(epoch + 1, logs):
+            self.say(line)
 
     def say(self, text: str) -> None:
         print(printable(text), flush=True)
@@ -50,7 +50,7 @@ class Lines(Silent):
 
 def figures(logs: Mapping[str, float]) -> str:
     """Format losses and metrics, such as ``loss 0.1234  accuracy 0.9321``."""
-    return "  ".join(f"{key} {value:.4g}" if abs(value) >= 1e4 else f"{key} {value:.4f}" for key, value in logs.items())
+    return "  ".join(f"{key} {number(value)}" for key, value in logs.items())
 
 
 def observer(verbose: int | str) -> Observer:

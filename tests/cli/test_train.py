@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -32,11 +33,17 @@ def test_train(spec: Path) -> None:
     result = graphspec("train", spec, "--export", "tiny.onnx")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert [line.split()[:2] for line in lines[:3]] == [["epoch", f"{k}/3"] for k in (1, 2, 3)]
-    assert lines[3] == "test data:"
-    assert [line.split()[0] for line in lines[4:6]] == ["loss", "accuracy"]
-    assert lines[6] == f"run: {Path('runs/tiny')}"
-    assert lines[7].startswith("tiny.onnx: equal to the runtime at batch sizes 1, 2, 5")
+    assert lines[0] == "train: 60 rows of train.npz"
+    assert lines[1] == "validation: 20 rows (25 % of it); test: 20 rows"
+    assert re.fullmatch(r"answer: 2 classes: \w+ \d\d %, \w+ \d\d %", lines[2])
+    assert lines[3] == "49 parameters, Adam with learning rate 0.001, batch size 16, 1 process"
+    assert [line.split()[:2] for line in lines[4:7]] == [["epoch", f"{k}/3"] for k in (1, 2, 3)]
+    assert re.fullmatch(r"trained 3 epochs in .* m?s, .* m?s per epoch", lines[7])
+    assert re.fullmatch(r"best: epoch \d of 3, val_loss \S+; the weights are those of epoch \d", lines[8])
+    assert lines[9] == "test data:"
+    assert [line.split()[0] for line in lines[10:12]] == ["loss", "accuracy"]
+    assert lines[12] == f"run: {Path('runs/tiny')}"
+    assert lines[13].startswith("tiny.onnx: equal to the runtime at batch sizes 1, 2, 5")
     assert {p.name for p in Path("runs/tiny").iterdir()} == FILES
     assert Path("tiny.onnx").is_file()
     history = Path("runs/tiny/history.csv").read_text().splitlines()

@@ -1,0 +1,94 @@
+"""A confusion matrix as text: a table where it fits, with numbered columns or as a list of classes where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.cli.console import columns, count
+from graphspec.text import display_width, shorten_middle, wrapped
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Array
+    from graphspec.runtime.running_metrics import ResultTable
+
+_LISTED = 12  # classes that a list shows
+_NUMBERED = ((20, 2), (12, 2), (12, 1), (7, 1), (0, 1))
+"""Columns of a label beside numbered columns, and of the gap before a count; the widest that fits is taken."""
+_LIST_COLUMNS = 41  # of a list, without its two labels
+_LONGEST = 24  # columns of a label in a list
+
+
+def matrix_lines(table: ResultTable, width: int | None) -> list[str]:
+    """Return the lines of a matrix, with the recall and the precision of every class on the right.
+
+    Args:
+        width: the columns of the terminal; None for the whole table, whatever its width.
+    """
+    title = wrapped(f"{table.key}: a row for each true class, a column for each answer", width, indent=2)
+    for found in _tables(table, width):
+        if width is None or all(display_width(line) <= width for line in found):
+            return [*title, *found]
+    return list(_listed(table, width or 80))
+
+
+def _tables(table: ResultTable, width: int | None) -> Iterator[list[str]]:
+    """Yield the whole matrix, each time narrower."""
+    labels = _one_line(table.labels)
+    numbers = [str(k + 1) for k in range(len(labels))]
+    size = len(numbers[-1])
+    yield _matrix(table.counts, labels, labels, 2)
+    for longest, gap in _NUMBERED:
+        pairs = zip(numbers, labels, strict=True)
+        rows = [
+            f"{number:>{size}} {shorten_middle(label, longest) if longest else ''}".rstrip() for number, label in pairs
+        ]
+        legend = ", ".join(f"{number} = {label}" for number, label in zip(numbers, labels, strict=True))
+        found = _matrix(table.counts, rows, numbers, gap)
+        yield found if longest else [*found, *wrapped(legend, width)]
+
+
+def _one_line(labels: Sequence[str]) -> list[str]:
+    return [" ".join(label.split()) for label in labels]
+
+
+def _matrix(counts: Array, rows: Sequence[str], heads: Sequence[str], gap: int) -> list[str]:
+    recalls, precisions = _ratios(counts, 1), _ratios(counts, 0)
+    cells = [
+        ["", *heads, *(f"{' ' * (2 - gap)}{name}" for name in ("recall", "precision"))],
+        *([label, *map(str, counts[k]), recalls[k], precisions[k]] for k, label in enumerate(rows)),
+    ]
+    return columns(cells, right=range(1, len(cells[0])), gap=gap)
+
+
+def _ratios(counts: Array, axis: int) -> list[str]:
+    """Return the recall (axis 1) or the precision (axis 0) of each class, ``-`` without rows."""
+    return [f"{a / b:.3f}" if b else "-" for a, b in zip(counts.diagonal(), counts.sum(axis), strict=True)]
+
+
+def _listed(table: ResultTable, width: int) -> Iterator[str]:
+    """Yield the classes with the most wrong answers."""
+    counts, labels = table.counts, _one_line(table.labels)
+    right, true = counts.diagonal(), counts.sum(1)
+    yield from wrapped(
+        f"{table.key}: {len(labels):,} classes, {int(right.sum()):,} of {count(int(true.sum()), 'row')} right",
+        width,
+        indent=2,
+    )
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = sorted(range(len(labels)), key=lambda k: (right[k] - true[k], k))
+    room = min(max((width - _LIST_COLUMNS) // 2, 6), _LONGEST)
+    recalls, precisions = _ratios(counts, 1), _ratios(counts, 0)
+    rows = [("class", "rows", "wrong", "recall", "precision", "taken for")]
+    for k in order[:_LISTED]:
+        other = int(wrong[k].argmax())
+        taken = f"{wrong[k][other]} {shorten_middle(labels[other], room)}" if wrong[k][other] else ""
+        name = shorten_middle(labels[k], room)
+        rows.append((name, str(true[k]), str(true[k] - right[k]), recalls[k], precisions[k], taken))
+    yield from columns(rows, right=(1, 2, 3, 4))
+    if len(order) > _LISTED:
+        more = f"… and {count(len(order) - _LISTED, 'class', 'classes')} with fewer wrong answers"
+        yield from wrapped(f"{more}; a file or a pipe gets the whole table", width, indent=2)

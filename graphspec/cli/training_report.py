@@ -1,0 +1,215 @@
+"""What ``train`` says before the first epoch and after the last one."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from graphspec.cli.console import count, out_wrapped
+from graphspec.ir.learnt_size import LearntSize
+from graphspec.text import display_width, duration, number, percent, shorten_end, shorten_middle, terminal_width
+from graphspec.training.advice import Evidence, advice, evidence_of
+from graphspec.training.target_summary import ClassShares, Numbers, Summary, summarize
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.language.declarations import DataSource, Spec
+    from graphspec.runtime.session import Session
+    from graphspec.training.trainer import Trainer
+
+_HEADS = 3  # heads that are described
+_PIPED = 100  # columns of a list of classes that goes to a file or a pipe
+_LABEL = 24  # columns of a label
+
+
+def announce(model: Session, trainer: Trainer) -> None:
+    """Print what the training reads and trains: rows, targets, parameters. No file is read for this."""
+    for line in _rows(model, trainer):
+        out_wrapped(line)
+    heads = [head for head in model.spec.heads.values() if head.loss is not None]
+    width = terminal_width(sys.stdout) or _PIPED
+    for head in heads[:_HEADS]:
+        found = summarize(head, model.graph.outputs[head.name], trainer.loader.dataset)
+        if found is not None:
+            out_wrapped(f"{head.name}: {describe(found, width - display_width(head.name) - 2)}")
+    if len(heads) > _HEADS:
+        out_wrapped(f"… and {count(len(heads) - _HEADS, 'further head')}")
+    out_wrapped(_settings(model, trainer))
+
+
+def _rows(model: Session, trainer: Trainer) -> Iterator[str]:
+    """Yield where rows come from: one line for training rows, one for the others."""
+    sources, spec = model.spec.data, model.spec
+    train = sources.get("train")
+    rows = f"train: {_count(trainer.loader.dataset, train)}"
+    yield rows + ("" if train is None else f" of {_name(train, spec)}")
+    others = []
+    if trainer.validation is not None:
+        text = f"validation: {_count(trainer.validation, train)}"
+        source = sources.get("validation")
+        if source is not None and source.split is not None:
+            how = [f"{source.split * 100:g} % of it"]
+            if trainer.loader.dataset.times is not None:
+                how = [f"the last {source.split * 100:g} % of the time"]
+            elif source.in_order:
+                how = [f"the last {source.split * 100:g} %"]
+            elif source.stratify is not None:
+                how.append(f"stratified by {source.stratify}")
+            text += f" ({', '.join(how)})"
+        elif source is not None:
+            text += f" of {_name(source, spec)}"
+        others.append(text)
+    if "test" in model.parts:
+        others.append(f"test: {_count(model.parts['test'], sources.get('test'))}")
+    if others:
+        yield "; ".join(others)
+
+
+def _count(data: Dataset, source: DataSource | None) -> str:
+    return count(len(data), "row" if source is None or source.windows is None else "window")
+
+
+def _name(source: DataSource, spec: Spec) -> str:
+    """Return the source of rows as people name it: its path, from the spec's folder where it is below it."""
+    if source.query is not None:
+        return "the query"
+    path = source.paths[0]
+    try:
+        name = path.relative_to(source.beside if spec.base is None else spec.base)
+    except ValueError:
+        name = path
+    return shorten_middle(name.as_posix(), 60)
+
+
+def describe(found: Summary, room: int) -> str:
+    """Describe targets: their classes with shares, the most frequent first, or their mean and range.
+
+    Args:
+        room: the columns for a list of classes, whose end is left out.
+    """
+    if isinstance(found, ClassShares):
+        return _classes(found, room)
+    if isinstance(found, Numbers):
+        several = f"{found.values:,} numbers per row, " if found.values > 1 else ""
+        values = f"{_plain(found.low)} to {_plain(found.high)}, mean {_plain(found.mean)} ± {_plain(found.deviation)}"
+        return several + ("" if found.exact else "about ") + values
+    return f"sequences of at most {found.longest:,} of {count(found.classes, 'label')}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 1e4 or abs(value) >= 1e15 else f"{value:,.0f}"
+
+
+def _classes(found: ClassShares, room: int) -> str:
+    order = sorted(range(len(found.labels)), key=lambda k: -found.counts[k])
+    many = count(len(order), "class", "classes")
+    positions = f" at each of {found.positions:,} positions" if found.positions > 1 else ""
+    start = f"{many}{positions}, of which several may apply" if found.several else f"{many}{positions}"
+    text = f"{start}: " if found.exact else f"{start}, about: "
+    numbered = any(label[-1:].isdigit() for label in found.labels)
+    for place, k in enumerate(order):
+        label, share = shorten_end(" ".join(found.labels[k].split()), _LABEL), percent(found.share(k))
+        item = f"{label} ({share})" if numbered else f"{label} {share}"
+        left = len(order) - place - 1
+        rest = f", … down to {percent(found.share(order[-1]))}"
+        longer = text + (", " if place else "") + item
+        if place and display_width(longer + (rest if left else "")) > room:
+            return text + rest
+        text = longer
+    return text
+
+
+def _settings(model: Session, trainer: Trainer) -> str:
+    params, training = model.graph.params.values(), model.spec.training
+    total, trainable = sum(p.size for p in params), sum(p.size for p in params if p.trainable)
+    assert not isinstance(total, LearntSize), "what was to be learnt has been learnt"
+    parts = [count(total, "parameter") + (f" ({trainable:,} trainable)" if trainable != total else "")]
+    optimizer = type(training.optimizer).__name__
+    scheduled = trainer.rate.schedule is not None
+    parts.append(optimizer if scheduled else f"{optimizer} with learning rate {trainer.rate.value:g}")
+    parts.append(f"batch size {trainer.loader.batch_size}")
+    parts.append("workers: auto" if training.workers == "auto" else count(training.workers, "process", "processes"))
+    return ", ".join(parts)
+
+
+# At the end.
+
+
+def report(trainer: Trainer, epochs: int, seconds: float) -> None:
+    """Print the time of a training, its best epoch, and what explains a validation loss that is far from the loss.
+
+    Args:
+        epochs: how many were trained in ``seconds``; a resumed run has more.
+    """
+    if epochs:
+        each = f", {duration(seconds / epochs)} per epoch" if epochs > 1 else ""
+        stopped = f"; stopped: {trainer.stopped}" if trainer.stopped is not None else ""
+        out_wrapped(f"trained {count(epochs, 'epoch')} in {duration(seconds)}{each}{stopped}")
+    best = best_epoch(trainer)
+    restored = restored_epoch(trainer)
+    if best is not None:
+        key, epoch = best
+        text = f"best: epoch {epoch + 1} of {trainer.epoch}, {key} {number(trainer.history[key][epoch])}"
+        if restored is not None:
+            text += f"; the weights are those of epoch {restored + 1}"
+        elif not getattr(trainer.model.spec.training.optimizer, "use_ema", False) and epoch + 1 < trainer.epoch:
+            text += f"; the weights are those of the last epoch, {key} {number(trainer.history[key][-1])}"
+        out_wrapped(text)
+    hint = advice(evidence(trainer, restored=restored is not None))
+    if hint is not None:
+        out_wrapped(f"hint: {hint}", 6)
+
+
+def best_epoch(trainer: Trainer) -> tuple[str, int] | None:
+    """Return what callbacks monitor, else ``val_loss``, and the epoch from 0 in which it was best.
+
+    None without validation and monitors: then the training loss shows no best epoch.
+    """
+    from graphspec.callbacks.monitors import EarlyStopping, ModelCheckpoint
+
+    key, larger = "val_loss", False
+    for callback in trainer.model.spec.training.callbacks:
+        if not isinstance(callback, EarlyStopping | ModelCheckpoint) or callback.monitor not in trainer.history:
+            continue
+        if isinstance(callback, EarlyStopping) or callback.save_best_only:
+            key, larger = callback.monitor, callback.larger_is_better()
+            break
+    values = trainer.history.get(key, [])
+    finite = [(k, value) for k, value in enumerate(values) if math.isfinite(value)]
+    if not finite:
+        return None
+    return key, (max if larger else min)(finite, key=lambda item: item[1])[0]
+
+
+def restored_epoch(trainer: Trainer) -> int | None:
+    """Return the epoch, from 0, whose weights a callback has restored."""
+    found = [state.restored_epoch for state in trainer.states if state.restored_epoch is not None]
+    return found[-1] if found else None
+
+
+def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
+    """Collect what explains a validation loss that is far from the training loss."""
+    model = trainer.model
+    momenta, only_in_training = evidence_of(model.spec)
+    unseen: dict[str, Sequence[str]] = {}
+    targets: dict[str, tuple[float, float]] = {}
+    largest = None
+    if trainer.validation is not None:
+        heads = [head for head in model.spec.heads.values() if head.loss is not None]
+        for head in heads:
+            value = model.graph.outputs[head.name]
+            train = summarize(head, value, trainer.loader.dataset)
+            if isinstance(train, Numbers) and head.scale is None:
+                targets[head.name] = train.mean, train.deviation
+            validation = summarize(head, value, trainer.validation)
+            if not isinstance(train, ClassShares) or not isinstance(validation, ClassShares):
+                continue
+            if missing := train.missing_in(validation):
+                unseen[head.name] = missing
+            if len(heads) == 1 and not validation.several:
+                k = int(validation.counts.argmax())
+                largest = validation.share(k), validation.labels[k]
+    updates = model.optimizer_state.clock.step
+    return Evidence(trainer.history, updates, momenta, only_in_training, unseen, largest, targets, restored)

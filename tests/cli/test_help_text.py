@@ -1,0 +1,35 @@
+"""The help of commands: names as a user types them, and no markup."""
+
+from __future__ import annotations
+
+import pytest
+from commands import graphspec
+
+from graphspec.cli.app import COMMANDS
+from graphspec.cli.help_text import SHORT
+
+
+@pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])
+def test_names_have_no_types(command: str) -> None:
+    text = graphspec(command, "--help").stdout
+    assert not any(mark in text for mark in ("<bool>", "<path>", "{", "}", "\\[", "╭"))
+
+
+def test_a_flag_takes_no_value() -> None:
+    assert "  --resume              Continue an interrupted run" in graphspec("train", "--help").stdout
+
+
+def test_what_rich_took_for_markup_is_there() -> None:
+    assert "by default CSV is printed" in graphspec("predict", "--help").stdout
+
+
+def test_long_choices_are_in_the_text() -> None:
+    text = " ".join(graphspec("init", "--help").stdout.split())
+    assert "--kind KIND" in text
+    assert "One of binary, multiclass, regression, images, text, sequence, two-heads." in text
+    assert "<text|json>" in graphspec("validate", "--help").stdout
+
+
+def test_the_list_of_commands_fits_a_screen() -> None:
+    assert len(graphspec("--help").stdout.splitlines()) <= 24
+    assert {command.__name__ for command in COMMANDS} >= set(SHORT)

@@ -1,0 +1,66 @@
+"""The bar of a training: what it shows while an epoch runs, and the remaining time."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from graphspec.cli import progress
+from graphspec.cli.progress import Bar, Remaining
+
+
+class Running:
+    def logs(self) -> dict[str, float]:
+        return {"loss": 0.5, "accuracy": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.2, "1 s left"),
+        (59, "59 s left"),
+        (130, "2 min left"),
+        (7100, "118 min left"),
+        (9000, "2.5 h left"),
+        (72000, "20 h left"),
+    ],
+)
+def test_the_remaining_time_has_a_unit(seconds: float, shown: str) -> None:
+    remaining = Remaining()
+    remaining.begin(100.0, 0, 20)
+    assert remaining.text(100.0 + seconds, 10) == shown
+
+
+def test_a_resumed_run_estimates_from_its_own_steps() -> None:
+    remaining = Remaining()
+    remaining.begin(0.0, 90, 100)
+    assert remaining.text(5.0, 90) == "", "nothing is known yet"
+    assert remaining.text(10.0, 95) == "10 s left"
+    assert remaining.text(20.0, 100) == ""
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_bar_fits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, screen = [100.0], io.StringIO()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(
+        "rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=width, color_system=None)
+    )
+    bar = Bar()
+    bar.begin(400, 0, 1000)
+    running: Any = Running()
+    for step in (1, 500):
+        now[0] += 60
+        bar.step(13, step, running)
+    now[0] += 60
+    bar.epoch(13, {"loss": 0.5, "accuracy": 0.75, "val_loss": 0.5, "val_accuracy": 0.75})
+    bar.end()
+    text = screen.getvalue()
+    assert "epoch 14/400  step  500/1000" in text
+    assert "min left" in text or "h left" in text
+    assert "…" not in text, "a value is whole or left out"
+    assert "epoch  14/400" in text

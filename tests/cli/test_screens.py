@@ -1,0 +1,209 @@
+"""What every command prints, at 60, 80 and 120 columns: golden screens, and no line that is wider than the terminal.
+
+``UPDATE_SCREENS=1 pytest tests/cli/test_screens.py`` writes the screens again; look at every difference. Times, measured
+values, versions and the free memory are masked.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from paths import ROOT, TESTS
+
+from graphspec.cli.app import COMMANDS, app
+from graphspec.cli.console import prepare_streams
+from graphspec.text import display_width
+
+HERE = TESTS / "cli" / "screens"
+WIDTHS = (60, 80, 120)
+BROKEN = """\
+graphspec: 1
+name: penguins
+inputs:
+  measurements: {shape: [4]}
+  picture: {shape: [28, 28, 1], dtype: uint8}
+layers:
+  - {name: b1, type: Conv2D, filters: 64, kernel_size: 3, padding: same, inputs: picture}
+  - {name: b2, type: Conv2D, filters: 64, kernel_size: 3, activation: relu, kernel_initializer: he_normal, inputs: picture}
+  - {name: mix, type: Concatenate, inputs: [b1, b2]}
+  - {name: flat, type: Flaten}
+  - {name: hidden, type: Dense, units: 16, kernel_regularizer: {type: L2, l2: 0.01}, use_bais: true, inputs: measurements}
+  - {name: species, type: Dense, units: three, activation: softmax}
+outputs:
+  species: {loss: sparse_categorical_crossentropy, metrics: [acuracy], labels: [Adelie, Chinstrap, Gentoo]}
+training: {optimizer: {type: Adam, learning_rate: fast}, epochs: 20}
+"""
+TRAIN = (
+    *("train", "penguins.yaml", "--overwrite", "--set", "training.epochs=3"),
+    *("--set", "outputs.species.metrics=[accuracy, confusion_matrix]"),
+)
+SCREENS: dict[str, tuple[str, ...]] = {
+    "validate_ok": ("validate", "penguins.yaml", "--data"),
+    "validate_broken": ("validate", "broken.yaml"),
+    "summary": ("summary", "penguins.yaml"),
+    "summary_expand": ("summary", "penguins.yaml", "--expand"),
+    "summary_blocks": ("summary", "inception.yaml"),
+    "plot": ("plot", "penguins.yaml", "-o", "penguins.svg"),
+    "data": ("data", "penguins.yaml"),
+    "data_problems": (
+        "data",
+        "penguins.yaml",
+        "--set",
+        "data.test.file=data/none.csv",
+        "--set",
+        "data.train.file=few.csv",
+    ),
+    "train": (*TRAIN, "--export", "penguins.onnx"),
+    "train_exists": ("train", "penguins.yaml"),
+    "train_broken": ("train", "broken.yaml"),
+    "evaluate": ("evaluate", "runs/penguins"),
+    "predict": ("predict", "runs/penguins", "data/penguins_test.csv", "-o", "answers.csv"),
+    "export": ("export", "runs/penguins", "-o", "again.onnx"),
+    "init": ("init", "new.yaml", "--from", "data/penguins_train.csv", "--target", "species"),
+    "usage": ("train", "penguins.yaml", "--epochs", "3"),
+}
+"""The commands, in an order in which each finds what it reads."""
+
+
+class Screen(io.TextIOWrapper):
+    """A stream for stdout and stderr, as a pipe or as a terminal."""
+
+    def __init__(self, encoding: str, *, is_terminal: bool) -> None:
+        super().__init__(io.BytesIO(), encoding=encoding, newline="", write_through=True)
+        self.is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self.is_terminal
+
+    def text(self) -> str:
+        buffer = self.buffer
+        assert isinstance(buffer, io.BytesIO)
+        return buffer.getvalue().decode(self.encoding)
+
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with specs and data."""
+    path = tmp_path_factory.mktemp("screens")
+    (path / "data").mkdir()
+    for name in ("penguins_train.csv", "penguins_test.csv"):
+        shutil.copy(ROOT / "specs" / "data" / name, path / "data" / name)
+    shutil.copy(ROOT / "specs" / "penguins.yaml", path / "penguins.yaml")
+    shutil.copy(ROOT / "specs" / "fashion_inception.yaml", path / "inception.yaml")
+    shutil.copytree(ROOT / "schemas", path / "schemas")
+    (path / "broken.yaml").write_text(BROKEN, encoding="utf-8")
+    table = (path / "data" / "penguins_train.csv").read_text(encoding="utf-8").splitlines()
+    few = [line.replace("bill_length_mm", "bill_length") for line in table[:40]]
+    (path / "few.csv").write_text("\n".join(few) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in ``folder`` and return what it prints to both streams, masked."""
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+    def one(arguments: tuple[str, ...], width: int, encoding: str = "utf-8", *, is_terminal: bool = False) -> str:
+        monkeypatch.setenv("COLUMNS", str(width))
+        screen = Screen(encoding, is_terminal=is_terminal)
+        monkeypatch.setattr(sys, "stdout", screen)
+        monkeypatch.setattr(sys, "stderr", screen)
+        try:
+            prepare_streams()
+            with pytest.raises(SystemExit):
+                app(list(arguments), prog_name="graphspec")
+            return screen.text()
+        finally:
+            monkeypatch.undo()
+            monkeypatch.chdir(folder)
+            monkeypatch.delenv("NO_COLOR", raising=False)
+            monkeypatch.setenv("TERM", "xterm")
+            for name in ("new.yaml",):
+                (folder / name).unlink(missing_ok=True)
+
+    return one
+
+
+def masked(text: str) -> str:
+    """Replace what differs between runs and machines, by as many characters where lines are aligned."""
+    text = text.replace("\\", "/")
+    text = re.sub(r"\d+(\.\d+)? (GiB|MiB|TiB) available", "#.# GiB available", text)
+    text = re.sub(r"(largest difference:\s+\w+) \S+", r"\1 #", text)
+    text = re.sub(
+        r"trained (\S+ epochs?) in .*?; ?|trained (\S+ epochs?) in .* per epoch",
+        r"trained \1\2 in # ms, # ms per epoch",
+        text,
+    )
+    text = re.sub(r"(?<=[ (])\d\.\d+(e-?\d+)?(?= |$|\)|,)", lambda m: re.sub(r"\d", "#", m[0]), text, flags=re.M)
+    return re.sub(r"onnxruntime \d+\.\d+(\.\d+)?", "onnxruntime #.#.#", text)
+
+
+def check(name: str, text: str) -> None:
+    """Compare a screen with its golden file."""
+    golden = HERE / f"{name}.txt"
+    if os.environ.get("UPDATE_SCREENS") == "1":
+        HERE.mkdir(exist_ok=True)
+        golden.write_text(text, encoding="utf-8", newline="\n")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def too_wide(text: str, width: int) -> list[str]:
+    """Return the lines that do not fit."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return [line for line in plain.splitlines() if display_width(line) > width]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_command(run: Run, folder: Path, width: int) -> None:
+    shutil.rmtree(folder / "runs", ignore_errors=True)
+    for name, arguments in SCREENS.items():
+        text = run(arguments, width)
+        assert too_wide(text, width) == [], name
+        check(f"{name}_{width}", masked(text))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_help(run: Run, width: int) -> None:
+    names = [(), *((command.__name__,) for command in COMMANDS)]
+    texts = [run((*name, "--help"), width) for name in names]
+    assert [text for text in texts if too_wide(text, width)] == []
+    assert not any("[default:" in text and "\\" in text for text in texts)
+    check(f"help_{width}", "\n".join(texts))
+
+
+def test_a_terminal_with_colours(run: Run) -> None:
+    text = run(SCREENS["validate_broken"], 80, is_terminal=True)
+    assert too_wide(text, 80) == []
+    check("colour_80", text.replace("\x1b", "^["))
+    assert re.sub(r"\x1b\[[0-9;]*m", "", text) == run(SCREENS["validate_broken"], 80)
+
+
+def test_a_console_without_unicode(run: Run, folder: Path) -> None:
+    shutil.rmtree(folder / "runs", ignore_errors=True)
+    found = []
+    for name in ("validate_broken", "summary", "summary_expand", "data", "data_problems", "train", "evaluate"):
+        text = run(SCREENS[name], 80, "ascii")
+        assert text.isascii()
+        assert "\\u" not in text
+        assert too_wide(text, 80) == [], name
+        found.append(f"$ graphspec {' '.join(SCREENS[name])}\n{masked(text)}")
+    check("ascii_80", "\n".join(found))
+
+
+def test_a_width_that_fits_nobody_is_found() -> None:
+    assert too_wide("a" * 60 + "\n" + "b" * 61 + "\n\x1b[1mc\x1b[0m\n", 60) == ["b" * 61]
+    assert masked("loss 0.0721 val 1.25e-05\ntrained 3 epochs in 40 ms, 13 ms per epoch\n") == (
+        "loss #.#### val #.##e-##\ntrained 3 epochs in # ms, # ms per epoch\n"
+    )
