@@ -1,8 +1,9 @@
 """Learning medians, means and deviations of a wide table of numbers, beside DuckDB.
 
-``python -m benchmarks.records --numbers [--rows N] [--markdown]`` writes 40 columns of float32, every fourth with gaps, as Parquet.
-graphspec reads them, and learns what `number` columns need: the median of each, and the mean and deviation with the gaps filled.
-DuckDB computes ``median``, ``avg`` and ``stddev_pop`` of all columns from the same file in one query. Each is a process of its own.
+``python -m benchmarks.records --numbers [--rows N] [--markdown]`` writes 40 columns of float32, every fourth with gaps, as
+Parquet. graphspec reads them, and learns what `number` columns need: the median of each, and the mean and deviation with the
+gaps filled. DuckDB computes ``median``, ``avg`` and ``stddev_pop`` of all columns from the same file in one query. Each is a
+process of its own.
 """
 
 from __future__ import annotations

@@ -269,7 +269,9 @@ def shown(results: Mapping[str, dict[str, float]], rows: int, size: int, raw: st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--numbers", action="store_true", help="instead: learning from 40 columns of numbers, beside DuckDB")
+    parser.add_argument(
+        "--numbers", action="store_true", help="instead: learning from 40 columns of numbers, beside DuckDB"
+    )
     parser.add_argument("--limit", type=int, metavar="MB", help="of the memory of `maps`, beyond that of the imports")
     parser.add_argument("--only", nargs="*", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--folder", type=Path, help="where the table is kept, and found again")

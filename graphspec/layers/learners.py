@@ -137,7 +137,8 @@ class Moments:
             np.copyto(distances, 0.0, where=absent)
         total = np.maximum(self._counts + counts, 1)
         shift = means - self._means
-        self._squares += np.multiply(distances, distances, out=distances).sum(0) + shift * shift * (self._counts * (counts / total))
+        squares = np.multiply(distances, distances, out=distances).sum(0)
+        self._squares += squares + shift * shift * (self._counts * (counts / total))
         self._means += shift * (counts / total)
         self._counts += counts
 

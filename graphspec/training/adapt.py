@@ -170,7 +170,7 @@ def _chunk_rows(data: Dataset) -> int:
     """Return the rows of a chunk: many where rows are short, so that NumPy's calls cost little beside their work."""
     if any(isinstance(a, Strings) for a in data.inputs.values()):
         return CHUNK_ROWS
-    width = sum(math.prod(a.shape[1:]) for a in data.inputs.values())
+    width: int = sum(math.prod(a.shape[1:]) for a in data.inputs.values())
     return min(max(_NUMBERS // max(width, 1), CHUNK_ROWS), _NUMBER_ROWS)
 
 

@@ -121,7 +121,7 @@ def test_a_new_spec_trains(kind: str, tmp_path: Path, monkeypatch: pytest.Monkey
     if kind not in ("images", "sequence"):  # which are predicted from folders and windows
         answers = graphspec("predict", "net.onnx", "data/train.csv", "-o", "answers.csv")
         assert answers.exit_code == 0, answers.stderr
-        with open("answers.csv", newline="") as file:
+        with Path("answers.csv").open(newline="") as file:
             assert len(list(csv.DictReader(file))) == 120
     again = gs.load("runs/net")
     assert set(again.spec.heads) == set(gs.compile("net.yaml").spec.heads)
