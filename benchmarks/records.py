@@ -3,6 +3,7 @@
 ``python -m benchmarks.records [--rows N] [--limit MB] [--markdown]`` writes a table of numbers with gaps, categories, dates,
 texts and text labels as Parquet. Every contender is a process of its own. ``maps`` reads the rows into memory maps, as
 ``graphspec train`` does if they do not fit into the memory; ``--limit`` bounds its own memory, without mapped files.
+``--numbers`` measures ``benchmarks/numbers.py`` instead.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.numbers import compare
 from benchmarks.tables import add_page, publish, table, where
 
 NUMBERS, CATEGORIES = [f"n{k}" for k in range(8)], [f"c{k}" for k in range(4)]
@@ -267,6 +269,9 @@ def shown(results: Mapping[str, dict[str, float]], rows: int, size: int, raw: st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument(
+        "--numbers", action="store_true", help="instead: learning from 40 columns of numbers, beside DuckDB"
+    )
     parser.add_argument("--limit", type=int, metavar="MB", help="of the memory of `maps`, beyond that of the imports")
     parser.add_argument("--only", nargs="*", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--folder", type=Path, help="where the table is kept, and found again")
@@ -276,6 +281,9 @@ def main() -> None:
     if given.measure is not None:
         contender, path, folder = given.measure
         print(json.dumps(measure(contender, Path(path), Path(folder), given.limit)))
+        return
+    if given.numbers:
+        compare(given.rows, given.markdown)
         return
     with tempfile.TemporaryDirectory() as temporary:
         path = (given.folder or Path(temporary)) / f"records-{given.rows}.parquet"

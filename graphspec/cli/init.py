@@ -36,11 +36,28 @@ class Kind(StrEnum):
     two_heads = "two-heads"
 
 
+def describe_kinds() -> list[str]:
+    """Return one line per kind of problem: its name, and the description in its template."""
+    width = max(map(len, Kind))
+    return [f"{kind.value:<{width}}  {_description(_template(kind))}" for kind in Kind]
+
+
+def _list(requested: bool) -> None:
+    if requested:
+        for line in describe_kinds():
+            out(line)
+        raise typer.Exit
+
+
 def init(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The spec to write.", show_default=False)],
     kind: Annotated[
         Kind | None,
-        typer.Option(help="The kind of problem; by default multiclass, or what fits the target.", show_default=False),
+        typer.Option(
+            metavar="KIND",
+            help="The kind of problem, one of --list; by default multiclass, or what fits the target.",
+            show_default=False,
+        ),
     ] = None,
     source: Annotated[
         Path | None,
@@ -50,6 +67,10 @@ def init(
         str | None,
         typer.Option(metavar="COLUMN", help="With --from: the column to predict.", show_default=False),
     ] = None,
+    show_kinds: Annotated[
+        bool,
+        typer.Option("--list", callback=_list, is_eager=True, help="Say what each --kind is for, and exit."),
+    ] = False,
 ) -> None:
     """Write a new, valid spec, and next to it a schema with which an editor completes and checks it."""
     if path.suffix not in (".yaml", ".yml"):
@@ -67,12 +88,24 @@ def init(
 
 
 def _from_template(path: Path, kind: Kind) -> None:
-    from importlib.resources import files
-
-    template = files("graphspec.cli").joinpath("templates", f"{kind.value}.yaml").read_text(encoding="utf-8")
+    template = _template(kind)
     text = template.replace("NAME", _name(path), 1).replace("SCHEMA", place(path), 1)
     create(path, text)
-    out(f"{path}: a {kind.value} problem; edit it, then: {shell('graphspec', 'validate', str(path))}")
+    out_wrapped(f"{path}: {_description(template)}")
+    steps = (("validate", str(path), "--data"), ("train", str(path)))
+    out("edit its names and files, then:\n  " + "\n  ".join(shell("graphspec", *words) for words in steps))
+
+
+def _template(kind: Kind) -> str:
+    from importlib.resources import files
+
+    return files("graphspec.cli").joinpath("templates", f"{kind.value}.yaml").read_text(encoding="utf-8")
+
+
+def _description(template: str) -> str:
+    """Return the description of a template as a part of a sentence."""
+    [text] = re.findall(r"^description: (.*)\.$", template, re.M)
+    return str(text[0].lower() + text[1:])
 
 
 def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:

@@ -122,9 +122,9 @@ def _layers(found: Suggestion) -> Iterator[str]:
 
     for number, units in enumerate(network.units, 1):
         end = f"_{number}" if len(network.units) > 1 else ""
-        notes = (f"takes `{record}`: all columns, as one vector",) if number == 1 else ()
+        first = (f"takes `{record}`: all columns, as one vector",) if number == 1 else ()
         penalty = {"kernel_regularizer": {"type": "L2", "l2": network.penalty}} if network.penalty else {}
-        add(f"hidden{end}", "Dense", {"units": units, "activation": "relu", **penalty}, *notes)
+        add(f"hidden{end}", "Dense", {"units": units, "activation": "relu", **penalty}, *first)
         last = add(f"dropped{end}", "Dropout", {"rate": network.dropout})
     add(
         "both",
@@ -133,10 +133,14 @@ def _layers(found: Suggestion) -> Iterator[str]:
         f"`{record}` once more: many answers are nearly a sum of the columns",
     )
     arguments: dict[str, Any] = {"units": target.units}
+    notes = ["a unit for each class"] if target.task == "multiclass" else []
     if target.task != "regression":
         arguments["activation"] = "sigmoid" if target.task == "binary" else "softmax"
+    if network.decays:
+        arguments["kernel_initializer"] = "zeros"
+        notes.append("begins with the same answer for all rows")
     taken.discard(target.key)
-    add(target.key, "Dense", arguments, *(["a unit for each class"] if target.task == "multiclass" else []))
+    add(target.key, "Dense", arguments, *notes)
     return _commented(rows)
 
 
@@ -161,6 +165,9 @@ def _training(found: Suggestion) -> Iterator[str]:
     yield f"  batch_size: {network.batch_size}"
     yield "  seed: 1"
     yield "  callbacks:"
+    if network.decays:
+        slower = {"monitor": "val_loss", "factor": 0.3, "patience": max(network.patience // 3, 1)}
+        yield f"    - {scalar({'type': 'ReduceLROnPlateau', **slower})}"
     stop = {"monitor": "val_loss", "patience": network.patience, "restore_best_weights": True}
     yield f"    - {scalar({'type': 'EarlyStopping', **stop})}"
 

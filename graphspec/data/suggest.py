@@ -57,6 +57,7 @@ class Network:
         units: of each hidden layer.
         dropout: the rate after each hidden layer.
         penalty: the factor of the L2 penalty on the kernels of hidden layers; 0 for none.
+        decays: whether the last layer begins with zeros, and the learning rate falls when validation gets no better.
         held_out: the fraction of the rows that validate.
     """
 
@@ -67,6 +68,7 @@ class Network:
     epochs: int
     patience: int
     penalty: float = 0.0
+    decays: bool = False
     held_out: float = 0.15
 
 
@@ -219,5 +221,7 @@ def _network(rows: int, width: int, task: Task, has_text: bool) -> Network:
         return Network((32,), 0.5, 0.001, batch, min(epochs, 30), min(patience, 3))
     units = 32 if rows < 1000 else 64 if rows < 5000 else 128
     if rows < 5000:  # hidden layers must not learn by heart what is nearly a sum of the columns
-        return Network((units, units), 0.5, 0.003, batch, epochs, patience, 0.03 if rows < 1000 else 0.01, 0.1)
-    return Network((units, units), 0.1 if task == "regression" else 0.2, 0.001, batch, epochs, patience)
+        penalty = 0.03 if rows < 1000 else 0.01
+        return Network((units, units), 0.5, 0.003, batch, epochs, patience, penalty, held_out=0.1)
+    dropout, penalty = 0.1 if task == "regression" else 0.2, 0.005 if rows < 20_000 else 0.002
+    return Network((units, units), dropout, 0.001, batch, epochs, patience, penalty, decays=True)

@@ -23,13 +23,14 @@ _RESOLUTION = 2.0**-24  # of float32: a smaller deviation is one of rounding
 _COUNTERS = 1 << 23  # counters of a pass: 64 MiB
 _DIGITS = 16  # bits of a key that one pass may resolve
 _KEY = 32  # bits of a key
+_FEW = 8  # groups of a column that are looked at one by one
 
 
 class Learner(Protocol):
     """Learns the arguments of one layer from all training rows, in one pass over them or in several."""
 
     def add(self, batch: Array) -> None:
-        """Take in some rows, ``(rows, …)``; texts come as arrays of ``object``."""
+        """Take in some rows, ``(rows, …)``, which stay as they are; texts come as arrays of ``object``."""
 
     def end_pass(self) -> bool:
         """Finish a pass over all rows; return True if no other pass is needed."""
@@ -44,8 +45,8 @@ class Learner(Protocol):
 
 
 def as_numbers(batch: Array) -> Array:
-    """Return numbers as float32, as the graph casts them, with NaN where an int64 is missing."""
-    numbers: Array = batch.astype(np.float32)
+    """Return numbers as float32, as the graph casts them, with NaN where an int64 is missing; float32 is not copied."""
+    numbers: Array = batch.astype(np.float32, copy=False)
     if batch.dtype == np.int64:
         numbers[batch == MISSING_INTEGER] = np.nan
     return numbers
@@ -110,8 +111,9 @@ class Moments:
         """Take in some rows."""
         others = [axis for axis in range(batch.ndim) if axis not in self._axes]
         numbers = as_numbers(batch).transpose(*others, *self._axes).reshape(-1, len(self._counts))
-        self._infinite |= bool(np.isinf(numbers).any())
-        self._missing |= bool(np.isnan(numbers).any())
+        if not np.isfinite(numbers).all():
+            self._infinite |= bool(np.isinf(numbers).any())
+            self._missing |= bool(np.isnan(numbers).any())
         self._waiting.append(numbers)
         self._waiting_rows += len(numbers)
         if self._waiting_rows >= self._block:
@@ -124,13 +126,19 @@ class Moments:
     def _merge(self, rows: Array) -> None:
         """Add a block to the statistics."""
         present = np.isfinite(rows)
-        numbers = np.where(present, rows.astype(np.float64), 0.0)
+        numbers = rows.astype(np.float64)
+        absent = None if present.all() else ~present
+        if absent is not None:
+            np.copyto(numbers, 0.0, where=absent)
         counts = present.sum(0)
         means = numbers.sum(0) / np.maximum(counts, 1)
-        distances = np.where(present, numbers - means, 0.0)
+        distances = np.subtract(numbers, means, out=numbers)
+        if absent is not None:
+            np.copyto(distances, 0.0, where=absent)
         total = np.maximum(self._counts + counts, 1)
         shift = means - self._means
-        self._squares += (distances * distances).sum(0) + shift * shift * (self._counts * (counts / total))
+        squares = np.multiply(distances, distances, out=distances).sum(0)
+        self._squares += squares + shift * shift * (self._counts * (counts / total))
         self._means += shift * (counts / total)
         self._counts += counts
 
@@ -235,15 +243,40 @@ class Quantiles:
 
     def add(self, batch: Array) -> None:
         """Take in some rows."""
-        rows = as_numbers(batch).reshape(-1, self._columns) + np.float32(0.0)  # no -0.0
+        rows = as_numbers(batch).reshape(-1, self._columns)
+        if self._columns == 1 and len(self._groups) <= _FEW:
+            self._add_column(rows.reshape(-1))
+            return
+        rows = rows + np.float32(0.0)  # no -0.0
         present = ~np.isnan(rows)
-        keys = _keys_of(rows[present])
+        keys = _keys_of(rows[present]).astype(np.int64)
         columns = np.broadcast_to(np.arange(self._columns), rows.shape)[present]
         groups = columns << self._depth | keys >> (_KEY - self._depth)
         place = np.minimum(np.searchsorted(self._groups, groups), len(self._groups) - 1)
         wanted = self._groups[place] == groups
         digits = keys >> (_KEY - self._depth - self._bits) & ((1 << self._bits) - 1)
         np.add.at(self._counts.reshape(-1), (place << self._bits | digits)[wanted], 1)
+
+    def _add_column(self, numbers: Array) -> None:
+        """Count the numbers of the only column, as :meth:`add` does, by operations on few of them."""
+        rest = np.uint32(_KEY - self._depth - self._bits)
+        for place, group in enumerate(self._groups):
+            if self._depth == 0:
+                chosen = numbers
+                if (missing := np.isnan(chosen)).any():
+                    chosen = chosen[~missing]
+                keys = _keys_of(chosen)
+            else:
+                first, last = _range_of(int(group), _KEY - self._depth)
+                keys = _keys_of(numbers[(numbers >= first) & (numbers <= last)])
+                keys = keys[keys >> np.uint32(_KEY - self._depth) == group]  # 0 and -0 have one key and two places
+            digits = keys >> rest
+            if self._depth:
+                digits &= np.uint32((1 << self._bits) - 1)
+            if len(digits) * 8 > len(self._counts[place]):
+                self._counts[place] += np.bincount(digits, minlength=1 << self._bits)
+            else:
+                np.add.at(self._counts[place], digits, 1)
 
     def end_pass(self) -> bool:
         """Finish a pass. The first is the last one if a column has no number."""
@@ -289,9 +322,18 @@ class Quantiles:
 
 
 def _keys_of(numbers: Array) -> Array:
-    """Return int64 keys from 0 to 2³² − 1 in the order of the float32 ``numbers``."""
-    bits = numbers.view(np.uint32).astype(np.int64)
-    return np.where(bits >> 31, bits ^ 0xFFFFFFFF, bits ^ 0x80000000)
+    """Return uint32 keys in the order of the float32 ``numbers``; 0 and -0 have the same."""
+    bits = (numbers + np.float32(0.0)).view(np.uint32)
+    flipped = (bits.view(np.int32) >> np.int32(31)).view(np.uint32)  # all bits of a negative number, none of others
+    flipped |= np.uint32(0x80000000)
+    bits ^= flipped
+    return bits
+
+
+def _range_of(group: int, free: int) -> tuple[np.float32, np.float32]:
+    """Return the least and the largest number whose keys begin with the bits of ``group``, before ``free`` others."""
+    first, last = _numbers_of(np.array([group << free, (group + 1 << free) - 1], np.int64))
+    return (-np.float32(np.inf) if np.isnan(first) else first), (np.float32(np.inf) if np.isnan(last) else last)
 
 
 def _numbers_of(keys: Array) -> Array:

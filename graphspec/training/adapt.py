@@ -7,6 +7,7 @@ differ from the one in the file. Layers that read what others have learnt come a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
-_NUMBER_ROWS = 16384  # the same for data without texts
+_NUMBER_ROWS = 65536  # the same for data without texts, at most
+_NUMBERS = 1 << 22  # numbers that are computed at a time, unless CHUNK_ROWS have more
 
 
 _LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are not read
@@ -159,9 +161,17 @@ def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterat
 def _chunks(data: Dataset) -> Iterator[Array | slice]:
     """Yield the rows in chunks: their indices, or slices of all rows, which copy nothing."""
     chosen = data.chosen
-    size = CHUNK_ROWS if any(isinstance(a, Strings) for a in data.inputs.values()) else _NUMBER_ROWS
+    size = _chunk_rows(data)
     for k in range(0, len(data), size):
         yield slice(k, min(k + size, len(data))) if chosen is None else chosen[k : k + size]
+
+
+def _chunk_rows(data: Dataset) -> int:
+    """Return the rows of a chunk: many where rows are short, so that NumPy's calls cost little beside their work."""
+    if any(isinstance(a, Strings) for a in data.inputs.values()):
+        return CHUNK_ROWS
+    width: int = sum(math.prod(a.shape[1:]) for a in data.inputs.values())
+    return min(max(_NUMBERS // max(width, 1), CHUNK_ROWS), _NUMBER_ROWS)
 
 
 def _rows(array: Any, rows: Array | slice) -> Array:

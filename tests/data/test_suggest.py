@@ -134,3 +134,19 @@ def test_sizes_grow_with_the_rows(tmp_path: Path) -> None:
     assert [sum(n.units) for n in networks] == sorted(sum(n.units) for n in networks)
     assert networks[0] != networks[-1]
     assert all(n.epochs >= n.patience >= 3 for n in networks)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_hidden_layers_are_penalized_whatever_the_number_of_rows(tmp_path: Path, task: Any) -> None:
+    """Else hidden layers learn noise by heart, and lose to a linear model where the answer is a sum of the columns."""
+    from dataclasses import replace
+
+    found = table(tmp_path, x=cycled(1.5, 2.5, 3.5), y=cycled(0, 1))
+    penalties = []
+    for factor in (1, 30, 100, 1000):
+        columns = {n: replace(c, rows=c.rows * factor) for n, c in found.columns.items()}
+        network = suggest(Profile(found.rows * factor, columns, typed=False), "y", task, {}).network
+        penalties.append(network.penalty)
+        assert network.decays == (found.rows * factor >= 5000)
+    assert penalties == sorted(penalties, reverse=True)
+    assert all(penalties)

@@ -64,6 +64,29 @@ def test_quantiles_are_those_of_numpy(rows: int, columns: int, seed: int, ends: 
     assert np.float32(median) == np.float32(np.nanmedian(X.astype(np.float64)))
 
 
+@given(st.integers(1, 300), st.integers(0, 2**20), CUTS)
+@SETTINGS
+def test_a_single_column_counts_as_one_of_several(rows: int, seed: int, ends: list[int]) -> None:
+    """One column has its own, quicker way of counting, with the same results for zeros, infinities and NaN of all kinds."""
+    odd = np.array([0x7FC00000, 0xFFC00000, 0x7FC00001, 0x7F800000, 0xFF800000, 0x80000000, 0, 1, 0x80000001])
+    random = np.random.default_rng(seed)
+    X = numbers(rows, 1, seed=seed)
+    X = np.where(random.random(X.shape) < 0.5, random.choice(odd.astype(np.uint32).view(np.float32), X.shape), X)
+    X = X.astype(np.float32)
+    X[:5] = 1.0
+    probabilities = (0.2, 0.5, 0.6)
+    one, two = Quantiles(probabilities, "q", columns=1), Quantiles(probabilities, "q", columns=2)
+    done = False
+    while not done:
+        for batch in cut(X, *ends):
+            one.add(batch)
+            two.add(np.repeat(batch, 2, axis=1))
+        np.testing.assert_array_equal(one._counts.sum(0), two._counts[: len(two._counts) // 2].sum(0))
+        done = one.end_pass()
+        assert two.end_pass() == done
+    np.testing.assert_array_equal(one._keys, two._keys.reshape(2, 2, -1)[:, 0].reshape(-1))
+
+
 def test_quantiles_in_small_memory_take_more_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     X = numbers(300, 5)
     expected = learn(Quantiles(PROBABILITIES, "q", columns=5), [X])
