@@ -95,7 +95,7 @@ class Delimited(Table):
         return not before
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
-        if request.type.is_string:
+        if request.type.is_string or (request.is_sequence and not request.stacked):  # a word of digits is a word
             return ColumnRead(column, text=True)
         if override == "integers":
             return ColumnRead(column, integers=True)

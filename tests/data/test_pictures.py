@@ -25,7 +25,7 @@ def request(*shape: int | str, dtype: str = "uint8") -> Request:
 
 
 def decoded(folder: Path, names: list[str], wanted: Request) -> Any:
-    return decode([folder / name for name in names], names, wanted)
+    return decode([folder / name for name in names], names, wanted).pixels
 
 
 def problems(folder: Path, names: list[str], wanted: Request) -> list[tuple[str, str]]:
