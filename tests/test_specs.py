@@ -140,6 +140,63 @@ def test_sentences_get_the_labels_that_evaluate_counts(name: str, sentences: Any
     assert alone == label[:20], "a row alone has the answer that it has among others"
 
 
+# Handwriting: rows of other widths than its data have, since an app's pictures have any.
+
+_STROKES = np.random.default_rng(0).integers(0, 2, (6, 16, 8)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def written_words(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[np.ndarray, str]]]:
+    """A folder with the spec and PNG files of words, and the pictures and texts of the test rows."""
+    image = pytest.importorskip("PIL.Image")
+    random, folder = np.random.default_rng(1), tmp_path_factory.mktemp("handwriting")
+    (folder / "data").mkdir()
+    spec = SPECS["handwriting"].read_text(encoding="utf-8")
+    assert "units: 27}" in spec
+    (folder / "handwriting.yaml").write_text(spec.replace("units: 27}", "units: 7}"), encoding="utf-8")  # a to f
+    parts = {}
+    for part, count in ("train", 200), ("test", 30):
+        rows = []
+        for row in range(count):
+            letters = np.append(random.integers(0, 6, random.integers(2, 6)), row % 6)
+            noisy = np.hstack(_STROKES[letters]) ^ (random.random((16, 8 * len(letters))) < 0.02)
+            wide = np.hstack([noisy, np.zeros((16, random.integers(0, 6)), np.uint8)]) * np.uint8(255)
+            rows.append((wide, "".join(chr(97 + letter) for letter in letters)))
+            image.fromarray(wide).save(folder / "data" / f"{part}{row}.png")
+        with (folder / "data" / f"handwriting_{part}.csv").open("w", newline="") as f:
+            csv.writer(f).writerows([("picture", "text"), *((f"{part}{k}.png", text) for k, (_, text) in enumerate(rows))])
+        parts[part] = rows
+    return folder, parts["test"]
+
+
+def edits(a: str, b: str) -> int:
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a):
+        before, row = row, [i + 1]
+        for j, y in enumerate(b):
+            row.append(min(before[j + 1] + 1, row[j] + 1, before[j] + (x != y)))
+    return row[-1]
+
+
+def test_a_words_picture_alone_has_the_text_that_evaluate_counts(written_words: Any, tmp_path: Path) -> None:
+    folder, rows = written_words
+    model = trained(folder / "handwriting.yaml", "training.epochs=12", "training.optimizer.learning_rate=0.02")
+    assert model.labels["letters"] == ["", *"abcdef"]
+    file = File(model, tmp_path / "net.onnx")
+    texts = []
+    for picture, _ in rows:
+        labels = file.answer("letters_label", {"word": picture[None, :, :, None].astype(np.float32)})
+        assert labels.shape[0] == 1
+        texts.append("".join(labels[0]))
+    assert len({picture.shape[1] for picture, _ in rows}) > 10, "of many widths"
+    wrong = sum(edits(text, right) for text, (_, right) in zip(texts, rows, strict=True))
+    rate = wrong / sum(len(right) for _, right in rows)
+    assert rate == pytest.approx(model.evaluate()["edit_distance"])
+    assert rate < 0.8, "without letters it is 1"
+    record = next(entry for entry in file.signature["outputs"] if entry["name"] == "letters_label")
+    assert record["join"] is True
+
+
 def test_every_spec_with_data_has_a_test_part() -> None:
     for name, path in SPECS.items():
         text = path.read_text(encoding="utf-8")
