@@ -164,7 +164,9 @@ def written_words(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[
             rows.append((wide, "".join(chr(97 + letter) for letter in letters)))
             image.fromarray(wide).save(folder / "data" / f"{part}{row}.png")
         with (folder / "data" / f"handwriting_{part}.csv").open("w", newline="") as f:
-            csv.writer(f).writerows([("picture", "text"), *((f"{part}{k}.png", text) for k, (_, text) in enumerate(rows))])
+            csv.writer(f).writerows(
+                [("picture", "text"), *((f"{part}{k}.png", text) for k, (_, text) in enumerate(rows))]
+            )
         parts[part] = rows
     return folder, parts["test"]
 

@@ -118,6 +118,7 @@ def _run(run: Path) -> _Network:
 
     model = load(run)
     names = [*model.graph.outputs, *(head + LABEL for head in model.labels)]
+
     def run_batch(feeds: Mapping[str, Array]) -> dict[str, Array]:
         return with_labels(model.run(feeds), model.labels, model.step_masks(feeds))
 

@@ -197,7 +197,7 @@ class WithPictures:
                 continue
             path = (self._folder / name).resolve()
             if not any(path.is_relative_to(root) for root in roots):
-                text = f"has '{name}' in row {row}, which is neither beside nor below the spec"
+                text = f"has '{name}' in row {row}, which is neither beside nor below the table or the spec"
                 bad.append(DataError(Code.OUTSIDE_FOLDER, text, "move it, or allow its folder with `--allow DIR`"))
             paths.append(path)
         if bad:

@@ -119,7 +119,9 @@ def _of_records(
             if key not in row:
                 raise DataError(Code.MISSING_ARRAY, f"has no key '{key}' in line {line}", did_you_mean(key, list(row)))
         kept[key] = _objects([row[key] for row in records.rows])
-    return NewRows({n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}, kept, _steps(arrays))
+    return NewRows(
+        {n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}, kept, _steps(arrays)
+    )
 
 
 def _steps(arrays: Dataset) -> dict[str, Array]:

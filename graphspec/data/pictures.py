@@ -196,7 +196,9 @@ def _other_size(name: str, found: tuple[int, ...], size: tuple[int | None, ...])
     if None in size:
         axis, other = ("height", "width") if size[1] is None else ("width", "height")
         wanted = next(n for n in size if n is not None)
-        text = f"has '{name}' of {found[0]} x {found[1]} pixels: its {axis} is {found[size.index(wanted)]}, not {wanted}"
+        text = (
+            f"has '{name}' of {found[0]} x {found[1]} pixels: its {axis} is {found[size.index(wanted)]}, not {wanted}"
+        )
         hint = f"pictures that form one array have one {axis}, only their {other} may differ: resize it"
         return DataError(Code.WRONG_ARRAY_SHAPE, text, hint)
     text = f"has '{name}' of {found[0]} x {found[1]} pixels, not {size[0]} x {size[1]}"

@@ -79,9 +79,7 @@ def _blocks(targets: Strings, rows: Array | None) -> Iterator[tuple[int, Array]]
         yield first, np.ascontiguousarray(texts).view(np.uint32).reshape(len(texts), -1).astype(np.int64)
 
 
-def check_texts(
-    head: str, targets: Strings, lengths: Array | None, given: Array | None, steps: int | None
-) -> None:
+def check_texts(head: str, targets: Strings, lengths: Array | None, given: Array | None, steps: int | None) -> None:
     """Do the work of :func:`check_sequences` for texts, of which each character is a label."""
     for first, codes in _blocks(targets, None):
         part = slice(first, first + len(codes))

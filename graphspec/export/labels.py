@@ -31,7 +31,9 @@ def predicted_classes(values: Array) -> Array:
 
 
 def predicted_letters(values: Array, mask: Array | None = None) -> Array:
-    """Return the class ids of a CTC head's steps at which a letter begins, 0 at the others, ``(N, time, units)`` → ``(N, time)``.
+    """Return the class ids of a CTC head's steps at which a letter begins, 0 at the others.
+
+    Shapes: ``(N, time, units)`` → ``(N, time)``.
 
     Args:
         mask: the head's mask; steps after the last one that it keeps are left out.

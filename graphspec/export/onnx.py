@@ -55,9 +55,9 @@ def to_model(
     content = content_of(graph, {name: parameters.view(name) for name in used}, opset)
     content.outputs = [output for output in content.outputs if output.name not in masks]
     for head, classes in labels.items():
-        mask = f"{head}/mask"
+        kept = f"{head}/mask"
         nodes, constants = (
-            letter_nodes(head, classes, mask if mask in masks else None)
+            letter_nodes(head, classes, kept if kept in masks else None)
             if head in sequences
             else label_nodes(head, graph.outputs[head], classes)
         )

@@ -54,7 +54,7 @@ def test_letters_are_those_of_the_metric_and_of_the_file() -> None:
     decoded, lengths = greedy_decode(head, np.full(40, 9))
     expected = ["".join(CLASSES[k] for k in row[:n]) for row, n in zip(decoded, lengths, strict=True)]
     assert joined(found).tolist() == expected
-    assert ("-" not in "".join(expected)), "the blank has no text, whatever its label"
+    assert "-" not in "".join(expected), "the blank has no text, whatever its label"
     assert in_file(head, None).tolist() == found.tolist()
 
 
