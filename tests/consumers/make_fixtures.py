@@ -311,9 +311,34 @@ def tokens() -> Fixture:
     return spec, x, {"any": np.zeros((len(short), 1), np.float32)}, records
 
 
+def strokes() -> Fixture:
+    """Letters of a word, each at the step at which it begins: repeats, blanks, and masked steps at the end."""
+    random = np.random.default_rng(7)
+    spec = {
+        "graphspec": 1,
+        "name": "strokes",
+        "inputs": {"line": {"shape": [None, 3]}},
+        "layers": [
+            {"name": "written", "type": "Masking"},
+            {"name": "read", "type": "Bidirectional", "layer": {"type": "LSTM", "units": 4, "return_sequences": True}},
+            {
+                "name": "letters",
+                "type": "Dense",
+                "units": 5,
+                "kernel_initializer": {"type": "RandomNormal", "stddev": 4},
+            },
+        ],
+        "outputs": {"letters": {"loss": "ctc"}},
+    }
+    line = random.normal(size=(_ROWS, 9, 3)).astype(np.float32) * 3
+    line[np.arange(9) >= random.integers(5, 10, _ROWS)[:, None]] = 0
+    words = np.array([["aß", "ba", "東ab", "a"][k % 4] for k in range(_ROWS)], object)
+    return spec, {"line": line}, {"letters": words}, rows_of_lists({"line": line[:16]})
+
+
 Fixture = tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[dict[str, Any]]]
 """A spec, arrays to train on, targets, and records to ask about."""
-MAKERS: tuple[Callable[[], Fixture], ...] = (table, opinions, characters, image, integers, tokens)
+MAKERS: tuple[Callable[[], Fixture], ...] = (table, opinions, characters, image, integers, tokens, strokes)
 
 
 def objects(texts: Sequence[str]) -> np.ndarray[Any, Any]:
@@ -336,6 +361,11 @@ def rows_of(x: dict[str, Any]) -> list[dict[str, Any]]:
         {n: None if v != v or v == _GAP else v for n, v in zip(names, row, strict=True)}
         for row in zip(*listed.values(), strict=True)
     ]
+
+
+def rows_of_lists(x: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return rows of several numbers as records."""
+    return [dict(zip(x, row, strict=True)) for row in zip(*(values.tolist() for values in x.values()), strict=True)]
 
 
 def exact(value: Any) -> Any:
