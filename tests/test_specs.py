@@ -140,6 +140,124 @@ def test_sentences_get_the_labels_that_evaluate_counts(name: str, sentences: Any
     assert alone == label[:20], "a row alone has the answer that it has among others"
 
 
+# Newswires and garments: made-up rows of the form of the real ones, which a script fetches.
+
+_TOPICS = {
+    "earn": "dividend shr net loss cts",
+    "acq": "buys stake shares merger",
+    "ship": "vessel port strike tanker",
+    "crude": "oil barrel opec bpd",
+    "grain": "wheat maize tonnes crop",
+    "trade": "tariff deficit surplus imports",
+    "interest": "rate bank bills prime",
+    "money-fx": "dollar yen currency dealers",
+}
+
+
+def test_newswires_get_the_labels_that_evaluate_counts(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    (tmp_path / "data").mkdir()
+    rows = []
+    for part, count in ("train", 320), ("test", 80):
+        rows = []
+        for k in range(count):
+            topic = list(_TOPICS)[k % 8]
+            other = _TOPICS[str(random.choice(list(_TOPICS)))]
+            words = random.permutation([*random.choice(_TOPICS[topic].split(), 3), *random.choice(other.split(), 3)])
+            rows.append({"topic": topic, "text": " ".join(words)})
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "data" / f"newswires_{part}.jsonl").write_text(lines, encoding="utf-8", newline="\n")
+    model = trained(shutil.copy(SPECS["newswires"], tmp_path), "training.epochs=5", "training.batch_size=16")
+    file = File(model, tmp_path / "net.onnx")
+    label = file.answer("topic_label", {"text": np.array([[row["text"]] for row in rows], object)}).tolist()
+    right = np.mean([answer == row["topic"] for answer, row in zip(label, rows, strict=True)])
+    assert right == pytest.approx(model.evaluate()["accuracy"])
+    assert right > 0.3, "0.125 are of each topic"
+
+
+GARMENTS = ["T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
+_SHOES = (5, 7, 9)
+
+
+@pytest.fixture(scope="module")
+def garments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the specs of garments, PNG files in the folders of their kinds, and the tables of their names."""
+    image = pytest.importorskip("PIL.Image")
+    random, folder = np.random.default_rng(0), tmp_path_factory.mktemp("garments")
+    for name in "fashion", "fashion_inception", "same_garment":
+        shutil.copy(SPECS[name], folder)
+    shapes = random.random((10, 28, 28)) < 0.5
+    files: dict[str, list[str]] = {}
+    for part, count in ("train", 100), ("test", 40):
+        files[part] = []
+        for k in range(count):
+            path = f"fashion/{part}/{GARMENTS[k % 10]}/{k:05}.png"
+            (folder / "data" / path).parent.mkdir(parents=True, exist_ok=True)
+            bright = 250 if k % 10 in _SHOES else 100
+            pixels = np.where(shapes[k % 10] ^ (random.random((28, 28)) < 0.1), bright, 20).astype(np.uint8)
+            image.fromarray(pixels).save(folder / "data" / path)
+            files[part].append(path)
+        rows = [(path, GARMENTS[k % 10], "yes" if k % 10 in _SHOES else "no") for k, path in enumerate(files[part])]
+        write(folder / "data" / f"fashion_{part}.csv", ("image", "garment", "shoe"), rows)
+    parts = {"train": files["train"][:80], "validation": files["train"][80:], "test": files["test"]}
+    for part, paths in parts.items():
+        pairs = []
+        for k in range(2 * len(paths)):
+            left = int(random.integers(len(paths)))
+            others = [path for j, path in enumerate(paths) if ((j - left) % 10 == 0) == (k % 2 == 0)]
+            pairs.append((paths[left], str(random.choice(others)), "yes" if k % 2 == 0 else "no"))
+        write(folder / "data" / f"same_garment_{part}.csv", ("left", "right", "same"), pairs)
+    return folder
+
+
+def write(path: Path, header: tuple[str, ...], rows: list[Any]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as f:
+        csv.writer(f).writerows([header, *rows])
+
+
+def pixels_of(folder: Path, names: list[str]) -> np.ndarray:
+    from PIL import Image
+
+    pictures = []
+    for name in names:
+        with Image.open(folder / "data" / name) as picture:
+            pictures.append(np.asarray(picture)[..., None])
+    return np.stack(pictures)
+
+
+def agreed(label: np.ndarray, rows: list[Row], column: str) -> float:
+    """The part of the rows whose labels are right, of labels that differ."""
+    assert len(set(label.ravel().tolist())) > 1
+    return float(np.mean([answer == row[column] for answer, row in zip(label.ravel().tolist(), rows, strict=True)]))
+
+
+def test_garments_get_the_labels_that_evaluate_counts(garments: Path, tmp_path: Path) -> None:
+    model = trained(garments / "fashion.yaml", "training.epochs=6", "training.batch_size=16")
+    rows = table(garments / "data" / "fashion_test.csv")
+    file = File(model, tmp_path / "net.onnx")
+    label = file.answer("garment_label", {"image": pixels_of(garments, [row["image"] for row in rows])})
+    assert agreed(label, rows, "garment") == pytest.approx(model.evaluate()["accuracy"])
+    assert agreed(label, rows, "garment") > 0.2, "0.1 are of each kind"
+
+
+def test_both_heads_get_the_labels_that_evaluate_counts(garments: Path, tmp_path: Path) -> None:
+    model = trained(garments / "fashion_inception.yaml", "training.epochs=12", "training.batch_size=16")
+    rows = table(garments / "data" / "fashion_test.csv")
+    file, metrics = File(model, tmp_path / "net.onnx"), model.evaluate()
+    for head in "garment", "shoe":
+        label = file.answer(f"{head}_label", {"image": pixels_of(garments, [row["image"] for row in rows])})
+        assert agreed(label, rows, head) == pytest.approx(metrics[f"{head}_accuracy"])
+
+
+def test_pairs_get_the_labels_that_evaluate_counts(garments: Path, tmp_path: Path) -> None:
+    model = trained(garments / "same_garment.yaml", "training.epochs=3", "training.batch_size=16")
+    rows = table(garments / "data" / "same_garment_test.csv")
+    assert {row["same"] for row in rows} == {"yes", "no"}
+    file = File(model, tmp_path / "net.onnx")
+    pairs = {side: pixels_of(garments, [row[side] for row in rows]) for side in ("left", "right")}
+    assert agreed(file.answer("same_label", pairs), rows, "same") == pytest.approx(model.evaluate()["accuracy"])
+
+
 # Handwriting: rows of other widths than its data have, since an app's pictures have any.
 
 _STROKES = np.random.default_rng(0).integers(0, 2, (6, 16, 8)).astype(np.uint8)

@@ -17,7 +17,6 @@ import io
 import json
 import struct
 import sys
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,16 +32,6 @@ SHOES = [5, 7, 9]  # sandal, sneaker, ankle boot
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
-
-
-def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Like np.savez_compressed, but without the time of day, so that equal arrays make equal files."""
-    with replacing(path) as f, zipfile.ZipFile(f, "w") as archive:
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy")
-            member.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(member, "w", force_zip64=True) as out:
-                np.lib.format.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def write_lines(path: Path, lines: list[str]) -> None:
