@@ -105,6 +105,6 @@ def _check_learnt(spec: Spec, lowered: Lowered, parts: Mapping[str, Dataset]) ->
         return
     spec, lowered = check(spec, allow_outside=True, adapted=adapted_to(spec, parts)).require()
     labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
-    types = data_signature(spec, lowered.graph).targets
+    needed = data_signature(spec, lowered.graph)
     for part, rows in parts.items():
-        with_class_ids(rows, labels, types, spec.data[part])
+        with_class_ids(rows, labels, needed.targets, needed.ctc, spec.data[part])

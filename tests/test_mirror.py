@@ -52,6 +52,7 @@ OF_MANY = {
     "test_tutorials.py": "the pages in docs/tutorials/",
     "test_specs.py": "the specs in specs",
     "test_vocabulary.py": "docs/vocabulary.md",
+    "training/test_ctc_words.py": "words from pictures, from the rows to the file",
     "training/test_golden.py": "whole models against Keras",
 }
 """Tests of no module of their own, and what they are about."""

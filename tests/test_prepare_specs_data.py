@@ -44,10 +44,6 @@ def elsewhere(prepare: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return tmp_path
 
 
-def words_of(letters: np.ndarray) -> set[bytes]:
-    return {row.tobytes().rstrip(b"\0") for row in letters}
-
-
 def lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
 
@@ -170,35 +166,51 @@ def test_pairs_are_balanced_and_never_of_one_image_with_itself(prepare: ModuleTy
 
 def test_handwriting_tests_hold_out_a_fold_and_words(prepare: ModuleType, elsewhere: Path) -> None:
     shutil.copy(SCRIPT.parent / "ocr_letters.npz", elsewhere)
+    made = dict(prepare.handwriting())
+    assert made.pop("handwriting") == len(list((elsewhere / "handwriting").glob("*.png"))) == 6_877
     parts = {}
-    for file, rows in prepare.handwriting():
-        with np.load(elsewhere / file, allow_pickle=False) as loaded:
-            parts[file.removesuffix(".npz")] = dict(loaded)
-        assert len(parts[file.removesuffix(".npz")]["letters"]) == rows
-    assert [len(parts[f"handwriting_{part}"]["letters"]) for part in ("train", "test")] == [6_251, 626]
-    train, validation, test = (
-        words_of(parts[f"handwriting_words_{part}"]["letters"]) for part in ("train", "validation", "test")
-    )
+    for file, rows in made.items():
+        with (elsewhere / file).open(newline="") as f:
+            parts[file.removeprefix("handwriting_").removesuffix(".csv")] = list(csv.DictReader(f))
+        assert len(parts[file.removeprefix("handwriting_").removesuffix(".csv")]) == rows
+    assert {part: len(rows) for part, rows in parts.items()} == {
+        "train": 6_251,
+        "test": 626,
+        "words_train": 5_051,
+        "words_validation": 456,
+        "words_test": 1_370,
+    }
+    seen = {part: {row["text"] for row in rows} for part, rows in parts.items()}
+    train, validation, test = (seen[f"words_{part}"] for part in ("train", "validation", "test"))
     assert (len(train), len(validation), len(test)) == (40, 4, 11)
     assert not train & test
     assert not train & validation
     assert not validation & test
-    for arrays in parts.values():
-        letters, length = arrays["letters"], arrays["letters_length"]
-        np.testing.assert_array_equal((letters > 0).sum(axis=1), length)
-        repeats = ((letters[:, 1:] == letters[:, :-1]) & (letters[:, 1:] > 0)).sum(axis=1)
-        assert (arrays["letters_input_length"] >= length + repeats).all(), "every word fits"
-        assert not arrays["strokes"][0, 8 * length[0] :].any()
+    pictures = [{row["picture"] for row in parts[part]} for part in ("train", "test")]
+    assert not pictures[0] & pictures[1]
+    assert set("".join(seen["test"])) <= set("".join(seen["train"]))
+    assert set("".join(train | test | validation)) == set("abcdefghijklmnopqrstuvwxyz")
 
 
-def test_save_makes_equal_files_of_equal_arrays(prepare: ModuleType, tmp_path: Path) -> None:
-    arrays = {"x": np.arange(6).reshape(2, 3).T, "y": np.array([True, False])}
-    for name in "a", "b":
-        prepare.save(tmp_path / name, arrays)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    with np.load(tmp_path / "a", allow_pickle=False) as loaded:
-        np.testing.assert_array_equal(loaded["x"], arrays["x"])
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+def test_pictures_of_words_are_their_letters_side_by_side(prepare: ModuleType, elsewhere: Path) -> None:
+    from PIL import Image
+
+    shutil.copy(SCRIPT.parent / "ocr_letters.npz", elsewhere)
+    list(prepare.handwriting())
+    with np.load(elsewhere / "ocr_letters.npz", allow_pickle=False) as source:
+        columns = np.unpackbits(source["columns"], axis=2)
+        first = int(source["word_length"][0])
+        folds = source["fold"]
+    files = {"train": np.flatnonzero(folds != 0), "test": np.flatnonzero(folds == 0)}
+    for part, numbers in files.items():
+        with (elsewhere / f"handwriting_{part}.csv").open(newline="") as f:
+            rows = list(csv.DictReader(f))
+        assert [row["picture"] for row in rows] == [f"handwriting/{number:05}.png" for number in numbers]
+        for row in rows[:50]:
+            with Image.open(elsewhere / row["picture"]) as image:
+                assert (image.format, image.mode, image.size) == ("PNG", "L", (8 * len(row["text"]), 16))
+    with Image.open(elsewhere / "handwriting" / "00000.png") as image:
+        np.testing.assert_array_equal(np.asarray(image).T, 255 * columns[:first].reshape(-1, 16))
 
 
 def wheel(path: Path, content: bytes) -> None:
@@ -242,7 +254,7 @@ MADE = [
     *("reviews_train.jsonl", "reviews_test.jsonl", "newswires_train.jsonl", "newswires_test.jsonl", "fetched/"),
     *("fashion/train", "fashion/test", "fashion_train.csv", "fashion_test.csv"),
     *("same_garment_train.csv", "same_garment_validation.csv", "same_garment_test.csv"),
-    *("handwriting_train.npz", "handwriting_test.npz", "handwriting_words_train.npz"),
+    *("handwriting/", "handwriting_train.csv", "handwriting_test.csv", "handwriting_words_train.csv"),
 ]
 
 

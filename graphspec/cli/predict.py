@@ -118,7 +118,11 @@ def _run(run: Path) -> _Network:
 
     model = load(run)
     names = [*model.graph.outputs, *(head + LABEL for head in model.labels)]
-    return _Network(model.spec, model.whole, names, lambda feeds: with_labels(model.run(feeds), model.labels))
+
+    def run_batch(feeds: Mapping[str, Array]) -> dict[str, Array]:
+        return with_labels(model.run(feeds), model.labels, model.step_masks(feeds))
+
+    return _Network(model.spec, model.whole, names, run_batch)
 
 
 def _exported(file: Path) -> _Network:
@@ -136,11 +140,23 @@ def _answers(network: _Network, data: Path, keep: Sequence[str]) -> Iterator[dic
     if str(data) != _STDIN:
         rows = read_rows(network.spec, network.graph, data, keep)
         network.expect(_count(rows))
-        yield in_batches(rows.inputs, _BATCH_ROWS, network.run) | rows.kept
+        yield _with_texts(network, in_batches(rows.inputs, _BATCH_ROWS, network.run), rows.steps) | rows.kept
         return
     stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)
     for rows in stream_rows(network.spec, network.graph, stream, _BATCH_ROWS, keep):
-        yield network.run(rows.inputs) | rows.kept
+        yield _with_texts(network, network.run(rows.inputs), rows.steps) | rows.kept
+
+
+def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str, Array]) -> dict[str, Array]:
+    """Return an answer with one text for each row of a CTC head, in place of one label for each step."""
+    from graphspec.export.labels import joined
+    from graphspec.language.head_arrays import LABEL
+    from graphspec.metrics import targets_of
+
+    for name, head in network.spec.heads.items():
+        if head.loss is not None and targets_of(head.loss) == "labels" and name + LABEL in answer:
+            answer[name + LABEL] = joined(answer[name + LABEL], steps.get(name))
+    return answer
 
 
 def _count(rows: NewRows) -> int:

@@ -16,7 +16,7 @@ from graphspec.errors import Diagnostic, Mark, Problem
 from graphspec.ir.dims import show
 from graphspec.ir.graph import Value
 from graphspec.language.head_arrays import WEIGHT
-from graphspec.metrics import METRICS
+from graphspec.metrics import METRICS, targets_of
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import HeadDecl, Spec
@@ -90,8 +90,25 @@ def _labels(labels: Sequence[str], loss: Loss | None, value: Value) -> list[Prob
     required = 2 if classes == 1 else classes
     if len(labels) == required:
         return []
+    if loss is not None and targets_of(loss) == "labels":
+        return [_alphabet(labels, required)]
     text = f"has {len(labels)} labels for {required} classes"
     return [Problem(Code.CLASSES_MISMATCH, text, f"write {required} labels, in the order of the classes")]
+
+
+def _alphabet(labels: Sequence[str], classes: object) -> Problem:
+    """Return GS405 for labels of CTC, the first of which is the blank."""
+    if len(labels) == 0 or labels[0] != "":
+        text = f"has {len(labels)} labels for {classes} classes, the first of which is the blank"
+        return Problem(Code.CLASSES_MISMATCH, text, 'begin the labels with "" for the blank, and give each class one')
+    text = f"has {len(labels) - 1} labels and the blank for {classes} classes"
+    hint = f"give it {len(labels)} units: one for the blank, and one for each of {_shown(labels[1:])}"
+    return Problem(Code.CLASSES_MISMATCH, text, hint)
+
+
+def _shown(labels: Sequence[str]) -> str:
+    """Return labels for a message, at most 40."""
+    return " ".join(labels[:40]) + (" …" if len(labels) > 40 else "")
 
 
 def _scale(head: HeadDecl, value: Value) -> Problem | None:

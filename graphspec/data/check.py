@@ -15,7 +15,7 @@ from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights,
 from graphspec.data.convert import as_array, check_probabilities, check_range, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.filling import assemble
-from graphspec.data.folders import with_columns
+from graphspec.data.folders import sizes_of_pictures, with_columns
 from graphspec.data.frames import FrameColumn, fill_from_frames
 from graphspec.data.labels import encode_labels, learn_labels
 from graphspec.data.missing_targets import keep_rows, problem_of, rows_without
@@ -23,7 +23,7 @@ from graphspec.data.problems.reporter import Reporter, noun_of, section_of
 from graphspec.data.problems.survey import Finding, can_be_surveyed, survey_array, survey_table
 from graphspec.data.requirements import DataSignature
 from graphspec.data.sample_weights import checked_weights
-from graphspec.data.sequences import check_sequences
+from graphspec.data.sequences import check_sequences, check_texts, encode_texts, steps_of_rows
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, Problems, Request, Source, placed
 from graphspec.data.windows import with_windows
 from graphspec.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
@@ -97,6 +97,7 @@ def load_from(
         if request.name in found:  # windows are made only if no column has a problem
             check.add_columns(request, table, found[request.name])
     check.tell_columns()
+    check.sizes = {n: each for n, each in sizes_of_pictures(table).items() if n in check.arrays}
     arrays = check.finish()
     return arrays if arrays is None else with_windows(table, arrays), check.found
 
@@ -181,10 +182,12 @@ class _Check(Reporter):
         self.subjects: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
         self._missing: dict[str, Array] = {}
+        self.sizes: dict[str, tuple[int, Array]] = {}
 
     def request(self, section: str, name: str, column: str | list[str]) -> Request:
         signature, kind, is_input = self.signature, self._type(name), section == "inputs"
         columns = [column] if isinstance(column, str) else column
+        is_sequence = not is_input and name in signature.ctc
         may_miss = name in (signature.gaps if is_input else signature.targets)
         return Request(
             name,
@@ -192,8 +195,9 @@ class _Check(Reporter):
             not isinstance(column, str),
             kind,
             is_input,
-            None if is_input else signature.labels.get(name),
+            None if is_input or is_sequence else signature.labels.get(name),
             learns_labels=not is_input and name in signature.text_labels,
+            is_sequence=is_sequence,
             gaps=may_miss and (kind.is_float or kind.dtype == "int64"),
             allocate=self._allocate,
         )
@@ -283,13 +287,14 @@ class _Check(Reporter):
                 )
                 check_range(converted, limits, "id", hint, (MISSING_INTEGER,) if name in signature.gaps else ())
             if name in signature.targets and section == "targets":
-                self._check_target(name, converted, subject)
+                converted = self._checked_target(name, converted, subject)
         except DataError as error:
             self.report(section, name, placed(error, self.place).problem, subject)
             return
         self.arrays[name], self.sections[name], self.subjects[name] = converted, section, subject
 
-    def _check_target(self, name: str, target: Any, subject: str) -> None:
+    def _checked_target(self, name: str, target: Any, subject: str) -> Any:
+        """Return a target; of a CTC head whose labels are known, ids for texts."""
         signature = self.signature
         if (missing := rows_without(target)) is not None:
             self._missing[name] = missing
@@ -297,18 +302,20 @@ class _Check(Reporter):
                 problem = problem_of(missing, self.place, in_file=self.source is not None)
                 self.report("targets", name, problem, subject)
         if isinstance(target, Strings):
-            return
+            known = name in signature.ctc and name in signature.labels
+            return encode_texts(target, signature.labels[name], learnt=False) if known else target
         if name in signature.classes:
             hint = "class ids count from 0; the head needs a unit for each class"
             spare = [MISSING_INTEGER, *([signature.ignored[name]] if name in signature.ignored else ())]
             check_range(target, Range(0, signature.classes[name] - 1), "class", hint, spare)
         if name in signature.probabilities:
             check_probabilities(target)
+        return target
 
     def finish(self) -> Dataset | None:
         """Return the collected arrays; None after a problem."""
         self._check_rows()
-        if self.found:
+        if self.found or not self._count_steps():
             return None
         data = self._dataset()
         if self._missing:
@@ -321,6 +328,20 @@ class _Check(Reporter):
         for head in self.signature.ctc & self.arrays.keys():
             self._check_ctc(head)
         return None if self.found else data
+
+    def _count_steps(self) -> bool:
+        """Add the time steps of CTC heads that depend on the sizes of a row's pictures; return whether they are known."""
+        heads, steps = sorted(self.signature.ctc), self.signature.steps
+        if not heads or not self.sizes or steps is None:
+            return True
+        shapes = {n: self.arrays[n].shape for n in self.signature.inputs}
+        try:
+            counted = steps_of_rows(heads, shapes, self.sizes, steps)
+        except DataError as error:
+            self.report("file", "", error.problem, self.file)
+            return False
+        self.arrays = {head + STEPS: count for head, count in counted.items()} | self.arrays
+        return True
 
     def _without_missing(self, data: Dataset) -> Dataset:
         """Return the rows that have all targets."""
@@ -362,6 +383,10 @@ class _Check(Reporter):
         steps = self.signature.steps(shapes).get(head) if self.signature.steps is not None else None
         lengths, given = self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS)
         try:
-            check_sequences(head, self.arrays[head], lengths, given, steps)
+            target: Any = self.arrays[head]
+            if isinstance(target, Strings):
+                check_texts(head, target, lengths, given, steps)
+            else:
+                check_sequences(head, target, lengths, given, steps)
         except DataError as error:
             self.report("targets", head, placed(error, self.place).problem, self.subjects[head])

@@ -126,7 +126,7 @@ class Delimited(Table):
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
         raw = self._raw.get(column, column)
-        if request.type.is_string:
+        if request.type.is_string or (request.is_sequence and not request.stacked):  # a word of digits is a word
             return ColumnRead(raw, text=True)
         if override == "integers":
             return ColumnRead(column, integers=True)

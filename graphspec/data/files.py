@@ -34,7 +34,7 @@ def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     if not isinstance(table, Table | Files):
         return table
     folder = source.file.parent if isinstance(table, Table) and source.file is not None else source.beside
-    return WithPictures(table, folder, [source.beside, *source.allow])
+    return WithPictures(table, folder, [folder, source.beside, *source.allow])  # a run's spec is not beside its table
 
 
 def plain_rows(source: DataSource, max_rows: int | None) -> Source:

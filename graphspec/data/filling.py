@@ -117,6 +117,8 @@ def _converted(array: Array, request: Request, first: int) -> Any:
             raise DataError(Code.WRONG_ARRAY_SHAPE, NOT_SCALAR)
         return texts
     booleans = array.dtype.kind == "b" and not request.type.is_float  # no class ids
+    if request.is_sequence and not request.stacked and holds_texts(array):
+        return pack(array, first)
     if request.learns_labels and not request.stacked and (booleans or holds_texts(array)):
         return pack(array, first)
     try:

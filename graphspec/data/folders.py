@@ -15,7 +15,7 @@ from graphspec.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.codes import Code
 from graphspec.data.filling import assemble
 from graphspec.data.globs import MAX_FILES
-from graphspec.data.pictures import MAX_SHOWN, PICTURES, BadFilesError, decode
+from graphspec.data.pictures import MAX_SHOWN, PICTURES, BadFilesError, Decoded, decode
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ _MAX_TEXT = 1 << 24  # bytes
 
 class Folder:
     """The files of a folder and its subfolders, sorted by path; other types of files and hidden ones are left out.
+
+    ``decoded`` has the pictures by input, once they are read.
 
     The columns are ``image`` or ``text``, ``path`` (relative to the folder, with ``/``) and, if ``labelled``, ``label``:
     the name of the subfolder of the folder.
@@ -48,6 +50,7 @@ class Folder:
             text = f"has '{loose[0]}' beside its subfolders, whose names are the labels"
             raise DataError(Code.MISSING_ARRAY, text, "move it into the subfolder of its class")
         self.paths = self.paths[:max_rows]
+        self.decoded: dict[str, Decoded] = {}
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         found: dict[str, Array | Strings | Problems] = {}
@@ -57,7 +60,8 @@ class Folder:
                 found[request.name] = assemble(request, [self.column(column) for column in request.columns])
             elif name == "image":
                 names = [path.as_posix() for path in self.paths]
-                found[request.name] = decode([self.folder / path for path in self.paths], names, request)
+                self.decoded[request.name] = decode([self.folder / path for path in self.paths], names, request)
+                found[request.name] = self.decoded[request.name].pixels
             else:
                 found[request.name] = self._texts(request)
         return found
@@ -160,7 +164,7 @@ def with_columns(source: DataSource, table: Source, signature: DataSignature) ->
 
 
 class WithPictures:
-    """A table in which a column of text names the files of an input of pictures.
+    """A table in which a column of text names the files of an input of pictures; ``decoded`` has them, once they are read.
 
     Args:
         folder: the folder to which the names are relative: that of the table, or for a query that of the spec.
@@ -170,6 +174,7 @@ class WithPictures:
     def __init__(self, table: Source, folder: Path, roots: Sequence[Path]) -> None:
         self._table, self._folder, self._roots = table, folder, roots
         self.item, self.names, self.ambiguous, self.max_rows = table.item, table.names, table.ambiguous, table.max_rows
+        self.decoded: dict[str, Decoded] = {}
 
     def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
         from graphspec.data.windows import column, is_text
@@ -182,7 +187,8 @@ class WithPictures:
         found = self._table.fill([r for r in requests if r not in pictures])
         for request in pictures:
             names = column(self._table, request.columns[0])[: self.max_rows].tolist()
-            found[request.name] = decode(self._paths(names), [name or "" for name in names], request)
+            decoded = decode(self._paths(names), [name or "" for name in names], request)
+            self.decoded[request.name], found[request.name] = decoded, decoded.pixels
         return found
 
     def place(self, row: int) -> str:
@@ -204,9 +210,15 @@ class WithPictures:
                 continue
             path = (self._folder / name).resolve()
             if not any(path.is_relative_to(root) for root in roots):
-                text = f"has '{name}' in {self.place(row)}, which is neither beside nor below the spec"
+                text = f"has '{name}' in {self.place(row)}, which is neither beside nor below the table or the spec"
                 bad.append(DataError(Code.OUTSIDE_FOLDER, text, "move it, or allow its folder with `--allow DIR`"))
             paths.append(path)
         if bad:
             raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
         return paths
+
+
+def sizes_of_pictures(table: Source) -> dict[str, tuple[int, Array]]:
+    """Return, by input, the axis on which its pictures have several sizes, and each one's size there, once it is filled."""
+    decoded = table.decoded if isinstance(table, Folder | WithPictures) else {}
+    return {n: (d.axis, d.sizes) for n, d in decoded.items() if d.axis is not None and d.sizes is not None}

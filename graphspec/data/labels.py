@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from graphspec.arrays.strings import Strings
 from graphspec.codes import Code
 from graphspec.data.convert import one_hot, reshape
 from graphspec.data.problems.tally import Tally
+from graphspec.data.sequences import encode_texts
 from graphspec.data.source import DataError, at, placed
 from graphspec.errors import Diagnostic, Mark, SpecError, did_you_mean
 
@@ -69,12 +70,17 @@ def _blocks(targets: Strings, rows: Array | None, start: int = 0) -> Iterator[tu
 
 
 def with_class_ids(
-    data: Dataset, labels: Mapping[str, Sequence[str]], types: Mapping[str, Type], source: DataSource | None = None
+    data: Dataset,
+    labels: Mapping[str, Sequence[str]],
+    types: Mapping[str, Type],
+    sequences: Collection[str] = (),
+    source: DataSource | None = None,
 ) -> Dataset:
     """Return the dataset with class ids in place of texts, for heads whose labels were learnt.
 
     Args:
         types: the type of each target: ids, or vectors with a 1 at the class.
+        sequences: heads of which each character of a text is a label.
         source: the source of the rows, at which a problem is reported.
 
     Raises:
@@ -88,6 +94,9 @@ def with_class_ids(
     for name, target in texts.items():
         expected = types[name]
         try:
+            if name in sequences:
+                found[name] = encode_texts(target, labels[name], learnt=True)
+                continue
             ids = one_hot(encode_labels(target, labels[name]), expected, len(labels[name]))
         except DataError as error:
             mark, path = (Mark("<arrays>"), name) if source is None else (source.tree.mark, source.tree.path)

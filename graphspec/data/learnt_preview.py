@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphspec.data.profile import OCCURRENCES, ColumnProfile
+from graphspec.metrics import targets_of
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl, Spec
@@ -84,7 +85,11 @@ def _of_head(spec: Spec, name: str, column: ColumnProfile) -> Iterator[str]:
     if head is None:
         return
     if column.kind == "text" and head.labels is None and column.listed:
-        labels = sorted(value for value, _ in column.frequent)
+        values = [value for value, _ in column.frequent]
+        if head.loss is not None and targets_of(head.loss) == "labels":
+            yield f"labels {''.join(sorted(set().union(*values)))}, and the blank"
+            return
+        labels = sorted(values)
         few = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
         yield f"labels {few}"
     elif getattr(head, "scale", None) and column.numbers is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from graphspec.data.source import NO_ROWS, DataError
 from graphspec.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
 from graphspec.files import ARCHIVE, suffix_of
 from graphspec.language.declarations import DataSource, Windows
+from graphspec.language.head_arrays import STEPS
 from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
@@ -37,10 +38,12 @@ class NewRows:
     Attributes:
         inputs: arrays by input; texts are an object array, or a packed column of a file.
         kept: other columns of the same rows by name, as they were in the input.
+        steps: the time steps of each row, int64, by CTC head, if they depend on the sizes of pictures.
     """
 
     inputs: dict[str, Array]
     kept: dict[str, Array]
+    steps: dict[str, Array] = field(default_factory=dict)
 
 
 def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = None) -> dict[str, Array]:
@@ -53,11 +56,15 @@ def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = Non
         SpecError: all GS5 problems of the file.
         RunError: GS602 if there is too little memory to read it.
     """
+    return _fed(_read(spec, graph, file, max_rows), graph)
+
+
+def _read(spec: Spec, graph: Graph, file: Path, max_rows: int | None = None) -> Dataset:
     signature = data_signature(spec, graph, targets=False)
     arrays, found = load(_source(spec, signature, file), signature, max_rows)
     if arrays is None:
         raise refused(found)
-    return _fed(arrays, graph)
+    return arrays
 
 
 def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) -> NewRows:
@@ -68,10 +75,9 @@ def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) ->
         RunError: GS602 if there is too little memory to read it.
         UsageError: columns are to be kept, but the file is not a table.
     """
-    inputs = read_inputs(spec, graph, file)
-    return NewRows(
-        inputs, _columns(_source(spec, data_signature(spec, graph, targets=False), file), keep) if keep else {}
-    )
+    arrays = _read(spec, graph, file)
+    kept = _columns(_source(spec, data_signature(spec, graph, targets=False), file), keep) if keep else {}
+    return NewRows(_fed(arrays, graph), kept, _steps(arrays))
 
 
 def stream_rows(spec: Spec, graph: Graph, stream: Stream, size: int, keep: Sequence[str] = ()) -> Iterator[NewRows]:
@@ -113,7 +119,13 @@ def _of_records(
             if key not in row:
                 raise DataError(Code.MISSING_ARRAY, f"has no key '{key}' in line {line}", did_you_mean(key, list(row)))
         kept[key] = _objects([row[key] for row in records.rows])
-    return NewRows({n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}, kept)
+    return NewRows(
+        {n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}, kept, _steps(arrays)
+    )
+
+
+def _steps(arrays: Dataset) -> dict[str, Array]:
+    return {name.removesuffix(STEPS): a for name, a in arrays.lengths.items() if name.endswith(STEPS)}
 
 
 def _fed(arrays: Dataset, graph: Graph) -> dict[str, Array]:

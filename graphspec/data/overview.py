@@ -194,14 +194,15 @@ def _compare(part: Overview, column: str, use: Use, signature: DataSignature) ->
     elif found is not None:
         part.problems += [f"{subject} {text}" for text in _column_problems(found, use, signature)]
         part.hints += [f"{subject} {text}" for text in _column_hints(found, use)]
-        if use.section == "target" and (use.name in signature.classes or use.name in signature.text_labels):
+        classes = (signature.classes.keys() | signature.text_labels) - signature.ctc
+        if use.section == "target" and use.name in classes:
             part.hints += _uneven(subject, found.frequent if found.listed else ())
 
 
 def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -> Iterator[str]:
     labels = signature.labels.get(use.name) if use.section == "target" else None
     may_be_text = use.dtype == "string" or labels is not None
-    may_be_text = may_be_text or (use.section == "target" and use.name in signature.text_labels)
+    may_be_text = may_be_text or (use.section == "target" and use.name in signature.text_labels | signature.ctc)
     pictures = use.section == "input" and len(signature.inputs[use.name].shape) == 4  # the texts are names of files
     if found.kind in ("text", "date") and not may_be_text and not pictures:
         example = next((value for value, _ in found.frequent), "")

@@ -21,7 +21,7 @@ class DataSignature:
         probabilities: heads whose targets must be in 0 … 1 (cross-entropies).
         limits: for inputs that are ids, the range for which the Embedding has rows.
         labels: class names by head; their targets may be text.
-        ctc: heads whose targets are label sequences.
+        ctc: heads whose targets are label sequences, also if no targets are required.
         gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
         text_labels: heads whose targets may be texts, because their labels are learnt.
         columns: the default column of an input, if it has another name.

@@ -34,7 +34,7 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
     trained = [h for h in spec.heads.values() if h.loss is not None] if targets else []
     values = {h.name: graph.outputs[h.name] for h in trained}
     target_kinds = {h.name: targets_of(h.loss) for h in trained if h.loss is not None}
-    ctc = frozenset(name for name, kind in target_kinds.items() if kind == "labels")
+    ctc = frozenset(h.name for h in spec.heads.values() if h.loss is not None and targets_of(h.loss) == "labels")
     axes = {h.name: h.loss.class_axis(values[h.name]) for h in trained if h.loss is not None}
     classes = {
         n: values[n].shape[axis]

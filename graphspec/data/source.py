@@ -41,6 +41,7 @@ class Request:
         is_input: True for an input, False for a target.
         labels: class names that text may contain.
         learns_labels: the labels are learnt: a target of text is wanted as :class:`Strings`.
+        is_sequence: a target of CTC: ids, or a text of which each character is a label, wanted as :class:`Strings`.
         gaps: values may be missing; see :func:`graphspec.data.convert.convert`.
         allocate: where the array is filled; None for memory.
     """
@@ -52,6 +53,7 @@ class Request:
     is_input: bool
     labels: Sequence[str] | None = None
     learns_labels: bool = False
+    is_sequence: bool = False
     gaps: bool = False
     allocate: Allocate | None = None
 

@@ -97,7 +97,8 @@ def _stored(entry: Path, source: DataSource, signature: DataSignature) -> tuple[
     """Return the rows of an entry of the cache; create it if it does not exist."""
     from filelock import FileLock
 
-    fixed = source.query is None  # the answer to a query may depend on more than its files
+    pictures = source.file is not None and any(len(kind.shape) == 4 for kind in signature.inputs.values())
+    fixed = source.query is None and not pictures  # the rows may depend on more than these files
     if fixed and (rows := _read(entry)) is not None:
         return rows, []
     make_folder(entry.parent)

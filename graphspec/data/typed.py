@@ -50,6 +50,8 @@ class Typed(Table):
             return ColumnRead(f"CAST({column} AS VARCHAR{lists})", text=True)
         if depth == 0 and request.learns_labels and not request.stacked and inner in _types_of_labels(request):
             return ColumnRead(f"CAST({column} AS VARCHAR)", text=True)
+        if depth == 0 and request.is_sequence and not request.stacked and inner in ("varchar", "enum"):
+            return ColumnRead(f"CAST({column} AS VARCHAR)", text=True)
         if override == "integers":
             return ColumnRead(column, integers=True)
         if inner in _WIDE:

@@ -68,7 +68,14 @@ def export(
     }
     if model.adapted is not None:
         metadata["adapted"] = json.dumps(model.adapted.to_json())
-    proto = to_model(model.whole, model.parameters, labels=model.labels, metadata=metadata, opset=level)
+    proto = to_model(
+        model.whole,
+        model.parameters,
+        labels=model.labels,
+        sequences=model.needed.ctc,
+        metadata=metadata,
+        opset=level,
+    )
     proof = prove(model, proto.SerializeToString(), chosen)
     described = signature_of(model, proof.example)
     proto.metadata_props.add(key="proof", value=json.dumps(proof.to_json()))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from graphspec.export.labels import label_nodes
+from graphspec.export.labels import label_nodes, letter_nodes
 from graphspec.graph.onnx_model import OPSET, assemble, content_of, info
 from graphspec.graph.pipelines import FOR_EXPORT
 from graphspec.graph.pipelines import prepare as run_passes
@@ -39,15 +39,28 @@ def to_model(
     parameters: Parameters,
     *,
     labels: Mapping[str, Sequence[str]],
+    sequences: Collection[str] = (),
     metadata: Mapping[str, str],
     opset: int = OPSET,
 ) -> Any:
-    """Return an ``onnx.ModelProto``. Nodes, inputs and outputs have the spec's names; the batch axis is ``N``."""
-    graph = prepare(graph, parameters, opset)
+    """Return an ``onnx.ModelProto``. Nodes, inputs and outputs have the spec's names; the batch axis is ``N``.
+
+    Args:
+        sequences: CTC heads.
+    """
+    outputs = graph.outputs
+    masks = {f"{head}/mask": mask for head in labels if head in sequences and (mask := outputs[head].mask) is not None}
+    graph = prepare(graph.with_outputs({**outputs, **masks}) if masks else graph, parameters, opset)
     used = {v.name for node in graph.nodes for v in node.inputs if v is not None and v.kind == "param"}
     content = content_of(graph, {name: parameters.view(name) for name in used}, opset)
+    content.outputs = [output for output in content.outputs if output.name not in masks]
     for head, classes in labels.items():
-        nodes, constants = label_nodes(head, graph.outputs[head], classes)
+        kept = f"{head}/mask"
+        nodes, constants = (
+            letter_nodes(head, classes, kept if kept in masks else None)
+            if head in sequences
+            else label_nodes(head, graph.outputs[head], classes)
+        )
         content.nodes += nodes
         content.constants += constants
         content.outputs.append(info(head + LABEL, Value(head + LABEL, Type(STRING, graph.outputs[head].shape[:-1]))))

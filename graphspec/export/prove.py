@@ -13,7 +13,7 @@ import numpy as np
 
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError
-from graphspec.export.labels import predicted_classes
+from graphspec.export.labels import label_texts, predicted_classes, predicted_letters
 from graphspec.export.rounding import MAX_RUNS, RUNS, Rounding, max_per_row
 from graphspec.export.rows import Rows, batch_of, lengths_for, scaled_down
 from graphspec.export.unusual import unusual_rows
@@ -188,7 +188,9 @@ class _Comparison:
             seen = float(np.max(difference, initial=0.0, where=np.isfinite(difference)))
             self._proof.differences[head] = max(seen, self._proof.differences.get(head, 0.0))
             if head + LABEL in outputs:
-                self._compare_labels(where, head, outputs[head + LABEL], a)
+                masks = self._model.step_masks(feeds)
+                ids = predicted_letters(a, masks[head]) if head in masks else predicted_classes(a)
+                self._compare_labels(where, head, outputs[head + LABEL], ids, np.isfinite(a).all(-1))
         return outputs
 
     def _judge(self, where: str, head: str, answers: tuple[Array, Array], both: Array, rounding: Rounding) -> None:
@@ -224,9 +226,10 @@ class _Comparison:
         text = f"{where}: onnxruntime returns {a:.6g}, the runtime {b:.6g}, float64 {r:.6g}"
         return _refused(self._model, f"{text}; rounding explains a difference of {float(bound[index[0]]):.1e}")
 
-    def _compare_labels(self, where: str, head: str, labels: Array, a: Array) -> None:
-        classes = np.array(self._model.labels[head], object)
-        wrong = (labels != classes[predicted_classes(a)]) & np.isfinite(a).all(-1)
+    def _compare_labels(self, where: str, head: str, labels: Array, ids: Array, finite: Array) -> None:
+        letters = head in self._model.needed.ctc
+        classes = np.array(label_texts(self._model.labels[head], letters=letters), object)
+        wrong = (labels != classes[ids]) & finite
         if wrong.any():
             raise _refused(self._model, f"{where}: {int(wrong.sum())} labels do not match their values")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.export.labels import label_texts
 from graphspec.ir.graph import MISSING_INTEGER, STRING, Array, Value
 from graphspec.language.head_arrays import LABEL
 
@@ -31,8 +32,10 @@ def signature(model: Session, example: tuple[Mapping[str, Array], Mapping[str, A
     for name, value in model.whole.outputs.items():
         outputs.append(_output(name, value, model.spec.heads[name]))
         if name in model.labels:
-            shape = list(value.shape[:-1])
-            outputs.append({"name": name + LABEL, "dtype": STRING, "shape": shape, "labels": list(model.labels[name])})
+            letters = name in model.needed.ctc
+            labels = label_texts(model.labels[name], letters=letters)
+            record = {"name": name + LABEL, "dtype": STRING, "shape": list(value.shape[:-1]), "labels": labels}
+            outputs.append({**record, "join": True} if letters else record)  # a row's texts are one text
     return {
         "format": FORMAT,
         "name": model.spec.name,

@@ -188,7 +188,7 @@ class Session:
             RunError: GS605, onnxruntime cannot compute a row; GS602, there is too little memory or disk space.
         """
         self.require_adapted()
-        arrays = with_class_ids(arrays, self.labels, self.needed.targets)
+        arrays = with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc)
         if self.prelude is None:
             return replace(arrays, inputs={name: arrays.inputs[name] for name in self.graph.inputs})
         cache = self.cache if raw_bytes(arrays) >= CACHED_BYTES else None
@@ -254,18 +254,27 @@ class Session:
         """
         return self._batch(batch_inputs(self.needed_inputs, feeds))
 
-    def _batch(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Do the work of :meth:`run` for checked arrays."""
+    def _batch(self, feeds: Mapping[str, Array], values: Mapping[str, Value] | None = None) -> dict[str, Array]:
+        """Do the work of :meth:`run` for checked arrays: compute the heads, or other values of the graph by name."""
         self.require_adapted()
         feeds = self.through_prelude(feeds)
         shapes = {name: tuple(feeds[name].shape) for name in self.graph.inputs}
-        bound = partial(build_program, self.graph, self.parameters, Target(shapes), seed=self.seed)
-        with self.access.reading(), self.programs.borrow(("predict", *sorted(shapes.items())), bound) as program:
+        graph, key = (self.graph, "predict") if values is None else (self.graph.with_outputs(values), "masks")
+        bound = partial(build_program, graph, self.parameters, Target(shapes), seed=self.seed)
+        with self.access.reading(), self.programs.borrow((key, *sorted(shapes.items())), bound) as program:
             for name, buffer in program.feeds.items():
                 buffer[...] = feeds[name]
             with settings():
                 program.run()
             return {head: array.copy() for head, array in program.fetches.items()}
+
+    def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:
+        """Return the mask of each CTC head for one batch, bool (N, time), None for a head without one."""
+        heads = {head: self.graph.outputs[head].mask for head in sorted(self.needed.ctc)}
+        masks = {head: mask for head, mask in heads.items() if mask is not None}
+        if not masks:
+            return dict.fromkeys(heads)
+        return {**dict.fromkeys(heads), **self._batch(batch_inputs(self.needed_inputs, feeds), masks)}
 
     def infer_shapes(self, shapes: Mapping[str, Shape]) -> dict[str, Value]:
         """Return every value's type for the given input shapes; raise :class:`ShapeError` if the network refuses them."""

@@ -21,10 +21,12 @@ from graphspec.compiler.check import check
 from graphspec.compiler.link import link
 from graphspec.compiler.vocabulary_files import given_by_files
 from graphspec.data.check import learn_labels
+from graphspec.data.sequences import learn_alphabet
 from graphspec.errors import Diagnostic, ShapeError, SpecError
 from graphspec.graph.builder import Builder
 from graphspec.graph.prelude import not_computable, repeatable
 from graphspec.ir.graph import Graph, Value
+from graphspec.metrics import targets_of
 from graphspec.runtime.prelude import Prelude
 from graphspec.runtime.prepared import Progress
 
@@ -188,7 +190,9 @@ def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
     for head in spec.heads.values():
         target: Any = data.targets.get(head.name)
         if isinstance(target, Strings) and head.labels is None:
-            found[head.name] = {"labels": learn_labels(target, data.chosen)}
+            sequences = head.loss is not None and targets_of(head.loss) == "labels"
+            learn = learn_alphabet if sequences else learn_labels
+            found[head.name] = {"labels": learn(target, data.chosen)}
         elif target is not None and standardizes(head):
             found[head.name] = _statistics(head, target, data)
     return found

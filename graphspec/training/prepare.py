@@ -99,7 +99,7 @@ def prepare_fit(
     if has_to_learn(model.spec, model.whole, raw.train):
         model.install(adapt(model.spec, raw.train, partial(model.on_rows, "learning from rows")))
         for part, rows in model.parts.items():  # a class without training rows is reported before the training
-            with_class_ids(rows, model.labels, model.needed.targets, model.spec.data[part])
+            with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc, model.spec.data[part])
     model.sample_rows = raw.train.sample(SAMPLE_ROWS)
     parts = _prepared(model, raw)
     _check_memory(model, parts.train, min(size, len(parts.train)))

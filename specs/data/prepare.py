@@ -17,7 +17,6 @@ import io
 import json
 import struct
 import sys
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,20 +29,9 @@ Made = Iterator[tuple[str, int]]  # files or folders that are written, and their
 
 GARMENTS = ["T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 SHOES = [5, 7, 9]  # sandal, sneaker, ankle boot
-STRIDE = 4  # pixel columns to a time step of the net in handwriting.yaml: two steps for each letter, which are 8 wide
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
-
-
-def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Like np.savez_compressed, but without the time of day, so that equal arrays make equal files."""
-    with replacing(path) as f, zipfile.ZipFile(f, "w") as archive:
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy")
-            member.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(member, "w", force_zip64=True) as out:
-                np.lib.format.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def write_lines(path: Path, lines: list[str]) -> None:
@@ -207,23 +195,26 @@ def same_garment() -> Made:
 
 
 def handwriting() -> Made:
-    """Words as sequences of pixel columns, ``strokes`` (time, 16), blank paper behind; ``letters`` 1–26, 0 pads.
+    """A folder of PNG files, white ink on black paper, 16 high and 8 wide for each letter; tables of their paths and texts.
 
     ``handwriting_*``: fold 0 is the test. ``handwriting_words_*``: no word of the test (11 of the 55) or of the
     validation (4) occurs in training.
     """
     with np.load(HERE / "ocr_letters.npz", allow_pickle=False) as source:
         columns = np.unpackbits(source["columns"], axis=2).reshape(-1, 16)  # 8 a letter
-        letters, length, fold = source["letters"] + np.uint8(1), source["word_length"].astype(np.int32), source["fold"]
-    inside = np.arange(length.max()) < length[:, None]
-    strokes = np.zeros((len(length), 8 * inside.shape[1], 16), np.uint8)
-    strokes[np.repeat(inside, 8, axis=1)] = columns
-    target = np.zeros(inside.shape, np.uint8)
-    target[inside] = letters
+        letters, length, fold = source["letters"], source["word_length"].astype(np.int32), source["fold"]
+    ends = np.cumsum(length)[:-1]
+    texts = ["".join(chr(ord("a") + letter) for letter in word.tolist()) for word in np.split(letters, ends)]
+    paths = [f"handwriting/{row:05}.png" for row in range(len(texts))]
+    (HERE / "handwriting").mkdir(exist_ok=True)
+    for path, strokes in zip(paths, np.split(columns, 8 * ends), strict=True):
+        with replacing(HERE / path) as f:
+            f.write(png(strokes.T * np.uint8(255)))
+    yield "handwriting", len(paths)
 
-    word = np.unique(target, axis=0, return_inverse=True)[1]
-    order = np.random.default_rng(0).permutation(word.max() + 1)
-    test, tuning = np.isin(word, order[:11]), np.isin(word, order[11:15])
+    words = sorted(set(texts))
+    order = np.random.default_rng(0).permutation(len(words))
+    test, tuning = (np.isin(texts, [words[k] for k in part]) for part in (order[:11], order[11:15]))
     for file, mask in {
         "handwriting_train": fold != 0,
         "handwriting_test": fold == 0,
@@ -231,15 +222,9 @@ def handwriting() -> Made:
         "handwriting_words_validation": tuning,
         "handwriting_words_test": test,
     }.items():
-        longest = length[mask].max()
-        arrays = {
-            "strokes": strokes[mask, : 8 * longest],
-            "letters": target[mask, :longest],
-            "letters_length": length[mask],
-            "letters_input_length": 8 * length[mask] // STRIDE,
-        }
-        save(HERE / f"{file}.npz", arrays)
-        yield f"{file}.npz", len(arrays["letters"])
+        rows = [(paths[row], texts[row]) for row in np.flatnonzero(mask)]
+        write_table(HERE / f"{file}.csv", ["picture", "text"], rows)
+        yield f"{file}.csv", len(rows)
 
 
 DATA: dict[str, Callable[[], Made]] = {

@@ -17,6 +17,7 @@ from typing import Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before onnxruntime is imported
 
 import numpy as np
+from nasty_texts import DATES, NASTY, TOWNS
 
 import graphspec as gs
 from graphspec.export.signature import KEY
@@ -26,58 +27,6 @@ _SAFE = 2**53  # the first integer that may not be exact in JSON
 _GAP = -(2**63)  # a missing integer
 _ROWS = 48
 KINDS = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(string)": "string"}
-
-NASTY = (
-    "",
-    " ",
-    "\t\n\r\v\f ",
-    "plain words, and Some CAPITALS. Don't split 3.5!",
-    "Élan ÉLAN élan",
-    "E\u0301lan e\u0301lan E\u0301LAN",  # the same with combining accents
-    "ΣΊΣΥΦΟΣ Σίσυφος σίσυφος Σ ς",
-    "İSTANBUL İstanbul istanbul ISTANBUL ışık IŞIK",
-    "MASSE MAẞE Maße MASSE straße STRASSE",
-    "ЁЛКА Ёлка ёлка Россия РОССИЯ",
-    "ǅ Ǆ ǆ \u212a K k Å \u212b å Ω \u2126 ﬁ ﬃ",  # letters of two cases, and signs that are letters
-    "北京 東京都 서울 ひらがな カタカナ ｶﾀｶﾅ 𠮷野家",
-    "👍 👍🏽 👩\u200d👩\u200d👧\u200d👦 🏳️\u200d🌈 🇫🇷 e\u20e3",
-    "السَّلامُ عَلَيْكُم مرحبا",
-    "שָׁלוֹם עוֹלָם שלום",
-    "\u202eright to left\u202c left\u200f",
-    "नमस्ते दुनिया ภาษาไทย",
-    "\u0301 \u0300\u0301\u0302 ◌\u0323",  # combining marks alone
-    "bell\x07 escape\x1b[31m delete\x7f unit\x1f next\x85line",
-    "a\x00b c",
-    "no\u00a0break zero\u200bwidth line\u2028paragraph\u2029ideographic\u3000space \ufeffmark",
-    "''\"\\`${x}<b>&amp;%s /*-+ _under_ @at #hash",
-    "!!! ... ?!",
-    "\ufffd \U0010ffff \ue000 \ufdd0",
-    "tab\there\nnew line\r\nand return",
-    "word " * 2000,
-    "x" * 10_000,
-    "é" * 2_000,
-)
-"""Texts of every kind: capitals and accents in both forms, other alphabets, pictures, controls, marks alone, none, long."""
-DATES = (
-    *("2024-02-29", "2023-02-29", "1999-12-31T23:59:58", "2001-07-04 06:05", "0001-01-01", "9999-12-31"),
-    *("", " 2024-01-01", "2024-1-1", "٢٠٢٤-٠١-٠١", "2024-02-29T12:00:00.123+01:00", "2024-13-01", "yesterday"),
-)
-"""Dates, and texts that are none."""
-
-TOWNS = (
-    *(
-        "Нижний Новгород",
-        "НИЖНИЙ НОВГОРОД",
-        "Санкт-Петербург",
-        "санкт-петербург",
-        "İzmir",
-        "İZMİR",
-        "izmir",
-        "Diyarbakır",
-    ),
-    *("São Tomé", "SÃO TOMÉ", "Ελλάδα", "ΕΛΛΆΔΑ", "San Francisco", "SAN FRANCISCO", "", " ", "東京", "o\u212a", "Ok"),
-)
-"""Names of one or several words, as they are written."""
 
 
 def table() -> Fixture:
@@ -311,9 +260,34 @@ def tokens() -> Fixture:
     return spec, x, {"any": np.zeros((len(short), 1), np.float32)}, records
 
 
+def strokes() -> Fixture:
+    """Letters of a word, each at the step at which it begins: repeats, blanks, and masked steps at the end."""
+    random = np.random.default_rng(7)
+    spec = {
+        "graphspec": 1,
+        "name": "strokes",
+        "inputs": {"line": {"shape": [None, 3]}},
+        "layers": [
+            {"name": "written", "type": "Masking"},
+            {"name": "read", "type": "Bidirectional", "layer": {"type": "LSTM", "units": 4, "return_sequences": True}},
+            {
+                "name": "letters",
+                "type": "Dense",
+                "units": 5,
+                "kernel_initializer": {"type": "RandomNormal", "stddev": 4},
+            },
+        ],
+        "outputs": {"letters": {"loss": "ctc"}},
+    }
+    line = random.normal(size=(_ROWS, 9, 3)).astype(np.float32) * 3
+    line[np.arange(9) >= random.integers(5, 10, _ROWS)[:, None]] = 0
+    words = np.array([["aß", "ba", "東ab", "a"][k % 4] for k in range(_ROWS)], object)
+    return spec, {"line": line}, {"letters": words}, rows_of_lists({"line": line[:16]})
+
+
 Fixture = tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[dict[str, Any]]]
 """A spec, arrays to train on, targets, and records to ask about."""
-MAKERS: tuple[Callable[[], Fixture], ...] = (table, opinions, characters, image, integers, tokens)
+MAKERS: tuple[Callable[[], Fixture], ...] = (table, opinions, characters, image, integers, tokens, strokes)
 
 
 def objects(texts: Sequence[str]) -> np.ndarray[Any, Any]:
@@ -336,6 +310,11 @@ def rows_of(x: dict[str, Any]) -> list[dict[str, Any]]:
         {n: None if v != v or v == _GAP else v for n, v in zip(names, row, strict=True)}
         for row in zip(*listed.values(), strict=True)
     ]
+
+
+def rows_of_lists(x: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return rows of several numbers as records."""
+    return [dict(zip(x, row, strict=True)) for row in zip(*(values.tolist() for values in x.values()), strict=True)]
 
 
 def exact(value: Any) -> Any:

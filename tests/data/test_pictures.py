@@ -25,7 +25,7 @@ def request(*shape: int | str, dtype: str = "uint8") -> Request:
 
 
 def decoded(folder: Path, names: list[str], wanted: Request) -> Any:
-    return decode([folder / name for name in names], names, wanted)
+    return decode([folder / name for name in names], names, wanted).pixels
 
 
 def problems(folder: Path, names: list[str], wanted: Request) -> list[tuple[str, str]]:
@@ -146,3 +146,46 @@ def test_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         decoded(tmp_path, ["a.png"], request(4, 6, 3))
     assert 'pip install "graphspec[images]"' in (caught.value.problem.hint or "")
     assert pictures.MAX_SHOWN == 20
+
+
+def sized(folder: Path, **sizes: tuple[int, int]) -> list[str]:
+    """Write a picture of ones for each size (height, width); return the names."""
+    for name, size in sizes.items():
+        Image.fromarray(np.ones(size, np.uint8)).save(folder / f"{name}.png")
+    return [f"{name}.png" for name in sizes]
+
+
+def test_narrower_pictures_are_padded_on_the_right(tmp_path: Path) -> None:
+    names = sized(tmp_path, a=(4, 2), b=(4, 5), c=(4, 1))
+    found = decode([tmp_path / name for name in names], names, request(4, "w", 1))
+    assert found.pixels.shape == (3, 4, 5, 1)
+    assert found.pixels[:, 0, :, 0].tolist() == [[1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]]
+    assert (found.axis, found.sizes.tolist()) == (2, [2, 5, 1])
+
+
+def test_lower_pictures_are_padded_below(tmp_path: Path) -> None:
+    names = sized(tmp_path, a=(2, 3), b=(4, 3))
+    found = decode([tmp_path / name for name in names], names, request("h", 3, 1))
+    assert found.pixels[..., 0, 0].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
+    assert (found.axis, found.sizes.tolist()) == (1, [2, 4])
+
+
+def test_only_the_axis_that_varies_may_differ(tmp_path: Path) -> None:
+    names = sized(tmp_path, a=(4, 2), b=(5, 9), c=(4, 3))
+    [(code, message)] = problems(tmp_path, names, request(4, "w", 1))
+    assert (code, message) == ("GS503", "has 'b.png' of 5 x 9 pixels: its height is 5, not 4")
+    assert [code for code, _ in problems(tmp_path, names, request("h", "w", 1))] == ["GS503", "GS503"]
+
+
+def test_the_widest_picture_may_lie_on_its_side(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.ones((7, 4), np.uint8)).save(tmp_path / "a.png", exif=exif)
+    names = ["a.png", *sized(tmp_path, b=(4, 2))]
+    assert decoded(tmp_path, names, request(4, "w", 1)).shape == (2, 4, 7, 1)
+
+
+def test_padded_pictures_need_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.data.source.free", lambda: 8_000)
+    names = sized(tmp_path, a=(4, 1000), b=(4, 1), c=(4, 1))
+    assert [code for code, _ in problems(tmp_path, names, request(4, "w", 1))] == ["GS602"]
