@@ -103,7 +103,7 @@ def test_a_class_that_training_rows_lack_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         model.fit(x, y, validation_data=(new(), wrong), epochs=1, verbose=0)
     assert [d.code for d in caught.value.diagnostics] == ["GS511"]
-    assert "'cross' in row 1" in str(caught.value)
+    assert "'cross' in the row at index 1" in str(caught.value)
 
 
 @pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
