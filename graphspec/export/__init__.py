@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphspec.data.places import portable_document
 from graphspec.errors import SpecError, UsageError
 from graphspec.export.targets import has_contrib, newest_opset, opset_of
 from graphspec.files import write_atomic
@@ -59,7 +60,7 @@ def export(
     if found := check_export(model.spec, model.whole, level, contrib=has_contrib(target)):
         raise SpecError(found)
     chosen = rows_for(model, rows)
-    document = json.dumps(model.spec.document, sort_keys=True)
+    document = json.dumps(portable_document(model.spec), sort_keys=True)
     metadata = {
         "graphspec_version": __version__,
         "spec": document,
