@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graphspec.cli.console import columns, count, out, print_diagnostics
-from graphspec.cli.options import Sets, SpecFile
+from graphspec.cli.options import AnyTarget, Sets
 from graphspec.ir.learnt_size import LearntSize
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _HEADER = ("node", "type", "computed", "output", "parameters", "memory", "multip
 
 
 def summary(
-    spec: SpecFile,
+    spec: AnyTarget,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -30,11 +30,11 @@ def summary(
     sets: Sets = None,
 ) -> None:
     """Print every node with its output shape, parameters, memory per batch, and multiply-adds per row."""
-    from graphspec.compiler.check import check
+    from graphspec.cli.targets import checked_target
     from graphspec.compiler.cost import cost
     from graphspec.graph.prelude import computed_once
 
-    checked = check(str(spec), sets or (), allow_outside=True)
+    checked = checked_target(spec, sets or ())
     declaration, lowered = checked.require()
     print_diagnostics(checked.diagnostics)
     rows = batch_size or declaration.training.batch_size

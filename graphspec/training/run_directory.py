@@ -20,7 +20,7 @@ from graphspec.compiler.adapted import Adapted, learning_nodes
 from graphspec.compiler.check import Checked
 from graphspec.compiler.check import check as check_spec
 from graphspec.data.files import files_of
-from graphspec.data.places import comparable, document_for, tidied
+from graphspec.data.relocated import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.files import make_folder, write_atomic
@@ -190,7 +190,8 @@ def _check_belongs(path: Path, found: str | None, expected: Sequence[str], what:
 def refuse_other_spec(model: Session, directory: Path) -> None:
     """Raise UsageError if the spec differs from the one of the run in more than ``epochs`` and the places of its data."""
     before, now = (
-        comparable(_without_epochs(d)) for d in (read_json(directory / "spec.json"), document_for(model.spec, directory))
+        comparable(_without_epochs(d))
+        for d in (read_json(directory / "spec.json"), document_for(model.spec, directory))
     )
     if before != now:
         changed = ", ".join(sorted(_differences(before, now))[:5])
