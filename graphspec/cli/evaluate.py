@@ -76,6 +76,8 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
 def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.export.evaluate import evaluate_exported, has_penalties
     from graphspec.export.read import read_exported
+    from graphspec.runtime.session import Session
+    from graphspec.training.prepare import part_rows
 
     if not file.exists():
         raise UsageError(f"{file} does not exist; {_WANTED}")
@@ -84,7 +86,8 @@ def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Pa
         text = f"{file} contains no data, only the names of its data files"
         raise UsageError(f"{text}; add `--data DIR` or `--data FILE`")
     spec = _with_data(found.spec.allowing(allow), file, data, part)
-    running = evaluate_exported(found, spec, part)
+    rows = part_rows(Session(spec, found.checked.require()[1]), part)
+    running = evaluate_exported(found, spec, rows)
     _print_results(running)
     if has_penalties(found.graph):
         err("note: the loss lacks the penalties of regularizers, which an ONNX file does not contain")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
-from graphspec.files import DATA_SUFFIXES, suffix_of
+from graphspec.files import DATA_SUFFIXES, is_regular, suffix_of
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
@@ -29,27 +29,35 @@ _MODELS = {
 _WANTED = "name a spec, a run directory or an ONNX file"
 
 
+def _is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; False for one that cannot be looked up, such as a name that is too long."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def is_onnx(path: Path) -> bool:
     """Return whether a path names an ONNX file."""
-    return path.suffix.lower() == ONNX and not path.is_dir()
+    return path.suffix.lower() == ONNX and not _is_folder(path)
 
 
 def is_run(path: Path) -> bool:
     """Return whether a path is a folder with a spec of a run."""
-    return path.is_dir() and (path / "spec.json").is_file()
+    return _is_folder(path) and is_regular(path / "spec.json")
 
 
 def is_spec(path: Path) -> bool:
     """Return whether a path names a spec, by its suffix."""
-    return path.suffix.lower() in _SPECS and not path.is_dir()
+    return path.suffix.lower() in _SPECS and not _is_folder(path)
 
 
 def refuse_other(path: Path, wanted: str = _WANTED) -> None:
     """Raise UsageError for a folder that is no run, and for data files and files of other programs."""
-    if path.is_dir() and not is_run(path):
+    if _is_folder(path) and not is_run(path):
         raise UsageError(f"{path} is not a run directory: it has no spec.json; {wanted}")
     suffix = suffix_of(path)
-    if not path.is_dir() and (what := "a data file" if suffix in DATA_SUFFIXES else _MODELS.get(suffix)):
+    if not _is_folder(path) and (what := "a data file" if suffix in DATA_SUFFIXES else _MODELS.get(suffix)):
         raise UsageError(f"{path} is {what}; {wanted}")
 
 

@@ -13,7 +13,6 @@ from graphspec.data.batches import Dataset, in_batches
 from graphspec.errors import UsageError
 from graphspec.ir.graph import Array, Graph, Value
 from graphspec.runtime.session import Session
-from graphspec.training.prepare import part_rows
 
 if TYPE_CHECKING:
     from graphspec.export.read import Exported
@@ -23,17 +22,15 @@ if TYPE_CHECKING:
 _ANSWER = "answer:"  # names of inputs contain no colon
 
 
-def evaluate_exported(found: Exported, spec: Spec, part: str) -> RunningMetrics:
-    """Return the losses and metrics of a file on a part of the data of ``spec``.
+def evaluate_exported(found: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
+    """Return the losses and metrics of a file on checked raw rows.
 
     The total loss lacks the penalties of regularizers (:func:`has_penalties`), which the file does not contain.
 
     Raises:
-        UsageError: the spec has no such part, the file fails to run, or masks of its heads depend on weights.
-        SpecError: GS5, the data do not fit.
+        UsageError: the file fails to run, or masks of its heads depend on weights.
     """
     _, lowered = found.checked.require()
-    rows = part_rows(Session(spec, lowered), part)
     size = spec.training.batch_size
     answers = {_ANSWER + name: array for name, array in _answers(found, rows, size).items()}
     session = Session(spec, replace(lowered, graph=_of_answers(lowered.graph, found)))

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from commands import SPEC, graphspec, project
 
-PLAIN = SPEC.replace("  callbacks: [{type: EarlyStopping, monitor: val_loss, patience: 50, restore_best_weights: true}]\n", "")
+import graphspec as gs
+
+STOPPING = "  callbacks: [{type: EarlyStopping, monitor: val_loss, patience: 50, restore_best_weights: true}]\n"
+PLAIN = SPEC.replace(STOPPING, "")
 
 
 def values(text: str) -> dict[str, float]:
@@ -20,6 +23,30 @@ def last_epoch(run: Path, prefix: str) -> dict[str, float]:
     with (run / "history.csv").open() as file:
         row = list(csv.DictReader(file))[-1]
     return {key.removeprefix(prefix): float(value) for key, value in row.items() if key.startswith(prefix)}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run with its data beside it."""
+    folder = tmp_path_factory.mktemp("run")
+    assert graphspec("train", project(folder), "--out", folder / "run").exit_code == 0
+    return folder / "run"
+
+
+def test_evaluate(run: Path) -> None:
+    result = graphspec("evaluate", run)
+    assert result.exit_code == 0
+    figures = dict(line.split() for line in result.stdout.splitlines())
+    assert figures == {k: f"{v:.6g}" for k, v in gs.load(run).evaluate().items()}
+
+
+def test_evaluate_other_rows(run: Path) -> None:
+    result = graphspec("evaluate", run, "--data", run.parent / "train.npz")
+    assert result.exit_code == 0
+    assert result.stdout != graphspec("evaluate", run).stdout
+    result = graphspec("evaluate", run, "--data", "missing.npz")
+    assert result.exit_code == 1
+    assert "error[GS501]" in result.stderr
 
 
 @pytest.mark.parametrize(

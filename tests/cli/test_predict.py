@@ -58,25 +58,6 @@ def _table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-# evaluate
-
-
-def test_evaluate(run: Path) -> None:
-    result = graphspec("evaluate", run)
-    assert result.exit_code == 0
-    figures = dict(line.split() for line in result.stdout.splitlines())
-    assert figures == {k: f"{v:.6g}" for k, v in gs.load(run).evaluate().items()}
-
-
-def test_evaluate_other_rows(run: Path) -> None:
-    result = graphspec("evaluate", run, "--data", run.parent / "train.npz")
-    assert result.exit_code == 0
-    assert result.stdout != graphspec("evaluate", run).stdout
-    result = graphspec("evaluate", run, "--data", "missing.npz")
-    assert result.exit_code == 1
-    assert "error[GS501]" in result.stderr
-
-
 def test_evaluate_without_test_data(table_run: Path) -> None:
     result = graphspec("evaluate", table_run)
     assert result.exit_code == 2

@@ -36,7 +36,7 @@ def test_classes_and_columns(tmp_path: Path) -> None:
     model.export(tmp_path / "a.onnx")
     found = texts(tmp_path / "a.onnx")
     assert found["x"] == "Bill and flipper, in mm; column 'sizes'"
-    assert found["kind"] == "Its colour; probability of each class: 0 is 'red', 1 is \"it's\", 2 is \"blue\\n\""
+    assert found["kind"] == 'Its colour; probability of each class: 0 is \'red\', 1 is "it\'s", 2 is "blue\\n"'
     assert found["kind_label"] == "label of the class with the largest value of 'kind'"
     facts = {p.key: p.value for p in onnx.load(tmp_path / "a.onnx").metadata_props}
     signature = json.loads(facts["graphspec.signature"])
@@ -56,7 +56,9 @@ def test_classes_and_columns(tmp_path: Path) -> None:
 )
 def test_one_unit(head: dict[str, Any], said: str, tmp_path: Path) -> None:
     layers = [{"name": "y", "type": "Dense", "units": 1, "activation": "sigmoid"}]
-    gs.compile(dense_spec(layers=layers, outputs={"y": {"loss": "binary_crossentropy"} | head})).export(tmp_path / "a.onnx")
+    gs.compile(dense_spec(layers=layers, outputs={"y": {"loss": "binary_crossentropy"} | head})).export(
+        tmp_path / "a.onnx"
+    )
     found = texts(tmp_path / "a.onnx")
     assert found["y"] == said
     if "labels" in head:

@@ -12,6 +12,7 @@ import pytest
 import graphspec as gs
 from graphspec.export.evaluate import evaluate_exported
 from graphspec.export.read import read_exported
+from graphspec.runtime.session import Session
 from specs import blobs, dense_spec, pairs, two_heads_spec
 
 
@@ -21,7 +22,8 @@ def check(model: gs.Model, x: Any, y: Any, folder: Path) -> dict[str, float]:
     model.export(folder / "a.onnx", rows=x)
     found = read_exported(folder / "a.onnx")
     spec = replace(found.spec, data={"test": found.spec.data["test"].at(folder / "test.npz")})
-    values = evaluate_exported(found, spec, "test").logs()
+    rows = Session(spec, found.checked.require()[1]).part("test")
+    values = evaluate_exported(found, spec, rows).logs()
     wanted = {k: v for k, v in model.evaluate(x, y).items() if not isinstance(v, np.ndarray)}
     assert values == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     return values
