@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graphspec.cli.console import columns, count, out, print_diagnostics, write_data
-from graphspec.cli.options import Sets, SpecFile
+from graphspec.cli.options import AnyTarget, DataPlace, Sets
 from graphspec.errors import UsageError, shorten
 from graphspec.text import display_width, percent, shorten_end, terminal_width, wrapped
 
@@ -25,21 +25,27 @@ _VALUES = 28  # narrower values go on a line of their own
 
 
 def data(
-    spec: SpecFile,
+    spec: AnyTarget,
     rows: Annotated[
         int | None,
         typer.Option("--rows", min=1, metavar="N", help="Look at the first N rows only.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document, for programs.")] = False,
+    place: DataPlace = None,
     sets: Sets = None,
 ) -> int:
     """Show what the data files of a spec hold: types, missing values, ranges, classes, and what would be learnt."""
-    from graphspec.compiler.check import check
+    from graphspec.cli.targets import checked_target, is_onnx
     from graphspec.data.overview import overviews
+    from graphspec.data.relocated import moved
     from graphspec.data.signature import data_signature
 
-    checked = check(str(spec), sets or (), allow_outside=True)
+    checked = checked_target(spec, sets or ())
     declaration, lowered = checked.require()
+    if place is not None:
+        declaration = moved(declaration, place)
+    elif is_onnx(spec):
+        raise UsageError(f"{spec} contains no data, only the names of its data files; add `--data DIR`")
     print_diagnostics(checked.diagnostics)
     if not declaration.data:
         raise UsageError(f"{spec} names no data; write them under `data`")

@@ -1,58 +1,164 @@
-"""``graphspec evaluate``: losses and metrics of a run on its test data."""
+"""``graphspec evaluate``: losses and metrics of a run or an ONNX file on its test data."""
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import columns, out
-from graphspec.cli.options import Allow, RunDirectory
+from graphspec.cli.console import columns, err, out
+from graphspec.cli.options import Allow
+from graphspec.cli.targets import is_spec, naming_data, refuse_other, spec_for_run
 from graphspec.errors import UsageError
 from graphspec.text import shorten_end, terminal_width
 
 if TYPE_CHECKING:
     from graphspec.api import Model
-    from graphspec.runtime.running_metrics import ResultTable
+    from graphspec.language.declarations import Spec
+    from graphspec.runtime.running_metrics import ResultTable, RunningMetrics
+
+_WANTED = "name a run directory or an ONNX file"
+
+
+class Part(StrEnum):
+    """The rows to evaluate."""
+
+    test = "test"
+    validation = "validation"
+    train = "train"
 
 
 def evaluate(
-    run: RunDirectory,
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN_OR_ONNX", help="A run directory or an ONNX file.", show_default=False)
+    ],
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="A data file to use instead of the spec's test data, with the same columns.",
+            metavar="FILE_OR_DIR",
+            help="Other rows with the same columns; or the folder in which the spec's data files lie now.",
             show_default=False,
         ),
     ] = None,
+    part: Annotated[Part, typer.Option("--part", help="The rows to evaluate.")] = Part.test,
     allow: Allow = None,
 ) -> None:
-    """Print the losses and metrics of a run on its test data."""
+    """Print the losses and metrics of a run or an ONNX file on its test data."""
+    refuse_other(run, _WANTED)
+    if is_spec(run):
+        raise spec_for_run(run, "evaluate")
+    if run.is_dir():
+        _evaluate_run(run, data, part, allow or ())
+    else:
+        _evaluate_file(run, data, part, allow or ())
+
+
+def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.api import load
+    from graphspec.training.prepare import part_rows
 
-    model = load(run, allow=allow or ())
-    if data is not None:
-        _replace_test_data(model, data)
-    elif "test" not in model.spec.data:
-        raise UsageError(f"the spec of {run} has no test data; name a file with --data")
-    print_test(model)
+    model = load(run, allow=allow)
+    if data is None:
+        _refuse_missing(model.spec, run, part)
+    else:
+        model.spec = _with_data(model.spec, run, data, part)
+    with naming_data(data):
+        rows = part_rows(model, part)
+        if part != Part.test and _read(model.spec, Part.validation) == "train":
+            _refuse_other_rows(model, run)
+        _print_results(model.evaluate_arrays(rows, model.spec.training.batch_size))
 
 
-def _replace_test_data(model: Model, file: Path) -> None:
-    """Replace the test data by ``file``; its columns are mapped like the test data, or else the training data."""
-    parts = model.spec.data
-    like = parts.get("test") or parts.get("train")
+def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
+    from graphspec.export.evaluate import evaluate_exported, has_penalties
+    from graphspec.export.read import read_exported
+    from graphspec.runtime.session import Session
+    from graphspec.training.prepare import part_rows
+
+    if not file.exists():
+        raise UsageError(f"{file} does not exist; {_WANTED}")
+    found = read_exported(file)
+    if data is None:
+        text = f"{file} contains no data, only the names of its data files"
+        raise UsageError(f"{text}; add `--data DIR` or `--data FILE`")
+    spec = _with_data(found.spec.allowing(allow), file, data, part)
+    rows = part_rows(Session(spec, found.checked.require()[1]), part)
+    running = evaluate_exported(found, spec, rows)
+    _print_results(running)
+    if has_penalties(found.graph):
+        err("note: the loss lacks the penalties of regularizers, which an ONNX file does not contain")
+
+
+def _read(spec: Spec, part: Part) -> str:
+    """Return the part whose source has the rows: those of a split are in the training data."""
+    source = spec.data.get(part)
+    return "train" if part == Part.validation and source is not None and not source.has_rows else part.value
+
+
+def _refuse_missing(spec: Spec, run: Path, part: Part) -> None:
+    """Raise UsageError if the spec has no such data, with the command that evaluates other rows."""
+    if part in spec.data:
+        return
+    other = next((p for p in (Part.test, Part.validation, Part.train) if p in spec.data), None)
+    do = "name a file with --data"
+    if other is not None:
+        command = shlex.join(["graphspec", "evaluate", str(run), "--part", other.value])
+        do = f"evaluate the {other.value} rows with `{command}`, or {do}"
+    raise UsageError(f"the spec of {run} has no {part.value} data; {do}")
+
+
+def _with_data(spec: Spec, target: Path, place: Path, part: Part) -> Spec:
+    """Return the spec with the rows of a part in another file or folder.
+
+    A file has the rows: its columns are mapped like those of the part, or else of the training data. A folder with the
+    part's data file is where the data lie now. A folder of pictures or texts has the rows, too.
+    """
+    from graphspec.data.relocated import moved
+
+    name = _read(spec, part)
+    own = spec.data.get(name)
+    if place.is_dir() and own is not None:
+        try:
+            return moved(spec, place, only=name)
+        except UsageError:
+            if own.images is None and own.texts is None:
+                raise
+    elif place.is_dir():
+        _refuse_missing(spec, target, part)
+    like = own or spec.data.get("test") or spec.data.get("train") or spec.data.get("validation")
     if like is None:
-        raise UsageError("the spec has no `data`, which would map arrays to inputs and targets")
-    parts["test"] = like.at(file)
+        raise UsageError(f"the spec of {target} has no `data`, which would map arrays to inputs and targets")
+    return replace(spec, data={**spec.data, name: like.at(place)})
+
+
+def _refuse_other_rows(model: Model, run: Path) -> None:
+    """Raise UsageError if the training data are not those of the run: a split would choose other rows."""
+    from graphspec.data.files import files_of
+    from graphspec.data.stored import hash_of
+    from graphspec.runtime.records import Provenance, check, read_json
+
+    path = run / "run.json"
+    if not path.is_file():
+        return
+    known = check(Provenance, read_json(path), path).data_sha256.get("train")
+    files = files_of(model.spec.data["train"])
+    if known is not None and files and hash_of(files) != known:
+        raise UsageError(f"the training data are not those of {run}: its rows for training and validation are unknown")
 
 
 def print_test(model: Model) -> None:
-    """Print one line per value on the test data (with its meaning, if a metric has several values), then the tables."""
-    running = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
+    """Print the losses and metrics on the test data."""
+    _print_results(model.evaluate_arrays(model.part("test"), model.spec.training.batch_size))
+
+
+def _print_results(running: RunningMetrics) -> None:
+    """Print one line per value (with its meaning, if a metric has several values), then the tables."""
     meanings = running.meanings()
     width = terminal_width(sys.stdout)
     for line in columns((key, f"{value:.6g}", meanings.get(key, "")) for key, value in running.logs().items()):

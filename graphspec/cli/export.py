@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from graphspec.cli.console import out_wrapped
-from graphspec.cli.options import Allow, Opset, Output, RunDirectory, Target, writable
+from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunDirectory, Target, writable
 
 
 def export(
     run: RunDirectory,
-    output: Output,
+    output: OnnxOutput,
     opset: Opset = None,
     target: Target = None,
     rows: Annotated[
@@ -33,10 +33,22 @@ def export(
             show_default=False,
         ),
     ] = None,
+    data: DataPlace = None,
     allow: Allow = None,
 ) -> None:
     """Write a run as an ONNX file. Writes the file only if onnxruntime's outputs match; otherwise the status is 1."""
     from graphspec.api import load
+    from graphspec.cli.targets import is_onnx, is_spec, refuse_other, spec_for_run
+    from graphspec.data.relocated import moved
+    from graphspec.errors import UsageError
 
+    wanted = "name a run directory"
+    refuse_other(run, wanted)
+    if is_onnx(run):
+        raise UsageError(f"{run} is an ONNX file already; {wanted}")
+    if is_spec(run):
+        raise spec_for_run(run, "export")
     model = load(run, allow=allow or ())
+    if data is not None:
+        model.spec = moved(model.spec, data)
     out_wrapped(f"{output}: {model.export(output, opset=opset, target=target, rows=rows, signature=signature)}")

@@ -21,7 +21,38 @@ def writable(path: Path | None) -> Path | None:
     return path
 
 
+def writes_onnx(path: Path | None) -> Path | None:
+    """Refuse a name that ends like a file of another format, as well as a path that cannot be written."""
+    if path is not None and path.suffix.lower() in _OTHER_FORMATS:
+        why = f"graphspec writes ONNX: name the file '{path.with_suffix('.onnx')}', not '{path.name}'"
+        raise typer.BadParameter(why)
+    return writable(path)
+
+
+_OTHER_FORMATS = frozenset(
+    (
+        *(".tflite", ".h5", ".hdf5", ".keras", ".pb", ".pt", ".pth", ".pt2", ".ckpt", ".pkl", ".pickle", ".joblib"),
+        *(".safetensors", ".mlmodel", ".mlpackage", ".pmml", ".npz", ".npy", ".csv", ".json", ".yaml", ".yml"),
+        *(".txt", ".zip"),
+    )
+)
+"""Suffixes of other formats for models, and of data and specs."""
+
+
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML or JSON file.", show_default=False)]
+AnyTarget = Annotated[
+    Path,
+    typer.Argument(metavar="SPEC_RUN_OR_ONNX", help="A spec, a run directory or an ONNX file.", show_default=False),
+]
+DataPlace = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR_OR_FILE",
+        help="The folder in which the spec's data files lie now, or its only data file.",
+        show_default=False,
+    ),
+]
 RunDirectory = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run directory, as `train` writes it.", show_default=False)
 ]
@@ -37,6 +68,12 @@ Sets = Annotated[
 Output = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="FILE", callback=writable, help="The file to write.", show_default=False),
+]
+OnnxOutput = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="FILE", callback=writes_onnx, help="The ONNX file to write.", show_default=False
+    ),
 ]
 Opset = Annotated[
     int | None,

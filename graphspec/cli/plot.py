@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from graphspec.cli.console import out, print_diagnostics, write_data
-from graphspec.cli.options import Sets, SpecFile, writable
+from graphspec.cli.options import AnyTarget, Sets, writable
 
 _MERMAID = (".mmd", ".mermaid", ".md")
 
 
 def plot(
-    spec: SpecFile,
+    spec: AnyTarget,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +33,7 @@ def plot(
     sets: Sets = None,
 ) -> None:
     """Draw the graph: an SVG file, or Mermaid text. Blocks are boxes, and each block has its own panel."""
-    from graphspec.compiler.check import check
+    from graphspec.cli.targets import checked_target
     from graphspec.compiler.cost import cost
     from graphspec.drawing.mermaid import mermaid
     from graphspec.drawing.outline import outline
@@ -43,7 +43,7 @@ def plot(
 
     if output is not None and output.suffix.lower() not in (".svg", *_MERMAID):
         raise UsageError(f"'{output}' is neither .svg nor Mermaid text (.mmd, .md)")
-    checked = check(str(spec), sets or (), allow_outside=True)
+    checked = checked_target(spec, sets or ())
     declaration, lowered = checked.require()
     print_diagnostics(checked.diagnostics, sys.stderr)
     panels = outline(declaration, lowered, cost(declaration, lowered, 1), expand=expand)

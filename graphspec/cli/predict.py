@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -15,6 +16,7 @@ import typer
 
 from graphspec.cli.console import out_wrapped, write_data
 from graphspec.cli.options import writable
+from graphspec.cli.targets import is_spec, refuse_other, spec_for_run
 from graphspec.errors import UsageError
 from graphspec.files import DATA_SUFFIXES
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 256  # rows per call of the network
 _STDIN = "-"
+_WANTED = "name a run directory or an ONNX file"
 
 
 def predict(
@@ -62,22 +65,27 @@ def predict(
     ] = None,
 ) -> None:
     """Predict for new rows; arrays or columns are mapped to inputs as in the spec's data."""
-    from graphspec.cli.rows import suffix_of
+    from graphspec.cli.rows import encode_rows, suffix_of
 
     if json and output is not None:
         raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
     suffix = ".jsonl" if json else suffix_of(output)
+    refuse_other(source, _WANTED)
+    if is_spec(source):
+        raise spec_for_run(source, "predict")
     if source.is_dir():
         network = _run(source)
     elif source.exists():
         network = _exported(source)
     else:
-        raise UsageError(f"{source} does not exist; name a run directory or an ONNX file")
-    names = network.chosen(keep or [], labels=labels)
-    answers = _answers(network, data, keep or [])
+        raise UsageError(f"{source} does not exist; {_WANTED}")
+    kept = _kept_names(keep or [], network.outputs)
+    names = [*kept.values(), *network.chosen(labels=labels)]
+    answers = _answers(network, data, kept)
     chosen = ({name: answer[name] for name in names} for answer in answers)
     plain = labels and not keep and output is None and not json and len(names) == 1
-    rows = _write(_joined(chosen) if suffix == ".npz" else chosen, output, suffix, plain=plain)
+    encode = partial(encode_rows, suffix=suffix, labels=network.labels)
+    rows = _write(_joined(chosen) if suffix == ".npz" else chosen, output, _lines if plain else encode)
     if output is not None:
         out_wrapped(f"{output}: {rows:,} rows of {', '.join(names)}")
 
@@ -98,17 +106,40 @@ class _Network:
     run: Callable[[Mapping[str, Array]], dict[str, Array]]
     expect: Callable[[int], None] = lambda rows: None
 
-    def chosen(self, keep: Sequence[str], *, labels: bool) -> list[str]:
-        """Return the columns of the answer; refuse columns of one name, and labels if there are none."""
+    @property
+    def labels(self) -> dict[str, list[str]]:
+        """The labels of each head that has them."""
+        return {head.name: head.labels for head in self.spec.heads.values() if head.labels is not None}
+
+    def chosen(self, *, labels: bool) -> list[str]:
+        """Return the heads and labels of the answer.
+
+        Raises:
+            UsageError: only labels are wanted, but there are none.
+        """
         from graphspec.language.head_arrays import LABEL
 
         wanted = [head + LABEL for head in self.spec.heads] if labels else self.outputs
         names = [name for name in self.outputs if name in wanted]
         if not names:
             raise UsageError("no head has labels; leave out --labels")
-        if twice := [name for k, name in enumerate(keep) if name in self.outputs or name in keep[:k]]:
-            raise UsageError(f"the column '{twice[0]}' cannot be kept: the answer has another one of this name")
-        return [*keep, *names]
+        return names
+
+
+def _kept_names(keep: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
+    """Return the names of kept columns in the answer: ``<name>_given`` for a column with the name of a head.
+
+    Raises:
+        UsageError: a column is kept twice.
+    """
+    if twice := [name for k, name in enumerate(keep) if name in keep[:k]]:
+        raise UsageError(f"the column '{twice[0]}' is kept twice")
+    names: dict[str, str] = {}
+    for name in keep:
+        names[name] = name
+        while names[name] in outputs or (names[name] != name and names[name] in keep):
+            names[name] += "_given"
+    return names
 
 
 def _run(run: Path) -> _Network:
@@ -132,19 +163,22 @@ def _exported(file: Path) -> _Network:
     return _Network(found.spec, found.graph, list(found.outputs), found.run, found.refuse_too_large)
 
 
-def _answers(network: _Network, data: Path, keep: Sequence[str]) -> Iterator[dict[str, Array]]:
+def _answers(network: _Network, data: Path, kept: Mapping[str, str]) -> Iterator[dict[str, Array]]:
     """Yield the outputs and the kept columns: of a file all at once, of a stream as its rows come."""
     from graphspec.data.batches import in_batches
     from graphspec.data.new_rows import read_rows, stream_rows
 
+    def named(rows: NewRows) -> dict[str, Array]:
+        return {kept[name]: column for name, column in rows.kept.items()}
+
     if str(data) != _STDIN:
-        rows = read_rows(network.spec, network.graph, data, keep)
+        rows = read_rows(network.spec, network.graph, data, list(kept))
         network.expect(_count(rows))
-        yield _with_texts(network, in_batches(rows.inputs, _BATCH_ROWS, network.run), rows.steps) | rows.kept
+        yield _with_texts(network, in_batches(rows.inputs, _BATCH_ROWS, network.run), rows.steps) | named(rows)
         return
     stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)
-    for rows in stream_rows(network.spec, network.graph, stream, _BATCH_ROWS, keep):
-        yield _with_texts(network, network.run(rows.inputs), rows.steps) | rows.kept
+    for rows in stream_rows(network.spec, network.graph, stream, _BATCH_ROWS, list(kept)):
+        yield _with_texts(network, network.run(rows.inputs), rows.steps) | named(rows)
 
 
 def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str, Array]) -> dict[str, Array]:
@@ -171,9 +205,8 @@ def _joined(answers: Iterable[dict[str, Array]]) -> Iterator[dict[str, Array]]:
     yield {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _write(answers: Iterable[dict[str, Array]], output: Path | None, suffix: str, *, plain: bool) -> int:
+def _write(answers: Iterable[dict[str, Array]], output: Path | None, encode: Callable[..., bytes]) -> int:
     """Write answers as they come, and return the number of rows; a file appears at the end, if nothing fails."""
-    from graphspec.cli.rows import encode_rows
     from graphspec.files import written_in_parts
 
     rows, answers = 0, iter(answers)
@@ -181,13 +214,12 @@ def _write(answers: Iterable[dict[str, Array]], output: Path | None, suffix: str
     context: Any = nullcontext(write_data) if output is None else written_in_parts(output)
     with context as write:
         for answer in chain([first], answers):
-            content = _lines(answer) if plain else encode_rows(answer, suffix, header=rows == 0)
-            write(content)
+            write(encode(answer, header=rows == 0))
             rows += len(next(iter(answer.values())))
     return rows
 
 
-def _lines(answer: Mapping[str, Array]) -> bytes:
-    """Return one label per line; those of several positions of a row are separated by spaces."""
+def _lines(answer: Mapping[str, Array], *, header: bool = True) -> bytes:
+    """Return one label per line, without a header; those of several positions of a row are separated by spaces."""
     (labels,) = answer.values()
     return "".join(" ".join(row) + "\n" for row in labels.reshape(len(labels), -1).tolist()).encode()

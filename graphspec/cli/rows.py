@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,18 +28,21 @@ def suffix_of(path: Path | None) -> str:
     return suffix
 
 
-def encode_rows(outputs: Mapping[str, Array], suffix: str, *, header: bool = True) -> bytes:
+def encode_rows(
+    outputs: Mapping[str, Array], suffix: str, *, header: bool = True, labels: Mapping[str, Sequence[str]] | None = None
+) -> bytes:
     """Return the content of a file, or a part of it: of a table without ``header``, the rows.
 
     In tables, a head of shape ``(N, 1)`` is one column under its name. Other heads become columns ``<head>_0``,
-    ``<head>_1``, … in CSV and lists in JSONL. Floats have the digits of float32; in JSONL, non-finite floats are null. Other
-    columns are objects: texts stay as they are, and what is missing is empty or null.
+    ``<head>_1``, … in CSV, or ``<head>_<label>`` if there are ``labels``, and lists in JSONL. Floats have the digits of
+    float32; in JSONL, non-finite floats are null. Other columns are objects: texts stay as they are, and what is missing is
+    empty or null.
     """
     if suffix == ".npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **{n: _plain(a) for n, a in outputs.items()})
         return buffer.getvalue()
-    return (_csv(outputs, header) if suffix == ".csv" else _jsonl(outputs)).encode()
+    return (_csv(outputs, header, labels or {}) if suffix == ".csv" else _jsonl(outputs)).encode()
 
 
 def _plain(array: Array) -> Array:
@@ -54,13 +57,16 @@ def _plain(array: Array) -> Array:
     return np.array([_cell(v) for v in values], str)
 
 
-def _csv(outputs: Mapping[str, Array], header: bool) -> str:
+def _csv(outputs: Mapping[str, Array], header: bool, labels: Mapping[str, Sequence[str]]) -> str:
     columns: dict[str, list[Any]] = {}
     for name, array in outputs.items():
         shape = array.shape[1:]
         flat = array.reshape(len(array), -1)
         for k, index in enumerate(np.ndindex(*shape)):
-            key = name if shape in ((), (1,)) else "_".join([name, *map(str, index)])
+            classes = labels.get(name, ()) if shape and shape[-1] > 1 else ()
+            key = name if shape in ((), (1,)) else "_".join([name, *map(str, index[:-1]), _class(classes, index[-1])])
+            while key in columns or (key != name and key in outputs):  # another column has this name
+                key += "_"
             columns[key] = [_cell(v) for v in flat[:, k]]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -68,6 +74,12 @@ def _csv(outputs: Mapping[str, Array], header: bool) -> str:
         writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue()
+
+
+def _class(labels: Sequence[str], index: int) -> str:
+    """Return the label of a class as a part of a column's name; its number if there is none that can be shown."""
+    label = labels[index] if index < len(labels) else ""
+    return label if label.strip() and label.isprintable() else str(index)
 
 
 def _cell(value: Any) -> str:

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from graphspec.cli.console import out, print_diagnostics
-from graphspec.cli.options import Sets, SpecFile
+from graphspec.cli.options import AnyTarget, Sets
 from graphspec.text import terminal_width
 
 
 def summary(
-    spec: SpecFile,
+    spec: AnyTarget,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -24,10 +24,10 @@ def summary(
     sets: Sets = None,
 ) -> None:
     """Print every node with its output shape, parameters, memory per batch, and multiply-adds per row."""
-    from graphspec.compiler.check import check
+    from graphspec.cli.targets import checked_target
     from graphspec.drawing.summary import summary_lines
 
-    checked = check(str(spec), sets or (), allow_outside=True)
+    checked = checked_target(spec, sets or ())
     declaration, lowered = checked.require()
     print_diagnostics(checked.diagnostics)
     rows, width = batch_size or declaration.training.batch_size, terminal_width(sys.stdout)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.cli.console import INTERRUPTED, complain, err, out, out_wrapped, print_diagnostics
-from graphspec.cli.options import Allow, AllowOutside, Cache, Sets, SpecFile, writable
+from graphspec.cli.options import Allow, AllowOutside, Cache, DataPlace, Sets, SpecFile, writes_onnx
+from graphspec.cli.targets import naming_data
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.files import CACHE, LOCK, is_leftover, make_folder, remove_leftovers
@@ -37,9 +38,10 @@ def train(  # noqa: PLR0913 (the options of the command)
     onnx: Annotated[
         Path | None,
         typer.Option(
-            "--export", metavar="FILE", callback=writable, help="Export to ONNX at the end.", show_default=False
+            "--export", metavar="FILE", callback=writes_onnx, help="Export to ONNX at the end.", show_default=False
         ),
     ] = None,
+    data: DataPlace = None,
     cache: Cache = None,
     allow_outside: AllowOutside = False,
     allow: Allow = None,
@@ -51,6 +53,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.cli.progress import observer_for_stdout
     from graphspec.compiler.check import check
     from graphspec.compiler.trainable import refuse_untrainable
+    from graphspec.data.relocated import moved
     from graphspec.training.interrupt import raised
     from graphspec.training.lock import locked
     from graphspec.training.run_directory import install_adapted, refuse_other_spec, start_run
@@ -59,6 +62,8 @@ def train(  # noqa: PLR0913 (the options of the command)
         raise UsageError("give either --resume or --overwrite, not both")
     checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
     declaration, lowered = checked.require()
+    if data is not None:
+        declaration = moved(declaration, data)
     print_diagnostics(d for d in checked.diagnostics if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY))
     refuse_untrainable(checked.diagnostics)
     if onnx is not None:
@@ -69,7 +74,8 @@ def train(  # noqa: PLR0913 (the options of the command)
         with locked(directory):  # report a locked directory before reading all data
             pass
     cache = cache or directory.parent / CACHE
-    parts = _load_data(declaration, lowered.graph, cache)
+    with naming_data(data if resume else directory):
+        parts = _load_data(declaration, lowered.graph, cache)
     model = Model(declaration, lowered, checked.diagnostics)
     model.parts, model.allow_outside, model.cache = parts, allow_outside, cache
     show_preparing(model)
@@ -91,7 +97,7 @@ def train(  # noqa: PLR0913 (the options of the command)
             with raised():
                 _run(model, trainer, directory)
         except KeyboardInterrupt:
-            err(_interrupted(trainer, directory, _command(spec, directory, model, onnx, sets or ())))
+            err(_interrupted(trainer, directory, _command(spec, directory, model, onnx, data, sets or ())))
             return INTERRUPTED
         _finish(model, trainer, directory, onnx)
     return None
@@ -248,6 +254,7 @@ def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None) 
             print_table(table)
     out(f"run: {directory}")
     if onnx is not None:
+        model.sample_rows = None  # the proof takes the rows that a later `export` of the run takes
         out_wrapped(f"{onnx}: {model.export(onnx)}")
 
 
@@ -260,13 +267,17 @@ def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
     return f"interrupted: {directory} has a checkpoint of {done}; continue with\n  {command}"
 
 
-def _command(spec: Path, directory: Path, model: Model, onnx: Path | None, sets: Sequence[str]) -> str:
+def _command(
+    spec: Path, directory: Path, model: Model, onnx: Path | None, data: Path | None, sets: Sequence[str]
+) -> str:
     allowed = next((source.allow for source in model.spec.data.values()), ())
     arguments = ["graphspec", "train", str(spec), "--resume"]
     if directory != Path("runs") / model.spec.name:
         arguments += ["--out", str(directory)]
     if onnx is not None:
         arguments += ["--export", str(onnx)]
+    if data is not None:
+        arguments += ["--data", str(data)]
     if model.allow_outside:
         arguments.append("--allow-outside")
     arguments += [text for folder in allowed for text in ("--allow", str(folder))]

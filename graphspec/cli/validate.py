@@ -11,6 +11,7 @@ import typer
 
 from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target
+from graphspec.cli.targets import checked_whole, is_onnx, is_run
 from graphspec.gc_pause import gc_paused
 from graphspec.ir.learnt_size import LearntSize
 
@@ -30,7 +31,10 @@ class Format(StrEnum):
 
 @gc_paused()
 def validate(
-    specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Specs to check.", show_default=False)],
+    specs: Annotated[
+        list[Path],
+        typer.Argument(metavar="SPEC_RUN_OR_ONNX", help="Specs, run directories or ONNX files.", show_default=False),
+    ],
     data: Annotated[bool, typer.Option("--data", help="Check the data files too.")] = False,
     output: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.text,
     opset: Opset = None,
@@ -39,7 +43,10 @@ def validate(
     allow: Allow = None,
     sets: Sets = None,
 ) -> int:
-    """Check specs and report every problem, with --opset or --target also of their export. Nothing is trained or written."""
+    """Check specs and report every problem, with --opset or --target also of their export. Nothing is trained or written.
+
+    Of a run, its files are checked, too: whether weights and checkpoint are whole and belong to its spec.
+    """
     from graphspec.compiler.check import check
     from graphspec.export.targets import has_contrib, opset_of
     from graphspec.validation import check_further
@@ -48,7 +55,10 @@ def validate(
     everything: list[Diagnostic] = []
     wrong = False
     for spec in specs:
-        checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
+        if is_run(spec) or is_onnx(spec):
+            checked = checked_whole(spec, sets or (), allow=allow or (), data=data)
+        else:
+            checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
         found = check_further(checked, data=data, opset=level, contrib=has_contrib(target))
         wrong = wrong or any(d.is_error for d in found)
         if output is Format.text:

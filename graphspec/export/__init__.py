@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphspec.data.relocated import portable_document
 from graphspec.errors import SpecError, UsageError
 from graphspec.export.targets import has_contrib, newest_opset, opset_of
 from graphspec.files import write_atomic
@@ -41,6 +42,7 @@ def export(
         UsageError: an unknown opset or target, or one that the installed onnxruntime does not support.
     """
     from graphspec.export.check import check_export
+    from graphspec.export.describe import describe
     from graphspec.export.onnx import to_model
     from graphspec.export.prove import prove
     from graphspec.export.rows import rows_for
@@ -59,11 +61,11 @@ def export(
     if found := check_export(model.spec, model.whole, level, contrib=has_contrib(target)):
         raise SpecError(found)
     chosen = rows_for(model, rows)
-    document = json.dumps(model.spec.document, sort_keys=True)
+    portable = portable_document(model.spec)
     metadata = {
         "graphspec_version": __version__,
-        "spec": document,
-        "spec_sha256": hashlib.sha256(document.encode()).hexdigest(),
+        "spec": json.dumps(portable),
+        "spec_sha256": hashlib.sha256(json.dumps(portable, sort_keys=True).encode()).hexdigest(),
         "labels": json.dumps(model.labels),
     }
     if model.adapted is not None:
@@ -78,6 +80,7 @@ def export(
     )
     proof = prove(model, proto.SerializeToString(), chosen)
     described = signature_of(model, proof.example)
+    describe(proto, model, described)
     proto.metadata_props.add(key="proof", value=json.dumps(proof.to_json()))
     proto.metadata_props.add(key=KEY, value=json.dumps(described))
     write_atomic(path, proto.SerializeToString())

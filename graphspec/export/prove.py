@@ -15,7 +15,7 @@ from graphspec.codes import Code
 from graphspec.errors import Diagnostic, SpecError
 from graphspec.export.labels import label_texts, predicted_classes, predicted_letters
 from graphspec.export.rounding import MAX_RUNS, RUNS, Rounding, max_per_row
-from graphspec.export.rows import Rows, batch_of, lengths_for, scaled_down
+from graphspec.export.rows import RANDOM, Rows, batch_of, lengths_for, scaled_down
 from graphspec.export.unusual import unusual_rows
 from graphspec.graph.onnx_session import failure, runtime, session
 from graphspec.ir.graph import Array
@@ -45,6 +45,7 @@ class Proof:
         lengths: the lengths of the variable axes.
         differences: by head, the largest difference between onnxruntime and the runtime.
         rows: the origin of the rows.
+        generated: whether the rows are random values.
         rounding: by head that float64 decided, the largest difference between onnxruntime and float64.
         unusual: the number of rows with missing, unseen and other unusual values.
         example: the first row, and what onnxruntime returns for it.
@@ -53,16 +54,18 @@ class Proof:
     batches: list[int] = field(default_factory=list)
     lengths: list[dict[str, int]] = field(default_factory=list)
     differences: dict[str, float] = field(default_factory=dict)
-    rows: str = "a seed"
+    rows: str = RANDOM
     rounding: dict[str, float] = field(default_factory=dict)
     unusual: int = 0
     example: tuple[dict[str, Array], dict[str, Array]] = field(default_factory=lambda: ({}, {}), repr=False)
+    generated: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the proof as it is stored in the file's metadata."""
         return {
             "onnxruntime": runtime().__version__,
             "rows": self.rows,
+            **({"random_rows": True} if self.generated else {}),
             "batches": self.batches,
             "lengths": self.lengths,
             "max_abs_difference": self.differences,
@@ -75,17 +78,22 @@ class Proof:
         heads = ", ".join(f"{h} {d:.1e}" for h, d in self.differences.items())
         lengths = "" if not self.lengths else f", {len(self.lengths)} lengths"
         batches = ", ".join(map(str, self.batches))
-        lines = [f"equal to the runtime at batch sizes {batches}{lengths}; largest difference: {heads}"]
-        room = WIDTH - len("proved on rows of ")
-        rows = (
-            self.rows if len(self.rows) <= room else f"…{self.rows[1 - room :]}"
-        )  # the end of a path identifies it better
-        lines.append(f"proved on rows of {rows}")
+        equal = f"equal to the runtime at batch sizes {batches}{lengths}"
+        if self.generated:  # a small difference says little there: random values may saturate a network
+            lines = [equal, f"proved only on {self.rows}"]
+        else:
+            room = WIDTH - len("proved on rows of ")
+            rows = (
+                self.rows if len(self.rows) <= room else f"…{self.rows[1 - room :]}"
+            )  # the end of a name identifies it better
+            lines = [f"{equal}; largest difference: {heads}", f"proved on rows of {rows}"]
         if self.unusual:
             lines.append(f"and on {self.unusual} rows with missing, unseen, very long and other unusual values")
         if self.rounding:
             heads = f"of {len(self.rounding)} heads" if len(self.rounding) > 1 else "of one head"
             lines.append(f"float64 decided {heads}: the differences there are rounding")
+        if self.generated:
+            lines.append("prove it on real rows with `export --rows FILE`, or `export(rows=…)` in Python")
         return "\n".join(lines)
 
 
@@ -122,7 +130,8 @@ class _Comparison:
     def __init__(self, model: Session, data: bytes, rows: Rows) -> None:
         self._model, self._rows, self._proved = model, rows, set[str]()
         self._session = _load(model, data)
-        self._proof = Proof(rows=rows.origin + (f" ({rows.replaces})" if rows.replaces else ""))
+        origin = rows.origin + (f" ({rows.replaces})" if rows.replaces else "")
+        self._proof = Proof(rows=origin, generated=rows.arrays is None)
 
     def proof(self) -> Proof:
         feeds: dict[str, Array] = {}
@@ -141,7 +150,7 @@ class _Comparison:
             self._proof.rows += "" if self._proof.rows.endswith(_SCALED) else _SCALED
             self._compare(less)
         if unproved := self._unproved():
-            text = f"head '{unproved[0]}' cannot be proved on rows of {self._proof.rows}: its values are not finite"
+            text = f"head '{unproved[0]}' cannot be proved on {self._on()}: its values are not finite"
             text += f", or rounding to float32 changes them by more than {MAX_ROUNDING:.0%}"
             raise _refused(self._model, text, _OTHER_ROWS)
         self._proof.batches = list(BATCHES)
@@ -157,6 +166,9 @@ class _Comparison:
         for row in range(count):
             self._compare({name: array[row : row + 1] for name, array in found.items()})
 
+    def _on(self) -> str:
+        return self._proof.rows if self._proof.generated else f"rows of {self._proof.rows}"
+
     def _unproved(self) -> list[str]:
         """Return the heads without a conclusive row."""
         return [head for head in self._model.whole.outputs if head not in self._proved]
@@ -169,7 +181,7 @@ class _Comparison:
         try:
             outputs = dict(zip(names, self._session.run(names, given), strict=True))
         except Exception as error:
-            raise _refused(self._model, f"onnxruntime fails on rows of {self._proof.rows}: {failure(error)}") from error
+            raise _refused(self._model, f"onnxruntime fails on {self._on()}: {failure(error)}") from error
         rounding: Rounding | None = None
         for head, b in expected.items():
             a = outputs[head]

@@ -23,6 +23,7 @@ from graphspec.language.head_arrays import LABEL
 from graphspec.language.source import MAX_BYTES
 
 if TYPE_CHECKING:
+    from graphspec.compiler.check import Checked
     from graphspec.language.declarations import Spec
 
 _MAX_LABEL = 4096  # characters of a label
@@ -35,10 +36,12 @@ class Exported:
     """An ONNX file that matches its spec.
 
     Attributes:
+        checked: the checked spec, with its graph and its warnings.
         outputs: types of the heads and of their labels, by name.
     """
 
     file: Path
+    checked: Checked
     spec: Spec
     graph: Graph
     outputs: Mapping[str, Type]
@@ -97,7 +100,8 @@ def read_exported(file: Path) -> Exported:
     if found.foreign is not None:
         raise UsageError(f"{file} has {found.foreign}: graphspec does not write such files")
     try:
-        spec, lowered = check(document, allow_outside=True, adapted=_adapted(found)).require()
+        checked = check(document, allow_outside=True, adapted=_adapted(found))
+        spec, lowered = checked.require()
     except SpecError as error:
         raise SpecError([replace(d, file=str(file)) for d in error.diagnostics]) from None
     except ValueError as error:
@@ -118,7 +122,7 @@ def read_exported(file: Path) -> Exported:
     _compare(file, "input", runner.get_inputs(), inputs, required=())
     _compare(file, "output", runner.get_outputs(), heads | label_types, required=heads)
     given = {o.name for o in runner.get_outputs()}
-    return Exported(file, spec, graph, {n: t for n, t in (heads | label_types).items() if n in given}, runner)
+    return Exported(file, checked, spec, graph, {n: t for n, t in (heads | label_types).items() if n in given}, runner)
 
 
 def _document(found: Outline, file: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphspec.runtime.session import Session
 
 LENGTHS = (3, 7, 16, 40, 100)  # sizes to try for variable axes
+RANDOM = "random rows"
 _PARTS = {"test": "the test data", "train": "the training data"}
 
 
@@ -30,13 +31,13 @@ class Rows:
 
     Attributes:
         arrays: arrays by input; None to generate them.
-        origin: ``the last fit``, ``the test data``, a file's name; ``a seed`` for generated rows.
+        origin: ``the last fit``, ``the test data``, a file's name; ``random rows`` for generated ones.
         from_user: True if the user provided them: they are never replaced.
-        replaces: the origin of the rows that these replace, and the reason.
+        replaces: the reason why these rows replace others.
     """
 
     arrays: Mapping[str, Array] | None = None
-    origin: str = "a seed"
+    origin: str = RANDOM
     from_user: bool = False
     replaces: str = ""
 
@@ -54,7 +55,7 @@ def rows_for(model: Session, given: Data | str | Path = None) -> Rows:
     if isinstance(given, str | Path):
         from graphspec.data.new_rows import read_inputs
 
-        return Rows(read_inputs(model.spec, model.whole, Path(given), SAMPLE_ROWS), str(given), from_user=True)
+        return Rows(read_inputs(model.spec, model.whole, Path(given), SAMPLE_ROWS), Path(given).name, from_user=True)
     if given is not None:
         return Rows(user_inputs(model.needed_inputs, given), "the rows given", from_user=True)
     if model.sample_rows is not None:
@@ -67,8 +68,6 @@ def _of_data(model: Session) -> Rows:
 
     failed = ""
     for part, origin in _PARTS.items():
-        if part in model.parts:
-            return Rows(model.parts[part].sample(SAMPLE_ROWS), origin, replaces=failed)
         source = model.spec.data.get(part)
         if source is None or not source.has_rows:
             continue
@@ -76,7 +75,7 @@ def _of_data(model: Session) -> Rows:
         if arrays is not None:
             return Rows(arrays.sample(SAMPLE_ROWS), origin, replaces=failed)
         failed = failed or f"{origin} cannot be read"
-    return Rows(replaces=failed)
+    return Rows(replaces=failed or "the spec names no data")
 
 
 def lengths_for(model: Session, rows: Rows) -> list[dict[str, int]]:

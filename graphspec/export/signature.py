@@ -54,14 +54,19 @@ def _input(model: Session, name: str, value: Value) -> dict[str, Any]:
         missing = ""
     elif name in model.needed_inputs.gaps:
         missing = "NaN" if value.type.is_float else MISSING_INTEGER
-    return {"name": name, "dtype": value.dtype, "shape": list(value.shape), "column": column, "missing": missing}
+    record = {"name": name, "dtype": value.dtype, "shape": list(value.shape), "column": column, "missing": missing}
+    return record | _described(model.spec.inputs[name].description)
+
+
+def _described(description: str) -> dict[str, str]:
+    return {"description": description} if description else {}
 
 
 def _output(name: str, value: Value, head: HeadDecl) -> dict[str, Any]:
     record: dict[str, Any] = {"name": name, "dtype": value.dtype, "shape": list(value.shape)}
     if head.statistics is not None:  # its values are in the target's own unit
         record["target"] = dict(zip(("mean", "deviation"), head.statistics, strict=True))
-    return record
+    return record | _described(head.description)
 
 
 def _example(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Any] | None:

@@ -34,6 +34,7 @@ class Column(Config):
     """The keys of the column from which arguments of layers with another name come."""
 
     column: str | None = Field(None, description="The column's name in files, if it is not its name here.")
+    description: str = Field("", description="What it is, in which unit: the exported file has this text.")
 
     @property
     def input(self) -> tuple[str, list[int | None]]:

@@ -164,6 +164,7 @@ def _column(record: str, name: str, columns: Tree, problems: Problems) -> Part:
         return part
     dtype, shape = config.input
     keys = {"shape": shape, "dtype": dtype} | ({} if config.column is None else {"column": config.column})
+    keys |= {"description": config.description} if config.description else {}
     part.input = _grown(keys, at)
     part.nodes = _entries(f"{record}/{name}", config.steps(), [name], at, config.sources)
     return part

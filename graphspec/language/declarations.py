@@ -36,6 +36,7 @@ class InputDecl:
 
     Attributes:
         column: its column in data files, if that has another name.
+        description: what it is, for the readers of an exported file.
     """
 
     name: str
@@ -44,6 +45,7 @@ class InputDecl:
     mark: Mark
     tree: Tree = field(repr=False, compare=False)
     column: str | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class HeadDecl:
         scale: how the target is scaled for the loss.
         statistics: the mean and the deviation of a standardized target; None if they are still to be learnt.
         wrong: whether an error of the head has been reported. Missing attributes may then exist in the document.
+        description: what it is, for the readers of an exported file.
     """
 
     name: str
@@ -107,6 +110,7 @@ class HeadDecl:
     wrong: bool = False
     scale: Literal["standard"] | None = None
     statistics: tuple[float, float] | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

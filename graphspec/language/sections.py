@@ -52,6 +52,7 @@ class InputKeys(Config):
         "float32", description="Data type of the values."
     )
     column: str | None = Field(None, description="The name in files, if it is not the input's name.")
+    description: str = Field("", description="What it is, in which unit: the exported file has this text.")
 
 
 INPUT_KEYS = (*InputKeys.model_fields, "columns")
@@ -76,6 +77,7 @@ class HeadKeys(Config):
         None,
         description="`standard` trains on targets with mean 0 and deviation 1; answers are in the target's own unit.",
     )
+    description: str = Field("", description="What it is, in which unit: the exported file has this text.")
 
 
 class TrainingKeys(Config):
@@ -119,7 +121,7 @@ def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
         shape = _shape_of(name, child, problems)
         if keys is not None and shape is not None:
             mark = tree.key_marks.get(name, child.mark)
-            inputs[name] = InputDecl(name, shape, keys.dtype, mark, child, keys.column)
+            inputs[name] = InputDecl(name, shape, keys.dtype, mark, child, keys.column, keys.description)
     return inputs
 
 
@@ -226,6 +228,7 @@ def parse_heads(
             class_weight=weights,
             labels=keys.labels,
             scale=keys.scale,
+            description=keys.description,
             mark=mark,
             tree=body,
             wrong=wrong or len(problems.found) > before,

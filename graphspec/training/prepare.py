@@ -113,6 +113,20 @@ def prepare_fit(
     return Trainer(model, Plan(objective, loader, validation, callbacks, first + epochs), observer, outputs)
 
 
+def part_rows(model: Session, part: str) -> Dataset:
+    """Return the rows of ``train``, ``validation`` or ``test`` of the spec's data, split as for training.
+
+    Raises:
+        UsageError: the spec has no such data.
+        SpecError: GS5, the data do not fit.
+    """
+    source = model.spec.data.get("validation")
+    if part == "test" or source is None or source.has_rows:
+        return model.part(part)
+    parts = _parts(model, FitData())
+    return parts.train if part == "train" or parts.validation is None else parts.validation
+
+
 def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
     """Return what a spec learns from its own data: from the training rows that are not split off for validation.
 

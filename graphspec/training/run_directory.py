@@ -9,6 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from graphspec.compiler.adapted import Adapted, learning_nodes
 from graphspec.compiler.check import Checked
 from graphspec.compiler.check import check as check_spec
 from graphspec.data.files import files_of
+from graphspec.data.relocated import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
 from graphspec.errors import RunError, SpecError, UsageError
 from graphspec.files import make_folder, write_atomic
@@ -64,7 +66,7 @@ def start_run(model: Session, directory: Path) -> None:
     """Create a run directory before the first step, with ``spec.json`` and ``run.json``."""
     make_folder(directory)
     check_own(directory)
-    document = model.document()
+    document = document_for(model.spec, directory)
     write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
     if model.adapted is not None:
         write_atomic(directory / ADAPTED, json.dumps(model.adapted.to_json(), indent=1, ensure_ascii=False).encode())
@@ -104,7 +106,7 @@ def check_run(directory: Path, adapted: Adapted | None, allow: Sequence[Path] = 
         raise damaged(path, f"it does not fit spec.json beside it ({text})")
     if adapted is not None and checked.spec is not None:
         _refuse_incomplete(checked.spec, path)
-    return checked
+    return checked if checked.spec is None else replace(checked, spec=tidied(checked.spec))
 
 
 def _refuse_incomplete(spec: Spec, path: Path) -> None:
@@ -142,7 +144,6 @@ def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
 
     from graphspec.version import __version__
 
-    sources = {part: files_of(source) for part, source in model.spec.data.items()}
     return {
         "graphspec": __version__,
         "python": platform.python_version(),
@@ -155,28 +156,43 @@ def _provenance(model: Session, document: Mapping[str, Any]) -> dict[str, Any]:
         "plan": {"kernels": None if (blas := openblas()) is None else blas.core, "forced": os.environ.get(KERNELS)},
         "spec_sha256": spec_hash(document),
         "adapted_sha256": None if model.adapted is None else model.adapted.sha256,
-        "data_sha256": {part: hash_of(files) for part, files in sources.items() if files},
+        "data_sha256": data_hashes(model),
     }
+
+
+def data_hashes(model: Session) -> dict[str, str]:
+    """Return the hash of the data files of each part that has files of its own; their places do not matter."""
+    sources = {part: files_of(source) for part, source in model.spec.data.items()}
+    return {part: hash_of(files) for part, files in sources.items() if files}
 
 
 def belongs(document: Mapping[str, Any], adapted: Adapted | None) -> dict[str, str]:
     """Return hashes of the spec's network, and of the entire spec without its epochs, which identify a run's files.
 
-    Both depend on what the network has learnt before its first step.
+    Both depend on what the network has learnt before its first step, and not on where the data lie.
     """
     learnt = {} if adapted is None else {"adapted": adapted.sha256}
     network = {key: value for key, value in document.items() if key not in _NOT_OF_NETWORK}
-    return {"network": spec_hash(network | learnt), "run": spec_hash(_without_epochs(document) | learnt)}
+    return {"network": spec_hash(network | learnt), "run": spec_hash(_without_epochs(comparable(document)) | learnt)}
 
 
-def _check_belongs(path: Path, found: str | None, expected: str, what: str) -> None:
-    if found not in (None, expected):  # None: written by an earlier version
+def _runs(adapted: Adapted | None, *documents: Mapping[str, Any]) -> list[str]:
+    """Return the hashes of a run that its checkpoint may have: version 0.2 included the absolute paths of the data."""
+    learnt = {} if adapted is None else {"adapted": adapted.sha256}
+    return [belongs(documents[0], adapted)["run"], *(spec_hash(_without_epochs(d) | learnt) for d in documents)]
+
+
+def _check_belongs(path: Path, found: str | None, expected: Sequence[str], what: str) -> None:
+    if found not in (None, *expected):  # None: written by an earlier version
         raise RunError(Code.DAMAGED_RUN, f"{path} belongs to another {what} than spec.json beside it", RESTORE)
 
 
 def refuse_other_spec(model: Session, directory: Path) -> None:
-    """Raise UsageError if the spec differs from the one of the run in more than ``epochs``."""
-    before, now = _without_epochs(read_json(directory / "spec.json")), _without_epochs(model.document())
+    """Raise UsageError if the spec differs from the one of the run in more than ``epochs`` and the places of its data."""
+    before, now = (
+        comparable(_without_epochs(d))
+        for d in (read_json(directory / "spec.json"), document_for(model.spec, directory))
+    )
     if before != now:
         changed = ", ".join(sorted(_differences(before, now))[:5])
         raise UsageError(
@@ -199,12 +215,16 @@ def check_resumable(model: Session, directory: Path) -> Checkpoint:
     if new < old:
         raise UsageError(f"the run in {directory} has {old} epochs; resuming allows only more, got {new}")
     record = check(Provenance, read_json(directory / "run.json"), directory / "run.json")
-    if record.data_sha256 != _provenance(model, now)["data_sha256"]:
-        raise UsageError(f"the data files have changed since {directory} was started: the run cannot be resumed")
+    before_data, data = record.data_sha256, data_hashes(model)
+    if before_data != data:
+        parts = ", ".join(p for p in sorted(before_data.keys() | data.keys()) if before_data.get(p) != data.get(p))
+        raise UsageError(
+            f"the data files have changed since {directory} was started ({parts}): the run cannot be resumed"
+        )
     refuse_too_few_cores(record.workers, directory)
     model.workers = record.workers
     checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
-    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), belongs(now, model.adapted)["run"], "run")
+    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), _runs(model.adapted, now, before), "run")
     return checkpoint
 
 
@@ -305,7 +325,7 @@ def load_into(model: Session, directory: Path) -> None:
     _load_weights(model, directory, network)
     if (directory / "checkpoint.safetensors").exists() and model.graph.params and _trains(model):
         checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
-        _check_belongs(checkpoint.path, checkpoint.belongs.get("network"), network, "network")
+        _check_belongs(checkpoint.path, checkpoint.belongs.get("network"), [network], "network")
         progress = checkpoint.progress()
         model.optimizer_state.load(checkpoint.arrays)
         model.optimizer_state.clock.step, model.optimizer_state.rate.value = (
@@ -327,7 +347,7 @@ def _load_weights(model: Session, directory: Path, network: str) -> None:
         text = f"{directory} has no weights.safetensors: the run has not written it yet, or it was lost"
         raise RunError(Code.DAMAGED_RUN, text, "continue with `graphspec train … --resume`")
     weights, header = load_arrays(path, {n: p.shape for n, p in model.graph.params.items()}, hint=hint)
-    _check_belongs(path, None if header is None else header.network, network, "network")
+    _check_belongs(path, None if header is None else header.network, [network], "network")
     model.set_weights(weights)
 
 

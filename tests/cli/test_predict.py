@@ -16,6 +16,7 @@ from commands import SPEC, graphspec, project
 
 import graphspec as gs
 from graphspec.layers import LAYERS, Layer
+from specs import blobs, dense_spec
 
 TABLE = SPEC.replace(
     "train: {file: train.npz}",
@@ -55,25 +56,6 @@ def table_run(tmp_path: Path) -> Path:
 
 def _table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
-
-
-# evaluate
-
-
-def test_evaluate(run: Path) -> None:
-    result = graphspec("evaluate", run)
-    assert result.exit_code == 0
-    figures = dict(line.split() for line in result.stdout.splitlines())
-    assert figures == {k: f"{v:.6g}" for k, v in gs.load(run).evaluate().items()}
-
-
-def test_evaluate_other_rows(run: Path) -> None:
-    result = graphspec("evaluate", run, "--data", run.parent / "train.npz")
-    assert result.exit_code == 0
-    assert result.stdout != graphspec("evaluate", run).stdout
-    result = graphspec("evaluate", run, "--data", "missing.npz")
-    assert result.exit_code == 1
-    assert "error[GS501]" in result.stderr
 
 
 def test_evaluate_without_test_data(table_run: Path) -> None:
@@ -272,6 +254,31 @@ def test_keep_usage(run: Path) -> None:
     for more in (["--keep", "features"], ["--keep", "answer"], ["--json", "-o", "a.csv"]):
         result = graphspec("predict", run, data, *more)
         assert (result.exit_code, result.stdout) == (2, ""), more
+
+
+def test_a_kept_column_with_the_name_of_a_head(run: Path, tmp_path: Path) -> None:
+    text = json.dumps({"features": [1, 2, 3, 4], "answer": "yes", "id": 7}) + "\n"
+    result = graphspec("predict", run, "-", "--keep", "answer", "--keep", "id", stdin=text)
+    assert result.exit_code == 0, result.stderr
+    (row,) = _table(result.stdout)
+    assert list(row) == ["answer_given", "id", "answer", "answer_label"]
+    assert (row["answer_given"], row["id"]) == ("yes", "7")
+    result = graphspec("predict", run, "-", "--keep", "id", "--keep", "id", stdin=text)
+    assert result.exit_code == 2
+    assert "kept twice" in result.stderr
+
+
+def test_columns_have_the_names_of_classes(tmp_path: Path) -> None:
+    spec = dense_spec()
+    spec["outputs"]["kind"]["labels"] = ["red", "label", "a,b"]
+    model = gs.compile(spec)
+    model.save(tmp_path / "run")
+    np.savez(tmp_path / "x.npz", x=blobs(3)[0])
+    result = graphspec("predict", tmp_path / "run", tmp_path / "x.npz")
+    assert result.exit_code == 0, result.stderr
+    rows = _table(result.stdout)
+    assert list(rows[0]) == ["kind_red", "kind_label_", "kind_a,b", "kind_label"]  # `kind_label` is the label
+    np.testing.assert_allclose([float(rows[0][c]) for c in list(rows[0])[:3]], model.predict(blobs(3)[0])[0], rtol=1e-5)
 
 
 def test_wrong_records(run: Path, tmp_path: Path) -> None:

@@ -43,14 +43,14 @@ def whole() -> tuple[Path, dict[str, bytes], int]:
     spec = project(folder)
     with _in_files():
         found = moments(["train", spec, "--out", folder / "counted", "--cache", folder / "new"])
-        assert graphspec("train", spec, "--out", folder / "whole", "--cache", folder / "kept").exit_code == 0
-    return spec, content(folder / "whole"), found
+        assert graphspec("train", spec, "--out", folder / "runs" / "whole", "--cache", folder / "kept").exit_code == 0
+    return spec, content(folder / "runs" / "whole"), found
 
 
 def attack(r: random.Random) -> list[str]:
     """A run is killed once or several times, then resumed."""
     spec, expected, count = whole()
-    with tempfile.TemporaryDirectory() as folder, _in_files():
+    with tempfile.TemporaryDirectory(dir=spec.parent) as folder, _in_files():
         run, kept, flag, told = Path(folder) / "run", Path(folder) / ".graphspec-cache", list[str](), list[str]()
         for _ in range(r.choice([1, 2, 3])):
             moment, torn = r.randrange(1, count + 1), r.random() < 0.5

@@ -59,9 +59,9 @@ def whole() -> tuple[Path, dict[str, bytes]]:
     """A folder with a spec and its data, and what the files of its run are."""
     folder = Path(_HELD.name).resolve()
     spec = project(folder, SPEC)
-    result = graphspec("train", spec, "--out", folder / "whole")
+    result = graphspec("train", spec, "--out", folder / "runs" / "whole")
     assert result.exit_code == 0, result.stderr
-    return spec, content(folder / "whole")
+    return spec, content(folder / "runs" / "whole")
 
 
 def content(directory: Path) -> dict[str, bytes]:
@@ -164,10 +164,10 @@ def compare(run: Path, expected: dict[str, bytes]) -> str | None:
 @cache
 def _moments(overwrite: bool) -> int:
     spec, _ = whole()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=spec.parent) as folder:
         run = Path(folder) / "run"
         if overwrite:
-            shutil.copytree(spec.parent / "whole", run)
+            shutil.copytree(spec.parent / "runs" / "whole", run)
         return moments(["train", spec, "--out", run, *(["--overwrite"] if overwrite else [])])
 
 
@@ -175,10 +175,10 @@ def attack(r: random.Random) -> list[str]:
     """A run, or one that overwrites another, is killed once or several times."""
     spec, expected = whole()
     overwrite = r.random() < 0.3
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=spec.parent) as folder:
         run = Path(folder) / "run"
         if overwrite:
-            shutil.copytree(spec.parent / "whole", run)
+            shutil.copytree(spec.parent / "runs" / "whole", run)
         flag, told = "--overwrite" if overwrite else None, list[str]()
         for _ in range(r.choice([1, 1, 2, 3])):
             moment, torn = r.randrange(1, _moments(overwrite) + 1), r.random() < 0.5
@@ -199,10 +199,10 @@ def every(overwrite: bool = False) -> list[str]:
     found = []
     for moment in range(1, _moments(overwrite) + 1):
         for torn in (False, True):
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory(dir=spec.parent) as folder:
                 run = Path(folder) / "run"
                 if overwrite:
-                    shutil.copytree(spec.parent / "whole", run)
+                    shutil.copytree(spec.parent / "runs" / "whole", run)
                 status = killed(["train", spec, "--out", run, *(["--overwrite"] if overwrite else [])], moment, torn)
                 problem = None if status == KILLED else f"status {status}"
                 if problem is None:

@@ -34,9 +34,12 @@ def _ask(verb: str, kind: str, run: Path) -> tuple[Any, str]:
         text = repr(sorted((n, a.tobytes()) for n, a in _weights(run).items())) if result.exit_code == 0 else ""
         return result, hashlib.sha256(text.encode()).hexdigest()
     if verb == "evaluate":
-        result = graphspec("evaluate", run)
+        result = graphspec("evaluate", run, "--data", folder)
     elif verb == "predict":
         result = graphspec("predict", run, folder / "test.npz")
+    elif verb in ("summary", "validate"):
+        result = graphspec(verb, run)
+        return result, ""
     else:
         result = graphspec("export", run, "-o", run.parent / "out.onnx")
         return result, ""
@@ -56,7 +59,7 @@ def _expected(verb: str, kind: str, state: str) -> str:
 def attack(r: random.Random) -> list[str]:
     """One hostile run directory."""
     kind, state = r.choice(list(KINDS)), r.choice(["finished", "halted"])
-    verb = r.choice(["train", "train", "train", "evaluate", "evaluate", "predict", "export"])
+    verb = r.choice(["train", "train", "train", "evaluate", "evaluate", "predict", "export", "summary", "validate"])
     expected = _expected(verb, kind, state)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
@@ -73,7 +76,8 @@ def attack(r: random.Random) -> list[str]:
             return [said]
         codes = ["GS603", "GS602"] + (["GS601", "GS701"] if forged else [])  # weights may be NaN: no step, no proof
         refused = result.exit_code == 3 or (result.exit_code == 1 and same)
-        if refused and not any(code in result.stderr for code in codes):
+        told = result.stdout if verb == "validate" else result.stderr  # the problems are its result
+        if refused and not any(code in told for code in codes):
             return [said]
         if result.exit_code == 0 and same and not forged and answer != expected:
             return [f"{what}: another answer"]

@@ -58,7 +58,7 @@ def test_a_right_file_is_predicted_with(right: onnx.ModelProto, tmp_path: Path) 
     np.savez(tmp_path / "rows.npz", **files()[0][1])
     result = graphspec("predict", tmp_path / "a.onnx", tmp_path / "rows.npz")
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == "kind_0,kind_1,kind_2,kind_label"
+    assert result.stdout.splitlines()[0] == "kind_red,kind_green,kind_blue,kind_label"
     found = outline(tmp_path / "a.onnx")
     assert found.metadata.keys() == {p.key for p in right.metadata_props}
     assert found.foreign is None

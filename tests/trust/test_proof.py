@@ -234,8 +234,11 @@ def test_where_the_rows_come_from(tmp_path: Path) -> None:
     assert model.export(tmp_path / "a.onnx").rows == "the training data (the test data cannot be read)"
     (tmp_path / "train.npz").unlink()
     proof = model.export(tmp_path / "a.onnx")
-    assert proof.rows == "a seed (the test data cannot be read)"
-    assert "proved on rows of a seed (the test data cannot be read)" in str(proof)
+    assert proof.rows == "random rows (the test data cannot be read)"
+    assert "proved only on random rows (the test data cannot be read)" in str(proof)
+    assert "largest difference" not in str(proof)  # of random rows, it would say little
+    facts = {p.key: p.value for p in onnx.load(tmp_path / "a.onnx").metadata_props}
+    assert json.loads(facts["proof"])["random_rows"] is True
     x, y = blobs()
     model.fit(x, (y > 0).astype(np.float32), epochs=1, verbose=0)
     assert model.export(tmp_path / "a.onnx").rows == "the last fit"
@@ -258,7 +261,7 @@ def test_rows_that_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert model.export(tmp_path / "a.onnx", rows=rows).rows == "the rows given"
     assert all(any((row == given).all() for given in x) for feed in feeds for row in feed["x"])
     np.savez(tmp_path / "rows.npz", x=x)
-    assert model.export(tmp_path / "a.onnx", rows=tmp_path / "rows.npz").rows == str(tmp_path / "rows.npz")
+    assert model.export(tmp_path / "a.onnx", rows=tmp_path / "rows.npz").rows == "rows.npz"
     for wrong, code in ((x[:, :2], "GS503"), (x[:0], "GS508"), ({"z": x}, "GS502"), (np.full((2, 4), np.nan), "GS505")):
         with pytest.raises(gs.SpecError, match=code):
             model.export(tmp_path / "b.onnx", rows=wrong)
@@ -267,7 +270,7 @@ def test_rows_that_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_rows_on_the_command_line(tmp_path: Path) -> None:
     result = graphspec("train", project(tmp_path), "--out", tmp_path / "run", "--export", tmp_path / "a.onnx")
-    assert "proved on rows of the last fit" in result.stdout
+    assert "proved on rows of the test data" in result.stdout
     result = graphspec("export", tmp_path / "run", "-o", tmp_path / "a.onnx")
     assert "proved on rows of the test data" in result.stdout
     result = graphspec("export", tmp_path / "run", "-o", tmp_path / "a.onnx", "--rows", tmp_path / "train.npz")

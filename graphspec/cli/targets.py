@@ -1,0 +1,140 @@
+"""What commands take: a spec, a run directory, or an ONNX file that graphspec exported."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from graphspec.codes import Code
+from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
+from graphspec.files import DATA_SUFFIXES, is_regular, suffix_of
+
+if TYPE_CHECKING:
+    from graphspec.compiler.check import Checked
+
+ONNX = ".onnx"
+_SPECS = (".yaml", ".yml", ".json")
+_MODELS = {
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), "a file of Keras"),
+    **dict.fromkeys((".pt", ".pth", ".ckpt"), "a file of PyTorch"),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle, which graphspec never opens"),
+    **dict.fromkeys((".tflite", ".pb"), "a file of TensorFlow"),
+    ".safetensors": "a file of weights",
+}
+"""Files that people have beside a model, and what they are."""
+_WANTED = "name a spec, a run directory or an ONNX file"
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; False for one that cannot be looked up, such as a name that is too long."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_onnx(path: Path) -> bool:
+    """Return whether a path names an ONNX file."""
+    return path.suffix.lower() == ONNX and not _is_folder(path)
+
+
+def is_run(path: Path) -> bool:
+    """Return whether a path is a folder with a spec of a run."""
+    return _is_folder(path) and is_regular(path / "spec.json")
+
+
+def is_spec(path: Path) -> bool:
+    """Return whether a path names a spec, by its suffix."""
+    return path.suffix.lower() in _SPECS and not _is_folder(path)
+
+
+def refuse_other(path: Path, wanted: str = _WANTED) -> None:
+    """Raise UsageError for a folder that is no run, and for data files and files of other programs."""
+    if _is_folder(path) and not is_run(path):
+        raise UsageError(f"{path} is not a run directory: it has no spec.json; {wanted}")
+    suffix = suffix_of(path)
+    if not _is_folder(path) and (what := "a data file" if suffix in DATA_SUFFIXES else _MODELS.get(suffix)):
+        raise UsageError(f"{path} is {what}; {wanted}")
+
+
+def checked_target(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path] = ()) -> Checked:
+    """Check the spec of a target. The spec of a run or an ONNX file includes what the network has learnt.
+
+    Raises:
+        UsageError: it is none of the three, overrides are given for a run or a file, or the ONNX file is not graphspec's.
+        RunError: GS603, the run is damaged.
+    """
+    from graphspec.compiler.check import check
+
+    refuse_other(path)
+    if sets and (is_onnx(path) or is_run(path)):
+        what = "an ONNX file" if is_onnx(path) else "a run"
+        raise UsageError(f"--set changes a spec, but {path} is {what}, which is already trained")
+    if is_onnx(path):
+        from graphspec.export.read import read_exported
+
+        return read_exported(path).checked
+    if is_run(path):
+        from graphspec.runtime.records import read_json
+        from graphspec.training.run_directory import check_run, read_adapted
+
+        read_json(path / "spec.json")  # a damaged file is GS603, not a problem of a spec
+        return check_run(path, read_adapted(path), allow)
+    return check(str(path), sets, allow_outside=True, allow=allow)
+
+
+def checked_whole(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path] = (), data: bool = False) -> Checked:
+    """Check a run with its weights and its checkpoint, or an ONNX file; a damaged run is an error among the others.
+
+    Raises:
+        UsageError: see :func:`checked_target`; or the data of an ONNX file are wanted, which it does not contain.
+    """
+    from graphspec.api import load
+    from graphspec.compiler.check import Checked
+
+    if data and is_onnx(path):
+        raise UsageError(f"{path} contains no data, only the names of its data files; leave out --data")
+    try:
+        checked = checked_target(path, sets, allow=allow)
+        if is_run(path) and not checked.errors:
+            load(path, allow=allow)
+    except SpecError as error:
+        return Checked(None, None, list(error.diagnostics))
+    except RunError as error:
+        return Checked(None, None, [Diagnostic(error.code, error.message, file=str(path), hint=error.hint)])
+    return checked
+
+
+def spec_for_run(path: Path, command: str) -> GraphspecError:
+    """Return the error for a spec where a trained network is needed, with the command that helps."""
+    from graphspec.compiler.check import check
+
+    checked = check(str(path), allow_outside=True)
+    run = None if checked.spec is None else Path("runs") / checked.spec.name
+    if run is not None and is_run(run):
+        do = f"name its run: `{shlex.join(['graphspec', command, str(run)])}`"
+    else:
+        do = f"train it first: `{shlex.join(['graphspec', 'train', str(path)])}`"
+    return UsageError(f"{path} is a spec, which has no weights; {do}")
+
+
+@contextmanager
+def naming_data(data: Path | None) -> Iterator[None]:
+    """Add the way out to the errors of data files that are not where they were."""
+    try:
+        yield
+    except SpecError as error:
+        if data is not None:
+            raise
+        hint = "if the data have moved, add `--data DIR` with their folder"
+        missing = (Code.UNREADABLE_FILE, "does not exist")
+        raise SpecError(
+            [
+                replace(d, hint=hint) if d.code == missing[0] and missing[1] in d.message else d
+                for d in error.diagnostics
+            ]
+        ) from None

@@ -1,0 +1,215 @@
+"""Where the data files of a spec lie: how runs and exported files name them, and where they are after a move.
+
+A run names data files relative to its own directory, so a project can be moved or copied as a whole. An exported file has
+only their names, as short as they can be told apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from graphspec.data.globs import has_marks, matching
+from graphspec.data.source import DataError
+from graphspec.errors import UsageError
+
+if TYPE_CHECKING:
+    from graphspec.language.declarations import DataSource, Spec
+
+_ROWS = ("file", "images", "texts")
+_CALLBACK_PATHS = ("filepath", "filename", "log_dir", "backup_dir")
+_VARIABLE = re.compile(r"\$\{\s*([^}\s]+)\s*\}")
+
+
+def document_for(spec: Spec, directory: Path) -> dict[str, Any]:
+    """Return the spec with its data relative to ``directory``, as the directory's ``spec.json`` has it.
+
+    Absolute names of the spec, and files on another drive, stay absolute.
+    """
+    document: dict[str, Any] = json.loads(json.dumps(spec.document))
+    home = Path(os.path.realpath(directory))
+    for part, source in spec.data.items():
+        named: dict[str, Path | None] = {key: getattr(source, key) for key in _ROWS}
+        if source.query is not None:
+            named["folder"] = source.folder
+        for key, path in named.items():
+            if path is not None:
+                document["data"][part][key] = _relative(path, home, _as_written(source, key))
+    return document
+
+
+def _as_written(source: DataSource, key: str) -> str:
+    tree = source.tree.get(key)
+    return tree.value if tree is not None and isinstance(tree.value, str) else ""
+
+
+def _relative(path: Path, home: Path, written: str) -> str:
+    if _is_absolute(written) and path == Path(written):
+        return written
+    real = os.path.realpath(path)
+    # Links to data stay names of links: a project with such a link can be moved, too.
+    direct = os.path.normpath(Path(os.path.realpath("."), path))
+    chosen = direct if os.path.realpath(direct) == real else real
+    try:
+        return Path(os.path.relpath(chosen, home)).as_posix()
+    except ValueError:  # on another drive
+        return chosen
+
+
+def tidied(spec: Spec) -> Spec:
+    """Return the spec of a run with paths such as ``runs/net/../../rows.csv`` as ``rows.csv``, for messages."""
+    return _with(spec, {part: _each(source, _tidy) for part, source in spec.data.items()})
+
+
+def _tidy(path: Path) -> Path:
+    short = Path(os.path.normpath(path))
+    return short if os.path.realpath(short) == os.path.realpath(path) else path
+
+
+def _each(source: DataSource, change: Any) -> DataSource:
+    changed = {key: change(path) for key in _ROWS if (path := getattr(source, key)) is not None}
+    if source.query is not None:
+        changed["folder"] = change(source.folder)
+    return replace(source, **changed)
+
+
+def _with(spec: Spec, data: Mapping[str, DataSource]) -> Spec:
+    return replace(spec, data=dict(data))
+
+
+def comparable(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document in which data have no paths: two specs are equal if they differ only in where their data lie."""
+    data = document.get("data")
+    if not isinstance(data, Mapping):
+        return dict(document)
+    parts = {part: _without_paths(keys) if isinstance(keys, Mapping) else keys for part, keys in data.items()}
+    return {**document, "data": parts}
+
+
+def _without_paths(keys: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in keys.items() if key != "folder"}
+    return kept | {key: "…" for key in _ROWS if isinstance(kept.get(key), str)}
+
+
+def portable_document(spec: Spec) -> dict[str, Any]:
+    """Return the spec as an exported file contains it: data and callbacks have no folders of this machine."""
+    document: dict[str, Any] = json.loads(json.dumps(spec.document))
+    names, used = _names(spec), set[str]()
+    for part, source in spec.data.items():
+        keys = document["data"][part]
+        for key in (*_ROWS, "folder"):
+            used.update(_VARIABLE.findall(str(keys.get(key, ""))))
+        keys.pop("folder", None)
+        keys.update({key: names[str(path)] for key in _ROWS if (path := getattr(source, key)) is not None})
+    variables = document.get("vars")
+    if isinstance(variables, dict):
+        variables.update({name: _last(variables[name]) for name in used & variables.keys()})
+    callbacks = document.get("training", {}).get("callbacks") if isinstance(document.get("training"), dict) else None
+    for callback in callbacks if isinstance(callbacks, list) else []:
+        if isinstance(callback, dict):
+            callback.update({key: _last(callback[key]) for key in _CALLBACK_PATHS if key in callback})
+    for layer in _mappings(document.get("layers")):
+        if isinstance(layer.get("vocabulary"), str):
+            layer["vocabulary"] = _last(layer["vocabulary"])
+    return document
+
+
+def _mappings(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _is_absolute(name: str) -> bool:
+    return PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
+
+
+def _last(value: Any) -> Any:
+    """Return the last part of an absolute path; other values stay."""
+    if not isinstance(value, str) or not _is_absolute(value):
+        return value
+    return (PurePosixPath(value) if PurePosixPath(value).is_absolute() else PureWindowsPath(value)).name or value
+
+
+def _names(spec: Spec) -> dict[str, str]:
+    """Return the shortest ends of the paths of data that tell them apart, by path."""
+    paths = {str(path): _tail(path) for source in spec.data.values() for path in source.paths}
+    distinct = set(paths.values())
+    length = 1
+    while len({tail[-length:] for tail in distinct}) < len(distinct):
+        length += 1
+    # A pattern needs the folders of its marks: `2024/*.csv` and `*/rows.csv` are more than a name.
+    return {path: PurePosixPath(*tail[-max(length, _marked(tail)) :]).as_posix() for path, tail in paths.items()}
+
+
+def _tail(path: Path) -> tuple[str, ...]:
+    whole = PurePath(os.path.abspath(path))  # noqa: PTH100 (it removes `..`, and no link is followed)
+    return whole.parts[1:] or whole.parts
+
+
+def _marked(tail: tuple[str, ...]) -> int:
+    """Return how many parts at the end of a path begin with the first that has marks of a pattern."""
+    return next((len(tail) - k for k, part in enumerate(tail) if has_marks(Path(part))), 1)
+
+
+def moved(spec: Spec, place: Path, only: str | None = None) -> Spec:
+    """Return the spec with its data in the folder ``place``; or, if it names one data file only, in the file ``place``.
+
+    A file is looked up by its name in the spec, then by the end of its path, then by its name alone. Files of queries and
+    tables are below ``place``.
+
+    Args:
+        only: the part that must be there; all parts by default. Others keep their places.
+
+    Raises:
+        UsageError: a file is not there, or ``place`` is one file, but the spec names several.
+    """
+    if not place.exists():
+        raise UsageError(f"{place} does not exist; name the folder or the file of the data")
+    if not place.is_dir():
+        paths = {str(path) for source in spec.data.values() for path in source.paths}
+        if len(paths) != 1:
+            raise UsageError(f"the spec has {len(paths)} data files: name the folder in which they are, not {place}")
+        return _with(spec, {p: _each(s, lambda _: place) if s.paths else s for p, s in spec.data.items()})
+    names = _names(spec)
+    data = dict(spec.data)
+    for part, source in spec.data.items():
+        if only is None or part == only:
+            data[part] = _moved(source, part, place, names)
+    return _with(spec, data)
+
+
+def _moved(source: DataSource, part: str, place: Path, names: Mapping[str, str]) -> DataSource:
+    changed: dict[str, Any] = {"beside": place}
+    if source.query is not None:
+        changed["folder"] = place
+    for key in _ROWS:
+        path: Path | None = getattr(source, key)
+        if path is None:
+            continue
+        ends = dict.fromkeys([_inner(_as_written(source, key)), names[str(path)], path.name])
+        found = next((place / end for end in ends if end and _exists(place / end)), None)
+        if found is None:
+            raise UsageError(f"{place} has no '{names[str(path)]}', the {part} data of the spec")
+        changed[key] = found
+    return replace(source, **changed)
+
+
+def _inner(written: str) -> str:
+    """Return a relative name without the ``..`` at its start; nothing for a name that leads elsewhere."""
+    parts = list(PurePosixPath(written).parts)
+    while parts and parts[0] == "..":
+        parts.pop(0)
+    return "" if _is_absolute(written) or ".." in parts else "/".join(parts)
+
+
+def _exists(path: Path) -> bool:
+    if not has_marks(path) or path.exists():
+        return path.exists()
+    try:
+        return bool(matching(path))
+    except DataError:
+        return False

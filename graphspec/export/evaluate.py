@@ -1,0 +1,79 @@
+"""Evaluate an exported file: onnxruntime computes the heads, and graphspec their losses and metrics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.arrays.strings import Strings
+from graphspec.compiler.objective import penalties
+from graphspec.data.batches import Dataset, in_batches
+from graphspec.errors import UsageError
+from graphspec.ir.graph import Array, Graph, Value
+from graphspec.runtime.session import Session
+
+if TYPE_CHECKING:
+    from graphspec.export.read import Exported
+    from graphspec.language.declarations import Spec
+    from graphspec.runtime.running_metrics import RunningMetrics
+
+_ANSWER = "answer:"  # names of inputs contain no colon
+
+
+def evaluate_exported(found: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
+    """Return the losses and metrics of a file on checked raw rows.
+
+    The total loss lacks the penalties of regularizers (:func:`has_penalties`), which the file does not contain.
+
+    Raises:
+        UsageError: the file fails to run, or masks of its heads depend on weights.
+    """
+    _, lowered = found.checked.require()
+    size = spec.training.batch_size
+    answers = {_ANSWER + name: array for name, array in _answers(found, rows, size).items()}
+    session = Session(spec, replace(lowered, graph=_of_answers(lowered.graph, found)))
+    return session.evaluate_arrays(replace(rows, inputs=rows.inputs | answers), size)
+
+
+def has_penalties(graph: Graph) -> bool:
+    """Return whether regularizers add to the loss of a graph."""
+    return bool(penalties(graph.copy()))
+
+
+def _answers(found: Exported, rows: Dataset, size: int) -> dict[str, Array]:
+    """Return the heads for the rows of a dataset; rows that are not chosen have zeros."""
+    types = {name: value.type for name, value in found.graph.inputs.items()}
+    chosen = rows.chosen
+    feeds = {name: a if chosen is None else a[chosen] for name, a in rows.inputs.items()}
+
+    def run(batch: dict[str, Array]) -> dict[str, Array]:
+        given = {n: a[:] if isinstance(a, Strings) else a for n, a in batch.items()}
+        outputs = found.run({n: a if types[n].is_string else a.astype(types[n].dtype) for n, a in given.items()})
+        return {name: outputs[name] for name in found.graph.outputs}
+
+    computed = in_batches(feeds, size, run)
+    if chosen is None:
+        return computed
+    total, answers = len(next(iter(rows.inputs.values()))), {}
+    for name, array in computed.items():
+        answers[name] = np.zeros((total, *array.shape[1:]), array.dtype)
+        answers[name][chosen] = array
+    return answers
+
+
+def _of_answers(graph: Graph, found: Exported) -> Graph:
+    """Return a graph whose heads are inputs; what is left of the network computes their masks.
+
+    Raises:
+        UsageError: a mask depends on weights.
+    """
+    heads = {name: Value(_ANSWER + name, value.type, "input", mask=value.mask) for name, value in graph.outputs.items()}
+    nodes = graph.needed(v.mask for v in heads.values() if v.mask is not None)
+    read = {v.name: v for node in nodes for v in node.inputs if v is not None}
+    read |= {v.mask.name: v.mask for v in heads.values() if v.mask is not None}
+    if any(v.kind == "param" for v in read.values()):
+        raise UsageError(f"{found.file} cannot be evaluated: masks of its heads depend on weights; evaluate its run")
+    inputs = {name: value for name, value in graph.inputs.items() if name in read}
+    return Graph(graph.name, inputs | {v.name: v for v in heads.values()}, nodes=nodes, outputs=heads)

@@ -1,0 +1,115 @@
+"""Commands take a spec, a run or an ONNX file, and say so if they get something else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import graphspec, project
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a spec, a run and an ONNX file."""
+    folder = tmp_path_factory.mktemp("home")
+    spec = project(folder)
+    result = graphspec("train", spec, "--out", folder / "run", "--export", folder / "tiny.onnx")
+    assert result.exit_code == 0, result.stderr
+    return folder
+
+
+def test_summary_and_plot_are_the_same_of_all_three(home: Path) -> None:
+    for command in ("summary", "plot"):
+        results = [graphspec(command, home / name) for name in ("tiny.yaml", "run", "tiny.onnx")]
+        assert [r.exit_code for r in results] == [0, 0, 0], results[-1].stderr
+        assert results[0].stdout == results[1].stdout == results[2].stdout
+        assert "hidden" in results[0].stdout
+
+
+def test_data_of_all_three(home: Path) -> None:
+    spec, run = (graphspec("data", home / name) for name in ("tiny.yaml", "run"))
+    assert spec.exit_code == run.exit_code == 0
+    assert run.stdout == spec.stdout
+    result = graphspec("data", home / "tiny.onnx")
+    assert result.exit_code == 2
+    assert "add `--data DIR`" in result.stderr
+    assert graphspec("data", home / "tiny.onnx", "--data", home).stdout == spec.stdout
+
+
+def test_validate_of_all_three(home: Path) -> None:
+    result = graphspec("validate", *(home / name for name in ("tiny.yaml", "run", "tiny.onnx")))
+    assert result.exit_code == 0
+    assert [line.split(": ")[1] for line in result.stdout.splitlines()] == ["ok (49 parameters, 3 layers)"] * 3
+    assert graphspec("validate", home / "run", "--data").exit_code == 0
+    result = graphspec("validate", home / "tiny.onnx", "--data")
+    assert result.exit_code == 2
+    assert "contains no data" in result.stderr
+
+
+def test_validate_finds_damage_in_a_run(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "run", tmp_path / "run")
+    weights = tmp_path / "run" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\1\2\3\4")
+    result = graphspec("validate", tmp_path / "run", home / "tiny.yaml", "--format", "json")
+    assert result.exit_code == 1
+    (found,) = json.loads(result.stdout)
+    assert (found["code"], found["severity"]) == ("GS603", "error")
+    result = graphspec("validate", tmp_path / "run", home / "tiny.yaml")
+    assert "1 error" in result.stdout
+    assert "tiny.yaml: ok" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["summary", "plot", "data", "validate"])
+@pytest.mark.parametrize("name", ["run", "tiny.onnx"])
+def test_overrides_are_for_specs(command: str, name: str, home: Path) -> None:
+    result = graphspec(command, home / name, "--set", "training.epochs=2")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--set changes a spec" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["summary", "plot", "data", "evaluate", "predict", "export"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("train.npz", "is a data file"), ("a.h5", "a file of Keras"), ("a.pkl", "never opens"), ("empty", "not a run")],
+)
+def test_other_files(command: str, name: str, said: str, home: Path, tmp_path: Path) -> None:
+    (home / "empty").mkdir(exist_ok=True)
+    more = {"predict": [home / "test.npz"], "export": ["-o", tmp_path / "x.onnx"]}.get(command, [])
+    result = graphspec(command, home / name, *more)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert "run directory" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
+def test_a_spec_has_no_weights(command: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(home / "tiny.yaml", "my net.yaml")
+    more = {"predict": [home / "test.npz"], "export": ["-o", "x.onnx"]}.get(command, [])
+    result = graphspec(command, "my net.yaml", *more)
+    assert result.exit_code == 2
+    assert "train it first: `graphspec train 'my net.yaml'`" in result.stderr
+    shutil.copytree(home / "run", "runs/tiny")
+    result = graphspec(command, "my net.yaml", *more)
+    assert f"`graphspec {command} {Path('runs/tiny')}`" in result.stderr
+
+
+def test_an_onnx_file_is_exported_already(home: Path, tmp_path: Path) -> None:
+    result = graphspec("export", home / "tiny.onnx", "-o", tmp_path / "x.onnx")
+    assert result.exit_code == 2
+    assert "is an ONNX file already" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["x.tflite", "x.h5", "x.PT", "x.csv"])
+def test_only_onnx_is_written(name: str, home: Path, tmp_path: Path) -> None:
+    for command in (
+        ("train", home / "tiny.yaml", "--out", tmp_path / "run", "--export"),
+        ("export", home / "run", "-o"),
+    ):
+        result = graphspec(*command, tmp_path / name)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "graphspec writes ONNX" in result.stderr
+        assert "x.onnx" in result.stderr
+        assert list(tmp_path.iterdir()) == []
