@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from graphspec.cli.console import attempt, complain, err, guarded, on_stdout, out
+from graphspec.cli.console import attempt, complain, guarded, on_stdout, out
 from graphspec.cli.data import data
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.export import export
