@@ -27,7 +27,6 @@ def test_long_choices_are_in_the_text() -> None:
     text = " ".join(graphspec("init", "--help").stdout.split())
     assert "--kind KIND" in text
     assert "One of binary, multiclass, regression, images, text, sequence, two-heads." in text
-    assert "<text|json>" in graphspec("validate", "--help").stdout
 
 
 def test_the_list_of_commands_fits_a_screen() -> None:
