@@ -36,12 +36,12 @@ class Part(StrEnum):
 
 def evaluate(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN_OR_ONNX", help="A run directory or an ONNX file.", show_default=False)
+        Path, typer.Argument(metavar="RUN|ONNX", help="A run directory or an ONNX file.", show_default=False)
     ],
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE_OR_DIR",
+            metavar="FILE|DIR",
             help="Other rows with the same columns; or the folder in which the spec's data files lie now.",
             show_default=False,
         ),

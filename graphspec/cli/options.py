@@ -42,13 +42,13 @@ _OTHER_FORMATS = frozenset(
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML or JSON file.", show_default=False)]
 AnyTarget = Annotated[
     Path,
-    typer.Argument(metavar="SPEC_RUN_OR_ONNX", help="A spec, a run directory or an ONNX file.", show_default=False),
+    typer.Argument(metavar="SPEC|RUN|ONNX", help="A spec, a run directory or an ONNX file.", show_default=False),
 ]
 DataPlace = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        metavar="DIR_OR_FILE",
+        metavar="DIR|FILE",
         help="The folder in which the spec's data files lie now, or its only data file.",
         show_default=False,
     ),

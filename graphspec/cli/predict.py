@@ -32,7 +32,7 @@ _WANTED = "name a run directory or an ONNX file"
 
 def predict(
     source: Annotated[
-        Path, typer.Argument(metavar="RUN_OR_ONNX", help="A run directory or an ONNX file.", show_default=False)
+        Path, typer.Argument(metavar="RUN|ONNX", help="A run directory or an ONNX file.", show_default=False)
     ],
     data: Annotated[
         Path,

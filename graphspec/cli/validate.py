@@ -33,7 +33,7 @@ class Format(StrEnum):
 def validate(
     specs: Annotated[
         list[Path],
-        typer.Argument(metavar="SPEC_RUN_OR_ONNX", help="Specs, run directories or ONNX files.", show_default=False),
+        typer.Argument(metavar="SPEC|RUN|ONNX", help="Specs, run directories or ONNX files.", show_default=False),
     ],
     data: Annotated[bool, typer.Option("--data", help="Check the data files too.")] = False,
     output: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.text,
