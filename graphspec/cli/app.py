@@ -54,10 +54,11 @@ class Commands(TyperGroup):
 
 
 def _refuse(error: Any, words: Sequence[str]) -> None:
-    """Print the error of a command line. Without a command, typer has already printed the help."""
+    """Print the error of a command line, or the help if there is no command."""
     from graphspec.cli.usage import usage_error
 
-    if not error.format_message():
+    if type(error).__name__ == "NoArgsIsHelpError":
+        out(error.format_message())
         return
     text, hint = usage_error(error, words)
     complain(f"error: {text}", hint)

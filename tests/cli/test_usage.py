@@ -35,7 +35,7 @@ from graphspec.cli.usage import _COMMANDS
         ("tran s.yaml", "error: there is no command 'tran'\n  = help: did you mean 'train'?\n"),
         ("quux", "= help: the commands are init, data, validate,"),
         ("train", "error: train needs SPEC: the spec, a YAML or JSON file\n"),
-        ("export runs/r", "error: export needs --output FILE: the file to write\n"),
+        ("export runs/r", "error: export needs --output FILE: the ONNX file to write\n"),
         ("train s.yaml b.yaml", "error: train does not take 'b.yaml'\n"),
         ("train s.yaml --out", "error: --out needs a value\n"),
         ("train s.yaml --resume=3", "error: --resume takes no value\n"),

@@ -58,14 +58,14 @@ def test_many_texts_are_encoded_in_blocks(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(("learnt", "code"), [(True, "GS511"), (False, "GS506")])
 @pytest.mark.parametrize(("chosen", "row"), [(None, 1), (np.array([2, 1]), 1)])
 def test_a_character_that_is_no_label(learnt: bool, code: str, chosen: np.ndarray | None, row: int) -> None:
-    with pytest.raises(DataError, match=f"has the character 'c' in row {row}") as caught:
+    with pytest.raises(DataError, match=f"has the character 'c' in the row at index {row}") as caught:
         encode_texts(texts("a", "bc", "b"), LABELS, learnt=learnt, rows=chosen)
     assert str(caught.value.problem.code) == code
     assert "abé" in str(caught.value.problem.hint)
 
 
 def test_without_labels_each_character_is_unknown() -> None:
-    with pytest.raises(DataError, match="has the character 'a' in row 0"):
+    with pytest.raises(DataError, match="has the character 'a' in the row at index 0"):
         encode_texts(texts("a"), [""], learnt=True)
 
 
@@ -81,7 +81,7 @@ def test_a_column_of_texts_waits_for_its_labels(tmp_path: Path) -> None:
     assert data.targets["y"][:].tolist() == ["007", "NA", "true"]
     found = with_class_ids(data, {"y": learn_alphabet(data.targets["y"])}, WANTED.targets, WANTED.ctc)
     assert found.targets["y"].tolist() == [[1, 1, 2, 0], [4, 3, 0, 0], [7, 6, 8, 5]]
-    with pytest.raises(SpecError, match="has the character 't' in row 2"):
+    with pytest.raises(SpecError, match="has the character 't' in the row at index 2"):
         with_class_ids(data, {"y": ["", "0", "7", "N", "A"]}, WANTED.targets, WANTED.ctc)
 
 
@@ -100,14 +100,14 @@ def test_known_labels_are_ids_at_once(tmp_path: Path) -> None:
     [found] = diagnostics(written(tmp_path, "file: rows.csv"), known)
     assert found.code == "GS506"
     assert "column 'y' of" in found.message
-    assert "has the character 'x' in row 1, which is not a label" in found.message
+    assert "has the character 'x' in line 3, which is not a label" in found.message
 
 
 def test_an_empty_text_is_a_missing_target(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("x,y\n1,ab\n2,\n3,b\n")
     [found] = diagnostics(written(tmp_path, "file: rows.csv"), WANTED)
     assert found.code == "GS505"
-    assert "has no target in 1 of 3 rows, the first is row 1" in found.message
+    assert "has no target in 1 of 3 rows; first: line 3" in found.message
     left = rows(written(tmp_path, "file: rows.csv\ndrop_missing_targets: true"), WANTED)
     assert left.targets["y"][:].tolist() == ["ab", "b"]
 
@@ -116,7 +116,7 @@ def test_a_text_that_is_too_long_for_its_steps(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("x,y\n1,abab\n2,aab\n3,aaba\n")
     [found] = diagnostics(written(tmp_path, "file: rows.csv"), WANTED)
     assert found.code == "GS509"
-    assert "does not fit in row 2: 4 labels with 1 repeats in 4 time steps" in found.message
+    assert "does not fit: line 4 has 4 labels with 1 repeats in 4 time steps" in found.message
 
 
 def test_arrays_of_texts_are_checked_like_columns() -> None:

@@ -80,7 +80,9 @@ def test_a_killed_worker_ends_the_run() -> None:
 def test_the_last_words_of_a_worker_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     message = leader.Leader._message
     monkeypatch.setattr(leader.Leader, "_message", lambda *a: message(*a) | {"document": {"graphspec": 1}})
-    with pytest.raises(gs.RunError, match=r"(?s)GS604: worker 1 of 2 died: exit status 1\n.*SpecError.*GS103"):
+    with pytest.raises(
+        gs.RunError, match=r"(?s)GS604: worker 1 of 2 died: exit status 1\n.*error\[GS103\]: the document needs `name`"
+    ):
         watched(dense_spec(), Recorder()).run()
 
 

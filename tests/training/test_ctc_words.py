@@ -125,7 +125,7 @@ def test_a_letter_that_no_training_row_has(project: Path) -> None:
     result = command("train", project / "spec.yaml", "--out", project / "run")
     assert result.exit_code == 1
     assert "GS511" in result.stderr
-    assert "has the character 'x' in row 1, which no text of the training rows has" in result.stderr
+    assert "has the character 'x' in line 3, which no text of the training rows has" in result.stderr
 
 
 def test_given_labels_begin_with_the_blank(project: Path) -> None:
