@@ -67,6 +67,7 @@ SLOW = (
     "test_extend.py::test_workers_import",
     "test_initializers.py::test_moments",
     "test_prepare_specs_data.py",
+    "test_tutorials.py::test_a_reader_succeeds",
     "test_vocabulary.py::test_every_layer_is_known",
     "tools/test_new.py::test_every_kind_works_at_once",
     "tools/test_new.py::test_what_is_refused",
