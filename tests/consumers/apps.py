@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from browsing import NAMES as BROWSERS
 from paths import TESTS
 
 HERE = TESTS / "consumers"
 FIXTURES = HERE / "fixtures"
 NAMES = sorted(path.name for path in FIXTURES.iterdir())
 SECONDS = 120  # until an app counts as hanging
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def run(*command: str | Path, folder: Path = HERE) -> subprocess.CompletedProcess[str]:

@@ -3,12 +3,15 @@
 A page is run in an empty folder, block by block:
 
 - ``<!-- data: specs/data/penguins.csv -->`` copies a file of the repository, ``… as own.csv`` under another name.
+- ``<!-- browser: index.html -->`` opens a page of the folder in Chromium, where that and Node's packages are installed.
 - A block with a title, such as `````yaml title="penguins.yaml"``, is a file. If the file is there, the block shows a part of
   it: its lines, one after the other; a line ``…`` stands for any lines.
-- `````bash`` runs in a shell in which ``graphspec`` is this one; installing lines are skipped, and lines of ``node`` without
-  Node's packages.
-- `````python`` without a title runs in one interpreter for the page, after the blocks before it.
-- `````text`` below one of them is what it prints. Numbers need not be the same; a line ``…`` stands for any lines.
+- `````bash`` runs in a shell in which ``graphspec`` and ``python`` are these ones, and ``PORT`` is free; installing lines are
+  skipped, and blocks with ``node`` or ``node_modules`` without Node's packages.
+- `````python`` without a title runs in one interpreter for the page, after the blocks before it; it is skipped if it imports
+  a library of tables that is not installed.
+- `````text`` below one of them is what it prints, or what the page shows in the end. Numbers need not be the same; a line
+  ``…`` stands for any lines.
 """
 
 from __future__ import annotations
@@ -16,11 +19,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
+from browsing import chromium, shown
 from paths import ROOT, TESTS
 
 SECONDS = 300  # until a command counts as hanging
@@ -28,14 +34,17 @@ NODE_MODULES = TESTS / "consumers" / "node" / "node_modules"
 _INSTALLING = re.compile(
     r"^(python3? -m venv|py -m venv|pip install|\S*pip install|npm (install|init|ci)|dotnet add|cd )"
 )
-_BLOCK = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$|^<!-- data: (\S+)(?: as (\S+))? -->$', re.M | re.S)
+_BLOCK = re.compile(
+    r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$|^<!-- (data|browser): (\S+)(?: as (\S+))? -->$', re.M | re.S
+)
+_TABLES = re.compile(r"^import (pandas|polars|pyarrow)\b", re.M)
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
 _ELLIPSIS = "…"
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block, or a file to copy (``language`` is ``data``)."""
+    """A fenced block, a file to copy (``language`` is ``data``), or a page to open (``browser``)."""
 
     language: str
     title: str | None
@@ -49,7 +58,7 @@ def blocks_of(page: str) -> list[Block]:
     for m in _BLOCK.finditer(page):
         line = page.count("\n", 0, m.start()) + 1
         if m[4] is not None:
-            found.append(Block("data", m[5], m[4], line))
+            found.append(Block(m[4], m[6], m[5], line))
         else:
             found.append(Block(m[1], m[2], m[3], line))
     return found
@@ -63,12 +72,14 @@ class Walk:
         self.folder.mkdir()
         commands = folder / "bin"
         commands.mkdir()
-        shim = commands / "graphspec"
-        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m graphspec "$@"\n', encoding="utf-8")
-        shim.chmod(0o755)
+        for name, arguments in (("graphspec", " -m graphspec"), ("python", "")):
+            shim = commands / name
+            shim.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n', encoding="utf-8")
+            shim.chmod(0o755)
         threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self.environment = os.environ | threads | {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
         self.environment |= {"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+        self.environment |= {"PORT": str(free_port()), "NO_PROXY": "localhost", "no_proxy": "localhost"}
         self.has_node = shutil.which("node") is not None and NODE_MODULES.is_dir()
         if self.has_node:
             (self.folder / "node_modules").symlink_to(NODE_MODULES, target_is_directory=True)
@@ -77,8 +88,14 @@ class Walk:
     def walk(self, page: str) -> None:
         """Follow the blocks of a page."""
         printed: str | None = None
+        opened: str | None = None
         for block in blocks_of(page):
-            if block.language == "data":
+            if block.language == "browser":
+                opened, printed = block.text, None
+            elif opened is not None and block.language == "text":
+                self._browse(opened, block)
+                opened = None
+            elif block.language == "data":
                 shutil.copy(ROOT / block.text, self.folder / (block.title or Path(block.text).name))
             elif block.title is not None:
                 self._file(block)
@@ -109,13 +126,22 @@ class Walk:
 
     def _shell(self, block: Block) -> str | None:
         lines = [line for line in block.text.splitlines() if not _INSTALLING.match(line)]
-        if not self.has_node and any(re.search(r"\bnode\b", line) for line in lines):
+        if not self.has_node and any(re.search(r"\bnode(_modules)?\b", line) for line in lines):
             return None
         if not any(line.strip() for line in lines):
             return None
         return self._run(block, ["bash", "-c", "set -o pipefail\n" + "\n".join(lines)])
 
-    def _python(self, block: Block) -> str:
+    def _browse(self, page: str, block: Block) -> None:
+        if not self.has_node or (browser := chromium()) is None:
+            return
+        text = shown(browser, self.folder, page, lambda text: difference(block.text, text) is None)
+        differing = difference(block.text, text)
+        assert differing is None, f"line {block.line}: {page}: {differing}\nshown:\n{text}"
+
+    def _python(self, block: Block) -> str | None:
+        if not all(find_spec(name) for name in _TABLES.findall(block.text)):
+            return None
         before = "\n".join(self._code)
         self._code.append(block.text)
         quiet = (
@@ -138,6 +164,14 @@ class Walk:
             f"line {block.line}: status {done.returncode}\n{done.stdout}"
         )
         return done.stdout
+
+
+def free_port() -> int:
+    """A port that no program listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port
 
 
 def difference(shown: str, printed: str, *, exact: bool = False) -> str | None:
