@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import browsing
 import pytest
+import walkthrough
 from paths import ROOT
 from walkthrough import Walk, blocks_of, difference
 
@@ -34,3 +36,47 @@ def test_a_page_that_is_wrong_is_found(tmp_path: Path) -> None:
     assert [b.language for b in blocks_of(page)] == ["yaml", "bash"]
     with pytest.raises(AssertionError, match="line 5: status 1"):
         Walk(tmp_path).walk(page)
+
+
+BROWSED = """\
+```html title="index.html"
+<h1>Sum</h1><p id="sum">One moment …</p>
+<script type="module">
+  const part = await (await fetch("part.json")).json();
+  document.getElementById("sum").textContent = `${part.word} and more`;
+</script>
+```
+
+```json title="part.json"
+{"word": "this"}
+```
+
+<!-- browser: index.html -->
+```text
+Sum
+
+this and more
+```
+"""
+
+
+def test_what_a_web_page_shows_in_the_end_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if browsing.chromium() is None:
+        pytest.skip("Chromium is not installed")
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    for folder in (right, wrong):
+        folder.mkdir()
+    walk = Walk(right)
+    walk.has_node = True  # this page needs no package
+    walk.walk(BROWSED)
+    walk = Walk(wrong)
+    walk.has_node = True
+    monkeypatch.setattr(browsing, "SECONDS", 3)
+    with pytest.raises(AssertionError, match=r"line 14: index\.html: the page shows"):
+        walk.walk(BROWSED.replace("this and", "that and"))
+
+
+def test_a_page_is_walked_without_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walkthrough, "NODE_MODULES", tmp_path / "nothing")
+    page = """```js title="a.mjs"\nconsole.log(1);\n```\n\n```bash\nnode a.mjs\n```\n\n```text\none\n```\n"""
+    Walk(tmp_path).walk(page + "\n<!-- browser: a.html -->\n```text\nnothing\n```\n")

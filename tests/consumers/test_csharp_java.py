@@ -74,7 +74,10 @@ def test_outputs_of_csharp_are_read_in_the_order_in_which_they_are_asked_for() -
     code = program("Program.cs")
     (names,) = re.findall(r"session\.Run\(runOptions, feeds, new\[\] \{ (.*?) \}\)", code)
     assert names == '"species", "species_label"'
-    assert re.findall(r"outputs\[(\d)\]\.(\w+)", code) == [("0", "GetTensorDataAsSpan"), ("1", "GetStringTensorAsArray")]
+    assert re.findall(r"outputs\[(\d)\]\.(\w+)", code) == [
+        ("0", "GetTensorDataAsSpan"),
+        ("1", "GetStringTensorAsArray"),
+    ]
 
 
 def java(folder: Path, code: str) -> str:
@@ -99,7 +102,9 @@ def test_java_compiles_and_its_feeds_get_an_answer(model: Path, tmp_path: Path) 
     assert printed.split() == ["first", "0.50", "second", "0.50"]
     written = json.loads((tmp_path / "feeds.json").read_text(encoding="utf-8"))
     feeds = {
-        name: np.array(tensor["data"], object if tensor["dtype"] == "string" else tensor["dtype"]).reshape(tensor["shape"])
+        name: np.array(tensor["data"], object if tensor["dtype"] == "string" else tensor["dtype"]).reshape(
+            tensor["shape"]
+        )
         for name, tensor in written.items()
     }
     assert [feeds[name][1, 0] for name in ("bill_length_mm", "year")] == [pytest.approx(np.nan, nan_ok=True), -(2**63)]

@@ -48,7 +48,24 @@ def snippets() -> Iterator[Row]:
 def orders() -> Iterator[Row]:
     """Numbers and categories with gaps, dates, whole numbers as codes, and texts."""
     chance = random.Random(5)
-    words = "arrived late Broken lovely colour wrong size great naïve été gift again, never fits 🎁 soft".split()
+    words = [
+        "arrived",
+        "late",
+        "Broken",
+        "lovely",
+        "colour",
+        "wrong",
+        "size",
+        "great",
+        "naïve",
+        "été",
+        "gift",
+        "again,",
+        "never",
+        "fits",
+        "🎁",
+        "soft",
+    ]
     for _ in range(300):
         late = chance.random() < 0.4
         yield {

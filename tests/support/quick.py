@@ -13,6 +13,8 @@ SLOW = (
     "cli/test_train.py",
     "compiler/test_check.py::test_any_document_gets_an_answer",
     "compiler/test_check.py::test_time_grows",
+    "consumers/test_csharp_java.py",
+    "consumers/test_four_commands.py",
     "consumers/test_python.py::test_fixtures_are_what",
     "consumers/test_web.py",
     "data/test_batches.py",

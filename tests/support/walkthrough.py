@@ -6,8 +6,8 @@ A page is run in an empty folder, block by block:
 - ``<!-- browser: index.html -->`` opens a page of the folder in Chromium, where that and Node's packages are installed.
 - A block with a title, such as `````yaml title="penguins.yaml"``, is a file. If the file is there, the block shows a part of
   it: its lines, one after the other; a line ``…`` stands for any lines.
-- `````bash`` runs in a shell in which ``graphspec`` and ``python`` are these ones, and ``PORT`` is free; installing lines are
-  skipped, and blocks with ``node`` or ``node_modules`` without Node's packages.
+- `````bash`` runs in a shell in which ``graphspec`` and ``python`` are these ones, and ``PORT`` is free; installing lines
+  are skipped, and blocks with ``node`` or ``node_modules`` without Node's packages.
 - `````python`` without a title runs in one interpreter for the page, after the blocks before it; it is skipped if it imports
   a library of tables that is not installed.
 - `````text`` below one of them is what it prints, or what the page shows in the end. Numbers need not be the same; a line
