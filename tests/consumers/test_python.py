@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -61,6 +62,50 @@ def test_the_example_of_the_signature_gives_its_answer(name: str) -> None:
             np.testing.assert_allclose(array, answer, rtol=1e-4, atol=1e-5)
         else:
             assert array.tolist() == answer.tolist(), value.name
+
+
+def page_module() -> dict[str, Any]:
+    """The names of ``predictor.py`` in docs/tutorials/deploy-python.md."""
+    page = (ROOT / "docs" / "tutorials" / "deploy-python.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r'^```python title="predictor.py"\n(.*?)^```$', page, re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 (a page of this repository)
+    return names
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_module_of_the_page_answers_every_record(name: str) -> None:
+    text = (FIXTURES / name / "records.jsonl").read_text(encoding="utf-8")
+    lines = text.replace("\\u0000", "\\ufffd").splitlines()  # as in JavaScript, from which the answers may come
+    answers = json.loads((FIXTURES / name / "answers.json").read_text(encoding="utf-8"))
+    found = page_module()["Predictor"](FIXTURES / name / "model.onnx").answer([json.loads(line) for line in lines])
+    for output, answer in answers.items():
+        array = np.array([row[output] for row in found])
+        assert list(array.shape) == answer["dims"], output
+        if answer["dtype"] == "float32":
+            wanted = np.array(answer["data"], float)
+            atol = 1e-5 + 1e-4 * np.nan_to_num(np.abs(wanted)).max()
+            np.testing.assert_allclose(array.reshape(-1), wanted, rtol=0, atol=atol)
+        else:
+            assert [str(value) for value in array.reshape(-1)] == [str(value) for value in answer["data"]], output
+
+
+def test_the_module_of_the_page_refuses_what_gives_a_wrong_answer() -> None:
+    model = page_module()["Predictor"](FIXTURES / "table" / "model.onnx")
+    record = {entry["name"]: None for entry in model.signature["inputs"]}
+    model.answer([record])
+    with pytest.raises(TypeError, match="'town' has a value that is no text"):
+        model.answer([{**record, "town": float("nan")}])
+    with pytest.raises(KeyError, match="town"):
+        model.answer([{name: None for name in record if name != "town"}])
+    for output in ("price", "kind", "kind_label"):
+        example = json.loads(json.dumps(model.signature["example"]))
+        first = example["outputs"][output][0]
+        example["outputs"][output][0] = "?" if isinstance(first, str) else (np.array(first) * 1.01).tolist()
+        model.signature["example"], kept = example, model.signature["example"]
+        with pytest.raises(RuntimeError, match=f"'{output}' of the example is "):
+            model.check()
+        model.signature["example"] = kept
 
 
 def load(folder: Path) -> tuple[dict[str, Any], str, list[tuple[str, str]]]:
