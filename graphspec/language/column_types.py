@@ -307,6 +307,7 @@ class Image(Column):
         """Return the layers of the column in order."""
         height, width, _ = self.shape
         return [
-            Step("resized", "Resizing", (None,), {"height": height, "width": width}),
-            Step("", "Rescaling", ("resized",), {"scale": 1 / 255}),
+            # scaled first: Resizing rounds integers, and two runtimes may round a half differently
+            Step("scaled", "Rescaling", (None,), {"scale": 1 / 255}),
+            Step("", "Resizing", ("scaled",), {"height": height, "width": width}),
         ]

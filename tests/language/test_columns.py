@@ -131,7 +131,7 @@ def test_a_column_becomes_layers(name: str, run: Any) -> None:
 
 def test_an_image_is_no_part_of_the_vector(run: Any) -> None:
     image = "a: {type: image, shape: [4, 6, 3]}"
-    layers = ["p/a/resized: Resizing(a) height=4 width=6", f"p/a: Rescaling(p/a/resized) scale={1 / 255}"]
+    layers = [f"p/a/scaled: Rescaling(a) scale={1 / 255}", "p/a: Resizing(p/a/scaled) height=4 width=6"]
     assert nodes(fine(run(image))) == layers
     plain = "{type: number, missing: error, scale: none}"
     both = nodes(fine(run(f"{image}, b: {plain}, c: {plain}")))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from lowering import IMAGE, TIME, Dims, lower
 from pydantic import ValidationError
 
+import graphspec as gs
 from graphspec.errors import ShapeError
 from graphspec.layers import LAYERS
 from graphspec.layers.resampling import KERNELS, matrix
@@ -151,3 +153,14 @@ def test_resampling_keeps_a_constant_and_the_pixels_of_the_same_size(kernel: str
         for antialias in (False, True):
             np.testing.assert_allclose(matrix(size, out, kernel, antialias).sum(1), 1)
     np.testing.assert_allclose(matrix(6, 6, kernel), np.eye(6), atol=1e-12)
+
+
+def test_halves_round_alike_in_onnxruntime(tmp_path: Any) -> None:
+    """28 to 32 pixels have weights of sixteenths: many results are exact halves but for the last bit."""
+    layers = [{"name": "y", "type": "Resizing", "height": 32, "width": 32}]
+    inputs = {"x": {"shape": [None, None, 1], "dtype": "uint8"}}
+    model = gs.compile({"graphspec": 1, "name": "halves", "inputs": inputs, "layers": layers, "outputs": {"y": {}}})
+    x = np.random.default_rng(0).integers(0, 256, (16, 28, 28, 1)).astype(np.uint8)
+    model.export(tmp_path / "y.onnx")
+    [y] = onnxruntime.InferenceSession(tmp_path / "y.onnx").run(["y"], {"x": x})
+    assert np.array_equal(y, model.predict(x))
