@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import replace
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +14,14 @@ import typer
 
 from graphspec.cli.console import complain, count, out, out_wrapped
 from graphspec.cli.schema import place
+from graphspec.codes import Code
 from graphspec.errors import UsageError
 from graphspec.files import TABLES, create
 from graphspec.text import shell
 
 if TYPE_CHECKING:
+    from graphspec.data.database import Table
+    from graphspec.data.globs import Files
     from graphspec.data.suggest import Suggestion, Task
 
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
@@ -61,7 +65,12 @@ def init(
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="A table from whose columns the spec is made.", show_default=False),
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="A table, or a folder of pictures or texts, that the spec fits.",
+            show_default=False,
+        ),
     ] = None,
     target: Annotated[
         str | None,
@@ -79,7 +88,11 @@ def init(
         raise UsageError(f"{path} already exists and is not overwritten")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
-    if source is not None:
+    if source is not None and source.is_dir():
+        _from_folder(path, source, target, kind)
+    elif source is not None and kind is Kind.sequence:
+        _from_series(path, source, target)
+    elif source is not None:
         _from_table(path, source, target, kind)
     elif target is not None:
         raise UsageError("--target names a column of a table: name the table with --from")
@@ -89,11 +102,56 @@ def init(
 
 def _from_template(path: Path, kind: Kind) -> None:
     template = _template(kind)
+    _write(path, template, _description(template), "edit its names and files")
+
+
+def _write(path: Path, template: str, found: str, task: str) -> None:
     text = template.replace("NAME", _name(path), 1).replace("SCHEMA", place(path), 1)
     create(path, text)
-    out_wrapped(f"{path}: {_description(template)}")
+    out_wrapped(f"{path}: {found}")
+    if "{images:" in text and find_spec("PIL") is None:
+        out_wrapped('pictures need Pillow: pip install "graphspec[images]"')
     steps = (("validate", str(path), "--data"), ("train", str(path)))
-    out("edit its names and files, then:\n  " + "\n  ".join(shell("graphspec", *words) for words in steps))
+    out(f"{task}, then:\n  " + "\n  ".join(shell("graphspec", *words) for words in steps))
+
+
+def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
+    """Write a spec for the pictures or texts of a folder with a folder for each class."""
+    from graphspec.cli.filled import folder
+    from graphspec.data.source import DataError
+
+    if target is not None:
+        raise UsageError(f"{source} is a folder: the names of its folders are the target, so leave out --target")
+    if kind not in (None, Kind.images, Kind.text):
+        raise UsageError(f"a spec from a folder is images or text, not --kind {kind.value}")
+    tried = [(Kind.images, "images"), (Kind.text, "texts")]
+    for chosen, key in [(k, key) for k, key in tried if kind in (None, k)]:
+        try:
+            filled = folder(_template(chosen), source, _relative(source, path), key)
+        except DataError as error:
+            if kind is None and chosen is Kind.images and error.problem.code is Code.TOO_FEW_ROWS:
+                continue  # it has no pictures, but perhaps texts
+            if kind is None and error.problem.code is Code.TOO_FEW_ROWS:
+                raise UsageError(f"{source} has neither pictures nor texts (.txt)") from None
+            raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
+        return _write(path, filled.text, filled.found, "read its comments")
+
+
+def _from_series(path: Path, source: Path, target: str | None) -> None:
+    """Write a spec that forecasts a column of a table."""
+    from graphspec.cli.filled import series
+    from graphspec.data.profile import profile
+    from graphspec.data.source import DataError
+
+    try:
+        table, decimal = _table(source, target)
+        assert target is not None
+        filled = series(_template(Kind.sequence), profile(table), target, _relative(source, path), decimal)
+    except DataError as error:
+        raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
+    _write(path, filled.text, f"the next values of {filled.found}", "read its comments")
+    for warning in filled.warnings:
+        complain(f"warning: {warning}")
 
 
 def _template(kind: Kind) -> str:
@@ -115,7 +173,10 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
 
     task = next((task for task in TASKS if task == kind), None)
     if kind is not None and task is None:
-        raise UsageError(f"a spec from a table is {', '.join(TASKS[:-1])} or {TASKS[-1]}, not --kind {kind.value}")
+        raise UsageError(
+            f"a spec from a table is {', '.join(TASKS)} or {Kind.sequence.value}, not --kind {kind.value}; "
+            f"for it, write a spec without --from, and name your columns in it"
+        )
     found = _decisions(source, target, task)
     text = spec_text(found, _name(path), _relative(source, path), place(path))
     temporary = path.with_name(f".graphspec-{os.urandom(6).hex()}.tmp")
@@ -137,26 +198,14 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
 
 def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestion:
     """Look at a table, and decide how it becomes a spec."""
-    from graphspec.data.database import Table
-    from graphspec.data.delimited import Delimited
-    from graphspec.data.files import open_source
-    from graphspec.data.globs import Files
     from graphspec.data.leaks import leaks
     from graphspec.data.profile import profile
     from graphspec.data.source import DataError
     from graphspec.data.suggest import CannotSuggest, suggest, task_of
 
     try:
-        table = open_source(source)
-        if not isinstance(table, Table | Files):
-            raise UsageError(f"{source} is no table: a spec is made from {', '.join(TABLES)}")
-        decimal = "."
-        if isinstance(table, Delimited) and table.has_decimal_commas():
-            decimal = ","
-            table = Delimited(source, decimal=decimal)
-        if target is None:
-            names = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")
-            raise UsageError(f"name the column to predict with --target; {source} has {names}")
+        table, decimal = _table(source, target)
+        assert target is not None
         found = profile(table)
         task = task_of(found, target, task)
         decisions = suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
@@ -164,6 +213,30 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
     except (DataError, CannotSuggest) as error:
         hint = f" ({error.problem.hint})" if isinstance(error, DataError) and error.problem.hint else ""
         raise UsageError(f"{source} {error}{hint}") from None
+
+
+def _table(source: Path, target: str | None) -> tuple[Table | Files, str]:
+    """Open a table; return it with its decimal separator.
+
+    Raises:
+        DataError: it cannot be read.
+        UsageError: it is no table, or no target is named.
+    """
+    from graphspec.data.database import Table
+    from graphspec.data.delimited import Delimited
+    from graphspec.data.files import open_source
+    from graphspec.data.globs import Files
+
+    table, decimal = open_source(source), "."
+    if not isinstance(table, Table | Files):
+        raise UsageError(f"{source} is no table: a spec is made from {', '.join(TABLES)}")
+    if isinstance(table, Delimited) and table.has_decimal_commas():
+        decimal = ","
+        table = Delimited(source, decimal=decimal)
+    if target is None:
+        names = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")
+        raise UsageError(f"name the column to predict with --target; {source} has {names}")
+    return table, decimal
 
 
 def _relative(source: Path, path: Path) -> str:

@@ -1,0 +1,101 @@
+"""Specs of series and of folders: the template with what is there."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from commands import graphspec
+
+import graphspec as gs
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _sales(form: str = "%Y-%m-%d", shops: tuple[str, ...] = ("north", "south")) -> None:
+    lines = ["day,shop,units sold,price,weather,gaps"]
+    for k in range(64):
+        day = (date(2024, 1, 1) + timedelta(days=k)).strftime(form)
+        for n, shop in enumerate(shops):
+            lines.append(f"{day},{shop},{k % 7 + n},{1 + k % 3 / 10},{'sun' if k % 2 else 'rain'},{k if k % 5 else ''}")
+    Path("sales.csv").write_text("\n".join(lines) + "\n")
+
+
+def _init(*options: str) -> gs.Spec:
+    result = graphspec("init", "net.yaml", *options)
+    assert result.exit_code == 0, result.stderr
+    checked = graphspec("validate", "net.yaml", "--data")
+    assert checked.stdout.startswith("net.yaml: ok ("), checked.stdout
+    return gs.compile("net.yaml").spec
+
+
+def test_a_series_has_its_columns_its_time_and_its_groups() -> None:
+    _sales()
+    spec = _init("--from", "sales.csv", "--target", "units sold", "--kind", "sequence")
+    train = spec.data["train"]
+    assert train.windows is not None
+    assert (train.windows.order, train.windows.group) == ("day", "shop")
+    assert train.inputs == {"past": ["units sold", "price"]}
+    assert train.targets == {"next": "units sold"}
+    result = graphspec("train", "net.yaml", "--set", "training.epochs=1", "--export", "net.onnx")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_one_series_has_no_group() -> None:
+    _sales(shops=("north",))
+    windows = _init("--from", "sales.csv", "--target", "price", "--kind", "sequence").data["train"].windows
+    assert windows is not None
+    assert (windows.order, windows.group) == ("day", None)
+
+
+def test_dates_that_cannot_be_sorted_are_named() -> None:
+    command = ("init", "net.yaml", "--from", "sales.csv", "--target", "price", "--kind", "sequence")
+    _sales("%d.%m.%Y")
+    result = graphspec(*command)
+    assert result.exit_code == 2
+    assert "the series of 'shop' are sorted by 'day', whose dates are not ISO 8601" in result.stderr
+    _sales("%d.%m.%Y", shops=("north",))
+    result = graphspec(*command)
+    assert "the dates of column 'day' are not ISO 8601" in result.stderr
+    windows = gs.compile("net.yaml").spec.data["train"].windows
+    assert windows is not None
+    assert windows.order is None
+
+
+def test_a_target_with_gaps_is_refused_with_the_others() -> None:
+    _sales()
+    result = graphspec("init", "net.yaml", "--from", "sales.csv", "--target", "gaps", "--kind", "sequence")
+    assert result.exit_code == 2
+    assert "'gaps' is not a column of numbers without gaps; such columns are units sold, price" in result.stderr
+
+
+@pytest.mark.parametrize("source", ["toys", "toys/train"])
+def test_a_folder_of_pictures(source: str) -> None:
+    from PIL import Image
+
+    for part in ("train", "test"):
+        for k in range(30):
+            kind = Path("toys", part, ("ball", "car", "doll")[k % 3])
+            kind.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (9, 8), (80 * (k % 3), 0, 0)).save(kind / f"{k}.png")
+    spec = _init("--from", source)
+    assert [node.layer.units for node in spec.nodes if node.name == "kind"] == [3]  # type: ignore[union-attr]
+    assert list(spec.data) == ["train", "validation", "test"]
+
+
+def test_a_folder_of_texts() -> None:
+    for k in range(40):
+        kind = Path("mails", ("ham", "spam")[k % 2])
+        kind.mkdir(parents=True, exist_ok=True)
+        (kind / f"{k}.txt").write_text(("see you", "buy now")[k % 2])
+    spec = _init("--from", "mails")
+    assert spec.data["train"].texts is not None
+    result = graphspec("init", "other.yaml", "--from", "mails", "--target", "kind")
+    assert (result.exit_code, "leave out --target" in result.stderr) == (2, True)
+    Path("bare").mkdir()
+    result = graphspec("init", "other.yaml", "--from", "bare")
+    assert "bare has neither pictures nor texts" in result.stderr
