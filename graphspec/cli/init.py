@@ -67,8 +67,8 @@ def init(
         Path | None,
         typer.Option(
             "--from",
-            metavar="FILE",
-            help="A table, or a folder of pictures or texts, that the spec fits.",
+            metavar="FILE|DIR",
+            help="The table, or the folder of pictures or texts, to fit.",
             show_default=False,
         ),
     ] = None,

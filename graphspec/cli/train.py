@@ -11,7 +11,7 @@ import typer
 
 from graphspec.cli.console import INTERRUPTED, complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import Allow, AllowOutside, Cache, DataPlace, Sets, SpecFile, writes_onnx
-from graphspec.cli.targets import naming_data
+from graphspec.cli.targets import is_run, naming_data
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.files import CACHE, LOCK, is_leftover, make_folder, remove_leftovers
@@ -60,6 +60,9 @@ def train(  # noqa: PLR0913 (the options of the command)
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
+    if is_run(spec):
+        command = shell("graphspec", "train", str(spec / "spec.json"), "--out", str(spec), "--resume")
+        raise UsageError(f"{spec} is a run, not a spec; `{command}` continues it")
     checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
     declaration, lowered = checked.require()
     if data is not None:

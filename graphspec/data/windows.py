@@ -108,7 +108,11 @@ class WindowSource:
         if not len(chosen):
             longest = int(np.bincount(groups).max()) if rows else 0
             text = f"has no windows: a window needs {size} rows, the longest series has {longest}"
-            raise DataError(Code.TOO_FEW_ROWS, text, f"give at least {size} rows of one series, or use a smaller `length` or `horizon`")
+            raise DataError(
+                Code.TOO_FEW_ROWS,
+                text,
+                f"give at least {size} rows of one series, or use a smaller `length` or `horizon`",
+            )
         chosen = chosen[: self.max_rows]
         self.chosen = None if len(chosen) == len(starts) else chosen
         self.times = Times(ranks[: len(starts)], ranks[size - 1 :], int(ranks.max()) + 1)

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 
 def summary_lines(
-    spec: Spec, lowered: Lowered, rows: int, *, width: int | None = None, expand: bool = False
+    spec: Spec,
+    lowered: Lowered,
+    rows: int,
+    *,
+    width: int | None = None,
+    expand: bool = False,
+    option: str = "--expand",
 ) -> Iterator[str]:
     """Yield the lines of the summary.
 
@@ -24,6 +30,7 @@ def summary_lines(
         rows: the batch size for the memory.
         width: the columns of the terminal; None for as many as it takes.
         expand: show every node of a record, not one row.
+        option: what the reader writes to see them.
     """
     from graphspec.compiler.cost import cost
     from graphspec.graph.prelude import computed_once
@@ -42,7 +49,7 @@ def summary_lines(
         yield from _wrapped(f"head {head.name}: {_head(head)}", width)
     for line in _footer(spec, lowered, costs, rows, once):
         yield from _wrapped(line, width)
-    more = ["--expand prints every node of a record"] if len(folded) < len(table) else []
+    more = [f"{option} prints every node of a record"] if len(folded) < len(table) else []
     if left_out:
         more.append(f"left out in a narrow terminal: {', '.join(left_out)}")
     if more:

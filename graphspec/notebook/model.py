@@ -48,7 +48,8 @@ def _shapes(shapes: list[Shape], noun: str) -> str:
 def summary(model: Session, rows: int | None = None, *, width: int | None = None, expand: bool = False) -> list[str]:
     """Return the lines of ``graphspec summary``, for batches of ``rows`` rows (default: the spec's)."""
     spec, lowered = _lowered(model)
-    return list(summary_lines(spec, lowered, rows or spec.training.batch_size, width=width, expand=expand))
+    rows = rows or spec.training.batch_size
+    return list(summary_lines(spec, lowered, rows, width=width, expand=expand, option="`summary(expand=True)`"))
 
 
 def model_page(model: Session) -> str:

@@ -115,6 +115,14 @@ def test_overwrite_keeps_the_old_run_where_the_new_one_cannot_start(spec: Path) 
     assert {p.name for p in Path("runs/tiny").iterdir()} == FILES
 
 
+def test_a_run_is_continued_by_its_spec(spec: Path) -> None:
+    assert graphspec("train", spec, "--out", "my run").exit_code == 0
+    result = graphspec("train", "my run")
+    command = "graphspec train 'my run/spec.json' --out 'my run' --resume"
+    assert (result.exit_code, f"`{command}` continues it" in result.stderr) == (2, True)
+    assert graphspec(*shlex.split(command)[1:], "--set", "training.epochs=5").exit_code == 0
+
+
 def test_usage(spec: Path) -> None:
     Path("file").touch()
     for words in (["--resume"], ["--resume", "--overwrite"], ["--out", "file"], ["--export", "no/a.onnx"]):

@@ -146,6 +146,12 @@ def test_problems(tmp_path: Path, lines: list[str], code: str, message: str) -> 
     assert message in found[0].message
 
 
+def test_too_few_rows_are_too_few_for_predictions_too(tmp_path: Path) -> None:
+    table(tmp_path / "s.csv", "t,v", ["1,0", "2,1", "3,2"])
+    [found] = diagnostics(written(tmp_path, "file: s.csv\n" + WINDOWS), ONE)
+    assert found.hint == "give at least 5 rows of one series, or use a smaller `length` or `horizon`"
+
+
 def test_columns_and_sources_that_do_not_fit(tmp_path: Path) -> None:
     series(tmp_path / "s.csv", list(range(9)))
     [found] = diagnostics(written(tmp_path, "file: s.csv\n" + WINDOWS.replace("2}", "2, group: g}", 1)), ONE)

@@ -34,7 +34,7 @@ def test_the_summary_is_that_of_the_command_line(name: str, capsys: pytest.Captu
     def lines(text: str) -> list[str]:
         return [line for line in text.splitlines() if not line.startswith("memory at")]  # of now
 
-    assert lines(stream.getvalue()) == lines(shown)
+    assert lines(stream.getvalue()) == lines(shown.replace("--expand prints", "`summary(expand=True)` prints"))
     assert "memory at batch size 7" in stream.getvalue() or name == "penguins"
     assert capsys.readouterr().out.startswith(f"{name}: ")
 
@@ -47,4 +47,4 @@ def test_a_notebook_shows_a_model() -> None:
     )
     assert "<details><summary>drawing</summary><img " in page
     assert "hidden" in page
-    gs.compile(ROOT / "specs" / "penguins.yaml")._repr_html_()
+    assert "`summary(expand=True)` prints every node" in gs.compile(ROOT / "specs" / "penguins.yaml")._repr_html_()
