@@ -23,8 +23,8 @@ Height = Annotated[PositiveInt, Field(description="The height of the output.")]
 Width = Annotated[PositiveInt, Field(description="The width of the output.")]
 
 _HALF = 0.5 + 0.6 / 512
-"""What rounding to integers adds. Exact halves are frequent (the weights of 28 to 32 pixels are sixteenths), and the last bits,
-in which two runtimes differ, would decide. A little more than a half makes all runtimes decide alike.
+"""What rounding to integers adds. Exact halves are frequent (the weights of 28 to 32 pixels are sixteenths), and the last
+bits, in which two runtimes differ, would decide. A little more than a half makes all runtimes decide alike.
 """
 
 
