@@ -14,7 +14,7 @@ from graphspec.cli.options import Allow, AllowOutside, Cache, DataPlace, Sets, S
 from graphspec.cli.targets import is_run, naming_data
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
-from graphspec.files import CACHE, LOCK, is_leftover, make_folder, remove_leftovers
+from graphspec.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_folder, remove_leftovers, suffix_of
 from graphspec.text import shell
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ def train(  # noqa: PLR0913 (the options of the command)
     if is_run(spec):
         command = shell("graphspec", "train", str(spec / "spec.json"), "--out", str(spec), "--resume")
         raise UsageError(f"{spec} is a run, not a spec; `{command}` continues it")
+    if suffix_of(spec) in DATA_SUFFIXES:
+        command = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
+        raise UsageError(f"{spec} is a data file, not a spec; `{command}` writes one for a table")
     checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
     declaration, lowered = checked.require()
     if data is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphspec.errors import did_you_mean
+from graphspec.files import TABLES
 from graphspec.text import shell
 
 _COMMANDS: Mapping[str, str] = {
@@ -24,6 +25,18 @@ _COMMANDS: Mapping[str, str] = {
     **dict.fromkeys(("help",), "--help"),
 }
 """What others call the commands."""
+
+_SEARCHES = frozenset(("search", "sweep", "tune", "grid", "compare", "hyperopt", "optimize"))
+"""Commands that others have for several settings."""
+
+_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("forecast", "forecasting", "series", "time-series", "timeseries"), "sequence"),
+    **dict.fromkeys(("classification", "classifier", "classes", "tabular", "table"), "multiclass"),
+    **dict.fromkeys(("picture", "pictures", "photo", "photos", "vision"), "images"),
+    **dict.fromkeys(("nlp", "review", "reviews", "sentiment"), "text"),
+    **dict.fromkeys(("number", "value"), "regression"),
+}
+"""What others call the kinds of problems of `init`."""
 
 _SETTINGS: Mapping[str, str] = {
     **dict.fromkeys(("epochs", "epoch", "num-epochs", "n-epochs", "max-epochs", "e"), "training.epochs"),
@@ -80,6 +93,9 @@ def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
         ) or f"{default} lists the options"
     if (unknown := re.fullmatch(r"No such command '([^']*)'.*", text, re.DOTALL)) is not None:
         commands = [] if context is None else list(context.command.commands)
+        if unknown[1].lower() in _SEARCHES:
+            text = f"there is no command '{unknown[1]}'"
+            return text, "a loop of `train` with `--set` and `--out` compares settings: docs/tutorials/settings.md"
         meant = _COMMANDS.get(unknown[1].lower())
         close = f"did you mean '{meant}'?" if meant is not None else did_you_mean(unknown[1], commands)
         return f"there is no command '{unknown[1]}'", close or f"the commands are {', '.join(commands)}"
@@ -88,6 +104,8 @@ def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
     if kind == "BadParameter" and error.param is not None:
         return _bad_value(error, default)
     if (extra := re.match(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", text)) is not None:
+        if command == "init" and extra[1].lower().endswith(TABLES):
+            return f"init does not take '{extra[1]}'", f"write `--from {shell(extra[1])} --target COLUMN`"
         return f"{command} does not take '{extra[1]}'", f"{_usage(context)}; {default} explains it"
     if (option := re.match(r"Option '(.*)' requires an argument", text)) is not None:
         return f"{option[1]} needs a value", f"write `{option[1]} VALUE`"
@@ -146,6 +164,10 @@ def _bad_value(error: Any, default: str | None) -> tuple[str, str | None]:
     if (choice := re.fullmatch(r"'(.*)' is not one of (.*)", text, re.DOTALL)) is not None:
         choices = re.findall(r"'([^']*)'", choice[2])
         text = f"{name} is one of {', '.join(choices)}, not '{choice[1]}'"
+        if name == "--kind":
+            default = "`graphspec init --list` explains them"
+            if (kind := _KINDS.get(choice[1].lower())) is not None:
+                return text, f"write `--kind {kind}`"
         return text, did_you_mean(choice[1], choices) or default
     if "valid integer" in text:
         return f"{name} must be an integer", default

@@ -41,6 +41,14 @@ from graphspec.cli.usage import _COMMANDS
         ("train s.yaml --resume=3", "error: --resume takes no value\n"),
         ("export runs/r -o a.onnx --opset new", "error: --opset must be an integer\n"),
         ("init a.yaml --kind image", "not 'image'\n  = help: did you mean 'images'?\n"),
+        ("init a.yaml --kind forecast", "not 'forecast'\n  = help: write `--kind sequence`\n"),
+        ("init a.yaml --kind quux", "not 'quux'\n  = help: `graphspec init --list` explains them\n"),
+        ("init a.yaml t.csv", "init does not take 't.csv'\n  = help: write `--from t.csv --target COLUMN`\n"),
+        (
+            "sweep a.yaml",
+            "= help: a loop of `train` with `--set` and `--out` compares settings: docs/tutorials/settings.md",
+        ),
+        ("train t.csv", "t.csv is a data file, not a spec; `graphspec init net.yaml --from t.csv --target COLUMN`"),
         ("validate s.yaml --format jsn", "error: --format is one of text, json, "),
     ],
 )

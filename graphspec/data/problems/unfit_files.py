@@ -54,7 +54,8 @@ def type_error(path: Path) -> DataError:
             code, "is a database", 'choose its rows, for example `query: "SELECT * FROM orders ORDER BY id"`'
         )
     if suffix in PICTURES:
-        return DataError(code, "is one picture", "name a folder of pictures: `{images: pictures, labels: folder}`")
+        hint = "name the folder of the pictures; in a spec: `{images: pictures, labels: folder}`"
+        return DataError(code, "is one picture", hint)
     hint = f"data come from {', '.join(DATA_SUFFIXES)}"
     if suffix in _TEXT:
         hint += "; for a table with tabs or commas, change the name to .tsv or .csv"
