@@ -38,7 +38,8 @@ def predict(
         Path,
         typer.Argument(
             metavar="DATA",
-            help=f"New rows: {', '.join(DATA_SUFFIXES)}; - reads JSON Lines from standard input.",
+            help=f"New rows: {', '.join(DATA_SUFFIXES)}; a folder of pictures or texts; "
+            "- reads JSON Lines from standard input.",
             show_default=False,
         ),
     ],

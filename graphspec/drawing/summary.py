@@ -52,8 +52,8 @@ def summary_lines(
     more = [f"{option} prints every node of a record"] if len(folded) < len(table) else []
     if left_out:
         more.append(f"left out in a narrow terminal: {', '.join(left_out)}")
-    if more:
-        yield from _wrapped("; ".join(more), width)
+    for line in more:
+        yield from _wrapped(line, width)
 
 
 def _wrapped(text: str, width: int | None) -> list[str]:
