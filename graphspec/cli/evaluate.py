@@ -129,9 +129,9 @@ def _with_data(spec: Spec, target: Path, place: Path, part: Part) -> Spec:
         except UsageError:
             if own.images is None and own.texts is None:
                 raise
-    elif place.is_dir():
-        _refuse_missing(spec, target, part)
     like = own or spec.data.get("test") or spec.data.get("train") or spec.data.get("validation")
+    if own is None and like is not None and place.is_dir() and like.images is None and like.texts is None:
+        _refuse_missing(spec, target, part)
     if like is None:
         raise UsageError(f"the spec of {target} has no `data`, which would map arrays to inputs and targets")
     return replace(spec, data={**spec.data, name: like.at(place)})

@@ -17,17 +17,21 @@ from graphspec.data.filling import assemble
 from graphspec.data.globs import MAX_FILES
 from graphspec.data.pictures import MAX_SHOWN, PICTURES, BadFilesError, Decoded, decode
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source
+from graphspec.files import is_regular
 
 if TYPE_CHECKING:
     from graphspec.data.requirements import DataSignature
     from graphspec.language.declarations import DataSource
 
-_TEXTS = (".txt",)
+TEXTS = (".txt",)
+"""Suffixes of texts."""
 _MAX_TEXT = 1 << 24  # bytes
 
 
 class Folder:
     """The files of a folder and its subfolders, sorted by path; other types of files and hidden ones are left out.
+
+    Without labels, ``folder`` may also be a single file.
 
     ``decoded`` has the pictures by input, once they are read.
 
@@ -43,7 +47,11 @@ class Folder:
 
     def __init__(self, folder: Path, kind: str, *, labelled: bool, max_rows: int | None = None) -> None:
         self.folder, self.kind, self.max_rows = folder, kind, max_rows
-        self.paths = _files(folder, PICTURES if kind == "image" else _TEXTS)
+        suffixes = PICTURES if kind == "image" else TEXTS
+        if not labelled and folder.suffix.lower() in suffixes and is_regular(folder):
+            self.folder, self.paths = folder.parent, [Path(folder.name)]
+        else:
+            self.paths = _files(folder, suffixes)
         self.names: Sequence[str] = [kind, *(["label"] if labelled else []), "path"]
         self.ambiguous: Mapping[str, str] = {}
         if labelled and (loose := [p for p in self.paths if len(p.parts) == 1]):

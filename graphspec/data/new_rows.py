@@ -13,12 +13,13 @@ from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, load, load_from, refused
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
-from graphspec.data.folders import Folder, of_source
+from graphspec.data.folders import TEXTS, Folder, of_source
 from graphspec.data.json_lines import Records, RecordSource, Stream, read_records
+from graphspec.data.pictures import PICTURES
 from graphspec.data.signature import data_signature
 from graphspec.data.source import NO_ROWS, DataError
 from graphspec.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
-from graphspec.files import ARCHIVE, suffix_of
+from graphspec.files import ARCHIVE, is_regular, suffix_of
 from graphspec.language.declarations import DataSource, Windows
 from graphspec.language.head_arrays import STEPS
 from graphspec.language.tree import Tree
@@ -165,14 +166,20 @@ def _columns(source: DataSource, names: Sequence[str]) -> dict[str, Array]:
 
 
 def _source(spec: Spec, signature: DataSignature, file: Path) -> DataSource:
-    if file.is_dir():
-        texts = any(source.texts is not None for source in spec.data.values())
+    texts = any(source.texts is not None for source in spec.data.values())
+    suffix = file.suffix.lower() if is_regular(file) else ""
+    one = texts if suffix in TEXTS else suffix in PICTURES and _reads_pictures(signature)
+    if file.is_dir() or one:
         return DataSource(None, None, None, None, None, Tree({}, Mark(str(file)))).at(file, texts=texts)
     try:
         known = set(open_source(file, source=_as_text(spec, file)).names)
     except DataError:  # reported when it is read
         known = set()
     return _source_of(spec, signature, file, known)
+
+
+def _reads_pictures(signature: DataSignature) -> bool:
+    return any(len(type_.shape) == 4 for type_ in signature.inputs.values())
 
 
 def _as_text(spec: Spec, file: Path) -> DataSource:

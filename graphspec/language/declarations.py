@@ -202,9 +202,14 @@ class DataSource:
         return "the query" if self.query is not None else f"'{self.file or self.images or self.texts}'"
 
     def at(self, path: Path, *, texts: bool | None = None) -> DataSource:
-        """Return the source with its rows in another file, or in a folder of ``texts`` (by default if this one is)."""
-        texts = self.texts is not None if texts is None else texts
-        key = "file" if not path.is_dir() else "texts" if texts else "images"
+        """Return the source with its rows in another file, or in a folder of texts or pictures like this one.
+
+        Args:
+            texts: whether the path is a folder of texts, or one text; False: pictures, or one picture.
+        """
+        key = "file" if texts is None and not path.is_dir() else "images"
+        if key == "images" and (self.texts is not None if texts is None else texts):
+            key = "texts"
         none: dict[str, Any] = dict.fromkeys(("file", "images", "texts", "query", "split", "stratify"))
         return replace(self, **none | {key: path})
 

@@ -191,6 +191,21 @@ data:
 training: {epochs: 30, batch_size: 8, optimizer: {type: Adam, learning_rate: 0.05}}
 """
 
+OPINIONS = """
+graphspec: 1
+name: opinions
+inputs:
+  x: {dtype: string}
+layers:
+  - {type: TextVectorization, output_mode: multi_hot}
+  - {name: y, type: Dense, units: 2, activation: softmax}
+outputs:
+  y: {loss: sparse_categorical_crossentropy, metrics: [accuracy]}
+data:
+  train: {texts: texts, labels: folder}
+training: {epochs: 20, batch_size: 8, optimizer: {type: Adam, learning_rate: 0.05}}
+"""
+
 
 def test_training_and_predicting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -202,6 +217,7 @@ def test_training_and_predicting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     picture(tmp_path / "new" / "a.png", 5)
     found = command("predict", "run", "new", "--keep", "path", "--labels")
     assert found.stdout.splitlines() == ["path,y_label", "a.png,dark", "b.png,light"]
+    assert command("predict", "run", "new/b.png", "--keep", "path", "--labels").stdout == "path,y_label\nb.png,light\n"
     assert "accuracy  1" in command("evaluate", "run").stdout
     assert "accuracy  1" in command("evaluate", "run", "--data", "photos").stdout
     assert graphspec.load(tmp_path / "run").export(tmp_path / "m.onnx").rows == "the test data"
@@ -209,3 +225,24 @@ def test_training_and_predicting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     found = command("train", "spec.yaml", "--out", "run", "--resume")
     assert found.exit_code == 2
     assert "the data files have changed" in found.stderr
+
+
+def test_one_text_and_texts_that_the_spec_does_not_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for k in range(16):
+        for folder in ("texts", "others"):
+            place = tmp_path / folder / ("good" if k % 2 else "bad")
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{k}.txt").write_text("a fine film" if k % 2 else "a dull film")
+    (tmp_path / "spec.yaml").write_text(OPINIONS)
+    assert command("train", "spec.yaml", "--out", "run").exit_code == 0
+    assert command("predict", "run", "texts/good/1.txt", "--labels").stdout == "good\n"
+    assert "accuracy  1" in command("evaluate", "run", "--data", "others").stdout  # the spec has no test data
+    refused = command("predict", "run", "spec.yaml")
+    assert refused.exit_code == 1
+    assert "unknown file type" in refused.stderr
+
+
+def test_a_folder_is_no_single_picture_if_it_has_labels(photos: Path) -> None:
+    [found] = diagnostics(written(photos, "images: photos/dog/a.png\nlabels: folder"), IMAGES)
+    assert found.message.endswith("is a file, not a folder")
