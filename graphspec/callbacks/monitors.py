@@ -29,6 +29,7 @@ from graphspec.config import Natural, NonNegative, Positive, PositiveInt, invali
 from graphspec.errors import Problem, did_you_mean
 from graphspec.files import make_folder
 from graphspec.metrics import METRICS
+from graphspec.text import count
 
 if TYPE_CHECKING:
     from graphspec.ir.graph import Array
@@ -172,7 +173,7 @@ class _EarlyStopping(_MonitorState):
                 self.wait = 0
         elif self.wait >= config.patience and epoch > 0:
             self.stopped_epoch = epoch
-            self.run.stop(f"{config.monitor} has not improved for {self.wait} epochs")
+            self.run.stop(f"{config.monitor} has not improved for {count(self.wait, 'epoch')}")
 
     def on_train_end(self) -> None:
         if self.stopped_epoch > 0 and self.config.verbose > 0:

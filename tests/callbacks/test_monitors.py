@@ -43,6 +43,7 @@ def test_early_stopping(
         state = resumed(config, run, state)
     done += drive(run, state, figures[done:], key, done)
     assert done == epochs
+    assert run.stopped is None or not run.stopped.endswith(" 1 epochs")
     state.on_train_end()
     assert best is None or run.value["w"][0] == best
     assert len(run.said) == (run.stopped is not None) + (best is not None)
