@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
 from graphspec.data.database import Table
-from graphspec.data.folders import WithPictures, of_source
+from graphspec.data.folders import TEXTS, WithPictures, of_source
 from graphspec.data.globs import Files, has_marks, matching
+from graphspec.data.pictures import PICTURES
 from graphspec.data.problems.unfit_files import folder_error, missing_error, type_error
 from graphspec.data.source import _FILE_TYPES, NO_ROWS, DataError, Source
 from graphspec.files import ARCHIVE, DATA_SUFFIXES, is_regular, suffix_of
@@ -83,6 +84,8 @@ def open_source(path: Path, max_rows: int | None = None, *, source: DataSource |
     if suffix not in DATA_SUFFIXES:
         if _is_folder(path):
             raise folder_error(path, _named(path, source))
+        if suffix in (*PICTURES, *TEXTS):
+            _size(path)  # a picture or a text that is not there, before what is said of one
         raise type_error(path)
     if _size(path) == 0:
         raise DataError(Code.TOO_FEW_ROWS, "is empty", NO_ROWS)

@@ -192,8 +192,9 @@ class DataSource:
         """The data file or the query as the subject of a sentence."""
         if self.query is not None:
             return "the query" if self.file is None else f"the query of '{self.file}'"
-        name = str(self.file or self.images or self.texts)
-        noun = "data file" if self.file is not None else "folder"
+        rows = self.images or self.texts
+        name = str(self.file or rows)
+        noun = "data file" if self.file is not None else "file" if rows is not None and rows.is_file() else "folder"
         return f"{noun} '{name}'" if name.isprintable() else f"{noun} {name!r}"
 
     @property

@@ -150,6 +150,9 @@ def _wrong(folder: Path) -> Iterator[tuple[Path, str]]:
     (folder / "bad.npz").write_bytes(b"nothing")
     yield folder / "bad.npz", "GS501"
     yield folder / "missing.csv", "GS501"
+    yield folder / "missing.txt", "GS501"
+    yield folder / "missing.png", "GS501"
+    (folder / "data.txt").write_text("1 2 3")
     yield folder / "data.txt", "GS105"
 
 

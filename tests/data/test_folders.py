@@ -218,6 +218,10 @@ def test_training_and_predicting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     found = command("predict", "run", "new", "--keep", "path", "--labels")
     assert found.stdout.splitlines() == ["path,y_label", "a.png,dark", "b.png,light"]
     assert command("predict", "run", "new/b.png", "--keep", "path", "--labels").stdout == "path,y_label\nb.png,light\n"
+    (tmp_path / "bad.png").write_bytes((tmp_path / "new/b.png").read_bytes()[:50])
+    assert "file 'bad.png' has 'bad.png', which cannot be decoded" in " ".join(
+        command("predict", "run", "bad.png").stderr.split()
+    )
     assert "accuracy  1" in command("evaluate", "run").stdout
     assert "accuracy  1" in command("evaluate", "run", "--data", "photos").stdout
     assert graphspec.load(tmp_path / "run").export(tmp_path / "m.onnx").rows == "the test data"
