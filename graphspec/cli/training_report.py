@@ -15,7 +15,7 @@ from graphspec.training.target_summary import ClassShares, Numbers, Summary, sum
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.language.declarations import DataSource, Spec
+    from graphspec.language.declarations import DataSource, HeadDecl, Spec
     from graphspec.runtime.session import Session
     from graphspec.training.trainer import Trainer
 
@@ -36,7 +36,18 @@ def announce(model: Session, trainer: Trainer) -> None:
             out_wrapped(f"{head.name}: {describe(found, width - display_width(head.name) - 2)}")
     if len(heads) > _HEADS:
         out_wrapped(f"… and {count(len(heads) - _HEADS, 'further head')}")
+    if len(heads) > 1:
+        out_wrapped(_total(heads, model.spec.training.combine))
     out_wrapped(_settings(model, trainer))
+
+
+def _total(heads: Sequence[HeadDecl], combine: str) -> str:
+    """Return how the losses of several heads become one: Keras adds them up, and the default is a mean."""
+    if all(head.weight == 1 for head in heads):
+        return f"loss: the {combine} of the heads' losses"
+    weights = ", ".join(f"{head.name} {head.weight:g}" for head in heads[:_HEADS])
+    more = ", …" if len(heads) > _HEADS else ""
+    return f"loss: the weighted {combine} of the heads' losses, {weights}{more}"
 
 
 def _rows(model: Session, trainer: Trainer) -> Iterator[str]:

@@ -139,3 +139,21 @@ def test_the_hint_about_overfitting() -> None:
     losses = [float(row[3]) for row in history]
     assert min(losses) * 1.1 < losses[-1], "the example no longer overfits"
     assert any(line.startswith("hint: overfitting since epoch ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("weight", "combine", "line"),
+    [
+        (1, "mean", "loss: the mean of the heads' losses"),
+        (0.2, "mean", "loss: the weighted mean of the heads' losses, a 1, b 0.2"),
+        (0.2, "sum", "loss: the weighted sum of the heads' losses, a 1, b 0.2"),
+    ],
+)
+def test_how_losses_of_several_heads_become_one(weight: float, combine: str, line: str) -> None:
+    np.savez("two.npz", x=np.zeros((8, 2)), a=np.zeros((8, 1)), b=np.ones((8, 1)))
+    nodes = "[{name: a, type: Dense, units: 1, inputs: x}, {name: b, type: Dense, units: 1, inputs: x}]"
+    heads = f"{{a: {{loss: mse}}, b: {{loss: mse, weight: {weight}}}}}"
+    spec = f"graphspec: 1\nname: tiny\ninputs: {{x: {{shape: [2]}}}}\nlayers: {nodes}\noutputs: {heads}\n"
+    lines = train(f"{spec}training: {{combine: {combine}}}\ndata: {{train: {{file: two.npz}}}}\n")
+    assert line in lines
+    assert not any(text.startswith("loss: ") for text in train(NO_STOPPING))
