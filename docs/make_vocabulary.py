@@ -122,7 +122,7 @@ def refused() -> Iterator[str]:
 
 
 def contents() -> Iterator[str]:
-    """The names, a line a family."""
+    """The names, one line per family."""
     lines = []
     for family, classes in families().items():
         lines.append(f"- **Layers, {family}**: {listed(LAYERS, classes)}")

@@ -48,7 +48,7 @@ class Run(Protocol):
     def optimizer_state(self) -> OptimizerState: ...
     @property
     def graph(self) -> Graph: ...
-    def figures(self) -> Logs:
+    def batch_logs(self) -> Logs:
         """Return the current values of the loss and the metrics by name."""
 
     def stop(self, reason: str) -> None:

@@ -105,7 +105,7 @@ class _TensorBoard(CallbackState):
         done = self.run.optimizer_state.clock.step
         if not self.every or done % self.every or not math.isfinite(loss):
             return
-        scalars = {f"batch_{name}": value for name, value in self.run.figures().items()}
+        scalars = {f"batch_{name}": value for name, value in self.run.batch_logs().items()}
         if self.config.write_steps_per_second:
             scalars["batch_steps_per_second"], self.last = _speed(self.last, done)
         self.train.scalars(scalars, done)

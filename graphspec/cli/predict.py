@@ -38,7 +38,7 @@ def predict(
         Path,
         typer.Argument(
             metavar="DATA",
-            help=f"New rows: {', '.join(DATA_SUFFIXES)}; a folder of pictures or texts; "
+            help=f"New rows: {', '.join(DATA_SUFFIXES)}; a folder of pictures or texts, or one of them; "
             "- reads JSON Lines from standard input.",
             show_default=False,
         ),

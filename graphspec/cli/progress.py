@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from graphspec.cli.console import flush, out_wrapped
 from graphspec.text import display_width, duration, printable, terminal_width, wrapped
 from graphspec.training.epoch_lines import EpochLines
-from graphspec.training.observers import Lines, figures
+from graphspec.training.observers import Lines, logs_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -61,7 +61,7 @@ class Bar:
 
     def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
         if self._due():
-            self._draw(epoch, step, figures(running.logs()))
+            self._draw(epoch, step, logs_text(running.logs()))
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Read the files that layers name as their vocabulary: one token a line, beside the spec."""
+"""Read the files that layers name as their vocabulary: one token per line, beside the spec."""
 
 from __future__ import annotations
 

@@ -133,7 +133,9 @@ def _converted(array: Array, request: Request, first: int) -> Any:
 def for_request(error: DataError, request: Request) -> DataError:
     """Return the error with a suitable hint: inputs and targets of regression have no labels."""
     if error.problem.hint == LABELS and request.is_input:
-        return error.changed(hint="leave it out, or store numbers")
+        return error.changed(
+            hint="declare the input with `dtype: string`, and let StringLookup or TextVectorization read it"
+        )
     if error.problem.hint == LABELS and request.type.is_float:
         return error.changed(hint="store numbers")
     return error

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # no others: some start programs
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-_WIDE = ("I", "F")  # modes with more than 8 bits a channel begin with these
+_WIDE = ("I", "F")  # modes with more than 8 bits per channel begin with these
 _MAX_PIXELS = 1 << 26  # a small file may claim to be larger, and fill the memory
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF
 MAX_SHOWN = 20  # bad files that are reported
@@ -66,7 +66,7 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
         request: the input; its last axis determines the channels.
 
     Raises:
-        BadFilesError: GS501 for files that are damaged or not pictures, GS503 for another size, GS504 for 16 bits a channel.
+        BadFilesError: GS501 for files that are damaged or not pictures, GS503 for another size, GS504 for 16 bits.
         DataError: GS503, the input is not one of pictures; GS602, they do not fit into memory; GS501, Pillow is missing.
     """
     try:
@@ -182,7 +182,7 @@ def _refuse(image: Any, name: str, size: tuple[int | None, ...]) -> None:
         text = f"has '{name}' of {height} x {width} pixels, more than {_MAX_PIXELS:,}"
         raise DataError(Code.WRONG_ARRAY_SHAPE, text, "make it smaller")
     if image.mode.startswith(_WIDE):
-        text = f"has '{name}' with more than 8 bits a channel, which would be cut off"
+        text = f"has '{name}' with more than 8 bits per channel, which would be cut off"
         raise DataError(Code.LOSSY_CONVERSION, text, "save it with 8 bits, or write the numbers to an .npz file")
     if getattr(image, "is_animated", False):
         raise DataError(Code.WRONG_ARRAY_SHAPE, f"has '{name}' with several pictures", "save one of them")

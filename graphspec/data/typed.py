@@ -115,7 +115,7 @@ class Parquet(Typed):
 
 
 class Lines(Typed):
-    """JSON: one object a line."""
+    """JSON: one object per line."""
 
     hint = "each line is one JSON object"
     rounded = frozenset(("double",))

@@ -157,7 +157,7 @@ class Category(Column):
     max_tokens: PositiveInt | None = Field(
         None, description="The largest number of ids, including those of missing and unseen values."
     )
-    vocabulary: Vocabulary = Field(None, description="The known values, or a file with one a line; else learnt.")
+    vocabulary: Vocabulary = Field(None, description="The known values, or a file with one per line; else learnt.")
     missing_values: MissingValues = Field((), description="Values that mean missing, such as NA.")
     embed: Embed = None
 
@@ -225,7 +225,7 @@ class Text(Column):
         "whitespace", description="How the text is split; null takes it as one word."
     )
     vocabulary: Annotated[tuple[str, ...], FROM_LIST] | str | None = Field(
-        None, description="The known words, or a file with one a line; else learnt."
+        None, description="The known words, or a file with one per line; else learnt."
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Observers of training: one prints a line per epoch, one prints nothing."""
+"""Observers of training: one prints one line per epoch, one prints nothing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Lines(Silent):
         print(printable(text), flush=True)
 
 
-def figures(logs: Mapping[str, float]) -> str:
+def logs_text(logs: Mapping[str, float]) -> str:
     """Format losses and metrics, such as ``loss 0.1234  accuracy 0.9321``."""
     return "  ".join(f"{key} {number(value)}" for key, value in logs.items())
 

@@ -98,7 +98,7 @@ class Trainer:
         """The operator graph of the model."""
         return self.model.graph
 
-    def figures(self) -> dict[str, float]:
+    def batch_logs(self) -> dict[str, float]:
         """Return the losses and metrics of the epoch so far."""
         return self.running.logs()
 

@@ -201,7 +201,7 @@ def handwriting() -> Made:
     validation (4) occurs in training.
     """
     with np.load(HERE / "ocr_letters.npz", allow_pickle=False) as source:
-        columns = np.unpackbits(source["columns"], axis=2).reshape(-1, 16)  # 8 a letter
+        columns = np.unpackbits(source["columns"], axis=2).reshape(-1, 16)  # 8 per letter
         letters, length, fold = source["letters"], source["word_length"].astype(np.int32), source["fold"]
     ends = np.cumsum(length)[:-1]
     texts = ["".join(chr(ord("a") + letter) for letter in word.tolist()) for word in np.split(letters, ends)]

@@ -113,7 +113,7 @@ def test_bombs_and_wide_pictures(tmp_path: Path) -> None:
     assert found[0][0] in ("GS501", "GS503")
     assert found[1] == ("GS503", "has 'large.png' of 9000 x 9000 pixels, more than 67,108,864")
     found = problems(tmp_path, ["wide.png", "film.gif"], request(4, 6, 1))
-    assert found[0] == ("GS504", "has 'wide.png' with more than 8 bits a channel, which would be cut off")
+    assert found[0] == ("GS504", "has 'wide.png' with more than 8 bits per channel, which would be cut off")
     assert found[1] == ("GS503", "has 'film.gif' with several pictures")
 
 
