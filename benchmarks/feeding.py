@@ -57,7 +57,7 @@ def main() -> None:
         shown = f"{share:.1%}"
         times = [milliseconds(step), f"{gather * 1e6:.1f}", f"{shuffle * 1e6:.1f}"]
         lines.append([name, *times, f"**{shown}**" if share > TARGET else shown])
-    text = table(["", "ms a step", "µs gathering", "µs shuffling", "share"], lines)
+    text = table(["", "ms per step", "µs gathering", "µs shuffling", "share"], lines)
     publish("feeding", f"{where()}\n\n{text}\n\nAt most {TARGET:.0%} is wanted.", options.markdown)
 
 

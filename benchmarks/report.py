@@ -62,7 +62,7 @@ class Result:
 
 
 def taken(score: Score) -> str:
-    """Milliseconds a step, with ``~`` where no window was clean."""
+    """Milliseconds per step, with ``~`` where no window was clean."""
     return "–" if score.seconds is None else ("" if score.clean else "~") + milliseconds(score.seconds)
 
 
@@ -138,9 +138,9 @@ def page(results: Sequence[Result], about: str) -> str:
     """Everything for people, in Markdown."""
     parts = [
         about,
-        "Milliseconds a step, graphspec beside the best peer; what is above its target is bold.",
+        "Milliseconds per step, graphspec beside the best peer; what is above its target is bold.",
         ratios(results),
-        "All contenders, milliseconds a step; `~`: no window was clean.",
+        "All contenders, milliseconds per step; `~`: no window was clean.",
         by_contender(results, taken),
         "Megabytes at most resident in training, above what the import and the given arrays take.",
         by_contender(results, lambda s: f"{s.memory / 1e6:.0f}"),

@@ -106,7 +106,7 @@ def main() -> None:
             ]
             cells.append(", ".join(shown))
         lines.append(cells)
-    head = ["", "ms a step", *(["of which"] if options.profile else [])]
+    head = ["", "ms per step", *(["of which"] if options.profile else [])]
     publish("steps", f"{where()}\n\n{table(head, lines)}", options.markdown)
 
 

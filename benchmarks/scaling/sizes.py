@@ -24,7 +24,7 @@ MOST_CHANNELS = 256
 
 
 def batch() -> str:
-    """Milliseconds a step (microseconds a row) by batch size."""
+    """Milliseconds per step (microseconds per row) by batch size."""
     models = {name: gs.compile(spec(name)) for name in WORKLOADS}
     lines = []
     for size in BATCHES:
@@ -38,7 +38,7 @@ def batch() -> str:
 
 
 def width() -> str:
-    """Milliseconds a step of four layers, and the part of the rate of large matrix products that it reaches."""
+    """Milliseconds per step of four layers, and the part of the rate of large matrix products that it reaches."""
     most, lines = 0.0, []
     for w in WIDTHS:
         cells, most = [str(w)], max(most, rate())
