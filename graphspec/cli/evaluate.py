@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import columns, err, out
+from graphspec.cli.console import columns, complain, out
 from graphspec.cli.options import Allow
 from graphspec.cli.targets import is_spec, naming_data, refuse_other, spec_for_run
 from graphspec.errors import UsageError
@@ -92,7 +92,7 @@ def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Pa
     running = evaluate_exported(found, spec, rows)
     _print_results(running)
     if has_penalties(found.graph):
-        err("note: the loss lacks the penalties of regularizers, which an ONNX file does not contain")
+        complain("note: the loss lacks the penalties of regularizers, which an ONNX file does not contain")
 
 
 def _read(spec: Spec, part: Part) -> str:

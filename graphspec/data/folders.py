@@ -29,6 +29,8 @@ _MAX_TEXT = 1 << 24  # bytes
 class Folder:
     """The files of a folder and its subfolders, sorted by path; other types of files and hidden ones are left out.
 
+    In place of a folder without labels, one file may be named.
+
     ``decoded`` has the pictures by input, once they are read.
 
     The columns are ``image`` or ``text``, ``path`` (relative to the folder, with ``/``) and, if ``labelled``, ``label``:
@@ -42,8 +44,9 @@ class Folder:
     item = "column"
 
     def __init__(self, folder: Path, kind: str, *, labelled: bool, max_rows: int | None = None) -> None:
-        self.folder, self.kind, self.max_rows = folder, kind, max_rows
-        self.paths = _files(folder, PICTURES if kind == "image" else _TEXTS)
+        one = not labelled and folder.is_file()
+        self.folder, self.kind, self.max_rows = folder.parent if one else folder, kind, max_rows
+        self.paths = [Path(folder.name)] if one else _files(folder, PICTURES if kind == "image" else _TEXTS)
         self.names: Sequence[str] = [kind, *(["label"] if labelled else []), "path"]
         self.ambiguous: Mapping[str, str] = {}
         if labelled and (loose := [p for p in self.paths if len(p.parts) == 1]):

@@ -15,6 +15,7 @@ from graphspec.data.database import Table
 from graphspec.data.files import open_source
 from graphspec.data.folders import Folder, of_source
 from graphspec.data.json_lines import Records, RecordSource, Stream, read_records
+from graphspec.data.pictures import PICTURES
 from graphspec.data.signature import data_signature
 from graphspec.data.source import NO_ROWS, DataError
 from graphspec.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
@@ -168,6 +169,8 @@ def _source(spec: Spec, signature: DataSignature, file: Path) -> DataSource:
     if file.is_dir():
         texts = any(source.texts is not None for source in spec.data.values())
         return DataSource(None, None, None, None, None, Tree({}, Mark(str(file)))).at(file, texts=texts)
+    if file.suffix.lower() in PICTURES and file.is_file():
+        return DataSource(None, None, None, None, None, Tree({}, Mark(str(file))), images=file)
     try:
         known = set(open_source(file, source=_as_text(spec, file)).names)
     except DataError:  # reported when it is read

@@ -202,6 +202,8 @@ def test_training_and_predicting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     picture(tmp_path / "new" / "a.png", 5)
     found = command("predict", "run", "new", "--keep", "path", "--labels")
     assert found.stdout.splitlines() == ["path,y_label", "a.png,dark", "b.png,light"]
+    found = command("predict", "run", "new/b.png", "--keep", "path", "--labels")
+    assert found.stdout.splitlines() == ["path,y_label", "b.png,light"]
     assert "accuracy  1" in command("evaluate", "run").stdout
     assert "accuracy  1" in command("evaluate", "run", "--data", "photos").stdout
     assert graphspec.load(tmp_path / "run").export(tmp_path / "m.onnx").rows == "the test data"
