@@ -154,6 +154,17 @@ def _hint(columns: Sequence[ColumnProblem]) -> str:
         return f"{it}: declare a record, `inputs: {{row: {{columns: {{{types}, …}}}}}}`"
     if fix == "decimal comma" and first.delimited and not first.is_new:
         return 'add `decimal: ","` to the source of the rows'
+    if fix == "number":
+        return _as_numbers(first)
     if fix in WORDS:
         return "write plain numbers, such as 1234.5"
     return fix
+
+
+def _as_numbers(one: ColumnProblem) -> str:
+    """Return how numbers that are texts become numbers: in text formats such as CSV they are, in typed ones not."""
+    if not one.of:
+        return "convert the array: `x.astype(float)`"
+    if one.of.startswith("the query"):
+        return f"cast in the query: `TRY_CAST({one.column} AS DOUBLE) AS {one.column}` (null if it is no number)"
+    return "store them as numbers; in JSON, without quotes"
