@@ -29,7 +29,7 @@ _MAX_TEXT = 1 << 24  # bytes
 class Folder:
     """The files of a folder and its subfolders, sorted by path; other types of files and hidden ones are left out.
 
-    In place of a folder without labels, one file may be named.
+    In place of a folder without labels, one picture may be named.
 
     ``decoded`` has the pictures by input, once they are read.
 
@@ -44,7 +44,7 @@ class Folder:
     item = "column"
 
     def __init__(self, folder: Path, kind: str, *, labelled: bool, max_rows: int | None = None) -> None:
-        one = not labelled and folder.is_file()
+        one = kind == "image" and not labelled and folder.name.lower().endswith(PICTURES) and folder.is_file()
         self.folder, self.kind, self.max_rows = folder.parent if one else folder, kind, max_rows
         self.paths = [Path(folder.name)] if one else _files(folder, PICTURES if kind == "image" else _TEXTS)
         self.names: Sequence[str] = [kind, *(["label"] if labelled else []), "path"]
@@ -52,6 +52,7 @@ class Folder:
         if labelled and (loose := [p for p in self.paths if len(p.parts) == 1]):
             text = f"has '{loose[0]}' beside its subfolders, whose names are the labels"
             raise DataError(Code.MISSING_ARRAY, text, "move it into the subfolder of its class")
+        self.subfolders = all(len(path.parts) > 1 for path in self.paths)
         self.paths = self.paths[:max_rows]
         self.decoded: dict[str, Decoded] = {}
 

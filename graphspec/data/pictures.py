@@ -28,7 +28,7 @@ _ALIKE = 4  # of these, with the same fix
 
 
 class BadFilesError(DataError):
-    """Several files that cannot be used: at most ``MAX_SHOWN`` problems, few of each kind, and the number of further ones."""
+    """Several files that cannot be used: at most ``MAX_SHOWN`` problems, few of a kind, and the number of further ones."""
 
     def __init__(self, each: Sequence[DataError], more: int = 0) -> None:
         first = each[0].problem

@@ -186,6 +186,8 @@ DATA = table(
     }
 )
 
+VALIDATION = table({"last": "write `split: {last: 0.2}`, or for windows `split: 0.2, by: time`"})
+
 PARTS = table(
     {
         **each("training", "train_data", "trn", to="train"),

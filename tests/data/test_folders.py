@@ -128,6 +128,7 @@ def test_folders_that_cannot_be_used(photos: Path) -> None:
         ("file: t.duckdb", "`data.train` needs `query`"),
         ("file: t.csv\nquery: SELECT 1", "`file` of `data.train` cannot be used with `query`"),
         ("file: t.csv\nfolder: x", "`folder` of `data.train` needs `query`"),
+        ("folder: x", "`folder` of `data.train` needs `query`"),
     ],
 )
 def test_keys_that_do_not_go_together(tmp_path: Path, text: str, message: str) -> None:

@@ -93,3 +93,8 @@ def test_an_argument_of_a_loss_is_shown_where_it_belongs(key: str) -> None:
     assert LOSSES.parse(
         {"type": written[1], key: json.loads(written[3]) if written[3][0] in "0123456789tf" else written[3]}
     )
+
+
+def test_the_last_rows_are_a_split() -> None:
+    assert key_synonym("last", ["ValidationKeys", "DataKeys"], []) == sections.VALIDATION["last"]
+    assert key_synonym("last", ["DataKeys"], []) is None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
+from graphspec.data.folders import Folder
 from graphspec.data.problems.column_problems import ColumnProblem, diagnostics_of
 from graphspec.data.problems.survey import Finding, is_delimited, rows_of
 from graphspec.data.source import DataError, Request, Source, at, placed
@@ -78,6 +79,8 @@ class Reporter:
                 near = did_you_mean(column, table.names)
                 if column == "file" and table.item == "array":  # np.savez(file=…) is its first parameter
                     near = "NumPy's savez takes no array called 'file': save it as 'rows', and map it, `{file: rows}`"
+                if near is None and not request.is_input and isinstance(table, Folder) and table.subfolders:
+                    near = "write `labels: folder` if the names of the subfolders are the labels"
                 hint = near or f"it has {', '.join(table.names[:20])}{', …' if len(table.names) > 20 else ''}"
                 noun = noun_of(section_of(request), request.name)
                 problem = Problem(Code.MISSING_ARRAY, f"has no {table.item} '{column}' for {noun}", hint)
