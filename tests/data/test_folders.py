@@ -99,6 +99,13 @@ def test_a_text_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (found.code, "has 'a/1.txt' of more than" in found.message) == ("GS501", True)
 
 
+def test_labels_that_are_not_declared_are_the_subfolders(photos: Path) -> None:
+    [found] = diagnostics(written(photos, "images: photos"), IMAGES)
+    assert found.hint == "write `labels: folder` if the names of the subfolders are the labels"
+    [found] = diagnostics(written(photos, "images: photos/dog"), IMAGES)
+    assert found.hint == "it has image, path"
+
+
 def test_folders_that_cannot_be_used(photos: Path) -> None:
     def code(text: str) -> tuple[str, str]:
         [found] = diagnostics(written(photos, text), IMAGES)
@@ -128,7 +135,7 @@ def test_folders_that_cannot_be_used(photos: Path) -> None:
         ("file: t.duckdb", "`data.train` needs `query`"),
         ("file: t.csv\nquery: SELECT 1", "`file` of `data.train` cannot be used with `query`"),
         ("file: t.csv\nfolder: x", "`folder` of `data.train` needs `query`"),
-        ("folder: x", "`folder` of `data.train` needs `query`"),
+        ("folder: x", "a folder of rows is `images: pictures`"),
     ],
 )
 def test_keys_that_do_not_go_together(tmp_path: Path, text: str, message: str) -> None:
