@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = 8  # columns of one diagnostic
 _LONG = 24  # characters: longer texts are no categories
 _PLURALS = {"has": "have", "contains": "contain", "does": "do", "is": "are"}
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*", re.I)
 _RECORD, _DECLARE = "record", "declare"  # hints that name the columns
 
 
@@ -91,12 +93,23 @@ class ColumnProblem:
             if request.gaps and self.in_record:
                 return "correct them, or leave the cells empty: a missing number is filled"
             return "correct them: most values are numbers"
+        if self._holds_numbers():
+            return (
+                "they are numbers stored as texts: write `TRY_CAST(… AS FLOAT) AS …` for each in the query; what is no "
+                "number is then missing"
+            )
         if not request.is_input:
             float_only = request.type.is_float and not request.learns_labels
             return "this loss takes numbers: store numbers, or choose a loss for classes" if float_only else LABELS
         if not self.of:
             return "declare the input with `dtype: string`, and let StringLookup or TextVectorization read it"
         return _RECORD if self.in_record else _DECLARE
+
+    def _holds_numbers(self) -> bool:
+        """Return whether a query gave a column of texts, the first of which are numbers: a gap such as ``NA`` is enough."""
+        if self.finding.form is not None or self.of != "the query":
+            return False
+        return all(_NUMBER.fullmatch(str(text)) for text in self.finding.tally.examples)
 
     def type(self) -> str:
         """Return the type of a record's column that suits the texts."""

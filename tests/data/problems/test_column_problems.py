@@ -148,3 +148,16 @@ def test_new_rows_are_not_declared_otherwise(tmp_path: Path) -> None:
     result = graphspec("predict", tmp_path / "run", tmp_path / "new.csv")
     assert "contains text in 1 of 1 rows; first: 'x' in line 2" in result.stderr
     assert "write numbers; an empty cell, or null in JSON, is a missing one" in result.stderr
+
+
+def test_numbers_that_a_query_gives_as_texts(tmp_path: Path) -> None:
+    table = "a,b,y\n1,x,1\n2.5,y,2\nNA,z,3\n"  # one NA makes a column of texts
+    spec = plain("a").replace("file: t.csv", "query: \"SELECT * FROM 't.csv' WHERE a <> 'NA'\"")
+    [one] = found(tmp_path, spec, table)
+    assert "contains text in 2 of 2 rows" in one.message
+    assert one.hint is not None
+    assert "`TRY_CAST(… AS FLOAT) AS …`" in one.hint
+    cast = spec.replace("SELECT *", "SELECT TRY_CAST(a AS FLOAT) AS a, y")
+    assert found(tmp_path, cast, table) == []
+    [other] = found(tmp_path, spec.replace("[a]", "[b]"), table)
+    assert "TRY_CAST" not in str(other.hint)
