@@ -90,9 +90,21 @@ class Reporter:
                     continue
             else:
                 continue
-            self.report(section_of(request), request.name, problem, self.file, k if request.stacked else None)
+            item = k if request.stacked else None
+            if (declared := self._declared(request)) is not None:
+                self.found.append(Diagnostic.of(self.file, problem, declared[0], path=declared[1]))
+            else:
+                self.report(section_of(request), request.name, problem, self.file, item)
             good = False
         return good
+
+    def _declared(self, request: Request) -> tuple[Mark, str] | None:
+        """Return where a record names a column that the training rows lack, if its name there may be misspelt."""
+        assert self.source is not None
+        tree = self.source.tree
+        if not request.is_input or tree.path != "data.train" or tree.find(("inputs", request.name))[0] is not None:
+            return None
+        return self.signature.records.get(request.name)
 
     def tell_absent(self, table: Source) -> None:
         """Report the columns that the file does not have, and nothing like them: those at one place in one diagnostic."""
