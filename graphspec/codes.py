@@ -29,7 +29,10 @@ class Code(StrEnum):
     UNREADABLE_DOCUMENT = (
         "GS101",
         "Unreadable document",
-        "The text is not YAML or JSON, is empty or binary, has several documents, or has a tag such as `!!python/object`.",
+        (
+            "The text is not YAML or JSON, is empty or binary, has several documents, or has a tag such as "
+            "`!!python/object`. Or `validate` is given an ONNX file that graphspec has not exported."
+        ),
         'Correct the syntax at the position shown. A variable inside braces needs quotes: `"${x}"`.',
     )
     UNKNOWN_KEY = (

@@ -242,7 +242,7 @@ class SpecError(GraphspecError):
         return str(self.diagnostics)
 
     def _text(self, *, colour: bool) -> str:
-        return self.diagnostics.text(colour=colour)
+        return self.diagnostics.text(colour=colour, wrap=True)
 
     def _repr_html_(self) -> str:
         return self.diagnostics._repr_html_()

@@ -119,9 +119,14 @@ class Listed(list[D]):
     def __str__(self) -> str:
         return self.text()
 
-    def text(self, *, colour: bool = False) -> str:
-        """Return the text of the command line: each diagnostic with its excerpt, nodes and hint."""
-        return "\n\n".join(filter(None, [render(self.shown(), colour=colour), self._more()]))
+    def text(self, *, colour: bool = False, wrap: bool = False) -> str:
+        """Return the text of the command line: each diagnostic with its excerpt, nodes and hint.
+
+        Args:
+            wrap: whether sentences end at about 100 columns, for people; programs read whole lines.
+        """
+        rendered = render(self.shown(), colour=colour, width=_COLUMNS if wrap else None)
+        return "\n\n".join(filter(None, [rendered, self._more()]))
 
     def shown(self) -> list[D]:
         """Return those that are printed: of very many, the errors come first."""
@@ -133,7 +138,7 @@ class Listed(list[D]):
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Let IPython show the text in place of a list of records."""
-        printer.text(self.text() if self else "[]")
+        printer.text(self.text(wrap=True) if self else "[]")
 
     def _repr_html_(self) -> str:
         if not self:

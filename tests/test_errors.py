@@ -58,12 +58,21 @@ def test_the_text_of_a_spec_error_is_that_of_the_command_line(broken: Path) -> N
 def test_a_notebook_shows_the_text_and_the_users_own_line(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     error = raised(lambda: gs.compile(broken))
-    first, empty, *others = error._render_traceback_()[-len(str(error).split("\n")) - 2 :]
+    text = error._text(colour=False)
+    assert text.split() == str(error).split()  # only wrapped
+    first, empty, *others = error._render_traceback_()[-len(text.split("\n")) - 2 :]
     assert first.startswith("SpecError in test_errors.py, line ")
     assert first.endswith(": error = raised(lambda: gs.compile(broken))")
-    assert (empty, "\n".join(others)) == ("", str(error))
+    assert (empty, "\n".join(others)) == ("", text)
     monkeypatch.delenv("NO_COLOR")
     assert "\x1b[1;31merror[GS302]\x1b[0m" in "\n".join(error._render_traceback_())
+
+
+def test_sentences_in_a_notebook_end_at_the_width_of_a_page() -> None:
+    words = "word " * 60
+    error = gs.SpecError([gs.Diagnostic("GS102", words, hint=words)])
+    assert len(str(error).split("\n")) == 2
+    assert max(map(len, error._text(colour=False).split("\n"))) <= 102
 
 
 def test_other_errors_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,22 @@ def test_what_a_page_shows_is_compared() -> None:
     assert difference("epoch 1  loss 0.4\n…\n", printed) is None
     assert "accuracy" in (difference("epoch 1  accuracy 0.4\n…\n", printed) or "")
     assert "does not show" in (difference("epoch 1  loss 0.4\n", printed) or "")
+    assert difference("…\nepoch 2  loss 0.1\nrun: runs/a\n", printed) is None  # and not epoch 1
+    assert difference("epoch 1  loss 0.4\n…\nepoch 2  loss 0.1\n…\n", printed) is None
+    assert difference("…\nepoch 2  loss 0.1\n", printed) is not None
+    assert difference("…\nepoch 3  accuracy 0.1\n…\n", printed) is not None
+    assert "in vain" in (difference(f"{printed}more\n", printed) or "")
     assert difference("run: runs/b\n", "run: runs/b\n", exact=True) is None
     assert difference("a 1\n", "a 2\n", exact=True) is not None
+
+
+def test_times_and_wrapping_need_not_be_the_same() -> None:
+    printed = "trained 2 epochs in 839 ms\nbest: epoch 2;\n  val_loss 0.5\n"
+    assert difference("trained 2 epochs in 1.2 s\nbest: epoch 2; val_loss 0.5\n", printed) is None
+    assert difference("trained 2 epochs in 2 min 3 s\n…\n", printed) is None
+    assert difference("…\nbest: epoch 2; val_mae 0.5\n", printed) is not None
+    assert difference("trained 2 steps in 1.2 s\n…\n", printed) is not None
+    assert difference("best: epoch 2;\n  val_loss 0.5\n", "best: epoch 2; val_loss 0.5\n", exact=True) is not None
 
 
 def test_a_page_that_is_wrong_is_found(tmp_path: Path) -> None:

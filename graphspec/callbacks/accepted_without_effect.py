@@ -51,7 +51,10 @@ class BackupAndRestore(Refused):
 class LambdaCallback(Refused):
     """Refused: a spec contains no code."""
 
-    reason = ("a spec contains no functions", "use CSVLogger or TensorBoard, which write all logged values")
+    reason = (
+        "a spec contains no functions",
+        "use CSVLogger or TensorBoard; in Python, derive a class from `graphspec.callbacks.Callback`",
+    )
 
 
 @CALLBACKS.add()

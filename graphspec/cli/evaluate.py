@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import columns, err, out
+from graphspec.cli.console import columns, complain, out
 from graphspec.cli.options import Allow
 from graphspec.cli.targets import is_spec, naming_data, refuse_other, spec_for_run
-from graphspec.errors import UsageError
+from graphspec.errors import NOWHERE, SpecError, UsageError
 from graphspec.text import shorten_end, terminal_width
 
 if TYPE_CHECKING:
@@ -88,11 +88,16 @@ def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Pa
         text = f"{file} contains no data, only the names of its data files"
         raise UsageError(f"{text}; add `--data DIR` or `--data FILE`")
     spec = _with_data(found.spec.allowing(allow), file, data, part)
-    rows = part_rows(Session(spec, found.checked.require()[1]), part)
-    running = evaluate_exported(found, spec, rows)
+    try:
+        rows = part_rows(Session(spec, found.checked.require()[1]), part)
+        running = evaluate_exported(found, spec, rows)
+    except SpecError as error:  # the file has no lines to point at
+        raise SpecError(
+            replace(each, file=str(file)) if each.file == NOWHERE.file else each for each in error.diagnostics
+        ) from None
     _print_results(running)
     if has_penalties(found.graph):
-        err("note: the loss lacks the penalties of regularizers, which an ONNX file does not contain")
+        complain("note: the loss lacks the penalties of regularizers, which an ONNX file does not contain")
 
 
 def _read(spec: Spec, part: Part) -> str:

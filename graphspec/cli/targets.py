@@ -88,10 +88,13 @@ def checked_target(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path
 
 
 def checked_whole(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path] = (), data: bool = False) -> Checked:
-    """Check a run with its weights and its checkpoint, or an ONNX file; a damaged run is an error among the others.
+    """Check a run with its weights and its checkpoint, or an ONNX file.
+
+    A damaged run is an error among the others, and so is an ONNX file that graphspec has not written.
 
     Raises:
-        UsageError: see :func:`checked_target`; or the data of an ONNX file are wanted, which it does not contain.
+        UsageError: the spec of a run or a file is to be changed, or the data of an ONNX file are wanted, which it does not
+            contain.
     """
     from graphspec.api import load
     from graphspec.compiler.check import Checked
@@ -106,6 +109,12 @@ def checked_whole(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path]
         return Checked(None, None, list(error.diagnostics))
     except RunError as error:
         return Checked(None, None, [Diagnostic(error.code, error.message, file=str(path), hint=error.hint)])
+    except UsageError as error:
+        if sets or not is_onnx(path):
+            raise
+        message = f"'{path.name}'{str(error).removeprefix(str(path))}"
+        hint = "name an ONNX file that `graphspec export` or `train --export` has written"
+        return Checked(None, None, [Diagnostic(Code.UNREADABLE_DOCUMENT, message, file=str(path), hint=hint)])
     return checked
 
 

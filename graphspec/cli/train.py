@@ -212,7 +212,7 @@ def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
     if _reached_checkpoint(directory):
         checkpoint = check_resumable(model, directory)
     else:
-        err(f"{directory} has no checkpoint: starting again")
+        complain(f"{directory} has no checkpoint: starting again")
     if checkpoint is not None:
         trainer.resume(checkpoint)
     remove_leftovers(directory)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from graphspec.cli.console import count, out_wrapped
 from graphspec.ir.learnt_size import LearntSize
 from graphspec.text import display_width, duration, number, percent, shorten_end, shorten_middle, terminal_width
-from graphspec.training.advice import Evidence, advice, evidence_of
+from graphspec.training.advice import Evidence, advice, evidence_of, unscaled_inputs
 from graphspec.training.target_summary import ClassShares, Numbers, Summary, summarize
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
     momenta, only_in_training = evidence_of(model.spec)
     unseen: dict[str, Sequence[str]] = {}
     targets: dict[str, tuple[float, float]] = {}
-    largest = None
+    largest = guessing = None
     if trainer.validation is not None:
         heads = [head for head in model.spec.heads.values() if head.loss is not None]
         for head in heads:
@@ -222,5 +222,10 @@ def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
             if len(heads) == 1 and not validation.several:
                 k = int(validation.counts.argmax())
                 largest = validation.share(k), validation.labels[k]
+                shares = [validation.share(k) for k in range(len(validation.counts)) if validation.counts[k]]
+                guessing = -sum(share * math.log(share) for share in shares)
     updates = model.optimizer_state.clock.step
-    return Evidence(trainer.history, updates, momenta, only_in_training, unseen, largest, targets, restored)
+    unscaled = unscaled_inputs(model.spec, trainer.loader.dataset) if guessing is not None else []
+    return Evidence(
+        trainer.history, updates, momenta, only_in_training, unseen, largest, targets, restored, unscaled, guessing
+    )

@@ -55,7 +55,7 @@ def validate(
     everything: list[Diagnostic] = []
     wrong = False
     for spec in specs:
-        if is_run(spec) or is_onnx(spec):
+        if is_run(spec) or (is_onnx(spec) and spec.exists()):
             checked = checked_whole(spec, sets or (), allow=allow or (), data=data)
         else:
             checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())

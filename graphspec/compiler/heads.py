@@ -17,6 +17,7 @@ from graphspec.ir.dims import show
 from graphspec.ir.graph import Value
 from graphspec.language.head_arrays import WEIGHT
 from graphspec.metrics import METRICS, targets_of
+from graphspec.text import count
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import HeadDecl, Spec
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from graphspec.losses import Loss
     from graphspec.metrics import Metric
 
+
+_SHOWN_CLASSES = 6  # in a message
 
 KeyPath = tuple[str | int, ...]
 """Keys and indices from a head, or from `training`, to a value below it."""
@@ -70,13 +73,14 @@ def _problems(head: HeadDecl, value: Value) -> list[tuple[KeyPath, str, Problem]
             found = [*metric.check(value, head.loss, head.labels), *_duplicate_keys(metric, value, used)]
             problems += [(("metrics", k), f"metric '{metric.key}' of {name}", p) for p in found]
     if head.labels is not None:
-        problems += [(("labels",), name, p) for p in _labels(head.labels, head.loss, value)]
+        learnt = head.tree.get("labels") is None
+        problems += [(("labels",), name, p) for p in _labels(head.labels, head.loss, value, learnt)]
     if head.class_weight is not None:
         problems += [(keys, name, p) for keys, p in _class_weight(head, value)]
     return problems
 
 
-def _labels(labels: Sequence[str], loss: Loss | None, value: Value) -> list[Problem]:
+def _labels(labels: Sequence[str], loss: Loss | None, value: Value, learnt: bool) -> list[Problem]:
     """Return GS405 unless the classes are the units of the last axis and each has a label."""
     axis = value.rank - 1 if loss is None or value.rank < 2 else loss.class_axis(value)
     if axis is None:
@@ -92,6 +96,8 @@ def _labels(labels: Sequence[str], loss: Loss | None, value: Value) -> list[Prob
         return []
     if loss is not None and targets_of(loss) == "labels":
         return [_alphabet(labels, required)]
+    if learnt:
+        return [_learnt(labels, classes)]
     text = f"has {len(labels)} labels for {required} classes"
     return [Problem(Code.CLASSES_MISMATCH, text, f"write {required} labels, in the order of the classes")]
 
@@ -103,6 +109,22 @@ def _alphabet(labels: Sequence[str], classes: object) -> Problem:
         return Problem(Code.CLASSES_MISMATCH, text, 'begin the labels with "" for the blank, and give each class one')
     text = f"has {len(labels) - 1} labels and the blank for {classes} classes"
     hint = f"give it {len(labels)} units: one for the blank, and one for each of {_shown(labels[1:])}"
+    return Problem(Code.CLASSES_MISMATCH, text, hint)
+
+
+def _learnt(labels: Sequence[str], units: object) -> Problem:
+    """Return GS405 for labels that come from the training rows: these have more or fewer classes than the head."""
+    shown = ", ".join(f"'{label}'" for label in labels[:_SHOWN_CLASSES]) + (
+        ", …" if len(labels) > _SHOWN_CLASSES else ""
+    )
+    need = f"{units} units" if units != 1 else "1 unit, for 2 classes"
+    text = f"has {need}, but the training rows have {count(len(labels), 'class', 'classes')}: {shown}"
+    if isinstance(units, int) and len(labels) < max(units, 2):
+        hint = "name all classes in `labels` if other rows have more; a split with `stratify` keeps rows of each"
+    elif units == 1:
+        hint = f"give it {len(labels)} units, softmax and sparse_categorical_crossentropy, or correct the column"
+    else:
+        hint = f"give it {len(labels)} units, or correct the column if two of them are one class"
     return Problem(Code.CLASSES_MISMATCH, text, hint)
 
 

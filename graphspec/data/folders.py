@@ -57,6 +57,7 @@ class Folder:
         if labelled and (loose := [p for p in self.paths if len(p.parts) == 1]):
             text = f"has '{loose[0]}' beside its subfolders, whose names are the labels"
             raise DataError(Code.MISSING_ARRAY, text, "move it into the subfolder of its class")
+        self.subfolders = all(len(path.parts) > 1 for path in self.paths)
         self.paths = self.paths[:max_rows]
         self.decoded: dict[str, Decoded] = {}
 

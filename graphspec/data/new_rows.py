@@ -168,18 +168,14 @@ def _columns(source: DataSource, names: Sequence[str]) -> dict[str, Array]:
 def _source(spec: Spec, signature: DataSignature, file: Path) -> DataSource:
     texts = any(source.texts is not None for source in spec.data.values())
     suffix = file.suffix.lower() if is_regular(file) else ""
-    one = texts if suffix in TEXTS else suffix in PICTURES and _reads_pictures(signature)
-    if file.is_dir() or one:
-        return DataSource(None, None, None, None, None, Tree({}, Mark(str(file)))).at(file, texts=texts)
+    if file.is_dir() or suffix in PICTURES or (texts and suffix in TEXTS):
+        source = DataSource(None, None, None, None, None, Tree({}, Mark(str(file))))
+        return source.at(file, texts=texts and suffix not in PICTURES)
     try:
         known = set(open_source(file, source=_as_text(spec, file)).names)
     except DataError:  # reported when it is read
         known = set()
     return _source_of(spec, signature, file, known)
-
-
-def _reads_pictures(signature: DataSignature) -> bool:
-    return any(len(type_.shape) == 4 for type_ in signature.inputs.values())
 
 
 def _as_text(spec: Spec, file: Path) -> DataSource:

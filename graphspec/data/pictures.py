@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +24,24 @@ _WIDE = ("I", "F")  # modes with more than 8 bits per channel begin with these
 _MAX_PIXELS = 1 << 26  # a small file may claim to be larger, and fill the memory
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF
 MAX_SHOWN = 20  # bad files that are reported
+_ALIKE = 4  # of these, with the same fix
 
 
 class BadFilesError(DataError):
-    """Several files that cannot be used: at most ``MAX_SHOWN`` problems, and the number of further ones."""
+    """Several files that cannot be used: at most ``MAX_SHOWN`` problems, few of a kind, and the number of further ones."""
 
     def __init__(self, each: Sequence[DataError], more: int = 0) -> None:
         first = each[0].problem
         super().__init__(first.code, first.message, first.hint)
-        self._all = list(each)
+        kinds = Counter[tuple[str, str | None]]()
+        self._all = []
+        for error in each:
+            kind = error.problem.code, error.problem.hint
+            kinds[kind] += 1
+            if kinds[kind] <= _ALIKE:
+                self._all.append(error)
+            else:
+                more += 1
         if more:
             self._all.append(DataError(first.code, f"has {more:,} more files that cannot be used", first.hint))
 

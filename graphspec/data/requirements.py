@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from graphspec.errors import Mark
 from graphspec.ir.graph import Type
 from graphspec.ir.ranges import Range
 from graphspec.language.head_arrays import LENGTH, STEPS, WEIGHT
@@ -25,7 +26,7 @@ class DataSignature:
         gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
         text_labels: heads whose targets may be texts, because their labels are learnt.
         columns: the default column of an input, if it has another name.
-        records: inputs that are columns of a record.
+        records: inputs that are columns of a record, with the place of each in the spec and its path of keys.
         steps: the time steps of every CTC head, given the inputs' shapes.
     """
 
@@ -40,7 +41,7 @@ class DataSignature:
     gaps: frozenset[str] = frozenset()
     text_labels: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
-    records: frozenset[str] = frozenset()
+    records: Mapping[str, tuple[Mark, str]] = field(default_factory=dict)
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
 
     def extras(self) -> list[str]:

@@ -54,7 +54,7 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
         gaps=_gaps(spec),
         text_labels=frozenset(h.name for h in trained if h.labels is None and _learns_labels(h, target_kinds[h.name])),
         columns={n: d.column for n, d in spec.inputs.items() if d.column is not None},
-        records=frozenset(n for n, d in spec.inputs.items() if ".columns." in d.tree.path),
+        records={n: (d.mark, d.tree.path) for n, d in spec.inputs.items() if ".columns." in d.tree.path},
         steps=lambda shapes: _steps(graph, ctc, shapes),
     )
 

@@ -74,6 +74,7 @@ def _of_answers(graph: Graph, found: Exported) -> Graph:
     read = {v.name: v for node in nodes for v in node.inputs if v is not None}
     read |= {v.mask.name: v.mask for v in heads.values() if v.mask is not None}
     if any(v.kind == "param" for v in read.values()):
-        raise UsageError(f"{found.file} cannot be evaluated: masks of its heads depend on weights; evaluate its run")
+        why = "trained layers decide which steps of its heads count"
+        raise UsageError(f"{found.file} cannot be evaluated: {why}; evaluate its run")
     inputs = {name: value for name, value in graph.inputs.items() if name in read}
     return Graph(graph.name, inputs | {v.name: v for v in heads.values()}, nodes=nodes, outputs=heads)

@@ -214,7 +214,7 @@ def _is_wrong_source(tree: Tree, keys: DataKeys, subject: str, heads: list[str],
             problems,
             hint,
         )
-    if not named and getattr(keys, "split", None) is None:
+    if not named and keys.folder is None and getattr(keys, "split", None) is None:  # `folder` is told below
         what = "`file` or `split`" if hasattr(keys, "split") else "`file`"
         problems.node(tree, Code.MISSING_KEY, f"{subject} needs {what}", subject="file", hint=_FILE)
     return len(problems.found) > before
@@ -265,6 +265,10 @@ def _check_query(tree: Tree, keys: DataKeys, subject: str, problems: Problems) -
         _refuse(tree, "file", f"`file` of {subject} cannot be used with `query`", problems, hint)
     if keys.folder is not None and keys.query is None:
         hint = "other names are relative to the spec"
+        if not any(getattr(keys, key) is not None for key in SOURCES):
+            hint = (
+                "a folder of rows is `images: pictures` or `texts: reviews`, with `labels: folder` for its subfolders"
+            )
         problems.key(tree, "folder", Code.VALUE_NOT_ALLOWED, f"`folder` of {subject} needs `query`", hint=hint)
 
 

@@ -11,13 +11,14 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from graphspec.synonyms.arguments import LAYER, SPECIAL
-from graphspec.synonyms.sections import DATA, HEAD, INPUT, TRAINING
+from graphspec.synonyms.sections import DATA, HEAD, INPUT, TRAINING, VALIDATION
 from graphspec.synonyms.tables import fold, table
 
 KEYS: Mapping[str, Mapping[str, str]] = {
     "HeadKeys": HEAD,
     "TrainingKeys": TRAINING,
     "InputKeys": INPUT,
+    "ValidationKeys": VALIDATION,
     "DataKeys": DATA,
     "Layer": LAYER,
     **{name: table(texts) for name, texts in SPECIAL.items()},

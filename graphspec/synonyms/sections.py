@@ -13,6 +13,8 @@ _VALIDATION = "write it in `data`: `validation: {split: 0.2}`, or `validation: {
 _IN_TRAINING = "write it in `training`: `training: {%s}`"
 _ACTIVATION_OF = "write it in the node: `{name: y, type: Dense, units: 1, activation: sigmoid}`"
 
+_OF_LOSS = "it belongs to the loss: `loss: {type: %s}`"
+
 DOCUMENT = table(
     {
         **each("model", "network", "nodes", "nn", "architecture", "net", "modules", "graph", to="layers"),
@@ -60,13 +62,10 @@ HEAD = table(
         **each("activation", "units", "type", to=_ACTIVATION_OF),
         **each("standardize", "normalize", to="write `scale: standard`"),
         **each("threshold", to="write it in a metric: `{type: BinaryAccuracy, threshold: 0.5}`"),
-        **each(
-            "from_logits",
-            "reduction",
-            "label_smoothing",
-            "delta",
-            to=("it belongs to the loss: `loss: {type: binary_crossentropy, from_logits: true}`"),
-        ),
+        **each("from_logits", to=_OF_LOSS % "binary_crossentropy, from_logits: true"),
+        **each("label_smoothing", to=_OF_LOSS % "categorical_crossentropy, label_smoothing: 0.1"),
+        **each("delta", to=_OF_LOSS % "huber, delta: 1.0"),
+        **each("reduction", to=_OF_LOSS % "mean_squared_error, reduction: sum"),
         **each(
             "column", "target", "file", to="write the column in `data`: `train: {file: …, targets: {head: column}}`"
         ),
@@ -186,6 +185,8 @@ DATA = table(
         **each("dropna", to="drop_missing_targets"),
     }
 )
+
+VALIDATION = table({"last": "write `split: {last: 0.2}`, or for windows `split: 0.2, by: time`"})
 
 PARTS = table(
     {

@@ -25,7 +25,7 @@ _EPOCHS_OF_RISE = 3
 _EPOCHS_OF_ONE_CLASS = 3
 _LARGE = 50.0  # standard deviations or offsets of inputs beyond this are not scaled
 _ROWS = 1024  # rows whose inputs are looked at
-_PASSES = frozenset(("Concatenate", "Flatten", "Reshape", "Permute", "Dropout", "Masking", "Identity"))
+_PASSES = frozenset(("Concatenate", "Flatten", "Reshape", "Permute", "Dropout", "Masking", "Identity", "Impute"))
 """Layers that hand on the scale of their inputs."""
 _WEIGHTED = frozenset(
     (
@@ -51,6 +51,8 @@ class Evidence:
             and its label.
         targets: the mean and the deviation of each numeric target that the spec does not scale, by head.
         restored: whether the weights of the best epoch have been restored.
+        unscaled: descriptions of inputs with large values, as from :func:`unscaled_inputs`.
+        guessing: for a spec with one head of classes, the cross-entropy of always answering the shares of the classes.
     """
 
     history: Mapping[str, Sequence[float]]
@@ -61,6 +63,8 @@ class Evidence:
     largest_share: tuple[float, str] | None = None
     targets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     restored: bool = False
+    unscaled: Sequence[str] = ()
+    guessing: float | None = None
 
 
 def advice(evidence: Evidence) -> str | None:
@@ -79,6 +83,7 @@ def _causes(evidence: Evidence) -> Iterator[str]:
             f"validation rows have classes of '{head}' that no training row has ({few}), which cannot be learnt: "
             f"set `stratify: {head}` for the split, or add training rows"
         )
+    yield from _unscaled(evidence, losses)
     yield from _one_class(evidence)
     yield from _unscaled_target(evidence)
     if any(val_loss[-1] > _FAR * loss[-1] > 0 for loss, val_loss in _losses(evidence.history)):
@@ -96,6 +101,17 @@ def _losses(history: Mapping[str, Sequence[float]]) -> Iterator[tuple[Sequence[f
     for key, values in history.items():
         if (key == "loss" or key.endswith("_loss")) and f"{_VAL}{key}" in history:
             yield values, history[f"{_VAL}{key}"]
+
+
+def _unscaled(evidence: Evidence, losses: Sequence[float]) -> Iterator[str]:
+    guessing = evidence.guessing
+    if not evidence.unscaled or not guessing or len(losses) < _EPOCHS_OF_RISE or losses[-1] < _HARDLY * guessing:
+        return
+    named = " and ".join(evidence.unscaled[:2]) + (", …" if len(evidence.unscaled) > 2 else "")
+    yield (
+        f"after {len(losses)} epochs, loss is {number(losses[-1])}, and guessing has {number(guessing)}; inputs are not "
+        f"scaled: {named}; read them through Normalization, or set `scale: standard` for columns"
+    )
 
 
 def _unscaled_target(evidence: Evidence) -> Iterator[str]:
@@ -126,6 +142,9 @@ def _one_class(evidence: Evidence) -> Iterator[str]:
     if evidence.largest_share is None or len(accuracies) < _EPOCHS_OF_ONE_CLASS:
         return
     share, label = evidence.largest_share
+    trained = evidence.history.get("accuracy", ())
+    if trained and trained[-1] > (1 + share) / 2:  # which one answer does not reach: it is a coincidence of a few rows
+        return
     if share < 1 and all(abs(accuracy - share) < 1e-6 for accuracy in accuracies):
         yield (
             f"val_accuracy is the share of the class '{label}' in the validation rows ({percent(share)}): the network "

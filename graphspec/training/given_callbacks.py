@@ -9,7 +9,7 @@ from pydantic import Field
 
 from graphspec.callbacks import CALLBACKS, Callback
 from graphspec.config import Config, named
-from graphspec.errors import UsageError
+from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.language.explain import validate
 from graphspec.language.from_dict import tree_from_dict
 from graphspec.language.tree import Problems
@@ -60,6 +60,22 @@ def _callback(item: Any) -> Callback:
     (callback,) = found.callbacks
     assert isinstance(callback, Callback)
     return callback
+
+
+def refuse_misspelt_monitors(callbacks: Sequence[Callback], keys: Sequence[str]) -> None:
+    """Raise GS105 for callbacks whose monitored name is nearly one that a run logs, by the keys without ``val_``.
+
+    Another unknown name may be a value that a callback of the caller's own adds to the logs.
+    """
+    logged = [*dict.fromkeys([*keys, *(f"val_{key}" for key in keys if not key.startswith("val_"))])]
+    found = [
+        Diagnostic.of(type(callback).__name__, problem)
+        for callback in callbacks
+        for problem in callback.check(logged)
+        if problem.severity == "error" and problem.key == "monitor" and (problem.hint or "").startswith("did you mean")
+    ]
+    if found:
+        raise SpecError(found)
 
 
 def _described(value: Any) -> str:

@@ -15,7 +15,7 @@ from graphspec.arguments import bad_argument, flag, literal, positive_int
 from graphspec.arrays.strings import Strings
 from graphspec.callbacks.outputs import Outputs
 from graphspec.codes import Code
-from graphspec.compiler.heads import refuse_class_weight
+from graphspec.compiler.heads import log_keys, refuse_class_weight
 from graphspec.compiler.trainable import refuse_memory, refuse_untrainable
 from graphspec.data.batches import split_by_time, split_last
 from graphspec.data.check import BatchLoader, Dataset, class_ids, row_weights, split
@@ -25,7 +25,7 @@ from graphspec.data.sparse import as_indices
 from graphspec.errors import Diagnostic, SpecError, UsageError
 from graphspec.language.head_arrays import WEIGHT
 from graphspec.training.adapt import adapt
-from graphspec.training.given_callbacks import GivenCallbacks, given_callbacks
+from graphspec.training.given_callbacks import GivenCallbacks, given_callbacks, refuse_misspelt_monitors
 from graphspec.training.observers import Observer
 from graphspec.training.trainer import Plan, Trainer
 
@@ -94,6 +94,8 @@ def prepare_fit(
     size = positive_int("batch_size", settings.batch_size, training.batch_size)
     shuffled = flag("shuffle", settings.shuffle, training.shuffle)
     callbacks = training.callbacks if settings.callbacks is None else given_callbacks(settings.callbacks)
+    if settings.callbacks is not None:  # the check of the spec has seen its own
+        refuse_misspelt_monitors(callbacks, log_keys(model.spec, model.graph.outputs))
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     raw = _parts(model, data)
     if has_to_learn(model.spec, model.whole, raw.train):

@@ -61,6 +61,21 @@ def test_validate_finds_damage_in_a_run(home: Path, tmp_path: Path) -> None:
     assert "tiny.yaml: ok" in result.stdout
 
 
+def test_validate_finds_a_foreign_file_among_others(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.onnx").write_bytes(b"not ONNX")
+    others = tmp_path / "other.onnx", home / "tiny.yaml", tmp_path / "absent.onnx"
+    result = graphspec("validate", *others)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert "'other.onnx' is not an ONNX file" in result.stdout
+    assert "tiny.yaml: ok" in result.stdout
+    assert "no such file" in result.stdout
+    found = json.loads(graphspec("validate", *others, "--format", "json").stdout)
+    assert [(each["code"], Path(each["file"]).name) for each in found] == [
+        ("GS101", "other.onnx"),
+        ("GS101", "absent.onnx"),
+    ]
+
+
 @pytest.mark.parametrize("command", ["summary", "plot", "data", "validate"])
 @pytest.mark.parametrize("name", ["run", "tiny.onnx"])
 def test_overrides_are_for_specs(command: str, name: str, home: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before onnxruntime is imported
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the package of this repository, also if one is installed
 
 import numpy as np
 from nasty_texts import DATES, NASTY, TOWNS

@@ -83,7 +83,7 @@ def test_texts_by_class(tmp_path: Path) -> None:
     for k in range(30):
         (tmp_path / "reviews" / "neg" / f"x{k:02}.txt").write_bytes(b"caf\xe9")
     found = diagnostics(source, TEXTS)
-    assert len(found) == 21
+    assert len(found) == 5
     assert {d.code for d in found} == {"GS501"}
     assert "has 'neg/x00.txt', which is not UTF-8" in found[0].message
     numbers = DataSignature({"x": Type("float32", ("N", 1))}, TEXTS.targets, text_labels=frozenset("y"))
@@ -97,6 +97,13 @@ def test_a_text_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(folders, "_MAX_TEXT", 7)
     [found] = diagnostics(written(tmp_path, "texts: reviews\nlabels: folder"), TEXTS)
     assert (found.code, "has 'a/1.txt' of more than" in found.message) == ("GS501", True)
+
+
+def test_labels_that_are_not_declared_are_the_subfolders(photos: Path) -> None:
+    [found] = diagnostics(written(photos, "images: photos"), IMAGES)
+    assert found.hint == "write `labels: folder` if the names of the subfolders are the labels"
+    [found] = diagnostics(written(photos, "images: photos/dog"), IMAGES)
+    assert found.hint == "it has image, path"
 
 
 def test_folders_that_cannot_be_used(photos: Path) -> None:
@@ -128,6 +135,7 @@ def test_folders_that_cannot_be_used(photos: Path) -> None:
         ("file: t.duckdb", "`data.train` needs `query`"),
         ("file: t.csv\nquery: SELECT 1", "`file` of `data.train` cannot be used with `query`"),
         ("file: t.csv\nfolder: x", "`folder` of `data.train` needs `query`"),
+        ("folder: x", "a folder of rows is `images: pictures`"),
     ],
 )
 def test_keys_that_do_not_go_together(tmp_path: Path, text: str, message: str) -> None:

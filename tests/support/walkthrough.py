@@ -10,8 +10,8 @@ A page is run in an empty folder, block by block:
   are skipped, and blocks with ``node`` or ``node_modules`` without Node's packages.
 - `````python`` without a title runs in one interpreter for the page, after the blocks before it; it is skipped if it imports
   a library of tables that is not installed.
-- `````text`` below one of them is what it prints, or what the page shows in the end. Numbers need not be the same; a line
-  ``…`` stands for any lines.
+- `````text`` below one of them is what it prints, or what the page shows in the end. Numbers and units of time need not be
+  the same, nor where long lines are wrapped; a line ``…`` stands for any lines.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ _BLOCK = re.compile(
 )
 _TABLES = re.compile(r"^import (pandas|polars|pyarrow)\b", re.M)
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
+_TIME = re.compile(r"# (ms|s|min( # s)?)\b")
+_WRAPPED = re.compile(r"\n +(?=[^\s…])")
 _ELLIPSIS = "…"
 
 
@@ -176,22 +178,41 @@ def free_port() -> int:
 
 def difference(shown: str, printed: str, *, exact: bool = False) -> str | None:
     """How a text of a page differs from what was printed, or None. Only with ``exact`` do numbers and gaps count."""
+    differing = _difference(shown, printed, exact)
+    if differing is None or exact:
+        return differing
+    joined = _difference(_WRAPPED.sub(" ", shown), _WRAPPED.sub(" ", printed), exact)
+    return None if joined is None else differing
 
+
+def _difference(shown: str, printed: str, exact: bool) -> str | None:
     def norm(line: str) -> str:
         if exact:
             return line.rstrip()
-        return re.sub(r"\s+", " ", _NUMBER.sub("#", line)).strip()
+        return _TIME.sub("# s", re.sub(r"\s+", " ", _NUMBER.sub("#", line)).strip())
 
-    wanted = [line.rstrip() for line in shown.strip("\n").split("\n")]
-    found = [norm(line) for line in printed.strip("\n").split("\n")]
-    at, anywhere = 0, False
-    for line in wanted:
+    parts: list[list[str]] = [[]]  # of the page, between lines `…`
+    for line in shown.strip("\n").split("\n"):
         if line.strip() == _ELLIPSIS:
-            anywhere = True
-            continue
-        places = range(at, len(found)) if anywhere else range(at, min(at + 1, len(found)))
-        place = next((k for k in places if found[k] == norm(line)), None)
-        if place is None:
-            return f"the page shows {line!r}" + (f", here is {found[at]!r}" if at < len(found) and not anywhere else "")
-        at, anywhere = place + 1, False
-    return None if anywhere or at == len(found) else f"the page does not show {found[at]!r}"
+            parts.append([])
+        else:
+            parts[-1].append(line.rstrip())
+    found = [norm(line) for line in printed.strip("\n").split("\n")]
+    at = 0
+    for k, part in enumerate(parts):
+        first, last = k == 0, k == len(parts) - 1
+        start = at if first else max(at, len(found) - len(part)) if last else None
+        wanted = [norm(line) for line in part]
+        if start is None:
+            places = range(at, len(found) - len(part) + 1)
+            start = next((p for p in places if found[p : p + len(part)] == wanted), None)
+            if start is None:
+                missing = next((line for line in part if norm(line) not in found[at:]), part[0])
+                return f"the page shows {missing!r} in vain"
+        for line, want, have in zip(part, wanted, found[start:], strict=False):
+            if want != have:
+                return f"the page shows {line!r}, here is {have!r}"
+        at = start + len(part)
+        if at > len(found):
+            return f"the page shows {part[len(found) - at]!r} in vain"
+    return None if at == len(found) else f"the page does not show {found[at]!r}"

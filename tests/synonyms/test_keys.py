@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -11,6 +13,7 @@ from graphspec.language.data_sources import PARTS, DataKeys, ValidationKeys
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.parse import KEYS as DOCUMENT_KEYS
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
+from graphspec.losses import LOSSES
 from graphspec.synonyms import keys, sections
 from graphspec.synonyms.keys import found, key_synonym
 
@@ -80,3 +83,18 @@ def test_the_first_known_name_is_meant() -> None:
     assert found("size", table, ["filters", "units"]) == "did you mean 'units'?"
     assert found("size", table, ["filters"]) == "did you mean 'filters'?"
     assert found("size", table, ["rate"]) is None
+
+
+@pytest.mark.parametrize("key", ["label_smoothing", "from_logits", "delta", "reduction"])
+def test_an_argument_of_a_loss_is_shown_where_it_belongs(key: str) -> None:
+    written = re.search(r"\{type: (\w+), (\w+): (\S+)\}", sections.HEAD[key])
+    assert written is not None
+    assert written[2] == key
+    assert LOSSES.parse(
+        {"type": written[1], key: json.loads(written[3]) if written[3][0] in "0123456789tf" else written[3]}
+    )
+
+
+def test_the_last_rows_are_a_split() -> None:
+    assert key_synonym("last", ["ValidationKeys", "DataKeys"], []) == sections.VALIDATION["last"]
+    assert key_synonym("last", ["DataKeys"], []) is None

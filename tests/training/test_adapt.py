@@ -232,3 +232,40 @@ def test_a_vocabulary_that_no_run_can_store(monkeypatch: pytest.MonkeyPatch) -> 
     texts = np.array([[f"a long text {k}"] for k in range(100)], object)
     with pytest.raises(gs.SpecError, match=r"GS105.*'bins' has learnt 100 entries, and a run stores at most"):
         gs.compile(spec).fit(texts, np.zeros((100, 1)), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("units", "kinds", "message", "hint"),
+    [
+        (3, "abab", "head 'kind' has 3 units, but the training rows have 2 classes: 'a', 'b'", "name all classes in"),
+        (
+            3,
+            "abcd",
+            "but the training rows have 4 classes: 'a', 'b', 'c', 'd'",
+            "give it 4 units, or correct the column",
+        ),
+        (1, "abca", "head 'kind' has 1 unit, for 2 classes, but the training rows have 3 classes", "3 units, softmax"),
+        (1, "aaaa", "but the training rows have 1 class: 'a'", "name all classes in `labels`"),
+        (9, "abcdefgh", "8 classes: 'a', 'b', 'c', 'd', 'e', 'f', …", "name all classes"),
+    ],
+)
+def test_classes_of_the_rows_that_do_not_fit_the_head(
+    units: int, kinds: str, message: str, hint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("x,kind\n" + "".join(f"{k},{kind}\n" for k, kind in enumerate(kinds)))
+    loss = "binary" if units == 1 else "sparse_categorical"
+    layer = {"name": "kind", "type": "Dense", "units": units, "activation": "sigmoid" if units == 1 else "softmax"}
+    document = {
+        "graphspec": 1,
+        "name": "kinds",
+        "inputs": {"x": {"shape": [1]}},
+        "layers": [layer],
+        "outputs": {"kind": {"loss": f"{loss}_crossentropy"}},
+        "data": {"train": {"file": str(tmp_path / "t.csv")}},
+    }
+    with pytest.raises(SpecError) as caught:
+        gs.compile(document).fit(verbose=0)
+    [found] = caught.value.diagnostics
+    assert found.code == "GS405"
+    assert message in found.message
+    assert hint in str(found.hint)

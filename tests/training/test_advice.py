@@ -97,6 +97,26 @@ def test_one_class_for_every_row() -> None:
     assert advice(right) is None
 
 
+def test_a_few_validation_rows_agree_by_chance() -> None:
+    more = {"val_accuracy": [0.75, 0.75, 0.75], "accuracy": [0.7, 0.8, 1.0]}
+    assert advice(Evidence(history(FALLING, FALLING, **more), largest_share=(0.75, "a"))) is None
+    more["accuracy"] = [0.7, 0.72, 0.74]
+    assert advice(Evidence(history(FALLING, FALLING, **more), largest_share=(0.75, "a"))) is not None
+
+
+def test_inputs_that_are_not_scaled_and_a_loss_of_guessing() -> None:
+    named = ["'mass' has mean 4201, deviation 800"]
+    text = advice(Evidence(history([90.0, 30.0, 36.0], [80.0, 40.0, 34.0]), unscaled=named, guessing=1.05))
+    assert text == (
+        "after 3 epochs, loss is 36.000, and guessing has 1.0500; inputs are not scaled: 'mass' has mean 4201, deviation "
+        "800; read them through Normalization, or set `scale: standard` for columns"
+    )
+    learnt = history([1.1, 0.9, 0.8], [1.1, 0.9, 0.8])
+    assert advice(Evidence(learnt, unscaled=named, guessing=1.05)) is None
+    assert advice(Evidence(history([90.0, 30.0, 36.0], [80.0, 40.0, 34.0]), guessing=1.05)) is None
+    assert advice(Evidence(history([90.0, 30.0], [80.0, 40.0]), unscaled=named, guessing=1.05)) is None, "too early"
+
+
 def test_a_loss_above_the_validation_loss_is_normal_with_dropout() -> None:
     far = history([1.0, 0.9], [0.5, 0.45])
     text = advice(Evidence(far, only_in_training=["drop"]))
@@ -123,10 +143,11 @@ def test_evidence_of_a_spec() -> None:
     [
         ([], True),
         ([{"name": "flat", "type": "Flatten"}], True),
+        ([{"name": "filled", "type": "Impute", "fill_value": 0.0}], True),
         ([{"name": "bn", "type": "BatchNormalization"}], False),
         ([{"name": "small", "type": "Rescaling", "scale": 0.01}], False),
     ],
-    ids=["dense", "behind a flatten", "normalized", "rescaled"],
+    ids=["dense", "behind a flatten", "behind filled gaps", "normalized", "rescaled"],
 )
 def test_inputs_that_are_not_scaled(layers: list[dict[str, Any]], named: bool) -> None:
     rows = np.random.default_rng(0).normal(400, 100, (50, 4)).astype(np.float32)

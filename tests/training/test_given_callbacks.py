@@ -54,3 +54,12 @@ def test_callbacks_of_keras_have_namesakes() -> None:
     theirs = type("EarlyStopping", (), {"__module__": "keras.src.callbacks.early_stopping"})()
     with pytest.raises(gs.UsageError, match=r"use `graphspec\.callbacks\.EarlyStopping`"):
         given_callbacks([theirs])
+
+
+def test_a_misspelt_monitor_gets_its_name() -> None:
+    x, y = blobs()
+    model = gs.compile(dense_spec())
+    for callback in (EarlyStopping(monitor="val_los"), {"type": "ReduceLROnPlateau", "monitor": "val_los"}):
+        with pytest.raises(gs.SpecError, match="monitors 'val_los'") as found:
+            model.fit(x, y, epochs=1, verbose=0, callbacks=[callback])
+        assert [each.hint for each in found.value.diagnostics] == ["did you mean 'val_loss'?"]

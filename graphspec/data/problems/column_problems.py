@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _SHOWN = 8  # columns of one diagnostic
 _LONG = 24  # characters: longer texts are no categories
 _PLURALS = {"has": "have", "contains": "contain", "does": "do", "is": "are"}
+_OF_RECORDS = f"{FILL_IN}; or declare a record, which fills gaps: `inputs: {{row: {{columns: {{…}}}}}}`"
 _RECORD, _DECLARE = "record", "declare"  # hints that name the columns
 
 
@@ -67,6 +68,8 @@ class ColumnProblem:
         finding, request = self.finding, self.request
         match finding.kind:
             case "missing":
+                if self.noun == "column" and request.is_input and not self.in_record and not self.is_new:
+                    return _OF_RECORDS
                 return DROP if self.of and not request.is_input else FILL_IN
             case "infinite":
                 return FILL_IN
@@ -154,6 +157,17 @@ def _hint(columns: Sequence[ColumnProblem]) -> str:
         return f"{it}: declare a record, `inputs: {{row: {{columns: {{{types}, …}}}}}}`"
     if fix == "decimal comma" and first.delimited and not first.is_new:
         return 'add `decimal: ","` to the source of the rows'
+    if fix == "number":
+        return _as_numbers(first)
     if fix in WORDS:
         return "write plain numbers, such as 1234.5"
     return fix
+
+
+def _as_numbers(one: ColumnProblem) -> str:
+    """Return how numbers that are texts become numbers: in text formats such as CSV they are, in typed ones not."""
+    if not one.of:
+        return "convert the array: `x.astype(float)`"
+    if one.of.startswith("the query"):
+        return f"cast in the query: `TRY_CAST({one.column} AS DOUBLE) AS {one.column}` (null if it is no number)"
+    return "store them as numbers; in JSON, without quotes"

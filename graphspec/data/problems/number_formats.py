@@ -6,7 +6,7 @@ import re
 
 from graphspec.layers.dates import is_date
 
-FORMS = ("date", "percent", "currency", "thousands", "decimal comma")
+FORMS = ("date", "percent", "currency", "thousands", "decimal comma", "number")
 """What texts can be, the most telling first."""
 WORDS = {
     "date": "contains dates",
@@ -14,6 +14,7 @@ WORDS = {
     "currency": "contains amounts with a currency",
     "thousands": "contains numbers with thousands separators",
     "decimal comma": "contains numbers with decimal commas",
+    "number": "contains numbers as text",
 }
 _DIGITS = r"\d[\d.,'\u00a0\u202f ]*"
 _CURRENCY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|JPY)"
@@ -22,6 +23,7 @@ _PATTERNS = {
     "currency": re.compile(rf"[+-]?{_CURRENCY}\s*[+-]?{_DIGITS}|[+-]?{_DIGITS}{_CURRENCY}"),
     "thousands": re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[+-]?\d{1,3}(?:['\u00a0\u202f ]\d{3})+(?:[.,]\d+)?"),
     "decimal comma": re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+"),
+    "number": re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"),
 }
 _LONGEST = 40  # characters of such a text
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graphspec.codes import Code
+from graphspec.data.folders import Folder
 from graphspec.data.problems.column_problems import ColumnProblem, diagnostics_of
 from graphspec.data.problems.survey import Finding, is_delimited, rows_of
 from graphspec.data.source import DataError, Request, Source, at, placed
@@ -78,6 +79,8 @@ class Reporter:
                 near = did_you_mean(column, table.names)
                 if column == "file" and table.item == "array":  # np.savez(file=…) is its first parameter
                     near = "NumPy's savez takes no array called 'file': save it as 'rows', and map it, `{file: rows}`"
+                if near is None and not request.is_input and isinstance(table, Folder) and table.subfolders:
+                    near = "write `labels: folder` if the names of the subfolders are the labels"
                 hint = near or f"it has {', '.join(table.names[:20])}{', …' if len(table.names) > 20 else ''}"
                 noun = noun_of(section_of(request), request.name)
                 problem = Problem(Code.MISSING_ARRAY, f"has no {table.item} '{column}' for {noun}", hint)
@@ -87,9 +90,21 @@ class Reporter:
                     continue
             else:
                 continue
-            self.report(section_of(request), request.name, problem, self.file, k if request.stacked else None)
+            item = k if request.stacked else None
+            if (declared := self._declared(request)) is not None:
+                self.found.append(Diagnostic.of(self.file, problem, declared[0], path=declared[1]))
+            else:
+                self.report(section_of(request), request.name, problem, self.file, item)
             good = False
         return good
+
+    def _declared(self, request: Request) -> tuple[Mark, str] | None:
+        """Return where a record names a column that the training rows lack, if its name there may be misspelt."""
+        assert self.source is not None
+        tree = self.source.tree
+        if not request.is_input or tree.path != "data.train" or tree.find(("inputs", request.name))[0] is not None:
+            return None
+        return self.signature.records.get(request.name)
 
     def tell_absent(self, table: Source) -> None:
         """Report the columns that the file does not have, and nothing like them: those at one place in one diagnostic."""

@@ -53,7 +53,7 @@ def test_columns_with_the_same_problem_are_one_diagnostic(tmp_path: Path) -> Non
         one.message
         == f"2 columns of {name} have no value in some of 2 rows: 'a' in 1 (first: line 3), 'b' in 2 (first: line 2)"
     )
-    assert one.hint == "fill it in, or remove the row"
+    assert (one.hint or "").startswith("fill it in, or remove the row; or declare a record")
 
 
 def test_one_error_hides_no_other(tmp_path: Path) -> None:
@@ -148,3 +148,17 @@ def test_new_rows_are_not_declared_otherwise(tmp_path: Path) -> None:
     result = graphspec("predict", tmp_path / "run", tmp_path / "new.csv")
     assert "contains text in 1 of 1 rows; first: 'x' in line 2" in result.stderr
     assert "write numbers; an empty cell, or null in JSON, is a missing one" in result.stderr
+
+
+def test_numbers_that_a_query_reads_as_texts(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n1.5,1\nNA,2\n2.5,3\n")
+    spec = plain("a").replace("file: t.csv", "query: SELECT * FROM 't.csv' WHERE a <> 'NA'")
+    [one] = found(tmp_path, spec, "a,y\n1.5,1\nNA,2\n2.5,3\n")
+    assert "contains numbers as text in 2 of 2 rows" in one.message
+    assert one.hint == "cast in the query: `TRY_CAST(a AS DOUBLE) AS a` (null if it is no number)"
+
+
+def test_a_gap_in_an_input_without_columns_names_the_record_that_fills_it(tmp_path: Path) -> None:
+    [one] = found(tmp_path, plain("a"), "a,y\n1,1\nNA,2\n3,3\n")
+    assert one.hint is not None
+    assert one.hint.endswith("or declare a record, which fills gaps: `inputs: {row: {columns: {…}}}`")

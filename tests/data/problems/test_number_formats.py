@@ -22,6 +22,10 @@ from graphspec.data.problems.number_formats import FORMS, WORDS, forms_of
         ("2024-12-31", {"date"}),
         ("male", set()),
         ("1,2,3", set()),
+        ("42.9", {"number"}),
+        ("-1e3", {"number"}),
+        ("1.", {"number"}),
+        (".", set()),
         ("3" * 50 + ",5", set()),
     ],
 )

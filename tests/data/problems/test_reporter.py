@@ -7,6 +7,7 @@ from pathlib import Path
 from data.sources import diagnostics, written
 
 from graphspec.data.requirements import DataSignature
+from graphspec.errors import Mark
 from graphspec.ir.graph import Type
 
 
@@ -25,3 +26,13 @@ def test_positions(tmp_path: Path) -> None:
         ("GS505", 3, "data.train.file"),
     ]
     assert found[3].message.endswith("has classes outside 0 … 2 in 1 of 2 rows; first: 7 in line 3")
+
+
+def test_a_misspelt_column_of_a_record_is_at_its_name(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("height,y\n1,0\n")
+    at = {"heigth": (Mark("t.yaml", 9, 7), "inputs.row.columns.heigth"), "age": (Mark("t.yaml", 10, 7), "")}
+    wanted = DataSignature({n: Type("float32", ("N", 1)) for n in at}, {"y": Type("int64", ("N",))}, records=at)
+    found = diagnostics(written(tmp_path, "file: t.csv"), wanted)
+    assert [(d.hint, d.line) for d in found] == [("did you mean 'height'?", 9), ("it has height, y", 3)]
+    found = diagnostics(written(tmp_path, "file: t.csv\ninputs: {heigth: heihgt, age: height}"), wanted)
+    assert [(d.hint, d.line) for d in found] == [("did you mean 'height'?", 4)]  # here the name is in `inputs`
