@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 Height = Annotated[PositiveInt, Field(description="The height of the output.")]
 Width = Annotated[PositiveInt, Field(description="The width of the output.")]
 
-_HALF = 0.5 + 0.6 / 512
-"""What rounding to integers adds. Exact halves are frequent (the weights of 28 to 32 pixels are sixteenths), and the last
-bits, in which two runtimes differ, would decide. A little more than a half makes all runtimes decide alike.
+_GRID = 1024.0
+"""Steps per integer to which values are rounded before they are rounded to integers. Exact halves are frequent (the weights of
+28 to 32 pixels are sixteenths), and the last bits, in which two runtimes differ, would decide. On the grid they are halves again,
+and go to the even integer, as in Keras.
 """
 
 
@@ -88,7 +89,8 @@ class Resizing(Layer):
         if copied or X.dtype in ("float32", "bool"):
             return Y
         limits, high = np.iinfo(X.dtype), np.float32(np.iinfo(X.dtype).max)
-        Y = g.Floor(g.Add(Y, g.constant(_HALF)))
+        steps = g.Round(g.Mul(Y, g.constant(_GRID)))
+        Y = g.Round(g.Mul(steps, g.constant(1 / _GRID)))
         if limits.bits >= 32:  # float32 rounds their maximum up, beyond the dtype
             high = np.nextafter(high, np.float32(0))
         if limits.bits >= 32 or self.interpolation != "bilinear":  # other kernels overshoot
