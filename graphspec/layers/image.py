@@ -23,9 +23,9 @@ Height = Annotated[PositiveInt, Field(description="The height of the output.")]
 Width = Annotated[PositiveInt, Field(description="The width of the output.")]
 
 _GRID = 1024.0
-"""Steps per integer to which values are rounded before they are rounded to integers. Exact halves are frequent (the weights of
-28 to 32 pixels are sixteenths), and the last bits, in which two runtimes differ, would decide. On the grid they are halves again,
-and go to the even integer, as in Keras.
+"""Steps per integer to which values are rounded before they are rounded to integers. Exact halves are frequent (the weights
+of 28 to 32 pixels are sixteenths), and the last bits, in which two runtimes differ, would decide. On the grid they are
+halves again, and go to the even integer, as in Keras.
 """
 
 
