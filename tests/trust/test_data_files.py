@@ -163,7 +163,7 @@ COLUMNS = {
     "map": ("MAP {'a': 1}", "MAP"),
     "blob": ("'a'::BLOB", "BLOB"),
     "nothing": ("NULL", "GS505"),
-    "text": ("'1'", "contains text"),
+    "text": ("'1'", "contains numbers as text"),
     "lists": ("[1, 2]", "GS503"),
 }
 
