@@ -183,27 +183,31 @@ def test_help(run: Run, width: int) -> None:
     check(f"help_{width}", "\n".join(texts))
 
 
-def test_a_terminal_with_colours(run: Run) -> None:
-    text = run(SCREENS["validate_broken"], 80, is_terminal=True)
-    assert too_wide(text, 80) == []
-    check("colour_80", text.replace("\x1b", "^["))
-    assert re.sub(r"\x1b\[[0-9;]*m", "", text) == run(SCREENS["validate_broken"], 80)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_terminal_with_colours(run: Run, folder: Path, width: int) -> None:
+    """Colours change nothing else. A training is not among them: on a terminal it has a bar, see ``test_progress``."""
+    shutil.rmtree(folder / "runs", ignore_errors=True)
+    run(SCREENS["train"], width)
+    found = []
+    for name, arguments in SCREENS.items():
+        if name == "train":
+            continue
+        text = run(arguments, width, is_terminal=True)
+        assert too_wide(text, width) == [], name
+        assert masked(re.sub(r"\x1b\[[0-9;]*m", "", text)) == masked(run(arguments, width)), name
+        if "\x1b" in text:
+            found.append(masked(text).replace("\x1b", "^["))
+    check(f"colour_{width}", "\n".join(found))
 
 
-def test_a_console_without_unicode(run: Run, folder: Path) -> None:
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_console_without_unicode(run: Run, folder: Path, width: int) -> None:
     shutil.rmtree(folder / "runs", ignore_errors=True)
     found = []
-    for name in ("validate_broken", "summary", "summary_expand", "data", "data_problems", "train", "evaluate"):
-        text = run(SCREENS[name], 80, "ascii")
+    for name, arguments in SCREENS.items():
+        text = run(arguments, width, "ascii")
         assert text.isascii()
         assert "\\u" not in text
-        assert too_wide(text, 80) == [], name
-        found.append(f"$ graphspec {' '.join(SCREENS[name])}\n{masked(text)}")
-    check("ascii_80", "\n".join(found))
-
-
-def test_a_width_that_fits_nobody_is_found() -> None:
-    assert too_wide("a" * 60 + "\n" + "b" * 61 + "\n\x1b[1mc\x1b[0m\n", 60) == ["b" * 61]
-    assert masked("loss 0.0721 val 1.25e-05\ntrained 3 epochs in 40 ms, 13 ms per epoch\n") == (
-        "loss #.#### val #.##e-##\ntrained 3 epochs in # ms, # ms per epoch\n"
-    )
+        assert too_wide(text, width) == [], name
+        found.append(f"$ graphspec {' '.join(arguments)}\n{masked(text)}")
+    check(f"ascii_{width}", "\n".join(found))
