@@ -25,7 +25,7 @@ class NAType:
 
 def test_objects_become_texts() -> None:
     time = datetime.datetime(2020, 1, 2, 3, 4, 5, 500_000)
-    values: list[Any] = ["a", None, np.nan, float("nan"), NAType(), np.datetime64("NaT"), 7, np.int8(-1)]
+    values: list[Any] = ["a", None, np.nan, float("nan"), NAType(), np.datetime64("NaT", "s"), 7, np.int8(-1)]
     values += [True, np.bool_(False), np.datetime64("2020-01-02", "ns"), np.datetime64("2020-01-02")]
     values += [Decimal("1.50"), datetime.date(2020, 1, 2), time, datetime.time(1, 2), b"\xc3\xa9", np.str_("s"), ""]
     array = np.empty(len(values), object)
