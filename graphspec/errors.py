@@ -160,11 +160,6 @@ class Diagnostic:
         """The column after the last character to underline, in the same line."""
         return None if self.column is None else self.column + self.length
 
-    @property
-    def code_summary(self) -> str:
-        """What the code stands for, in a few words."""
-        return Code(self.code).summary
-
     def sort_key(self) -> tuple[str, int, int, str, str]:
         """Return the key by which diagnostics are sorted: the position first."""
         return (self.file, self.line or 0, self.column or 0, self.code, self.message)

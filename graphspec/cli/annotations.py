@@ -34,7 +34,7 @@ def _command(diagnostic: Diagnostic) -> str:
         properties |= {"line": diagnostic.line, "endLine": diagnostic.line}
         # GitHub's last column is the last character, not the one after it.
         properties |= {"col": diagnostic.column, "endColumn": (diagnostic.end_column or 2) - 1}
-    properties["title"] = f"{diagnostic.code}: {diagnostic.code_summary}"
+    properties["title"] = f"{diagnostic.code}: {Code(diagnostic.code).summary}"
     given = ",".join(f"{key}={_escaped(str(value), in_property=True)}" for key, value in properties.items())
     return f"::{diagnostic.severity} {given}::{_escaped(_text(diagnostic))}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from graphspec.cli.console import columns, complain, out
 from graphspec.cli.options import Allow
 from graphspec.cli.targets import is_spec, naming_data, refuse_other, spec_for_run
 from graphspec.errors import NOWHERE, SpecError, UsageError
-from graphspec.text import shorten_end, terminal_width
+from graphspec.text import shell, shorten_end, terminal_width
 
 if TYPE_CHECKING:
     from graphspec.api import Model
@@ -113,7 +112,7 @@ def _refuse_missing(spec: Spec, run: Path, part: Part) -> None:
     other = next((p for p in (Part.test, Part.validation, Part.train) if p in spec.data), None)
     do = "name a file with --data"
     if other is not None:
-        command = shlex.join(["graphspec", "evaluate", str(run), "--part", other.value])
+        command = shell("graphspec", "evaluate", str(run), "--part", other.value)
         do = f"evaluate the {other.value} rows with `{command}`, or {do}"
     raise UsageError(f"the spec of {run} has no {part.value} data; {do}")
 

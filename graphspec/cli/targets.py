@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
 from graphspec.files import DATA_SUFFIXES, is_regular, suffix_of
+from graphspec.text import shell
 
 if TYPE_CHECKING:
     from graphspec.compiler.check import Checked
@@ -125,9 +125,9 @@ def spec_for_run(path: Path, command: str) -> GraphspecError:
     checked = check(str(path), allow_outside=True)
     run = None if checked.spec is None else Path("runs") / checked.spec.name
     if run is not None and is_run(run):
-        do = f"name its run: `{shlex.join(['graphspec', command, str(run)])}`"
+        do = f"name its run: `{shell('graphspec', command, str(run))}`"
     else:
-        do = f"train it first: `{shlex.join(['graphspec', 'train', str(path)])}`"
+        do = f"train it first: `{shell('graphspec', 'train', str(path))}`"
     return UsageError(f"{path} is a spec, which has no weights; {do}")
 
 

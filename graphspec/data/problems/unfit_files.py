@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -12,6 +11,7 @@ from graphspec.codes import Code
 from graphspec.data.pictures import PICTURES
 from graphspec.data.source import DataError
 from graphspec.files import DATA_SUFFIXES, DATABASES, suffix_of
+from graphspec.text import shell
 
 _PANDAS = "pd.{read}({name!r}).to_csv({csv!r}, index=False)"
 _KINDS: Mapping[str, tuple[str, str]] = {
@@ -111,7 +111,7 @@ def where_it_may_be(path: Path) -> str:
     if not path.parent.is_dir():
         return f"there is no folder '{path.parent}'; files are named relative to the spec"
     script = path.parent / _SCRIPT
-    run = f"make it first: `python {shlex.quote(script.as_posix())}`"
+    run = f"make it first: `{shell('python', script.as_posix())}`"
     if script.is_file() and _mentions(script, path.name):
         return run
     known = [p.name for p in path.parent.iterdir() if suffix_of(p) in DATA_SUFFIXES and p.is_file()]
