@@ -18,6 +18,7 @@ FLOORS = """
     cli
     api extend
     validation notebook
+    report
     export training drawing
     parallel
     runtime

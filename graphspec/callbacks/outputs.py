@@ -25,7 +25,7 @@ ADAPTED = "adapted.json"
 """The file with what layers and heads have learnt before the first step."""
 RUN_FILES = (
     *("spec.json", "run.json", ADAPTED, "weights.safetensors"),
-    *("checkpoint.safetensors", "checkpoint.json", "history.csv"),
+    *("checkpoint.safetensors", "checkpoint.json", "history.csv", "report.html"),
 )
 """The files of every run directory, independent of callbacks."""
 _MAX_NAME = 255  # bytes that file systems allow in a name

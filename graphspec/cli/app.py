@@ -19,13 +19,14 @@ from graphspec.cli.help_text import HelpText, write_commands
 from graphspec.cli.init import init
 from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
+from graphspec.cli.report import report
 from graphspec.cli.schema import schema
 from graphspec.cli.summary import summary
 from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 from graphspec.errors import UsageError
 
-COMMANDS = (init, data, validate, summary, plot, train, evaluate, predict, export, schema)
+COMMANDS = (init, data, validate, summary, plot, train, evaluate, report, predict, export, schema)
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 

@@ -1,0 +1,91 @@
+"""Small charts of a report as SVG inside the page: they take their colours from the page's styles, light or dark.
+
+A mark with ``data-tip`` shows that text while the pointer is on it, or while it has the focus (``report.js``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from graphspec.drawing.scales import Scale
+from graphspec.report.page import text
+
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 14.0, 14.0, 44.0  # pixels around the plot area
+Point = tuple[float, float]
+
+
+@dataclass
+class Plot:
+    """A chart with two axes. Marks are added in the order in which they are drawn.
+
+    Attributes:
+        across, up: the scales of the axes.
+        x_name, y_name: the names of the axes.
+        summary: what the chart shows, in a sentence, for readers who do not see it.
+        width, height: of the plot area, in pixels.
+    """
+
+    across: Scale
+    up: Scale
+    x_name: str
+    y_name: str
+    summary: str
+    width: float = 360.0
+    height: float = 240.0
+    marks: list[str] = field(default_factory=list)
+
+    def at(self, point: Point) -> Point:
+        """Return the place of a point of data, in pixels from the corner of the plot area."""
+        return self.across.position(point[0]) * self.width, (1 - self.up.position(point[1])) * self.height
+
+    def line(self, points: Iterable[Point], kind: str = "a") -> None:
+        """Add a line; ``kind`` is the class that gives its colour: ``a``, ``b``, ``good``, ``bad``, ``soft``."""
+        shown = " ".join("{:.1f},{:.1f}".format(*self.at(p)) for p in points)
+        self.marks.append(f'<polyline class="line {kind}" points="{shown}"/>')
+
+    def dots(self, points: Iterable[Point], tips: Iterable[str], kind: str = "a", radius: float = 3) -> None:
+        """Add a dot for each point, with the text that the pointer shows."""
+        for point, tip in zip(points, tips, strict=True):
+            x, y = self.at(point)
+            shown = f' data-tip="{text(tip)}"' if tip else ""
+            self.marks.append(f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"{shown}/>')
+
+    def bars(self, bars: Iterable[tuple[float, float, float]], tips: Iterable[str], kind: str = "a") -> None:
+        """Add bars ``(left, right, height)`` that stand on the lower end of the axis."""
+        for (left, right, top), tip in zip(bars, tips, strict=True):
+            x, y = self.at((left, top))
+            end, base = self.at((right, self.up.low))
+            shown = f' data-tip="{text(tip)}"' if tip else ""
+            wide, high = max(end - x - 1, 0.5), max(base - y, 0)
+            self.marks.append(
+                f'<rect class="bar {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"{shown}/>'
+            )
+
+    def svg(self) -> str:
+        """Return the chart as an element of the page."""
+        wide, high = self.width + LEFT + RIGHT, self.height + TOP + BOTTOM
+        parts = [
+            f'<svg class="chart" viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width: {wide:.0f}px" role="img" '
+            f'aria-label="{text(self.summary)}"><g transform="translate({LEFT:.0f} {TOP:.0f})">'
+        ]
+        for tick, label in zip(self.up.ticks, self.up.labels(), strict=True):
+            y = (1 - self.up.position(tick)) * self.height
+            parts.append(f'<line class="grid" x1="0" x2="{self.width:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<text x="-7" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+        base = self.height
+        parts.append(f'<line class="axis" x1="0" x2="{self.width:.0f}" y1="{base:.0f}" y2="{base:.0f}"/>')
+        for tick, label in zip(self.across.ticks, self.across.labels(), strict=True):
+            x = self.across.position(tick) * self.width
+            parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base:.0f}" y2="{base + 4:.0f}"/>')
+            parts.append(f'<text x="{x:.1f}" y="{base + 17:.0f}" text-anchor="middle">{label}</text>')
+        parts.append(
+            f'<text x="{self.width / 2:.0f}" y="{base + 36:.0f}" text-anchor="middle">{text(self.x_name)}</text>'
+        )
+        parts.append(f'<text class="name" x="0" y="-3">{text(self.y_name)}</text>')
+        return "".join([*parts, *self.marks, "</g></svg>"])
+
+
+def grid(charts: Sequence[str]) -> str:
+    """Return charts beside each other as far as the page is wide."""
+    return f'<div class="charts">{"".join(charts)}</div>'
