@@ -65,10 +65,9 @@ class Plot:
     def svg(self) -> str:
         """Return the chart as an element of the page."""
         wide, high = self.width + LEFT + RIGHT, self.height + TOP + BOTTOM
-        parts = [
-            f'<svg class="chart" viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width: {wide:.0f}px" role="img" '
-            f'aria-label="{text(self.summary)}"><g transform="translate({LEFT:.0f} {TOP:.0f})">'
-        ]
+        size = f'viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width: {wide:.0f}px"'
+        parts = [f'<svg class="chart" {size} role="img" aria-label="{text(self.summary)}">']
+        parts.append(f'<g transform="translate({LEFT:.0f} {TOP:.0f})">')
         for tick, label in zip(self.up.ticks, self.up.labels(), strict=True):
             y = (1 - self.up.position(tick)) * self.height
             parts.append(f'<line class="grid" x1="0" x2="{self.width:.0f}" y1="{y:.1f}" y2="{y:.1f}"/>')
