@@ -1,0 +1,231 @@
+"""Build the documentation as a site with search: ``python -m tools.site [-o FOLDER] [--pages-only]``.
+
+The pages are the Markdown files of the repository, which stay readable where they are. This tool copies them to one folder,
+changes the links between them, writes the navigation from the lists of ``docs/README.md``, and lets Zensical (``pip install
+".[docs]"``) make HTML. Links to other files of the repository get a copy of the file. Exits with 1 if a link leads nowhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import json
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+HOME = "index.md"
+PLACES = {
+    "README.md": HOME,
+    "docs/README.md": "all-pages.md",
+    "specs/README.md": "specs.md",
+    "specs/data/README.md": "specs-data.md",
+    "benchmarks/README.md": "benchmarks.md",
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing-changes.md",
+}
+"""The pages that are not below ``docs``, and where the site has them."""
+PICTURES = {".svg", ".png", ".webp", ".jpg"}
+_LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^)\s]+)\)")
+_FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1\s*$", re.M | re.S)
+
+
+def pages() -> dict[str, str]:
+    """Return the place of every page on the site, by its path in the repository."""
+    found = dict(PLACES)
+    for path in sorted(DOCS.rglob("*.md")):
+        name = path.relative_to(ROOT).as_posix()
+        if name not in found:
+            own = path.relative_to(DOCS).as_posix()
+            found[name] = re.sub(r"README\.md$", "index.md", own)
+    return found
+
+
+def staged(name: str, places: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the text of a page for the site, and the other files that it needs: their places by their paths.
+
+    Raises:
+        ValueError: a link leads to nothing.
+    """
+    text = (ROOT / name).read_text(encoding="utf-8")
+    needed: dict[str, str] = {}
+    kept: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        kept.append(match[0])
+        return f"\0{len(kept) - 1}\0"
+
+    def link(match: re.Match[str]) -> str:
+        target = new_target(match[2], name, places, needed)
+        return f"{match[1]}({target})"
+
+    text = _LINK.sub(link, _FENCE.sub(keep, text))
+    return re.sub("\0(\\d+)\0", lambda m: kept[int(m[1])], text), needed
+
+
+def new_target(target: str, name: str, places: dict[str, str], needed: dict[str, str]) -> str:
+    """Return a link of page ``name`` as it is on the site; a file that is no page is added to ``needed``."""
+    path, hash_, anchor = target.partition("#")
+    if "://" in target or target.startswith("mailto:") or not path:
+        return target
+    whole = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(path)))
+    place = places.get(whole) or places.get(posixpath.join(whole, "README.md"))
+    if place is None:
+        if not (ROOT / whole).exists():
+            raise ValueError(f"{name}: the link to {target} leads nowhere")
+        if (ROOT / whole).is_dir():  # a folder of the repository: nothing of the site shows it
+            return posixpath.relpath("all-pages.md", posixpath.dirname(places[name]) or ".")
+        place = needed.setdefault(whole, f"files/{whole}")
+    return posixpath.relpath(place, posixpath.dirname(places[name]) or ".") + hash_ + anchor
+
+
+def navigation(places: dict[str, str]) -> list[object]:
+    """Return the navigation: the sections of ``docs/README.md`` with the pages that they list, in their order."""
+    text = (DOCS / "README.md").read_text(encoding="utf-8")
+    titles = {place: title_of(name) for name, place in places.items()}
+    listed: set[str] = {HOME, PLACES["docs/README.md"]}
+    entries: list[object] = [{"graphspec": HOME}, {"All pages": PLACES["docs/README.md"]}]
+    for section in re.split(r"^## ", text, flags=re.M)[1:]:
+        heading, _, body = section.partition("\n")
+        targets = (new_target(m[2], "docs/README.md", places, {}) for m in _LINK.finditer(body))
+        found = [t for t in dict.fromkeys(t.partition("#")[0] for t in targets) if t in titles and t not in listed]
+        listed.update(found)
+        entries.append({heading.strip(): [{titles[t]: t} for t in found]})
+    for folder in sorted({posixpath.dirname(p) for p in titles.keys() - listed}):
+        rest = sorted(p for p in titles.keys() - listed if posixpath.dirname(p) == folder)
+        entries.append({folder.replace("/", ": ").capitalize() or "More": [{titles[t]: t} for t in rest]})
+    return entries
+
+
+def title_of(name: str) -> str:
+    """Return the heading of a page, without Markdown."""
+    found = re.search(r"^# (.*)$", (ROOT / name).read_text(encoding="utf-8"), re.M)
+    return re.sub(r"[`*]", "", found[1]).strip() if found else Path(name).stem
+
+
+def stage(folder: Path) -> None:
+    """Write everything that Zensical needs into a folder: the pages, their pictures, and the configuration."""
+    places, needed = pages(), dict[str, str]()
+    for name, place in places.items():
+        text, files = staged(name, places)
+        needed |= files
+        write(folder / "pages" / place, text)
+    for path in DOCS.rglob("*"):
+        if path.suffix in PICTURES:
+            needed.setdefault(path.relative_to(ROOT).as_posix(), path.relative_to(DOCS).as_posix())
+    for name, place in needed.items():
+        target = folder / "pages" / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, target)
+    shutil.copyfile(DOCS / "site.css", folder / "pages" / "site.css")
+    config = (DOCS / "zensical.toml").read_text(encoding="utf-8")
+    write(folder / "zensical.toml", config.replace("[project]\n", f"[project]\nnav = {toml(navigation(places))}\n", 1))
+
+
+def toml(value: object) -> str:
+    """Return nested lists, and mappings of one string or list, as TOML."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(k, ensure_ascii=False)} = {toml(v)}" for k, v in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+class _Links(HTMLParser):
+    """Collects the links and the anchors of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for key, value in attrs:
+            if value and key == "id":
+                self.anchors.add(value)
+            elif value and ((key == "href" and tag in ("a", "link")) or (key == "src" and tag in ("img", "script"))):
+                self.links.append(value)
+
+
+def broken(site: Path) -> Iterator[str]:
+    """Yield the links of a site that lead nowhere, and those that load something from elsewhere."""
+    found: dict[Path, _Links] = {}
+    for page in sorted(site.rglob("*.html")):
+        found[page] = _Links()
+        found[page].feed(page.read_text(encoding="utf-8"))
+    for page, links in found.items():
+        if page.name == "404.html":
+            continue
+        for link in dict.fromkeys(links.links):
+            path, _, anchor = html.unescape(link).partition("#")
+            if re.match(r"[a-z]+:", link):
+                continue
+            target = page if not path else (page.parent / unquote(path.partition("?")[0])).resolve()
+            target = target / "index.html" if target.is_dir() else target
+            if not target.is_file():
+                yield f"{page.relative_to(site).as_posix()}: {link}"
+            elif anchor and target in found and unquote(anchor) not in found[target].anchors:
+                yield f"{page.relative_to(site).as_posix()}: {link} (no such heading)"
+
+
+def build(output: Path) -> list[str]:
+    """Build the site in a folder, and return the links that lead nowhere.
+
+    Raises:
+        RuntimeError: Zensical failed.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        stage(folder)
+        done = subprocess.run(
+            [sys.executable, "-m", "zensical", "build", "--clean"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"zensical failed:\n{done.stdout}{done.stderr}")
+        problems = list(broken((folder / "site").resolve()))
+        if output.exists():
+            shutil.rmtree(output)
+        shutil.copytree(folder / "site", output)
+    return problems
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "site", help="the folder of the site")
+    parser.add_argument("--pages-only", action="store_true", help="write Zensical's input, without HTML")
+    given = parser.parse_args(arguments if arguments is None else list(arguments))
+    if given.pages_only:
+        stage(given.output)
+        print(given.output)
+        return 0
+    if given.output.exists() and any(given.output.iterdir()) and not (given.output / "search.json").exists():
+        print(f"{given.output} is not a site: nothing is replaced", file=sys.stderr)
+        return 2
+    problems = build(given.output)
+    for problem in problems:
+        print(f"broken link: {problem}", file=sys.stderr)
+    print(f"{given.output}: open {given.output / 'index.html'}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
