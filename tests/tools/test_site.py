@@ -15,6 +15,7 @@ from tools import site
 def test_every_page_of_the_documentation_has_a_place_of_its_own() -> None:
     places = site.pages()
     assert {p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").rglob("*.md")} <= places.keys()
+    assert {p.relative_to(ROOT).as_posix() for p in (ROOT / "examples").glob("*/README.md")} <= places.keys()
     assert len(set(places.values())) == len(places)
     shown = json.dumps(site.navigation(places))
     assert all(f'"{place}"' in shown for place in places.values())

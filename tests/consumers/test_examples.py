@@ -1,0 +1,322 @@
+"""The apps of `examples/`, with files that are exported here: pages in Chromium, the service in Node, the job in Python."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsing import shown
+from consumers.apps import HERE, browser, node_with
+from paths import ROOT
+
+import graphspec as gs
+
+EXAMPLES = ROOT / "examples"
+ORT = HERE / "node" / "node_modules" / "onnxruntime-web" / "dist"
+
+
+def copied(name: str, folder: Path) -> Path:
+    ignored = shutil.ignore_patterns("*.onnx", "node_modules", "runs", "ort")
+    shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True, ignore=ignored)
+    return folder
+
+
+def with_ort(folder: Path) -> Path:
+    (folder / "ort").mkdir()
+    for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"):
+        shutil.copyfile(ORT / name, folder / "ort" / name)
+    return folder
+
+
+# The drawing pad.
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawing pad with a network of a few epochs."""
+    folder = copied("drawing-pad", tmp_path_factory.mktemp("pad"))
+    model = gs.compile(folder / "digits.yaml", ["training.epochs=25"])
+    model.fit(verbose=0)
+    assert model.evaluate()["accuracy"] > 0.9
+    model.export(folder / "digits.onnx")
+    return folder
+
+
+STROKES = {  # as a person draws them on 320 by 320 pixels
+    "1": [[(140, 90), (170, 50), (170, 150), (170, 270)]],
+    "0": [[(160 + 70 * np.sin(t), 160 - 110 * np.cos(t)) for t in np.linspace(0, 2 * np.pi, 25)]],
+    "7": [[(90, 60), (220, 60), (130, 270)], [(120, 165), (210, 165)]],
+    "3": [
+        [
+            *((160 + 60 * np.sin(t), 105 - 50 * np.cos(t)) for t in np.linspace(-1.2, 3.1, 14)),
+            *((160 + 70 * np.sin(t), 215 - 60 * np.cos(t)) for t in np.linspace(0.1, 4.3, 14)),
+        ]
+    ],
+}
+
+
+@pytest.mark.parametrize("digit", STROKES)
+def test_a_drawing_is_recognised(digits: Path, tmp_path: Path, digit: str) -> None:
+    node_with("onnxruntime-web")
+    chromium, folder = browser(), with_ort(copied("drawing-pad", tmp_path))
+    shutil.copyfile(digits / "digits.onnx", folder / "digits.onnx")
+    strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in STROKES[digit]]
+    drawing = (folder / "index.html").read_text(encoding="utf-8") + _drawn(strokes)
+    (folder / "index.html").write_text(drawing, encoding="utf-8")
+    text = shown(chromium, folder, "index.html", lambda text: "This is" in text)
+    assert f"This is a {digit}." in text, text
+
+
+def _drawn(strokes: list[list[tuple[float, float]]]) -> str:
+    """A script that draws with the pointer as soon as the page is ready."""
+    return f"""<script>
+const ready = new MutationObserver(() => {{
+  if (document.getElementById("answer").textContent !== "Draw a digit.") return;
+  ready.disconnect();
+  const pad = document.getElementById("pad");
+  const box = pad.getBoundingClientRect();
+  const send = (type, [x, y]) => pad.dispatchEvent(new PointerEvent(type, {{ bubbles: true,
+    clientX: box.left + x * box.width / 320, clientY: box.top + y * box.height / 320 }}));
+  for (const stroke of {json.dumps(strokes)}) {{
+    send("pointerdown", stroke[0]);
+    for (const point of stroke.slice(1)) send("pointermove", point);
+    send("pointerup", stroke.at(-1));
+  }}
+}});
+ready.observe(document.getElementById("answer"), {{ childList: true, subtree: true, characterData: true }});
+</script>"""
+
+
+# The text box.
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of reviews, trained on a few made sentences."""
+    folder = tmp_path_factory.mktemp("reviews")
+    good, bad = ("wonderful", "brilliant", "moving"), ("tedious", "awful", "dull")
+    rows = [(f"the {noun} is {word}", word in good) for noun in ("cast", "plot", "end") for word in good + bad] * 8
+    lines = [json.dumps({"text": text, "label": int(label)}) for text, label in rows]
+    (folder / "reviews.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    shutil.copyfile(ROOT / "specs" / "reviews.yaml", folder / "reviews.yaml")
+    source = "{file: reviews.jsonl, targets: {positive: label}}"
+    sets = [f"data={{train: {source}}}", "training.epochs=40", "training.batch_size=16"]
+    model = gs.compile(folder / "reviews.yaml", sets)
+    model.fit(verbose=0)
+    model.export(folder / "reviews.onnx")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("sentence", "answer"), [("The end is wonderful.", "Praise ("), ("A dull, tedious plot.", "No praise (")]
+)
+def test_a_sentence_is_answered(reviews: Path, tmp_path: Path, sentence: str, answer: str) -> None:
+    node_with("onnxruntime-web")
+    chromium, folder = browser(), with_ort(copied("review-box", tmp_path))
+    shutil.copyfile(reviews / "reviews.onnx", folder / "reviews.onnx")
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    page = page.replace("The cast is wonderful, but the plot is a tedious mess.", sentence)
+    # the colours of the words are no text: the page says them in its title
+    page += """<script>
+new MutationObserver(() => {
+  const spans = [...document.querySelectorAll("#words span")];
+  if (!spans.length || document.getElementById("said")) return;
+  const said = document.createElement("pre");
+  said.id = "said";
+  said.textContent = spans.map((s) => `${s.textContent}=${s.title.replace("−", "-")}`).join("\\n");
+  document.body.append(said);
+}).observe(document.getElementById("words"), { childList: true });
+</script>"""
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    text = shown(chromium, folder, "index.html", lambda text: "%\n" in text + "\n" and "=" in text)
+    assert answer in text
+    said = dict(line.split("=") for line in text.splitlines() if "=" in line)
+    effects = {word.strip(".,").lower(): float(effect.removesuffix("%")) for word, effect in said.items()}
+    strongest = max(effects, key=lambda word: abs(effects[word]))
+    assert strongest in ("wonderful", "dull", "tedious")
+    assert (effects[strongest] > 0) == answer.startswith("Praise")
+
+
+# The service and the job.
+
+RECORDS = [
+    {
+        "island": "Biscoe",
+        "bill_length_mm": 46.1,
+        "bill_depth_mm": 13.2,
+        "flipper_length_mm": None,
+        "body_mass_g": 4500,
+        "sex": None,
+        "year": 2007,
+    },
+    {
+        "island": "Torgersen",
+        "bill_length_mm": 39.1,
+        "bill_depth_mm": 18.7,
+        "flipper_length_mm": 181,
+        "body_mass_g": 3750,
+        "sex": "male",
+        "year": 2007,
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def penguins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the table of penguins, and a model of it with its signature."""
+    folder = tmp_path_factory.mktemp("penguins")
+    shutil.copyfile(ROOT / "specs" / "data" / "penguins.csv", folder / "penguins.csv")
+    for words in (
+        ["init", "penguins.yaml", "--from", "penguins.csv", "--target", "species"],
+        ["train", "penguins.yaml", "--set", "training.epochs=15"],
+        ["export", "runs/penguins", "-o", "penguins.onnx", "--signature", "penguins.json"],
+    ):
+        _graphspec(folder, *words)
+    return folder
+
+
+def _graphspec(folder: Path, *words: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "graphspec", *words]
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+
+
+@pytest.fixture
+def service(penguins: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[int, object]]]:
+    """The service, started: call it with a method, a path and a body."""
+    node, folder = node_with("onnxruntime-node"), copied("node-service", tmp_path / "service")
+    (folder / "node_modules").symlink_to(HERE / "node" / "node_modules", target_is_directory=True)
+    started = subprocess.Popen(
+        [node, "server.mjs", str(penguins / "penguins.onnx"), str(penguins / "penguins.json")],
+        cwd=folder,
+        env={**os.environ, "PORT": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stdout is not None
+    address = started.stdout.readline().strip().removeprefix("listening on http://")
+
+    def ask(method: str, path: str, body: object = None) -> tuple[int, object]:
+        text = body if isinstance(body, str | None) else json.dumps(body)
+        with closing(HTTPConnection(address, timeout=60)) as connection:
+            connection.request(method, path, text)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+    yield ask
+    started.terminate()
+    with started:
+        if os.name == "posix":  # elsewhere a process that is terminated hears nothing
+            assert started.wait(60) == 0
+
+
+def test_the_service_answers_as_predict_does(service: Callable[..., tuple[int, object]], penguins: Path) -> None:
+    model = gs.load(penguins / "runs" / "penguins")
+    columns = {name: [record[name] for record in RECORDS] for name in RECORDS[0]}
+    expected = model.predict({name: np.array(values, object)[:, None] for name, values in columns.items()})
+    status, answers = service("POST", "/predict", RECORDS)
+    assert status == 200
+    labels = model.labels["species"]
+    for answer, row in zip(answers, expected, strict=True):  # type: ignore[call-overload]
+        assert answer["species_label"] == labels[int(row.argmax())]
+        np.testing.assert_allclose([answer["species"][label] for label in labels], row, rtol=1e-4, atol=1e-6)
+    status, one = service("POST", "/predict", RECORDS[1])
+    assert (status, one) == (200, answers[1])  # type: ignore[index]
+    assert service("GET", "/health") == (200, {"status": "ok", "waiting": 0})
+    assert service("GET", "/signature")[1] == json.loads((penguins / "penguins.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"island": 3}, "record 2: 'island' is a number, not a string"),
+        ({"year": "2007"}, "record 2: 'year' is a string, not a number"),
+        ({"bill_length_mm": [1]}, "record 2: 'bill_length_mm' is a list, not a number"),
+        ({"colour": "red"}, "record 2: 'colour' is no input; the inputs are "),
+    ],
+)
+def test_the_service_says_what_is_wrong(
+    service: Callable[..., tuple[int, object]], change: dict[str, object], error: str
+) -> None:
+    status, answer = service("POST", "/predict", [RECORDS[0], RECORDS[1] | change])
+    assert status == 400
+    assert answer["error"].startswith(error)  # type: ignore[index]
+
+
+def test_the_service_refuses_what_is_no_request(service: Callable[..., tuple[int, object]]) -> None:
+    lacking = {key: value for key, value in RECORDS[0].items() if key != "sex"}
+    for body, error in (
+        ("{", "the request is no JSON: "),
+        ([], "send one record at least"),
+        ([3], "a record is an object"),
+        (lacking, "'sex' is not there; a missing value is null"),
+        (" " * 4_000_001, "the request has more than 4000000 bytes"),
+    ):
+        status, answer = service("POST", "/predict", body)
+        assert status == 400
+        assert answer["error"].startswith(error)  # type: ignore[index]
+    status, answer = service("GET", "/")
+    assert status == 404
+    assert "POST /predict" in answer["error"]  # type: ignore[index]
+
+
+def _job(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(EXAMPLES / "batch-job" / "score.py"), *map(str, words)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")
+
+
+def test_the_job_answers_a_table_and_puts_bad_rows_aside(penguins: Path, tmp_path: Path) -> None:
+    with (penguins / "penguins.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    rows[3][2], rows[7][3] = "many", "inf"
+    with (tmp_path / "table.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    done = _job(tmp_path, penguins / "penguins.onnx", "table.csv", "answers.csv", "--rows-per-call", 100)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == "answers.csv: 342 rows; answers.rejects.csv: 2 rows\n"
+    with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as file:
+        answers = list(csv.DictReader(file))
+    good = [dict(zip(rows[0], row, strict=True)) for k, row in enumerate(rows) if k not in (0, 3, 7)]
+    assert [{name: row[name] for name in rows[0]} for row in answers] == good
+    right = sum(row["species_label"] == row["species"] for row in answers)
+    assert right / len(answers) > 0.9
+    with (tmp_path / "answers.rejects.csv").open(encoding="utf-8", newline="") as file:
+        reasons = [row["reason"] for row in csv.DictReader(file)]
+    assert reasons == [
+        "'bill_length_mm' is 'many', which is no float32",
+        "'bill_depth_mm' is 'inf', which is no float32",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "answers.rejects.csv", "table.csv"]
+
+
+def test_the_job_writes_nothing_for_a_wrong_table_or_file(penguins: Path, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("island,year\nBiscoe,2007\n", encoding="utf-8")
+    (tmp_path / "text.onnx").write_text("text", encoding="utf-8")
+    done = _job(tmp_path, penguins / "penguins.onnx", "table.csv", "answers.csv")
+    assert done.returncode == 2
+    assert done.stderr == "error: the table has no column 'bill_length_mm'; its columns are island, year\n"
+    done = _job(tmp_path, "text.onnx", "table.csv", "answers.csv")
+    assert done.returncode == 2
+    assert "text.onnx is no ONNX file" in done.stderr
+    done = _job(tmp_path, penguins / "penguins.onnx", "nothing.csv", "answers.csv")
+    assert done.returncode == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["table.csv", "text.onnx"]
+
+
+def test_the_readme_lists_every_example() -> None:
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    for folder in EXAMPLES.iterdir():
+        if folder.is_dir():
+            assert f"({folder.name}/README.md)" in text
+            assert (folder / "README.md").is_file()
