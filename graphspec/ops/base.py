@@ -74,6 +74,8 @@ class Op:
     """The second operand that leaves the first one unchanged: 1 for a product, 0 for a sum."""
     commutes: ClassVar[bool] = False
     """Whether its two operands may be swapped."""
+    piecewise_constant: ClassVar[bool] = False
+    """Whether its outputs change only in jumps, as those of rounding do: they have no gradient."""
     activation: ClassVar[str | None] = None
     """Keras's name of the activation that it computes; ``linear`` for sums of products."""
     value_range: ClassVar[Range] = ANY

@@ -167,7 +167,7 @@ def integer_quotient(ctx: Context, A: Array, B: Array) -> Bound:
 class Mod(Arithmetic):
     """``C = A mod B`` with the sign of B, or with the sign of A if ``fmod`` is 1. No gradient."""
 
-    keeps_in, keeps_out = (), False
+    keeps_in, keeps_out, piecewise_constant = (), False, True
 
     fmod: int = 0
 

@@ -240,7 +240,7 @@ class OneHot(Op):
     selects nothing. No gradient.
     """
 
-    keeps_in, keeps_out = (), False
+    keeps_in, keeps_out, piecewise_constant = (), False, True
 
     axis: int = -1
 

@@ -131,6 +131,8 @@ class Abs(NumericUnary):
 class Floor(Unary):
     """``Y = ⌊X⌋``; no gradient."""
 
+    piecewise_constant = True
+
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.floor, X, Y)]
 
@@ -138,6 +140,8 @@ class Floor(Unary):
 @op
 class Ceil(Unary):
     """``Y = ⌈X⌉``; no gradient."""
+
+    piecewise_constant = True
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.ceil, X, Y)]
@@ -147,6 +151,8 @@ class Ceil(Unary):
 class Round(Unary):
     """``Y`` is the integer nearest to X; halves go to the even one. No gradient."""
 
+    piecewise_constant = True
+
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.rint, X, Y)]
 
@@ -154,6 +160,8 @@ class Round(Unary):
 @op
 class Sign(NumericUnary):
     """``Y`` is -1, 0 or 1: the sign of X; no gradient."""
+
+    piecewise_constant = True
 
     def forward(self, ctx: Context, X: Array, Y: Array) -> Calls:
         return [(np.sign, X, Y)]

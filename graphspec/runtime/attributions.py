@@ -1,0 +1,265 @@
+"""Integrated gradients: how much each input of a network's differentiable part contributes to an answer.
+
+Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", ICML 2017: the attribution of an input x to an answer
+f is ``(x − b) · ∫ ∂f/∂x`` along the straight line from a baseline b to x. The attributions of a row add up to f(x) − f(b).
+Everything here is computed in float64 by the runtime's own backward pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphspec.arrays.calls import settings
+from graphspec.arrays.system_memory import free
+from graphspec.graph.builder import Builder
+from graphspec.graph.frontier import Frontier, part_of
+from graphspec.graph.prelude import repeatable
+from graphspec.graph.shapes import infer_shapes
+from graphspec.graph.target import Target
+from graphspec.ir.graph import Graph, Type, Value
+from graphspec.runtime.build import build_program
+from graphspec.runtime.parameters import Parameters
+from graphspec.runtime.prelude import Prelude
+
+if TYPE_CHECKING:
+    from graphspec.ir.graph import Array
+    from graphspec.runtime.program import Program
+    from graphspec.runtime.session import Session
+
+TOLERANCE = 0.01
+"""The largest part of f(x) − f(b) by which the sum of a row's attributions may differ from it."""
+MAX_STEPS = 4096
+"""The largest number of gradients of a row."""
+_NODES = 16  # of a Gauss-Legendre rule on one part of the path; a row begins with two parts
+_SMALL = 1e-4  # differences below this part of f(x) count as this large
+_SELECTOR = "explained"
+
+
+@dataclass
+class Path:
+    """The attributions of one row.
+
+    Attributes:
+        value, baseline: f(x) and f(b).
+        leaves: the attributions by leaf, each of the leaf's shape without the batch axis, float64.
+        steps: the number of gradients.
+    """
+
+    value: float
+    baseline: float
+    leaves: dict[str, Array]
+    steps: int
+
+    @property
+    def gap(self) -> float:
+        """How far the sum of the attributions is from f(x) − f(b), as a part of it."""
+        found = sum(float(a.sum()) for a in self.leaves.values())
+        return abs(found - (self.value - self.baseline)) / _scale(self.value, self.baseline)
+
+
+def _scale(value: float, baseline: float) -> float:
+    return max(abs(value - baseline), _SMALL * max(abs(value), abs(baseline)), 1e-12)
+
+
+def values_at(session: Session, feeds: Mapping[str, Array], wanted: Sequence[Value]) -> dict[str, Array]:
+    """Compute values of the whole graph for checked raw inputs, by name: what has no weights under onnxruntime.
+
+    Raises:
+        RunError: GS605, onnxruntime cannot compute them.
+    """
+    graph = session.whole
+    known = {v.name: np.asarray(feeds[v.name]) for v in wanted if v.name in graph.inputs}
+    values = {v.name: v for v in wanted if v.name not in graph.inputs}
+    needed = graph.needed(values.values())
+    fixed = repeatable(needed)
+    first = {n.name for n in needed if n.name in fixed}
+    crossing = {
+        v.name: v
+        for n in needed
+        for v in n.inputs
+        if n.name not in first and v is not None and v.node is not None and v.node.name in first
+    }
+    crossing |= {name: v for name, v in values.items() if v.node is not None and v.node.name in first}
+    if crossing:
+        part = part_of(graph, crossing, ())
+        known |= Prelude(part).run({name: feeds[name] for name in part.inputs})
+    if rest := {name: v for name, v in values.items() if name not in crossing}:
+        part = part_of(graph, rest, crossing)
+        given = {name: known[name] if name in known else feeds[name] for name in part.inputs}
+        shapes = {name: tuple(array.shape) for name, array in given.items()}
+        program = build_program(part, session.parameters, Target(shapes), seed=session.seed)
+        for name, buffer in program.feeds.items():
+            buffer[...] = given[name]
+        with settings():
+            program.run()
+        known |= {name: array.copy() for name, array in program.fetches.items()}
+    return {v.name: known[v.name] for v in wanted}
+
+
+@dataclass
+class Integrator:
+    """Integrates the gradients of one head of a network for rows of the same shapes.
+
+    Args:
+        session: the network; its weights are read once.
+        cut: the cut of its graph at the leaves of the head.
+        head: the head.
+        arrays: leaves and sides by name, for all rows.
+        baselines: a baseline for each leaf, without the batch axis.
+    """
+
+    session: Session
+    cut: Frontier
+    head: str
+    arrays: Mapping[str, Array]
+    baselines: Mapping[str, Array]
+    _programs: dict[int, Program] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._leaves = [leaf.value.name for leaf in self.cut.leaves]
+        rest = self.cut.rest
+        output = rest.outputs[self.head]
+        graph = rest.copy()
+        graph.targets[_SELECTOR] = chosen = Value(_SELECTOR, Type("float32", output.shape), "target")
+        loss = Builder(graph, "explained").ReduceSum(Builder(graph, "explained.chosen").Mul(output, chosen), keepdims=0)
+        self._graph: Graph = graph.with_outputs({self.head: output}, loss)
+        self._parameters = Parameters(self._graph, np.float64)
+        mine = self._graph.params
+        self._parameters.set({name: a for name, a in self.session.parameters.get().items() if name in mine})
+        self._size = self._rows_at_once()
+
+    def _rows_at_once(self) -> int:
+        """Return how many points of a path one program computes: as many as fit into a part of the free memory."""
+        shapes = {name: (1, *self._point_shape(name)) for name in self._graph.inputs}
+        nodes = self.cut.rest.needed(self.cut.rest.outputs.values())
+        known = infer_shapes(self.cut.rest, nodes, shapes)
+        sizes = [math.prod(d for d in v.shape if isinstance(d, int)) for v in known.values() if v.kind == "op"]
+        per_point = 8 * 3 * (sum(sizes) + 1)
+        return int(min(2 * (_NODES + 2), max(1, free() // 4 // per_point)))
+
+    def _point_shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self.arrays[name].shape[1:])
+
+    def _by_row(self, name: str) -> bool:
+        shape = self._graph.inputs[name].shape
+        return bool(shape) and shape[0] == "N"
+
+    def _program(self, size: int, shape: tuple[int, ...]) -> Program:
+        if size not in self._programs:
+            shapes = {
+                name: (size, *self._point_shape(name)) if self._by_row(name) else tuple(self.arrays[name].shape)
+                for name in self._graph.inputs
+            }
+            target = Target(shapes | {_SELECTOR: (size, *shape)}, input_grads=self._leaves)
+            self._programs[size] = build_program(self._graph, self._parameters, target, seed=self.session.seed)
+        return self._programs[size]
+
+    def outputs(self) -> Array:
+        """Return the head's values for all rows, in float64."""
+        rest = self.cut.rest
+        shapes = {name: tuple(self.arrays[name].shape) for name in rest.inputs}
+        parts = []
+        rows = len(next(iter(self.arrays.values())))
+        for start in range(0, rows, self._size):
+            size = min(self._size, rows - start)
+            at = {n: (size, *s[1:]) if self._by_row(n) else s for n, s in shapes.items()}
+            program = build_program(rest, self._parameters, Target(at), seed=self.session.seed)
+            for name, buffer in program.feeds.items():
+                buffer[...] = self.arrays[name][start : start + size] if self._by_row(name) else self.arrays[name]
+            with settings():
+                program.run()
+            parts.append(program.fetches[self.head].copy())
+        return np.concatenate(parts)
+
+    def path(self, row: int, chosen: Array) -> Path:
+        """Integrate along the path of one row, with as many steps as the sum law needs, at most ``MAX_STEPS``.
+
+        The path is cut in half where the sums of a part's attributions are farthest from the change of f in it: there are
+        kinks, such as those of ReLU.
+
+        Args:
+            chosen: the weight of each of the head's values in f, of the head's shape without the batch axis.
+        """
+        measure = partial(self._measure, row, chosen)
+        parts = measure([(0.0, 0.5), (0.5, 1.0)])
+        first, last = parts[0].start_value, parts[1].end_value
+        allowed = TOLERANCE / 2 * _scale(last, first)
+        steps = 2 * _NODES
+        while sum(part.gap for part in parts) > allowed and steps + 2 * _NODES <= MAX_STEPS:
+            parts.sort(key=lambda part: part.gap)
+            worst = parts.pop()
+            middle = (worst.start + worst.end) / 2
+            parts += measure([(worst.start, middle), (middle, worst.end)])
+            steps += 2 * _NODES
+        leaves = {name: sum((part.leaves[name] for part in parts), np.float64(0)) for name in self._leaves}
+        return Path(last, first, {name: np.asarray(a) for name, a in leaves.items()}, steps)
+
+    def _measure(self, row: int, chosen: Array, spans: Sequence[tuple[float, float]]) -> list[_Part]:
+        """Integrate over some parts of a row's path."""
+        points, weights = np.polynomial.legendre.leggauss(_NODES)
+        ts = np.concatenate([np.array([a, *(a + (b - a) * (points + 1) / 2), b]) for a, b in spans])
+        ws = np.concatenate([np.array([0.0, *(weights * (b - a) / 2), 0.0]) for a, b in spans])
+        found, grads = self._gradients(row, chosen, ts, ws, len(spans))
+        each = _NODES + 2
+        return [
+            _Part(a, b, float(found[k * each]), float(found[k * each + each - 1]), grads[k])
+            for k, (a, b) in enumerate(spans)
+        ]
+
+    def _gradients(
+        self, row: int, chosen: Array, ts: Array, ws: Array, spans: int
+    ) -> tuple[Array, list[dict[str, Array]]]:
+        """Return f at each point, and the weighted sums of ``(x − b) · ∂f/∂x`` of each span."""
+        each = _NODES + 2
+        values = np.empty(len(ts))
+        sums = [{name: np.zeros(self._point_shape(name)) for name in self._leaves} for _ in range(spans)]
+        for start in range(0, len(ts), self._size):
+            size = min(self._size, len(ts) - start)
+            program = self._program(size, chosen.shape)
+            now = slice(start, start + size)
+            self._fill(program, row, ts[now])
+            program.feeds[_SELECTOR][...] = chosen
+            with settings():
+                program.run()
+            values[now] = (program.fetches[self.head] * chosen).reshape(size, -1).sum(axis=1)
+            for k in range(spans):
+                weight = np.where(np.arange(start, start + size) // each == k, ws[now], 0.0)
+                for name in self._leaves:
+                    difference = self.arrays[name][row] - self.baselines[name]
+                    sums[k][name] += np.tensordot(weight, program.grads[name], 1) * difference
+        return values, sums
+
+    def _fill(self, program: Program, row: int, ts: Array) -> None:
+        for name, buffer in program.feeds.items():
+            if name == _SELECTOR:
+                continue
+            if not self._by_row(name):
+                buffer[...] = self.arrays[name]
+            elif name in self.baselines:
+                base = np.asarray(self.baselines[name], np.float64)
+                step = ts.reshape(-1, *[1] * base.ndim)
+                buffer[...] = base + step * (self.arrays[name][row] - base)
+            else:
+                buffer[...] = self.arrays[name][row]
+
+
+@dataclass
+class _Part:
+    """A part of a path: f at both ends, and the attributions that belong to it."""
+
+    start: float
+    end: float
+    start_value: float
+    end_value: float
+    leaves: dict[str, Array]
+
+    @property
+    def gap(self) -> float:
+        found = sum(float(a.sum()) for a in self.leaves.values())
+        return abs(found - (self.end_value - self.start_value))
