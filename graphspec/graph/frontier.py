@@ -110,14 +110,27 @@ class _Finder:
         return tested
 
     def found(self, head: str) -> Frontier:
-        leaves = self._leaves()
-        names = {leaf.value.name for leaf in leaves}
-        sides = [replace(v, mask=None) for v in (self.held | self._sides(names | self.held.keys())).values()]
-        given = names | {v.name for v in sides}
-        rest = part_of(self.graph, {head: self.output}, given, frozen=True)
-        return Frontier(
-            [leaf for leaf in leaves if leaf.value.name in rest.inputs], [v for v in sides if v.name in rest.inputs], rest
-        )
+        leaves = {leaf.value.name: leaf for leaf in self._leaves()}
+        texts = self._from_texts(leaves.keys() | self.held.keys())
+        rest = part_of(self.graph, {head: self.output}, {*leaves, *self.held, *texts}, frozen=True)
+        values = self.graph.inputs | texts | self.held
+        sides = [values[name] for name in rest.inputs if name not in leaves]
+        return Frontier([leaf for name, leaf in leaves.items() if name in rest.inputs], sides, rest)
+
+    def _from_texts(self, given: Collection[str]) -> dict[str, Value]:
+        """Return the values that only onnxruntime computes, and that the part after the leaves reads.
+
+        Everything else is computed again for every point of a path: what is computed from ids, such as the places of steps
+        in a batch, may depend on the batch.
+        """
+        part = part_of(self.graph, {"": self.output}, given)
+        names = {
+            v.name
+            for node in part.nodes
+            for v in node.outputs
+            if not OPS[node.op].has_kernel or any(v is not None and v.type.is_string for v in node.inputs)
+        }
+        return {v.name: replace(v, mask=None) for n in self.nodes for v in n.outputs if v.name in names}
 
     def _leaves(self) -> list[Leaf]:
         values = {v.name: v for v in self.graph.inputs.values() if v.name in self.smooth}
@@ -164,24 +177,6 @@ class _Finder:
                 return
             for name in undone:
                 del moved[name]
-
-    def _sides(self, leaves: Collection[str]) -> dict[str, Value]:
-        """Return the values that the part after the leaves reads and that do not depend on a leaf."""
-        part = part_of(self.graph, {"": self.output}, leaves)
-        after = set(leaves)
-        sides: dict[str, Value] = {}
-        for node in part.nodes:
-            sourced = [v for v in node.inputs if v is not None and self.sources.get(v.name)]
-            if any(v.name in after for v in sourced) or not sourced or node.op == "Shape":
-                after.update(v.name for v in node.outputs)
-        for node in part.nodes:
-            if node.outputs[0].name in after:
-                sides |= {
-                    v.name: v
-                    for v in node.inputs
-                    if v is not None and self.sources.get(v.name) and v.name not in after
-                }
-        return sides
 
 
 def part_of(graph: Graph, outputs: Mapping[str, Value], given: Collection[str], *, frozen: bool = False) -> Graph:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +58,8 @@ class Attributed:
         name: the name of the input; ``a + b`` for several.
         values: the attributions, float64 ``(rows, …)``: one per row, or one per word, feature, step or pixel.
         raw: the raw values, of the same shape; pictures have their channels as a last axis; None for several inputs.
-        words: whether the raw values are the words of a text in order; those that pad are None.
+        words: whether the raw values are words; those that pad a text or do not occur in it are None.
+        bag: whether the words have no order: they are those of a vocabulary.
         picture: whether the raw values are pictures.
         names: names of the elements of the last axis, if they have any, such as the columns of a series.
     """
@@ -67,6 +68,7 @@ class Attributed:
     values: Array
     raw: Array | None
     words: bool = False
+    bag: bool = False
     picture: bool = False
     names: tuple[str, ...] = ()
 
@@ -80,6 +82,8 @@ class Attributed:
             yield Contribution(self.name, self._place(index), _plain(raw), float(values[index]))
 
     def _place(self, index: tuple[int, ...]) -> str:
+        if self.bag:
+            return ""
         named = bool(self.names) and bool(index)
         parts = [str(k) for k in (index[:-1] if named else index)]
         return ", ".join([*parts, self.names[index[-1]]] if named else parts)
@@ -88,6 +92,8 @@ class Attributed:
 def _plain(raw: Any) -> Any:
     if isinstance(raw, np.ndarray):
         return raw.tolist()
+    if isinstance(raw, np.floating):
+        return float(str(raw))  # the digits of float32
     return raw.item() if isinstance(raw, np.generic) else raw
 
 
@@ -306,7 +312,7 @@ class _Mapping:
             tokens = [*(layer.tokens() or ())]
             names = [*[UNSEEN] * (values.shape[1] - len(tokens)), *tokens]
             raw_words = np.where(at != 0, np.array(names, object)[None, :], None)
-            return Attributed(name, values, raw_words, words=True)
+            return Attributed(name, values, raw_words, words=True, bag=True)
         if words is not None and values.ndim >= 2 and not raw.ndim > 2:
             return Attributed(name, _summed(values, 2), _padded_words(words, values.shape[1]), words=True)
         if is_picture(self.session.whole.inputs[name]) and values.shape[:3] == raw.shape[:3]:
@@ -344,7 +350,7 @@ def _padded_words(words: Array, length: int) -> Array:
 def _joined(one: Attributed, other: Attributed) -> Attributed:
     """Return the sum of two parts of one input: element by element if they have the same shape, else as a whole."""
     if one.values.shape == other.values.shape:
-        return Attributed(one.name, one.values + other.values, one.raw, one.words, one.picture, one.names)
+        return replace(one, values=one.values + other.values)
     return Attributed(one.name, _summed(one.values, 1) + _summed(other.values, 1), None)
 
 
