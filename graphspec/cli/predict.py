@@ -30,7 +30,7 @@ _STDIN = "-"
 _WANTED = "name a run directory or an ONNX file"
 
 
-def predict(
+def predict(  # noqa: PLR0913 (options)
     source: Annotated[
         Path, typer.Argument(metavar="RUN|ONNX", help="A run directory or an ONNX file.", show_default=False)
     ],
@@ -50,7 +50,7 @@ def predict(
             "-o",
             metavar="FILE",
             callback=writable,
-            help="A .npz, .csv or .jsonl file; by default CSV is printed.",
+            help="A .npz, .csv or .jsonl file; by default CSV is printed. With --explain: .html, .svg, .csv, .jsonl.",
             show_default=False,
         ),
     ] = None,
@@ -64,10 +64,54 @@ def predict(
             metavar="COLUMN", help="A column of DATA to carry over to the output; may be repeated.", show_default=False
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what each value of a row adds to the answer; needs a run.")
+    ] = False,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            "--head", metavar="NAME", help="With --explain: the head, if there are several.", show_default=False
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="LABEL",
+            help="With --explain: the class, a label or a number; by default the predicted one.",
+            show_default=False,
+        ),
+    ] = None,
+    rows_explained: Annotated[
+        int | None,
+        typer.Option(
+            "--rows",
+            metavar="N",
+            min=1,
+            max=256,
+            help="With --explain: how many rows; 10 by default.",
+            show_default=False,
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline",
+            metavar="FILE",
+            help="With --explain: rows whose mean is the baseline.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Predict for new rows; arrays or columns are mapped to inputs as in the spec's data."""
     from graphspec.cli.rows import encode_rows, suffix_of
 
+    options = {"--head": head, "--class": label, "--rows": rows_explained, "--baseline": baseline}
+    if not explain and (given := [name for name, value in options.items() if value is not None]):
+        raise UsageError(f"{given[0]} belongs to --explain: add --explain, or leave it out")
+    if explain:
+        _explain(source, data, output, (head, label, rows_explained, baseline), json=json, other=labels or bool(keep))
+        return
     if json and output is not None:
         raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
     suffix = ".jsonl" if json else suffix_of(output)
@@ -89,6 +133,29 @@ def predict(
     rows = _write(_joined(chosen) if suffix == ".npz" else chosen, output, _lines if plain else encode)
     if output is not None:
         out_wrapped(f"{output}: {rows:,} rows of {', '.join(names)}")
+
+
+def _explain(
+    source: Path,
+    data: Path,
+    output: Path | None,
+    options: tuple[str | None, str | None, int | None, Path | None],
+    *,
+    json: bool,
+    other: bool,
+) -> None:
+    from graphspec.cli.explained import Request, explain
+
+    if other:
+        raise UsageError("--labels and --keep are for answers, not for --explain: leave them out")
+    if json and output is not None:
+        raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
+    refuse_other(source, _WANTED)
+    if is_spec(source):
+        raise spec_for_run(source, "predict")
+    if not source.exists():
+        raise UsageError(f"{source} does not exist; name a run directory")
+    explain(source, data, Request(*options), output, json=json)
 
 
 @dataclass(frozen=True)

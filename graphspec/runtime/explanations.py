@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.data.signature import user_inputs
 from graphspec.errors import UsageError, did_you_mean
 from graphspec.graph.frontier import Leaf, frontier, is_picture
 from graphspec.layers.text import TextVectorization
@@ -15,6 +16,7 @@ from graphspec.metrics import targets_of
 from graphspec.runtime.attributions import Integrator, Path, values_at
 
 if TYPE_CHECKING:
+    from graphspec.data.signature import Data
     from graphspec.graph.frontier import Frontier
     from graphspec.ir.graph import Array, Value
     from graphspec.language.declarations import HeadDecl
@@ -119,8 +121,28 @@ class Attributions:
     parts: list[Attributed]
 
 
+def explain_inputs(
+    session: Session, x: Data, *, head: str | None, label: str | None, baseline: Data, rows: int | None
+) -> Attributions:
+    """Check rows from a Python caller, and attribute the answers for them; see :func:`explain_rows`."""
+    session.require_adapted()
+    feeds = _arrays(user_inputs(session.needed_inputs, x), rows)
+    mean_of = None if baseline is None else _arrays(user_inputs(session.needed_inputs, baseline), _MEAN_ROWS)
+    return explain_rows(session, feeds, head=head, label=label, mean_of=mean_of)
+
+
+def _arrays(columns: Mapping[str, Any], rows: int | None) -> dict[str, Array]:
+    """Return columns, which may be those of a file, as arrays."""
+    return {name: np.asarray(column[: len(column) if rows is None else rows]) for name, column in columns.items()}
+
+
 def explain_rows(
-    session: Session, feeds: Mapping[str, Array], *, head: str | None, label: str | None, mean_of: Mapping[str, Array] | None
+    session: Session,
+    feeds: Mapping[str, Array],
+    *,
+    head: str | None,
+    label: str | None,
+    mean_of: Mapping[str, Array] | None,
 ) -> Attributions:
     """Attribute the answers for checked raw rows to their raw values.
 
@@ -264,7 +286,9 @@ class _Mapping:
         layers = [self.layers.get(n.owner) for n in nodes]
         if any(isinstance(layer, TextVectorization) and layer.ngrams not in (None, 1) for layer in layers):
             return None
-        found = [v for n in nodes for v in n.outputs if v.type.is_string and v.rank == 2 and isinstance(v.shape[1], str)]
+        found = [
+            v for n in nodes for v in n.outputs if v.type.is_string and v.rank == 2 and isinstance(v.shape[1], str)
+        ]
         return found[-1] if found else None
 
     def _vectorizer(self, leaf: Leaf) -> TextVectorization | None:
@@ -311,7 +335,8 @@ class _Mapping:
         if layer is not None and values.ndim == 2:
             tokens = [*(layer.tokens() or ())]
             names = [*[UNSEEN] * (values.shape[1] - len(tokens)), *tokens]
-            raw_words = np.where(at != 0, np.array(names, object)[None, :], None)
+            raw_words = np.full(at.shape, None, object)
+            raw_words[at != 0] = np.broadcast_to(np.array(names, object), at.shape)[at != 0]
             return Attributed(name, values, raw_words, words=True, bag=True)
         if words is not None and values.ndim >= 2 and not raw.ndim > 2:
             return Attributed(name, _summed(values, 2), _padded_words(words, values.shape[1]), words=True)
@@ -335,7 +360,8 @@ class _Mapping:
 
 def _summed(values: Array, axes: int) -> Array:
     """Return sums over all axes after the first ``axes``."""
-    return values.reshape(*values.shape[:axes], -1).sum(axis=-1)
+    found: Array = values.reshape(*values.shape[:axes], -1).sum(axis=-1)
+    return found
 
 
 def _padded_words(words: Array, length: int) -> Array:
@@ -343,7 +369,7 @@ def _padded_words(words: Array, length: int) -> Array:
     found = np.full((len(words), length), None, object)
     kept = min(length, words.shape[1])
     texts = words[:, :kept].astype(object)
-    found[:, :kept] = np.where(texts == "", None, texts)
+    found[:, :kept][texts != ""] = texts[texts != ""]
     return found
 
 
@@ -352,5 +378,3 @@ def _joined(one: Attributed, other: Attributed) -> Attributed:
     if one.values.shape == other.values.shape:
         return replace(one, values=one.values + other.values)
     return Attributed(one.name, _summed(one.values, 1) + _summed(other.values, 1), None)
-
-

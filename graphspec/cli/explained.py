@@ -1,0 +1,167 @@
+"""``graphspec predict --explain``: what each value of a row adds to the answer, for a terminal, a page or a program."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from graphspec.cli.console import complain, err, out, out_wrapped, write_data
+from graphspec.errors import UsageError
+from graphspec.text import count, display_width, number, printable, shorten_end, shorten_middle, terminal_width, wrapped
+
+if TYPE_CHECKING:
+    from graphspec.api import Model
+    from graphspec.ir.graph import Array
+    from graphspec.notebook.explanation import Explanation
+    from graphspec.runtime.explanations import Attributed
+
+ROWS = 10
+"""Rows that are explained by default."""
+_TOP = 10
+_WIDTH = 80  # columns for a file or a pipe
+_NAME, _RAW = 30, 16  # columns at most
+_MAP = (14, 28)  # lines and columns of a picture's map
+_STRONG, _SOME = 0.5, 0.1  # parts of the largest contribution
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of ``predict`` that belong to ``--explain``."""
+
+    head: str | None
+    label: str | None
+    rows: int | None
+    baseline: Path | None
+
+
+def explain(run: Path, data: Path, request: Request, output: Path | None, *, json: bool) -> None:
+    """Explain the answers of a run for new rows, and print or write the explanation."""
+    from graphspec.api import load
+    from graphspec.notebook.explanation import FORMATS
+
+    suffix = ".jsonl" if json else "" if output is None else output.suffix.lower()
+    if output is not None and suffix not in FORMATS:
+        raise UsageError(f"{output}: explanations are written as {', '.join(FORMATS)}")
+    if not run.is_dir():
+        raise UsageError(f"{run} cannot explain its answers: a file has no gradients; name the run directory instead")
+    model = load(run)
+    rows = request.rows or ROWS
+    feeds, more = _rows(model, data, rows)
+    baseline = None if request.baseline is None else _rows(model, request.baseline, 1000)[0]
+    found = model.explain(feeds, head=request.head, label=request.label, baseline=baseline)
+    if output is not None:
+        found.save(output)
+        out_wrapped(f"{output}: {count(len(found), 'row')} explained")
+    elif json:
+        write_data(found.encode(".jsonl").encode())
+    else:
+        out("\n".join(lines(found, terminal_width(sys.stdout) or _WIDTH)))
+    for warning in found.warnings:
+        complain(f"warning: {warning}")
+    if more:
+        err(f"note: only the first {count(rows, 'row')} of the data; --rows N explains more, at most 256")
+
+
+def _rows(model: Model, data: Path, most: int) -> tuple[dict[str, Array], bool]:
+    """Return the first rows of a file or of standard input, and whether there are more."""
+    from graphspec.data.new_rows import read_inputs, stream_rows
+
+    if str(data) == "-":
+        stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)
+        given = next(stream_rows(model.spec, model.whole, stream, most)).inputs
+        return given, False
+    arrays = read_inputs(model.spec, model.whole, data, most + 1)
+    whole = {name: a if isinstance(a, np.ndarray) else a[:] for name, a in arrays.items()}
+    size = len(next(iter(whole.values())))
+    return {name: a[:most] for name, a in whole.items()}, size > most
+
+
+def lines(found: Explanation, width: int) -> list[str]:
+    """Return an explanation as lines of a terminal: each row's answer, its largest contributions, and its texts."""
+    text: list[str] = []
+    for row in range(len(found)):
+        text += [""] if row else []
+        heading = f"row {row + 1}: {found.answer(row)}   baseline {number(float(found.baselines[row]))}"
+        text += wrapped(printable(heading), width, indent=2)
+        text += _row(found, row, width)
+    return text
+
+
+def _row(found: Explanation, row: int, width: int) -> Iterator[str]:
+    from graphspec.drawing.explanations import shown
+
+    for part in found.parts:
+        if part.picture:
+            yield from _picture(part, row)
+        elif part.words and not part.bag:
+            yield from _words(part, row, width)
+    tabled = [part for part in found.parts if not part.picture]
+    if len(found.parts) > 1 and any(part.values.ndim > 1 for part in found.parts):
+        sums = [(part.name, "", float(part.values[row].sum())) for part in found.parts]
+        yield "  by input"
+        yield from _table(sorted(sums, key=lambda entry: -abs(entry[2])), width, len(sums))
+        if tabled:
+            yield "  in detail"
+    names = {part.name for part in tabled}
+    contributions = [c for c in found.contributions(row) if c.input in names]
+    yield from _table([(c.name, shown(c), c.value) for c in contributions], width, _TOP)
+
+
+def _table(entries: Sequence[tuple[str, str, float]], width: int, most: int) -> list[str]:
+    """Return a table with bars: ``█`` for the answer, ``░`` against it; entries after ``most`` are one line."""
+    from graphspec.drawing.explanations import signed
+
+    rows = list(entries[:most])
+    if others := entries[most:]:
+        rows.append((f"{len(others):,} others", "", sum(value for _, _, value in others)))
+    if not rows:
+        return []
+    names = [shorten_middle(printable(name), _NAME) for name, _, _ in rows]
+    raws = [shorten_end(raw, _RAW) for _, raw, _ in rows]
+    largest = max(abs(value) for _, _, value in rows[:most]) or 1.0
+    values = [signed(value, largest) for _, _, value in rows]
+    columns = [max(map(display_width, cells)) for cells in (names, raws, values)]
+    bar = max(4, min(30, width - 2 - sum(columns) - 2 * sum(size > 0 for size in columns)))
+    found = []
+    for k, (name, raw, value, (_, _, size)) in enumerate(zip(names, raws, values, rows, strict=True)):
+        cells = [_filled(name, columns[0]), *([_filled(raw, columns[1])] if columns[1] else [])]
+        length = round(bar * abs(size) / largest) if size == size else 0
+        cells += [value.rjust(columns[2]), ("░" if size < 0 else "█") * length]
+        found.append(("  " + "  ".join(cells)).rstrip())
+    return found
+
+
+def _filled(cell: str, width: int) -> str:
+    return cell + " " * (width - display_width(cell))
+
+
+def _words(part: Attributed, row: int, width: int) -> list[str]:
+    """Return a text with signs before the words that contribute: ``++`` for half of the largest contribution or more."""
+    words = list(part.contributions(row))
+    largest = max((abs(c.value) for c in words), default=0) or 1.0
+    marked = []
+    for c in words:
+        share, sign = abs(c.value) / largest, "-" if c.value < 0 else "+"
+        marked.append(sign * ((share >= _STRONG) + (share >= _SOME)) + printable(str(c.raw)))
+    return wrapped(f"  {part.name}: {' '.join(marked)}", width, indent=4)
+
+
+def _picture(part: Attributed, row: int) -> Iterator[str]:
+    """Yield a small map of a picture's pixels: ``#`` and ``+`` for the answer, ``=`` and ``-`` against it."""
+    values = part.values[row]
+    height, width = (min(size, most) for size, most in zip(values.shape, _MAP, strict=True))
+    lines = [block.sum(axis=0) for block in np.array_split(values, height, axis=0)]
+    cells = np.array([[float(block.sum()) for block in np.array_split(line, width)] for line in lines])
+    largest = float(np.abs(cells).max()) or 1.0
+    yield printable(f"  {part.name}: + and # speak for it, - and = against it; -o why.html draws the pixels")
+    for line in cells / largest:
+        yield "    " + "".join(
+            " " if abs(c) < _SOME else ("#" if c > 0 else "=") if abs(c) >= _STRONG else "+" if c > 0 else "-"
+            for c in line
+        )
