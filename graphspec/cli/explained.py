@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,8 @@ def _table(entries: Sequence[tuple[str, str, float]], width: int, most: int) -> 
     found = []
     for k, (name, raw, value, (_, _, size)) in enumerate(zip(names, raws, values, rows, strict=True)):
         cells = [_filled(name, columns[0]), *([_filled(raw, columns[1])] if columns[1] else [])]
-        length = round(bar * abs(size) / largest) if size == size else 0
+        single = k < most and math.isfinite(size)  # the sum of many small ones is no single strong one
+        length = round(bar * abs(size) / largest) if single else 0
         cells += [value.rjust(columns[2]), ("░" if size < 0 else "█") * length]
         found.append(("  " + "  ".join(cells)).rstrip())
     return found

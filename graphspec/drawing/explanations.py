@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphspec.ir.graph import Array
     from graphspec.runtime.explanations import Attributed, Contribution
 
-WIDTH, MARGIN, LINE, PICTURE, BAR = 760.0, 20.0, 22.0, 224.0, 150.0  # pixels
+WIDTH, MARGIN, LINE, PICTURE, BAR = 760.0, 20.0, 22.0, 224.0, 212.0  # pixels
 NAME, RAW = 250.0, 170.0  # pixels of the columns of a table
 TOP = 10
 """Contributions that are drawn as bars; the others are one more bar."""
@@ -83,16 +83,17 @@ def page(explained: Explained) -> str:
     rows = len(explained.values)
     more = f" Drawn are the first {MAX_DRAWN} of {rows:,} rows." if rows > MAX_DRAWN else ""
     title = escape(printable(f"Why {explained.name} answers so"))
-    return PAGE.format(title=title, more=more, drawing=drawing(explained))
+    return PAGE.format(title=title, more=more, drawing=drawing(explained, heading=False))
 
 
-def drawing(explained: Explained) -> str:
+def drawing(explained: Explained, *, heading: bool = True) -> str:
     """Return the rows of an explanation as one SVG document."""
     parts: list[str] = []
-    y = MARGIN + 16
+    y = MARGIN
     title = f"why {shorten_end(printable(explained.name), 60)} answers so"
-    parts.append(f'<text class="gs-title" x="{MARGIN:.0f}" y="{y:.0f}">{escape(title)}</text>')
-    y += 14
+    if heading:
+        parts.append(f'<text class="gs-title" x="{MARGIN:.0f}" y="{y + 16:.0f}">{escape(title)}</text>')
+        y += 30
     for row in range(min(len(explained.values), MAX_DRAWN)):
         for part, height in _row(explained, row, y):
             parts.append(part)
@@ -154,7 +155,7 @@ def _table(contributions: Sequence[Contribution], y: float) -> tuple[str, float]
         parts.append(f'<text x="{x + 74:.0f}" y="{at:.1f}" text-anchor="end">{signed(value, most)}</text>')
         if k == TOP:
             continue  # the sum of many small ones is no single strong one
-        length = max(1.0, BAR * 1.5 * abs(value) / most)
+        length = max(1.0, BAR * abs(value) / most)
         parts.append(
             f'<rect class="gs-{kind}" x="{x + 84:.0f}" y="{at - 11:.1f}" width="{length:.1f}" height="14" rx="2"/>'
         )
@@ -212,7 +213,7 @@ def _pictures(part: Attributed, row: int, y: float) -> tuple[str, float]:
     values = part.values[row]
     height, width = values.shape
     wide = min(PICTURE, (WIDTH - 3 * MARGIN) / 2)
-    high = min(wide * height / width, 2 * wide)
+    high = min(wide * height / width, PICTURE)
     wide = high * width / height
     total = signed(float(values.sum()))
     images = (_pixels(part.raw[row]), heat_map(values))

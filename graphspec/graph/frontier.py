@@ -73,7 +73,7 @@ class _Finder:
         computed = {v.name for n in self.nodes if n.name in self.fixed for v in n.outputs}
         self.gapped = tested & (computed | graph.inputs.keys())
         self.smooth, self.uses = self._smooth()
-        self.tested = self._tested()
+        self.tested, self.of_masks = self._tested(), self._of_masks()
         self.held: dict[str, Value] = {}
 
     def _sources(self) -> dict[str, frozenset[str]]:
@@ -108,6 +108,15 @@ class _Finder:
             if node.op != "Shape" and any(not v.type.is_float or v.name in tested for v in node.outputs):
                 tested.update(v.name for v in node.inputs if v is not None and v.type.is_float)
         return tested
+
+    def _of_masks(self) -> set[str]:
+        """Return what is computed from the masks of layers alone, such as the number of words."""
+        found = {v.mask.name for n in self.nodes for v in n.inputs if v is not None and v.mask is not None}
+        for node in self.nodes:
+            read = [v.name for v in node.inputs if v is not None and self.sources.get(v.name)]
+            if read and found.issuperset(read):
+                found.update(v.name for v in node.outputs)
+        return found
 
     def found(self, head: str) -> Frontier:
         leaves = {leaf.value.name: leaf for leaf in self._leaves()}
@@ -146,7 +155,7 @@ class _Finder:
                 if value.name not in self.smooth or not self.sources[value.name]:
                     continue
                 begins = not smooth and (node.name in self.fixed or not inherited)
-                if begins and inherited and value.name in self.tested:
+                if begins and (value.name in self.of_masks or (inherited and value.name in self.tested)):
                     self.held[value.name] = value
                 elif begins or self._moves(node, value, smooth, moved):
                     values[value.name] = value

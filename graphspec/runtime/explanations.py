@@ -170,11 +170,12 @@ def explain_rows(
             )
         mapping = _Mapping(session, cut)
         arrays = values_at(session, feeds, [*(leaf.value for leaf in cut.leaves), *cut.sides, *mapping.texts.values()])
-        texts = {name: arrays.pop(value.name) for name, value in mapping.texts.items()}
+        texts = {name: arrays[value.name] for name, value in mapping.texts.items()}
         baselines = {leaf.value.name: mapping.baseline(leaf, arrays[leaf.value.name]) for leaf in cut.leaves}
         if mean_of is not None:
             baselines = _means(session, cut, mean_of, baselines)
-        integrator = Integrator(session, cut, chosen.name, arrays, baselines)
+        given = {name: array for name, array in arrays.items() if name in cut.rest.inputs}
+        integrator = Integrator(session, cut, chosen.name, given, baselines)
         selectors, explained, offsets = _selectors(chosen, integrator.outputs(), label)
         paths = [integrator.path(row, selectors[row]) for row in range(rows)]
     return Attributions(
