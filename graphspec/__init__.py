@@ -91,5 +91,13 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Add ``%%graphspec`` to a notebook: ``%load_ext graphspec`` calls this."""
+    from graphspec.api import compile as compiled
+    from graphspec.notebook.magic import register
+
+    register(shell, compiled)
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)

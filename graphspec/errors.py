@@ -47,6 +47,10 @@ class SourceFile(str):
         return type(self), (str(self), self.text)
 
 
+class GivenText(SourceFile):
+    """The text of a source that is no file, such as a cell of a notebook, with a name for messages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A position in a source file: 1-based line and column, and the number of characters to underline.

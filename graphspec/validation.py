@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.arguments import flag, folders, path_of, texts
 from graphspec.compiler.check import Checked, SpecSource, check, once
-from graphspec.errors import Diagnostic, Diagnostics, SpecError, bounded_search
+from graphspec.errors import Diagnostic, Diagnostics, GivenText, SpecError, bounded_search
 from graphspec.export.targets import has_contrib, opset_of
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ def validate(
 
 
 def source_of(source: Any) -> Any:
-    """Return ``source`` in a form that :func:`check` accepts: a dict, a ``Spec`` or a path."""
+    """Return ``source`` in a form that :func:`check` accepts: a dict, a ``Spec``, a path, or a text with a name."""
     from graphspec.language.declarations import Spec
 
-    return source if isinstance(source, Mapping | Spec) else path_of("source", source)
+    return source if isinstance(source, Mapping | Spec | GivenText) else path_of("source", source)
 
 
 @bounded_search()

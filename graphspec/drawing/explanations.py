@@ -177,7 +177,7 @@ def shown(contribution: Contribution) -> str:
 def signed(value: float, largest: float | None = None) -> str:
     """Return an attribution with its sign, with as many decimals as ``largest`` needs for four digits."""
     size = abs(value if largest is None else largest)
-    if not 1e-7 <= size < 1e7 or value != value:  # noqa: PLR0124 (NaN)
+    if not 1e-7 <= size < 1e7 or value != value:
         return f"{value:+.3g}"
     return f"{value:+.{max(0, 3 - math.floor(math.log10(size)))}f}"
 

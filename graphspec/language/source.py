@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from graphspec.codes import Code
-from graphspec.errors import Diagnostic, SourceFile, SpecError, did_you_mean, shorten
+from graphspec.errors import Diagnostic, GivenText, SourceFile, SpecError, did_you_mean, shorten
 from graphspec.language.syntax import line_and_column
 from graphspec.language.tree import MAX_VALUES
 from graphspec.text import count_breaks
@@ -34,6 +34,8 @@ def load(file: str) -> SourceFile:
     Raises:
         SpecError: the file cannot be read or is not text (GS101), or it is too large (GS110).
     """
+    if isinstance(file, GivenText):
+        return _given(file)
     path = Path(file)
     try:
         status = path.stat()
@@ -52,9 +54,20 @@ def load(file: str) -> SourceFile:
         raise fail(file, f"cannot read {shorten(file)!r}: {reason}") from None
     if max(size, len(data)) > MAX_BYTES:
         much = f"{size / 2**20:.0f}" if size > MAX_BYTES else f"more than {MAX_BYTES // 2**20}"
-        text = f"the file has {much} MiB, but a spec has at most {MAX_BYTES // 2**20}"
-        raise fail(file, text, code=Code.DOCUMENT_TOO_LARGE, hint="is it a spec? store data in separate files")
+        raise _too_large(file, f"the file has {much} MiB")
     return SourceFile(file, _decoded(file, data))
+
+
+def _too_large(file: str, size: str) -> SpecError:
+    text = f"{size}, but a spec has at most {MAX_BYTES // 2**20}"
+    return fail(file, text, code=Code.DOCUMENT_TOO_LARGE, hint="is it a spec? store data in separate files")
+
+
+def _given(file: GivenText) -> GivenText:
+    """Return a text that is no file, unless it is too large."""
+    if len(file.text) > MAX_BYTES:
+        raise _too_large(file, f"the text has {len(file.text) / 2**20:.0f} MiB")
+    return file
 
 
 def _specs_beside(path: Path) -> list[str]:

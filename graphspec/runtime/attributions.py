@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,10 @@ TOLERANCE = 0.01
 """The largest part of f(x) − f(b) by which the sum of a row's attributions may differ from it."""
 MAX_STEPS = 4096
 """The largest number of gradients of a row."""
+SPREAD = 0.01
+"""The largest difference between two rules, as a part of the sum of a row's absolute attributions, with ``FINE_STEPS``."""
+FINE_STEPS = 512
+"""The number of gradients after which only the sum law asks for more: of many pixels, some always differ."""
 _NODES = 16  # of a Gauss-Legendre rule on one part of the path; a row begins with two parts
 _SMALL = 1e-4  # differences below this part of f(x) count as this large
 _SELECTOR = "explained"
@@ -178,10 +182,11 @@ class Integrator:
         return np.concatenate(parts)
 
     def path(self, row: int, chosen: Array) -> Path:
-        """Integrate along the path of one row, with as many steps as the sum law needs, at most ``MAX_STEPS``.
+        """Integrate along the path of one row, with as many steps as are needed, at most ``MAX_STEPS``.
 
-        The path is cut in half where the sums of a part's attributions are farthest from the change of f in it: there are
-        kinks, such as those of ReLU.
+        The path is cut in half where the sum of a part's attributions is farthest from the change of f in it, or, if the
+        sums are right, where a rule with half of the points differs most: there are kinks, such as those of ReLU. A kink may
+        change single attributions and not their sum.
 
         Args:
             chosen: the weight of each of the head's values in f, of the head's shape without the batch axis.
@@ -190,35 +195,48 @@ class Integrator:
         parts = measure([(0.0, 0.5), (0.5, 1.0)])
         first, last = parts[0].start_value, parts[1].end_value
         allowed = TOLERANCE / 2 * _scale(last, first)
+        total = {name: parts[0].leaves[name] + parts[1].leaves[name] for name in self._leaves}
         steps = 2 * _NODES
-        while sum(part.gap for part in parts) > allowed and steps + 2 * _NODES <= MAX_STEPS:
-            parts.sort(key=lambda part: part.gap)
-            worst = parts.pop()
+        while steps + 2 * _NODES <= MAX_STEPS:
+            wrong = sum(part.gap for part in parts) > allowed
+            size = sum(float(np.abs(a).sum()) for a in total.values())
+            rough = steps < FINE_STEPS and sum(part.spread for part in parts) > SPREAD * size
+            if not (wrong or rough):
+                break
+            worst = max(parts, key=lambda part: part.gap if wrong else part.spread)
+            parts.remove(worst)
             middle = (worst.start + worst.end) / 2
-            parts += measure([(worst.start, middle), (middle, worst.end)])
+            halves = measure([(worst.start, middle), (middle, worst.end)])
+            for name, array in total.items():
+                array += halves[0].leaves[name] + halves[1].leaves[name] - worst.leaves[name]
+            parts += halves
             steps += 2 * _NODES
-        leaves = {name: sum((part.leaves[name] for part in parts), np.float64(0)) for name in self._leaves}
-        return Path(last, first, {name: np.asarray(a) for name, a in leaves.items()}, steps)
+        return Path(last, first, total, steps)
 
     def _measure(self, row: int, chosen: Array, spans: Sequence[tuple[float, float]]) -> list[_Part]:
         """Integrate over some parts of a row's path."""
-        points, weights = np.polynomial.legendre.leggauss(_NODES)
-        ts = np.concatenate([np.array([a, *(a + (b - a) * (points + 1) / 2), b]) for a, b in spans])
-        ws = np.concatenate([np.array([0.0, *(weights * (b - a) / 2), 0.0]) for a, b in spans])
-        found, grads = self._gradients(row, chosen, ts, ws, len(spans))
+        points, weights, coarse = _rules()
         each = _NODES + 2
-        return [
-            _Part(a, b, float(found[k * each]), float(found[k * each + each - 1]), grads[k])
-            for k, (a, b) in enumerate(spans)
-        ]
+        ts = np.concatenate([np.array([a, *(a + (b - a) * (points + 1) / 2), b]) for a, b in spans])
+        ws = np.zeros((2, len(ts)))
+        for k, (a, b) in enumerate(spans):
+            inside = slice(k * each + 1, (k + 1) * each - 1)
+            ws[:, inside] = (b - a) / 2 * weights, (b - a) / 2 * coarse
+        found, sums = self._gradients(row, chosen, ts, ws, len(spans))
+        parts = []
+        for k, (a, b) in enumerate(spans):
+            spread = sum(float(np.abs(fine - rough).sum()) for fine, rough in sums[k].values())
+            leaves = {name: pair[0] for name, pair in sums[k].items()}
+            parts.append(_Part(a, b, float(found[k * each]), float(found[k * each + each - 1]), leaves, spread))
+        return parts
 
     def _gradients(
         self, row: int, chosen: Array, ts: Array, ws: Array, spans: int
     ) -> tuple[Array, list[dict[str, Array]]]:
-        """Return f at each point, and the weighted sums of ``(x − b) · ∂f/∂x`` of each span."""
+        """Return f at each point, and the weighted sums of ``(x − b) · ∂f/∂x`` of each span, by both rules."""
         each = _NODES + 2
         values = np.empty(len(ts))
-        sums = [{name: np.zeros(self._point_shape(name)) for name in self._leaves} for _ in range(spans)]
+        sums = [{name: np.zeros((2, *self._point_shape(name))) for name in self._leaves} for _ in range(spans)]
         for start in range(0, len(ts), self._size):
             size = min(self._size, len(ts) - start)
             program = self._program(size, chosen.shape)
@@ -229,7 +247,7 @@ class Integrator:
                 program.run()
             values[now] = (program.fetches[self.head] * chosen).reshape(size, -1).sum(axis=1)
             for k in range(spans):
-                weight = np.where(np.arange(start, start + size) // each == k, ws[now], 0.0)
+                weight = np.where(np.arange(start, start + size) // each == k, ws[:, now], 0.0)
                 for name in self._leaves:
                     difference = self.arrays[name][row] - self.baselines[name]
                     sums[k][name] += np.tensordot(weight, program.grads[name], 1) * difference
@@ -249,17 +267,31 @@ class Integrator:
                 buffer[...] = self.arrays[name][row]
 
 
-@dataclass
+@cache
+def _rules() -> tuple[Array, Array, Array]:
+    """Return the points and weights of Gauss-Legendre quadrature, and weights of a rule with every other point."""
+    points, weights = np.polynomial.legendre.leggauss(_NODES)
+    some = slice(0, None, 2)
+    right = np.zeros(_NODES // 2)
+    right[0] = 2.0  # the integral of the first Legendre polynomial; those of the others are 0
+    coarse = np.zeros(_NODES)
+    coarse[some] = np.linalg.solve(np.polynomial.legendre.legvander(points[some], len(right) - 1).T, right)
+    return points, weights, coarse
+
+
+@dataclass(eq=False)
 class _Part:
-    """A part of a path: f at both ends, and the attributions that belong to it."""
+    """A part of a path: f at both ends, the attributions that belong to it, and how far two rules for them differ."""
 
     start: float
     end: float
     start_value: float
     end_value: float
     leaves: dict[str, Array]
+    spread: float
 
     @property
     def gap(self) -> float:
+        """How far the sum of the attributions is from the change of f."""
         found = sum(float(a.sum()) for a in self.leaves.values())
         return abs(found - (self.end_value - self.start_value))
