@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from graphspec.api import Model, compile, load  # noqa: A004
     from graphspec.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
     from graphspec.language.declarations import Spec
+    from graphspec.notebook.explanation import Explanation
     from graphspec.notebook.history import History
     from graphspec.validation import validate
 
 __all__ = [
     "Diagnostic",
+    "Explanation",
     "GraphspecError",
     "History",
     "Model",
@@ -70,6 +72,7 @@ _MODULES = {
     "RunError": "graphspec.errors",
     "SpecError": "graphspec.errors",
     "UsageError": "graphspec.errors",
+    "Explanation": "graphspec.notebook.explanation",
     "History": "graphspec.notebook.history",
     "Model": "graphspec.api",
     "Spec": "graphspec.language.declarations",

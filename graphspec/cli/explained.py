@@ -158,8 +158,8 @@ def _picture(part: Attributed, row: int) -> Iterator[str]:
     """Yield a small map of a picture's pixels: ``#`` and ``+`` for the answer, ``=`` and ``-`` against it."""
     values = part.values[row]
     height, width = (min(size, most) for size, most in zip(values.shape, _MAP, strict=True))
-    lines = [block.sum(axis=0) for block in np.array_split(values, height, axis=0)]
-    cells = np.array([[float(block.sum()) for block in np.array_split(line, width)] for line in lines])
+    lines = [block.mean(axis=0) for block in np.array_split(values, height, axis=0)]
+    cells = np.array([[float(block.mean()) for block in np.array_split(line, width)] for line in lines])
     largest = float(np.abs(cells).max()) or 1.0
     yield printable(f"  {part.name}: + and # speak for it, - and = against it; -o why.html draws the pixels")
     for line in cells / largest:

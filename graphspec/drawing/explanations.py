@@ -235,9 +235,10 @@ def _pixels(raw: Array) -> Array:
     """Return a picture as RGBA bytes; numbers that are not bytes are scaled from their range."""
     array: Any = raw
     if array.dtype != np.uint8:
-        low, high = float(np.nanmin(array)), float(np.nanmax(array))
+        array = np.nan_to_num(array.astype(np.float64))
+        low, high = float(array.min()), float(array.max())
         low, high = (0.0, 1.0) if low >= 0 and 0.5 < high <= 1 else (low, high)
-        array = (np.nan_to_num((array - low) / ((high - low) or 1.0)) * 255).clip(0, 255).astype(np.uint8)
+        array = ((array - low) / ((high - low) or 1.0) * 255).clip(0, 255).astype(np.uint8)
     if array.shape[-1] == 4:
         return np.ascontiguousarray(array)
     rgb = np.repeat(array, 3, axis=-1) if array.shape[-1] == 1 else array

@@ -36,9 +36,9 @@ TOLERANCE = 0.01
 """The largest part of f(x) − f(b) by which the sum of a row's attributions may differ from it."""
 MAX_STEPS = 4096
 """The largest number of gradients of a row."""
-SPREAD = 0.01
+SPREAD = 0.02
 """The largest difference between two rules, as a part of the sum of a row's absolute attributions, with ``FINE_STEPS``."""
-FINE_STEPS = 512
+FINE_STEPS = 128
 """The number of gradients after which only the sum law asks for more: of many pixels, some always differ."""
 _NODES = 16  # of a Gauss-Legendre rule on one part of the path; a row begins with two parts
 _SMALL = 1e-4  # differences below this part of f(x) count as this large

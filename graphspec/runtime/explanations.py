@@ -160,8 +160,6 @@ def explain_rows(
     rows = len(next(iter(feeds.values())))
     if rows > MAX_ROWS:
         raise UsageError(f"{rows:,} rows are too many: at most {MAX_ROWS} are explained at a time; pass fewer")
-    if not rows:
-        raise UsageError("there are no rows to explain")
     with session.access.reading():
         cut: Frontier = session.once(("frontier", chosen.name), lambda: frontier(session.whole, chosen.name))
         if not cut.leaves:
