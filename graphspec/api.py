@@ -15,21 +15,20 @@ from graphspec.data.signature import Data, user_arrays
 from graphspec.errors import UsageError
 from graphspec.gc_pause import gc_paused
 from graphspec.notebook import from_keras
+from graphspec.notebook.explanation import Explainable
 from graphspec.notebook.history import History
-from graphspec.runtime.session import Session
 from graphspec.text import printable, terminal_width
 from graphspec.validation import source_of
 
 if TYPE_CHECKING:
     from graphspec.export.prove import Proof
     from graphspec.language.declarations import Spec
-    from graphspec.notebook.explanation import Explanation
     from graphspec.training.given_callbacks import GivenCallbacks
     from graphspec.training.observers import Observer
     from graphspec.training.trainer import Trainer
 
 
-class Model(Session):
+class Model(Explainable):
     """A network with its weights, created by :func:`compile` or :func:`load`.
 
     Threads may call ``predict``, ``evaluate`` and ``run`` at the same time. While one thread trains, calls of the others
@@ -170,50 +169,6 @@ class Model(Session):
         data_rows("x", x)
         outputs = self.predict_dict(x, batch_size=positive_int("batch_size", batch_size, 32))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
-
-    def explain(
-        self,
-        x: Data,
-        *,
-        head: str | None = None,
-        label: str | int | None = None,
-        baseline: Data = None,
-        rows: int | None = None,
-    ) -> Explanation:
-        """Return what each value of each row adds to the answer: attributions by integrated gradients.
-
-        The attributions of a row add up to the head's value for the row minus its value for a baseline: standardized
-        numbers at their mean, no category, padding, black pixels.
-
-        Args:
-            x: rows as for :meth:`predict`, at most 256.
-            head: the head to explain, if there are several.
-            label: the class to explain, a label or a number; by default the predicted class of each row.
-            baseline: rows whose mean is the baseline, at most 1000 of them are read.
-            rows: explain only the first rows of ``x``.
-
-        Raises:
-            SpecError: the arrays do not fit the inputs (GS5).
-            UsageError: there is no such head or class, nothing can be attributed, or there are too many rows.
-
-        Example::
-
-            model = gs.compile("specs/penguins.yaml")
-            model.fit(epochs=1, verbose=0)
-            why = model.explain(model.part("test").inputs, rows=3)
-            why.top(0)[0].name, why.attributions["sex"].shape  # ('bill_length_mm', (3,))
-        """
-        from graphspec.notebook.explanation import Explanation
-        from graphspec.runtime.explanations import explain_inputs
-
-        if x is None:
-            raise UsageError("`explain` needs `x`, the rows to explain")
-        data_rows("x", x)
-        most = None if rows is None else positive_int("rows", rows, 1)
-        found = explain_inputs(
-            self, x, head=head, label=None if label is None else str(label), baseline=baseline, rows=most
-        )
-        return Explanation(found, self.spec.name)
 
     def summary(
         self,

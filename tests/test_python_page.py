@@ -14,11 +14,12 @@ import pytest
 from paths import ROOT
 
 import graphspec as gs
+from graphspec.notebook.explanation import Explainable
 
 PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 INTERNAL = {"trainer"}
 """Methods of a model that the command line uses."""
-CLASSES = (gs.Model, gs.History, gs.SpecError, gs.UsageError, gs.RunError)
+CLASSES = (gs.Model, gs.History, gs.Explanation, gs.SpecError, gs.UsageError, gs.RunError)
 
 
 @pytest.fixture
@@ -40,11 +41,12 @@ def test_every_block_of_the_page_runs(here: Path) -> None:
         exec(compile("\n" * line + found[1], "docs/python.md", "exec"), names)  # noqa: S102 (a page of this repository)
     assert names["codes"] == ["GS111"]
     assert len(names["species"]) == 2
-    assert {path.name for path in here.iterdir()} == {"specs", "runs", "penguins.onnx", "curves.svg"}
+    assert {path.name for path in here.iterdir()} == {"specs", "runs", "penguins.onnx", "curves.svg", "why.html"}
 
 
 def public(cls: type) -> set[str]:
-    return {name for name in vars(cls) if not name.startswith("_")} - INTERNAL
+    own = vars(cls) | (vars(Explainable) if issubclass(cls, Explainable) else {})
+    return {name for name in own if not name.startswith("_")} - INTERNAL
 
 
 def test_the_page_names_everything_public() -> None:
@@ -72,7 +74,7 @@ def test_the_page_shows_the_arguments(call: Any) -> None:
     assert [name for name in names if name != "*"] == list(inspect.signature(call).parameters)
 
 
-@pytest.mark.parametrize("name", ["fit", "evaluate", "predict", "summary", "export", "save"])
+@pytest.mark.parametrize("name", ["fit", "evaluate", "explain", "predict", "summary", "export", "save"])
 def test_the_page_shows_the_arguments_of_methods(name: str) -> None:
     (shown,) = re.findall(rf"^\|.*?`{name}\(([^`]*)\)`", PAGE, re.M)
     names = {part.strip().partition("=")[0] for part in shown.split(",")} - {"*"}
@@ -97,7 +99,7 @@ EXAMPLES = dict(examples())
 
 
 def test_what_is_public_has_an_example() -> None:
-    methods = {f"Model.{name}" for name in ("fit", "evaluate", "predict", "summary", "export", "save")}
+    methods = {f"Model.{name}" for name in ("fit", "evaluate", "explain", "predict", "summary", "export", "save")}
     others = {"compile", "load", "validate", *(cls.__name__ for cls in CLASSES)}
     assert methods | others <= {*EXAMPLES}
 

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arguments import path_of
+from graphspec.arguments import path_of, positive_int
+from graphspec.arguments import rows as data_rows
 from graphspec.errors import UsageError
 from graphspec.files import write_atomic
 from graphspec.runtime.attributions import TOLERANCE
+from graphspec.runtime.session import Session
 from graphspec.text import count, number, printable
 
 if TYPE_CHECKING:
+    from graphspec.data.signature import Data
     from graphspec.ir.graph import Array
     from graphspec.runtime.explanations import Attributed, Attributions, Contribution
 
@@ -147,6 +150,53 @@ class Explanation:
 
         svg = drawing(self)
         return picture(svg) if len(svg) <= MAX_DRAWING else f"<p>{text(repr(self))}</p>"
+
+
+class Explainable(Session):
+    """A network that explains its answers."""
+
+    def explain(
+        self,
+        x: Data,
+        *,
+        head: str | None = None,
+        label: str | int | None = None,
+        baseline: Data = None,
+        rows: int | None = None,
+    ) -> Explanation:
+        """Return what each value of each row adds to the answer: attributions by integrated gradients.
+
+        The attributions of a row add up to the head's value for the row minus its value for a baseline: standardized
+        numbers at their mean, no category, padding, black pixels.
+
+        Args:
+            x: rows as for :meth:`predict`, at most 256.
+            head: the head to explain, if there are several.
+            label: the class to explain, a label or a number; by default the predicted class of each row.
+            baseline: rows whose mean is the baseline, at most 1000 of them are read.
+            rows: explain only the first rows of ``x``.
+
+        Raises:
+            SpecError: the arrays do not fit the inputs (GS5).
+            UsageError: there is no such head or class, nothing can be attributed, or there are too many rows.
+
+        Example::
+
+            model = gs.compile("specs/penguins.yaml")
+            model.fit(epochs=1, verbose=0)
+            why = model.explain(model.part("test").inputs, rows=3)
+            why.top(0)[0].name, why.attributions["sex"].shape  # ('bill_length_mm', (3,))
+        """
+        from graphspec.runtime.explanations import explain_inputs
+
+        if x is None:
+            raise UsageError("`explain` needs `x`, the rows to explain")
+        data_rows("x", x)
+        most = None if rows is None else positive_int("rows", rows, 1)
+        found = explain_inputs(
+            self, x, head=head, label=None if label is None else str(label), baseline=baseline, rows=most
+        )
+        return Explanation(found, self.spec.name)
 
 
 def _finite(value: Any) -> float | None:

@@ -8,13 +8,10 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from graphspec.errors import GivenText, GraphspecError, SpecError, UsageError
 from graphspec.files import write_atomic
-
-if TYPE_CHECKING:
-    from graphspec.api import Model
 
 _CELL = "cell"
 """The name of a cell in messages."""
@@ -42,7 +39,7 @@ class _Arguments(argparse.ArgumentParser):
         raise UsageError(f"{message}; write {_USAGE}")
 
 
-def register(shell: Shell, compile: Callable[..., Model], show: Callable[[Any], None] | None = None) -> None:  # noqa: A002
+def register(shell: Shell, compile: Callable[..., Any], show: Callable[[Any], None] | None = None) -> None:  # noqa: A002
     """Add ``%%graphspec`` to a shell.
 
     Args:
@@ -62,7 +59,7 @@ def register(shell: Shell, compile: Callable[..., Model], show: Callable[[Any], 
 class Magic:
     """Runs cells."""
 
-    def __init__(self, shell: Shell, compile: Callable[..., Model], show: Callable[[Any], None]) -> None:  # noqa: A002
+    def __init__(self, shell: Shell, compile: Callable[..., Any], show: Callable[[Any], None]) -> None:  # noqa: A002
         self.shell, self.compile, self.show = shell, compile, show
 
     def run(self, line: str, cell: str) -> None:
