@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -75,8 +76,8 @@ def _rows(model: Model, data: Path, most: int) -> tuple[dict[str, Array], bool]:
 
     if str(data) == "-":
         stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)
-        given = next(stream_rows(model.spec, model.whole, stream, most)).inputs
-        return given, False
+        first = io.BytesIO(b"".join(islice(stream, most)))  # of a slow pipe, rows would come one by one
+        return next(stream_rows(model.spec, model.whole, cast("io.BufferedReader", first), most)).inputs, False
     arrays = read_inputs(model.spec, model.whole, data, most + 1)
     whole = {name: a if isinstance(a, np.ndarray) else a[:] for name, a in arrays.items()}
     size = len(next(iter(whole.values())))

@@ -224,6 +224,9 @@ def _pictures(part: Attributed, row: int, y: float) -> tuple[str, float]:
         data = b64encode(png(image)).decode()
         parts.append(f'<text x="{x:.1f}" y="{y + 12:.1f}">{escape(shorten_end(printable(title), 30))}</text>')
         parts.append(
+            f'<rect x="{x:.1f}" y="{y + 18:.1f}" width="{wide:.1f}" height="{high:.1f}" fill="#ffffff"/>'
+        )  # white paper on dark pages, too: weak colours stay visible
+        parts.append(
             f'<image x="{x:.1f}" y="{y + 18:.1f}" width="{wide:.1f}" height="{high:.1f}" preserveAspectRatio="none" '
             f'style="image-rendering: pixelated" href="data:image/png;base64,{data}"/>'
         )

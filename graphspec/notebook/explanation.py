@@ -85,12 +85,19 @@ class Explanation:
     @property
     def warnings(self) -> list[str]:
         """The rows whose attributions do not add up, as sentences."""
-        return [
-            f"row {row + 1}: the attributions add up to {100 * gap:.2g} % more or less than the difference, "
-            f"after {count(int(self.steps[row]), 'gradient')}; read them as a tendency"
-            for row, gap in enumerate(self.gaps)
-            if not gap <= TOLERANCE
-        ]
+        found = []
+        for row, gap in enumerate(self.gaps):
+            if not math.isfinite(gap):
+                found.append(
+                    f"row {row + 1}: the answer or the baseline's is not a number, so nothing can be attributed"
+                )
+            elif gap > TOLERANCE:
+                steps = count(int(self.steps[row]), "gradient")
+                found.append(
+                    f"row {row + 1}: the attributions add up to {100 * gap:.2g} % more or less than the difference, "
+                    f"after {steps}; read them as a tendency"
+                )
+        return found
 
     def encode(self, suffix: str) -> str:
         """Return the content of a file with one of the suffixes ``FORMATS``."""

@@ -56,3 +56,13 @@ def test_save(found: gs.Explanation, suffix: str, tmp_path: Path) -> None:
 def test_a_file_of_another_kind(found: gs.Explanation, tmp_path: Path) -> None:
     with pytest.raises(gs.UsageError, match=r"must end in \.html, \.svg, \.jsonl, \.csv"):
         found.save(tmp_path / "why.png")
+
+
+def test_an_answer_that_is_no_number() -> None:
+    model, (x, _) = gs.compile(dense_spec()), blobs(3)
+    model.set_weights({name: np.full_like(w, np.nan) for name, w in model.weights.items()})
+    found = model.explain(x)
+    says = "the answer or the baseline's is not a number, so nothing can be attributed"
+    assert found.warnings == [f"row {k}: {says}" for k in (1, 2, 3)]
+    for suffix in (".html", ".svg", ".csv", ".jsonl"):
+        assert found.encode(suffix)
