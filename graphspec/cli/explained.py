@@ -164,7 +164,8 @@ def _picture(part: Attributed, row: int) -> Iterator[str]:
     largest = float(np.abs(cells).max()) or 1.0
     yield printable(f"  {part.name}: + and # speak for it, - and = against it; -o why.html draws the pixels")
     for line in cells / largest:
-        yield "    " + "".join(
+        drawn = (
             " " if abs(c) < _SOME else ("#" if c > 0 else "=") if abs(c) >= _STRONG else "+" if c > 0 else "-"
             for c in line
         )
+        yield ("    " + "".join(drawn)).rstrip()

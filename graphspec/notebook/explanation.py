@@ -18,7 +18,7 @@ from graphspec.errors import UsageError
 from graphspec.files import write_atomic
 from graphspec.runtime.attributions import TOLERANCE
 from graphspec.runtime.session import Session
-from graphspec.text import count, number, printable
+from graphspec.text import count, number, percent, printable
 
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphspec.runtime.explanations import Attributed, Attributions, Contribution
 
 FORMATS = (".html", ".svg", ".jsonl", ".csv")
+_FAR = 0.2  # a gap after which attributions say nothing
 _SHOWN = 3  # contributions that a `repr` names
 
 
@@ -93,10 +94,9 @@ class Explanation:
                 )
             elif gap > TOLERANCE:
                 steps = count(int(self.steps[row]), "gradient")
-                found.append(
-                    f"row {row + 1}: the attributions add up to {100 * gap:.2g} % more or less than the difference, "
-                    f"after {steps}; read them as a tendency"
-                )
+                advice = "do not rely on them" if gap > _FAR else "read them as a tendency"
+                gap_text = f"the sum of the attributions is {percent(float(gap))} off the difference"
+                found.append(f"row {row + 1}: {gap_text}, after {steps}; {advice}, or try another baseline")
         return found
 
     def encode(self, suffix: str) -> str:

@@ -157,3 +157,9 @@ def test_a_file_has_no_gradients(run: Path) -> None:
     result = graphspec("predict", run.parent / "net.onnx", DATA, "--explain")
     assert result.exit_code == 2
     assert "a file has no gradients; name the run directory instead" in result.stderr
+
+
+def test_bars_without_unicode(texts: gs.Explanation) -> None:
+    prepared = "\n".join(lines(texts, 60)).encode("ascii", "graphspec").decode()
+    assert '"good"  +0.6000  #####' in prepared
+    assert '"bad"   -0.8000  -----' in prepared

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from counting import assert_linear
 
-from graphspec.errors import Diagnostic, SpecError, UsageError
+from graphspec.errors import Diagnostic, GivenText, SpecError, UsageError
 from graphspec.language.read import read
 from graphspec.language.tree import Tree, describe
 
@@ -324,3 +324,11 @@ def test_describe_is_short() -> None:
     assert describe(list(range(1000))) == "a list of 1000"
     assert describe({"a": [True, None, 0.5]}) == "{a: [true, null, 0.5]}"
     assert Tree(1, read({}).mark).first_key is not None
+
+
+def test_a_text_that_is_no_file() -> None:
+    tree = read(GivenText("cell", "graphspec: 1\nname: net\n"))
+    assert tree.value["name"].mark.file == "cell"
+    assert tree.value["name"].mark.line == 2
+    with pytest.raises(SpecError, match=r"GS110.*the text has 17 MiB, but a spec has at most 16"):
+        read(GivenText("cell", "#" * (17 << 20)))

@@ -172,7 +172,16 @@ def test_hard_kinks_take_more_steps_and_too_many_are_a_warning(monkeypatch: pyte
     monkeypatch.setattr("graphspec.runtime.attributions.MAX_STEPS", 64)
     found = model.explain(3 * x)
     assert found.steps[0] == 64
-    assert "row 1: the attributions add up to" in found.warnings[0]
+    assert "row 1: the sum of the attributions is" in found.warnings[0]
+    assert "read them as a tendency" in found.warnings[0]
+
+
+def test_what_jumps_at_the_baseline_cannot_be_attributed() -> None:
+    model = gs.compile(spec({"x": {"shape": [5]}}, {"name": "unit", "type": "UnitNormalization"}, OUT))
+    found = model.explain(np.random.default_rng(0).standard_normal((1, 5)).astype(np.float32))
+    assert "do not rely on them, or try another baseline" in found.warnings[0]
+    near = model.explain(np.full((1, 5), 2.0, np.float32) + np.eye(5)[:1], baseline=np.ones((3, 5), np.float32))
+    assert near.warnings == []
 
 
 def test_rows_are_computed_in_pieces_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,3 +207,50 @@ def test_the_weights_and_the_training_are_not_touched() -> None:
     assert learns == {n: p.trainable for n, p in model.graph.params.items()}
     model.fit(epochs=1, verbose=0)
     assert not np.array_equal(before["price/kernel"], model.weights["price/kernel"])
+
+
+WORDS = np.array(["a", "fine", "film", "with", "a", "dull", "plot", "and", "good", "actors"])
+
+
+@pytest.mark.parametrize("name", ["branches", "fashion", "newswires", "reviews", "reviews_lstm", "same_garment"])
+def test_attributions_of_shipped_specs_add_up_on_made_up_rows(name: str) -> None:
+    model = gs.compile(ROOT / "specs" / f"{name}.yaml", ["training.workers=1", "training.callbacks=[]"])
+    random = np.random.default_rng(0)
+    x: dict[str, Any] = {}
+    for key, value in model.whole.inputs.items():
+        shape = [30, *(d if isinstance(d, int) else 9 for d in value.shape[1:])]
+        if value.type.is_string:
+            x[key] = np.array([" ".join(random.choice(WORDS, random.integers(3, 9))) for _ in range(30)])
+        elif value.dtype == "uint8":
+            x[key] = random.integers(0, 256, shape, dtype=np.uint8)
+        else:
+            x[key] = random.integers(0, 99, shape)
+    units = {
+        head: int(value.shape[-1]) for head, value in model.whole.outputs.items() if isinstance(value.shape[-1], int)
+    }
+    labels = {head.name: head.labels for head in model.spec.heads.values()}
+    classes = {head: random.integers(0, max(k, 2), 30) for head, k in units.items()}
+    y = {head: np.array(names)[classes[head]] if (names := labels[head]) else classes[head] for head in units}
+    model.fit(x, y, epochs=1, verbose=0)
+    for head in model.spec.heads:
+        found = model.explain(x, head=head, rows=2)
+        assert found.warnings == []
+        assert found.attributions.keys() == model.spec.inputs.keys()
+        sums = sum(a.reshape(2, -1).sum(axis=1) for a in found.attributions.values())
+        difference = found.values - found.baselines
+        np.testing.assert_allclose(sums, difference, atol=max(1e-6, TOLERANCE * np.abs(difference).max()))
+
+
+def test_embedded_words_are_equal_to_independent_code() -> None:
+    layers = [EMBED, {"name": "mean", "type": "GlobalAveragePooling1D"}, {**OUT, "activation": "tanh"}]
+    model = gs.compile(spec(IDS, *layers))
+    model.set_weights({name: 8 * w for name, w in model.weights.items()})
+    ids = np.random.default_rng(5).integers(1, 20, (3, 6))
+    found = model.explain(ids).attributions["x"]
+    weights = {name: w.astype(float) for name, w in model.weights.items()}
+    table, kernel = weights["embed/embeddings"], weights["out/kernel"][:, 0]
+    for row in range(3):
+        start, step = table[0] @ kernel, (table[ids[row]] - table[0]) @ kernel / 6
+        total = step.sum()
+        expected = step * (np.tanh(start + total) - np.tanh(start)) / total  # all along one line
+        np.testing.assert_allclose(found[row], expected, rtol=1e-4)
