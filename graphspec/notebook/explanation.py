@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.arguments import path_of, positive_int
+from graphspec.arguments import advising, bad_argument, path_of, positive_int
 from graphspec.arguments import rows as data_rows
 from graphspec.errors import UsageError
 from graphspec.files import write_atomic
+from graphspec.notebook import from_keras
 from graphspec.runtime.attributions import TOLERANCE
 from graphspec.runtime.session import Session
 from graphspec.text import count, number, percent, printable
@@ -162,6 +163,7 @@ class Explanation:
 class Explainable(Session):
     """A network that explains its answers."""
 
+    @advising(from_keras.EXPLAIN)
     def explain(
         self,
         x: Data,
@@ -199,6 +201,8 @@ class Explainable(Session):
         if x is None:
             raise UsageError("`explain` needs `x`, the rows to explain")
         data_rows("x", x)
+        if head is not None and not isinstance(head, str):
+            raise bad_argument("head", "the name of a head", head)
         most = None if rows is None else positive_int("rows", rows, 1)
         found = explain_inputs(
             self, x, head=head, label=None if label is None else str(label), baseline=baseline, rows=most

@@ -39,6 +39,17 @@ PREDICT: Final = {
     "y": "`predict` takes inputs only; `evaluate` compares them with targets",
     "training": "predictions are always in inference mode",
 }
+EXPLAIN: Final = {
+    "target": "write `label`",
+    "target_class": "write `label`",
+    "class_name": "write `label`",
+    "baselines": "write `baseline`: rows whose mean it is",
+    "method": "leave it out: the method is integrated gradients",
+    "n_steps": "leave it out: a row takes as many steps as its sum needs",
+    "steps": "leave it out: a row takes as many steps as its sum needs",
+    "batch_size": "leave it out: memory decides",
+    "y": "`explain` takes inputs only; it explains the predicted class, or `label`",
+}
 COMPILE: Final = {
     "optimizer": _IN_SPEC + "`training: {optimizer: …}`; to change it here, `sets=['training.optimizer=adam']`",
     "loss": _IN_SPEC + "`outputs: {head: {loss: …}}`; to change it here, `sets=['outputs.head.loss=mse']`",

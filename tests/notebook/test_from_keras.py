@@ -19,6 +19,7 @@ from specs import blobs, dense_spec
         (gs.Model.fit, from_keras.FIT),
         (gs.Model.evaluate, from_keras.EVALUATE),
         (gs.Model.predict, from_keras.PREDICT),
+        (gs.Model.explain, from_keras.EXPLAIN),
         (gs.compile, from_keras.COMPILE),
         (gs.load, from_keras.LOAD),
     ],

@@ -171,6 +171,10 @@ def test_heads_and_classes_that_there_are_not() -> None:
         simple.explain(rows[:0])
     with pytest.raises(gs.UsageError, match="needs `x`"):
         simple.explain(None)
+    with pytest.raises(gs.UsageError, match="`head` must be the name of a head, got 3"):
+        simple.explain(rows, head=3)  # type: ignore[arg-type]
+    with pytest.raises(gs.UsageError, match="write `label`"):
+        simple.explain(rows, target=1)  # type: ignore[call-arg]
 
 
 def test_a_head_without_a_single_value_is_refused() -> None:
