@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,12 +77,27 @@ def values_at(session: Session, feeds: Mapping[str, Array], wanted: Sequence[Val
     Raises:
         RunError: GS605, onnxruntime cannot compute them.
     """
-    graph = session.whole
-    known = {v.name: np.asarray(feeds[v.name]) for v in wanted if v.name in graph.inputs}
-    values = {v.name: v for v in wanted if v.name not in graph.inputs}
+    values = {v.name: v for v in wanted if v.name not in session.whole.inputs}
+    known = {v.name: np.asarray(feeds[v.name]) for v in wanted if v.name not in values}
+    prelude, rest = session.once(("front", *values), lambda: _front(session.whole, values))
+    if prelude is not None:
+        known |= prelude.run({name: feeds[name] for name in prelude.graph.inputs})
+    if rest.outputs:
+        given = {name: known[name] if name in known else feeds[name] for name in rest.inputs}
+        shapes = {name: tuple(array.shape) for name, array in given.items()}
+        program = build_program(rest, session.parameters, Target(shapes), seed=session.seed)
+        for name, buffer in program.feeds.items():
+            buffer[...] = given[name]
+        with settings():
+            program.run()
+        known |= {name: array.copy() for name, array in program.fetches.items()}
+    return {v.name: known[v.name] for v in wanted}
+
+
+def _front(graph: Graph, values: Mapping[str, Value]) -> tuple[Prelude | None, Graph]:
+    """Return what onnxruntime computes of some values, and the rest, which may read weights."""
     needed = graph.needed(values.values())
-    fixed = repeatable(needed)
-    first = {n.name for n in needed if n.name in fixed}
+    first = repeatable(needed)
     crossing = {
         v.name: v
         for n in needed
@@ -90,20 +105,8 @@ def values_at(session: Session, feeds: Mapping[str, Array], wanted: Sequence[Val
         if n.name not in first and v is not None and v.node is not None and v.node.name in first
     }
     crossing |= {name: v for name, v in values.items() if v.node is not None and v.node.name in first}
-    if crossing:
-        part = part_of(graph, crossing, ())
-        known |= Prelude(part).run({name: feeds[name] for name in part.inputs})
-    if rest := {name: v for name, v in values.items() if name not in crossing}:
-        part = part_of(graph, rest, crossing)
-        given = {name: known[name] if name in known else feeds[name] for name in part.inputs}
-        shapes = {name: tuple(array.shape) for name, array in given.items()}
-        program = build_program(part, session.parameters, Target(shapes), seed=session.seed)
-        for name, buffer in program.feeds.items():
-            buffer[...] = given[name]
-        with settings():
-            program.run()
-        known |= {name: array.copy() for name, array in program.fetches.items()}
-    return {v.name: known[v.name] for v in wanted}
+    rest = part_of(graph, {name: v for name, v in values.items() if name not in crossing}, crossing)
+    return Prelude(part_of(graph, crossing, ())) if crossing else None, rest
 
 
 @dataclass
@@ -290,7 +293,7 @@ class _Part:
     leaves: dict[str, Array]
     spread: float
 
-    @property
+    @cached_property
     def gap(self) -> float:
         """How far the sum of the attributions is from the change of f."""
         found = sum(float(a.sum()) for a in self.leaves.values())
