@@ -61,6 +61,7 @@ SLOW = (
     "optimizers/test_base.py::test_steps_do_not_allocate",
     "parallel/test_leader.py",
     "parallel/test_worker.py",
+    "runtime/test_attributions.py::test_attributions_of_shipped",
     "test_architectures.py",
     "test_depth.py",
     "test_diagnostics.py::test_answer_of_a_fresh",
