@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from graphspec.arrays.system_memory import human, peak
 from graphspec.cli.console import count, out, out_wrapped
@@ -233,5 +233,22 @@ def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
     updates = model.optimizer_state.clock.step
     unscaled = unscaled_inputs(model.spec, trainer.loader.dataset) if guessing is not None else []
     return Evidence(
-        trainer.history, updates, momenta, only_in_training, unseen, largest, targets, restored, unscaled, guessing
+        trainer.history,
+        updates,
+        momenta,
+        only_in_training,
+        unseen,
+        _split(model.spec.data.get("validation")),
+        largest,
+        targets,
+        restored,
+        unscaled,
+        guessing,
     )
+
+
+def _split(source: DataSource | None) -> Literal["random", "last"] | None:
+    """Return how the validation rows are chosen from the training rows; None if they are from elsewhere."""
+    if source is None or source.split is None:
+        return None
+    return "last" if source.in_order or source.by_time else "random"
