@@ -29,7 +29,8 @@ def head_tables(found: Sequence[ClassCounts | NumberErrors], width: int | None) 
     """
     tables = [class_lines(each, width) for each in found if isinstance(each, ClassCounts)]
     numbers = [each for each in found if isinstance(each, NumberErrors)]
-    return [*tables, error_lines(numbers, width)] if numbers else tables
+    lines = error_lines(numbers, width)
+    return [*tables, lines] if lines else tables
 
 
 def class_lines(found: ClassCounts, width: int | None) -> list[str]:
@@ -94,9 +95,14 @@ def _taken_for(found: ClassCounts, k: int, room: int) -> str:
 
 
 def error_lines(found: Sequence[NumberErrors], width: int | None) -> list[str]:
-    """Return a line for each head, in the units of its targets."""
-    rows = [("", "MAE", "RMSE", "R2")]
-    for each in found:
-        name = each.head if width is None else shorten_middle(each.head, max(width - _OTHERS, _SHORTEST))
-        rows.append((name, f"{each.mae:.6g}", f"{each.rmse:.6g}", f"{each.r2:.4f}"))
-    return columns(rows, right=(1, 2, 3))
+    """Return a line for each head, in the units of its targets, without what every head has among its metrics."""
+    texts = {
+        "mae": ("MAE", [f"{each.mae:.6g}" for each in found]),
+        "rmse": ("RMSE", [f"{each.rmse:.6g}" for each in found]),
+        "r2": ("R2", [f"{each.r2:.4f}" for each in found]),
+    }
+    shown = [text for name, text in texts.items() if not all(name in each.known for each in found)]
+    room = max((width or 80) - _OTHERS, _SHORTEST)
+    names = [each.head if width is None else shorten_middle(each.head, room) for each in found]
+    rows = zip(["", *names], *([title, *cells] for title, cells in shown), strict=True)
+    return columns(rows, right=(1, 2, 3)) if shown else []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.losses.base import Loss
-from graphspec.metrics import ConfusionMatrix, F1Score, MeanAbsoluteError, R2Score
+from graphspec.metrics import ConfusionMatrix, F1Score, MeanAbsoluteError, R2Score, RootMeanSquaredError
 from graphspec.metrics.base import has_logits, targets_of, units
 from graphspec.runtime.compute import Compute
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MATRIX = 512  # classes; the counts of more would cost more than the network
 _MOST = 10_000  # classes
+_ERRORS = {"mae": MeanAbsoluteError, "rmse": RootMeanSquaredError, "r2": R2Score}
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,14 @@ class NumberErrors:
         mae: the mean of the absolute errors.
         rmse: the square root of the mean of the squared errors.
         r2: the coefficient of determination, the mean over the head's units.
+        known: those of the three that are among the metrics of the spec, too.
     """
 
     head: str
     mae: float
     rmse: float
     r2: float
+    known: frozenset[str] = frozenset()
 
 
 class HeadCounts:
@@ -111,7 +114,8 @@ def _result(head: HeadDecl, states: Sequence[MetricState]) -> ClassCounts | Numb
     if isinstance(states[-1].metric, R2Score):
         rmse = float(np.sqrt(counters[3].sum() / counters[0].sum()))
         mae, r2 = (state.result() for state in states)
-        return NumberErrors(head.name, float(mae), rmse, float(r2))
+        known = frozenset(name for name, metric in _ERRORS.items() if any(type(m) is metric for m in head.metrics))
+        return NumberErrors(head.name, float(mae), rmse, float(r2), known)
     counts = np.rint(counters).astype(np.int64)
     pairs = counts if isinstance(states[-1].metric, ConfusionMatrix) else None
     if pairs is not None:

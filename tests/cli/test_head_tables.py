@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,10 @@ def test_heads_of_numbers_have_one_table() -> None:
         "years    1e+12      nan  -3.0000",
     ]
     assert head_tables([], 80) == []
+
+
+def test_what_the_spec_asks_for_is_not_repeated() -> None:
+    price = NumberErrors("price", 2.02641, 2.66743, 0.91834, known=frozenset(["mae"]))
+    assert head_tables([price], 80) == [["          RMSE      R2", "price  2.66743  0.9183"]]
+    assert "MAE" in head_tables([price, NumberErrors("years", 1.0, 1.0, 1.0)], 80)[0][0]
+    assert head_tables([replace(price, known=frozenset(["mae", "rmse", "r2"]))], 80) == []
