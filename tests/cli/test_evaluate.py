@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import SPEC, graphspec, project
 
@@ -110,8 +112,6 @@ def test_penalties_are_not_in_an_onnx_file(tmp_path: Path) -> None:
 
 
 def test_precision_and_recall_of_every_class(run: Path) -> None:
-    import numpy as np
-
     model = gs.load(run)
     rows = np.load(run.parent / "test.npz")
     answered, true = (np.ravel(a) > 0.5 for a in (model.predict(rows["features"]), rows["answer"]))
@@ -137,8 +137,6 @@ def test_an_onnx_file_has_the_same_tables(tmp_path: Path) -> None:
 
 
 def test_errors_of_heads_of_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
-
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     x = random.normal(size=(60, 3))
@@ -162,3 +160,24 @@ def test_errors_of_heads_of_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         spread = np.square(true - true.mean(0)).sum(0)
         assert float(r2) == pytest.approx((1 - np.square(error).sum(0) / spread).mean(), abs=2e-4)
     assert f"b_mae   {table[2][1]}" in text, "the metric of the spec is the same"
+
+
+def test_the_end_is_short_for_many_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    ids = np.arange(200) % 12
+    np.savez("twelve.npz", x=random.normal(size=(200, 4)), label=ids)
+    Path("twelve.yaml").write_text(
+        "graphspec: 1\nname: twelve\ninputs: {x: {shape: [4]}}\n"
+        "layers: [{name: label, type: Dense, units: 12, activation: softmax, inputs: x}]\n"
+        "outputs: {label: {loss: sparse_categorical_crossentropy, metrics: [accuracy, confusion_matrix, f1_score]}}\n"
+        "training: {epochs: 2}\ndata: {train: {file: twelve.npz}, test: {file: twelve.npz}}\n"
+    )
+    text = graphspec("train", "twelve.yaml").stdout
+    end = text[text.index("trained ") :]
+    assert len(end.splitlines()) <= 24
+    assert re.search(r"^f1_score +\S+ +to \S+: 12 values$", end, re.M)
+    assert "confusion_matrix: 12 classes; `graphspec evaluate runs/twelve` shows them" in end.replace("\\", "/")
+    whole = graphspec("evaluate", "runs/twelve").stdout
+    assert "f1_score_11" in whole
+    assert "confusion_matrix: a row for each true class" in whole

@@ -378,25 +378,3 @@ def test_the_command_that_continues_has_the_options(spec: Path, monkeypatch: pyt
     assert result.exit_code == 130
     assert f"graphspec train tiny.yaml --resume {' '.join(options)}" in result.stderr
     assert graphspec("train", spec, "--resume", *options).stdout.startswith("resuming after step 1 of epoch 1 of 3\n")
-
-
-def test_the_end_is_short_for_many_classes(spec: Path) -> None:
-    import numpy as np
-
-    random = np.random.default_rng(0)
-    ids = np.arange(200) % 12
-    np.savez("twelve.npz", x=random.normal(size=(200, 4)), label=ids)
-    Path("twelve.yaml").write_text(
-        "graphspec: 1\nname: twelve\ninputs: {x: {shape: [4]}}\n"
-        "layers: [{name: label, type: Dense, units: 12, activation: softmax, inputs: x}]\n"
-        "outputs: {label: {loss: sparse_categorical_crossentropy, metrics: [accuracy, confusion_matrix, f1_score]}}\n"
-        "training: {epochs: 2}\ndata: {train: {file: twelve.npz}, test: {file: twelve.npz}}\n"
-    )
-    text = graphspec("train", "twelve.yaml").stdout
-    end = text[text.index("trained ") :]
-    assert len(end.splitlines()) <= 24
-    assert re.search(r"^f1_score +\S+ +to \S+: 12 values$", end, re.M)
-    assert "confusion_matrix: 12 classes; `graphspec evaluate runs/twelve` shows them" in end.replace("\\", "/")
-    whole = graphspec("evaluate", "runs/twelve").stdout
-    assert "f1_score_11" in whole
-    assert "confusion_matrix: a row for each true class" in whole
