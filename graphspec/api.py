@@ -76,7 +76,8 @@ class Model(Explainable):
             validation_split: the fraction of the rows to validate on; the seed selects them.
             class_weight: ``{class: weight}`` or ``"balanced"`` for the only head, or ``{head: {class: weight}}``.
             callbacks: objects such as ``EarlyStopping(patience=3)``, or names and mappings as in a spec.
-            verbose: 0 prints nothing, other values print one line per epoch.
+            verbose: 0 prints nothing; 1 and ``"auto"`` print all of at most 20 epochs, and about 25 of a longer training;
+                2 prints every epoch.
 
         After Ctrl-C or an error, the weights are those of the last step, ``model.history`` has the epochs that have ended,
         and another ``fit`` continues.

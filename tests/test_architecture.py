@@ -36,7 +36,7 @@ FLOORS = """
     arrays arguments called
     errors files synonyms gc_pause version
     near_names rendering
-    codes text
+    codes text sparklines
 """
 FLOOR = {name: k for k, line in enumerate(reversed(FLOORS.strip().split("\n"))) for name in line.split()}
 FILES = {

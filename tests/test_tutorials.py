@@ -40,6 +40,8 @@ def test_times_and_wrapping_need_not_be_the_same() -> None:
     printed = "trained 2 epochs in 839 ms\nbest: epoch 2;\n  val_loss 0.5\n"
     assert difference("trained 2 epochs in 1.2 s\nbest: epoch 2; val_loss 0.5\n", printed) is None
     assert difference("trained 2 epochs in 2 min 3 s\n…\n", printed) is None
+    assert difference("loss  █▁  0.5 → 0.1", "loss  ▇▆▁  0.6 → 0.2") is None
+    assert difference("loss  █▁  0.5 → 0.1", "loss  0.6 → 0.2") is not None
     assert difference("…\nbest: epoch 2; val_mae 0.5\n", printed) is not None
     assert difference("trained 2 steps in 1.2 s\n…\n", printed) is not None
     assert difference("best: epoch 2;\n  val_loss 0.5\n", "best: epoch 2; val_loss 0.5\n", exact=True) is not None

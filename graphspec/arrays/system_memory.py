@@ -24,6 +24,16 @@ def free() -> int:
     return max(min([_unused(Path("/")), *(limit - used for limit, used in _container_limits(Path("/")))]), 0)
 
 
+def peak() -> int | None:
+    """Return the most bytes of memory that this process has had at a time; None if the system does not report it."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size if sys.platform == "darwin" else size * 1024
+
+
 def _container_limits(root: Path) -> list[tuple[int, int]]:
     """Return (limit, used) in bytes for this process's control group and each of its parents, for cgroup v1 and v2.
 

@@ -66,6 +66,9 @@ class Run(Protocol):
     def say(self, text: str) -> None:
         """Print a line."""
 
+    def event(self, text: str) -> None:
+        """Print a line below that of the current epoch, which has one then."""
+
 
 class Saved(Config):
     """The attributes of a callback's state that a checkpoint contains, as JSON, with their types."""

@@ -386,3 +386,5 @@ class _ReduceLROnPlateau(_MonitorState):
                 self.cooldown, self.wait = self.config.cooldown, 0
                 if self.config.verbose > 0:
                     self.run.say(f"Epoch {epoch + 1}: learning rate reduced to {self.run.rate.value:g}")
+                else:
+                    self.run.event(f"learning rate reduced to {self.run.rate.value:g}")

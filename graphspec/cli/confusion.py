@@ -21,32 +21,36 @@ _LIST_COLUMNS = 41  # of a list, without its two labels
 _LONGEST = 24  # columns of a label in a list
 
 
-def matrix_lines(table: ResultTable, width: int | None) -> list[str]:
-    """Return the lines of a matrix, with the recall and the precision of every class on the right.
+def matrix_lines(
+    table: ResultTable, width: int | None, *, has_ratios: bool = True, may_be_list: bool = True
+) -> list[str]:
+    """Return the lines of a matrix.
 
     Args:
         width: the columns of the terminal; None for the whole table, whatever its width.
+        has_ratios: whether the recall and the precision of every class are on the right.
+        may_be_list: whether a matrix that is too wide becomes a list of classes; else there are no lines for it.
     """
     title = wrapped(f"{table.key}: a row for each true class, a column for each answer", width, indent=2)
-    for found in _tables(table, width):
+    for found in _tables(table, width, has_ratios=has_ratios):
         if width is None or all(display_width(line) <= width for line in found):
             return [*title, *found]
-    return list(_listed(table, width or 80))
+    return list(_listed(table, width or 80)) if may_be_list else []
 
 
-def _tables(table: ResultTable, width: int | None) -> Iterator[list[str]]:
+def _tables(table: ResultTable, width: int | None, *, has_ratios: bool) -> Iterator[list[str]]:
     """Yield the whole matrix, each time narrower."""
     labels = _one_line(table.labels)
     numbers = [str(k + 1) for k in range(len(labels))]
     size = len(numbers[-1])
-    yield _matrix(table.counts, labels, labels, 2)
+    yield _matrix(table.counts, labels, labels, 2, has_ratios=has_ratios)
     for longest, gap in _NUMBERED:
         pairs = zip(numbers, labels, strict=True)
         rows = [
             f"{number:>{size}} {shorten_middle(label, longest) if longest else ''}".rstrip() for number, label in pairs
         ]
         legend = ", ".join(f"{number} = {label}" for number, label in zip(numbers, labels, strict=True))
-        found = _matrix(table.counts, rows, numbers, gap)
+        found = _matrix(table.counts, rows, numbers, gap, has_ratios=has_ratios)
         yield found if longest else [*found, *wrapped(legend, width)]
 
 
@@ -54,12 +58,12 @@ def _one_line(labels: Sequence[str]) -> list[str]:
     return [" ".join(label.split()) for label in labels]
 
 
-def _matrix(counts: Array, rows: Sequence[str], heads: Sequence[str], gap: int) -> list[str]:
-    recalls, precisions = _ratios(counts, 1), _ratios(counts, 0)
-    cells = [
-        ["", *heads, *(f"{' ' * (2 - gap)}{name}" for name in ("recall", "precision"))],
-        *([label, *map(str, counts[k]), recalls[k], precisions[k]] for k, label in enumerate(rows)),
-    ]
+def _matrix(counts: Array, rows: Sequence[str], heads: Sequence[str], gap: int, *, has_ratios: bool) -> list[str]:
+    cells = [["", *heads], *([label, *map(str, counts[k])] for k, label in enumerate(rows))]
+    if has_ratios:
+        for name, ratios in (("recall", _ratios(counts, 1)), ("precision", _ratios(counts, 0))):
+            added = [f"{' ' * (2 - gap)}{name}", *ratios]
+            cells = [[*row, cell] for row, cell in zip(cells, added, strict=True)]
     return columns(cells, right=range(1, len(cells[0])), gap=gap)
 
 

@@ -15,6 +15,7 @@ from graphspec.text import display_width, percent, shorten_end, terminal_width, 
 
 if TYPE_CHECKING:
     from graphspec.data.array_profile import ArrayProfile
+    from graphspec.data.file_profile import FileProfile
     from graphspec.data.overview import Overview
     from graphspec.data.profile import ColumnProfile
 
@@ -118,12 +119,15 @@ def _label(column: str, use: str) -> str:
     return shorten(column, _NAME) if column == use else f"{shorten(column, _NAME)} → {shorten(use, _NAME)}"
 
 
-def _cells(name: str, found: ColumnProfile | ArrayProfile | None) -> tuple[str, ...]:
+def _cells(name: str, found: ColumnProfile | ArrayProfile | FileProfile | None) -> tuple[str, ...]:
     """Return a row of the table."""
     from graphspec.data.array_profile import ArrayProfile
+    from graphspec.data.file_profile import FileProfile
 
     if found is None:
         return (name, "", "", "", "")
+    if isinstance(found, FileProfile):
+        return (name, found.kind, "0", "", _files(found))
     if isinstance(found, ArrayProfile):
         shape = str(found.shape)
         values = _shares(found.frequent, sum(n for _, n in found.frequent))
@@ -133,6 +137,20 @@ def _cells(name: str, found: ColumnProfile | ArrayProfile | None) -> tuple[str, 
         return (name, found.dtype, f"{found.missing:,}", distinct, f"{shape} {values}".strip())
     about = "" if found.exact else "about "
     return (name, _kind(found), f"{found.absent:,}", f"{about}{found.distinct:,}", _values(found))
+
+
+def _files(found: FileProfile) -> str:
+    """Return the sizes of pictures, or the words of texts."""
+    about = "" if found.is_exact else "about "
+    if found.words is not None:
+        mean, longest = found.words
+        return f"{about}{mean:.0f} words on average, at most {about}{longest:,}"
+    if not found.sizes:
+        return ""
+    if len(found.sizes) == 1:
+        return "{} × {}".format(*found.sizes[0][0])
+    high, wide = zip(*(size for size, _ in found.sizes), strict=True)
+    return f"{about}{len(found.sizes):,} sizes, {min(high)} to {max(high)} high, {min(wide)} to {max(wide)} wide"
 
 
 def _kind(found: ColumnProfile) -> str:

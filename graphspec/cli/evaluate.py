@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.cli.console import columns, complain, out
+from graphspec.cli.console import columns, complain, out, out_wrapped
 from graphspec.cli.options import Allow
 from graphspec.cli.targets import is_spec, naming_data, refuse_other, spec_for_run
 from graphspec.errors import NOWHERE, SpecError, UsageError
@@ -60,6 +60,7 @@ def evaluate(
 
 def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.api import load
+    from graphspec.runtime.head_counts import HeadCounts
     from graphspec.training.prepare import part_rows
 
     model = load(run, allow=allow)
@@ -71,7 +72,7 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
         rows = part_rows(model, part)
         if part != Part.test and _read(model.spec, Part.validation) == "train":
             _refuse_other_rows(model, run)
-        _print_results(model.evaluate_arrays(rows, model.spec.training.batch_size))
+        _print_results(model.evaluate_arrays(rows, model.spec.training.batch_size, HeadCounts(model)))
 
 
 def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
@@ -156,25 +157,76 @@ def _refuse_other_rows(model: Model, run: Path) -> None:
         raise UsageError(f"the training data are not those of {run}: its rows for training and validation are unknown")
 
 
-def print_test(model: Model) -> None:
-    """Print the losses and metrics on the test data."""
-    _print_results(model.evaluate_arrays(model.part("test"), model.spec.training.batch_size))
+_FEW = 5  # classes, and values of a metric, that the end of a training shows
+
+
+def print_test(model: Model, run: Path) -> None:
+    """Print the losses and metrics on the test data, shortened for the end of a training in ``run``."""
+    running = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
+    _print_values(running, most=_FEW)
+    print_few(running.tables(), shell("graphspec", "evaluate", str(run)))
+
+
+def print_few(tables: Sequence[ResultTable], command: str) -> None:
+    """Print confusion matrices of a few classes; for others, name the command that prints them."""
+    from graphspec.cli.confusion import matrix_lines
+
+    width = terminal_width(sys.stdout)
+    for table in tables:
+        if len(table.counts) <= _FEW:
+            _print_block(matrix_lines(table, width))
+        else:
+            out_wrapped(f"{table.key}: {len(table.counts):,} classes; `{command}` shows them")
 
 
 def _print_results(running: RunningMetrics) -> None:
-    """Print one line per value (with its meaning, if a metric has several values), then the tables."""
-    meanings = running.meanings()
-    width = terminal_width(sys.stdout)
-    for line in columns((key, f"{value:.6g}", meanings.get(key, "")) for key, value in running.logs().items()):
-        out(line if width is None else shorten_end(line, width))
-    for table in running.tables():
-        print_table(table)
+    """Print the values, then confusion matrices, then what is known of each head."""
+    import numpy as np
 
-
-def print_table(table: ResultTable) -> None:
-    """Print a confusion matrix so that it fits the terminal."""
     from graphspec.cli.confusion import matrix_lines
+    from graphspec.cli.head_tables import head_tables
+    from graphspec.runtime.head_counts import ClassCounts
 
+    _print_values(running)
+    width = terminal_width(sys.stdout)
+    found = [] if running.heads is None else running.heads.found()
+    pairs = [each.pairs for each in found if isinstance(each, ClassCounts) and each.pairs is not None]
+    for table in running.tables():
+        has_table = any(np.array_equal(table.counts, counts) for counts in pairs)  # of its classes, below
+        lines = matrix_lines(table, width, has_ratios=not has_table, may_be_list=not has_table)
+        if lines:
+            _print_block(lines)
+        else:
+            out("")
+            out_wrapped(f"{table.key}: too wide for {len(table.counts):,} classes; a file or a pipe gets it")
+    for lines in head_tables(found, width):
+        _print_block(lines)
+
+
+def _print_values(running: RunningMetrics, most: int | None = None) -> None:
+    """Print one line per value, with its meaning if a metric has several values.
+
+    Args:
+        most: if a metric has more values, only their range is printed.
+    """
+    meanings, width = running.meanings(), terminal_width(sys.stdout)
+    rows: dict[str, tuple[str, str, str]] = {}
+    values = running.logs()
+    several: dict[str, list[float]] = {}
+    for key in meanings:
+        several.setdefault(key.rpartition("_")[0], []).append(values[key])
+    for key, value in values.items():
+        group = several.get(key.rpartition("_")[0], []) if key in meanings else []
+        if most is not None and len(group) > most:
+            name = key.rpartition("_")[0]
+            rows[name] = (name, f"{min(group):.6g}", f"to {max(group):.6g}: {len(group):,} values")
+        else:
+            rows[key] = (key, f"{value:.6g}", meanings.get(key, ""))
+    for line in columns(rows.values()):
+        out(line if width is None else shorten_end(line, width))
+
+
+def _print_block(lines: Sequence[str]) -> None:
     out("")
-    for line in matrix_lines(table, terminal_width(sys.stdout)):
+    for line in lines:
         out(line)

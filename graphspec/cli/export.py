@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from graphspec.cli.console import out_wrapped
-from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunDirectory, Target, writable
+from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunDirectory, SignatureFile, Target
 
 
 def export(
@@ -24,15 +24,7 @@ def export(
             show_default=False,
         ),
     ] = None,
-    signature: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            callback=writable,
-            help="A JSON file for the signature: inputs, outputs and an example.",
-            show_default=False,
-        ),
-    ] = None,
+    signature: SignatureFile = None,
     data: DataPlace = None,
     allow: Allow = None,
 ) -> None:

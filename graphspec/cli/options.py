@@ -39,6 +39,13 @@ _OTHER_FORMATS = frozenset(
 """Suffixes of other formats for models, and of data and specs."""
 
 
+def every(text: str | None) -> str | None:
+    """Refuse a value of ``--log-every`` other than ``auto`` and a positive integer."""
+    if text is not None and text != "auto" and not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise typer.BadParameter(f"write auto, or a number of epochs from 1, not '{text}'")
+    return text
+
+
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML or JSON file.", show_default=False)]
 AnyTarget = Annotated[
     Path,
@@ -99,6 +106,25 @@ Cache = Annotated[
         "--cache",
         metavar="DIR",
         help="The folder for prepared rows; beside the run by default.",
+        show_default=False,
+    ),
+]
+LogEvery = Annotated[
+    str,
+    typer.Option(
+        "--log-every",
+        metavar="N",
+        callback=every,
+        help="Show every Nth epoch; auto shows about 25 epochs, and those in which something happens.",
+    ),
+]
+SignatureFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--signature",
+        metavar="FILE",
+        callback=writable,
+        help="A JSON file for the signature: inputs, outputs and an example.",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""The display of training: a progress bar on a terminal, one line per epoch elsewhere."""
+"""The display of training: a progress bar on a terminal, lines of epochs elsewhere."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from graphspec.arrays.system_memory import human, peak
 from graphspec.cli.console import flush, out_wrapped
-from graphspec.text import display_width, duration, printable, terminal_width, wrapped
-from graphspec.training.epoch_lines import EpochLines
-from graphspec.training.observers import Lines, logs_text
+from graphspec.sparklines import can_show, scale_of, sparkline
+from graphspec.text import display_width, duration, number, printable, terminal_width, wrapped
+from graphspec.training.epoch_log import BY_LOSS, EpochLog, Monitored
+from graphspec.training.observers import Lines
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -24,17 +26,23 @@ if TYPE_CHECKING:
 _REDRAW_INTERVAL = 0.1
 _BAR = 12  # columns
 _BAR_COLUMNS = _BAR + 2  # with the space after it, and one that stays free
+_SPARKLINE = 12  # columns
+_FEWEST = 3  # epochs that make a sparkline
 
 
-def observer_for_stdout() -> Observer:
-    """Return the observer that suits stdout."""
+def observer_for_stdout(every: int | None = None, monitored: Monitored = BY_LOSS) -> Observer:
+    """Return the observer that suits stdout.
+
+    Args:
+        every, monitored: see :class:`graphspec.training.epoch_log.EpochLog`.
+    """
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        return Bar()
-    return PrintedLines()
+        return Bar(every, monitored)
+    return PrintedLines(every, monitored)
 
 
 class PrintedLines(Lines):
-    """One line per epoch, flushed immediately."""
+    """Lines of epochs, each flushed immediately."""
 
     def say(self, text: str) -> None:
         out_wrapped(text)
@@ -42,34 +50,44 @@ class PrintedLines(Lines):
 
 
 class Bar:
-    """One bar for all epochs with losses, metrics and the remaining time; each finished epoch adds a line above it."""
+    """One bar for all epochs with the remaining time, speed, losses and metrics; lines of epochs stay above it."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: int | None = None, monitored: Monitored = BY_LOSS) -> None:
+        self._every, self._monitored = every, monitored
         self._epochs = self._steps = 0
         self._drawn = self._began = 0.0
         self._width = terminal_width(sys.stdout)
         self._progress = _bars()
-        self._remaining = Remaining()
+        self._speed = Speed()
+        self._log: EpochLog | None = None
+        self._losses: list[float] = []
+        self._has_blocks = can_show(sys.stdout)
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
         self._epochs, self._steps = epochs, steps
-        self._lines = EpochLines(epochs, self._width)
+        self._log = EpochLog(epochs, first, self._width, self._every, self._monitored)
         self._task = self._progress.add_task("", total=epochs * steps, completed=first * steps, text="")
         self._progress.start()
         self._began = time.monotonic()
-        self._remaining.begin(self._began, first * steps, epochs * steps)
+        self._speed.begin(self._began, first * steps, epochs * steps)
+        self._is_first_step = True
 
     def step(self, epoch: int, step: int, running: RunningMetrics) -> None:
+        if self._is_first_step:  # in a resumed run, it may be one within an epoch
+            self._is_first_step = False
+            self._speed.begin(self._began, epoch * self._steps + step - 1, self._epochs * self._steps)
         if self._due():
-            self._draw(epoch, step, logs_text(running.logs()))
+            self._speed.rows_per_step = running.rows / step
+            self._draw(epoch, step, running.logs())
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         now = time.monotonic()
-        for line in self._lines.lines(epoch + 1, logs, duration(now - self._began)):
-            self.say(line)
+        if self._log is not None:
+            self._say_all(self._log.epoch(epoch, logs, duration(now - self._began)))
         self._began = now
+        self._losses.append(logs.get("loss", math.nan))
         if epoch + 1 < self._epochs and self._due():
-            self._draw(epoch + 1, 0, "")
+            self._draw(epoch + 1, 0, logs)
 
     def _due(self) -> bool:
         now = time.monotonic()
@@ -78,23 +96,70 @@ class Bar:
         self._drawn = now
         return True
 
-    def _draw(self, epoch: int, step: int, text: str) -> None:
-        done = epoch * self._steps + step
-        left = self._remaining.text(time.monotonic(), done)
-        where = f"epoch {epoch + 1}/{self._epochs}  step {step:>{len(str(self._steps))}}/{self._steps}"
-        shown = "  ".join(filter(None, [where, left]))
-        for pair in printable(text).split("  "):  # as many values as fit
-            if pair and _BAR_COLUMNS + display_width(f"{shown}  {pair}") <= (self._width or 80):
-                shown = f"{shown}  {pair}"
+    def _draw(self, epoch: int, step: int, logs: Mapping[str, float]) -> None:
+        done, now = epoch * self._steps + step, time.monotonic()
+        shown = f"epoch {epoch + 1}/{self._epochs}  step {step:>{len(str(self._steps))}}/{self._steps}"
+        for part in self._parts(now, done, logs):  # until one does not fit
+            if _BAR_COLUMNS + display_width(f"{shown}  {part}") > (self._width or 80):
+                break
+            shown = f"{shown}  {part}"
         self._progress.update(self._task, completed=done, text=shown)
         self._progress.refresh()
+
+    def _parts(self, now: float, done: int, logs: Mapping[str, float]) -> Iterator[str]:
+        """Yield what is worth showing, the most important first."""
+        values = [f"{printable(key)} {number(value)}" for key, value in logs.items()]
+        if left := self._speed.left(now, done):
+            yield left
+        yield from values[:1]
+        if rate := self._speed.rate(now, done):
+            yield f"{rate:,.0f} rows/s"
+        if self._has_blocks and len(self._losses) >= _FEWEST:
+            yield sparkline(self._losses, _SPARKLINE, scale_of(self._losses, may_be_log=True))
+        yield from values[1:]
+        if (memory := peak()) is not None:
+            yield f"{human(memory)} at most"
+
+    def event(self, text: str) -> None:
+        if self._log is not None:
+            self._log.event(text)
 
     def say(self, text: str) -> None:
         shown = "\n".join(wrapped(printable(text), self._width, indent=2))
         self._progress.console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
+    def _say_all(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self.say(line)
+
     def end(self) -> None:
         self._progress.stop()
+        if self._log is not None:
+            self._say_all(self._log.rest())
+
+
+class Speed:
+    """Rows per second, and the remaining time, from the mean time of a step so far."""
+
+    rows_per_step: float = 0.0
+
+    def __init__(self) -> None:
+        self._remaining = Remaining()
+        self._began, self._first = 0.0, 0
+
+    def begin(self, now: float, done: int, total: int) -> None:
+        """Start at ``now`` seconds with ``done`` of ``total`` steps."""
+        self._began, self._first = now, done
+        self._remaining.begin(now, done, total)
+
+    def left(self, now: float, done: int) -> str:
+        """Return the remaining time, with its unit; nothing before there is anything to estimate from."""
+        return self._remaining.text(now, done)
+
+    def rate(self, now: float, done: int) -> float | None:
+        """Return the training rows per second, over validation and checkpoints, too; None if that is unknown."""
+        steps, seconds = done - self._first, now - self._began
+        return steps * self.rows_per_step / seconds if steps > 0 and seconds > 0 and self.rows_per_step else None
 
 
 class Remaining:

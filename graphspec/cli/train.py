@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from graphspec.cli.console import INTERRUPTED, complain, err, out, out_wrapped, print_diagnostics
-from graphspec.cli.options import Allow, AllowOutside, Cache, DataPlace, Sets, SpecFile, writes_onnx
+from graphspec.cli.options import (
+    Allow,
+    AllowOutside,
+    Cache,
+    DataPlace,
+    LogEvery,
+    Sets,
+    SignatureFile,
+    SpecFile,
+    writes_onnx,
+)
 from graphspec.cli.targets import is_run, naming_data
 from graphspec.codes import Code
 from graphspec.errors import Diagnostic, RunError, SpecError, UsageError
@@ -41,6 +51,8 @@ def train(  # noqa: PLR0913 (the options of the command)
             "--export", metavar="FILE", callback=writes_onnx, help="Export to ONNX at the end.", show_default=False
         ),
     ] = None,
+    signature: SignatureFile = None,
+    log_every: LogEvery = "auto",
     data: DataPlace = None,
     cache: Cache = None,
     allow_outside: AllowOutside = False,
@@ -54,12 +66,15 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.compiler.check import check
     from graphspec.compiler.trainable import refuse_untrainable
     from graphspec.data.relocated import moved
+    from graphspec.training.epoch_log import monitored
     from graphspec.training.interrupt import raised
     from graphspec.training.lock import locked
     from graphspec.training.run_directory import install_adapted, refuse_other_spec, start_run
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite, not both")
+    if signature is not None and onnx is None:
+        raise UsageError("--signature describes the exported file: give --export FILE, too")
     if is_run(spec):
         command = shell("graphspec", "train", str(spec / "spec.json"), "--out", str(spec), "--resume")
         raise UsageError(f"{spec} is a run, not a spec; `{command}` continues it")
@@ -88,7 +103,9 @@ def train(  # noqa: PLR0913 (the options of the command)
     if resume and _reached_checkpoint(directory):  # else the run starts again, and learns again
         refuse_other_spec(model, directory)
         install_adapted(model, directory)
-    trainer = model.trainer(observer_for_stdout(), directory)
+    every = None if log_every == "auto" else int(log_every)
+    observer = observer_for_stdout(every, monitored(declaration.training.callbacks))
+    trainer = model.trainer(observer, directory)
     trainer.reported = _monitored(declaration)  # the check of the spec has warned
     make_folder(directory)
     with locked(directory, err):
@@ -103,9 +120,11 @@ def train(  # noqa: PLR0913 (the options of the command)
             with raised():
                 _run(model, trainer, directory)
         except KeyboardInterrupt:
-            err(_interrupted(trainer, directory, _command(spec, directory, model, onnx, data, sets or ())))
+            options: dict[str, Path | str | None] = {"--export": onnx, "--signature": signature, "--data": data}
+            options["--log-every"] = None if log_every == "auto" else log_every
+            err(_interrupted(trainer, directory, _command(spec, directory, model, options, sets or ())))
             return INTERRUPTED
-        _finish(model, trainer, directory, onnx)
+        _finish(model, trainer, directory, onnx, signature)
     return None
 
 
@@ -226,7 +245,10 @@ def _run(model: Model, trainer: Trainer, directory: Path) -> None:
     if trainer.finished:
         why = f": {trainer.stopped}" if trainer.stopped is not None else ""
         out_wrapped(f"the run in {directory} is already finished after epoch {trainer.epoch}{why}")
-    elif not trainer.resumed:
+    elif trainer.resumed:
+        where = f"step {trainer.batch} of epoch {trainer.epoch + 1}" if trainer.batch else f"epoch {trainer.epoch}"
+        out_wrapped(f"resuming after {where} of {trainer.total}")
+    else:
         announce(model, trainer)
     first, began = trainer.epoch, time.monotonic()
     try:
@@ -247,21 +269,20 @@ def _explained(error: RunError, trainer: Trainer) -> RunError:
     return RunError(error.code, error.message, f"{text}; else {error.hint}")
 
 
-def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None) -> None:
-    from graphspec.cli.evaluate import print_table, print_test
+def _finish(model: Model, trainer: Trainer, directory: Path, onnx: Path | None, signature: Path | None) -> None:
+    from graphspec.cli.evaluate import print_few, print_test
 
     model.save_weights(directory)
     if "test" in model.spec.data:
         out("test data:")
-        print_test(model)
+        print_test(model, directory)
     elif trainer.tables:
         out("validation data:")
-        for table in trainer.tables:
-            print_table(table)
+        print_few(trainer.tables, shell("graphspec", "evaluate", str(directory), "--part", "validation"))
     out(f"run: {directory}")
     if onnx is not None:
         model.sample_rows = None  # the proof takes the rows that a later `export` of the run takes
-        out_wrapped(f"{onnx}: {model.export(onnx)}")
+        out_wrapped(f"{onnx}: {model.export(onnx, signature=signature)}")
 
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
@@ -274,16 +295,15 @@ def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
 
 
 def _command(
-    spec: Path, directory: Path, model: Model, onnx: Path | None, data: Path | None, sets: Sequence[str]
+    spec: Path, directory: Path, model: Model, options: Mapping[str, Path | str | None], sets: Sequence[str]
 ) -> str:
     allowed = next((source.allow for source in model.spec.data.values()), ())
     arguments = ["graphspec", "train", str(spec), "--resume"]
     if directory != Path("runs") / model.spec.name:
         arguments += ["--out", str(directory)]
-    if onnx is not None:
-        arguments += ["--export", str(onnx)]
-    if data is not None:
-        arguments += ["--data", str(data)]
+    for name, value in options.items():
+        if value is not None:
+            arguments += [name, str(value)]
     if model.allow_outside:
         arguments.append("--allow-outside")
     arguments += [text for folder in allowed for text in ("--allow", str(folder))]

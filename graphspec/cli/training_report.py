@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from graphspec.cli.console import count, out_wrapped
+from graphspec.arrays.system_memory import human, peak
+from graphspec.cli.console import count, out, out_wrapped
+from graphspec.cli.curves import curve_lines
 from graphspec.ir.learnt_size import LearntSize
+from graphspec.sparklines import can_show
 from graphspec.text import display_width, duration, number, percent, shorten_end, shorten_middle, terminal_width
 from graphspec.training.advice import Evidence, advice, evidence_of, unscaled_inputs
+from graphspec.training.epoch_log import monitored
 from graphspec.training.target_summary import ClassShares, Numbers, Summary, summarize
 
 if TYPE_CHECKING:
@@ -158,6 +162,9 @@ def report(trainer: Trainer, epochs: int, seconds: float) -> None:
         each = f", {duration(seconds / epochs)} per epoch" if epochs > 1 else ""
         stopped = f"; stopped: {trainer.stopped}" if trainer.stopped is not None else ""
         out_wrapped(f"trained {count(epochs, 'epoch')} in {duration(seconds)}{each}{stopped}")
+        out_wrapped(_resources(len(trainer.loader.dataset) * epochs / max(seconds, 1e-9)))
+        for line in curve_lines(trainer.history, terminal_width(sys.stdout), has_blocks=can_show(sys.stdout)):
+            out(line)
     best = best_epoch(trainer)
     restored = restored_epoch(trainer)
     if best is not None:
@@ -173,20 +180,19 @@ def report(trainer: Trainer, epochs: int, seconds: float) -> None:
         out_wrapped(f"hint: {hint}", 6)
 
 
+def _resources(rate: float) -> str:
+    """Return the training rows per second, over validation and checkpoints, too, and the memory of this process."""
+    speed, memory = f"speed: {rate:,.0f} rows/s", peak()
+    return speed if memory is None else f"{speed}; memory: at most {human(memory)}"
+
+
 def best_epoch(trainer: Trainer) -> tuple[str, int] | None:
     """Return what callbacks monitor, else ``val_loss``, and the epoch from 0 in which it was best.
 
     None without validation and monitors: then the training loss shows no best epoch.
     """
-    from graphspec.callbacks.monitors import EarlyStopping, ModelCheckpoint
-
-    key, larger = "val_loss", False
-    for callback in trainer.model.spec.training.callbacks:
-        if not isinstance(callback, EarlyStopping | ModelCheckpoint) or callback.monitor not in trainer.history:
-            continue
-        if isinstance(callback, EarlyStopping) or callback.save_best_only:
-            key, larger = callback.monitor, callback.larger_is_better()
-            break
+    found = monitored(trainer.model.spec.training.callbacks)
+    key, larger = next((pair for pair in found if pair[0] in trainer.history), found[-1])
     values = trainer.history.get(key, [])
     finite = [(k, value) for k, value in enumerate(values) if math.isfinite(value)]
     if not finite:
@@ -227,5 +233,22 @@ def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
     updates = model.optimizer_state.clock.step
     unscaled = unscaled_inputs(model.spec, trainer.loader.dataset) if guessing is not None else []
     return Evidence(
-        trainer.history, updates, momenta, only_in_training, unseen, largest, targets, restored, unscaled, guessing
+        trainer.history,
+        updates,
+        momenta,
+        only_in_training,
+        unseen,
+        _split(model.spec.data.get("validation")),
+        largest,
+        targets,
+        restored,
+        unscaled,
+        guessing,
     )
+
+
+def _split(source: DataSource | None) -> Literal["random", "last"] | None:
+    """Return how the validation rows are chosen from the training rows; None if they are from elsewhere."""
+    if source is None or source.split is None:
+        return None
+    return "last" if source.in_order or source.by_time else "random"

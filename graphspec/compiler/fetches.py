@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from graphspec.compiler.objective import Network, Objective
     from graphspec.ir.graph import Value
     from graphspec.language.declarations import Spec
@@ -34,11 +36,11 @@ def logged_losses(spec: Spec) -> dict[str, str]:
     return {"loss": TOTAL} | {f"{head}_loss": loss_of(head) for head in heads}
 
 
-def fetches(network: Network, objective: Objective) -> dict[str, Value]:
-    """Return the values to fetch in a step, by name."""
+def fetches(network: Network, objective: Objective, counted: Collection[str] = ()) -> dict[str, Value]:
+    """Return the values to fetch in a step, by name: losses, and the heads that have metrics or are ``counted``."""
     found = {TOTAL: objective.total} | {loss_of(head): value for head, value in objective.losses.items()}
     for head in network.spec.heads.values():
-        if head.metrics:
+        if head.metrics or head.name in counted:
             value = network.graph.outputs[head.name]
             found[head.name] = value
             if value.mask is not None:

@@ -97,7 +97,7 @@ class Folder:
         bad: list[DataError] = []
         for path in self.paths:
             try:
-                builder.add_texts([self._text(path)])
+                builder.add_texts([self.text(path)])
             except (OSError, UnicodeError, TextError) as error:
                 said = (
                     "is not UTF-8"
@@ -115,7 +115,13 @@ class Folder:
             raise BadFilesError(bad[:MAX_SHOWN], max(len(bad) - MAX_SHOWN, 0))
         return builder.finish()
 
-    def _text(self, path: Path) -> str:
+    def text(self, path: Path) -> str:
+        """Return the text of a file, by its path in the folder.
+
+        Raises:
+            DataError: GS501, it is too long.
+            OSError, UnicodeError: it cannot be read.
+        """
         with (self.folder / path).open("rb") as file:
             data = file.read(_MAX_TEXT + 1)
         if len(data) > _MAX_TEXT:

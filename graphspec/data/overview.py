@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from graphspec.data.array_profile import ArrayProfile, profile_arrays
 from graphspec.data.check import default_column
 from graphspec.data.column_choice import is_year
+from graphspec.data.file_profile import FileProfile, profile_files
 from graphspec.data.folders import Folder, with_columns
 from graphspec.data.learnt_preview import preview
 from graphspec.data.profile import OCCURRENCES, ColumnProfile, profile
@@ -56,7 +57,7 @@ class Overview:
     share: float | None = None
     notes: list[str] = field(default_factory=list)
     rows: int | None = None
-    columns: Mapping[str, ColumnProfile | ArrayProfile] = field(default_factory=dict)
+    columns: Mapping[str, ColumnProfile | ArrayProfile | FileProfile] = field(default_factory=dict)
     uses: dict[str, list[Use]] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
     learnt: dict[str, list[str]] = field(default_factory=dict)
@@ -144,7 +145,8 @@ def _look(part: Overview, table: Source, max_rows: int | None) -> None:
         part.rows = next((a.shape[0] for a in arrays.values() if a.shape), None)
     elif isinstance(table, Folder):
         part.rows = len(table.paths)
-        part.columns = {"label": _classes(table)} if "label" in table.names else {}
+        labels = {"label": _classes(table)} if "label" in table.names else {}
+        part.columns = {table.kind: profile_files(table), **labels}
 
 
 def _classes(folder: Folder) -> ColumnProfile:
@@ -182,6 +184,8 @@ def _sentence(subject: str, error: DataError) -> str:
 def _compare(part: Overview, column: str, use: Use, signature: DataSignature) -> None:
     """Add the problems of a column for what it is read for, and hints."""
     found = part.columns.get(column)
+    if isinstance(found, FileProfile):
+        return
     subject = f"column '{column}'"
     if isinstance(found, ArrayProfile):
         subject = f"array '{column}'"

@@ -65,6 +65,10 @@ class Decoded:
     sizes: Array | None = None
 
 
+INSTALL = 'install it with `pip install "graphspec[images]"`'
+"""The hint where Pillow is not installed."""
+
+
 def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Decoded:
     """Return the pictures of files, turned upright, as grey, RGB or RGBA.
 
@@ -82,8 +86,8 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
     try:
         from PIL import Image  # noqa: F401
     except ImportError:
-        hint = 'install it with `pip install "graphspec[images]"`'
-        raise DataError(Code.UNREADABLE_FILE, "has pictures, which Pillow decodes: it is not installed", hint) from None
+        text = "has pictures, which Pillow decodes: it is not installed"
+        raise DataError(Code.UNREADABLE_FILE, text, INSTALL) from None
     mode, size = _mode_and_size(request)
     axis = None if size.count(None) != 1 else 1 + size.index(None)
     largest = 0 if axis is None else _largest(paths, size, axis)
@@ -135,11 +139,11 @@ def _mode_and_size(request: Request) -> tuple[str, tuple[int | None, ...]]:
 
 def _largest(paths: Sequence[Path], size: tuple[int | None, ...], axis: int) -> int:
     """Return the largest size on an axis, of the pictures that fit; at least 1."""
-    found = (_upright_size(path) for path in paths)
+    found = (upright_size(path) for path in paths)
     return max((each[axis - 1] for each in found if _fits(each, size) and each[0] * each[1] <= _MAX_PIXELS), default=1)
 
 
-def _upright_size(path: Path) -> tuple[int, int]:
+def upright_size(path: Path) -> tuple[int, int]:
     """Return height and width of a picture by its header, 0 and 0 if it has none: decoding it reports why."""
     from PIL import Image
 

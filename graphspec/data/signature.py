@@ -10,6 +10,7 @@ from graphspec.codes import Code
 from graphspec.data.check import Dataset, DataSignature, check_arrays
 from graphspec.data.convert import as_array, reshape, same_numbers
 from graphspec.data.frames import column_or_value, columns_of, is_frame
+from graphspec.data.pictures import INSTALL
 from graphspec.data.source import NOT_GIVEN, DataError
 from graphspec.data.stored import load_rows
 from graphspec.data.texts import pack
@@ -99,11 +100,16 @@ def load_all(spec: Spec, graph: Graph, cache: Path | None = None) -> tuple[dict[
     for part, source in spec.data.items():
         if source.has_rows:
             arrays, problems = load_rows(source, data_signature(spec, graph), cache)
-            found += problems
+            found += [problem for problem in problems if not _is_known(problem, found)]
             if arrays is not None:
                 parts[part] = arrays
                 found += unreadable_dates(spec, source, arrays)
     return parts, found
+
+
+def _is_known(problem: Diagnostic, found: Sequence[Diagnostic]) -> bool:
+    """Return whether another part has the same problem: one package that is not installed is one problem."""
+    return any(problem.hint == other.hint == INSTALL for other in found)
 
 
 def check_data(spec: Spec, graph: Graph) -> list[Diagnostic]:

@@ -12,6 +12,7 @@ from graphspec.compiler.objective import penalties
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.errors import UsageError
 from graphspec.ir.graph import Array, Graph, Value
+from graphspec.runtime.head_counts import HeadCounts
 from graphspec.runtime.session import Session
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _ANSWER = "answer:"  # names of inputs contain no colon
 
 
 def evaluate_exported(found: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
-    """Return the losses and metrics of a file on checked raw rows.
+    """Return the losses and metrics of a file on checked raw rows, and the counts of its heads.
 
     The total loss lacks the penalties of regularizers (:func:`has_penalties`), which the file does not contain.
 
@@ -34,7 +35,7 @@ def evaluate_exported(found: Exported, spec: Spec, rows: Dataset) -> RunningMetr
     size = spec.training.batch_size
     answers = {_ANSWER + name: array for name, array in _answers(found, rows, size).items()}
     session = Session(spec, replace(lowered, graph=_of_answers(lowered.graph, found)))
-    return session.evaluate_arrays(replace(rows, inputs=rows.inputs | answers), size)
+    return session.evaluate_arrays(replace(rows, inputs=rows.inputs | answers), size, HeadCounts(session))
 
 
 def has_penalties(graph: Graph) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from graphspec.errors import SpecError, UsageError, did_you_mean, shorten
-from graphspec.language.set_paths import FILE, corrected, created, long_form
+from graphspec.language.set_paths import FILE, corrected, created, is_optional, is_removed, long_form
 from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names, item_name
 from graphspec.text import shell
 
@@ -14,10 +14,10 @@ _DOCUMENT = ("graphspec", "name", "description", "vars", "inputs", "blocks", "la
 
 
 def override(tree: Tree, text: str, read_value: Callable[[str, str], Tree]) -> Tree:
-    """Return ``tree`` with one value replaced or added. Shared parts stay unchanged elsewhere.
+    """Return ``tree`` with one value replaced, added or removed. Shared parts stay unchanged elsewhere.
 
     Args:
-        text: ``key.path=VALUE``.
+        text: ``key.path=VALUE``. ``null`` removes a part of ``data`` or a key of ``training``, which may be left out.
         read_value: parses the value.
 
     Raises:
@@ -79,12 +79,16 @@ def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
     for end in range(len(steps), at, -1):
         found = keys.get(".".join(steps[at:end]))
         if found is not None:
+            is_null = end == len(steps) and value.value is None and isinstance(tree.value, dict)
+            if is_null and is_removed([*steps[:at], str(found)]):
+                return _without(tree, str(found))
             child: Tree = tree.find([found])[0] or value
             return _with(tree, found, value if end == len(steps) else _replace(child, steps, end, value))
     step = steps[at]
     if isinstance(tree.value, dict):
         if at == len(steps) - 1:
-            return _with(tree, step, value)
+            is_absent = value.value is None and is_removed(steps) and is_optional(steps)
+            return tree if is_absent else _with(tree, step, value)
         new = created(tree, steps[:at], step, steps[at + 1 :])
         if new is not None:
             return _with(tree, step, _replace(new, steps, at + 1, value))
@@ -116,6 +120,11 @@ def _keys(tree: Tree) -> dict[str, str | int]:
 def _names(keys: Mapping[str, str | int]) -> list[str]:
     """Return the names of the parts of a list, in its order."""
     return sorted((name for name in keys if not name.isdecimal()), key=lambda name: keys[name])
+
+
+def _without(tree: Tree, key: str) -> Tree:
+    """Return ``tree``, a mapping, without ``key``."""
+    return Tree({k: child for k, child in tree.value.items() if k != key}, tree.mark, tree.key_marks)
 
 
 def _with(tree: Tree, key: str | int, child: Tree) -> Tree:

@@ -29,6 +29,8 @@ _CREATED = {
     ("data", "test"): ("inputs", "targets", "windows"),
 }
 """By the path of a mapping, the keys for which an override creates an empty mapping."""
+_REMOVED = (("data", "*"), ("data", "*", "*"), ("training", "*"), ("outputs", "*", "metrics"))
+"""The paths of keys that may be left out and cannot be null; ``*`` is any key."""
 _MOST = 5  # paths that a message lists
 
 
@@ -45,6 +47,21 @@ def long_form(tree: Tree, path: Sequence[str]) -> Tree | None:
     if not any(tree.value in registry.names() for registry in registries):
         return None
     return Tree({"type": tree}, tree.mark, {"type": tree.mark})
+
+
+def is_removed(path: Sequence[str]) -> bool:
+    """Return whether ``null`` at this path removes the key: one that the language does not require, and never null."""
+    return any(
+        len(path) == len(pattern) and all(p in ("*", key) for p, key in zip(pattern, path, strict=True))
+        for pattern in _REMOVED
+    )
+
+
+def is_optional(path: Sequence[str]) -> bool:
+    """Return whether a path of :func:`is_removed` names a key of the language, which need not be there."""
+    if path[0] == "training":
+        return path[-1] in TrainingKeys.model_fields
+    return path[-1] in _CREATED.get(tuple(path[:-1]), ()) or path[0] == "outputs"
 
 
 def created(parent: Tree, path: Sequence[str], key: str, following: Sequence[str]) -> Tree | None:

@@ -17,6 +17,7 @@ from graphspec.runtime.compute import Compute
 
 if TYPE_CHECKING:
     from graphspec.metrics import MetricState
+    from graphspec.runtime.head_counts import HeadCounts
     from graphspec.runtime.records import Sums
 
 
@@ -46,9 +47,13 @@ class RunningMetrics:
 
     Keys are Keras's: ``loss``, then with several heads ``<head>_loss``, then ``accuracy`` or ``<head>_accuracy``; a metric
     with several values has ``f1_score_0``, ``f1_score_1``, …
+
+    Args:
+        heads: what is counted besides the spec's metrics; it is in no result but :attr:`heads`.
     """
 
-    def __init__(self, model: Network) -> None:
+    def __init__(self, model: Network, heads: HeadCounts | None = None) -> None:
+        self.heads = heads
         self._losses = logged_losses(model.spec)
         self._sums = dict.fromkeys(self._losses, 0.0)
         self._rows = 0
@@ -77,6 +82,13 @@ class RunningMetrics:
             head = entry.head
             lengths = {s[1:]: targets[head + s] for s in (LENGTH, STEPS) if head + s in targets}
             entry.state.update(targets.get(head), fetches[head], fetches.get(mask_of(head)), lengths)
+        for head, state in [] if self.heads is None else self.heads.states():
+            state.update(targets[head], fetches[head], fetches.get(mask_of(head)))
+
+    @property
+    def rows(self) -> int:
+        """The rows so far."""
+        return self._rows
 
     def views(self, vector: Array) -> list[Array]:
         """Split a float64 vector of length ``counters`` into views, one for each metric's counters."""

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from graphspec.compiler.lowered import Lowered
     from graphspec.compiler.objective import Objective
     from graphspec.language.declarations import Spec
+    from graphspec.runtime.head_counts import HeadCounts
 
 T = TypeVar("T")
 
@@ -205,22 +206,23 @@ class Session:
 
     # Computation.
 
-    def evaluate_arrays(self, arrays: Dataset, batch_size: int) -> RunningMetrics:
-        """Compute losses and metrics over checked raw arrays, in inference mode."""
-        return self.evaluate_prepared(self.prepared(arrays), batch_size)
+    def evaluate_arrays(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> RunningMetrics:
+        """Compute losses and metrics over checked raw arrays, in inference mode; ``heads`` counts, too."""
+        return self.evaluate_prepared(self.prepared(arrays), batch_size, heads)
 
-    def evaluate_prepared(self, arrays: Dataset, batch_size: int) -> RunningMetrics:
-        """Compute losses and metrics over prepared arrays, in inference mode."""
+    def evaluate_prepared(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> RunningMetrics:
+        """Compute losses and metrics over prepared arrays, in inference mode; ``heads`` counts, too."""
         objective = self.objective(arrays)
         loader = BatchLoader(arrays, batch_size, shuffle=False, seed=self.seed)
-        running, graph = RunningMetrics(self), objective.graph.with_outputs(fetches(self, objective))
+        counted = () if heads is None else heads.names
+        running, graph = RunningMetrics(self, heads), objective.graph.with_outputs(fetches(self, objective, counted))
         loader.start(0)
         with self.access.reading():
             for batch in range(loader.batches):
                 rows = loader.rows(batch)
                 shapes = loader.shapes(rows)
                 bound = partial(build_program, graph, self.parameters, Target(shapes), seed=self.seed)
-                with self.programs.borrow(("evaluate", *sorted(shapes.items())), bound) as program:
+                with self.programs.borrow(("evaluate", counted, *sorted(shapes.items())), bound) as program:
                     loader.copy(batch, program.feeds)
                     with settings():
                         program.run()

@@ -132,7 +132,7 @@ TRAINING = table(
             "accelerator",
             to="leave it out: graphspec trains on the CPU; `workers: auto` uses its cores",
         ),
-        **each("verbose", "log_interval", "progress", to="leave it out: the command shows every epoch"),
+        **each("verbose", "log_interval", "progress", to="leave it out: `train --log-every 1` shows every epoch"),
         **each("jit_compile", "run_eagerly", to="leave it out: the graph is always compiled"),
         **each("l1", "l2", "regularization", to=_L2),
         **each("callback", "hooks", to="callbacks"),

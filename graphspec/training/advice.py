@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -47,6 +47,7 @@ class Evidence:
         momenta: the momentum of each BatchNormalization that is trained, by node.
         only_in_training: nodes that change values in training only, such as Dropout.
         unseen: for each head, classes of validation rows that no training row has.
+        split: how the validation rows are chosen: at random, as the last ones, or None, from a file of their own.
         largest_share: for a spec with one head of classes, the share of the most frequent class in the validation rows,
             and its label.
         targets: the mean and the deviation of each numeric target that the spec does not scale, by head.
@@ -60,6 +61,7 @@ class Evidence:
     momenta: Mapping[str, float] = field(default_factory=dict)
     only_in_training: Sequence[str] = ()
     unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    split: Literal["random", "last"] | None = "random"
     largest_share: tuple[float, str] | None = None
     targets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     restored: bool = False
@@ -81,7 +83,7 @@ def _causes(evidence: Evidence) -> Iterator[str]:
         few = ", ".join(f"'{label}'" for label in labels[:5]) + (", …" if len(labels) > 5 else "")
         yield (
             f"validation rows have classes of '{head}' that no training row has ({few}), which cannot be learnt: "
-            f"set `stratify: {head}` for the split, or add training rows"
+            f"{_fixes(head)[evidence.split]}add training rows"
         )
     yield from _unscaled(evidence, losses)
     yield from _one_class(evidence)
@@ -94,6 +96,15 @@ def _causes(evidence: Evidence) -> Iterator[str]:
         names = " and ".join(f"'{name}'" for name in evidence.only_in_training[:2])
         changes = "changes" if len(evidence.only_in_training) == 1 else "change"
         yield f"the loss is above val_loss since {names} {changes} values in training only: this is normal"
+
+
+def _fixes(head: str) -> Mapping[str | None, str]:
+    """Return what to do about unseen classes besides adding rows, by the way in which validation rows are chosen."""
+    return {
+        "random": f"set `stratify: {head}` for the split, or ",
+        "last": f"if the order of the rows does not matter, split at random, with `stratify: {head}`; else ",
+        None: "",
+    }
 
 
 def _losses(history: Mapping[str, Sequence[float]]) -> Iterator[tuple[Sequence[float], Sequence[float]]]:

@@ -1,15 +1,15 @@
-"""Observers of training: one prints one line per epoch, one prints nothing."""
+"""Observers of training: one prints lines of epochs, one prints nothing."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from graphspec.arguments import bad_argument
 from graphspec.runtime.running_metrics import RunningMetrics
-from graphspec.text import number, printable, terminal_width
-from graphspec.training.epoch_lines import EpochLines
+from graphspec.text import printable, terminal_width
+from graphspec.training.epoch_log import BY_LOSS, EpochLog, Monitored
 
 if TYPE_CHECKING:
     from graphspec.runtime.running_metrics import RunningMetrics
@@ -27,6 +27,9 @@ class Silent:
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         return None
 
+    def event(self, text: str) -> None:
+        return None
+
     def say(self, text: str) -> None:
         return None
 
@@ -35,29 +38,46 @@ class Silent:
 
 
 class Lines(Silent):
-    """An observer that prints one line per epoch."""
+    """An observer that prints lines of epochs.
+
+    Args:
+        every, monitored: see :class:`EpochLog`.
+    """
+
+    def __init__(self, every: int | None = None, monitored: Monitored = BY_LOSS) -> None:
+        self._every, self._monitored = every, monitored
+        self._log: EpochLog | None = None
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
-        self._lines = EpochLines(epochs, terminal_width(sys.stdout))
+        self._log = EpochLog(epochs, first, terminal_width(sys.stdout), self._every, self._monitored)
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        for line in self._lines.lines(epoch + 1, logs):
-            self.say(line)
+        if self._log is not None:
+            self._say_all(self._log.epoch(epoch, logs))
+
+    def event(self, text: str) -> None:
+        if self._log is not None:
+            self._log.event(text)
 
     def say(self, text: str) -> None:
         print(printable(text), flush=True)
 
+    def end(self) -> None:
+        if self._log is not None:
+            self._say_all(self._log.rest())
 
-def logs_text(logs: Mapping[str, float]) -> str:
-    """Format losses and metrics, such as ``loss 0.1234  accuracy 0.9321``."""
-    return "  ".join(f"{key} {number(value)}" for key, value in logs.items())
+    def _say_all(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self.say(line)
 
 
 def observer(verbose: int | str) -> Observer:
-    """Return the observer for Keras's ``verbose``: 0 is silent, all other values print lines."""
+    """Return the observer for Keras's ``verbose``: 0 is silent, 1 and auto show about 25 epochs, 2 shows every epoch."""
     if not isinstance(verbose, int) and verbose != "auto":
         raise bad_argument("verbose", "a number or 'auto'", verbose)
-    return Silent() if verbose == 0 else Lines()
+    if verbose == 0:
+        return Silent()
+    return Lines(every=None if verbose in (1, "auto") else 1)
 
 
 class Observer(Protocol):
@@ -71,6 +91,9 @@ class Observer(Protocol):
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Show the losses and metrics of an epoch."""
+
+    def event(self, text: str) -> None:
+        """Show, with the epoch that is about to end, what has happened in it."""
 
     def say(self, text: str) -> None:
         """Show a message."""

@@ -125,6 +125,10 @@ class Trainer:
         """Show a message to the user."""
         self.observer.say(text)
 
+    def event(self, text: str) -> None:
+        """Show, with the epoch that is about to end, what has happened in it."""
+        self.observer.event(text)
+
     # The run.
 
     def check_outputs(self) -> None:

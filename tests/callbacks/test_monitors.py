@@ -129,6 +129,9 @@ def test_reduce_lr_on_plateau(arguments: dict[str, Any], rates: list[float], cut
         found.append(run.rate.value)
     assert found == pytest.approx(rates)
     assert logs["learning_rate"] == pytest.approx(rates[-2])
+    reduced = [now for before, now in zip([0.1, *rates], rates, strict=False) if now != before]
+    assert run.events == [f"learning rate reduced to {rate:g}" for rate in reduced]
+    assert run.said == []
 
 
 def test_reduce_lr_on_plateau_refuses_a_schedule() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,7 @@ data:
     windows: {length: 8, horizon: 2, group: meter, order: time}
   validation: {split: 0.2, by: time}
 """
+NOTE = "note: {dtype: string}"
 PHOTOS = """\
 graphspec: 1
 name: pets
@@ -264,6 +266,40 @@ def test_folders_of_classes() -> None:
     result = graphspec("data", "s.yaml")
     assert result.exit_code == 1
     assert "problem: fotos does not exist" in result.stdout
+
+
+def test_sizes_of_pictures_and_words_of_texts() -> None:
+    image = pytest.importorskip("PIL.Image")
+    for k, (wide, high) in enumerate([(8, 8), (8, 8), (12, 9)]):
+        Path("photos", "cats").mkdir(parents=True, exist_ok=True)
+        image.new("RGB", (wide, high)).save(f"photos/cats/{k}.png")
+
+    def shown(spec: str, *options: str) -> list[str]:
+        Path("s.yaml").write_text(spec)
+        result = graphspec("data", "s.yaml", *options)
+        assert result.exit_code == 0, result.stdout
+        return [" ".join(line.split()) for line in result.stdout.splitlines()]
+
+    assert "image → photo picture 0 2 sizes, 8 to 9 high, 8 to 12 wide" in shown(PHOTOS)
+    assert "image → photo picture 0 8 × 8" in shown(PHOTOS, "--rows", "2")
+    for k, text in enumerate(["one two three", "one", ""]):
+        Path("notes", "short").mkdir(parents=True, exist_ok=True)
+        Path("notes", "short", f"{k}.txt").write_text(text)
+    Path("notes", "short", "bad.txt").write_bytes(b"\xff\xfe")
+    spec = PHOTOS.replace("images: photos", "texts: notes").replace("photo: {shape: [8, 8, 3], dtype: uint8}", NOTE)
+    spec = spec.replace("name: flat, type: Flatten", "name: ids, type: TextVectorization, output_mode: multi_hot")
+    assert "text → note text 0 1 words on average, at most 3" in shown(spec)
+
+
+def test_pillow_is_missed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("photos", "others"):
+        Path(part, "cats").mkdir(parents=True)
+        Path(part, "cats", "1.png").write_bytes(b"x")
+    Path("s.yaml").write_text(PHOTOS + "  test: {images: others, labels: folder}\n")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    result = graphspec("train", "s.yaml")
+    assert result.exit_code == 1
+    assert result.stderr.count("pip install") == 1
 
 
 def test_a_table_of_pictures() -> None:

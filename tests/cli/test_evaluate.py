@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import SPEC, graphspec, project
 
@@ -16,7 +18,8 @@ PLAIN = SPEC.replace(STOPPING, "")
 
 def values(text: str) -> dict[str, float]:
     """Return the printed losses and metrics."""
-    return {key: float(value) for key, value in (line.split()[:2] for line in text.splitlines() if line)}
+    lines = text.partition("\n\n")[0].splitlines()  # tables follow an empty line
+    return {key: float(value) for key, value in (line.split()[:2] for line in lines)}
 
 
 def last_epoch(run: Path, prefix: str) -> dict[str, float]:
@@ -36,8 +39,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_evaluate(run: Path) -> None:
     result = graphspec("evaluate", run)
     assert result.exit_code == 0
-    figures = dict(line.split() for line in result.stdout.splitlines())
-    assert figures == {k: f"{v:.6g}" for k, v in gs.load(run).evaluate().items()}
+    printed = dict(line.split() for line in result.stdout.partition("\n\n")[0].splitlines())
+    assert printed == {k: f"{v:.6g}" for k, v in gs.load(run).evaluate().items()}
 
 
 def test_evaluate_other_rows(run: Path) -> None:
@@ -106,3 +109,75 @@ def test_penalties_are_not_in_an_onnx_file(tmp_path: Path) -> None:
     found = values(result.stdout)
     assert found["accuracy"] == run["accuracy"]
     assert found["loss"] < run["loss"]
+
+
+def test_precision_and_recall_of_every_class(run: Path) -> None:
+    model = gs.load(run)
+    rows = np.load(run.parent / "test.npz")
+    answered, true = (np.ravel(a) > 0.5 for a in (model.predict(rows["features"]), rows["answer"]))
+    lines = graphspec("evaluate", run).stdout.partition("\n\n")[2].splitlines()
+    assert lines[0].split() == ["answer", "rows", "precision", "recall", "F1", "taken", "for"]
+    for line, label, k in zip(lines[1:3], ("no", "yes"), (False, True), strict=True):
+        right = np.count_nonzero((answered == k) & (true == k))
+        asked, given = np.count_nonzero(true == k), np.count_nonzero(answered == k)
+        ratios = [right / given if given else None, right / asked, 2 * right / (asked + given)]
+        numbers = ["-" if ratio is None else f"{ratio:.3f}" for ratio in ratios]
+        assert line.split()[:5] == [label, str(asked), *numbers]
+    assert lines[3].startswith("mean of classes ")
+
+
+def test_an_onnx_file_has_the_same_tables(tmp_path: Path) -> None:
+    spec, file = project(tmp_path, PLAIN), tmp_path / "a.onnx"
+    assert graphspec("train", spec, "--out", tmp_path / "run", "--export", file).exit_code == 0
+    run, exported = (
+        graphspec("evaluate", tmp_path / "run").stdout,
+        graphspec("evaluate", file, "--data", tmp_path).stdout,
+    )
+    assert run.partition("\n\n")[2] == exported.partition("\n\n")[2] != ""
+
+
+def test_errors_of_heads_of_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(60, 3))
+    a, b = 1000 + 200 * x[:, :1], random.normal(size=(60, 2))
+    np.savez("rows.npz", x=x, a=a, b=b)
+    Path("two.yaml").write_text(
+        "graphspec: 1\nname: two\ninputs: {x: {shape: [3]}}\n"
+        "layers: [{name: a, type: Dense, units: 1, inputs: x}, {name: b, type: Dense, units: 2, inputs: x}]\n"
+        "outputs: {a: {loss: mse, scale: standard}, b: {loss: huber, metrics: [mae]}}\n"
+        "training: {epochs: 3}\ndata: {train: {file: rows.npz}, test: {file: rows.npz}}\n"
+    )
+    assert graphspec("train", "two.yaml").exit_code == 0
+    text = graphspec("evaluate", "runs/two").stdout
+    table = [line.split() for line in text.partition("\n\n")[2].splitlines()]
+    assert table[0] == ["MAE", "RMSE", "R2"]
+    found = gs.load("runs/two").predict(x)
+    for (name, mae, rmse, r2), true in zip(table[1:], (a, b), strict=True):
+        error = found[name] - true
+        assert float(mae) == pytest.approx(np.abs(error).mean(), rel=1e-4)
+        assert float(rmse) == pytest.approx(np.sqrt(np.square(error).mean()), rel=1e-4)
+        spread = np.square(true - true.mean(0)).sum(0)
+        assert float(r2) == pytest.approx((1 - np.square(error).sum(0) / spread).mean(), abs=2e-4)
+    assert f"b_mae   {table[2][1]}" in text, "the metric of the spec is the same"
+
+
+def test_the_end_is_short_for_many_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    ids = np.arange(200) % 12
+    np.savez("twelve.npz", x=random.normal(size=(200, 4)), label=ids)
+    Path("twelve.yaml").write_text(
+        "graphspec: 1\nname: twelve\ninputs: {x: {shape: [4]}}\n"
+        "layers: [{name: label, type: Dense, units: 12, activation: softmax, inputs: x}]\n"
+        "outputs: {label: {loss: sparse_categorical_crossentropy, metrics: [accuracy, confusion_matrix, f1_score]}}\n"
+        "training: {epochs: 2}\ndata: {train: {file: twelve.npz}, test: {file: twelve.npz}}\n"
+    )
+    text = graphspec("train", "twelve.yaml").stdout
+    end = text[text.index("trained ") :]
+    assert len(end.splitlines()) <= 24
+    assert re.search(r"^f1_score +\S+ +to \S+: 12 values$", end, re.M)
+    assert "confusion_matrix: 12 classes; `graphspec evaluate runs/twelve` shows them" in end.replace("\\", "/")
+    whole = graphspec("evaluate", "runs/twelve").stdout
+    assert "f1_score_11" in whole
+    assert "confusion_matrix: a row for each true class" in whole

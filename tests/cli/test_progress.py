@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from graphspec.cli import progress
-from graphspec.cli.progress import Bar, Remaining
+from graphspec.cli.progress import Bar, Remaining, Speed
 
 
 class Running:
+    rows = 16_000
+
     def logs(self) -> dict[str, float]:
         return {"loss": 0.5, "accuracy": 0.75}
 
@@ -46,6 +49,8 @@ def test_a_resumed_run_estimates_from_its_own_steps() -> None:
 def test_the_bar_fits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     now, screen = [100.0], io.StringIO()
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(progress, "peak", lambda: 2**28)
+    monkeypatch.setattr(progress, "can_show", lambda _: True)
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(
         "rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=width, color_system=None)
@@ -53,6 +58,8 @@ def test_the_bar_fits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     bar = Bar()
     bar.begin(400, 0, 1000)
     running: Any = Running()
+    for epoch in range(10, 13):
+        bar.epoch(epoch, {"loss": 1.0, "accuracy": 0.75, "val_loss": 0.5, "val_accuracy": 0.75})
     for step in (1, 500):
         now[0] += 60
         bar.step(13, step, running)
@@ -63,4 +70,35 @@ def test_the_bar_fits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "epoch 14/400  step  500/1000" in text
     assert "min left" in text or "h left" in text
     assert "…" not in text, "a value is whole or left out"
-    assert "epoch  14/400" in text
+    assert " 14/400  loss 0.5000  accuracy 0.7500" in text
+    assert ("rows/s" in text) == (width > 60)
+    assert ("▁" in text) == ("256.0 MiB at most" in text) == (width == 120)
+
+
+def test_a_bar_ends_with_the_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(
+        "rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=100, color_system=None)
+    )
+    bar = Bar(every=10)
+    bar.begin(400, 0, 10)
+    for epoch in range(13):
+        if epoch == 11:
+            bar.event("learning rate reduced to 0.001")
+        bar.epoch(epoch, {"loss": 1 / (epoch + 1)})
+    bar.end()
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n").splitlines()
+    shown = [line.strip() for line in lines if "step" not in line and ("loss" in line or "reduced" in line)]
+    assert [line.split()[1] for line in shown] == ["1/400", "10/400", "12/400", "rate", "13/400"]
+
+
+def test_rows_per_second() -> None:
+    speed = Speed()
+    speed.begin(100.0, 50, 200)
+    assert speed.rate(100.0, 50) is None
+    assert speed.rate(110.0, 60) is None, "the rows of a step are not known"
+    speed.rows_per_step = 32
+    assert speed.rate(110.0, 60) == 32
+    assert speed.left(110.0, 60) == "2 min left"

@@ -39,11 +39,12 @@ def test_train(spec: Path) -> None:
     assert lines[3] == "49 parameters, Adam with learning rate 0.001, batch size 16, 1 process"
     assert [line.split()[:2] for line in lines[4:7]] == [["epoch", f"{k}/3"] for k in (1, 2, 3)]
     assert re.fullmatch(r"trained 3 epochs in .* m?s, .* m?s per epoch", lines[7])
-    assert re.fullmatch(r"best: epoch \d of 3, val_loss \S+; the weights are those of epoch \d", lines[8])
-    assert lines[9] == "test data:"
-    assert [line.split()[0] for line in lines[10:12]] == ["loss", "accuracy"]
-    assert lines[12] == f"run: {Path('runs/tiny')}"
-    assert lines[13].startswith("tiny.onnx: equal to the runtime at batch sizes 1, 2, 5")
+    assert re.fullmatch(r"speed: [\d,]+ rows/s(; memory: at most \d+\.\d [MG]iB)?", lines[8])
+    assert re.fullmatch(r"best: epoch \d of 3, val_loss \S+; the weights are those of epoch \d", lines[9])
+    assert lines[10] == "test data:"
+    assert [line.split()[0] for line in lines[11:13]] == ["loss", "accuracy"]
+    assert lines[13] == f"run: {Path('runs/tiny')}"
+    assert lines[14].startswith("tiny.onnx: equal to the runtime at batch sizes 1, 2, 5")
     assert {p.name for p in Path("runs/tiny").iterdir()} == FILES
     assert Path("tiny.onnx").is_file()
     history = Path("runs/tiny/history.csv").read_text().splitlines()
@@ -232,7 +233,7 @@ def test_resume_for_more_epochs(spec: Path) -> None:
     graphspec("train", spec)
     result = graphspec("train", spec, "--resume", "--set", "training.epochs=5")
     assert result.exit_code == 0
-    assert result.stdout.startswith("epoch 4/5 ")
+    assert result.stdout.startswith("resuming after epoch 3 of 5\nepoch 4/5 ")
     _assert_equal(Path("runs/tiny"), Path("whole"))
 
 
@@ -276,7 +277,7 @@ def test_ctrl_c(spec: Path, monkeypatch: pytest.MonkeyPatch, when: tuple[int, in
     options = ["--set", "training.batch_size=15"]
     assert graphspec("train", spec, "--out", "whole", *options).exit_code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(progress, "observer_for_stdout", lambda: _CtrlC(*when))
+        patch.setattr(progress, "observer_for_stdout", lambda *_: _CtrlC(*when))
         result = graphspec("train", spec, *options)
     assert result.exit_code == 130
     assert text in result.stderr
@@ -338,3 +339,42 @@ def _assert_equal(run: Path, whole: Path) -> None:
         assert all(a[k].tobytes() == b[k].tobytes() for k in a), name
     assert (run / "history.csv").read_text() == (whole / "history.csv").read_text()
     assert json.loads((run / "checkpoint.json").read_text()) == json.loads((whole / "checkpoint.json").read_text())
+
+
+def test_every_nth_epoch(spec: Path) -> None:
+    def shown(*options: str) -> list[str]:
+        result = graphspec("train", spec, "--overwrite", "--set", "training.epochs=45", *options)
+        assert result.exit_code == 0, result.stderr
+        assert "\x1b" not in result.stdout
+        assert "\r" not in result.stdout
+        assert len(Path("runs/tiny/history.csv").read_text().splitlines()) == 46
+        return re.findall(r"^epoch +(\d+)/45 ", result.stdout, re.M)
+
+    few = shown()
+    assert few == shown("--log-every", "auto")
+    assert few == ["1", "2", *map(str, range(5, 46, 5))]
+    assert len(shown("--log-every", "1")) == 45
+    assert shown("--log-every", "20") == ["1", "20", "40", "45"]
+    assert graphspec("train", spec, "--log-every", "0").exit_code == 2
+    assert "write auto, or a number of epochs" in graphspec("train", spec, "--log-every", "some").stderr
+
+
+def test_a_signature_of_the_exported_file(spec: Path) -> None:
+    result = graphspec("train", spec, "--signature", "tiny.json")
+    assert result.exit_code == 2
+    assert "give --export FILE, too" in result.stderr
+    assert graphspec("train", spec, "--export", "tiny.onnx", "--signature", "tiny.json").exit_code == 0
+    assert [output["name"] for output in json.loads(Path("tiny.json").read_text())["outputs"]][:1] == ["answer"]
+    again = graphspec("export", "runs/tiny", "-o", "again.onnx", "--signature", "again.json")
+    assert again.exit_code == 0
+    assert json.loads(Path("again.json").read_text()) == json.loads(Path("tiny.json").read_text())
+
+
+def test_the_command_that_continues_has_the_options(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--export", "a.onnx", "--signature", "a.json", "--log-every", "7"]
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "observer_for_stdout", lambda *_: _CtrlC(0, 1))
+        result = graphspec("train", spec, *options)
+    assert result.exit_code == 130
+    assert f"graphspec train tiny.yaml --resume {' '.join(options)}" in result.stderr
+    assert graphspec("train", spec, "--resume", *options).stdout.startswith("resuming after step 1 of epoch 1 of 3\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import graphspec as gs
-from graphspec.arrays.system_memory import _container_limits, _unused, available, free, human
+from graphspec.arrays.system_memory import _container_limits, _unused, available, free, human, peak
 from graphspec.graph.builder import Builder
 from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate
 from graphspec.ir.graph import Graph, Type, Value
@@ -64,6 +64,15 @@ def test_unused_memory_of_the_machine(tmp_path: Path) -> None:
     if sys.platform != "win32":
         assert _unused(tmp_path) == 70 * 1024
         assert _unused(tmp_path / "elsewhere") == available()  # without a report all memory is free
+
+
+def test_the_peak_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform != "win32":
+        found = peak()
+        assert found is not None
+        assert 10 << 20 < found < 1 << 42, "bytes, not kilobytes"
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert peak() is None
 
 
 def test_too_small_a_container_is_warned_of_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,3 +110,19 @@ def test_a_path_that_leads_nowhere(text: str, words: str) -> None:
 
 def test_a_misspelt_key_of_training_is_left_to_the_check() -> None:
     assert changed("training.epoch=3")["training"] == {"epoch": 3}
+
+
+def test_null_removes_what_may_be_left_out() -> None:
+    rows = ("data.train.file=a.csv", "data.validation.split=0.2", "data.train.delimiter=;")
+    found = changed(*rows, "data.validation=null", "data.train.delimiter=null")
+    assert found["data"] == {"train": {"file": "a.csv"}}
+    assert changed("training.epochs=3", "training.seed=4", "training.seed=null")["training"] == {"epochs": 3}
+    assert changed("training.seed=null").get("training", {}) == {}
+    assert changed(*rows, "data.test=null")["data"].keys() == {"train", "validation"}, "it is not there"
+    assert changed("outputs.y.metrics=[mae]", "outputs.y.metrics=null")["outputs"] == {"y": {"loss": "mse"}}
+
+
+def test_null_stays_a_value_elsewhere() -> None:
+    assert changed("layers.hidden.activation=null")["layers"][0]["activation"] is None
+    assert changed("training.epoch=null")["training"] == {"epoch": None}, "the check names a misspelt key"
+    assert changed("data.train.file=a.csv", "data.vaildation=null")["data"]["vaildation"] is None

@@ -105,11 +105,17 @@ def test_tables_are_printed_with_labels(tmp_path: Path) -> None:
     with (tmp_path / "run" / "history.csv").open() as file:
         assert next(csv.reader(file))[:4] == ["epoch", "loss", "precision_0", "precision_1"]
     evaluated = graphspec("evaluate", tmp_path / "run").stdout
-    assert evaluated in trained.stdout
-    lines = [line.split("  ") for line in evaluated.splitlines()]
+    values, _, tables = evaluated.partition("\n\n")
+    assert values in trained.stdout
+    lines = [line.split("  ") for line in values.splitlines()]
     found = gs.load(tmp_path / "run").evaluate()
     assert lines[1] == ["precision_0", f"{found['precision_0']:.6g}".ljust(8), "above 0.3"]
-    (title, head, first, second) = (line.split() for line in evaluated.splitlines()[-4:])
+    assert [line.split() for line in tables.splitlines()[1:4]] == [
+        ["no", "yes"],
+        *([label, *map(str, row)] for label, row in zip(("no", "yes"), found["confusion_matrix"], strict=True)),
+    ]
+    end = trained.stdout.splitlines()[-5:-1]  # before the run
+    (title, head, first, second) = (line.split() for line in end)
     assert title[0] == "confusion_matrix:"
     assert head == ["no", "yes", "recall", "precision"]
     matrix = found["confusion_matrix"]

@@ -21,6 +21,7 @@ class Run:
         self.rate, self.outputs, self.epoch = Rate(0.1), Outputs(directory), 0
         self.stopped: str | None = None
         self.said: list[str] = []
+        self.events: list[str] = []
         self.saved: list[tuple[str, bool]] = []
         self.value = {"w": np.zeros(1)}
         self.reported: set[str] = set()
@@ -39,6 +40,9 @@ class Run:
 
     def say(self, text: str) -> None:
         self.said.append(text)
+
+    def event(self, text: str) -> None:
+        self.events.append(text)
 
 
 def drive(run: Run, state: CallbackState, figures: list[float], key: str = "val_loss", first: int = 0) -> int:

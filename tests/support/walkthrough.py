@@ -10,8 +10,8 @@ A page is run in an empty folder, block by block:
   are skipped, and blocks with ``node`` or ``node_modules`` without Node's packages.
 - `````python`` without a title runs in one interpreter for the page, after the blocks before it; it is skipped if it imports
   a library of tables that is not installed.
-- `````text`` below one of them is what it prints, or what the page shows in the end. Numbers and units of time need not be
-  the same, nor where long lines are wrapped; a line ``…`` stands for any lines.
+- `````text`` below one of them is what it prints, or what the page shows in the end. Numbers, units of time and curves need
+  not be the same, nor where long lines are wrapped; a line ``…`` stands for any lines.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _BLOCK = re.compile(
 _TABLES = re.compile(r"^import (pandas|polars|pyarrow)\b", re.M)
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
 _TIME = re.compile(r"# (ms|s|min( # s)?)\b")
+_CURVE = re.compile(r"[▁-█]+")
 _WRAPPED = re.compile(r"\n +(?=[^\s…])")
 _ELLIPSIS = "…"
 
@@ -189,7 +190,7 @@ def _difference(shown: str, printed: str, exact: bool) -> str | None:
     def norm(line: str) -> str:
         if exact:
             return line.rstrip()
-        return _TIME.sub("# s", re.sub(r"\s+", " ", _NUMBER.sub("#", line)).strip())
+        return _TIME.sub("# s", re.sub(r"\s+", " ", _CURVE.sub("▁", _NUMBER.sub("#", line))).strip())
 
     parts: list[list[str]] = [[]]  # of the page, between lines `…`
     for line in shown.strip("\n").split("\n"):

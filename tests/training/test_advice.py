@@ -83,7 +83,14 @@ def test_classes_that_no_training_row_has() -> None:
     text = advice(Evidence(history(FALLING, RISING), unseen={"kind": ["a", "b"]}))
     assert text is not None
     assert "classes of 'kind' that no training row has ('a', 'b')" in text
-    assert "`stratify: kind`" in text
+    assert text.endswith("set `stratify: kind` for the split, or add training rows")
+    texts = [advice(Evidence(history(FALLING, RISING), unseen={"kind": ["a"]}, split=s)) for s in ("last", None)]
+    assert texts[0] is not None
+    assert texts[0].endswith(
+        "if the order of the rows does not matter, split at random, with `stratify: kind`; else add training rows"
+    )
+    assert texts[1] is not None
+    assert texts[1].endswith("which cannot be learnt: add training rows")
 
 
 def test_one_class_for_every_row() -> None:

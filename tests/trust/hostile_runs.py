@@ -82,7 +82,7 @@ def runs() -> Path:
         for kind, values in KINDS.items():
             project(folder, _SPEC.format(name=kind, **values)).rename(f"{kind}.yaml")
             _succeed("train", f"{kind}.yaml", "--out", f"{kind}-finished")
-            observer, progress.observer_for_stdout = progress.observer_for_stdout, lambda: Stop(6)
+            observer, progress.observer_for_stdout = progress.observer_for_stdout, lambda *_: Stop(6)
             try:
                 assert graphspec("train", f"{kind}.yaml", "--out", f"{kind}-halted").exit_code == 130
             finally:

@@ -36,7 +36,7 @@ RUN = Path("runs/tiny")
 def halted(monkeypatch: pytest.MonkeyPatch, after: int = 5) -> None:
     """A run that Ctrl-C ended."""
     with monkeypatch.context() as patch:
-        patch.setattr(progress, "observer_for_stdout", lambda: Stop(after))
+        patch.setattr(progress, "observer_for_stdout", lambda *_: Stop(after))
         assert graphspec("train", "tiny.yaml").exit_code == 130
 
 
@@ -142,7 +142,7 @@ def test_the_files_of_a_run_that_goes_on_are_those_of_its_checkpoint(
     (RUN / "history.csv").write_text("epoch\n")
     (RUN / "weights.safetensors").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(progress, "observer_for_stdout", lambda: Stop(1))
+        patch.setattr(progress, "observer_for_stdout", lambda *_: Stop(1))
         patch.setattr(checkpoint, "save_checkpoint", lambda *_: None)
         patch.setattr("graphspec.training.trainer.Trainer.checkpoint", lambda self: None)
         assert graphspec("train", spec, "--resume").exit_code == 130
