@@ -393,3 +393,12 @@ class Code(StrEnum):
         "The target of the export does not have an operator that the graph needs.",
         "Export for a newer target.",
     )
+    UNREADABLE_MODEL = (
+        "GS703",
+        "Unreadable ONNX file",
+        (
+            "`inspect` or `diff` is given a file that is not an ONNX model, is truncated, or contradicts itself: a cycle, a "
+            "value that nothing computes, a weight with fewer bytes than its shape needs, weights outside its folder."
+        ),
+        "Export or download the file again. The message names what is wrong.",
+    )

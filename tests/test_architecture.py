@@ -34,7 +34,7 @@ FLOORS = """
     kernels initializers schedules
     config ir
     arrays arguments called
-    errors files synonyms gc_pause version
+    errors files synonyms gc_pause version explanations
     near_names rendering
     codes text sparklines
 """

@@ -14,9 +14,11 @@ from typer.core import TyperGroup
 from graphspec.cli.console import attempt, complain, guarded, on_stdout, out
 from graphspec.cli.data import data
 from graphspec.cli.evaluate import evaluate
+from graphspec.cli.explain import explain
 from graphspec.cli.export import export
 from graphspec.cli.help_text import HelpText, write_commands
 from graphspec.cli.init import init
+from graphspec.cli.inspect import inspect
 from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
 from graphspec.cli.report import report
@@ -26,7 +28,7 @@ from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 from graphspec.errors import UsageError
 
-COMMANDS = (init, data, validate, summary, plot, train, evaluate, report, predict, export, schema)
+COMMANDS = (init, data, validate, explain, summary, plot, train, evaluate, report, predict, export, inspect, schema)
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 

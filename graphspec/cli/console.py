@@ -61,7 +61,7 @@ def _to_ascii(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("graphspec", _to_ascii)
 
 
-def _spelled(stream: TextIO) -> Callable[[str], str]:
+def spelled(stream: TextIO) -> Callable[[str], str]:
     """Return how a stream writes a text: as it is, or with other characters for those outside its encoding."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return lambda text: text if text.isascii() else text.encode(encoding, "graphspec").decode(encoding)
@@ -153,7 +153,7 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None =
         return
     shown = found.shown() if len(found) > SHOWN else found
     target = stream or sys.stderr
-    text = render(shown, colour=colourful(target), width=terminal_width(target), spell=_spelled(target)) + "\n\n"
+    text = render(shown, colour=colourful(target), width=terminal_width(target), spell=spelled(target)) + "\n\n"
     if len(found) > SHOWN:
         more = f"… and {len(found) - SHOWN:,} more; `graphspec validate --format json` prints all"
         text += "\n".join(wrapped(more, terminal_width(target), indent=2)) + "\n\n"
@@ -162,6 +162,28 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None =
     else:
         with on_stdout():
             stream.write(text)
+    _note_codes(target, (str(d.code) for d in shown))
+
+
+_explainable: dict[str, None] = {}
+"""The codes that this command has shown on a terminal."""
+_MAX_NAMED = 3  # codes that the line about explanations names
+
+
+def _note_codes(stream: TextIO, codes: Iterable[str]) -> None:
+    if hasattr(stream, "isatty") and stream.isatty():
+        _explainable.update(dict.fromkeys(codes))
+
+
+def _point_to_explanations() -> None:
+    """Write once, at the end of a command whose diagnostics were shown on a terminal, which command explains them."""
+    codes = sorted(_explainable)
+    _explainable.clear()
+    if not codes:
+        return
+    them = "it" if len(codes) == 1 else "them" if len(codes) <= _MAX_NAMED else "some of them"
+    text = f"`graphspec explain {' '.join(codes[:_MAX_NAMED])}` explains {them}, with examples"
+    err("\n".join(wrapped(text, terminal_width(sys.stderr), indent=2)))
 
 
 def _on_stderr(text: str) -> None:
@@ -191,7 +213,10 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         import typer
 
-        raise typer.Exit(attempt(lambda: command(*args, **kwargs)))
+        _explainable.clear()
+        status = attempt(lambda: command(*args, **kwargs))
+        _point_to_explanations()
+        raise typer.Exit(status)
 
     return run
 
@@ -240,6 +265,7 @@ def _complain(error: GraphspecError) -> None:
     if isinstance(error, RunError):
         text = str(error).partition(": ")[2].removesuffix(f" (help: {error.hint})")
         complain(f"error[{error.code}]: {text}", error.hint)
+        _note_codes(sys.stderr, [str(error.code)])
     else:
         complain(f"error: {error}")
 

@@ -13,12 +13,14 @@ SHORT = {
     "init": "Write a new spec.",
     "data": "Show what the data files of a spec hold.",
     "validate": "Check specs, and report every problem.",
+    "explain": "Explain a code, such as GS302.",
     "summary": "Print shapes, parameters and memory.",
     "plot": "Draw the graph: SVG or Mermaid.",
     "train": "Train a spec on its data.",
     "evaluate": "Print losses and metrics on test data.",
     "predict": "Predict for new rows.",
     "export": "Write an ONNX file, proved equal.",
+    "inspect": "Show what an ONNX file or a run is.",
     "schema": "Print the JSON Schema for editors.",
 }
 """One line for a command in the list of commands; others have the first paragraph of their help."""

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphspec.errors import UsageError
+from graphspec.export.protobuf import Fields, Span
 from graphspec.graph.onnx_session import sanitized
 from graphspec.ops import OPS
 
 MAX_FILE_BYTES = 2**31  # protobuf's limit of a message
 _MAX_FIELDS = 5_000_000  # fields that are read; a network of ten thousand operators has about 300,000
 
-# Field numbers of onnx.proto, and protobuf's wire types.
+# Field numbers of onnx.proto.
 _GRAPH, _METADATA, _FUNCTIONS = 7, 14, 25
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15
 _OP_TYPE, _ATTRIBUTE, _DOMAIN = 4, 5, 7
@@ -26,7 +27,6 @@ _SUBGRAPH, _SUBGRAPHS, _TENSOR, _TENSORS = 6, 11, 5, 10
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _KEY, _VALUE = 1, 2
 _ONNX = "ai.onnx"  # another spelling of the empty domain
-_VARINT, _DOUBLE, _BYTES, _SINGLE = 0, 1, 2, 5
 
 
 @dataclass
@@ -62,14 +62,11 @@ def outline(path: Path) -> Outline:
             raise UsageError(f"{path} is not an ONNX file: {error}") from None
 
 
-Span = tuple[int, int]
-
-
 class _Reader:
     """Reads messages as spans of one memory-mapped file."""
 
     def __init__(self, content: mmap.mmap) -> None:
-        self._content, self._left = content, _MAX_FIELDS
+        self._content, self._read = content, Fields(content, _MAX_FIELDS)
         self._found = Outline()
 
     def model(self) -> Outline:
@@ -122,37 +119,5 @@ class _Reader:
             self._found.foreign = "weights in other files"
 
     def _fields(self, span: Span) -> Iterator[tuple[int, Span]]:
-        """Yield the number and the span of each field of a message; an integer 0 has an empty span."""
-        position, stop = span
-        while position < stop:
-            self._left -= 1
-            if self._left < 0:
-                raise ValueError(f"it has more than {_MAX_FIELDS:,} fields")
-            key, position = self._integer(position, stop)
-            kind, start = key & 7, position
-            if kind == _VARINT:
-                value, position = self._integer(position, stop)
-                start = position if value == 0 else start
-            elif kind == _BYTES:
-                length, start = self._integer(position, stop)
-                position = start + length
-            elif kind in (_DOUBLE, _SINGLE):
-                position += 8 if kind == _DOUBLE else 4
-            else:
-                raise ValueError(f"there is no wire type {kind} (byte {start})")
-            if position > stop:
-                raise ValueError(f"it is truncated or damaged (byte {start})")
-            yield key >> 3, (start, position)
-
-    def _integer(self, position: int, stop: int) -> tuple[int, int]:
-        """Decode a varint (groups of seven bits); return its value and its end."""
-        value = 0
-        for shift in range(0, 70, 7):
-            if position >= stop:
-                raise ValueError(f"it is truncated or damaged (byte {position})")
-            byte = self._content[position]
-            position += 1
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value, position
-        raise ValueError(f"it has a number of more than 64 bits (byte {position})")
+        """Yield the number and the span of each field of a message."""
+        return ((field.number, field.span) for field in self._read(span))

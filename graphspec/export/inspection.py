@@ -1,0 +1,306 @@
+"""What a file or a run is, as one record: inputs, outputs, an example, sizes, operators, proof, spec, and who can run it.
+
+Nothing is run, and no weight is read. The file is untrusted: its texts are cut, and what it claims is compared with what it
+has (``problems``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from graphspec.compiler.adapted import Adapted
+from graphspec.compiler.check import check
+from graphspec.compiler.cost import cost
+from graphspec.data.signature import data_signature
+from graphspec.errors import GraphspecError
+from graphspec.export.model_file import Declared, ModelFile, read_model_file, unreadable
+from graphspec.export.runs_on import kernels, runs_on
+from graphspec.export.signature import KEY
+from graphspec.graph.onnx_session import sanitized
+from graphspec.ir.graph import MISSING_INTEGER
+from graphspec.language.head_arrays import LABEL
+from graphspec.language.source import MAX_BYTES
+
+if TYPE_CHECKING:
+    from graphspec.compiler.lowered import Lowered
+    from graphspec.language.declarations import Spec
+
+FORMAT = 1
+_MAX_KNOWN = 100  # known values of an input that the record lists
+_MAX_METADATA = 400  # characters of a foreign text
+_OF_INPUTS, _OF_OUTPUTS = ("column", "missing", "ids", "known"), ("labels", "target")
+"""What only a file of graphspec says of an input and of an output; None in the record of another file."""
+_COSTS = ("parameters", "trainable", "multiply_adds", "assumed_lengths")
+OWN_KEYS = ("graphspec_version", "spec", "spec_sha256", "labels", "adapted", "proof", KEY)
+
+
+def inspect_file(path: Path) -> dict[str, Any]:
+    """Return the record of an ONNX file, of graphspec or of another program.
+
+    Raises:
+        SpecError: GS703, it is not an ONNX model, is truncated, contradicts itself, or names weights outside its folder.
+        OSError: it does not exist, or cannot be read.
+    """
+    found = read_model_file(path)
+    external = _external(path, found)
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "kind": "onnx",
+        "file": str(path),
+        "bytes": found.nbytes,
+        "name": found.name,
+        "description": found.doc,
+        "producer": {"name": found.producer, "version": found.producer_version, "domain": found.domain},
+        "model_version": found.model_version,
+        "ir_version": found.ir_version,
+        "opset": found.opsets.get("", None),
+        "domains": {domain or "ai.onnx": version for domain, version in found.opsets.items()},
+        "inputs": [_declared(declared, is_input=True) for declared in found.inputs],
+        "outputs": [_declared(declared, is_input=False) for declared in found.outputs],
+        "symbols": sorted({d for i in (*found.inputs, *found.outputs) for d in i.shape or () if isinstance(d, str)}),
+        "example": None,
+        "weights": _weights(found),
+        "external_data": external,
+        **dict.fromkeys(_COSTS),
+        "operators": [
+            {"domain": domain or "ai.onnx", "name": name, "count": count}
+            for (domain, name), count in sorted(
+                found.operators.items(), key=lambda item: (item[0][0], -item[1], item[0])
+            )
+        ],
+        "functions": found.functions,
+        "subgraphs": found.subgraphs,
+        "runtime": kernels(found),
+        "runs_on": runs_on(found),
+        "spec": None,
+        "proof": None,
+        "metadata": {k: _cut(v) for k, v in found.metadata.items() if k not in OWN_KEYS},
+        "problems": [f"'{e['file']}' {e['problem']}" for e in external if e["problem"]],
+    }
+    if "spec" in found.metadata:
+        _add_own(record, found)
+    return record
+
+
+def _declared(declared: Declared, *, is_input: bool) -> dict[str, Any]:
+    shape = None if declared.shape is None else list(declared.shape)
+    return {
+        "name": declared.name,
+        "kind": declared.kind,
+        "dtype": declared.dtype,
+        "shape": shape,
+        "description": declared.doc,
+        **dict.fromkeys(_OF_INPUTS if is_input else _OF_OUTPUTS),
+    }
+
+
+def _weights(found: ModelFile) -> dict[str, Any]:
+    nbytes, elements = Counter[str](), Counter[str]()
+    for weight in found.weights:
+        nbytes[weight.dtype] += weight.nbytes
+        elements[weight.dtype] += weight.elements
+    return {
+        "count": len(found.weights),
+        "elements": sum(elements.values()),
+        "bytes": sum(nbytes.values()),
+        "dtypes": {t: {"elements": elements[t], "bytes": nbytes[t]} for t, _ in nbytes.most_common()},
+    }
+
+
+def _external(path: Path, found: ModelFile) -> list[dict[str, Any]]:
+    """Return the files that have weights: ``{file, bytes, needed, problem}``; they are not opened.
+
+    Raises:
+        SpecError: GS703, a file is outside the folder of the model.
+    """
+    needed: dict[str, int] = {}
+    for weight in found.weights:
+        if weight.external is None:
+            continue
+        name, offset, length = weight.external
+        _refuse_outside(path, name)
+        if length is not None and length < weight.nbytes:
+            shown = sanitized(weight.name)
+            raise unreadable(path, f"has {length:,} bytes for the weight '{shown}', which needs {weight.nbytes:,}")
+        needed[name] = max(needed.get(name, 0), offset + (weight.nbytes if length is None else length))
+    records = []
+    for name, size in needed.items():
+        other = path.parent / name
+        have = other.stat().st_size if other.is_file() else None
+        problem = "is missing" if have is None else None
+        if have is not None and have < size:
+            problem = f"has {have:,} bytes, and the model needs {size:,}"
+        records.append({"file": name, "bytes": have, "needed": size, "problem": problem})
+    return records
+
+
+def _refuse_outside(path: Path, name: str) -> None:
+    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
+    is_wrong = "\0" in name or ".." in parts or PurePosixPath(name).is_absolute() or bool(PureWindowsPath(name).anchor)
+    if not is_wrong:
+        folder = path.parent.resolve()
+        is_wrong = not (folder / name).resolve().is_relative_to(folder)
+    if is_wrong:
+        raise unreadable(path, f"has weights in '{sanitized(name)}', which is outside its folder")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_METADATA else f"{text[:_MAX_METADATA]}… ({len(text):,} characters)"
+
+
+# Files of graphspec.
+
+
+def _add_own(record: dict[str, Any], found: ModelFile) -> None:
+    """Add what the metadata of a file of graphspec say. A record that does not have its form is left out, and said."""
+    document = _json(found, "spec")
+    if not isinstance(document, dict) or len(found.metadata["spec"]) > MAX_BYTES:
+        record["problems"].append("its spec is not a JSON mapping, or is too large")
+        return
+    sha256 = hashlib.sha256(json.dumps(document, sort_keys=True).encode(errors="replace")).hexdigest()
+    if sha256 != found.metadata.get("spec_sha256"):
+        record["problems"].append("its spec is not the one whose hash it names")
+    record["kind"] = "graphspec"
+    record["spec"] = {
+        "name": str(document.get("name", "")),
+        "sha256": sha256,
+        "graphspec_version": sanitized(found.metadata.get("graphspec_version", "")),
+        "rows_learnt_from": None,
+    }
+    proof, signature, learnt = (_json(found, key) for key in ("proof", KEY, "adapted"))
+    record["proof"] = proof if isinstance(proof, dict) else None
+    try:
+        adapted = Adapted.of_json(learnt) if learnt is not None else Adapted()
+        checked = check(document, allow_outside=True, adapted=adapted)
+        spec, lowered = checked.require()
+    except (GraphspecError, ValueError) as error:
+        text = sanitized(str(error).splitlines()[0], _MAX_METADATA)
+        record["problems"].append(f"its spec is not valid for this version of graphspec: {text}")
+        return
+    network = network_record(spec, lowered)
+    record |= {key: network[key] for key in _COSTS}
+    record["spec"]["rows_learnt_from"] = adapted.rows or None
+    _merge(record["inputs"], network["inputs"])
+    _merge(record["outputs"], network["outputs"])
+    if isinstance(signature, dict):
+        _merge(record["inputs"], signature.get("inputs"), ("column", "missing"))
+        record["example"] = _example(signature.get("example"))
+    own, real = ({(i["name"], i["dtype"]) for i in r["inputs"]} for r in (network, record))
+    if not real <= own:
+        record["problems"].append("its inputs are not those of its spec")
+
+
+def _json(found: ModelFile, key: str) -> Any:
+    try:
+        return json.loads(found.metadata[key]) if key in found.metadata else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _merge(records: list[dict[str, Any]], others: Any, keys: Sequence[str] | None = None) -> None:
+    """Add to each record the keys of the other one with the same name; what it has already stays."""
+    others = others if isinstance(others, list) else []
+    by_name = {r["name"]: r for r in others if isinstance(r, dict) and isinstance(r.get("name"), str)}
+    for record in records:
+        other = by_name.get(record["name"], {})
+        for key in keys or other:
+            if key in other and record.get(key) in (None, ""):
+                record[key] = other[key]
+
+
+def _example(example: Any) -> dict[str, Any] | None:
+    parts = example if isinstance(example, dict) else {}
+    return parts if all(isinstance(parts.get(key), dict) for key in ("inputs", "outputs")) else None
+
+
+# Networks.
+
+
+def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
+    """Return what a spec says of its network: ``{inputs, outputs, parameters, trainable, multiply_adds, …}``.
+
+    The numbers are None if they are still to be learnt.
+    """
+    graph, needed = lowered.graph, data_signature(spec, lowered.graph)
+    inputs = []
+    for name, value in graph.inputs.items():
+        limits = needed.limits.get(name)
+        missing: str | int | None = None
+        if value.type.is_string:
+            missing = ""
+        elif name in needed.gaps:
+            missing = "NaN" if value.type.is_float else MISSING_INTEGER
+        inputs.append(
+            {
+                "name": name,
+                "kind": "tensor",
+                "dtype": value.dtype,
+                "shape": [d if isinstance(d, int) else str(d) for d in value.shape],
+                "description": spec.inputs[name].description,
+                "column": needed.columns.get(name, name),
+                "missing": missing,
+                "ids": None if limits is None else [int(limits.low), int(limits.high)],
+                "known": known_values(spec, name),
+            }
+        )
+    found = None if graph.learnt else cost(spec, lowered, 1)
+    total = None if found is None else found.total()
+    return {
+        "inputs": inputs,
+        "outputs": _outputs(spec, lowered),
+        "parameters": None if total is None else total.trainable + total.frozen,
+        "trainable": None if total is None else total.trainable,
+        "multiply_adds": None if total is None else total.multiply_adds,
+        "assumed_lengths": {} if found is None else found.lengths,
+    }
+
+
+def _outputs(spec: Spec, lowered: Lowered) -> list[dict[str, Any]]:
+    outputs: list[dict[str, Any]] = []
+    for name, value in lowered.graph.outputs.items():
+        head = spec.heads[name]
+        statistics = None if head.statistics is None else dict(zip(("mean", "deviation"), head.statistics, strict=True))
+        outputs.append(
+            {
+                "name": name,
+                "kind": "tensor",
+                "dtype": value.dtype,
+                "shape": [d if isinstance(d, int) else str(d) for d in value.shape],
+                "description": head.description,
+                "labels": head.labels,
+                "target": statistics,
+            }
+        )
+        if head.labels is not None:
+            shape = [d if isinstance(d, int) else str(d) for d in value.shape[:-1]]
+            label: dict[str, Any] = {
+                "name": name + LABEL,
+                "kind": "tensor",
+                "dtype": "string",
+                "shape": shape,
+                "description": "",
+            }
+            outputs.append({**label, "labels": head.labels, "target": None})
+    return outputs
+
+
+def known_values(spec: Spec, name: str) -> dict[str, Any] | None:
+    """Return the vocabulary of the lookups that read an input: ``{count, values}``, None if there are none.
+
+    Of a long vocabulary, the first values are listed.
+    """
+    reached, found = {name}, dict[Any, None]()
+    for node in spec.nodes:  # a record's nodes stand in the order in which they are computed
+        if not any(ref is not None and ref.name in reached for ref in node.inputs):
+            continue
+        vocabulary = getattr(node.layer, "vocabulary", None)
+        if isinstance(vocabulary, list | tuple):
+            found.update(dict.fromkeys(vocabulary))
+        elif len(node.inputs) == 1:
+            reached.add(node.name)
+    return {"count": len(found), "values": list(found)[:_MAX_KNOWN]} if found else None
