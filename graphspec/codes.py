@@ -41,12 +41,7 @@ class Code(StrEnum):
         "The document, a section, a layer, the params of a block or the data have a key that does not exist.",
         "Use the suggested name, or remove the key.",
     )
-    MISSING_KEY = (
-        "GS103",
-        "Missing key",
-        "A mapping lacks a required key.",
-        "Add the key.",
-    )
+    MISSING_KEY = ("GS103", "Missing key", "A mapping lacks a required key.", "Add the key.")
     WRONG_TYPE = (
         "GS104",
         "Wrong type",
@@ -62,12 +57,7 @@ class Code(StrEnum):
         ),
         "Choose another value.",
     )
-    DUPLICATE_KEY = (
-        "GS106",
-        "Duplicate key",
-        "A mapping contains a key twice.",
-        "Remove one of them.",
-    )
+    DUPLICATE_KEY = ("GS106", "Duplicate key", "A mapping contains a key twice.", "Remove one of them.")
     DUPLICATE_NAME = (
         "GS107",
         "Duplicate name",
