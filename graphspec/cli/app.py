@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from graphspec.cli.console import attempt, complain, guarded, on_stdout, out
 from graphspec.cli.data import data
+from graphspec.cli.diff import diff
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.explain import explain
 from graphspec.cli.export import export
@@ -28,7 +29,7 @@ from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 from graphspec.errors import UsageError
 
-COMMANDS = (init, data, validate, explain, summary, plot, train, evaluate, report, predict, export, inspect, schema)
+COMMANDS = (init, data, validate, explain, summary, plot, train, evaluate, report, predict, export, inspect, diff, schema)
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 

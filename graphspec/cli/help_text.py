@@ -21,6 +21,7 @@ SHORT = {
     "predict": "Predict for new rows.",
     "export": "Write an ONNX file, proved equal.",
     "inspect": "Show what an ONNX file or a run is.",
+    "diff": "Show what differs, by meaning.",
     "schema": "Print the JSON Schema for editors.",
 }
 """One line for a command in the list of commands; others have the first paragraph of their help."""

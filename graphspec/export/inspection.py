@@ -195,6 +195,22 @@ def _add_own(record: dict[str, Any], found: ModelFile) -> None:
         record["problems"].append("its inputs are not those of its spec")
 
 
+def contained_spec(path: Path) -> tuple[dict[str, Any], Adapted] | None:
+    """Return the spec that a file contains, and what its network has learnt; None for a file of another program.
+
+    Raises:
+        SpecError: GS703, as for :func:`inspect_file`, or the record of what was learnt is damaged.
+    """
+    found = read_model_file(path)
+    document, learnt = _json(found, "spec"), _json(found, "adapted")
+    if not isinstance(document, dict) or len(found.metadata["spec"]) > MAX_BYTES:
+        return None
+    try:
+        return document, Adapted() if learnt is None else Adapted.of_json(learnt)
+    except ValueError as error:
+        raise unreadable(path, f"has a wrong record of what the network has learnt: {error}") from None
+
+
 def _json(found: ModelFile, key: str) -> Any:
     try:
         return json.loads(found.metadata[key]) if key in found.metadata else None

@@ -79,6 +79,7 @@ class Weight:
     Attributes:
         external: the file that has its bytes, the offset and the length (None: the rest of the file); None for a weight
             in the model itself.
+        span: the position of the tensor in the model file.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Weight:
     elements: int
     nbytes: int
     external: tuple[str, int, int | None] | None = None
+    span: Span = (0, 0)
 
 
 @dataclass
@@ -307,7 +309,7 @@ class _Reader:
             fits = elements <= 8 * stored or (not bits and elements <= MAX_FIELDS)
         if external is None and not fits:
             raise ValueError(f"the weight '{sanitized(name)}' needs {nbytes:,} bytes, but has {stored:,}")
-        return Weight(name, dtype, tuple(shape), elements, nbytes if bits else stored, external)
+        return Weight(name, dtype, tuple(shape), elements, nbytes if bits else stored, external, span)
 
     def _sparse(self, span: Span) -> Weight:
         values = next((p for p in self._fields(span) if p.number == 1), None)

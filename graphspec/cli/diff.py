@@ -1,0 +1,194 @@
+"""``graphspec diff``: what differs between two specs, runs or ONNX files, by meaning."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graphspec.cli.console import out, print_diagnostics, write_data
+from graphspec.cli.targets import is_onnx, is_run, refuse_other
+from graphspec.errors import SpecError, UsageError
+from graphspec.text import terminal_width
+
+if TYPE_CHECKING:
+    from graphspec.compiler.adapted import Adapted
+    from graphspec.compiler.differences import Network
+    from graphspec.language.declarations import Spec
+
+FORMAT = 1
+_WANTED = "name specs, run directories or ONNX files"
+_DIFFERENT, _TROUBLE = 1, 2
+_NOT_COMPARED = ("spec_sha256", "adapted_sha256", "data_sha256", "seed", "workers")
+"""Keys of ``run.json`` that the comparison of the spec, of what was learnt and of the data shows, or the settings do."""
+
+Place = Annotated[
+    Path, typer.Argument(metavar="SPEC|RUN|ONNX", help="A spec, a run directory or an ONNX file.", show_default=False)
+]
+
+
+def diff(
+    old: Place, new: Place, json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False
+) -> int:
+    """Show what differs between two specs, runs or ONNX files, by meaning: layers, shapes, training, data, results.
+
+    The order of keys, defaults, short forms and blocks make no difference. Status 0: equal, 1: different, 2: not comparable.
+    """
+    from graphspec.cli.differences_text import difference_lines
+
+    try:
+        record = compare(old, new)
+    except SpecError as error:
+        print_diagnostics(error.diagnostics)
+        return _TROUBLE
+    if json:
+        write_data(json_format.dumps(record, indent=1, ensure_ascii=False).encode(errors="replace") + b"\n")
+    else:
+        for line in difference_lines(record, terminal_width(sys.stdout)):
+            out(line)
+    return 0 if record["equal"] else _DIFFERENT
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A spec, a run or an ONNX file.
+
+    Attributes:
+        kind: ``spec``, ``run``, ``graphspec`` (an ONNX file of graphspec) or ``onnx`` (another one).
+        source: what is checked: a path, or the document in an ONNX file; None for a file of another program.
+        adapted: what its network has learnt; None for a spec, and for a network that learns nothing.
+    """
+
+    path: Path
+    kind: str
+    source: Any = None
+    adapted: Adapted | None = None
+
+    @property
+    def is_trained(self) -> bool:
+        return self.kind in ("run", "graphspec")
+
+    def network(self, *, learnt: bool) -> Network:
+        """Return the network as the spec has it; with ``learnt``, the sizes are those that it has learnt."""
+        from graphspec.compiler.adapted import Adapted
+        from graphspec.compiler.check import check
+        from graphspec.compiler.differences import Network
+
+        spec, lowered = check(self.source, allow_outside=True, adapted=Adapted()).require()
+        if learnt:
+            _, lowered = check(self.source, allow_outside=True, adapted=self.adapted or Adapted()).require()
+        return Network(spec, lowered)
+
+
+def _side(path: Path) -> _Side:
+    refuse_other(path, _WANTED)
+    if not path.exists():
+        raise UsageError(f"{path} does not exist; {_WANTED}")
+    if is_run(path):
+        from graphspec.runtime.records import read_json
+        from graphspec.training.run_directory import check_run, read_adapted
+
+        read_json(path / "spec.json")
+        adapted = read_adapted(path)
+        check_run(path, adapted).require()  # a record that does not fit is a damaged run
+        return _Side(path, "run", str(path / "spec.json"), adapted)
+    if is_onnx(path):
+        from graphspec.export.inspection import contained_spec
+
+        found = contained_spec(path)
+        return _Side(path, "onnx") if found is None else _Side(path, "graphspec", *found)
+    return _Side(path, "spec", str(path))
+
+
+def compare(old: Path, new: Path) -> dict[str, Any]:
+    """Return what differs, as JSON.
+
+    Raises:
+        UsageError: a path is none of the three, or only one of them has a spec.
+        SpecError: a spec has errors, or a file is not an ONNX model.
+        RunError: GS603, a run is damaged.
+    """
+    a, b = _side(old), _side(new)
+    if (a.source is None) != (b.source is None):
+        other, strange = (b, a) if a.source is None else (a, b)
+        if not is_onnx(other.path):
+            raise UsageError(f"{strange.path} contains no spec, so it can only be compared with another ONNX file")
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "equal": True,
+        "old": {"file": str(old), "kind": a.kind},
+        "new": {"file": str(new), "kind": b.kind},
+        **dict.fromkeys(_PARTS),
+    }
+    if a.source is not None and b.source is not None:
+        _compare_specs(record, a, b)
+    if is_onnx(old) and is_onnx(new):
+        _compare_files(record, a, b)
+    if a.kind == b.kind == "run":
+        _compare_runs(record, a, b)
+    record["equal"] = not any(_differs(record, part) for part in _PARTS)
+    return record
+
+
+_PARTS = ("spec", "network", "training", "data", "learnt", "results", "run", "file", "weights")
+
+
+def _differs(record: dict[str, Any], part: str) -> bool:
+    found = record[part]
+    if not found or isinstance(found, list):
+        return bool(found)
+    if part == "weights":
+        return bool(found["different"])
+    if part == "network":
+        return any(found.values())
+    return any(pair["old"] != pair["new"] for pair in (found["epochs"], found["best"], *found["final"]))
+
+
+def _compare_specs(record: dict[str, Any], a: _Side, b: _Side) -> None:
+    from graphspec.compiler.adapted import Adapted
+    from graphspec.compiler.differences import RENAMED, network_differences
+    from graphspec.compiler.plain_values import changes
+    from graphspec.compiler.setting_differences import data_differences, learnt_differences, training_differences
+
+    learnt = a.is_trained and b.is_trained
+    old, new = (side.network(learnt=learnt) for side in (a, b))
+    found = network_differences(old, new)
+    record["network"] = found.to_json()
+    record["spec"] = [c.to_json() for c in changes(_titles(old.spec), _titles(new.spec))]
+    record["training"] = [c.to_json() for c in training_differences(old.spec, new.spec)]
+    record["data"] = [c.to_json() for c in data_differences(old.spec, new.spec)]
+    if learnt:
+        names = {d.old_name: d.name for d in found.nodes if d.change == RENAMED}
+        pairs = (a.adapted or Adapted(), b.adapted or Adapted())
+        record["learnt"] = [c.to_json() for c in learnt_differences(*pairs, names)]
+
+
+def _titles(spec: Spec) -> dict[str, str]:
+    return {"name": spec.name, "description": spec.description}
+
+
+def _compare_files(record: dict[str, Any], a: _Side, b: _Side) -> None:
+    from graphspec.export.file_differences import file_differences, weight_differences
+
+    both = a.source is not None and b.source is not None
+    record["file"] = [c.to_json() for c in file_differences(a.path, b.path, declared=not both)]
+    record["weights"] = weight_differences(a.path, b.path)
+
+
+def _compare_runs(record: dict[str, Any], a: _Side, b: _Side) -> None:
+    from graphspec.compiler.plain_values import changes, plain
+    from graphspec.runtime.records import read_json
+    from graphspec.training.run_records import result_differences, weight_differences
+
+    files = [side.path / "run.json" for side in (a, b)]
+    old, new = (read_json(file) if file.is_file() else {} for file in files)
+    hashes = [plain(run.get("data_sha256", {})) for run in (old, new)]
+    record["data"] += [c.to_json() for c in changes(hashes[0], hashes[1], "content (sha256)")]
+    kept = [{key: plain(run[key]) for key in run if key not in _NOT_COMPARED} for run in (old, new)]
+    record["run"] = [c.to_json() for c in changes(kept[0], kept[1])]
+    record["results"] = result_differences(a.path, b.path)
+    record["weights"] = weight_differences(a.path, b.path)
