@@ -191,14 +191,14 @@ class _Comparison:
         found = []
         for name, head in old.items():
             if name not in pairs:
-                found.append(Difference(REMOVED, name, name, settings=_written(_head(head))))
+                found.append(Difference(REMOVED, name, name, settings=_told_of(head)))
                 continue
             before = _head(head) | {"layer": _ref(head.layer, self._names, keep=True)}
             differences = changes(before, _head(new[pairs[name]]))
             if differences:
                 found.append(Difference(CHANGED, pairs[name], name, changes=differences))
         added = (n for n in new if n not in pairs.values())
-        return found + [Difference(ADDED, n, n, settings=_written(_head(new[n]))) for n in added]
+        return found + [Difference(ADDED, n, n, settings=_told_of(new[n])) for n in added]
 
     def _shape_change(self, old: str, new: str) -> tuple[str, str] | None:
         shapes = (_shape(self._old.lowered, old), _shape(self._new.lowered, new))
@@ -245,6 +245,12 @@ def _head(head: HeadDecl) -> dict[str, Any]:
         "scale": head.scale,
         "description": head.description,
     }
+
+
+def _told_of(head: HeadDecl) -> dict[str, Any]:
+    """Return the settings of a head, without the layer if that has its name."""
+    settings = _written(_head(head))
+    return {key: value for key, value in settings.items() if (key, value) != ("layer", head.name)}
 
 
 def _kind(node: NodeDecl) -> str:

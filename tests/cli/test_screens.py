@@ -1,4 +1,4 @@
-"""What every command prints, at 60, 80 and 120 columns: golden screens, and no line that is wider than the terminal.
+"""What every command prints, at 60, 80 and 120 columns: golden screens, and no line that is renamed than the terminal.
 
 ``UPDATE_SCREENS=1 pytest tests/cli/test_screens.py`` writes the screens again; look at every difference. Times, measured
 values, versions and the free memory are masked.
@@ -48,6 +48,10 @@ LONG = (*TRAIN[:3], "--set", "training.epochs=60", "--out", "runs/long")
 SCREENS: dict[str, tuple[str, ...]] = {
     "validate_ok": ("validate", "penguins.yaml", "--data"),
     "validate_broken": ("validate", "broken.yaml"),
+    "explain": ("explain", "GS302"),
+    "explain_data": ("explain", "gs505", "gs601"),
+    "explain_list": ("explain",),
+    "explain_unknown": ("explain", "GS312"),
     "summary": ("summary", "penguins.yaml"),
     "summary_expand": ("summary", "penguins.yaml", "--expand"),
     "summary_blocks": ("summary", "inception.yaml"),
@@ -68,6 +72,10 @@ SCREENS: dict[str, tuple[str, ...]] = {
     "evaluate": ("evaluate", "runs/penguins"),
     "predict": ("predict", "runs/penguins", "data/penguins_test.csv", "-o", "answers.csv"),
     "export": ("export", "runs/penguins", "-o", "again.onnx"),
+    "inspect": ("inspect", "image.onnx"),
+    "inspect_damaged": ("inspect", "damaged.onnx"),
+    "diff_specs": ("diff", "penguins.yaml", "renamed.yaml"),
+    "diff_files": ("diff", "image.onnx", "integers.onnx"),
     "init": ("init", "new.yaml", "--from", "data/penguins_train.csv", "--target", "species"),
     "usage": ("train", "penguins.yaml", "--epochs", "3"),
 }
@@ -91,6 +99,8 @@ class Screen(io.TextIOWrapper):
 
 
 Run = Callable[..., str]
+EXPLAINED = r"`graphspec explain [GS0-9 ]+`\s+explains [\w\s]+,\s+with\s+examples\n\Z"
+"""The line about explanations, which only a terminal shows."""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +116,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "broken.yaml").write_text(BROKEN, encoding="utf-8")
     table = (path / "data" / "penguins_train.csv").read_text(encoding="utf-8").splitlines()
     few = [line.replace("bill_length_mm", "bill_length") for line in table[:40]]
+    renamed = (ROOT / "specs" / "penguins.yaml").read_text(encoding="utf-8").replace("name: hidden,", "name: wide,")
+    renamed = (
+        renamed.replace("rate: 0.2}", "rate: 0.3}")
+        .replace("units: 3,", "units: 4,")
+        .replace("epochs: 40", "epochs: 50")
+    )
+    (path / "renamed.yaml").write_text(renamed, encoding="utf-8")
+    for name in ("image", "integers"):
+        shutil.copy(TESTS / "consumers" / "fixtures" / name / "model.onnx", path / f"{name}.onnx")
+    (path / "damaged.onnx").write_bytes((path / "image.onnx").read_bytes()[:3000])
     (path / "few.csv").write_text("\n".join(few) + "\n", encoding="utf-8")
     return path
 
@@ -190,7 +210,10 @@ def test_help(run: Run, width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_terminal_with_colours(run: Run, folder: Path, width: int) -> None:
-    """Colours change nothing else. A training is not among them: on a terminal it has a bar, see ``test_progress``."""
+    """Colours and the line about explanations change nothing else.
+
+    A training is not among them: on a terminal it has a bar, see ``test_progress``.
+    """
     shutil.rmtree(folder / "runs", ignore_errors=True)
     run(SCREENS["train"], width)
     found = []
@@ -199,7 +222,8 @@ def test_a_terminal_with_colours(run: Run, folder: Path, width: int) -> None:
             continue
         text = run(arguments, width, is_terminal=True)
         assert too_wide(text, width) == [], name
-        assert masked(re.sub(r"\x1b\[[0-9;]*m", "", text)) == masked(run(arguments, width)), name
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        assert masked(re.sub(EXPLAINED, "", plain)) == masked(run(arguments, width)), name
         if "\x1b" in text:
             found.append(masked(text).replace("\x1b", "^["))
     check(f"colour_{width}", "\n".join(found))
