@@ -223,7 +223,7 @@ def _operators(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         domains.setdefault(op["domain"], []).append(f"{op['name']} {op['count']}")
     total = sum(op["count"] for op in record["operators"])
     for k, (domain, names) in enumerate(domains.items()):
-        start = f"{total:,} nodes: " if k == 0 else ""
+        start = f"{count(total, 'node')}: " if k == 0 else ""
         yield "operators" if k == 0 else "", f"{start}{'' if domain == 'ai.onnx' else f'{domain}: '}{', '.join(names)}"
     if record["subgraphs"]:
         yield "", count(record["subgraphs"], "graph inside a node", "graphs inside nodes")
