@@ -29,7 +29,22 @@ from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 from graphspec.errors import UsageError
 
-COMMANDS = (init, data, validate, explain, summary, plot, train, evaluate, report, predict, export, inspect, diff, schema)
+COMMANDS = (
+    init,
+    data,
+    validate,
+    explain,
+    summary,
+    plot,
+    train,
+    evaluate,
+    report,
+    predict,
+    export,
+    inspect,
+    diff,
+    schema,
+)
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 

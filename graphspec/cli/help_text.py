@@ -18,6 +18,7 @@ SHORT = {
     "plot": "Draw the graph: SVG or Mermaid.",
     "train": "Train a spec on its data.",
     "evaluate": "Print losses and metrics on test data.",
+    "report": "Write a page about a run.",
     "predict": "Predict for new rows.",
     "export": "Write an ONNX file, proved equal.",
     "inspect": "Show what an ONNX file or a run is.",

@@ -19,7 +19,7 @@ _COMMANDS: Mapping[str, str] = {
     **dict.fromkeys(("draw", "graph", "visualize", "diagram", "svg"), "plot"),
     **dict.fromkeys(("infer", "inference", "serve", "answer"), "predict"),
     **dict.fromkeys(("convert", "save", "onnx", "freeze"), "export"),
-    **dict.fromkeys(("profile", "stats", "inspect", "rows"), "data"),
+    **dict.fromkeys(("profile", "stats", "rows"), "data"),
     **dict.fromkeys(("continue", "resume"), "train --resume"),
     **dict.fromkeys(("version",), "--version"),
     **dict.fromkeys(("help",), "--help"),
