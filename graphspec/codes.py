@@ -393,3 +393,12 @@ class Code(StrEnum):
         "The target of the export does not have an operator that the graph needs.",
         "Export for a newer target.",
     )
+    QUANTIZATION_LOSS = (
+        "GS703",
+        "Quantization loses too much",
+        (
+            "The quantized file is worse on held-out rows than the float32 file, by more than `--max-loss` allows. Or its "
+            "values are not finite, or the network has nothing to quantize. No file is written."
+        ),
+        "Try the other kind (`--quantize float16`), or allow more with `--max-loss`.",
+    )
