@@ -54,9 +54,9 @@ def write_mlflow(folder: Path, file: Path) -> Path:
         **_requirements(_proof(metadata)),
     }
     if example is not None:
-        row = _row(described) if table else {"inputs": example["inputs"]}
+        row = _row(described) if table else _arrays(described)
         files[_EXAMPLE] = json.dumps(row, ensure_ascii=False)
-        files[_REQUEST] = json.dumps({"dataframe_split": row} if table else row, ensure_ascii=False)
+        files[_REQUEST] = json.dumps({"dataframe_split" if table else "inputs": row}, ensure_ascii=False)
     entry = _model(described, table, hashlib.sha256(content).hexdigest()[:32], len(content), example is not None)
     files[MODEL] = _yaml(entry)
     write_folder(folder, files)
@@ -140,6 +140,18 @@ def _row(described: Mapping[str, Any]) -> dict[str, Any]:
     inputs = described["example"]["inputs"]
     cells = [values[0][0] if isinstance(values[0], list) else values[0] for values in inputs.values()]
     return {"columns": list(inputs), "data": [cells]}
+
+
+def _arrays(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the example as lists by input. A missing integer is the number that stands for it: arrays have no gaps."""
+
+    def filled(value: Any, missing: int) -> Any:
+        if isinstance(value, list):
+            return [filled(each, missing) for each in value]
+        return missing if value is None else value
+
+    rows, whole = described["example"]["inputs"], {e["name"]: e["missing"] for e in described["inputs"]}
+    return {n: filled(v, whole[n]) if isinstance(whole[n], int) else v for n, v in rows.items()}
 
 
 def _requirements(proof: Mapping[str, Any]) -> dict[str, bytes | str]:
