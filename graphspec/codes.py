@@ -206,7 +206,6 @@ class Code(StrEnum):
         "Warning: a layer that does not support masks has a masked input. Its output treats masked steps as data.",
         "Move the layer after the one that consumes the mask.",
     )
-
     NO_TRAINING_KERNEL = (
         "GS309",
         "Not computable in training",
@@ -312,7 +311,6 @@ class Code(StrEnum):
         "A CTC target needs more time steps than its row has: one for each label, and one between equal labels.",
         "Use fewer labels or more time steps.",
     )
-
     UNREADABLE_DATE = (
         "GS510",
         "Unreadable date",
@@ -368,7 +366,6 @@ class Code(StrEnum):
         "One of the worker processes ended during training.",
         "Continue from the last checkpoint with `--resume`. If memory was short, use fewer workers or a smaller batch.",
     )
-
     PREPARATION_FAILED = (
         "GS605",
         "Preparation failed",
@@ -396,9 +393,6 @@ class Code(StrEnum):
     QUANTIZATION_LOSS = (
         "GS703",
         "Quantization loses too much",
-        (
-            "The quantized file is worse on held-out rows than the float32 file, by more than `--max-loss` allows. Or its "
-            "values are not finite, or the network has nothing to quantize. No file is written."
-        ),
-        "Try the other kind (`--quantize float16`), or allow more with `--max-loss`.",
+        "The quantized network is worse on held-out rows than `--max-loss` allows, overflows, or has no large weights.",
+        "Try `--quantize float16`, or allow more with `--max-loss`. No file is written.",
     )

@@ -34,6 +34,7 @@ ELSEWHERE = {
     "GS604": "tests/parallel/test_worker.py",
     "GS605": "tests/runtime/test_prelude.py",
     "GS701": "tests/export/test_prove.py",
+    "GS703": "tests/export/test_quantize_gate.py",
 }
 """Codes that no spec alone can cause, and where they are tested."""
 

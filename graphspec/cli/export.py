@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,19 +88,15 @@ def export(  # noqa: PLR0913 (one for each option)
 
 def _writers(mlflow: Path | None, triton: Path | None, name: str) -> list[Any]:
     """Return functions that write a file into the folders. A folder that must not be replaced is refused at once."""
-    from functools import partial
-
     found: list[Any] = []
     if mlflow is not None:
-        from graphspec.export.mlflow import refuse_other as refuse
-        from graphspec.export.mlflow import write_mlflow
+        from graphspec.export import mlflow as to_mlflow
 
-        refuse(mlflow)
-        found.append(partial(write_mlflow, mlflow))
+        to_mlflow.refuse_other(mlflow)
+        found.append(partial(to_mlflow.write_mlflow, mlflow))
     if triton is not None:
-        from graphspec.export.triton import refuse_other as refuse
-        from graphspec.export.triton import write_triton
+        from graphspec.export import triton as to_triton
 
-        refuse(triton, name)
-        found.append(partial(write_triton, triton))
+        to_triton.refuse_other(triton, name)
+        found.append(partial(to_triton.write_triton, triton))
     return found

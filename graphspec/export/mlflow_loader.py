@@ -6,6 +6,7 @@ from the file's metadata.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from typing import Any
@@ -54,11 +55,9 @@ class Model:
         found = {n: np.array(["".join(row) for row in a], object) if n in joined else a for n, a in found.items()}
         if not hasattr(model_input, "columns"):
             return found
-        import pandas as pd
-
         cells = {n: a[:, 0] if a.ndim == 2 and a.shape[1] == 1 else a for n, a in found.items()}
         lists = {n: list(a) if a.ndim == 1 else a.tolist() for n, a in cells.items()}
-        return pd.DataFrame(lists, index=model_input.index)
+        return importlib.import_module("pandas").DataFrame(lists, index=model_input.index)
 
     def _by_name(self, given: Any) -> Any:
         """Return what was given as something that has the inputs by name."""

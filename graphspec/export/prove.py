@@ -22,7 +22,7 @@ from graphspec.ir.graph import Array
 from graphspec.language.head_arrays import LABEL
 
 if TYPE_CHECKING:
-    from graphspec.export.quantize_gate import Verdict
+    from graphspec.export.quantize_verdict import Verdict
     from graphspec.runtime.session import Session
 
 BATCHES = (1, 2, 5)

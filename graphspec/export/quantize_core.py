@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from graphspec.ir.graph import Array
 
 RECURRENT = ("LSTM", "GRU", "RNN")
@@ -61,11 +63,9 @@ class Core:
 
     def model(self) -> Any:
         """Return the core as a model of its own."""
-        import onnx
         from onnx import helper
 
-        found = onnx.shape_inference.infer_shapes(self.proto).graph
-        infos = {v.name: v for v in (*found.input, *found.output, *found.value_info)}
+        infos = {v.name: v for v in self._infos()}
         read = dict.fromkeys(name for node in self.nodes for name in node.input)
         graph = helper.make_graph(
             [],
@@ -91,25 +91,45 @@ class Core:
 
     def feeds(self, rows: Mapping[str, Array]) -> dict[str, Array]:
         """Return what the other nodes feed the core for some rows, computed by onnxruntime."""
+        given = {v.name for v in self.proto.graph.input}
+        found = {name: rows[name] for name in self.inputs if name in given}
+        return found | self._values([name for name in self.inputs if name not in given], rows)
+
+    def largest(self, rows: Mapping[str, Array]) -> float:
+        """Return the largest absolute value of a float in the core for some rows, weights included; NaN does not count."""
+        from onnx import TensorProto, numpy_helper
+
+        types = {v.name: v.type.tensor_type.elem_type for v in self._infos()}
+        wanted = [n for node in self.nodes for n in node.output if types.get(n) == TensorProto.FLOAT]
+        arrays = [*self._values(wanted, rows).values()]
+        read = {name for node in self.nodes for name in node.input}
+        initial = [i for name, i in self._initial.items() if name in read and i.data_type == TensorProto.FLOAT]
+        arrays += [numpy_helper.to_array(i) for i in initial]
+        return max((float(np.max(np.abs(a), initial=0.0, where=~np.isnan(a))) for a in arrays), default=0.0)
+
+    def _infos(self) -> list[Any]:
+        """Return the names and types of all values."""
+        import onnx
+
+        found = onnx.shape_inference.infer_shapes(self.proto).graph
+        return [*found.input, *found.output, *found.value_info]
+
+    def _values(self, wanted: Sequence[str], rows: Mapping[str, Array]) -> dict[str, Array]:
+        """Return values of the file by name, computed by onnxruntime for some rows."""
+        from onnx import helper
+
         from graphspec.graph.onnx_session import session
 
-        given = {v.name for v in self.proto.graph.input}
-        wanted = [name for name in self.inputs if name not in given]
-        found = {name: rows[name] for name in self.inputs if name in given}
-        if wanted:
-            from onnx import helper
-
-            opened = type(self.proto)()
-            opened.CopyFrom(self.proto)
-            types = {v.name: v for v in self.model().graph.input}
-            del opened.graph.output[:]
-            opened.graph.output.extend(
-                helper.make_tensor_value_info(name, types[name].type.tensor_type.elem_type, None) for name in wanted
-            )
-            runner = session(opened.SerializeToString(), threads=2)
-            feeds = {i.name: rows[i.name] for i in runner.get_inputs()}
-            found |= zip(wanted, runner.run(wanted, feeds), strict=True)
-        return found
+        if not wanted:
+            return {}
+        types = {v.name: v.type.tensor_type.elem_type for v in self._infos()}
+        opened = type(self.proto)()
+        opened.CopyFrom(self.proto)
+        del opened.graph.output[:]
+        opened.graph.output.extend(helper.make_tensor_value_info(name, types[name], None) for name in wanted)
+        runner = session(opened.SerializeToString(), threads=2)
+        feeds = {i.name: rows[i.name] for i in runner.get_inputs()}
+        return dict(zip(wanted, runner.run(list(wanted), feeds), strict=True))
 
     def replaced_by(self, part: Any) -> Any:
         """Return the whole file with a converted core. It imports the domains that its nodes use, and no others."""

@@ -10,7 +10,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +20,25 @@ from graphspec.arguments import bad_argument
 from graphspec.codes import Code
 from graphspec.data.batches import Dataset
 from graphspec.errors import Diagnostic, GraphspecError, SpecError, UsageError
+from graphspec.export.evaluate import answers_of, evaluate_answers
 from graphspec.export.quantize import KINDS, Kind, quantized
-from graphspec.export.quantize_int8 import MIN_ELEMENTS, Conversion
+from graphspec.export.quantize_core import Core
+from graphspec.export.quantize_int8 import MIN_ELEMENTS
+from graphspec.export.quantize_verdict import Verdict, change
+from graphspec.export.read import Exported, read_exported
 from graphspec.export.signature import KEY, with_outputs
-from graphspec.ir.graph import Array
+from graphspec.ir.graph import Array, numpy_dtype
 
 if TYPE_CHECKING:
     from graphspec.export.prove import Proof
-    from graphspec.export.read import Exported
-    from graphspec.metrics.base import Direction
     from graphspec.runtime.running_metrics import RunningMetrics
     from graphspec.runtime.session import Session
 
 NOTE = "graphspec.quantization"
 """The key of the record of what was done, in the metadata of a file."""
 MAX_LOSS = 0.01
+FLOAT16_MAX = 65504.0
+_SOME = 64  # rows to look for values beyond float16 in
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def quantization_of(
     """
     if kind is None:
         if max_loss is not None:
-            raise UsageError("`max_loss` is the limit of a quantization; give `quantize`, too")
+            raise UsageError("a limit (`max_loss`) needs a kind of quantization: add `quantize`, int8 or float16")
         return None
     if not isinstance(kind, str) or kind not in KINDS:
         raise bad_argument("quantize", "'int8' or 'float16'", kind)
@@ -73,80 +77,6 @@ def quantization_of(
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < math.inf:
         raise bad_argument("max_loss", "a number from 0 on, such as 0.01", max_loss)
     return Quantization("int8" if kind == "int8" else "float16", float(limit), rows, calibration)
-
-
-@dataclass(frozen=True)
-class Change:
-    """A loss or metric before and after.
-
-    Attributes:
-        worse: by how much it got worse, negative for better; None if neither direction is.
-        relative: whether ``worse`` is a fraction of the value before.
-    """
-
-    before: float
-    after: float
-    worse: float | None
-    relative: bool
-
-    def text(self) -> str:
-        """Return the change with a sign, as the table shows it."""
-        difference = self.after - self.before
-        if not self.relative:
-            return f"{difference:+.4f}"
-        return f"{difference / abs(self.before):+.2%}" if self.before else f"{difference:+.4g}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The result of the gate.
-
-    Attributes:
-        changes: by key, in the order of ``evaluate``.
-        sizes: bytes of the float32 file and of the quantized one.
-    """
-
-    kind: Kind
-    done: Conversion
-    max_loss: float
-    origin: str
-    count: int
-    changes: Mapping[str, Change] = field(default_factory=dict)
-    sizes: tuple[int, int] = (0, 0)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record for the file's metadata."""
-        return {
-            "kind": self.kind,
-            "method": self.done.method,
-            "quantized_weights": self.done.weights,
-            "calibration_rows": self.done.calibration_rows,
-            "rows": f"{self.count} {self.origin}",
-            "max_loss": self.max_loss,
-            "metrics": {k: {"before": c.before, "after": c.after} for k, c in self.changes.items()},
-        }
-
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """Return rows of a table: name, float32, quantized, change."""
-        before, after = self.sizes
-        size = f"{(after - before) / before:+.0%}"
-        return [
-            ("", "float32", self.kind, "change"),
-            *((k, f"{c.before:.6g}", f"{c.after:.6g}", c.text()) for k, c in self.changes.items()),
-            ("file (kB)", f"{before / 1000:.1f}", f"{after / 1000:.1f}", size),
-        ]
-
-    def __str__(self) -> str:
-        lines = [f"quantized to {self.kind}: {self.done.method}; compared on {self.count} {self.origin}"]
-        if self.done.calibration_rows:
-            lines.append(f"ranges of activations from {self.done.calibration_rows} training rows")
-        widths = [max(map(len, column)) for column in zip(*self.table(), strict=True)]
-        for name, *values in self.table():
-            cells = [v.rjust(w) for v, w in zip(values, widths[1:], strict=True)]
-            lines.append("  ".join([name.ljust(widths[0]), *cells]))
-        if self.sizes[1] >= self.sizes[0]:
-            lines.append("the file has not become smaller: this network is too small to gain")
-        return "\n".join(lines)
 
 
 def gate(model: Session, proto: Any, proof: Proof, wanted: Quantization) -> tuple[Any, Verdict]:
@@ -173,6 +103,10 @@ def gate(model: Session, proto: Any, proof: Proof, wanted: Quantization) -> tupl
         if wanted.kind == "float16":
             text = "there is nothing to quantize to float16: no layer has a matrix of weights"
         raise _refused(model, text, "export it without `--quantize`")
+    if wanted.kind == "float16" and (largest := _largest(model, proto, rows)) > FLOAT16_MAX:
+        # onnxruntime computes on a CPU in float32, and a GPU in float16: no metric would show it.
+        text = f"the network has values up to {largest:.3g} on {origin}, and float16 ends at {FLOAT16_MAX:,.0f}"
+        raise _refused(model, text, "export it without `--quantize`; no file was written")
     with tempfile.TemporaryDirectory(prefix="graphspec-") as folder:
         before, _, running = _evaluated(model, Path(folder) / "float32.onnx", proto, rows)
         after, found, changed = _evaluated(model, Path(folder) / f"{wanted.kind}.onnx", new, rows)
@@ -189,15 +123,13 @@ def gate(model: Session, proto: Any, proof: Proof, wanted: Quantization) -> tupl
     return new, replace(verdict, sizes=(len(proto.SerializeToString()), len(new.SerializeToString())))
 
 
-def change(before: float, after: float, direction: Direction | None) -> Change:
-    """Return how a loss or metric has changed."""
-    relative = direction != "up" or abs(before) > 1
-    if direction is None:
-        return Change(before, after, None, relative)
-    worse = after - before if direction == "down" else before - after
-    if relative and worse:
-        worse = worse / abs(before) if before else math.copysign(math.inf, worse)
-    return Change(before, after, worse, relative)
+def _largest(model: Session, proto: Any, rows: Dataset) -> float:
+    """Return the largest absolute value of a float between the first and the last weight, for some of the rows."""
+    types = {name: value.type for name, value in model.whole.inputs.items()}
+    some = rows.sample(_SOME)
+    return Core(proto).largest(
+        {n: some[n].astype(object if t.is_string else numpy_dtype(t.dtype)) for n, t in types.items()}
+    )
 
 
 def _judge(model: Session, verdict: Verdict) -> None:
@@ -230,9 +162,6 @@ def _evaluated(
     model: Session, path: Path, proto: Any, rows: Dataset
 ) -> tuple[dict[str, Array], Exported, RunningMetrics]:
     """Return the heads of a file for some rows, and their losses and metrics: it is read and checked as any other file."""
-    from graphspec.export.evaluate import answers_of, evaluate_answers
-    from graphspec.export.read import read_exported
-
     path.write_bytes(proto.SerializeToString())
     found = read_exported(path)
     answers = answers_of(found, rows, found.spec.training.batch_size)
