@@ -50,24 +50,31 @@ def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
         OSError: something cannot be written. The old folder remains.
     """
     target = Path(os.path.realpath(folder))
-    aside = target.with_name(f".graphspec-{os.urandom(6).hex()}.tmp")  # a name of leftovers, see graphspec.files
-    replaced = target.exists()
-    fresh = aside.with_name(f".graphspec-{os.urandom(6).hex()}.tmp")
-    with new_folder(fresh) as temporary:
-        for name, content in files.items():
-            make_folder((temporary / name).parent)
-            write_atomic(temporary / name, content)
+    # Names of leftovers, see graphspec.files.
+    fresh, aside = (target.with_name(f".graphspec-{os.urandom(6).hex()}.tmp") for _ in range(2))
     try:
-        if replaced:
-            target.rename(aside)
-        try:
-            fresh.rename(target)
-        except BaseException:
-            if replaced:
-                aside.rename(target)
-            raise
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
+        with new_folder(fresh) as temporary:
+            for name, content in files.items():
+                make_folder((temporary / name).parent)
+                write_atomic(temporary / name, content)
+        _exchange(target, fresh, aside)
+    except OSError as error:
+        error.filename, error.filename2 = str(folder), None
         raise
-    if replaced:
-        shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(target: Path, fresh: Path, aside: Path) -> None:
+    """Give the new folder its name; after an error the old folder has it again."""
+    if not target.exists():
+        fresh.rename(target)
+        return
+    target.rename(aside)
+    try:
+        fresh.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
