@@ -12,7 +12,7 @@ import numpy as np
 from graphspec.export.quantize_core import CONVOLUTIONS, RECURRENT, Core, weights_of
 from graphspec.ir.graph import Array
 
-MIN_ELEMENTS = 512  # a smaller matrix stays as it is: the additional nodes would need more bytes than it saves
+MIN_ELEMENTS = 1024  # a smaller matrix stays as it is: the additional nodes would need more bytes than it saves
 _STATIC = [
     *CONVOLUTIONS,
     *("Gemm", "MatMul", "Relu", "Clip", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Concat"),

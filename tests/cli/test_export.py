@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import SPEC, graphspec, project
 
-WIDE = SPEC.replace("units: 8", "units: 160").replace("epochs: 3", "epochs: 12")
+WIDE = SPEC.replace("units: 8", "units: 320").replace("epochs: 3", "epochs: 12")
 
 
 @pytest.fixture(scope="module")

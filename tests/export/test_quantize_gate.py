@@ -19,7 +19,7 @@ from graphspec.export.quantize_gate import NOTE
 from graphspec.export.signature import KEY
 from graphspec.graph.onnx_session import session
 
-WIDE = SPEC.replace("units: 8", "units: 160").replace("epochs: 3", "epochs: 20")
+WIDE = SPEC.replace("units: 8", "units: 320").replace("epochs: 3", "epochs: 20")
 
 
 def trained() -> tuple[gs.Model, dict[str, Any], dict[str, Any]]:
@@ -95,7 +95,7 @@ def test_a_network_that_is_too_small(tmp_path: Path) -> None:
     path = project(tmp_path)
     model = gs.compile(path)
     model.fit(verbose=0)
-    with pytest.raises(gs.SpecError, match=r"GS703.*no matrix of weights has 512 elements"):
+    with pytest.raises(gs.SpecError, match=r"GS703.*no matrix of weights has 1024 elements"):
         model.export(tmp_path / "a.onnx", quantize="int8")
     proof = model.export(tmp_path / "a.onnx", quantize="float16")
     assert "compared on 20 test rows" in str(proof)

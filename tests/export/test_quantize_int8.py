@@ -55,7 +55,7 @@ def test_statistics_stay_if_others_read_the_convolution() -> None:
 
 def test_a_table_is_looked_up_in_eight_bits() -> None:
     """A column of zeros, columns of other sizes, and a table that is looked up twice."""
-    table = (RANDOM.normal(size=(64, 10)) * 10.0 ** np.arange(-4, 6)).astype(np.float32)
+    table = (RANDOM.normal(size=(128, 10)) * 10.0 ** np.arange(-4, 6)).astype(np.float32)
     table[:, 3] = 0
     nodes = [
         helper.make_node("Gather", ["table", "x"], ["a"], name="a"),
@@ -63,14 +63,14 @@ def test_a_table_is_looked_up_in_eight_bits() -> None:
         helper.make_node("Add", ["a", "b"], ["y"], name="y"),
     ]
     model = model_of(nodes, {"table": table}, ["N", 2], TensorProto.INT64)
-    assert _store_as_int8(model.graph) == 640
+    assert _store_as_int8(model.graph) == 1280
     (stored, _) = model.graph.initializer
     assert stored.data_type == TensorProto.INT8
     order = {"Gather": 0, "DequantizeLinear": 1, "Add": 2}
     nodes = sorted(model.graph.node, key=lambda node: order[node.op_type])
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    x = RANDOM.integers(0, 64, (5, 2))
+    x = RANDOM.integers(0, 128, (5, 2))
     (found,) = session(model.SerializeToString(), threads=1).run(None, {"x": x})
     step = np.abs(table).max(0) / 127
     assert (np.abs(found - 2 * table[x]) <= 1.01 * step).all()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import SPEC, project
 
+import graphspec as gs
+from benchmarks.quantization import HEAD, rows_of
 from graphspec.export.quantize_int8 import Conversion
 from graphspec.export.quantize_verdict import Verdict, change
 
@@ -46,3 +50,19 @@ def test_the_table() -> None:
     ]
     larger = Verdict("float16", Conversion("float16", 9), 0.01, "test rows", 2000, changes, (1000, 1100))
     assert "the file has not become smaller" in str(larger)
+
+
+def test_the_table_of_the_shipped_specs(tmp_path: Path) -> None:
+    path = project(tmp_path, SPEC.replace("units: 8", "units: 320"))
+    rows = list(rows_of(path, 2, tmp_path))
+    assert [row[:3] for row in rows] == [
+        ("tiny", "2", "loss"),
+        ("", "", "accuracy"),
+        ("", "", "file (kB)"),
+        ("", "", "at most 0.01 worse?"),
+    ]
+    assert {len(row) for row in rows} == {len(HEAD)}
+    model = gs.compile(path, ["training.epochs=2"])
+    model.fit(verbose=0)
+    assert rows[0][3] == f"{model.evaluate()['loss']:.6g}"
+    assert list(rows_of(project(tmp_path), 1, tmp_path))[-1][4] == "refused: too small"

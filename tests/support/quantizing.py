@@ -31,7 +31,7 @@ def dense() -> Case:
     x = random.normal(size=(240, 4)) + 2 * np.eye(3, 4)[kind]
     x[:, 3] = 0
     layers = [
-        {"name": "hidden", "type": "Dense", "units": 160, "activation": "relu"},
+        {"name": "hidden", "type": "Dense", "units": 320, "activation": "relu"},
         {"name": "kind", "type": "Dense", "units": 3, "activation": "softmax"},
         {"name": "price", "type": "Dense", "units": 1, "inputs": "hidden"},
     ]
@@ -69,7 +69,7 @@ def recurrent() -> Case:
     ids = random.integers(1, 40, (200, 9))
     ids[np.arange(9) >= random.integers(4, 10, 200)[:, None]] = 0
     layers = [
-        {"name": "look", "type": "Embedding", "input_dim": 40, "output_dim": 16, "mask_zero": True},
+        {"name": "look", "type": "Embedding", "input_dim": 40, "output_dim": 32, "mask_zero": True},
         {"name": "read", "type": "Bidirectional", "layer": {"type": "LSTM", "units": 12}},
         {"name": "high", "type": "Dense", "units": 1, "activation": "sigmoid"},
     ]
@@ -87,7 +87,7 @@ def text() -> Case:
     ]
     layers = [
         {"name": "words", "type": "TextVectorization", "max_tokens": 20, "output_mode": "multi_hot"},
-        {"name": "hidden", "type": "Dense", "units": 40, "activation": "relu"},
+        {"name": "hidden", "type": "Dense", "units": 64, "activation": "relu"},
         {"name": "good", "type": "Dense", "units": 1, "activation": "sigmoid"},
     ]
     outputs = {"good": {"loss": "binary_crossentropy", "metrics": ["accuracy"], "labels": ["no", "yes"]}}
@@ -98,7 +98,7 @@ def text() -> Case:
 def attention() -> Case:
     """A block of a transformer on sequences of numbers."""
     random = np.random.default_rng(5)
-    x = random.normal(size=(160, 6, 16)).astype(np.float32)
+    x = random.normal(size=(160, 6, 32)).astype(np.float32)
     layers = [
         {"name": "look", "type": "MultiHeadAttention", "num_heads": 4, "key_dim": 8, "inputs": ["x", "x"]},
         {"name": "sum", "type": "Add", "inputs": ["look", "x"]},
@@ -109,7 +109,7 @@ def attention() -> Case:
     ]
     outputs = {"far": {"loss": "mean_squared_error", "metrics": ["mae"]}}
     y = {"far": (x[:, :, 0].sum(1, keepdims=True) / 2 + 3).astype(np.float32)}
-    return network("attention", {"x": {"shape": [6, 16]}}, layers, outputs), {"x": x}, y
+    return network("attention", {"x": {"shape": [6, 32]}}, layers, outputs), {"x": x}, y
 
 
 CASES = (dense, convolution, recurrent, text, attention)
