@@ -24,6 +24,7 @@ _WEIGHTS = {
     "Einsum": (0, 1, 2),
 }
 """The inputs of operators that may be trained matrices."""
+_HIDING = -1e8  # masks of attention add or choose values below this one
 _PREPARED = "onnx.quant.pre_process", "onnxruntime.quant"  # else onnxruntime advises to prepare the model
 
 
@@ -96,7 +97,10 @@ class Core:
         return found | self._values([name for name in self.inputs if name not in given], rows)
 
     def largest(self, rows: Mapping[str, Array]) -> float:
-        """Return the largest absolute value of a float in the core for some rows, weights included; NaN does not count."""
+        """Return the largest absolute value of a float in the core for some rows, weights included.
+
+        NaN does not count, nor do negative values so large that they hide steps from a softmax: smaller ones do it, too.
+        """
         from onnx import TensorProto, numpy_helper
 
         types = {v.name: v.type.tensor_type.elem_type for v in self._infos()}
@@ -105,7 +109,7 @@ class Core:
         read = {name for node in self.nodes for name in node.input}
         initial = [i for name, i in self._initial.items() if name in read and i.data_type == TensorProto.FLOAT]
         arrays += [numpy_helper.to_array(i) for i in initial]
-        return max((float(np.max(np.abs(a), initial=0.0, where=~np.isnan(a))) for a in arrays), default=0.0)
+        return max((float(np.max(np.abs(a), initial=0.0, where=a > _HIDING)) for a in arrays), default=0.0)
 
     def _infos(self) -> list[Any]:
         """Return the names and types of all values."""

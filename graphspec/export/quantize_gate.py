@@ -86,8 +86,12 @@ def gate(model: Session, proto: Any, proof: Proof, wanted: Quantization) -> tupl
 
     Raises:
         SpecError: GS703, it loses too much, has values that are not finite, or there is nothing to quantize.
-        UsageError: the rows cannot be judged, see :func:`graphspec.export.evaluate.evaluate_exported`.
+        UsageError: there are no rows to judge by, or no losses.
     """
+    if all(head.loss is None for head in model.spec.heads.values()):
+        raise UsageError(
+            "a quantized network is judged by its losses and metrics, and no head has a loss; give one a loss"
+        )
     rows, origin = wanted.rows()
     try:
         new, done = quantized(proto, wanted.kind, wanted.calibration)
@@ -136,7 +140,7 @@ def _judge(model: Session, verdict: Verdict) -> None:
     """Raise GS703 for the metrics that got worse by more than the limit."""
     broken = []
     for key, each in verdict.changes.items():
-        if not math.isfinite(each.after):
+        if math.isfinite(each.before) and not math.isfinite(each.after):
             broken.append(f"'{key}' is no longer finite")
         elif each.worse is not None and each.worse > verdict.max_loss:
             broken.append(f"'{key}' goes from {each.before:.6g} to {each.after:.6g} ({each.text()})")

@@ -186,3 +186,11 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str, tmp_path: Path
     with pytest.raises(gs.UsageError, match=message):
         model.export(tmp_path / "a.onnx", **arguments)
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_network_without_a_loss_cannot_be_judged(tmp_path: Path) -> None:
+    spec, x, _ = dense()
+    spec["outputs"] = {"kind": {}, "price": {}}
+    with pytest.raises(gs.UsageError, match="no head has a loss"):
+        gs.compile(spec).export(tmp_path / "a.onnx", rows=x, quantize="int8", validation_data=(x, {}))
+    assert [*tmp_path.iterdir()] == []
