@@ -56,7 +56,9 @@ def evaluate_answers(
     session = Session(spec, replace(lowered, graph=graph))
     if graph.params and weights is not None:
         session.set_weights({name: weights[name] for name in graph.params})
-    return session.evaluate_arrays(replace(rows, inputs=rows.inputs | given), spec.training.batch_size, HeadCounts(session))
+    return session.evaluate_arrays(
+        replace(rows, inputs=rows.inputs | given), spec.training.batch_size, HeadCounts(session)
+    )
 
 
 def has_penalties(graph: Graph) -> bool:
